@@ -1,0 +1,59 @@
+"""
+A mail world on loopback: name servers and mail servers with the manners of real operators.
+
+It is there for demos, for tests of programs that use mailvet and for measuring. Nothing leaves the machine,
+and for every address the world knows what is really so (`Lab.truth`).
+
+>>> from mailvet.lab import Lab, World                                                       # doctest: +SKIP
+>>> world = World().host("mx1.acme.test").domain("acme.test", mx=[(10, "mx1.acme.test")])    # doctest: +SKIP
+>>> with Lab(world.mailbox("ann@acme.test")) as lab:                                         # doctest: +SKIP
+...     lab.write_config("mailvet.toml")
+
+The names are imported when first used: the pytest plug-in lives in this package and must cost nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mailvet.lab.inhabitants import default_world
+    from mailvet.lab.manners import MANNERS, Manner
+    from mailvet.lab.server import Lab, serve
+    from mailvet.lab.smtp import Counters
+    from mailvet.lab.world import Domain, Host, Mailbox, Truth, World
+
+__all__ = [
+    "MANNERS",
+    "Counters",
+    "Domain",
+    "Host",
+    "Lab",
+    "Mailbox",
+    "Manner",
+    "Truth",
+    "World",
+    "default_world",
+    "serve",
+]
+
+_HOMES = {
+    "MANNERS": "manners",
+    "Manner": "manners",
+    "Counters": "smtp",
+    "Domain": "world",
+    "Host": "world",
+    "Mailbox": "world",
+    "Truth": "world",
+    "World": "world",
+    "Lab": "server",
+    "serve": "server",
+    "default_world": "inhabitants",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

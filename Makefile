@@ -1,0 +1,86 @@
+# Everything runs in .venv, made by the first target that needs it. Needed beforehand: python3 (3.10 or later), make
+# and a package index that pip can reach.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+# The extras that the tests and the benchmarks need, as in `pip install -e '.[dev,bench]'`.
+TEST_EXTRAS := dev
+BENCH_EXTRAS := dev,bench
+
+# Without compiled modules every start of a process pays for the compilation again.
+unexport PYTHONDONTWRITEBYTECODE
+
+INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --constraint constraints.txt
+
+# Installed once per change of what is installed: the stamps are newer than these files.
+SPECIFICATION := pyproject.toml constraints.txt
+
+.PHONY: help setup demo test bench lint format constraints clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo         verify a small contact table against a mail world on loopback"
+	@echo "make test         the tests, without the slow ones"
+	@echo "make lint         ruff and mypy"
+	@echo "make format       let ruff put the code in shape"
+	@echo "make bench        the benchmarks; writes their figures and tables"
+	@echo "make setup        only install, into $(VENV)"
+	@echo "make constraints  resolve every dependency anew into constraints.txt"
+	@echo "make clean        remove $(VENV) and everything built"
+
+setup: $(VENV)/.installed-dev
+
+demo: $(VENV)/.installed-core
+	$(BIN)/python examples/demo.py
+
+test: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+bench: $(VENV)/.installed-bench
+	$(BIN)/python benchmarks/run.py
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.installed-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+$(BIN)/uv: $(SPECIFICATION)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+	  echo "mailvet needs Python 3.10 or later; $(PYTHON) is older or missing. Try: make PYTHON=python3.11 ..." >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "$(PYTHON) cannot make virtual environments (no ensurepip)." >&2; \
+	  echo "On Debian and Ubuntu: apt-get install python3-venv. Or name another Python: make PYTHON=python3.11 ..." >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
+	@touch $@
+
+$(VENV)/.installed-core: $(BIN)/uv
+	$(INSTALL) --editable .
+	@touch $@
+
+# What is installed for the tests serves the demo too.
+$(VENV)/.installed-dev: $(BIN)/uv
+	$(INSTALL) --editable '.[$(TEST_EXTRAS)]'
+	@touch $(VENV)/.installed-core $@
+
+$(VENV)/.installed-bench: $(BIN)/uv
+	$(INSTALL) --editable '.[$(BENCH_EXTRAS)]'
+	@touch $(VENV)/.installed-core $(VENV)/.installed-dev $@
+
+# One resolution for every extra and every Python from 3.10 on. It names versions only: no index, no path.
+constraints: $(VENV)/.installed-dev
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --upgrade \
+	  --no-emit-index-url --no-emit-find-links --no-annotate --no-header \
+	  --all-extras --group pyproject.toml:integration pyproject.toml --output-file $(VENV)/constraints.txt
+	@{ echo "# Versions known to work together: the core, all extras, the tests' tools and the benchmarks' peers."; \
+	   echo "# Written by: make constraints"; cat $(VENV)/constraints.txt; } > constraints.txt
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find mailvet tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,455 @@
+"""
+One cell of text -> a parsed address, or why it is none.
+
+The judge is email-validator with `strict=True, allow_smtputf8=True, check_deliverability=False`: no quoted local
+parts (RFC 5321 section 4.1.2), no domain literals (section 4.1.3), no display names, no special-use names. A cell is
+judged after `str.strip()`, which takes away Unicode white space (no-break and ideographic spaces and line ends
+included) but not zero-width characters: those stay part of the text and make it `unsafe_unicode`.
+
+Plain ASCII is decided here by rules that agree with the judge on every text; the judge itself is asked about the rest
+(non-ASCII, `xn--` and other labels with two hyphens). `mailvet.layers.syntax` decides whole columns by the same rules.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from functools import lru_cache
+from string import ascii_lowercase, ascii_uppercase
+from typing import Final
+
+from email_validator import SPECIAL_USE_DOMAIN_NAMES, validate_email
+from email_validator.rfc_constants import CASE_INSENSITIVE_MAILBOX_NAMES
+
+__all__ = ["SYNTAX_ERRORS", "Address", "SyntaxProblem", "ascii_domain", "parse"]
+
+SYNTAX_ERRORS: Final[dict[str, str]] = {
+    "empty": "the cell is empty or holds white space only",
+    "placeholder": "a word that stands for a missing address, such as 'n/a', 'none' or 'test@test'",
+    "missing_at": "there is no @",
+    "several_addresses": "the cell holds more than one address",
+    "control_char": "a control character, such as a line break or NUL, inside the address",
+    "unsafe_unicode": "an invisible, unassigned, private or misplaced combining character",
+    "multiple_at": "more than one @",
+    "local_empty": "nothing before the @",
+    "domain_empty": "nothing after the @",
+    "local_too_long": "more than 64 characters before the @ (RFC 5321 section 4.5.3.1.1)",
+    "local_char": "a character before the @ that needs quoting (RFC 5322 section 3.2.3)",
+    "local_dot": "a dot at either end of the part before the @, or two in a row",
+    "domain_literal": "an IP address in brackets instead of a domain",
+    "domain_label": "a part of the domain is empty, too long or holds characters a host name cannot have",
+    "domain_too_long": "the domain has more than 253 octets, or the address more than 254",
+    "domain_no_tld": "the domain has no public top-level domain (no dot, an IP address, or a reserved name)",
+}
+"""
+The closed list of codes with their meaning. The order is the precedence when a text has several faults, but for the
+domain's length: over 253 characters comes before `domain_label`, an address over 254 octets comes last.
+"""
+
+MAX_CELL: Final = 1000
+"""A longer text cannot be an address and is not looked at closely (characters, after trimming)."""
+MAX_REPAIR: Final = 500
+"""A longer text gets no suggestion (characters)."""
+MAX_ADDRESS: Final = 254
+"""Octets of a whole address: a path of 256 less its angle brackets (RFC 5321 section 4.5.3.1.3)."""
+MAX_DOMAIN: Final = 253
+MAX_LOCAL: Final = 64
+MAX_LABEL: Final = 63
+
+# The patterns below are read by Python's `re` and by Polars' regular expressions alike: no look-around, no
+# back-references, no classes that mean different things in the two.
+ATEXT: Final = r"A-Za-z0-9!#$%&'*+/=?^_`{|}~\-"
+PLAIN_LOCAL: Final = rf"[{ATEXT}]+(?:\.[{ATEXT}]+)*"
+PLAIN_DOMAIN: Final = r"(?:[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*\.)+(?:[A-Za-z0-9]+-)*[A-Za-z0-9]*[A-Za-z]"
+"""Host names with a dot and a last letter; two hyphens in a row (Punycode, R-LDH labels) are left to the judge."""
+HOST_NAME: Final = (
+    r"[A-Za-z0-9](?:[A-Za-z0-9\-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9\-]*[A-Za-z0-9])?)*"
+)
+SPECIAL_USE: Final = rf"(?i)\.(?:{'|'.join(map(re.escape, SPECIAL_USE_DOMAIN_NAMES))})$"
+_SEPARATOR: Final = r" \t\r\n;,|/&<>()\[\]\"'"
+SEVERAL: Final = rf"[^{_SEPARATOR}@]@[^{_SEPARATOR}@]+[{_SEPARATOR}](?:.*[^{_SEPARATOR}@])?[^{_SEPARATOR}@]@[^{_SEPARATOR}@]"
+"""Two things that look like addresses with a separator between them."""
+
+TOKEN: Final = rf"[^{_SEPARATOR}]+@[^{_SEPARATOR}]+"
+
+CASELESS_NAMES: Final = tuple(CASE_INSENSITIVE_MAILBOX_NAMES)
+"""Mailbox names of RFC 2142: the judge lower-cases them, every other local part keeps its case."""
+
+PLACEHOLDERS: Final[frozenset[str]] = frozenset(
+    """
+    n/a n.a. n.a na n\\a #n/a #na none null (null) <null> [null] nil nan nd n.d. n/d n/v unknown undefined undef
+    unavailable missing empty blank no nope yes not test tbd tba tbc todo x xx xxx xxxx y z abc asdf asd qwerty aaa
+    false true anonymous dummy sample #ref! #value! #name? #null! #div/0! noemail nomail no-email no_email no-mail
+    email e-mail mail unbekannt keine kein keiner k.a. k.a k/a leer sin ninguno ninguna s/c s/d s/n desconocido
+    aucun aucune non inconnu néant nc n.c. sem nenhum nenhuma não nao nessuno nessuna geen onbekend brak nincs ingen
+    saknas okänd puuttuu yok bilinmiyor нет неизвестно немає 無 无 なし 未知 没有 없음
+    """.split()
+    + [
+        "no email",
+        "no e-mail",
+        "no mail",
+        "no email address",
+        "not available",
+        "not applicable",
+        "not provided",
+        "not given",
+        "not known",
+        "does not have one",
+        "email address",
+        "keine angabe",
+        "keine e-mail",
+        "keine email",
+        "sin correo",
+        "sin email",
+        "no tiene",
+        "no aplica",
+        "sem email",
+        "sem e-mail",
+        "não tem",
+        "nao tem",
+        "pas d'email",
+        "pas de mail",
+        "non disponibile",
+        "não informado",
+        "nie podano",
+        "nie ma",
+    ]
+)
+
+# Repairs of a malformed text, applied in this order to one line of text. What comes out is only offered if the judge
+# accepts it. `${1}` is the first group.
+REPAIRS: Final[tuple[tuple[str, str], ...]] = (
+    (r"(?i)^[ <\"'(\[]*(?:(?:mailto|e-?mail|mail|smtp|https?) *:[/ ]*)+", ""),
+    (r"^([^@]+@[^@?]+)\?[^@]*$", "${1}"),
+    (r"^([^@]+)(?:%40|&#64;)([^@]+)$", "${1}@${2}"),
+    (r"(?i)^([^@]*[^@ ]) *[(\[{<] *at *[)\]}>] *([^@]+)$", "${1}@${2}"),
+    (r"(?i)^([^@ ]+) +at +([^@]+)$", "${1}@${2}"),
+    (r"(?i) *[(\[{<] *(?:dot|punkt|punto|point) *[)\]}>] *", "."),
+    (r"(?i)^([^@ ]+@[^@ ]+) +dot +([^@ ]+)$", "${1}.${2}"),
+    (r"^\"([^\"@ ]+)\" *@", "${1}@"),
+    (r"^[^<>@]*<([^<>@]+@[^<>@]+)>[^@]*$", "${1}"),
+    (r"^([^@]+@[^@() ]+) *\([^@()]*\)$", "${1}"),
+    (r"^[ <>(\[{\"'`,;:.]+", ""),
+    (r"[ <>)\]}\"'`,;:.!?*|/\\_\-]+$", ""),
+    (r"[ .]*@[@ .]*", "@"),
+    (r" *\.[ .]*", "."),
+    (
+        r"(?i)@([a-z0-9\-]+(?:\.com?)?),((?:com|net|org|edu|gov|info|biz|[a-z]{2})(?:\.[a-z]{2})?)$",
+        "@${1}.${2}",
+    ),
+)
+REPAIRS_OF_PLAIN: Final = REPAIRS[10:14]
+"""Those that can change a text of nothing but letters, digits, and `@._-`; the others need some other character."""
+
+_PLAIN = re.compile(rf"({PLAIN_LOCAL})@({PLAIN_DOMAIN})\Z")
+_PLAIN_LOCAL = re.compile(rf"{PLAIN_LOCAL}\Z")
+_HOST_NAME = re.compile(rf"{HOST_NAME}\Z")
+_SPECIAL_USE = re.compile(SPECIAL_USE)
+_SEVERAL = re.compile(SEVERAL, re.DOTALL)
+_SAME_WORD_TWICE = re.compile(r"([a-z0-9]+)@\1\Z")
+_NOT_LOCAL = re.compile(rf"[^.{ATEXT}\x80-\U0010ffff]")
+_NOT_DOMAIN = re.compile(r"[^.A-Za-z0-9\-\x80-\U0010ffff]")
+_REPAIRS = tuple((re.compile(pattern), re.sub(r"\$\{(\d)\}", r"\\g<\1>", text)) for pattern, text in REPAIRS)
+_TOKEN = re.compile(TOKEN)
+_MOJIBAKE = re.compile("[\u00c2\u00c3][\u0080-\u00bf\u201a-\u203a]|\ufffd")
+COMMON_LETTERS: Final = (
+    "\u00df-\u00f6\u00f8-\u00ff\u0101\u0103\u0105\u0107\u010d\u010f\u0111\u0113\u0117\u0119\u011b\u011f\u012b\u012f"
+    "\u0131\u0137\u013a\u013c\u013e\u0142\u0144\u0146\u0148\u014d\u0151\u0153\u0155\u0159\u015b\u015f\u0161\u0163"
+    "\u0165\u016b\u016f\u0171\u0173\u017a\u017c\u017e\u03ac-\u03ce\u0430-\u045f\u0491\u0e01-\u0e30"
+    "\u3041-\u3096\u30a1-\u30fa\u4e00-\u9fa5\uac00-\ud7a3"
+)
+_COMMON_LABEL = re.compile(rf"[a-z0-9{COMMON_LETTERS}]+(?:-[a-z0-9{COMMON_LETTERS}]+)*\Z")
+_LOWER: Final = str.maketrans(ascii_uppercase, ascii_lowercase)
+_STRAIGHT: Final = str.maketrans(
+    {
+        **dict.fromkeys("\u3002\uff61\ufe52", "."),
+        **dict.fromkeys("\u2018\u2019\u201a\u201b\u2032\u2039\u203a", "'"),
+        **dict.fromkeys("\u201c\u201d\u201e\u201f\u2033\u00ab\u00bb", '"'),
+        **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212", "-"),
+    }
+)
+FORMULA_START: Final = "=+-@\t\r"
+"""A cell that begins so is run as a formula by spreadsheets; such a text is never suggested."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A text the judge accepts."""
+
+    local: str
+    """The part before the @ in Unicode NFC, case kept (but for the names of RFC 2142, which are lower-cased)."""
+    domain: str
+    """ASCII, lower-case; internationalised names as the judge encodes them (UTS 46, IDNA 2008)."""
+    needs_smtputf8: bool
+    """The local part is not ASCII: the address needs SMTPUTF8 (RFC 6531) all the way."""
+    trimmed: bool
+    """White space was taken away at either end."""
+
+    @property
+    def text(self) -> str:
+        """`local@domain`, as it goes into an SMTP command."""
+        return f"{self.local}@{self.domain}"
+
+
+@dataclass(frozen=True, slots=True)
+class SyntaxProblem:
+    """A text the judge refuses."""
+
+    code: str
+    """One of `SYNTAX_ERRORS`."""
+    suggestion: str | None
+    """What may have been meant: an address the judge accepts, never a reserved name. Only offered, never applied."""
+
+
+def parse(cell: str | None, *, allow_special_use: bool = False) -> Address | SyntaxProblem:
+    """
+    Judge one cell of text.
+
+    Args:
+        cell: any text, of any length; None counts as empty.
+        allow_special_use: accept reserved names such as `.test`, `.invalid` and `.local` (RFC 6761), for a lab.
+    """
+    text = (cell or "").strip()
+    if len(text) > MAX_CELL:
+        return SyntaxProblem(_explain_long(text), None)
+    found = _accept(text, allow_special_use)
+    if found is None:
+        return SyntaxProblem(_explain(text), _repair(text))
+    local, domain = found
+    return Address(local, domain, not local.isascii(), trimmed=text != cell)
+
+
+@lru_cache(maxsize=65536)
+def ascii_domain(domain: str, *, allow_special_use: bool = False) -> str | None:
+    """
+    A domain as it is asked for in the DNS: ASCII, lower-case, internationalised names encoded; None if the judge
+    refuses it.
+    """
+    if len(domain) > MAX_DOMAIN or "@" in domain:
+        return None
+    known = _encode_common_letters(domain)
+    if known and not _SPECIAL_USE.search(known):
+        return known
+    found = _accept(f"a@{domain}", allow_special_use)
+    return found[1] if found else None
+
+
+def _encode_common_letters(domain: str) -> str | None:
+    """
+    The ASCII form of a domain of common letters, without the judge's ten passes over it; None: ask the judge.
+
+    Letters that are PVALID without context (RFC 5892), left alone by UTS 46 and NFC, and written from left to right
+    make a valid U-label in any order, so only lengths, hyphens and the round trip of Punycode are left to check.
+    """
+    labels = []
+    # Capitals outside ASCII go to the judge: UTS 46 and Python differ in lower-casing some (a final sigma, I with dot).
+    for label in domain.translate(_LOWER).split("."):
+        encoded = label
+        if label.startswith("xn--"):
+            try:
+                label = label[4:].encode("ascii").decode("punycode")
+            except UnicodeError:
+                return None
+            if label.isascii():
+                return None
+        if not _COMMON_LABEL.match(label):
+            return None
+        if not label.isascii():
+            # In the first case this is the round trip, in the second the answer.
+            again = "xn--" + label.encode("punycode").decode("ascii")
+            if encoded not in (label, again):
+                return None
+            encoded = again
+        if len(encoded) > MAX_LABEL:
+            return None
+        labels.append(encoded)
+    name = ".".join(labels)
+    return name if len(labels) > 1 and len(name) <= MAX_DOMAIN and name[-1].isalpha() else None
+
+
+def _accept(text: str, allow_special_use: bool) -> tuple[str, str] | None:
+    """The local part and the ASCII domain, or None if the judge refuses the text."""
+    plain = _PLAIN.match(text) if len(text) <= MAX_ADDRESS else None
+    if plain and not _SPECIAL_USE.search(text):
+        local, domain = plain[1], plain[2].lower()
+        if len(local) > MAX_LOCAL or max(map(len, domain.split("."))) > MAX_LABEL or len(domain) > MAX_DOMAIN:
+            return None
+        return (local.lower() if local.lower() in CASELESS_NAMES else local), domain
+    # For other ASCII without two hyphens the judge has nothing to add: it would refuse.
+    if "@" in text and (allow_special_use or "--" in text or not text.isascii()):
+        return _judge(text, allow_special_use)
+    return None
+
+
+def _judge(text: str, allow_special_use: bool) -> tuple[str, str] | None:
+    reserved = ""
+    if allow_special_use and (special := _SPECIAL_USE.search(text)):
+        # The judge knows no switch for reserved names other than `test`: it is shown a name of the same length.
+        reserved = special[0].lower()
+        text = text[: special.start()] + "." + "x" * (len(reserved) - 1)
+    try:
+        found = validate_email(
+            text,
+            strict=True,
+            allow_smtputf8=True,
+            allow_empty_local=False,
+            allow_quoted_local=False,
+            allow_domain_literal=False,
+            allow_display_name=False,
+            globally_deliverable=True,
+            check_deliverability=False,
+            test_environment=allow_special_use,
+        )
+    except (
+        ValueError
+    ):  # EmailNotValidError is one; the idna package raises plain ones for code points it does not know
+        return None
+    domain = found.ascii_domain
+    return found.local_part, domain[: len(domain) - len(reserved)] + reserved
+
+
+def _explain_long(text: str) -> str:
+    at = text.find("@")
+    if at < 0:
+        return "missing_at"
+    if text.find("@", at + 1) >= 0:
+        return "several_addresses"
+    if at == 0:
+        return "local_empty"
+    return "local_too_long" if at > MAX_LOCAL else "domain_too_long"
+
+
+def is_placeholder(text: str) -> bool:
+    """Whether a text the judge refuses stands for a missing address: 'n/a', '-', 'none', 'test@test'."""
+    low = text.lower()
+    if low in PLACEHOLDERS or _SAME_WORD_TWICE.match(low):
+        return True
+    return "@" not in text and not any(character.isalnum() for character in text)
+
+
+def _explain(text: str) -> str:
+    """Why the judge refuses the text (trimmed, at most MAX_CELL characters): one of SYNTAX_ERRORS."""
+    if not text:
+        return "empty"
+    if is_placeholder(text):
+        return "placeholder"
+    local, at, domain = text.partition("@")
+    if not at:
+        return "missing_at"
+    if _SEVERAL.search(text):
+        return "several_addresses"
+    if any(unicodedata.category(character) == "Cc" for character in text):
+        return "control_char"
+    if not text.isascii() and (_unsafe(local) or _unsafe(domain)):
+        return "unsafe_unicode"
+    if "@" in domain:
+        return "multiple_at"
+    return _explain_local(local, domain) or _explain_domain(domain) or _explain_rest(local, domain)
+
+
+def _explain_local(local: str, domain: str) -> str | None:
+    if not local:
+        return "local_empty"
+    if not domain:
+        return "domain_empty"
+    normal = unicodedata.normalize("NFC", local)
+    if max(len(local), len(normal)) > MAX_LOCAL:
+        return "local_too_long"
+    if _NOT_LOCAL.search(local) or _NOT_LOCAL.search(normal):
+        return "local_char"
+    if normal.startswith(".") or normal.endswith(".") or ".." in normal:
+        return "local_dot"
+    return None
+
+
+def _explain_domain(domain: str) -> str | None:
+    if domain.startswith("[") and domain.endswith("]"):
+        return "domain_literal"
+    if len(domain) > MAX_DOMAIN:
+        return "domain_too_long"
+    if not domain.isascii():
+        if _NOT_DOMAIN.search(domain):
+            return "domain_label"
+        # Full-width letters and the ideographic full stop count as their ASCII equals.
+        domain = unicodedata.normalize("NFKC", domain).replace("\u3002", ".").lower()
+        if "" in domain.split("."):
+            return "domain_label"
+    elif not _HOST_NAME.match(domain) or max(map(len, domain.split("."))) > MAX_LABEL:
+        return "domain_label"
+    last = domain.rpartition(".")[2]
+    if last == domain or _SPECIAL_USE.search("." + last) or last.isdigit():
+        return "domain_no_tld"
+    if domain.isascii() and not last[-1].isalpha():
+        return "domain_no_tld"
+    return None
+
+
+def _explain_rest(local: str, domain: str) -> str:
+    if len(f"{local}@{domain}".encode()) > MAX_ADDRESS:
+        return "local_too_long" if len(local.encode()) > MAX_LOCAL else "domain_too_long"
+    plain = bool(_PLAIN_LOCAL.match(local)) or not local.isascii()
+    if plain and domain.isascii() and "--" not in domain:
+        return "domain_too_long"
+    return "domain_label"
+
+
+def _unsafe(part: str) -> bool:
+    """Whether the judge calls a character of this part unsafe: a leading mark, spaces but the plain one, class C."""
+    if part and unicodedata.category(part[0])[0] == "M":
+        return True
+    return any(unicodedata.category(character)[0] in "CZ" and character != " " for character in part)
+
+
+def _repair(text: str) -> str | None:
+    """What the writer of a refused text may have meant, if the judge accepts that."""
+    if not text or len(text) > MAX_REPAIR or is_placeholder(text):
+        return None
+    line = _one_line(text)
+    if _SEVERAL.search(line):
+        meant = {_repair_one(token) for token in _TOKEN.findall(line)}
+        if len({address.lower() for address in meant if address}) != 1 or None in meant:
+            return None
+        # Written twice, perhaps in different case: the spelling that sorts last has the fewest capitals.
+        return max(address for address in meant if address)
+    return _repair_one(line)
+
+
+def _repair_one(line: str) -> str | None:
+    for pattern, replacement in _REPAIRS:
+        line = pattern.sub(replacement, line)
+    local, at, domain = line.rpartition("@")
+    if not at:
+        return None
+    domain = completions().get(domain.lower(), domain)
+    found = _accept(f"{local}@{domain}", allow_special_use=False)
+    if found is None or found[0][0] in FORMULA_START or _MOJIBAKE.search(found[0]):
+        return None
+    return f"{found[0]}@{found[1]}"
+
+
+def _one_line(text: str) -> str:
+    """Compatibility characters (full-width letters, @ and dots), quotes and dashes made plain; invisible ones gone."""
+    if text.isascii() and text.isprintable():
+        return text
+    text = unicodedata.normalize("NFKC", text).translate(_STRAIGHT)
+    text = "".join(" " if character.isspace() else character for character in text)
+    return "".join(
+        character for character in text if unicodedata.category(character) not in ("Cc", "Cf")
+    ).strip()
+
+
+@lru_cache(maxsize=1)
+def completions() -> dict[str, str]:
+    """
+    Provider names with the ending or its dot forgotten: `gmail` and `gmailcom` -> `gmail.com`. A name without ending
+    goes to the provider's first domain in the list of suggestion targets.
+    """
+    from mailvet.lists import suggestion_targets
+
+    names: dict[str, str] = {}
+    for domain, bare_name in suggestion_targets().items():
+        if bare_name:
+            names.setdefault(domain.partition(".")[0], domain)
+        names.setdefault(domain.replace(".", ""), domain)
+    return names

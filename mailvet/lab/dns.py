@@ -1,0 +1,307 @@
+"""
+The lab's name servers: a recursive resolver's answers over UDP and TCP, one cached wire answer per name and
+type.
+
+The answers follow RFC 1035, negative ones carry a SOA (RFC 2308), and EDNS is accepted (RFC 6891). The
+question is echoed letter by letter, since resolvers vary its case to recognise forged answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import socket
+import struct
+from collections import Counter
+from typing import Any
+
+import dns.flags
+import dns.message
+import dns.name
+import dns.rcode
+import dns.rdataclass
+import dns.rdatatype
+import dns.rrset
+
+from mailvet.lab.world import HELLO_NAME, World
+
+__all__ = ["NameServer", "Zone"]
+
+TTL = 300
+_OPT = b"\x00\x00\x29\x04\xd0\x00\x00\x00\x00\x00\x00"
+"""An empty OPT record that offers 1232 octets."""
+_MAX_ENTRIES = 200_000
+_DATAGRAMS_A_TURN = 64
+"""Datagrams answered before the mail servers get their turn again."""
+
+_RESPONSE, _TRUNCATED = 0x80, 0x02
+_FORMAT_ERROR = b"\x80\x01" + bytes(8)
+
+
+class _Entry:
+    """The answer to one question: everything after the question, ready to send."""
+
+    __slots__ = ("body", "counts", "counts_opt", "dropped", "flags", "key", "over_tcp", "times")
+
+    def __init__(self, key: tuple[str, str], message: dns.message.Message, question: int) -> None:
+        packed = message.to_wire(max_size=65535)
+        self.key = key
+        self.flags = packed[2:4]
+        self.counts = packed[4:12]
+        additional = struct.unpack("!H", packed[10:12])[0] + 1
+        self.counts_opt = packed[4:10] + struct.pack("!H", additional)
+        self.body = packed[12 + question :]
+        self.dropped = False
+        self.over_tcp = False
+        self.times = 0
+
+
+class Zone:
+    """Everything the lab's DNS knows: `answer` turns the wire form of a query into that of its answer."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._entries: dict[bytes, _Entry] = {}
+        self._counted: Counter[tuple[str, str]] = Counter()
+        self._records: dict[str, dict[str, list[str]]] = {}
+        self._fill()
+        self._inner: set[str] = set()
+        for name in self._records:
+            while "." in name:
+                name = name.partition(".")[2]
+                self._inner.add(name)
+
+    @property
+    def queries(self) -> Counter[tuple[str, str]]:
+        """How often each (name, type) was asked since the start."""
+        total = Counter(self._counted)
+        for entry in self._entries.values():
+            if entry.times:
+                total[entry.key] += entry.times
+        return total
+
+    def forget_counts(self) -> None:
+        """Start counting queries anew."""
+        self._counted.clear()
+        for entry in self._entries.values():
+            entry.times = 0
+
+    # ---------------------------------------------------------------- content
+    def _add(self, name: str, type: str, value: str) -> None:
+        values = self._records.setdefault(name, {}).setdefault(type, [])
+        if value not in values:
+            values.append(value)
+
+    def _fill(self) -> None:
+        world = self._world
+        for host in world.hosts.values():
+            if host.ipv4:
+                self._add(host.name, "A", host.address)
+                self._add(ipaddress.ip_address(host.address).reverse_pointer, "PTR", f"{host.name}.")
+            if host.ipv6:
+                self._add(host.name, "AAAA", "::1")
+        for domain in world.domains.values():
+            if domain.dns == "nxdomain":
+                continue
+            self._records.setdefault(domain.name, {})
+            if domain.cname:
+                self._add(domain.name, "CNAME", f"{domain.cname}.")
+                continue
+            for preference, target in domain.mx:
+                self._add(domain.name, "MX", f"{preference} {target.rstrip('.')}.")
+        for name, records in world.records.items():
+            for type, values in records.items():
+                for value in values:
+                    self._add(name, type, f"{value.rstrip('.')}." if type == "CNAME" else value)
+        sender = HELLO_NAME
+        self._add(sender, "A", "127.0.0.1")
+        self._add(sender, "MX", f"10 {sender}.")
+        self._add(sender, "TXT", '"v=spf1 ip4:127.0.0.0/8 ip6:::1 -all"')
+        self._add(ipaddress.ip_address("127.0.0.1").reverse_pointer, "PTR", f"{sender}.")
+        self._add(ipaddress.ip_address("::1").reverse_pointer, "PTR", f"{sender}.")
+
+    def _build(self, key: tuple[str, str], qname: dns.name.Name, rdtype: int, question: int) -> _Entry:
+        name, type = key
+        asked = dns.rdatatype.RdataType.make(rdtype)
+        message = dns.message.Message(id=0)
+        message.flags = dns.flags.QR | dns.flags.RA
+        message.question.append(dns.rrset.RRset(qname, dns.rdataclass.IN, asked))
+        behaviour = self._world.behaviour(name)
+        if behaviour == "servfail":
+            message.set_rcode(dns.rcode.SERVFAIL)
+        elif behaviour == "refused":
+            message.set_rcode(dns.rcode.REFUSED)
+        elif behaviour == "lame":
+            message.flags = dns.flags.Flag.QR
+            root = dns.rrset.from_text(".", 518_400, "IN", "NS", "a.root.mailvet-lab.test.")
+            message.authority.append(root)
+        else:
+            self._look_up(message, name, type)
+        entry = _Entry(key, message, question)
+        entry.dropped = behaviour == "dropped"
+        entry.over_tcp = behaviour == "truncated"
+        return entry
+
+    def _look_up(self, message: dns.message.Message, name: str, type: str) -> None:
+        for _ in range(9):
+            records = self._records.get(name)
+            if records is None and name not in self._inner:
+                instead = self._world.rewrites_nxdomain
+                if instead and type in ("A", "ANY"):
+                    message.answer.append(dns.rrset.from_text(f"{name}.", 60, "IN", "A", instead))
+                    return
+                if not instead:
+                    message.set_rcode(dns.rcode.NXDOMAIN)
+                break
+            values = (records or {}).get(type)
+            if values:
+                message.answer.append(dns.rrset.from_text(f"{name}.", TTL, "IN", type, *values))
+                return
+            alias = (records or {}).get("CNAME")
+            if not alias:
+                break
+            message.answer.append(dns.rrset.from_text(f"{name}.", TTL, "IN", "CNAME", *alias))
+            name = alias[0].rstrip(".")
+        else:
+            message.set_rcode(dns.rcode.SERVFAIL)
+            return
+        apex = self._apex(name)
+        soa = f"ns.mailvet-lab.test. hostmaster.mailvet-lab.test. 2026010101 7200 3600 1209600 {TTL}"
+        message.authority.append(dns.rrset.from_text(f"{apex}.", TTL, "IN", "SOA", soa))
+
+    def _apex(self, name: str) -> str:
+        """The zone a name lies in: the nearest domain of the world, else the top-level domain."""
+        while "." in name and not (name in self._world.domains and name in self._records):
+            name = name.partition(".")[2]
+        return name
+
+    # ---------------------------------------------------------------- wire
+    def answer(self, query: bytes, *, udp: bool) -> bytes | None:
+        """The answer to a query in wire form; None when none is sent."""
+        end = query.find(b"\x00", 12)
+        if len(query) < 12 or query[2] & _RESPONSE:
+            return None
+        if end < 0 or len(query) < end + 5 or query[4:6] != b"\x00\x01":
+            return query[:2] + _FORMAT_ERROR
+        if query[2] & 0x78:
+            return query[:2] + bytes((_RESPONSE | query[2] & 0x79, 4)) + bytes(8)
+        tail = end + 5
+        key = query[12:end].lower() + query[end:tail]
+        entry = self._entries.get(key)
+        if entry is None:
+            entry = self._enter(key, query, tail)
+            if entry is None:
+                return query[:2] + _FORMAT_ERROR
+        entry.times += 1
+        if entry.dropped:
+            return None
+        edns = query[10:12] != b"\x00\x00" and query[tail : tail + 3] == b"\x00\x00\x29"
+        first, second = entry.flags
+        head = query[:2] + bytes((first | query[2] & 1, second))
+        if udp:
+            limit = max(512, int.from_bytes(query[tail + 3 : tail + 5], "big")) if edns else 512
+            if entry.over_tcp or tail + len(entry.body) + 11 * edns > limit:
+                counts = b"\x00\x01\x00\x00\x00\x00" + (b"\x00\x01" if edns else b"\x00\x00")
+                cut = query[:2] + bytes((first | _TRUNCATED | query[2] & 1, second)) + counts + query[12:tail]
+                return cut + _OPT if edns else cut
+        if edns:
+            return head + entry.counts_opt + query[12:tail] + entry.body + _OPT
+        return head + entry.counts + query[12:tail] + entry.body
+
+    def _enter(self, key: bytes, query: bytes, tail: int) -> _Entry | None:
+        try:
+            qname, used = dns.name.from_wire(query, 12)
+        except Exception:  # a malformed name, whatever dnspython calls it
+            return None
+        if 12 + used + 4 != tail:
+            return None
+        rdtype, rdclass = struct.unpack("!HH", query[tail - 4 : tail])
+        name = qname.to_text(omit_final_dot=True).lower()
+        if rdclass != dns.rdataclass.IN:
+            return None
+        if len(self._entries) >= _MAX_ENTRIES:
+            for old in self._entries.values():
+                self._counted[old.key] += old.times
+            self._entries.clear()
+        type = dns.rdatatype.to_text(dns.rdatatype.RdataType.make(rdtype))
+        entry = self._entries[key] = self._build((name, type), qname, rdtype, tail - 12)
+        return entry
+
+
+class NameServer:
+    """
+    Serves a zone on one UDP and one TCP socket. Runs inside an event loop; `latency` in seconds per answer.
+    """
+
+    def __init__(self, zone: Zone, udp: socket.socket, tcp: socket.socket, latency: float = 0.0) -> None:
+        self.zone = zone
+        self.latency = latency
+        self._udp = udp
+        self._tcp = tcp
+        self._server: asyncio.Server | None = None
+
+    async def start(self) -> None:
+        """Begin to answer."""
+        self._loop = asyncio.get_running_loop()
+        self._udp.setblocking(False)
+        self._loop.add_reader(self._udp.fileno(), self._read)
+        self._server = await self._loop.create_server(lambda: _Stream(self), sock=self._tcp, backlog=128)
+
+    async def stop(self) -> None:
+        """Close both sockets."""
+        self._loop.remove_reader(self._udp.fileno())
+        self._udp.close()
+        if self._server is not None:
+            self._server.close()
+
+    def _read(self) -> None:
+        receive, answer = self._udp.recvfrom, self.zone.answer
+        for _ in range(_DATAGRAMS_A_TURN):
+            try:
+                query, client = receive(4096)
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError:
+                continue
+            response = answer(query, udp=True)
+            if response is None:
+                continue
+            if self.latency:
+                self._loop.call_later(self.latency, self._send, response, client)
+            else:
+                self._send(response, client)
+
+    def _send(self, response: bytes, client: Any) -> None:
+        # A full socket buffer loses the answer, as on a real network; the client asks again.
+        with contextlib.suppress(OSError):
+            self._udp.sendto(response, client)
+
+
+class _Stream(asyncio.Protocol):
+    """DNS over TCP: two octets of length before each message (RFC 1035 section 4.2.2)."""
+
+    def __init__(self, server: NameServer) -> None:
+        self._server = server
+        self._buffer = b""
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        while len(self._buffer) >= 2:
+            length = int.from_bytes(self._buffer[:2], "big")
+            if len(self._buffer) < 2 + length:
+                return
+            query, self._buffer = self._buffer[2 : 2 + length], self._buffer[2 + length :]
+            response = self._server.zone.answer(query, udp=False)
+            if response is not None:
+                framed = len(response).to_bytes(2, "big") + response
+                asyncio.get_running_loop().call_later(self._server.latency, self._write, framed)
+
+    def _write(self, framed: bytes) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(framed)

@@ -1,0 +1,354 @@
+"""
+The lab itself: it puts a world on loopback, in a thread of this process with an event loop of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import json
+import os
+import random
+import signal
+import socket
+import threading
+from collections import Counter
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from mailvet.errors import MailvetError
+from mailvet.lab.dns import NameServer, Zone
+from mailvet.lab.smtp import Counters, MailServer
+from mailvet.lab.world import HELLO_NAME, MAIL_FROM, Truth, World
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Lab", "serve"]
+
+_T = TypeVar("_T")
+_NAME_SERVER = "127.0.0.1"
+_PORTS = range(12_000, 32_000)
+"""Below the range from which Linux takes the ports of outgoing connections."""
+_BACKLOG = 512
+
+
+class Lab:
+    """
+    A running mail world. Use it as a context manager, or call `start` and `stop`.
+
+    `world` defaults to `default_world(seed)`. `latency` (seconds) is how long every DNS answer and every turn
+    of an SMTP conversation takes; `greylist_delay` (seconds) is how long greylisting hosts make a sender
+    wait. Every mail server has its own address in 127.0.0.0/8 and all share one unprivileged port, so a lab
+    needs Linux, or a machine where those addresses were added to the loopback interface.
+
+    >>> with Lab(World().host("mx.acme.test").domain("acme.test", [(10, "mx.acme.test")])) as lab:
+    ...     lab.truth("ann@acme.test").kind
+    'unknown_mailbox'
+    """
+
+    def __init__(
+        self, world: World | None = None, latency: float = 0.0, seed: int = 7, *, greylist_delay: float = 1.5
+    ) -> None:
+        if world is None:
+            from mailvet.lab.inhabitants import default_world
+
+            world = default_world(seed)
+        self.world = world
+        self.latency = latency
+        self.greylist_delay = greylist_delay
+        self.ipv6 = False
+        self._zone: Zone | None = None
+        self._servers: dict[str, MailServer] = {}
+        self._dns_port = 0
+        self._smtp_port = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+
+    # ---------------------------------------------------------------- life
+    def start(self) -> Lab:
+        """Bind every socket and begin to answer. Raises MailvetError when that cannot be."""
+        if self._thread is not None:
+            raise MailvetError("this lab is already running; stop it first.")
+        udp, tcp, self._dns_port = _bind_name_server()
+        try:
+            listeners, self._smtp_port, self.ipv6 = _bind_mail_servers(self.world)
+        except MailvetError:
+            udp.close()
+            tcp.close()
+            raise
+        self._zone = Zone(self.world)
+        served = self.world.served()
+        self._servers = {
+            name: MailServer(
+                self.world, host, served[name], latency=self.latency, greylist_delay=self.greylist_delay
+            )
+            for name, host in self.world.hosts.items()
+        }
+        names = NameServer(self._zone, udp, tcp, self.latency)
+        ready = threading.Event()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(
+            target=self._run, args=(self._loop, names, listeners, ready), name="mailvet-lab", daemon=True
+        )
+        self._thread.start()
+        ready.wait()
+        return self
+
+    def stop(self) -> None:
+        """Close every connection and socket. Counters can still be read. Does nothing when not running."""
+        if self._thread is None or self._loop is None:
+            return
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._thread = self._loop = None
+
+    def __enter__(self) -> Lab:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _run(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        names: NameServer,
+        listeners: list[tuple[str, socket.socket]],
+        ready: threading.Event,
+    ) -> None:
+        asyncio.set_event_loop(loop)
+        opened: list[asyncio.Server] = []
+
+        async def begin() -> None:
+            await names.start()
+            for name, listener in listeners:
+                server = self._servers[name]
+                opened.append(await loop.create_server(server.session, sock=listener, backlog=_BACKLOG))
+
+        async def end() -> None:
+            await names.stop()
+            for listening in opened:
+                listening.close()
+            for server in self._servers.values():
+                for session in list(server.sessions):
+                    session.abort()
+            # Two turns of the loop: one for the transports to close, one for what that cancels.
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            rest = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+            for task in rest:
+                task.cancel()
+            await asyncio.gather(*rest, return_exceptions=True)
+
+        try:
+            loop.run_until_complete(begin())
+            ready.set()
+            loop.run_forever()
+            loop.run_until_complete(end())
+        finally:
+            ready.set()
+            loop.close()
+
+    # ---------------------------------------------------------------- addresses
+    @property
+    def nameserver(self) -> tuple[str, int]:
+        """Address and port of the DNS server, UDP and TCP."""
+        return _NAME_SERVER, self._dns_port
+
+    @property
+    def smtp_port(self) -> int:
+        """The port of every mail server."""
+        return self._smtp_port
+
+    def config(self) -> str:
+        """The text of a mailvet.toml that makes mailvet ask this lab."""
+        address, port = self.nameserver
+        return (
+            "# Written by the mailvet lab, a mail world on loopback. Valid while that lab runs.\n"
+            'depth = "smtp"\n'
+            "\n[dns]\n"
+            f'nameservers = ["{address}"]\n'
+            f"port = {port}\n"
+            "timeout = 1.0\n"
+            "lifetime = 3.0\n"
+            "\n[smtp]\n"
+            f"port = {self.smtp_port}\n"
+            f'hello_name = "{HELLO_NAME}"\n'
+            f'mail_from = "{MAIL_FROM}"\n'
+            "allow_private_networks = true\n"
+            "connect_timeout = 2.0\n"
+            "command_timeout = 2.0\n"
+            "address_budget = 8.0\n"
+            "\n[retry]\n"
+            'after_greylisting = ["2s", "4s"]\n'
+        )
+
+    def write_config(self, path: str | os.PathLike[str]) -> None:
+        """Write `config` to a file, complete or not at all."""
+        _write(Path(path), self.config())
+
+    # ---------------------------------------------------------------- what is so, what was done
+    def truth(self, address: str | None) -> Truth:
+        """What is really so about the address in a cell of text."""
+        return self.world.truth(address, ipv6=self.ipv6)
+
+    def counters(self) -> dict[str, Counters]:
+        """What clients did so far, by name of the mail server; every server is there."""
+        return self._ask(lambda: {name: server.counters.copy() for name, server in self._servers.items()})
+
+    def dns_queries(self) -> Counter[tuple[str, str]]:
+        """How often each (name, type) was asked; names in lower case without the final dot."""
+        zone = self._zone
+        return self._ask(lambda: zone.queries) if zone is not None else Counter()
+
+    def reset_counters(self) -> None:
+        """Start counting anew; connections that are open stay counted as open. Greylists are kept."""
+
+        def reset() -> None:
+            for server in self._servers.values():
+                server.counters = Counters(peak_connections=server.active)
+                for session in server.sessions:
+                    session.counters = server.counters
+            if self._zone is not None:
+                self._zone.forget_counts()
+
+        self._ask(reset)
+
+    def _ask(self, question: Callable[[], _T]) -> _T:
+        """Run in the lab's thread while there is one, so that nothing changes underneath."""
+        loop = self._loop
+        if loop is None:
+            return question()
+
+        async def answer() -> _T:
+            return question()
+
+        return asyncio.run_coroutine_threadsafe(answer(), loop).result()
+
+
+def serve(
+    lab: Lab, config_path: str | os.PathLike[str], counters_path: str | os.PathLike[str] | None = None
+) -> None:
+    """
+    Run a lab until SIGINT or SIGTERM, from the main thread. The configuration appears at `config_path` once
+    every server answers. On the way out the counters are written as JSON: `{"hosts": {name: {...}}, "dns":
+    {"name type": n}}`, hosts without a connection left out.
+    """
+    over = threading.Event()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        over.set()
+
+    before: dict[signal.Signals, Any] = {
+        number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        with lab:
+            lab.write_config(config_path)
+            over.wait()
+        if counters_path is not None:
+            hosts = {
+                name: counters.as_dict() for name, counters in lab.counters().items() if counters.connections
+            }
+            queries = {f"{name} {type}": times for (name, type), times in lab.dns_queries().items()}
+            _write(
+                Path(counters_path),
+                json.dumps({"hosts": hosts, "dns": queries}, indent=1, ensure_ascii=False),
+            )
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _write(path: Path, text: str) -> None:
+    # A reader that waits for the file must never see half of it.
+    beside = path.with_name(f"{path.name}.{os.getpid()}.part")
+    beside.write_text(text, encoding="utf-8")
+    os.replace(beside, path)
+
+
+def _bind_name_server() -> tuple[socket.socket, socket.socket, int]:
+    """One UDP and one TCP socket on the same free port."""
+    for port in random.SystemRandom().sample(_PORTS, 50):
+        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_194_304)
+            udp.bind((_NAME_SERVER, port))
+            tcp.bind((_NAME_SERVER, port))
+            tcp.listen(128)
+        except OSError as error:
+            udp.close()
+            tcp.close()
+            if error.errno != errno.EADDRINUSE:
+                raise MailvetError(
+                    f"the lab cannot open its DNS port on {_NAME_SERVER}: {error.strerror}."
+                ) from error
+        else:
+            return udp, tcp, port
+    raise MailvetError(
+        "the lab found no free port for DNS. Stop other servers on this machine and try again."
+    )
+
+
+def _bind_mail_servers(world: World) -> tuple[list[tuple[str, socket.socket]], int, bool]:
+    """A listening socket for every host that listens, all on one port; that port; whether IPv6 works."""
+    wanted = [
+        (host.name, family, address)
+        for host in world.hosts.values()
+        if host.manner.listens
+        for family, address in (
+            *([(socket.AF_INET, host.address)] if host.ipv4 else []),
+            *([(socket.AF_INET6, "::1")] if host.ipv6 else []),
+        )
+    ]
+    for port in random.SystemRandom().sample(_PORTS, 50):
+        bound: list[tuple[str, socket.socket]] = []
+        ipv6 = False
+        taken = False
+        for name, family, address in wanted:
+            try:
+                listener = _listen(family, address, port)
+            except OSError as error:
+                if family == socket.AF_INET6 and error.errno != errno.EADDRINUSE:
+                    continue
+                for _, other in bound:
+                    other.close()
+                if error.errno != errno.EADDRINUSE:
+                    raise MailvetError(_unbound(address, error)) from error
+                taken = True
+                break
+            ipv6 = ipv6 or family == socket.AF_INET6
+            bound.append((name, listener))
+        if not taken:
+            return bound, port, ipv6
+    raise MailvetError(
+        "the lab found no port that is free on all its addresses. Stop other labs and try again."
+    )
+
+
+def _listen(family: int, address: str, port: int) -> socket.socket:
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((address, port))
+        listener.listen(_BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _unbound(address: str, error: OSError) -> str:
+    if error.errno == errno.EMFILE:
+        return "the lab needs one open file per mail server. Raise the limit (ulimit -n) and try again."
+    return (
+        f"the lab cannot listen on {address}: {error.strerror}. It gives every mail server an address of its "
+        "own in "
+        "127.0.0.0/8, which works on Linux; elsewhere add those addresses to the loopback interface first."
+    )

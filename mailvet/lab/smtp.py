@@ -1,0 +1,510 @@
+"""
+The lab's mail servers: RFC 5321 as far as the recipient's reply, in the manner of one host, and an exact
+count of everything a client does. No message is ever taken: DATA and BDAT are counted and refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import ssl
+from collections import Counter, deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from mailvet.errors import SettingsError
+from mailvet.lab.manners import wire
+from mailvet.lab.world import Host, World, a_label
+
+__all__ = ["Counters", "MailServer"]
+
+_PATH = re.compile(rb"(?:MAIL FROM|RCPT TO):\s*<([^>]*)>\s*(.*)", re.IGNORECASE | re.DOTALL)
+_MAX_LINE = 8192
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass
+class Counters:
+    """What clients did at one mail server."""
+
+    connections: int = 0
+    """Accepted, refused ones included."""
+    peak_connections: int = 0
+    """Most connections open at the same moment."""
+    refused: int = 0
+    """Connections sent away because of the connection limit."""
+    commands: Counter[str] = field(default_factory=Counter)
+    """By verb; what is no SMTP verb counts as `?`."""
+    recipients: Counter[str] = field(default_factory=Counter)
+    """Address in lower case -> how often it was asked."""
+    mail_from: set[str] = field(default_factory=set)
+    hello_names: set[str] = field(default_factory=set)
+    resets: int = 0
+    quits: int = 0
+    data: int = 0
+    """DATA and BDAT commands. Whoever only verifies leaves this at 0."""
+    aborted: int = 0
+    """Connections that the client closed without QUIT after it had been greeted."""
+    tls: int = 0
+    """Conversations that went over to TLS."""
+    pipelined: int = 0
+    """Packets with several commands."""
+    pipelined_unasked: int = 0
+    """
+    Such packets where PIPELINING was not offered, or that came before the banner: a fault of the client.
+    """
+
+    def copy(self) -> Counters:
+        """A copy that later traffic does not change."""
+        return replace(
+            self,
+            commands=self.commands.copy(),
+            recipients=self.recipients.copy(),
+            mail_from=self.mail_from.copy(),
+            hello_names=self.hello_names.copy(),
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; sets as sorted lists."""
+        return {
+            name: sorted(value)
+            if isinstance(value, set)
+            else dict(value)
+            if isinstance(value, Counter)
+            else value
+            for name, value in vars(self).items()
+        }
+
+
+@lru_cache(maxsize=1)
+def _tls() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(Path(__file__).with_name("certificate.pem"))
+    return context
+
+
+class MailServer:
+    """One host of the world: what it counts and what it remembers between conversations."""
+
+    def __init__(
+        self, world: World, host: Host, served: set[str], *, latency: float = 0.0, greylist_delay: float = 1.5
+    ) -> None:
+        self.world = world
+        self.host = host
+        self.manner = host.manner
+        self.served = served
+        self.accept_all = {name for name in served if world.domains[world.canonical(name)].accepts_all}
+        self.latency = latency + host.manner.latency
+        self.greylist_delay = (
+            greylist_delay if host.manner.greylist_delay is None else host.manner.greylist_delay
+        )
+        self.greylist: dict[tuple[str, str, str], float] = {}
+        self.counters = Counters()
+        self.sessions: set[Session] = set()
+        self.active = 0
+
+    def session(self) -> Session:
+        """A protocol for one connection; the factory for `loop.create_server`."""
+        return Session(self)
+
+
+class Session(asyncio.Protocol):
+    """One conversation."""
+
+    def __init__(self, server: MailServer) -> None:
+        self.server = server
+        self.manner = server.manner
+        self.counters = server.counters
+        self.transport: asyncio.Transport | None = None
+        self.client = ""
+        self.hello: str | None = None
+        self.sender: str | None = None
+        self.utf8 = False
+        self.secure = False
+        self.greeted = False
+        self.open = False
+        self.over = False
+        """Nothing more is read: QUIT was answered, or the server ends the conversation."""
+        self.ended_by_server = False
+        self.recipients = 0
+        self.errors = 0
+        self.unknown = 0
+        self.skip = 0
+        self.buffer = b""
+        self.batch: list[bytes] = []
+        self.queue: deque[tuple[float, bytes, bool]] = deque()
+        self.timer: asyncio.TimerHandle | None = None
+        self.due = 0.0
+        self.upgrade: asyncio.Task[None] | None = None
+        self.shaking = False
+        self.held = b""
+
+    # ---------------------------------------------------------------- connection
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        server, manner, counters = self.server, self.manner, self.counters
+        self.loop = asyncio.get_running_loop()
+        self.client = transport.get_extra_info("peername", ("127.0.0.1",))[0]
+        self.open = True
+        server.sessions.add(self)
+        server.active += 1
+        counters.connections += 1
+        counters.peak_connections = max(counters.peak_connections, server.active)
+        if manner.closes_at == "connect":
+            self._hang_up()
+        elif manner.silent:
+            return
+        elif manner.garbage is not None:
+            self._send(manner.garbage)
+        elif manner.max_connections is not None and server.active > manner.max_connections:
+            counters.refused += 1
+            self._say(manner.connections_reply, close=True)
+        elif manner.blocks == "connect":
+            self._say(manner.block_reply, close=True)
+        else:
+            self._say(manner.banner, delay=manner.banner_delay)
+        self._flush()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._gone()
+
+    def _gone(self) -> None:
+        if not self.open:
+            return
+        self.open = False
+        self.server.active -= 1
+        self.server.sessions.discard(self)
+        if self.timer is not None:
+            self.timer.cancel()
+        if not self.over:
+            self.counters.aborted += self.greeted and self.manner.garbage is None
+            self.over = True
+
+    def _hang_up(self) -> None:
+        self.over = self.ended_by_server = True
+        if self.transport is not None:
+            self.transport.close()
+
+    def eof_received(self) -> bool:
+        return False
+
+    # ---------------------------------------------------------------- sending
+    def _say(
+        self, reply: str, values: Mapping[str, str] = _NOTHING, *, delay: float = 0.0, close: bool = False
+    ) -> None:
+        text = wire(reply)
+        if "{" in text:
+            known = {
+                "host": self.server.host.name,
+                "client": self.client,
+                "hello": self.hello or "",
+                "sender": self.sender or "",
+                "recipient": "",
+            }
+            text = text.format_map({**known, **values})
+        self._send(text.encode("utf-8", "surrogateescape"), delay, close)
+
+    def _send(self, payload: bytes, delay: float = 0.0, close: bool = False) -> None:
+        """Queue a reply. Replies leave in order; `delay` holds this one and all later ones back."""
+        if close:
+            self.over = self.ended_by_server = True
+        latency = self.server.latency
+        if not latency and not delay and not self.queue:
+            self.batch.append(payload)
+            if close:
+                self._flush()
+                assert self.transport is not None
+                self.transport.close()
+            return
+        self.due = max(self.due, self.loop.time() + latency) + delay
+        self.queue.append((self.due, payload, close))
+        if self.timer is None:
+            self.timer = self.loop.call_at(self.due, self._release)
+
+    def _flush(self) -> None:
+        if self.batch and self.transport is not None and not self.transport.is_closing():
+            self.transport.write(b"".join(self.batch))
+            self.greeted = True
+        self.batch.clear()
+
+    def _release(self) -> None:
+        self.timer = None
+        if self.transport is None or self.transport.is_closing():
+            return
+        # The clock ticks coarser than the commands of one packet come in: what is due within a millisecond
+        # goes along.
+        now = self.loop.time() + 0.001
+        payloads, close = [], False
+        while self.queue and self.queue[0][0] <= now and not close:
+            _, payload, close = self.queue.popleft()
+            payloads.append(payload)
+        self.transport.write(b"".join(payloads))
+        self.greeted = True
+        if close:
+            self.transport.close()
+        elif self.queue:
+            self.timer = self.loop.call_at(self.queue[0][0], self._release)
+
+    # ---------------------------------------------------------------- receiving
+    def data_received(self, data: bytes) -> None:
+        if self._finished() or self.manner.silent or self.manner.garbage is not None:
+            return
+        if self.upgrade is not None:
+            # In plain text it is forgotten (RFC 3207 section 4.2); decrypted it waits for its turn.
+            self.held += data if self.shaking else b""
+            return
+        if self.skip:
+            self.skip, data = max(0, self.skip - len(data)), data[self.skip :]
+        if self.buffer:
+            data = self.buffer + data
+        lines = data.split(b"\n")
+        self.buffer = lines.pop()
+        if len(lines) > 1:
+            self.counters.pipelined += 1
+        if (len(lines) > 1 and not (self.manner.pipelining and self.hello)) or (lines and not self.greeted):
+            self.counters.pipelined_unasked += 1
+        if len(self.buffer) > _MAX_LINE:
+            self.buffer = b""
+            self._say("500 5.5.2 Line too long", close=True)
+        for number, line in enumerate(lines):
+            if self.skip:
+                rest = b"\n".join([*lines[number:], self.buffer])
+                self.buffer = b""
+                if len(rest) > self.skip:
+                    rest, self.skip = rest[self.skip :], 0
+                    self.data_received(rest)
+                else:
+                    self.skip -= len(rest)
+                break
+            self._command(line.rstrip(b"\r"))
+            if self._finished() or self.upgrade is not None:
+                break
+        self._flush()
+
+    def _finished(self) -> bool:
+        return self.over
+
+    def _command(self, line: bytes) -> None:
+        verb = line[:4].upper()
+        handler = _HANDLERS.get(verb)
+        if handler is None:
+            self.counters.commands["?"] += 1
+            self._refuse("500 5.5.2 Error: command not recognized")
+            return
+        word = "STARTTLS" if verb == b"STAR" else verb.decode("ascii")
+        self.counters.commands[word] += 1
+        handler(self, line)
+
+    def _answer(self, reply: str, values: Mapping[str, str] = _NOTHING) -> None:
+        self._say(reply, values, delay=self.manner.reply_delay)
+
+    def _refuse(self, reply: str, values: Mapping[str, str] = _NOTHING) -> None:
+        """A reply that counts as an error of the client."""
+        manner = self.manner
+        self.errors += 1
+        delay = manner.reply_delay
+        if manner.soft_error_limit is not None and self.errors > manner.soft_error_limit:
+            delay += manner.soft_error_delay
+        self._say(reply, values, delay=delay)
+        if manner.error_limit is not None and self.errors >= manner.error_limit:
+            self._say(manner.errors_reply, close=True)
+
+    # ---------------------------------------------------------------- commands
+    def _hello(self, line: bytes) -> None:
+        manner = self.manner
+        extended = line[:4].upper() == b"EHLO"
+        name = line[5:].strip().decode("utf-8", "replace")
+        if not name:
+            return self._refuse("501 5.5.4 Syntax: EHLO hostname")
+        self.counters.hello_names.add(name)
+        if extended and manner.helo_only:
+            return self._refuse("502 5.5.2 Error: command not recognized")
+        self.hello, self.sender = name, None
+        if manner.blocks == "hello":
+            return self._refuse(manner.block_reply)
+        lines = [manner.hello]
+        if extended:
+            lines += ["PIPELINING"] if manner.pipelining else []
+            lines += [f"SIZE {manner.size}"] if manner.size else []
+            lines += manner.extensions
+            lines += ["STARTTLS"] if manner.starttls and not self.secure else []
+            lines += ["SMTPUTF8"] if manner.smtputf8 else []
+        return self._answer("250 " + "\n".join(lines))
+
+    def _mail(self, line: bytes) -> None:
+        manner = self.manner
+        match = _PATH.fullmatch(line)
+        if match is None:
+            return self._refuse("501 5.5.4 Syntax: MAIL FROM:<address>")
+        if self.hello is None:
+            return self._refuse("503 5.5.1 Error: send HELO/EHLO first")
+        if self.sender is not None:
+            return self._refuse("503 5.5.1 Error: nested MAIL command")
+        sender = match[1].decode("utf-8", "replace")
+        self.counters.mail_from.add(sender)
+        if manner.closes_at == "mail":
+            return self._hang_up()
+        if manner.tls_required and not self.secure:
+            return self._refuse("530 5.7.0 Must issue a STARTTLS command first")
+        parameters = match[2].upper().split()
+        if b"SMTPUTF8" in parameters and (manner.helo_only or not manner.smtputf8):
+            return self._refuse("555 5.5.4 Unsupported option: SMTPUTF8")
+        if manner.blocks == "mail":
+            return self._refuse(manner.block_reply, {"sender": sender})
+        self.sender, self.utf8 = sender, b"SMTPUTF8" in parameters
+        return self._answer(manner.sender_ok)
+
+    def _rcpt(self, line: bytes) -> None:
+        server, manner = self.server, self.manner
+        match = _PATH.fullmatch(line)
+        if match is None:
+            return self._refuse("501 5.5.4 Syntax: RCPT TO:<address>")
+        raw = match[1]
+        recipient = raw.decode("utf-8", "surrogateescape").rpartition(":")[2]
+        local, at, domain = recipient.rpartition("@")
+        self.counters.recipients[recipient.lower()] += 1
+        values = {"recipient": recipient, "local": local, "domain": domain}
+        if self.sender is None:
+            return self._refuse("503 5.5.1 Error: need MAIL command")
+        if manner.closes_at == "rcpt":
+            return self._hang_up()
+        self.recipients += 1
+        if manner.recipients_per_session is not None and self.recipients > manner.recipients_per_session:
+            return self._answer(manner.recipients_reply, values)
+        if manner.blocks == "rcpt":
+            return self._refuse(manner.block_reply, values)
+        if manner.temporary_reply is not None:
+            return self._refuse(manner.temporary_reply, values)
+        if not raw.isascii() and not self.utf8:
+            return self._refuse(manner.utf8_reply, values)
+        try:
+            name = a_label(domain)
+        except SettingsError:
+            name = ""
+        if not at or not local or not name:
+            return self._refuse("501 5.1.3 Bad recipient address syntax")
+        if manner.denies_relay or name not in server.served:
+            return self._refuse(manner.relay_reply, values)
+        if manner.harvest_limit is not None and self.unknown >= manner.harvest_limit:
+            return self._refuse(manner.reply("unknown"), values)
+        if manner.greylisting == "first" and self._is_new(recipient):
+            return self._refuse(manner.greylist_reply, values)
+        if manner.accepts_all or name in server.accept_all:
+            return self._answer(manner.recipient_ok, values)
+        box = server.world.find(f"{local}@{name}")
+        if box is None or box.state in ("disabled", "moved"):
+            self.unknown += 1
+            return self._refuse(manner.reply("unknown" if box is None else box.state), values)
+        if manner.greylisting == "known" and self._is_new(recipient):
+            return self._refuse(manner.greylist_reply, values)
+        if box.state in ("live", "forwarded"):
+            return self._answer(manner.reply(box.state), values)
+        return self._refuse(manner.reply(box.state), values)
+
+    def _is_new(self, recipient: str) -> bool:
+        """Whether (client, sender, recipient) was first seen less than the greylisting delay ago."""
+        now = self.loop.time()
+        first = self.server.greylist.setdefault((self.client, self.sender or "", recipient.lower()), now)
+        return now - first < self.server.greylist_delay
+
+    def _rset(self, line: bytes) -> None:
+        self.counters.resets += 1
+        self.sender = None
+        self._answer("250 2.0.0 Ok")
+
+    def _noop(self, line: bytes) -> None:
+        self._answer("250 2.0.0 Ok")
+
+    def _quit(self, line: bytes) -> None:
+        self.counters.quits += 1
+        self._say(self.manner.goodbye, delay=self.manner.reply_delay, close=True)
+
+    def _data(self, line: bytes) -> None:
+        self.counters.data += 1
+        if line[:4].upper() == b"BDAT":
+            octets = line[4:].split()
+            self.skip = int(octets[0]) if octets and octets[0].isdigit() else 0
+        self._refuse("503 5.5.1 No message is taken here")
+
+    def _vrfy(self, line: bytes) -> None:
+        self._answer("252 2.0.0 Cannot VRFY user, but will accept message and attempt delivery")
+
+    def _expn(self, line: bytes) -> None:
+        self._refuse("502 5.5.1 EXPN command not supported")
+
+    def _auth(self, line: bytes) -> None:
+        self._refuse("503 5.5.1 Error: authentication not enabled")
+
+    def _help(self, line: bytes) -> None:
+        self._answer("214 2.0.0 A mail world on loopback. It takes no mail.")
+
+    def _starttls(self, line: bytes) -> None:
+        if line.upper() != b"STARTTLS":
+            return self._refuse("500 5.5.2 Error: command not recognized")
+        if not self.manner.starttls or self.secure or self.hello is None:
+            return self._refuse("502 5.5.1 Error: command not implemented")
+        self.buffer = b""
+        self._flush()
+        self.upgrade = self.loop.create_task(self._go_secure())
+        return None
+
+    async def _go_secure(self) -> None:
+        wait = max(self.due - self.loop.time(), 0.0) if self.queue else 0.0
+        await asyncio.sleep(wait + self.server.latency + self.manner.reply_delay)
+        transport = self.transport
+        if transport is None or transport.is_closing():
+            return
+        transport.write(b"220 2.0.0 Ready to start TLS\r\n")
+        self.shaking = True
+        try:
+            secured = await self.loop.start_tls(
+                transport, self, _tls(), server_side=True, ssl_handshake_timeout=10
+            )
+        except (OSError, asyncio.CancelledError):  # ssl.SSLError is an OSError
+            transport.abort()
+            self._gone()
+            return
+        finally:
+            self.upgrade, self.shaking = None, False
+        if secured is None:  # the connection went while hands were shaken
+            self._gone()
+            return
+        self.transport = secured
+        self.secure, self.hello, self.sender, self.utf8 = True, None, None, False
+        self.counters.tls += 1
+        held, self.held = self.held, b""
+        if held:
+            self.data_received(held)
+
+    def abort(self) -> None:
+        """End the conversation at once; it does not count as the client's doing."""
+        self.over = self.ended_by_server = True
+        if self.upgrade is not None:
+            self.upgrade.cancel()
+        if self.transport is not None:
+            with contextlib.suppress(OSError):
+                self.transport.abort()
+
+
+_HANDLERS = {
+    b"EHLO": Session._hello,
+    b"HELO": Session._hello,
+    b"MAIL": Session._mail,
+    b"RCPT": Session._rcpt,
+    b"RSET": Session._rset,
+    b"NOOP": Session._noop,
+    b"QUIT": Session._quit,
+    b"DATA": Session._data,
+    b"BDAT": Session._data,
+    b"VRFY": Session._vrfy,
+    b"EXPN": Session._expn,
+    b"AUTH": Session._auth,
+    b"HELP": Session._help,
+    b"STAR": Session._starttls,
+}

@@ -1,0 +1,637 @@
+"""
+Would the server take a message for this recipient? The mailbox layer asks, and never sends.
+
+Recipients queue per operator (the owner of the mail servers) and, within it, per set of servers. Conversations take
+from these queues: one conversation asks many recipients, as many as the operator bears, and the operator's `Pace`
+says how many conversations there may be. What one reply means is read in `mailvet.smtp.replies`; what several
+replies of one domain mean together, in `mailvet.smtp.recipients`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+
+from mailvet.layers.route import MailHost
+from mailvet.operators import Operator, operator_of
+from mailvet.settings import Settings
+from mailvet.smtp.pacing import Pace, RunHealth
+from mailvet.smtp.recipients import Asked, DomainState, Heard, MailboxAnswer, Recipient, control_local_part, listen
+from mailvet.smtp.replies import Stage, mask, read_reply
+from mailvet.smtp.session import Broken, Refused, Reply, Session
+from mailvet.verdict import REASONS, Reason, Status
+
+__all__ = ["MailboxAnswer", "Mailboxes", "OperatorProgress", "Recipient"]
+
+_TRIES = 2  # conversations a recipient may break before it gets an answer about that
+_THROTTLED_TRIES = 3
+_ADDRESSES_PER_HOST = 2
+_FAILED_FOR = 600.0  # seconds for which servers that failed are not tried again
+_PROOF_AFTER = 3  # refusals in one conversation from which a no needs proof that the server is still honest
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorProgress:
+    """What one operator is doing, for people who watch."""
+
+    name: str
+    asked: int
+    waiting: int
+    connections: int
+    state: str
+
+
+@dataclass(slots=True, eq=False)
+class _Servers:
+    """The recipients that can be asked in one conversation: same servers, same need of SMTPUTF8."""
+
+    operator: _OperatorQueue
+    hosts: tuple[MailHost, ...]
+    eai: bool
+    waiting: deque[Asked] = field(default_factory=deque)
+    queued: bool = False
+    """In the operator's round of servers to be asked."""
+    conversations: int = 0
+    per_session: int = 1 << 30
+    """Learnt from `452 too many recipients`."""
+    errors_allowed: int = 1 << 30
+    """Learnt from a server that turned on us after so many unknown recipients."""
+    failures: int = 0
+    """Conversations in a row that brought no answer."""
+    failed: MailboxAnswer | None = None
+    failed_until: float = 0.0
+    honest: Recipient | None = None
+    """Accepted by these servers while a control was refused."""
+    unproven: list[tuple[Asked, MailboxAnswer]] = field(default_factory=list)
+    """Refusals from conversations that gave no proof of honesty."""
+
+
+@dataclass(slots=True, eq=False)
+class _OperatorQueue:
+    rule: Operator
+    pace: Pace
+    limit: int | None
+    """Most recipients to ask, from `pacing.daily_limits`."""
+    servers: dict[tuple[tuple[str, ...], bool], _Servers] = field(default_factory=dict)
+    queued: deque[_Servers] = field(default_factory=deque)
+    """Servers with recipients waiting, asked in turn."""
+    connections: int = 0
+    asked: int = 0
+    waiting: int = 0
+    alarm: asyncio.TimerHandle | None = None
+
+
+class Mailboxes:
+    """
+    Ask mailboxes at a polite pace.
+
+    Args:
+        settings: `smtp`, `pacing`.
+        asked_today: recipients already asked today, by operator, counted against the daily limits.
+
+    Bound to the running event loop. `submit` never waits; every future it returns gets an answer.
+    """
+
+    def __init__(self, settings: Settings, *, asked_today: Mapping[str, int] | None = None) -> None:
+        self._settings = settings
+        self._smtp = settings.smtp
+        self._hello = settings.hello_name
+        self._own = tuple(filter(None, (settings.smtp.mail_from, self._hello)))
+        self._asked_today = dict(asked_today or {})
+        self._operators: dict[str, _OperatorQueue] = {}
+        self._domains: dict[str, DomainState] = {}
+        self._connections = 0
+        self._starved: deque[_OperatorQueue] = deque()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.health = RunHealth()
+        self.probes = 0
+        """RCPT commands sent."""
+
+    # ---------------------------------------------------------------- submitting
+
+    def submit(self, recipient: Recipient) -> asyncio.Future[MailboxAnswer]:
+        """Queue one recipient; its route must have hosts. The future never raises for what servers do."""
+        future: asyncio.Future[MailboxAnswer] = asyncio.get_running_loop().create_future()
+        queue = self._operator(recipient)
+        unasked = self._unasked(queue)
+        if unasked is not None:
+            future.set_result(unasked)
+            return future
+        domain = self._domains.get(recipient.domain)
+        if domain is None:
+            domain = self._domains[recipient.domain] = DomainState(recipient.domain, queue.rule.answers)
+        servers = self._servers(queue, recipient)
+        asked = Asked(recipient, domain, future)
+        domain.open += 1
+        if servers.failed is not None and servers.failed_until > time.monotonic():
+            self._answer(asked, servers.failed)
+        elif domain.accept_all:
+            self._answer(asked, domain.asked_in_vain())
+        else:
+            servers.failed = None
+            self._enqueue(servers, asked)
+        return future
+
+    def _operator(self, recipient: Recipient) -> _OperatorQueue:
+        rule = operator_of(recipient.route.hosts[0].name)
+        queue = self._operators.get(rule.name)
+        if queue is None:
+            pacing = self._settings.pacing
+            cap = min(pacing.connections_per_operator, rule.connections or pacing.connections_per_operator)
+            limits = pacing.daily_limits
+            limit = limits.get(rule.name, limits.get("default"))
+            queue = self._operators[rule.name] = _OperatorQueue(rule, Pace(cap), limit)
+        return queue
+
+    def _servers(self, queue: _OperatorQueue, recipient: Recipient) -> _Servers:
+        key = (recipient.route.hosts_key, not recipient.local.isascii())
+        servers = queue.servers.get(key)
+        if servers is None:
+            servers = queue.servers[key] = _Servers(queue, recipient.route.hosts, key[1])
+        return servers
+
+    def _unasked(self, queue: _OperatorQueue) -> MailboxAnswer | None:
+        """Why this operator is not to be asked now, if so."""
+        if queue.rule.answers in ("accepts_all", "blocks_probes"):
+            return MailboxAnswer(Reason.provider_unverifiable, detail=f"{queue.rule.label}: {queue.rule.answers}")
+        if self.health.degraded is not None:
+            return MailboxAnswer(Reason.not_probed, detail="the run was stopped", retry_after=3600.0)
+        if queue.pace.stopped is not None:
+            return MailboxAnswer(Reason.not_probed, detail=f"operator stopped: {queue.pace.stopped}", retry_after=86400.0)
+        if queue.limit is not None:
+            spent = self._asked_today.get(queue.rule.name, 0) + queue.asked + queue.waiting
+            if spent >= queue.limit:
+                return MailboxAnswer(Reason.not_probed, detail="daily limit of the operator", retry_after=43200.0)
+        if _quiet(self._settings.pacing.quiet_hours, datetime.now(timezone.utc).hour):
+            return MailboxAnswer(Reason.not_probed, detail="quiet hours", retry_after=3600.0)
+        return None
+
+    # ---------------------------------------------------------------- scheduling
+
+    def _enqueue(self, servers: _Servers, asked: Asked, *, first: bool = False) -> None:
+        if not servers.queued:
+            servers.queued = True
+            servers.operator.queued.append(servers)
+        if first:
+            servers.waiting.appendleft(asked)
+        else:
+            servers.waiting.append(asked)
+        servers.operator.waiting += 1
+        self._wake(servers.operator)
+
+    def _next(self, servers: _Servers) -> Asked | None:
+        """The next recipient of these servers that still has to be asked."""
+        while servers.waiting:
+            asked = servers.waiting.popleft()
+            servers.operator.waiting -= 1
+            if asked.answer is not None and asked.domain.accept_all:
+                self._answer(asked, asked.domain.asked_in_vain())
+                continue
+            return asked
+        return None
+
+    def _wake(self, queue: _OperatorQueue) -> None:
+        """Start as many conversations as pace, caps and queue allow."""
+        pause = queue.pace.pause_left()
+        if pause > 0:
+            if queue.alarm is None and queue.queued:
+                queue.alarm = asyncio.get_running_loop().call_later(pause + 0.01, self._alarm, queue)
+            return
+        for _ in range(len(queue.queued)):
+            servers = queue.queued[0]
+            if not servers.waiting:
+                queue.queued.popleft()
+                servers.queued = False
+                continue
+            queue.queued.rotate(-1)
+            # One more conversation is worth its greeting only if those that run will not soon be through.
+            while len(servers.waiting) > 3 * servers.conversations:
+                if queue.connections >= queue.pace.limit:
+                    return
+                if self._connections >= self._settings.pacing.connections:
+                    if queue not in self._starved:
+                        self._starved.append(queue)
+                    return
+                queue.connections += 1
+                servers.conversations += 1
+                self._connections += 1
+                task = asyncio.ensure_future(self._converse(servers))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+
+    def _alarm(self, queue: _OperatorQueue) -> None:
+        queue.alarm = None
+        self._wake(queue)
+
+    async def _converse(self, servers: _Servers) -> None:
+        queue = servers.operator
+        try:
+            session = await self._open(servers)
+            if session is not None:
+                try:
+                    await self._dialogue(servers, session)
+                finally:
+                    await session.close()
+        except Exception as error:  # a bug of ours: let whoever waits see it instead of waiting for ever
+            self._fail_loudly(error)
+            raise
+        finally:
+            queue.connections -= 1
+            servers.conversations -= 1
+            self._connections -= 1
+            if not servers.waiting and not servers.conversations:
+                self._settle_unproven(servers)
+            if queue.pace.stopped is not None or self.health.degraded is not None:
+                self._drain(self._operators.values() if self.health.degraded else (queue,))
+            self._wake(queue)
+            while self._starved and self._connections < self._settings.pacing.connections:
+                self._wake(self._starved.popleft())
+
+    # ---------------------------------------------------------------- opening
+
+    async def _open(self, servers: _Servers) -> Session | None:
+        """A session with the best server that can be had; None when there is none, and everybody has an answer."""
+        queue = servers.operator
+        broken: list[Broken] = []
+        without_eai = 0
+        source = self._source(servers)
+        for host in _in_order(servers.hosts):
+            for address in host.addresses[:_ADDRESSES_PER_HOST]:
+                try:
+                    session = await Session.open(host.name, address, self._smtp, self._hello, source=source)
+                except Refused as refusal:
+                    self.health.connection_made(queue.rule.name)
+                    self._refused(servers, refusal.reply, host.name)
+                    return None
+                except Broken as failure:
+                    broken.append(failure)
+                    continue
+                self.health.connection_made(queue.rule.name)
+                if servers.eai and not session.smtputf8:
+                    without_eai += 1
+                    await session.close()
+                    break
+                return session
+        if without_eai and not broken:
+            self._fail(servers, MailboxAnswer(Reason.smtputf8_unsupported, mx_host=servers.hosts[0].name))
+            return None
+        failure = broken[0]
+        if all(b.kind == "unreachable" for b in broken):
+            self.health.connection_failed(queue.rule.name)
+            reason = Reason.connect_failed
+        else:
+            self.health.connection_made(queue.rule.name)
+            reason = Reason.smtp_timeout if failure.kind == "timeout" else Reason.protocol_error
+        servers.failures += 1
+        if reason is not Reason.protocol_error or servers.failures >= _TRIES:
+            self._fail(servers, MailboxAnswer(reason, mx_host=servers.hosts[0].name, detail=failure.detail))
+        return None
+
+    def _source(self, servers: _Servers) -> str | None:
+        addresses = self._smtp.source_addresses
+        if not addresses or not servers.waiting:
+            return None
+        # Greylisting remembers who came: the same servers always see the same address of ours.
+        return addresses[sum(servers.hosts[0].name.encode()) % len(addresses)]
+
+    def _refused(self, servers: _Servers, reply: Reply, host: str) -> None:
+        """The server would not talk to us at all."""
+        reading = read_reply(reply.stage, reply.code, reply.text, own=self._own)
+        pace = servers.operator.pace
+        asked = self._next(servers)
+        answer = MailboxAnswer(
+            reading.reason or Reason.protocol_error, reply.code, _masked(asked, reply, self._own), host,
+            retry_after=reading.retry_after,
+        )  # fmt: skip
+        if reading.reason is Reason.sender_blocked:
+            self._blocked(servers, whole_operator=True)
+            if asked is not None:
+                self._answer(asked, answer)
+            return
+        if reading.limit == "connections":
+            pace.cap = max(1, min(pace.cap, servers.operator.connections - 1))
+        pace.throttled(reading.retry_after)
+        servers.failures += 1
+        if servers.failures > _THROTTLED_TRIES:
+            if asked is not None:
+                self._answer(asked, answer)
+            self._fail(servers, answer)
+        elif asked is not None:
+            self._enqueue(servers, asked, first=True)
+
+    # ---------------------------------------------------------------- talking
+
+    async def _dialogue(self, servers: _Servers, session: Session) -> None:
+        """Ask one recipient after the other until the conversation has run its course."""
+        queue = servers.operator
+        pacing = self._settings.pacing
+        most = min(pacing.recipients_per_session, queue.rule.recipients_per_session or 1 << 30)
+        most_errors = pacing.errors_per_session
+        named = errors = 0
+        doubtful: list[tuple[Asked, MailboxAnswer]] = []
+        while (
+            named < min(most, servers.per_session)
+            and errors < min(most_errors, servers.errors_allowed)
+            and queue.connections <= queue.pace.limit
+            and queue.pace.stopped is None
+            and self.health.degraded is None
+        ):
+            asked = self._next(servers)
+            if asked is None:
+                break
+            patience = asked.patience(self._smtp.address_budget)
+            if patience <= 0:
+                self._no_reply(asked, session)
+                continue
+            self.probes += 1
+            queue.asked += 1
+            try:
+                reply = await session.ask(asked.recipient.local, asked.recipient.domain, patience=patience)
+            except Broken as failure:
+                self._broken(servers, session, asked, failure)
+                break
+            except BaseException as error:
+                if asked.answer is not None and not asked.answer.done():
+                    asked.answer.set_exception(error)
+                raise
+            named += 1
+            reading = read_reply(
+                reply.stage, reply.code, reply.text, recipient=asked.recipient.address, own=self._own
+            )
+            heard = listen(asked, reading, reply, session.host, self._own)
+            if reply.stage is not Stage.rcpt:
+                self._refused_sender(servers, heard)
+                break
+            if reply.code // 100 != 2:
+                errors += 1
+            if reading.limit == "recipients" and named > 1:
+                # Not a fault: this server takes so many in one conversation and wants a new one.
+                servers.per_session = named - 1
+                self._enqueue(servers, asked, first=True)
+                break
+            if reply.code == 421 or reading.reason is Reason.sender_throttled:
+                self._throttled(servers, heard, errors)
+                break
+            if reading.reason is Reason.sender_blocked and not reading.ambiguous:
+                self._blocked(servers, whole_operator=False)
+                self._conclude(servers, heard)
+                continue
+            servers.failures = 0
+            if queue.pace.clean():
+                self._wake(queue)
+            if reading.reason is None and asked.answer is not None:
+                for refused, answer in doubtful:  # the server is still honest, so its earlier words stand
+                    self._answer(refused, answer)
+                doubtful.clear()
+            if asked.answer is not None and not reading.ambiguous and _speaks_against_mailbox(reading.reason):
+                doubtful.append((asked, _answer_of(heard)))
+            else:
+                self._conclude(servers, heard)
+        if doubtful:
+            await self._prove(servers, session, doubtful, errors)
+
+    def _conclude(self, servers: _Servers, heard: Heard) -> None:
+        """Answer a recipient, or let its domain decide once the control address has been asked."""
+        asked, domain = heard.asked, heard.asked.domain
+        if asked.answer is None:
+            domain.control, domain.control_done = heard, True
+            self._decide(domain, servers)
+            if domain.accept_all:
+                self._spare(servers, domain)
+        elif heard.reading.reason is None or heard.reading.ambiguous:
+            if domain.hear(heard):
+                control = Recipient(control_local_part(), asked.recipient.domain, asked.recipient.route)
+                self._enqueue(servers, Asked(control, domain, None), first=True)
+            self._decide(domain, servers)
+        else:
+            self._answer(asked, _answer_of(heard))
+
+    def _spare(self, servers: _Servers, domain: DomainState) -> None:
+        """The domain takes anybody: whoever still waits need not be asked."""
+        spared = [asked for asked in servers.waiting if asked.domain is domain and asked.answer is not None]
+        if spared:
+            servers.waiting = deque(asked for asked in servers.waiting if asked.domain is not domain)
+            servers.operator.waiting -= len(spared)
+            for asked in spared:
+                self._answer(asked, domain.asked_in_vain())
+
+    def _decide(self, domain: DomainState, servers: _Servers | None = None) -> None:
+        for heard, answer in domain.ready():
+            self._answer(heard.asked, answer)
+        if servers is not None and domain.accepted is not None:
+            servers.honest = servers.honest or domain.accepted
+
+    async def _prove(
+        self, servers: _Servers, session: Session, doubtful: list[tuple[Asked, MailboxAnswer]], errors: int
+    ) -> None:
+        """
+        Some servers refuse everybody, the living too, once they have seen a few unknown recipients. So after several
+        refusals a recipient that is known to exist must still be accepted before the last refusals count.
+        """
+        if errors < _PROOF_AFTER:
+            for asked, answer in doubtful:
+                self._answer(asked, answer)
+            return
+        honest = servers.honest
+        if honest is None:
+            servers.unproven.extend(doubtful)
+            return
+        try:
+            self.probes += 1
+            reply = await session.ask(honest.local, honest.domain)
+            still_honest = reply.code // 100 == 2
+        except Broken:
+            still_honest = False
+        if not still_honest:
+            servers.errors_allowed = max(1, min(servers.errors_allowed, errors) // 2)
+        for asked, answer in doubtful:
+            if still_honest:
+                self._answer(asked, answer)
+            else:
+                self._again(servers, asked, Reason.sender_throttled, "the server began to refuse everybody")
+
+    def _settle_unproven(self, servers: _Servers) -> None:
+        """At the end of the queue: ask again in short conversations if somebody turned out to be alive here."""
+        unproven, servers.unproven = servers.unproven, []
+        if servers.honest is None:
+            for asked, answer in unproven:
+                self._answer(asked, answer)
+            return
+        if unproven:
+            servers.errors_allowed = min(servers.errors_allowed, _PROOF_AFTER)
+        for asked, _ in unproven:
+            self._again(servers, asked, Reason.sender_throttled, "the server refused everybody it was asked about")
+
+    # ---------------------------------------------------------------- when it goes wrong
+
+    def _again(self, servers: _Servers, asked: Asked, reason: Reason, detail: str, *, tries: int = _TRIES) -> None:
+        """Ask once more in another conversation, or say why there is no answer."""
+        asked.attempts += 1
+        asked.deadline = None
+        if asked.attempts < tries:
+            self._enqueue(servers, asked)
+        else:
+            self._answer(asked, MailboxAnswer(reason, mx_host=servers.hosts[0].name, detail=detail))
+
+    def _broken(self, servers: _Servers, session: Session, asked: Asked, failure: Broken) -> None:
+        servers.failures += 1
+        if failure.kind == "timeout":
+            self._no_reply(asked, session)
+            if servers.failures >= _TRIES:
+                self._fail(servers, MailboxAnswer(_too_slow(session), mx_host=session.host))
+            return
+        self._again(servers, asked, Reason.protocol_error, f"{failure.kind} at {failure.stage}: {failure.detail}")
+        if servers.failures > _TRIES:
+            self._fail(servers, MailboxAnswer(Reason.protocol_error, mx_host=session.host, detail=failure.detail))
+
+    def _no_reply(self, asked: Asked, session: Session) -> None:
+        reason = _too_slow(session)
+        self._answer(asked, MailboxAnswer(reason, mx_host=session.host, detail=f"slowest {session.slowest:.0f} s"))
+
+    def _refused_sender(self, servers: _Servers, heard: Heard) -> None:
+        """Our envelope sender was not accepted: nothing was said about the recipient."""
+        reading = heard.reading
+        if reading.reason is Reason.sender_blocked:
+            self._blocked(servers, whole_operator=True)
+            self._answer(heard.asked, _answer_of(heard))
+            return
+        servers.failures += 1
+        if reading.reason is Reason.sender_throttled or heard.reply.code == 421:
+            self._throttled(servers, heard, 0)
+            return
+        self._answer(heard.asked, _answer_of(heard))
+        if servers.failures > _TRIES:
+            self._fail(servers, _answer_of(heard))
+
+    def _throttled(self, servers: _Servers, heard: Heard, errors: int) -> None:
+        reading, pace = heard.reading, servers.operator.pace
+        if reading.limit == "errors":
+            servers.errors_allowed = max(1, errors - 2)
+        if reading.limit == "connections":
+            pace.cap = max(1, min(pace.cap, servers.operator.connections - 1))
+        pace.throttled(reading.retry_after)
+        heard.asked.attempts += 1
+        if heard.asked.attempts < _THROTTLED_TRIES and pace.stopped is None:
+            heard.asked.deadline = None
+            self._enqueue(servers, heard.asked)
+        else:
+            self._answer(heard.asked, _answer_of(heard))
+
+    def _blocked(self, servers: _Servers, *, whole_operator: bool) -> None:
+        pace = servers.operator.pace
+        pace.blocked(whole_operator=whole_operator)
+        if pace.stopped is not None:
+            self.health.operator_blocks(servers.operator.rule.name)
+
+    def _fail(self, servers: _Servers, answer: MailboxAnswer) -> None:
+        """These servers give no answers now: say so to everybody who waits for them, and for a while to newcomers."""
+        servers.failed, servers.failed_until = answer, time.monotonic() + _FAILED_FOR
+        while (asked := self._next(servers)) is not None:
+            self._answer(asked, answer)
+        if self.health.degraded is not None:
+            self._drain(self._operators.values())
+
+    def _drain(self, queues: Iterable[_OperatorQueue]) -> None:
+        """Answer everybody who waits for an operator that is not asked any more."""
+        for queue in list(queues):
+            answer = self._unasked(queue)
+            if answer is None:
+                continue
+            for servers in queue.servers.values():
+                while (asked := self._next(servers)) is not None:
+                    self._answer(asked, answer)
+
+    def _answer(self, asked: Asked, answer: MailboxAnswer) -> None:
+        domain = asked.domain
+        if asked.answer is None:  # the control got no usable reply
+            domain.control_done = True
+        else:
+            domain.open -= 1
+            if not asked.answer.done():
+                asked.answer.set_result(answer)
+        if domain.undecided:
+            self._decide(domain)
+
+    def _fail_loudly(self, error: Exception) -> None:
+        for queue in self._operators.values():
+            for servers in queue.servers.values():
+                for asked in [*servers.waiting, *(asked for asked, _ in servers.unproven)]:
+                    if asked.answer is not None and not asked.answer.done():
+                        asked.answer.set_exception(error)
+                servers.waiting.clear()
+        for domain in self._domains.values():
+            for heard in domain.undecided:
+                if heard.asked.answer is not None and not heard.asked.answer.done():
+                    heard.asked.answer.set_exception(error)
+
+    # ---------------------------------------------------------------- watching and ending
+
+    def progress(self) -> list[OperatorProgress]:
+        """What each operator is doing, the busiest first."""
+        rows = []
+        for queue in self._operators.values():
+            if queue.pace.stopped:
+                state = f"stopped: {queue.pace.stopped}"
+            elif queue.pace.pause_left() > 0:
+                state = f"pausing {queue.pace.pause_left():.0f} s"
+            elif queue.connections:
+                state = f"{queue.connections} of {queue.pace.limit} connections"
+            else:
+                state = "waiting" if queue.waiting else "done"
+            rows.append(OperatorProgress(queue.rule.name, queue.asked, queue.waiting, queue.connections, state))
+        return sorted(rows, key=lambda row: (-row.waiting - row.connections, -row.asked))
+
+    async def close(self) -> None:
+        """End every conversation; recipients still waiting are answered as not probed."""
+        stopped = MailboxAnswer(Reason.not_probed, detail="the run was stopped", retry_after=3600.0)
+        for queue in self._operators.values():
+            if queue.alarm is not None:
+                queue.alarm.cancel()
+            for servers in queue.servers.values():
+                while (asked := self._next(servers)) is not None:
+                    self._answer(asked, stopped)
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _in_order(hosts: tuple[MailHost, ...]) -> list[MailHost]:
+    """By preference, equals shuffled (RFC 5321 section 5.1)."""
+    return sorted(hosts, key=lambda host: (host.preference, random.random()))
+
+
+def _answer_of(heard: Heard) -> MailboxAnswer:
+    return MailboxAnswer(
+        heard.reading.reason or Reason.protocol_error,
+        heard.reply.code,
+        heard.masked,
+        heard.host,
+        heard.asked.domain.accept_all,
+        retry_after=heard.reading.retry_after,
+    )
+
+
+def _masked(asked: Asked | None, reply: Reply, own: tuple[str, ...]) -> str:
+    return mask(reply.text, recipient=asked.recipient.address if asked else None, own=own)[:500]
+
+
+def _speaks_against_mailbox(reason: Reason | None) -> bool:
+    return reason is not None and REASONS[reason].status is Status.undeliverable
+
+
+def _too_slow(session: Session) -> Reason:
+    """A server that answers, only too slowly, is a tarpit; one that says nothing timed out."""
+    return Reason.tarpit if session.slow_replies else Reason.smtp_timeout
+
+
+def _quiet(span: str | None, hour: int) -> bool:
+    if span is None:
+        return False
+    start, end = (int(part) for part in span.split("-"))
+    return start <= hour < end if start < end else hour >= start or hour < end

@@ -1,0 +1,224 @@
+"""
+Where does mail for a domain go? RFC 5321 section 5.1, RFC 7505, and what resolvers do in practice.
+
+Each domain is looked up once and remembered for its TTL; the addresses of a mail server are shared by all domains
+that use it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from mailvet.operators import operator_of
+from mailvet.resolver import Answer, Outcome, Resolver
+from mailvet.settings import Dns
+from mailvet.verdict import Reason
+
+__all__ = ["MailHost", "Route", "Routes"]
+
+_CACHED_ROUTES = 1_000_000
+_NEGATIVE_TTL = 900.0  # seconds; a resolver hides the SOA's own number from us
+_FAILURE_TTL = 600.0
+_LEAST_TTL = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class MailHost:
+    """One mail server of a route."""
+
+    name: str
+    preference: int
+    addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """The way of mail to a domain, or why there is none."""
+
+    domain: str
+    reason: Reason | None = None
+    """None when mail can be delivered to `hosts`; else one of the DNS reasons."""
+    hosts: tuple[MailHost, ...] = ()
+    """Servers that can be contacted, best preference first."""
+    operator: str | None = None
+    """Slug of the owner of the servers."""
+    detail: str | None = None
+    expires: float = field(default=0.0, compare=False)
+    """`time.monotonic()` after which the route is looked up anew."""
+
+    @property
+    def mx_host(self) -> str | None:
+        """The preferred server's name."""
+        return self.hosts[0].name if self.hosts else None
+
+    @property
+    def hosts_key(self) -> tuple[str, ...]:
+        """What two domains must share to be asked in one conversation."""
+        return tuple(host.name for host in self.hosts)
+
+
+class Routes:
+    """
+    The route layer: `examine(domains)` gives a `Route` for each.
+
+    Args:
+        resolver: where to ask.
+        settings: cache and concurrency.
+        allow_private_networks: count loopback and private addresses as routable; for a lab only.
+        invented: the address the resolver gives for names that do not exist, if it does that.
+    """
+
+    def __init__(
+        self, resolver: Resolver, settings: Dns, *, allow_private_networks: bool = False, invented: str | None = None
+    ) -> None:
+        self._resolver = resolver
+        self._settings = settings
+        self._allow_private = allow_private_networks
+        self.invented = invented
+        self._cache: dict[str, Route] = {}
+        self._hosts: dict[str, asyncio.Task[tuple[Answer, float]]] = {}
+        self.lookups = 0
+        """Domains looked up so far, cache hits not counted."""
+
+    async def examine(self, domains: Iterable[str]) -> dict[str, Route]:
+        """
+        The route of every domain (ASCII, lower case). Lookups run side by side, at most `dns.concurrency` at once.
+        """
+        now = time.monotonic()
+        routes: dict[str, Route] = {}
+        missing: list[str] = []
+        for domain in domains:
+            known = self._cache.get(domain)
+            if known is not None and known.expires > now:
+                routes[domain] = known
+            else:
+                missing.append(domain)
+        if missing:
+            queue = iter(dict.fromkeys(missing))
+            workers = min(len(missing), self._settings.concurrency)
+            await asyncio.gather(*(self._work(queue, routes) for _ in range(workers)))
+        return routes
+
+    async def _work(self, queue: Iterator[str], routes: dict[str, Route]) -> None:
+        for domain in queue:
+            route = await self._look_up(domain)
+            routes[domain] = route
+            if len(self._cache) >= _CACHED_ROUTES:
+                self._cache.clear()  # rare; dearer book-keeping would cost every lookup
+                self._hosts.clear()
+            self._cache[domain] = route
+
+    async def _look_up(self, domain: str) -> Route:
+        self.lookups += 1
+        answer = await self._resolver.ask(domain, "MX")
+        if answer.outcome is Outcome.found:
+            return await self._from_mx(domain, answer)
+        if answer.outcome is Outcome.no_data:
+            return await self._implicit(domain)
+        if answer.outcome is Outcome.no_name:
+            return self._dead(domain, Reason.domain_not_found, "NXDOMAIN", _NEGATIVE_TTL)
+        return self._failed(domain, answer.outcome)
+
+    async def _from_mx(self, domain: str, answer: Answer) -> Route:
+        named = sorted((preference, name.lower()) for preference, name in answer.records if name not in ("", "."))
+        if not named:  # RFC 7505: the only MX is the root
+            return self._dead(domain, Reason.null_mx, "MX 0 .", answer.ttl)
+        found = await asyncio.gather(*(self._addresses(name) for _, name in named))
+        hosts, unroutable, ttl = [], 0, answer.ttl
+        for (preference, name), (addresses, host_ttl) in zip(named, found, strict=True):
+            ttl = min(ttl, host_ttl)
+            usable = self._routable(addresses.records)
+            if usable:
+                hosts.append(MailHost(name, preference, usable))
+            elif addresses.records:
+                unroutable += 1
+        if hosts:
+            return self._alive(domain, tuple(hosts), None, ttl)
+        # RFC 5321 5.1: with MX records present, the domain's own address is no way round them.
+        failures = [a.outcome for a, _ in found if a.outcome in (Outcome.failed, Outcome.timed_out)]
+        if failures:
+            return self._failed(domain, failures[0])
+        if unroutable:
+            return self._dead(domain, Reason.mx_unroutable, named[0][1], ttl)
+        return self._dead(domain, Reason.no_mail_server, f"MX {named[0][1]} has no address", ttl)
+
+    async def _implicit(self, domain: str) -> Route:
+        """RFC 5321 5.1: without any MX, the domain itself is the mail server."""
+        answer, ttl = await self._addresses(domain)
+        if answer.outcome in (Outcome.failed, Outcome.timed_out):
+            return self._failed(domain, answer.outcome)
+        if not answer.records:
+            return self._dead(domain, Reason.no_mail_server, "neither MX nor address", _NEGATIVE_TTL)
+        if self.invented is not None and all(address == self.invented for _, address in answer.records):
+            return Route(domain, Reason.dns_error, detail="the resolver invents this address", expires=_soon())
+        usable = self._routable(answer.records)
+        if not usable:
+            return self._dead(domain, Reason.mx_unroutable, answer.records[0][1], ttl)
+        return self._alive(domain, (MailHost(domain, 0, usable),), "no MX, address used", ttl)
+
+    async def _addresses(self, name: str) -> tuple[Answer, float]:
+        """A records, or AAAA where there is no A; one lookup per server however many domains ask."""
+        task = self._hosts.get(name)
+        if task is None or (task.done() and task.result()[1] < time.monotonic()):
+            task = asyncio.ensure_future(self._ask_addresses(name))
+            self._hosts[name] = task
+        answer, expires = await task
+        return answer, max(expires - time.monotonic(), 0.0)
+
+    async def _ask_addresses(self, name: str) -> tuple[Answer, float]:
+        answer = await self._resolver.ask(name, "A")
+        if answer.outcome in (Outcome.no_data, Outcome.failed, Outcome.timed_out):
+            six = await self._resolver.ask(name, "AAAA")
+            # A server failure for A stays one unless AAAA has something to offer.
+            if six.records or answer.outcome is Outcome.no_data:
+                answer = six
+        ttl = answer.ttl if answer.records else _FAILURE_TTL
+        return answer, time.monotonic() + min(max(ttl, _LEAST_TTL), self._longest)
+
+    @property
+    def _longest(self) -> float:
+        return self._settings.cache_ttl.total_seconds()
+
+    def _routable(self, records: Iterable[tuple[int, str]]) -> tuple[str, ...]:
+        return tuple(address for _, address in records if self._allow_private or _is_public(address))
+
+    def _alive(self, domain: str, hosts: tuple[MailHost, ...], detail: str | None, ttl: float) -> Route:
+        operator = _operator_name(hosts[0].name)
+        return Route(domain, None, hosts, operator, detail, self._expiry(ttl))
+
+    def _dead(self, domain: str, reason: Reason, detail: str, ttl: float) -> Route:
+        return Route(domain, reason, detail=detail, expires=self._expiry(ttl))
+
+    def _failed(self, domain: str, outcome: Outcome) -> Route:
+        reason = Reason.dns_timeout if outcome is Outcome.timed_out else Reason.dns_error
+        return Route(domain, reason, detail=outcome.value, expires=_soon())
+
+    def _expiry(self, ttl: float) -> float:
+        return time.monotonic() + min(max(ttl, _LEAST_TTL), self._longest)
+
+
+def _soon() -> float:
+    return time.monotonic() + _FAILURE_TTL
+
+
+@lru_cache(maxsize=65536)
+def _operator_name(mx_host: str) -> str:
+    return operator_of(mx_host).name
+
+
+@lru_cache(maxsize=65536)
+def _is_public(address: str) -> bool:
+    """
+    Whether mail servers of the world may live there (IANA special-purpose registries, RFC 6890).
+
+    Guards against a domain whose MX points into our own network: such a host is never contacted.
+    """
+    ip = ipaddress.ip_address(address)
+    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
+        ip = ip.ipv4_mapped
+    return ip.is_global and not ip.is_multicast

@@ -1,0 +1,294 @@
+"""
+The syntax layer: whole columns of text -> local part, ASCII domain, or the code of what is wrong.
+
+Four ways through, cheapest first; every cell ends exactly as `mailvet.address.parse` would end it:
+
+1. plain addresses (most of any table) by one regular expression;
+2. plain text that is no address by expressions in the order of `address.SYNTAX_ERRORS`, with the same repairs;
+3. addresses whose domain only needs the judge (internationalised names): once per distinct domain;
+4. everything else by `parse`, once per distinct text.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import polars as pl
+
+from mailvet import address
+from mailvet.address import Address
+
+__all__ = ["SCHEMA", "examine"]
+
+SCHEMA: Final[dict[str, type[pl.DataType]]] = {
+    "local": pl.String,
+    "domain": pl.String,
+    "needs_smtputf8": pl.Boolean,
+    "trimmed": pl.Boolean,
+    "syntax_error": pl.String,
+    "cleaned": pl.String,
+}
+
+_PLAIN: Final = rf"^{address.PLAIN_LOCAL}@{address.PLAIN_DOMAIN}$"
+_PLAIN_LOWER: Final = rf"^{address.PLAIN_LOCAL}@{address.PLAIN_DOMAIN.replace('A-Z', '')}$"
+
+
+def _with_capital(name: str) -> str:
+    """A pattern of the name in any case but all lower."""
+    first, rest = name[0], name[1:]
+    capital_here = first.upper() + "".join(f"[{letter}{letter.upper()}]" for letter in rest)
+    return f"(?:{capital_here}|{first}{_with_capital(rest)})" if rest else capital_here
+
+
+_CASELESS_WITH_CAPITAL: Final = f"^(?:{'|'.join(map(_with_capital, address.CASELESS_NAMES))})@"
+_SHORT: Final = 64
+"""
+Octets up to which nothing can be too long: not the local part (64), not a label (63), and not the whole (254), even
+where a domain grows threefold because it is decoded from Punycode. Longer cells are rare and go to `parse`.
+"""
+
+# Letters outside ASCII that mean the same in every Unicode version since 5, never change under NFC, and are not marks;
+# and the signs of Devanagari, which may stand anywhere but first. Other local parts are left to the judge.
+_LETTERS: Final = (
+    "\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f\u0391-\u03a1\u03a3-\u03c9\u0400-\u045f\u05d0-\u05ea\u0621-\u063a\u0641-\u064a"
+    "\u0905-\u0939\u0e01-\u0e30\u3041-\u3096\u30a1-\u30fa\u4e00-\u9fa5\uac00-\ud7a3"
+)
+_SIGNS: Final = "\u093e-\u094c"
+_INTERNATIONAL_LOCAL: Final = (
+    rf"^[{address.ATEXT}{_LETTERS}][{address.ATEXT}{_LETTERS}{_SIGNS}]*"
+    rf"(?:\.[{address.ATEXT}{_LETTERS}{_SIGNS}]+)*$"
+)
+_WHITE_SPACE: Final = "".join(character for character in map(chr, range(0x3001)) if character.isspace())
+
+
+def examine(cells: pl.Series, *, allow_special_use: bool = False) -> pl.DataFrame:
+    """
+    Judge a column of cells.
+
+    Args:
+        cells: text of any shape, nulls allowed (they count as empty).
+        allow_special_use: accept reserved names such as `.test` (RFC 6761), for a lab.
+
+    Returns:
+        A frame as long as `cells` and in its order: local (String, null when refused), domain (String, ASCII, null
+        when refused), needs_smtputf8 (Boolean), trimmed (Boolean; false when refused), syntax_error (String, one of
+        `address.SYNTAX_ERRORS`, null when accepted), cleaned (String, a suggestion for a refused text, or null).
+    """
+    frame = cells.cast(pl.String).fill_null("").alias("cell").to_frame()
+    cell, at, octets = pl.col("cell"), pl.col("at"), pl.col("octets")
+    split = frame.with_columns(at=cell.str.find("@", literal=True), octets=cell.cast(pl.Binary)).select(
+        shaped=cell.str.contains(_PLAIN_LOWER) & (cell.str.len_bytes() <= _SHORT),
+        reserved=cell.str.contains(address.SPECIAL_USE),
+        capital=cell.str.contains(_CASELESS_WITH_CAPITAL),
+        # Octets are cut three times as fast as characters; an ASCII @ is never inside a character.
+        local=octets.bin.head(at).cast(pl.String),
+        domain=octets.bin.slice(at + 1).cast(pl.String),
+    )
+    is_plain = split["shaped"] & ~split["reserved"] & ~split["capital"]
+    others = frame.filter(~is_plain)
+    if others.is_empty():
+        known = pl.DataFrame(schema=SCHEMA)
+    else:
+        known = _examine_others(others.with_row_index("row"), allow_special_use)
+    # Each other row takes its own answer; plain rows take none of these.
+    place = (
+        pl.DataFrame({"other": ~is_plain})
+        .select(pl.when("other").then(pl.col("other").cum_sum() - 1))
+        .to_series()
+    )
+    answers = known[place]
+    return pl.DataFrame(
+        [
+            split["local"].zip_with(is_plain, answers["local"]),
+            split["domain"].zip_with(is_plain, answers["domain"]),
+            answers["needs_smtputf8"].fill_null(False),
+            answers["trimmed"].fill_null(False),
+            answers["syntax_error"],
+            answers["cleaned"],
+        ]
+    )
+
+
+def _examine_others(cells: pl.DataFrame, allow_special_use: bool) -> pl.DataFrame:
+    """Rows of row, cell that are not plain addresses as they stand -> the columns of SCHEMA in the order of `row`."""
+    text = pl.col("text")
+    octets, at = text.cast(pl.Binary), text.str.find("@", literal=True)
+    parts = (
+        cells.with_columns(text=pl.col("cell").str.strip_chars(_WHITE_SPACE))
+        .with_columns(
+            accepted=_is_plain(text),
+            local=octets.bin.head(at).cast(pl.String),
+            domain=octets.bin.slice(at + 1).cast(pl.String),
+            odd=(text.str.len_bytes() > _SHORT)
+            | text.str.contains("--", literal=True)
+            | ~text.str.contains(r"^[ -~]*$")
+            | (pl.lit(allow_special_use) & text.str.contains(address.SPECIAL_USE.replace(r"\.", r"[.@]"))),
+        )
+        .with_columns(trimmed=text != pl.col("cell"))
+    )
+    accepted = parts.filter("accepted").select(
+        "row",
+        local=_lower_caseless("local"),
+        domain=pl.col("domain").str.to_lowercase(),
+        needs_smtputf8=pl.lit(False),
+        trimmed="trimmed",
+        syntax_error=pl.lit(None, pl.String),
+        cleaned=pl.lit(None, pl.String),
+    )
+    refused = _refuse(parts.filter(~pl.col("accepted") & ~pl.col("odd")))
+    odd = parts.filter(~pl.col("accepted") & pl.col("odd"))
+    by_domain = _judge_domains(odd, allow_special_use)
+    by_text = _parse_each(odd.join(by_domain, on="row", how="anti"), allow_special_use)
+    return pl.concat([accepted, refused, by_domain, by_text]).sort("row").select(*SCHEMA)
+
+
+def _is_plain(text: pl.Expr) -> pl.Expr:
+    return (
+        text.str.contains(_PLAIN) & (text.str.len_bytes() <= _SHORT) & ~text.str.contains(address.SPECIAL_USE)
+    )
+
+
+def _lower_caseless(name: str) -> pl.Expr:
+    local = pl.col(name)
+    lower = local.str.to_lowercase()
+    return pl.when(lower.is_in(address.CASELESS_NAMES)).then(lower).otherwise(local)
+
+
+def _refuse(refused: pl.DataFrame) -> pl.DataFrame:
+    """The code and the suggestion for short texts of printable ASCII that are no address: `address._explain`."""
+    text, local, domain = pl.col("text"), pl.col("local"), pl.col("domain")
+    without_at = refused.filter(local.is_null()).select(
+        "row",
+        "text",
+        syntax_error=pl.when(text == "")
+        .then(pl.lit("empty"))
+        .when(
+            text.str.to_lowercase().is_in(sorted(address.PLACEHOLDERS)) | ~text.str.contains(r"[A-Za-z0-9]")
+        )
+        .then(pl.lit("placeholder"))
+        .otherwise(pl.lit("missing_at")),
+    )
+    same_word = text.str.contains(r"^[A-Za-z0-9]+@[A-Za-z0-9]+$") & (
+        local.str.to_lowercase() == domain.str.to_lowercase()
+    )
+    with_at = refused.filter(local.is_not_null()).select(
+        "row",
+        "text",
+        syntax_error=pl.when(same_word)
+        .then(pl.lit("placeholder"))
+        .when(text.str.contains(address.SEVERAL))
+        .then(pl.lit("several_addresses"))
+        .when(domain.str.contains("@", literal=True))
+        .then(pl.lit("multiple_at"))
+        .when(local == "")
+        .then(pl.lit("local_empty"))
+        .when(domain == "")
+        .then(pl.lit("domain_empty"))
+        .when(local.str.contains(rf"[^.{address.ATEXT}]"))
+        .then(pl.lit("local_char"))
+        .when(local.str.contains(r"^\.|\.\.|\.$"))
+        .then(pl.lit("local_dot"))
+        .when(domain.str.contains(r"^\[.*\]$"))
+        .then(pl.lit("domain_literal"))
+        .when(~domain.str.contains(f"^{address.HOST_NAME}$"))
+        .then(pl.lit("domain_label"))
+        .otherwise(pl.lit("domain_no_tld")),
+    )
+    coded = pl.concat([without_at, with_at])
+    plain = text.str.contains(r"^[A-Za-z0-9@._\-]+$")
+    several = pl.col("syntax_error") == "several_addresses"
+    hopeful = ~pl.col("syntax_error").is_in(["empty", "placeholder", "missing_at"]) | (
+        (pl.col("syntax_error") == "missing_at") & text.str.contains(r"(?i)[^a-z0-9]at[^a-z0-9]|%40|&#64;")
+    )
+    worth = coded.filter(hopeful).with_columns(kind=pl.when(several).then(0).when(plain).then(1).otherwise(2))
+    offered = pl.concat(
+        [
+            _repair_several(worth.filter(pl.col("kind") == 0)),
+            _repair(worth.filter(pl.col("kind") == 1), address.REPAIRS_OF_PLAIN),
+            _repair(worth.filter(pl.col("kind") == 2), address.REPAIRS),
+        ]
+    )
+    return coded.join(offered.drop_nulls(), on="row", how="left").select(
+        "row",
+        local=pl.lit(None, pl.String),
+        domain=pl.lit(None, pl.String),
+        needs_smtputf8=pl.lit(False),
+        trimmed=pl.lit(False),
+        syntax_error="syntax_error",
+        cleaned="cleaned",
+    )
+
+
+def _repair(lines: pl.DataFrame, repairs: tuple[tuple[str, str], ...]) -> pl.DataFrame:
+    """Rows of row, text -> the same rows of row, cleaned (null where nothing acceptable comes out)."""
+    text = pl.col("text")
+    repaired = text
+    for pattern, replacement in repairs:
+        repaired = repaired.str.replace_all(pattern, replacement)
+    domain = text.str.extract(r"@([^@]*)$", 1).str.to_lowercase()
+    return (
+        lines.select("row", text=repaired)
+        .select("row", local=text.str.extract(r"^(.*)@", 1), domain=domain.replace(address.completions()))
+        .select("row", text=pl.concat_str(_lower_caseless("local"), pl.lit("@"), "domain"))
+        .select(
+            "row",
+            cleaned=pl.when(
+                text.str.contains(_PLAIN)
+                & ~text.str.contains(address.SPECIAL_USE)
+                & ~text.str.contains(r"^[=+\-@]")
+            ).then(text),
+        )
+    )
+
+
+def _repair_several(lines: pl.DataFrame) -> pl.DataFrame:
+    """Rows of row, text with several addresses each -> row, cleaned where all of them are the same one."""
+    tokens = lines.select("row", text=pl.col("text").str.extract_all(address.TOKEN)).explode("text")
+    one = pl.col("cleaned")
+    return (
+        _repair(tokens, address.REPAIRS)
+        .group_by("row")
+        .agg(pl.when(one.is_not_null().all() & (one.str.to_lowercase().n_unique() == 1)).then(one.max()))
+    )
+
+
+def _judge_domains(odd: pl.DataFrame, allow_special_use: bool) -> pl.DataFrame:
+    """Of the cells that need the judge: those whose local part is beyond doubt and whose domain it accepts."""
+    text, local, domain = pl.col("text"), pl.col("local"), pl.col("domain")
+    candidates = odd.with_columns(plain_local=local.str.contains(f"^{address.PLAIN_LOCAL}$")).filter(
+        (text.str.len_bytes() <= _SHORT)
+        & ~domain.str.contains("@", literal=True)
+        & (pl.col("plain_local") | local.str.contains(_INTERNATIONAL_LOCAL))
+        # A combining mark after the @ would belong to it.
+        & domain.str.contains(rf"^[A-Za-z0-9{_LETTERS}]")
+    )
+    names = candidates.select(domain.unique()).with_columns(
+        plain=_is_plain(pl.concat_str(pl.lit("a@"), domain)), encoded=domain.str.to_lowercase()
+    )
+    judged = names.filter(~pl.col("plain"))["domain"].to_list()
+    encoded = [address.ascii_domain(name, allow_special_use=allow_special_use) for name in judged]
+    by_judge = pl.DataFrame(
+        {"domain": judged, "encoded": encoded}, schema={"domain": pl.String, "encoded": pl.String}
+    )
+    known = pl.concat([names.filter("plain").select("domain", "encoded"), by_judge.drop_nulls()])
+    return candidates.join(known, on="domain", how="inner").select(
+        "row",
+        local=_lower_caseless("local"),
+        domain="encoded",
+        needs_smtputf8=~pl.col("plain_local"),
+        trimmed="trimmed",
+        syntax_error=pl.lit(None, pl.String),
+        cleaned=pl.lit(None, pl.String),
+    )
+
+
+def _parse_each(odd: pl.DataFrame, allow_special_use: bool) -> pl.DataFrame:
+    answers = []
+    for cell in odd["cell"].unique():
+        found = address.parse(cell, allow_special_use=allow_special_use)
+        if isinstance(found, Address):
+            answers.append((cell, found.local, found.domain, found.needs_smtputf8, found.trimmed, None, None))
+        else:
+            answers.append((cell, None, None, False, False, found.code, found.suggestion))
+    known = pl.DataFrame(answers, schema={"cell": pl.String, **SCHEMA}, orient="row")
+    return odd.select("row", "cell").join(known, on="cell", how="left").drop("cell")

@@ -1,0 +1,311 @@
+"""
+Every option, once: `mailvet.toml` < environment `MAILVET_*` < arguments.
+
+Each field of the classes below is one key of `mailvet.toml`; nested ones sit in a table of the class's name
+(`[smtp] port = 25`) and are reached from the environment as `MAILVET_SMTP__PORT`.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import sys
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from mailvet.errors import SettingsError
+from mailvet.verdict import Depth, Policy
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+__all__ = ["Dns", "History", "Lists", "Pacing", "Retry", "Settings", "Smtp", "Store", "parse_duration", "parse_share"]
+
+_DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)\s*")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def parse_duration(value: object) -> timedelta:
+    """
+    Read "90s", "10m", "4h", "2d" or a number of seconds.
+
+    Raises:
+        ValueError: the text is none of these.
+    """
+    if isinstance(value, timedelta):
+        return value
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return timedelta(seconds=value)
+    match = _DURATION.fullmatch(str(value))
+    if not match:
+        raise ValueError(f"{value!r} is no duration; write for example '30s', '10m', '4h' or '2d'")
+    return timedelta(seconds=float(match[1]) * _SECONDS[match[2]])
+
+
+def parse_share(value: str) -> float:
+    """
+    Read a share such as "2%" or "0.02" as a number between 0 and 1.
+
+    Raises:
+        ValueError: the text is no share.
+    """
+    text = value.strip()
+    try:
+        share = float(text[:-1]) / 100 if text.endswith("%") else float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise ValueError(f"{value!r} is no share; write for example '2%' or '0.02'")
+    return share
+
+
+Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Dns(_Section):
+    """How mail routes are looked up."""
+
+    nameservers: tuple[str, ...] = ()
+    """Addresses of the resolvers; empty means those of the system."""
+    port: int = Field(53, ge=1, le=65535)
+    timeout: Seconds = 3.0
+    """Seconds for one attempt at one name server."""
+    lifetime: Seconds = 9.0
+    """Seconds for one name, all attempts together."""
+    cache_ttl: Duration = timedelta(hours=6)
+    """Longest time a route is remembered, whatever its own TTL."""
+    concurrency: int = Field(256, ge=1, le=10_000)
+    """Lookups under way at once."""
+
+
+class Smtp(_Section):
+    """The conversation with a mail server. It never sends a message."""
+
+    port: int = Field(25, ge=1, le=65535)
+    hello_name: str | None = None
+    """Host name to say in EHLO: a real, fully qualified name that resolves. Default: this host's own."""
+    mail_from: str = ""
+    """Envelope sender; empty is the null sender `<>`. A real address that takes bounces is better received."""
+    connect_timeout: Seconds = 10.0
+    command_timeout: Seconds = 45.0
+    """Seconds for the greeting and for each reply."""
+    address_budget: Seconds = 120.0
+    """Seconds for one address, all servers and retries of a conversation together."""
+    starttls: Literal["when_offered", "when_required", "never"] = "when_offered"
+    allow_private_networks: bool = False
+    """Contact servers in loopback and private space and accept reserved names such as `.test`; for a lab only."""
+    source_addresses: tuple[str, ...] = ()
+    """Local addresses to connect from; one recipient domain always uses the same one."""
+    proxy: str | None = None
+    """SOCKS5 proxy, `socks5://user:password@host:port`."""
+
+    @field_validator("hello_name")
+    @classmethod
+    def _hello_is_a_host_name(cls, name: str | None) -> str | None:
+        if name is not None and not re.fullmatch(r"(?!-)[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})+", name):
+            raise ValueError(f"{name!r} is no fully qualified host name; write for example 'probe.example.com'")
+        return name
+
+    @field_validator("mail_from")
+    @classmethod
+    def _sender_is_an_address(cls, sender: str) -> str:
+        if sender and not re.fullmatch(r"[!-;=?A-~]{1,64}@[A-Za-z0-9.-]{1,253}", sender):
+            raise ValueError("mail_from is no plain address; write one such as 'verify@example.com', or ''")
+        return sender
+
+
+class Pacing(_Section):
+    """How fast operators may be asked. An operator is the owner of the mail servers."""
+
+    connections: int = Field(100, ge=1, le=5000)
+    """Open connections over all operators."""
+    connections_per_operator: int = Field(5, ge=1, le=200)
+    """Never more than this many connections to one operator, whatever it would bear."""
+    recipients_per_session: int = Field(50, ge=1)
+    """Recipients asked in one conversation, unless the operator allows fewer."""
+    errors_per_session: int = Field(9, ge=1)
+    """Refusals in one conversation before it is closed; Postfix slows down at 10 and hangs up at 20."""
+    daily_limits: dict[str, int] = Field(default_factory=dict)
+    """Most recipients asked in a run by operator name; "default" holds for all others."""
+    quiet_hours: str | None = None
+    """UTC hours in which nobody is asked, as "22-06"."""
+
+    @field_validator("quiet_hours")
+    @classmethod
+    def _hours(cls, value: str | None) -> str | None:
+        if value is not None:
+            match = re.fullmatch(r"(\d{1,2})-(\d{1,2})", value)
+            if not match or int(match[1]) > 23 or int(match[2]) > 23 or match[1] == match[2]:
+                raise ValueError(f"{value!r} is no span of hours; write for example '22-06'")
+        return value
+
+
+class Retry(_Section):
+    """When to ask again."""
+
+    after_greylisting: tuple[Duration, ...] = (timedelta(minutes=5), timedelta(minutes=30), timedelta(hours=4))
+    """After the first, second, ... greylisting reply; a run stays for these only as long as `--wait` allows."""
+
+
+class Lists(_Section):
+    """Your own lists: addresses, domains, or paths of text files with one entry a line."""
+
+    allow: tuple[str, ...] = ()
+    """Never called disposable, role or typo, whatever a public list says."""
+    deny: tuple[str, ...] = ()
+    """Never to be sent to, unless allowed."""
+    suppress: tuple[str, ...] = ()
+    """Unsubscribed and complained: never to be sent to; stronger than `allow`."""
+    extra_disposable: tuple[str, ...] = ()
+
+
+class History(_Section):
+    """What happened to your own mail: a table or file of events, read by one join."""
+
+    events: str | None = None
+    """
+    Table in the same database, or a file: columns `email`, `event` (hard_bounce, delivered, unsubscribe,
+    complaint) and `occurred_at`. A hard bounce counts while nothing was delivered after it.
+    """
+
+
+class Store(_Section):
+    """Where verdicts are kept."""
+
+    path: Path | None = None
+    """DuckDB file of verdicts on files. Default: `mailvet.duckdb` in the user's data directory."""
+    store_addresses: bool = True
+    """Keep the clear address beside its key; switched off, joins still work by key."""
+    keep_days: int | None = Field(None, ge=1)
+    """Forget verdicts not renewed for so many days."""
+    prefix: str = Field("mailvet_", pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,30}$")
+    """Start of the names of the status columns."""
+
+
+class Settings(BaseSettings):
+    """Every setting. Build it with `Settings.load`, which turns mistakes into a clear `SettingsError`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="MAILVET_", env_nested_delimiter="__", extra="forbid", frozen=True, nested_model_default_partial_update=True
+    )
+
+    depth: Depth = Depth.smtp
+    policy: Policy = Policy.marketing
+    dns: Dns = Field(default_factory=Dns)
+    smtp: Smtp = Field(default_factory=Smtp)
+    pacing: Pacing = Field(default_factory=Pacing)
+    retry: Retry = Field(default_factory=Retry)
+    lists: Lists = Field(default_factory=Lists)
+    history: History = Field(default_factory=History)
+    store: Store = Field(default_factory=Store)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments come before the environment, which comes before the file (the lowest source is in `load`)."""
+        return init_settings, env_settings, _FromFile(settings_cls)
+
+    @classmethod
+    def load(cls, path: str | Path | None = None, **arguments: Any) -> Settings:
+        """
+        Settings from a file, the environment and arguments.
+
+        Args:
+            path: a `mailvet.toml`; None reads no file.
+            arguments: fields by name, nested ones as mappings: `depth="dns", smtp={"port": 2525}`.
+
+        Raises:
+            SettingsError: the file is missing or no TOML, a key is unknown, or a value does not fit.
+        """
+        document: Mapping[str, Any] = {}
+        if path is not None:
+            document = _read(Path(path))
+        token = _FromFile.document
+        _FromFile.document = document
+        try:
+            return cls(**{name: value for name, value in arguments.items() if value is not None})
+        except ValidationError as error:
+            raise SettingsError(_explain(error, path)) from None
+        finally:
+            _FromFile.document = token
+
+    @property
+    def hello_name(self) -> str:
+        """The name said in EHLO: the configured one, else this host's own."""
+        return self.smtp.hello_name or socket.getfqdn()
+
+
+class _FromFile(PydanticBaseSettingsSource):
+    """The lowest source: the document that `Settings.load` has read."""
+
+    document: Mapping[str, Any] = {}
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        return self.document.get(field_name), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        return dict(self.document)
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SettingsError(f"There is no configuration file {path}. Check the path given with --config.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"The configuration file {path} cannot be read: {error}.") from None
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"The configuration file {path} is no valid TOML: {error}.") from None
+    lists = document.get("lists", {})
+    if isinstance(lists, dict):  # paths in a file are relative to that file
+        for name, entries in lists.items():
+            if isinstance(entries, list):
+                lists[name] = [
+                    str(path.parent / entry) if isinstance(entry, str) and (path.parent / entry).is_file() else entry
+                    for entry in entries
+                ]
+    return document
+
+
+def _explain(error: ValidationError, path: str | Path | None) -> str:
+    where = f" (configuration file {path}, environment MAILVET_*, or arguments)" if path else ""
+    parts = []
+    for problem in error.errors():
+        key = ".".join(str(part) for part in problem["loc"]) or "settings"
+        if problem["type"] == "extra_forbidden":
+            owner = _section(problem["loc"][:-1])
+            known = ", ".join(sorted(owner.model_fields)) if owner else ""
+            parts.append(f"{key} is no setting; known here: {known}")
+        else:
+            message = problem["msg"].removeprefix("Value error, ")
+            parts.append(f"{key}: {message}")
+    return f"The settings cannot be used{where}: " + "; ".join(parts) + "."
+
+
+def _section(location: tuple[int | str, ...]) -> type[BaseModel] | None:
+    model: type[BaseModel] = Settings
+    for part in location:
+        inner = model.model_fields.get(str(part))
+        annotation = inner.annotation if inner else None
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return None
+        model = annotation
+    return model

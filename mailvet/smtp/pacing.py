@@ -1,0 +1,125 @@
+"""
+How fast each operator may be asked: additive increase while answers are clean, halving when it throttles, and a full
+stop for the run when it says that we are blocked.
+
+One `Pace` belongs to one operator, the owner of the mail servers, because operators count our connections over all
+their servers. `RunHealth` watches all of them: when many block us, the fault is ours, and the run stops.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+__all__ = ["Pace", "RunHealth"]
+
+_START = 2
+_GROW_AFTER = 10  # clean answers for one more connection
+_FIRST_PAUSE = 2.0  # seconds after the first throttling reply; doubles with each that follows
+_LONGEST_PAUSE = 300.0
+_THROTTLED_TOO_OFTEN = 8
+_POLICY_REFUSALS = 3  # refusals of us at RCPT in a row; one alone may be one customer's own rule
+
+
+@dataclass(slots=True)
+class Pace:
+    """The pace of one operator. Times are seconds of `time.monotonic()`."""
+
+    cap: int
+    """Connections never exceeded."""
+    limit: int = field(init=False)
+    """Connections allowed now."""
+    stopped: str | None = None
+    """Why the operator is not asked any more in this run."""
+    resume_at: float = 0.0
+    _clean: int = 0
+    _throttled: int = 0
+    _refused: int = 0
+
+    def __post_init__(self) -> None:
+        self.limit = min(_START, self.cap)
+
+    def pause_left(self) -> float:
+        """Seconds until the operator may be asked again; 0 when it may now."""
+        return max(0.0, self.resume_at - time.monotonic())
+
+    def clean(self) -> bool:
+        """An answer about a recipient came, whatever it said. Returns whether the limit has grown."""
+        self._refused = 0
+        self._clean += 1
+        if self._clean < _GROW_AFTER:
+            return False
+        self._clean = 0
+        self._throttled = max(0, self._throttled - 1)
+        if self.limit >= self.cap:
+            return False
+        self.limit += 1
+        return True
+
+    def throttled(self, wait: float | None = None) -> None:
+        """The operator asked for less: halve, pause (at least `wait` seconds if it named a time), give up at last."""
+        self._clean = 0
+        self._throttled += 1
+        self.limit = max(1, self.limit // 2)
+        pause = min(max(_FIRST_PAUSE * 2 ** (self._throttled - 1), wait or 0.0), _LONGEST_PAUSE)
+        self.resume_at = max(self.resume_at, time.monotonic() + pause)
+        if self._throttled >= _THROTTLED_TOO_OFTEN:
+            self.stopped = "it keeps asking for fewer questions"
+
+    def blocked(self, *, whole_operator: bool) -> None:
+        """
+        The operator refused us. Before RCPT that holds for all its customers; at RCPT it may be one customer's rule,
+        so only several in a row without any answer about a recipient stop the operator.
+        """
+        self._refused += 1
+        if whole_operator or self._refused >= _POLICY_REFUSALS:
+            self.stopped = "it refuses us"
+
+
+@dataclass(slots=True)
+class RunHealth:
+    """Whether the answers of this run can still be trusted, and why not."""
+
+    connected: set[str] = field(default_factory=set)
+    """Operators a conversation was opened with."""
+    unreachable: set[str] = field(default_factory=set)
+    """Operators no connection could be made to."""
+    blocking: set[str] = field(default_factory=set)
+    degraded: str | None = None
+    """One sentence: what is wrong with this machine or network, and what to do. None: nothing is."""
+
+    def connection_made(self, operator: str) -> None:
+        """A server of the operator was reached."""
+        self.connected.add(operator)
+        self.unreachable.discard(operator)
+
+    def connection_failed(self, operator: str) -> None:
+        """No server of a route could be reached; with many operators and no success, port 25 is closed here."""
+        if operator not in self.connected:
+            self.unreachable.add(operator)
+        if len(self.unreachable) >= 8 and not self.connected:
+            self.port_closed()
+
+    def operator_blocks(self, operator: str) -> None:
+        """An operator has stopped answering us; when many do, our own address or name is the reason."""
+        self.blocking.add(operator)
+        asked = len(self.connected | self.blocking)
+        if self.degraded is None and len(self.blocking) >= 5 and len(self.blocking) * 2 >= asked:
+            self.degraded = (
+                f"{len(self.blocking)} of {asked} mail operators refuse this machine: its address, host name or sender "
+                "is probably on a block list. The rest was not probed. Check reverse DNS and block lists of the "
+                "sending address, then run again; only what is due will be asked."
+            )
+
+    def port_closed(self) -> None:
+        """Say that nothing can be reached."""
+        self.degraded = (
+            f"None of {len(self.unreachable)} mail operators could be reached: outgoing SMTP (port 25) is probably "
+            "closed here, as in most clouds. The rest was not probed. Run from a host where port 25 is open or set "
+            "smtp.proxy, or verify with depth 'dns'."
+        )
+
+    def finish(self) -> None:
+        """At the end of a run: a short list may have had too few operators to say so earlier."""
+        if self.degraded is None and len(self.unreachable) >= 2 and not self.connected:
+            self.port_closed()

@@ -1,0 +1,202 @@
+"""
+What is known in this run about the recipients of one domain: who was accepted or refused, what a random control
+address got, and what follows from comparing them.
+
+A yes counts only when a random address gets a no; a no that could be meant for us counts only when the control got
+the same no and somebody else of the domain a yes (see `mailvet.smtp.replies.weigh`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from dataclasses import dataclass, field
+
+from mailvet.layers.route import Route
+from mailvet.smtp.replies import Reading, mask, weigh
+from mailvet.smtp.session import Reply
+from mailvet.verdict import REASONS, Reason, Status
+
+__all__ = ["Asked", "DomainState", "MailboxAnswer", "Recipient", "control_local_part"]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """A mailbox to ask about."""
+
+    local: str
+    domain: str
+    route: Route
+
+    @property
+    def address(self) -> str:
+        """As RCPT names it."""
+        return f"{self.local}@{self.domain}"
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxAnswer:
+    """What the mailbox layer found out about one recipient."""
+
+    reason: Reason
+    code: int | None = None
+    reply: str | None = None
+    """The server's words, with addresses and hosts masked."""
+    mx_host: str | None = None
+    accept_all: bool | None = None
+    """Whether the domain takes any recipient; None: not asked or not to be told."""
+    retry_after: float | None = None
+    """Seconds after which the server, or we, want to ask again; None: as the reason says."""
+    detail: str | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Asked:
+    """A recipient on its way through the conversations."""
+
+    recipient: Recipient
+    domain: DomainState
+    answer: asyncio.Future[MailboxAnswer] | None
+    """None for the control address, whose answer is for the domain."""
+    attempts: int = 0
+    deadline: float | None = None
+    """`time.monotonic()` at which its budget is spent; set when it is first asked."""
+
+    def patience(self, budget: float) -> float:
+        """Seconds left of the address's budget."""
+        if self.deadline is None:
+            self.deadline = time.monotonic() + budget
+        return self.deadline - time.monotonic()
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A reply with its reading, kept until it can be compared."""
+
+    asked: Asked
+    reading: Reading
+    reply: Reply
+    masked: str
+    host: str
+
+
+@dataclass(slots=True)
+class DomainState:
+    """One recipient domain in this run."""
+
+    name: str
+    answers: str
+    """What the operator's answers are worth (`mailvet.operators.Operator.answers`)."""
+    open: int = 0
+    """Recipients submitted and not yet answered."""
+    control_wanted: bool = False
+    """A control address is on its way or has been asked; it is asked once."""
+    control: Heard | None = None
+    control_done: bool = False
+    accepted: Recipient | None = None
+    """Somebody the server accepted while it refused the control: proof that it still answers honestly."""
+    accepted_any: bool = False
+    undecided: list[Heard] = field(default_factory=list)
+    """Accepted recipients and ambiguous refusals that wait for the comparison."""
+
+    @property
+    def accept_all(self) -> bool | None:
+        """Whether a random recipient is taken: yes, no, or could not tell."""
+        if self.control is None:
+            return None
+        reading = self.control.reading
+        if reading.reason is None:
+            return True
+        if self.control.reply.code // 100 == 5 and (reading.ambiguous or _names_recipient(reading)):
+            return False
+        return None
+
+    def hear(self, heard: Heard) -> bool:
+        """
+        Take in a yes or an ambiguous no for a real recipient. Returns whether a control address must be asked now.
+        """
+        if heard.reading.reason is None:
+            self.accepted_any = True
+        self.undecided.append(heard)
+        if self.answers == "unverifiable" and not any(h.reading.ambiguous for h in self.undecided):
+            return False
+        if self.control_wanted:
+            return False
+        self.control_wanted = True
+        return True
+
+    def ready(self) -> list[tuple[Heard, MailboxAnswer]]:
+        """The undecided recipients that can be answered now, with their answers; they leave the list."""
+        decided: list[tuple[Heard, MailboxAnswer]] = []
+        waiting: list[Heard] = []
+        # An ambiguous refusal may still be settled by a later yes to somebody else of the domain.
+        nobody_left = self.open <= len(self.undecided)
+        for heard in self.undecided:
+            if heard.reading.reason is None:
+                if self.control_done or self.answers == "unverifiable":
+                    decided.append((heard, self._accepted(heard)))
+                    continue
+            elif self.control_done and nobody_left:
+                decided.append((heard, self._weighed(heard)))
+                continue
+            waiting.append(heard)
+        self.undecided = waiting
+        return decided
+
+    def _accepted(self, heard: Heard) -> MailboxAnswer:
+        taken = self.accept_all
+        retry_after, detail = None, None
+        if self.answers == "unverifiable":
+            reason, detail = Reason.provider_unverifiable, "this operator accepts recipients that it later refuses"
+        elif taken is False:
+            reason = Reason.mailbox_accepted
+            self.accepted = self.accepted or heard.asked.recipient
+        elif taken is True:
+            reason = Reason.security_gateway if self.answers == "gateway" else Reason.accept_all
+        else:
+            got = self.control.reading.reason if self.control is not None else None
+            reason, retry_after = Reason.provider_unverifiable, 86400.0
+            detail = f"accepted, but a random address got no clear answer ({got or 'conversation broken off'})"
+        return MailboxAnswer(
+            reason, heard.reply.code, heard.masked, heard.host, taken, retry_after=retry_after, detail=detail
+        )
+
+    def _weighed(self, heard: Heard) -> MailboxAnswer:
+        control = self.control
+        reading = weigh(
+            heard.reading,
+            heard.masked,
+            control.reading if control else None,
+            control.masked if control else None,
+            another_accepted=self.accepted is not None,
+        )
+        reason = reading.reason or Reason.sender_blocked
+        return MailboxAnswer(
+            reason, heard.reply.code, heard.masked, heard.host, self.accept_all, detail="compared with a random address"
+        )
+
+    def asked_in_vain(self) -> MailboxAnswer:
+        """The answer for any recipient of a domain known to take anybody, without asking."""
+        heard = self.control
+        reason = Reason.security_gateway if self.answers == "gateway" else Reason.accept_all
+        return MailboxAnswer(reason, mx_host=heard.host if heard else None, accept_all=True)
+
+
+def _names_recipient(reading: Reading) -> bool:
+    return reading.reason is not None and REASONS[reading.reason].status is Status.undeliverable
+
+
+def listen(asked: Asked, reading: Reading, reply: Reply, host: str, own: tuple[str, ...]) -> Heard:
+    """Keep a reply in the form it may be stored and compared in."""
+    masked = mask(reply.text, recipient=asked.recipient.address, own=own)
+    return Heard(asked, reading, reply, masked[:500], host)
+
+
+def control_local_part() -> str:
+    """
+    A random local part that nobody has: syllables and digits, so that it looks like an address people choose and
+    fires no rule against machine-made names.
+    """
+    syllables = "".join(secrets.choice("bdfgklmnprstvz") + secrets.choice("aeiou") for _ in range(5))
+    return f"{syllables}{secrets.choice('bdklmnrst')}{1000 + secrets.randbelow(9000)}"

@@ -1,0 +1,49 @@
+"""What holds for every test: no settings leak in from outside, and where CI is set nothing may be skipped."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_settings_and_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No MAILVET_* variable of the caller counts, and no test writes to the user's own data directory."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("MAILVET_")]:
+            patch.delenv(name)
+        home: Path = tmp_path_factory.mktemp("user")
+        for name in ("XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME"):
+            patch.setenv(name, str(home / name.lower()))
+        yield
+
+
+def _skipped(config: pytest.Config) -> list[pytest.TestReport | pytest.CollectReport]:
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    return list(reporter.stats.get("skipped", [])) if reporter is not None else []
+
+
+def _skips_are_failures() -> bool:
+    return os.environ.get("CI", "").lower() not in ("", "0", "false")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In continuous integration a skipped test is a failed run: there, everything has to be installed."""
+    # A worker of pytest-xdist has no terminal; the process that started it sees every report.
+    if _skips_are_failures() and _skipped(session.config) and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Name the tests that were skipped although CI is set."""
+    skipped = _skipped(config)
+    if not (_skips_are_failures() and skipped):
+        return
+    terminalreporter.section("skipped, which is a failure here because CI is set", red=True)
+    for report in skipped:
+        why = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        terminalreporter.write_line(f"{report.nodeid}: {why}")

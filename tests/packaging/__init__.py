@@ -1,0 +1,1 @@
+"""What is shipped: the wheel, the files of the repository, the weight of an import."""

@@ -1,0 +1,1 @@
+"""Tests against real name and mail servers on loopback."""
