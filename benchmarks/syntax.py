@@ -66,14 +66,11 @@ def mixed_cells(count: int = 1_000_000, seed: int = 7) -> list[str | None]:
         return "".join(choice.choice(_SYLLABLES) for _ in range(choice.randint(least, most)))
 
     companies = [
-        f"{word(2, 5)}{choice.choice(('', '-', ''))}{word(1, 2)}.{choice.choice(_TLDS)}"
-        for _ in range(50_000)
+        f"{word(2, 5)}{choice.choice(('', '-', ''))}{word(1, 2)}.{choice.choice(_TLDS)}" for _ in range(50_000)
     ]
     idns = []
     for number in range(2_000):
-        name = (
-            "".join(choice.choice(_LETTERS[:10]) for _ in range(2)) + word(1, 3) + f".{choice.choice(_TLDS)}"
-        )
+        name = "".join(choice.choice(_LETTERS[:10]) for _ in range(2)) + word(1, 3) + f".{choice.choice(_TLDS)}"
         idns.append(name if number % 2 else ".".join(_punycode(label) for label in name.split(".")))
 
     def plain() -> str:
@@ -173,9 +170,7 @@ def measure(count: int = 1_000_000, sample: int = 10_000, runs: int = 5) -> dict
     cells = mixed_cells(count)
     column = pl.Series("email", cells, dtype=pl.String)
     accepted = (syntax.examine(column)["syntax_error"].is_null()).to_list()
-    disagreements = sum(
-        _judge(cell) != verdict for cell, verdict in zip(cells[:sample], accepted, strict=False)
-    )
+    disagreements = sum(_judge(cell) != verdict for cell, verdict in zip(cells[:sample], accepted, strict=False))
     if disagreements:
         raise AssertionError(f"{disagreements} of {sample} answers differ from email-validator's")
 
@@ -203,9 +198,7 @@ def measure(count: int = 1_000_000, sample: int = 10_000, runs: int = 5) -> dict
 def main() -> None:
     """Measure and print a small table."""
     result = measure()
-    print(
-        f"{result['cells']:,} cells, {result['disagreements']} of {result['sample']:,} answers differ from the judge"
-    )
+    print(f"{result['cells']:,} cells, {result['disagreements']} of {result['sample']:,} answers differ from the judge")
     for name, rate in sorted(result["per_second"].items(), key=lambda item: -item[1]):
         print(f"{name:>16} {rate:>14,.0f} a second {rate / result['per_second']['email-validator']:>8.1f}x")
 

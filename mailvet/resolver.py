@@ -15,6 +15,11 @@ from enum import Enum
 from typing import NamedTuple
 
 import aiodns
+import dns.asyncquery
+import dns.exception
+import dns.message
+import dns.rdatatype
+import dns.resolver
 import pycares
 
 from mailvet.settings import Dns
@@ -68,6 +73,8 @@ class Resolver:
         while settings.timeout * (2 ** (tries + 1) - 1) <= settings.lifetime:
             tries += 1
         self._dns = aiodns.DNSResolver(nameservers=servers or None, timeout=settings.timeout, tries=tries)
+        self._timeout = settings.timeout
+        self._servers = _servers(settings)
         self._unanswered = 0
         self.down = False
 
@@ -91,6 +98,22 @@ class Resolver:
                 data = record.data
                 records.append((data.priority, data.exchange) if kind == "MX" else (0, data.addr))
         return Answer(Outcome.found, records, ttl) if records else Answer(Outcome.no_data)
+
+    async def is_lame(self, name: str) -> bool:
+        """
+        Whether "no such records" for this name is no answer at all: a referral in place of one (RFC 2308 section
+        2.2), as a broken delegation behind a forwarder gives it. c-ares reports both alike, so the message itself is
+        looked at; only for the few domains that would otherwise be called dead.
+        """
+        query = dns.message.make_query(name, "MX")
+        for server, port in self._servers:
+            try:
+                answer = await dns.asyncquery.udp(query, server, timeout=self._timeout, port=port)
+            except (dns.exception.DNSException, OSError):
+                continue
+            kinds = {section.rdtype for section in answer.authority}
+            return not answer.answer and dns.rdatatype.NS in kinds and dns.rdatatype.SOA not in kinds
+        return False
 
     async def rewritten_address(self) -> str | None:
         """
@@ -123,3 +146,13 @@ class Resolver:
     async def close(self) -> None:
         """Free the sockets and the thread of c-ares."""
         await asyncio.shield(self._dns.close())
+
+
+def _servers(settings: Dns) -> list[tuple[str, int]]:
+    """Addresses and port of the name servers, those of the system where none are set."""
+    if settings.nameservers:
+        return [(address, settings.port) for address in settings.nameservers]
+    try:
+        return [(str(address), 53) for address in dns.resolver.Resolver().nameservers]
+    except dns.exception.DNSException:  # no resolv.conf
+        return []

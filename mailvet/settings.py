@@ -7,6 +7,7 @@ Each field of the classes below is one key of `mailvet.toml`; nested ones sit in
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import socket
 import sys
@@ -104,8 +105,11 @@ class Smtp(_Section):
     address_budget: Seconds = 120.0
     """Seconds for one address, all servers and retries of a conversation together."""
     starttls: Literal["when_offered", "when_required", "never"] = "when_offered"
-    allow_private_networks: bool = False
-    """Contact servers in loopback and private space and accept reserved names such as `.test`; for a lab only."""
+    allow_private_networks: bool | tuple[str, ...] = False
+    """
+    For a lab only: contact servers in private space (`true`) or in the networks named (`["127.0.0.0/8"]`), and accept
+    reserved names such as `.test`.
+    """
     source_addresses: tuple[str, ...] = ()
     """Local addresses to connect from; one recipient domain always uses the same one."""
     proxy: str | None = None
@@ -117,6 +121,13 @@ class Smtp(_Section):
         if name is not None and not re.fullmatch(r"(?!-)[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})+", name):
             raise ValueError(f"{name!r} is no fully qualified host name; write for example 'probe.example.com'")
         return name
+
+    @field_validator("allow_private_networks")
+    @classmethod
+    def _networks(cls, value: bool | tuple[str, ...]) -> bool | tuple[str, ...]:
+        for network in value if isinstance(value, tuple) else ():
+            ipaddress.ip_network(network)
+        return value
 
     @field_validator("mail_from")
     @classmethod

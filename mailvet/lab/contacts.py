@@ -18,13 +18,16 @@ from typing import TYPE_CHECKING
 import idna
 import pyarrow as pa
 
+from mailvet.errors import SourceError
 from mailvet.lab.names import LANGUAGES, local_part, person
 from mailvet.lab.world import ROLE_NAMES, Mailbox, World
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mailvet.lab.world import Truth
 
-__all__ = ["contacts", "truth_table"]
+__all__ = ["contacts", "truth_table", "write_contacts"]
 
 CONTACTS_SCHEMA = pa.schema(
     [
@@ -129,6 +132,8 @@ class _Cast:
         rng.shuffle(self.live)
         rng.shuffle(self.states)
         self._drawn = {"live": 0, "states": 0}
+        failing = set(self.domains["dns_failing"])
+        self.out_of_sight = [box for box in self.live if box.address.rpartition("@")[2] in failing]
         for domain in world.domains:
             if domain not in seen:
                 self.domains[world.truth(f"nobody.by.that.name@{domain}").kind].append(domain)
@@ -268,11 +273,8 @@ def _troubled(cast: _Cast, trouble: str) -> tuple[str | None, str, str, str]:
         return rng.choice(_MANGLED)(address, name or "Unknown"), name, country, language
     if trouble == "state" and cast.states:
         return cast.failing()
-    if trouble == "dns_failing" and domains["dns_failing"]:
-        domain = rng.choice(domains["dns_failing"])
-        boxes = [box for box in cast.live if box.address.endswith(f"@{domain}")]
-        if boxes:
-            return cast.member(rng.choice(boxes))
+    if trouble == "dns_failing" and cast.out_of_sight:
+        return cast.member(rng.choice(cast.out_of_sight))
     if domains.get(trouble) and trouble != "unknown_mailbox":
         return cast.stranger(rng.choice(domains[trouble]))
     return cast.stranger(rng.choice(cast.population))
@@ -302,3 +304,28 @@ def truth_table(world: World, contacts: pa.Table) -> pa.Table:
         for column, value in zip(columns.values(), row, strict=True):
             column.append(value)
     return pa.table(columns, schema=TRUTH_SCHEMA)
+
+
+def write_contacts(contacts: pa.Table, path: Path) -> None:
+    """
+    Write a contact table to a new file: `.csv`, `.parquet`, `.jsonl`, or `.duckdb` with the table `contacts`.
+
+    Raises:
+        SourceError: the file exists already, or its name says none of these kinds.
+    """
+    import duckdb
+
+    if path.exists():
+        raise SourceError(f"{path} exists already. Remove it, or choose another name.")
+    if path.suffix == ".duckdb":
+        with duckdb.connect(str(path)) as database:
+            database.register("given", contacts)
+            database.execute("create table contacts as select * from given")
+        return
+    formats = {".csv": "format csv, header true", ".parquet": "format parquet", ".jsonl": "format json"}
+    if path.suffix not in formats:
+        raise SourceError(f"{path.name}: end the name in .duckdb, {', '.join(formats)}.")
+    with duckdb.connect() as database:
+        database.register("given", contacts)
+        target = str(path).replace("'", "''")
+        database.execute(f"copy given to '{target}' ({formats[path.suffix]})")

@@ -215,7 +215,7 @@ class _Settler:
         rng = self.rng
         while True:
             name = f"{rng.choice(_WORDS)}-{rng.choice(_TRADES)}{rng.choice(_LEGAL_FORMS)}"
-            end = rng.choice(("example", "example", "example", "test", "co.example"))
+            end = rng.choice(("example", "example", "example", "test"))
             if name not in self.names:
                 self.names.add(name)
                 return f"{name}.{end}"

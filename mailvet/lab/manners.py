@@ -580,7 +580,36 @@ def manner_named(name: str, **options: Any) -> Manner:
     if "replies" in options:
         options["replies"] = {**base.replies, **options["replies"]}
     changed = replace(base, **options)
-    templates = [changed.banner, changed.sender_ok, changed.block_reply, *changed.replies.values()]
-    for template in templates:
-        wire(template)
+    for name in _REPLIES:
+        _check(getattr(changed, name))
+    for reply in changed.replies.values():
+        _check(reply)
     return changed
+
+
+_REPLIES = (
+    "banner",
+    "sender_ok",
+    "recipient_ok",
+    "goodbye",
+    "relay_reply",
+    "utf8_reply",
+    "block_reply",
+    "temporary_reply",
+    "greylist_reply",
+    "connections_reply",
+    "recipients_reply",
+    "errors_reply",
+)
+_PLACEHOLDERS = dict.fromkeys(("recipient", "local", "domain", "sender", "hello", "client", "host"), "")
+
+
+def _check(reply: str | None) -> None:
+    if reply is None:
+        return
+    try:
+        wire(reply).format_map(_PLACEHOLDERS)
+    except (KeyError, ValueError, IndexError) as error:
+        raise SettingsError(
+            f"an SMTP reply has an unknown placeholder: {error}. There are: {', '.join(_PLACEHOLDERS)}."
+        ) from None

@@ -178,7 +178,7 @@ class Lab:
             f"port = {self.smtp_port}\n"
             f'hello_name = "{HELLO_NAME}"\n'
             f'mail_from = "{MAIL_FROM}"\n'
-            "allow_private_networks = true\n"
+            "allow_private_networks = [\"127.0.0.0/8\", \"::1/128\"]\n"
             "connect_timeout = 2.0\n"
             "command_timeout = 2.0\n"
             "address_budget = 8.0\n"

@@ -105,6 +105,8 @@ class MailServer:
         )
         self.greylist: dict[tuple[str, str, str], float] = {}
         self.counters = Counters()
+        self.incoming = memoryview(bytearray(16_384))
+        """Shared by all sessions: what arrives is taken out before the next one reads."""
         self.sessions: set[Session] = set()
         self.active = 0
 
@@ -113,7 +115,7 @@ class MailServer:
         return Session(self)
 
 
-class Session(asyncio.Protocol):
+class Session(asyncio.BufferedProtocol):
     """One conversation."""
 
     def __init__(self, server: MailServer) -> None:
@@ -206,6 +208,8 @@ class Session(asyncio.Protocol):
                 "hello": self.hello or "",
                 "sender": self.sender or "",
                 "recipient": "",
+                "local": "",
+                "domain": "",
             }
             text = text.format_map({**known, **values})
         self._send(text.encode("utf-8", "surrogateescape"), delay, close)
@@ -252,6 +256,13 @@ class Session(asyncio.Protocol):
             self.timer = self.loop.call_at(self.queue[0][0], self._release)
 
     # ---------------------------------------------------------------- receiving
+    # Buffered: a plain protocol has asyncio allocate 256 KiB for every command of thirty octets.
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self.server.incoming
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self.data_received(bytes(self.server.incoming[:nbytes]))
+
     def data_received(self, data: bytes) -> None:
         if self._finished() or self.manner.silent or self.manner.garbage is not None:
             return

@@ -83,6 +83,9 @@ class _OperatorQueue:
     connections: int = 0
     asked: int = 0
     waiting: int = 0
+    honest: bool = False
+    """Somebody was accepted here while a control was refused."""
+    undecided: dict[str, DomainState] = field(default_factory=dict)
     alarm: asyncio.TimerHandle | None = None
 
 
@@ -239,7 +242,6 @@ class Mailboxes:
                     await session.close()
         except Exception as error:  # a bug of ours: let whoever waits see it instead of waiting for ever
             self._fail_loudly(error)
-            raise
         finally:
             queue.connections -= 1
             servers.conversations -= 1
@@ -249,6 +251,9 @@ class Mailboxes:
             if queue.pace.stopped is not None or self.health.degraded is not None:
                 self._drain(self._operators.values() if self.health.degraded else (queue,))
             self._wake(queue)
+            if not queue.waiting and not queue.connections:
+                for domain in list(queue.undecided.values()):
+                    self._decide(domain, queue, last_call=True)
             while self._starved and self._connections < self._settings.pacing.connections:
                 self._wake(self._starved.popleft())
 
@@ -400,16 +405,20 @@ class Mailboxes:
         asked, domain = heard.asked, heard.asked.domain
         if asked.answer is None:
             domain.control, domain.control_done = heard, True
-            self._decide(domain, servers)
+            self._decided(domain, servers)
             if domain.accept_all:
                 self._spare(servers, domain)
         elif heard.reading.reason is None or heard.reading.ambiguous:
             if domain.hear(heard):
                 control = Recipient(control_local_part(), asked.recipient.domain, asked.recipient.route)
                 self._enqueue(servers, Asked(control, domain, None), first=True)
-            self._decide(domain, servers)
+            self._decided(domain, servers)
         else:
             self._answer(asked, _answer_of(heard))
+
+    def _decided(self, domain: DomainState, servers: _Servers) -> None:
+        self._decide(domain, servers.operator)
+        servers.honest = servers.honest or domain.accepted
 
     def _spare(self, servers: _Servers, domain: DomainState) -> None:
         """The domain takes anybody: whoever still waits need not be asked."""
@@ -420,11 +429,19 @@ class Mailboxes:
             for asked in spared:
                 self._answer(asked, domain.asked_in_vain())
 
-    def _decide(self, domain: DomainState, servers: _Servers | None = None) -> None:
-        for heard, answer in domain.ready():
+    def _decide(self, domain: DomainState, queue: _OperatorQueue, *, last_call: bool = False) -> None:
+        # Customers of one operator share its way of refusing; a lone host's other domains may have rules of their own.
+        elsewhere = queue.honest and bool(queue.rule.mx_suffixes)
+        for heard, answer in domain.ready(honest_elsewhere=elsewhere, last_call=last_call):
             self._answer(heard.asked, answer)
-        if servers is not None and domain.accepted is not None:
-            servers.honest = servers.honest or domain.accepted
+        if domain.undecided:
+            queue.undecided[domain.name] = domain
+        else:
+            queue.undecided.pop(domain.name, None)
+        if domain.accepted is not None and not queue.honest:
+            queue.honest = True
+            for other in list(queue.undecided.values()):
+                self._decide(other, queue)
 
     async def _prove(
         self, servers: _Servers, session: Session, doubtful: list[tuple[Asked, MailboxAnswer]], errors: int
@@ -555,7 +572,7 @@ class Mailboxes:
             if not asked.answer.done():
                 asked.answer.set_result(answer)
         if domain.undecided:
-            self._decide(domain)
+            self._decide(domain, self._operator(asked.recipient))
 
     def _fail_loudly(self, error: Exception) -> None:
         for queue in self._operators.values():

@@ -69,16 +69,24 @@ class Routes:
     Args:
         resolver: where to ask.
         settings: cache and concurrency.
-        allow_private_networks: count loopback and private addresses as routable; for a lab only.
+        allow_private_networks: count loopback and private addresses as routable, all or those in the networks named;
+            for a lab only.
         invented: the address the resolver gives for names that do not exist, if it does that.
     """
 
     def __init__(
-        self, resolver: Resolver, settings: Dns, *, allow_private_networks: bool = False, invented: str | None = None
+        self,
+        resolver: Resolver,
+        settings: Dns,
+        *,
+        allow_private_networks: bool | tuple[str, ...] = False,
+        invented: str | None = None,
     ) -> None:
         self._resolver = resolver
         self._settings = settings
-        self._allow_private = allow_private_networks
+        self._all_private = allow_private_networks is True
+        named = allow_private_networks if isinstance(allow_private_networks, tuple) else ()
+        self._private = tuple(ipaddress.ip_network(network) for network in named)
         self.invented = invented
         self._cache: dict[str, Route] = {}
         self._hosts: dict[str, asyncio.Task[tuple[Answer, float]]] = {}
@@ -153,6 +161,8 @@ class Routes:
         if answer.outcome in (Outcome.failed, Outcome.timed_out):
             return self._failed(domain, answer.outcome)
         if not answer.records:
+            if await self._resolver.is_lame(domain):
+                return Route(domain, Reason.dns_error, detail="lame delegation", expires=_soon())
             return self._dead(domain, Reason.no_mail_server, "neither MX nor address", _NEGATIVE_TTL)
         if self.invented is not None and all(address == self.invented for _, address in answer.records):
             return Route(domain, Reason.dns_error, detail="the resolver invents this address", expires=_soon())
@@ -185,7 +195,13 @@ class Routes:
         return self._settings.cache_ttl.total_seconds()
 
     def _routable(self, records: Iterable[tuple[int, str]]) -> tuple[str, ...]:
-        return tuple(address for _, address in records if self._allow_private or _is_public(address))
+        return tuple(address for _, address in records if self._all_private or self._reachable(address))
+
+    def _reachable(self, address: str) -> bool:
+        if _is_public(address):
+            return not self._private  # a lab of named networks stays inside them
+        ip = ipaddress.ip_address(address)
+        return any(ip in network for network in self._private)
 
     def _alive(self, domain: str, hosts: tuple[MailHost, ...], detail: str | None, ttl: float) -> Route:
         operator = _operator_name(hosts[0].name)

@@ -17,6 +17,7 @@ import polars as pl
 
 from mailvet import address
 from mailvet.address import Address
+from mailvet.lists import placeholders
 
 __all__ = ["SCHEMA", "examine"]
 
@@ -91,11 +92,7 @@ def examine(cells: pl.Series, *, allow_special_use: bool = False) -> pl.DataFram
     else:
         known = _examine_others(others.with_row_index("row"), allow_special_use)
     # Each other row takes its own answer; plain rows take none of these.
-    place = (
-        pl.DataFrame({"other": ~is_plain})
-        .select(pl.when("other").then(pl.col("other").cum_sum() - 1))
-        .to_series()
-    )
+    place = pl.DataFrame({"other": ~is_plain}).select(pl.when("other").then(pl.col("other").cum_sum() - 1)).to_series()
     answers = known[place]
     return pl.DataFrame(
         [
@@ -143,9 +140,7 @@ def _examine_others(cells: pl.DataFrame, allow_special_use: bool) -> pl.DataFram
 
 
 def _is_plain(text: pl.Expr) -> pl.Expr:
-    return (
-        text.str.contains(_PLAIN) & (text.str.len_bytes() <= _SHORT) & ~text.str.contains(address.SPECIAL_USE)
-    )
+    return text.str.contains(_PLAIN) & (text.str.len_bytes() <= _SHORT) & ~text.str.contains(address.SPECIAL_USE)
 
 
 def _lower_caseless(name: str) -> pl.Expr:
@@ -162,9 +157,7 @@ def _refuse(refused: pl.DataFrame) -> pl.DataFrame:
         "text",
         syntax_error=pl.when(text == "")
         .then(pl.lit("empty"))
-        .when(
-            text.str.to_lowercase().is_in(sorted(address.PLACEHOLDERS)) | ~text.str.contains(r"[A-Za-z0-9]")
-        )
+        .when(text.str.to_lowercase().is_in(sorted(placeholders())) | ~text.str.contains(r"[A-Za-z0-9]"))
         .then(pl.lit("placeholder"))
         .otherwise(pl.lit("missing_at")),
     )
@@ -233,9 +226,7 @@ def _repair(lines: pl.DataFrame, repairs: tuple[tuple[str, str], ...]) -> pl.Dat
         .select(
             "row",
             cleaned=pl.when(
-                text.str.contains(_PLAIN)
-                & ~text.str.contains(address.SPECIAL_USE)
-                & ~text.str.contains(r"^[=+\-@]")
+                text.str.contains(_PLAIN) & ~text.str.contains(address.SPECIAL_USE) & ~text.str.contains(r"^[=+\-@]")
             ).then(text),
         )
     )
@@ -267,9 +258,7 @@ def _judge_domains(odd: pl.DataFrame, allow_special_use: bool) -> pl.DataFrame:
     )
     judged = names.filter(~pl.col("plain"))["domain"].to_list()
     encoded = [address.ascii_domain(name, allow_special_use=allow_special_use) for name in judged]
-    by_judge = pl.DataFrame(
-        {"domain": judged, "encoded": encoded}, schema={"domain": pl.String, "encoded": pl.String}
-    )
+    by_judge = pl.DataFrame({"domain": judged, "encoded": encoded}, schema={"domain": pl.String, "encoded": pl.String})
     known = pl.concat([names.filter("plain").select("domain", "encoded"), by_judge.drop_nulls()])
     return candidates.join(known, on="domain", how="inner").select(
         "row",
@@ -283,7 +272,7 @@ def _judge_domains(odd: pl.DataFrame, allow_special_use: bool) -> pl.DataFrame:
 
 
 def _parse_each(odd: pl.DataFrame, allow_special_use: bool) -> pl.DataFrame:
-    answers = []
+    answers: list[tuple[str | bool | None, ...]] = []
     for cell in odd["cell"].unique():
         found = address.parse(cell, allow_special_use=allow_special_use)
         if isinstance(found, Address):

@@ -126,22 +126,34 @@ class DomainState:
         self.control_wanted = True
         return True
 
-    def ready(self) -> list[tuple[Heard, MailboxAnswer]]:
-        """The undecided recipients that can be answered now, with their answers; they leave the list."""
+    def ready(self, *, honest_elsewhere: bool, last_call: bool) -> list[tuple[Heard, MailboxAnswer]]:
+        """
+        The undecided recipients that can be answered now, with their answers; they leave the list.
+
+        Args:
+            honest_elsewhere: the operator accepts recipients of ours at another of its domains, so it is not us that
+                it refuses.
+            last_call: nothing more will be heard from the operator for now.
+        """
         decided: list[tuple[Heard, MailboxAnswer]] = []
         waiting: list[Heard] = []
-        # An ambiguous refusal may still be settled by a later yes to somebody else of the domain.
-        nobody_left = self.open <= len(self.undecided)
+        proof = self.accepted is not None or honest_elsewhere
         for heard in self.undecided:
             if heard.reading.reason is None:
                 if self.control_done or self.answers == "unverifiable":
                     decided.append((heard, self._accepted(heard)))
-                    continue
-            elif self.control_done and nobody_left:
-                decided.append((heard, self._weighed(heard)))
-                continue
-            waiting.append(heard)
-        self.undecided = waiting
+                    proof = self.accepted is not None or honest_elsewhere
+                else:
+                    waiting.append(heard)
+            else:
+                waiting.append(heard)
+        self.undecided = []
+        for heard in waiting:
+            # An ambiguous refusal may still be explained by a later yes to somebody else.
+            if heard.reading.reason is not None and self.control_done and (proof or last_call):
+                decided.append((heard, self._weighed(heard, proof)))
+            else:
+                self.undecided.append(heard)
         return decided
 
     def _accepted(self, heard: Heard) -> MailboxAnswer:
@@ -162,14 +174,14 @@ class DomainState:
             reason, heard.reply.code, heard.masked, heard.host, taken, retry_after=retry_after, detail=detail
         )
 
-    def _weighed(self, heard: Heard) -> MailboxAnswer:
+    def _weighed(self, heard: Heard, proof: bool) -> MailboxAnswer:
         control = self.control
         reading = weigh(
             heard.reading,
             heard.masked,
             control.reading if control else None,
             control.masked if control else None,
-            another_accepted=self.accepted is not None,
+            another_accepted=proof,
         )
         reason = reading.reason or Reason.sender_blocked
         return MailboxAnswer(

@@ -148,7 +148,7 @@ def read_reply(
     """
     stage = stage if isinstance(stage, Stage) else Stage(stage)
     text = text[:_LONGEST]
-    if "@" in text or "＠" in text or _echoes(text, recipient):
+    if "@" in text or _FULLWIDTH_AT in text or _echoes(text, recipient):
         # Not cached under the clear text: no table of ours should keep addresses longer than needed.
         enhanced, folded = _reduce(code, text, recipient, tuple(own))
     else:
@@ -182,7 +182,7 @@ def weigh(
     """
     if reply.reason is None or control is None or control.reason is None:
         return reply
-    if control.rule != reply.rule or not _same(masked, control_masked):
+    if not _same(masked, control_masked):
         return reply
     if reply.ambiguous or reply.reason in _PERSONAL:
         if another_accepted and _permanent(reply):
@@ -263,10 +263,13 @@ _WAIT = re.compile(
     r"[:\s~(]+(?:about |at least |approximately |another )?"
     r"((?:(?:and |und |et |y |e |en |i |и )?\d{1,6}(?:[.,]\d+)?\s*[^\W\d]+[\s,]*){1,3})"
 )
-_WAIT_CJK = re.compile(r"(\d{1,6})\s*(秒|分钟|分鐘|分|小时|小時|時間|초|분|시간)\s*(?:后|後|之后|之後|以上|후|뒤|でも|して|経)")
+_WAIT_BEFORE = re.compile(
+    r"(\d{1,6})\s*(秒|分钟|分鐘|分|小时|小時|時間|초|분|시간|saniye|dakika|saat)\s*"
+    r"(?:后|後|之后|之後|以上|후|뒤|でも|して|経|sonra)"
+)
 _CLOCK = re.compile(r"(?:again|retry|wait|back|later|in|after|for)[:\s(]+(\d{1,3}):(\d\d)(?::(\d\d))?\b")
 _COMING_BACK = re.compile(
-    r"again|retry|retries|later|wait|come back|gr[ea]y|defer|delay|temporar|erneut|wieder|spater|versuch|reessay|"
+    r"again|retry|retries|later|wait|come back|gr[ea]y|defer|delay|temporar|erneut|wieder|spater|versuch|sprob|reessay|"
     r"intente|reintent|mas tarde|tente|tarde|riprov|piu tardi|opnieuw|later|ponow|pozniej|повтор|позже|попроб|tekrar|"
     r"稍后|稍後|重试|重試|再|다시|나중"
 )
@@ -274,7 +277,10 @@ _AMOUNT = re.compile(r"(\d{1,6}(?:[.,]\d+)?)\s*([^\W\d]+)")
 _UNITS = (
     (re.compile(r"(?:s|secs?|seconds?|sek\w*|secondes?|segundos?|second[oi]|seconden?|сек\w*|saniye|秒|초)"), 1.0),
     (re.compile(r"(?:m|mins?|minutes?|minut\w*|мин\w*|dakika|分|分钟|分鐘|분)"), 60.0),
-    (re.compile(r"(?:h|hrs?|hours?|stunden?|heures?|horas?|or[ae]|uur|uren|godzin\w*|час\w*|saat|小时|小時|時間|시간)"), 3600.0),
+    (
+        re.compile(r"(?:h|hrs?|hours?|stunden?|heures?|horas?|or[ae]|uur|uren|godzin\w*|час\w*|saat|小时|小時|時間|시간)"),
+        3600.0,
+    ),
     (re.compile(r"(?:d|days?|tage?n?|jours?|dias?|giorn[oi]|dagen|dni|дн\w*|gun)"), 86400.0),
 )
 _LONGEST_WAIT = 7 * 86400.0
@@ -288,12 +294,12 @@ def _retry_after(folded: str) -> float | None:
         known = [value for value in seconds if value is not None]
         if known and sum(known) <= _LONGEST_WAIT:
             return sum(known)
-    if found := _CLOCK.search(folded):
-        first, second, third = int(found[1]), int(found[2]), found[3]
+    if clock := _CLOCK.search(folded):
+        first, second, third = int(clock[1]), int(clock[2]), clock[3]
         total = first * 60 + second if third is None else first * 3600 + second * 60 + int(third)
         return float(total) if total <= _LONGEST_WAIT else None
-    if found := _WAIT_CJK.search(folded):
-        return _seconds(found[1], found[2])
+    if before := _WAIT_BEFORE.search(folded):
+        return _seconds(before[1], before[2])
     return None
 
 
@@ -326,9 +332,10 @@ def mask(text: str, *, recipient: str | None = None, own: Sequence[str] = ()) ->
 _PUBLIC = {"recipient": "<address>", "sender": "<address>", "domain": "<host>", "us": "<host>", "blocklist": "<url>"}
 _PRIVATE = re.compile(f"<({'|'.join(_PUBLIC)})>")
 
+_FULLWIDTH_AT = "\uff20"
 _SEPARATORS = r"\s<>()\[\]{}\"',;|"
-_TOKEN = re.compile(rf"(?<![^{_SEPARATORS}])[^{_SEPARATORS}]*[@＠./:=\d][^{_SEPARATORS}]*")
-_QUOTED_LOCAL = re.compile(r"\"[^\"\n]{1,64}\"(?=[@＠])")
+_TOKEN = re.compile(rf"(?<![^{_SEPARATORS}])[^{_SEPARATORS}]*[@{_FULLWIDTH_AT}./:=\d][^{_SEPARATORS}]*")
+_QUOTED_LOCAL = re.compile(rf"\"[^\"\n]{{1,64}}\"(?=[@{_FULLWIDTH_AT}])")
 _ANGLES = re.compile(r"<<(\w+)>+|<(<\w+>)(?=:)")
 _CONTROLS = re.compile(r"[^\S\n ]|[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 _EDGES = ".:!?=*-`"
@@ -336,11 +343,16 @@ _CODE = re.compile(r"#?[245]\.\d{1,3}\.\d{1,3}")
 _IPV4 = re.compile(r"(?:ip=|ip:|ipv4:|::ffff:)?\d{1,3}(?:\.\d{1,3}){3}(?::\d{1,5}|/\d{1,2})?", re.IGNORECASE)
 _TIME = re.compile(r"\d{4}[-/]\d\d[-/]\d\d(?:[tT_]?\d\d:\d\d(?::\d\d)?(?:\.\d+)?[zZ]?)?|\d\d:\d\d:\d\d(?:\.\d+)?[zZ]?")
 _HOST = re.compile(r"(?:[\w-]+\.)+(?P<top>[^\W\d_]{2,24}|xn--[\w-]+)(?::\d{1,5})?")
-_COMMON_TOPS = frozenset(
-    "com net org edu gov mil int info biz name pro mobi tel coop aero museum jobs travel cat asia post arpa local lan "
-    "internal corp test example invalid localhost app dev cloud online site website store shop tech email mail news "
-    "agency company digital group global live media network social space systems today top world xyz club icu".split()
-)
+# fmt: off
+_COMMON_TOPS = frozenset({
+    "com", "net", "org", "edu", "gov", "mil", "int", "info", "biz", "name", "pro", "mobi", "tel", "coop",
+    "aero", "museum", "jobs", "travel", "cat", "asia", "post", "arpa", "local", "lan", "internal", "corp",
+    "test", "example", "invalid", "localhost", "app", "dev", "cloud", "online", "site", "website", "store",
+    "shop", "tech", "email", "mail", "news", "agency", "company", "digital", "group", "global", "live", "media",
+    "network", "social", "space", "systems", "today", "top", "world", "xyz", "club", "icu",
+})
+# fmt: on
+_LABEL = re.compile(r"(?:[^\W\d_]+[:=])+(?=.)")
 _ID = re.compile(r"(?=[\w+/=.-]*[^\W\d_])(?=(?:[^\d]*\d){3})[\w+/=.-]{10,}|\d{9,}")
 _BLOCKLIST = re.compile(
     r"spamhaus|spamcop|dnsbl|\brbl|rbl\b|sorbs|uceprotect|barracuda|blacklist|blocklist|denylist|abuseat|mailspike|"
@@ -352,7 +364,7 @@ _BLOCKLIST = re.compile(
 
 def _mask(text: str, recipient: str | None, own: tuple[str, ...]) -> str:
     text = _CONTROLS.sub(" ", text)
-    if '"@' in text or '"＠' in text:
+    if '"@' in text or f'"{_FULLWIDTH_AT}' in text:
         text = _QUOTED_LOCAL.sub("quoted", text)
     known = _Known(recipient, own)
     text = _TOKEN.sub(lambda found: _masked_token(found[0], known), text)
@@ -377,7 +389,7 @@ class _Known:
         self.own_names.discard("")
 
 
-def _masked_token(token: str, known: _Known) -> str:
+def _masked_token(token: str, known: _Known, *, inner: bool = False) -> str:
     core = token.strip(_EDGES)
     if not core:
         return token
@@ -387,8 +399,8 @@ def _masked_token(token: str, known: _Known) -> str:
     if "://" in core or lower.startswith("www."):
         scheme = max(lower.find("http"), 0)
         return before + core[:scheme] + ("<blocklist>" if _BLOCKLIST.search(lower) else "<url>") + after
-    if "@" in token or "＠" in token:
-        return _masked_address(lower.replace("＠", "@"), known) + after.replace("@", "")
+    if "@" in token or _FULLWIDTH_AT in token:
+        return _masked_address(lower.replace(_FULLWIDTH_AT, "@"), known) + after.replace("@", "")
     if _CODE.fullmatch(core):
         return token
     if core[-1].isdigit() or ":" in core:
@@ -404,11 +416,9 @@ def _masked_token(token: str, known: _Known) -> str:
         if tail:
             return before + ("<blocklist>" if _BLOCKLIST.search(lower) else "<url>") + after
         return before + _masked_host(host.lower().partition(":")[0], known) + after
-    for separator in ":=":
-        # "host:mx1.example.com", "ip=192.0.2.1", "recipient:ann": what follows the name is masked on its own.
-        name, found_separator, value = core.partition(separator)
-        if found_separator and name.isalpha() and value:
-            return before + name + separator + _masked_token(value, known) + after
+    if not inner and (label := _LABEL.match(core)):
+        # "host:mx1.example.com", "ip=192.0.2.1": what follows the name is masked on its own.
+        return before + label[0] + _masked_token(core[label.end() :], known, inner=True) + after
     if lower in known.own_names:
         return before + "<us>" + after
     if _ID.fullmatch(core):
@@ -462,7 +472,7 @@ def _echoes(text: str, recipient: str | None) -> bool:
     return bool(local) and local in text.lower()
 
 
-_QUOTES = "\"'<([{`«„“‘"
+_QUOTES = tuple("\"'<([{`\u00ab\u201e\u201c\u2018")
 
 
 def _without_local_part(text: str, local: str) -> str:
@@ -480,12 +490,11 @@ def _without_local_part(text: str, local: str) -> str:
     while at >= 0:
         end = at + len(local)
         before, after = text[at - 1 : at], text[end : end + 1]
-        alone = not (before.isalnum() or before in ("_", "-", "+", "<")) and not (after.isalnum() or after in ("_", "-"))
-        quoted = before in tuple(_QUOTES) and not after.isalnum()
+        inside = before.isalnum() or before in ("_", "-", "+") or after.isalnum() or after in ("_", "-")
+        alone = not inside and before != "<"
+        quoted = before in _QUOTES and not after.isalnum()
         if before == "<" and after == ">":
-            alone = not word or local not in ("recipient", "sender", "address", "host", "ip", "url", "us", "domain", "id")
-            alone = alone and local not in ("time", "blocklist")
-            quoted = alone
+            alone = quoted = local not in _TOKENS
         if before == "/" or (after == "." and text[end + 1 : end + 2].isalnum()):
             alone = False
         if quoted or (alone and not word):
@@ -495,7 +504,11 @@ def _without_local_part(text: str, local: str) -> str:
     return "".join([*parts, text[last:]]) if parts else text
 
 
-_TYPOGRAPHY = str.maketrans({"’": "'", "‘": "'", "´": "'", "`": "'", "“": '"', "”": '"', "–": "-", "—": "-", "\u0307": None})
+_TOKENS = frozenset({"address", "host", "ip", "url", "time", "id", *_PUBLIC})
+"""What masked text holds between angle brackets; a local part of that name stays."""
+_TYPOGRAPHY = str.maketrans(
+    {"\u2019": "'", "\u2018": "'", "\u00b4": "'", "`": "'", "\u201c": '"', "\u201d": '"', "\u2013": "-", "\u2014": "-"}
+)
 
 
 @cache
@@ -507,7 +520,8 @@ def _accents() -> dict[int, str]:
         if base.isascii():
             table[point] = base
     # ß is left to casefold ("ss"); these have no decomposition.
-    return {**table, ord("ł"): "l", ord("ı"): "i", ord("ø"): "o", ord("æ"): "ae", ord("đ"): "d", 0x0307: ""}
+    plain = {"\u0451": "\u0435", "\u0142": "l", "\u0131": "i", "\u00f8": "o", "\u00e6": "ae", "\u0111": "d", "\u0307": ""}
+    return {**table, **{ord(letter): base for letter, base in plain.items()}}
 
 
 def _fold(text: str) -> str:
@@ -517,6 +531,7 @@ def _fold(text: str) -> str:
     return unicodedata.normalize("NFC", text).translate(_accents())
 
 
+_BASIC = re.compile(r"((?:42|45|50|55)\d|521|530|535)(?:[ -]+|$)")
 _LEAD = re.compile(r"[\s#(\[<-]*([245]\.\d{1,3}\.\d{1,3})(?!\.?\d)[\s)\]>:,;.-]*")
 _TRAILING = re.compile(r"[(\[]#([245]\.\d{1,3}\.\d{1,3})[)\]]")
 _BRACKETED = re.compile(r"[\[(]+(<\w+>)[\])]+")
@@ -526,20 +541,20 @@ def _reduce(code: int, text: str, recipient: str | None, own: tuple[str, ...]) -
     """
     Enhanced code (empty if the reply has none, or one of another class) and the masked, folded text of all lines.
     """
-    basic = str(code)
+    basic = str(code)[:1]
     enhanced, lines = "", []
     for line in _fold(_mask(text, recipient, own)).split("\n"):
         rest = line.lstrip(" -")
-        while rest.startswith(basic) and rest[3:4] in ("", " ", "-"):
-            rest = rest[4:].lstrip(" -")
+        while (found := _BASIC.match(rest)) and found[1][0] == basic:
+            rest = rest[found.end() :]
         while found := _LEAD.match(rest):
-            if not enhanced and found[1][0] == basic[0]:
+            if not enhanced and found[1][0] == basic:
                 enhanced = found[1]
             rest = rest[found.end() :]
         lines.append(rest)
     folded = " ".join(" ".join(lines).split())
     # qmail and its heirs put the code at the end, in parentheses with a hash sign.
-    if not enhanced and (found := _TRAILING.search(folded)) and found[1][0] == basic[0]:
+    if not enhanced and (found := _TRAILING.search(folded)) and found[1][0] == basic:
         enhanced = found[1]
     return enhanced, _BRACKETED.sub(r"\1", folded)
 
@@ -610,6 +625,6 @@ def _vocabulary() -> frozenset[str]:
     words: set[str] = set()
     for row in _document()["rule"]:
         for example in row["examples"]:
-            bare = re.sub(r"\S*[@/]\S*|(?:[\w-]+\.)+[a-z]{2,}\b", " ", example.lower())
-            words.update(re.findall(r"[^\W\d_]{2,}", bare))
+            bare = re.sub(r"\S*[@/]\S*|(?:[\w-]+\.)+[a-z]{2,}\b|\b\w*[a-z][A-Z]\w*", " ", example)
+            words.update(word.lower() for word in re.findall(r"[^\W\d_]{2,}", bare))
     return frozenset(words)

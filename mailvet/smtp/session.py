@@ -155,7 +155,7 @@ class Session:
     async def _hello(self, hello_name: str) -> None:
         began = time.monotonic()
         try:
-            await self._client.ehlo(hello_name)
+            await self._client.ehlo(hostname=hello_name)
         except aiosmtplib.SMTPHeloError as error:
             if error.code // 100 != 5:
                 raise Refused(Reply(Stage.hello, error.code, error.message, time.monotonic() - began)) from None

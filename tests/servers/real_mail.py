@@ -450,7 +450,7 @@ connect_timeout = 3.0
 command_timeout = 10.0
 address_budget = 30.0
 starttls = "when_offered"
-allow_private_networks = true
+allow_private_networks = ["127.0.0.0/8"]
 
 [retry]
 after_greylisting = ["2s", "4s"]

@@ -1,0 +1,71 @@
+"""
+mailvet: verify every e-mail address where the data already lives.
+
+Importing it is cheap; what needs Polars, DNS or SMTP is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mailvet.errors import LockedError, MailvetError, PreflightError, SettingsError, SourceError
+    from mailvet.settings import Settings
+    from mailvet.smtp.replies import classify_reply
+    from mailvet.suggestions import suggest
+    from mailvet.verdict import Depth, Evidence, Policy, Reason, Recommendation, Status, Verdict, email_key
+    from mailvet.verifier import averify, verify, verify_many
+
+    __version__: str
+
+__all__ = [
+    "Depth",
+    "Evidence",
+    "LockedError",
+    "MailvetError",
+    "Policy",
+    "PreflightError",
+    "Reason",
+    "Recommendation",
+    "Settings",
+    "SettingsError",
+    "SourceError",
+    "Status",
+    "Verdict",
+    "__version__",
+    "averify",
+    "classify_reply",
+    "email_key",
+    "suggest",
+    "verify",
+    "verify_many",
+]
+
+_HOMES = {
+    **dict.fromkeys(("LockedError", "MailvetError", "PreflightError", "SettingsError", "SourceError"), "errors"),
+    **dict.fromkeys(
+        ("Depth", "Evidence", "Policy", "Reason", "Recommendation", "Status", "Verdict", "email_key"), "verdict"
+    ),
+    **dict.fromkeys(("averify", "verify", "verify_many"), "verifier"),
+    "Settings": "settings",
+    "classify_reply": "smtp.replies",
+    "suggest": "suggestions",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("mailvet")
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'mailvet' has no attribute {name!r}")
+    value = getattr(import_module(f"mailvet.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,178 @@
+"""
+The reference layer: what lists know about an address without asking anybody.
+
+Everything that depends on the domain alone is looked up once per distinct domain and kept between calls; the rest is a
+handful of expressions over whole columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from functools import cache
+from typing import Final
+
+import polars as pl
+
+from mailvet import lists
+from mailvet.address import FORMULA_START
+from mailvet.lists import OwnList, OwnLists
+
+__all__ = ["SCHEMA", "Reference"]
+
+SCHEMA: Final[dict[str, type[pl.DataType]]] = {
+    "free": pl.Boolean,
+    "role": pl.Boolean,
+    "disposable": pl.Boolean,
+    "relay_alias": pl.Boolean,
+    "tagged": pl.Boolean,
+    "no_reply": pl.Boolean,
+    "allowed": pl.Boolean,
+    "suppressed": pl.Boolean,
+    "typo_of": pl.String,
+    "mailbox_key": pl.String,
+    "suggestion": pl.String,
+}
+
+_DOT_BLIND: Final = ("gmail.com", "googlemail.com")
+"""Domains whose operator ignores dots in local parts (support.google.com/mail/answer/7436150)."""
+_SAME_DOMAIN: Final = {"googlemail.com": "gmail.com"}
+"""Domains that are two names of the same mailboxes (support.google.com/mail/answer/10313)."""
+_CACHED_DOMAINS: Final = 2_000_000
+
+
+class Reference:
+    """Looks addresses up in the reference data and in the user's own lists."""
+
+    def __init__(self, own: OwnLists | None = None) -> None:
+        self._own = own or OwnLists()
+        self._domains = _look_up(pl.Series("domain", [], dtype=pl.String), self._own)
+
+    def examine(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """
+        Look up addresses that passed the syntax layer.
+
+        Args:
+            frame: columns local and domain (String; null where the syntax layer refused), any others are ignored.
+
+        Returns:
+            A frame as long as the argument and in its order:
+
+            - free, role, disposable, relay_alias, no_reply (Boolean): what the public lists say; an allowed address is
+              never called role or disposable.
+            - tagged (Boolean): has a +tag.
+            - allowed (Boolean): on the allow list and not suppressed.
+            - suppressed (Boolean): on the suppress list, or on the deny list and not allowed.
+            - typo_of (String or null): the provider's domain, where this one is a well-known misspelling of it.
+            - mailbox_key (String): lower-case local part without its +tag, dots dropped where the operator ignores
+              them, and the domain; equal for addresses that reach the same mailbox. Null where the address is.
+            - suggestion (String or null): the address at `typo_of`.
+        """
+        local = pl.col("local")
+        distinct = frame["domain"].unique().drop_nulls()
+        fresh = distinct.to_frame().join(self._domains, on="domain", how="anti").to_series()
+        if len(fresh):
+            if self._domains.height > _CACHED_DOMAINS:
+                self._domains, fresh = self._domains.clear(), distinct
+            self._domains = pl.concat([self._domains, _look_up(fresh, self._own)], rechunk=True)
+
+        lower = local.str.to_lowercase()
+        plus = lower.str.find("+", literal=True)
+        rows = (
+            frame.select("local", "domain")
+            .join(self._domains, on="domain", how="left", maintain_order="left")
+            .with_columns(lower=lower, plus=plus)
+            # A plus at the very start is no tag.
+            .with_columns(tagged=(pl.col("plus") > 0).fill_null(False))
+            .with_columns(
+                base=pl.when("tagged")
+                .then(pl.col("lower").cast(pl.Binary).bin.head(pl.col("plus")).cast(pl.String))
+                .otherwise("lower")
+            )
+            .with_columns(
+                own_allow=self._matches("allow"),
+                own_deny=self._matches("deny"),
+                own_suppress=self._matches("suppress"),
+                own_disposable=self._matches("extra_disposable"),
+            )
+            .with_columns(allowed=pl.col("own_allow") & ~pl.col("own_suppress"))
+            .with_columns(typo_of=pl.when(~pl.col("allowed")).then("typo_of"))
+        )
+        base, allowed = pl.col("base"), pl.col("allowed")
+        suggestion = pl.concat_str("local", pl.lit("@"), "typo_of")
+        return rows.select(
+            free=pl.col("free").fill_null(False),
+            role=(base.is_in(sorted(lists.role_names())) & ~allowed).fill_null(False),
+            disposable=((pl.col("disposable") | pl.col("own_disposable")) & ~allowed).fill_null(False),
+            relay_alias=pl.col("relay_alias").fill_null(False),
+            tagged="tagged",
+            no_reply=base.str.contains(lists.no_reply_pattern()).fill_null(False),
+            allowed="allowed",
+            suppressed=pl.col("own_suppress") | (pl.col("own_deny") & ~pl.col("own_allow")),
+            typo_of="typo_of",
+            mailbox_key=pl.concat_str(
+                pl.when("dot_blind").then(base.str.replace_all(".", "", literal=True)).otherwise(base),
+                pl.lit("@"),
+                "mailbox_domain",
+            ),
+            suggestion=pl.when(~pl.col("local").str.slice(0, 1).is_in(list(FORMULA_START))).then(suggestion),
+        )
+
+    def _matches(self, name: str) -> pl.Expr:
+        """Whether a row is on one of the user's lists, by its address or its domain."""
+        own: OwnList = getattr(self._own, name)
+        if not own:
+            return pl.lit(False)
+        by_domain = pl.col(f"{name}_domain").fill_null(False)
+        if not own.addresses:
+            return by_domain
+        text = pl.concat_str("lower", pl.lit("@"), "domain")
+        return by_domain | text.is_in(sorted(own.addresses)).fill_null(False)
+
+
+@cache
+def _free() -> list[str]:
+    return sorted(lists.free_domains())
+
+
+@cache
+def _disposable() -> list[str]:
+    return sorted(lists.disposable_domains())
+
+
+@cache
+def _kept_from_disposable() -> list[str]:
+    """Domains of their own that happen to lie under a disposable one."""
+    return sorted(lists.mail_domains() - lists.disposable_domains())
+
+
+def _look_up(domains: pl.Series, own: OwnLists) -> pl.DataFrame:
+    """Distinct domains -> everything that depends on the domain alone, one row each."""
+    relay = _under(domains, lists.relay_domains())
+    typos = lists.typo_domains()
+    return pl.DataFrame(
+        {
+            "domain": domains,
+            "free": domains.is_in(_free()),
+            "disposable": _under(domains, _disposable()) & ~relay & ~domains.is_in(_kept_from_disposable()),
+            "relay_alias": relay,
+            "typo_of": domains.replace_strict(typos, default=None, return_dtype=pl.String),
+            "mailbox_domain": domains.replace(_SAME_DOMAIN),
+            "dot_blind": domains.is_in(_DOT_BLIND),
+            **{
+                f"{name}_domain": _under(domains, entries.domains) | domains.is_in(sorted(entries.only_domains))
+                for name in ("allow", "deny", "suppress", "extra_disposable")
+                for entries in [getattr(own, name)]
+            },
+        }
+    )
+
+
+def _under(domains: pl.Series, names: Collection[str]) -> pl.Series:
+    """Whether each domain or one it lies under is among the names."""
+    listed = sorted(names)
+    found = domains.is_in(listed)
+    parents = domains
+    while listed and parents.str.contains(".", literal=True).any():
+        parents = parents.str.extract(r"^[^.]*\.(.+)$", 1)
+        found = found | parents.is_in(listed).fill_null(False)
+    return found

@@ -1,0 +1,61 @@
+"""How long a run will take, from the plan alone: nobody is asked, not even the DNS."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mailvet.operators import operators
+from mailvet.settings import Settings
+from mailvet.verdict import Depth
+from mailvet.warehouse.base import Plan
+
+__all__ = ["Forecast", "estimate"]
+
+# Seconds, from the lab and from RTTs on the internet: a guess to plan a night with, not a promise.
+_PER_RECIPIENT = 0.15
+_PER_CONVERSATION = 1.0
+_DOMAINS_A_SECOND = 500.0  # through an ordinary resolver with a cold cache
+_OFFLINE_A_SECOND = 200_000.0
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What a plan costs."""
+
+    by_operator: Mapping[str, int]
+    """Due addresses by operator where the domain tells it, else by domain; the most first."""
+    seconds: float
+    """Expected length of the run."""
+
+
+def estimate(plan: Plan, settings: Settings) -> Forecast:
+    """
+    The expected length of a run: the slowest operator at its cap of connections, or the sum over the cap of all
+    connections, whichever is more. Operators that are not asked (their answers say nothing) cost nothing.
+    """
+    known = {domain: operator for operator in operators() for domain in operator.domains}
+    groups: dict[str, int] = {}
+    slowest = total = 0.0
+    pacing = settings.pacing
+    for domain, count in plan.domains:
+        operator = known.get(domain)
+        name = operator.name if operator else domain
+        groups[name] = groups.get(name, 0) + count
+    rules = {operator.name: operator for operator in operators()}
+    for name, count in groups.items():
+        rule = rules.get(name)
+        if rule is not None and rule.answers in ("accepts_all", "blocks_probes"):
+            continue
+        per_session = min(pacing.recipients_per_session, (rule.recipients_per_session if rule else None) or 1 << 30)
+        work = count * _PER_RECIPIENT + -(-count // per_session) * _PER_CONVERSATION
+        connections = min(pacing.connections_per_operator, (rule.connections if rule else None) or 1 << 30)
+        slowest = max(slowest, work / connections)
+        total += work
+    seconds = plan.due / _OFFLINE_A_SECOND
+    depth = Depth(settings.depth)
+    if depth is not Depth.offline:
+        seconds += len(plan.domains) / _DOMAINS_A_SECOND
+    if depth is Depth.smtp:
+        seconds += max(slowest, total / pacing.connections)
+    return Forecast(dict(sorted(groups.items(), key=lambda item: (-item[1], item[0]))), seconds)

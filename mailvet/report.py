@@ -1,0 +1,234 @@
+"""What people see on a terminal: the plan, the progress of a run, its summary, one verdict explained."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from mailvet.layers.mailbox import OperatorProgress
+from mailvet.run import Progress, RunResult
+from mailvet.verdict import REASONS, Reason, Verdict
+from mailvet.warehouse.base import Plan
+
+__all__ = ["LogWatcher", "TerminalWatcher", "duration_text", "explain", "show_plan", "show_result"]
+
+log = logging.getLogger("mailvet")
+
+_LOG_EVERY = 10.0  # seconds
+_STYLES = {
+    "deliverable": "green", "undeliverable": "red", "risky": "yellow", "unknown": "cyan",
+    "send": "green", "do_not_send": "red", "reverify": "cyan",
+}  # fmt: skip
+_ADVICE = {
+    "send": "send",
+    "reverify": "ask again later, do not send yet",
+    "do_not_send": "do not send",
+}
+
+
+def duration_text(seconds: float) -> str:
+    """A span of time as people say it: "0.4 s", "12 s", "3 min", "2.5 h"."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    if seconds < 7200:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+class LogWatcher:
+    """Progress as plain log lines, for logs and pipes."""
+
+    def __init__(self, every: float = _LOG_EVERY) -> None:
+        self._every = every
+        self._last = time.monotonic()
+
+    def planned(self, source: str, plan: Plan) -> None:
+        """One line about what will be done."""
+        log.info(
+            "%s: %s rows, %s addresses, %s due, %s still fresh",
+            source, f"{plan.rows:,}", f"{plan.addresses:,}", f"{plan.due:,}", f"{plan.fresh:,}",
+        )  # fmt: skip
+
+    def progressed(self, progress: Progress) -> None:
+        """A line every few seconds, and one at the end."""
+        now = time.monotonic()
+        if now - self._last < self._every and progress.done < progress.due:
+            return
+        self._last = now
+        left = progress.seconds_left
+        busy = [row for row in progress.operators if row.waiting or row.connections][:3]
+        log.info(
+            "%s of %s addresses (%.0f %%), %.0f/s, %s%s",
+            f"{progress.done:,}", f"{progress.due:,}", 100 * progress.done / max(progress.due, 1), progress.rate,
+            "done" if progress.done >= progress.due else f"about {duration_text(left)} left" if left else "starting",
+            "".join(f"; {row.name}: {row.waiting:,} waiting, {row.state}" for row in busy),
+        )  # fmt: skip
+
+
+class TerminalWatcher:
+    """Progress as a live table: rate, share done, time left, what each operator is doing. A context manager."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live = Live(console=console, refresh_per_second=4, transient=True)
+
+    def __enter__(self) -> TerminalWatcher:
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+    def planned(self, source: str, plan: Plan) -> None:
+        """One line about what will be done."""
+        self._console.print(
+            f"[bold]{source}[/]: {plan.rows:,} rows, {plan.addresses:,} addresses, "
+            f"[bold]{plan.due:,} due[/], {plan.fresh:,} still fresh",
+            highlight=False,
+        )
+
+    def progressed(self, progress: Progress) -> None:
+        """Redraw."""
+        share = progress.done / max(progress.due, 1)
+        left = progress.seconds_left
+        head = Table.grid(padding=(0, 2))
+        head.add_row(
+            ProgressBar(total=max(progress.due, 1), completed=progress.done, width=40),
+            f"{100 * share:.0f} %",
+            f"{progress.done:,} of {progress.due:,}",
+            f"{progress.rate:,.0f}/s",
+            f"{duration_text(left)} left" if left is not None else "starting",
+        )
+        self._live.update(Group(head, _operator_table(progress.operators)))
+
+
+def _operator_table(rows: Sequence[OperatorProgress]) -> RenderableType:
+    active = [row for row in rows if row.waiting or row.connections or "stopped" in row.state][:10]
+    if not active:
+        return Text("")
+    table = Table(box=None, padding=(0, 2), header_style="dim")
+    for name in ("operator", "asked", "waiting", "now"):
+        table.add_column(name, justify="right" if name in ("asked", "waiting") else "left")
+    for row in active:
+        style = "red" if "stopped" in row.state else "yellow" if "pausing" in row.state else ""
+        table.add_row(row.name, f"{row.asked:,}", f"{row.waiting:,}", Text(row.state, style=style))
+    if len(rows) > len(active):
+        table.add_row(f"[dim]and {len(rows) - len(active):,} more[/]", "", "", "")
+    return table
+
+
+def show_plan(console: Console, source: str, plan: Plan, groups: Mapping[str, int], seconds: float) -> None:
+    """The plan: what is due, at which operators, and how long that takes at a polite pace."""
+    console.print(f"[bold]{source}[/]", highlight=False)
+    table = Table(box=None, padding=(0, 2), show_header=False)
+    table.add_column(justify="left")
+    table.add_column(justify="right")
+    for label, number in (
+        ("rows", plan.rows), ("of these blank", plan.blank), ("distinct addresses", plan.addresses),
+        ("verdict still fresh", plan.fresh), ("due", plan.due), ("domains among them", len(plan.domains)),
+    ):  # fmt: skip
+        table.add_row(label, f"{number:,}")
+    console.print(table)
+    if groups:
+        console.print(f"\nAbout [bold]{duration_text(seconds)}[/] at the current pace. Nobody was asked.\n")
+        busiest = Table(box=None, padding=(0, 2), header_style="dim")
+        busiest.add_column("operator")
+        busiest.add_column("addresses due", justify="right")
+        for name, count in list(groups.items())[:15]:
+            busiest.add_row(name, f"{count:,}")
+        if len(groups) > 15:
+            rest = sum(list(groups.values())[15:])
+            busiest.add_row(f"[dim]{len(groups) - 15:,} more[/]", f"{rest:,}")
+        console.print(busiest)
+    else:
+        console.print("\nNothing is due.")
+
+
+def show_result(console: Console, result: RunResult) -> None:
+    """The summary of a run: what to do with how many rows, and why."""
+    summary = result.summary
+    rows = max(summary.rows, 1)
+    console.print(
+        f"\n[bold]{result.source}[/]: {summary.rows:,} rows, {result.checked:,} addresses verified in "
+        f"{duration_text(result.seconds)} (depth {result.depth}, policy {result.policy})",
+        highlight=False,
+    )
+    console.print(
+        f"[dim]{result.lookups:,} domains looked up, {result.probes:,} recipients named to mail servers, "
+        f"no message sent[/]\n",
+        highlight=False,
+    )
+    advice = Table(box=None, padding=(0, 2), header_style="dim")
+    for name in ("recommendation", "rows", "share", ""):
+        advice.add_column(name, justify="right" if name in ("rows", "share") else "left")
+    for word, count in summary.by_recommendation.items():
+        bar = Text("█" * max(1, round(30 * count / rows)), style=_STYLES[word])
+        advice.add_row(Text(_ADVICE[word], style=_STYLES[word]), f"{count:,}", f"{100 * count / rows:.1f} %", bar)
+    console.print(advice)
+    console.print()
+    why = Table(box=None, padding=(0, 2), header_style="dim")
+    for name in ("reason", "status", "rows", "meaning"):
+        why.add_column(name, justify="right" if name == "rows" else "left")
+    for word, count in summary.by_reason.items():
+        rule = REASONS[Reason(word)]
+        why.add_row(word, Text(str(rule.status), style=_STYLES[str(rule.status)]), f"{count:,}", rule.meaning)
+    console.print(why)
+    if summary.bounce_before is not None:
+        after = f"{100 * summary.bounce_after:.1f} %" if summary.bounce_after is not None else "nothing to send"
+        console.print(
+            f"\nExpected hard bounces: [bold red]{100 * summary.bounce_before:.1f} %[/] if everything were sent, "
+            f"[bold green]{after}[/] if only what is recommended.",
+            highlight=False,
+        )
+    if result.written is not None:
+        console.print(f"Status columns written back: {result.written:,} rows changed.", highlight=False)
+    for path in result.outputs:
+        console.print(f"Written: {path}", highlight=False)
+    stopped = [row for row in result.operators if "stopped" in row.state]
+    if stopped:
+        names = ", ".join(row.name for row in stopped[:8])
+        console.print(f"[yellow]Operators that refused us or slowed us down: {names}[/]", highlight=False)
+    if result.degraded:
+        console.print(f"\n[bold red]Degraded:[/] {result.degraded}", highlight=False)
+
+
+def explain(verdict: Verdict) -> RenderableType:
+    """A verdict with the evidence behind it, for a terminal."""
+    rule = REASONS[verdict.reason]
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim")
+    grid.add_column()
+    if verdict.email is not None:
+        grid.add_row("address", Text(verdict.email))
+    grid.add_row("status", Text(str(verdict.status), style=_STYLES[str(verdict.status)]))
+    grid.add_row("reason", Text(f"{verdict.reason}: {rule.meaning}"))
+    grid.add_row("recommendation", Text(str(verdict.recommendation), style=_STYLES[str(verdict.recommendation)]))
+    grid.add_row("score", f"{verdict.score} of 100 (chance of a hard bounce about {100 - verdict.score} %)")
+    for label, value in (
+        ("did you mean", verdict.suggestion),
+        ("flags", ", ".join(verdict.flags)),
+        ("mail server", " · ".join(filter(None, (verdict.mx_host, verdict.operator)))),
+        ("server said", " ".join(filter(None, (str(verdict.smtp_code or ""), verdict.smtp_reply)))),
+    ):
+        if value:
+            grid.add_row(label, Text(value))
+    for fact in verdict.evidence:
+        grid.add_row(fact.layer, Text(fact.fact + (f" ({fact.detail})" if fact.detail else "")))
+    if verdict.checked_at:
+        grid.add_row("checked", f"{verdict.checked_at:%Y-%m-%d %H:%M} UTC, depth {verdict.depth}, {_times(verdict)}")
+    grid.add_row("check again", f"{verdict.next_check_at:%Y-%m-%d %H:%M} UTC" if verdict.next_check_at else "never")
+    return grid
+
+
+def _times(verdict: Verdict) -> str:
+    return "first answer of this kind" if verdict.attempts == 1 else f"{verdict.attempts} answers alike"
+

@@ -1,0 +1,346 @@
+"""
+One run over one table or file: plan, verify, save batch by batch, write back, summarise.
+
+Whatever stops a run, what was saved stays saved: the next run over the same source asks only what is still due.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import polars as pl
+
+from mailvet.errors import SettingsError, SourceError
+from mailvet.layers.mailbox import OperatorProgress
+from mailvet.settings import Settings
+from mailvet.verdict import RULES_VERSION, STATUS_COLUMNS, Depth
+from mailvet.verifier import BATCH_ROWS, Verifier, run_in_background
+from mailvet.warehouse.base import Plan, Summary, Warehouse
+from mailvet.warehouse.duckdb import DuckDBWarehouse, format_of
+
+__all__ = ["Progress", "RunResult", "Watcher", "default_store", "open_source", "plan", "run"]
+
+T = TypeVar("T")
+
+_TICK = 0.25  # seconds between two looks at the progress
+_SAVE_SECONDS = 1.0
+_SAVE_ROWS = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is."""
+
+    due: int
+    done: int
+    seconds: float
+    operators: Sequence[OperatorProgress]
+
+    @property
+    def rate(self) -> float:
+        """Addresses a second since the start."""
+        return self.done / self.seconds if self.seconds > 0 else 0.0
+
+    @property
+    def seconds_left(self) -> float | None:
+        """At the rate so far; None before there is one."""
+        return (self.due - self.done) / self.rate if self.done else None
+
+
+class Watcher(Protocol):
+    """Somebody who is told how a run goes."""
+
+    def planned(self, source: str, plan: Plan) -> None:
+        """What the run is about to do."""
+
+    def progressed(self, progress: Progress) -> None:
+        """Called a few times a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """What a run did, and how the source stands after it."""
+
+    run_id: str
+    source: str
+    depth: str
+    policy: str
+    plan: Plan
+    summary: Summary
+    checked: int
+    """Addresses verified in this run."""
+    written: int | None
+    """Rows of the source whose status columns changed; None when nothing was written back."""
+    probes: int
+    """Recipients named to mail servers in this run."""
+    lookups: int
+    """Domains looked up in this run."""
+    seconds: float
+    degraded: str | None
+    """What was wrong with this machine or its network; None when nothing was."""
+    operators: Sequence[OperatorProgress] = ()
+    outputs: Sequence[Path] = field(default=())
+
+    @property
+    def undeliverable_share(self) -> float:
+        """Share of the rows with an address that are undeliverable."""
+        rows = self.summary.rows - self.summary.blank
+        blank_bad = self.summary.blank if self.summary.verified else 0
+        return max(0, self.summary.by_status.get("undeliverable", 0) - blank_bad) / rows if rows else 0.0
+
+
+def default_store() -> Path:
+    """Where verdicts on files are kept unless `store.path` says otherwise."""
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("mailvet", appauthor=False)) / "mailvet.duckdb"
+
+
+def open_source(
+    source: str,
+    settings: Settings,
+    *,
+    table: str | None = None,
+    column: str | None = None,
+    where: str | None = None,
+    encoding: str = "utf-8",
+    writable: bool = True,
+    updatable: bool = True,
+) -> DuckDBWarehouse:
+    """
+    The warehouse behind a SOURCE: a data file, or a DuckDB database together with `table`.
+
+    Raises:
+        SourceError: it cannot be read, or is of a kind this version does not know.
+    """
+    common: dict[str, Any] = {
+        "where": where, "policy": settings.policy, "prefix": settings.store.prefix, "events": settings.history.events,
+    }  # fmt: skip
+    if "://" in source:
+        raise SourceError(
+            f"{source.split('://')[0]}:// is not supported: give a DuckDB database file with --table, or a file "
+            "(CSV, Parquet, JSON Lines)."
+        )
+    path = Path(source)
+    if format_of(path) is not None:
+        if table is not None:
+            raise SettingsError(f"--table goes with a database; {path.name} is a file of rows. Leave --table out.")
+        store = settings.store.path or default_store()
+        return DuckDBWarehouse.of_file(path, column, store, encoding=encoding, writable=writable, **common)
+    if table is None:
+        if not path.exists():
+            raise SourceError(f"There is no file {path}. Check the path.")
+        raise SettingsError(f"{path.name} is taken for a DuckDB database: name the table to verify with --table.")
+    return DuckDBWarehouse.of_table(path, table, column, writable=writable, updatable=updatable, **common)
+
+
+def plan(warehouse: Warehouse, settings: Settings) -> Plan:
+    """What `run` would do with this source now; asks nobody and changes nothing."""
+    from mailvet.lists import OwnLists
+
+    own = OwnLists.load(**settings.lists.model_dump())
+    kinds = (own.allow, own.deny, own.suppress, own.extra_disposable)
+    listed = {entry for kind in kinds for entry in (*kind.addresses, *kind.domains, *kind.only_domains)}
+    return warehouse.plan(
+        depth_rank=Depth(settings.depth).rank,
+        now=datetime.now(timezone.utc),
+        rules_version=f"{RULES_VERSION}{'+' if own.digest else ''}{own.digest}",
+        listed=sorted(listed),
+    )
+
+
+def run(
+    warehouse: DuckDBWarehouse,
+    settings: Settings,
+    *,
+    write_back: bool = True,
+    columns: Sequence[str] = STATUS_COLUMNS,
+    output: Path | None = None,
+    key_columns: Sequence[str] = (),
+    split_by: str | None = None,
+    wait: timedelta = timedelta(0),
+    watcher: Watcher | None = None,
+    batch_rows: int = BATCH_ROWS,
+) -> RunResult:
+    """
+    Verify what is due and write the answers back.
+
+    Args:
+        warehouse: from `open_source`, opened for writing.
+        settings: depth, policy, pace and all the rest.
+        write_back: put status columns on the source's table; a file has `output` instead.
+        columns: which status columns, from `STATUS_COLUMNS` and the columns of the verdict table.
+        output: a file to write the source with its status columns to.
+        wait: how long to stay for greylisting servers.
+        watcher: told about the progress.
+
+    Raises:
+        MailvetError: before anything is asked, when something does not fit. What was saved before a later failure
+            stays saved.
+    """
+    return run_in_background(
+        _Run(warehouse, settings, watcher).go(
+            write_back=write_back, columns=_known(columns), output=output, key_columns=key_columns,
+            split_by=split_by, wait=wait, batch_rows=batch_rows,
+        )
+    )  # fmt: skip
+
+
+def _known(columns: Sequence[str]) -> Sequence[str]:
+    from mailvet.verdict import verdict_schema
+
+    known = [name for name in verdict_schema().names if name not in ("email", "email_key")]
+    for name in columns:
+        if name not in known:
+            raise SettingsError(f"There is no status column {name!r}; there are: {', '.join(known)}.")
+    return columns
+
+
+class _Run:
+    def __init__(self, warehouse: DuckDBWarehouse, settings: Settings, watcher: Watcher | None) -> None:
+        self._warehouse = warehouse
+        self._settings = settings
+        self._watcher = watcher
+        self._done = 0
+        self._began = time.monotonic()
+        # The database's connection belongs to one thread, and the event loop must not wait for a disk.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="mailvet-warehouse")
+
+    async def _call(self, work: Callable[..., T], *arguments: Any, **named: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, lambda: work(*arguments, **named))
+
+    async def go(
+        self,
+        *,
+        write_back: bool,
+        columns: Sequence[str],
+        output: Path | None,
+        key_columns: Sequence[str],
+        split_by: str | None,
+        wait: timedelta,
+        batch_rows: int,
+    ) -> RunResult:
+        try:
+            return await self._go(write_back, columns, output, key_columns, split_by, wait, batch_rows)
+        finally:
+            self._thread.shutdown(wait=False)
+
+    async def _go(
+        self,
+        write_back: bool,
+        columns: Sequence[str],
+        output: Path | None,
+        key_columns: Sequence[str],
+        split_by: str | None,
+        wait: timedelta,
+        batch_rows: int,
+    ) -> RunResult:
+        warehouse, settings = self._warehouse, self._settings
+        started = datetime.now(timezone.utc)
+        run_id = f"{started:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
+        planned = await self._call(plan, warehouse, settings)
+        if planned.addresses and await self._call(warehouse.looks_numeric):
+            raise SourceError(
+                f"Every value of the column {warehouse.column} of {warehouse.name} is a number, so these are no "
+                "addresses. Name the right column with --email-column. Nothing was checked."
+            )
+        if self._watcher:
+            self._watcher.planned(warehouse.name, planned)
+        asked_today = await self._call(warehouse.asked_today, started)
+        verifier = Verifier(settings, asked_today=asked_today)
+        record: dict[str, Any] = {
+            "run_id": run_id, "source": warehouse.name, "started_at": started, "depth": str(settings.depth),
+            "policy": str(settings.policy), "rows": planned.rows, "addresses": planned.addresses, "due": planned.due,
+            "rules_version": RULES_VERSION, "mailvet_version": _version(),
+        }  # fmt: skip
+        try:
+            if planned.due:
+                await verifier.open()  # refuses before anything is written
+            await self._call(warehouse.open_for_writing)
+            await self._call(warehouse.save_run, record)
+            if planned.due:
+                await self._verify(verifier, run_id, wait, planned.due, batch_rows)
+        finally:
+            operators = verifier.progress()
+            await verifier.close()
+        written = await self._call(warehouse.write_back, columns) if write_back else None
+        if settings.store.keep_days:
+            await self._call(warehouse.forget_before, started - timedelta(days=settings.store.keep_days))
+        summary = await self._call(warehouse.summary)
+        outputs: Sequence[Path] = ()
+        if output is not None:
+            outputs = await self._call(
+                warehouse.export, output, columns, key_columns=key_columns, split_by=split_by
+            )
+        result = RunResult(
+            run_id, warehouse.name, str(settings.depth), str(settings.policy), planned, summary, self._done, written,
+            verifier.mailboxes.probes if verifier.mailboxes else 0, verifier.routes.lookups if verifier.routes else 0,
+            time.monotonic() - self._began, verifier.degraded, operators, outputs,
+        )  # fmt: skip
+        await self._call(
+            warehouse.save_run,
+            record | {
+                "finished_at": datetime.now(timezone.utc), "checked": result.checked, "written": result.written,
+                "by_status": dict(summary.by_status), "by_reason": dict(summary.by_reason),
+                "by_recommendation": dict(summary.by_recommendation),
+                "by_operator": {row.name: row.asked for row in operators if row.asked}, "probes": result.probes,
+                "lookups": result.lookups, "seconds": result.seconds, "health": result.degraded or "ok",
+            },
+        )  # fmt: skip
+        return result
+
+    async def _verify(self, verifier: Verifier, run_id: str, wait: timedelta, due: int, batch_rows: int) -> None:
+        batches = self._warehouse.due(batch_rows)
+
+        async def read() -> pl.DataFrame | None:
+            table = await self._call(next, batches, None)
+            return None if table is None else pl.DataFrame(pl.from_arrow(table))
+
+        watching = asyncio.ensure_future(self._watch(verifier, due)) if self._watcher else None
+        unsaved: list[pl.DataFrame] = []
+        saved_at = time.monotonic()
+        try:
+            async for verdicts in verifier.stream(read, run_id=run_id, wait=wait):
+                unsaved.append(verdicts)
+                self._done += verdicts.height
+                rows = sum(frame.height for frame in unsaved)
+                if rows >= _SAVE_ROWS or time.monotonic() - saved_at > _SAVE_SECONDS:
+                    await self._save(unsaved)
+                    unsaved, saved_at = [], time.monotonic()
+        finally:
+            # Also when the run is interrupted: what the servers told us is not asked for a second time.
+            if unsaved:
+                await asyncio.shield(self._save(unsaved))
+            if watching is not None:
+                watching.cancel()
+        self._tell(verifier, due)
+
+    async def _save(self, frames: list[pl.DataFrame]) -> None:
+        from mailvet.verdict import verdict_schema
+
+        table = pl.concat(frames).to_arrow().cast(verdict_schema())
+        await self._call(self._warehouse.save, table)
+
+    async def _watch(self, verifier: Verifier, due: int) -> None:
+        while True:
+            self._tell(verifier, due)
+            await asyncio.sleep(_TICK)
+
+    def _tell(self, verifier: Verifier, due: int) -> None:
+        if self._watcher:
+            seconds = time.monotonic() - self._began
+            self._watcher.progressed(Progress(due, self._done, seconds, verifier.progress()))
+
+
+def _version() -> str:
+    from mailvet import __version__
+
+    return __version__

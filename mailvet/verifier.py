@@ -1,0 +1,609 @@
+"""
+Runs the layers over a stream of batches: cheapest first, each on distinct keys, and none whose answer cannot change
+the outcome any more.
+
+A `Verifier` belongs to one event loop. `verify`, `verify_many` and `averify` at the end are its faces for people;
+the synchronous ones run it on an event loop in a thread of its own, so that they work inside notebooks, Airflow
+tasks and running loops alike.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import os
+import threading
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import polars as pl
+
+from mailvet.errors import PreflightError, SettingsError
+from mailvet.layers import history, syntax
+from mailvet.layers.mailbox import MailboxAnswer, Mailboxes, OperatorProgress, Recipient
+from mailvet.layers.reference import Reference
+from mailvet.layers.route import Route, Routes
+from mailvet.lists import OwnLists
+from mailvet.operators import operator_of
+from mailvet.resolver import Outcome, Resolver
+from mailvet.scoring import judge
+from mailvet.settings import Settings
+from mailvet.suggestions import suggest_domains
+from mailvet.verdict import Depth, Reason, Verdict, email_key, verdict_schema
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["Verifier", "averify", "run_in_background", "verify", "verify_many"]
+
+T = TypeVar("T")
+
+BATCH_ROWS = 20_000
+_PENDING_ROWS = 60_000  # rows that may wait for mailboxes before the next batch is read
+_FLUSH_ROWS = 2_000
+_FLUSH_SECONDS = 1.0
+_REMEMBERED = 200_000  # mailboxes whose answer is kept for other spellings of the same cell
+
+_MAILBOX_COLUMNS: dict[str, Any] = {
+    "mailbox_reason": pl.String,
+    "mailbox_detail": pl.String,
+    "smtp_code": pl.Int32,
+    "smtp_reply": pl.String,
+    "answering_host": pl.String,
+    "retry_after": pl.Float64,
+    "accept_all": pl.Boolean,
+    "accept_all_unknown": pl.Boolean,
+    "gateway": pl.Boolean,
+    "probed": pl.Boolean,
+}
+# Reasons of the reference layer that no answer of a mail server could turn into "send".
+_NOT_WORTH_ASKING = (str(Reason.disposable), str(Reason.typo_domain))
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Evidence of one batch, whose rows wait for mailboxes."""
+
+    evidence: pl.DataFrame
+    answered: list[tuple[int, MailboxAnswer]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Pending:
+    """One mailbox being asked, and the rows that wait for it."""
+
+    recipient: Recipient
+    rows: list[tuple[_Batch, int]]
+    greylisted: int = 0
+
+
+class Verifier:
+    """
+    The layers, ready to run. Use it as an async context manager.
+
+    Args:
+        settings: everything configurable.
+        asked_today: recipients already asked today by operator, for the daily limits.
+    """
+
+    def __init__(self, settings: Settings, *, asked_today: Mapping[str, int] | None = None) -> None:
+        self.settings = settings
+        self.depth = Depth(settings.depth)
+        self._own = OwnLists.load(**settings.lists.model_dump())
+        self._reference = Reference(self._own)
+        self._asked_today = asked_today
+        self._resolver: Resolver | None = None
+        self.routes: Routes | None = None
+        self.mailboxes: Mailboxes | None = None
+        self._degraded: str | None = None
+        self._no_dns = False
+        self._known: dict[tuple[str, str], MailboxAnswer] = {}
+
+    async def __aenter__(self) -> Verifier:
+        await self.open()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def open(self) -> None:
+        """
+        Prepare what the depth needs and look whether this machine can do it.
+
+        Raises:
+            PreflightError: no host name to introduce ourselves with (smtp).
+        """
+        if self.depth is Depth.offline:
+            return
+        settings = self.settings
+        self._resolver = Resolver(settings.dns)
+        self.routes = Routes(
+            self._resolver, settings.dns, allow_private_networks=settings.smtp.allow_private_networks
+        )
+        if not await self._resolver.answers():
+            self._no_dns = True
+            servers = ", ".join(settings.dns.nameservers) or "the system's resolver"
+            self._degraded = (
+                f"No DNS answers: {servers} did not reply. Nothing but syntax and lists was checked. "
+                "Check the network and [dns] nameservers, then run again; only what is due will be asked."
+            )
+            return
+        self.routes.invented = await self._resolver.rewritten_address()
+        if self.routes.invented is not None:
+            self._degraded = (
+                f"The resolver answers {self.routes.invented} for names that do not exist. Domains without MX that "
+                "get this address were marked dns_error. Set [dns] nameservers to an honest resolver and run again."
+            )
+        if self.depth is Depth.smtp:
+            await self._introduce()
+            self.mailboxes = Mailboxes(settings, asked_today=self._asked_today)
+
+    async def _introduce(self) -> None:
+        """RFC 5321 4.1.1.1: the hello name is ours and resolves; anything else gets the sender listed."""
+        assert self._resolver is not None
+        name = self.settings.hello_name
+        advice = (
+            "Mail servers distrust and block list hosts that introduce themselves so. Set smtp.hello_name "
+            "(MAILVET_SMTP__HELLO_NAME) to this machine's public host name, or verify with depth 'dns'."
+        )
+        if "." not in name or name.endswith((".localdomain", ".local", ".internal")) or name.startswith("localhost"):
+            raise PreflightError(f"This machine calls itself {name!r}, which is no public host name. {advice}")
+        for kind in ("A", "AAAA"):
+            if (await self._resolver.ask(name, kind)).outcome is Outcome.found:
+                return
+        raise PreflightError(f"The hello name {name!r} does not resolve. {advice}")
+
+    async def close(self) -> None:
+        """End conversations and free sockets."""
+        if self.mailboxes is not None:
+            await self.mailboxes.close()
+        if self._resolver is not None:
+            await self._resolver.close()
+
+    def sibling(self) -> Verifier:
+        """A verifier for another stream that shares resolver and routes with this one."""
+        return copy.copy(self)
+
+    @property
+    def degraded(self) -> str | None:
+        """Why this run's answers are fewer than asked for, in a sentence with advice; None when all is well."""
+        if self._degraded is None and self._resolver is not None and self._resolver.down:
+            self._degraded = (
+                "DNS stopped answering during the run. The rest was not checked. Check the network, then run again; "
+                "only what is due will be asked."
+            )
+        if self._degraded is None and self.mailboxes is not None:
+            return self.mailboxes.health.degraded
+        return self._degraded
+
+    @property
+    def lists_digest(self) -> str:
+        """Short hash of the user's own lists, part of `rules_version`."""
+        return self._own.digest
+
+    def progress(self) -> list[OperatorProgress]:
+        """What each operator is doing."""
+        return self.mailboxes.progress() if self.mailboxes is not None else []
+
+    # ---------------------------------------------------------------- the stream
+
+    async def stream(
+        self,
+        read: Callable[[], Awaitable[pl.DataFrame | None]],
+        *,
+        run_id: str | None = None,
+        wait: timedelta = timedelta(0),
+    ) -> AsyncIterator[pl.DataFrame]:
+        """
+        Verify batches as `read` brings them, and yield verdicts as they come.
+
+        Args:
+            read: gives the next batch, None at the end. Columns: `email` (text, distinct over all batches), and
+                where known `previous_reason`, `previous_attempts` and those of `mailvet.layers.history`.
+            run_id: written into the verdicts.
+            wait: how long to stay for greylisting servers, counted from now.
+
+        Yields:
+            Frames with the columns of `verdict_schema()`, every row of every batch in exactly one of them, not
+            necessarily in the order read.
+        """
+        self._run_id = run_id
+        self._wait_until = time.monotonic() + wait.total_seconds()
+        self._waiting: dict[tuple[str, str], _Pending] = {}
+        self._ready: list[_Batch] = []
+        self._rows_ready = self._rows_waiting = 0
+        self._news = asyncio.Event()
+        self._failure: BaseException | None = None
+        more = True
+        while more or self._rows_waiting or self._rows_ready:
+            if more and self._rows_waiting < _PENDING_ROWS:
+                batch = await read()
+                if batch is None:
+                    more = False
+                elif not batch.is_empty():
+                    async for verdicts in self._examine(batch):
+                        yield verdicts
+            if not more or self._rows_waiting >= _PENDING_ROWS:
+                await self._pause()
+            if self._failure is not None:
+                raise self._failure
+            if self._rows_ready >= _FLUSH_ROWS or (self._rows_ready and (not more or self._flush_due())):
+                for verdicts in self._flush():
+                    yield verdicts
+        if self.mailboxes is not None:
+            self.mailboxes.health.finish()
+
+    async def _pause(self) -> None:
+        """Wait for answers, for a moment's worth of them rather than one by one."""
+        began = time.monotonic()
+        while self._rows_waiting and self._rows_ready < _FLUSH_ROWS and self._failure is None:
+            left = _FLUSH_SECONDS - (time.monotonic() - began)
+            if left <= 0:
+                break
+            self._news.clear()
+            try:
+                await asyncio.wait_for(self._news.wait(), left)
+            except asyncio.TimeoutError:
+                break
+
+    def _flush_due(self) -> bool:
+        return time.monotonic() - self._last_flush > _FLUSH_SECONDS
+
+    _last_flush = 0.0
+
+    def _flush(self) -> list[pl.DataFrame]:
+        self._last_flush = time.monotonic()
+        frames = []
+        for batch in self._ready:
+            rows = [row for row, _ in batch.answered]
+            evidence = batch.evidence[rows].with_columns(**_mailbox_columns([answer for _, answer in batch.answered]))
+            batch.answered = []
+            frames.append(self._judge(evidence))
+        self._ready = []
+        self._rows_ready = 0
+        return frames
+
+    def _judge(self, evidence: pl.DataFrame) -> pl.DataFrame:
+        evidence = evidence.with_columns(pl.coalesce("answering_host", "mx_host").alias("mx_host"))
+        return judge(
+            evidence,
+            self.settings,
+            now=datetime.now(timezone.utc),
+            run_id=self._run_id,
+            lists_digest=self.lists_digest,
+        )
+
+    # ---------------------------------------------------------------- the layers
+
+    async def _examine(self, batch: pl.DataFrame) -> AsyncIterator[pl.DataFrame]:
+        """All layers over one batch: yields what is settled, queues the rest with the mailboxes."""
+        evidence = self._offline(batch)
+        if self.depth is Depth.offline:
+            yield self._judge(_with_routes(evidence, {}).with_columns(stopped=pl.lit(None, dtype=pl.String)))
+            return
+        settled = evidence["history_reason"].eq_missing(str(Reason.suppressed)) | evidence["domain"].is_null()
+        if self._no_dns:
+            yield self._judge(self._unasked(_with_routes(evidence, {}), settled, "no resolver answers"))
+            return
+        assert self.routes is not None
+        domains = evidence.filter(~settled)["domain"].unique().to_list()
+        routes = await self.routes.examine(domains)
+        evidence = self._suggest(_with_routes(evidence, routes), routes)
+        if self.depth is Depth.dns:
+            yield self._judge(evidence)
+            return
+        open_rows = (
+            ~settled & evidence["route_reason"].is_null()
+            & ~evidence["reference_reason"].is_in(_NOT_WORTH_ASKING).fill_null(False)
+        )  # fmt: skip
+        if (~open_rows).any():
+            yield self._judge(evidence.filter(~open_rows))
+        if open_rows.any():
+            waiting = evidence.filter(open_rows)
+            self._submit(_Batch(waiting), waiting, routes)
+
+    def _offline(self, batch: pl.DataFrame) -> pl.DataFrame:
+        """Syntax, reference data and history: what needs no network."""
+        cells = batch["email"].fill_null("").rename("cell")
+        parsed = syntax.examine(cells, allow_special_use=bool(self.settings.smtp.allow_private_networks))
+        listed = self._reference.examine(parsed)
+        past = history.examine(batch)
+        nothing = pl.lit(None, dtype=pl.String)
+        known = set(batch.columns)
+        frame = pl.concat([cells.to_frame(), parsed, listed, past], how="horizontal")
+        frame = frame.with_columns(
+            batch["email_key"] if "email_key" in known else _keys(cells),
+            batch["previous_reason"] if "previous_reason" in known else nothing.alias("previous_reason"),
+            (batch["previous_attempts"] if "previous_attempts" in known else pl.lit(0)).alias("previous_attempts"),
+        )
+        valid = pl.col("syntax_error").is_null()
+        suppressed = pl.col("suppressed") & valid
+        return frame.with_columns(
+            pl.when(~valid).then(pl.lit(str(Reason.syntax_invalid))).alias("syntax_reason"),
+            pl.coalesce("syntax_error", pl.when("trimmed").then(pl.lit("white space trimmed"))).alias("syntax_detail"),
+            pl.when(~valid)
+            .then(None)
+            .when("disposable")
+            .then(pl.lit(str(Reason.disposable)))
+            .when(pl.col("typo_of").is_not_null())
+            .then(pl.lit(str(Reason.typo_domain)))
+            .when("role")
+            .then(pl.lit(str(Reason.role_account)))
+            .alias("reference_reason"),
+            pl.when(valid).then(pl.col("typo_of")).alias("reference_detail"),
+            pl.when(suppressed).then(pl.lit(str(Reason.suppressed))).otherwise("history_reason").alias("history_reason"),
+            pl.when(suppressed).then(pl.lit("on your own list")).otherwise("history_detail").alias("history_detail"),
+            pl.coalesce("cleaned", "suggestion").alias("suggestion"),
+            pl.col("needs_smtputf8").alias("eai"),
+            *(pl.lit(None, dtype=kind).alias(name) for name, kind in _MAILBOX_COLUMNS.items()),
+            nothing.alias("stopped"),
+            nothing.alias("run_fact"),
+        )
+
+    def _suggest(self, evidence: pl.DataFrame, routes: Mapping[str, Route]) -> pl.DataFrame:
+        """Only a domain that takes no mail may have been meant otherwise."""
+        dead = [domain for domain, route in routes.items() if route.reason in _DEAD]
+        meant = {domain: other for domain, other in zip(dead, suggest_domains(dead), strict=True) if other}
+        if not meant:
+            return evidence
+        other = pl.col("domain").replace_strict(meant, default=None, return_dtype=pl.String)
+        harmless = ~pl.col("local").str.contains(r"^[=+\-@]")
+        return evidence.with_columns(
+            pl.coalesce("suggestion", pl.when(harmless).then(pl.col("local") + "@" + other)).alias("suggestion")
+        )
+
+    def _unasked(self, evidence: pl.DataFrame, settled: pl.Series, why: str) -> pl.DataFrame:
+        return evidence.with_columns(
+            pl.when(~settled).then(pl.lit(why)).alias("stopped"),
+            pl.when(~settled).then(pl.lit(str(Reason.not_probed))).alias("run_fact"),
+            pl.when(~settled).then(3600.0).alias("retry_after"),
+        )
+
+    def _submit(self, batch: _Batch, rows: pl.DataFrame, routes: Mapping[str, Route]) -> None:
+        for row, (local, domain) in enumerate(rows.select("local", "domain").iter_rows()):
+            # RFC 5321 2.4 lets a server tell Ann from ann; none of note does, and asking both would be asking twice.
+            key = (local.casefold(), domain)
+            self._rows_waiting += 1
+            known = self._known.get(key)
+            if known is not None:
+                self._row_answered(batch, row, known)
+                continue
+            pending = self._waiting.get(key)
+            if pending is not None:
+                pending.rows.append((batch, row))
+                continue
+            self._waiting[key] = _Pending(Recipient(local, domain, routes[domain]), [(batch, row)])
+            self._ask(key)
+
+    def _ask(self, key: tuple[str, str]) -> None:
+        assert self.mailboxes is not None
+        future = self.mailboxes.submit(self._waiting[key].recipient)
+        if future.done():
+            self._answered(key, future)
+        else:
+            future.add_done_callback(lambda done: self._answered(key, done))
+
+    def _answered(self, key: tuple[str, str], future: asyncio.Future[MailboxAnswer]) -> None:
+        if future.cancelled():
+            return
+        if future.exception() is not None:
+            self._failure = future.exception()
+            self._news.set()
+            return
+        answer = future.result()
+        pending = self._waiting[key]
+        if answer.reason is Reason.greylisted:
+            later = self._after_greylisting(pending, answer)
+            if later is not None:
+                pending.greylisted += 1
+                asyncio.get_running_loop().call_later(later, self._ask, key)
+                return
+        del self._waiting[key]
+        if len(self._known) >= _REMEMBERED:
+            self._known.clear()
+        self._known[key] = answer
+        for batch, row in pending.rows:
+            self._row_answered(batch, row, answer)
+
+    def _after_greylisting(self, pending: _Pending, answer: MailboxAnswer) -> float | None:
+        """Seconds after which to come back within this run, None when the run does not stay that long."""
+        schedule = self.settings.retry.after_greylisting
+        if pending.greylisted >= len(schedule):
+            return None
+        delay = max(schedule[pending.greylisted].total_seconds(), answer.retry_after or 0.0)
+        return delay if time.monotonic() + delay <= self._wait_until else None
+
+    def _row_answered(self, batch: _Batch, row: int, answer: MailboxAnswer) -> None:
+        if not batch.answered:
+            self._ready.append(batch)
+        batch.answered.append((row, answer))
+        self._rows_waiting -= 1
+        self._rows_ready += 1
+        if self._rows_ready >= _FLUSH_ROWS or not self._rows_waiting:
+            self._news.set()
+
+
+_DEAD = (Reason.domain_not_found, Reason.no_mail_server, Reason.null_mx, Reason.mx_unroutable)
+
+
+def _keys(cells: pl.Series) -> pl.Series:
+    return pl.Series("email_key", [email_key(cell) for cell in cells], dtype=pl.String)
+
+
+def _with_routes(evidence: pl.DataFrame, routes: Mapping[str, Route]) -> pl.DataFrame:
+    """The route of each row's domain beside it; nulls where none was looked up."""
+    table = pl.DataFrame(
+        {
+            "domain": list(routes),
+            "route_reason": [str(route.reason) if route.reason else None for route in routes.values()],
+            "route_fact": [str(route.reason) if route.reason else "route_found" for route in routes.values()],
+            "route_detail": [route.detail or route.mx_host for route in routes.values()],
+            "operator": [route.operator for route in routes.values()],
+            "mx_host": [route.mx_host for route in routes.values()],
+        },
+        schema=dict.fromkeys(
+            ("domain", "route_reason", "route_fact", "route_detail", "operator", "mx_host"), pl.String
+        ),
+    )
+    return evidence.join(table, on="domain", how="left", maintain_order="left")
+
+
+def _mailbox_columns(answers: list[MailboxAnswer]) -> dict[str, pl.Series]:
+    probed = [answer.code is not None for answer in answers]
+    columns: dict[str, list[Any]] = {
+        "mailbox_reason": [str(answer.reason) for answer in answers],
+        "mailbox_detail": [answer.detail or answer.reply for answer in answers],
+        "smtp_code": [answer.code for answer in answers],
+        "smtp_reply": [answer.reply for answer in answers],
+        "answering_host": [answer.mx_host for answer in answers],
+        "retry_after": [answer.retry_after for answer in answers],
+        "accept_all": [answer.accept_all is True for answer in answers],
+        "accept_all_unknown": [
+            known and answer.accept_all is None for known, answer in zip(probed, answers, strict=True)
+        ],
+        "gateway": [_behind_gateway(answer.mx_host) for answer in answers],
+        "probed": probed,
+    }
+    return {name: pl.Series(values, dtype=_MAILBOX_COLUMNS[name]) for name, values in columns.items()}
+
+
+def _behind_gateway(mx_host: str | None) -> bool:
+    return mx_host is not None and operator_of(mx_host).answers == "gateway"
+
+
+# -------------------------------------------------------------------- faces for people
+
+
+class _Background:
+    """One event loop in a daemon thread, and the verifiers that live on it."""
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self.loop = asyncio.new_event_loop()
+        self.verifiers: dict[str, Verifier] = {}
+        self.lock: asyncio.Lock | None = None
+        threading.Thread(target=self._run, name="mailvet", daemon=True).start()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        self.loop.run_forever()
+
+    async def verifier(self, settings: Settings) -> Verifier:
+        """The verifier for these settings, opened once, so that routes stay cached between calls."""
+        if self.lock is None:
+            self.lock = asyncio.Lock()
+        key = settings.model_dump_json()
+        async with self.lock:
+            known = self.verifiers.get(key)
+            if known is None or known.degraded is not None:
+                if known is not None:
+                    await known.close()
+                known = Verifier(settings)
+                await known.open()
+                self.verifiers[key] = known
+            return known
+
+
+_background: _Background | None = None
+_starting = threading.Lock()
+
+
+def _in_background() -> _Background:
+    global _background
+    with _starting:
+        if _background is None or _background.pid != os.getpid():  # a fork leaves the thread behind
+            _background = _Background()
+        return _background
+
+
+def run_in_background(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine on mailvet's own event loop and wait for it; fit for any thread, loop running or not."""
+    future = asyncio.run_coroutine_threadsafe(work, _in_background().loop)
+    try:
+        return future.result()
+    except BaseException:
+        future.cancel()
+        raise
+
+
+async def _collect(verifier: Verifier, cells: list[str]) -> pl.DataFrame:
+    batches = iter(pl.Series("email", cells, dtype=pl.String).to_frame().iter_slices(BATCH_ROWS))
+
+    async def read() -> pl.DataFrame | None:
+        return next(batches, None)
+
+    frames = [frame async for frame in verifier.stream(read)]
+    return pl.concat(frames)
+
+
+async def _verify_shared(cells: list[str], settings: Settings) -> pl.DataFrame:
+    background = _in_background()
+    if settings.depth is not Depth.smtp:
+        # Routes stay known from call to call; the state of a stream is its own.
+        return await _collect((await background.verifier(settings)).sibling(), cells)
+    async with Verifier(settings) as verifier:
+        return await _collect(verifier, cells)
+
+
+def _resolve_settings(settings: Settings | None, depth: Depth | str | None) -> Settings:
+    settings = settings if settings is not None else Settings.load()
+    if depth is None:
+        return settings
+    try:
+        return settings.model_copy(update={"depth": Depth(depth)})
+    except ValueError:
+        raise SettingsError(f"{depth!r} is no depth; choose offline, dns or smtp.") from None
+
+
+def verify_many(
+    addresses: Iterable[str | None], *, depth: Depth | str | None = None, settings: Settings | None = None
+) -> pa.Table:
+    """
+    Verify addresses; each distinct text is verified once.
+
+    Args:
+        addresses: cells of text, as they stand in a contact table; None counts as empty.
+        depth: offline, dns or smtp; default: as the settings say.
+        settings: default: from the environment.
+
+    Returns:
+        A table with the columns of `verdict_schema()`, one row per input, in the order of the input.
+
+    Raises:
+        SettingsError, PreflightError: before anything is asked.
+    """
+    settings = _resolve_settings(settings, depth)
+    cells = ["" if cell is None else str(cell) for cell in addresses]
+    if not cells:
+        return verdict_schema().empty_table()
+    distinct = list(dict.fromkeys(cells))
+    verdicts = run_in_background(_verify_shared(distinct, settings))
+    return _in_input_order(cells, verdicts)
+
+
+def _in_input_order(cells: list[str], verdicts: pl.DataFrame) -> pa.Table:
+    keys = _keys(pl.Series(cells, dtype=pl.String)).to_frame()
+    return keys.join(verdicts, on="email_key", how="left", maintain_order="left").to_arrow().cast(verdict_schema())
+
+
+def verify(address: str | None, *, depth: Depth | str | None = None, settings: Settings | None = None) -> Verdict:
+    """
+    Verify one address.
+
+    >>> verify("ann@example.com", depth="offline").reason
+    <Reason.not_probed: 'not_probed'>
+    """
+    return Verdict.from_row(verify_many([address], depth=depth, settings=settings).to_pylist()[0])
+
+
+async def averify(
+    address: str | None, *, depth: Depth | str | None = None, settings: Settings | None = None
+) -> Verdict:
+    """The same as `verify` for code that runs in an event loop: it waits without blocking the loop."""
+    work = _verify_shared(["" if address is None else address], _resolve_settings(settings, depth))
+    future = asyncio.run_coroutine_threadsafe(work, _in_background().loop)
+    verdicts = await asyncio.wrap_future(future)
+    return Verdict.from_row(verdicts.to_arrow().cast(verdict_schema()).to_pylist()[0])
