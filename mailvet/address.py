@@ -67,7 +67,7 @@ HOST_NAME: Final = r"[A-Za-z0-9](?:[A-Za-z0-9\-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?
 SPECIAL_USE: Final = rf"(?i)\.(?:{'|'.join(map(re.escape, SPECIAL_USE_DOMAIN_NAMES))})$"
 _SEPARATOR: Final = r" \t\r\n;,|/&<>()\[\]\"'"
 _OTHER: Final = f"[^{_SEPARATOR}@]"
-SEVERAL: Final = f"{_OTHER}@{_OTHER}+[{_SEPARATOR}](?:.*{_OTHER})?{_OTHER}@{_OTHER}"
+SEVERAL: Final = f"{_OTHER}@{_OTHER}+[{_SEPARATOR}].*{_OTHER}@{_OTHER}"
 """Two things that look like addresses with a separator between them."""
 
 TOKEN: Final = rf"[^{_SEPARATOR}]+@[^{_SEPARATOR}]+"
@@ -361,7 +361,7 @@ def _unsafe(part: str) -> bool:
 
 def _repair(text: str) -> str | None:
     """What the writer of a refused text may have meant, if the judge accepts that."""
-    if not text or len(text) > MAX_REPAIR or is_placeholder(text):
+    if not text or len(text) > MAX_REPAIR or is_placeholder(text) or _MOJIBAKE.search(text):
         return None
     line = _one_line(text)
     if _SEVERAL.search(line):
@@ -381,7 +381,7 @@ def _repair_one(line: str) -> str | None:
         return None
     domain = completions().get(domain.lower(), domain)
     found = _accept(f"{local}@{domain}", allow_special_use=False)
-    if found is None or found[0][0] in FORMULA_START or _MOJIBAKE.search(found[0]):
+    if found is None or found[0][0] in FORMULA_START:
         return None
     return f"{found[0]}@{found[1]}"
 

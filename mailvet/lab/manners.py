@@ -144,6 +144,8 @@ class Manner:
     soft_error_limit: int | None = None
     """After so many refusals each further one is held back (Postfix `smtpd_soft_error_limit`, default 10)."""
     soft_error_delay: float = 1.0
+    doubted: bool = False
+    """Its yes is known to be worth little, though it is true here: a careful prober says unknown."""
     harvest_limit: int | None = None
     """After so many unknown recipients on a connection everybody is refused as unknown, live ones too."""
 
@@ -281,6 +283,7 @@ _MANNERS = (
     ),
     Manner(
         "qq",
+        doubted=True,
         banner="220 newxmmxszb6-28.qq.com MX QQ Mail Server.",
         hello="newxmmxszb6-28.qq.com",
         smtputf8=False,

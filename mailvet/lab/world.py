@@ -10,7 +10,7 @@ import ipaddress
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import idna
@@ -362,7 +362,10 @@ class World:
             exists = False
         live = bool(exists) and box is not None and box.state in ("live", "forwarded", "throttled")
         role = _local(local) in ROLE_NAMES
-        return _truth(kind, exists, live and kind not in ("disposable", "no_smtputf8"), role=role)
+        truth = _truth(kind, exists, live and kind not in ("disposable", "no_smtputf8"), role=role)
+        if kind == "live" and any(to.manner.doubted for to in self.routes(domain) if isinstance(to, Host)):
+            return replace(truth, expected=(*truth.expected, "unknown"))
+        return truth
 
     def _kind(self, local: str, domain: str, box: Mailbox | None, ipv6: bool) -> str:
         entry = self.domains.get(domain)

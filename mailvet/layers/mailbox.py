@@ -160,7 +160,7 @@ class Mailboxes:
 
     def _unasked(self, queue: _OperatorQueue) -> MailboxAnswer | None:
         """Why this operator is not to be asked now, if so."""
-        if queue.rule.answers in ("accepts_all", "blocks_probes"):
+        if queue.rule.answers == "accepts_all":
             return MailboxAnswer(Reason.provider_unverifiable, detail=f"{queue.rule.label}: {queue.rule.answers}")
         if self.health.degraded is not None:
             return MailboxAnswer(Reason.not_probed, detail="the run was stopped", retry_after=3600.0)

@@ -278,7 +278,9 @@ _UNITS = (
     (re.compile(r"(?:s|secs?|seconds?|sek\w*|secondes?|segundos?|second[oi]|seconden?|сек\w*|saniye|秒|초)"), 1.0),
     (re.compile(r"(?:m|mins?|minutes?|minut\w*|мин\w*|dakika|分|分钟|分鐘|분)"), 60.0),
     (
-        re.compile(r"(?:h|hrs?|hours?|stunden?|heures?|horas?|or[ae]|uur|uren|godzin\w*|час\w*|saat|小时|小時|時間|시간)"),
+        re.compile(
+            r"(?:h|hrs?|hours?|stunden?|heures?|horas?|or[ae]|uur|uren|godzin\w*|час\w*|saat|小时|小時|時間|시간)"
+        ),
         3600.0,
     ),
     (re.compile(r"(?:d|days?|tage?n?|jours?|dias?|giorn[oi]|dagen|dni|дн\w*|gun)"), 86400.0),
@@ -341,7 +343,8 @@ _CONTROLS = re.compile(r"[^\S\n ]|[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 _EDGES = ".:!?=*-`"
 _CODE = re.compile(r"#?[245]\.\d{1,3}\.\d{1,3}")
 _IPV4 = re.compile(r"(?:ip=|ip:|ipv4:|::ffff:)?\d{1,3}(?:\.\d{1,3}){3}(?::\d{1,5}|/\d{1,2})?", re.IGNORECASE)
-_TIME = re.compile(r"\d{4}[-/]\d\d[-/]\d\d(?:[tT_]?\d\d:\d\d(?::\d\d)?(?:\.\d+)?[zZ]?)?|\d\d:\d\d:\d\d(?:\.\d+)?[zZ]?")
+# Dates only: a bare clock may be the time to wait.
+_TIME = re.compile(r"\d{4}[-/]\d\d[-/]\d\d(?:[tT_]?\d\d:\d\d(?::\d\d)?(?:\.\d+)?[zZ]?)?")
 _HOST = re.compile(r"(?:[\w-]+\.)+(?P<top>[^\W\d_]{2,24}|xn--[\w-]+)(?::\d{1,5})?")
 # fmt: off
 _COMMON_TOPS = frozenset({
@@ -353,7 +356,7 @@ _COMMON_TOPS = frozenset({
 })
 # fmt: on
 _LABEL = re.compile(r"(?:[^\W\d_]+[:=])+(?=.)")
-_ID = re.compile(r"(?=[\w+/=.-]*[^\W\d_])(?=(?:[^\d]*\d){3})[\w+/=.-]{10,}|\d{9,}")
+_ID = re.compile(r"(?=[\w+/=.-]*[a-zA-Z])(?=(?:[^\d]*\d){3})[\w+/=.-]{10,}|\d{9,}", re.ASCII)
 _BLOCKLIST = re.compile(
     r"spamhaus|spamcop|dnsbl|\brbl|rbl\b|sorbs|uceprotect|barracuda|blacklist|blocklist|denylist|abuseat|mailspike|"
     r"proofpoint\.com/(?:dnsbl|ipcheck)|ipcheck|dnsbl-lookup|spamrats|surriel|psbl|senderscore|talosintelligence|"
@@ -520,7 +523,15 @@ def _accents() -> dict[int, str]:
         if base.isascii():
             table[point] = base
     # ß is left to casefold ("ss"); these have no decomposition.
-    plain = {"\u0451": "\u0435", "\u0142": "l", "\u0131": "i", "\u00f8": "o", "\u00e6": "ae", "\u0111": "d", "\u0307": ""}
+    plain = {
+        "\u0451": "\u0435",
+        "\u0142": "l",
+        "\u0131": "i",
+        "\u00f8": "o",
+        "\u00e6": "ae",
+        "\u0111": "d",
+        "\u0307": "",
+    }
     return {**table, **{ord(letter): base for letter, base in plain.items()}}
 
 

@@ -1,5 +1,7 @@
 """The column's answer is the judge's answer, and `parse`'s, on every text."""
 
+# ruff: noqa: E501, RUF001 - tables of cases; look-alike characters are what is tested
+
 from __future__ import annotations
 
 import json
@@ -195,13 +197,7 @@ def assert_agreement(cells: list[str]) -> None:
 
 def published() -> list[str]:
     groups: dict[str, list[str]] = json.loads((DATA / "judged_addresses.json").read_text("utf-8"))
-    # Lone surrogates cannot stand in a column; `parse` meets them in test_address.py.
-    return [
-        text
-        for texts in groups.values()
-        for text in texts
-        if text.isascii() or text.encode("utf-8", "ignore").decode() == text
-    ]
+    return [text for texts in groups.values() for text in texts]
 
 
 def test_published_addresses_get_the_answer_of_the_judge() -> None:
@@ -210,11 +206,12 @@ def test_published_addresses_get_the_answer_of_the_judge() -> None:
     assert_agreement(cells)
 
 
-def test_generated_cells_get_the_answers_of_the_judge_and_of_parse() -> None:
-    cells = generated(100_000, seed=20261120)
-    rows = syntax.examine(pl.Series(cells))
-    assert set(rows["syntax_error"].drop_nulls()) == set(address.SYNTAX_ERRORS), "every code must be met"
-    assert rows["syntax_error"].null_count() > 15_000
+@pytest.mark.parametrize("count", [15_000, pytest.param(150_000, marks=pytest.mark.slow)])
+def test_generated_cells_get_the_answers_of_the_judge_and_of_parse(count: int) -> None:
+    cells = generated(count, seed=count)
+    codes = syntax.examine(pl.Series(cells))["syntax_error"]
+    assert set(codes.drop_nulls()) == set(address.SYNTAX_ERRORS), "every code must be met"
+    assert codes.null_count() > count * 0.15
     assert_agreement(cells)
 
 
@@ -281,7 +278,7 @@ def test_repeated_odd_cells_are_judged_once(monkeypatch: pytest.MonkeyPatch) -> 
     judged = []
     monkeypatch.setattr(address, "_judge", lambda text, allow: judged.append(text))
     address.ascii_domain.cache_clear()
-    syntax.examine(pl.Series(["ann@ⅷⅷ.com", "bob@ⅷⅷ.com", "\u200bann@x.com"] * 50))
+    syntax.examine(pl.Series(["ann@xⅷ.com", "bob@xⅷ.com", "\u200bann@x.com"] * 50))
     address.ascii_domain.cache_clear()
-    assert sorted(judged) == sorted(set(judged))
-    assert "a@ⅷⅷ.com" in judged
+    assert len(judged) == len(set(judged))
+    assert "a@xⅷ.com" in judged

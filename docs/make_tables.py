@@ -1,0 +1,81 @@
+"""Write the tables of docs/ that are generated from the code: `python docs/make_tables.py`."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+from mailvet.address import SYNTAX_ERRORS
+from mailvet.verdict import REASONS, SEND_FROM_SCORE, Policy, ReasonRule, verdict_schema
+
+HERE = Path(__file__).resolve().parent
+BEGIN, END = "<!-- generated: {name} -->", "<!-- end: {name} -->"
+
+
+def span(wait: timedelta) -> str:
+    """A span of time as in a table: 5 min, 4 h, 30 d."""
+    minutes = int(wait.total_seconds() // 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    return f"{minutes // 60} h" if minutes < 24 * 60 else f"{minutes // (24 * 60)} d"
+
+
+def advice(rule: ReasonRule, policy: Policy) -> str:
+    """The recommendation with its exceptions."""
+    if rule.by_score:
+        return f"send from score {SEND_FROM_SCORE[policy]}, else reverify"
+    text = str(rule.recommendation(policy))
+    return text + (f"; do_not_send after {rule.give_up_after} alike" if rule.give_up_after else "")
+
+
+def reasons() -> str:
+    """Every reason in order of precedence."""
+    lines = [
+        "| reason | status | meaning | marketing | transactional | signup | asked again after | layer |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for rule in REASONS.values():
+        again = ", then ".join(span(wait) for wait in rule.recheck) or "never"
+        lines.append(
+            f"| `{rule.reason}` | {rule.status} | {rule.meaning} | {advice(rule, Policy.marketing)} | "
+            f"{advice(rule, Policy.transactional)} | {advice(rule, Policy.signup)} | {again} | {rule.layer} |"
+        )
+    return "\n".join(lines)
+
+
+def columns() -> str:
+    """The verdict table."""
+    lines = ["| column | type |", "|---|---|"]
+    lines += [f"| `{field.name}` | {field.type}{'' if field.nullable else ', never null'} |" for field in verdict_schema()]
+    return "\n".join(lines)
+
+
+def syntax_errors() -> str:
+    """The detail codes of `syntax_invalid`."""
+    return ", ".join(f"`{code}`" for code in SYNTAX_ERRORS)
+
+
+TABLES = {"reasons": reasons, "columns": columns, "syntax_errors": syntax_errors}
+
+
+def rendered(text: str) -> str:
+    """A page with every generated part made anew."""
+    for name, make in TABLES.items():
+        begin, end = BEGIN.format(name=name), END.format(name=name)
+        if begin in text:
+            head, rest = text.split(begin, 1)
+            text = f"{head}{begin}\n{make()}\n{end}{rest.split(end, 1)[1]}"
+    return text
+
+
+def main() -> None:
+    """Rewrite the pages in place."""
+    for page in HERE.glob("*.md"):
+        before = page.read_text(encoding="utf-8")
+        if (after := rendered(before)) != before:
+            page.write_text(after, encoding="utf-8")
+            print(f"{page.name} written")
+
+
+if __name__ == "__main__":
+    main()

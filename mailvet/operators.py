@@ -1,0 +1,159 @@
+"""
+Who runs the mail servers of a domain.
+
+An operator is the owner of the hosts that a domain's MX records name: a row of `mailvet/data/operators.toml`, else the
+registrable domain of the host. Pace, the number of recipients per conversation and the worth of an answer go by
+operator, because thousands of domains share one.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from importlib import resources
+from typing import Any, Literal, get_args
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+__all__ = ["Answers", "Operator", "mailbox_domains", "operator_of", "operators"]
+
+Answers = Literal["reliable", "accepts_all", "blocks_probes", "unverifiable", "gateway", "mixed"]
+"""
+What the replies to RCPT are worth: unknown recipients are refused and known ones accepted (reliable), every recipient
+is accepted (accepts_all), strangers are refused whomever they ask about (blocks_probes), replies do not depend on the
+recipient (unverifiable), a filter answers for the servers behind it (gateway), or it depends on the domain (mixed).
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """One owner of mail servers."""
+
+    name: str
+    """A slug such as `google`, or the registrable domain of the MX host where no row is known."""
+    label: str
+    mx_suffixes: tuple[str, ...]
+    """Ends of MX host names, on label boundaries, in lower case."""
+    domains: tuple[str, ...]
+    """Its own mailbox domains, such as gmail.com."""
+    answers: Answers
+    recipients_per_session: int | None
+    """Recipients that may be asked in one conversation; None where no limit is known."""
+    connections: int | None
+    """Connections that may be open at once from one address; None where no limit is known."""
+    pipelining: bool
+    """Whether commands may be sent ahead where the server offers PIPELINING (RFC 2920)."""
+    free: bool
+    """Whether anyone may have a mailbox free of charge."""
+    countries: tuple[str, ...]
+    """ISO 3166 codes of where its mailboxes are at home; empty: the world."""
+    note: str
+    source: str
+    date: str
+
+
+def operator_of(mx_host: str) -> Operator:
+    """
+    The owner of an MX host: the row with the longest matching suffix, else one named after the registrable domain.
+
+    >>> operator_of("aspmx.l.google.com.").name
+    'google'
+    >>> operator_of("mx1.mail.example.co.uk").name
+    'example.co.uk'
+    """
+    return _operator_of(mx_host.strip().rstrip(".").lower())
+
+
+@lru_cache(maxsize=65536)
+def _operator_of(host: str) -> Operator:
+    suffixes = _by_suffix()
+    rest = host
+    while rest:
+        if rest in suffixes:
+            return suffixes[rest]
+        rest = rest.partition(".")[2]
+    return _unlisted(_registrable(host))
+
+
+@lru_cache(maxsize=65536)
+def _unlisted(domain: str) -> Operator:
+    return Operator(
+        name=domain,
+        label=domain,
+        mx_suffixes=(domain,),
+        domains=(),
+        answers="mixed",
+        recipients_per_session=None,
+        connections=None,
+        pipelining=True,
+        free=False,
+        countries=(),
+        note="",
+        source="registrable domain of the MX host (Public Suffix List, ICANN section)",
+        date="",
+    )
+
+
+def operators() -> tuple[Operator, ...]:
+    """All known operators in the order of the file."""
+    return _load()
+
+
+@cache
+def mailbox_domains() -> frozenset[str]:
+    """
+    The operators' own mailbox domains in lower case.
+
+    They are protected: never called a misspelling of another domain, nor disposable.
+    """
+    return frozenset(domain for operator in _load() for domain in operator.domains)
+
+
+@cache
+def _by_suffix() -> dict[str, Operator]:
+    return {suffix: operator for operator in _load() for suffix in operator.mx_suffixes}
+
+
+@cache
+def _load() -> tuple[Operator, ...]:
+    text = resources.files("mailvet.data").joinpath("operators.toml").read_text(encoding="utf-8")
+    document = tomllib.loads(text)
+    return tuple(_row(row, document["date"]) for row in document["operator"])
+
+
+def _row(row: dict[str, Any], date: str) -> Operator:
+    answers = row.get("answers", "mixed")
+    if answers not in get_args(Answers):
+        raise ValueError(f"operators.toml: {row['name']} answers {answers!r}; use one of {get_args(Answers)}")
+    return Operator(
+        name=row["name"],
+        label=row["label"],
+        mx_suffixes=tuple(row["mx"]),
+        domains=tuple(row.get("domains", ())),
+        answers=answers,
+        recipients_per_session=row.get("recipients_per_session"),
+        connections=row.get("connections"),
+        pipelining=row.get("pipelining", True),
+        free=row.get("free", False),
+        countries=tuple(row.get("countries", ())),
+        note=row.get("note", ""),
+        source=row.get("source", "MX records of its mailbox domains or of its customers"),
+        date=row.get("date", date),
+    )
+
+
+@cache
+def _public_suffixes() -> Any:
+    # Reading the list takes some 70 ms and is only needed for hosts of unlisted operators.
+    from publicsuffixlist import PublicSuffixList
+
+    # A name under a private suffix (a hoster's customers) still belongs to the hoster: the servers are its own.
+    return PublicSuffixList(only_icann=True)
+
+
+def _registrable(host: str) -> str:
+    return _public_suffixes().privatesuffix(host) or host

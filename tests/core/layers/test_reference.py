@@ -1,0 +1,180 @@
+"""What the lists say of an address, and whose list wins."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+import pytest
+
+from mailvet import lists
+from mailvet.layers import reference, syntax
+from mailvet.layers.reference import Reference
+from mailvet.lists import OwnLists
+
+
+def look_up(address: str | None, **own: list[str]) -> dict[str, Any]:
+    parsed = syntax.examine(pl.Series([address], dtype=pl.String))
+    row: dict[str, Any] = Reference(OwnLists.load(**own)).examine(parsed).row(0, named=True)
+    return row
+
+
+@pytest.mark.parametrize(
+    ("address", "flags"),
+    [
+        ("ann@acme.com", set()),
+        ("ann.lee@gmail.com", {"free"}),
+        ("vorname.nachname@acme.de", set()),
+        ("info@acme.com", {"role"}),
+        ("INFO@acme.com", {"role"}),
+        ("Kontakt@acme.pl", {"role"}),
+        ("info+news@acme.com", {"role", "tagged"}),
+        ("information.desk@acme.com", set()),
+        ("infos@acme.fr", {"role"}),
+        ("büro@acme.de", {"role"}),
+        ("x@mailinator.com", {"disposable", "free"}),
+        ("x@deep.below.mailinator.com", {"disposable"}),
+        ("x@mailinator.acme.com", set()),
+        ("x@duck.com", {"relay_alias", "free"}),
+        ("x@privaterelay.appleid.com", {"relay_alias"}),
+        ("x@me.anonaddy.com", {"relay_alias"}),
+        ("noreply@acme.com", {"no_reply"}),
+        ("no-reply-7@acme.com", {"no_reply"}),
+        ("NoReply+x@acme.com", {"no_reply", "tagged"}),
+        ("noreen@acme.com", set()),
+        ("mailer-daemon@acme.com", {"no_reply"}),
+        ("ann+list@acme.com", {"tagged"}),
+        ("+ann@acme.com", set()),
+        ("ann@gmial.com", set()),
+        (None, set()),
+        ("not an address", set()),
+    ],
+)
+def test_an_address_gets_the_flags_of_the_lists_it_is_on(address: str | None, flags: set[str]) -> None:
+    row = look_up(address)
+    assert {name for name, value in row.items() if value is True} == flags
+
+
+def test_a_known_misspelling_names_the_provider_and_suggests_the_address() -> None:
+    row = look_up("Ann@Gmial.com")
+    assert row["typo_of"] == "gmail.com"
+    assert row["suggestion"] == "Ann@gmail.com"
+    assert not row["disposable"]
+    assert look_up("ann@gmail.com")["typo_of"] is None
+    assert look_up("ann@gmail.com")["suggestion"] is None
+
+
+def test_no_suggestion_starts_a_spreadsheet_formula() -> None:
+    for local in ("=ann", "+ann", "-ann"):
+        row = look_up(f"{local}@gmial.com")
+        assert row["typo_of"] == "gmail.com"
+        assert row["suggestion"] is None
+
+
+@pytest.mark.parametrize(
+    ("address", "key"),
+    [
+        ("Ann@Acme.com", "ann@acme.com"),
+        ("ann+news@acme.com", "ann@acme.com"),
+        ("a.n.n+x@gmail.com", "ann@gmail.com"),
+        ("A.nn@googlemail.com", "ann@gmail.com"),
+        ("a.nn@acme.com", "a.nn@acme.com"),
+        ("+ann@acme.com", "+ann@acme.com"),
+        ("Jürgen@Bücher.de", "jürgen@xn--bcher-kva.de"),
+        (None, None),
+    ],
+)
+def test_addresses_of_one_mailbox_share_a_key(address: str | None, key: str | None) -> None:
+    assert look_up(address)["mailbox_key"] == key
+
+
+@pytest.mark.parametrize(
+    ("own", "allowed", "suppressed"),
+    [
+        ({}, False, False),
+        ({"allow": ["acme.com"]}, True, False),
+        ({"allow": ["Info@Acme.com"]}, True, False),
+        ({"allow": ["ann@acme.com"]}, False, False),
+        ({"deny": ["acme.com"]}, False, True),
+        ({"deny": ["@acme.com"]}, False, True),
+        ({"suppress": ["info@acme.com"]}, False, True),
+        ({"allow": ["acme.com"], "deny": ["info@acme.com"]}, True, False),
+        ({"allow": ["info@acme.com"], "suppress": ["acme.com"]}, False, True),
+        ({"allow": ["acme.com"], "deny": ["acme.com"], "suppress": ["acme.com"]}, False, True),
+        ({"deny": ["example.com"]}, False, False),
+    ],
+)
+def test_suppress_beats_allow_and_allow_beats_deny(own: dict[str, list[str]], allowed: bool, suppressed: bool) -> None:
+    row = look_up("info@acme.com", **own)
+    assert (row["allowed"], row["suppressed"]) == (allowed, suppressed)
+
+
+def test_a_domain_covers_its_subdomains_and_an_exact_domain_does_not() -> None:
+    assert look_up("x@mail.acme.com", deny=["acme.com"])["suppressed"]
+    assert not look_up("x@mail.acme.com", deny=["@acme.com"])["suppressed"]
+    assert not look_up("x@myacme.com", deny=["acme.com"])["suppressed"]
+
+
+def test_allow_beats_every_public_list() -> None:
+    assert not look_up("x@mailinator.com", allow=["mailinator.com"])["disposable"]
+    assert not look_up("x@a.mailinator.com", allow=["x@a.mailinator.com"])["disposable"]
+    assert not look_up("info@acme.com", allow=["acme.com"])["role"]
+    row = look_up("ann@gmial.com", allow=["gmial.com"])
+    assert row["typo_of"] is None
+    assert row["suggestion"] is None
+    assert look_up("x@mailinator.com", allow=["mailinator.com"], suppress=["x@mailinator.com"])["disposable"]
+
+
+def test_extra_disposable_adds_to_the_public_list_but_not_against_allow() -> None:
+    assert look_up("x@sub.trash.example", extra_disposable=["trash.example"])["disposable"]
+    assert not look_up("x@trash.example", extra_disposable=["trash.example"], allow=["trash.example"])["disposable"]
+
+
+def test_order_length_and_types_are_those_of_the_contract() -> None:
+    cells = pl.Series(["b@x.com", None, "info@gmail.com", "b@x.com", "zz", "a@mailinator.com"])
+    parsed = syntax.examine(cells)
+    layer = Reference()
+    for frame in (parsed, parsed[:0], parsed[1:2], parsed.reverse()):
+        found = layer.examine(frame)
+        assert dict(found.schema) == reference.SCHEMA
+        assert found.height == frame.height
+    keys = layer.examine(parsed)["mailbox_key"].to_list()
+    assert keys == ["b@x.com", None, "info@gmail.com", "b@x.com", None, "a@mailinator.com"]
+
+
+def test_a_domain_is_looked_up_once_and_remembered_between_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[list[str]] = []
+    original = reference._look_up
+
+    def counted(domains: pl.Series, own: OwnLists) -> pl.DataFrame:
+        asked.append(sorted(domains))
+        return original(domains, own)
+
+    layer = Reference()
+    monkeypatch.setattr(reference, "_look_up", counted)
+    first = layer.examine(syntax.examine(pl.Series(["a@x.com", "b@x.com", "c@mailinator.com"])))
+    again = layer.examine(syntax.examine(pl.Series(["a@mailinator.com", "b@y.com", "c@x.com"])))
+    assert asked == [["mailinator.com", "x.com"], ["y.com"]]
+    assert first["disposable"].to_list() == [False, False, True]
+    assert again["disposable"].to_list() == [True, False, False]
+
+
+def test_forgetting_a_full_cache_loses_no_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reference, "_CACHED_DOMAINS", 2)
+    layer = Reference()
+    for number in range(5):
+        frame = syntax.examine(pl.Series([f"a@x{number}.com", "a@mailinator.com", f"info@y{number}.de"]))
+        found = layer.examine(frame)
+        assert found["disposable"].to_list() == [False, True, False]
+        assert found["role"].to_list() == [False, False, True]
+
+
+def test_every_disposable_domain_is_found_and_no_mail_provider_is() -> None:
+    layer = Reference()
+    names = sorted(lists.disposable_domains())
+    found = layer.examine(pl.DataFrame({"local": ["a"] * len(names), "domain": names}))
+    assert found["disposable"].all()
+    targets = sorted(lists.suggestion_targets())
+    found = layer.examine(pl.DataFrame({"local": ["a"] * len(targets), "domain": targets}))
+    assert not found["disposable"].any()
+    assert found["typo_of"].null_count() == len(targets)

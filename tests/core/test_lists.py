@@ -1,0 +1,215 @@
+"""Reference data says where it comes from; the user's own lists are read strictly and named when they cannot be."""
+
+# ruff: noqa: E501 - tables of cases
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mailvet import address, lists
+from mailvet.errors import SettingsError
+from mailvet.lists import OwnList, OwnLists
+
+GREAT = (
+    "gmail.com",
+    "yahoo.com",
+    "hotmail.com",
+    "outlook.com",
+    "icloud.com",
+    "gmx.de",
+    "web.de",
+    "qq.com",
+    "mail.ru",
+    "aol.com",
+)
+
+
+def test_every_list_says_what_it_is_and_where_it_comes_from() -> None:
+    infos = lists.list_infos()
+    assert {info.name for info in infos} >= {
+        "roles",
+        "typo_domains",
+        "relay_aliases",
+        "no_reply",
+        "disposable-email-domains",
+    }
+    for info in infos:
+        assert info.entries > 0
+        assert info.source
+        assert info.version
+        assert info.licence
+        assert info.date is None or len(info.date) == 10
+
+
+def test_data_files_hold_no_entry_twice_and_only_clean_text() -> None:
+    for name in (
+        "no_reply",
+        "relay_aliases",
+        "typo_domains",
+        "suggestion_targets",
+        "ending_slips",
+        "not_typos",
+        "placeholders",
+    ):
+        rows = lists._read(name).rows
+        keys = [row[0] for row in rows]
+        assert sorted(keys) == sorted(set(keys)), name
+        assert all(key == key.strip().lower() for key in keys), name
+    roles = [role for row in lists._read("roles").rows for role in row[1].split()]
+    assert sorted(roles) == sorted(set(roles))
+    assert all(role == role.lower() for role in roles)
+
+
+def test_great_providers_are_never_disposable() -> None:
+    assert not set(GREAT) & lists.disposable_domains()
+    assert not set(lists.suggestion_targets()) & lists.disposable_domains()
+    assert set(GREAT) - {"gmx.de"} <= lists.free_domains() | lists.mail_domains()
+
+
+def test_relay_aliases_are_not_disposable() -> None:
+    assert {
+        "duck.com",
+        "mozmail.com",
+        "privaterelay.appleid.com",
+        "simplelogin.com",
+        "anonaddy.me",
+    } <= lists.relay_domains()
+    assert not lists.relay_domains() & lists.disposable_domains()
+
+
+def test_misspelt_providers_are_typos_and_nothing_else() -> None:
+    typos = lists.typo_domains().keys()
+    for other in (lists.disposable_domains(), lists.free_domains(), lists.mail_domains(), lists.relay_domains()):
+        assert not typos & other
+
+
+NAMES = """
+    anna maria john peter paul michael thomas stefan christian martin klaus julia laura sarah lisa lena sophie emma leon
+    lukas max david daniel alexander tim tom ben nick chris sam kim lee ann bob bill jim joe jack harry george james
+    william grace faith hope joy rose lily april may june summer dean dale clay grant mark miles rob ray roy skip art
+    gene chase hunter parker carter taylor mason jean jacques michel alain marc guy claire lea jose juan luis pedro pablo
+    diego jesus rosario dolores mercedes pilar carmen sol luz paz consuelo ana rita marta joao rui mario luigi giovanni
+    marco luca sven lars ole erik karin jana eva petr pavel marek piotr pawel jan zofia ewa mehmet ahmet ali emre can
+    deniz onur onay ivan olga elena vera nadia yuki ren hina akira mei wei li wang ming jun min jin raj amit neha asha
+    omar hassan fatima nour reza sina dara smith johnson cook page price bell hall bishop king marshall porter farmer
+    fisher turner wright day church temple vogel richter kaiser fuchs berg stein wald bach stark garden woods rivers hill
+    """.split()  # noqa: SIM905
+
+
+def test_a_persons_name_is_no_role() -> None:
+    assert set(NAMES) & lists.role_names() <= {"church"}
+
+
+@pytest.mark.parametrize(
+    "role",
+    [
+        "info",
+        "postmaster",
+        "abuse",
+        "sales",
+        "support",
+        "kontakt",
+        "contacto",
+        "vendas",
+        "ventas",
+        "commercial",
+        "biuro",
+        "iletisim",
+    ]
+    + [
+        "buchhaltung",
+        "accueil",
+        "segreteria",
+        "administratie",
+        "kundservice",
+        "asiakaspalvelu",
+        "obchod",
+        "uctovnictvo",
+    ]
+    + [
+        "ertekesites",
+        "contabilitate",
+        "racunovodstvo",
+        "muhasebe",
+        "zakaz",
+        "eigyo",
+        "kefu",
+        "lienhe",
+        "layanan",
+        "büro",
+    ],
+)
+def test_roles_of_many_languages_are_known(role: str) -> None:
+    assert role in lists.role_names()
+
+
+def test_entries_are_addresses_domains_and_exact_domains() -> None:
+    own = OwnLists.load(allow=["Ann@Acme.COM", "acme.com", "@bücher.de", " "], deny=["x.test"])
+    assert own.allow == OwnList(frozenset({"ann@acme.com"}), frozenset({"acme.com"}), frozenset({"xn--bcher-kva.de"}))
+    assert own.deny.domains == {"x.test"}
+    assert not own.suppress
+    assert own
+
+
+def test_a_file_holds_one_entry_a_line(tmp_path: Path) -> None:
+    file = tmp_path / "suppress.csv"
+    file.write_bytes(
+        b'\xef\xbb\xbfemail,reason\r\n"ann@x.com",unsubscribed\r\n# a comment\r\n\r\nacme.com;x # why\r\n@b.org\r\n'
+    )
+    own = OwnLists.load(suppress=[str(file), "bob@y.com"])
+    assert own.suppress.addresses == {"ann@x.com", "bob@y.com"}
+    assert own.suppress.domains == {"acme.com"}
+    assert own.suppress.only_domains == {"b.org"}
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"lists\.deny: the file .*gone\.txt cannot be read"):
+        OwnLists.load(deny=[str(tmp_path / "gone.txt")])
+    with pytest.raises(SettingsError, match=r"lists\.deny: the file gone\.csv cannot be read"):
+        OwnLists.load(deny=["gone.csv"])
+
+
+def test_a_file_that_is_not_text_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "list.txt"
+    file.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(SettingsError, match="not UTF-8"):
+        OwnLists.load(allow=[str(file)])
+
+
+@pytest.mark.parametrize(
+    "entry", ["not a domain", "secret.name@@x.com", "@", "@-x.com", "com", "secret.name@x", "*.acme.com"]
+)
+def test_an_unreadable_entry_is_refused_without_showing_an_address(entry: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"lists\.allow, entry 2") as caught:
+        OwnLists.load(allow=["acme.com", entry])
+    assert "secret.name" not in str(caught.value)
+    file = tmp_path / "allow.txt"
+    file.write_text(f"acme.com\nx.org\n{entry}\n", "utf-8")
+    with pytest.raises(SettingsError, match=r"allow\.txt line 3") as caught:
+        OwnLists.load(allow=[str(file)])
+    assert "secret.name" not in str(caught.value)
+
+
+def test_the_digest_changes_with_every_list_and_with_nothing_else(tmp_path: Path) -> None:
+    file = tmp_path / "own.txt"
+    file.write_text("b.com\na.com\n", "utf-8")
+    assert OwnLists().digest == ""
+    assert OwnLists.load(allow=[str(file)]).digest == OwnLists.load(allow=["A.com", "b.com", "a.com"]).digest
+    digests = {
+        OwnLists.load(allow=["a.com"]).digest,
+        OwnLists.load(deny=["a.com"]).digest,
+        OwnLists.load(suppress=["a.com"]).digest,
+        OwnLists.load(extra_disposable=["a.com"]).digest,
+        OwnLists.load(allow=["@a.com"]).digest,
+        OwnLists.load(allow=["a@a.com"]).digest,
+        OwnLists.load(allow=["a.com", "b.com"]).digest,
+    }
+    assert len(digests) == 7
+    assert all(len(digest) == 12 for digest in digests)
+
+
+def test_placeholders_are_never_addresses() -> None:
+    for text in lists.placeholders():
+        assert isinstance(address.parse(text), address.SyntaxProblem)
