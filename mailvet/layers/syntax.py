@@ -30,6 +30,7 @@ SCHEMA: Final[dict[str, type[pl.DataType]]] = {
     "cleaned": pl.String,
 }
 
+_ANSWER: Final = dict(list(SCHEMA.items())[2:])
 _PLAIN: Final = rf"^{address.PLAIN_LOCAL}@{address.PLAIN_DOMAIN}$"
 _PLAIN_LOWER: Final = rf"^{address.PLAIN_LOCAL}@{address.PLAIN_DOMAIN.replace('A-Z', '')}$"
 
@@ -76,33 +77,34 @@ def examine(cells: pl.Series, *, allow_special_use: bool = False) -> pl.DataFram
         `address.SYNTAX_ERRORS`, null when accepted), cleaned (String, a suggestion for a refused text, or null).
     """
     frame = cells.cast(pl.String).fill_null("").alias("cell").to_frame()
-    cell, at, octets = pl.col("cell"), pl.col("at"), pl.col("octets")
-    split = frame.with_columns(at=cell.str.find("@", literal=True), octets=cell.cast(pl.Binary)).select(
+    cell = pl.col("cell")
+    found = frame.select(
         shaped=cell.str.contains(_PLAIN_LOWER) & (cell.str.len_bytes() <= _SHORT),
         reserved=cell.str.contains(address.SPECIAL_USE),
         capital=cell.str.contains(_CASELESS_WITH_CAPITAL),
-        # Octets are cut three times as fast as characters; an ASCII @ is never inside a character.
-        local=octets.bin.head(at).cast(pl.String),
-        domain=octets.bin.slice(at + 1).cast(pl.String),
     )
-    is_plain = split["shaped"] & ~split["reserved"] & ~split["capital"]
+    is_plain = found["shaped"] & ~found["reserved"] & ~found["capital"]
     others = frame.filter(~is_plain)
     if others.is_empty():
-        known = pl.DataFrame(schema=SCHEMA)
+        known = pl.DataFrame(schema={"text": pl.String, **_ANSWER})
     else:
         known = _examine_others(others.with_row_index("row"), allow_special_use)
     # Each other row takes its own answer; plain rows take none of these.
     place = pl.DataFrame({"other": ~is_plain}).select(pl.when("other").then(pl.col("other").cum_sum() - 1)).to_series()
     answers = known[place]
-    return pl.DataFrame(
-        [
-            split["local"].zip_with(is_plain, answers["local"]),
-            split["domain"].zip_with(is_plain, answers["domain"]),
-            answers["needs_smtputf8"].fill_null(False),
-            answers["trimmed"].fill_null(False),
-            answers["syntax_error"],
-            answers["cleaned"],
-        ]
+    text = frame["cell"].zip_with(is_plain, answers["text"])
+    # Octets are cut three times as fast as characters; an ASCII @ is never inside a character.
+    at, octets = pl.col("at"), pl.col("octets")
+    return (
+        answers.select(text.str.find("@", literal=True).alias("at"), text.cast(pl.Binary).alias("octets"), *_ANSWER)
+        .select(
+            local=octets.bin.head(at).cast(pl.String),
+            domain=octets.bin.slice(at + 1).cast(pl.String),
+            needs_smtputf8=pl.col("needs_smtputf8").fill_null(False),
+            trimmed=pl.col("trimmed").fill_null(False),
+            syntax_error="syntax_error",
+            cleaned="cleaned",
+        )
     )
 
 
@@ -136,7 +138,7 @@ def _examine_others(cells: pl.DataFrame, allow_special_use: bool) -> pl.DataFram
     odd = parts.filter(~pl.col("accepted") & pl.col("odd"))
     by_domain = _judge_domains(odd, allow_special_use)
     by_text = _parse_each(odd.join(by_domain, on="row", how="anti"), allow_special_use)
-    return pl.concat([accepted, refused, by_domain, by_text]).sort("row").select(*SCHEMA)
+    return pl.concat([accepted, refused, by_domain, by_text]).sort("row").select(pl.concat_str("local", pl.lit("@"), "domain").alias("text"), *_ANSWER)
 
 
 def _is_plain(text: pl.Expr) -> pl.Expr:
@@ -188,20 +190,10 @@ def _refuse(refused: pl.DataFrame) -> pl.DataFrame:
         .otherwise(pl.lit("domain_no_tld")),
     )
     coded = pl.concat([without_at, with_at])
-    plain = text.str.contains(r"^[A-Za-z0-9@._\-]+$")
-    several = pl.col("syntax_error") == "several_addresses"
     hopeful = ~pl.col("syntax_error").is_in(["empty", "placeholder", "missing_at"]) | (
         (pl.col("syntax_error") == "missing_at") & text.str.contains(r"(?i)[^a-z0-9]at[^a-z0-9]|%40|&#64;")
     )
-    worth = coded.filter(hopeful).with_columns(kind=pl.when(several).then(0).when(plain).then(1).otherwise(2))
-    offered = pl.concat(
-        [
-            _repair_several(worth.filter(pl.col("kind") == 0)),
-            _repair(worth.filter(pl.col("kind") == 1), address.REPAIRS_OF_PLAIN),
-            _repair(worth.filter(pl.col("kind") == 2), address.REPAIRS),
-        ]
-    )
-    return coded.join(offered.drop_nulls(), on="row", how="left").select(
+    return coded.join(_offer(coded.filter(hopeful)), on="row", how="left").select(
         "row",
         local=pl.lit(None, pl.String),
         domain=pl.lit(None, pl.String),
@@ -212,34 +204,43 @@ def _refuse(refused: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _repair(lines: pl.DataFrame, repairs: tuple[tuple[str, str], ...]) -> pl.DataFrame:
-    """Rows of row, text -> the same rows of row, cleaned (null where nothing acceptable comes out)."""
+def _offer(lines: pl.DataFrame) -> pl.DataFrame:
+    """Rows of row, text, syntax_error -> row, cleaned for those where an acceptable address was meant."""
+    text, one = pl.col("text"), pl.col("cleaned")
+    several = lines["syntax_error"] == "several_addresses"
+    tokens = lines.filter(several).select("row", text.str.extract_all(address.TOKEN)).explode("text")
+    pieces = pl.concat([lines.filter(~several).select("row", "text", several=False), tokens.with_columns(several=True)])
+    plain = pieces["text"].str.contains(r"^[A-Za-z0-9@._\-]*$")
+    repaired = pl.concat(
+        pl.collect_all(
+            [
+                _repair(pieces.filter(plain).lazy(), address.REPAIRS_OF_PLAIN),
+                _repair(pieces.filter(~plain).lazy(), address.REPAIRS),
+            ]
+        )
+    )
+    # Of several addresses in a cell one is offered only if all of them are the same one.
+    same = (
+        repaired.filter("several")
+        .group_by("row")
+        .agg(pl.when(one.is_not_null().all() & (one.str.to_lowercase().n_unique() == 1)).then(one.max()))
+    )
+    return pl.concat([repaired.filter(~pl.col("several")).select("row", "cleaned"), same]).drop_nulls()
+
+
+def _repair(lines: pl.LazyFrame, repairs: tuple[tuple[str, str], ...]) -> pl.LazyFrame:
+    """Rows of row, several, text -> the same of row, several, cleaned (null where nothing acceptable comes out)."""
     text = pl.col("text")
     repaired = text
     for pattern, replacement in repairs:
         repaired = repaired.str.replace_all(pattern, replacement)
-    domain = text.str.extract(r"@([^@]*)$", 1).str.to_lowercase()
+    domain = text.str.extract(r"@([^@]*)$", 1).str.to_lowercase().replace(address.completions())
+    accepted = text.str.contains(_PLAIN) & ~text.str.contains(address.SPECIAL_USE) & ~text.str.contains(r"^[=+\-@]")
     return (
-        lines.select("row", text=repaired)
-        .select("row", local=text.str.extract(r"^(.*)@", 1), domain=domain.replace(address.completions()))
-        .select("row", text=pl.concat_str(_lower_caseless("local"), pl.lit("@"), "domain"))
-        .select(
-            "row",
-            cleaned=pl.when(
-                text.str.contains(_PLAIN) & ~text.str.contains(address.SPECIAL_USE) & ~text.str.contains(r"^[=+\-@]")
-            ).then(text),
-        )
-    )
-
-
-def _repair_several(lines: pl.DataFrame) -> pl.DataFrame:
-    """Rows of row, text with several addresses each -> row, cleaned where all of them are the same one."""
-    tokens = lines.select("row", text=pl.col("text").str.extract_all(address.TOKEN)).explode("text")
-    one = pl.col("cleaned")
-    return (
-        _repair(tokens, address.REPAIRS)
-        .group_by("row")
-        .agg(pl.when(one.is_not_null().all() & (one.str.to_lowercase().n_unique() == 1)).then(one.max()))
+        lines.select("row", "several", text=repaired)
+        .select("row", "several", local=text.str.extract(r"^(.*)@", 1), domain=domain)
+        .select("row", "several", text=pl.concat_str(_lower_caseless("local"), pl.lit("@"), "domain"))
+        .select("row", "several", cleaned=pl.when(accepted).then(text))
     )
 
 

@@ -49,6 +49,8 @@ class MailboxAnswer:
     retry_after: float | None = None
     """Seconds after which the server, or we, want to ask again; None: as the reason says."""
     detail: str | None = None
+    again: bool = False
+    """Greylisting kept us from comparing with a random address; asking once more a little later may settle it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -88,17 +90,19 @@ class DomainState:
     name: str
     answers: str
     """What the operator's answers are worth (`mailvet.operators.Operator.answers`)."""
-    open: int = 0
-    """Recipients submitted and not yet answered."""
+    control_address: Recipient | None = None
     control_wanted: bool = False
-    """A control address is on its way or has been asked; it is asked once."""
+    """The control address is on its way or has been asked; it is asked once, after greylisting once more."""
     control: Heard | None = None
     control_done: bool = False
     accepted: Recipient | None = None
     """Somebody the server accepted while it refused the control: proof that it still answers honestly."""
-    accepted_any: bool = False
-    undecided: list[Heard] = field(default_factory=list)
-    """Accepted recipients and ambiguous refusals that wait for the comparison."""
+    accepts: list[Heard] = field(default_factory=list)
+    """Accepted recipients that wait for the comparison."""
+    doubts: list[Heard] = field(default_factory=list)
+    """Ambiguous refusals that wait for it."""
+    kept_waiting: set[str] = field(default_factory=set)
+    """Local parts that were told to ask again because the control was greylisted."""
 
     @property
     def accept_all(self) -> bool | None:
@@ -112,23 +116,30 @@ class DomainState:
             return False
         return None
 
-    def hear(self, heard: Heard) -> bool:
+    @property
+    def undecided(self) -> bool:
+        """Whether somebody waits for the comparison."""
+        return bool(self.accepts or self.doubts)
+
+    def hear(self, heard: Heard) -> Recipient | None:
         """
-        Take in a yes or an ambiguous no for a real recipient. Returns whether a control address must be asked now.
+        Take in a yes or an ambiguous no for a real recipient. Returns the control address if it must be asked now.
         """
-        if heard.reading.reason is None:
-            self.accepted_any = True
-        self.undecided.append(heard)
-        if self.answers == "unverifiable" and not any(h.reading.ambiguous for h in self.undecided):
-            return False
-        if self.control_wanted:
-            return False
+        (self.accepts if heard.reading.reason is None else self.doubts).append(heard)
+        recipient = heard.asked.recipient
+        if recipient.local in self.kept_waiting:  # it came back, so the control may come back as well
+            self.kept_waiting.clear()
+            self.control_wanted = self.control_done = False
+        if self.control_wanted or (self.answers == "unverifiable" and not self.doubts):
+            return None
         self.control_wanted = True
-        return True
+        if self.control_address is None:
+            self.control_address = Recipient(control_local_part(), recipient.domain, recipient.route)
+        return self.control_address
 
     def ready(self, *, honest_elsewhere: bool, last_call: bool) -> list[tuple[Heard, MailboxAnswer]]:
         """
-        The undecided recipients that can be answered now, with their answers; they leave the list.
+        The undecided recipients that can be answered now, with their answers; they leave the lists.
 
         Args:
             honest_elsewhere: the operator accepts recipients of ours at another of its domains, so it is not us that
@@ -136,29 +147,19 @@ class DomainState:
             last_call: nothing more will be heard from the operator for now.
         """
         decided: list[tuple[Heard, MailboxAnswer]] = []
-        waiting: list[Heard] = []
+        if self.accepts and (self.control_done or self.answers == "unverifiable"):
+            decided += [(heard, self._accepted(heard)) for heard in self.accepts]
+            self.accepts = []
         proof = self.accepted is not None or honest_elsewhere
-        for heard in self.undecided:
-            if heard.reading.reason is None:
-                if self.control_done or self.answers == "unverifiable":
-                    decided.append((heard, self._accepted(heard)))
-                    proof = self.accepted is not None or honest_elsewhere
-                else:
-                    waiting.append(heard)
-            else:
-                waiting.append(heard)
-        self.undecided = []
-        for heard in waiting:
-            # An ambiguous refusal may still be explained by a later yes to somebody else.
-            if heard.reading.reason is not None and self.control_done and (proof or last_call):
-                decided.append((heard, self._weighed(heard, proof)))
-            else:
-                self.undecided.append(heard)
+        # An ambiguous refusal may still be explained by a later yes to somebody else.
+        if self.doubts and self.control_done and (proof or last_call):
+            decided += [(heard, self._weighed(heard, proof)) for heard in self.doubts]
+            self.doubts = []
         return decided
 
     def _accepted(self, heard: Heard) -> MailboxAnswer:
         taken = self.accept_all
-        retry_after, detail = None, None
+        retry_after, detail, again = None, None, False
         if self.answers == "unverifiable":
             reason, detail = Reason.provider_unverifiable, "this operator accepts recipients that it later refuses"
         elif taken is False:
@@ -169,10 +170,14 @@ class DomainState:
         else:
             got = self.control.reading.reason if self.control is not None else None
             reason, retry_after = Reason.provider_unverifiable, 86400.0
+            again = got is Reason.greylisted
+            if again:
+                self.kept_waiting.add(heard.asked.recipient.local)
             detail = f"accepted, but a random address got no clear answer ({got or 'conversation broken off'})"
         return MailboxAnswer(
-            reason, heard.reply.code, heard.masked, heard.host, taken, retry_after=retry_after, detail=detail
-        )
+            reason, heard.reply.code, heard.masked, heard.host, taken,
+            retry_after=retry_after, detail=detail, again=again,
+        )  # fmt: skip
 
     def _weighed(self, heard: Heard, proof: bool) -> MailboxAnswer:
         control = self.control

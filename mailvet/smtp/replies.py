@@ -172,7 +172,8 @@ def weigh(
 
     `masked` and `control_masked` are the two replies as `mask` gives them, from the same identity (source address,
     hello name, MAIL FROM). `another_accepted` says whether that identity had another recipient of the domain
-    accepted. Never makes an accepted recipient anything else: accept-all is for the caller to call.
+    accepted; asked after the control, it also shows that we were not shut out in the meantime. Never makes an accepted
+    recipient anything else: accept-all is for the caller to call.
 
     - A refusal that could be read two ways means "no such mailbox" only if an address that cannot exist got the very
       same refusal while another recipient was accepted.
@@ -621,7 +622,9 @@ def _expander(words: dict[str, str]) -> Callable[[str], str]:
     known: dict[str, str] = {}
 
     def expand(pattern: str) -> str:
-        pattern = re.sub(r"\s*\n\s*", "", pattern)
+        if "\n" in pattern:
+            # Long patterns are wrapped before an alternative; no line begins or ends with a blank that counts.
+            pattern = re.sub(r"\s*\n\s*", "", pattern).strip()
         filled = re.sub(r"\{([a-z_]+)\}", lambda found: known[found[1]], pattern)
         return unicodedata.normalize("NFC", filled).translate(_accents())
 

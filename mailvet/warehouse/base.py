@@ -7,13 +7,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Plan", "Summary", "Warehouse"]
+from mailvet.verdict import Reason
+
+__all__ = ["KNOWN_FOR", "SILENT", "Plan", "Summary", "Warehouse"]
+
+SILENT = (
+    Reason.not_probed, Reason.sender_blocked, Reason.sender_throttled, Reason.greylisted, Reason.connect_failed,
+    Reason.smtp_timeout, Reason.server_temporary_error, Reason.protocol_error, Reason.tarpit, Reason.dns_timeout,
+    Reason.dns_error,
+)  # fmt: skip
+"""Answers about us, the network or the moment, which say nothing of the mailbox."""
+
+KNOWN_FOR = timedelta(days=180)
+"""How long a verdict outlives silent answers; a server that nobody has reached for so long is news in itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +38,16 @@ class Plan:
     addresses: int
     """Distinct texts that are not blank."""
     due: int
-    """Distinct texts to be verified: never checked, due again, or checked less deeply than asked."""
+    """Addresses to be verified: never checked, due again, or checked less deeply than asked."""
     domains: Sequence[tuple[str, int]] = field(default=())
     """Due addresses by domain as written, the most frequent first."""
+    blank_due: int = 0
+    """Distinct blank texts without a verdict; they cost nothing."""
 
     @property
     def fresh(self) -> int:
-        """Distinct texts whose verdict still holds."""
-        return self.addresses + (1 if self.blank else 0) - self.due
+        """Addresses whose verdict still holds."""
+        return self.addresses - self.due
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +72,18 @@ class Warehouse(Protocol):
     name: str
     """For people: `contacts in crm.duckdb`."""
 
-    def plan(self, *, depth_rank: int, now: datetime, rules_version: str, listed: Sequence[str]) -> Plan:
+    def plan(
+        self, *, depth_rank: int, now: datetime, rules_version: str, listed: Mapping[str, Sequence[str]]
+    ) -> Plan:
         """
         Find out what is due, and keep it for `due`.
+
+        Args:
+            depth_rank: `Depth.rank` of the run; a verdict of a lower one is due.
+            now: aware, UTC.
+            rules_version: of the run, with the digest of the user's own lists behind a "+".
+            listed: the user's own lists by name (allow, deny, suppress, extra_disposable): addresses and domains,
+                lower-case. An older verdict that they contradict is due.
 
         Raises:
             SourceError: table, column or condition do not fit; nothing was changed.
@@ -76,10 +99,16 @@ class Warehouse(Protocol):
         """Create `mailvet_verdicts` and `mailvet_runs` where missing."""
 
     def save(self, verdicts: pa.Table) -> None:
-        """Upsert one batch of verdicts, committed when this returns."""
+        """
+        Upsert one batch of verdicts, committed when this returns. An answer that says nothing of the mailbox
+        (`SILENT`) does not replace a verdict known for less than `KNOWN_FOR`; it only sets when to ask again.
+        """
 
     def save_run(self, run: Mapping[str, Any]) -> None:
         """Insert or replace one row of `mailvet_runs`."""
+
+    def apply_policy(self) -> int:
+        """Bring stored recommendations of this source in line with the policy; returns how many changed."""
 
     def write_back(self, columns: Sequence[str]) -> int:
         """Status columns on the source in one transaction; returns the rows that changed."""
@@ -89,6 +118,9 @@ class Warehouse(Protocol):
 
     def forget_before(self, day: datetime) -> int:
         """Drop verdicts last renewed before this time; returns how many."""
+
+    def interrupt(self) -> None:
+        """End the statement that is running, from another thread."""
 
     def close(self) -> None:
         """Release the database."""

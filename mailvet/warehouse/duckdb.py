@@ -11,6 +11,7 @@ further package.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -24,64 +25,65 @@ import duckdb
 from mailvet.errors import LockedError, SettingsError, SourceError
 from mailvet.layers.history import EVENT_KINDS
 from mailvet.verdict import Policy, recommendation_sql, verdict_schema
-from mailvet.warehouse.base import Plan, Summary
+from mailvet.warehouse.base import KNOWN_FOR, SILENT, Plan, Summary
+from mailvet.warehouse.files import (
+    FORMATS,
+    INPUT,
+    Loaded,
+    first_line,
+    format_of,
+    is_database,
+    literal,
+    load,
+    split_name,
+    table_function,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["DuckDBWarehouse", "FORMATS", "format_of", "open_database"]
+__all__ = ["DuckDBWarehouse", "open_database"]
 
-FORMATS = {
-    ".csv": "csv", ".tsv": "csv", ".txt": "csv", ".parquet": "parquet", ".jsonl": "json", ".ndjson": "json",
-}  # fmt: skip
-_COMPRESSION = {".gz": "gzip", ".zst": "zstd"}
-_LONGEST_LINE = 64 * 1024 * 1024
 _TYPES = {
     "string": "VARCHAR", "int16": "SMALLINT", "int32": "INTEGER", "timestamp[us, tz=UTC]": "TIMESTAMP",
 }  # fmt: skip
-_STATUS_TYPES = {"score": "SMALLINT", "checked_at": "TIMESTAMP"}
-
-# An answer about us or the network says nothing of the mailbox, so it never replaces what is known of it;
-# it only sets the next check.
-_SAYS_NOTHING = ("not_probed", "sender_blocked", "sender_throttled", "dns_timeout", "dns_error")
+_RANK = "case {} when 'smtp' then 2 when 'dns' then 1 else 0 end"
+_WHITE_SPACE = "".join(filter(str.isspace, map(chr, range(0x3001))))
+_LISTS = ("allow", "deny", "suppress", "extra_disposable")
 
 
-def format_of(path: Path) -> tuple[str, str | None] | None:
-    """("csv" | "parquet" | "json", compression or None) of a file name, None for what is no data file."""
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    compression = _COMPRESSION.get(suffixes[-1]) if suffixes else None
-    if compression:
-        suffixes.pop()
-    kind = FORMATS.get(suffixes[-1]) if suffixes else None
-    return (kind, compression) if kind else None
-
-
-def open_database(path: Path, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
+def open_database(path: Path | None, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
     """
-    Open a DuckDB file; the mistakes people make become errors that say what to do.
+    Open a DuckDB file, or one in memory; the mistakes people make become errors that say what to do.
 
     Raises:
         LockedError: another process has it open.
         SourceError: it is no DuckDB file, or may not be read or written.
     """
     try:
-        return duckdb.connect(str(path), read_only=read_only)
-    except duckdb.IOException as error:
+        db = duckdb.connect(":memory:" if path is None else str(path), read_only=read_only)
+    except duckdb.Error as error:
         text = str(error)
+        name = path.name if path else "in memory"
         if "lock" in text.lower():
             holder = re.search(r"PID (\d+)", text)
             who = f" (process {holder[1]})" if holder else ""
             raise LockedError(
-                f"The database {path.name} is open in another program{who}. DuckDB allows one writer at a time: close "
+                f"The database {name} is open in another program{who}. DuckDB allows one writer at a time: close "
                 "it there (a notebook, dbt, or another run), then start again. Nothing was changed."
             ) from None
         if "not a valid DuckDB" in text:
-            raise SourceError(f"{path} is no DuckDB database. For a list of addresses give a CSV, Parquet or JSON "
-                              "Lines file; for another database its URL.") from None  # fmt: skip
+            raise SourceError(
+                f"{path} is no DuckDB database. For a list of addresses give a CSV, Parquet or JSON Lines file."
+            ) from None
         raise SourceError(
-            f"The database {path} cannot be opened{' for writing' if not read_only else ''}: {_first_line(text)}. "
+            f"The database {path} cannot be opened{'' if read_only else ' for writing'}: {first_line(text)}. "
             "Check that the file and its folder may be written to."
         ) from None
+    # What the user's own columns hold with a time zone is compared and written in UTC, whatever the machine's zone.
+    with contextlib.suppress(duckdb.Error):  # a build without time zones knows only UTC
+        db.execute("set TimeZone = 'UTC'")
+    return db
 
 
 class DuckDBWarehouse:
@@ -539,12 +541,12 @@ class DuckDBWarehouse:
                 "select 1 from duckdb_tables() where table_name = $1 and not temporary and database_name = "
                 "current_database()",
                 [table],
-            ).fetchone()
+            ).fetchall()
         )
 
     def _one(self, query: str, parameters: Any = None) -> tuple[Any, ...]:
-        row: tuple[Any, ...] | None = self._db.execute(query, parameters).fetchone()
-        assert row is not None
+        # All rows, because DuckDB keeps a result that was not read to its end in the way of the next statement.
+        row: tuple[Any, ...] = self._db.execute(query, parameters).fetchall()[0]
         return row
 
     def _arrow(self, query: str, parameters: Any = None) -> pa.Table:
@@ -564,91 +566,6 @@ create table if not exists mailvet_runs (
   health varchar, mailvet_version varchar, rules_version varchar
 )
 """
-
-
-def _load(db: duckdb.DuckDBPyConnection, path: Path, encoding: str) -> None:
-    try:
-        db.execute(f"create temp table mailvet_input as select * from {_reader(path, encoding)}")
-    except duckdb.Error as error:
-        raise _unreadable(path, str(error), encoding) from None
-    except UnicodeDecodeError:
-        raise _unreadable(path, "unicode", encoding) from None
-
-
-def _reader(path: Path, encoding: str, *, typed: bool = False) -> str:
-    """The DuckDB table function that reads a file, every cell of a CSV as the text it is."""
-    kind = format_of(path)
-    if kind is None:
-        raise SourceError(
-            f"{path.name} is neither a DuckDB database nor a file of a known kind "
-            f"({', '.join(FORMATS)}, also with .gz or .zst). Rename or convert it."
-        )
-    name = _literal(str(path))
-    if kind[0] == "parquet":
-        return f"read_parquet({name})"
-    if kind[0] == "json":
-        return f"read_json({name}, format = 'newline_delimited', maximum_object_size = {_LONGEST_LINE})"
-    compression = f", compression = '{kind[1]}'" if kind[1] else ""
-    delimiter = _delimiter(path, kind[1], encoding)
-    return (
-        f"read_csv({name}, header = true, all_varchar = {str(not typed).lower()}, delim = {_literal(delimiter)}, "
-        f"quote = '\"', escape = '\"', encoding = {_literal(encoding)}, max_line_size = {_LONGEST_LINE}, "
-        f"buffer_size = {2 * _LONGEST_LINE}{compression})"
-    )
-
-
-def _delimiter(path: Path, compression: str | None, encoding: str) -> str:
-    """
-    Read off the header line. A sniffer that looks at messy addresses (`a@x.com; b@y.com`) finds columns that are
-    none; names of columns hold no delimiters.
-    """
-    if ".tsv" in [suffix.lower() for suffix in path.suffixes]:
-        return "\t"
-    try:
-        if compression == "gzip":
-            import gzip
-
-            with gzip.open(path) as stream:
-                head = stream.read(65536)
-        elif compression == "zstd":
-            return ","
-        else:
-            with path.open("rb") as stream:
-                head = stream.read(65536)
-    except (OSError, EOFError) as error:
-        raise SourceError(f"The file {path} cannot be read: {error}.") from None
-    header = head.decode(encoding, errors="replace").splitlines()[:1]
-    counts = {mark: header[0].count(mark) if header else 0 for mark in (",", ";", "\t", "|")}
-    best = max(counts, key=lambda mark: counts[mark])
-    # A file of one column has no delimiter; one that stands in no cell keeps "gmail,com" in one piece.
-    return best if counts[best] else "\x1f"
-
-
-def _unreadable(path: Path, text: str, encoding: str) -> SourceError:
-    """DuckDB quotes the offending line, addresses and all; only its number and kind are passed on."""
-    line = re.search(r"[Ll]ine:? (\d+)", text)
-    where = f" in line {line[1]}" if line else ""
-    lowered = text.lower()
-    if "unicode" in lowered or "utf-8" in lowered or "utf8" in lowered or "encod" in lowered:
-        return SourceError(
-            f"The file {path.name} is not {encoding.upper()} text{where}. Spreadsheets on Windows often write Latin-1: "
-            "try --encoding latin-1, or save it again as UTF-8. Nothing was read."
-        )
-    if "column" in lowered and ("expected" in lowered or "too many" in lowered):
-        return SourceError(
-            f"The file {path.name} has a row with another number of columns than its header{where}: probably a "
-            'missing quotation mark or a delimiter inside a cell. Put such cells in "quotes". Nothing was read.'
-        )
-    if "quote" in lowered:
-        return SourceError(f"The file {path.name} has an unclosed quotation mark{where}. Nothing was read.")
-    if "line size" in lowered:
-        return SourceError(f"The file {path.name} has a line of more than 64 MB{where}. Nothing was read.")
-    return SourceError(f"The file {path.name} cannot be read{where}: {_kind_of(text)}. Nothing was read.")
-
-
-def _kind_of(text: str) -> str:
-    first = _first_line(text)
-    return re.sub(r"[^\s\"']+@[^\s\"']+", "<address>", first)
 
 
 def _find_table(db: duckdb.DuckDBPyConnection, table: str, path: Path | None) -> tuple[str, bool]:
@@ -701,7 +618,7 @@ def _find_column(db: duckdb.DuckDBPyConnection, relation: str, column: str | Non
 def _try(db: duckdb.DuckDBPyConnection, relation: str, where: str | None) -> str | None:
     if where:
         try:
-            db.execute(f"select 1 from {relation} as t where ({where}) limit 1")
+            db.execute(f"select 1 from {relation} as t where ({where}) limit 1").fetchall()
         except duckdb.Error as error:
             raise SourceError(f"The condition --where does not work on {relation}: {_kind_of(str(error))}.") from None
     return where

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mailvet.smtp import replies
 from mailvet.smtp.replies import Reading, Rule, Stage, classify_reply, mask, read_reply, rules, weigh
 from mailvet.verdict import REASONS, Reason, Status
 
@@ -168,6 +169,43 @@ def test_a_temporary_reply_never_says_undeliverable(code: int) -> None:
 def test_before_rcpt_nothing_is_said_of_a_mailbox(stage: str) -> None:
     for reply in REPLIES:
         assert classify_reply(stage, 550, reply.text, reply.recipient) in BEFORE_RCPT, reply.text
+
+
+def test_a_careless_rule_cannot_break_the_guarantee(monkeypatch: pytest.MonkeyPatch) -> None:
+    careless = [
+        Rule(
+            id="careless",
+            stages=tuple(Stage),
+            codes=re.compile("..."),
+            enhanced=None,
+            match=None,
+            unless=None,
+            reason=reason,
+            ambiguous=False,
+            limit=None,
+            eai=False,
+            operator=None,
+            language="en",
+            source="",
+            date="",
+            examples=(),
+        )
+        for reason in (Reason.mailbox_not_found, Reason.mailbox_full)
+    ]
+    known = rules()
+    monkeypatch.setattr(replies, "rules", lambda: (*careless, *known))
+    forget = (replies._judge.cache_clear, replies._candidates.cache_clear)
+    for clear in forget:
+        clear()
+    try:
+        assert read("5.1.1 User unknown", 550).rule == "careless"
+        assert read("5.1.1 User unknown", 450).reason is Reason.mailbox_full
+        for stage in ("connect", "hello", "mail"):
+            assert read("5.1.1 User unknown", 550, stage).reason in BEFORE_RCPT
+            assert read("5.1.1 User unknown", 450, stage).reason in BEFORE_RCPT
+    finally:
+        for clear in forget:
+            clear()
 
 
 OURS = [
@@ -352,7 +390,9 @@ def test_masked_text_holds_no_address_and_stays_as_it_is(text: str, local: str) 
     assert mask(masked, recipient=f"{local}@example.com", own=OWN) == masked
 
 
-@pytest.mark.parametrize("text", ["ab:" * 1300, "user " * 800, "@" * 4000, '"' * 4000, "a." * 2000, "x" * 100_000])
+@pytest.mark.parametrize(
+    "text", ["ab:" * 1300, "ab:." * 1000, "user " * 800, "@" * 4000, '"' * 4000, "a." * 2000, "x" * 100_000]
+)
 def test_a_hostile_text_is_read_like_any_other(text: str) -> None:
     assert read(text).reason is Reason.sender_blocked
     assert len(mask(text)) <= 4100
