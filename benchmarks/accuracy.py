@@ -2,14 +2,14 @@
 Right and wrong answers on the lab's default world, whose truth is known: 10,000 messy contacts, operators' manners,
 greylisting, block lists, tarpits, broken DNS.
 
-mailvet goes the whole way of its command line: a CSV in, `mailvet verify --wait 10s`, a CSV out. The peers get a sample
-of the same cells. Shares are over distinct cells, because repeated rows tell nothing new, with Wilson's 95 % interval.
+mailvet goes the whole way of its command line: a CSV in, `mailvet verify --wait 10s`, a CSV out. The peers get the same
+cells through their own calls. Shares are over distinct cells, because repeated rows tell nothing new, with Wilson's
+95 % interval.
 """
 
 from __future__ import annotations
 
 import csv
-import random
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -24,12 +24,9 @@ from benchmarks.processes import JobFailed, LabProcess, call, run_python
 
 __all__ = ["measure"]
 
-_WAIT = "10s"
 _PEERS = ("listwash", "pigeontrust")
 _STATUSES = ("deliverable", "undeliverable", "risky", "unknown")
-_NOT_ABOUT_THE_MAILBOX = frozenset(
-    {"temporary", "blocked", "relay_denied", "tarpit", "unreachable", "dns_failing"}
-)
+_NOT_ABOUT_THE_MAILBOX = frozenset({"temporary", "blocked", "relay_denied", "tarpit", "unreachable", "dns_failing"})
 """Kinds of truth where every answer is temporary, about us, or no answer."""
 
 
@@ -47,7 +44,7 @@ class _Row:
     reason: str = ""
 
 
-def measure(rows: int = 10_000, peer_sample: int = 1_500) -> dict[str, Any]:
+def measure(rows: int = 10_000, peers: bool = True, wait: str = "10s") -> dict[str, Any]:
     """
     Verify the lab's contacts and compare with the truth.
 
@@ -61,7 +58,7 @@ def measure(rows: int = 10_000, peer_sample: int = 1_500) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="mailvet-bench-") as name, LabProcess("accuracy") as lab:
         home = Path(name)
         truths = {cell: world.truth(cell, ipv6=lab.about["ipv6"]) for cell in set(cells)}
-        answers, seconds = _through_the_command_line(home, contacts, lab.about["config"])
+        answers, seconds = _through_the_command_line(home, contacts, lab.about["config"], wait)
         counted = lab.counters()
         ordered = [answer["id"] for answer in answers] == [str(number) for number in contacts["id"].to_pylist()]
         judged = [
@@ -70,28 +67,27 @@ def measure(rows: int = 10_000, peer_sample: int = 1_500) -> dict[str, Any]:
             for cell, answer in zip(cells, answers, strict=False)
         ]  # fmt: skip
         distinct = list({row.cell: row for row in judged}.values())
-        sample = random.Random(7).sample(sorted({cell for cell in cells if cell}), min(peer_sample, len(distinct) - 1))
-        peers = {name: _peer(lab, name, sample, truths) for name in _PEERS}
-        chosen = set(sample)
-        on_sample = _shares([row for row in distinct if row.cell in chosen])
+        given = [cell for cell in dict.fromkeys(cells) if cell and cell.strip()]
+        others = {name: _peer(lab, name, given, truths) for name in _PEERS} if peers else {}
     return {
         "rows": rows,
         "distinct": len(distinct),
         "lost": rows - len(answers),
         "in_order": ordered,
         "seconds": seconds,
-        "wait": _WAIT,
+        "wait": wait,
         "shares": _shares(distinct),
         "confusion": _confusion(distinct),
         "misses": _misses(distinct),
         "servers": _manners(counted),
-        "sample": len(sample),
-        "mailvet_on_sample": on_sample,
-        "peers": peers,
+        "role_accounts_unasked": sum(
+            row.reason == "role_account" for row in distinct if row.kind in _NOT_ABOUT_THE_MAILBOX
+        ),
+        "peers": others,
     }
 
 
-def _through_the_command_line(home: Path, contacts: Any, config: str) -> tuple[list[dict[str, str]], float]:
+def _through_the_command_line(home: Path, contacts: Any, config: str, wait: str) -> tuple[list[dict[str, str]], float]:
     from mailvet.lab.contacts import write_contacts
 
     source, output, settings = home / "contacts.csv", home / "verified.csv", home / "mailvet.toml"
@@ -100,7 +96,7 @@ def _through_the_command_line(home: Path, contacts: Any, config: str) -> tuple[l
     # 3: "degraded" would be a finding, and shows in the shares.
     seconds = run_python(
         "-m", "mailvet", "verify", str(source), "--email-column", "email", "--config", str(settings), "--output",
-        str(output), "--wait", _WAIT, log=home / "log", ok=(0, 3),
+        str(output), "--wait", wait, log=home / "log", ok=(0, 3),
     )  # fmt: skip
     with output.open(newline="", encoding="utf-8") as stream:
         return list(csv.DictReader(stream)), seconds
@@ -121,14 +117,21 @@ def _share(rows: Iterable[_Row], hit: Callable[[_Row], bool]) -> tuple[int, int,
     return (hits, of, *wilson(hits, of))
 
 
+def _concludes(row: _Row) -> bool:
+    """Anything but unknown/reverify; that a name is a role account is known from a list, whatever servers say."""
+    return (row.status, row.recommendation) != ("unknown", "reverify") and row.reason != "role_account"
+
+
 def _shares(rows: Sequence[_Row]) -> dict[str, tuple[int, int, float, float]]:
     return {
-        "dead_found": _share((r for r in rows if r.dead_and_server_answers), lambda r: r.recommendation == "do_not_send"),
+        "dead_found": _share(
+            (r for r in rows if r.dead_and_server_answers), lambda r: r.recommendation == "do_not_send"
+        ),
         "live_lost": _share((r for r in rows if r.live), lambda r: r.status == "undeliverable"),
         "live_sent": _share((r for r in rows if r.live), lambda r: r.status == "deliverable"),
         "jumped_to_conclusions": _share(
             (r for r in rows if r.kind in _NOT_ABOUT_THE_MAILBOX),
-            lambda r: (r.status, r.recommendation) != ("unknown", "reverify"),
+            _concludes,
         ),
         "as_expected": _share(rows, lambda r: r.status in r.expected),
     }
@@ -149,7 +152,7 @@ def _misses(rows: Sequence[_Row]) -> list[tuple[str, str, str, int]]:
             counts["dead, not found", row.kind, row.reason] += 1
         if row.live and row.status == "undeliverable":
             counts["alive, called undeliverable", row.kind, row.reason] += 1
-        if row.kind in _NOT_ABOUT_THE_MAILBOX and (row.status, row.recommendation) != ("unknown", "reverify"):
+        if row.kind in _NOT_ABOUT_THE_MAILBOX and _concludes(row):
             counts["no answer, yet a verdict", row.kind, row.reason] += 1
         if row.status not in row.expected:
             counts["status not among the right ones", row.kind, row.reason] += 1
@@ -170,19 +173,19 @@ def _manners(counted: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _peer(lab: LabProcess, name: str, sample: Sequence[str], truths: dict[str | None, Any]) -> dict[str, Any] | None:
-    """A peer on the sample, with time-outs as mailvet has them; None when it is not installed, an error in words."""
+def _peer(lab: LabProcess, name: str, cells: Sequence[str], truths: dict[str | None, Any]) -> dict[str, Any] | None:
+    """A peer on the same cells, with mailvet's time-outs; None when it is not installed, `failed` when it failed."""
     if not installed(name):
         return None
     lab.reset()
     try:
-        done = call("benchmarks.peers:run", name=name, cells=list(sample), about=lab.about, workers=50)
+        done = call("benchmarks.peers:run", name=name, cells=list(cells), about=lab.about, workers=50)
     except JobFailed as error:
         return {"failed": str(error).splitlines()[-1]}
     counted = lab.counters()
     rows = [
         _joined(cell, truths[cell], status, "do_not_send" if status == "undeliverable" else "")
-        for cell, status in zip(sample, done["statuses"], strict=True)
+        for cell, status in zip(cells, done["statuses"], strict=True)
     ]
     shares = _shares(rows)
     # A peer has no recommendation: what counts for it is that the status is unknown.

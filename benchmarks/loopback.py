@@ -72,7 +72,8 @@ def install(
         return _connect_ex(self, checked(address))
 
     def sendto(self: socket.socket, data: Any, *rest: Any) -> int:
-        return _sendto(self, data, *rest[:-1], checked(rest[-1]))
+        given: tuple[Any, ...] = (data, *rest[:-1], checked(rest[-1]))
+        return int(_sendto(self, *given))
 
     def sendmsg(self: socket.socket, buffers: Any, *rest: Any) -> int:
         if len(rest) == 3 and rest[2] is not None:
@@ -104,7 +105,7 @@ def install(
     }  # fmt: skip
     for name, replacement in replacements.items():
         setattr(socket.socket, name, replacement)
-    socket.getaddrinfo = getaddrinfo  # type: ignore[assignment]
+    socket.getaddrinfo = getaddrinfo
     socket.getfqdn = lambda name="": name or "localhost"
     _direct_dnspython(nameserver)
     _guard_c_ares()
@@ -119,7 +120,7 @@ def _direct_dnspython(nameserver: tuple[str, int] | None) -> None:
         self.nameservers = [nameserver[0]]
         self.port = nameserver[1]
 
-    dns.resolver.BaseResolver.read_resolv_conf = read  # type: ignore[method-assign]
+    dns.resolver.BaseResolver.read_resolv_conf = read  # type: ignore[assignment, method-assign]
 
 
 def _guard_c_ares() -> None:

@@ -13,6 +13,8 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +45,7 @@ def mailvet(cells: Sequence[str], about: dict[str, Any], workers: int) -> list[s
 
 def listwash(cells: Sequence[str], about: dict[str, Any], workers: int) -> list[str]:
     """`listwash.verify` with an empty cache and without its pause of 0.4 s between recipients."""
-    import listwash as peer
-
+    peer = import_module("listwash")
     with tempfile.TemporaryDirectory() as home:
         began = _Clock()
         results = peer.verify(
@@ -60,10 +61,11 @@ def listwash(cells: Sequence[str], about: dict[str, Any], workers: int) -> list[
 
 def pigeontrust(cells: Sequence[str], about: dict[str, Any], workers: int) -> list[str]:
     """`AsyncPigeontrust.averify_many`, the faster of its two faces."""
-    from pigeontrust.averifier import AsyncPigeontrust
-
+    averifier = import_module("pigeontrust.averifier")
     began = _Clock()
-    peer = AsyncPigeontrust(helo_host=HELLO_NAME, from_address=MAIL_FROM, smtp_timeout=_TIMEOUT, max_workers=workers)
+    peer = averifier.AsyncPigeontrust(
+        helo_host=HELLO_NAME, from_address=MAIL_FROM, smtp_timeout=_TIMEOUT, max_workers=workers
+    )
     results = asyncio.run(peer.averify_many(list(cells)))
     began.stop()
     return [str(result.verdict.value) for result in results]
@@ -71,7 +73,7 @@ def pigeontrust(cells: Sequence[str], about: dict[str, Any], workers: int) -> li
 
 def py3_validate_email(cells: Sequence[str], about: dict[str, Any], workers: int) -> list[str]:
     """`validate_email` per address, from a pool of threads: it has no call for many."""
-    from validate_email import validate_email
+    validate_email = import_module("validate_email").validate_email
 
     def one(cell: str) -> str:
         answer = validate_email(
@@ -94,8 +96,6 @@ _MODULES = {"py3-validate-email": "validate_email"}
 
 def installed(name: str) -> bool:
     """Whether a peer can be imported here."""
-    from importlib.util import find_spec
-
     return find_spec(_MODULES.get(name, name)) is not None
 
 

@@ -6,7 +6,9 @@ import random
 
 from mailvet.lab import World, default_world
 
-__all__ = ["PROBING_SHARE", "WARM_UP", "accuracy", "addresses", "probing", "probing_addresses", "routing_zone"]
+__all__ = [
+    "PROBING_SHARE", "WARM_UP", "accuracy", "addresses", "probing", "probing_addresses", "routing", "routing_zone",
+]  # fmt: skip
 
 PROBING_SHARE = 0.7
 """Share of the probed addresses that have a mailbox."""
@@ -85,9 +87,7 @@ def routing_zone(count: int = 100_000, hosts: int = 300, seed: int = 7) -> tuple
     any mail server.
     """
     chance = random.Random(seed)
-    lines = [
-        "$ORIGIN bench.test.\n$TTL 3600\n@ SOA ns hostmaster 1 7200 3600 1209600 3600\n@ NS ns\nns A 127.0.0.1\n"
-    ]
+    lines = ["$ORIGIN bench.test.\n$TTL 3600\n@ SOA ns hostmaster 1 7200 3600 1209600 3600\n@ NS ns\nns A 127.0.0.1\n"]
     lines += [f"mx{number} A 127.77.{number // 250}.{number % 250 + 1}\n" for number in range(hosts)]
     right: dict[str, str] = {}
     for number in range(count):
@@ -108,3 +108,18 @@ def routing_zone(count: int = 100_000, hosts: int = 300, seed: int = 7) -> tuple
             lines.append(f'{name} TXT "v=spf1 -all"\n')
             right[f"{name}.bench.test"] = "no_mail_server"
     return "".join(lines), right
+
+
+def routing(count: int = 100_000, hosts: int = 300, seed: int = 7) -> World:
+    """The same domains as a world, for where there is no NSD; the second MX records are left out."""
+    world = World()
+    for number in range(hosts):
+        world.host(f"mx{number}.bench.test")
+    for name, answer in routing_zone(count, hosts, seed)[1].items():
+        if answer == "null_mx":
+            world.domain(name, [(0, ".")])
+        elif answer == "no_mail_server":
+            world.domain(name)
+        elif answer != "domain_not_found":
+            world.domain(name, [(10, answer)])
+    return world

@@ -30,26 +30,74 @@ class ExitCode(IntEnum):
     gate_failed = 1
     bad_input = 2
     degraded = 3
+    interrupted = 130
 
 
 app = typer.Typer(
     name="mailvet",
-    help="Verify every e-mail address where the data already lives: send, re-verify or do not send, and why.",
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
     pretty_exceptions_enable=False,
     add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 # typer reads these annotations at run time, on Python 3.10 too, hence Optional.
-Config = Annotated[Optional[Path], typer.Option("--config", help="Settings file (mailvet.toml).")]  # noqa: UP045
-DepthOption = Annotated[Optional[Depth], typer.Option(help="How far to go.")]  # noqa: UP045
-PolicyOption = Annotated[Optional[Policy], typer.Option(help="What the mail is for.")]  # noqa: UP045
-Source = Annotated[str, typer.Argument(help="A CSV, TSV, Parquet or JSON Lines file (.gz, .zst), or a DuckDB database.")]
-Table = Annotated[Optional[str], typer.Option(help="Table of the database.")]  # noqa: UP045
-Column = Annotated[Optional[str], typer.Option("--email-column", help="Column of addresses.")]  # noqa: UP045
-Where = Annotated[Optional[str], typer.Option(help="SQL condition on the rows.")]  # noqa: UP045
-Encoding = Annotated[str, typer.Option(help="Of a text file: utf-8, latin-1, utf-16.")]
+Config = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option("--config", metavar="FILE", help="Settings; default: mailvet.toml in this folder, if there is one."),
+]
+DepthOption = Annotated[
+    Optional[Depth],  # noqa: UP045
+    typer.Option(metavar="DEPTH", help="How far to go: offline, dns or smtp."),
+]
+PolicyOption = Annotated[
+    Optional[Policy],  # noqa: UP045
+    typer.Option(metavar="POLICY", help="What the mail is for: marketing, transactional or signup."),
+]
+Source = Annotated[
+    str, typer.Argument(metavar="SOURCE", help="A CSV, TSV, Parquet or JSON Lines file, or a DuckDB database.")
+]
+Table = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(metavar="NAME", help="Table of the database."),
+]
+Column = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--email-column", metavar="NAME", help="Column of addresses; default: the one called email or so."),
+]
+Where = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(metavar="SQL", help="Condition on the rows to verify and to write."),
+]
+Encoding = Annotated[
+    str, typer.Option(metavar="NAME", help="Of a text file: utf-8, utf-16, cp1252, latin-1, ...")
+]
+StoreOption = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option(metavar="FILE", help="DuckDB database of the verdicts; default: the store of verdicts on files."),
+]
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from mailvet import __version__
+
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """
+    Verify every e-mail address where the data already lives: send, re-verify or do not send, and why.
+
+    Exit codes: 0 done, 1 a gate failed, 2 bad input or usage, 3 degraded (no network, blocked, port 25 closed).
+    """
 
 
 def _settings(config: Path | None, **arguments: Any) -> Settings:
@@ -63,7 +111,9 @@ def _settings(config: Path | None, **arguments: Any) -> Settings:
 @app.command()
 def check(
     addresses: Annotated[list[str], typer.Argument(help="Addresses, as they stand in your data.")],
-    depth: Annotated[Depth, typer.Option(help="How far to go.")] = Depth.dns,
+    depth: Annotated[
+        Depth, typer.Option(metavar="DEPTH", help="How far to go: offline, dns or smtp.")
+    ] = Depth.dns,
     policy: PolicyOption = None,
     config: Config = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
@@ -83,6 +133,10 @@ def check(
             if position:
                 print()
             _console().print(explain(verdict))
+    unasked = [fact.detail for verdict in verdicts for fact in verdict.evidence if fact.layer == "run"]
+    if unasked:
+        _say("Degraded:", f"not everything could be asked: {unasked[0] or 'the run was stopped'}.")
+        raise typer.Exit(ExitCode.degraded)
 
 
 @app.command()
@@ -92,27 +146,34 @@ def verify(
     email_column: Column = None,
     key_column: Annotated[
         Optional[list[str]],  # noqa: UP045
-        typer.Option(help="Of the source, write only these columns to --output (repeatable)."),
+        typer.Option(metavar="NAME", help="Of the source, write only this column to --output; repeatable."),
     ] = None,
     where: Where = None,
     depth: DepthOption = None,
     policy: PolicyOption = None,
     config: Config = None,
-    output: Annotated[Optional[Path], typer.Option(help="Write the rows with their status here.")] = None,  # noqa: UP045
+    output: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(metavar="FILE", help="Write the rows with their status here (.csv, .tsv, .parquet, .jsonl)."),
+    ] = None,
     split_by: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(help="A status column, such as recommendation: one output file for each of its values."),
+        typer.Option(metavar="COLUMN", help="One output file for each recommendation, status or reason."),
     ] = None,
     columns: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(help="Status columns to write, separated by commas."),
+        typer.Option(metavar="LIST", help="Status columns to write, separated by commas."),
     ] = None,
-    wait: Annotated[str, typer.Option(help="How long to stay for servers that say 'come back later'.")] = "0s",
+    wait: Annotated[
+        str, typer.Option(metavar="TIME", help="How long to stay for servers that say 'come back later', as 10m.")
+    ] = "0s",
     max_undeliverable: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(help="Gate: exit with 1 if a larger share is undeliverable, for example 2%."),
+        typer.Option(metavar="SHARE", help="Gate: exit with 1 if more of the addresses are undeliverable, as 2%."),
     ] = None,
-    write_back: Annotated[bool, typer.Option(help="Put status columns on the table.")] = True,
+    write_back: Annotated[
+        bool, typer.Option(" /--no-write-back", help="Save the verdicts, but put no columns on the table.")
+    ] = True,
     encoding: Encoding = "utf-8",
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log lines instead of a live view.")] = False,
 ) -> None:
@@ -121,7 +182,7 @@ def verify(
     from mailvet.run import open_source, run
     from mailvet.settings import parse_duration, parse_share
     from mailvet.verdict import STATUS_COLUMNS
-    from mailvet.warehouse.duckdb import format_of
+    from mailvet.warehouse.files import format_of
 
     settings = _settings(config, depth=depth, policy=policy)
     patience = _parsed(parse_duration, wait, "--wait")
@@ -132,29 +193,31 @@ def verify(
         raise typer.BadParameter("a file is not changed in place: say where the result goes with --output")
     if split_by is not None and output is None:
         raise typer.BadParameter("--split-by needs --output")
-    if output is not None and format_of(output) is None:
-        raise typer.BadParameter(f"--output {output.name}: end the name in .csv, .tsv, .parquet or .jsonl")
-    if output is not None and not output.resolve().parent.is_dir():
-        raise typer.BadParameter(f"--output: there is no folder {output.resolve().parent}")
+    if key_column and output is None:
+        raise typer.BadParameter("--key-column needs --output")
     back = write_back and not is_file
-    console = _console()
-    warehouse = open_source(
-        source, settings, table=table, column=email_column, where=where, encoding=encoding, updatable=back
-    )
+    terminal = _console(stderr=True)
     work: dict[str, Any] = {
         "write_back": back, "columns": chosen, "output": output, "key_columns": tuple(key_column or ()),
         "split_by": split_by, "wait": patience,
     }  # fmt: skip
     try:
-        if console.is_terminal and not verbose:
-            with TerminalWatcher(console) as watcher:
-                result = run(warehouse, settings, watcher=watcher, **work)
-        else:
-            _log_to_stderr()
-            result = run(warehouse, settings, watcher=LogWatcher(), **work)
-    finally:
-        warehouse.close()
-    show_result(console, result)
+        warehouse = open_source(
+            source, settings, table=table, column=email_column, where=where, encoding=encoding, updatable=back
+        )
+        try:
+            if terminal.is_terminal and not verbose:
+                with TerminalWatcher(terminal) as watcher:
+                    result = run(warehouse, settings, watcher=watcher, **work)
+            else:
+                _log_to_stderr()
+                result = run(warehouse, settings, watcher=LogWatcher(), **work)
+        finally:
+            warehouse.close()
+    except KeyboardInterrupt:
+        _say("Stopped.", "What was verified is saved. Run the same again to go on; only what is left will be asked.")
+        raise typer.Exit(ExitCode.interrupted) from None
+    show_result(_console(), result)
     raise typer.Exit(_judged(result, gate))
 
 
@@ -162,10 +225,10 @@ def _judged(result: RunResult, gate: float | None) -> int:
     if result.degraded:
         return ExitCode.degraded
     if gate is not None and result.undeliverable_share > gate:
-        _console(stderr=True).print(
-            f"[red]{100 * result.undeliverable_share:.1f} % of the addresses are undeliverable, more than the "
-            f"{100 * gate:g} % allowed.[/]",
-            highlight=False,
+        _say(
+            "Gate failed:",
+            f"{100 * result.undeliverable_share:.1f} % of the addresses are undeliverable, more than the "
+            f"{100 * gate:g} % allowed.",
         )
         return ExitCode.gate_failed
     return ExitCode.done
@@ -203,24 +266,21 @@ def plan(
 @app.command()
 def explain(
     address: Annotated[str, typer.Argument(help="The text as it stands in the table.")],
-    source: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option(help="DuckDB database whose verdict is meant; default: the store of verdicts on files."),
-    ] = None,
+    source: StoreOption = None,
     config: Config = None,
 ) -> None:
     """The evidence behind a stored verdict."""
     from mailvet.report import explain as rendered
-    from mailvet.verdict import Verdict, email_key
+    from mailvet.verdict import Verdict
 
     store = _store(source, config, read_only=True)
     try:
-        row = store.stored(email_key(address))
+        row = store.stored(address)
     finally:
         store.close()
     if row is None:
         raise MailvetError(
-            f"There is no verdict for exactly this text in {store.name}. Verify the table first, or look at the "
+            f"There is no verdict for this address in {store.name}. Verify the table first, or look at the "
             "address itself with: mailvet check"
         )
     _console().print(rendered(Verdict.from_row(row)))
@@ -229,18 +289,13 @@ def explain(
 @app.command()
 def forget(
     address: Annotated[str, typer.Argument(help="The address to erase, in any spelling.")],
-    source: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option(help="DuckDB database to erase it from; default: the store of verdicts on files."),
-    ] = None,
+    source: StoreOption = None,
     config: Config = None,
 ) -> None:
     """Erase an address from the stored verdicts. Your own table is left as it is."""
-    from mailvet.verdict import email_key
-
     store = _store(source, config, read_only=False)
     try:
-        count = store.forget(email_key(address), address.strip().lower())
+        count = store.forget(address)
     finally:
         store.close()
     _console().print(f"{count} verdict{'' if count == 1 else 's'} erased from {store.name}.", highlight=False)
@@ -258,21 +313,28 @@ def _store(source: Path | None, config: Path | None, *, read_only: bool) -> Any:
 def lists(config: Config = None) -> None:
     """Reference data: what it is, how old, from where; and your own lists."""
     from rich.table import Table as RichTable
+    from rich.text import Text
 
     from mailvet.lists import OwnLists, list_infos
 
-    settings = _settings(config)
+    own = OwnLists.load(**_settings(config).lists.model_dump())
+    infos = list_infos()
     table = RichTable(box=None, padding=(0, 2), header_style="dim")
-    for name in ("list", "entries", "version", "date", "licence", "source"):
-        table.add_column(name, justify="right" if name == "entries" else "left", overflow="fold")
-    for info in list_infos():
-        table.add_row(info.name, f"{info.entries:,}", info.version, info.date or "-", info.licence, info.source)
-    own = OwnLists.load(**settings.lists.model_dump())
+    for name in ("list", "entries", "version", "date", "licence"):
+        table.add_column(name, justify="right" if name == "entries" else "left")
+    for info in infos:
+        table.add_row(info.name, f"{info.entries:,}", info.version, info.date or "-", info.licence)
     for name in ("allow", "deny", "suppress", "extra_disposable"):
         kind = getattr(own, name)
         entries = len(kind.addresses) + len(kind.domains) + len(kind.only_domains)
-        table.add_row(f"your own: {name}", f"{entries:,}", own.digest or "-", "-", "-", "mailvet.toml [lists]")
-    _console().print(table)
+        table.add_row(f"your own: {name}", f"{entries:,}", own.digest if entries else "-", "-", "-")
+    console = _console()
+    console.print(table)
+    console.print()
+    sources = RichTable.grid(padding=(0, 2))
+    for info in infos:
+        sources.add_row(Text(f"  {info.name}", style="dim"), Text(info.source))
+    console.print(sources)
 
 
 @app.command()
@@ -297,6 +359,7 @@ def lab(
     if contacts is not None:
         write_contacts(world.world.contacts(rows=rows, seed=seed), contacts)
         print(f"{rows:,} contacts in {contacts}")
+    print(f"Stop the lab with Ctrl-C. Until then: mailvet verify ... --config {config}", flush=True)
     serve(world, config, counters)
 
 
@@ -306,8 +369,17 @@ def _console(*, stderr: bool = False) -> Any:
     return Console(stderr=stderr)
 
 
+def _say(head: str, text: str) -> None:
+    """One paragraph on stderr."""
+    from rich.text import Text
+
+    console = _console(stderr=True)
+    console.print(Text.assemble((head, "bold red"), " ", text), soft_wrap=not console.is_terminal)
+
+
 def _log_to_stderr() -> None:
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    layout = "%(asctime)s %(name)s %(levelname)s %(message)s"
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format=layout)
     logging.getLogger("mailvet").setLevel(logging.INFO)
 
 
@@ -321,13 +393,10 @@ def _parsed(parser: Any, text: str, option: str) -> Any:
 def main() -> None:
     """Entry point: errors on purpose become one paragraph and an exit code, not a traceback."""
     try:
-        app()
+        app(prog_name="mailvet")
     except PreflightError as error:
-        _console(stderr=True).print(f"[bold red]Not started:[/] {error}", highlight=False)
+        _say("Not started:", str(error))
         sys.exit(ExitCode.degraded)
     except MailvetError as error:
-        _console(stderr=True).print(f"[bold red]Error:[/] {error}", highlight=False)
+        _say("Error:", str(error))
         sys.exit(ExitCode.bad_input)
-    except KeyboardInterrupt:
-        _console(stderr=True).print("Stopped. What was verified is saved; run again to go on.", highlight=False)
-        sys.exit(130)

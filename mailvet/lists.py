@@ -71,7 +71,7 @@ def _read(name: str) -> _File:
 
 @cache
 def role_names() -> frozenset[str]:
-    """Local parts, lower-case, that stand for a function and not for a person (RFC 2142 and 25 languages)."""
+    """Local parts, lower-case, that stand for a function and not for a person (RFC 2142 and others)."""
     return frozenset(name for _, names in _read("roles").rows for name in names.split())
 
 

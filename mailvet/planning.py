@@ -47,6 +47,7 @@ def estimate(plan: Plan, settings: Settings) -> Forecast:
         rule = rules.get(name)
         if rule is not None and rule.answers in ("accepts_all", "blocks_probes"):
             continue
+        count = min(count, pacing.daily_limits.get(name, pacing.daily_limits.get("default", count)))
         per_session = min(pacing.recipients_per_session, (rule.recipients_per_session if rule else None) or 1 << 30)
         work = count * _PER_RECIPIENT + -(-count // per_session) * _PER_CONVERSATION
         connections = min(pacing.connections_per_operator, (rule.connections if rule else None) or 1 << 30)

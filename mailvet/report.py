@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -15,7 +16,7 @@ from rich.text import Text
 from mailvet.layers.mailbox import OperatorProgress
 from mailvet.run import Progress, RunResult
 from mailvet.verdict import REASONS, Reason, Verdict
-from mailvet.warehouse.base import Plan
+from mailvet.warehouse.base import Plan, Summary
 
 __all__ = ["LogWatcher", "TerminalWatcher", "duration_text", "explain", "show_plan", "show_result"]
 
@@ -50,6 +51,7 @@ class LogWatcher:
     def __init__(self, every: float = _LOG_EVERY) -> None:
         self._every = every
         self._last = time.monotonic()
+        self._ended = False
 
     def planned(self, source: str, plan: Plan) -> None:
         """One line about what will be done."""
@@ -61,15 +63,16 @@ class LogWatcher:
     def progressed(self, progress: Progress) -> None:
         """A line every few seconds, and one at the end."""
         now = time.monotonic()
-        if now - self._last < self._every and progress.done < progress.due:
+        ended = progress.done >= progress.due
+        if self._ended or not (ended or now - self._last >= self._every):
             return
-        self._last = now
+        self._last, self._ended = now, ended
         left = progress.seconds_left
         busy = [row for row in progress.operators if row.waiting or row.connections][:3]
         log.info(
             "%s of %s addresses (%.0f %%), %.0f/s, %s%s",
             f"{progress.done:,}", f"{progress.due:,}", 100 * progress.done / max(progress.due, 1), progress.rate,
-            "done" if progress.done >= progress.due else f"about {duration_text(left)} left" if left else "starting",
+            "done" if ended else f"about {duration_text(left)} left" if left else "starting",
             "".join(f"; {row.name}: {row.waiting:,} waiting, {row.state}" for row in busy),
         )  # fmt: skip
 
@@ -91,7 +94,7 @@ class TerminalWatcher:
     def planned(self, source: str, plan: Plan) -> None:
         """One line about what will be done."""
         self._console.print(
-            f"[bold]{source}[/]: {plan.rows:,} rows, {plan.addresses:,} addresses, "
+            f"[bold]{escape(source)}[/]: {plan.rows:,} rows, {plan.addresses:,} addresses, "
             f"[bold]{plan.due:,} due[/], {plan.fresh:,} still fresh",
             highlight=False,
         )
@@ -128,7 +131,7 @@ def _operator_table(rows: Sequence[OperatorProgress]) -> RenderableType:
 
 def show_plan(console: Console, source: str, plan: Plan, groups: Mapping[str, int], seconds: float) -> None:
     """The plan: what is due, at which operators, and how long that takes at a polite pace."""
-    console.print(f"[bold]{source}[/]", highlight=False)
+    console.print(f"[bold]{escape(source)}[/]", highlight=False)
     table = Table(box=None, padding=(0, 2), show_header=False)
     table.add_column(justify="left")
     table.add_column(justify="right")
@@ -158,7 +161,7 @@ def show_result(console: Console, result: RunResult) -> None:
     summary = result.summary
     rows = max(summary.rows, 1)
     console.print(
-        f"\n[bold]{result.source}[/]: {summary.rows:,} rows, {result.checked:,} addresses verified in "
+        f"\n[bold]{escape(result.source)}[/]: {summary.rows:,} rows, {result.checked:,} addresses verified in "
         f"{duration_text(result.seconds)} (depth {result.depth}, policy {result.policy})",
         highlight=False,
     )
@@ -175,13 +178,7 @@ def show_result(console: Console, result: RunResult) -> None:
         advice.add_row(Text(_ADVICE[word], style=_STYLES[word]), f"{count:,}", f"{100 * count / rows:.1f} %", bar)
     console.print(advice)
     console.print()
-    why = Table(box=None, padding=(0, 2), header_style="dim")
-    for name in ("reason", "status", "rows", "meaning"):
-        why.add_column(name, justify="right" if name == "rows" else "left")
-    for word, count in summary.by_reason.items():
-        rule = REASONS[Reason(word)]
-        why.add_row(word, Text(str(rule.status), style=_STYLES[str(rule.status)]), f"{count:,}", rule.meaning)
-    console.print(why)
+    console.print(_reasons(summary))
     if summary.bounce_before is not None:
         after = f"{100 * summary.bounce_after:.1f} %" if summary.bounce_after is not None else "nothing to send"
         console.print(
@@ -192,13 +189,28 @@ def show_result(console: Console, result: RunResult) -> None:
     if result.written is not None:
         console.print(f"Status columns written back: {result.written:,} rows changed.", highlight=False)
     for path in result.outputs:
-        console.print(f"Written: {path}", highlight=False)
+        console.print(f"Written: {escape(str(path))}", highlight=False, soft_wrap=True)
     stopped = [row for row in result.operators if "stopped" in row.state]
     if stopped:
         names = ", ".join(row.name for row in stopped[:8])
-        console.print(f"[yellow]Operators that refused us or slowed us down: {names}[/]", highlight=False)
+        console.print(f"[yellow]Operators that refused us or slowed us down: {escape(names)}[/]", highlight=False)
     if result.degraded:
-        console.print(f"\n[bold red]Degraded:[/] {result.degraded}", highlight=False)
+        console.print(f"\n[bold red]Degraded:[/] {escape(result.degraded)}", highlight=False)
+
+
+def _reasons(summary: Summary) -> RenderableType:
+    """Statuses, and under each its reasons."""
+    table = Table(box=None, padding=(0, 1), show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column()
+    for status, count in summary.by_status.items():
+        table.add_row(Text(status, style=f"bold {_STYLES[status]}"), Text(f"{count:,}", style="bold"), "")
+        for word, number in summary.by_reason.items():
+            rule = REASONS[Reason(word)]
+            if str(rule.status) == status:
+                table.add_row(f"  {word}", f"{number:,}", Text(rule.meaning, style="dim"))
+    return table
 
 
 def explain(verdict: Verdict) -> RenderableType:

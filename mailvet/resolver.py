@@ -12,7 +12,7 @@ import asyncio
 import secrets
 from collections.abc import Sequence
 from enum import Enum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import aiodns
 import dns.asyncquery
@@ -76,6 +76,7 @@ class Resolver:
         self._timeout = settings.timeout
         self._servers = _servers(settings)
         self._unanswered = 0
+        self._doubt: asyncio.Task[bool] | None = None
         self.down = False
 
     async def ask(self, name: str, kind: str) -> Answer:
@@ -86,8 +87,10 @@ class Resolver:
             result = await self._dns.query_dns(name, kind)
         except aiodns.error.DNSError as error:
             outcome = _OUTCOMES.get(error.args[0], Outcome.failed)
-            self._note(answered=outcome is not Outcome.timed_out)
+            await self._note(answered=outcome is not Outcome.timed_out)
             return Answer(outcome)
+        except (UnicodeError, ValueError):  # a name of a record that cannot be asked for
+            return Answer(Outcome.failed)
         self._unanswered = 0
         wanted = _TYPES[kind]
         records: list[tuple[int, str]] = []
@@ -95,7 +98,7 @@ class Resolver:
         for record in result.answer:  # a CNAME may stand before the records asked for
             ttl = min(ttl, record.ttl)
             if record.type == wanted:
-                data = record.data
+                data: Any = record.data  # its class goes by the type
                 records.append((data.priority, data.exchange) if kind == "MX" else (0, data.addr))
         return Answer(Outcome.found, records, ttl) if records else Answer(Outcome.no_data)
 
@@ -129,19 +132,30 @@ class Resolver:
         return None
 
     async def answers(self) -> bool:
-        """Whether anything answers at all; asks for the root's own kind of name twice before it says no."""
-        for _ in range(2):
-            answer = await self.ask(f"mailvet-{secrets.token_hex(10)}.invalid", "A")
-            if answer.outcome is not Outcome.timed_out:
-                return True
-        return False
+        """Whether anything answers at all; two questions that anybody can answer must stay open before it says no."""
+        return any(await asyncio.gather(self._replies(), self._replies()))
 
-    def _note(self, *, answered: bool) -> None:
+    async def _replies(self) -> bool:
+        try:
+            await self._dns.query_dns(f"mailvet-{secrets.token_hex(10)}.invalid", "A")
+        except aiodns.error.DNSError as error:
+            return _OUTCOMES.get(error.args[0]) is not Outcome.timed_out
+        return True
+
+    async def _note(self, *, answered: bool) -> None:
         if answered:
             self._unanswered = 0
             return
         self._unanswered += 1
-        self.down = self._unanswered >= _DOWN_AFTER
+        if self._unanswered < _DOWN_AFTER or self.down:
+            return
+        # Domains whose name servers are dead end together, in one row: the resolver itself has to be silent too.
+        if self._doubt is None or self._doubt.done():
+            self._doubt = asyncio.ensure_future(self.answers())
+        if await asyncio.shield(self._doubt):
+            self._unanswered = 0
+        else:
+            self.down = True
 
     async def close(self) -> None:
         """Free the sockets and the thread of c-ares."""

@@ -7,6 +7,8 @@ Whatever stops a run, what was saved stays saved: the next run over the same sou
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
@@ -14,25 +16,45 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+import idna
 import polars as pl
 
 from mailvet.errors import SettingsError, SourceError
 from mailvet.layers.mailbox import OperatorProgress
 from mailvet.settings import Settings
-from mailvet.verdict import RULES_VERSION, STATUS_COLUMNS, Depth
+from mailvet.verdict import RULES_VERSION, STATUS_COLUMNS, Depth, Recommendation, Status, verdict_schema
 from mailvet.verifier import BATCH_ROWS, Verifier, run_in_background
 from mailvet.warehouse.base import Plan, Summary, Warehouse
-from mailvet.warehouse.duckdb import DuckDBWarehouse, format_of
+from mailvet.warehouse.duckdb import DuckDBWarehouse
+from mailvet.warehouse.files import FORMATS, format_of, is_database
 
-__all__ = ["Progress", "RunResult", "Watcher", "default_store", "open_source", "plan", "run"]
+if TYPE_CHECKING:
+    from mailvet.lists import OwnList
+
+__all__ = [
+    "SPLIT_COLUMNS",
+    "Progress",
+    "RunResult",
+    "Watcher",
+    "default_store",
+    "open_source",
+    "plan",
+    "run",
+]
 
 T = TypeVar("T")
 
 _TICK = 0.25  # seconds between two looks at the progress
 _SAVE_SECONDS = 1.0
 _SAVE_ROWS = 5_000
+_FAREWELL_SECONDS = 30.0  # for an interrupted run to save what it knows
+
+SPLIT_COLUMNS: dict[str, tuple[str, ...]] = {
+    "recommendation": tuple(map(str, Recommendation)), "status": tuple(map(str, Status)), "reason": (),
+}  # fmt: skip
+"""Columns a result can be split by, and the parts that are written even when no row belongs to them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +151,7 @@ def open_source(
             f"{source.split('://')[0]}:// is not supported: give a DuckDB database file with --table, or a file "
             "(CSV, Parquet, JSON Lines)."
         )
-    path = Path(source)
+    path = Path(source).expanduser()
     if format_of(path) is not None:
         if table is not None:
             raise SettingsError(f"--table goes with a database; {path.name} is a file of rows. Leave --table out.")
@@ -138,23 +160,49 @@ def open_source(
     if table is None:
         if not path.exists():
             raise SourceError(f"There is no file {path}. Check the path.")
+        if not is_database(path):
+            raise SourceError(
+                f"{path.name} is neither a DuckDB database nor a file of a known kind ({', '.join(FORMATS)}, also with "
+                ".gz or .zst). Rename or convert it."
+            )
         raise SettingsError(f"{path.name} is taken for a DuckDB database: name the table to verify with --table.")
     return DuckDBWarehouse.of_table(path, table, column, writable=writable, updatable=updatable, **common)
 
 
 def plan(warehouse: Warehouse, settings: Settings) -> Plan:
-    """What `run` would do with this source now; asks nobody and changes nothing."""
+    """
+    What `run` would do with this source now; asks nobody and changes nothing.
+
+    Raises:
+        SourceError: the column holds numbers, or the condition on the rows fails.
+    """
     from mailvet.lists import OwnLists
 
     own = OwnLists.load(**settings.lists.model_dump())
-    kinds = (own.allow, own.deny, own.suppress, own.extra_disposable)
-    listed = {entry for kind in kinds for entry in (*kind.addresses, *kind.domains, *kind.only_domains)}
-    return warehouse.plan(
+    kinds = {"allow": own.allow, "deny": own.deny, "suppress": own.suppress, "extra_disposable": own.extra_disposable}
+    planned = warehouse.plan(
         depth_rank=Depth(settings.depth).rank,
         now=datetime.now(timezone.utc),
         rules_version=f"{RULES_VERSION}{'+' if own.digest else ''}{own.digest}",
-        listed=sorted(listed),
+        listed={name: _as_written(kind) for name, kind in kinds.items()},
     )
+    if planned.addresses and warehouse.looks_numeric():
+        raise SourceError(
+            f"Every value of the column of addresses in {warehouse.name} is a number. Name the right column with "
+            "--email-column. Nothing was checked."
+        )
+    return planned
+
+
+def _as_written(entries: OwnList) -> list[str]:
+    """The entries of a list as they may stand in a cell: internationalised domains in both forms."""
+    forms = {*entries.addresses, *entries.domains, *entries.only_domains}
+    for entry in list(forms):
+        if "xn--" in entry:
+            local, at, domain = entry.rpartition("@")
+            with contextlib.suppress(UnicodeError):  # idna.IDNAError is one
+                forms.add(f"{local}{at}{idna.decode(domain)}")
+    return sorted(forms)
 
 
 def run(
@@ -186,22 +234,34 @@ def run(
         MailvetError: before anything is asked, when something does not fit. What was saved before a later failure
             stays saved.
     """
-    return run_in_background(
-        _Run(warehouse, settings, watcher).go(
-            write_back=write_back, columns=_known(columns), output=output, key_columns=key_columns,
-            split_by=split_by, wait=wait, batch_rows=batch_rows,
-        )
-    )  # fmt: skip
+    columns = _known(columns)
+    if split_by is not None and split_by not in SPLIT_COLUMNS:
+        raise SettingsError(f"--split-by {split_by}: choose one of {', '.join(SPLIT_COLUMNS)}.")
+    if output is not None:
+        warehouse.check_output(output, key_columns)
+    job = _Run(warehouse, settings, watcher)
+    ended = threading.Event()
+
+    async def work() -> RunResult:
+        try:
+            return await job.go(write_back, columns, output, key_columns, split_by, wait, batch_rows)
+        finally:
+            ended.set()
+
+    try:
+        return run_in_background(work())
+    except BaseException:
+        # Interrupted: it still has answers to save, and the caller will close the database.
+        ended.wait(_FAREWELL_SECONDS)
+        raise
 
 
 def _known(columns: Sequence[str]) -> Sequence[str]:
-    from mailvet.verdict import verdict_schema
-
     known = [name for name in verdict_schema().names if name not in ("email", "email_key")]
     for name in columns:
         if name not in known:
             raise SettingsError(f"There is no status column {name!r}; there are: {', '.join(known)}.")
-    return columns
+    return tuple(dict.fromkeys(columns))
 
 
 class _Run:
@@ -219,7 +279,6 @@ class _Run:
 
     async def go(
         self,
-        *,
         write_back: bool,
         columns: Sequence[str],
         output: Path | None,
@@ -228,10 +287,15 @@ class _Run:
         wait: timedelta,
         batch_rows: int,
     ) -> RunResult:
+        """Everything `run` does, on the event loop."""
         try:
             return await self._go(write_back, columns, output, key_columns, split_by, wait, batch_rows)
+        except asyncio.CancelledError:
+            self._warehouse.interrupt()
+            raise
         finally:
-            self._thread.shutdown(wait=False)
+            # What the thread has begun it ends, before somebody closes the database.
+            await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, self._thread.shutdown))
 
     async def _go(
         self,
@@ -247,11 +311,6 @@ class _Run:
         started = datetime.now(timezone.utc)
         run_id = f"{started:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
         planned = await self._call(plan, warehouse, settings)
-        if planned.addresses and await self._call(warehouse.looks_numeric):
-            raise SourceError(
-                f"Every value of the column {warehouse.column} of {warehouse.name} is a number, so these are no "
-                "addresses. Name the right column with --email-column. Nothing was checked."
-            )
         if self._watcher:
             self._watcher.planned(warehouse.name, planned)
         asked_today = await self._call(warehouse.asked_today, started)
@@ -261,25 +320,29 @@ class _Run:
             "policy": str(settings.policy), "rows": planned.rows, "addresses": planned.addresses, "due": planned.due,
             "rules_version": RULES_VERSION, "mailvet_version": _version(),
         }  # fmt: skip
+        work_to_do = planned.due + planned.blank_due
         try:
-            if planned.due:
+            if work_to_do:
                 await verifier.open()  # refuses before anything is written
             await self._call(warehouse.open_for_writing)
             await self._call(warehouse.save_run, record)
-            if planned.due:
+            if work_to_do:
                 await self._verify(verifier, run_id, wait, planned.due, batch_rows)
         finally:
             operators = verifier.progress()
             await verifier.close()
-        written = await self._call(warehouse.write_back, columns) if write_back else None
+        await self._call(warehouse.apply_policy)
         if settings.store.keep_days:
             await self._call(warehouse.forget_before, started - timedelta(days=settings.store.keep_days))
-        summary = await self._call(warehouse.summary)
+        # The file first: a condition on the rows may ask for status columns as they were before.
         outputs: Sequence[Path] = ()
         if output is not None:
             outputs = await self._call(
-                warehouse.export, output, columns, key_columns=key_columns, split_by=split_by
-            )
+                warehouse.export, output, columns, key_columns=key_columns, split_by=split_by,
+                parts=SPLIT_COLUMNS[split_by] if split_by else (),
+            )  # fmt: skip
+        written = await self._call(warehouse.write_back, columns) if write_back else None
+        summary = await self._call(warehouse.summary)
         result = RunResult(
             run_id, warehouse.name, str(settings.depth), str(settings.policy), planned, summary, self._done, written,
             verifier.mailboxes.probes if verifier.mailboxes else 0, verifier.routes.lookups if verifier.routes else 0,
@@ -299,35 +362,47 @@ class _Run:
 
     async def _verify(self, verifier: Verifier, run_id: str, wait: timedelta, due: int, batch_rows: int) -> None:
         batches = self._warehouse.due(batch_rows)
+        blank: set[str] = set()
 
         async def read() -> pl.DataFrame | None:
             table = await self._call(next, batches, None)
-            return None if table is None else pl.DataFrame(pl.from_arrow(table))
+            if table is None:
+                return None
+            frame = pl.DataFrame(pl.from_arrow(table))
+            blank.update(frame.filter(pl.col("email").str.strip_chars() == "")["email_key"])
+            return frame
 
         watching = asyncio.ensure_future(self._watch(verifier, due)) if self._watcher else None
         unsaved: list[pl.DataFrame] = []
         saved_at = time.monotonic()
+
+        def take(verdicts: pl.DataFrame) -> None:
+            unsaved.append(verdicts)
+            self._done += verdicts.height - int(verdicts["email_key"].is_in(blank).sum())
+
         try:
             async for verdicts in verifier.stream(read, run_id=run_id, wait=wait):
-                unsaved.append(verdicts)
-                self._done += verdicts.height
+                take(verdicts)
                 rows = sum(frame.height for frame in unsaved)
                 if rows >= _SAVE_ROWS or time.monotonic() - saved_at > _SAVE_SECONDS:
                     await self._save(unsaved)
-                    unsaved, saved_at = [], time.monotonic()
+                    saved_at = time.monotonic()
         finally:
-            # Also when the run is interrupted: what the servers told us is not asked for a second time.
-            if unsaved:
-                await asyncio.shield(self._save(unsaved))
             if watching is not None:
                 watching.cancel()
+            # Also when the run is interrupted: what the servers told us is not asked for a second time.
+            for verdicts in verifier.answered():
+                take(verdicts)
+            await asyncio.shield(asyncio.ensure_future(self._save(unsaved)))
         self._tell(verifier, due)
 
     async def _save(self, frames: list[pl.DataFrame]) -> None:
-        from mailvet.verdict import verdict_schema
-
-        table = pl.concat(frames).to_arrow().cast(verdict_schema())
-        await self._call(self._warehouse.save, table)
+        """Save the frames; those that are saved leave the list, so that a failure in between loses none."""
+        if frames:
+            count = len(frames)
+            table = pl.concat(frames[:count]).to_arrow().cast(verdict_schema())
+            await self._call(self._warehouse.save, table)
+            del frames[:count]
 
     async def _watch(self, verifier: Verifier, due: int) -> None:
         while True:

@@ -13,6 +13,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import NamedTuple
 
 import polars as pl
 
@@ -66,8 +68,8 @@ def bounce_probability(reason: Reason) -> float:
     return _BASE.get(reason, _BASE_BY_STATUS[REASONS[reason].status])
 
 
-def _score(learnt: Mapping[Reason, float] | None) -> pl.Expr:
-    priors = {str(reason): (learnt or {}).get(reason, bounce_probability(reason)) for reason in REASONS}
+def _score(learnt: Mapping[Reason, float]) -> pl.Expr:
+    priors = {str(reason): learnt.get(reason, bounce_probability(reason)) for reason in REASONS}
     logit = {
         name: math.log(min(max(p, 1e-6), 1 - 1e-6) / (1 - min(max(p, 1e-6), 1 - 1e-6))) for name, p in priors.items()
     }
@@ -102,67 +104,96 @@ def judge(
     Returns:
         The columns of `verdict_schema()`.
     """
-    order = {str(reason): rank for rank, reason in enumerate(REASONS)}
-    candidates = ("syntax_reason", "reference_reason", "history_reason", "route_reason", "mailbox_reason")
-    ranks = [
-        pl.col(name).replace_strict(order, default=None, return_dtype=pl.Int16).fill_null(order["not_probed"])
-        for name in candidates
-    ]
-    if evidence.is_empty():
-        ranks = [pl.lit(0, dtype=pl.Int16)]
-    names = list(order)
-    frame = evidence.with_columns(
-        pl.min_horizontal(ranks)
-        .replace_strict(dict(enumerate(names)), return_dtype=pl.String)
-        .alias("reason")
-    )  # fmt: skip
-    same = pl.col("reason") == pl.col("previous_reason")
-    frame = frame.with_columns(
-        pl.when(same).then(pl.col("previous_attempts") + 1).otherwise(1).cast(pl.Int32).alias("attempts"),
-        _score(learnt).alias("score"),
-        pl.col("reason")
-        .replace_strict({str(r.reason): str(r.status) for r in REASONS.values()}, return_dtype=pl.String)
-        .alias("status"),
-    )
-    policy = Policy(settings.policy)
-    frame = frame.with_columns(
-        pl.sql_expr(recommendation_sql(policy, reason="reason", score="score", attempts="attempts")).alias(
-            "recommendation"
+    schedule = settings.retry.after_greylisting or REASONS[Reason.greylisted].recheck
+    plan = _plan(Policy(settings.policy), settings.store.store_addresses, schedule, tuple((learnt or {}).items()))
+    stamp = pl.lit(now).cast(pl.Datetime("us", "UTC"))
+    return (
+        evidence.with_columns(plan.reason)
+        .with_columns(plan.from_reason)
+        .with_columns(plan.recommendation)
+        .select(
+            *plan.first,
+            pl.lit(str(settings.depth)).alias("depth"),
+            plan.trace,
+            stamp.alias("checked_at"),
+            (stamp + plan.wait).alias("next_check_at"),
+            "attempts",
+            pl.lit(run_id, dtype=pl.String).alias("run_id"),
+            pl.lit(f"{RULES_VERSION}{'+' if lists_digest else ''}{lists_digest}").alias("rules_version"),
         )
     )
-    stamp = pl.lit(now).cast(pl.Datetime("us", "UTC"))
-    address = pl.col("cell") if settings.store.store_addresses else pl.lit(None, dtype=pl.String)
-    return frame.select(
-        pl.col("email_key"),
-        # A text far longer than an address is kept by its key only.
-        pl.when(pl.col("cell").str.len_bytes() <= 1024).then(address).alias("email"),
-        "status",
-        "reason",
-        "recommendation",
-        "score",
-        "suggestion",
-        pl.concat_str(
-            [pl.when(pl.col(flag)).then(pl.lit(flag)) for flag in FLAGS], separator=",", ignore_nulls=True
-        ).alias("flags"),
-        "domain",
-        "operator",
-        "mx_host",
-        pl.col("smtp_code").cast(pl.Int16),
-        "smtp_reply",
-        pl.lit(str(settings.depth)).alias("depth"),
-        _trace().alias("evidence"),
-        stamp.alias("checked_at"),
-        (stamp + _recheck(settings)).alias("next_check_at"),
-        "attempts",
-        pl.lit(run_id, dtype=pl.String).alias("run_id"),
-        pl.lit(f"{RULES_VERSION}{'+' if lists_digest else ''}{lists_digest}").alias("rules_version"),
+
+
+class _Plan(NamedTuple):
+    """The expressions of a verdict, built once: to build them costs more than to run them over a few rows."""
+
+    reason: pl.Expr
+    from_reason: tuple[pl.Expr, ...]
+    recommendation: pl.Expr
+    first: tuple[pl.Expr, ...]
+    """The columns from `email_key` to `smtp_reply`."""
+    trace: pl.Expr
+    wait: pl.Expr
+
+
+@lru_cache(maxsize=32)
+def _plan(
+    policy: Policy,
+    store_addresses: bool,
+    greylisting: tuple[timedelta, ...],
+    learnt: tuple[tuple[Reason, float], ...],
+) -> _Plan:
+    candidates = ("syntax_reason", "reference_reason", "history_reason", "route_reason", "mailbox_reason")
+    order = {str(reason): rank for rank, reason in enumerate(REASONS)}
+    ranks = [pl.col(name).replace_strict(order, default=None, return_dtype=pl.Int16) for name in candidates]
+    nothing_found = order[str(Reason.not_probed)]
+    same = (pl.col("reason") == pl.col("previous_reason")).fill_null(False)
+    address = pl.col("cell") if store_addresses else pl.lit(None, dtype=pl.String)
+    return _Plan(
+        reason=pl.min_horizontal(ranks)
+        .fill_null(nothing_found)
+        .replace_strict(dict(enumerate(order)), return_dtype=pl.String)
+        .alias("reason"),
+        from_reason=(
+            # A verdict that is there was given at least once.
+            pl.when(same)
+            .then(pl.max_horizontal(pl.col("previous_attempts").fill_null(1), 1) + 1)
+            .otherwise(1)
+            .cast(pl.Int32)
+            .alias("attempts"),
+            _score(dict(learnt)).alias("score"),
+            pl.col("reason")
+            .replace_strict({str(r.reason): str(r.status) for r in REASONS.values()}, return_dtype=pl.String)
+            .alias("status"),
+        ),
+        recommendation=pl.sql_expr(
+            recommendation_sql(policy, reason="reason", score="score", attempts="attempts")
+        ).alias("recommendation"),
+        first=(
+            pl.col("email_key"),
+            # A text far longer than an address is kept by its key only.
+            pl.when(pl.col("cell").str.len_bytes() <= 1024).then(address).alias("email"),
+            *map(pl.col, ("status", "reason", "recommendation", "score", "suggestion")),
+            pl.concat_str(
+                [pl.when(pl.col(flag)).then(pl.lit(flag)) for flag in FLAGS], separator=",", ignore_nulls=True
+            ).alias("flags"),
+            *map(pl.col, ("domain", "operator", "mx_host")),
+            pl.col("smtp_code").cast(pl.Int16),
+            pl.col("smtp_reply"),
+        ),
+        trace=_trace().alias("evidence"),
+        wait=_recheck(greylisting),
     )
 
 
-def _recheck(settings: Settings) -> pl.Expr:
+# For these a server's own time never shortens the schedule: "try again in a second" is what it says to everybody.
+_AT_LEAST = (Reason.greylisted, Reason.sender_throttled, Reason.server_temporary_error)
+
+
+def _recheck(greylisting: tuple[timedelta, ...]) -> pl.Expr:
     """When to look again: as the answer itself asks, else by the reason's schedule; null for never."""
     schedules: dict[str, tuple[timedelta, ...]] = {str(rule.reason): rule.recheck for rule in REASONS.values()}
-    schedules[str(Reason.greylisted)] = settings.retry.after_greylisting or schedules[str(Reason.greylisted)]
+    schedules[str(Reason.greylisted)] = greylisting
     longest = max(len(schedule) for schedule in schedules.values())
     waits: pl.Expr = pl.lit(None, dtype=pl.Int64)
     for attempt in range(longest, 0, -1):
@@ -178,7 +209,15 @@ def _recheck(settings: Settings) -> pl.Expr:
     open_answer = pl.col("reason").is_in(
         [str(rule.reason) for rule in REASONS.values() if rule.status is Status.unknown]
     )
-    return pl.when(open_answer).then(pl.coalesce(asked_for, waits)).otherwise(waits).cast(pl.Duration("us"))
+    at_least = pl.col("reason").is_in([str(reason) for reason in _AT_LEAST])
+    return (
+        pl.when(at_least)
+        .then(pl.max_horizontal(asked_for, waits))
+        .when(open_answer)
+        .then(pl.coalesce(asked_for, waits))
+        .otherwise(waits)
+        .cast(pl.Duration("us"))
+    )
 
 
 def _trace() -> pl.Expr:

@@ -8,19 +8,23 @@ Each field of the classes below is one key of `mailvet.toml`; nested ones sit in
 from __future__ import annotations
 
 import ipaddress
+import logging
+import os
 import re
 import socket
 import sys
 from collections.abc import Mapping
+from contextvars import ContextVar
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings.exceptions import SettingsError as _SourceFault
 
 from mailvet.errors import SettingsError
-from mailvet.verdict import Depth, Policy
+from mailvet.verdict import Depth, Policy, mask_address
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -29,25 +33,32 @@ else:
 
 __all__ = ["Dns", "History", "Lists", "Pacing", "Retry", "Settings", "Smtp", "Store", "parse_duration", "parse_share"]
 
+log = logging.getLogger(__name__)
+
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)\s*")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_LONGEST = 36_525 * 86400.0
 
 
 def parse_duration(value: object) -> timedelta:
     """
-    Read "90s", "10m", "4h", "2d" or a number of seconds.
+    Read "90s", "10m", "4h", "2d" or a number of seconds; at most 100 years.
 
     Raises:
         ValueError: the text is none of these.
     """
     if isinstance(value, timedelta):
         return value
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return timedelta(seconds=value)
     match = _DURATION.fullmatch(str(value))
-    if not match:
+    if match:
+        seconds = float(match[1]) * _SECONDS[match[2]]
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        seconds = float(value)
+    else:
+        seconds = -1.0
+    if not 0 <= seconds <= _LONGEST:
         raise ValueError(f"{value!r} is no duration; write for example '30s', '10m', '4h' or '2d'")
-    return timedelta(seconds=float(match[1]) * _SECONDS[match[2]])
+    return timedelta(seconds=seconds)
 
 
 def parse_share(value: str) -> float:
@@ -90,6 +101,13 @@ class Dns(_Section):
     concurrency: int = Field(256, ge=1, le=10_000)
     """Lookups under way at once."""
 
+    @field_validator("nameservers")
+    @classmethod
+    def _servers_are_addresses(cls, servers: tuple[str, ...]) -> tuple[str, ...]:
+        for server in servers:
+            ipaddress.ip_address(server)
+        return servers
+
 
 class Smtp(_Section):
     """The conversation with a mail server. It never sends a message."""
@@ -128,6 +146,21 @@ class Smtp(_Section):
         for network in value if isinstance(value, tuple) else ():
             ipaddress.ip_network(network)
         return value
+
+    @field_validator("source_addresses")
+    @classmethod
+    def _sources_are_addresses(cls, addresses: tuple[str, ...]) -> tuple[str, ...]:
+        for address in addresses:
+            ipaddress.ip_address(address)
+        return addresses
+
+    @field_validator("proxy")
+    @classmethod
+    def _proxy_is_socks(cls, proxy: str | None) -> str | None:
+        # The value may hold a password, so it is not repeated.
+        if proxy is not None and not re.fullmatch(r"socks5h?://([^@/\s]+@)?[^@/\s]+:\d{1,5}/?", proxy):
+            raise ValueError("this is no SOCKS5 proxy; write for example 'socks5://proxy.example.com:1080'")
+        return proxy
 
     @field_validator("mail_from")
     @classmethod
@@ -209,8 +242,9 @@ class Settings(BaseSettings):
     """Every setting. Build it with `Settings.load`, which turns mistakes into a clear `SettingsError`."""
 
     model_config = SettingsConfigDict(
-        env_prefix="MAILVET_", env_nested_delimiter="__", extra="forbid", frozen=True, nested_model_default_partial_update=True
-    )
+        env_prefix="MAILVET_", env_nested_delimiter="__", extra="forbid", frozen=True,
+        nested_model_default_partial_update=True,
+    )  # fmt: skip
 
     depth: Depth = Depth.smtp
     policy: Policy = Policy.marketing
@@ -246,17 +280,21 @@ class Settings(BaseSettings):
         Raises:
             SettingsError: the file is missing or no TOML, a key is unknown, or a value does not fit.
         """
-        document: Mapping[str, Any] = {}
-        if path is not None:
-            document = _read(Path(path))
-        token = _FromFile.document
-        _FromFile.document = document
+        for name in os.environ:
+            if name.startswith("MAILVET_") and name[8:].split("__")[0].lower() not in cls.model_fields:
+                log.warning("the environment variable %s is no setting of mailvet and was ignored", name)
+        token = _document.set(_read(Path(path)) if path is not None else {})
         try:
             return cls(**{name: value for name, value in arguments.items() if value is not None})
         except ValidationError as error:
             raise SettingsError(_explain(error, path)) from None
+        except _SourceFault as error:
+            raise SettingsError(
+                f"An environment variable MAILVET_* cannot be used: {error}. Write lists and tables as JSON, for "
+                "example MAILVET_DNS__NAMESERVERS='[\"192.0.2.1\"]'."
+            ) from None
         finally:
-            _FromFile.document = token
+            _document.reset(token)
 
     @property
     def hello_name(self) -> str:
@@ -264,36 +302,57 @@ class Settings(BaseSettings):
         return self.smtp.hello_name or socket.getfqdn()
 
 
+_LIST_ENDINGS = (".txt", ".csv", ".tsv", ".list", ".lst")
+
+_document: ContextVar[Mapping[str, Any]] = ContextVar("_document", default={})  # noqa: B039  (never changed)
+
+
 class _FromFile(PydanticBaseSettingsSource):
     """The lowest source: the document that `Settings.load` has read."""
 
-    document: Mapping[str, Any] = {}
-
     def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
-        return self.document.get(field_name), field_name, False
+        return _document.get().get(field_name), field_name, False
 
     def __call__(self) -> dict[str, Any]:
-        return dict(self.document)
+        return dict(_document.get())
 
 
 def _read(path: Path) -> Mapping[str, Any]:
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise SettingsError(f"There is no configuration file {path}. Check the path given with --config.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"The configuration file {path} cannot be read: {error}.") from None
+    except OSError as error:
+        raise SettingsError(f"The configuration file {path} cannot be read: {error.strerror or error}.") from None
+    except UnicodeDecodeError:
+        raise SettingsError(f"The configuration file {path} is not UTF-8 text. Save it again as UTF-8.") from None
     except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"The configuration file {path} is no valid TOML: {error}.") from None
-    lists = document.get("lists", {})
-    if isinstance(lists, dict):  # paths in a file are relative to that file
+        raise SettingsError(f"The configuration file {path} is no valid TOML: {_masked(str(error))}.") from None
+    return _beside(document, path.parent)
+
+
+def _beside(document: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Paths in a file are relative to that file."""
+    lists = document.get("lists")
+    if isinstance(lists, dict):
         for name, entries in lists.items():
             if isinstance(entries, list):
-                lists[name] = [
-                    str(path.parent / entry) if isinstance(entry, str) and (path.parent / entry).is_file() else entry
-                    for entry in entries
-                ]
+                lists[name] = [_path(entry, folder) for entry in entries]
+    history, store = document.get("history"), document.get("store")
+    if isinstance(history, dict) and "events" in history:
+        history["events"] = _path(history["events"], folder)
+    if isinstance(store, dict) and isinstance(store.get("path"), str):
+        store["path"] = str(folder / Path(store["path"]).expanduser())
     return document
+
+
+def _path(entry: Any, folder: Path) -> Any:
+    """The entry as a path from the configuration file's folder, if it is one and not an address or a table."""
+    if not isinstance(entry, str):
+        return entry
+    beside = folder / Path(entry).expanduser()
+    is_path = "/" in entry or entry.lower().endswith(_LIST_ENDINGS) or beside.is_file()
+    return str(beside) if is_path else entry
 
 
 def _explain(error: ValidationError, path: str | Path | None) -> str:
@@ -308,7 +367,11 @@ def _explain(error: ValidationError, path: str | Path | None) -> str:
         else:
             message = problem["msg"].removeprefix("Value error, ")
             parts.append(f"{key}: {message}")
-    return f"The settings cannot be used{where}: " + "; ".join(parts) + "."
+    return _masked(f"The settings cannot be used{where}: " + "; ".join(parts) + ".")
+
+
+def _masked(text: str) -> str:
+    return re.sub(r"[^\s'\"<>(),;]+@[^\s'\"<>(),;]+", lambda found: mask_address(found[0]), text)
 
 
 def _section(location: tuple[int | str, ...]) -> type[BaseModel] | None:

@@ -78,6 +78,7 @@ class _Pending:
     recipient: Recipient
     rows: list[tuple[_Batch, int]]
     greylisted: int = 0
+    timer: asyncio.TimerHandle | None = None
 
 
 class Verifier:
@@ -217,6 +218,18 @@ class Verifier:
         self._rows_ready = self._rows_waiting = 0
         self._news = asyncio.Event()
         self._failure: BaseException | None = None
+        try:
+            async for verdicts in self._stream(read):
+                yield verdicts
+        finally:  # a stream that is left early hears no more of its mailboxes
+            for pending in self._waiting.values():
+                if pending.timer is not None:
+                    pending.timer.cancel()
+            self._waiting = {}
+        if self.mailboxes is not None:
+            self.mailboxes.health.finish()
+
+    async def _stream(self, read: Callable[[], Awaitable[pl.DataFrame | None]]) -> AsyncIterator[pl.DataFrame]:
         more = True
         while more or self._rows_waiting or self._rows_ready:
             if more and self._rows_waiting < _PENDING_ROWS:
@@ -233,8 +246,10 @@ class Verifier:
             if self._rows_ready >= _FLUSH_ROWS or (self._rows_ready and (not more or self._flush_due())):
                 for verdicts in self._flush():
                     yield verdicts
-        if self.mailboxes is not None:
-            self.mailboxes.health.finish()
+
+    def answered(self) -> list[pl.DataFrame]:
+        """Verdicts that have come but were not yielded yet: what a stream that was interrupted still knows."""
+        return self._flush() if self._rows_ready else []
 
     async def _pause(self) -> None:
         """Wait for answers, for a moment's worth of them rather than one by one."""
@@ -253,6 +268,7 @@ class Verifier:
         return time.monotonic() - self._last_flush > _FLUSH_SECONDS
 
     _last_flush = 0.0
+    _rows_ready = 0
 
     def _flush(self) -> list[pl.DataFrame]:
         self._last_flush = time.monotonic()
@@ -380,26 +396,26 @@ class Verifier:
 
     def _ask(self, key: tuple[str, str]) -> None:
         assert self.mailboxes is not None
-        future = self.mailboxes.submit(self._waiting[key].recipient)
+        pending = self._waiting[key]
+        future = self.mailboxes.submit(pending.recipient)
         if future.done():
-            self._answered(key, future)
+            self._answered(key, pending, future)
         else:
-            future.add_done_callback(lambda done: self._answered(key, done))
+            future.add_done_callback(lambda done: self._answered(key, pending, done))
 
-    def _answered(self, key: tuple[str, str], future: asyncio.Future[MailboxAnswer]) -> None:
-        if future.cancelled():
+    def _answered(self, key: tuple[str, str], pending: _Pending, future: asyncio.Future[MailboxAnswer]) -> None:
+        if self._waiting.get(key) is not pending:  # of a stream that was left early
             return
-        if future.exception() is not None:
-            self._failure = future.exception()
+        if future.cancelled() or future.exception() is not None:
+            self._failure = asyncio.CancelledError() if future.cancelled() else future.exception()
             self._news.set()
             return
         answer = future.result()
-        pending = self._waiting[key]
-        if answer.reason is Reason.greylisted:
+        if answer.reason is Reason.greylisted or answer.again:
             later = self._after_greylisting(pending, answer)
             if later is not None:
                 pending.greylisted += 1
-                asyncio.get_running_loop().call_later(later, self._ask, key)
+                pending.timer = asyncio.get_running_loop().call_later(later, self._ask, key)
                 return
         del self._waiting[key]
         if len(self._known) >= _REMEMBERED:
@@ -413,7 +429,9 @@ class Verifier:
         schedule = self.settings.retry.after_greylisting
         if pending.greylisted >= len(schedule):
             return None
-        delay = max(schedule[pending.greylisted].total_seconds(), answer.retry_after or 0.0)
+        # What `again` asks to wait is for another run: in this one, the server's greylist is all there is to wait for.
+        asked_for = 0.0 if answer.again else answer.retry_after or 0.0
+        delay = max(schedule[pending.greylisted].total_seconds(), asked_for)
         return delay if time.monotonic() + delay <= self._wait_until else None
 
     def _row_answered(self, batch: _Batch, row: int, answer: MailboxAnswer) -> None:
@@ -585,8 +603,8 @@ def verify_many(
 
 
 def _in_input_order(cells: list[str], verdicts: pl.DataFrame) -> pa.Table:
-    keys = _keys(pl.Series(cells, dtype=pl.String)).to_frame()
-    return keys.join(verdicts, on="email_key", how="left", maintain_order="left").to_arrow().cast(verdict_schema())
+    place = {key: row for row, key in enumerate(verdicts["email_key"])}
+    return verdicts[[place[email_key(cell)] for cell in cells]].to_arrow().cast(verdict_schema())
 
 
 def verify(address: str | None, *, depth: Depth | str | None = None, settings: Settings | None = None) -> Verdict:

@@ -434,7 +434,7 @@ class Mailboxes:
                 self._enqueue(servers, asked, first=True)
                 break
             if reply.code == 421 or reading.reason is Reason.sender_throttled:
-                self._throttled(servers, heard, named, errors)
+                self._throttled(servers, heard, errors)
                 break
             if reading.reason is Reason.sender_blocked and not reading.ambiguous:
                 self._blocked(servers, whole_operator=False)
@@ -572,21 +572,20 @@ class Mailboxes:
             return
         servers.failures += 1
         if reading.reason is Reason.sender_throttled or heard.reply.code == 421:
-            self._throttled(servers, heard, 0, 0)
+            self._throttled(servers, heard, 0)
             return
         self._answer(heard.asked, _answer_of(heard))
         if servers.failures > _TRIES:
             self._fail(servers, _answer_of(heard))
 
-    def _throttled(self, servers: _Servers, heard: Heard, named: int, errors: int) -> None:
+    def _throttled(self, servers: _Servers, heard: Heard, errors: int) -> None:
         reading, pace = heard.reading, servers.operator.pace
         if reading.limit == "errors":
             servers.errors_allowed = max(1, errors - 2)
         if reading.limit == "connections":
             pace.cap = max(1, min(pace.cap, servers.operator.connections - 1))
         pace.throttled(reading.retry_after)
-        if named <= 1:  # else it was the conversation that was too much, not this recipient
-            heard.asked.attempts += 1
+        heard.asked.attempts += 1
         if heard.asked.attempts < _THROTTLED_TRIES and pace.stopped is None:
             heard.asked.deadline = None
             self._enqueue(servers, heard.asked)

@@ -137,20 +137,25 @@ class Routes:
         if not named:  # RFC 7505: the only MX is the root
             return self._dead(domain, Reason.null_mx, "MX 0 .", answer.ttl)
         found = await asyncio.gather(*(self._addresses(name) for _, name in named))
-        hosts, unroutable, ttl = [], 0, answer.ttl
+        hosts, unroutable, made_up, ttl = [], 0, 0, answer.ttl
         for (preference, name), (addresses, host_ttl) in zip(named, found, strict=True):
             ttl = min(ttl, host_ttl)
-            usable = self._routable(addresses.records)
+            records = [record for record in addresses.records if record[1] != self.invented]
+            usable = self._routable(records)
             if usable:
                 hosts.append(MailHost(name, preference, usable))
-            elif addresses.records:
+            elif records:
                 unroutable += 1
+            elif addresses.records:
+                made_up += 1
         if hosts:
             return self._alive(domain, tuple(hosts), None, ttl)
         # RFC 5321 5.1: with MX records present, the domain's own address is no way round them.
         failures = [a.outcome for a, _ in found if a.outcome in (Outcome.failed, Outcome.timed_out)]
         if failures:
             return self._failed(domain, failures[0])
+        if made_up:
+            return self._invention(domain)
         if unroutable:
             return self._dead(domain, Reason.mx_unroutable, named[0][1], ttl)
         return self._dead(domain, Reason.no_mail_server, f"MX {named[0][1]} has no address", ttl)
@@ -165,7 +170,7 @@ class Routes:
                 return Route(domain, Reason.dns_error, detail="lame delegation", expires=_soon())
             return self._dead(domain, Reason.no_mail_server, "neither MX nor address", _NEGATIVE_TTL)
         if self.invented is not None and all(address == self.invented for _, address in answer.records):
-            return Route(domain, Reason.dns_error, detail="the resolver invents this address", expires=_soon())
+            return self._invention(domain)
         usable = self._routable(answer.records)
         if not usable:
             return self._dead(domain, Reason.mx_unroutable, answer.records[0][1], ttl)
@@ -174,10 +179,11 @@ class Routes:
     async def _addresses(self, name: str) -> tuple[Answer, float]:
         """A records, or AAAA where there is no A; one lookup per server however many domains ask."""
         task = self._hosts.get(name)
-        if task is None or (task.done() and task.result()[1] < time.monotonic()):
+        if task is None or (task.done() and _stale(task)):
             task = asyncio.ensure_future(self._ask_addresses(name))
             self._hosts[name] = task
-        answer, expires = await task
+        # Shielded: others wait for the same server's addresses when one run is cancelled.
+        answer, expires = await asyncio.shield(task)
         return answer, max(expires - time.monotonic(), 0.0)
 
     async def _ask_addresses(self, name: str) -> tuple[Answer, float]:
@@ -210,12 +216,19 @@ class Routes:
     def _dead(self, domain: str, reason: Reason, detail: str, ttl: float) -> Route:
         return Route(domain, reason, detail=detail, expires=self._expiry(ttl))
 
+    def _invention(self, domain: str) -> Route:
+        return Route(domain, Reason.dns_error, detail="the resolver invents this address", expires=_soon())
+
     def _failed(self, domain: str, outcome: Outcome) -> Route:
         reason = Reason.dns_timeout if outcome is Outcome.timed_out else Reason.dns_error
         return Route(domain, reason, detail=outcome.value, expires=_soon())
 
     def _expiry(self, ttl: float) -> float:
         return time.monotonic() + min(max(ttl, _LEAST_TTL), self._longest)
+
+
+def _stale(task: asyncio.Task[tuple[Answer, float]]) -> bool:
+    return task.cancelled() or task.exception() is not None or task.result()[1] < time.monotonic()
 
 
 def _soon() -> float:

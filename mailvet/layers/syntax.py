@@ -30,7 +30,6 @@ SCHEMA: Final[dict[str, type[pl.DataType]]] = {
     "cleaned": pl.String,
 }
 
-_ANSWER: Final = dict(list(SCHEMA.items())[2:])
 _PLAIN: Final = rf"^{address.PLAIN_LOCAL}@{address.PLAIN_DOMAIN}$"
 _PLAIN_LOWER: Final = rf"^{address.PLAIN_LOCAL}@{address.PLAIN_DOMAIN.replace('A-Z', '')}$"
 
@@ -77,34 +76,33 @@ def examine(cells: pl.Series, *, allow_special_use: bool = False) -> pl.DataFram
         `address.SYNTAX_ERRORS`, null when accepted), cleaned (String, a suggestion for a refused text, or null).
     """
     frame = cells.cast(pl.String).fill_null("").alias("cell").to_frame()
-    cell = pl.col("cell")
-    found = frame.select(
+    cell, at, octets = pl.col("cell"), pl.col("at"), pl.col("octets")
+    split = frame.with_columns(at=cell.str.find("@", literal=True), octets=cell.cast(pl.Binary)).select(
         shaped=cell.str.contains(_PLAIN_LOWER) & (cell.str.len_bytes() <= _SHORT),
         reserved=cell.str.contains(address.SPECIAL_USE),
         capital=cell.str.contains(_CASELESS_WITH_CAPITAL),
+        # Octets are cut three times as fast as characters; an ASCII @ is never inside a character.
+        local=octets.bin.head(at).cast(pl.String),
+        domain=octets.bin.slice(at + 1).cast(pl.String),
     )
-    is_plain = found["shaped"] & ~found["reserved"] & ~found["capital"]
+    is_plain = split["shaped"] & ~split["reserved"] & ~split["capital"]
     others = frame.filter(~is_plain)
     if others.is_empty():
-        known = pl.DataFrame(schema={"text": pl.String, **_ANSWER})
+        known = pl.DataFrame(schema=SCHEMA)
     else:
         known = _examine_others(others.with_row_index("row"), allow_special_use)
     # Each other row takes its own answer; plain rows take none of these.
     place = pl.DataFrame({"other": ~is_plain}).select(pl.when("other").then(pl.col("other").cum_sum() - 1)).to_series()
     answers = known[place]
-    text = frame["cell"].zip_with(is_plain, answers["text"])
-    # Octets are cut three times as fast as characters; an ASCII @ is never inside a character.
-    at, octets = pl.col("at"), pl.col("octets")
-    return (
-        answers.select(text.str.find("@", literal=True).alias("at"), text.cast(pl.Binary).alias("octets"), *_ANSWER)
-        .select(
-            local=octets.bin.head(at).cast(pl.String),
-            domain=octets.bin.slice(at + 1).cast(pl.String),
-            needs_smtputf8=pl.col("needs_smtputf8").fill_null(False),
-            trimmed=pl.col("trimmed").fill_null(False),
-            syntax_error="syntax_error",
-            cleaned="cleaned",
-        )
+    return pl.DataFrame(
+        [
+            split["local"].zip_with(is_plain, answers["local"]),
+            split["domain"].zip_with(is_plain, answers["domain"]),
+            answers["needs_smtputf8"].fill_null(False),
+            answers["trimmed"].fill_null(False),
+            answers["syntax_error"],
+            answers["cleaned"],
+        ]
     )
 
 
@@ -138,7 +136,7 @@ def _examine_others(cells: pl.DataFrame, allow_special_use: bool) -> pl.DataFram
     odd = parts.filter(~pl.col("accepted") & pl.col("odd"))
     by_domain = _judge_domains(odd, allow_special_use)
     by_text = _parse_each(odd.join(by_domain, on="row", how="anti"), allow_special_use)
-    return pl.concat([accepted, refused, by_domain, by_text]).sort("row").select(pl.concat_str("local", pl.lit("@"), "domain").alias("text"), *_ANSWER)
+    return pl.concat([accepted, refused, by_domain, by_text]).sort("row").select(*SCHEMA)
 
 
 def _is_plain(text: pl.Expr) -> pl.Expr:
@@ -219,11 +217,9 @@ def _offer(lines: pl.DataFrame) -> pl.DataFrame:
             ]
         )
     )
-    # Of several addresses in a cell one is offered only if all of them are the same one.
+    # Of several addresses in a cell one is offered only if all are the same one; an unreadable one is one more.
     same = (
-        repaired.filter("several")
-        .group_by("row")
-        .agg(pl.when(one.is_not_null().all() & (one.str.to_lowercase().n_unique() == 1)).then(one.max()))
+        repaired.filter("several").group_by("row").agg(pl.when(one.str.to_lowercase().n_unique() == 1).then(one.max()))
     )
     return pl.concat([repaired.filter(~pl.col("several")).select("row", "cleaned"), same]).drop_nulls()
 

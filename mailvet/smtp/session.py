@@ -18,12 +18,14 @@ from typing import Literal
 
 import aiosmtplib
 
+from mailvet.errors import SettingsError
 from mailvet.settings import Smtp
 from mailvet.smtp.replies import Stage
 
 __all__ = ["Broken", "Refused", "Reply", "Session"]
 
 _TARPIT = 10.0  # seconds for one reply, from which on the delay is deliberate (Exim, Exchange and others delay so)
+_GRACE = 0.003  # seconds in which a server notices that a connection has ended, the way there not counted
 _QUIT_PATIENCE = 5.0  # seconds for the reply to QUIT; the farewell is a courtesy, not a question
 
 
@@ -34,9 +36,20 @@ class Reply:
     stage: Stage
     code: int
     text: str
-    """Everything after the basic code, lines joined by line feeds."""
+    """Everything after the basic code, lines joined by line feeds; what is no UTF-8 is read as Latin-1."""
     seconds: float
     """How long the server took."""
+
+
+def _readable(text: str) -> str:
+    # The library keeps octets that are no UTF-8 as lone surrogates, which no database takes.
+    if text.isascii():
+        return text
+    octets = text.encode("utf-8", "surrogateescape")
+    try:
+        return octets.decode("utf-8")
+    except UnicodeDecodeError:
+        return octets.decode("latin-1")
 
 
 class Refused(Exception):
@@ -89,6 +102,7 @@ class Session:
         self.slow_replies = 0
         self._settings = settings
         self._client = client
+        self._distance = 0.0  # seconds it took to connect: one round trip
         self._sender_named: Literal[False, "ascii", "utf8"] = False
 
     @classmethod
@@ -114,6 +128,7 @@ class Session:
     async def _open(
         cls, host: str, address: str, settings: Smtp, hello_name: str, source: str | None, encrypt: bool
     ) -> Session:
+        began = time.monotonic()
         sock = await _connect(address, settings, source)
         client = aiosmtplib.SMTP(
             sock=sock,
@@ -124,6 +139,7 @@ class Session:
             timeout=settings.command_timeout,
         )
         session = cls(host, address, settings, client)
+        session._distance = time.monotonic() - began
         try:
             await session._greet(hello_name)
             if encrypt and client.supports_extension("starttls"):
@@ -131,8 +147,8 @@ class Session:
         except (Broken, Refused, _TlsFailed):
             await session.close()
             raise
-        except BaseException:
-            client.close()
+        except BaseException:  # cancelled: there may be a server to say goodbye to
+            await session.close()
             sock.close()
             raise
         return session
@@ -142,9 +158,10 @@ class Session:
         try:
             await self._client.connect(timeout=self._settings.command_timeout)
         except aiosmtplib.SMTPConnectResponseError as error:
-            raise Refused(Reply(Stage.connect, error.code, error.message, time.monotonic() - began)) from None
+            text = _readable(error.message)
+            raise Refused(Reply(Stage.connect, error.code, text, time.monotonic() - began)) from None
         except aiosmtplib.SMTPResponseException as error:
-            raise Broken(Stage.connect, "garbage", error.message[:80]) from None
+            raise Broken(Stage.connect, "garbage", _readable(error.message[:80])) from None
         except aiosmtplib.SMTPTimeoutError:
             raise Broken(Stage.connect, "timeout", "no greeting") from None
         except (aiosmtplib.SMTPException, OSError):
@@ -158,10 +175,11 @@ class Session:
             await self._client.ehlo(hostname=hello_name)
         except aiosmtplib.SMTPHeloError as error:
             if error.code // 100 != 5:
-                raise Refused(Reply(Stage.hello, error.code, error.message, time.monotonic() - began)) from None
+                text = _readable(error.message)
+                raise Refused(Reply(Stage.hello, error.code, text, time.monotonic() - began)) from None
             await self._old_hello(hello_name)
         except aiosmtplib.SMTPResponseException as error:
-            raise Broken(Stage.hello, "garbage", error.message[:80]) from None
+            raise Broken(Stage.hello, "garbage", _readable(error.message[:80])) from None
         except aiosmtplib.SMTPTimeoutError:
             raise Broken(Stage.hello, "timeout", "no reply to EHLO") from None
         except (aiosmtplib.SMTPException, OSError):
@@ -231,21 +249,29 @@ class Session:
             # The protocol's own method, because the client's hangs up without QUIT on 421.
             response = await protocol.execute_command(*words, timeout=max(limit, 0.001))
         except aiosmtplib.SMTPResponseException as error:
-            raise Broken(stage, "garbage", error.message[:80]) from None
+            raise Broken(stage, "garbage", _readable(error.message[:80])) from None
         except aiosmtplib.SMTPTimeoutError:
-            self._client.close()
+            self._hang_up()
             self.slowest = max(self.slowest, time.monotonic() - began)
             raise Broken(stage, "timeout", f"no reply within {limit:.0f} s") from None
         except (aiosmtplib.SMTPException, OSError):
             raise Broken(stage, "closed", "the server hung up") from None
         seconds = time.monotonic() - began
         self._took(seconds)
-        return Reply(stage, response.code, response.message, seconds)
+        return Reply(stage, response.code, _readable(response.message), seconds)
 
     def _took(self, seconds: float) -> None:
         self.slowest = max(self.slowest, seconds)
         if seconds > min(_TARPIT, self._settings.command_timeout / 2):
             self.slow_replies += 1
+
+    def _hang_up(self) -> None:
+        """Close without waiting for anything, QUIT sent all the same."""
+        protocol = self._client.protocol
+        if protocol is not None and protocol.is_connected:
+            with contextlib.suppress(aiosmtplib.SMTPException, OSError):
+                protocol.write(b"QUIT\r\n")
+        self._client.close()
 
     async def close(self) -> None:
         """Say QUIT if anybody is there to hear it, and hang up. Never raises."""
@@ -253,6 +279,10 @@ class Session:
         if protocol is not None and protocol.is_connected:
             with contextlib.suppress(aiosmtplib.SMTPException, OSError, ValueError):
                 await protocol.execute_command(b"QUIT", timeout=min(_QUIT_PATIENCE, self._settings.command_timeout))
+                self._client.close()
+                # Until it has heard that we are gone, the server counts this connection against its limit, so the
+                # place is not given to another conversation before.
+                await asyncio.sleep(min(self._distance + _GRACE, _QUIT_PATIENCE))
         self._client.close()
 
 
@@ -263,8 +293,8 @@ class _TlsFailed(Exception):
 
 async def _connect(address: str, settings: Smtp, source: str | None) -> socket.socket:
     """A connected socket. The connection has a time-out of its own, shorter than that of the replies."""
-    if settings.proxy:
-        return await _connect_by_proxy(address, settings)
+    if settings.proxy is not None:
+        return await _connect_by_proxy(address, settings.proxy, settings)
     loop = asyncio.get_running_loop()
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
@@ -272,7 +302,7 @@ async def _connect(address: str, settings: Smtp, source: str | None) -> socket.s
     try:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if source:
-            sock.bind((source, 0))
+            _bind(sock, source)
         await asyncio.wait_for(loop.sock_connect(sock, (address, settings.port)), settings.connect_timeout)
     except (OSError, asyncio.TimeoutError) as error:
         sock.close()
@@ -285,11 +315,21 @@ async def _connect(address: str, settings: Smtp, source: str | None) -> socket.s
     return sock
 
 
-async def _connect_by_proxy(address: str, settings: Smtp) -> socket.socket:
-    from python_socks.async_.asyncio import Proxy  # extra "proxy"
-
+def _bind(sock: socket.socket, source: str) -> None:
     try:
-        return await Proxy.from_url(settings.proxy).connect(
+        sock.bind((source, 0))
+    except OSError as error:
+        # Not a fault of any server: with it, every one of them would seem to be unreachable.
+        raise SettingsError(f"smtp.source_addresses: {source} is no address of this machine ({error}).") from None
+
+
+async def _connect_by_proxy(address: str, proxy: str, settings: Smtp) -> socket.socket:
+    try:
+        from python_socks.async_.asyncio import Proxy
+    except ImportError:
+        raise SettingsError("smtp.proxy needs one more package: pip install 'mailvet[proxy]'.") from None
+    try:
+        return await Proxy.from_url(proxy).connect(
             dest_host=address, dest_port=settings.port, timeout=settings.connect_timeout
         )
     except Exception as error:  # the library's own errors have no common base

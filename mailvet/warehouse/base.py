@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
+from mailvet.verdict import Reason
+
 if TYPE_CHECKING:
     import pyarrow as pa
-
-from mailvet.verdict import Reason
 
 __all__ = ["KNOWN_FOR", "SILENT", "Plan", "Summary", "Warehouse"]
 
@@ -91,6 +91,9 @@ class Warehouse(Protocol):
 
     def due(self, batch_rows: int) -> Iterator[pa.Table]:
         """Batches of due cells: `email`, `email_key`, `previous_reason`, `previous_attempts`, history columns."""
+
+    def looks_numeric(self) -> bool:
+        """After `plan`: whether every cell that is not blank is a number, because the wrong column was named."""
 
     def asked_today(self, now: datetime) -> dict[str, int]:
         """Recipients probed since midnight UTC, by operator."""

@@ -24,7 +24,7 @@ import duckdb
 
 from mailvet.errors import LockedError, SettingsError, SourceError
 from mailvet.layers.history import EVENT_KINDS
-from mailvet.verdict import Policy, recommendation_sql, verdict_schema
+from mailvet.verdict import Policy, email_key, recommendation_sql, verdict_schema
 from mailvet.warehouse.base import KNOWN_FOR, SILENT, Plan, Summary
 from mailvet.warehouse.files import (
     FORMATS,
@@ -37,6 +37,7 @@ from mailvet.warehouse.files import (
     load,
     split_name,
     table_function,
+    unique_names,
 )
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ class DuckDBWarehouse:
     """
     One table or file and its verdicts. Build it with `of_table` or `of_file`.
 
-    Not to be used from two threads at once.
+    Not to be used from two threads at once, but for `interrupt`.
     """
 
     def __init__(
@@ -98,22 +99,27 @@ class DuckDBWarehouse:
         connection: duckdb.DuckDBPyConnection,
         *,
         name: str,
-        relation: str,
-        column: str,
-        where: str | None,
-        policy: Policy,
-        prefix: str,
-        events: str | None,
+        path: Path,
+        relation: str = "",
+        column: str = "",
+        where: str | None = None,
+        policy: Policy = Policy.marketing,
+        prefix: str = "mailvet_",
+        events: str | None = None,
+        loaded: Loaded | None = None,
     ) -> None:
         self._db = connection
         self.name = name
+        self.path = path
         self.relation = relation
         self.column = column
-        self._where = f"({where})" if where else "true"
+        self._where = f"({where}\n)" if where else "true"  # the line break ends a comment in the condition
+        self.narrowed = where is not None
         self._policy = policy
         self._prefix = prefix
         self._events = events
-        self._cell = f"coalesce({_quote(column)}, '')"
+        self._loaded = loaded
+        self._cell = f"coalesce({_quote(column)}::varchar, '')"
 
     # ---------------------------------------------------------------- building
 
@@ -135,7 +141,7 @@ class DuckDBWarehouse:
         A table of a DuckDB database.
 
         Args:
-            table: name, also `schema.table`; names with odd characters as they are, without quotes.
+            table: name, also `schema.table`; names with odd characters as they are, or in quotes.
             column: the column of addresses; None finds it by its name.
             where: SQL condition on the table's rows.
             writable: verdicts will be saved.
@@ -146,6 +152,11 @@ class DuckDBWarehouse:
         """
         if not path.exists():
             raise SourceError(f"There is no file {path}. Check the path.")
+        if path.is_file() and path.stat().st_size and not is_database(path):
+            raise SourceError(
+                f"{path.name} is neither a DuckDB database nor a file of a known kind "
+                f"({', '.join(FORMATS)}, also with .gz or .zst). Rename or convert it."
+            )
         if writable and not os.access(path, os.W_OK):
             raise SourceError(
                 f"The database {path} is read-only, so verdicts cannot be saved in it. Make it writable, or copy the "
@@ -161,8 +172,8 @@ class DuckDBWarehouse:
                 )
             found = _find_column(db, relation, column, table)
             return cls(
-                db, name=f"{table} in {path.name}", relation=relation, column=found, where=_try(db, relation, where),
-                policy=policy, prefix=prefix, events=events,
+                db, name=f"{table} in {path.name}", path=path, relation=relation, column=found,
+                where=_tried(db, relation, table, where), policy=policy, prefix=prefix, events=events,
             )  # fmt: skip
         except BaseException:
             db.close()
@@ -183,122 +194,210 @@ class DuckDBWarehouse:
         writable: bool = True,
     ) -> DuckDBWarehouse:
         """
-        A file of addresses; `store` is the DuckDB file of its verdicts, made if missing.
+        A file of addresses; `store` is the DuckDB file of its verdicts, made if missing and `writable`.
 
         Raises:
             SourceError: missing, empty or unreadable file, missing column; LockedError for the store.
         """
         if not path.exists():
             raise SourceError(f"There is no file {path}. Check the path.")
-        if path.stat().st_size == 0:
-            raise SourceError(f"The file {path} is empty: there is not even a header line.")
-        store.parent.mkdir(parents=True, exist_ok=True)
-        db = open_database(store, read_only=not writable and store.exists())
+        if writable:
+            try:
+                store.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            except OSError as error:
+                raise SourceError(
+                    f"The folder {store.parent} for the store of verdicts cannot be made: {error.strerror}. Set "
+                    "store.path to a file in a folder that may be written to."
+                ) from None
+        db = open_database(store if writable or store.exists() else None, read_only=not writable and store.exists())
         try:
-            _load(db, path, encoding)
-            found = _find_column(db, "temp.mailvet_input", column, path.name)
+            loaded = load(db, path, encoding)
+            found = _find_column(db, INPUT, column, path.name, loaded.headers)
             return cls(
-                db, name=path.name, relation="temp.mailvet_input", column=found,
-                where=_try(db, "temp.mailvet_input", where), policy=policy, prefix=prefix, events=events,
+                db, name=path.name, path=path, relation=INPUT, column=found,
+                where=_tried(db, INPUT, path.name, where), policy=policy, prefix=prefix, events=events, loaded=loaded,
             )  # fmt: skip
         except BaseException:
             db.close()
             raise
 
+    @classmethod
+    def of_store(cls, path: Path, *, read_only: bool) -> DuckDBWarehouse:
+        """Only the verdicts of a database, without a source."""
+        if not path.exists():
+            raise SourceError(f"There is no database {path}: nothing has been verified there yet.")
+        return cls(open_database(path, read_only=read_only), name=path.name, path=path)
+
     # ---------------------------------------------------------------- planning
 
-    def plan(self, *, depth_rank: int, now: datetime, rules_version: str, listed: Sequence[str]) -> Plan:
-        """See `Warehouse.plan`. `listed` are entries of the user's own lists, for which older verdicts may be wrong."""
-        db = self._db
+    def plan(
+        self, *, depth_rank: int, now: datetime, rules_version: str, listed: Mapping[str, Sequence[str]]
+    ) -> Plan:
+        """See `Warehouse.plan`."""
         self._stage_history()
+        self._stage_cells()
+        self._stage_lists(listed)
+        self._stage_due(depth_rank, now, rules_version)
+        rows, blank, addresses = self._one(
+            "select coalesce(sum(repeats), 0)::bigint, coalesce(sum(repeats) filter (folded = ''), 0)::bigint, "
+            "count(*) filter (folded <> '') from mailvet_cells"
+        )
+        due, blank_due = self._one(
+            "select count(*) filter (folded <> ''), count(*) filter (folded = '') from mailvet_due"
+        )
+        domains = self._rows(
+            "select split_part(folded, '@', -1), count(*) from mailvet_due where contains(folded, '@') "
+            "group by 1 order by 2 desc, 1"
+        )
+        return Plan(rows, blank, addresses, due, tuple(domains), blank_due)
+
+    def _stage_cells(self) -> None:
+        """The distinct texts of the column: `mailvet_cells`."""
+        try:
+            self._db.execute(
+                f"""
+                create or replace temp table mailvet_cells as
+                select email, sha256(email) as email_key, lower(trim(email, {literal(_WHITE_SPACE)})) as folded, repeats
+                from (select "mailvet cell" as email, count(*) as repeats
+                      from (select {self._cell} as "mailvet cell" from {self.relation} where {self._where}) group by 1)
+                """
+            )
+        except duckdb.Error as error:
+            raise SourceError(
+                f"{self.name} cannot be read{' with this --where' if self.narrowed else ''}: {first_line(str(error))}."
+            ) from None
+
+    def _stage_history(self) -> None:
+        """The newest event of each kind by address: `mailvet_history`."""
+        columns = ", ".join(
+            f"max(occurred_at) filter (lower(event) in ({', '.join(literal(word) for word in words)})) as {name}"
+            for name, words in EVENT_KINDS.items()
+        )
+        source = "(select '' as email, '' as event, null::timestamp as occurred_at where false)"
+        try:
+            if self._events is not None:
+                path = Path(self._events).expanduser()
+                if path.is_file():
+                    source = table_function(self._db, path)
+                else:
+                    source = _find_table(self._db, self._events, None)[0]
+            self._db.execute(
+                f"create or replace temp table mailvet_history as "
+                f"select lower(trim(email, {literal(_WHITE_SPACE)})) as recipient, {columns} "
+                f"from (select email, event, occurred_at::timestamp as occurred_at from {source}) group by 1"
+            )
+        except SourceError as error:
+            raise SettingsError(
+                f"history.events ({self._events}) is neither a file nor a table beside the verdicts. {error}"
+            ) from None
+        except duckdb.Error as error:
+            raise SettingsError(
+                f"history.events ({self._events}) cannot be used: {first_line(str(error))}. It needs the columns "
+                "email, event and occurred_at (UTC)."
+            ) from None
+
+    def _stage_lists(self, listed: Mapping[str, Sequence[str]]) -> None:
+        """Which of the user's own lists each address is on, by itself, its domain or one above: `mailvet_on_lists`."""
+        db = self._db
+        db.execute("create or replace temp table mailvet_listed (list varchar, entry varchar)")
+        for name in _LISTS:
+            if listed.get(name):
+                db.execute("insert into mailvet_listed select $1, unnest($2::varchar[])", [name, list(listed[name])])
+        flags = ", ".join(f"bool_or(list = '{name}') as on_{name}" for name in _LISTS)
         db.execute(
             f"""
-            create or replace temp table mailvet_cells as
-            select email, sha256(email) as email_key, lower(trim(email)) as folded, repeats
-            from (select {self._cell} as email, count(*) as repeats from {self.relation}
-                  where {self._where} group by 1)
+            create or replace temp table mailvet_on_lists as
+            with domains as (
+                select distinct split_part(folded, '@', -1) as domain from mailvet_cells
+                where contains(folded, '@') and exists (from mailvet_listed)
+            ), above as (
+                select domain, array_to_string(labels[place:], '.') as entry
+                from (select domain, string_split(domain, '.') as labels from domains where length(domain) < 256),
+                     unnest(range(1, len(labels) + 1)) as places(place)
+            )
+            select folded, {flags} from (
+                select folded, list from mailvet_cells join mailvet_listed on entry = folded
+                union all
+                select folded, list from mailvet_cells
+                join (select domain, list from above join mailvet_listed using (entry)) as found
+                  on found.domain = split_part(folded, '@', -1)
+            ) group by folded
             """
         )
+
+    def _stage_due(self, depth_rank: int, now: datetime, rules_version: str) -> None:
+        """
+        What has to be verified: `mailvet_due`.
+
+        A verdict that an event or one of the user's own lists contradicts is due, whatever its date. Lists are only
+        compared when they differ from those of the verdict, so nothing can stay due for ever.
+        """
         verdicts = "mailvet_verdicts" if self._has("mailvet_verdicts") else _NO_VERDICTS
-        depth = "case v.depth when 'smtp' then 2 when 'dns' then 1 else 0 end"
-        db.execute("create or replace temp table mailvet_listed (entry varchar)")
-        if listed:
-            db.execute("insert into mailvet_listed select unnest($1::varchar[])", [list(listed)])
-        db.execute(
+        event_is_news = (
+            "(h.unsubscribed_at is not null and v.reason <> 'suppressed') "
+            "or (h.bounced_at > coalesce(h.delivered_at, '-infinity'::timestamp) and h.bounced_at > v.checked_at "
+            "and v.reason not in ('hard_bounced', 'suppressed')) "
+            "or (v.reason = 'hard_bounced' and not coalesce(h.bounced_at > coalesce(h.delivered_at, "
+            "'-infinity'::timestamp), false))"
+        )
+        denied = "(l.on_deny and not l.on_allow)"
+        list_is_news = f"""
+            ((l.on_suppress or {denied}) and v.reason <> 'suppressed')
+            or (l.on_allow and not contains(v.flags, 'allowed'))
+            or (l.on_extra_disposable and not l.on_allow and v.reason <> 'disposable')
+            or (contains(v.flags, 'allowed') and not coalesce(l.on_allow, false))
+            or (v.reason = 'suppressed' and contains(v.evidence, 'on your own list')
+                and not coalesce(l.on_suppress or {denied}, false))
+            or v.reason = 'disposable'
+            or (split_part(v.rules_version, '+', 1) <> split_part($rules, '+', 1)
+                and v.reason in ('syntax_invalid', 'typo_domain'))
+        """
+        self._db.execute(
             f"""
             create or replace temp table mailvet_due as
-            select row_number() over (order by md5(c.folded)) - 1 as place, c.email, c.email_key,
+            select row_number() over (order by md5(c.folded)) - 1 as place, c.folded, c.email, c.email_key,
                    v.reason as previous_reason, coalesce(v.attempts, 0) as previous_attempts,
                    {", ".join("h." + name for name in EVENT_KINDS)}
             from mailvet_cells c
             left join {verdicts} v using (email_key)
             left join mailvet_history h on h.recipient = c.folded
-            where v.email_key is null or v.next_check_at <= $now or {depth} < $rank
-               or (h.unsubscribed_at is not null and v.reason <> 'suppressed')
-               or h.bounced_at > v.checked_at
-               or (v.rules_version <> $rules and (
-                    v.reason in ('syntax_invalid', 'disposable', 'typo_domain', 'role_account', 'suspected_trap')
-                    or (v.reason = 'suppressed' and h.unsubscribed_at is null)
-                    or exists (select 1 from mailvet_listed l where l.entry = c.folded
-                               or c.folded like '%@' || l.entry or c.folded like '%.' || l.entry)))
+            left join mailvet_on_lists l on l.folded = c.folded
+            where v.email_key is null or v.next_check_at <= $now or {_RANK.format("v.depth")} < $rank
+               or ($events and ({event_is_news}))
+               or (v.rules_version <> $rules and ({list_is_news}))
+            order by place
             """,
-            {"now": _naive(now), "rank": depth_rank, "rules": rules_version},
+            {"now": _naive(now), "rank": depth_rank, "rules": rules_version, "events": self._events is not None},
         )
-        rows, blank = self._one(
-            "select coalesce(sum(repeats), 0), coalesce(sum(repeats) filter (folded = ''), 0) from mailvet_cells"
-        )
-        (addresses,) = self._one("select count(*) from mailvet_cells where folded <> ''")
-        (due,) = self._one("select count(*) from mailvet_due")
-        domains = db.execute(
-            "select lower(split_part(trim(email), '@', -1)), count(*) from mailvet_due where email like '%@%' "
-            "group by 1 order by 2 desc, 1"
-        ).fetchall()
-        return Plan(int(rows), int(blank), int(addresses), int(due), tuple(domains))
-
-    def _stage_history(self) -> None:
-        columns = ", ".join(
-            f"max(occurred_at) filter (lower(event) in ({', '.join(repr(word) for word in words)})) as {name}"
-            for name, words in EVENT_KINDS.items()
-        )
-        if self._events is None:
-            source = "(select '' as email, '' as event, null::timestamp as occurred_at where false)"
-        else:
-            path = Path(self._events)
-            if path.is_file():
-                source = f"(select * from {_reader(path, 'utf-8', typed=True)})"
-            else:
-                source, _ = _find_table(self._db, self._events, None)
-        try:
-            self._db.execute(
-                f"create or replace temp table mailvet_history as select lower(trim(email)) as recipient, {columns} "
-                f"from (select email, event, occurred_at::timestamp as occurred_at from {source}) group by 1"
-            )
-        except duckdb.Error as error:
-            raise SettingsError(
-                f"history.events ({self._events}) cannot be used: {_first_line(str(error))}. It needs the columns "
-                "email, event and occurred_at."
-            ) from None
 
     def due(self, batch_rows: int) -> Iterator[pa.Table]:
         """See `Warehouse.due`. Spellings of one address (case, white space) stand next to each other."""
         (count,) = self._one("select count(*) from mailvet_due")
         for start in range(0, count, batch_rows):
             yield self._arrow(
-                f"select * exclude (place) from mailvet_due where place >= {start} and place < {start + batch_rows} "
-                "order by place"
+                f"select * exclude (place, folded) from mailvet_due where place >= {start} "
+                f"and place < {start + batch_rows} order by place"
             )
 
     def asked_today(self, now: datetime) -> dict[str, int]:
         """See `Warehouse.asked_today`."""
         if not self._has("mailvet_verdicts"):
             return {}
-        rows = self._db.execute(
-            "select operator, count(*) from mailvet_verdicts "
-            "where smtp_code is not null and operator is not null and checked_at >= date_trunc('day', $1::timestamp) "
-            "group by 1",
-            [_naive(now)],
-        ).fetchall()
-        return dict(rows)
+        return dict(
+            self._rows(
+                "select operator, count(*) from mailvet_verdicts where smtp_code is not null and operator is not null "
+                "and checked_at >= date_trunc('day', $1::timestamp) group by 1",
+                [_naive(now)],
+            )
+        )
+
+    def looks_numeric(self) -> bool:
+        """See `Warehouse.looks_numeric`."""
+        filled, numbers = self._one(
+            "select count(*), count(*) filter (try_cast(folded as double) is not null) from mailvet_cells "
+            "where folded <> ''"
+        )
+        return bool(filled) and filled == numbers
 
     # ---------------------------------------------------------------- verdicts
 
@@ -309,97 +408,117 @@ class DuckDBWarehouse:
             + (" primary key" if field.name == "email_key" else "" if field.nullable else " not null")
             for field in verdict_schema()
         )
-        try:
+        with _writing(self.path):
             self._db.execute(f"create table if not exists mailvet_verdicts (\n  {columns}\n)")
             self._db.execute(_RUNS)
-        except duckdb.Error as error:
-            raise SourceError(
-                f"The tables mailvet_verdicts and mailvet_runs cannot be made: {_first_line(str(error))}."
-            ) from None
 
     def save(self, verdicts: pa.Table) -> None:
-        """See `Warehouse.save`. Of two answers for one key the later wins, unless it says nothing of the mailbox."""
-        silent = ", ".join(repr(reason) for reason in _SAYS_NOTHING)
-        keep = f"(excluded.reason in ({silent}) and mailvet_verdicts.status <> 'unknown')"
+        """See `Warehouse.save`."""
+        silent = ", ".join(literal(reason) for reason in SILENT)
+        known = "mailvet_verdicts"
+        keep = (
+            f"excluded.reason in ({silent}) and {known}.status <> 'unknown' "
+            f"and excluded.checked_at < {known}.checked_at + interval {KNOWN_FOR.days} days"
+        )
+        shallower = f"{_RANK.format('excluded.depth')} < {_RANK.format(known + '.depth')}"
         changes = ", ".join(
-            f"{name} = excluded.{name}"
-            if name == "next_check_at"
-            else f"{name} = case when {keep} then mailvet_verdicts.{name} else excluded.{name} end"
+            # How deep we asked and when to ask again go by the newest answer, unless it did not go as deep.
+            f"{name} = case when {keep}{f' and {shallower}' if name in ('depth', 'next_check_at') else ''} "
+            f"then {known}.{name} else excluded.{name} end"
             for name in verdict_schema().names
             if name != "email_key"
         )
         self._db.register("mailvet_batch", _without_zone(verdicts))
         try:
-            self._db.execute(
-                f"insert into mailvet_verdicts by name select * from mailvet_batch "
-                f"on conflict (email_key) do update set {changes}"
-            )
+            with _writing(self.path):
+                self._db.execute(
+                    "insert into mailvet_verdicts by name select * from mailvet_batch "
+                    f"on conflict (email_key) do update set {changes}"
+                )
         finally:
             self._db.unregister("mailvet_batch")
 
     def save_run(self, run: Mapping[str, Any]) -> None:
         """See `Warehouse.save_run`."""
         values = {
-            name: json.dumps(value) if isinstance(value, dict) else _naive(value) if isinstance(value, datetime) else value
+            name: json.dumps(value)
+            if isinstance(value, dict)
+            else _naive(value)
+            if isinstance(value, datetime)
+            else value
             for name, value in run.items()
         }
-        names = ", ".join(values)
-        self._db.execute(
-            f"insert or replace into mailvet_runs ({names}) values ({', '.join('$' + name for name in values)})", values
-        )
+        places = ", ".join("$" + name for name in values)
+        with _writing(self.path):
+            self._db.execute(f"insert or replace into mailvet_runs ({', '.join(values)}) values ({places})", values)
 
     def forget_before(self, day: datetime) -> int:
         """See `Warehouse.forget_before`."""
-        return int(self._one("delete from mailvet_verdicts where checked_at < $1", [_naive(day)])[0])
+        with _writing(self.path):
+            return int(self._one("delete from mailvet_verdicts where checked_at < $1", [_naive(day)])[0])
 
     # ---------------------------------------------------------------- results
 
-    def _recommendation(self) -> str:
-        return recommendation_sql(self._policy, reason="v.reason", score="v.score", attempts="v.attempts")
+    def apply_policy(self) -> int:
+        """See `Warehouse.apply_policy`."""
+        advice = recommendation_sql(self._policy, reason="reason", score="score", attempts="attempts")
+        with _writing(self.path):
+            return int(
+                self._one(
+                    f"update mailvet_verdicts set recommendation = {advice} where recommendation <> {advice} "
+                    "and email_key in (select email_key from mailvet_cells)"
+                )[0]
+            )
 
-    def _status_values(self, columns: Sequence[str]) -> list[tuple[str, str]]:
-        """(name of the status column, SQL of its value) for each column asked for."""
-        return [
-            (self._prefix + name, f"({self._recommendation()})" if name == "recommendation" else f"v.{name}")
-            for name in columns
-        ]
+    def _verdicts(self, columns: Sequence[str]) -> str:
+        """The verdict table under names that no condition of the user's can mean."""
+        advice = recommendation_sql(self._policy, reason="reason", score="score", attempts="attempts")
+        values = {"recommendation": f"({advice})", "suggestion": _harmless("suggestion")}
+        selected = ", ".join(f'{values.get(name, name)} as "mailvet verdict {name}"' for name in columns)
+        return f'(select email_key as "mailvet verdict key", {selected} from mailvet_verdicts) as "mailvet verdict"'
 
     def write_back(self, columns: Sequence[str]) -> int:
         """See `Warehouse.write_back`. Matches on the key of the text as it is now, so an edited row is left alone."""
         db = self._db
-        values = self._status_values(columns)
-        changed = " or ".join(f"t.{_quote(name)} is distinct from {value}" for name, value in values)
-        sets = ", ".join(f"{_quote(name)} = {value}" for name, value in values)
-        cell = f"coalesce(t.{_quote(self.column)}, '')"
+        names = {_quote(self._prefix + column): f'"mailvet verdict {column}"' for column in columns}
+        sets = ", ".join(f"{name} = {value}" for name, value in names.items())
+        changed = " or ".join(f"{name} is distinct from {value}" for name, value in names.items())
         db.execute("begin")
         try:
-            for (name, _), column in zip(values, columns, strict=True):
-                kind = _STATUS_TYPES.get(column, "VARCHAR")
-                db.execute(f"alter table {self.relation} add column if not exists {_quote(name)} {kind}")
+            for name, column in zip(names, columns, strict=True):
+                kind = _TYPES[str(verdict_schema().field(column).type)]
+                db.execute(f"alter table {self.relation} add column if not exists {name} {kind}")
             (count,) = self._one(
-                f"update {self.relation} as t set {sets} from mailvet_verdicts v "
-                f"where v.email_key = sha256({cell}) and ({changed}) and {self._where}"
+                f"update {self.relation} set {sets} from {self._verdicts(columns)} "
+                f'where "mailvet verdict key" = sha256({self._cell}) and ({changed}) and {self._where}'
             )
             db.execute("commit")
         except duckdb.Error as error:
-            db.execute("rollback")
+            with contextlib.suppress(duckdb.Error):
+                db.execute("rollback")
             raise SourceError(
-                f"The status columns could not be written to {self.name}: {_first_line(str(error))}. The table is "
+                f"The status columns could not be written to {self.name}: {first_line(str(error))}. The table is "
                 "unchanged; the verdicts are saved in mailvet_verdicts."
             ) from None
         return int(count)
 
     def summary(self) -> Summary:
         """See `Warehouse.summary`."""
-        rows = self._db.execute(
+        rows = self._rows(
             f"""
-            select v.status, v.reason, {self._recommendation()} as advice, (c.folded = '') as blank,
-                   sum(c.repeats)::bigint as n, sum(c.repeats * (100 - v.score)) / 100.0 as bounces
-            from mailvet_cells c left join mailvet_verdicts v using (email_key) group by all
+            select "mailvet verdict status", "mailvet verdict reason", "mailvet verdict recommendation",
+                   folded = '' as blank, sum(repeats)::bigint,
+                   sum(repeats * (100 - "mailvet verdict score"))::double / 100
+            from mailvet_cells
+            left join {self._verdicts(("status", "reason", "recommendation", "score"))}
+              on "mailvet verdict key" = email_key
+            group by 1, 2, 3, 4
             """
-        ).fetchall()
-        by: dict[str, dict[str, int]] = {"status": {}, "reason": {}, "advice": {}}
-        total = blank_rows = verified = sent = written = 0
+        )
+        by_status: dict[str, int] = {}
+        by_reason: dict[str, int] = {}
+        by_advice: dict[str, int] = {}
+        total = blank_rows = verified = filled = sent = 0
         bounces_before = bounces_after = 0.0
         for status, reason, advice, blank, count, bounces in rows:
             total += count
@@ -407,19 +526,46 @@ class DuckDBWarehouse:
             if status is None:
                 continue
             verified += count
-            for key, word in (("status", status), ("reason", reason), ("advice", advice)):
-                by[key][word] = by[key].get(word, 0) + count
+            for counts, word in ((by_status, status), (by_reason, reason), (by_advice, advice)):
+                counts[word] = counts.get(word, 0) + count
             if not blank:
-                written += count
-                bounces_before += float(bounces)
+                filled += count
+                bounces_before += bounces
             if advice == "send":
                 sent += count
-                bounces_after += float(bounces)
-        ordered = {key: dict(sorted(counts.items(), key=lambda kv: (-kv[1], kv[0]))) for key, counts in by.items()}
+                bounces_after += bounces
         return Summary(
-            total, blank_rows, verified, ordered["status"], ordered["reason"], ordered["advice"],
-            bounces_before / written if written else None, bounces_after / sent if sent else None,
+            total, blank_rows, verified, _most_first(by_status), _most_first(by_reason), _most_first(by_advice),
+            bounces_before / filled if filled else None, bounces_after / sent if sent else None,
         )  # fmt: skip
+
+    def check_output(self, output: Path, key_columns: Sequence[str] = ()) -> None:
+        """
+        Find out before a run whether `export` could write its result.
+
+        Raises:
+            SourceError, SettingsError: it could not, and why.
+        """
+        if format_of(output) is None:
+            raise SettingsError(
+                f"--output {output.name}: the name must end in one of {', '.join(FORMATS)}, with .gz or .zst behind it "
+                "if compressed."
+            )
+        if output.is_dir():
+            raise SettingsError(f"--output {output} is a folder; give the name of a file.")
+        if not output.resolve().parent.is_dir():
+            raise SettingsError(f"--output: there is no folder {output.resolve().parent}. Make it or correct the path.")
+        if not os.access(output.resolve().parent, os.W_OK):
+            raise SourceError(f"The folder {output.resolve().parent} may not be written to. Choose another --output.")
+        if (self.narrowed or key_columns) and output.exists() and output.samefile(self.path):
+            raise SettingsError(
+                f"--output {output.name} is the input itself, and with --where or --key-column rows or columns of it "
+                "would be lost. Choose another name."
+            )
+        kept = _columns(self._db, self.relation)
+        for name in key_columns:
+            if name not in kept:
+                raise SourceError(f"There is no column {name} in {self.name}; it has: {', '.join(kept)}.")
 
     def export(
         self,
@@ -428,126 +574,158 @@ class DuckDBWarehouse:
         *,
         key_columns: Sequence[str] = (),
         split_by: str | None = None,
+        parts: Sequence[str] = (),
     ) -> list[Path]:
         """
         Write the source with its status columns to a file; every row, column and their order are kept.
 
         Args:
             output: its name says the format (`FORMATS`, also compressed).
+            columns: of the verdict table.
             key_columns: keep only these of the source's columns; for results that travel without addresses.
-            split_by: a status column; one file for each of its values, `list.csv` becoming `list.send.csv`.
+            split_by: a column of the verdict table; one file for each of its values, `list.csv` becoming
+                `list.send.csv`.
+            parts: values that get a file even where no row has them.
 
         Returns:
-            The files written. Each appears complete or not at all.
+            The files written. Each appears complete or not at all, and none unless all could be written.
         """
-        values = self._status_values(columns)
-        own = {name.lower() for name, _ in values}
+        self.check_output(output, key_columns)
+        present = _columns(self._db, self.relation)
+        headers = dict(zip(present, self._loaded.headers if self._loaded else present, strict=True))
         # On a list verified before, our old columns make way for the new ones.
-        kept = [name for name in _columns(self._db, self.relation) if name.lower() not in own]
-        if key_columns:
-            missing = [name for name in key_columns if name not in kept]
-            if missing:
-                raise SourceError(f"There is no column {missing[0]} in {self.name}; it has: {', '.join(kept)}.")
-            kept = list(key_columns)
-        select = ", ".join(
-            [f"t.{_quote(name)}" for name in kept]
-            + [f"{_plain_text(value) if name.endswith('suggestion') else value} as {_quote(name)}" for name, value in values]
-        )
-        base = (
-            f"select {select} from {self.relation} t left join mailvet_verdicts v "
-            f"on v.email_key = sha256(coalesce(t.{_quote(self.column)}, '')) where {self._where}"
+        own = {(self._prefix + column).lower() for column in columns}
+        kept = list(key_columns) or [name for name in present if name.lower() not in own]
+        place = "rowid"
+        if _is_view(self._db, self.relation) or "rowid" in map(str.lower, present):
+            place = "row_number() over ()"
+        fields = [(headers[name], _quote(name)) for name in kept]
+        for column in columns:
+            value = f'"mailvet verdict {column}"'
+            is_text = str(verdict_schema().field(column).type) == "string"
+            fields.append((self._prefix + column, _unarmed(value) if is_text else value))
+        read = list(dict.fromkeys([*columns, *([split_by] if split_by else [])]))
+        rows = (
+            f'(select *, {place} as "mailvet place" from {self.relation} where {self._where}) as rows_kept '
+            f'left join {self._verdicts(read)} on "mailvet verdict key" = sha256({self._cell})'
         )
         if split_by is None:
-            return [self._copy(f"{base} order by t.rowid", output)]
-        advice = dict(zip(columns, (value for _, value in values), strict=True)).get(split_by)
-        if advice is None:
-            raise SettingsError(f"--split-by {split_by}: choose one of the status columns {', '.join(columns)}.")
-        words = [row[0] for row in self._db.execute(f"select distinct {advice} from ({base.replace(select, 'v.*')}) v"
-                                                    ).fetchall()]  # fmt: skip
-        stem, suffixes = _split_name(output)
-        return [
-            self._copy(f"{base} and {advice} is not distinct from {_literal(word)} order by t.rowid",
-                       output.with_name(f"{stem}.{word or 'unverified'}{suffixes}"))
-            for word in sorted(words, key=str)
-        ]  # fmt: skip
+            return self._copy({output: "true"}, rows, fields)
+        part = f'"mailvet verdict {split_by}"'
+        found = [word for (word,) in self._rows(f"select distinct {part} from {rows}")]
+        stem, endings = split_name(output)
+        words = [*parts, *sorted((word for word in found if word is not None and word not in parts), key=str)]
+        queries = {output.with_name(f"{stem}.{word}{endings}"): f"{part} = {literal(str(word))}" for word in words}
+        if None in found:
+            queries[output.with_name(f"{stem}.unverified{endings}")] = f"{part} is null"
+        return self._copy(queries, rows, fields)
 
-    def _copy(self, query: str, output: Path) -> Path:
-        kind = format_of(output)
-        if kind is None:
-            raise SettingsError(f"--output {output.name}: the name must end in one of {', '.join(FORMATS)}, "
-                                "with .gz or .zst behind it if compressed.")  # fmt: skip
-        options = {
-            "csv": f"format csv, header true, delimiter {_literal(_tab_or_comma(output))}",
-            "parquet": "format parquet",
-            "json": "format json",
-        }[kind[0]]
-        if kind[1] and kind[0] != "parquet":
-            options += f", compression {kind[1]}"
-        partial = output.with_name(f".{output.name}.part")
+    def _copy(self, conditions: Mapping[Path, str], rows: str, fields: Sequence[tuple[str, str]]) -> list[Path]:
+        written: dict[Path, Path] = {}
         try:
-            self._db.execute(f"copy ({query}) to {_literal(str(partial))} ({options})")
-            os.replace(partial, output)
+            for output, condition in conditions.items():
+                target = output.resolve()
+                partial = written[target] = target.with_name(f".{target.name}.part")
+                # Lists of people stay as private as the file they come from.
+                like = target if target.exists() else self.path
+                partial.touch(mode=0o600)
+                query, options = self._output(output, f"{rows} where {condition}", fields)
+                self._db.execute(f"copy ({query}) to {literal(str(partial))} ({options})")
+                partial.chmod(like.stat().st_mode & 0o777)
+            for target, partial in written.items():
+                os.replace(partial, target)
         except (duckdb.Error, OSError) as error:
-            partial.unlink(missing_ok=True)
-            raise SourceError(f"{output} cannot be written: {_first_line(str(error))}.") from None
-        return output
+            for partial in written.values():
+                partial.unlink(missing_ok=True)
+            raise SourceError(f"{output} cannot be written: {first_line(str(error))}.") from None
+        except BaseException:
+            for partial in written.values():
+                partial.unlink(missing_ok=True)
+            raise
+        return list(conditions)
 
-    def looks_numeric(self) -> bool:
-        """Whether every cell that is not blank is a number: the wrong column was named."""
-        (filled, numbers) = self._one(
-            "select count(*), count(*) filter (try_cast(folded as double) is not null) from mailvet_cells "
-            "where folded <> ''"
-        )
-        return bool(filled) and filled == numbers
+    def _output(self, output: Path, rows: str, fields: Sequence[tuple[str, str]]) -> tuple[str, str]:
+        """The query of one file and the options of `COPY`."""
+        named = format_of(output)
+        assert named is not None
+        kind, compression = named
+        names = unique_names([name for name, _ in fields])
+        values = ", ".join(f"{value} as {_quote(name)}" for name, (_, value) in zip(names, fields, strict=True))
+        query = f'select {values} from {rows} order by "mailvet place"'
+        packed = f", compression {compression}" if compression and kind != "parquet" else ""
+        if kind != "csv":
+            return query, f"format {kind}{packed}"
+        delimiter = "\t" if ".tsv" in [suffix.lower() for suffix in output.suffixes] else ","
+        if delimiter == "," and self._loaded and self._loaded.delimiter in (";", "|"):
+            delimiter = self._loaded.delimiter
+        headers = [name for name, _ in fields]
+        if headers != names:  # blank and repeated names, which SQL does not know, become a first row
+            texts = ", ".join(f"{value}::varchar as c{number}" for number, (_, value) in enumerate(fields))
+            first = ", ".join(f"{literal(header)} as c{number}" for number, header in enumerate(headers))
+            query = (
+                f'select * exclude (place) from (select {first}, -1 as place union all '
+                f'select {texts}, "mailvet place" as place from {rows}) order by place'
+            )
+        return query, f"format csv, header {str(headers == names).lower()}, delimiter {literal(delimiter)}{packed}"
 
     # ---------------------------------------------------------------- one address
 
-    def stored(self, key: str) -> dict[str, Any] | None:
-        """The stored verdict of a key."""
+    def stored(self, address: str) -> dict[str, Any] | None:
+        """The stored verdict of exactly this text, else the newest of another spelling of it."""
         if not self._has("mailvet_verdicts"):
             return None
-        found = _with_zone(self._arrow("select * from mailvet_verdicts where email_key = $key", {"key": key})).to_pylist()
-        return found[0] if found else None
+        rows = _with_zone(
+            self._arrow(
+                f"select * from mailvet_verdicts where email_key = sha256($text) "
+                f"or lower(trim(email, {literal(_WHITE_SPACE)})) = $folded "
+                "order by email_key <> sha256($text), checked_at desc limit 1",
+                {"text": address, "folded": address.strip().lower()},
+            )
+        )
+        return rows.to_pylist()[0] if rows.num_rows else None
 
-    def forget(self, key: str, folded: str) -> int:
-        """Erase the verdicts of one address, in every spelling; returns how many."""
+    def forget(self, address: str) -> int:
+        """
+        Erase the verdicts of one address in every spelling, also where it stands inside a longer text or is what was
+        suggested; returns how many. Where addresses are not stored, the usual spellings are found by their keys.
+        """
         if not self._has("mailvet_verdicts"):
             return 0
-        return int(
-            self._one(
-                "delete from mailvet_verdicts where email_key = $1 or lower(trim(email)) = $2", [key, folded]
-            )[0]
-        )
+        folded = address.strip().lower()
+        inside = rf"(^|[^\w.!#$%&'*+/=?^`{{|}}~-]){re.escape(folded)}($|[^\w.-]|\.([^\w-]|$))"
+        with _writing(self.path):
+            (count,) = self._one(
+                "delete from mailvet_verdicts where list_contains($keys, email_key) "
+                "or regexp_matches(lower(email), $inside) or lower(suggestion) = $folded",
+                {"keys": [email_key(text) for text in _spellings(address)], "inside": inside, "folded": folded},
+            )
+            self._db.execute("checkpoint")  # out of the write-ahead log as well
+        return int(count)
 
     # ---------------------------------------------------------------- small things
 
-    @classmethod
-    def of_store(cls, path: Path, *, read_only: bool) -> DuckDBWarehouse:
-        """Only the verdicts of a database, without a source."""
-        if not path.exists():
-            raise SourceError(f"There is no database {path}: nothing has been verified there yet.")
-        return cls(
-            open_database(path, read_only=read_only), name=path.name, relation="", column="email", where=None,
-            policy=Policy.marketing, prefix="mailvet_", events=None,
-        )  # fmt: skip
+    def interrupt(self) -> None:
+        """See `Warehouse.interrupt`."""
+        self._db.interrupt()
 
     def close(self) -> None:
         """See `Warehouse.close`."""
         self._db.close()
 
     def _has(self, table: str) -> bool:
-        return bool(
-            self._db.execute(
-                "select 1 from duckdb_tables() where table_name = $1 and not temporary and database_name = "
-                "current_database()",
-                [table],
-            ).fetchall()
+        found = self._rows(
+            "select 1 from duckdb_tables() where table_name = $1 and not temporary "
+            "and database_name = current_database() and schema_name = current_schema()",
+            [table],
         )
+        return bool(found)
+
+    def _rows(self, query: str, parameters: Any = None) -> list[tuple[Any, ...]]:
+        # Every result is read to its end: an unfinished one blocks the connection.
+        return list(self._db.execute(query, parameters).fetchall())
 
     def _one(self, query: str, parameters: Any = None) -> tuple[Any, ...]:
-        # All rows, because DuckDB keeps a result that was not read to its end in the way of the next statement.
-        row: tuple[Any, ...] = self._db.execute(query, parameters).fetchall()[0]
-        return row
+        return self._rows(query, parameters)[0]
 
     def _arrow(self, query: str, parameters: Any = None) -> pa.Table:
         return self._db.sql(query, params=parameters).to_arrow_table()
@@ -555,7 +733,8 @@ class DuckDBWarehouse:
 
 _NO_VERDICTS = (
     "(select null::varchar as email_key, null::varchar as reason, null::varchar as depth, 0 as attempts, "
-    "null::timestamp as next_check_at, null::timestamp as checked_at, null::varchar as rules_version where false)"
+    "null::timestamp as next_check_at, null::timestamp as checked_at, null::varchar as rules_version, "
+    "null::varchar as flags, null::varchar as evidence where false)"
 )
 
 _RUNS = """
@@ -568,15 +747,28 @@ create table if not exists mailvet_runs (
 """
 
 
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except duckdb.Error as error:
+        raise SourceError(
+            f"Verdicts cannot be saved in {path.name}: {first_line(str(error))}. Check that the file and its folder "
+            "may be written to and that the disk is not full; what was saved before stays saved."
+        ) from None
+
+
 def _find_table(db: duckdb.DuckDBPyConnection, table: str, path: Path | None) -> tuple[str, bool]:
     """(quoted name, whether it is a view)."""
     rows = db.execute(
         "select table_schema, table_name, table_type from information_schema.tables "
         "where table_catalog = current_database() order by all"
     ).fetchall()
-    wanted = table.replace('"', "").lower()
-    matches = [r for r in rows if wanted in (f"{r[0]}.{r[1]}".lower(), str(r[1]).lower())]
-    exact = [r for r in matches if f"{r[0]}.{r[1]}".lower() == wanted or r[0] == "main"] or matches
+    for wanted in (table.lower(), table.replace('"', "").lower()):
+        matches = [r for r in rows if wanted in (f"{r[0]}.{r[1]}".lower(), str(r[1]).lower())]
+        exact = [r for r in matches if f"{r[0]}.{r[1]}".lower() == wanted or r[0] == "main"] or matches
+        if exact:
+            break
     if len(exact) == 1:
         schema, name, kind = exact[0]
         return f"{_quote(schema)}.{_quote(name)}", kind == "VIEW"
@@ -587,15 +779,31 @@ def _find_table(db: duckdb.DuckDBPyConnection, table: str, path: Path | None) ->
     raise SourceError(f"There is no table {table}{where}; there are: {names or 'no tables at all'}.")
 
 
+def _is_view(db: duckdb.DuckDBPyConnection, relation: str) -> bool:
+    if relation == INPUT:
+        return False
+    rows = db.execute(
+        "select 1 from duckdb_views() where database_name = current_database() "
+        "and '\"' || replace(schema_name, '\"', '\"\"') || '\".\"' || replace(view_name, '\"', '\"\"') || '\"' = $1",
+        [relation],
+    ).fetchall()
+    return bool(rows)
+
+
 def _columns(db: duckdb.DuckDBPyConnection, relation: str) -> list[str]:
     return [row[0] for row in db.execute(f"describe {relation}").fetchall()]
 
 
-def _find_column(db: duckdb.DuckDBPyConnection, relation: str, column: str | None, table: str) -> str:
+_ADDRESS_COLUMN = re.compile(r"e[-_ ]?mail([-_ ]?(address|addr|adresse))?|mail", re.IGNORECASE)
+
+
+def _find_column(
+    db: duckdb.DuckDBPyConnection, relation: str, column: str | None, table: str, headers: Sequence[str] = ()
+) -> str:
     described = [(row[0], row[1]) for row in db.execute(f"describe {relation}").fetchall()]
     names = ", ".join(name for name, _ in described)
     if column is None:
-        likely = [n for n, _ in described if re.fullmatch(r"e[-_ ]?mail([-_ ]?address)?|mail", n.strip(), re.I)]
+        likely = [name for name, _ in described if _ADDRESS_COLUMN.fullmatch(name.strip())]
         if len(likely) != 1:
             raise SourceError(
                 f"Which column of {table} holds the addresses? Name it with --email-column; there are: {names}."
@@ -607,20 +815,26 @@ def _find_column(db: duckdb.DuckDBPyConnection, relation: str, column: str | Non
     if not found:
         raise SourceError(f"There is no column {column} in {table}; there are: {names}.")
     name, kind = found[0]
-    if not kind.startswith("VARCHAR"):
-        text = ", ".join(n for n, k in described if k.startswith("VARCHAR")) or "none"
+    if [header.strip().lower() for header in headers].count(name.lower()) > 1:
+        raise SourceError(f"{table} has more than one column called {name}. Give them different names in its header.")
+    if kind != "VARCHAR" and not kind.startswith("ENUM"):
+        text = ", ".join(n for n, k in described if k == "VARCHAR") or "none"
         raise SourceError(
             f"The column {name} of {table} holds {kind}, not text, so it cannot hold addresses. Text columns: {text}."
         )
     return name
 
 
-def _try(db: duckdb.DuckDBPyConnection, relation: str, where: str | None) -> str | None:
+def _tried(db: duckdb.DuckDBPyConnection, relation: str, table: str, where: str | None) -> str | None:
+    """The condition, once it has been found to be one condition and to work."""
     if where:
+        query = f"select 1 from {relation} where ({where}\n) limit 1"
         try:
-            db.execute(f"select 1 from {relation} as t where ({where}) limit 1").fetchall()
+            if len(db.extract_statements(query)) != 1:
+                raise SourceError("--where holds more than one SQL statement; give one condition on the rows.")
+            db.execute(query).fetchall()
         except duckdb.Error as error:
-            raise SourceError(f"The condition --where does not work on {relation}: {_kind_of(str(error))}.") from None
+            raise SourceError(f"The condition --where does not work on {table}: {first_line(str(error))}.") from None
     return where
 
 
@@ -628,26 +842,25 @@ def _quote(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _literal(text: str | None) -> str:
-    return "null" if text is None else "'" + text.replace("'", "''") + "'"
-
-
-def _plain_text(value: str) -> str:
+def _harmless(value: str) -> str:
     """A suggestion never starts a formula when the file is opened in a spreadsheet."""
-    return f"case when regexp_matches({value}, '^[=+@\\t\\r-]') then null else {value} end"
+    return f"case when regexp_matches({value}, '^[=+@\\t\\r\\n-]') then null else {value} end"
 
 
-def _tab_or_comma(output: Path) -> str:
-    return "\t" if ".tsv" in [suffix.lower() for suffix in output.suffixes] else ","
+def _unarmed(value: str) -> str:
+    """What servers wrote starts no formula either."""
+    return f"case when regexp_matches({value}, '^[=+@\\t\\r\\n-]') then '''' || {value} else {value} end"
 
 
-def _split_name(path: Path) -> tuple[str, str]:
-    kind = "".join(path.suffixes[-2:]) if path.suffixes[-1].lower() in _COMPRESSION else path.suffixes[-1]
-    return path.name[: -len(kind)], kind
+def _spellings(address: str) -> list[str]:
+    text = address.strip()
+    local, _, domain = text.rpartition("@")
+    cases = (address, text, text.lower(), text.upper(), text.title(), text.capitalize(), f"{local}@{domain.lower()}")
+    return [f"{before}{case}{after}" for case in dict.fromkeys(cases) for before in ("", " ") for after in ("", " ")]
 
 
-def _first_line(text: str) -> str:
-    return text.strip().splitlines()[0].rstrip(".") if text.strip() else "no reason given"
+def _most_first(counts: Mapping[str, int]) -> dict[str, int]:
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
 def _naive(moment: datetime) -> datetime:
@@ -664,5 +877,3 @@ def _without_zone(table: pa.Table) -> pa.Table:
 
 def _with_zone(table: pa.Table) -> pa.Table:
     return table.select(verdict_schema().names).cast(verdict_schema())
-
-

@@ -33,6 +33,7 @@ __all__ = [
     "load",
     "split_name",
     "table_function",
+    "unique_names",
 ]
 
 FORMATS = {
@@ -207,7 +208,7 @@ def _reader(db: duckdb.DuckDBPyConnection, path: Path) -> tuple[str, list[str], 
         return reader, _described(db, reader)[0], ","
     compression = f", compression = '{kind[1]}'" if kind[1] else ""
     record, delimiter = _header(db, path, name, compression)
-    columns = ", ".join(f"{literal(unique)}: 'VARCHAR'" for unique in _unique(record))
+    columns = ", ".join(f"{literal(unique)}: 'VARCHAR'" for unique in unique_names(record))
     reader = (
         f"read_csv({name}, auto_detect = false, header = true, columns = {{{columns}}}, "
         f"delim = {literal(delimiter)}, quote = '\"', escape = '\"', nullstr = '', allow_quoted_nulls = false, "
@@ -241,8 +242,8 @@ def _header(db: duckdb.DuckDBPyConnection, path: Path, name: str, compression: s
     def lines(count: int) -> list[str]:
         rows = db.execute(
             f"select line from read_csv({name}, auto_detect = false, header = false, columns = {{'line': 'VARCHAR'}}, "
-            f"delim = '{_NO_DELIMITER}', quote = '', escape = '', max_line_size = {_LONGEST_LINE}, "
-            f"buffer_size = {2 * _LONGEST_LINE}{compression}) limit {count}"
+            f"delim = '{_NO_DELIMITER}', quote = '', escape = '', strict_mode = false, "
+            f"max_line_size = {_LONGEST_LINE}, buffer_size = {2 * _LONGEST_LINE}{compression}) limit {count}"
         ).fetchall()
         return [row[0] or "" for row in rows]
 
@@ -265,7 +266,7 @@ def _likely_delimiter(header: str) -> str:
     return best if counts[best] else _NO_DELIMITER
 
 
-def _unique(names: Sequence[str]) -> list[str]:
+def unique_names(names: Sequence[str]) -> list[str]:
     """Column names for SQL: never blank, never twice (SQL does not tell Email from email)."""
     taken: set[str] = set()
     unique = []

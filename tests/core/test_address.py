@@ -182,6 +182,7 @@ def test_a_malformed_cell_gets_the_address_that_was_meant(cell: str) -> None:
     [
         "ann@x.com; bob@y.com",  # two people
         "ann@x.com, bob@",  # one of two is unreadable
+        "ann@x.com, bob@y",
         "ann lee@x.com",  # annlee? ann.lee? lee?
         "ann@x.com,Bob",  # no ending .Bob
         "ann@[1.2.3.4]",
@@ -233,6 +234,9 @@ def test_lone_surrogates_are_unsafe_and_never_an_exception() -> None:
         ("BÜCHER.de", "xn--bcher-kva.de"),
         ("xn--BCHER-KVA.de", "xn--bcher-kva.de"),
         ("ΑΣ.com", "xn--mxa0b.com"),  # a final sigma stays a sigma under UTS 46
+        ("ΑΣ2.com", "xn--2-ylb8c.com"),
+        ("ü" * 80 + ".de", None),
+        ("漢" * 60 + ".cn", None),
         ("xn--.com", None),
         ("xn--a-ecp.com", None),  # decodes to what IDNA would have written otherwise
         ("ann@x.com", None),

@@ -1,4 +1,4 @@
-"""What was meant: found for real typos, and never offered for domains that are right as they are."""
+"""What was meant: found for typical typos, and never offered for domains that are right as they are."""
 
 # ruff: noqa: E501, RUF001 - tables of cases; look-alike characters are what is tested
 
@@ -23,7 +23,7 @@ def typos() -> list[tuple[str, str]]:
     return [(row["typo"], row["meant"]) for row in csv.DictReader(line for line in lines if not line.startswith("#"))]
 
 
-def test_real_typos_are_corrected() -> None:
+def test_typical_typos_are_corrected() -> None:
     pairs = typos()
     assert len(pairs) >= 150
     found = suggest_domains([typo for typo, _ in pairs])

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -197,12 +198,13 @@ def assert_agreement(cells: list[str]) -> None:
 
 def published() -> list[str]:
     groups: dict[str, list[str]] = json.loads((DATA / "judged_addresses.json").read_text("utf-8"))
-    return [text for texts in groups.values() for text in texts]
+    # Lone surrogates cannot stand in a column; `parse` meets them in test_address.py.
+    return [text for texts in groups.values() for text in texts if not re.search("[\ud800-\udfff]", text)]
 
 
 def test_published_addresses_get_the_answer_of_the_judge() -> None:
     cells = published()
-    assert len(cells) > 150
+    assert len(cells) > 250
     assert_agreement(cells)
 
 

@@ -1,0 +1,115 @@
+"""What was aimed at, and whether it was reached: one row for each target, from the figures of the parts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["Target", "judge"]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One target and how it stands."""
+
+    part: str
+    aim: str
+    measured: str
+    reached: bool
+
+
+def judge(results: dict[str, Any]) -> list[Target]:
+    """The targets of every part that ran."""
+    found: list[Target] = []
+    for part, rule in _RULES.items():
+        if part in results and "error" not in results[part]:
+            found += [Target(part, *each) for each in rule(results[part])]
+    return found
+
+
+_Rows = list[tuple[str, str, bool]]
+
+
+def _accuracy(result: dict[str, Any]) -> _Rows:
+    shares, servers = result["shares"], result["servers"]
+    hits, of = shares["dead_found"][:2]
+    lost = shares["live_lost"]
+    jumped = shares["jumped_to_conclusions"]
+    kept = result["lost"] == 0 and result["in_order"]
+    return [
+        ("at least 99 % of the dead addresses whose server says so are do_not_send",
+         f"{hits} of {of} ({hits / of:.2%})", hits / of >= 0.99),
+        ("no live mailbox is called undeliverable", f"{lost[0]} of {lost[1]}", lost[0] == 0),
+        ("nothing but unknown/reverify from temporary answers, refusals of us, and no answer",
+         f"{jumped[0]} of {jumped[1]} are something else", jumped[0] == 0),
+        ("no row lost, none out of order", "kept" if kept else f"{result['lost']} lost", kept),
+        ("no DATA command", str(servers["data"]), servers["data"] == 0),
+        ("at most 5 connections open to one server", f"peak {servers['peak']}", servers["peak"] <= 5),
+    ]  # fmt: skip
+
+
+def _syntax(result: dict[str, Any]) -> _Rows:
+    rate = result["per_second"]["mailvet"]
+    times = result["times_email_validator"]
+    return [
+        ("at least 1,000,000 addresses a second", f"{rate:,.0f}", rate >= 1_000_000),
+        ("at least 60 times email-validator", f"{times:,.0f} times", times >= 60),
+        ("no answer differs from email-validator's", f"{result['disagreements']} of {result['sample']:,}",
+         result["disagreements"] == 0),
+    ]  # fmt: skip
+
+
+def _probing(result: dict[str, Any]) -> _Rows:
+    found: _Rows = []
+    for setting in result["latencies"]:
+        if not setting["latency"]:
+            continue
+        rows = setting["rows"]
+        rate = rows["mailvet"]["rate"][0]
+        free = {name: row for name, row in rows.items() if name != "mailvet" and "cap" not in name}
+        capped = {name: row for name, row in rows.items() if "within the cap" in name}
+        found.append(("at least 3,500 addresses a second at 20 ms", f"{rate:,.0f}", rate >= 3_500))
+        for what, group in (("whatever connections it opens", free), ("held to 5 connections for each server", capped)):
+            if group:
+                name = max(group, key=lambda each: group[each]["rate"][0])
+                ratio = group[name]["ratio"]
+                found.append((
+                    f"at least 3 times the best peer at 20 ms, {what}",
+                    f"{ratio[0]:.1f} times {name.partition(',')[0]} ({ratio[1]:.1f} to {ratio[2]:.1f})", ratio[0] >= 3,
+                ))  # fmt: skip
+        cpu = rows["mailvet"]["cpu_per_1000"][0]
+        found.append(("at most 0.03 CPU seconds for 1,000 addresses at 20 ms", f"{cpu:.3f}", cpu <= 0.03))
+        peak = rows["mailvet"]["peak"]
+        found.append(("never more than 5 connections to one server", f"peak {peak}", peak <= result["cap"]))
+    return found
+
+
+def _routes(result: dict[str, Any]) -> _Rows:
+    row = result["rows"]["mailvet"]
+    return [
+        ("at least 10,000 domains a second on one core", f"{row['rate'][0]:,.0f}", row["rate"][0] >= 10_000),
+        ("every route right, none lost", f"{row['wrong']} wrong of {row['domains']:,}", row["wrong"] == 0),
+    ]
+
+
+def _single(result: dict[str, Any]) -> _Rows:
+    median, loading = result["median"][0], result["import"][0]
+    return [
+        ("one address with its route known: median below 5 ms", f"{median * 1000:.1f} ms", median < 0.005),
+        ("import mailvet: below 0.3 s", f"{loading:.3f} s", loading < 0.3),
+    ]
+
+
+def _storage(result: dict[str, Any]) -> _Rows:
+    seconds = result["together"][0]
+    scale = result["rows"] / 1_000_000
+    return [
+        ("1,000,000 verdicts saved and written back in less than 3 s", f"{seconds:.1f} s for {result['rows']:,} rows",
+         seconds < 3 * scale)
+    ]  # fmt: skip
+
+
+_RULES = {
+    "accuracy": _accuracy, "syntax": _syntax, "probing": _probing, "routes": _routes, "single": _single,
+    "storage": _storage,
+}  # fmt: skip

@@ -1,0 +1,266 @@
+"""
+Where verdicts come from: the verdict table where there is one, the core for what is left. Knows nothing of
+Great Expectations, so that it can be read, tested and reused without it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from mailvet.errors import MailvetError, SettingsError, SourceError
+from mailvet.settings import Settings, parse_duration
+from mailvet.verdict import Depth, Policy, Reason, Recommendation, Status, recommend
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = [
+    "DEFAULT_VERDICT_TABLE",
+    "Answers",
+    "Cell",
+    "Gate",
+    "Known",
+    "Recency",
+    "UnknownVerdictsError",
+    "VerdictSource",
+    "VerificationError",
+    "read_stored_verdicts",
+    "verify_cells",
+]
+
+DEFAULT_VERDICT_TABLE = "mailvet_verdicts"
+_BATCH_ROWS = 20_000
+
+
+class VerificationError(MailvetError):
+    """The addresses could not be verified: no network, no resolver, or servers that refuse us. Not a data problem."""
+
+
+class UnknownVerdictsError(MailvetError):
+    """Some addresses have no definite verdict, and the expectation was told to treat that as an error."""
+
+
+class Known(NamedTuple):
+    """What an expectation needs to know of one verdict. Times are aware and in UTC."""
+
+    status: str
+    reason: str
+    score: int
+    attempts: int
+    depth: str
+    checked_at: datetime
+    next_check_at: datetime | None
+    detail: str | None = None
+    """The syntax_error code of a syntax_invalid cell; "eai" for an address that needs SMTPUTF8 (RFC 6531)."""
+
+
+class Cell(NamedTuple):
+    """One distinct text of the column."""
+
+    rows: int
+    """In how many rows it stands."""
+    known: Known | None
+    """None: never verified, and not to be verified now."""
+
+
+class Answers(Protocol):
+    """The verdicts of a column's distinct cells, with the failure that kept them from being complete."""
+
+    failure: MailvetError | None
+
+
+@dataclass(frozen=True)
+class VerdictSource:
+    """
+    How verdicts are come by. Two expectations with equal sources share one verification.
+
+    Args:
+        depth: offline, dns or smtp; None as the settings say.
+        config: path of a `mailvet.toml`; None uses the environment alone.
+        verdict_table: where stored verdicts lie; None takes `mailvet_verdicts` where it exists.
+        verify: "never" asks nobody, "missing" asks for what has no verdict that still holds, "always" ignores
+            stored verdicts.
+    """
+
+    depth: str | None = None
+    config: str | None = None
+    verdict_table: str | None = None
+    verify: str = "missing"
+
+    def settings(self) -> Settings:
+        """
+        The core's settings.
+
+        Raises:
+            SettingsError: the file or the environment cannot be used.
+        """
+        return Settings.load(self.config, depth=self.depth)
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Which verdicts pass: a pure function of verdict, policy and what the user allows."""
+
+    policy: Policy
+    allow: frozenset[str]
+    unknown: str
+
+    @classmethod
+    def of(cls, source: VerdictSource, policy: str | None, allow: Collection[str], unknown: str) -> Gate:
+        """The gate with the policy of the settings where none is named."""
+        return cls(Policy(policy) if policy else source.settings().policy, frozenset(allow), unknown)
+
+    def advice(self, known: Known) -> Recommendation:
+        """What the policy recommends."""
+        return recommend(Reason(known.reason), self.policy, known.score, known.attempts)
+
+    def allows(self, known: Known | None) -> bool:
+        """Whether the status or the recommendation is one of those allowed."""
+        return known is not None and (known.status in self.allow or str(self.advice(known)) in self.allow)
+
+    def undecided(self, known: Known | None) -> bool:
+        """Not allowed, but only because nothing definite is known."""
+        return not self.allows(known) and (known is None or known.status == Status.unknown)
+
+    def passes(self, known: Known | None) -> bool:
+        """Whether the cell meets the expectation; with unknown="error" the undecided are somebody else's matter."""
+        return self.allows(known) or (self.unknown != "fail" and self.undecided(known))
+
+
+@dataclass(frozen=True)
+class Recency:
+    """Which verdicts are recent: checked after `since`, deep enough, or of a kind that never needs renewal."""
+
+    since: datetime
+    depths: tuple[str, ...]
+
+    @classmethod
+    def of(cls, max_age: str, depth: str | None) -> Recency:
+        """
+        Counted back from now.
+
+        Raises:
+            SettingsError: `max_age` is no duration.
+        """
+        return cls(datetime.now(timezone.utc) - _duration(max_age), depths_from(depth))
+
+    def accepts(self, known: Known | None) -> bool:
+        """Whether the verdict is recent."""
+        if known is None:
+            return False
+        return known.next_check_at is None or (known.checked_at >= self.since and known.depth in self.depths)
+
+
+def _duration(text: str) -> timedelta:
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise SettingsError(f"max_age: {error}.") from None
+
+
+def depths_from(depth: str | None) -> tuple[str, ...]:
+    """The depths that go at least as far as this one; all of them for None."""
+    least = Depth(depth).rank if depth else 0
+    return tuple(str(each) for each in Depth if each.rank >= least)
+
+
+def verify_cells(cells: Sequence[str], settings: Settings) -> tuple[list[Known], VerificationError | None]:
+    """
+    Verify distinct cells with the core, once.
+
+    Returns:
+        One verdict for each cell, in order, and the outage that left some of them unknown, None if there was none.
+
+    Raises:
+        SettingsError, PreflightError: before anything is asked.
+    """
+    if not cells:
+        return [], None
+    import polars as pl
+
+    from mailvet.verdict import verdict_schema
+    from mailvet.verifier import Verifier, run_in_background
+
+    async def work() -> tuple[pl.DataFrame, str | None]:
+        batches = iter(pl.Series("email", cells, dtype=pl.String).to_frame().iter_slices(_BATCH_ROWS))
+
+        async def read() -> pl.DataFrame | None:
+            return next(batches, None)
+
+        async with Verifier(settings) as verifier:
+            frames = [frame async for frame in verifier.stream(read)]
+            return pl.concat(frames), verifier.degraded
+
+    verdicts, degraded = run_in_background(work())
+    by_key = {row[0]: Known(*row[1:]) for row in _known_rows(verdicts.to_arrow().cast(verdict_schema()))}
+    from mailvet.verdict import email_key
+
+    answers = [by_key[email_key(cell)] for cell in cells]
+    lost = sum(answer.status == Status.unknown for answer in answers) if degraded else 0
+    if degraded and lost:
+        return answers, VerificationError(f"{lost} of {len(cells)} addresses could not be verified. {degraded}")
+    return answers, None
+
+
+def _known_rows(verdicts: pa.Table) -> Iterator[tuple[Any, ...]]:
+    """Rows of (email_key, *Known) from a table with the columns of the verdict table."""
+    names = ("email_key", "status", "reason", "score", "attempts", "depth", "checked_at", "next_check_at")
+    columns = [verdicts.column(name).to_pylist() for name in names]
+    for *row, flags, evidence in zip(
+        *columns, verdicts.column("flags").to_pylist(), verdicts.column("evidence").to_pylist(), strict=True
+    ):
+        row[6], row[7] = _aware(row[6]), _aware(row[7])
+        yield (*row, _detail(row[2], flags, evidence))
+
+
+def _detail(reason: str, flags: str | None, evidence: str | None) -> str | None:
+    if reason == Reason.syntax_invalid:
+        facts = json.loads(evidence or "[]")
+        return next((fact.get("detail") for fact in facts if fact.get("layer") == "syntax"), None)
+    return "eai" if "eai" in (flags or "").split(",") else None
+
+
+def _aware(moment: datetime | None) -> datetime | None:
+    return moment.replace(tzinfo=timezone.utc) if moment is not None and moment.tzinfo is None else moment
+
+
+def still_holds(known: Known, depths: Collection[str], now: datetime) -> bool:
+    """Whether a stored verdict spares a new one: deep enough and not due yet."""
+    return known.depth in depths and (known.next_check_at is None or known.next_check_at > now)
+
+
+def read_stored_verdicts(path: str, keys: Sequence[str]) -> dict[str, Known]:
+    """
+    Verdicts by `email_key` from a file: Parquet with the columns of the verdict table, or a DuckDB database that
+    holds `mailvet_verdicts`.
+
+    Raises:
+        SourceError: the file is missing or is neither of the two.
+    """
+    import duckdb
+    import pyarrow as pa
+
+    file = Path(path)
+    if not file.is_file():
+        raise SourceError(
+            f"There is no file of verdicts {path}. For a dataframe, verdict_table is the path of a Parquet file or of "
+            "a DuckDB database with the table mailvet_verdicts."
+        )
+    parquet = file.suffix.lower() == ".parquet"
+    try:
+        with duckdb.connect() if parquet else duckdb.connect(str(file), read_only=True) as db:
+            db.register("mailvet_keys", pa.table({"email_key": list(keys)}))
+            relation = "read_parquet($path)" if parquet else DEFAULT_VERDICT_TABLE
+            table = db.sql(
+                f"select v.* from {relation} v semi join mailvet_keys k using (email_key)",
+                params={"path": str(file)} if parquet else None,
+            ).to_arrow_table()
+            return {row[0]: Known(*row[1:]) for row in _known_rows(table)}
+    except (duckdb.Error, KeyError) as error:
+        first = str(error).splitlines()[0]
+        raise SourceError(f"The verdicts in {file.name} cannot be read: {first}") from None

@@ -1,0 +1,580 @@
+"""
+Suspicion: signals that only show over a whole table, or that no list holds.
+
+Gibberish local parts, keyboard walks, several spellings of one mailbox, numbered series at one domain, and many
+sign-ups of one domain within an hour. They lower the score and set flags; none of them says that an address cannot
+receive mail. How often each is wrong is measured by `benchmarks/suspicion.py` and written in docs/suspicion.md.
+
+`examine` works on a table in memory. `series_sql` and `burst_sql` give the same answers for tables that do not fit,
+in DuckDB's SQL.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cache
+from importlib import resources
+from typing import Final
+
+import polars as pl
+import pyarrow as pa
+
+from mailvet import lists
+
+__all__ = [
+    "BURST_ROWS",
+    "BURST_SIGMAS",
+    "BURST_WINDOW",
+    "SCHEMA",
+    "SERIES_GAP",
+    "SERIES_SHARE",
+    "SERIES_SIZE",
+    "SHORTEST_GIBBERISH",
+    "CharacterModel",
+    "burst_sql",
+    "examine",
+    "keyboard_walk",
+    "log_odds",
+    "series_sql",
+]
+
+SCHEMA: Final[dict[str, type[pl.DataType]]] = {
+    "gibberish": pl.Boolean,
+    "gibberish_score": pl.Float32,
+    "keyboard_walk": pl.Boolean,
+    "series": pl.Boolean,
+    "series_size": pl.Int32,
+    "duplicate_of": pl.Int64,
+    "burst": pl.Boolean,
+}
+
+
+def examine(
+    frame: pl.DataFrame,
+    *,
+    free: pl.Series | None = None,
+    relay_alias: pl.Series | None = None,
+    mailbox_key: pl.Series | None = None,
+    signed_up: pl.Series | None = None,
+    burst_window: timedelta | None = None,
+) -> pl.DataFrame:
+    """
+    Look for what is suspicious in a whole table; the columns given beside the frame are as long as it and in its order.
+
+    Args:
+        frame: columns local and domain (String; null where the syntax layer refused), any others are ignored.
+        free: whether anybody can have a mailbox at the domain; looked up in `lists.free_domains` if not given.
+        relay_alias: whether the domain hands out forwarding aliases. Their local parts are random on purpose and are
+            never called gibberish. Without it no row counts as one.
+        mailbox_key: equal for addresses that reach the same mailbox (`Reference.examine` makes it).
+        signed_up: when the row came into the table (Date, or Datetime of any unit and zone; nulls allowed).
+        burst_window: the span within which sign-ups are counted, in whole seconds, even; one hour if not given.
+
+    Returns:
+        A frame as long as the argument and in its order:
+
+        - gibberish (Boolean): the local part (lower case, before any +tag) looks like random characters. Never true
+          with fewer than six letters, or with characters beyond ASCII.
+        - gibberish_score (Float32 or null): nats per character by which chance explains it better than any language;
+          below zero for names. Null where it cannot be judged.
+        - keyboard_walk (Boolean): the local part is made of neighbouring keys, the alphabet, one repeated character or
+          one repeated block.
+        - series (Boolean): it belongs to local parts at one domain that differ only in a counter.
+        - series_size (Int32): how many different counters that series has, 0 outside of one.
+        - duplicate_of (Int64 or null): number, from 0, of the first row with the same mailbox; null for that row
+          itself, and everywhere without `mailbox_key`.
+        - burst (Boolean): one of unexpectedly many sign-ups of its domain within the window; false where there is no
+          time.
+    """
+    rows = frame.select("domain", base=_base())
+    if free is None:
+        free = rows["domain"].is_in(sorted(lists.free_domains()))
+    free = free.fill_null(False).rename("free")
+
+    score = log_odds(rows["base"])
+    judged = pl.DataFrame({"score": score, "size": rows["base"].str.len_bytes()}).select(
+        gibberish=(pl.col("score") * pl.col("size") > _line(pl.col("size"))).fill_null(False),
+        gibberish_score=pl.col("score"),
+    )
+    if relay_alias is not None:
+        judged = judged.with_columns(pl.col("gibberish") & ~relay_alias.fill_null(False))
+    series_size = _series_size(rows.with_columns(free))
+    return pl.DataFrame(
+        [
+            *judged,
+            keyboard_walk(rows["base"]).fill_null(False).alias("keyboard_walk"),
+            (series_size > 0).alias("series"),
+            series_size.alias("series_size"),
+            _duplicate_of(mailbox_key, frame.height),
+            _burst(rows["domain"], free, signed_up, burst_window or BURST_WINDOW),
+        ]
+    )
+
+
+def _base() -> pl.Expr:
+    """The local part in lower case and before any +tag; a plus at the very start is no tag."""
+    lower = pl.col("local").str.to_lowercase()
+    plus = lower.str.find("+", literal=True)
+    return pl.when(plus > 0).then(lower.cast(pl.Binary).bin.head(plus).cast(pl.String)).otherwise(lower)
+
+
+# --- Gibberish ---------------------------------------------------------------------------------------------------
+
+SHORTEST_GIBBERISH: Final = 6
+"""Letters that a local part needs before it can be called gibberish."""
+_CHUNK: Final = 1_000_000
+_ALPHABET: Final = "." + string.ascii_lowercase + "0"
+_WIDTH: Final = len(_ALPHABET)
+
+
+def _codes() -> pl.Series:
+    """Byte -> place in the alphabet of the model: every digit is one, whatever else is not a letter is a boundary."""
+    places = {ord(letter): place for place, letter in enumerate(_ALPHABET)}
+    places |= dict.fromkeys(map(ord, string.digits), _ALPHABET.index("0"))
+    return pl.Series([places.get(byte, 0) for byte in range(256)], dtype=pl.UInt32)
+
+
+@dataclass(frozen=True, slots=True)
+class CharacterModel:
+    """How telling each character is after the two before it, and from which sum on a text counts as random."""
+
+    weights: pl.Series
+    """For every three characters of the alphabet, in its order: `unit` times ln(P by chance / P in language). Int16."""
+    unit: int
+    """Parts of a nat that the weights count in."""
+    offset: float
+    slope: float
+    """Gibberish is what exceeds `offset + slope * characters`, in nats."""
+
+    @classmethod
+    @cache
+    def shipped(cls) -> CharacterModel:
+        """The model of `mailvet/data/gibberish.csv`, which says what it was made from."""
+        lines = resources.files("mailvet.data").joinpath("gibberish.csv").read_text("utf-8").splitlines()
+        about = dict(re.findall(r"^# ([a-z]+): (.+)$", "\n".join(lines), re.MULTILINE))
+        rows = dict(line.split(",") for line in lines if not line.startswith("# "))
+        weights = [int(weight) for a in _ALPHABET for b in _ALPHABET for weight in rows[a + b].split()]
+        return cls(
+            pl.Series(weights, dtype=pl.Int16), int(about["unit"]), float(about["offset"]), float(about["slope"])
+        )
+
+
+def _line(size: pl.Expr) -> pl.Expr:
+    model = CharacterModel.shipped()
+    return model.offset + model.slope * size
+
+
+def log_odds(base: pl.Series, model: CharacterModel | None = None) -> pl.Series:
+    """
+    Nats per character by which chance explains a local part better than language does (Float32).
+
+    A string of letters and digits drawn evenly stands against an interpolated trigram model over the spelling of
+    names and words; separators part the words. Null for nulls, for characters beyond ASCII, and with fewer than
+    `SHORTEST_GIBBERISH` letters.
+
+    Args:
+        base: local parts in lower case without tags (String).
+        model: another model than the shipped one.
+    """
+    model = model or CharacterModel.shipped()
+    pieces = [_log_odds(base.slice(start, _CHUNK), model) for start in range(0, max(len(base), 1), _CHUNK)]
+    return pl.concat(pieces).alias("gibberish_score")
+
+
+def _log_odds(base: pl.Series, model: CharacterModel) -> pl.Series:
+    # One run of bytes over all rows: every row ends with a boundary, and one more row stands in front, so that the
+    # two characters before any first letter are boundaries. A row's sum is then a difference of running sums.
+    joined = pl.concat([pl.Series(["."]), base.fill_null("").alias("")]).to_frame("text")
+    text = joined.select(pl.concat_str(pl.lit("."), "text", pl.lit("."))).to_series()
+    arrow = text.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())
+    _, offset_buffer, data = arrow.buffers()
+    offsets = _series(pa.int64(), len(text) + 1, offset_buffer).slice(1)
+    starts, ends = offsets.head(-1), offsets.slice(1)
+    places = _codes().gather(_series(pa.uint8(), int(offsets[-1]), data).cast(pl.UInt32))
+    letters = places.is_between(1, 26).cast(pl.Int32).cum_sum()
+    trigrams = places.head(-2) * (_WIDTH * _WIDTH) + places.slice(1).head(-1) * _WIDTH + places.slice(2)
+    running = model.weights.gather(trigrams).cast(pl.Int32).cum_sum()
+    sums = pl.DataFrame(
+        {
+            "sum": running.gather(ends - 3) - running.gather(starts - 2),
+            "letters": letters.gather(ends - 1) - letters.gather(starts),
+            "size": base.str.len_bytes(),
+            "characters": base.str.len_chars(),
+        }
+    )
+    can_be_judged = (pl.col("letters") >= SHORTEST_GIBBERISH) & (pl.col("size") == pl.col("characters"))
+    per_character = pl.col("sum").cast(pl.Float32) / (model.unit * pl.col("size").cast(pl.Float32))
+    return sums.select(pl.when(can_be_judged).then(per_character)).to_series()
+
+
+def _series(kind: pa.DataType, length: int, buffer: pa.Buffer) -> pl.Series:
+    array = pa.Array.from_buffers(kind, length, [None, buffer])
+    series = pl.from_arrow(array)
+    assert isinstance(series, pl.Series)
+    return series
+
+
+# --- Keyboard walks ------------------------------------------------------------------------------------------------
+
+_KEY_ROWS: Final = (
+    "qwertyuiop", "asdfghjkl", "zxcvbnm",
+    "qwertzuiop", "yxcvbnm",
+    "azertyuiop", "qsdfghjklm", "wxcvbn",
+    string.ascii_lowercase,
+)  # fmt: skip
+_KEY_COLUMNS: Final = ("1qaz", "2wsx", "3edc", "4rfv", "5tgb", "6yhn", "7ujm", "2wsy", "6zhn", "1aqw")
+_DIGIT_ROWS: Final = ("1234567890", "0123456789", "147", "258", "369")
+_NAMES: Final = ("azer", "reza", "wert", "trew")
+"""Four neighbouring keys that are a name or a word; five of the row still are a walk."""
+_BEGINNINGS: Final = ("abc", "qwe", "asd", "zxc", "yxc", "aze", "qsd", "wxc", "qaz", "wsx")
+"""Three keys that make a walk together with 123."""
+
+
+def _runs(lines: Iterable[str], sizes: Iterable[int]) -> set[str]:
+    """Every run of neighbours of these sizes, in both directions."""
+    both = [way for line in lines for way in (line, line[::-1])]
+    return {way[at : at + size] for size in sizes for way in both for at in range(len(way) - size + 1)}
+
+
+@cache
+def _walk_pattern() -> str:
+    """A regular expression over local parts without separators. Longer walks are made of runs of three to five."""
+    keys = [f"{key}{{3,}}" for key in string.ascii_lowercase]
+    columns = [column.strip(string.digits) for column in _KEY_COLUMNS]
+    three = [*sorted(_runs(_KEY_ROWS, (3, 4, 5)) | _runs(columns, (3,))), *keys]
+    four = [
+        *sorted((_runs(_KEY_ROWS, (4, 5)) | _runs(_KEY_COLUMNS, (4,))) - set(_NAMES)),
+        *(f"{key}{{4,}}" for key in string.ascii_lowercase),
+    ]
+    some, long = "|".join(three), "|".join(four)
+    digits = "|".join([*sorted(_runs(_DIGIT_ROWS, (3, 4, 5))), *(f"{digit}{{3,}}" for digit in string.digits)])
+    beginnings = "|".join(_BEGINNINGS)
+    return "|".join(
+        (
+            f"^[0-9]*(?:(?:{some})[0-9]*)*(?:{long})[0-9]*(?:(?:{some})[0-9]*)*$",
+            f"^[0-9]*(?:{some})[0-9]*(?:(?:{some})[0-9]*)+$",
+            f"^(?:(?:{beginnings})1234?5?6?7?8?9?0?|1234?5?6?7?8?9?0?(?:{beginnings}))$",
+            f"^(?:{digits})+$",
+        )
+    )
+
+
+def keyboard_walk(base: pl.Series) -> pl.Series:
+    """
+    Whether local parts are nothing but walks over a keyboard (Boolean, null for null).
+
+    Rows of QWERTY, QWERTZ and AZERTY keyboards, columns with their digit, the alphabet, digits in order, one character
+    four times or more, a block of two to four characters three times, a block without vowels or in order twice.
+    Separators are skipped and digits after or between the letters do not count; at least four characters are needed.
+
+    Args:
+        base: local parts in lower case without tags (String).
+    """
+    keys = base.str.replace_all(r"[._-]", "").alias("keys")
+    walks = (keys.str.len_bytes() >= 4) & keys.str.contains(_walk_pattern())
+    table = keys.to_frame().with_row_index("row")
+    key, size_of_row = pl.col("keys"), pl.col("keys").str.len_bytes()
+    for size in (2, 3, 4):
+        first = key.str.head(size)
+        thrice = (size_of_row >= 3 * size) & (size_of_row % size == 0)
+        twice = (size_of_row == 2 * size) & (size > 2)
+        repeated = (
+            table.filter(thrice | twice)
+            .filter(key.str.head(-size) == key.str.slice(size))
+            .filter(first.str.contains("[a-z]") & (thrice | ~first.str.contains("[aeiouy0-9]")))
+        )
+        walks = walks.scatter(repeated["row"], True)
+    return walks.alias("keyboard_walk")
+
+
+# --- Series --------------------------------------------------------------------------------------------------------
+
+SERIES_SIZE: Final = 5
+"""Different counters that make a series at a domain of its own."""
+SERIES_SHARE: Final = 200
+"""A series has at least one in so many rows of its domain: where thousands have mailboxes, ann1 to ann9 are people."""
+SERIES_GAP: Final = 4
+"""The next counter of a series is at most so much higher."""
+_FREE_SIZE: Final = 12
+_FREE_GAP: Final = 1
+_FREE_DIGITS: Final = 3
+_YEARS: Final = (1930, 2029)
+# At free mail providers people add a year or two digits to a name that is taken: only longer counters in one unbroken
+# run count there.
+
+_COUNTER: Final = r"^(.*?)([0-9]+)([^0-9]*)$"
+"""What stands before the last digits, the digits, and what stands after them."""
+_LONGEST_COUNTER: Final = 18
+
+
+def _series_size(rows: pl.DataFrame) -> pl.Series:
+    """
+    domain, base, free -> how many different counters the series of a row has (Int32), 0 outside of one.
+
+    A series is a run of counters of one stem at one domain in which no step is wider than the gap allowed.
+    """
+    key = ["domain", "stem"]
+    counter = pl.col("counter")
+    base, width = pl.col("base"), pl.col("digits").str.len_bytes()
+    numbered = (
+        rows.with_row_index("row")
+        .filter(base.str.contains("[0-9]") & pl.col("domain").is_not_null())
+        .with_columns(head=base.str.strip_chars_end(string.digits))
+    )
+    # Nearly every counter stands at the end; there, cutting it off is faster than a regular expression.
+    at_end = pl.col("head").str.len_bytes() < base.str.len_bytes()
+    ending = numbered.filter(at_end).with_columns(
+        digits=base.cast(pl.Binary).bin.slice(pl.col("head").str.len_bytes()).cast(pl.String), tail=pl.lit("")
+    )
+    within = (
+        numbered.filter(~at_end)
+        .with_columns(parts=base.str.extract_groups(_COUNTER))
+        .with_columns(head=pl.col("parts").struct[0], digits=pl.col("parts").struct[1], tail=pl.col("parts").struct[2])
+        .drop("parts")
+    )
+    found = (
+        pl.concat([ending, within])
+        .filter(width <= _LONGEST_COUNTER)
+        .with_columns(counter=pl.col("digits").cast(pl.Int64), stem=pl.concat_str("head", pl.lit("#"), "tail"))
+        .filter(~pl.col("free") | ((width >= _FREE_DIGITS) & ~((width == 4) & counter.is_between(*_YEARS))))
+        .select("row", "domain", "free", "stem", "counter")
+    )
+    often = found.group_by(key).len().filter(pl.col("len") >= SERIES_SIZE).select(key)
+    found = found.join(often, on=key, how="semi")
+    members = (
+        rows.filter(pl.col("base").is_not_null() & pl.col("domain").is_in(found["domain"].unique().implode()))
+        .group_by("domain")
+        .agg(rows=pl.len())
+    )
+    gap = pl.when("free").then(_FREE_GAP).otherwise(SERIES_GAP)
+    least = pl.when("free").then(_FREE_SIZE).otherwise(
+        pl.max_horizontal(pl.lit(SERIES_SIZE), (pl.col("rows") + SERIES_SHARE - 1) // SERIES_SHARE)
+    )  # fmt: skip
+    sizes = (
+        found.select(*key, "free", "counter")
+        .unique()
+        .sort(*key, "counter")
+        .with_columns(run=((counter - counter.shift(1) > gap) | (pl.struct(key) != pl.struct(key).shift(1))).cum_sum())
+        .with_columns(size=pl.len().over("run").cast(pl.Int32))
+        .join(members, on="domain")
+        .filter(pl.col("size") >= least)
+        .select(*key, "counter", "size")
+    )
+    hits = found.join(sizes, on=[*key, "counter"]).select("row", "size")
+    size = pl.zeros(rows.height, dtype=pl.Int32, eager=True)
+    return size.scatter(hits["row"], hits["size"]).alias("series_size")
+
+
+def series_sql(relation: str, column: str = "email", *, free: str | None = None) -> str:
+    """
+    A DuckDB query: the rows of a relation, in no order, and beside them series (BOOLEAN) and series_size (INTEGER).
+
+    It answers as `examine` does wherever `column` holds addresses that the syntax layer accepts, with domains as that
+    layer writes them.
+
+    Args:
+        relation: a table name as SQL, or a query in brackets.
+        column: the name of the column with the addresses.
+        free: an SQL condition over the relation's columns, true for free mail providers; the list of
+            `lists.free_domains` if not given.
+    """
+    years = f"length(digits) = 4 and digits::bigint between {_YEARS[0]} and {_YEARS[1]}"
+    return f"""
+with split as ({_split_sql(relation, column, free)}),
+numbered as (
+    select _domain, _free, _base,
+        regexp_extract(_base, '{_COUNTER}', ['head', 'digits', 'tail']) as parts,
+        parts.head || '#' || parts.tail as stem,
+        parts.digits as digits,
+        try_cast(digits as bigint) as counter
+    from (select distinct _domain, _free, _base from split where _domain is not null and regexp_matches(_base, '[0-9]'))
+    where length(digits) <= {_LONGEST_COUNTER}
+        and (not _free or (length(digits) >= {_FREE_DIGITS} and not ({years})))
+),
+counters as (select distinct _domain, _free, stem, counter from numbered),
+stepped as (
+    select *, counter - lag(counter) over (partition by _domain, stem order by counter) as step
+    from counters
+    qualify count(*) over (partition by _domain, stem) >= {SERIES_SIZE}
+),
+runs as (
+    select *, count(*) filter (step > case when _free then {_FREE_GAP} else {SERIES_GAP} end)
+        over (partition by _domain, stem order by counter) as run
+    from stepped
+),
+sized as (select *, count(*) over (partition by _domain, stem, run)::integer as size from runs),
+members as (select _domain, count(*) as rows from split where _base is not null group by _domain),
+found as (
+    select n._domain, n._base, any_value(s.size) as size
+    from sized s join members m using (_domain) join numbered n using (_domain, stem, counter)
+    where s.size >= case when s._free then {_FREE_SIZE}
+        else greatest({SERIES_SIZE}, (m.rows + {SERIES_SHARE - 1}) // {SERIES_SHARE}) end
+    group by n._domain, n._base
+)
+select split.* exclude (_domain, _free, _base), found.size is not null as series,
+    coalesce(found.size, 0)::integer as series_size
+from split left join found using (_domain, _base)""".strip()
+
+
+def _split_sql(relation: str, column: str, free: str | None) -> str:
+    """The relation with _domain, _base and _free beside its columns; null where the cell is no address."""
+    name = '"' + column.replace('"', '""') + '"'
+    if free is None:
+        free = f"_parts.domain in ({', '.join(_quoted(sorted(lists.free_domains())))})"
+    return f"""
+    select * exclude (_parts),
+        nullif(_parts.domain, '') as _domain,
+        nullif(regexp_extract(_parts.local, '^(.[^+]*)', 1), '') as _base,
+        coalesce({free}, false) as _free
+    from (
+        select *, regexp_extract(lower(trim({name}::varchar)), '^(.+)@([^@]+)$', ['local', 'domain']) as _parts
+        from {relation}
+    )"""
+
+
+def _quoted(texts: Iterable[str]) -> Iterator[str]:
+    return ("'" + text.replace("'", "''") + "'" for text in texts)
+
+
+# --- Duplicates ----------------------------------------------------------------------------------------------------
+
+
+def _duplicate_of(mailbox_key: pl.Series | None, height: int) -> pl.Series:
+    if mailbox_key is None:
+        return pl.repeat(None, height, dtype=pl.Int64, eager=True).alias("duplicate_of")
+    rows = mailbox_key.to_frame("key").with_row_index("row")
+    new = mailbox_key.is_first_distinct()
+    later = rows.filter(~new & mailbox_key.is_not_null())
+    first = rows.filter(new & mailbox_key.is_in(later["key"].unique().implode())).rename({"row": "first"})
+    pairs = later.join(first, on="key")
+    empty = pl.repeat(None, height, dtype=pl.Int64, eager=True)
+    return empty.scatter(pairs["row"], pairs["first"].cast(pl.Int64)).alias("duplicate_of")
+
+
+# --- Bursts --------------------------------------------------------------------------------------------------------
+
+BURST_WINDOW: Final = timedelta(hours=1)
+BURST_ROWS: Final = 10
+"""Fewer sign-ups than this are never a burst."""
+BURST_SIGMAS: Final = 8
+"""A burst exceeds what was expected by so many times the square root of what was expected."""
+
+
+def _burst(domain: pl.Series, free: pl.Series, signed_up: pl.Series | None, window: timedelta) -> pl.Series:
+    """
+    Whether a row is one of unexpectedly many of its domain in one window (Boolean).
+
+    Windows begin every half window, so that whatever happens within half a window lies whole in one of them. In a
+    window a domain is expected to have its share of all rows of the window, or its own rows spread evenly over the
+    whole time if that is more: an import of the whole table is no burst, and neither is the busy hour of the day.
+    """
+    nothing = pl.zeros(len(domain), dtype=pl.Boolean, eager=True).alias("burst")
+    if signed_up is None:
+        return nothing
+    half = _half(window)
+    timed = (
+        pl.DataFrame({"domain": domain, "free": free, "at": _epoch(signed_up)})
+        .with_row_index("row")
+        .drop_nulls(["domain", "at"])
+        .with_columns(slot=pl.col("at") // half)
+    )
+    if timed.is_empty():
+        return nothing
+    total, slots = timed.height, _span(timed["slot"])
+    busy = timed.group_by("slot").len("all")
+    windows = pl.concat([busy, busy.with_columns(pl.col("slot") - 1)]).group_by("slot").agg(pl.col("all").sum())
+    sizes = timed.filter(~pl.col("free")).group_by("domain").len("rows").filter(pl.col("rows") >= BURST_ROWS)
+    own = timed.join(sizes.select("domain"), on="domain", how="semi").group_by("domain", "slot").agg(here=pl.len())
+    expected = pl.max_horizontal(pl.col("rows") * pl.col("all") / total, pl.col("rows") * 2.0 / slots)
+    bursts = (
+        pl.concat([own, own.with_columns(pl.col("slot") - 1)])
+        .group_by("domain", "slot")
+        .agg(pl.col("here").sum())
+        .filter(pl.col("here") >= BURST_ROWS)
+        .join(sizes, on="domain")
+        .join(windows, on="slot")
+        .filter(pl.col("here") > expected + BURST_SIGMAS * expected.sqrt())
+        .select("domain", "slot")
+    )
+    both = pl.concat([bursts, bursts.with_columns(pl.col("slot") + 1)]).unique()
+    hits = timed.join(both, on=["domain", "slot"], how="semi")["row"]
+    return nothing.scatter(hits, True)
+
+
+def _half(window: timedelta) -> int:
+    half, rest = divmod(window // timedelta(seconds=1), 2)
+    if half < 1 or rest or window.microseconds:
+        raise ValueError("burst_window must be a whole and even number of seconds")
+    return half
+
+
+def _span(slots: pl.Series) -> int:
+    least, most = slots.min(), slots.max()
+    assert isinstance(least, int)
+    assert isinstance(most, int)
+    return most - least + 1
+
+
+def _epoch(times: pl.Series) -> pl.Series:
+    """Whole seconds since 1970; a time without a zone counts as UTC."""
+    if times.dtype != pl.Date and times.dtype != pl.Datetime:
+        raise TypeError(f"signed_up must be Date or Datetime, not {times.dtype}")
+    return times.cast(
+        pl.Datetime("us", times.dtype.time_zone if isinstance(times.dtype, pl.Datetime) else None)
+    ).dt.epoch("s")
+
+
+def burst_sql(
+    relation: str,
+    column: str = "email",
+    signed_up: str = "signed_up",
+    *,
+    free: str | None = None,
+    window: timedelta = BURST_WINDOW,
+) -> str:
+    """
+    A DuckDB query: the rows of a relation, in no order, and beside them burst (BOOLEAN). As `examine` answers.
+
+    Args:
+        relation: a table name as SQL, or a query in brackets.
+        column: the name of the column with the addresses.
+        signed_up: the name of the column with the time (DATE, TIMESTAMP or TIMESTAMP WITH TIME ZONE).
+        free: an SQL condition over the relation's columns, true for free mail providers; the list of
+            `lists.free_domains` if not given.
+        window: the span within which sign-ups are counted, in whole seconds, even.
+    """
+    time = '"' + signed_up.replace('"', '""') + '"'
+    return f"""
+with split as (
+    select *, floor(floor(epoch({time})) / {_half(window)})::bigint as _slot
+    from ({_split_sql(relation, column, free)})
+),
+timed as (select * from split where _domain is not null and _slot is not null),
+spans as (select count(*) as total, max(_slot) - min(_slot) + 1 as slots from timed),
+busy as (select _slot, count(*) as here from timed group by _slot),
+windows as (
+    select slot, sum(here) as here
+    from (select _slot as slot, here from busy union all select _slot - 1, here from busy) group by slot
+),
+sizes as (
+    select _domain, count(*) as rows from timed where not _free group by _domain having count(*) >= {BURST_ROWS}
+),
+own as (select _domain, _slot, count(*) as here from timed semi join sizes using (_domain) group by _domain, _slot),
+own_windows as (
+    select _domain, slot, sum(here) as here
+    from (select _domain, _slot as slot, here from own union all select _domain, _slot - 1, here from own)
+    group by _domain, slot having sum(here) >= {BURST_ROWS}
+),
+judged as (
+    select o._domain, o.slot, o.here,
+        greatest(s.rows::double * w.here::double / spans.total, s.rows * 2.0::double / spans.slots) as expected
+    from own_windows o join sizes s using (_domain) join windows w using (slot) cross join spans
+),
+bursts as (select _domain, slot from judged where here > expected + {BURST_SIGMAS} * sqrt(expected)),
+both_halves as (select _domain, slot as _slot from bursts union select _domain, slot + 1 from bursts)
+select split.* exclude (_domain, _free, _base, _slot), both_halves._domain is not null as burst
+from split left join both_halves on split._domain = both_halves._domain and split._slot = both_halves._slot""".strip()

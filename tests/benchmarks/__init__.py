@@ -1,0 +1,1 @@
+"""The benchmarks' own harness: whether it measures what it says, not how fast anything is."""

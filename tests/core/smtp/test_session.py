@@ -1,0 +1,296 @@
+"""One conversation with one mail server: what is said, what is never said, and how every way of breaking off ends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pytest
+
+from mailvet.errors import SettingsError
+from mailvet.lab import Lab
+from mailvet.settings import Smtp
+from mailvet.smtp import session as module
+from mailvet.smtp.replies import Stage
+from mailvet.smtp.session import Broken, Refused, Session
+from tests.core.probing import acme, lab_settings, probe
+from tests.core.smtp.scripted_server import Script, scripted, socks5
+
+LabFactory = Callable[..., Lab]
+HELLO = "probe.example.com"
+
+
+def smtp(port: int, **options: Any) -> Smtp:
+    quick: dict[str, Any] = {"connect_timeout": 0.5, "command_timeout": 0.3, "mail_from": "verify@example.com"}
+    return Smtp(port=port, **{**quick, **options})
+
+
+def server(*offers: bytes, **replies: bytes | None) -> Script:
+    """Replies by verb; EHLO offers the extensions given."""
+    lines = [b"mx.test", *offers]
+    ehlo = b"".join(b"250" + (b" " if n == len(lines) - 1 else b"-") + o + b"\r\n" for n, o in enumerate(lines))
+    known: dict[str, bytes | None] = {
+        "": b"220 mx.test\r\n", "EHLO": ehlo, "QUIT": b"221 bye\r\n", "MAIL": b"250 ok\r\n", "RCPT": b"250 ok\r\n",
+        "RSET": b"250 ok\r\n", "HELO": b"250 mx.test\r\n", **replies,
+    }  # fmt: skip
+    return lambda line: known.get(line[:4].decode("latin-1").rstrip().upper(), b"500 what?\r\n")
+
+
+async def open_at(port: int, **options: Any) -> Session:
+    return await Session.open("mx.test", "127.0.0.1", smtp(port, **options), HELLO)
+
+
+def verbs(heard: Iterable[bytes]) -> list[str]:
+    return [line.split(b" ")[0].decode("latin-1") for line in heard]
+
+
+async def test_a_conversation_names_the_sender_once_asks_and_says_goodbye() -> None:
+    async with scripted(server()) as (port, heard):
+        session = await open_at(port)
+        assert (await session.ask("ann", "acme.test")).code == 250
+        assert (await session.ask("bob", "acme.test")).stage is Stage.rcpt
+        await session.close()
+    assert heard == [
+        b"EHLO probe.example.com", b"MAIL FROM:<verify@example.com>", b"RCPT TO:<ann@acme.test>",
+        b"RCPT TO:<bob@acme.test>", b"QUIT",
+    ]  # fmt: skip
+
+
+async def test_without_a_sender_the_null_sender_is_named() -> None:
+    async with scripted(server()) as (port, heard):
+        session = await open_at(port, mail_from="")
+        await session.ask("ann", "acme.test")
+        await session.close()
+    assert b"MAIL FROM:<>" in heard
+
+
+async def test_an_international_recipient_needs_its_own_mail_command() -> None:
+    async with scripted(server(b"SMTPUTF8")) as (port, heard):
+        session = await open_at(port)
+        assert session.smtputf8
+        await session.ask("ann", "acme.test")
+        await session.ask("jörg", "acme.test")
+        await session.ask("bob", "acme.test")
+        await session.close()
+    assert verbs(heard) == ["EHLO", "MAIL", "RCPT", "RSET", "MAIL", "RCPT", "RCPT", "QUIT"]
+    assert heard[4].endswith(b" SMTPUTF8")
+    assert heard[5] == "RCPT TO:<jörg@acme.test>".encode()
+
+
+async def test_an_address_cannot_smuggle_a_command() -> None:
+    async with scripted(server()) as (port, heard):
+        session = await open_at(port)
+        with pytest.raises(ValueError, match="control character"):
+            await session.ask("ann>\r\nDATA\r\n", "acme.test")
+        await session.close()
+    assert "DATA" not in verbs(heard)
+
+
+async def test_a_server_without_esmtp_is_greeted_with_helo() -> None:
+    async with scripted(server(EHLO=b"502 unknown command\r\n")) as (port, heard):
+        session = await open_at(port)
+        assert not session.smtputf8
+        assert (await session.ask("ann", "acme.test")).code == 250
+        await session.close()
+    assert verbs(heard)[:2] == ["EHLO", "HELO"]
+
+
+@pytest.mark.parametrize(
+    ("replies", "stage", "code"),
+    [
+        ({"": b"554 no\r\n"}, Stage.connect, 554),
+        ({"": b"421 too many connections\r\n"}, Stage.connect, 421),
+        ({"EHLO": b"421 later\r\n"}, Stage.hello, 421),
+        ({"EHLO": b"550 who?\r\n", "HELO": b"550 who?\r\n"}, Stage.hello, 550),
+    ],
+)
+async def test_a_server_that_will_not_go_on_refuses(replies: dict[str, bytes], stage: Stage, code: int) -> None:
+    async with scripted(server(**replies)) as (port, _):
+        with pytest.raises(Refused) as caught:
+            await open_at(port)
+    assert (caught.value.reply.stage, caught.value.reply.code) == (stage, code)
+
+
+async def test_a_refused_sender_is_the_reply_to_mail() -> None:
+    async with scripted(server(MAIL=b"550 5.7.1 not you\r\n")) as (port, heard):
+        session = await open_at(port)
+        reply = await session.ask("ann", "acme.test")
+        await session.close()
+    assert (reply.stage, reply.code) == (Stage.mail, 550)
+    assert "RCPT" not in verbs(heard)
+
+
+@pytest.mark.parametrize(
+    ("replies", "stage", "kind"),
+    [
+        ({"": None}, Stage.connect, "closed"),
+        ({"": b"SSH-2.0-OpenSSH_9.2\r\n"}, Stage.connect, "garbage"),
+        ({"": b""}, Stage.connect, "timeout"),
+        ({"EHLO": None}, Stage.hello, "closed"),
+        ({"EHLO": b""}, Stage.hello, "timeout"),
+        ({"EHLO": b"\x00\xff what\r\n"}, Stage.hello, "garbage"),
+    ],
+)
+async def test_a_conversation_that_never_begins_is_broken(
+    replies: dict[str, bytes | None], stage: Stage, kind: str
+) -> None:
+    async with scripted(server(**replies)) as (port, _):
+        with pytest.raises(Broken) as caught:
+            await open_at(port)
+    assert (caught.value.stage, caught.value.kind) == (stage, kind)
+
+
+@pytest.mark.parametrize(
+    ("replies", "kind"),
+    [({"RCPT": None}, "closed"), ({"RCPT": b""}, "timeout"), ({"RCPT": b"hello there\r\n"}, "garbage"),
+     ({"RCPT": b"250-" + b"x" * 40_000 + b"\r\n"}, "garbage"), ({"MAIL": None}, "closed")],
+)  # fmt: skip
+async def test_a_question_without_a_usable_reply_is_broken(replies: dict[str, bytes | None], kind: str) -> None:
+    async with scripted(server(**replies)) as (port, _):
+        session = await open_at(port)
+        with pytest.raises(Broken) as caught:
+            await session.ask("ann", "acme.test")
+        await session.close()
+    assert caught.value.kind == kind
+
+
+async def test_nobody_listening_is_unreachable() -> None:
+    async with scripted(server()) as (port, _):
+        pass
+    with pytest.raises(Broken) as caught:
+        await open_at(port)
+    assert caught.value.kind == "unreachable"
+
+
+async def test_quit_is_sent_even_when_the_server_is_too_slow() -> None:
+    async with scripted(server(RCPT=b"")) as (port, heard):
+        session = await open_at(port)
+        with pytest.raises(Broken, match="timeout"):
+            await session.ask("ann", "acme.test")
+        await session.close()
+        await asyncio.sleep(0.05)
+    assert heard[-1] == b"QUIT"
+
+
+async def test_patience_is_shorter_than_the_time_out_never_longer() -> None:
+    async with scripted(server(RCPT=b"")) as (port, _):
+        for patience, most in ((0.05, 0.2), (60.0, 0.6)):
+            session = await open_at(port)
+            began = asyncio.get_running_loop().time()
+            with pytest.raises(Broken, match="timeout"):
+                await session.ask("ann", "acme.test", patience=patience)
+            assert asyncio.get_running_loop().time() - began < most
+
+
+async def test_closing_never_raises_and_may_be_done_twice() -> None:
+    async with scripted(server(QUIT=b"")) as (port, _):
+        session = await open_at(port)
+        await session.close()
+        await session.close()
+
+
+async def test_a_reply_that_is_no_utf8_is_read_as_latin_1() -> None:
+    async with scripted(server(RCPT="550 Empfänger unbekannt\r\n".encode("latin-1"))) as (port, _):
+        session = await open_at(port)
+        assert (await session.ask("ann", "acme.test")).text == "Empfänger unbekannt"
+        await session.close()
+
+
+# ---------------------------------------------------------------- TLS
+
+
+@pytest.mark.parametrize("answer", [b"454 TLS not available\r\n", b"220 go on\r\nthis is no handshake\r\n", None])
+async def test_a_server_whose_tls_fails_is_asked_in_clear(answer: bytes | None) -> None:
+    async with scripted(server(b"STARTTLS", STAR=answer)) as (port, heard):
+        session = await open_at(port)
+        assert (await session.ask("ann", "acme.test")).code == 250
+        await session.close()
+    assert verbs(heard).count("STARTTLS") == 1
+
+
+async def test_a_server_that_insists_on_tls_it_cannot_do_is_broken() -> None:
+    script = server(b"STARTTLS", STAR=b"454 TLS not available\r\n", MAIL=b"530 5.7.0 Must issue STARTTLS first\r\n")
+    async with scripted(script) as (port, _):
+        session = await open_at(port)
+        with pytest.raises(Broken, match="TLS"):
+            await session.ask("ann", "acme.test")
+        await session.close()
+
+
+@pytest.mark.parametrize(
+    ("starttls", "manner", "used"),
+    [("when_offered", "postfix", 1), ("when_required", "postfix", 0), ("never", "postfix", 0),
+     ("when_required", "tls_required", 1), ("when_offered", "tls_required", 1)],
+)  # fmt: skip
+async def test_tls_is_used_as_the_settings_and_the_server_say(
+    mailvet_lab_factory: LabFactory, starttls: Any, manner: str, used: int
+) -> None:
+    lab = mailvet_lab_factory(acme(manner, "ann"))
+    settings = lab_settings(lab, smtp={"starttls": starttls})
+    session = await Session.open("mx.acme.test", "127.77.0.2", settings.smtp, settings.hello_name)
+    assert (await session.ask("ann", "acme.test")).code == 250
+    await session.close()
+    assert lab.counters()["mx.acme.test"].tls == used
+
+
+# ---------------------------------------------------------------- proxy and source address
+
+
+async def test_a_proxy_carries_the_conversation(mailvet_lab_factory: LabFactory) -> None:
+    lab = mailvet_lab_factory(acme("postfix", "ann"))
+    opened: list[tuple[str, int]] = []
+    async with socks5(opened) as port:
+        probed = await probe(lab, ["ann@acme.test"], smtp={"proxy": f"socks5://127.0.0.1:{port}"})
+    assert probed["ann@acme.test"]["reason"] == "mailbox_accepted"
+    assert set(opened) == {("127.77.0.2", lab.smtp_port)}
+
+
+@pytest.mark.parametrize("running", [True, False])
+async def test_a_proxy_that_fails_is_unreachable(running: bool) -> None:
+    opened: list[tuple[str, int]] = []
+    async with socks5(opened, refuse=True) as port:
+        pass
+    async with socks5(opened, refuse=True) as other:
+        proxy = f"socks5://127.0.0.1:{other if running else port}"
+        with pytest.raises(Broken) as caught:
+            await open_at(25, proxy=proxy)
+    assert caught.value.kind == "unreachable"
+    assert bool(opened) is running
+
+
+async def test_a_proxy_without_its_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "python_socks.async_.asyncio", None)
+    with pytest.raises(SettingsError, match=r"mailvet\[proxy\]"):
+        await open_at(25, proxy="socks5://127.0.0.1:1")
+
+
+async def test_the_source_address_is_the_one_asked_for(mailvet_lab_factory: LabFactory) -> None:
+    lab = mailvet_lab_factory(acme("postfix", "ann", hello="{host} Hello [{client}]", starttls=False))
+    settings = lab_settings(lab)
+    session = await Session.open(
+        "mx.acme.test", "127.77.0.2", settings.smtp, settings.hello_name, source="127.0.0.9"
+    )
+    assert "127.0.0.9" in session._client.last_ehlo_response.message  # type: ignore[union-attr]
+    await session.close()
+
+
+async def test_a_slow_reply_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_TARPIT", 0.0)
+    async with scripted(server()) as (port, _):
+        session = await open_at(port)
+        await session.ask("ann", "acme.test")
+        assert session.slow_replies >= 3
+        assert session.slowest > 0
+        await session.close()
+
+
+async def test_a_cancelled_opening_leaves_no_connection_behind() -> None:
+    async with scripted(server(EHLO=b"")) as (port, heard):
+        task = asyncio.ensure_future(open_at(port, command_timeout=5))
+        await asyncio.sleep(0.1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(task, 1)
+        await asyncio.sleep(0.05)
+        assert heard[-1] == b"QUIT"

@@ -1,0 +1,1 @@
+"""The places where contacts and verdicts live."""

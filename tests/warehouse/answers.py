@@ -1,0 +1,37 @@
+"""Verdicts to save, without anybody being asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pyarrow as pa
+
+from mailvet.verdict import REASONS, RULES_VERSION, Policy, Reason, email_key, recommend, verdict_schema
+
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=timezone.utc)
+NO_LISTS: dict[str, list[str]] = {}
+
+
+def answers(reasons: Mapping[str, str], *, now: datetime = NOW, **changed: Any) -> pa.Table:
+    """A batch of verdicts: text of the cell -> reason. `changed` are values for every row."""
+    rows = []
+    for text, reason in reasons.items():
+        rule = REASONS[Reason(reason)]
+        score = changed.get("score", 50)
+        row = {
+            "email_key": email_key(text), "email": text, "status": str(rule.status), "reason": reason,
+            "recommendation": str(recommend(rule.reason, Policy.marketing, score, 1)), "score": score,
+            "suggestion": None, "flags": "", "domain": text.rpartition("@")[2] or None, "operator": None,
+            "mx_host": None, "smtp_code": None, "smtp_reply": None, "depth": "smtp", "evidence": "[]",
+            "checked_at": now, "next_check_at": now + rule.recheck[0] if rule.recheck else None, "attempts": 1,
+            "run_id": "run", "rules_version": RULES_VERSION,
+        }  # fmt: skip
+        rows.append(row | changed)
+    return pa.Table.from_pylist(rows, schema=verdict_schema())
+
+
+def later(**span: float) -> datetime:
+    """So long after `NOW`."""
+    return NOW + timedelta(**span)
