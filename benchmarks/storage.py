@@ -20,7 +20,7 @@ _BATCH = 20_000
 """Verdicts saved at once, as a run does whose answers come fast."""
 
 
-def measure(rows: int = 1_000_000, sample: int = 2_000, runs: int = 5) -> dict[str, Any]:
+def measure(rows: int = 1_000_000, sample: int = 2_000, runs: int = 3) -> dict[str, Any]:
     """
     Returns:
         Seconds, as median, least and most, to `save` (batches of 20,000, each committed), to `save_at_once`, to

@@ -45,6 +45,14 @@ _NAMES = {
     SCREEN_NAMES: "screen names, words",
 }  # fmt: skip
 
+_ABBREVIATIONS = (
+    "mktgdept acctspayable hrsrvcs bwfcfan jfkairport nypdblue ksrtchelp bsnlsupport xxdarkxx xxxdarklordxxx mcdxlvii "
+    "llanfairpwll ngqakula hvacpros l33thax0r h4ck3rman sk8rboi2002 wtfbbq lmfao123 gr8dealz abc12xyz3 zxspectrum "
+    "mrbxl wwwjdoe xyzcorp kfzwerkstatt ghsdrama mpdfgroup tvshqmgr drsmhptl mgmtsvcs pwcadvisory ktmrider hdfcbank "
+    "mbtabus ltdspwc kpmgbdo ymcansw phdstudent mscphysics bschmidt dkny4life rfcbxl"
+)
+"""The hardest that people choose: abbreviations run together, digits for letters. Written by the authors."""
+
 
 def _called(base: pl.Series, model: CharacterModel) -> tuple[int, int]:
     """How many local parts a model calls gibberish, and of how many it judges at all."""
@@ -71,6 +79,12 @@ def false_alarms() -> str:
             f"| {_NAMES[language]} | {judged:,} | {_share(hits, judged)} | {100 * unseen_hits / judged:.2f} | "
             f"{100 * walks / len(base):.2f} |"
         )
+    hard = pl.Series(_ABBREVIATIONS.split())
+    hits, judged = _called(hard, shipped)
+    walks = int(keyboard_walk(hard).sum())
+    lines.append(
+        f"| abbreviations, digits for letters | {judged} | {_share(hits, judged)} | | {100 * walks / len(hard):.2f} |"
+    )
     return "\n".join(lines)
 
 
@@ -162,7 +176,8 @@ def speed(count: int = 1_000_000) -> str:
 def main(arguments: Sequence[str] = ()) -> None:
     """Measure and print; with `--write` also into docs/suspicion.md."""
     text = PAGE.read_text(encoding="utf-8")
-    for name, measure in {"false_alarms": false_alarms, "recall": recall, "speed": speed}.items():
+    measured: dict[str, Callable[[], str]] = {"false_alarms": false_alarms, "recall": recall, "speed": speed}
+    for name, measure in measured.items():
         table = measure()
         print(f"{table}\n")
         begin, end = _BEGIN.format(name=name), _END.format(name=name)

@@ -538,6 +538,12 @@ def screen_names(words: tuple[str, ...], names: Words, count: int, seed: int) ->
         pick = [choice.choice(words) for _ in range(choice.choice((1, 2, 2, 2, 3)))]
         if choice.random() < 0.35:
             pick[choice.randrange(len(pick))] = choice.choice(names.given)
+        if choice.random() < 0.08:
+            # hvacpros, kfzwerkstatt: the initials of a few words.
+            pick[0] = "".join(choice.choice(words)[0] for _ in range(choice.choice((2, 3, 3, 4))))
+        elif choice.random() < 0.04:
+            # mgmtdept, hrsrvcs: a word without its vowels.
+            pick[-1] = pick[-1][0] + re.sub("[aeiou]", "", pick[-1][1:])
         local = choice.choice(("", "", "", ".", "_", "-")).join(pick)
         if choice.random() < 0.25:
             local += _number(choice)
@@ -556,8 +562,10 @@ def screen_names(words: tuple[str, ...], names: Words, count: int, seed: int) ->
 _ALPHABET = "." + string.ascii_lowercase + "0"
 _UNIT = 16
 _DISCOUNT = 0.6
-_SLOPE = 0.3
+_SLOPE = 0.15
 """Nats per character that language may do worse than chance: languages that taught nothing lie there."""
+_LEAST_OFFSET = 9.0
+"""Nats of evidence that are always asked for: of ten thousand local parts perhaps one is random (ln 10,000 = 9.2)."""
 _FALSE_ALARMS = 0.003
 """Share of the part that sets the line, in its worst language, that may lie beyond it."""
 _TEACHING, _SETTING = 6_000, 3_000
@@ -609,14 +617,14 @@ def weights(languages: Iterable[str] = (*LANGUAGES, SCREEN_NAMES)) -> npt.NDArra
 
 
 def _offset(model: CharacterModel) -> float:
-    """The offset of the line at which the worst language has just the false alarms allowed."""
+    """The offset of the line at which no language has more than the false alarms allowed."""
     offsets = []
     for language in (*LANGUAGES, SCREEN_NAMES):
         base = pl.Series(local_parts(language, PARTS[1], _SETTING, seed=2))
         size = base.str.len_bytes()
         beyond = (log_odds(base, model) * size - _SLOPE * size).drop_nulls()
         offsets.append(beyond.quantile(1 - _FALSE_ALARMS))
-    return math.ceil(10 * max(offset for offset in offsets if offset is not None)) / 10
+    return max(_LEAST_OFFSET, math.ceil(10 * max(offset for offset in offsets if offset is not None)) / 10)
 
 
 def main() -> None:

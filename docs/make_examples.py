@@ -135,7 +135,7 @@ def main() -> None:
     for name, part in parts.items():
         begin, end = f"<!-- output: {name} -->", f"<!-- end: {name} -->"
         first, rest = text.split(begin, 1)
-        text = f"{first}{begin}\n{part}\n{end}{rest.split(end, 1)[1]}"
+        text = f"{first}{begin}\n\n{part}\n\n{end}{rest.split(end, 1)[1]}"
     readme.write_text(text, encoding="utf-8")
 
 

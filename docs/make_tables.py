@@ -64,7 +64,7 @@ def rendered(text: str) -> str:
         begin, end = BEGIN.format(name=name), END.format(name=name)
         if begin in text:
             head, rest = text.split(begin, 1)
-            text = f"{head}{begin}\n{make()}\n{end}{rest.split(end, 1)[1]}"
+            text = f"{head}{begin}\n\n{make()}\n\n{end}{rest.split(end, 1)[1]}"
     return text
 
 

@@ -27,7 +27,7 @@ from mailvet.errors import MailvetError, SourceError
 from mailvet.verdict import Reason, email_key
 
 if TYPE_CHECKING:
-    import pandas as pd
+    import pandas as pd  # type: ignore[import-untyped]
     from pyspark.sql import DataFrame
 
     from ge_expectations.relation import SqlVerdicts
@@ -148,7 +148,7 @@ def spark_verdicts(frame: DataFrame, column: str, source: VerdictSource) -> Loca
         known = None
         if status is not None:
             values = [row[f"mailvet_{name}"] for name in names]
-            known = Known(*values[:5], *(_utc(moment) for moment in values[5:]))  # type: ignore[arg-type]
+            known = Known(*values[:5], *(_utc(moment) for moment in values[5:]))
         found[row["mailvet_key"]] = (row["mailvet_rows"], row["mailvet_text"], known)
     fresh, failure = _verified(_due(((text, known) for _, text, known in found.values()), source), source)
     return LocalVerdicts(

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Literal, Optional
+from typing import Any, Literal
 
 from great_expectations.checkpoint.actions import ValidationAction
 
@@ -33,7 +33,7 @@ class MailvetReportAction(ValidationAction):
     """
 
     type: Literal["mailvet_report"] = "mailvet_report"
-    path: Optional[str] = None
+    path: str | None = None
     on_error: Literal["report", "raise"] = "report"
 
     def run(self, checkpoint_result: Any, action_context: Any = None) -> dict[str, Any]:

@@ -25,7 +25,7 @@ except ModuleNotFoundError:
 __all__ = ["BufferedDialect", "connection_string", "register"]
 
 
-class _BufferedContext(duckdb_engine.Dialect.execution_ctx_cls):  # type: ignore[name-defined,misc]
+class _BufferedContext(duckdb_engine.Dialect.execution_ctx_cls):  # type: ignore[valid-type,misc]
     def post_exec(self) -> None:
         super().post_exec()
         if self.cursor.description and not self.execution_options.get("stream_results"):
@@ -34,7 +34,7 @@ class _BufferedContext(duckdb_engine.Dialect.execution_ctx_cls):  # type: ignore
             )
 
 
-class BufferedDialect(duckdb_engine.Dialect):  # type: ignore[misc]
+class BufferedDialect(duckdb_engine.Dialect):
     """duckdb-engine's dialect with results that outlive their connection."""
 
     execution_ctx_cls = _BufferedContext

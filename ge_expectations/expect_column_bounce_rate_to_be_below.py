@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Dict, List, Literal, Optional, Tuple, Type, Union  # noqa: UP035
+from typing import Any, ClassVar, Literal
 
 from great_expectations.compatibility import pydantic
 from great_expectations.core.suite_parameters import SuiteParameterDict
@@ -61,27 +61,27 @@ class ExpectColumnBounceRateToBeBelow(EmailExpectation, ColumnAggregateExpectati
         Failing case: `ExpectColumnBounceRateToBeBelow(column="email")`
     """
 
-    max_rate: Union[float, SuiteParameterDict] = pydantic.Field(
+    max_rate: float | SuiteParameterDict[str, Any] = pydantic.Field(
         default=0.02, description="The limit, a share between 0 and 1."
     )
     judge_by: Literal["estimate", "upper"] = pydantic.Field(
         default="estimate", description="Compare the expected share with the limit, or the upper end of its interval."
     )
     confidence: float = pydantic.Field(default=0.95, gt=0, lt=1, description="Of the interval.")
-    among: Optional[List[str]] = pydantic.Field(
+    among: list[str] | None = pydantic.Field(
         default=None, description="Only rows whose recommendation or status is one of these. Default: all rows."
     )
-    policy: Optional[fields.PolicyName] = fields.POLICY
-    depth: Optional[fields.DepthName] = fields.DEPTH
-    config: Optional[str] = fields.CONFIG
-    verdict_table: Optional[str] = fields.VERDICT_TABLE
+    policy: fields.PolicyName | None = fields.POLICY
+    depth: fields.DepthName | None = fields.DEPTH
+    config: str | None = fields.CONFIG
+    verdict_table: str | None = fields.VERDICT_TABLE
     verify: fields.VerifyRule = fields.VERIFY
 
-    metric_dependencies: ClassVar[Tuple[str, ...]] = (TALLY,)
-    success_keys: ClassVar[Tuple[str, ...]] = (
+    metric_dependencies: ClassVar[tuple[str, ...]] = (TALLY,)
+    success_keys: ClassVar[tuple[str, ...]] = (
         *SOURCE_KEYS, "policy", "max_rate", "judge_by", "confidence", "among",
     )  # fmt: skip
-    args_keys: ClassVar[Tuple[str, ...]] = ("column", "max_rate")
+    args_keys: ClassVar[tuple[str, ...]] = ("column", "max_rate")
 
     @pydantic.validator("max_rate")
     def _max_rate_is_a_share(cls, rate: Any) -> Any:
@@ -90,14 +90,14 @@ class ExpectColumnBounceRateToBeBelow(EmailExpectation, ColumnAggregateExpectati
         return rate
 
     @pydantic.validator("among")
-    def _among_is_known(cls, words: Optional[List[str]]) -> Optional[List[str]]:
+    def _among_is_known(cls, words: list[str] | None) -> list[str] | None:
         return None if words is None else fields.checked_words(words)
 
     class Config:
         title = "Expect column bounce rate to be below"
 
         @staticmethod
-        def schema_extra(schema: Dict[str, Any], model: Type[ExpectColumnBounceRateToBeBelow]) -> None:
+        def schema_extra(schema: dict[str, Any], model: type[ExpectColumnBounceRateToBeBelow]) -> None:
             ColumnAggregateExpectation.Config.schema_extra(schema, model)
             presentation.describe_schema(schema, _TITLE, DataQualityIssues.VALIDITY.value)
 
@@ -126,7 +126,7 @@ class ExpectColumnBounceRateToBeBelow(EmailExpectation, ColumnAggregateExpectati
         return f"{text}; expected bounces: {causes}" if causes else text
 
     def _validate(
-        self, metrics: Dict[str, Any], runtime_configuration: Any = None, execution_engine: Any = None
+        self, metrics: dict[str, Any], runtime_configuration: Any = None, execution_engine: Any = None
     ) -> Any:
         tally: Tally = metrics[TALLY]
         counted = tally.groups

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Dict, Optional, Tuple, Type  # noqa: UP035  # pydantic v1 reads them
+from typing import Any, ClassVar  # pydantic v1 reads them
 
 from great_expectations.compatibility import pydantic
 from great_expectations.expectations.expectation import ColumnMapExpectation
@@ -58,16 +58,16 @@ class ExpectColumnEmailsToBeVerifiedRecently(EmailExpectation, ColumnMapExpectat
     """
 
     max_age: str = pydantic.Field(default="30d", description="How old a verdict may be, such as 30d or 12h.")
-    depth: Optional[fields.DepthName] = pydantic.Field(
+    depth: fields.DepthName | None = pydantic.Field(
         default=None, description="Verdicts have to go at least so far: offline, dns or smtp. Default: any depth."
     )
-    verdict_table: Optional[str] = fields.VERDICT_TABLE
-    config: Optional[str] = fields.CONFIG
+    verdict_table: str | None = fields.VERDICT_TABLE
+    config: str | None = fields.CONFIG
     show_addresses: bool = fields.SHOW_ADDRESSES
 
     map_metric: ClassVar[str] = "column_values.mailvet_verified_recently"
-    success_keys: ClassVar[Tuple[str, ...]] = ("max_age", "depth", "verdict_table", "config", "mostly")
-    args_keys: ClassVar[Tuple[str, ...]] = ("column", "max_age")
+    success_keys: ClassVar[tuple[str, ...]] = ("max_age", "depth", "verdict_table", "config", "mostly")
+    args_keys: ClassVar[tuple[str, ...]] = ("column", "max_age")
 
     @pydantic.validator("max_age")
     def _max_age_is_a_duration(cls, text: str) -> str:
@@ -77,7 +77,7 @@ class ExpectColumnEmailsToBeVerifiedRecently(EmailExpectation, ColumnMapExpectat
         title = "Expect column e-mails to be verified recently"
 
         @staticmethod
-        def schema_extra(schema: Dict[str, Any], model: Type[ExpectColumnEmailsToBeVerifiedRecently]) -> None:
+        def schema_extra(schema: dict[str, Any], model: type[ExpectColumnEmailsToBeVerifiedRecently]) -> None:
             ColumnMapExpectation.Config.schema_extra(schema, model)
             presentation.describe_schema(schema, _TITLE, DataQualityIssues.VALIDITY.value)
 
@@ -96,7 +96,9 @@ class ExpectColumnEmailsToBeVerifiedRecently(EmailExpectation, ColumnMapExpectat
         oldest = (result.get("details") or {}).get("oldest_checked_at")
         return f"{text}; oldest verdict of {oldest[:10]}" if text and oldest else text
 
-    def get_validation_dependencies(self, execution_engine: Any = None, runtime_configuration: Any = None) -> Any:
+    def get_validation_dependencies(
+        self, execution_engine: Any = None, runtime_configuration: Any = None, **_: Any
+    ) -> Any:
         """The metrics of a map expectation, and the counts by verdict."""
         dependencies = super().get_validation_dependencies(execution_engine, runtime_configuration)
         domain = get_metric_kwargs(TALLY, self.configuration, runtime_configuration)["metric_domain_kwargs"]
@@ -106,7 +108,7 @@ class ExpectColumnEmailsToBeVerifiedRecently(EmailExpectation, ColumnMapExpectat
         return dependencies
 
     def _validate(
-        self, metrics: Dict[str, Any], runtime_configuration: Any = None, execution_engine: Any = None
+        self, metrics: dict[str, Any], runtime_configuration: Any = None, execution_engine: Any = None
     ) -> Any:
         outcome: dict[str, Any] = super()._validate(metrics, runtime_configuration, execution_engine)
         if not self.show_addresses:

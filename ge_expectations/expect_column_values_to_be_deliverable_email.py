@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Dict, List, Optional, Tuple, Type  # noqa: UP035  # pydantic v1 reads them
+from typing import Any, ClassVar  # pydantic v1 reads them
 
 from great_expectations.compatibility import pydantic
 from great_expectations.expectations.expectation import ColumnMapExpectation
@@ -63,30 +63,30 @@ class ExpectColumnValuesToBeDeliverableEmail(EmailExpectation, ColumnMapExpectat
         Failing case: `ExpectColumnValuesToBeDeliverableEmail(column="email")`
     """
 
-    depth: Optional[fields.DepthName] = fields.DEPTH
-    config: Optional[str] = fields.CONFIG
-    verdict_table: Optional[str] = fields.VERDICT_TABLE
+    depth: fields.DepthName | None = fields.DEPTH
+    config: str | None = fields.CONFIG
+    verdict_table: str | None = fields.VERDICT_TABLE
     verify: fields.VerifyRule = fields.VERIFY
-    policy: Optional[fields.PolicyName] = fields.POLICY
-    allow: List[str] = pydantic.Field(default=["send"], description="Recommendations and statuses that pass.")
+    policy: fields.PolicyName | None = fields.POLICY
+    allow: list[str] = pydantic.Field(default=["send"], description="Recommendations and statuses that pass.")
     unknown: fields.UnknownRule = pydantic.Field(
         default="fail", description="What becomes of addresses without definite verdict: pass, fail or error."
     )
     show_addresses: bool = fields.SHOW_ADDRESSES
 
     map_metric: ClassVar[str] = "column_values.mailvet_deliverable"
-    success_keys: ClassVar[Tuple[str, ...]] = (*SOURCE_KEYS, "policy", "allow", "unknown", "mostly")
-    args_keys: ClassVar[Tuple[str, ...]] = ("column", "allow", "unknown")
+    success_keys: ClassVar[tuple[str, ...]] = (*SOURCE_KEYS, "policy", "allow", "unknown", "mostly")
+    args_keys: ClassVar[tuple[str, ...]] = ("column", "allow", "unknown")
 
     @pydantic.validator("allow")
-    def _allow_is_known(cls, words: List[str]) -> List[str]:
+    def _allow_is_known(cls, words: list[str]) -> list[str]:
         return fields.checked_words(words)
 
     class Config:
         title = "Expect column values to be deliverable e-mail"
 
         @staticmethod
-        def schema_extra(schema: Dict[str, Any], model: Type[ExpectColumnValuesToBeDeliverableEmail]) -> None:
+        def schema_extra(schema: dict[str, Any], model: type[ExpectColumnValuesToBeDeliverableEmail]) -> None:
             ColumnMapExpectation.Config.schema_extra(schema, model)
             presentation.describe_schema(schema, _TITLE, DataQualityIssues.VALIDITY.value)
 
@@ -109,7 +109,9 @@ class ExpectColumnValuesToBeDeliverableEmail(EmailExpectation, ColumnMapExpectat
     def _observed(cls, result: Mapping[str, Any]) -> str | None:
         return unexpected_in_words(result, "failing_by_reason")
 
-    def get_validation_dependencies(self, execution_engine: Any = None, runtime_configuration: Any = None) -> Any:
+    def get_validation_dependencies(
+        self, execution_engine: Any = None, runtime_configuration: Any = None, **_: Any
+    ) -> Any:
         """The metrics of a map expectation, and the counts by verdict."""
         dependencies = super().get_validation_dependencies(execution_engine, runtime_configuration)
         for name in (VERDICTS, TALLY):
@@ -120,7 +122,7 @@ class ExpectColumnValuesToBeDeliverableEmail(EmailExpectation, ColumnMapExpectat
         return dependencies
 
     def _validate(
-        self, metrics: Dict[str, Any], runtime_configuration: Any = None, execution_engine: Any = None
+        self, metrics: dict[str, Any], runtime_configuration: Any = None, execution_engine: Any = None
     ) -> Any:
         tally: Tally = metrics[TALLY]
         source = VerdictSource(self.depth, self.config, self.verdict_table, self.verify)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Dict, Optional, Tuple, Type  # noqa: UP035  # pydantic v1 reads them
+from typing import Any, ClassVar  # pydantic v1 reads them
 
 from great_expectations.compatibility import pydantic
 from great_expectations.expectations.expectation import ColumnMapExpectation
@@ -60,18 +60,18 @@ class ExpectColumnValuesToBeEmailSyntax(EmailExpectation, ColumnMapExpectation):
     international: bool = pydantic.Field(
         default=True, description="Whether addresses that need SMTPUTF8 (RFC 6531) pass."
     )
-    config: Optional[str] = fields.CONFIG
+    config: str | None = fields.CONFIG
     show_addresses: bool = fields.SHOW_ADDRESSES
 
     map_metric: ClassVar[str] = "column_values.mailvet_email_syntax"
-    success_keys: ClassVar[Tuple[str, ...]] = ("international", "config", "mostly")
-    args_keys: ClassVar[Tuple[str, ...]] = ("column", "international")
+    success_keys: ClassVar[tuple[str, ...]] = ("international", "config", "mostly")
+    args_keys: ClassVar[tuple[str, ...]] = ("column", "international")
 
     class Config:
         title = "Expect column values to be e-mail syntax"
 
         @staticmethod
-        def schema_extra(schema: Dict[str, Any], model: Type[ExpectColumnValuesToBeEmailSyntax]) -> None:
+        def schema_extra(schema: dict[str, Any], model: type[ExpectColumnValuesToBeEmailSyntax]) -> None:
             ColumnMapExpectation.Config.schema_extra(schema, model)
             presentation.describe_schema(schema, _TITLE, DataQualityIssues.VALIDITY.value)
 
@@ -87,7 +87,9 @@ class ExpectColumnValuesToBeEmailSyntax(EmailExpectation, ColumnMapExpectation):
     def _observed(cls, result: Mapping[str, Any]) -> str | None:
         return unexpected_in_words(result, "failing_by_error")
 
-    def get_validation_dependencies(self, execution_engine: Any = None, runtime_configuration: Any = None) -> Any:
+    def get_validation_dependencies(
+        self, execution_engine: Any = None, runtime_configuration: Any = None, **_: Any
+    ) -> Any:
         """The metrics of a map expectation, and the counts by verdict."""
         dependencies = super().get_validation_dependencies(execution_engine, runtime_configuration)
         domain = get_metric_kwargs(TALLY, self.configuration, runtime_configuration)["metric_domain_kwargs"]
@@ -97,7 +99,7 @@ class ExpectColumnValuesToBeEmailSyntax(EmailExpectation, ColumnMapExpectation):
         return dependencies
 
     def _validate(
-        self, metrics: Dict[str, Any], runtime_configuration: Any = None, execution_engine: Any = None
+        self, metrics: dict[str, Any], runtime_configuration: Any = None, execution_engine: Any = None
     ) -> Any:
         outcome: dict[str, Any] = super()._validate(metrics, runtime_configuration, execution_engine)
         if not self.show_addresses:
@@ -106,8 +108,10 @@ class ExpectColumnValuesToBeEmailSyntax(EmailExpectation, ColumnMapExpectation):
             tally: Tally = metrics[TALLY]
             errors = tally.by(
                 lambda known: known.detail or known.reason,
-                lambda known: known is not None
-                and (known.reason == Reason.syntax_invalid or (not self.international and known.detail == "eai")),
+                lambda known: (
+                    known is not None
+                    and (known.reason == Reason.syntax_invalid or (not self.international and known.detail == "eai"))
+                ),
             )
             outcome["result"]["details"] = {"failing_by_error": errors}
         return outcome

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, ClassVar, Dict, List, Literal, Optional, Tuple, Type, Union  # noqa: UP035
+from typing import Any, ClassVar, Literal
 
 from great_expectations.compatibility import pydantic
-from great_expectations.execution_engine import PandasExecutionEngine, SparkDFExecutionEngine
+from great_expectations.execution_engine import (  # type: ignore[attr-defined]
+    PandasExecutionEngine,
+    SparkDFExecutionEngine,
+)
 from great_expectations.expectations.core.unexpected_rows_expectation import UnexpectedRowsExpectation
 from great_expectations.expectations.expectation import BatchExpectation
 from great_expectations.expectations.metadata_types import DataQualityIssues
@@ -75,29 +78,29 @@ class ExpectNoUndeliverableRows(EmailExpectation, UnexpectedRowsExpectation):
     """
 
     column: str = pydantic.Field(min_length=1, description="The column of addresses.")
-    forbid: List[str] = pydantic.Field(
+    forbid: list[str] = pydantic.Field(
         default=["undeliverable"], description="Statuses and recommendations that no row may have."
     )
-    id_columns: List[str] = pydantic.Field(default=[], description="Columns to show of failing rows.")
-    verdict_table: Optional[str] = fields.VERDICT_TABLE
-    policy: Optional[fields.PolicyName] = fields.POLICY
-    config: Optional[str] = fields.CONFIG
-    dialect: Optional[Literal["postgresql", "duckdb", "sqlite", "spark"]] = pydantic.Field(
+    id_columns: list[str] = pydantic.Field(default=[], description="Columns to show of failing rows.")
+    verdict_table: str | None = fields.VERDICT_TABLE
+    policy: fields.PolicyName | None = fields.POLICY
+    config: str | None = fields.CONFIG
+    dialect: Literal["postgresql", "duckdb", "sqlite", "spark"] | None = pydantic.Field(
         default=None, description="Join by key in this dialect of SQL when all failing rows are fetched."
     )
     row_condition: RowConditionType = None
-    condition_parser: Union[str, None] = None
+    condition_parser: str | None = None
     unexpected_rows_query: str = pydantic.Field(default="", description="Made from the other arguments.")
 
-    metric_dependencies: ClassVar[Tuple[str, ...]] = ()
-    domain_keys: ClassVar[Tuple[str, ...]] = ("batch_id", "column", "row_condition", "condition_parser")
-    success_keys: ClassVar[Tuple[str, ...]] = (
+    metric_dependencies: ClassVar[tuple[str, ...]] = ()
+    domain_keys: ClassVar[tuple[str, ...]] = ("batch_id", "column", "row_condition", "condition_parser")
+    success_keys: ClassVar[tuple[str, ...]] = (
         "config", "verdict_table", "policy", "forbid", "id_columns", "dialect", "unexpected_rows_query",
     )  # fmt: skip
-    args_keys: ClassVar[Tuple[str, ...]] = ("column", "forbid")
+    args_keys: ClassVar[tuple[str, ...]] = ("column", "forbid")
 
     @pydantic.validator("forbid")
-    def _forbid_is_known(cls, words: List[str]) -> List[str]:
+    def _forbid_is_known(cls, words: list[str]) -> list[str]:
         return fields.checked_words(words)
 
     @pydantic.validator("column", "id_columns", each_item=True)
@@ -107,7 +110,7 @@ class ExpectNoUndeliverableRows(EmailExpectation, UnexpectedRowsExpectation):
         return name
 
     @pydantic.root_validator(skip_on_failure=True)
-    def _write_query(cls, values: Dict[str, Any]) -> Dict[str, Any]:
+    def _write_query(cls, values: dict[str, Any]) -> dict[str, Any]:
         values["unexpected_rows_query"] = cls._query(values, values["dialect"])
         return values
 
@@ -115,7 +118,7 @@ class ExpectNoUndeliverableRows(EmailExpectation, UnexpectedRowsExpectation):
         title = "Expect no undeliverable rows"
 
         @staticmethod
-        def schema_extra(schema: Dict[str, Any], model: Type[ExpectNoUndeliverableRows]) -> None:
+        def schema_extra(schema: dict[str, Any], model: type[ExpectNoUndeliverableRows]) -> None:
             BatchExpectation.Config.schema_extra(schema, model)
             presentation.describe_schema(schema, _TITLE, DataQualityIssues.SQL.value)
 
@@ -126,7 +129,9 @@ class ExpectNoUndeliverableRows(EmailExpectation, UnexpectedRowsExpectation):
         advice = recommendation_sql(policy, reason="v.reason", score="v.score", attempts="v.attempts")
         cell = f"b.{_quoted(given['column'], dialect)}"
         match = f"v.email_key = {_KEY[dialect].format(cell)}" if dialect else f"v.email = {cell}"
-        table = ".".join(_quoted(part, dialect) for part in (given["verdict_table"] or DEFAULT_VERDICT_TABLE).split("."))
+        table = ".".join(
+            _quoted(part, dialect) for part in (given["verdict_table"] or DEFAULT_VERDICT_TABLE).split(".")
+        )
         ids = "".join(f"b.{_quoted(name, dialect)}, " for name in given["id_columns"])
         statuses = [word for word in given["forbid"] if word in {str(each) for each in Status}]
         advised = [word for word in given["forbid"] if word in {str(each) for each in Recommendation}]
@@ -144,7 +149,7 @@ class ExpectNoUndeliverableRows(EmailExpectation, UnexpectedRowsExpectation):
     def _sentence(cls, given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         params = {"forbid": " or ".join(given["forbid"] or ["undeliverable"])}
         params["verdict_table"] = given["verdict_table"] or DEFAULT_VERDICT_TABLE
-        return "no row may have an e-mail address that $verdict_table calls $forbid.", params
+        return "must not be an address that $verdict_table calls $forbid, in any row.", params
 
     @classmethod
     def _observed(cls, result: Mapping[str, Any]) -> str | None:
@@ -155,7 +160,9 @@ class ExpectNoUndeliverableRows(EmailExpectation, UnexpectedRowsExpectation):
         counts = (result.get("details") or {}).get("failing_by_reason") or {}
         return f"{text}: {counted(counts)}" if counts else text
 
-    def get_validation_dependencies(self, execution_engine: Any = None, runtime_configuration: Any = None) -> Any:
+    def get_validation_dependencies(
+        self, execution_engine: Any = None, runtime_configuration: Any = None, **_: Any
+    ) -> Any:
         """The counts by verdict, and the rows: by a query, on Pandas without."""
         dependencies = BatchExpectation.get_validation_dependencies(self, execution_engine, runtime_configuration)
         kwargs = get_metric_kwargs(TALLY, self.configuration, runtime_configuration)
@@ -184,7 +191,7 @@ class ExpectNoUndeliverableRows(EmailExpectation, UnexpectedRowsExpectation):
         return dependencies
 
     def _validate(
-        self, metrics: Dict[str, Any], runtime_configuration: Any = None, execution_engine: Any = None
+        self, metrics: dict[str, Any], runtime_configuration: Any = None, execution_engine: Any = None
     ) -> Any:
         if UNDELIVERABLE_ROWS in metrics:
             rows = metrics[UNDELIVERABLE_ROWS]
@@ -211,5 +218,5 @@ def _quoted(name: str, dialect: str | None) -> str:
     return mark + name.replace(mark, mark * 2) + mark
 
 
-def _listed(words: List[str]) -> str:
+def _listed(words: list[str]) -> str:
     return ", ".join(f"'{word}'" for word in words)

@@ -11,13 +11,12 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from great_expectations.core.metric_domain_types import MetricDomainTypes
-from great_expectations.execution_engine import (
-    ExecutionEngine,
+from great_expectations.execution_engine import (  # type: ignore[attr-defined]
     PandasExecutionEngine,
     SparkDFExecutionEngine,
     SqlAlchemyExecutionEngine,
 )
-from great_expectations.expectations.metrics.map_metric_provider import (
+from great_expectations.expectations.metrics.map_metric_provider import (  # type: ignore[attr-defined]
     ColumnMapMetricProvider,
     column_condition_partial,
 )
@@ -87,9 +86,7 @@ def _source_values(metric: MetricConfiguration) -> dict[str, Any]:
     return {key: values.get(key) for key in (*SOURCE_KEYS, "mailvet_only")}
 
 
-def _domain(
-    engine: Any, domain_kwargs: dict[str, Any], metrics: dict[str, Any]
-) -> tuple[Any, str]:
+def _domain(engine: Any, domain_kwargs: dict[str, Any], metrics: dict[str, Any]) -> tuple[Any, str]:
     """Rows and column to look at; complains of a column that is not there as Great Expectations does."""
     domain_kwargs = get_dbms_compatible_metric_domain_kwargs(
         metric_domain_kwargs=domain_kwargs, batch_columns_list=metrics["table.columns"]
@@ -167,6 +164,8 @@ def _tally(metrics: dict[str, Any]) -> Tally:
 
 class _OverVerdicts(ColumnMapMetricProvider):
     """A condition on each row's verdict."""
+
+    condition_metric_name: ClassVar[str]
 
     @classmethod
     def _get_evaluation_dependencies(  # type: ignore[no-untyped-def]
@@ -301,26 +300,27 @@ class ColumnUndeliverableRows(MetricProvider):
         frame, column = _domain(execution_engine, metric_domain_kwargs, metrics)
         source = _source(recently_source(metric_value_kwargs))
         gate = Gate.of(source, metric_value_kwargs["policy"], metric_value_kwargs["forbid"], "fail")
-        forbidden = {
-            text: known for text, (_, known) in _usable(metrics[VERDICTS]).cells.items() if gate.allows(known)
-        }
+        forbidden = {text: known for text, (_, known) in _usable(metrics[VERDICTS]).cells.items() if gate.allows(known)}
         bad = frame[frame[column].isin(list(forbidden))]
         ids = [bad[name].tolist() for name in metric_value_kwargs["id_columns"]]
         return [
             {
                 **dict(zip(metric_value_kwargs["id_columns"], values, strict=True)),
-                "email_key": email_key(text), "status": forbidden[text].status, "reason": forbidden[text].reason,
-                "recommendation": str(gate.advice(forbidden[text])), "checked_at": forbidden[text].checked_at.isoformat(),
+                "email_key": email_key(text),
+                "status": forbidden[text].status,
+                "reason": forbidden[text].reason,
+                "recommendation": str(gate.advice(forbidden[text])),
+                "checked_at": forbidden[text].checked_at.isoformat(),
             }
             for text, *values in zip(bad[column].tolist(), *ids, strict=True)
-        ]  # fmt: skip
+        ]
 
     @classmethod
     def _get_evaluation_dependencies(  # type: ignore[no-untyped-def]
         cls,
         metric: MetricConfiguration,
         configuration: Any = None,
-        execution_engine: ExecutionEngine | None = None,
+        execution_engine: Any = None,
         runtime_configuration: Any = None,
     ):
         return {

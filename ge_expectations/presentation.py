@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from great_expectations.expectations.expectation import _style_row_condition, render_suite_parameter_string
 from great_expectations.expectations.metadata_types import SupportedDataSources
-from great_expectations.render import (
+from great_expectations.render import (  # type: ignore[attr-defined]
     AtomicDiagnosticRendererType,
     LegacyRendererType,
     RenderedAtomicContent,
@@ -46,7 +46,7 @@ def percent(share: float) -> str:
     >>> percent(0.0215), percent(1)
     ('2.15%', '100%')
     """
-    return f"{num_to_str(share * 100, precision=4)}%"
+    return f"{share * 100:.4g}%"
 
 
 def counted(counts: Mapping[str, int]) -> str:
@@ -56,8 +56,10 @@ def counted(counts: Mapping[str, int]) -> str:
     >>> counted({"mailbox_not_found": 3, "null_mx": 1})
     '3 mailbox_not_found, 1 null_mx'
     """
-    shown = [f"{count:,} {name}" for name, count in list(counts.items())[:_SHOWN_REASONS]]
-    rest = sum(list(counts.values())[_SHOWN_REASONS:])
+    # Sorted here, for stored results come back in the order of the names.
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    shown = [f"{count:,} {name}" for name, count in ordered[:_SHOWN_REASONS]]
+    rest = sum(count for _, count in ordered[_SHOWN_REASONS:])
     return ", ".join([*shown, f"{rest:,} others"] if rest else shown)
 
 
@@ -129,7 +131,7 @@ class EmailExpectation:
         return "."
 
     @classmethod
-    def _prescriptive_template(cls, renderer_configuration: RendererConfiguration) -> RendererConfiguration:
+    def _prescriptive_template(cls, renderer_configuration: Any) -> Any:
         kwargs = renderer_configuration.kwargs or {}
         template, params = cls._sentence(cls._given(kwargs))
         if renderer_configuration.include_column_name and kwargs.get("column"):
@@ -178,7 +180,7 @@ class EmailExpectation:
     def _atomic_diagnostic_observed_value(
         cls, configuration: Any = None, result: Any = None, runtime_configuration: Any = None, **_: Any
     ) -> RenderedAtomicContent:
-        settings = RendererConfiguration(
+        settings: Any = RendererConfiguration(
             configuration=configuration, result=result, runtime_configuration=runtime_configuration
         )
         settings.add_param("observed_value", RendererValueType.STRING, value=cls._observed_text(result))
@@ -200,7 +202,7 @@ def unexpected_in_words(result: Mapping[str, Any], by: str) -> str | None:
     counts = (result.get("details") or {}).get(by) or {}
     if share is None and not counts:
         return None
-    text = f"{num_to_str(share or 0.0, precision=4)}% unexpected"
+    text = f"{percent((share or 0.0) / 100)} unexpected"
     return f"{text}: {counted(counts)}" if counts else text
 
 

@@ -24,9 +24,8 @@ from mailvet.verdict import Status, email_key, recommendation_sql
 
 __all__ = ["SqlVerdicts", "Stage", "Table", "email_key_sql", "open_table", "prepare"]
 
-_COLUMNS = (
-    "email_key", "status", "reason", "score", "attempts", "depth", "checked_at", "next_check_at", "detail",
-)  # fmt: skip
+_STORED = ("email_key", "status", "reason", "score", "attempts", "depth", "checked_at", "next_check_at")
+_STAGED = ("email_key", "status", "reason", "score", "attempts", "detail")
 _SQLITE_FUNCTION = "mailvet_email_key"
 
 Value = Callable[["Table", Any], sa.ColumnElement[Any]]
@@ -58,11 +57,15 @@ class Table:
     """A table of verdicts: the user's, or a temporary one of ours."""
 
     selectable: sa.TableClause
-    moment: Callable[[datetime], sa.ColumnElement[Any]]
-    """How a time is written to be compared with its times."""
-    has_detail: bool = False
+    moment: Callable[[datetime], sa.ColumnElement[Any]] | None = None
+    """How a time is written to be compared with its times; None for a temporary one, which keeps no times."""
     holds: Callable[[Any], sa.ColumnElement[bool]] | None = None
     """Of its columns, which rows may be used; None for all."""
+
+    @property
+    def staged(self) -> bool:
+        """Whether it is a temporary one of ours."""
+        return self.moment is None
 
     def rows(self, **values: sa.ColumnElement[Any]) -> sa.Subquery:
         """
@@ -89,41 +92,42 @@ class Stage:
 
     def table(self) -> Table:
         """The temporary table as a source of verdicts."""
-        return Table(_clause(self.name, None), _naive_text, has_detail=True)
+        return Table(_clause(self.name, None, _STAGED))
 
     def load(self, connection: Any, dialect: str) -> None:
         """Create and fill the table on one DBAPI connection."""
-        rows = [
-            (key, k.status, k.reason, k.score, k.attempts, k.depth, _text(k.checked_at), _text(k.next_check_at), k.detail)
-            for key, k in self.rows
-        ]
+        rows = [(key, k.status, k.reason, k.score, k.attempts, k.detail) for key, k in self.rows]
         if dialect == "duckdb":
             self._load_duckdb(connection, rows)
             return
         cursor = connection.cursor()
         try:
             cursor.execute(
-                f"create temporary table {self.name} (email_key varchar(64) primary key, status varchar(20), "
-                "reason varchar(40), score smallint, attempts integer, depth varchar(10), checked_at varchar(30), "
-                "next_check_at varchar(30), detail varchar(40))"
+                f"create temporary table {self.name} (email_key varchar(64) not null, status varchar(20), "
+                "reason varchar(40), score smallint, attempts integer, detail varchar(40))"
             )
             if dialect == "postgresql":
                 _copy(cursor, f"copy {self.name} from stdin with (format csv)", rows)
-                cursor.execute(f"analyze {self.name}")
             else:
-                marks = ", ".join("?" * len(_COLUMNS))
+                marks = ", ".join("?" * len(_STAGED))
                 cursor.executemany(f"insert into {self.name} values ({marks})", rows)
+            cursor.execute(f"create unique index {self.name}_key on {self.name} (email_key)")
+            if dialect == "postgresql":
+                cursor.execute(f"analyze {self.name}")
         finally:
             cursor.close()
         connection.commit()
 
     def _load_duckdb(self, connection: Any, rows: list[tuple[Any, ...]]) -> None:
-        import pyarrow as pa
+        import pyarrow as pa  # type: ignore[import-untyped]
 
         kinds = {"score": pa.int16(), "attempts": pa.int32()}
-        columns = list(zip(*rows, strict=True)) if rows else [()] * len(_COLUMNS)
+        columns = list(zip(*rows, strict=True)) if rows else [()] * len(_STAGED)
         frame = pa.table(
-            {name: pa.array(values, kinds.get(name, pa.string())) for name, values in zip(_COLUMNS, columns, strict=True)}
+            {
+                name: pa.array(values, kinds.get(name, pa.string()))
+                for name, values in zip(_STAGED, columns, strict=True)
+            }
         )
         connection.register(f"{self.name}_arrow", frame)
         try:
@@ -197,8 +201,8 @@ def prepare(engine: Any) -> None:
         staging_of(engine.engine, connection)
 
 
-def _clause(name: str, schema: str | None) -> sa.TableClause:
-    return sa.table(name, *(sa.column(each) for each in _COLUMNS), schema=schema)
+def _clause(name: str, schema: str | None, columns: Iterable[str]) -> sa.TableClause:
+    return sa.table(name, *(sa.column(each) for each in columns), schema=schema)
 
 
 def open_table(
@@ -215,9 +219,11 @@ def open_table(
         SourceError: it does not exist or cannot be read.
     """
     schema, _, table = name.rpartition(".")
-    clause = _clause(table, schema or None)
+    clause = _clause(table, schema or None, _STORED)
     try:
-        sample = connection.execute(sa.select(clause.c.email_key, clause.c.status, clause.c.checked_at).limit(1)).first()
+        sample = connection.execute(
+            sa.select(clause.c.email_key, clause.c.status, clause.c.checked_at).limit(1)
+        ).first()
     except sa.exc.DBAPIError as error:
         connection.rollback()
         first = str(error.orig).strip().splitlines()[0]
@@ -239,14 +245,8 @@ def _moment(dialect: str, sample: Any) -> Callable[[datetime], sa.ColumnElement[
     return lambda at: sa.literal_column(f"cast('{_text(at)}{zone}' as {kind})")
 
 
-def _text(at: datetime | None, separator: str = " ") -> str | None:
-    if at is None:
-        return None
+def _text(at: datetime, separator: str = " ") -> str:
     return at.astimezone(timezone.utc).replace(tzinfo=None).isoformat(separator, "microseconds")
-
-
-def _naive_text(at: datetime) -> sa.ColumnElement[Any]:
-    return sa.literal_column(f"'{_text(at)}'")
 
 
 @dataclass
@@ -284,7 +284,7 @@ class SqlVerdicts:
         for table in self.tables:
             rows = table.rows(passes=sa.case((passes(table, table.selectable.c), 1), else_=0))
             found.append(sa.select(rows.c.mailvet_passes).where(rows.c.mailvet_key == key).scalar_subquery())
-        default = sa.literal_column(str(int(otherwise)))
+        default: Any = sa.literal_column(str(int(otherwise)))
         answer = sa.func.coalesce(*found, default) if found else default
         return answer == sa.literal_column("1")
 
@@ -292,7 +292,7 @@ class SqlVerdicts:
         """True where the gate lets the cell pass; the same function as `Gate.passes`."""
 
         def passes(_: Table, c: Any) -> sa.ColumnElement[Any]:
-            advice = sa.literal_column(
+            advice: Any = sa.literal_column(
                 recommendation_sql(gate.policy, reason="reason", score="score", attempts="attempts")
             )
             allowed = sorted(gate.allow)
@@ -328,8 +328,7 @@ class SqlVerdicts:
         parts: list[dict[str, Any]] = []
         for table in self.tables:
             c = table.selectable.c
-            values = {name: c[name] for name in names if name != "detail"}
-            rows = table.rows(**values, detail=c.detail if table.has_detail else sa.null())
+            rows = table.rows(**{name: c[name] if name in c else sa.null() for name in names})
             joined = joined.outerjoin(rows, rows.c.mailvet_key == cells.c.mailvet_cell)
             parts.append({name: rows.c[f"mailvet_{name}"] for name in names})
         if not parts:
@@ -340,7 +339,8 @@ class SqlVerdicts:
             for name in names[:-1]
         }
         labels = [merged[name].label(f"mailvet_{name}") for name in names[:-1]]
-        oldest = [sa.func.min(part["checked_at"]) for part in parts]
+        stored = [part for part, table in zip(parts, self.tables, strict=True) if not table.staged]
+        oldest = [sa.func.min(part["checked_at"]) for part in stored]
         query = sa.select(*labels, sa.func.count(), *oldest).select_from(joined).group_by(*merged.values())
         groups: list[tuple[Known | None, int]] = []
         times: list[datetime] = []
@@ -358,7 +358,7 @@ class SqlVerdicts:
 
     def distinct(self, *, without_verdict: Sequence[Table] = ()) -> Iterator[list[Any]]:
         """Batches of the column's distinct values, leaving out those that have a verdict in these tables."""
-        column = sa.column(self.column)
+        column: Any = sa.column(self.column)
         query: Any = sa.select(column).select_from(self.source()).where(column.is_not(None)).distinct()
         for table in without_verdict:
             rows = table.rows()
@@ -373,7 +373,7 @@ class SqlVerdicts:
 
     def sample(self) -> Any:
         """One value of the column, None if there is none."""
-        column = sa.column(self.column)
+        column: Any = sa.column(self.column)
         rows = self._run(sa.select(column).select_from(self.source()).where(column.is_not(None)).limit(1))
         return rows[0][0] if rows else None
 
@@ -385,12 +385,14 @@ class SqlVerdicts:
 
 def is_recent(table: Table, c: Any, recency: Recency) -> sa.ColumnElement[bool]:
     """`Recency.accepts` in SQL."""
+    assert table.moment is not None
     checked = sa.and_(c.checked_at >= table.moment(recency.since), c.depth.in_(_words(recency.depths)))
     return sa.or_(c.next_check_at.is_(None), checked)
 
 
 def still_holds_sql(table: Table, c: Any, depths: Sequence[str], now: datetime) -> sa.ColumnElement[bool]:
     """`still_holds` in SQL."""
+    assert table.moment is not None
     due = sa.or_(c.next_check_at.is_(None), c.next_check_at > table.moment(now))
     return sa.and_(c.depth.in_(_words(depths)), due)
 

@@ -6,18 +6,18 @@ Great Expectations, so that it can be read, tested and reused without it.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from mailvet.errors import MailvetError, SettingsError, SourceError
 from mailvet.settings import Settings, parse_duration
-from mailvet.verdict import Depth, Policy, Reason, Recommendation, Status, recommend
+from mailvet.verdict import Depth, Policy, Reason, Recommendation, Status, email_key, recommend, verdict_schema
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    import pyarrow as pa  # type: ignore[import-untyped]
 
 __all__ = [
     "DEFAULT_VERDICT_TABLE",
@@ -183,7 +183,6 @@ def verify_cells(cells: Sequence[str], settings: Settings) -> tuple[list[Known],
         return [], None
     import polars as pl
 
-    from mailvet.verdict import verdict_schema
     from mailvet.verifier import Verifier, run_in_background
 
     async def work() -> tuple[pl.DataFrame, str | None]:
@@ -197,9 +196,7 @@ def verify_cells(cells: Sequence[str], settings: Settings) -> tuple[list[Known],
             return pl.concat(frames), verifier.degraded
 
     verdicts, degraded = run_in_background(work())
-    by_key = {row[0]: Known(*row[1:]) for row in _known_rows(verdicts.to_arrow().cast(verdict_schema()))}
-    from mailvet.verdict import email_key
-
+    by_key = known_by_key(verdicts.to_arrow().cast(verdict_schema()))
     answers = [by_key[email_key(cell)] for cell in cells]
     lost = sum(answer.status == Status.unknown for answer in answers) if degraded else 0
     if degraded and lost:
@@ -207,15 +204,17 @@ def verify_cells(cells: Sequence[str], settings: Settings) -> tuple[list[Known],
     return answers, None
 
 
-def _known_rows(verdicts: pa.Table) -> Iterator[tuple[Any, ...]]:
-    """Rows of (email_key, *Known) from a table with the columns of the verdict table."""
+def known_by_key(verdicts: pa.Table) -> dict[str, Known]:
+    """Verdicts by `email_key` from a table with the columns of the verdict table."""
     names = ("email_key", "status", "reason", "score", "attempts", "depth", "checked_at", "next_check_at")
-    columns = [verdicts.column(name).to_pylist() for name in names]
-    for *row, flags, evidence in zip(
-        *columns, verdicts.column("flags").to_pylist(), verdicts.column("evidence").to_pylist(), strict=True
-    ):
-        row[6], row[7] = _aware(row[6]), _aware(row[7])
-        yield (*row, _detail(row[2], flags, evidence))
+    keys, *columns = (verdicts.column(name).to_pylist() for name in names)
+    columns[5:] = [[_aware(moment) for moment in column] for column in columns[5:]]
+    details: list[str | None] = [None] * len(keys)
+    flags, evidence = verdicts.column("flags").to_pylist(), verdicts.column("evidence").to_pylist()
+    for place, reason in enumerate(columns[1]):
+        if reason == "syntax_invalid" or "eai" in (flags[place] or ""):
+            details[place] = _detail(reason, flags[place], evidence[place])
+    return dict(zip(keys, map(Known._make, zip(*columns, details, strict=True)), strict=True))
 
 
 def _detail(reason: str, flags: str | None, evidence: str | None) -> str | None:
@@ -260,7 +259,7 @@ def read_stored_verdicts(path: str, keys: Sequence[str]) -> dict[str, Known]:
                 f"select v.* from {relation} v semi join mailvet_keys k using (email_key)",
                 params={"path": str(file)} if parquet else None,
             ).to_arrow_table()
-            return {row[0]: Known(*row[1:]) for row in _known_rows(table)}
+            return known_by_key(table)
     except (duckdb.Error, KeyError) as error:
         first = str(error).splitlines()[0]
         raise SourceError(f"The verdicts in {file.name} cannot be read: {first}") from None

@@ -6,7 +6,7 @@ that the workers need neither mailvet nor Great Expectations and nobody waits fo
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-import pandas as pd
+import pandas as pd  # type: ignore[import-untyped]
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, SparkSession
@@ -21,7 +21,7 @@ def is_among(spark: "SparkSession", keys: Collection[str], column: "Column") -> 
     A condition: the column's text is one of the keys. The set is broadcast once and looked up by hash; an IN list of
     as many literals would take minutes to plan.
     """
-    from pyspark.sql.functions import lit, pandas_udf
+    from pyspark.sql.functions import lit, pandas_udf  # type: ignore[attr-defined]
 
     if not keys:
         return lit(False)
@@ -31,4 +31,4 @@ def is_among(spark: "SparkSession", keys: Collection[str], column: "Column") -> 
         return texts.isin(broadcast.value)
 
     # A nested function has no importable name: pickle takes its code along instead of this module's name.
-    return pandas_udf(look_up, "boolean")(column)  # type: ignore[no-any-return,call-overload]
+    return pandas_udf(look_up, "boolean")(column)  # type: ignore[no-any-return]

@@ -152,6 +152,8 @@ def open_source(
             "(CSV, Parquet, JSON Lines)."
         )
     path = Path(source).expanduser()
+    if "@" in source and not path.exists():
+        raise SourceError("There is no file of that name. To verify single addresses use: mailvet check ADDRESS")
     if format_of(path) is not None:
         if table is not None:
             raise SettingsError(f"--table goes with a database; {path.name} is a file of rows. Leave --table out.")
@@ -332,8 +334,6 @@ class _Run:
             operators = verifier.progress()
             await verifier.close()
         await self._call(warehouse.apply_policy)
-        if settings.store.keep_days:
-            await self._call(warehouse.forget_before, started - timedelta(days=settings.store.keep_days))
         # The file first: a condition on the rows may ask for status columns as they were before.
         outputs: Sequence[Path] = ()
         if output is not None:
@@ -343,6 +343,8 @@ class _Run:
             )  # fmt: skip
         written = await self._call(warehouse.write_back, columns) if write_back else None
         summary = await self._call(warehouse.summary)
+        if settings.store.keep_days:
+            await self._call(warehouse.forget_before, started - timedelta(days=settings.store.keep_days))
         result = RunResult(
             run_id, warehouse.name, str(settings.depth), str(settings.policy), planned, summary, self._done, written,
             verifier.mailboxes.probes if verifier.mailboxes else 0, verifier.routes.lookups if verifier.routes else 0,

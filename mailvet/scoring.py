@@ -21,7 +21,7 @@ import polars as pl
 from mailvet.settings import Settings
 from mailvet.verdict import REASONS, RULES_VERSION, Policy, Reason, Status, recommendation_sql
 
-__all__ = ["FLAGS", "bounce_probability", "judge"]
+__all__ = ["AT_LEAST", "FLAGS", "SETTLED", "SHIFTS", "bounce_probability", "judge"]
 
 FLAGS = (
     "free", "role", "disposable", "relay_alias", "tagged", "no_reply", "eai", "allowed",
@@ -55,9 +55,9 @@ _BASE: dict[Reason, float] = {
 }
 _BASE_BY_STATUS = {Status.undeliverable: 0.98, Status.unknown: 0.12, Status.risky: 0.20, Status.deliverable: 0.01}
 
-# Shifts of the log-odds of a hard bounce. They hold only while the answer is open, not against a server's own word.
-_SHIFTS = {"relay_alias": -0.3, "tagged": -0.2, "no_reply": 0.5, "free": -0.1}
-_SETTLED = frozenset(
+SHIFTS = {"relay_alias": -0.3, "tagged": -0.2, "no_reply": 0.5, "free": -0.1}
+"""Flag -> shift of the log-odds of a hard bounce. They hold only while the answer is open (not `SETTLED`)."""
+SETTLED = frozenset(
     {rule.reason for rule in REASONS.values() if rule.status is Status.undeliverable}
     | {Reason.mailbox_accepted, Reason.typo_domain}
 )
@@ -74,8 +74,8 @@ def _score(learnt: Mapping[Reason, float]) -> pl.Expr:
         name: math.log(min(max(p, 1e-6), 1 - 1e-6) / (1 - min(max(p, 1e-6), 1 - 1e-6))) for name, p in priors.items()
     }
     start = pl.col("reason").replace_strict(logit, return_dtype=pl.Float64)
-    shift = pl.sum_horizontal(pl.col(flag).cast(pl.Float64) * weight for flag, weight in _SHIFTS.items())
-    settled = pl.col("reason").is_in([str(reason) for reason in _SETTLED])
+    shift = pl.sum_horizontal(pl.col(flag).cast(pl.Float64) * weight for flag, weight in SHIFTS.items())
+    settled = pl.col("reason").is_in([str(reason) for reason in SETTLED])
     odds = start + pl.when(settled).then(0.0).otherwise(shift)
     return (100.0 / (1.0 + odds.exp())).round().cast(pl.Int16)
 
@@ -186,8 +186,8 @@ def _plan(
     )
 
 
-# For these a server's own time never shortens the schedule: "try again in a second" is what it says to everybody.
-_AT_LEAST = (Reason.greylisted, Reason.sender_throttled, Reason.server_temporary_error)
+AT_LEAST = (Reason.greylisted, Reason.sender_throttled, Reason.server_temporary_error)
+"""Reasons whose schedule a server's own time never shortens: "try again in a second" is what it says to everybody."""
 
 
 def _recheck(greylisting: tuple[timedelta, ...]) -> pl.Expr:
@@ -195,21 +195,19 @@ def _recheck(greylisting: tuple[timedelta, ...]) -> pl.Expr:
     schedules: dict[str, tuple[timedelta, ...]] = {str(rule.reason): rule.recheck for rule in REASONS.values()}
     schedules[str(Reason.greylisted)] = greylisting
     longest = max(len(schedule) for schedule in schedules.values())
-    waits: pl.Expr = pl.lit(None, dtype=pl.Int64)
-    for attempt in range(longest, 0, -1):
-        table = {
-            reason: round(schedule[min(attempt, len(schedule)) - 1].total_seconds() * 1_000_000)
-            for reason, schedule in schedules.items()
-            if schedule
-        }
-        nth = pl.col("reason").replace_strict(table, default=None, return_dtype=pl.Int64)
-        reached = pl.col("attempts") >= attempt if attempt == longest else pl.col("attempts") == attempt
-        waits = pl.when(reached).then(nth).otherwise(waits)
+    table = {
+        f"{reason} {attempt}": round(schedule[min(attempt, len(schedule)) - 1].total_seconds() * 1_000_000)
+        for reason, schedule in schedules.items()
+        for attempt in range(1, longest + 1)
+        if schedule
+    }
+    step = pl.concat_str("reason", pl.lit(" "), pl.col("attempts").clip(1, longest).cast(pl.String))
+    waits = step.replace_strict(table, default=None, return_dtype=pl.Int64)
     asked_for = (pl.col("retry_after") * 1_000_000).cast(pl.Int64)
     open_answer = pl.col("reason").is_in(
         [str(rule.reason) for rule in REASONS.values() if rule.status is Status.unknown]
     )
-    at_least = pl.col("reason").is_in([str(reason) for reason in _AT_LEAST])
+    at_least = pl.col("reason").is_in([str(reason) for reason in AT_LEAST])
     return (
         pl.when(at_least)
         .then(pl.max_horizontal(asked_for, waits))

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import os
+import re
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import polars as pl
 
+from mailvet import single
 from mailvet.errors import PreflightError, SettingsError
 from mailvet.layers import history, syntax
 from mailvet.layers.mailbox import MailboxAnswer, Mailboxes, OperatorProgress, Recipient
@@ -45,6 +47,9 @@ BATCH_ROWS = 20_000
 _PENDING_ROWS = 60_000  # rows that may wait for mailboxes before the next batch is read
 _FLUSH_ROWS = 2_000
 _FLUSH_SECONDS = 1.0
+_KEPT_OPEN = 8  # verifiers for different settings that `verify` keeps for the next call
+_LINGER = 120.0  # seconds after which one that is not kept is closed
+_FEW = 16  # cells that are sooner verified one by one than as a table
 _REMEMBERED = 200_000  # mailboxes whose answer is kept for other spellings of the same cell
 
 _MAILBOX_COLUMNS: dict[str, Any] = {
@@ -59,8 +64,7 @@ _MAILBOX_COLUMNS: dict[str, Any] = {
     "gateway": pl.Boolean,
     "probed": pl.Boolean,
 }
-# Reasons of the reference layer that no answer of a mail server could turn into "send".
-_NOT_WORTH_ASKING = (str(Reason.disposable), str(Reason.typo_domain))
+_NOT_WORTH_ASKING = [str(reason) for reason in single.NOT_WORTH_ASKING]
 
 
 @dataclass(slots=True)
@@ -94,7 +98,7 @@ class Verifier:
         self.settings = settings
         self.depth = Depth(settings.depth)
         self._own = OwnLists.load(**settings.lists.model_dump())
-        self._reference = Reference(self._own)
+        self._reference: Reference | None = None
         self._asked_today = asked_today
         self._resolver: Resolver | None = None
         self.routes: Routes | None = None
@@ -181,6 +185,11 @@ class Verifier:
         return self._degraded
 
     @property
+    def cut_off(self) -> bool:
+        """Whether the resolver is silent, so that only a new verifier could find it again."""
+        return self._no_dns or (self._resolver is not None and self._resolver.down)
+
+    @property
     def lists_digest(self) -> str:
         """Short hash of the user's own lists, part of `rules_version`."""
         return self._own.digest
@@ -211,6 +220,7 @@ class Verifier:
             Frames with the columns of `verdict_schema()`, every row of every batch in exactly one of them, not
             necessarily in the order read.
         """
+        _claim_tables()
         self._run_id = run_id
         self._wait_until = time.monotonic() + wait.total_seconds()
         self._waiting: dict[tuple[str, str], _Pending] = {}
@@ -250,6 +260,25 @@ class Verifier:
     def answered(self) -> list[pl.DataFrame]:
         """Verdicts that have come but were not yielded yet: what a stream that was interrupted still knows."""
         return self._flush() if self._rows_ready else []
+
+    async def examine_one(self, cell: str) -> Verdict:
+        """The verdict for one cell, asked at once and without waiting for greylisting; many may run side by side."""
+        finding = single.examine(
+            cell, self._own, allow_special_use=bool(self.settings.smtp.allow_private_networks)
+        )
+        if self.depth is not Depth.offline and not finding.settled:
+            assert finding.domain is not None
+            if self._no_dns:
+                finding.unasked("no resolver answers")
+            else:
+                assert self.routes is not None
+                finding.routed((await self.routes.examine([finding.domain]))[finding.domain])
+                if self.mailboxes is not None and finding.worth_asking:
+                    assert finding.local is not None
+                    assert finding.route is not None
+                    recipient = Recipient(finding.local, finding.domain, finding.route)
+                    finding.answered(await self.mailboxes.submit(recipient))
+        return single.judge(finding, self.settings, lists_digest=self.lists_digest)
 
     async def _pause(self) -> None:
         """Wait for answers, for a moment's worth of them rather than one by one."""
@@ -325,6 +354,8 @@ class Verifier:
         """Syntax, reference data and history: what needs no network."""
         cells = batch["email"].fill_null("").rename("cell")
         parsed = syntax.examine(cells, allow_special_use=bool(self.settings.smtp.allow_private_networks))
+        if self._reference is None:
+            self._reference = Reference(self._own)
         listed = self._reference.examine(parsed)
         past = history.examine(batch)
         nothing = pl.lit(None, dtype=pl.String)
@@ -361,7 +392,7 @@ class Verifier:
 
     def _suggest(self, evidence: pl.DataFrame, routes: Mapping[str, Route]) -> pl.DataFrame:
         """Only a domain that takes no mail may have been meant otherwise."""
-        dead = [domain for domain, route in routes.items() if route.reason in _DEAD]
+        dead = [domain for domain, route in routes.items() if route.reason in single.DEAD]
         meant = {domain: other for domain, other in zip(dead, suggest_domains(dead), strict=True) if other}
         if not meant:
             return evidence
@@ -444,9 +475,6 @@ class Verifier:
             self._news.set()
 
 
-_DEAD = (Reason.domain_not_found, Reason.no_mail_server, Reason.null_mx, Reason.mx_unroutable)
-
-
 def _keys(cells: pl.Series) -> pl.Series:
     return pl.Series("email_key", [email_key(cell) for cell in cells], dtype=pl.String)
 
@@ -503,6 +531,7 @@ class _Background:
         self.loop = asyncio.new_event_loop()
         self.verifiers: dict[str, Verifier] = {}
         self.lock: asyncio.Lock | None = None
+        self.closing: asyncio.Task[None] | None = None
         threading.Thread(target=self._run, name="mailvet", daemon=True).start()
 
     def _run(self) -> None:
@@ -516,13 +545,23 @@ class _Background:
         key = settings.model_dump_json()
         async with self.lock:
             known = self.verifiers.get(key)
-            if known is None or known.degraded is not None:
-                if known is not None:
-                    await known.close()
-                known = Verifier(settings)
-                await known.open()
-                self.verifiers[key] = known
-            return known
+            if known is not None and not known.cut_off:
+                return known
+            fresh = Verifier(settings)
+            await fresh.open()
+            self.verifiers[key] = fresh
+            if known is not None:
+                self._retire(known)
+            while len(self.verifiers) > _KEPT_OPEN:
+                self._retire(self.verifiers.pop(next(iter(self.verifiers))))
+            return fresh
+
+    def _retire(self, verifier: Verifier) -> None:
+        # Others may still be asking through it.
+        def close() -> None:
+            self.closing = self.loop.create_task(verifier.close())
+
+        self.loop.call_later(_LINGER, close)
 
 
 _background: _Background | None = None
@@ -557,13 +596,43 @@ async def _collect(verifier: Verifier, cells: list[str]) -> pl.DataFrame:
     return pl.concat(frames)
 
 
-async def _verify_shared(cells: list[str], settings: Settings) -> pl.DataFrame:
-    background = _in_background()
+async def _with_verifier(settings: Settings, work: Callable[[Verifier], Awaitable[T]]) -> T:
     if settings.depth is not Depth.smtp:
         # Routes stay known from call to call; the state of a stream is its own.
-        return await _collect((await background.verifier(settings)).sibling(), cells)
+        return await work((await _in_background().verifier(settings)).sibling())
     async with Verifier(settings) as verifier:
-        return await _collect(verifier, cells)
+        return await work(verifier)
+
+
+async def _verify_table(cells: list[str], settings: Settings) -> pl.DataFrame:
+    return await _with_verifier(settings, lambda verifier: _collect(verifier, cells))
+
+
+async def _verify_each(cells: list[str], settings: Settings) -> list[Verdict]:
+    async def work(verifier: Verifier) -> list[Verdict]:
+        return list(await asyncio.gather(*(verifier.examine_one(cell) for cell in cells)))
+
+    return await _with_verifier(settings, work)
+
+
+_tables_of: int | None = None
+"""The process whose threads the table engine uses, once it was used."""
+
+
+def _tables_lost() -> bool:
+    """Whether this process was forked from one that had used the table engine (Polars), whose threads are gone here."""
+    return _tables_of is not None and _tables_of != os.getpid()
+
+
+def _claim_tables() -> None:
+    global _tables_of
+    if _tables_lost():
+        raise PreflightError(
+            "This process was forked from one in which mailvet had already worked on a table, and the table engine "
+            "does not survive that. Start worker processes with the method 'spawn' or 'forkserver', or use mailvet "
+            "for the first time after the fork."
+        )
+    _tables_of = os.getpid()
 
 
 def _resolve_settings(settings: Settings | None, depth: Depth | str | None) -> Settings:
@@ -594,12 +663,20 @@ def verify_many(
         SettingsError, PreflightError: before anything is asked.
     """
     settings = _resolve_settings(settings, depth)
-    cells = ["" if cell is None else str(cell) for cell in addresses]
+    cells = [_text(cell) for cell in addresses]
     if not cells:
         return verdict_schema().empty_table()
     distinct = list(dict.fromkeys(cells))
-    verdicts = run_in_background(_verify_shared(distinct, settings))
-    return _in_input_order(cells, verdicts)
+    if _tables_lost() or (len(distinct) <= _FEW and settings.depth is not Depth.smtp):
+        return _table_of(cells, run_in_background(_verify_each(distinct, settings)))
+    return _in_input_order(cells, run_in_background(_verify_table(distinct, settings)))
+
+
+def _table_of(cells: list[str], verdicts: list[Verdict]) -> pa.Table:
+    import pyarrow as pa
+
+    rows = {verdict.email_key: single.as_row(verdict) for verdict in verdicts}
+    return pa.Table.from_pylist([rows[email_key(cell)] for cell in cells], schema=verdict_schema())
 
 
 def _in_input_order(cells: list[str], verdicts: pl.DataFrame) -> pa.Table:
@@ -614,14 +691,23 @@ def verify(address: str | None, *, depth: Depth | str | None = None, settings: S
     >>> verify("ann@example.com", depth="offline").reason
     <Reason.not_probed: 'not_probed'>
     """
-    return Verdict.from_row(verify_many([address], depth=depth, settings=settings).to_pylist()[0])
+    settings = _resolve_settings(settings, depth)
+    return run_in_background(_verify_each([_text(address)], settings))[0]
 
 
 async def averify(
     address: str | None, *, depth: Depth | str | None = None, settings: Settings | None = None
 ) -> Verdict:
     """The same as `verify` for code that runs in an event loop: it waits without blocking the loop."""
-    work = _verify_shared(["" if address is None else address], _resolve_settings(settings, depth))
+    work = _verify_each([_text(address)], _resolve_settings(settings, depth))
     future = asyncio.run_coroutine_threadsafe(work, _in_background().loop)
-    verdicts = await asyncio.wrap_future(future)
-    return Verdict.from_row(verdicts.to_arrow().cast(verdict_schema()).to_pylist()[0])
+    return (await asyncio.wrap_future(future))[0]
+
+
+def _text(cell: object) -> str:
+    """A cell as text. A lone surrogate, which no table could hold, becomes U+FFFF, which no address may hold either."""
+    text = "" if cell is None else str(cell)
+    return text if text.isascii() else _SURROGATE.sub("\uffff", text)
+
+
+_SURROGATE = re.compile("[\ud800-\udfff]")

@@ -33,6 +33,7 @@ _TRIES = 2  # conversations a recipient may break before it gets an answer about
 _THROTTLED_TRIES = 3
 _ADDRESSES_PER_HOST = 2
 _FAILED_FOR = 600.0  # seconds for which servers that failed are not tried again
+_FAREWELL = 2.0  # seconds for conversations to end properly when the run is stopped
 _PROOF_AFTER = 3  # refusals in one conversation from which a no needs proof that the server is still honest
 _WITNESSES = 16  # recipients known to exist that are kept for that proof, asked in turn
 
@@ -661,10 +662,11 @@ class Mailboxes:
         for queue in self._operators.values():
             if queue.alarm is not None:
                 queue.alarm.cancel()
+        if self._tasks:  # each conversation ends by itself with the reply it waits for
+            await asyncio.wait(self._tasks, timeout=_FAREWELL)
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
-        # Cancelled conversations still say QUIT.
         await asyncio.gather(*tasks, return_exceptions=True)
         self._drain(self._operators.values())
         stopped = MailboxAnswer(Reason.not_probed, detail="the run was stopped", retry_after=3600.0)

@@ -269,15 +269,15 @@ def keyboard_walk(base: pl.Series) -> pl.Series:
 
     Rows of QWERTY, QWERTZ and AZERTY keyboards, columns with their digit, the alphabet, digits in order, one character
     four times or more, a block of two to four characters three times, a block without vowels or in order twice.
-    Separators are skipped and digits after or between the letters do not count; at least four characters are needed.
+    Separators and digits among the letters of a walk do not count, and it has at least four characters.
 
     Args:
         base: local parts in lower case without tags (String).
     """
     keys = base.str.replace_all(r"[._-]", "").alias("keys")
     walks = (keys.str.len_bytes() >= 4) & keys.str.contains(_walk_pattern())
-    table = keys.to_frame().with_row_index("row")
-    key, size_of_row = pl.col("keys"), pl.col("keys").str.len_bytes()
+    table = base.to_frame("base").with_row_index("row")
+    key, size_of_row = pl.col("base"), pl.col("base").str.len_bytes()
     for size in (2, 3, 4):
         first = key.str.head(size)
         thrice = (size_of_row >= 3 * size) & (size_of_row % size == 0)
@@ -358,7 +358,10 @@ def _series_size(rows: pl.DataFrame) -> pl.Series:
         found.select(*key, "free", "counter")
         .unique()
         .sort(*key, "counter")
-        .with_columns(run=((counter - counter.shift(1) > gap) | (pl.struct(key) != pl.struct(key).shift(1))).cum_sum())
+        .with_columns(
+            run=((counter - counter.shift(1) > gap) | (pl.struct(key) != pl.struct(key).shift(1))).fill_null(True)
+        )
+        .with_columns(run=pl.col("run").cum_sum())
         .with_columns(size=pl.len().over("run").cast(pl.Int32))
         .join(members, on="domain")
         .filter(pl.col("size") >= least)
@@ -386,12 +389,12 @@ def series_sql(relation: str, column: str = "email", *, free: str | None = None)
     return f"""
 with split as ({_split_sql(relation, column, free)}),
 numbered as (
-    select _domain, _free, _base,
-        regexp_extract(_base, '{_COUNTER}', ['head', 'digits', 'tail']) as parts,
-        parts.head || '#' || parts.tail as stem,
-        parts.digits as digits,
-        try_cast(digits as bigint) as counter
-    from (select distinct _domain, _free, _base from split where _domain is not null and regexp_matches(_base, '[0-9]'))
+    select _domain, _free, _base, part.head || '#' || part.tail as stem, part.digits as digits,
+        try_cast(part.digits as bigint) as counter
+    from (
+        select distinct _domain, _free, _base, regexp_extract(_base, '{_COUNTER}', ['head', 'digits', 'tail']) as part
+        from split where _domain is not null and regexp_matches(_base, '[0-9]')
+    )
     where length(digits) <= {_LONGEST_COUNTER}
         and (not _free or (length(digits) >= {_FREE_DIGITS} and not ({years})))
 ),
@@ -428,7 +431,7 @@ def _split_sql(relation: str, column: str, free: str | None) -> str:
     return f"""
     select * exclude (_parts),
         nullif(_parts.domain, '') as _domain,
-        nullif(regexp_extract(_parts.local, '^(.[^+]*)', 1), '') as _base,
+        nullif(regexp_extract(_parts.local, '^([+].*|[^+]*)', 1), '') as _base,
         coalesce({free}, false) as _free
     from (
         select *, regexp_extract(lower(trim({name}::varchar)), '^(.+)@([^@]+)$', ['local', 'domain']) as _parts
@@ -448,7 +451,7 @@ def _duplicate_of(mailbox_key: pl.Series | None, height: int) -> pl.Series:
         return pl.repeat(None, height, dtype=pl.Int64, eager=True).alias("duplicate_of")
     rows = mailbox_key.to_frame("key").with_row_index("row")
     new = mailbox_key.is_first_distinct()
-    later = rows.filter(~new & mailbox_key.is_not_null())
+    later = rows.filter(~new)
     first = rows.filter(new & mailbox_key.is_in(later["key"].unique().implode())).rename({"row": "first"})
     pairs = later.join(first, on="key")
     empty = pl.repeat(None, height, dtype=pl.Int64, eager=True)

@@ -50,6 +50,7 @@ _TYPES = {
 }  # fmt: skip
 _RANK = "case {} when 'smtp' then 2 when 'dns' then 1 else 0 end"
 _WHITE_SPACE = "".join(filter(str.isspace, map(chr, range(0x3001))))
+_PLACE = '"mailvet\x1fplace"'  # a name that no column has
 _LISTS = ("allow", "deny", "suppress", "extra_disposable")
 
 
@@ -107,6 +108,7 @@ class DuckDBWarehouse:
         prefix: str = "mailvet_",
         events: str | None = None,
         loaded: Loaded | None = None,
+        is_view: bool = False,
     ) -> None:
         self._db = connection
         self.name = name
@@ -119,6 +121,7 @@ class DuckDBWarehouse:
         self._prefix = prefix
         self._events = events
         self._loaded = loaded
+        self._is_view = is_view
         self._cell = f"coalesce({_quote(column)}::varchar, '')"
 
     # ---------------------------------------------------------------- building
@@ -173,7 +176,7 @@ class DuckDBWarehouse:
             found = _find_column(db, relation, column, table)
             return cls(
                 db, name=f"{table} in {path.name}", path=path, relation=relation, column=found,
-                where=_tried(db, relation, table, where), policy=policy, prefix=prefix, events=events,
+                where=_tried(db, relation, table, where), policy=policy, prefix=prefix, events=events, is_view=is_view,
             )  # fmt: skip
         except BaseException:
             db.close()
@@ -415,28 +418,41 @@ class DuckDBWarehouse:
     def save(self, verdicts: pa.Table) -> None:
         """See `Warehouse.save`."""
         silent = ", ".join(literal(reason) for reason in SILENT)
-        known = "mailvet_verdicts"
         keep = (
-            f"excluded.reason in ({silent}) and {known}.status <> 'unknown' "
-            f"and excluded.checked_at < {known}.checked_at + interval {KNOWN_FOR.days} days"
+            f"b.reason in ({silent}) and v.status <> 'unknown' "
+            f"and b.checked_at < v.checked_at + interval {KNOWN_FOR.days} days"
         )
-        shallower = f"{_RANK.format('excluded.depth')} < {_RANK.format(known + '.depth')}"
-        changes = ", ".join(
-            # How deep we asked and when to ask again go by the newest answer, unless it did not go as deep.
-            f"{name} = case when {keep}{f' and {shallower}' if name in ('depth', 'next_check_at') else ''} "
-            f"then {known}.{name} else excluded.{name} end"
-            for name in verdict_schema().names
-            if name != "email_key"
-        )
-        self._db.register("mailvet_batch", _without_zone(verdicts))
+        changes = ", ".join(f"{name} = excluded.{name}" for name in verdict_schema().names if name != "email_key")
+        db = self._db
+        db.register("mailvet_batch", _without_zone(verdicts))
         try:
             with _writing(self.path):
-                self._db.execute(
-                    "insert into mailvet_verdicts by name select * from mailvet_batch "
-                    f"on conflict (email_key) do update set {changes}"
-                )
+                db.execute("begin")
+                try:
+                    db.execute(
+                        "create or replace temp table mailvet_kept as "
+                        "select v.email_key, b.depth, b.next_check_at, "
+                        f"{_RANK.format('b.depth')} >= {_RANK.format('v.depth')} as deep_enough "
+                        f"from mailvet_batch b join mailvet_verdicts v using (email_key) where {keep}"
+                    )
+                    (kept,) = self._one("select count(*) from mailvet_kept")
+                    if kept:  # how deep we asked and when to ask again go by the newest answer that went as deep
+                        db.execute(
+                            "update mailvet_verdicts set depth = k.depth, next_check_at = k.next_check_at "
+                            "from mailvet_kept k where k.email_key = mailvet_verdicts.email_key and k.deep_enough"
+                        )
+                    others = "where email_key not in (select email_key from mailvet_kept)" if kept else ""
+                    db.execute(
+                        f"insert into mailvet_verdicts by name select * from mailvet_batch {others} "
+                        f"on conflict (email_key) do update set {changes}"
+                    )
+                    db.execute("commit")
+                except BaseException:
+                    with contextlib.suppress(duckdb.Error):
+                        db.execute("rollback")
+                    raise
         finally:
-            self._db.unregister("mailvet_batch")
+            db.unregister("mailvet_batch")
 
     def save_run(self, run: Mapping[str, Any]) -> None:
         """See `Warehouse.save_run`."""
@@ -597,7 +613,7 @@ class DuckDBWarehouse:
         own = {(self._prefix + column).lower() for column in columns}
         kept = list(key_columns) or [name for name in present if name.lower() not in own]
         place = "rowid"
-        if _is_view(self._db, self.relation) or "rowid" in map(str.lower, present):
+        if self._is_view or "rowid" in map(str.lower, present):
             place = "row_number() over ()"
         fields = [(headers[name], _quote(name)) for name in kept]
         for column in columns:
@@ -606,7 +622,7 @@ class DuckDBWarehouse:
             fields.append((self._prefix + column, _unarmed(value) if is_text else value))
         read = list(dict.fromkeys([*columns, *([split_by] if split_by else [])]))
         rows = (
-            f'(select *, {place} as "mailvet place" from {self.relation} where {self._where}) as rows_kept '
+            f'(select *, {place} as {_PLACE} from {self.relation} where {self._where}) as rows_kept '
             f'left join {self._verdicts(read)} on "mailvet verdict key" = sha256({self._cell})'
         )
         if split_by is None:
@@ -651,7 +667,7 @@ class DuckDBWarehouse:
         kind, compression = named
         names = unique_names([name for name, _ in fields])
         values = ", ".join(f"{value} as {_quote(name)}" for name, (_, value) in zip(names, fields, strict=True))
-        query = f'select {values} from {rows} order by "mailvet place"'
+        query = f'select {values} from {rows} order by {_PLACE}'
         packed = f", compression {compression}" if compression and kind != "parquet" else ""
         if kind != "csv":
             return query, f"format {kind}{packed}"
@@ -663,8 +679,8 @@ class DuckDBWarehouse:
             texts = ", ".join(f"{value}::varchar as c{number}" for number, (_, value) in enumerate(fields))
             first = ", ".join(f"{literal(header)} as c{number}" for number, header in enumerate(headers))
             query = (
-                f'select * exclude (place) from (select {first}, -1 as place union all '
-                f'select {texts}, "mailvet place" as place from {rows}) order by place'
+                f"select * exclude (place) from (select {first}, -1 as place union all "
+                f"select {texts}, {_PLACE} as place from {rows}) order by place"
             )
         return query, f"format csv, header {str(headers == names).lower()}, delimiter {literal(delimiter)}{packed}"
 
@@ -761,7 +777,7 @@ def _writing(path: Path) -> Iterator[None]:
 def _find_table(db: duckdb.DuckDBPyConnection, table: str, path: Path | None) -> tuple[str, bool]:
     """(quoted name, whether it is a view)."""
     rows = db.execute(
-        "select table_schema, table_name, table_type from information_schema.tables "
+        "select table_schema, table_name, table_type, table_catalog from information_schema.tables "
         "where table_catalog = current_database() order by all"
     ).fetchall()
     for wanted in (table.lower(), table.replace('"', "").lower()):
@@ -770,24 +786,13 @@ def _find_table(db: duckdb.DuckDBPyConnection, table: str, path: Path | None) ->
         if exact:
             break
     if len(exact) == 1:
-        schema, name, kind = exact[0]
-        return f"{_quote(schema)}.{_quote(name)}", kind == "VIEW"
+        schema, name, kind, catalog = exact[0]
+        return f"{_quote(catalog)}.{_quote(schema)}.{_quote(name)}", kind == "VIEW"
     names = ", ".join(f"{r[0]}.{r[1]}" if r[0] != "main" else r[1] for r in rows if not r[1].startswith("mailvet_"))
     where = f" in {path.name}" if path else ""
     if len(exact) > 1:
         raise SourceError(f"{table}{where} is ambiguous; write schema.table. There are: {names}.")
     raise SourceError(f"There is no table {table}{where}; there are: {names or 'no tables at all'}.")
-
-
-def _is_view(db: duckdb.DuckDBPyConnection, relation: str) -> bool:
-    if relation == INPUT:
-        return False
-    rows = db.execute(
-        "select 1 from duckdb_views() where database_name = current_database() "
-        "and '\"' || replace(schema_name, '\"', '\"\"') || '\".\"' || replace(view_name, '\"', '\"\"') || '\"' = $1",
-        [relation],
-    ).fetchall()
-    return bool(rows)
 
 
 def _columns(db: duckdb.DuckDBPyConnection, relation: str) -> list[str]:

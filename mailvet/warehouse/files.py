@@ -90,7 +90,7 @@ def load(db: duckdb.DuckDBPyConnection, path: Path, encoding: str = "utf-8") -> 
     Read a file into the temporary table `INPUT`, rows and columns in the order of the file.
 
     Args:
-        encoding: of a text file, any that Python knows; a byte order mark is stronger.
+        encoding: of a text file, any that Python knows; a byte order mark is stronger than the default.
 
     Raises:
         SourceError: missing, empty, of no known kind, or not well formed; SettingsError: no such encoding.
@@ -160,7 +160,7 @@ def _in_utf8(path: Path, encoding: str) -> Iterator[tuple[Path, str]]:
     if kind[0] == "parquet":
         yield path, name
         return
-    if kind[1] is None:
+    if kind[1] is None and name == "utf-8":
         with path.open("rb") as stream:
             start = stream.read(4)
         name = next((marked for mark, marked in _BOMS if start.startswith(mark)), name)

@@ -23,7 +23,7 @@ def test_a_share_carries_the_interval_of_wilson(hits: int, of: int, low: float, 
 
 
 def test_ratios_are_taken_run_by_run() -> None:
-    assert intervals.paired_ratios([10.0, 40.0, 9.0], [5.0, 10.0, 3.0]) == (3.0, 2.0, 4.0)
+    assert intervals.paired_ratios([10.0, 40.0, 9.0], [10.0, 5.0, 3.0]) == (3.0, 1.0, 8.0)
 
 
 def reach(destinations: list[list[Any]]) -> list[str]:

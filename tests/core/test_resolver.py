@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import aiodns
+import dns.resolver
 import pytest
 
 from mailvet import resolver as module
@@ -24,7 +25,7 @@ def _world() -> World:
     world = World().host("mx.acme.test").domain("acme.test", [(10, "mx.acme.test")])
     world.domain("null.test", [(0, ".")]).domain("alias.test", cname="acme.test")
     for behaviour in ("servfail", "refused", "dropped", "lame", "truncated"):
-        world.domain(f"{behaviour}.test", [(10, "mx.acme.test")], dns=behaviour)  # type: ignore[arg-type]
+        world.domain(f"{behaviour}.test", [(10, "mx.acme.test")], dns=behaviour)
     return world
 
 
@@ -154,7 +155,7 @@ def test_without_name_servers_those_of_the_system_are_asked(monkeypatch: pytest.
 
 async def test_a_machine_without_resolv_conf_is_not_lame(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(*_: Any, **__: Any) -> None:
-        raise module.dns.resolver.NoResolverConfiguration
+        raise dns.resolver.NoResolverConfiguration
 
-    monkeypatch.setattr(module.dns.resolver, "Resolver", missing)
+    monkeypatch.setattr(dns.resolver, "Resolver", missing)
     assert module._servers(Dns()) == []

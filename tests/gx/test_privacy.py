@@ -62,9 +62,7 @@ def test_the_query_for_failing_rows_goes_through_the_verdict_table(
 
 
 @pytest.mark.parametrize("engine", DATABASES)
-def test_a_query_on_a_temporary_relation_is_not_shown(
-    engine: str, make_home: Callable[..., Home], config: str
-) -> None:
+def test_a_query_on_a_temporary_relation_is_not_shown(engine: str, make_home: Callable[..., Home], config: str) -> None:
     home = make_home(engine, stored=False)
     result = home.validate(mx.ExpectColumnValuesToBeDeliverableEmail(column="email", config=config), COMPLETE)
     assert result.result["unexpected_count"] == 4

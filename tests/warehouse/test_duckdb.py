@@ -44,8 +44,9 @@ def contacts(sql: Any) -> Callable[..., None]:
 
     def make(*cells: str | None) -> None:
         sql("create or replace table contacts (id integer, email varchar, country varchar)")
-        for number, cell in enumerate(cells, 1):
-            sql("insert into contacts values (?, ?, ?)", number, cell, "DE" if number % 2 else "FR")
+        countries = ["DE" if number % 2 else "FR" for number in range(1, len(cells) + 1)]
+        sql("insert into contacts select unnest(range(1, len($1) + 1)), unnest($1::varchar[]), unnest($2::varchar[])",
+            list(cells), countries)  # fmt: skip
 
     return make
 
@@ -514,7 +515,7 @@ def test_the_summary_counts_rows(contacts: Any, opened: Open) -> None:
 @pytest.mark.parametrize(
     ("table", "column"),
     [
-        ('odd "table" name', 'e "mail" column'), ("select", "order"), ("group by", "from"), ("1st.list", "E-Mail, work"),
+        ('odd "table" name', 'e "mail" column'), ("select", "order"), ("group by", "from"), ("1st.list", "E-Mail, 2"),
         ("Émails", "Überadresse"), ("a;b--c", "x'y"),
     ],
 )  # fmt: skip
@@ -529,7 +530,10 @@ def test_any_name_can_be_used(opened: Open, sql: Any, table: str, column: str) -
 
 
 def test_a_table_of_another_schema_is_named_with_it(opened: Open, sql: Any) -> None:
-    sql("create schema crm; create table crm.people (email varchar); create schema erp; create table erp.people (x int)")
+    # A schema may be called like the database itself.
+    for schema in ("crm", "erp"):
+        sql(f"create schema {schema}")
+        sql(f"create table crm.{schema}.people (email varchar)")
     with pytest.raises(SourceError, match=r"ambiguous.*crm\.people, erp\.people"):
         opened("people")
     warehouse = saved(opened("crm.people"), {})
@@ -570,7 +574,7 @@ def test_a_column_of_digits_is_noticed(contacts: Any, opened: Open) -> None:
 def test_a_view_is_read_but_not_written(contacts: Any, opened: Open, sql: Any, tmp_path: Path) -> None:
     contacts("ann@a.test", "bob@b.test")
     sql("create view v as select * from contacts")
-    with pytest.raises(SourceError, match="is a view.*--no-write-back"):
+    with pytest.raises(SourceError, match=r"is a view.*--no-write-back"):
         opened("v")
     warehouse = saved(opened("v", updatable=False), {"ann@a.test": "mailbox_accepted"})
     assert planned(warehouse).due == 1
@@ -611,7 +615,7 @@ def test_a_lock_is_reported_as_one(monkeypatch: pytest.MonkeyPatch, path: Path) 
 def test_what_cannot_be_saved_is_one_clear_error(contacts: Any, opened: Open) -> None:
     contacts("ann@a.test")
     warehouse = opened(writable=False, updatable=False)
-    with pytest.raises(SourceError, match="Verdicts cannot be saved in crm.duckdb"):
+    with pytest.raises(SourceError, match=r"Verdicts cannot be saved in crm\.duckdb"):
         warehouse.open_for_writing()
 
 

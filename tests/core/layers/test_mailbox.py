@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from typing import Any
 
 import pytest
@@ -298,9 +299,9 @@ async def test_greylisting_that_never_ends_is_greylisted(lab_of: LabFactory) -> 
 
 async def test_greylisting_of_the_sender_is_not_remembered_as_a_failure(lab_of: LabFactory) -> None:
     lab = lab_of(acme("postfix", "ann", blocks="mail", block_reply="450 4.7.1 Greylisted, come back later"))
-    probed = await probe(lab, people(*"abcdefgh"), wait=1, retry={"after_greylisting": ("0.2s",)})
+    probed = await probe(lab, people("ann"), wait=2, retry={"after_greylisting": ("0.1s",) * 5})
     assert set(probed.reasons().values()) == {"greylisted"}
-    assert total(lab).commands["MAIL"] > 4, "it was asked again"
+    assert total(lab).commands["MAIL"] == 6, "every time it was due"
 
 
 # ---------------------------------------------------------------- pace and caps
@@ -352,7 +353,7 @@ async def test_all_operators_together_keep_the_global_cap_and_none_starves(
     probed = await probe(lab, cells, pacing={"connections": 3})
     assert len(probed.rows) == len(cells)
     assert "not_probed" not in probed.reasons().values()
-    assert peak == 3
+    assert 1 < peak <= 3
 
 
 async def test_a_big_operator_does_not_keep_small_ones_waiting_to_the_end(lab_of: LabFactory) -> None:
@@ -365,11 +366,15 @@ async def test_a_big_operator_does_not_keep_small_ones_waiting_to_the_end(lab_of
     futures = []
     for recipient in [*(_recipient(lab, f"p{n}", "big.test") for n in range(60)), _recipient(lab, "x", "small.test")]:
         future = mailboxes.submit(recipient)
-        future.add_done_callback(lambda _, name=recipient.domain: done.append(name))
+        future.add_done_callback(partial(_note, done, recipient.domain))
         futures.append(future)
     await asyncio.wait_for(asyncio.gather(*futures), 10)
     await mailboxes.close()
     assert done.index("small.test") < 30
+
+
+def _note(done: list[str], name: str, _: object) -> None:
+    done.append(name)
 
 
 async def test_each_recipient_is_asked_once(lab_of: LabFactory) -> None:
@@ -404,6 +409,9 @@ async def test_too_many_errors_is_learnt_and_everybody_still_gets_an_answer(lab_
     assert probed["p0@acme.test"]["status"] in ("deliverable", "unknown")
     dead = [probed[cell]["reason"] for cell in people(*locals_[1:])]
     assert set(dead) == {"mailbox_not_found"}
+    if limit > 1:
+        counters = lab.counters()["mx.acme.test"]
+        assert counters.connections - counters.quits <= 5, "from then on it is we who end the conversation"
 
 
 async def test_a_server_that_asks_for_less_is_paused_and_finished(lab_of: LabFactory) -> None:
@@ -415,7 +423,9 @@ async def test_a_server_that_asks_for_less_is_paused_and_finished(lab_of: LabFac
     assert {probed[cell]["reason"] for cell in people(*locals_)} == {"mailbox_accepted"}
 
 
-async def test_a_server_that_only_asks_for_less_is_given_up(lab_of: LabFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_server_that_only_asks_for_less_is_given_up(
+    lab_of: LabFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(pacing, "_FIRST_PAUSE", 0.002)
     lab = lab_of(acme("postfix", temporary_reply="421 4.7.0 Too many messages, slow down"))
     probed = await probe(lab, people(*(f"p{n}" for n in range(30))))
@@ -577,7 +587,7 @@ async def test_when_no_server_can_be_reached_the_run_says_that_port_25_is_closed
         ("closes_at_rcpt", {}, {"protocol_error"}),
         ("port_closed", {}, {"connect_failed"}),
         ("tarpit", {}, {"smtp_timeout", "tarpit"}),
-        ("postfix", {"reply_delay": 0.55}, {"tarpit", "mailbox_accepted", "mailbox_not_found"}),
+        ("postfix", {"reply_delay": 0.22}, {"tarpit", "mailbox_accepted", "mailbox_not_found"}),
         ("temporary", {}, {"server_temporary_error"}),
         ("relay_denied", {}, {"relay_denied"}),
     ],
@@ -586,7 +596,8 @@ async def test_a_server_that_does_not_answer_properly_never_says_undeliverable(
     lab_of: LabFactory, manner: str, options: dict[str, Any], reasons: set[str]
 ) -> None:
     lab = lab_of(acme(manner, "ann", **options))
-    probed = await probe(lab, people("ann", "eve", "fay", "gil"))
+    short = {"command_timeout": 0.4, "address_budget": 1.0}
+    probed = await probe(lab, people("ann", "eve", "fay", "gil"), smtp=short)
     assert set(probed.reasons().values()) <= reasons
     if "mailbox_not_found" not in reasons:
         assert set(probed.statuses().values()) == {"unknown"}
@@ -618,7 +629,7 @@ async def test_a_dead_first_server_is_passed_over_and_left_aside(lab_of: LabFact
     world.domain("acme.test", [(10, "mx1.acme.test"), (20, "mx2.acme.test")])
     lab = lab_of(world)
     cells = people("ann", *(f"d{n}" for n in range(12)))
-    probed = await probe(lab, cells, smtp={"command_timeout": 0.4})
+    probed = await probe(lab, cells, smtp={"command_timeout": 0.4}, pacing={"recipients_per_session": 3})
     assert probed["ann@acme.test"]["reason"] == "mailbox_accepted"
     assert probed["ann@acme.test"]["mx_host"] == "mx2.acme.test"
     assert {probed[cell]["reason"] for cell in cells[1:]} == {"mailbox_not_found"}
@@ -672,7 +683,8 @@ async def test_without_smtputf8_at_any_server_an_international_address_cannot_be
 
 
 @pytest.mark.parametrize(
-    ("second", "reason"), [("postfix", "mailbox_accepted"), ("port_closed", "connect_failed"), ("silent", "smtp_timeout")]
+    ("second", "reason"),
+    [("postfix", "mailbox_accepted"), ("port_closed", "connect_failed"), ("silent", "smtp_timeout")],
 )
 async def test_smtputf8_is_only_missing_when_every_server_says_so(
     lab_of: LabFactory, second: str, reason: str
@@ -693,7 +705,11 @@ def _recipient(lab: Lab, local: str, domain: str) -> Recipient:
     return Recipient(local, domain, Route(domain, hosts=hosts))
 
 
-async def test_closing_in_the_middle_answers_everybody_and_says_goodbye(lab_of: LabFactory) -> None:
+@pytest.mark.parametrize("farewell", [0.0, 2.0])
+async def test_closing_in_the_middle_answers_everybody_and_says_goodbye(
+    lab_of: LabFactory, monkeypatch: pytest.MonkeyPatch, farewell: float
+) -> None:
+    monkeypatch.setattr(layer, "_FAREWELL", farewell)
     locals_ = [f"p{n}" for n in range(60)]
     lab = lab_of(acme("postfix", *locals_, latency=0.02, starttls=False))
     mailboxes = Mailboxes(lab_settings(lab))
@@ -706,8 +722,8 @@ async def test_closing_in_the_middle_answers_everybody_and_says_goodbye(lab_of: 
     assert late.reason is Reason.not_probed
     await asyncio.sleep(0.1)
     counters = lab.counters()["mx.acme.test"]
-    assert counters.quits == counters.connections > 0
     assert counters.aborted == 0
+    assert counters.quits == counters.connections > 0 or not farewell
 
 
 async def test_a_fault_of_our_own_reaches_whoever_waits(lab_of: LabFactory, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -778,10 +794,13 @@ async def test_progress_shows_every_operator_and_ends_with_nobody_waiting(lab_of
 def _every_manner(rng: random.Random) -> tuple[World, list[str]]:
     """A domain for every manner there is, some of them sharing servers, with all kinds of mailboxes."""
     world, cells = World(), []
-    slow = {"tarpit": {"banner_delay": 0.3, "reply_delay": 0.3}}
+    special: dict[str, dict[str, Any]] = {
+        "tarpit": {"banner_delay": 0.15, "reply_delay": 0.15},
+        "blocks_at_rcpt": {"block_reply": "554 5.7.1 Client host [{client}] blocked using zen.spamhaus.org"},
+    }
     for number, manner in enumerate(sorted(MANNERS)):
         domain, host = f"d{number}.test", f"mx.d{number}.test"
-        options = {"latency": rng.choice([0.0, 0.003]), **slow.get(manner, {})}
+        options: dict[str, Any] = {"latency": rng.choice([0.0, 0.003]), **special.get(manner, {})}
         world.host(host, manner, **options)
         world.domain(domain, [(10, host)], accepts_all=rng.random() < 0.1)
         for local, state in (("ann", "live"), ("bob", "full"), ("cid", "disabled"), ("dan", "temporary")):
@@ -793,7 +812,7 @@ def _every_manner(rng: random.Random) -> tuple[World, list[str]]:
 
 async def _probe_all(lab: Lab, cells: list[str]) -> Probed:
     return await probe(
-        lab, cells, limit=60, wait=1, smtp={"command_timeout": 0.4, "connect_timeout": 0.3, "address_budget": 1.5}
+        lab, cells, limit=60, wait=1, smtp={"command_timeout": 0.25, "connect_timeout": 0.3, "address_budget": 1.0}
     )
 
 
@@ -817,10 +836,12 @@ async def test_in_a_world_of_every_manner_and_random_cuts_everybody_is_answered_
     assert set(probed.rows) == set(cells)
     for cell, row in probed.rows.items():
         if row["status"] == "undeliverable":
+            if row["reason"] == "smtputf8_unsupported":
+                assert not cell.isascii()
+                continue
             truth = lab.truth(cell)
             assert "undeliverable" in truth.expected, (cell, truth.kind, row["reason"], row["smtp_reply"])
-            if row["reason"] != "smtputf8_unsupported":
-                assert 500 <= row["smtp_code"] <= 599
+            assert 500 <= row["smtp_code"] <= 599
     counters = lab.counters()
     assert max(one.peak_connections for one in counters.values()) <= 5
     assert all(n <= 1 for n in Counter(name.partition("@")[2] for name in controls(lab)).values())
@@ -837,7 +858,7 @@ _TEXTS = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=_TEXTS, code=st.integers(400, 459), middle=st.integers(0, 7), last=st.integers(0, 30))
 def test_a_temporary_reply_never_says_undeliverable(
     monkeypatch: pytest.MonkeyPatch, text: str, code: int, middle: int, last: int
@@ -849,7 +870,7 @@ def test_a_temporary_reply_never_says_undeliverable(
     assert set(probed.statuses().values()) <= {"unknown", "risky"}
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=_TEXTS, code=st.integers(500, 559), where=st.sampled_from(["connect", "hello", "mail"]))
 def test_a_refusal_before_the_recipient_never_says_undeliverable(
     monkeypatch: pytest.MonkeyPatch, text: str, code: int, where: str

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 import string
-from datetime import date, datetime, timedelta, timezone
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
 from importlib import resources
 from typing import Any
 
@@ -41,6 +42,7 @@ PEOPLE = {
     "Turkish": "cagri.yildizoglu gkcnyilmaz ozgursahin ykarabiyik34 tugcekucukgul",
     "Vietnamese": "nguyenthithuytrang phuongthaonguyen tranquochuy99 khanhvy.ngo ductrungbui huynhnhuy",
     "words": "thesoccermom24 coolguy4ever darkknight99 acctspayable bestbooksshop mktgdept pixelwizard 24hsupport",
+    "abbreviations": "hrsrvcs nypdblue kpmgbdo mpdfgroup hvacpros kfzwerkstatt bsnlsupport jfkairport sk8rboi2002",
     "names without vowels": "mcghee grzybrn schwrtz msdhoni pvsindhu",
 }  # fmt: skip
 RANDOM = (
@@ -80,7 +82,7 @@ def test_nine_of_ten_random_strings_are_found() -> None:
     letters = string.ascii_lowercase + string.digits
     texts = ["".join(choice.choices(letters, k=choice.randint(10, 20))) for _ in range(2_000)]
     found = examine(table(*(f"{text}@acme.com" for text in texts)))["gibberish"]
-    assert found.mean() >= 0.9
+    assert found.sum() >= 0.9 * len(texts)
 
 
 @pytest.mark.parametrize("local", ["xkqjz", "x1k2q3j4z5", "qzx", "x.q.z.k.j", "20260412", "1234567890123", "", "._-"])
@@ -120,7 +122,7 @@ def test_case_and_row_order_do_not_change_the_score() -> None:
 
 
 def test_the_score_is_the_same_in_every_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
-    locals_ = pl.Series(RANDOM + ("ann.lee", "müller", "anne.marie"))
+    locals_ = pl.Series((*RANDOM, "ann.lee", "müller", "anne.marie"))
     expected = log_odds(locals_).to_list()
     monkeypatch.setattr(suspicion, "_CHUNK", 3)
     assert log_odds(locals_).to_list() == expected
@@ -134,6 +136,16 @@ def test_the_score_is_the_sum_of_the_weights_over_the_characters() -> None:
     places = [alphabet.index(character) for character in padded]
     weights = [model.weights[28 * 28 * a + 28 * b + c] for a, b, c in zip(places, places[1:], places[2:], strict=False)]
     assert log_odds(pl.Series(["schwarz_kopf07"]))[0] == pytest.approx(sum(weights) / model.unit / 14, rel=1e-5)
+
+
+def test_a_local_part_is_gibberish_from_the_line_of_its_length_on() -> None:
+    choice = random.Random(6)
+    model = CharacterModel.shipped()
+    texts = pl.Series(["".join(choice.choices(string.ascii_lowercase, k=choice.randint(6, 9))) for _ in range(3_000)])
+    line = [model.offset + model.slope * len(text) for text in texts]
+    beyond = [score * len(text) > least for text, score, least in zip(texts, log_odds(texts), line, strict=True)]
+    assert examine(pl.DataFrame({"local": texts, "domain": "acme.com"}))["gibberish"].to_list() == beyond
+    assert 0.2 < sum(beyond) / len(beyond) < 0.8
 
 
 def test_the_model_is_small_and_says_where_it_comes_from() -> None:
@@ -152,9 +164,9 @@ def test_the_model_is_small_and_says_where_it_comes_from() -> None:
     [
         "qwerty", "qwertz", "azerty", "asdf", "asdfasdf", "asdfghjkl", "lkjhgf", "zxcvbnm", "yxcvb", "wxcvbn",
         "qsdfgh", "poiuytre", "asdfjkl", "qweasdzxc", "qazwsx", "1qaz2wsx", "zaq1", "1234qwer", "qwerty1987",
-        "99asdf",        "a.s.d.f", "asdf_qwer", "ASDF", "asdf+news", "12345", "123456789", "54321", "11111", "111222", "123123",
-        "123abc", "abc123", "qwe1234", "abcd", "abcdefg", "abcabc", "aaaa", "aaaabbbb", "xyxyxy", "dfgdfg", "hahaha",
-        "jkdjkdjkd", "789456123",
+        "99asdf", "a.s.d.f", "asdf_qwer", "ASDF", "asdf+news", "12345", "123456789", "54321", "11111", "111222",
+        "123123", "123abc", "abc123", "qwe1234", "abcd", "abcdefg", "abcabc", "aaaa", "aaaabbbb", "xyxyxy", "dfgdfg",
+        "hahaha", "jkdjkdjkd", "789456123",
     ],
 )  # fmt: skip
 def test_walks_over_the_keyboard_are_found(local: str) -> None:
@@ -164,8 +176,8 @@ def test_walks_over_the_keyboard_are_found(local: str) -> None:
 @pytest.mark.parametrize(
     "local",
     [
-        "ann.lee", "fred", "robert", "reza", "azer", "wert", "reza1987", "wertheim", "power", "asdis", "a", "abc", "123",
-        "asd", "aaa", "jojo", "coco", "mimi", "lingling", "tintin", "bongbong", "xiaoxiao", "dede.dede", "nana",
+        "ann.lee", "fred", "robert", "reza", "azer", "wert", "reza1987", "wertheim", "power", "asdis", "a", "abc",
+        "123", "asd", "aaa", "jojo", "coco", "mimi", "lingling", "tintin", "bongbong", "xiaoxiao", "dede.dede", "nana",
         "edc123", "www123", "john12345", "anna1234", "asdfanna", "john.qwerty", "13800138000", "1985", "20012001",
         "20260412", "+4915112345678", "stu", "def", "hijlouise", "müllll", "info", "mno7", "",
     ],
@@ -274,7 +286,7 @@ def background(rows: int = 2_000, seed: int = 1) -> list[tuple[str, datetime]]:
     ]
 
 
-def bursts(rows: list[tuple[str, Any]], **more: Any) -> list[str]:
+def bursts(rows: Sequence[tuple[str | None, Any]], **more: Any) -> list[str | None]:
     frame = table(*(address for address, _ in rows))
     found = examine(frame, signed_up=pl.Series([time for _, time in rows]), **more)["burst"]
     return [address for (address, _), burst in zip(rows, found, strict=True) if burst]
@@ -307,9 +319,24 @@ def test_free_providers_and_domains_with_many_signups_have_no_bursts() -> None:
     assert bursts(often + [(f"new{row}@isp.com", noon) for row in range(10)]) == []
 
 
+def test_signups_that_come_at_a_steady_pace_are_no_burst_when_the_rest_is_quiet() -> None:
+    # At night nobody else signs up, and the shop's share of the window is far above its share of the table.
+    steady = [(f"n{row}@shop.com", START + timedelta(minutes=5 * row)) for row in range(12 * 24 * 10)]
+    by_day = [
+        (f"n{row}@c{row % 5_000}.com", START + timedelta(days=row % 10, seconds=row * 7 % 28_800))
+        for row in range(60_000)
+    ]
+    rows = steady + by_day
+    assert bursts(rows) == []
+    with duckdb.connect() as database:
+        frame = pl.DataFrame(rows, schema=["email", "signed_up"], orient="row")
+        database.register("contacts", frame.to_arrow())
+        assert database.sql(f"select count(*) from ({burst_sql('contacts')}) where burst").fetchall() == [(0,)]
+
+
 def test_rows_without_a_time_or_an_address_are_never_in_a_burst() -> None:
     noon = START + timedelta(days=9)
-    rows: list[tuple[Any, Any]] = [(f"new{row}@small.com", noon) for row in range(10)]
+    rows = [(f"new{row}@small.com", noon) for row in range(10)]
     found = bursts([*background(), *rows, ("late@small.com", None), (None, noon)])
     assert found == [address for address, _ in rows]
 
@@ -368,7 +395,7 @@ def contacts(count: int) -> pl.DataFrame:
     start = datetime(2025, 6, 1)
     for row in range(count):
         domain = choice.choice(("gmail.com", "gmx.de", "isp.example", f"company{choice.randrange(400)}.com"))
-        stem = choice.choice(("ann", "user", "test.", "m", "", "bot-", "Info"))
+        stem = choice.choice(("ann", "user", "test.", "m", "", "bot-", "Info", "+a", "o'"))
         tail = choice.choice(("", "", "", "+tag7", "x", ".a"))
         year = str(choice.randrange(1900, 2100))
         number = choice.choice(("", str(choice.randrange(60)), f"{choice.randrange(300):03}", year))
@@ -378,8 +405,8 @@ def contacts(count: int) -> pl.DataFrame:
             when = start + timedelta(days=int(domain[7:-4]), minutes=choice.randrange(50))
         address = f"{stem}{number}{tail}@{domain}" if (stem + number) else f"p{row}@{domain}"
         rows.append((None if choice.random() < 0.01 else address, None if choice.random() < 0.01 else when))
-    schema = {"email": pl.String, "signed_up": pl.Datetime("us")}
-    return pl.DataFrame(rows, schema=schema, orient="row").with_row_index("id")
+    frame = pl.DataFrame(rows, schema=["email", "signed_up"], orient="row", infer_schema_length=None)
+    return frame.with_row_index("id")
 
 
 @pytest.mark.parametrize("free", [None, "email like '%@isp.example'"])

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailvet.smtp import pacing
 from mailvet.smtp.pacing import Pace, RunHealth
 
 
@@ -14,7 +15,7 @@ from mailvet.smtp.pacing import Pace, RunHealth
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """A clock that stands still until it is set."""
     now = [1000.0]
-    monkeypatch.setattr(pacing.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     return now
 
 
@@ -109,8 +110,7 @@ def test_many_unreachable_operators_and_no_success_mean_that_port_25_is_closed()
         health.connection_failed(f"op{n}")
     assert health.degraded is None
     health.connection_failed("op7")
-    assert health.degraded is not None
-    assert "port 25" in health.degraded
+    assert "port 25" in str(health.degraded)
 
 
 def test_one_reachable_operator_shows_that_port_25_is_open() -> None:

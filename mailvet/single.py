@@ -1,0 +1,256 @@
+"""
+One address through the layers, without tables.
+
+A table engine takes milliseconds to set out for what a single address needs microseconds for, and its threads do not
+survive a fork. So `mailvet.verify` goes this way, in plain Python. It is the same judgement as that of the columns
+(`mailvet.layers`, `mailvet.scoring`, `mailvet.verifier`), read from the same lists and the same table of reasons;
+`tests/core/test_single.py` holds that both give the same verdict for every kind of cell.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from functools import cache
+from typing import Any
+
+from mailvet import lists
+from mailvet.address import FORMULA_START, Address, parse
+from mailvet.layers.route import Route
+from mailvet.lists import OwnList, OwnLists
+from mailvet.operators import operator_of
+from mailvet.scoring import AT_LEAST, FLAGS, SETTLED, SHIFTS, bounce_probability
+from mailvet.settings import Settings
+from mailvet.smtp.recipients import MailboxAnswer
+from mailvet.suggestions import suggest_domains
+from mailvet.verdict import (
+    REASONS,
+    RULES_VERSION,
+    Evidence,
+    Policy,
+    Reason,
+    Status,
+    Verdict,
+    email_key,
+    recommend,
+)
+
+__all__ = ["DEAD", "NOT_WORTH_ASKING", "Finding", "as_row", "examine", "judge"]
+
+DEAD = frozenset({Reason.domain_not_found, Reason.no_mail_server, Reason.null_mx, Reason.mx_unroutable})
+"""Reasons for which another domain may have been meant."""
+NOT_WORTH_ASKING = frozenset({Reason.disposable, Reason.typo_domain})
+"""Reasons of the reference layer that no answer of a mail server could turn into "send"."""
+
+_RANK = {reason: rank for rank, reason in enumerate(REASONS)}
+_LONGEST_KEPT = 1024  # octets; a text far longer than an address is kept by its key only
+
+
+@dataclass(slots=True)
+class Finding:
+    """What the layers have found out about one cell."""
+
+    cell: str
+    local: str | None = None
+    domain: str | None = None
+    suggestion: str | None = None
+    flags: set[str] = field(default_factory=set)
+    facts: dict[str, tuple[str, str | None]] = field(default_factory=dict)
+    """Layer -> (fact, detail)."""
+    reasons: list[Reason] = field(default_factory=list)
+    route: Route | None = None
+    answer: MailboxAnswer | None = None
+    retry_after: float | None = None
+
+    @property
+    def settled(self) -> bool:
+        """No DNS answer could change the verdict."""
+        return self.domain is None or Reason.suppressed in self.reasons
+
+    @property
+    def worth_asking(self) -> bool:
+        """A mail server's answer could."""
+        alive = self.route is not None and self.route.reason is None
+        return alive and not self.settled and NOT_WORTH_ASKING.isdisjoint(self.reasons)
+
+    def found(self, layer: str, reason: Reason, detail: str | None) -> None:
+        """Note a reason of a layer."""
+        self.reasons.append(reason)
+        self.facts[layer] = (str(reason), detail)
+
+    def routed(self, route: Route) -> None:
+        """Take in the route of the domain."""
+        self.route = route
+        if route.reason is not None:
+            self.reasons.append(route.reason)
+        fact = str(route.reason) if route.reason is not None else "route_found"
+        self.facts["route"] = (fact, route.detail or route.mx_host)
+        if route.reason in DEAD and self.suggestion is None:
+            (meant,) = suggest_domains([route.domain])
+            assert self.local is not None
+            if meant and self.local[:1] not in "=+-@":
+                self.suggestion = f"{self.local}@{meant}"
+
+    def answered(self, answer: MailboxAnswer) -> None:
+        """Take in what the mail server said."""
+        self.answer = answer
+        self.retry_after = answer.retry_after
+        self.found("mailbox", answer.reason, answer.detail or answer.reply)
+        probed = answer.code is not None
+        behind = answer.mx_host is not None and operator_of(answer.mx_host).answers == "gateway"
+        held = (answer.accept_all is True, probed and answer.accept_all is None, behind, probed)
+        names = ("accept_all", "accept_all_unknown", "gateway", "probed")
+        self.flags |= {name for name, holds in zip(names, held, strict=True) if holds}
+
+    def unasked(self, why: str) -> None:
+        """A layer that would know more could not be asked."""
+        self.facts["run"] = (str(Reason.not_probed), why)
+        self.retry_after = 3600.0
+
+
+def examine(cell: str, own: OwnLists, *, allow_special_use: bool) -> Finding:
+    """What syntax and lists say about a cell: all that needs no network."""
+    finding = Finding(cell)
+    parsed = parse(cell, allow_special_use=allow_special_use)
+    if not isinstance(parsed, Address):
+        finding.suggestion = parsed.suggestion
+        finding.found("syntax", Reason.syntax_invalid, parsed.code)
+        return finding
+    finding.local, finding.domain = parsed.local, parsed.domain
+    if parsed.needs_smtputf8:
+        finding.flags.add("eai")
+    _look_up(finding, parsed.local, parsed.domain, own)
+    return finding
+
+
+def _look_up(finding: Finding, local: str, domain: str, own: OwnLists) -> None:
+    lower = local.lower()
+    plus = lower.find("+")
+    base = lower[:plus] if plus > 0 else lower
+    text = f"{lower}@{domain}"
+    relay = _under(domain, lists.relay_domains())
+    allow, suppress = _listed(own.allow, text, domain), _listed(own.suppress, text, domain)
+    allowed = allow and not suppress
+    disposable = not allowed and (
+        (_under(domain, lists.disposable_domains()) and not relay and domain not in _kept_from_disposable())
+        or _listed(own.extra_disposable, text, domain)
+    )
+    role = base in lists.role_names() and not allowed
+    typo_of = None if allowed else lists.typo_domains().get(domain)
+    held = {
+        "free": domain in lists.free_domains(), "role": role, "disposable": disposable, "relay_alias": relay,
+        "tagged": plus > 0, "no_reply": _no_reply().search(base) is not None, "allowed": allowed,
+    }  # fmt: skip
+    finding.flags |= {name for name, holds in held.items() if holds}
+    if typo_of is not None and local[:1] not in FORMULA_START:
+        finding.suggestion = f"{local}@{typo_of}"
+    if suppress or (_listed(own.deny, text, domain) and not allow):
+        finding.found("history", Reason.suppressed, "on your own list")
+    if disposable:
+        finding.found("reference", Reason.disposable, typo_of)
+    elif typo_of is not None:
+        finding.found("reference", Reason.typo_domain, typo_of)
+    elif role:
+        finding.found("reference", Reason.role_account, None)
+
+
+def _under(domain: str, names: Collection[str]) -> bool:
+    while domain:
+        if domain in names:
+            return True
+        domain = domain.partition(".")[2]
+    return False
+
+
+def _listed(own: OwnList, text: str, domain: str) -> bool:
+    return bool(own) and (text in own.addresses or domain in own.only_domains or _under(domain, own.domains))
+
+
+@cache
+def _kept_from_disposable() -> frozenset[str]:
+    """Domains of their own that happen to lie under a disposable one."""
+    return lists.mail_domains() - lists.disposable_domains()
+
+
+@cache
+def _no_reply() -> re.Pattern[str]:
+    return re.compile(lists.no_reply_pattern())
+
+
+# -------------------------------------------------------------------- judging
+
+_ORDER = ("syntax", "reference", "history", "route", "mailbox", "run")
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
+
+
+def judge(finding: Finding, settings: Settings, *, lists_digest: str = "") -> Verdict:
+    """The verdict, as `mailvet.scoring.judge` gives it for a row checked for the first time."""
+    reason = min(finding.reasons, key=_RANK.__getitem__, default=Reason.not_probed)
+    score = _score(reason, finding.flags)
+    now = datetime.now(timezone.utc)
+    wait = _wait(reason, finding.retry_after, settings)
+    answer, route = finding.answer, finding.route
+    keep = settings.store.store_addresses and len(finding.cell.encode("utf-8", "surrogatepass")) <= _LONGEST_KEPT
+    return Verdict(
+        email_key=email_key(finding.cell),
+        email=finding.cell if keep else None,
+        status=REASONS[reason].status,
+        reason=reason,
+        recommendation=recommend(reason, Policy(settings.policy), score, 1),
+        score=score,
+        suggestion=finding.suggestion,
+        flags=tuple(flag for flag in FLAGS if flag in finding.flags),
+        domain=finding.domain,
+        operator=route.operator if route is not None else None,
+        mx_host=(answer.mx_host if answer is not None else None) or (route.mx_host if route is not None else None),
+        smtp_code=answer.code if answer is not None else None,
+        smtp_reply=answer.reply if answer is not None else None,
+        depth=settings.depth,
+        evidence=tuple(
+            Evidence(layer, fact, None if detail is None else _CONTROLS.sub(" ", detail))
+            for layer in _ORDER
+            if layer in finding.facts
+            for fact, detail in [finding.facts[layer]]
+        ),
+        checked_at=now,
+        next_check_at=None if wait is None else now + wait,
+        rules_version=f"{RULES_VERSION}{'+' if lists_digest else ''}{lists_digest}",
+    )
+
+
+def _score(reason: Reason, flags: set[str]) -> int:
+    probability = min(max(bounce_probability(reason), 1e-6), 1 - 1e-6)
+    odds = math.log(probability / (1 - probability))
+    if reason not in SETTLED:
+        odds += sum(shift for flag, shift in SHIFTS.items() if flag in flags)
+    return math.floor(100 / (1 + math.exp(odds)) + 0.5)
+
+
+def _wait(reason: Reason, retry_after: float | None, settings: Settings) -> timedelta | None:
+    rule = REASONS[reason]
+    schedule = rule.recheck
+    if reason is Reason.greylisted and settings.retry.after_greylisting:
+        schedule = settings.retry.after_greylisting
+    wait = schedule[0] if schedule else None
+    if retry_after is None or rule.status is not Status.unknown:
+        return wait
+    asked_for = timedelta(seconds=retry_after)
+    return max(wait, asked_for) if reason in AT_LEAST and wait is not None else asked_for
+
+
+def as_row(verdict: Verdict) -> dict[str, Any]:
+    """A verdict as a row of the verdict table: what `Verdict.from_row` reads."""
+    facts = [
+        {name: getattr(fact, name) for name in ("layer", "fact", "detail") if getattr(fact, name) is not None}
+        for fact in verdict.evidence
+    ]
+    return {
+        **{name: getattr(verdict, name) for name in Verdict.__slots__},
+        **{name: str(getattr(verdict, name)) for name in ("status", "reason", "recommendation", "depth")},
+        "flags": ",".join(verdict.flags),
+        "evidence": json.dumps(facts, ensure_ascii=False, separators=(",", ":")),
+    }

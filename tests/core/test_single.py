@@ -1,0 +1,129 @@
+"""One address without tables: the same verdict as by the columns, for every kind of cell."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mailvet import single, verifier
+from mailvet.lab import Lab
+from mailvet.lists import OwnLists
+from mailvet.settings import Settings
+from mailvet.smtp.recipients import MailboxAnswer
+from mailvet.verdict import Reason, Verdict
+from tests.core.probing import lab_settings
+
+_OWN = {
+    "allow": ("mailinator.com", "info@acme.com"),
+    "deny": ("@competitor.com", "rude@acme.com"),
+    "suppress": ("gone@acme.com", "left.com"),
+    "extra_disposable": ("throwaway.example.org",),
+}
+
+
+def both(cells: list[str], configured: Settings) -> tuple[list[Verdict], list[Verdict]]:
+    """The verdicts of the columns and those one by one, for distinct cells."""
+    table = verifier._in_input_order(cells, verifier.run_in_background(verifier._verify_table(cells, configured)))
+    columns = [Verdict.from_row(row) for row in table.to_pylist()]
+    return columns, verifier.run_in_background(verifier._verify_each(cells, configured))
+
+
+def comparable(verdict: Verdict) -> dict[str, Any]:
+    plain = verdict.as_dict()
+    wait = (verdict.next_check_at - verdict.checked_at) if verdict.next_check_at and verdict.checked_at else None
+    return {**plain, "checked_at": None, "next_check_at": wait}
+
+
+@pytest.fixture(scope="module")
+def big_lab() -> Iterator[Lab]:
+    with Lab() as lab:
+        yield lab
+
+
+@pytest.mark.parametrize("depth", ["offline", "dns"])
+def test_every_cell_of_a_messy_table_gets_the_same_verdict_either_way(big_lab: Lab, depth: str) -> None:
+    cells = list(dict.fromkeys(cell or "" for cell in big_lab.world.contacts(rows=4000)["email"].to_pylist()))
+    slow_enough = {"timeout": 1.0, "lifetime": 2.0}
+    columns, singles = both(cells, lab_settings(big_lab, depth=depth, lists=_OWN, dns=slow_enough))
+    for one, other in zip(columns, singles, strict=True):
+        assert comparable(other) == comparable(one)
+
+
+_LOCALS = st.sampled_from(
+    ["ann", "Ann.Lee", "info", "INFO", "noreply", "no-reply+x", "ann+tag", "+ann", "gone", "rude", "=cmd", "jörg",
+     "office+x", "postmaster", "a" * 65, "", "a b", "-ann"]
+)  # fmt: skip
+_DOMAINS = st.sampled_from(
+    ["acme.com", "gmail.com", "gmial.com", "GMAIL.com", "mailinator.com", "x.mailinator.com", "competitor.com",
+     "sub.competitor.com", "left.com", "sub.left.com", "throwaway.example.org", "duck.com", "privaterelay.appleid.com",
+     "münchen.de", "acme", "acme.con", "hotmial.com", "yopmail.com", "", "web.de"]
+)  # fmt: skip
+_CELLS = st.one_of(
+    st.builds("{}@{}".format, _LOCALS, _DOMAINS),
+    st.builds(" {}@{}\n".format, _LOCALS, _DOMAINS),
+    st.text(st.characters(codec="utf-8"), max_size=30),
+    st.builds("{}@{}".format, st.text(max_size=8).filter(str.isprintable), _DOMAINS),
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(cells=st.lists(_CELLS, min_size=1, max_size=30, unique=True))
+def test_any_text_gets_the_same_verdict_either_way(cells: list[str]) -> None:
+    columns, singles = both(cells, Settings.load(depth="offline", lists=_OWN))
+    for one, other in zip(columns, singles, strict=True):
+        assert comparable(other) == comparable(one)
+
+
+def test_a_mailbox_answer_is_judged_the_same_either_way(mailvet_lab_factory: Any) -> None:
+    from tests.core.probing import acme
+
+    lab = mailvet_lab_factory(acme("postfix", "ann", "bob:full", "cid:disabled", "dan:temporary"))
+    configured = lab_settings(lab)
+    cells = [f"{local}@acme.test" for local in ("ann", "bob", "cid", "dan", "eve", "ann+x", "info")]
+    columns, singles = both(cells, configured)
+    for one, other in zip(columns, singles, strict=True):
+        # Whether the domain takes anybody may be known a moment sooner or later.
+        left, right = comparable(one), comparable(other)
+        left["flags"], right["flags"] = (set(row["flags"]) - {"accept_all_unknown"} for row in (left, right))
+        assert left == right
+
+
+@pytest.mark.parametrize("reason", list(Reason))
+@pytest.mark.parametrize("retry_after", [None, 1.0, 5e6])
+def test_every_mailbox_reason_is_judged_the_same_either_way(reason: Reason, retry_after: float | None) -> None:
+    configured = Settings.load(depth="offline")
+    reply = 'he said "no"\\\n\x01🙅'
+    answer = MailboxAnswer(reason, 550, reply, "mx.acme.com", True, retry_after=retry_after)
+    finding = single.examine("ann+x@acme.com", OwnLists(), allow_special_use=False)
+    finding.answered(answer)
+    alone = single.judge(finding, configured)
+
+    async def by_columns() -> pl.DataFrame:
+        async with verifier.Verifier(configured) as one:
+            one._run_id = None
+            evidence = one._offline(pl.DataFrame({"email": ["ann+x@acme.com"]}))
+            table = verifier._with_routes(evidence, {}).with_columns(**verifier._mailbox_columns([answer]))
+            return one._judge(table.with_columns(stopped=pl.lit(None, dtype=pl.String)))
+
+    columns = verifier._in_input_order(["ann+x@acme.com"], asyncio.run(by_columns())).to_pylist()[0]
+    assert comparable(alone) == comparable(Verdict.from_row(columns))
+
+
+def test_a_verdict_and_its_row_are_the_same(tmp_path: Path) -> None:
+    finding = single.examine("ann@mailinator.com", OwnLists(), allow_special_use=False)
+    verdict = single.judge(finding, Settings.load(depth="offline"))
+    assert Verdict.from_row(single.as_row(verdict)) == verdict
+
+
+def test_a_list_kept_in_a_file_counts_as_well(tmp_path: Path) -> None:
+    path = tmp_path / "stop.txt"
+    path.write_text("ann@acme.com\n")
+    own = OwnLists.load(suppress=(str(path),))
+    assert Reason.suppressed in single.examine("Ann@acme.com", own, allow_special_use=False).reasons

@@ -1,0 +1,156 @@
+"""Whatever stops a run, the next one goes on where it stopped and asks nobody twice."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from mailvet.lab import Lab, World
+from tests.end_to_end.conftest import asked, make_table, rows, start, write_config
+
+PEOPLE = [f"person{number:03}@d{number % 3}.test" for number in range(330)]
+
+
+@pytest.fixture
+def slow_lab(mailvet_lab_factory: Callable[..., Lab], here: Path) -> Lab:
+    """Three operators that take their time; mailvet.toml and crm.duckdb in the current folder."""
+    world = World()
+    for number in range(3):
+        world.host(f"mx.d{number}.test").domain(f"d{number}.test", [(10, f"mx.d{number}.test")])
+    for person in PEOPLE[::2]:
+        world.mailbox(person)
+    lab = mailvet_lab_factory(world, latency=0.06)
+    write_config(lab, here)
+    make_table(here / "crm.duckdb", [*PEOPLE, *PEOPLE[:30]])
+    return lab
+
+
+def stopped_by(number: signal.Signals, lab: Lab, folder: Path, least: int) -> tuple[int, str]:
+    """Start a run, send it a signal when so many recipients were asked; its exit code and stderr."""
+    run = start("verify", "crm.duckdb", "--table", "contacts", folder=folder)
+    try:
+        until = time.monotonic() + 40
+        while sum(asked(lab).values()) < least and run.poll() is None and time.monotonic() < until:
+            time.sleep(0.02)
+        assert run.poll() is None, run.communicate()
+        run.send_signal(number)
+        _, err = run.communicate(timeout=30)
+    finally:
+        run.kill()
+    return run.returncode, err
+
+
+def named_people(lab: Lab) -> Counter[str]:
+    counts = asked(lab)
+    return Counter({person: counts[person] for person in PEOPLE if counts[person]})
+
+
+def go_on(folder: Path) -> subprocess.Popen[str]:
+    run = start("verify", "crm.duckdb", "--table", "contacts", folder=folder)
+    out, err = run.communicate(timeout=60)
+    assert run.returncode == 0, (out, err)
+    return run
+
+
+def complete(folder: Path) -> None:
+    """Everybody has the right answer, in the table and in the verdicts."""
+    wrong = rows(
+        folder / "crm.duckdb",
+        "select email, mailvet_reason from contacts where mailvet_reason is distinct from "
+        "case when substr(email, 7, 3)::int % 2 = 0 then 'mailbox_accepted' else 'mailbox_not_found' end",
+    )
+    assert wrong == []
+    assert rows(folder / "crm.duckdb", "select count(*) from mailvet_verdicts") == [(len(PEOPLE),)]
+
+
+def test_a_run_killed_in_the_middle_goes_on_without_asking_twice(slow_lab: Lab, here: Path) -> None:
+    code, _ = stopped_by(signal.SIGKILL, slow_lab, here, least=200)
+    assert code == -signal.SIGKILL
+    before = named_people(slow_lab)
+    saved = {row[0] for row in rows(here / "crm.duckdb", "select email from mailvet_verdicts")}
+    assert saved, "the batches before the kill are committed"
+    assert saved <= set(before)
+    assert len(saved) < len(PEOPLE)
+    # Nothing is half-written: the status columns come in one piece at the end.
+    assert [row[0] for row in rows(here / "crm.duckdb", "describe contacts")] == ["id", "email"]
+    unfinished = rows(here / "crm.duckdb", "select finished_at from mailvet_runs")
+    assert unfinished == [(None,)]
+
+    slow_lab.reset_counters()
+    go_on(here)
+    after = named_people(slow_lab)
+    # A server's honesty may be proved with a mailbox known to exist, so only verdicts say who was asked anew.
+    again = saved & set(after)
+    renewed = rows(here / "crm.duckdb", "select email from mailvet_verdicts v join mailvet_runs r using (run_id) "
+                   "where r.finished_at is not null")  # fmt: skip
+    assert {row[0] for row in renewed} == set(PEOPLE) - saved
+    assert again == set()
+    complete(here)
+
+    slow_lab.reset_counters()
+    go_on(here)
+    assert asked(slow_lab) == {}
+
+
+def test_control_c_saves_what_was_answered_and_says_so(slow_lab: Lab, here: Path) -> None:
+    code, err = stopped_by(signal.SIGINT, slow_lab, here, least=120)
+    assert code == 130
+    assert "Stopped. What was verified is saved." in err
+    assert "Traceback" not in err
+    before = named_people(slow_lab)
+    saved = {row[0] for row in rows(here / "crm.duckdb", "select email from mailvet_verdicts")}
+    # What lacks was under way: at most what fifteen conversations had been told and not yet proved.
+    assert len(saved) >= len(before) - 3 * 5 * 4
+    slow_lab.reset_counters()
+    go_on(here)
+    assert saved & set(named_people(slow_lab)) == set()
+    complete(here)
+
+
+def test_a_run_that_fails_in_the_middle_keeps_what_it_saved(
+    slow_lab: Lab, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mailvet.errors import SourceError
+    from mailvet.run import open_source, run
+    from mailvet.settings import Settings
+    from mailvet.warehouse.duckdb import DuckDBWarehouse
+
+    settings = Settings.load(here / "mailvet.toml", depth="offline")
+    save = DuckDBWarehouse.save
+    calls: list[int] = []
+
+    def once(self: DuckDBWarehouse, verdicts: object) -> None:
+        calls.append(1)
+        if len(calls) > 1:
+            raise SourceError("the disk is full")
+        save(self, verdicts)
+
+    monkeypatch.setattr("mailvet.run._SAVE_ROWS", 10)
+    monkeypatch.setattr(DuckDBWarehouse, "save", once)
+    warehouse = open_source("crm.duckdb", settings, table="contacts")
+    with pytest.raises(SourceError, match="the disk is full"):
+        run(warehouse, settings, batch_rows=50)
+    warehouse.close()
+    assert rows(here / "crm.duckdb", "select count(*) from mailvet_verdicts") == [(50,)]
+    monkeypatch.setattr(DuckDBWarehouse, "save", save)
+    warehouse = open_source("crm.duckdb", settings, table="contacts")
+    assert run(warehouse, settings).checked == len(PEOPLE) - 50
+    warehouse.close()
+
+
+def test_a_database_that_another_process_holds_is_left_alone(here: Path) -> None:
+    make_table(here / "crm.duckdb", ["ann@acme.test"])
+    with duckdb.connect(str(here / "crm.duckdb")):
+        run = start("verify", "crm.duckdb", "--table", "contacts", "--depth", "offline", folder=here)
+        out, err = run.communicate(timeout=30)
+    assert run.returncode == 2
+    assert "crm.duckdb is open in another program" in err
+    assert "Traceback" not in err + out
+    assert [row[0] for row in rows(here / "crm.duckdb", "show tables")] == ["contacts"]
