@@ -179,7 +179,7 @@ def _peer(lab: LabProcess, name: str, cells: Sequence[str], truths: dict[str | N
         return None
     lab.reset()
     try:
-        done = call("benchmarks.peers:run", name=name, cells=list(cells), about=lab.about, workers=50)
+        done = call("benchmarks.peers:run", name=name, cells=list(cells), about=lab.about, workers=8)
     except JobFailed as error:
         return {"failed": str(error).splitlines()[-1]}
     counted = lab.counters()

@@ -35,8 +35,7 @@ PARTS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "syntax": (_syntax, {"count": 5_000, "sample": 200, "runs": 1}),
     "probing": (
         probing.measure,
-        {"count": 200, "domains": 10, "hosts": 4, "latencies": (0.002,), "runs": 1, "single_sample": 20,
-         "capped_domains": 0},
+        {"count": 200, "domains": 10, "hosts": 4, "latencies": (0.002,), "runs": 1, "single_sample": 20},
     ),
     "routes": (routing.measure, {"count": 500, "sample": 50, "runs": 1}),
     "single": (single.measure, {"calls": 20, "runs": 1, "imports": 1}),

@@ -306,17 +306,16 @@ class Verdict:
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Verdict:
         """Build a verdict from one row of the verdict table (as `pyarrow.Table.to_pylist` gives it)."""
-        return cls(
-            **{
-                **{name: row.get(name) for name in cls.__slots__},
-                "status": Status(row["status"]),
-                "reason": Reason(row["reason"]),
-                "recommendation": Recommendation(row["recommendation"]),
-                "depth": Depth(row["depth"]),
-                "flags": tuple((row.get("flags") or "").split(",")) if row.get("flags") else (),
-                "evidence": tuple(Evidence(**fact) for fact in json.loads(row.get("evidence") or "[]")),
-            }
-        )
+        values: dict[str, Any] = {
+            **{name: row.get(name) for name in cls.__slots__},
+            "status": Status(row["status"]),
+            "reason": Reason(row["reason"]),
+            "recommendation": Recommendation(row["recommendation"]),
+            "depth": Depth(row["depth"]),
+            "flags": tuple((row.get("flags") or "").split(",")) if row.get("flags") else (),
+            "evidence": tuple(Evidence(**fact) for fact in json.loads(row.get("evidence") or "[]")),
+        }
+        return cls(**values)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON-able values; times in ISO 8601."""

@@ -805,7 +805,7 @@ _ADDRESS_COLUMN = re.compile(r"e[-_ ]?mail([-_ ]?(address|addr|adresse))?|mail",
 def _find_column(
     db: duckdb.DuckDBPyConnection, relation: str, column: str | None, table: str, headers: Sequence[str] = ()
 ) -> str:
-    described = [(row[0], row[1]) for row in db.execute(f"describe {relation}").fetchall()]
+    described = [(str(row[0]), str(row[1])) for row in db.execute(f"describe {relation}").fetchall()]
     names = ", ".join(name for name, _ in described)
     if column is None:
         likely = [name for name, _ in described if _ADDRESS_COLUMN.fullmatch(name.strip())]

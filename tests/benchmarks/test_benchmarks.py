@@ -93,7 +93,7 @@ def test_a_wrong_answer_stops_the_probing_before_its_speed_counts(monkeypatch: p
     monkeypatch.setattr(probing, "_EXPECTED", {True: "undeliverable", False: "deliverable"})
     monkeypatch.setattr(probing, "PROBERS", {"mailvet": None})
     with pytest.raises(AssertionError, match="20 wrong, 0 open answers"):
-        probing.measure(count=20, domains=2, hosts=1, latencies=(0.0,), runs=1, capped_domains=0)
+        probing.measure(count=20, domains=2, hosts=1, latencies=(0.0,), runs=1)
 
 
 def test_the_lab_counts_what_is_asked_of_it() -> None:

@@ -163,9 +163,9 @@ def test_settings_loaded_in_two_threads_do_not_mix(tmp_path: Path) -> None:
 def test_settings_do_not_change_once_made() -> None:
     settings = Settings.load()
     with pytest.raises(ValueError, match="frozen"):
-        settings.depth = Depth.dns
+        settings.depth = Depth.dns  # type: ignore[misc]
     with pytest.raises(ValueError, match="frozen"):
-        settings.smtp.port = 26
+        settings.smtp.port = 26  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(

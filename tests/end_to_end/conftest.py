@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -122,13 +122,13 @@ def start(*arguments: object, folder: Path, **options: Any) -> subprocess.Popen[
     )  # fmt: skip
 
 
-def make_table(path: Path, cells: list[str | None], table: str = "contacts") -> None:
+def make_table(path: Path, cells: Sequence[str | None], table: str = "contacts") -> None:
     """A DuckDB database with `contacts(id, email)`."""
     with duckdb.connect(str(path)) as db:
         db.execute(
             f"create table {table} as select unnest(range(1, len($1) + 1))::integer as id, "
             "unnest($1::varchar[]) as email",
-            [cells],
+            [list(cells)],
         )
 
 
@@ -147,7 +147,8 @@ def verify(config: Path, here: Path) -> Callable[..., RunResult]:
         back = table is not None and (work or {}).get("write_back", True)
         warehouse = open_source(source, loaded, table=table, column=column, where=where, updatable=back)
         try:
-            return run(warehouse, loaded, **({"write_back": back} | (work or {})))
+            options: dict[str, Any] = {"write_back": back, **(work or {})}
+            return run(warehouse, loaded, **options)
         finally:
             warehouse.close()
 

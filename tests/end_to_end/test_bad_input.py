@@ -19,6 +19,7 @@ from mailvet.lab import Lab, World
 from tests.end_to_end.conftest import PEOPLE, Done, asked, make_table, rows, start, write_config
 
 Call = Callable[..., Done]
+Fails = Callable[..., None]
 TABLE = ("verify", "crm.duckdb", "--table", "contacts")
 FILE = ("verify", "list.csv", "--output", "out.csv")
 
@@ -42,7 +43,7 @@ def folder_state(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture
-def call(config: Path, here: Path, mailvet_command: Call) -> Call:
+def call(config: Path, here: Path, mailvet_command: Call) -> Fails:
     """A command that fails, and the sentence it says; the folder stays as it was."""
 
     def failing(code: int, says: str, *arguments: object) -> None:
@@ -97,7 +98,7 @@ def csv_file(here: Path) -> Callable[..., Path]:
         (("verify", "text.db"), "neither a DuckDB database nor a file of a known kind"),
     ],
 )
-def test_a_source_that_cannot_be(call: Call, crm: Path, here: Path, arguments: tuple[str, ...], says: str) -> None:
+def test_a_source_that_cannot_be(call: Fails, crm: Path, here: Path, arguments: tuple[str, ...], says: str) -> None:
     with duckdb.connect(str(crm)) as db:
         db.execute("create table numbers as select 1 as email")
         db.execute("create table digits as select '49170' as email")
@@ -121,18 +122,18 @@ def test_a_source_that_cannot_be(call: Call, crm: Path, here: Path, arguments: t
         (b"\x00\x01\x02\x03" * 100, "list.csv"),
     ],
 )
-def test_a_file_that_cannot_be_read(call: Call, csv_file: Callable[..., Path], content: bytes, says: str) -> None:
+def test_a_file_that_cannot_be_read(call: Fails, csv_file: Callable[..., Path], content: bytes, says: str) -> None:
     csv_file(content)
     call(2, says, *FILE)
 
 
-def test_what_is_called_parquet_or_json_but_is_not(call: Call, csv_file: Callable[..., Path]) -> None:
+def test_what_is_called_parquet_or_json_but_is_not(call: Fails, csv_file: Callable[..., Path]) -> None:
     for name in ("list.parquet", "list.jsonl", "list.csv.gz", "list.csv.zst"):
         csv_file("id,email\n1,secret.person@acme.test\n", name)
         call(2, name, "verify", name, "--output", "out.csv")
 
 
-def test_a_parquet_column_of_numbers(call: Call, here: Path) -> None:
+def test_a_parquet_column_of_numbers(call: Fails, here: Path) -> None:
     pq.write_table(pa.table({"email": [1, 2]}), here / "list.parquet")
     call(2, "holds BIGINT, not text", "verify", "list.parquet", "--output", "out.csv")
 
@@ -213,7 +214,7 @@ def test_a_utf_16_file_is_read_by_its_mark(
     ],
 )
 def test_an_option_that_cannot_be(
-    call: Call, crm: Path, here: Path, csv_file: Callable[..., Path], lab: Lab, arguments: tuple[str, ...], says: str
+    call: Fails, crm: Path, here: Path, csv_file: Callable[..., Path], lab: Lab, arguments: tuple[str, ...], says: str
 ) -> None:
     csv_file()
     (here / "folder.csv").mkdir()
@@ -297,7 +298,7 @@ def test_a_file_that_may_not_be_read(config: Path, here: Path, csv_file: Callabl
         path.chmod(0o600)
 
 
-def test_a_database_held_by_another_process(call: Call, crm: Path) -> None:
+def test_a_database_held_by_another_process(call: Fails, crm: Path) -> None:
     program = f"import duckdb, sys; db = duckdb.connect({str(crm)!r}); print('held', flush=True); sys.stdin.read()"
     holder = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:

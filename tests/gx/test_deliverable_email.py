@@ -227,3 +227,18 @@ def test_a_column_of_many_texts_that_differ_in_white_space_is_told_apart(
     result = home.validate(deliverable(home, config, verify="missing"))
     assert result.result["details"]["by_status"] == {"deliverable": 3, "undeliverable": 1}
     assert contacts(rows).shape == (4, 5)
+
+
+def test_a_machine_not_fit_for_the_depth_is_an_error_met_once(
+    make_home: Callable[..., Home], config: str, tmp_path: Path, core_calls: list[int]
+) -> None:
+    path = tmp_path / "mailvet.toml"
+    lines = [
+        'hello_name = "no.such.test"' if x.startswith("hello_name") else x
+        for x in Path(config).read_text().splitlines()
+    ]
+    path.write_text("\n".join(lines))
+    home = make_home("sqlite", stored=False)
+    result = home.validate(deliverable(home, str(path), verify="missing"))
+    assert "does not resolve" in mx.errors_of(result)[0]
+    assert core_calls == [6]

@@ -67,7 +67,7 @@ def opened(path: Path) -> Iterator[Open]:
 
 
 def planned(warehouse: DuckDBWarehouse, *, now: datetime = NOW, **options: Any) -> Plan:
-    values = {"depth_rank": 2, "rules_version": RULES, "listed": NO_LISTS} | options
+    values: dict[str, Any] = {"depth_rank": 2, "rules_version": RULES, "listed": NO_LISTS} | options
     return warehouse.plan(now=now, **values)
 
 
@@ -187,7 +187,7 @@ def test_an_address_taken_off_an_own_list_is_due(contacts: Any, opened: Open) ->
     warehouse.open_for_writing()
     listed = '[{"layer":"history","fact":"suppressed","detail":"on your own list"}]'
     left = '[{"layer":"history","fact":"suppressed","detail":"unsubscribed or complained on 2026-01-01"}]'
-    before = {"rules_version": f"{RULES}+abc"}
+    before: dict[str, Any] = {"rules_version": f"{RULES}+abc"}
     warehouse.save(answers({"ann@a.test": "suppressed"}, evidence=listed, **before))
     warehouse.save(answers({"bob@b.test": "mailbox_accepted"}, flags="allowed,probed", **before))
     warehouse.save(answers({"cid@c.test": "suppressed"}, evidence=left, **before))
