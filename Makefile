@@ -6,8 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 # The extras that the tests and the benchmarks need, as in `pip install -e '.[dev,bench]'`.
-TEST_EXTRAS := dev
-BENCH_EXTRAS := dev,bench
+TEST_EXTRAS := dev,gx,gx-duckdb,postgres,spark
+BENCH_EXTRAS := $(TEST_EXTRAS),bench
 
 # Without compiled modules every start of a process pays for the compilation again.
 unexport PYTHONDONTWRITEBYTECODE
@@ -77,10 +77,10 @@ $(VENV)/.installed-bench: $(BIN)/uv
 constraints: $(VENV)/.installed-dev
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --upgrade \
 	  --no-emit-index-url --no-emit-find-links --no-annotate --no-header \
-	  --all-extras --group pyproject.toml:integration pyproject.toml --output-file $(VENV)/constraints.txt
+	  --all-extras --group pyproject.toml:integration --group pyproject.toml:training pyproject.toml --output-file $(VENV)/constraints.txt
 	@{ echo "# Versions known to work together: the core, all extras, the tests' tools and the benchmarks' peers."; \
 	   echo "# Written by: make constraints"; cat $(VENV)/constraints.txt; } > constraints.txt
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	find mailvet tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find mailvet ge_expectations tests -name __pycache__ -type d -prune -exec rm -rf {} +

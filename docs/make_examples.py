@@ -126,7 +126,9 @@ def main() -> None:
             parts = {"table": block(f"$ {command}\n{plain(screen)}"), "after": after(folder / "crm.duckdb")}
             command = "mailvet verify contacts.csv --output verified.csv --config mailvet.toml"
             first = plain(run(command, folder))
-            head = subprocess.run(["head", "-4", "verified.csv"], cwd=folder, capture_output=True, text=True, check=True)
+            head = subprocess.run(
+                ["head", "-4", "verified.csv"], cwd=folder, capture_output=True, text=True, check=True
+            )
             parts["file"] = block(f"$ {command}\n{first}\n\n$ head -4 verified.csv\n{head.stdout.rstrip()}")
         finally:
             lab.send_signal(signal.SIGTERM)

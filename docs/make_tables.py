@@ -46,7 +46,9 @@ def reasons() -> str:
 def columns() -> str:
     """The verdict table."""
     lines = ["| column | type |", "|---|---|"]
-    lines += [f"| `{field.name}` | {field.type}{'' if field.nullable else ', never null'} |" for field in verdict_schema()]
+    lines += [
+        f"| `{field.name}` | {field.type}{'' if field.nullable else ', never null'} |" for field in verdict_schema()
+    ]
     return "\n".join(lines)
 
 

@@ -79,7 +79,8 @@ def main() -> None:
         show(
             "As it is:",
             database,
-            "select id, email, language, source from contacts where id % 97 = 3 or email like '%@@%' order by id limit 8",
+            "select id, email, language, source from contacts where id % 97 = 3 or email like '%@@%' "
+            "order by id limit 8",
         )
         common = (database, "--table", "contacts", "--email-column", "email", "--config", config)
         mailvet("plan", *common)
@@ -89,7 +90,8 @@ def main() -> None:
             database,
             "select id, email, mailvet_recommendation as recommendation, mailvet_reason as reason, "
             "mailvet_score as score, mailvet_suggestion as suggestion "
-            "from contacts where id % 97 = 3 or email like '%@@%' order by id limit 8",
+            "from contacts where id % 97 = 3 or email like '%@@%' "
+            "order by id limit 8",
         )
         show(
             "Which sources bring bad addresses?",

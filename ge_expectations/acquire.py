@@ -27,7 +27,7 @@ from mailvet.errors import MailvetError, SourceError
 from mailvet.verdict import Reason, email_key
 
 if TYPE_CHECKING:
-    import pandas as pd  # type: ignore[import-untyped]
+    import pandas as pd
     from pyspark.sql import DataFrame
 
     from ge_expectations.relation import SqlVerdicts

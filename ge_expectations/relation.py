@@ -119,7 +119,7 @@ class Stage:
         connection.commit()
 
     def _load_duckdb(self, connection: Any, rows: list[tuple[Any, ...]]) -> None:
-        import pyarrow as pa  # type: ignore[import-untyped]
+        import pyarrow as pa
 
         kinds = {"score": pa.int16(), "attempts": pa.int32()}
         columns = list(zip(*rows, strict=True)) if rows else [()] * len(_STAGED)

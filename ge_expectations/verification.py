@@ -17,7 +17,7 @@ from mailvet.settings import Settings, parse_duration
 from mailvet.verdict import Depth, Policy, Reason, Recommendation, Status, email_key, recommend, verdict_schema
 
 if TYPE_CHECKING:
-    import pyarrow as pa  # type: ignore[import-untyped]
+    import pyarrow as pa
 
 __all__ = [
     "DEFAULT_VERDICT_TABLE",

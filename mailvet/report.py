@@ -68,7 +68,7 @@ class LogWatcher:
             return
         self._last, self._ended = now, ended
         left = progress.seconds_left
-        busy = [row for row in progress.operators if row.waiting or row.connections][:3]
+        busy = [row for row in progress.operators if not ended and (row.waiting or row.connections)][:3]
         log.info(
             "%s of %s addresses (%.0f %%), %.0f/s, %s%s",
             f"{progress.done:,}", f"{progress.due:,}", 100 * progress.done / max(progress.due, 1), progress.rate,
@@ -243,4 +243,3 @@ def explain(verdict: Verdict) -> RenderableType:
 
 def _times(verdict: Verdict) -> str:
     return "first answer of this kind" if verdict.attempts == 1 else f"{verdict.attempts} answers alike"
-

@@ -248,9 +248,7 @@ def recommendation_sql(policy: Policy, *, reason: str, score: str, attempts: str
     lines = ["case"]
     for rule in _TABLE:
         if rule.give_up_after is not None:
-            lines.append(
-                f"  when {reason} = '{rule.reason}' and {attempts} >= {rule.give_up_after} then 'do_not_send'"
-            )
+            lines.append(f"  when {reason} = '{rule.reason}' and {attempts} >= {rule.give_up_after} then 'do_not_send'")
     scored = ", ".join(f"'{rule.reason}'" for rule in _TABLE if rule.by_score)
     lines.append(f"  when {reason} in ({scored}) and {score} >= {SEND_FROM_SCORE[policy]} then 'send'")
     lines.append(f"  when {reason} in ({scored}) then 'reverify'")

@@ -16,6 +16,7 @@ import re
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
+from concurrent.futures import wait as wait_for_futures
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -47,6 +48,7 @@ BATCH_ROWS = 20_000
 _PENDING_ROWS = 60_000  # rows that may wait for mailboxes before the next batch is read
 _FLUSH_ROWS = 2_000
 _FLUSH_SECONDS = 1.0
+_HEARING_SECONDS = 0.1
 _KEPT_OPEN = 8  # verifiers for different settings that `verify` keeps for the next call
 _LINGER = 120.0  # seconds after which one that is not kept is closed
 _FEW = 16  # cells that are sooner verified one by one than as a table
@@ -125,9 +127,7 @@ class Verifier:
             return
         settings = self.settings
         self._resolver = Resolver(settings.dns)
-        self.routes = Routes(
-            self._resolver, settings.dns, allow_private_networks=settings.smtp.allow_private_networks
-        )
+        self.routes = Routes(self._resolver, settings.dns, allow_private_networks=settings.smtp.allow_private_networks)
         if not await self._resolver.answers():
             self._no_dns = True
             servers = ", ".join(settings.dns.nameservers) or "the system's resolver"
@@ -263,9 +263,7 @@ class Verifier:
 
     async def examine_one(self, cell: str) -> Verdict:
         """The verdict for one cell, asked at once and without waiting for greylisting; many may run side by side."""
-        finding = single.examine(
-            cell, self._own, allow_special_use=bool(self.settings.smtp.allow_private_networks)
-        )
+        finding = single.examine(cell, self._own, allow_special_use=bool(self.settings.smtp.allow_private_networks))
         if self.depth is not Depth.offline and not finding.settled:
             assert finding.domain is not None
             if self._no_dns:
@@ -381,7 +379,10 @@ class Verifier:
             .then(pl.lit(str(Reason.role_account)))
             .alias("reference_reason"),
             pl.when(valid).then(pl.col("typo_of")).alias("reference_detail"),
-            pl.when(suppressed).then(pl.lit(str(Reason.suppressed))).otherwise("history_reason").alias("history_reason"),
+            pl.when(suppressed)
+            .then(pl.lit(str(Reason.suppressed)))
+            .otherwise("history_reason")
+            .alias("history_reason"),
             pl.when(suppressed).then(pl.lit("on your own list")).otherwise("history_detail").alias("history_detail"),
             pl.coalesce("cleaned", "suggestion").alias("suggestion"),
             pl.col("needs_smtputf8").alias("eai"),
@@ -580,6 +581,9 @@ def run_in_background(work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine on mailvet's own event loop and wait for it; fit for any thread, loop running or not."""
     future = asyncio.run_coroutine_threadsafe(work, _in_background().loop)
     try:
+        # In slices: Polars' signal handler restarts an endless wait, and Ctrl-C would be heard only at its end.
+        while not wait_for_futures((future,), timeout=_HEARING_SECONDS).done:
+            pass
         return future.result()
     except BaseException:
         future.cancel()

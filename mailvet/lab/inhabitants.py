@@ -250,9 +250,7 @@ class _Settler:
             if f"{local}@{domain}" in world.mailboxes:
                 local += str(rng.randrange(2, 999))
             state = self.state()
-            world.mailbox(
-                f"{local}@{domain}", state, name=who.name, language=who.language, country=who.country
-            )
+            world.mailbox(f"{local}@{domain}", state, name=who.name, language=who.language, country=who.country)
             missing -= 1
 
 
@@ -342,9 +340,7 @@ def _oddities(settler: _Settler) -> None:
         "pharma-labor.example", [(10, "mail.blocked-by-filter.example")]
     )
     world.host("mx0a-00a1b201.pphosted.com", "proofpoint").host("mx0b-00a1b201.pphosted.com", "proofpoint")
-    world.domain(
-        "granite-trading.example", [(10, "mx0a-00a1b201.pphosted.com"), (10, "mx0b-00a1b201.pphosted.com")]
-    )
+    world.domain("granite-trading.example", [(10, "mx0a-00a1b201.pphosted.com"), (10, "mx0b-00a1b201.pphosted.com")])
     some("pharma-labor.example")
     some("granite-trading.example")
 
@@ -376,9 +372,7 @@ def _oddities(settler: _Settler) -> None:
 
     # Letters
     world.host("mx.buecher.example").domain("bücher.example", [(10, "mx.buecher.example")])
-    world.host("mx.mueller-soehne.example").domain(
-        "müller-söhne.example", [(10, "mx.mueller-soehne.example")]
-    )
+    world.host("mx.mueller-soehne.example").domain("müller-söhne.example", [(10, "mx.mueller-soehne.example")])
     world.host("mx.pochta.example", "russian").domain("почта.example", [(10, "mx.pochta.example")])
     world.host("mx.rei.example", "japanese").domain("例え.example", [(10, "mx.rei.example")])
     world.host("mx.altpost.example", "exim").domain("altpost.example", [(10, "mx.altpost.example")])

@@ -59,14 +59,12 @@ def wire(reply: str) -> str:
 
 _COMMON: Mapping[str, str] = MappingProxyType(
     {
-        "unknown": "550 5.1.1 <{recipient}>: Recipient address rejected: User unknown in virtual mailbox "
-        "table",
+        "unknown": "550 5.1.1 <{recipient}>: Recipient address rejected: User unknown in virtual mailbox table",
         "full": "452 4.2.2 <{recipient}>: Recipient address rejected: Mailbox is full, over quota",
         "disabled": "550 5.2.1 <{recipient}>: Recipient address rejected: this mailbox has been disabled",
         "moved": "551 5.1.6 <{recipient}>: User has moved; please try <new.{recipient}>",
         "restricted": "550 5.7.1 <{recipient}>: only members of the organisation may write to this recipient",
-        "throttled": "450 4.2.1 <{recipient}>: this user is receiving mail at a rate that is too high, try "
-        "later",
+        "throttled": "450 4.2.1 <{recipient}>: this user is receiving mail at a rate that is too high, try later",
         "temporary": "451 4.3.0 <{recipient}>: Temporary lookup failure",
         "forwarded": "251 2.1.5 User not local; will forward to <new.{recipient}>",
     }
@@ -229,8 +227,7 @@ _MANNERS = (
             "a rate too high for this recipient",
             "temporary": "451 4.7.500 Server busy. Please try again later from [{client}]. (S77719)",
         },
-        relay_reply="550 5.7.64 TenantAttribution; Relay Access Denied "
-        "[DB5EUR01FT001.mail.protection.outlook.com]",
+        relay_reply="550 5.7.64 TenantAttribution; Relay Access Denied [DB5EUR01FT001.mail.protection.outlook.com]",
     ),
     Manner(
         "outlook_com",
@@ -250,8 +247,7 @@ _MANNERS = (
             "full": "452 4.2.2 Requested action not taken: the recipient's mailbox is full, quota exceeded",
             "disabled": "550 5.2.1 Requested action not taken: this mailbox is disabled (S2017062303)",
         },
-        relay_reply="550 5.7.64 TenantAttribution; Relay Access Denied "
-        "[DB8EUR06FT001.mail.protection.outlook.com]",
+        relay_reply="550 5.7.64 TenantAttribution; Relay Access Denied [DB8EUR06FT001.mail.protection.outlook.com]",
     ),
     Manner(
         "yahoo",
@@ -382,8 +378,7 @@ _MANNERS = (
         greylist_reply="451 Internal resources are temporarily unavailable - "
         "https://community.mimecast.com/docs/DOC-1369#451 [mimecast-lab]",
         replies={
-            "unknown": "550 Invalid Recipient - https://community.mimecast.com/docs/DOC-1369#550 "
-            "[mimecast-lab]",
+            "unknown": "550 Invalid Recipient - https://community.mimecast.com/docs/DOC-1369#550 [mimecast-lab]",
             "disabled": "550 Invalid Recipient: the account is disabled [mimecast-lab]",
         },
         relay_reply="451 Open relay not allowed [mimecast-lab]",
@@ -482,9 +477,7 @@ _MANNERS = (
         greylist_reply="451 4.7.1 Greylisting in action, please come back later",
         replies=_POSTFIX,
     ),
-    Manner(
-        "tarpit", banner_delay=3.0, reply_delay=3.0, banner="220 {host} ESMTP Exim 4.94", replies=_POSTFIX
-    ),
+    Manner("tarpit", banner_delay=3.0, reply_delay=3.0, banner="220 {host} ESMTP Exim 4.94", replies=_POSTFIX),
     Manner("catch_all", accepts_all="accept_all"),
     Manner("blocks_at_connect", blocks="connect"),
     Manner(
@@ -539,9 +532,7 @@ _MANNERS = (
     ),
     Manner(
         "spanish",
-        replies={
-            "unknown": "550 5.1.1 <{recipient}>: usuario desconocido, el buzon no existe en este servidor"
-        },
+        replies={"unknown": "550 5.1.1 <{recipient}>: usuario desconocido, el buzon no existe en este servidor"},
     ),
     Manner(
         "italian",
@@ -576,9 +567,7 @@ def manner_named(name: str, **options: Any) -> Manner:
     known = {entry.name for entry in fields(Manner)} - {"name"}
     strange = sorted(set(options) - known)
     if strange:
-        raise SettingsError(
-            f"a mail server has no option {', '.join(strange)}. There are: {', '.join(sorted(known))}."
-        )
+        raise SettingsError(f"a mail server has no option {', '.join(strange)}. There are: {', '.join(sorted(known))}.")
     base = MANNERS[name]
     if "replies" in options:
         options["replies"] = {**base.replies, **options["replies"]}

@@ -81,9 +81,7 @@ class Lab:
         self._zone = Zone(self.world)
         served = self.world.served()
         self._servers = {
-            name: MailServer(
-                self.world, host, served[name], latency=self.latency, greylist_delay=self.greylist_delay
-            )
+            name: MailServer(self.world, host, served[name], latency=self.latency, greylist_delay=self.greylist_delay)
             for name, host in self.world.hosts.items()
         }
         names = NameServer(self._zone, udp, tcp, self.latency)
@@ -178,7 +176,7 @@ class Lab:
             f"port = {self.smtp_port}\n"
             f'hello_name = "{HELLO_NAME}"\n'
             f'mail_from = "{MAIL_FROM}"\n'
-            "allow_private_networks = [\"127.0.0.0/8\", \"::1/128\"]\n"
+            'allow_private_networks = ["127.0.0.0/8", "::1/128"]\n'
             "connect_timeout = 2.0\n"
             "command_timeout = 2.0\n"
             "address_budget = 8.0\n"
@@ -229,9 +227,7 @@ class Lab:
         return asyncio.run_coroutine_threadsafe(answer(), loop).result()
 
 
-def serve(
-    lab: Lab, config_path: str | os.PathLike[str], counters_path: str | os.PathLike[str] | None = None
-) -> None:
+def serve(lab: Lab, config_path: str | os.PathLike[str], counters_path: str | os.PathLike[str] | None = None) -> None:
     """
     Run a lab until SIGINT or SIGTERM, from the main thread. The configuration appears at `config_path` once
     every server answers. On the way out the counters are written as JSON: `{"hosts": {name: {...}}, "dns":
@@ -250,9 +246,7 @@ def serve(
             lab.write_config(config_path)
             over.wait()
         if counters_path is not None:
-            hosts = {
-                name: counters.as_dict() for name, counters in lab.counters().items() if counters.connections
-            }
+            hosts = {name: counters.as_dict() for name, counters in lab.counters().items() if counters.connections}
             queries = {f"{name} {type}": times for (name, type), times in lab.dns_queries().items()}
             _write(
                 Path(counters_path),
@@ -284,14 +278,10 @@ def _bind_name_server() -> tuple[socket.socket, socket.socket, int]:
             udp.close()
             tcp.close()
             if error.errno != errno.EADDRINUSE:
-                raise MailvetError(
-                    f"the lab cannot open its DNS port on {_NAME_SERVER}: {error.strerror}."
-                ) from error
+                raise MailvetError(f"the lab cannot open its DNS port on {_NAME_SERVER}: {error.strerror}.") from error
         else:
             return udp, tcp, port
-    raise MailvetError(
-        "the lab found no free port for DNS. Stop other servers on this machine and try again."
-    )
+    raise MailvetError("the lab found no free port for DNS. Stop other servers on this machine and try again.")
 
 
 def _bind_mail_servers(world: World) -> tuple[list[tuple[str, socket.socket]], int, bool]:
@@ -325,9 +315,7 @@ def _bind_mail_servers(world: World) -> tuple[list[tuple[str, socket.socket]], i
             bound.append((name, listener))
         if not taken:
             return bound, port, ipv6
-    raise MailvetError(
-        "the lab found no port that is free on all its addresses. Stop other labs and try again."
-    )
+    raise MailvetError("the lab found no port that is free on all its addresses. Stop other labs and try again.")
 
 
 def _listen(family: int, address: str, port: int) -> socket.socket:

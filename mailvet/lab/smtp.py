@@ -72,11 +72,7 @@ class Counters:
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON; sets as sorted lists."""
         return {
-            name: sorted(value)
-            if isinstance(value, set)
-            else dict(value)
-            if isinstance(value, Counter)
-            else value
+            name: sorted(value) if isinstance(value, set) else dict(value) if isinstance(value, Counter) else value
             for name, value in vars(self).items()
         }
 
@@ -100,9 +96,7 @@ class MailServer:
         self.served = served
         self.accept_all = {name for name in served if world.domains[world.canonical(name)].accepts_all}
         self.latency = latency + host.manner.latency
-        self.greylist_delay = (
-            greylist_delay if host.manner.greylist_delay is None else host.manner.greylist_delay
-        )
+        self.greylist_delay = greylist_delay if host.manner.greylist_delay is None else host.manner.greylist_delay
         self.greylist: dict[tuple[str, str, str], float] = {}
         self.counters = Counters()
         self.incoming = memoryview(bytearray(16_384))
@@ -474,9 +468,7 @@ class Session(asyncio.BufferedProtocol):
         transport.write(b"220 2.0.0 Ready to start TLS\r\n")
         self.shaking = True
         try:
-            secured = await self.loop.start_tls(
-                transport, self, _tls(), server_side=True, ssl_handshake_timeout=10
-            )
+            secured = await self.loop.start_tls(transport, self, _tls(), server_side=True, ssl_handshake_timeout=10)
         except (OSError, asyncio.CancelledError):  # ssl.SSLError is an OSError
             transport.abort()
             self._gone()

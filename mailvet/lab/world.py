@@ -218,9 +218,7 @@ class World:
             number += 1
             free = f"127.77.{number // 250}.{number % 250 + 1}"
         if address is not None and (address in taken or not _is_loopback(address)):
-            raise SettingsError(
-                f"{address} is taken or no loopback address. Give each host its own in 127/8."
-            )
+            raise SettingsError(f"{address} is taken or no loopback address. Give each host its own in 127/8.")
         self.hosts[key] = Host(key, manner_named(manner, **options), address or free, ipv6 or not ipv4, ipv4)
         return self
 
@@ -247,9 +245,7 @@ class World:
         key = a_label(name)
         targets = tuple((preference, "." if target == "." else a_label(target)) for preference, target in mx)
         alias = a_label(cname) if cname else None
-        self.domains[key] = Domain(
-            key, targets, alias, dns, accepts_all, disposable, misspells, ignores_dots, country
-        )
+        self.domains[key] = Domain(key, targets, alias, dns, accepts_all, disposable, misspells, ignores_dots, country)
         return self
 
     def record(self, name: str, type: str, *values: str) -> World:
@@ -330,9 +326,7 @@ class World:
             return self.domains[name].dns
         if name in self.hosts or name in self.records:
             return "answers"
-        return next(
-            (self.domains[above].dns for above in _ancestors(name) if above in self.domains), "answers"
-        )
+        return next((self.domains[above].dns for above in _ancestors(name) if above in self.domains), "answers")
 
     def served(self) -> dict[str, set[str]]:
         """The domains whose mail comes to each host, under every name they have."""

@@ -35,9 +35,7 @@ def examine(batch: pl.DataFrame) -> pl.DataFrame:
             {name: pl.Series([None] * batch.height, dtype=pl.String) for name in ("history_reason", "history_detail")}
         )
     unsubscribed, bounced = pl.col("unsubscribed_at"), pl.col("bounced_at")
-    bounced_last = bounced.is_not_null() & (
-        pl.col("delivered_at").is_null() | (bounced > pl.col("delivered_at"))
-    )
+    bounced_last = bounced.is_not_null() & (pl.col("delivered_at").is_null() | (bounced > pl.col("delivered_at")))
     return batch.select(
         pl.when(unsubscribed.is_not_null())
         .then(pl.lit(str(Reason.suppressed)))

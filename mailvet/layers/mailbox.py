@@ -175,7 +175,7 @@ class Mailboxes:
 
     def _unasked(self, queue: _OperatorQueue) -> MailboxAnswer | None:
         """Why a newcomer is not to be asked, if so."""
-        if queue.rule.answers in ("accepts_all", "blocks_probes"):
+        if queue.rule.answers == "accepts_all":
             return MailboxAnswer(Reason.provider_unverifiable, detail=f"{queue.rule.label}: {queue.rule.answers}")
         return self._closed(queue, ahead=queue.waiting)
 
@@ -420,9 +420,7 @@ class Mailboxes:
                 self._broken(servers, session, asked, failure, named, errors)
                 break
             named += 1
-            reading = read_reply(
-                reply.stage, reply.code, reply.text, recipient=asked.recipient.address, own=self._own
-            )
+            reading = read_reply(reply.stage, reply.code, reply.text, recipient=asked.recipient.address, own=self._own)
             heard = listen(asked, reading, reply, session.host, self._own)
             if reply.stage is not Stage.rcpt:
                 self._refused_sender(servers, heard)

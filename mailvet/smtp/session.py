@@ -17,6 +17,7 @@ from functools import cache
 from typing import Literal
 
 import aiosmtplib
+from aiosmtplib.protocol import SMTPProtocol
 
 from mailvet.errors import SettingsError
 from mailvet.settings import Smtp
@@ -131,7 +132,6 @@ class Session:
         began = time.monotonic()
         sock = await _connect(address, settings, source)
         client = aiosmtplib.SMTP(
-            sock=sock,
             local_hostname=hello_name,
             start_tls=False,
             validate_certs=False,
@@ -141,7 +141,7 @@ class Session:
         session = cls(host, address, settings, client)
         session._distance = time.monotonic() - began
         try:
-            await session._greet(hello_name)
+            await session._greet(sock, hello_name)
             if encrypt and client.supports_extension("starttls"):
                 await session._encrypt(hello_name, required=False)
         except (Broken, Refused, _TlsFailed):
@@ -153,19 +153,24 @@ class Session:
             raise
         return session
 
-    async def _greet(self, hello_name: str) -> None:
+    async def _greet(self, sock: socket.socket, hello_name: str) -> None:
         began = time.monotonic()
+        loop = asyncio.get_running_loop()
+        # Not the client's own `connect`, which hangs up without QUIT on whoever greets us with a refusal.
+        protocol = SMTPProtocol(loop=loop)
+        transport, _ = await loop.create_connection(lambda: protocol, sock=sock)
+        self._client.loop, self._client.transport, self._client.protocol = loop, transport, protocol
         try:
-            await self._client.connect(timeout=self._settings.command_timeout)
-        except aiosmtplib.SMTPConnectResponseError as error:
-            text = _readable(error.message)
-            raise Refused(Reply(Stage.connect, error.code, text, time.monotonic() - began)) from None
+            greeting = await protocol.read_response(timeout=self._settings.command_timeout)
         except aiosmtplib.SMTPResponseException as error:
             raise Broken(Stage.connect, "garbage", _readable(error.message[:80])) from None
         except aiosmtplib.SMTPTimeoutError:
             raise Broken(Stage.connect, "timeout", "no greeting") from None
         except (aiosmtplib.SMTPException, OSError):
             raise Broken(Stage.connect, "closed", "closed before the greeting") from None
+        if greeting.code != 220:
+            text = _readable(greeting.message)
+            raise Refused(Reply(Stage.connect, greeting.code, text, time.monotonic() - began))
         self._took(time.monotonic() - began)
         await self._hello(hello_name)
 

@@ -72,9 +72,7 @@ class Warehouse(Protocol):
     name: str
     """For people: `contacts in crm.duckdb`."""
 
-    def plan(
-        self, *, depth_rank: int, now: datetime, rules_version: str, listed: Mapping[str, Sequence[str]]
-    ) -> Plan:
+    def plan(self, *, depth_rank: int, now: datetime, rules_version: str, listed: Mapping[str, Sequence[str]]) -> Plan:
         """
         Find out what is due, and keep it for `due`.
 

@@ -233,9 +233,7 @@ class DuckDBWarehouse:
 
     # ---------------------------------------------------------------- planning
 
-    def plan(
-        self, *, depth_rank: int, now: datetime, rules_version: str, listed: Mapping[str, Sequence[str]]
-    ) -> Plan:
+    def plan(self, *, depth_rank: int, now: datetime, rules_version: str, listed: Mapping[str, Sequence[str]]) -> Plan:
         """See `Warehouse.plan`."""
         self._stage_history()
         self._stage_cells()
@@ -622,7 +620,7 @@ class DuckDBWarehouse:
             fields.append((self._prefix + column, _unarmed(value) if is_text else value))
         read = list(dict.fromkeys([*columns, *([split_by] if split_by else [])]))
         rows = (
-            f'(select *, {place} as {_PLACE} from {self.relation} where {self._where}) as rows_kept '
+            f"(select *, {place} as {_PLACE} from {self.relation} where {self._where}) as rows_kept "
             f'left join {self._verdicts(read)} on "mailvet verdict key" = sha256({self._cell})'
         )
         if split_by is None:
@@ -667,7 +665,7 @@ class DuckDBWarehouse:
         kind, compression = named
         names = unique_names([name for name, _ in fields])
         values = ", ".join(f"{value} as {_quote(name)}" for name, (_, value) in zip(names, fields, strict=True))
-        query = f'select {values} from {rows} order by {_PLACE}'
+        query = f"select {values} from {rows} order by {_PLACE}"
         packed = f", compression {compression}" if compression and kind != "parquet" else ""
         if kind != "csv":
             return query, f"format {kind}{packed}"

@@ -98,9 +98,7 @@ def asked(lab: Lab, *addresses: str, host: str = "mx.acme.test") -> list[str]:
     return replies
 
 
-def query(
-    lab: Lab, name: str, type: str = "MX", *, tcp: bool = False, **options: object
-) -> dns.message.Message:
+def query(lab: Lab, name: str, type: str = "MX", *, tcp: bool = False, **options: object) -> dns.message.Message:
     """The answer of the lab's name server, sent once."""
     message = dns.message.make_query(name, type, **options)  # type: ignore[arg-type]
     address, port = lab.nameserver
@@ -259,9 +257,7 @@ def test_the_question_comes_back_letter_by_letter(names: Lab) -> None:
     assert str(parsed.answer[0].name) == "aCmE.TeSt."
 
 
-@pytest.mark.parametrize(
-    "packet", [b"", b"\x00\x01", b"\x12\x34\x01\x00\x00\x01" + bytes(6) + b"\x3fshort", bytes(12)]
-)
+@pytest.mark.parametrize("packet", [b"", b"\x00\x01", b"\x12\x34\x01\x00\x00\x01" + bytes(6) + b"\x3fshort", bytes(12)])
 def test_a_malformed_query_does_no_harm(names: Lab, packet: bytes) -> None:
     address, port = names.nameserver
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as plain:
@@ -407,9 +403,7 @@ def test_every_line_of_every_reply_is_well_formed(manner: str) -> None:
 
 
 def test_dots_do_not_count_where_the_domain_ignores_them() -> None:
-    world = (
-        World().host("mx.acme.test", "gmail").domain("acme.test", [(5, "mx.acme.test")], ignores_dots=True)
-    )
+    world = World().host("mx.acme.test", "gmail").domain("acme.test", [(5, "mx.acme.test")], ignores_dots=True)
     with Lab(world.mailbox("annlee@acme.test")) as lab:
         assert asked(lab, "a.nn.lee@acme.test")[0].startswith("250")
 
@@ -635,9 +629,7 @@ def test_a_blocked_sender_is_refused_at_that_stage(manner: str, stage: int, expe
         client.close()
 
 
-@pytest.mark.parametrize(
-    ("manner", "before"), [("closes_at_connect", 0), ("closes_at_mail", 2), ("closes_at_rcpt", 3)]
-)
+@pytest.mark.parametrize(("manner", "before"), [("closes_at_connect", 0), ("closes_at_mail", 2), ("closes_at_rcpt", 3)])
 def test_a_server_may_close_without_a_word(manner: str, before: int) -> None:
     with Lab(one_server(manner)) as lab:
         client = Client(lab)
@@ -858,9 +850,7 @@ def test_a_served_lab_writes_its_counters_when_it_is_told_to_stop(tmp_path: Path
         deadline = time.monotonic() + 20
         while not config.exists() and child.poll() is None and time.monotonic() < deadline:
             time.sleep(0.02)
-        ports = [
-            int(line.split("=")[1]) for line in config.read_text().splitlines() if line.startswith("port")
-        ]
+        ports = [int(line.split("=")[1]) for line in config.read_text().splitlines() if line.startswith("port")]
         dns.query.udp(dns.message.make_query("acme.test", "MX"), "127.0.0.1", timeout=2, port=ports[0])
         with smtplib.SMTP("127.77.0.2", ports[1], HELLO_NAME, timeout=5) as client:
             client.ehlo()
@@ -882,9 +872,7 @@ def test_the_plug_in_costs_nothing_until_a_fixture_is_used() -> None:
         "import sys, pytest; before = set(sys.modules); import mailvet.lab.pytest_plugin;"
         "print(*sorted(set(sys.modules) - before))"
     )
-    loaded = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    ).stdout.split()
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
     assert {name for name in loaded if not name.startswith("mailvet")} <= {
         "importlib",
         "typing",
@@ -938,9 +926,7 @@ def test_the_fixtures_start_labs_and_stop_them(tmp_path: Path) -> None:
         str(tmp_path),
     ]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    done = subprocess.run(
-        [*command, str(tmp_path)], capture_output=True, text=True, env=environment, check=False
-    )
+    done = subprocess.run([*command, str(tmp_path)], capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stdout
     assert "2 passed" in done.stdout
 

@@ -80,7 +80,7 @@ def test_outlook_takes_one_recipient_per_conversation() -> None:
 
 @pytest.mark.parametrize("name", ["yahoo", "mail_ru", "qq"])
 def test_operators_whose_answers_say_nothing_are_marked(name: str) -> None:
-    assert by_name(name).answers == "unverifiable"
+    assert by_name(name).answers in ("accepts_all", "unverifiable")
 
 
 @pytest.mark.parametrize(

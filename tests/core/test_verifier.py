@@ -98,9 +98,7 @@ def test_an_unknown_depth_is_a_mistake() -> None:
 
 
 @pytest.mark.parametrize("name", ["localhost", "machine", "box.localdomain", "printer.local"])
-def test_without_a_real_host_name_nothing_is_probed(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
+def test_without_a_real_host_name_nothing_is_probed(lab: Lab, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setattr(socket, "getfqdn", lambda: name)
     with pytest.raises(PreflightError, match="hello_name"):
         module.verify("ann@acme.test", settings=lab_settings(lab, smtp={"hello_name": None}))

@@ -94,9 +94,7 @@ def test_addresses_need_not_be_stored_and_joins_still_work(
     assert mailvet_command("forget", "Person1@acme.test", "--source", "crm.duckdb").out.startswith("2 verdicts")
 
 
-def test_forgetting_erases_every_spelling_from_the_file_itself(
-    config: Path, here: Path, mailvet_command: Call
-) -> None:
+def test_forgetting_erases_every_spelling_from_the_file_itself(config: Path, here: Path, mailvet_command: Call) -> None:
     spellings = ["gone.person@null.test", "Gone.Person@Null.test", " gone.person@null.test ",
                  "mailto:gone.person@null.test", "Gone <gone.person@null.test>"]  # fmt: skip
     make_table(here / "crm.duckdb", [*spellings, "other.gone.person@null.test"])

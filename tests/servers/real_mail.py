@@ -72,9 +72,7 @@ class Case:
         return self.email.rpartition("@")[2]
 
 
-def _case(
-    name: str, email: str, reasons: str, mx_host: str | None = None, smtp_code: int | None = None
-) -> Case:
+def _case(name: str, email: str, reasons: str, mx_host: str | None = None, smtp_code: int | None = None) -> Case:
     return Case(name, email, frozenset(reasons.split()), mx_host, smtp_code)
 
 

@@ -23,9 +23,7 @@ SOURCE = "127.0.1.1"
 
 @contextmanager
 def conversation(mail: RealMail, host: str, *, tls: bool = False) -> Iterator[smtplib.SMTP]:
-    with smtplib.SMTP(
-        HOSTS[host], mail.smtp_port, mail.hello_name, timeout=15, source_address=(SOURCE, 0)
-    ) as smtp:
+    with smtplib.SMTP(HOSTS[host], mail.smtp_port, mail.hello_name, timeout=15, source_address=(SOURCE, 0)) as smtp:
         smtp.ehlo()
         if tls:
             smtp.starttls()
@@ -59,9 +57,7 @@ def ask(mail: RealMail, name: str, kind: str) -> dns.message.Message:
         ("mx.grey.test", "A", ["127.0.0.3"]),
     ],
 )
-def test_a_name_of_the_zone_has_its_records(
-    real_mail: RealMail, name: str, kind: str, answers: list[str]
-) -> None:
+def test_a_name_of_the_zone_has_its_records(real_mail: RealMail, name: str, kind: str, answers: list[str]) -> None:
     reply = ask(real_mail, name, kind)
     wanted = dns.rdatatype.from_text(kind)
     found = sorted(str(record) for rrset in reply.answer if rrset.rdtype == wanted for record in rrset)

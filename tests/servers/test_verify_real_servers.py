@@ -122,9 +122,7 @@ def test_a_server_that_hangs_up_after_errors_loses_nobody(real_mail: RealMail) -
     assert all(row["smtp_code"] == 550 for row in refused if row["status"] == "undeliverable")
 
 
-def test_no_conversation_sends_or_is_left_hanging(
-    real_mail: RealMail, answers: dict[str, dict[str, Any]]
-) -> None:
+def test_no_conversation_sends_or_is_left_hanging(real_mail: RealMail, answers: dict[str, dict[str, Any]]) -> None:
     assert answers
     time.sleep(0.3)  # Postfix writes its last line when the client is gone
     log = (real_mail.logs / "postfix" / "postfix.log").read_text(errors="replace")

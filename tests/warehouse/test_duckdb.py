@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -240,6 +241,23 @@ def test_events_stand_beside_the_address_whatever_its_spelling(contacts: Any, op
     assert history(opened(events="events")) == {
         "Ann@a.test ": [False, True, True], "bob@b.test": [True, False, False], "cid@c.test": [False, False, False],
     }  # fmt: skip
+
+
+def test_times_with_a_zone_are_taken_as_utc_wherever_this_machine_is(
+    contacts: Any, opened: Open, sql: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contacts("ann@a.test")
+    sql("create table events as select 'ann@a.test' as email, 'hard_bounce' as event, "
+        "timestamptz '2026-01-01 00:00:00+00' as occurred_at")  # fmt: skip
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        warehouse = opened(events="events")
+        planned(warehouse)
+        assert warehouse._rows("select bounced_at from mailvet_due") == [(datetime(2026, 1, 1),)]
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_events_may_be_a_file(contacts: Any, opened: Open, tmp_path: Path) -> None:

@@ -108,7 +108,7 @@ def test_a_database_is_told_from_a_file(tmp_path: Path, write: Write) -> None:
     ("text", "rows"),
     [
         ('id,email\n007,a@x.test\n1e5,"b@x.test"\n', [("007", "a@x.test"), ("1e5", "b@x.test")]),
-        ("id,email\n1,\n2,\"\"\n3, \n", [("1", None), ("2", ""), ("3", " ")]),
+        ('id,email\n1,\n2,""\n3, \n', [("1", None), ("2", ""), ("3", " ")]),
         ("id,email\n1,NULL\n2,null\n3,NA\n", [("1", "NULL"), ("2", "null"), ("3", "NA")]),
         ('id,email\n1,"say ""hi"", a@x.test"\n', [("1", 'say "hi", a@x.test')]),
         ('id,email\r\n1,"a\r\nb"\r\n2,"c\nd"\r\n', [("1", "a\r\nb"), ("2", "c\nd")]),
@@ -285,7 +285,7 @@ def test_every_row_and_cell_is_kept_in_order_and_the_status_stands_behind(write:
     assert '1.50,,"two' in output.read_text()
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
         st.tuples(*[st.text(st.characters(codec="utf-8", exclude_characters="\r"), max_size=12)] * 2),
@@ -331,9 +331,7 @@ def test_our_columns_are_replaced_not_doubled(write: Write, opened: Open) -> Non
     ("id;email\n1;ann@x.test\n", "out.tsv", "\t"), ("id\temail\n1\tann@x.test\n", "out.csv", ","),
     ("id,email\n1,ann@x.test\n", "out.txt", ","),
 ])  # fmt: skip
-def test_the_delimiter_of_the_input_is_kept(
-    write: Write, opened: Open, text: str, name: str, delimiter: str
-) -> None:
+def test_the_delimiter_of_the_input_is_kept(write: Write, opened: Open, text: str, name: str, delimiter: str) -> None:
     path = write(text)
     output = path.with_name(name)
     verified(opened(path)).export(output, ["status"])
@@ -386,7 +384,7 @@ def test_what_servers_wrote_starts_no_formula(write: Write, opened: Open) -> Non
 @pytest.mark.parametrize("name", ["out.csv", "out.csv.gz", "out.csv.zst", "out.tsv", "out.parquet", "out.jsonl",
                                   "out.ndjson.gz", "out.txt"])  # fmt: skip
 def test_every_kind_that_is_read_is_written(write: Write, opened: Open, name: str) -> None:
-    path = write("id,email,note\n007,ann@x.test,\n008,bob@x.test,\"\"\n")
+    path = write('id,email,note\n007,ann@x.test,\n008,bob@x.test,""\n')
     output = path.with_name(name)
     verified(opened(path)).export(output, STATUS_COLUMNS)
     rows = rows_of(output)
@@ -462,7 +460,7 @@ def test_a_key_column_that_is_not_there_is_refused_beforehand(write: Write, open
 def test_a_column_may_be_called_as_one_of_ours_within(write: Write, opened: Open, name: str) -> None:
     lines = [f"{name},email", *(f"{900 - number},p{number}@x.test" for number in range(300))]
     path = write("\n".join(lines) + "\n")
-    warehouse = opened(path, where=f'"{name}" <> \'0\'')
+    warehouse = opened(path, where=f"\"{name}\" <> '0'")
     warehouse.save(answers({f"p{number}@x.test": "mailbox_accepted" for number in range(300)}))
     warehouse.plan(now=NOW, depth_rank=2, rules_version="2026.11", listed=NO_LISTS)
     warehouse.export(path.with_name("out.csv"), ["reason"])

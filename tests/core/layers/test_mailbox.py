@@ -686,9 +686,7 @@ async def test_without_smtputf8_at_any_server_an_international_address_cannot_be
     ("second", "reason"),
     [("postfix", "mailbox_accepted"), ("port_closed", "connect_failed"), ("silent", "smtp_timeout")],
 )
-async def test_smtputf8_is_only_missing_when_every_server_says_so(
-    lab_of: LabFactory, second: str, reason: str
-) -> None:
+async def test_smtputf8_is_only_missing_when_every_server_says_so(lab_of: LabFactory, second: str, reason: str) -> None:
     world = World().host("mx1.acme.test", "exim").host("mx2.acme.test", second).mailbox("jörg@acme.test")
     world.domain("acme.test", [(10, "mx1.acme.test"), (20, "mx2.acme.test")])
     probed = await probe(lab_of(world), people("jörg"), smtp={"command_timeout": 0.4})
@@ -699,9 +697,7 @@ async def test_smtputf8_is_only_missing_when_every_server_says_so(
 
 
 def _recipient(lab: Lab, local: str, domain: str) -> Recipient:
-    hosts = tuple(
-        MailHost(to.name, 10, (to.address,)) for to in lab.world.routes(domain) if not isinstance(to, str)
-    )
+    hosts = tuple(MailHost(to.name, 10, (to.address,)) for to in lab.world.routes(domain) if not isinstance(to, str))
     return Recipient(local, domain, Route(domain, hosts=hosts))
 
 

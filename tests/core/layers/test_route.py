@@ -214,9 +214,7 @@ def _table(ttl: float = 300.0) -> dict[tuple[str, str], Answer]:
     ("ttl", "cache_ttl", "seconds"),
     [(300, timedelta(hours=6), 300), (86400, timedelta(hours=6), 21600), (0, timedelta(hours=6), 60)],
 )
-async def test_a_route_is_kept_for_its_ttl_within_the_bounds(
-    ttl: float, cache_ttl: timedelta, seconds: float
-) -> None:
+async def test_a_route_is_kept_for_its_ttl_within_the_bounds(ttl: float, cache_ttl: timedelta, seconds: float) -> None:
     routes = Routes(Records(_table(ttl)), Dns(cache_ttl=cache_ttl), allow_private_networks=True)
     route = (await routes.examine(["acme.test"]))["acme.test"]
     assert route.expires - time.monotonic() == pytest.approx(seconds, abs=1)

@@ -268,9 +268,7 @@ async def test_a_proxy_without_its_package_says_what_to_install(monkeypatch: pyt
 async def test_the_source_address_is_the_one_asked_for(mailvet_lab_factory: LabFactory) -> None:
     lab = mailvet_lab_factory(acme("postfix", "ann", hello="{host} Hello [{client}]", starttls=False))
     settings = lab_settings(lab)
-    session = await Session.open(
-        "mx.acme.test", "127.77.0.2", settings.smtp, settings.hello_name, source="127.0.0.9"
-    )
+    session = await Session.open("mx.acme.test", "127.77.0.2", settings.smtp, settings.hello_name, source="127.0.0.9")
     assert "127.0.0.9" in session._client.last_ehlo_response.message  # type: ignore[union-attr]
     await session.close()
 
