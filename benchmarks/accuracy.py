@@ -3,8 +3,9 @@ Right and wrong answers on the lab's default world, whose truth is known: 10,000
 greylisting, block lists, tarpits, broken DNS.
 
 mailvet goes the whole way of its command line: a CSV in, `mailvet verify --wait 10s`, a CSV out. The peers get the same
-cells through their own calls. Shares are over distinct cells, because repeated rows tell nothing new, with Wilson's
-95 % interval.
+cells through their own calls. The world was made by the authors of mailvet from what operators publish: the figures
+compare verifiers on the same replies, and do not say how often an operator of the real world answers so. Shares are
+over distinct cells, because repeated rows tell nothing new, with Wilson's 95 % interval.
 """
 
 from __future__ import annotations

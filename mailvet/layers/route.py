@@ -86,9 +86,11 @@ class Routes:
         self._settings = settings
         self._all_private = allow_private_networks is True
         named = allow_private_networks if isinstance(allow_private_networks, tuple) else ()
+        self._longest = settings.cache_ttl.total_seconds()
         self._private = tuple(ipaddress.ip_network(network) for network in named)
         self.invented = invented
         self._cache: dict[str, Route] = {}
+        self._reached: dict[str, bool] = {}
         self._hosts: dict[str, asyncio.Task[tuple[Answer, float]]] = {}
         self.lookups = 0
         """Domains looked up so far, cache hits not counted."""
@@ -119,6 +121,7 @@ class Routes:
             if len(self._cache) >= _CACHED_ROUTES:
                 self._cache.clear()  # rare; dearer book-keeping would cost every lookup
                 self._hosts.clear()
+                self._reached.clear()
             self._cache[domain] = route
 
     async def _look_up(self, domain: str) -> Route:
@@ -136,7 +139,10 @@ class Routes:
         named = sorted((preference, name.lower()) for preference, name in answer.records if name not in ("", "."))
         if not named:  # RFC 7505: the only MX is the root
             return self._dead(domain, Reason.null_mx, "MX 0 .", answer.ttl)
-        found = await asyncio.gather(*(self._addresses(name) for _, name in named))
+        known = [self._known_addresses(name) for _, name in named]
+        found = [addresses for addresses in known if addresses is not None]
+        if len(found) < len(named):
+            found = await asyncio.gather(*(self._addresses(name) for _, name in named))
         hosts, unroutable, made_up, ttl = [], 0, 0, answer.ttl
         for (preference, name), (addresses, host_ttl) in zip(named, found, strict=True):
             ttl = min(ttl, host_ttl)
@@ -176,6 +182,14 @@ class Routes:
             return self._dead(domain, Reason.mx_unroutable, answer.records[0][1], ttl)
         return self._alive(domain, (MailHost(domain, 0, usable),), "no MX, address used", ttl)
 
+    def _known_addresses(self, name: str) -> tuple[Answer, float] | None:
+        """What `_addresses` would give without asking: most domains share their servers with many others."""
+        task = self._hosts.get(name)
+        if task is None or not task.done() or _stale(task):
+            return None
+        answer, expires = task.result()
+        return answer, max(expires - time.monotonic(), 0.0)
+
     async def _addresses(self, name: str) -> tuple[Answer, float]:
         """A records, or AAAA where there is no A; one lookup per server however many domains ask."""
         task = self._hosts.get(name)
@@ -196,18 +210,18 @@ class Routes:
         ttl = answer.ttl if answer.records else _FAILURE_TTL
         return answer, time.monotonic() + min(max(ttl, _LEAST_TTL), self._longest)
 
-    @property
-    def _longest(self) -> float:
-        return self._settings.cache_ttl.total_seconds()
-
     def _routable(self, records: Iterable[tuple[int, str]]) -> tuple[str, ...]:
         return tuple(address for _, address in records if self._all_private or self._reachable(address))
 
     def _reachable(self, address: str) -> bool:
-        if _is_public(address):
-            return not self._private  # a lab of named networks stays inside them
-        ip = ipaddress.ip_address(address)
-        return any(ip in network for network in self._private)
+        known = self._reached.get(address)
+        if known is None:
+            if _is_public(address):
+                known = not self._private  # a lab of named networks stays inside them
+            else:
+                known = any(ipaddress.ip_address(address) in network for network in self._private)
+            self._reached[address] = known
+        return known
 
     def _alive(self, domain: str, hosts: tuple[MailHost, ...], detail: str | None, ttl: float) -> Route:
         operator = _operator_name(hosts[0].name)
