@@ -51,6 +51,8 @@ _TYPES = {
 _RANK = "case {} when 'smtp' then 2 when 'dns' then 1 else 0 end"
 _WHITE_SPACE = "".join(filter(str.isspace, map(chr, range(0x3001))))
 _PLACE = '"mailvet\x1fplace"'  # a name that no column has
+_PART_ROWS = 20 * 122_880
+"""Rows joined with the verdicts at once: twenty of DuckDB's row groups, a quarter of a gigabyte."""
 _LISTS = ("allow", "deny", "suppress", "extra_disposable")
 
 
@@ -405,8 +407,7 @@ class DuckDBWarehouse:
     def open_for_writing(self) -> None:
         """See `Warehouse.open_for_writing`."""
         columns = ",\n  ".join(
-            f"{field.name} {_TYPES[str(field.type)]}"
-            + (" primary key" if field.name == "email_key" else "" if field.nullable else " not null")
+            f"{field.name} {_TYPES[str(field.type)]}" + ("" if field.nullable else " not null")
             for field in verdict_schema()
         )
         with _writing(self.path):
@@ -414,43 +415,31 @@ class DuckDBWarehouse:
             self._db.execute(_RUNS)
 
     def save(self, verdicts: pa.Table) -> None:
-        """See `Warehouse.save`."""
+        """
+        See `Warehouse.save`. One MERGE, which needs no index: a primary key on texts of 64 characters would cost more
+        than everything else here, and a database with one writer can do without.
+        """
         silent = ", ".join(literal(reason) for reason in SILENT)
-        keep = (
+        known = (
             f"b.reason in ({silent}) and v.status <> 'unknown' "
             f"and b.checked_at < v.checked_at + interval {KNOWN_FOR.days} days"
         )
-        changes = ", ".join(f"{name} = excluded.{name}" for name in verdict_schema().names if name != "email_key")
-        db = self._db
-        db.register("mailvet_batch", _without_zone(verdicts))
+        deep_enough = f"{_RANK.format('b.depth')} >= {_RANK.format('v.depth')}"
+        changes = ", ".join(f"{name} = b.{name}" for name in verdict_schema().names if name != "email_key")
+        self._db.register("mailvet_batch", _without_zone(verdicts))
         try:
             with _writing(self.path):
-                db.execute("begin")
-                try:
-                    db.execute(
-                        "create or replace temp table mailvet_kept as "
-                        "select v.email_key, b.depth, b.next_check_at, "
-                        f"{_RANK.format('b.depth')} >= {_RANK.format('v.depth')} as deep_enough "
-                        f"from mailvet_batch b join mailvet_verdicts v using (email_key) where {keep}"
-                    )
-                    (kept,) = self._one("select count(*) from mailvet_kept")
-                    if kept:  # how deep we asked and when to ask again go by the newest answer that went as deep
-                        db.execute(
-                            "update mailvet_verdicts set depth = k.depth, next_check_at = k.next_check_at "
-                            "from mailvet_kept k where k.email_key = mailvet_verdicts.email_key and k.deep_enough"
-                        )
-                    others = "where email_key not in (select email_key from mailvet_kept)" if kept else ""
-                    db.execute(
-                        f"insert into mailvet_verdicts by name select * from mailvet_batch {others} "
-                        f"on conflict (email_key) do update set {changes}"
-                    )
-                    db.execute("commit")
-                except BaseException:
-                    with contextlib.suppress(duckdb.Error):
-                        db.execute("rollback")
-                    raise
+                # How deep we asked and when to ask again go by the newest answer that went as deep.
+                self._db.execute(
+                    "merge into mailvet_verdicts v using mailvet_batch b on b.email_key = v.email_key "
+                    f"when matched and {known} and {deep_enough} "
+                    "then update set depth = b.depth, next_check_at = b.next_check_at "
+                    f"when matched and {known} then do nothing "
+                    f"when matched then update set {changes} "
+                    "when not matched then insert by name"
+                )
         finally:
-            db.unregister("mailvet_batch")
+            self._db.unregister("mailvet_batch")
 
     def save_run(self, run: Mapping[str, Any]) -> None:
         """See `Warehouse.save_run`."""
@@ -497,15 +486,17 @@ class DuckDBWarehouse:
         names = {_quote(self._prefix + column): f'"mailvet verdict {column}"' for column in columns}
         sets = ", ".join(f"{name} = {value}" for name, value in names.items())
         changed = " or ".join(f"{name} is distinct from {value}" for name, value in names.items())
+        count = 0
         db.execute("begin")
         try:
             for name, column in zip(names, columns, strict=True):
                 kind = _TYPES[str(verdict_schema().field(column).type)]
                 db.execute(f"alter table {self.relation} add column if not exists {name} {kind}")
-            (count,) = self._one(
-                f"update {self.relation} set {sets} from {self._verdicts(columns)} "
-                f'where "mailvet verdict key" = sha256({self._cell}) and ({changed}) and {self._where}'
-            )
+            for part in self._parts():
+                count += self._one(
+                    f"update {self.relation} set {sets} from {self._verdicts(columns)} "
+                    f'where "mailvet verdict key" = sha256({self._cell}) and ({changed}) and {self._where} and {part}'
+                )[0]
             db.execute("commit")
         except duckdb.Error as error:
             with contextlib.suppress(duckdb.Error):
@@ -514,7 +505,17 @@ class DuckDBWarehouse:
                 f"The status columns could not be written to {self.name}: {first_line(str(error))}. The table is "
                 "unchanged; the verdicts are saved in mailvet_verdicts."
             ) from None
-        return int(count)
+        return count
+
+    def _parts(self) -> list[str]:
+        """Conditions that cut the source into parts whose join with the verdicts fits into a little memory."""
+        if self._is_view or "rowid" in map(str.lower, _columns(self._db, self.relation)):
+            return ["true"]
+        (rows,) = self._one(f"select count(*) from {self.relation}")
+        # The identifiers of rows may have gaps where rows were deleted: the last part has no end.
+        starts = range(0, max(1, rows), _PART_ROWS)
+        ends = [f"rowid < {start + _PART_ROWS}" for start in starts[:-1]] + ["true"]
+        return [f"rowid >= {start} and {end}" for start, end in zip(starts, ends, strict=True)]
 
     def summary(self) -> Summary:
         """See `Warehouse.summary`."""
