@@ -416,30 +416,44 @@ class DuckDBWarehouse:
 
     def save(self, verdicts: pa.Table) -> None:
         """
-        See `Warehouse.save`. One MERGE, which needs no index: a primary key on texts of 64 characters would cost more
-        than everything else here, and a database with one writer can do without.
+        See `Warehouse.save`. Old rows are deleted and new ones appended: an update in an order that is not the table's
+        would cost a hundred times as much, and so would an index on keys of 64 characters, which a database with one
+        writer can do without.
         """
         silent = ", ".join(literal(reason) for reason in SILENT)
         known = (
             f"b.reason in ({silent}) and v.status <> 'unknown' "
             f"and b.checked_at < v.checked_at + interval {KNOWN_FOR.days} days"
         )
-        deep_enough = f"{_RANK.format('b.depth')} >= {_RANK.format('v.depth')}"
-        changes = ", ".join(f"{name} = b.{name}" for name in verdict_schema().names if name != "email_key")
-        self._db.register("mailvet_batch", _without_zone(verdicts))
+        # How deep we asked and when to ask again go by the newest answer that went as deep.
+        kept = (
+            "select v.* replace (b.depth as depth, b.next_check_at as next_check_at), "
+            f"{_RANK.format('b.depth')} >= {_RANK.format('v.depth')} as deep_enough "
+            f"from mailvet_batch b join mailvet_verdicts v using (email_key) where {known}"
+        )
+        db = self._db
+        db.register("mailvet_batch", _without_zone(verdicts))
         try:
             with _writing(self.path):
-                # How deep we asked and when to ask again go by the newest answer that went as deep.
-                self._db.execute(
-                    "merge into mailvet_verdicts v using mailvet_batch b on b.email_key = v.email_key "
-                    f"when matched and {known} and {deep_enough} "
-                    "then update set depth = b.depth, next_check_at = b.next_check_at "
-                    f"when matched and {known} then do nothing "
-                    f"when matched then update set {changes} "
-                    "when not matched then insert by name"
-                )
+                db.execute("begin")
+                try:
+                    db.execute(f"create or replace temp table mailvet_kept as {kept}")
+                    db.execute(
+                        "delete from mailvet_verdicts where email_key in (select email_key from mailvet_batch) "
+                        "and email_key not in (select email_key from mailvet_kept where not deep_enough)"
+                    )
+                    db.execute(
+                        "insert into mailvet_verdicts by name select * from mailvet_batch "
+                        "where email_key not in (select email_key from mailvet_kept) "
+                        "union all by name select * exclude (deep_enough) from mailvet_kept where deep_enough"
+                    )
+                    db.execute("commit")
+                except BaseException:
+                    with contextlib.suppress(duckdb.Error):
+                        db.execute("rollback")
+                    raise
         finally:
-            self._db.unregister("mailvet_batch")
+            db.unregister("mailvet_batch")
 
     def save_run(self, run: Mapping[str, Any]) -> None:
         """See `Warehouse.save_run`."""
@@ -492,11 +506,19 @@ class DuckDBWarehouse:
             for name, column in zip(names, columns, strict=True):
                 kind = _TYPES[str(verdict_schema().field(column).type)]
                 db.execute(f"alter table {self.relation} add column if not exists {name} {kind}")
-            for part in self._parts():
-                count += self._one(
-                    f"update {self.relation} set {sets} from {self._verdicts(columns)} "
-                    f'where "mailvet verdict key" = sha256({self._cell}) and ({changed}) and {self._where} and {part}'
-                )[0]
+            answers = self._verdicts(columns)
+            matched = f'"mailvet verdict key" = sha256({self._cell}) and ({changed}) and {self._where}'
+            if self._numbers_rows():
+                # First which rows change, then the change in the order of the rows: any other order costs far more.
+                row = f"{self.relation}.rowid"
+                for part in self._parts():
+                    count += self._one(
+                        f'with changes as materialized (select {row} as {_PLACE}, "mailvet verdict".* '
+                        f"from {self.relation} join {answers} on {matched} and {part}) "
+                        f"update {self.relation} set {sets} from changes where {_PLACE} = {row}"
+                    )[0]
+            else:
+                (count,) = self._one(f"update {self.relation} set {sets} from {answers} where {matched}")
             db.execute("commit")
         except duckdb.Error as error:
             with contextlib.suppress(duckdb.Error):
@@ -507,13 +529,15 @@ class DuckDBWarehouse:
             ) from None
         return count
 
+    def _numbers_rows(self) -> bool:
+        """Whether `rowid` means DuckDB's number of a row: a view has none, and a table may have a column of that name."""
+        return not self._is_view and "rowid" not in map(str.lower, _columns(self._db, self.relation))
+
     def _parts(self) -> list[str]:
         """Conditions that cut the source into parts whose join with the verdicts fits into a little memory."""
-        if self._is_view or "rowid" in map(str.lower, _columns(self._db, self.relation)):
-            return ["true"]
         (rows,) = self._one(f"select count(*) from {self.relation}")
-        # The identifiers of rows may have gaps where rows were deleted: the last part has no end.
         starts = range(0, max(1, rows), _PART_ROWS)
+        # Numbers have gaps where rows were deleted, so the last part has no end.
         ends = [f"rowid < {start + _PART_ROWS}" for start in starts[:-1]] + ["true"]
         return [f"rowid >= {start} and {end}" for start, end in zip(starts, ends, strict=True)]
 
@@ -611,9 +635,7 @@ class DuckDBWarehouse:
         # On a list verified before, our old columns make way for the new ones.
         own = {(self._prefix + column).lower() for column in columns}
         kept = list(key_columns) or [name for name in present if name.lower() not in own]
-        place = "rowid"
-        if self._is_view or "rowid" in map(str.lower, present):
-            place = "row_number() over ()"
+        place = "rowid" if self._numbers_rows() else "row_number() over ()"
         fields = [(headers[name], _quote(name)) for name in kept]
         for column in columns:
             value = f'"mailvet verdict {column}"'
