@@ -454,16 +454,16 @@ class SQLWarehouse(ABC):
         renewed = {name: f"b.{name}" for name in names if name != "email_key"}
         listed = ", ".join(map(say.own, names))
         values = ", ".join(f"b.{name}" for name in names)
-        same = "v.email_key = b.email_key"
-        keep = f"v.status <> 'unknown' and v.checked_at > b.{_KNOWN_SINCE}"
+        same = f"{_VERDICTS}.email_key = b.email_key"
+        keep = f"{_VERDICTS}.status <> 'unknown' and {_VERDICTS}.checked_at > b.{_KNOWN_SINCE}"
         statements = []
         if silent:  # how deep we asked and when to ask again go by the newest answer that went as deep
-            deep_enough = f"{rank('b.depth')} >= {rank('v.depth')}"
+            deep_enough = f"{rank('b.depth')} >= {rank(f'{_VERDICTS}.depth')}"
             again = {"depth": "b.depth", "next_check_at": "b.next_check_at"}
-            statements.append(self._update(_VERDICTS, "v", f"{batch} b", same, again, f"{keep} and {deep_enough}"))
+            statements.append(self._update(_VERDICTS, f"{batch} b", same, again, f"{keep} and {deep_enough}"))
         if say.upsert == "conflict":
             sets = ", ".join(f"{name} = excluded.{name}" for name in renewed)
-            news = f"not exists (select 1 from {_VERDICTS} v where {same} and {keep})" if silent else "1 = 1"
+            news = f"not exists (select 1 from {_VERDICTS} where {same} and {keep})" if silent else "1 = 1"
             statements.append(
                 f"insert into {_VERDICTS} ({listed}) select {values} from {batch} b where {news} "
                 f"on conflict (email_key) do update set {sets}"
@@ -472,36 +472,30 @@ class SQLWarehouse(ABC):
             sets = ", ".join(f"{name} = {new}" for name, new in renewed.items())
             news = f" and not ({keep})" if silent else ""
             statements.append(
-                f"merge into {_VERDICTS} v using {batch} b on {same} when matched{news} then update set {sets} "
+                f"merge into {_VERDICTS} using {batch} b on {same} when matched{news} then update set {sets} "
                 f"when not matched then insert ({listed}) values ({values}){say.statement_end}"
             )
         else:
             news = f"not ({keep})" if silent else "1 = 1"
             statements += [
-                self._update(_VERDICTS, "v", f"{batch} b", same, renewed, news),
+                self._update(_VERDICTS, f"{batch} b", same, renewed, news),
                 f"insert into {_VERDICTS} ({listed}) select {values} from {batch} b where not exists "
-                f"(select 1 from {_VERDICTS} v where {same})",
+                f"(select 1 from {_VERDICTS} where {same})",
             ]
         return statements
 
-    def _update(self, table: str, alias: str, source: str, match: str, sets: Mapping[str, str], condition: str) -> str:
-        """
-        One UPDATE of a table by another.
-
-        Args:
-            alias: of the table; nothing where a condition of the user's speaks of the table by its name.
-        """
+    def _update(self, table: str, source: str, match: str, sets: Mapping[str, str], condition: str) -> str:
+        """One UPDATE of a table by another; the table is spoken of by its name, as a user's condition may do."""
         style = self._say.update
-        target = f"{table} {alias}".rstrip()
         plain = ", ".join(f"{name} = {value}" for name, value in sets.items())
         if style == "join":
-            dotted = ", ".join(f"{alias or table}.{name} = {value}" for name, value in sets.items())
-            return f"update {target} join {source} on {match} set {dotted} where {condition}"
+            dotted = ", ".join(f"{table}.{name} = {value}" for name, value in sets.items())
+            return f"update {table} join {source} on {match} set {dotted} where {condition}"
         if style == "from_join":
-            return f"update {alias or table} set {plain} from {target} join {source} on {match} where {condition}"
+            return f"update {table} set {plain} from {table} join {source} on {match} where {condition}"
         if style == "merge":
-            return f"merge into {target} using {source} on {match} and {condition} when matched then update set {plain}"
-        return f"update {target} set {plain} from {source} where {match} and {condition}"
+            return f"merge into {table} using {source} on {match} and {condition} when matched then update set {plain}"
+        return f"update {table} set {plain} from {source} where {match} and {condition}"
 
     def save_run(self, run: Mapping[str, Any]) -> None:
         """See `Warehouse.save_run`."""
@@ -581,7 +575,7 @@ class SQLWarehouse(ABC):
         names = {self._quote(self._prefix + column): f"mailvet__{column}" for column in columns}
         changed = " or ".join(say.differs(f"{self.relation}.{name}", value) for name, value in names.items())
         return self._update(
-            self.relation, "", f"{self._verdicts(columns)} as mailvet__verdict",
+            self.relation, f"{self._verdicts(columns)} as mailvet__verdict",
             f"mailvet__key = {say.key(self._cell)}", names, f"({changed}) and {self._where}",
         ) + (say.statement_end if say.update == "merge" else "")  # fmt: skip
 
