@@ -236,10 +236,11 @@ class MySQL(Dialect):
         "string": "text", "int16": "smallint", "int32": "integer", "int64": "bigint", "double": "double",
         "timestamp": "datetime(6)",
     }  # fmt: skip
-    key_type = "char(64) character set ascii collate ascii_bin"
+    key_type = "char(64)"
     reserved = frozenset({"rows"})
     drop = "drop temporary table if exists {name}"
     temporary = "create temporary table {name} {query}"
+    temporary_empty = "create temporary table {name} ({columns}) character set utf8mb4 collate utf8mb4_bin"
     table_options = " character set utf8mb4 collate utf8mb4_bin"
     upsert = "steps"
     update = "join"

@@ -348,12 +348,7 @@ class SQLWarehouse(ABC):
         """The verdict table, or an empty one like it where there is none yet."""
         if self._has(_VERDICTS):
             return _VERDICTS
-        kinds = verdict_kinds()
-        columns = ", ".join(f"cast(null as {self._cast(kind)}) as {name}" for name, kind in kinds.items())
-        return f"(select {columns} from {self._staged['cells']} where 1 = 0)"
-
-    def _cast(self, kind: str) -> str:
-        return self._say.types[kind]
+        return self._stage_empty("no_verdicts", verdict_kinds())
 
     def due(self, batch_rows: int) -> Iterator[pa.Table]:
         """See `Warehouse.due`. Spellings of one address (case, white space) stand next to each other."""
