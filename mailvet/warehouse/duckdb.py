@@ -57,6 +57,8 @@ _SAY = DuckDB()
 _STAGED = ("mailvet_texts", "mailvet_history", "mailvet_listed", "mailvet_on_lists", "mailvet_due", "mailvet_kept")
 _FOLDED = f"lower(trim(email, {literal(WHITE_SPACE)}))"
 _PLACE = '"mailvet\x1fplace"'  # a name that no column has
+MEMORY = "1400MB"
+"""What DuckDB may use before it turns to the disk, so that a run of any size stays below 2 GB."""
 _PART_ROWS = 20 * 122_880
 """Rows joined with the verdicts at once: twenty of DuckDB's row groups, a quarter of a gigabyte."""
 
@@ -92,6 +94,7 @@ def open_database(path: Path | None, *, read_only: bool = False) -> duckdb.DuckD
     # What the user's own columns hold with a time zone is compared and written in UTC, whatever the machine's zone.
     with contextlib.suppress(duckdb.Error):  # a build without time zones knows only UTC
         db.execute("set TimeZone = 'UTC'")
+    db.execute(f"set memory_limit = '{MEMORY}'")
     return db
 
 
