@@ -484,3 +484,23 @@ def test_weighing_needs_a_permanent_reply_to_say_undeliverable(
     )
     if code < 500:
         assert not undeliverable(reading.reason)
+
+
+# --- replies that no rule was written from ---------------------------------------------------------------------------
+
+
+def held_out() -> list[dict[str, str]]:
+    path = Path(__file__).parents[2] / "data" / "replies_heldout.csv"
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(line for line in file if not line.startswith("#")))
+
+
+def test_of_replies_never_seen_none_about_us_is_undeliverable_and_unknown_mailboxes_are_found() -> None:
+    rows = held_out()
+    asked = [(row, classify_reply("rcpt", int(row["code"]), row["text"], row["recipient"])) for row in rows]
+    others = {"us", "temporary", "relay", "full", "throttled"}
+    assert [row["text"] for row, reason in asked if row["about"] in others and undeliverable(reason)] == []
+    unknown = [reason for row, reason in asked if row["about"] == "unknown"]
+    assert len(rows) >= 230
+    assert len(unknown) >= 45
+    assert unknown.count(Reason.mailbox_not_found) >= 0.95 * len(unknown)
