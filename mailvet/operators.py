@@ -27,7 +27,6 @@ __all__ = [
     "Answers",
     "LocalParts",
     "Operator",
-    "gave_out_odd_dots",
     "is_likely_local_part",
     "local_parts",
     "mailbox_domains",
@@ -148,22 +147,8 @@ def mailbox_domains() -> frozenset[str]:
 
 @cache
 def odd_dot_domains() -> frozenset[str]:
-    """Mailbox domains where local parts such as `a..b` and `a.` are real."""
+    """Mailbox domains where local parts such as `a..b` and `a.` are real, there and at the domains below."""
     return frozenset(domain for operator in _load() if operator.odd_dots for domain in operator.domains)
-
-
-def gave_out_odd_dots(domain: str) -> bool:
-    """
-    Whether a domain (lower case) or one above it is among `odd_dot_domains`.
-
-    >>> gave_out_odd_dots("d.vodafone.ne.jp")
-    True
-    """
-    while domain:
-        if domain in odd_dot_domains():
-            return True
-        domain = domain.partition(".")[2]
-    return False
 
 
 @cache
