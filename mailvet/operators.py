@@ -29,6 +29,7 @@ __all__ = [
     "Operator",
     "is_likely_local_part",
     "local_parts",
+    "local_parts_at",
     "mailbox_domains",
     "odd_dot_domains",
     "operator_of",
@@ -170,13 +171,18 @@ def is_likely_local_part(local: str, domain: str) -> bool:
     >>> is_likely_local_part("ann", "gmail.com")
     False
     """
-    shape = _shapes().get(domain)
-    return shape is None or shape.fullmatch(local) is not None
+    rule = local_parts_at(domain)
+    return rule is None or re.fullmatch(rule.shape, local) is not None
+
+
+def local_parts_at(domain: str) -> LocalParts | None:
+    """What is known of the local parts at a domain (lower case)."""
+    return _local_parts_by_domain().get(domain)
 
 
 @cache
-def _shapes() -> dict[str, re.Pattern[str]]:
-    return {domain: re.compile(row.shape) for row in local_parts() for domain in row.domains}
+def _local_parts_by_domain() -> dict[str, LocalParts]:
+    return {domain: row for row in local_parts() for domain in row.domains}
 
 
 @cache
