@@ -283,6 +283,27 @@ def explain(
 
 
 @app.command()
+def reclassify(
+    source: Source,
+    table: Table = None,
+    config: Config = None,
+    write: Annotated[
+        bool, typer.Option("--write", help="Save the verdicts that change; without it they are only counted.")
+    ] = False,
+) -> None:
+    """Read stored replies of mail servers again, after the rules on replies have improved. Asks nobody."""
+    from mailvet.reclassification import open_verdicts, show
+    from mailvet.reclassification import reclassify as read_again
+
+    settings = _settings(config)
+    warehouse = open_verdicts(source, settings, table, writable=write)
+    try:
+        show(_console(), warehouse.name, read_again(warehouse, settings, write=write))
+    finally:
+        warehouse.close()
+
+
+@app.command()
 def forget(
     address: Annotated[str, typer.Argument(help="The address to erase, in any spelling.")],
     source: StoreOption = None,

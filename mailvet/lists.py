@@ -12,9 +12,10 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib import metadata, resources
 from pathlib import Path
+from typing import Any
 
 from mailvet import address
 from mailvet.errors import SettingsError
@@ -26,6 +27,7 @@ __all__ = [
     "OwnLists",
     "disposable_domains",
     "free_domains",
+    "is_top_level_domain",
     "list_infos",
     "mail_domains",
     "missing_endings",
@@ -162,6 +164,19 @@ def mail_domains() -> frozenset[str]:
 
     known = free_domains() | set(mailbox_domains()) | relay_domains() | disposable_domains() | set(suggestion_targets())
     return known - typo_domains().keys()
+
+
+@lru_cache(maxsize=4096)
+def is_top_level_domain(label: str) -> bool:
+    """Whether names end so (ICANN section of the Public Suffix List); lower case, ASCII."""
+    return _endings().publicsuffix(label) is not None
+
+
+@cache
+def _endings() -> Any:
+    from publicsuffixlist import PublicSuffixList
+
+    return PublicSuffixList(only_icann=True, accept_unknown=False)
 
 
 def list_infos() -> list[ListInfo]:

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mailvet.layers.mailbox import OperatorProgress
+from mailvet.operators import local_parts_at
 from mailvet.run import Progress, RunResult
 from mailvet.verdict import REASONS, Reason, Verdict
 from mailvet.warehouse.base import Plan, Summary
@@ -228,6 +229,7 @@ def explain(verdict: Verdict) -> RenderableType:
     for label, value in (
         ("did you mean", verdict.suggestion),
         ("flags", ", ".join(verdict.flags)),
+        ("unlikely", _unlikely(verdict)),
         ("mail server", " · ".join(filter(None, (verdict.mx_host, verdict.operator)))),
         ("server said", " ".join(filter(None, (str(verdict.smtp_code or ""), verdict.smtp_reply)))),
     ):
@@ -239,6 +241,12 @@ def explain(verdict: Verdict) -> RenderableType:
         grid.add_row("checked", f"{verdict.checked_at:%Y-%m-%d %H:%M} UTC, depth {verdict.depth}, {_times(verdict)}")
     grid.add_row("check again", f"{verdict.next_check_at:%Y-%m-%d %H:%M} UTC" if verdict.next_check_at else "never")
     return grid
+
+
+def _unlikely(verdict: Verdict) -> str | None:
+    """Which local parts the operator gives out, where this one is not such."""
+    rule = local_parts_at(verdict.domain or "") if "local_part_unlikely" in verdict.flags else None
+    return f"{verdict.domain} gives out {rule.meaning} ({rule.source})" if rule else None
 
 
 def _times(verdict: Verdict) -> str:

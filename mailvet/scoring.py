@@ -25,7 +25,7 @@ __all__ = ["AT_LEAST", "FLAGS", "SETTLED", "SHIFTS", "bounce_probability", "judg
 
 FLAGS = (
     "free", "role", "disposable", "relay_alias", "tagged", "no_reply", "eai", "allowed",
-    "accept_all", "accept_all_unknown", "gateway", "probed",
+    "accept_all", "accept_all_unknown", "gateway", "probed", "local_part_unlikely", "odd_dots",
 )  # fmt: skip
 """Names of the flags, in the order in which they are written."""
 
@@ -55,7 +55,7 @@ _BASE: dict[Reason, float] = {
 }
 _BASE_BY_STATUS = {Status.undeliverable: 0.98, Status.unknown: 0.12, Status.risky: 0.20, Status.deliverable: 0.01}
 
-SHIFTS = {"relay_alias": -0.3, "tagged": -0.2, "no_reply": 0.5, "free": -0.1}
+SHIFTS = {"relay_alias": -0.3, "tagged": -0.2, "no_reply": 0.5, "free": -0.1, "local_part_unlikely": 1.0}
 """Flag -> shift of the log-odds of a hard bounce. They hold only while the answer is open (not `SETTLED`)."""
 SETTLED = frozenset(
     {rule.reason for rule in REASONS.values() if rule.status is Status.undeliverable}

@@ -22,7 +22,7 @@ from mailvet import lists
 from mailvet.address import FORMULA_START, Address, parse
 from mailvet.layers.route import Route
 from mailvet.lists import OwnList, OwnLists
-from mailvet.operators import operator_of
+from mailvet.operators import is_likely_local_part, operator_of
 from mailvet.scoring import AT_LEAST, FLAGS, SETTLED, SHIFTS, bounce_probability
 from mailvet.settings import Settings
 from mailvet.smtp.recipients import MailboxAnswer
@@ -39,12 +39,14 @@ from mailvet.verdict import (
     recommend,
 )
 
-__all__ = ["DEAD", "NOT_WORTH_ASKING", "Finding", "as_row", "examine", "judge"]
+__all__ = ["DEAD", "NOT_WORTH_ASKING", "ODD_DOTS", "Finding", "as_row", "examine", "judge"]
 
 DEAD = frozenset({Reason.domain_not_found, Reason.no_mail_server, Reason.null_mx, Reason.mx_unroutable})
 """Reasons for which another domain may have been meant."""
-NOT_WORTH_ASKING = frozenset({Reason.disposable, Reason.typo_domain})
-"""Reasons of the reference layer that no answer of a mail server could turn into "send"."""
+NOT_WORTH_ASKING = frozenset({Reason.disposable, Reason.typo_domain, Reason.provider_unverifiable})
+"""Reasons of the reference layer that no answer of a mail server could change."""
+ODD_DOTS = "two dots in a row or one before the @: a mobile carrier gave such addresses out, but SMTP cannot name them"
+"""What is said of an address that is real though RFC 5321 does not allow it."""
 
 _RANK = {reason: rank for rank, reason in enumerate(REASONS)}
 _LONGEST_KEPT = 1024  # octets; a text far longer than an address is kept by its key only
@@ -123,6 +125,8 @@ def examine(cell: str, own: OwnLists, *, allow_special_use: bool) -> Finding:
     finding.local, finding.domain = parsed.local, parsed.domain
     if parsed.needs_smtputf8:
         finding.flags.add("eai")
+    if parsed.odd_dots:
+        finding.flags.add("odd_dots")
     _look_up(finding, parsed.local, parsed.domain, own)
     return finding
 
@@ -144,6 +148,7 @@ def _look_up(finding: Finding, local: str, domain: str, own: OwnLists) -> None:
     held = {
         "free": domain in lists.free_domains(), "role": role, "disposable": disposable, "relay_alias": relay,
         "tagged": plus > 0, "no_reply": _no_reply().search(base) is not None, "allowed": allowed,
+        "local_part_unlikely": not is_likely_local_part(base, domain),
     }  # fmt: skip
     finding.flags |= {name for name, holds in held.items() if holds}
     if typo_of is not None and local[:1] not in FORMULA_START:
@@ -154,6 +159,8 @@ def _look_up(finding: Finding, local: str, domain: str, own: OwnLists) -> None:
         finding.found("reference", Reason.disposable, typo_of)
     elif typo_of is not None:
         finding.found("reference", Reason.typo_domain, typo_of)
+    elif "odd_dots" in finding.flags:
+        finding.found("reference", Reason.provider_unverifiable, ODD_DOTS)
     elif role:
         finding.found("reference", Reason.role_account, None)
 

@@ -375,10 +375,17 @@ class Verifier:
             .then(pl.lit(str(Reason.disposable)))
             .when(pl.col("typo_of").is_not_null())
             .then(pl.lit(str(Reason.typo_domain)))
+            .when("odd_dots")
+            .then(pl.lit(str(Reason.provider_unverifiable)))
             .when("role")
             .then(pl.lit(str(Reason.role_account)))
             .alias("reference_reason"),
-            pl.when(valid).then(pl.col("typo_of")).alias("reference_detail"),
+            pl.when(~valid)
+            .then(None)
+            .when(pl.col("odd_dots") & ~pl.col("disposable") & pl.col("typo_of").is_null())
+            .then(pl.lit(single.ODD_DOTS))
+            .otherwise("typo_of")
+            .alias("reference_detail"),
             pl.when(suppressed)
             .then(pl.lit(str(Reason.suppressed)))
             .otherwise("history_reason")

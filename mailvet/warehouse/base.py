@@ -106,6 +106,15 @@ class Warehouse(Protocol):
         (`SILENT`) does not replace a verdict known for less than `KNOWN_FOR`; it only sets when to ask again.
         """
 
+    def replies(self, batch_rows: int) -> Iterator[pa.Table]:
+        """
+        Batches of the verdicts that hold a refusal of a mail server (`smtp_code` from 400, `smtp_reply`), of this and
+        of every other source with the same verdict table; none where there is no such table.
+        """
+
+    def revise(self, verdicts: pa.Table) -> None:
+        """Replace verdicts that are stored, whatever they say; committed when this returns."""
+
     def save_run(self, run: Mapping[str, Any]) -> None:
         """Insert or replace one row of `mailvet_runs`."""
 

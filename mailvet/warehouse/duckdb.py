@@ -498,6 +498,34 @@ class DuckDBWarehouse:
         finally:
             db.unregister("mailvet_batch")
 
+    def replies(self, batch_rows: int) -> Iterator[pa.Table]:
+        """See `Warehouse.replies`."""
+        last = ""
+        while self._has("mailvet_verdicts"):
+            batch = _with_zone(
+                self._arrow(
+                    "select * from mailvet_verdicts where smtp_code >= 400 and smtp_reply is not null "
+                    f"and email_key > {literal(last)} order by email_key limit {batch_rows}"
+                )
+            )
+            if not batch.num_rows:
+                return
+            yield batch
+            last = batch["email_key"][-1].as_py()
+
+    def revise(self, verdicts: pa.Table) -> None:
+        """See `Warehouse.revise`."""
+        changes = ", ".join(f"{name} = b.{name}" for name in verdict_schema().names if name != "email_key")
+        self._db.register("mailvet_batch", _without_zone(verdicts))
+        try:
+            with _writing(self.path):
+                self._db.execute(
+                    f"update mailvet_verdicts set {changes} from mailvet_batch b "
+                    "where b.email_key = mailvet_verdicts.email_key"
+                )
+        finally:
+            self._db.unregister("mailvet_batch")
+
     def save_run(self, run: Mapping[str, Any]) -> None:
         """See `Warehouse.save_run`."""
         values = {

@@ -197,3 +197,9 @@ def test_a_verdict_without_address_or_date_is_explained_too() -> None:
     console.print(explain(verdict(email=None, checked_at=None, next_check_at=None, flags=(), evidence=())))
     assert "never" in text_of(console)
     assert "None" not in text_of(console)
+
+
+def test_a_local_part_that_the_operator_does_not_give_out_is_explained() -> None:
+    console = Console(file=io.StringIO(), width=200)
+    console.print(explain(verdict(domain="gmail.com", flags=("local_part_unlikely",))))
+    assert "gmail.com gives out 6 to 30 letters and digits" in console.file.getvalue()  # type: ignore[attr-defined]
