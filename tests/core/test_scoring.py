@@ -22,7 +22,7 @@ _SCHEMA: dict[str, Any] = {
     "cell": pl.String, "email_key": pl.String, "domain": pl.String, "suggestion": pl.String, "operator": pl.String,
     "mx_host": pl.String, "smtp_code": pl.Int32, "smtp_reply": pl.String, "retry_after": pl.Float64,
     "stopped": pl.String, "run_fact": pl.String, "route_fact": pl.String, "previous_reason": pl.String,
-    "previous_attempts": pl.Int64,
+    "previous_attempts": pl.Int64, "series_size": pl.Int32, "duplicate_key": pl.String,
     **{f"{layer}_reason": pl.String for layer in _LAYERS}, **{f"{layer}_detail": pl.String for layer in _LAYERS},
     **dict.fromkeys(FLAGS, pl.Boolean),
 }  # fmt: skip
