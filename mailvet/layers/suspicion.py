@@ -305,7 +305,7 @@ def walk_runs() -> WalkRuns:
     beginnings = "|".join(_BEGINNINGS)
     return WalkRuns(
         some=frozenset(_runs(_KEY_ROWS, (3, 4, 5)) | _runs(columns, (3,)) | _repeated(string.ascii_lowercase, 3)),
-        long=frozenset((_runs(_KEY_ROWS, (4, 5)) | _runs(_KEY_COLUMNS, (4,)) | _repeated(string.ascii_lowercase, 4)))
+        long=frozenset(_runs(_KEY_ROWS, (4, 5)) | _runs(_KEY_COLUMNS, (4,)) | _repeated(string.ascii_lowercase, 4))
         - set(_NAMES),
         digits=frozenset(_runs(_DIGIT_ROWS, (3, 4, 5)) | _repeated(string.digits, 3)),
         counted=f"^(?:(?:{beginnings})1234?5?6?7?8?9?0?|1234?5?6?7?8?9?0?(?:{beginnings}))$",

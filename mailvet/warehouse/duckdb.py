@@ -13,19 +13,24 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from mailvet import ablation
 from mailvet.errors import LockedError, SettingsError, SourceError
 from mailvet.layers.history import EVENT_KINDS
+from mailvet.layers.suspicion_sql import burst_sql, duplicates_sql, series_sql
+from mailvet.lists import free_domains
 from mailvet.verdict import Policy, email_key, recommendation_sql, verdict_schema
-from mailvet.warehouse.base import KNOWN_FOR, SILENT, Plan, Summary
+from mailvet.warehouse.base import KNOWN_FOR, MOST_NAMED, SILENT, Details, OperatorShare, Plan, SourceShare, Summary
 from mailvet.warehouse.files import (
     FORMATS,
     INPUT,
@@ -358,7 +363,8 @@ class DuckDBWarehouse:
             create or replace temp table mailvet_due as
             select row_number() over (order by md5(c.folded)) - 1 as place, c.folded, c.email, c.email_key,
                    v.reason as previous_reason, coalesce(v.attempts, 0) as previous_attempts,
-                   {", ".join("h." + name for name in EVENT_KINDS)}
+                   {", ".join("h." + name for name in EVENT_KINDS)},
+                   0 as series_size, false as burst, null::varchar as duplicate_of
             from mailvet_cells c
             left join {verdicts} v using (email_key)
             left join mailvet_history h on h.recipient = c.folded
@@ -369,6 +375,55 @@ class DuckDBWarehouse:
             order by place
             """,
             {"now": _naive(now), "rank": depth_rank, "rules": rules_version, "events": self._events is not None},
+        )
+
+    def find_signals(self, *, signed_up: str | None, burst_window: timedelta) -> None:
+        """See `TableSignals.find_signals`."""
+        if not self._one("select count(*) from mailvet_due where folded <> ''")[0]:
+            return
+        self._db.execute("create or replace temp table mailvet_free (domain varchar)")
+        self._db.execute("insert into mailvet_free select unnest($1::varchar[])", [sorted(free_domains())])
+        if signed_up is not None:
+            self._find_bursts(signed_up, burst_window)
+        series = series_sql("mailvet_cells", due="mailvet_due", free=_FREE)
+        self._db.execute(
+            f"update mailvet_due set series_size = s.series_size from ({series}) s "
+            "where s.email_key = mailvet_due.email_key"
+        )
+        self._db.execute(
+            f"update mailvet_due set duplicate_of = s.duplicate_of from ({duplicates_sql('mailvet_cells')}) s "
+            "where s.email_key = mailvet_due.email_key"
+        )
+
+    def _find_bursts(self, signed_up: str, window: timedelta) -> None:
+        described = {str(row[0]): str(row[1]) for row in self._rows(f"describe {self.relation}")}
+        name = next((name for name in described if name.lower() == signed_up.lower()), None)
+        if name is None:
+            raise SettingsError(
+                f"suspicion.signed_up: there is no column {signed_up} in {self.name}; it has: {', '.join(described)}."
+            )
+        kind = described[name]
+        time = f"{_quote(name)}::timestamp" if kind.startswith("TIMESTAMP_") else _quote(name)
+        if kind == "VARCHAR":  # as a file without types brings it
+            time = f"try_cast({_quote(name)} as timestamp)"
+        holds_times, filled = (
+            self._one(f"select count({time}), count({_quote(name)}) from {self.relation} where {self._where}")
+            if kind.startswith(("VARCHAR", "TIMESTAMP", "DATE"))
+            else (0, 1)
+        )
+        if filled and not holds_times:
+            raise SettingsError(
+                f"suspicion.signed_up: the column {name} of {self.name} ({kind}) holds no dates or times. Name the "
+                "column with the time of each sign-up, or leave the setting out."
+            )
+        signups = (
+            f"(select email, lower(trim(email, {literal(_WHITE_SPACE)})) as folded, signed_up "
+            f"from (select {self._cell} as email, {time} as signed_up from {self.relation} where {self._where}))"
+        )
+        self._db.execute(
+            f"update mailvet_due set burst = true "
+            f"from ({burst_sql(signups, due='mailvet_due', free=_FREE, window=window)}) s "
+            "where s.email = mailvet_due.email"
         )
 
     def due(self, batch_rows: int) -> Iterator[pa.Table]:
@@ -518,23 +573,30 @@ class DuckDBWarehouse:
 
     def summary(self) -> Summary:
         """See `Warehouse.summary`."""
+        on_lists, in_history, suspicious = ablation.evidence_sql(
+            '"mailvet verdict evidence"', '"mailvet verdict flags"'
+        )
         rows = self._rows(
             f"""
             select "mailvet verdict status", "mailvet verdict reason", "mailvet verdict recommendation",
-                   folded = '' as blank, sum(repeats)::bigint,
-                   sum(repeats * (100 - "mailvet verdict score"))::double / 100
-            from mailvet_cells
-            left join {self._verdicts(("status", "reason", "recommendation", "score"))}
-              on "mailvet verdict key" = email_key
-            group by 1, 2, 3, 4
+                   folded = '' as blank, {on_lists} as on_lists, {in_history} as in_history, {suspicious} as suspicious,
+                   count(*), sum(repeats)::bigint, sum(repeats * p), sum(repeats::double * repeats * p * (1 - p))
+            from (
+                select *, (100 - "mailvet verdict score")::double / 100 as p
+                from mailvet_cells
+                left join {self._verdicts(("status", "reason", "recommendation", "score", "evidence", "flags"))}
+                  on "mailvet verdict key" = email_key
+            )
+            group by all
             """
         )
         by_status: dict[str, int] = {}
         by_reason: dict[str, int] = {}
         by_advice: dict[str, int] = {}
-        total = blank_rows = verified = filled = sent = 0
-        bounces_before = bounces_after = 0.0
-        for status, reason, advice, blank, count, bounces in rows:
+        groups: list[ablation.Group] = []
+        total = blank_rows = verified = 0
+        all_of_them, sent = _Bounces(), _Bounces()
+        for status, reason, advice, blank, on_list, in_past, suspect, addresses, count, bounces, variance in rows:
             total += count
             blank_rows += count if blank else 0
             if status is None:
@@ -543,15 +605,83 @@ class DuckDBWarehouse:
             for counts, word in ((by_status, status), (by_reason, reason), (by_advice, advice)):
                 counts[word] = counts.get(word, 0) + count
             if not blank:
-                filled += count
-                bounces_before += bounces
+                groups.append(ablation.Group(reason, on_list, in_past, suspect, addresses, count))
+                all_of_them.add(count, bounces, variance)
             if advice == "send":
-                sent += count
-                bounces_after += bounces
+                sent.add(count, bounces, variance)
         return Summary(
             total, blank_rows, verified, _most_first(by_status), _most_first(by_reason), _most_first(by_advice),
-            bounces_before / filled if filled else None, bounces_after / sent if sent else None,
+            all_of_them.share, sent.share, all_of_them.error, sent.error, ablation.by_layer(groups),
         )  # fmt: skip
+
+    def details(self, now: datetime, *, by: str | None = None) -> Details:
+        """See `Detailed.details`."""
+        last_run = None
+        if self._has("mailvet_runs"):
+            found = self._db.execute(
+                "select * from mailvet_runs where source = $1 and finished_at is not null "
+                "order by started_at desc limit 1",
+                [self.name],
+            )
+            names = [column[0] for column in found.description or ()]
+            last_run = next((dict(zip(names, row, strict=True)) for row in found.fetchall()), None)
+        if not self._has("mailvet_verdicts"):
+            return Details(last_run=last_run)
+        verdicts = "(select * from mailvet_cells join mailvet_verdicts using (email_key) where folded <> '')"
+        operators: dict[str, dict[str, int]] = {}
+        for name, status, count in self._rows(
+            f"select operator, status, count(*) from {verdicts} where operator is not null group by 1, 2 order by 1, 2"
+        ):
+            operators.setdefault(name, {})[status] = count
+        largest = sorted(operators.items(), key=lambda item: (-sum(item[1].values()), item[0]))
+        due = dict(
+            self._rows(
+                f"""
+                select case when next_check_at is null then 'never' when next_check_at <= $now then 'overdue'
+                    when next_check_at <= $now + interval 1 day then '1 day'
+                    when next_check_at <= $now + interval 7 days then '7 days'
+                    when next_check_at <= $now + interval 30 days then '30 days'
+                    when next_check_at <= $now + interval 90 days then '90 days' else 'later' end, count(*)
+                from {verdicts} group by 1
+                """,
+                {"now": _naive(now)},
+            )
+        )
+        sources = self._sources(by) if by is not None else []
+        return Details(
+            tuple(OperatorShare(name, sum(counts.values()), counts) for name, counts in largest[:MOST_NAMED]),
+            max(0, len(largest) - MOST_NAMED),
+            {label: due[label] for label in _WHEN if label in due},
+            tuple(sources[:MOST_NAMED]),
+            max(0, len(sources) - MOST_NAMED),
+            last_run,
+        )
+
+    def _sources(self, column: str) -> list[SourceShare]:
+        present = _columns(self._db, self.relation)
+        name = next((name for name in present if name.lower() == column.lower()), None)
+        if name is None:
+            raise SourceError(f"There is no column {column} in {self.name}; there are: {', '.join(present)}.")
+        rows = self._rows(
+            f"""
+            select coalesce({_quote(name)}::varchar, ''), "mailvet verdict recommendation", count(*),
+                   sum(100 - "mailvet verdict score")::double / 100
+            from {self.relation}
+            join {self._verdicts(("recommendation", "score"))} on "mailvet verdict key" = sha256({self._cell})
+            where {self._where} and trim({self._cell}, {literal(_WHITE_SPACE)}) <> '' group by 1, 2 order by 1, 2
+            """
+        )
+        advice: dict[str, dict[str, int]] = {}
+        bounces: dict[str, float] = {}
+        for value, recommendation, count, expected in rows:
+            advice.setdefault(value, {})[recommendation] = count
+            bounces[value] = bounces.get(value, 0.0) + expected
+        shares = [
+            SourceShare(value, total, counts, bounces[value] / total)
+            for value, counts in advice.items()
+            for total in [sum(counts.values())]
+        ]
+        return sorted(shares, key=lambda share: (-share.rows, share.value))
 
     def check_output(self, output: Path, key_columns: Sequence[str] = ()) -> None:
         """
@@ -860,6 +990,32 @@ def _spellings(address: str) -> list[str]:
     local, _, domain = text.rpartition("@")
     cases = (address, text, text.lower(), text.upper(), text.title(), text.capitalize(), f"{local}@{domain.lower()}")
     return [f"{before}{case}{after}" for case in dict.fromkeys(cases) for before in ("", " ") for after in ("", " ")]
+
+
+_FREE = "(select domain from mailvet_free)"
+_WHEN = ("overdue", "1 day", "7 days", "30 days", "90 days", "later", "never")
+
+
+@dataclass(slots=True)
+class _Bounces:
+    """Expected hard bounces, added up."""
+
+    rows: int = 0
+    expected: float = 0.0
+    variance: float = 0.0
+
+    def add(self, rows: int, expected: float, variance: float) -> None:
+        self.rows += rows
+        self.expected += expected
+        self.variance += variance
+
+    @property
+    def share(self) -> float | None:
+        return self.expected / self.rows if self.rows else None
+
+    @property
+    def error(self) -> float | None:
+        return math.sqrt(self.variance) / self.rows if self.rows else None
 
 
 def _most_first(counts: Mapping[str, int]) -> dict[str, int]:

@@ -28,7 +28,9 @@ def contacts(count: int, seed: int = 13) -> list[tuple[str, datetime | None]]:
     choice = random.Random(seed)
     rows: list[tuple[str, datetime | None]] = [(f"till{number}@c7.com", None) for number in range(1, 30, 2)]
     for row in range(count):
-        domain = choice.choice(("gmail.com", "googlemail.com", "gmx.de", "isp.example", f"c{choice.randrange(400)}.com"))
+        domain = choice.choice(
+            ("gmail.com", "googlemail.com", "gmx.de", "isp.example", f"c{choice.randrange(400)}.com")
+        )
         stem = choice.choice(("ann", "user", "test.", "m", "", "bot-", "Info", "+a", "o'", "a.b"))
         tail = choice.choice(("", "", "", "+tag7", "x", ".a"))
         year = str(choice.randrange(1900, 2100))
@@ -103,7 +105,11 @@ def on_postgres(postgres_server: PostgresServer) -> Iterator[Query]:
 @pytest.fixture(params=["duckdb", "postgres", "generic"])
 def database(request: pytest.FixtureRequest) -> tuple[Query, Dialect]:
     """A database with the tables, and its dialect; the generic one is run where standard SQL is understood."""
-    names = {"duckdb": ("on_duckdb", DUCKDB), "postgres": ("on_postgres", POSTGRES), "generic": ("on_postgres", GENERIC)}
+    names = {
+        "duckdb": ("on_duckdb", DUCKDB),
+        "postgres": ("on_postgres", POSTGRES),
+        "generic": ("on_postgres", GENERIC),
+    }
     fixture, dialect = names[request.param]
     return request.getfixturevalue(fixture), dialect
 
@@ -194,7 +200,7 @@ def test_local_parts_look_the_same_without_tables() -> None:
     choice = random.Random(3)
     keys = "qwertzuiopasdfghjklyxcvbnm1234567890aaaa...-_"
     runs = suspicion.walk_runs()
-    pieces = sorted(runs.some | runs.long | runs.digits) + ["1", "a", "ab", "."]
+    pieces = [*sorted(runs.some | runs.long | runs.digits), "1", "a", "ab", "."]
     texts = ["".join(choice.choices(keys, k=choice.randint(1, 20))) for _ in range(5_000)]
     texts += ["".join(choice.choices(pieces, k=choice.randint(1, 5))) for _ in range(5_000)]
     texts += ["a" * 60 + "b", "0" * 60 + "a", "äöäöäö", "", ".", "ann.lee"]
