@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from mailvet.verdict import REASONS, Reason, Status
+from mailvet.verdict import REASONS, Depth, Reason, Status
 
-__all__ = ["LAYERS", "SUSPICIOUS", "Group", "LayerCount", "by_layer", "evidence_sql", "first_layer"]
+__all__ = ["ASKED_FROM", "LAYERS", "SUSPICIOUS", "Group", "LayerCount", "by_layer", "evidence_sql", "first_layer"]
 
 LAYERS: Mapping[str, str] = {
     "syntax": "syntax",
@@ -24,6 +24,9 @@ LAYERS: Mapping[str, str] = {
     "suspicion": "suspicion",
 }
 """The layers in the order in which they are asked -> what people call them. Suspicion counts where nothing else did."""
+
+ASKED_FROM: Mapping[str, Depth] = {"route": Depth.dns, "mailbox": Depth.smtp}
+"""Layers that a run asks only from this depth on."""
 
 SUSPICIOUS = ("no_reply", "gibberish", "keyboard_walk", "series", "burst")
 """Flags that count as a finding of the suspicion layer; another spelling of a mailbox is no fault of the address."""
