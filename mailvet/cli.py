@@ -390,6 +390,25 @@ def lists(config: Config = None) -> None:
 
 
 @app.command()
+def doctor(
+    depth: DepthOption = None,
+    config: Config = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON array.")] = False,
+) -> None:
+    """Is this machine fit to ask mail servers? Resolver, port 25, host name, reverse DNS, SPF, block lists, clock."""
+    from mailvet.doctor import examine
+    from mailvet.report import show_checks
+
+    checks = examine(_settings(config, depth=depth))
+    if as_json:
+        print(json.dumps([check.as_dict() for check in checks], ensure_ascii=False, indent=1))
+    else:
+        show_checks(_console(), checks)
+    if any(check.state == "fail" for check in checks):
+        raise typer.Exit(ExitCode.degraded)
+
+
+@app.command()
 def lab(
     config: Annotated[Path, typer.Option(help="Where to write the lab's settings.")] = Path("mailvet-lab.toml"),
     contacts: Annotated[

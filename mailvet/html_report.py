@@ -331,14 +331,11 @@ def _layers(report: Report) -> str:
             lines.append(_row(LAYERS[layer], '<td class="soft" colspan="6">not asked at this depth</td>'))
             continue
         hidden = _share(count.bad_believed, count.believed)
-        lines.append(
-            _row(
-                LAYERS[layer], _n(_number(count.addresses)), _n(_number(count.bad)),
-                _n(_number(count.rows - count.bad)),
-                _wide(_stack(count.rows / most, {"undeliverable": count.bad, "risky": count.rows - count.bad})), _n(_number(count.believed)),
-                _n(f"{_number(count.bad_believed)} · {hidden}"),
-            )
-        )  # fmt: skip
+        doubtful = count.rows - count.bad
+        stack = _wide(_stack(count.rows / most, {"undeliverable": count.bad, "risky": doubtful}))
+        before = (_n(_number(number)) for number in (count.addresses, count.bad, doubtful))
+        after = (_n(_number(count.believed)), _n(f"{_number(count.bad_believed)} · {hidden}"))
+        lines.append(_row(LAYERS[layer], *before, stack, *after))
     heads = ("first found by", "addresses", "undeliverable rows", "doubtful rows", "", "believed so far",
              "of these undeliverable")  # fmt: skip
     return (

@@ -14,13 +14,24 @@ from rich.table import Table
 from rich.text import Text
 
 from mailvet.ablation import ASKED_FROM, LAYERS
+from mailvet.doctor import Check
+from mailvet.doctor import summary as summary_of_checks
 from mailvet.layers.mailbox import OperatorProgress
 from mailvet.run import Progress, RunResult
 from mailvet.scoring import contributions
 from mailvet.verdict import REASONS, Depth, Reason, Verdict
 from mailvet.warehouse.base import Plan, Summary
 
-__all__ = ["LogWatcher", "TerminalWatcher", "duration_text", "explain", "show_plan", "show_result", "show_summary"]
+__all__ = [
+    "LogWatcher",
+    "TerminalWatcher",
+    "duration_text",
+    "explain",
+    "show_checks",
+    "show_plan",
+    "show_result",
+    "show_summary",
+]
 
 log = logging.getLogger("mailvet")
 
@@ -234,6 +245,23 @@ def _layers(summary: Summary, depth: Depth) -> RenderableType:
             numbers = (count.addresses, count.bad, doubtful, count.bad_believed)
             table.add_row(LAYERS[layer], *(f"{number:,}" for number in numbers))
     return table
+
+
+_SIGNS = {"ok": ("✓", "green"), "warn": ("!", "yellow"), "fail": ("✗", "red"), "skipped": ("-", "dim")}
+
+
+def show_checks(console: Console, checks: Sequence[Check]) -> None:
+    """What `mailvet doctor` found, what to do about it, and one sentence at the end."""
+    table = Table.grid(padding=(0, 2))
+    for check in checks:
+        sign, style = _SIGNS[check.state]
+        said = Text(check.found, style="dim" if check.state == "skipped" else "")
+        if check.advice:
+            said.append(f"\n{check.advice}", style="bold" if check.state == "fail" else "")
+        table.add_row(Text(sign, style=f"bold {style}"), Text(check.name.replace("_", " "), style=style), said)
+    console.print(table)
+    console.print()
+    console.print(Text(summary_of_checks(checks)), soft_wrap=not console.is_terminal)
 
 
 def explain(verdict: Verdict) -> RenderableType:

@@ -255,6 +255,24 @@ class Suspicion(_Section):
         return window
 
 
+class Doctor(_Section):
+    """What `mailvet doctor` looks at beyond this machine and your own domain."""
+
+    block_lists: tuple[str, ...] = ()
+    """
+    Zones of DNS block lists to look our own address up in, such as "zen.spamhaus.org". None by default: their
+    operators ask for a licence or a data key above small use, and refuse public resolvers.
+    """
+
+    @field_validator("block_lists")
+    @classmethod
+    def _zones_are_names(cls, zones: tuple[str, ...]) -> tuple[str, ...]:
+        for zone in zones:
+            if not re.fullmatch(r"(?!-)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})+\.?", zone):
+                raise ValueError(f"{zone!r} is no DNS zone; write for example 'zen.spamhaus.org'")
+        return zones
+
+
 class Store(_Section):
     """Where verdicts are kept."""
 
@@ -285,6 +303,7 @@ class Settings(BaseSettings):
     lists: Lists = Field(default_factory=Lists)
     history: History = Field(default_factory=History)
     suspicion: Suspicion = Field(default_factory=Suspicion)
+    doctor: Doctor = Field(default_factory=Doctor)
     store: Store = Field(default_factory=Store)
 
     @classmethod
