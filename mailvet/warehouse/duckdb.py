@@ -573,6 +573,12 @@ class DuckDBWarehouse:
 
     def summary(self) -> Summary:
         """See `Warehouse.summary`."""
+        if not self._has("mailvet_verdicts"):
+            total, blank = self._one(
+                "select coalesce(sum(repeats), 0)::bigint, coalesce(sum(repeats) filter (folded = ''), 0)::bigint "
+                "from mailvet_cells"
+            )
+            return Summary(total, blank, 0, {}, {}, {}, None, None)
         on_lists, in_history, suspicious = ablation.evidence_sql(
             '"mailvet verdict evidence"', '"mailvet verdict flags"'
         )

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mailvet.scoring import FLAGS, PRIORS, SETTLED, WEIGHTS, bounce_probability, contributions, judge, score_of
+from mailvet.scoring import FLAGS, PRIORS, SETTLED, WEIGHTS, Prior, Weight, bounce_probability, contributions, judge, score_of
 from mailvet.settings import Settings
 from mailvet.verdict import REASONS, Policy, Reason, Status, Verdict, recommend, verdict_schema
 
@@ -194,7 +194,8 @@ def test_suspicion_lowers_an_open_score(flag: str) -> None:
 
 def test_every_start_and_weight_says_why_and_whence() -> None:
     assert set(PRIORS) == set(Reason)
-    for row in (*PRIORS.values(), *WEIGHTS.values()):
+    rows: list[Prior | Weight] = [*PRIORS.values(), *WEIGHTS.values()]
+    for row in rows:
         assert len(row.why) > 10
         assert row.source
     assert set(WEIGHTS) <= set(FLAGS)
