@@ -45,16 +45,21 @@ class Dialect:
     """Digits as a number of 64 bits."""
     epoch: str
     """Seconds since 1970 of a time without zone, which is in UTC, or with one."""
+    without_last_digits: str = "regexp_replace({0}, '[0-9]+$', '')"
     real: str = "cast({0} as double precision)"
 
 
 DUCKDB = Dialect(
-    "split_part({0}, '@', -1)", "regexp_matches({0}, {1})", "cast({0} as bigint)", "epoch({0})", "cast({0} as double)"
-)
-POSTGRES = Dialect("split_part({0}, '@', -1)", "{0} ~ {1}", "cast({0} as bigint)", "extract(epoch from {0})")
+    "split_part({0}, '@', -1)", "regexp_matches({0}, {1})", "cast({0} as bigint)", "epoch({0})",
+    "rtrim({0}, '0123456789')", "cast({0} as double)",
+)  # fmt: skip
+POSTGRES = Dialect(
+    "split_part({0}, '@', -1)", "{0} ~ {1}", "cast({0} as bigint)", "extract(epoch from {0})",
+    "rtrim({0}, '0123456789')",
+)  # fmt: skip
 MYSQL = Dialect(
     "substring_index({0}, '@', -1)", "{0} regexp {1}", "cast({0} as signed)",
-    "timestampdiff(second, timestamp '1970-01-01 00:00:00', {0})", "cast({0} as double)",
+    "timestampdiff(second, timestamp '1970-01-01 00:00:00', {0})", real="cast({0} as double)",
 )  # fmt: skip
 GENERIC = Dialect(
     "regexp_replace({0}, '^.*@', '')", "{0} <> regexp_replace({0}, {1}, '')", "cast({0} as bigint)",
@@ -89,14 +94,15 @@ bases as (
     where domain <> ''
 ),
 ended as (
-    select email_key, domain, base, regexp_replace(base, '^.*[0-9]', '') as tail
-    from bases where {dialect.matches.format("base", "'[0-9]'")}
+    select email_key, domain, base,
+        case when right(base, 1) between '0' and '9' then '' else regexp_replace(base, '^.*[0-9]', '') end as tail
+    from bases
 ),
 cut as (
     select email_key, domain, tail, substr(base, 1, char_length(base) - char_length(tail)) as rest from ended
 ),
 parted as (
-    select email_key, domain, tail, rest, regexp_replace(rest, '[0-9]+$', '') as head from cut
+    select email_key, domain, tail, rest, {dialect.without_last_digits.format("rest")} as head from cut where rest <> ''
 ),
 counted as (
     select email_key, domain, head, tail, char_length(rest) - char_length(head) as digits,
@@ -109,17 +115,22 @@ usable as (
     where is_free = 0 or (digits >= {FREE_DIGITS} and not (digits = 4 and counter between {YEARS[0]} and {YEARS[1]}))
 ),
 counters as (select distinct domain, head, tail, counter, is_free from usable),
+often as (
+    select domain, head, tail from counters group by domain, head, tail having count(*) >= {SERIES_SIZE}
+),
 stepped as (
-    select domain, head, tail, counter, is_free,
-        counter - lag(counter) over (partition by domain, head, tail order by counter) as step,
-        count(*) over (partition by domain, head, tail) as alike
+    select counters.domain as domain, counters.head as head, counters.tail as tail, counter, is_free,
+        counter - lag(counter) over (
+            partition by counters.domain, counters.head, counters.tail order by counter
+        ) as step
     from counters
+    join often on often.domain = counters.domain and often.head = counters.head and often.tail = counters.tail
 ),
 runs as (
     select domain, head, tail, counter, is_free,
         sum(case when step > case when is_free = 1 then {FREE_GAP} else {SERIES_GAP} end then 1 else 0 end)
             over (partition by domain, head, tail order by counter rows unbounded preceding) as run
-    from stepped where alike >= {SERIES_SIZE}
+    from stepped
 ),
 sized as (
     select domain, head, tail, counter, is_free, count(*) over (partition by domain, head, tail, run) as size from runs

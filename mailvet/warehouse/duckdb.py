@@ -379,13 +379,15 @@ class DuckDBWarehouse:
 
     def find_signals(self, *, signed_up: str | None, burst_window: timedelta) -> None:
         """See `TableSignals.find_signals`."""
-        if not self._one("select count(*) from mailvet_due where folded <> ''")[0]:
+        due, cells = self._one("select (select count(*) from mailvet_due), (select count(*) from mailvet_cells)")
+        if not due:
             return
+        only = "mailvet_due" if due < cells else None
         self._db.execute("create or replace temp table mailvet_free (domain varchar)")
         self._db.execute("insert into mailvet_free select unnest($1::varchar[])", [sorted(free_domains())])
         if signed_up is not None:
-            self._find_bursts(signed_up, burst_window)
-        series = series_sql("mailvet_cells", due="mailvet_due", free=_FREE)
+            self._find_bursts(signed_up, burst_window, only)
+        series = series_sql("mailvet_cells", due=only, free=_FREE)
         self._db.execute(
             f"update mailvet_due set series_size = s.series_size from ({series}) s "
             "where s.email_key = mailvet_due.email_key"
@@ -395,7 +397,7 @@ class DuckDBWarehouse:
             "where s.email_key = mailvet_due.email_key"
         )
 
-    def _find_bursts(self, signed_up: str, window: timedelta) -> None:
+    def _find_bursts(self, signed_up: str, window: timedelta, due: str | None) -> None:
         described = {str(row[0]): str(row[1]) for row in self._rows(f"describe {self.relation}")}
         name = next((name for name in described if name.lower() == signed_up.lower()), None)
         if name is None:
@@ -422,7 +424,7 @@ class DuckDBWarehouse:
         )
         self._db.execute(
             f"update mailvet_due set burst = true "
-            f"from ({burst_sql(signups, due='mailvet_due', free=_FREE, window=window)}) s "
+            f"from ({burst_sql(signups, due=due, free=_FREE, window=window)}) s "
             "where s.email = mailvet_due.email"
         )
 

@@ -12,7 +12,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mailvet.scoring import FLAGS, PRIORS, SETTLED, WEIGHTS, Prior, Weight, bounce_probability, contributions, judge, score_of
+from mailvet.scoring import (
+    FLAGS,
+    PRIORS,
+    SETTLED,
+    WEIGHTS,
+    Prior,
+    Weight,
+    bounce_probability,
+    contributions,
+    judge,
+    score_of,
+)
 from mailvet.settings import Settings
 from mailvet.verdict import REASONS, Policy, Reason, Status, Verdict, recommend, verdict_schema
 
