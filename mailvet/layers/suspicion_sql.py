@@ -30,7 +30,7 @@ from mailvet.layers.suspicion import (
     half_window,
 )
 
-__all__ = ["DUCKDB", "GENERIC", "MYSQL", "POSTGRES", "Dialect", "burst_sql", "duplicates_sql", "series_sql"]
+__all__ = ["DUCKDB", "GENERIC", "POSTGRES", "Dialect", "burst_sql", "duplicates_sql", "series_sql"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +56,6 @@ DUCKDB = Dialect(
 POSTGRES = Dialect(
     "split_part({0}, '@', -1)", "{0} ~ {1}", "cast({0} as bigint)", "extract(epoch from {0})",
     "rtrim({0}, '0123456789')",
-)  # fmt: skip
-MYSQL = Dialect(
-    "substring_index({0}, '@', -1)", "{0} regexp {1}", "cast({0} as signed)",
-    "timestampdiff(second, timestamp '1970-01-01 00:00:00', {0})", real="cast({0} as double)",
 )  # fmt: skip
 GENERIC = Dialect(
     "regexp_replace({0}, '^.*@', '')", "{0} <> regexp_replace({0}, {1}, '')", "cast({0} as bigint)",
