@@ -306,7 +306,7 @@ def _health(report: Report) -> str:
     if blocked:
         todo.append(
             f"Servers refused or slowed down this machine for {_number(blocked)} rows, which says nothing of the "
-            "mailboxes. What is wrong with it tells: mailvet doctor"
+            "mailboxes; mailvet doctor tells what may be wrong with it."
         )
     if summary.by_reason.get("typo_domain"):
         todo.append(
