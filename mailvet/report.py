@@ -13,13 +13,26 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from mailvet.ablation import ASKED_FROM, LAYERS
+from mailvet.doctor import Check
+from mailvet.doctor import summary as summary_of_checks
 from mailvet.layers.mailbox import OperatorProgress
 from mailvet.operators import local_parts_at
 from mailvet.run import Progress, RunResult
-from mailvet.verdict import REASONS, Reason, Verdict
+from mailvet.scoring import contributions
+from mailvet.verdict import REASONS, Depth, Reason, Verdict
 from mailvet.warehouse.base import Plan, Summary
 
-__all__ = ["LogWatcher", "TerminalWatcher", "duration_text", "explain", "show_plan", "show_result"]
+__all__ = [
+    "LogWatcher",
+    "TerminalWatcher",
+    "duration_text",
+    "explain",
+    "show_checks",
+    "show_plan",
+    "show_result",
+    "show_summary",
+]
 
 log = logging.getLogger("mailvet")
 
@@ -160,7 +173,6 @@ def show_plan(console: Console, source: str, plan: Plan, groups: Mapping[str, in
 def show_result(console: Console, result: RunResult) -> None:
     """The summary of a run: what to do with how many rows, and why."""
     summary = result.summary
-    rows = max(summary.rows, 1)
     console.print(
         f"\n[bold]{escape(result.source)}[/]: {summary.rows:,} rows, {result.checked:,} addresses verified in "
         f"{duration_text(result.seconds)} (depth {result.depth}, policy {result.policy})",
@@ -171,22 +183,7 @@ def show_result(console: Console, result: RunResult) -> None:
         f"no message sent[/]\n",
         highlight=False,
     )
-    advice = Table(box=None, padding=(0, 2), header_style="dim")
-    for name in ("recommendation", "rows", "share", ""):
-        advice.add_column(name, justify="right" if name in ("rows", "share") else "left")
-    for word, count in summary.by_recommendation.items():
-        bar = Text("█" * max(1, round(30 * count / rows)), style=_STYLES[word])
-        advice.add_row(Text(_ADVICE[word], style=_STYLES[word]), f"{count:,}", f"{100 * count / rows:.1f} %", bar)
-    console.print(advice)
-    console.print()
-    console.print(_reasons(summary))
-    if summary.bounce_before is not None:
-        after = f"{100 * summary.bounce_after:.1f} %" if summary.bounce_after is not None else "nothing to send"
-        console.print(
-            f"\nExpected hard bounces: [bold red]{100 * summary.bounce_before:.1f} %[/] if everything were sent, "
-            f"[bold green]{after}[/] if only what is recommended.",
-            highlight=False,
-        )
+    show_summary(console, summary, Depth(result.depth))
     if result.written is not None:
         console.print(f"Status columns written back: {result.written:,} rows changed.", highlight=False)
     for path in result.outputs:
@@ -197,6 +194,30 @@ def show_result(console: Console, result: RunResult) -> None:
         console.print(f"[yellow]Operators that refused us or slowed us down: {escape(names)}[/]", highlight=False)
     if result.degraded:
         console.print(f"\n[bold red]Degraded:[/] {escape(result.degraded)}", highlight=False)
+
+
+def show_summary(console: Console, summary: Summary, depth: Depth) -> None:
+    """How a source stands: what to do with how many rows, why, what each layer was worth, and the bounces expected."""
+    rows = max(summary.rows, 1)
+    advice = Table(box=None, padding=(0, 2), header_style="dim")
+    for name in ("recommendation", "rows", "share", ""):
+        advice.add_column(name, justify="right" if name in ("rows", "share") else "left")
+    for word, count in summary.by_recommendation.items():
+        bar = Text("█" * max(1, round(30 * count / rows)), style=_STYLES[word])
+        advice.add_row(Text(_ADVICE[word], style=_STYLES[word]), f"{count:,}", f"{100 * count / rows:.1f} %", bar)
+    console.print(advice)
+    console.print()
+    console.print(_reasons(summary))
+    if any(count.rows for count in summary.by_layer.values()):
+        console.print()
+        console.print(_layers(summary, depth))
+    if summary.bounce_before is not None:
+        after = f"{100 * summary.bounce_after:.1f} %" if summary.bounce_after is not None else "nothing to send"
+        console.print(
+            f"\nExpected hard bounces: [bold red]{100 * summary.bounce_before:.1f} %[/] if everything were sent, "
+            f"[bold green]{after}[/] if only what is recommended.",
+            highlight=False,
+        )
 
 
 def _reasons(summary: Summary) -> RenderableType:
@@ -214,6 +235,36 @@ def _reasons(summary: Summary) -> RenderableType:
     return table
 
 
+def _layers(summary: Summary, depth: Depth) -> RenderableType:
+    """What each layer that was asked was the first to find, and what it left undetected."""
+    table = Table(box=None, padding=(0, 2), header_style="dim")
+    for name in ("first found by", "addresses", "undeliverable", "doubtful", "undeliverable still unseen"):
+        table.add_column(name, justify="left" if name == "first found by" else "right")
+    for layer, count in summary.by_layer.items():
+        if count.rows or layer not in ASKED_FROM or ASKED_FROM[layer].rank <= depth.rank:
+            doubtful = count.rows - count.bad
+            numbers = (count.addresses, count.bad, doubtful, count.bad_believed)
+            table.add_row(LAYERS[layer], *(f"{number:,}" for number in numbers))
+    return table
+
+
+_SIGNS = {"ok": ("✓", "green"), "warn": ("!", "yellow"), "fail": ("✗", "red"), "skipped": ("-", "dim")}
+
+
+def show_checks(console: Console, checks: Sequence[Check]) -> None:
+    """What `mailvet doctor` found, what to do about it, and one sentence at the end."""
+    table = Table.grid(padding=(0, 2))
+    for check in checks:
+        sign, style = _SIGNS[check.state]
+        said = Text(check.found, style="dim" if check.state == "skipped" else "")
+        if check.advice:
+            said.append(f"\n{check.advice}", style="bold" if check.state == "fail" else "")
+        table.add_row(Text(sign, style=f"bold {style}"), Text(check.name.replace("_", " "), style=style), said)
+    console.print(table)
+    console.print()
+    console.print(Text(summary_of_checks(checks)), soft_wrap=not console.is_terminal)
+
+
 def explain(verdict: Verdict) -> RenderableType:
     """A verdict with the evidence behind it, for a terminal."""
     rule = REASONS[verdict.reason]
@@ -226,6 +277,8 @@ def explain(verdict: Verdict) -> RenderableType:
     grid.add_row("reason", Text(f"{verdict.reason}: {rule.meaning}"))
     grid.add_row("recommendation", Text(str(verdict.recommendation), style=_STYLES[str(verdict.recommendation)]))
     grid.add_row("score", f"{verdict.score} of 100 (chance of a hard bounce about {100 - verdict.score} %)")
+    for part in contributions(verdict.reason, verdict.flags):
+        grid.add_row("", Text(f"{part.log_odds:+.1f} {part.name}: {part.why}", style="dim"))
     for label, value in (
         ("did you mean", verdict.suggestion),
         ("flags", ", ".join(verdict.flags)),

@@ -18,7 +18,7 @@ from mailvet.address import FORMULA_START
 from mailvet.lists import OwnList, OwnLists
 from mailvet.operators import local_parts
 
-__all__ = ["SCHEMA", "Reference"]
+__all__ = ["DOT_BLIND", "SAME_DOMAIN", "SCHEMA", "Reference"]
 
 SCHEMA: Final[dict[str, type[pl.DataType]]] = {
     "free": pl.Boolean,
@@ -35,9 +35,9 @@ SCHEMA: Final[dict[str, type[pl.DataType]]] = {
     "suggestion": pl.String,
 }
 
-_DOT_BLIND: Final = ("gmail.com", "googlemail.com")
+DOT_BLIND: Final = ("gmail.com", "googlemail.com")
 """Domains whose operator ignores dots in local parts (support.google.com/mail/answer/7436150)."""
-_SAME_DOMAIN: Final = {"googlemail.com": "gmail.com"}
+SAME_DOMAIN: Final = {"googlemail.com": "gmail.com"}
 """Domains that are two names of the same mailboxes (support.google.com/mail/answer/10313)."""
 _CACHED_DOMAINS: Final = 2_000_000
 
@@ -188,8 +188,8 @@ def _look_up(domains: pl.Series, own: OwnLists) -> pl.DataFrame:
             "disposable": _under(domains, _disposable()) & ~relay & ~domains.is_in(_kept_from_disposable()),
             "relay_alias": relay,
             "typo_of": domains.replace_strict(typos, default=None, return_dtype=pl.String),
-            "mailbox_domain": domains.replace(_SAME_DOMAIN),
-            "dot_blind": domains.is_in(_DOT_BLIND),
+            "mailbox_domain": domains.replace(SAME_DOMAIN),
+            "dot_blind": domains.is_in(DOT_BLIND),
             "shape": domains.replace_strict(_shapes(), default=None, return_dtype=pl.Int8),
             **{
                 f"{name}_domain": _under(domains, entries.domains) | domains.is_in(sorted(entries.only_domains))

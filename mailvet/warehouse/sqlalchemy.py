@@ -79,8 +79,8 @@ class SQLAlchemyWarehouse(SQLWarehouse):
             text = first_line(str(getattr(error, "orig", None) or error))
             text = text.replace(url.password, "***") if isinstance(url.password, str) and url.password else text
             raise SourceError(
-                f"There is no connection to {url.render_as_string(hide_password=True)}: {text}. Check host, port, user, "
-                "password and database of the URL. Nothing was changed."
+                f"There is no connection to {url.render_as_string(hide_password=True)}: {text}. Check host, port, "
+                "user, password and database of the URL. Nothing was changed."
             ) from None
         try:
             if engine.dialect.name == "sqlite":

@@ -18,7 +18,7 @@ from mailvet.layers.route import Route
 from mailvet.lists import OwnLists
 from mailvet.settings import Settings
 from mailvet.smtp.recipients import MailboxAnswer
-from mailvet.verdict import Reason, Status, Verdict
+from mailvet.verdict import Reason, Status, Verdict, email_key
 from tests.core.probing import lab_settings
 
 _OWN = {
@@ -59,8 +59,8 @@ def test_every_cell_of_a_messy_table_gets_the_same_verdict_either_way(big_lab: L
 
 _LOCALS = st.sampled_from(
     ["ann", "Ann.Lee", "info", "INFO", "noreply", "no-reply+x", "ann+tag", "+ann", "gone", "rude", "=cmd", "jörg",
-     "office+x", "postmaster", "a" * 65, "", "a b", "-ann", "a..b",
-     "ann.", ".ann", "a.n.n.", "info.", "ann_lee", "annle", "12345"]
+     "office+x", "postmaster", "a" * 65, "", "a b", "-ann", "a..b", "xkqjzvbwmt", "qwertz", "u1", "u2", "u3", "u4",
+     "u5", "u6", "ann.", ".ann", "a.n.n.", "a.n.n", "info.", "ann_lee", "annle", "12345"]
 )  # fmt: skip
 _DOMAINS = st.sampled_from(
     ["acme.com", "gmail.com", "gmial.com", "GMAIL.com", "mailinator.com", "x.mailinator.com", "competitor.com",
@@ -116,6 +116,24 @@ def test_a_local_part_that_the_operator_does_not_give_out_is_a_doubt_and_no_answ
         assert "local_part_unlikely" not in usual.flags
         assert short.score < usual.score
         assert short.status is usual.status is Status.unknown
+
+
+def test_what_several_cells_show_together_is_the_same_either_way() -> None:
+    cells = [f"till{number}@acme.com" for number in range(1, 9)]
+    cells += ["ann.lee@gmail.com", "a.n.n.lee+news@googlemail.com", "Ann.Lee@gmail.com", "till9@", "bob@acme.com"]
+    columns, singles = both(cells, Settings.load(depth="offline"))
+    for one, other in zip(columns, singles, strict=True):
+        assert comparable(other) == comparable(one)
+    assert [verdict.email for verdict in singles if "series" in verdict.flags] == cells[:8]
+    duplicates = [verdict for verdict in singles if "duplicate_of" in verdict.flags]
+    assert len(duplicates) == 2
+    (kept,) = {verdict.evidence[-1].detail for verdict in duplicates}
+    assert kept in {email_key("ann.lee@gmail.com"), email_key("Ann.Lee@gmail.com")}
+    assert "@" not in str([verdict.evidence for verdict in duplicates])
+
+
+def test_one_cell_alone_shows_nothing_of_a_table() -> None:
+    assert verifier.verify("till1@acme.com", depth="offline").flags == ()
 
 
 def test_a_mailbox_answer_is_judged_the_same_either_way(mailvet_lab_factory: Any) -> None:
