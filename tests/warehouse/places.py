@@ -62,11 +62,15 @@ class Place(ABC):
 
     schema = "public"
 
-    def close(self) -> None:
+    def close_warehouses(self) -> None:
         """Close what was opened."""
         for warehouse in self._opened:
             warehouse.close()
         self._opened.clear()
+
+    def close(self) -> None:
+        """Close everything."""
+        self.close_warehouses()
 
 
 class DuckDBPlace(Place):
