@@ -91,14 +91,14 @@ def summarised(groups: Iterable[tuple[Any, ...]]) -> Summary:
     by_reason: dict[str, int] = {}
     by_advice: dict[str, int] = {}
     total = blank_rows = verified = filled = sent = 0
-    bounces_before = bounces_after = 0.0
+    bounces_before = bounces_after = 0  # in hundredths, so that the order of the groups plays no part
     for status, reason, advice, blank, repeats, hundredths in groups:
         count = int(repeats)
         total += count
         blank_rows += count if blank else 0
         if status is None:
             continue
-        bounces = float(hundredths) / 100
+        bounces = int(hundredths)
         verified += count
         for counts, word in ((by_status, status), (by_reason, reason), (by_advice, advice)):
             counts[word] = counts.get(word, 0) + count
@@ -110,7 +110,7 @@ def summarised(groups: Iterable[tuple[Any, ...]]) -> Summary:
             bounces_after += bounces
     return Summary(
         total, blank_rows, verified, _most_first(by_status), _most_first(by_reason), _most_first(by_advice),
-        bounces_before / filled if filled else None, bounces_after / sent if sent else None,
+        bounces_before / 100 / filled if filled else None, bounces_after / 100 / sent if sent else None,
     )  # fmt: skip
 
 

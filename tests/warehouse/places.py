@@ -12,6 +12,7 @@ import duckdb
 import psycopg
 
 from mailvet.warehouse.base import Warehouse
+from mailvet.warehouse.dialects import Snowflake
 from mailvet.warehouse.opening import open_table
 from tests.mariadb import MariaDBServer
 
@@ -162,3 +163,39 @@ class SQLitePlace(Place):
     def close(self) -> None:
         super().close()
         self._db.close()
+
+
+class SnowflakePlace(Place):
+    """A stand-in for Snowflake: its dialect, driver and SQL over DuckDB (the package fakesnow)."""
+
+    name, schema = "snowflake", "PUBLIC"
+
+    def __init__(self) -> None:
+        import fakesnow
+        import sqlalchemy as sa
+
+        super().__init__()
+        self._patch = fakesnow.patch()
+        self._patch.__enter__()
+        Snowflake.session = ()  # it knows no time zones
+        self._engine = sa.create_engine("snowflake://user:password@account/crm/public")
+        self.database = self._engine  # type: ignore[assignment]
+        self._db = self._engine.connect()
+
+    def sql(self, statement: str, rows: Sequence[Sequence[Any]] | None = None) -> list[tuple[Any, ...]]:
+        with self._db.begin():
+            for row in rows if rows is not None else [()]:
+                values = iter("null" if v is None else repr(v) if isinstance(v, int) else "'" + str(v).replace(
+                    "\\", "\\\\").replace("'", "''") + "'" for v in row)  # fmt: skip
+                text = "".join(next(values) if c == "?" else c for c in statement) if row else statement
+                done = self._db.exec_driver_sql(text, execution_options={"no_parameters": True})
+            return [tuple(row) for row in done] if rows is None and done.returns_rows else []
+
+    def columns(self, table: str = "contacts") -> list[str]:
+        return [str(row[0]).lower() for row in self.sql(f"describe table {table}")]
+
+    def close(self) -> None:
+        super().close()
+        self._db.close()
+        self._engine.dispose()
+        self._patch.__exit__(None, None, None)
