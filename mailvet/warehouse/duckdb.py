@@ -15,8 +15,9 @@ import contextlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,8 +54,11 @@ _TYPES = {
 }  # fmt: skip
 _RANK = rank("{}")
 _SAY = DuckDB()
-_STAGED = ("mailvet_cells", "mailvet_history", "mailvet_listed", "mailvet_on_lists", "mailvet_due", "mailvet_kept")
+_STAGED = ("mailvet_texts", "mailvet_history", "mailvet_listed", "mailvet_on_lists", "mailvet_due", "mailvet_kept")
+_FOLDED = f"lower(trim(email, {literal(WHITE_SPACE)}))"
 _PLACE = '"mailvet\x1fplace"'  # a name that no column has
+_PART_ROWS = 20 * 122_880
+"""Rows joined with the verdicts at once: twenty of DuckDB's row groups, a quarter of a gigabyte."""
 
 
 def open_database(path: Path | None, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
@@ -277,38 +281,58 @@ class DuckDBWarehouse:
 
     def plan(self, *, depth_rank: int, now: datetime, rules_version: str, listed: Mapping[str, Sequence[str]]) -> Plan:
         """See `Warehouse.plan`."""
-        self._stage_history()
+        if self._events is not None:
+            self._stage_history()
         self._stage_cells()
-        self._stage_lists(listed)
-        self._stage_due(depth_rank, now, rules_version)
+        has_lists = any(listed.get(name) for name in LISTS)
+        if has_lists:
+            self._stage_lists(listed)
+        condition = due_condition(
+            _SAY, depth_rank=depth_rank, now=now, rules_version=rules_version, events=self._events is not None,
+            listed=has_lists,
+        )  # fmt: skip
+        self._stage_due(condition, has_lists)
         rows, blank, addresses = self._one(
             "select coalesce(sum(repeats), 0)::bigint, coalesce(sum(repeats) filter (folded = ''), 0)::bigint, "
             "count(*) filter (folded <> '') from mailvet_cells"
         )
         due, blank_due = self._one(
-            "select count(*) filter (folded <> ''), count(*) filter (folded = '') from mailvet_due"
+            "select count(*) filter (folded <> ''), count(*) filter (folded = '') from mailvet_due_cells"
         )
-        domains = self._rows(
-            "select split_part(folded, '@', -1), count(*) from mailvet_due where contains(folded, '@') "
+        return Plan(rows, blank, addresses, due, _WhenAsked(self._due_domains), blank_due)
+
+    def _due_domains(self) -> list[tuple[str, int]]:
+        return self._rows(
+            "select split_part(folded, '@', -1), count(*) from mailvet_due_cells where contains(folded, '@') "
             "group by 1 order by 2 desc, 1"
         )
-        return Plan(rows, blank, addresses, due, tuple(domains), blank_due)
 
     def _stage_cells(self) -> None:
-        """The distinct texts of the column: `mailvet_cells`."""
+        """
+        The distinct texts of the column: `mailvet_cells`. Only the texts are kept; keys of 64 characters, which cost
+        little to compute, would take three times their room.
+        """
+        self._db.execute("create or replace temp table mailvet_texts (email varchar, repeats bigint)")
         try:
-            self._db.execute(
-                f"""
-                create or replace temp table mailvet_cells as
-                select email, sha256(email) as email_key, lower(trim(email, {literal(WHITE_SPACE)})) as folded, repeats
-                from (select "mailvet cell" as email, count(*) as repeats
-                      from (select {self._cell} as "mailvet cell" from {self.relation} where {self._where}) group by 1)
-                """
-            )
+            for part in self._shares(_PART_ROWS, '"mailvet cell"'):
+                self._db.execute(
+                    f'insert into mailvet_texts select "mailvet cell", count(*) from (select {self._cell} as '
+                    f'"mailvet cell" from {self.relation} where {self._where}) where {part} group by 1'
+                )
         except duckdb.Error as error:
             raise SourceError(
                 f"{self.name} cannot be read{' with this --where' if self.narrowed else ''}: {first_line(str(error))}."
             ) from None
+        self._db.execute(
+            f"create or replace temp view mailvet_cells as select email, sha256(email) as email_key, "
+            f"{_FOLDED} as folded, repeats from mailvet_texts"
+        )
+
+    def _shares(self, size: int, text: str) -> list[str]:
+        """Conditions that share out texts among parts of about so many rows of the source, at random."""
+        (rows,) = self._one(f"select count(*) from {self.relation}")
+        count = -(-rows // size) or 1
+        return [f"hash({text}) % {count} = {number}" for number in range(count)] if count > 1 else ["true"]
 
     def _stage_history(self) -> None:
         """The newest event of each kind by address: `mailvet_history`."""
@@ -364,31 +388,30 @@ class DuckDBWarehouse:
             """
         )
 
-    def _stage_due(self, depth_rank: int, now: datetime, rules_version: str) -> None:
-        """
-        What has to be verified: `mailvet_due`.
-
-        A verdict that an event or one of the user's own lists contradicts is due, whatever its date. Lists are only
-        compared when they differ from those of the verdict, so nothing can stay due for ever.
-        """
+    def _stage_due(self, condition: str, has_lists: bool) -> None:
+        """What has to be verified, spellings of one address next to each other and addresses mixed: `mailvet_due`."""
         verdicts = "mailvet_verdicts" if self._has("mailvet_verdicts") else _NO_VERDICTS
-        condition = due_condition(
-            _SAY, depth_rank=depth_rank, now=now, rules_version=rules_version, events=self._events is not None,
-            listed=True,
-        )  # fmt: skip
+        columns = {"email": "c.email"}
+        if self._rows(f"select 1 from {verdicts} limit 1"):
+            columns |= {"previous_reason": "v.reason", "previous_attempts": "coalesce(v.attempts, 0)"}
+        else:  # everything is due, and nothing has to be joined to find that out
+            verdicts = _NO_VERDICTS
+        joined = f"mailvet_cells c left join {verdicts} v using (email_key)"
+        if self._events is not None:
+            columns |= {name: f"h.{name}" for name in EVENT_KINDS}
+            joined += " left join mailvet_history h on h.recipient = c.folded"
+        if has_lists:
+            joined += " left join mailvet_on_lists l on l.folded = c.folded"
+        selected = ", ".join(f"{value} as {name}" for name, value in columns.items())
+        self._db.execute(f"create or replace temp table mailvet_due as select {selected} from {joined} where false")
+        for part in self._shares(_PART_ROWS, "c.folded"):
+            self._db.execute(
+                f"insert into mailvet_due select {selected} from {joined} where {part} and ({condition}) "
+                "order by hash(c.folded), c.email"
+            )
         self._db.execute(
-            f"""
-            create or replace temp table mailvet_due as
-            select row_number() over (order by md5(c.folded)) - 1 as place, c.folded, c.email, c.email_key,
-                   v.reason as previous_reason, coalesce(v.attempts, 0) as previous_attempts,
-                   {", ".join("h." + name for name in EVENT_KINDS)}
-            from mailvet_cells c
-            left join {verdicts} v using (email_key)
-            left join mailvet_history h on h.recipient = c.folded
-            left join mailvet_on_lists l on l.folded = c.folded
-            where {condition}
-            order by place
-            """
+            f"create or replace temp view mailvet_due_cells as select *, sha256(email) as email_key, "
+            f"{_FOLDED} as folded from mailvet_due"
         )
 
     def due(self, batch_rows: int) -> Iterator[pa.Table]:
@@ -396,8 +419,8 @@ class DuckDBWarehouse:
         (count,) = self._one("select count(*) from mailvet_due")
         for start in range(0, count, batch_rows):
             yield self._arrow(
-                f"select * exclude (place, folded) from mailvet_due where place >= {start} "
-                f"and place < {start + batch_rows} order by place"
+                f"select *, sha256(email) as email_key from mailvet_due where rowid >= {start} "
+                f"and rowid < {start + batch_rows} order by rowid"
             )
 
     def asked_today(self, now: datetime) -> dict[str, int]:
@@ -414,19 +437,17 @@ class DuckDBWarehouse:
 
     def looks_numeric(self) -> bool:
         """See `Warehouse.looks_numeric`."""
-        filled, numbers = self._one(
-            "select count(*), count(*) filter (try_cast(folded as double) is not null) from mailvet_cells "
-            "where folded <> ''"
+        filled = "from mailvet_cells where folded <> ''"
+        return bool(self._rows(f"select 1 {filled} limit 1")) and not self._rows(
+            f"select 1 {filled} and try_cast(folded as double) is null limit 1"
         )
-        return bool(filled) and filled == numbers
 
     # ---------------------------------------------------------------- verdicts
 
     def open_for_writing(self) -> None:
         """See `Warehouse.open_for_writing`."""
         columns = ",\n  ".join(
-            f"{field.name} {_TYPES[str(field.type)]}"
-            + (" primary key" if field.name == "email_key" else "" if field.nullable else " not null")
+            f"{field.name} {_TYPES[str(field.type)]}" + ("" if field.nullable else " not null")
             for field in verdict_schema()
         )
         with _writing(self.path):
@@ -434,35 +455,37 @@ class DuckDBWarehouse:
             self._db.execute(_RUNS)
 
     def save(self, verdicts: pa.Table) -> None:
-        """See `Warehouse.save`."""
+        """
+        See `Warehouse.save`. Old rows are deleted and new ones appended: an update in an order that is not the table's
+        would cost a hundred times as much, and so would an index on keys of 64 characters, which a database with one
+        writer can do without.
+        """
         silent = ", ".join(literal(reason) for reason in SILENT)
-        keep = (
+        known = (
             f"b.reason in ({silent}) and v.status <> 'unknown' "
             f"and b.checked_at < v.checked_at + interval {KNOWN_FOR.days} days"
         )
-        changes = ", ".join(f"{name} = excluded.{name}" for name in verdict_schema().names if name != "email_key")
+        # How deep we asked and when to ask again go by the newest answer that went as deep.
+        kept = (
+            "select v.* replace (b.depth as depth, b.next_check_at as next_check_at), "
+            f"{_RANK.format('b.depth')} >= {_RANK.format('v.depth')} as deep_enough "
+            f"from mailvet_batch b join mailvet_verdicts v using (email_key) where {known}"
+        )
         db = self._db
         db.register("mailvet_batch", _without_zone(verdicts))
         try:
             with _writing(self.path):
                 db.execute("begin")
                 try:
+                    db.execute(f"create or replace temp table mailvet_kept as {kept}")
                     db.execute(
-                        "create or replace temp table mailvet_kept as "
-                        "select v.email_key, b.depth, b.next_check_at, "
-                        f"{_RANK.format('b.depth')} >= {_RANK.format('v.depth')} as deep_enough "
-                        f"from mailvet_batch b join mailvet_verdicts v using (email_key) where {keep}"
+                        "delete from mailvet_verdicts where email_key in (select email_key from mailvet_batch) "
+                        "and email_key not in (select email_key from mailvet_kept where not deep_enough)"
                     )
-                    (kept,) = self._one("select count(*) from mailvet_kept")
-                    if kept:  # how deep we asked and when to ask again go by the newest answer that went as deep
-                        db.execute(
-                            "update mailvet_verdicts set depth = k.depth, next_check_at = k.next_check_at "
-                            "from mailvet_kept k where k.email_key = mailvet_verdicts.email_key and k.deep_enough"
-                        )
-                    others = "where email_key not in (select email_key from mailvet_kept)" if kept else ""
                     db.execute(
-                        f"insert into mailvet_verdicts by name select * from mailvet_batch {others} "
-                        f"on conflict (email_key) do update set {changes}"
+                        "insert into mailvet_verdicts by name select * from mailvet_batch "
+                        "where email_key not in (select email_key from mailvet_kept) "
+                        "union all by name select * exclude (deep_enough) from mailvet_kept where deep_enough"
                     )
                     db.execute("commit")
                 except BaseException:
@@ -517,15 +540,25 @@ class DuckDBWarehouse:
         names = {_quote(self._prefix + column): f'"mailvet verdict {column}"' for column in columns}
         sets = ", ".join(f"{name} = {value}" for name, value in names.items())
         changed = " or ".join(f"{name} is distinct from {value}" for name, value in names.items())
+        count = 0
         db.execute("begin")
         try:
             for name, column in zip(names, columns, strict=True):
                 kind = _TYPES[str(verdict_schema().field(column).type)]
                 db.execute(f"alter table {self.relation} add column if not exists {name} {kind}")
-            (count,) = self._one(
-                f"update {self.relation} set {sets} from {self._verdicts(columns)} "
-                f'where "mailvet verdict key" = sha256({self._cell}) and ({changed}) and {self._where}'
-            )
+            answers = self._verdicts(columns)
+            matched = f'"mailvet verdict key" = sha256({self._cell}) and ({changed}) and {self._where}'
+            if self._numbers_rows():
+                # First which rows change, then the change in the order of the rows: any other order costs far more.
+                row = f"{self.relation}.rowid"
+                for part in self._parts():
+                    count += self._one(
+                        f'with changes as materialized (select {row} as {_PLACE}, "mailvet verdict".* '
+                        f"from {self.relation} join {answers} on {matched} and {part}) "
+                        f"update {self.relation} set {sets} from changes where {_PLACE} = {row}"
+                    )[0]
+            else:
+                (count,) = self._one(f"update {self.relation} set {sets} from {answers} where {matched}")
             db.execute("commit")
         except duckdb.Error as error:
             with contextlib.suppress(duckdb.Error):
@@ -534,7 +567,19 @@ class DuckDBWarehouse:
                 f"The status columns could not be written to {self.name}: {first_line(str(error))}. The table is "
                 "unchanged; the verdicts are saved in mailvet_verdicts."
             ) from None
-        return int(count)
+        return count
+
+    def _numbers_rows(self) -> bool:
+        """Whether `rowid` means DuckDB's number of a row; views have none, and a table may have such a column."""
+        return not self._is_view and "rowid" not in map(str.lower, _columns(self._db, self.relation))
+
+    def _parts(self) -> list[str]:
+        """Conditions that cut the source into parts whose join with the verdicts fits into a little memory."""
+        (rows,) = self._one(f"select count(*) from {self.relation}")
+        starts = range(0, max(1, rows), _PART_ROWS)
+        # Numbers have gaps where rows were deleted, so the last part has no end.
+        ends = [f"rowid < {start + _PART_ROWS}" for start in starts[:-1]] + ["true"]
+        return [f"rowid >= {start} and {end}" for start, end in zip(starts, ends, strict=True)]
 
     def summary(self) -> Summary:
         """See `Warehouse.summary`."""
@@ -585,9 +630,7 @@ class DuckDBWarehouse:
         # On a list verified before, our old columns make way for the new ones.
         own = {(self._prefix + column).lower() for column in columns}
         kept = list(key_columns) or [name for name in present if name.lower() not in own]
-        place = "rowid"
-        if self._is_view or "rowid" in map(str.lower, present):
-            place = "row_number() over ()"
+        place = "rowid" if self._numbers_rows() else "row_number() over ()"
         fields = [(headers[name], _quote(name)) for name in kept]
         for column in columns:
             value = f'"mailvet verdict {column}"'
@@ -691,6 +734,26 @@ class DuckDBWarehouse:
 
     def _arrow(self, query: str, parameters: Any = None) -> pa.Table:
         return self._db.sql(query, params=parameters).to_arrow_table()
+
+
+class _WhenAsked(Sequence[Any]):
+    """A list that is made when it is first looked at: of millions of domains, only a forecast wants to know."""
+
+    def __init__(self, make: Callable[[], list[Any]]) -> None:
+        self._make = make
+
+    @cached_property
+    def _made(self) -> list[Any]:
+        return self._make()
+
+    def __getitem__(self, place: Any) -> Any:
+        return self._made[place]
+
+    def __len__(self) -> int:
+        return len(self._made)
+
+    def __eq__(self, other: object) -> bool:
+        return tuple(self) == tuple(other) if isinstance(other, Sequence) else NotImplemented
 
 
 _NO_VERDICTS = (
