@@ -319,7 +319,7 @@ def _materialized(inspector: Any, schema: str | None) -> Sequence[str]:
 
 def _plain(column: pa.ChunkedArray, dialect: str) -> list[Any]:
     """Values as every driver takes them; times in UTC without saying so, but where the type keeps a zone."""
-    values = column.to_pylist()
+    values: list[Any] = column.to_pylist()
     if not pa.types.is_timestamp(column.type):
         return values
     moments = [None if at is None else at.replace(tzinfo=timezone.utc) for at in values]

@@ -1,11 +1,11 @@
-"""A run over a table of PostgreSQL, from the command line to the status columns: as over a file, and as hard to stop."""
+"""A run over a table of PostgreSQL, from the command line to the status columns; killed and cut off in the middle."""
 
 from __future__ import annotations
 
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ CELLS: list[str | None] = [
 
 
 @pytest.fixture
-def table(postgres_server: PostgresServer) -> Iterator[Callable[[Sequence[str | None]], str]]:
+def table(postgres_server: PostgresServer) -> Callable[[Sequence[str | None]], str]:
     """Make contacts(id, email) in a database of PostgreSQL's; its URL."""
 
     def make(cells: Sequence[str | None]) -> str:
@@ -37,12 +37,12 @@ def table(postgres_server: PostgresServer) -> Iterator[Callable[[Sequence[str | 
             db.cursor().executemany("insert into contacts values (%s, %s)", list(enumerate(cells, 1)))
         return url
 
-    yield make
+    return make
 
 
 def fetched(url: str, query: str) -> list[tuple[Any, ...]]:
     with psycopg.connect(url) as db:
-        return db.execute(query).fetchall()  # type: ignore[arg-type]
+        return db.execute(query).fetchall()
 
 
 def test_a_table_of_postgresql_gets_the_same_answers_as_one_of_duckdb(

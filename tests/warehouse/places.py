@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ class Place(ABC):
     """One database, seen from outside by a connection of its own."""
 
     name: str
-    database: str
+    database: Any
     """What `open_table` and the command line take."""
     text = "varchar(300)"
     any_width = False
@@ -104,9 +105,9 @@ class PostgresPlace(Place):
 
     def sql(self, statement: str, rows: Sequence[Sequence[Any]] | None = None) -> list[tuple[Any, ...]]:
         if rows is not None:
-            self._db.cursor().executemany(statement.replace("?", "%s"), rows)  # type: ignore[arg-type]
+            self._db.cursor().executemany(statement.replace("?", "%s"), rows)
             return []
-        cursor = self._db.execute(statement)  # type: ignore[arg-type]
+        cursor = self._db.execute(statement)
         return cursor.fetchall() if cursor.description else []
 
     def close(self) -> None:
@@ -171,7 +172,7 @@ class SnowflakePlace(Place):
     name, schema = "snowflake", "PUBLIC"
 
     def __init__(self) -> None:
-        import fakesnow
+        fakesnow: Any = import_module("fakesnow")
         import sqlalchemy as sa
 
         super().__init__()
@@ -179,12 +180,13 @@ class SnowflakePlace(Place):
         self._patch.__enter__()
         Snowflake.session = ()  # it knows no time zones
         self._engine = sa.create_engine("snowflake://user:password@account/crm/public")
-        self.database = self._engine  # type: ignore[assignment]
+        self.database = self._engine
         self._db = self._engine.connect()
 
     def sql(self, statement: str, rows: Sequence[Sequence[Any]] | None = None) -> list[tuple[Any, ...]]:
         with self._db.begin():
-            for row in rows if rows is not None else [()]:
+            given: Sequence[Sequence[Any]] = rows if rows is not None else [()]
+            for row in given:
                 values = iter("null" if v is None else repr(v) if isinstance(v, int) else "'" + str(v).replace(
                     "\\", "\\\\").replace("'", "''") + "'" for v in row)  # fmt: skip
                 text = "".join(next(values) if c == "?" else c for c in statement) if row else statement
