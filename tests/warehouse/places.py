@@ -178,7 +178,7 @@ class SnowflakePlace(Place):
         super().__init__()
         self._patch = fakesnow.patch()
         self._patch.__enter__()
-        Snowflake.session = ()  # it knows no time zones
+        Snowflake.session = tuple[str, ...]()  # it knows no time zones
         self._engine = sa.create_engine("snowflake://user:password@account/crm/public")
         self.database = self._engine
         self._db = self._engine.connect()
@@ -186,12 +186,12 @@ class SnowflakePlace(Place):
     def sql(self, statement: str, rows: Sequence[Sequence[Any]] | None = None) -> list[tuple[Any, ...]]:
         with self._db.begin():
             given: Sequence[Sequence[Any]] = rows if rows is not None else [()]
-            for row in given:
+            for record in given:
                 values = iter("null" if v is None else repr(v) if isinstance(v, int) else "'" + str(v).replace(
-                    "\\", "\\\\").replace("'", "''") + "'" for v in row)  # fmt: skip
-                text = "".join(next(values) if c == "?" else c for c in statement) if row else statement
+                    "\\", "\\\\").replace("'", "''") + "'" for v in record)  # fmt: skip
+                text = "".join(next(values) if c == "?" else c for c in statement) if record else statement
                 done = self._db.exec_driver_sql(text, execution_options={"no_parameters": True})
-            return [tuple(row) for row in done] if rows is None and done.returns_rows else []
+            return [tuple(found) for found in done] if rows is None and done.returns_rows else []
 
     def columns(self, table: str = "contacts") -> list[str]:
         return [str(row[0]).lower() for row in self.sql(f"describe table {table}")]
