@@ -178,7 +178,7 @@ class SnowflakePlace(Place):
         super().__init__()
         self._patch = fakesnow.patch()
         self._patch.__enter__()
-        Snowflake.session = tuple[str, ...]()  # it knows no time zones
+        Snowflake.session = ()  # it knows no time zones
         self._engine = sa.create_engine("snowflake://user:password@account/crm/public")
         self.database = self._engine
         self._db = self._engine.connect()
