@@ -21,7 +21,9 @@ if __name__ == "__main__":
     # The folder of this file must not come first: its modules are named after what they measure.
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from benchmarks import accuracy, charts, judgement, machine, probing, report, routing, single, storage, targets
+from benchmarks import (
+    accuracy, charts, judgement, machine, postgres, probing, report, routing, single, storage, targets,
+)  # fmt: skip
 from benchmarks.processes import ROOT, JobFailed, call
 
 __all__ = ["PARTS", "main", "run"]
@@ -42,6 +44,7 @@ PARTS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "routes": (routing.measure, {"count": 500, "sample": 50, "runs": 1}),
     "single": (single.measure, {"calls": 20, "runs": 1, "imports": 1}),
     "storage": (storage.measure, {"rows": 5_000, "sample": 50, "runs": 1}),
+    "postgres": (postgres.measure, {"rows": 5_000, "sample": 500, "runs": 1}),
 }  # fmt: skip
 """What is measured by each part, and its options under `--quick`."""
 

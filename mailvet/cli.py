@@ -266,8 +266,7 @@ def plan(
         planned = plan_run(warehouse, settings)
     finally:
         warehouse.close()
-    forecast = estimate(planned, settings)
-    show_plan(_console(), warehouse.name, planned, forecast.by_operator, forecast.seconds)
+    show_plan(_console(), warehouse.name, planned, estimate(planned, settings))
 
 
 @app.command()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -18,6 +18,7 @@ from mailvet.doctor import Check
 from mailvet.doctor import summary as summary_of_checks
 from mailvet.layers.mailbox import OperatorProgress
 from mailvet.operators import local_parts_at
+from mailvet.planning import Forecast
 from mailvet.run import Progress, RunResult
 from mailvet.scoring import contributions
 from mailvet.verdict import REASONS, Depth, Reason, Verdict
@@ -143,8 +144,9 @@ def _operator_table(rows: Sequence[OperatorProgress]) -> RenderableType:
     return table
 
 
-def show_plan(console: Console, source: str, plan: Plan, groups: Mapping[str, int], seconds: float) -> None:
-    """The plan: what is due, at which operators, and how long that takes at a polite pace."""
+def show_plan(console: Console, source: str, plan: Plan, forecast: Forecast) -> None:
+    """The plan: what is due, at which operators, how long that takes at a polite pace, and what it costs in probes."""
+    groups, seconds = forecast.by_operator, forecast.seconds
     console.print(f"[bold]{escape(source)}[/]", highlight=False)
     table = Table(box=None, padding=(0, 2), show_header=False)
     table.add_column(justify="left")
@@ -156,12 +158,20 @@ def show_plan(console: Console, source: str, plan: Plan, groups: Mapping[str, in
         table.add_row(label, f"{number:,}")
     console.print(table)
     if groups:
-        console.print(f"\nAbout [bold]{duration_text(seconds)}[/] at the current pace. Nobody was asked.\n")
+        console.print(f"\nAbout [bold]{duration_text(seconds)}[/] at the current pace. Nobody was asked.")
+        if forecast.probes:
+            console.print(
+                f"[dim]Recipients that would be named to mail servers: {forecast.probes:,}[/]", highlight=False
+            )
+        console.print()
         busiest = Table(box=None, padding=(0, 2), header_style="dim")
         busiest.add_column("operator")
         busiest.add_column("addresses due", justify="right")
+        timed = forecast.seconds_by_operator
+        if timed:
+            busiest.add_column("expected time", justify="right")
         for name, count in list(groups.items())[:15]:
-            busiest.add_row(name, f"{count:,}")
+            busiest.add_row(name, f"{count:,}", *([duration_text(timed[name])] if timed else []))
         if len(groups) > 15:
             rest = sum(list(groups.values())[15:])
             busiest.add_row(f"[dim]{len(groups) - 15:,} more[/]", f"{rest:,}")

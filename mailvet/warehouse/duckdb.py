@@ -693,14 +693,12 @@ class DuckDBWarehouse:
             self._rows(
                 f"""
                 select "mailvet verdict status", "mailvet verdict reason", "mailvet verdict recommendation",
-                       folded = '', {", ".join(found)}, count(*), sum(repeats), sum(repeats * p),
-                       sum(repeats::double * repeats * p * (1 - p))
-                from (
-                    select *, (100 - "mailvet verdict score")::double / 100 as p
-                    from mailvet_cells
-                    left join {self._verdicts(("status", "reason", "recommendation", "score", "evidence", "flags"))}
-                      on "mailvet verdict key" = email_key
-                )
+                       folded = '', {", ".join(found)}, count(*), sum(repeats),
+                       sum(repeats * (100 - "mailvet verdict score")),
+                       sum(repeats * repeats * (100 - "mailvet verdict score") * "mailvet verdict score")
+                from mailvet_cells
+                left join {self._verdicts(("status", "reason", "recommendation", "score", "evidence", "flags"))}
+                  on "mailvet verdict key" = email_key
                 group by all
                 """
             )

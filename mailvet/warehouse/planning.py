@@ -89,8 +89,9 @@ def due_condition(
 def summarised(groups: Iterable[tuple[Any, ...]]) -> Summary:
     """
     A summary of groups of distinct texts: (status, reason, recommendation, whether blank, on lists, in history,
-    suspicious, texts, rows, sum over the texts of rows * p, sum of rows * rows * p * (1 - p)), where p is the
-    probability of a hard bounce. The three in the middle as in `ablation.Group`.
+    suspicious, texts, rows, sum over the texts of rows * bounce, sum of rows * rows * bounce * score), where bounce
+    is 100 - score: whole numbers, so that the order of the groups plays no part. The three in the middle are as in
+    `ablation.Group`.
     """
     by_status: dict[str, int] = {}
     by_reason: dict[str, int] = {}
@@ -109,9 +110,9 @@ def summarised(groups: Iterable[tuple[Any, ...]]) -> Summary:
             counts[word] = counts.get(word, 0) + count
         if not blank:
             layers.append(ablation.Group(reason, bool(on_lists), bool(in_history), bool(suspicious), int(texts), count))
-            all_of_them.add(count, float(bounces), float(variance))
+            all_of_them.add(count, int(bounces), int(variance))
         if advice == "send":
-            sent.add(count, float(bounces), float(variance))
+            sent.add(count, int(bounces), int(variance))
     return Summary(
         total, blank_rows, verified, _most_first(by_status), _most_first(by_reason), _most_first(by_advice),
         all_of_them.share, sent.share, all_of_them.error, sent.error, ablation.by_layer(layers) if verified else {},
@@ -123,21 +124,23 @@ class _Bounces:
     """Expected hard bounces, added up."""
 
     rows: int = 0
-    expected: float = 0.0
-    variance: float = 0.0
+    expected: int = 0
+    """In hundredths."""
+    variance: int = 0
+    """In ten thousandths."""
 
-    def add(self, rows: int, expected: float, variance: float) -> None:
+    def add(self, rows: int, expected: int, variance: int) -> None:
         self.rows += rows
         self.expected += expected
         self.variance += variance
 
     @property
     def share(self) -> float | None:
-        return self.expected / self.rows if self.rows else None
+        return self.expected / 100 / self.rows if self.rows else None
 
     @property
     def error(self) -> float | None:
-        return math.sqrt(self.variance) / self.rows if self.rows else None
+        return math.sqrt(self.variance) / 100 / self.rows if self.rows else None
 
 
 def _most_first(counts: dict[str, int]) -> dict[str, int]:

@@ -16,6 +16,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timezone
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -613,8 +614,8 @@ class SQLWarehouse(ABC):
         with self._doing(f"count {self.name}"):
             return summarised(
                 self._rows(
-                    f"select {groups}, count(*), sum(repeats), sum(repeats * (100 - mailvet__score)) / 100.0, "
-                    "sum(repeats * repeats * (100 - mailvet__score) * mailvet__score) / 10000.0 from ("
+                    f"select {groups}, count(*), sum(repeats), sum(repeats * (100 - mailvet__score)), "
+                    "sum(repeats * repeats * (100 - mailvet__score) * mailvet__score) from ("
                     "select mailvet__status, mailvet__reason, mailvet__recommendation, "
                     f"case when folded = '' then 1 else 0 end as mailvet__blank, {on_lists} as mailvet__listed, "
                     f"{in_history} as mailvet__past, {suspicious} as mailvet__suspect, repeats, mailvet__score "
@@ -689,6 +690,8 @@ class SQLWarehouse(ABC):
     def _exported(self, column: Column) -> tuple[str, pa.DataType]:
         """(SQL expression, Arrow type) under which a column of the source travels."""
         name = f"{self.relation}.{self._quote(column.name)}"
+        if (number := _DECIMAL.fullmatch(column.kind.lower())) and 0 < int(number[1]) <= 38:
+            return name, pa.decimal128(int(number[1]), int(number[2] or 0))
         for kinds, arrow in _TRAVELS:
             if re.fullmatch(kinds, column.kind.lower()):
                 return name, arrow
@@ -760,6 +763,7 @@ class SQLWarehouse(ABC):
         """See `Warehouse.close`."""
 
 
+_DECIMAL = re.compile(r"(?:decimal|numeric|number)\((\d+)(?:, ?(\d+))?\)")
 _TRAVELS: tuple[tuple[str, pa.DataType], ...] = (
     (r"(tiny|small|medium|big)?int(eger)?(\(\d+\))?|int[248]|(small|big)?serial", pa.int64()),
     (r"double( precision)?|float[48]?|real", pa.float64()),
@@ -798,6 +802,8 @@ def _fit(values: Sequence[Any], kind: pa.DataType) -> Sequence[Any]:
         return [value if value is None or isinstance(value, str) else str(value) for value in values]
     if pa.types.is_integer(kind):
         return [None if value is None else int(value) for value in values]
+    if pa.types.is_decimal(kind):
+        return [None if value is None else Decimal(str(value)) for value in values]
     if pa.types.is_boolean(kind):
         return [None if value is None else bool(value) for value in values]
     return values
