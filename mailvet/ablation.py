@@ -7,7 +7,7 @@ layer that decided, the evidence the cheaper ones that had found something too.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -61,21 +61,30 @@ class Group(NamedTuple):
     rows: int
 
 
-def evidence_sql(evidence: str, flags: str) -> tuple[str, str, str]:
+def _position(part: str, value: str) -> str:
+    return f"position({part} in {value})"
+
+
+def evidence_sql(evidence: str, flags: str, position: Callable[[str, str], str] = _position) -> tuple[str, str, str]:
     """
-    Three expressions of standard SQL, each 1 or 0, for `on_lists`, `in_history` and `suspicious` of a `Group`; the
-    arguments are expressions for the two columns of the verdict table.
+    Three SQL expressions, each 1 or 0, for `on_lists`, `in_history` and `suspicious` of a `Group`.
+
+    Args:
+        evidence: an expression for this column of the verdict table, as `flags`.
+        position: how the database writes where one text stands in another; standard SQL if not given.
     """
 
-    def found(fact: str) -> str:
-        return f"position('{fact}' in {evidence}) > 0"
+    def found(part: str, value: str) -> str:
+        text = f"'{part}'"
+        return f"{position(text, value)} > 0"
 
-    history = " or ".join(found(f'"layer":"history","fact":"{reason}"') for reason in _HISTORY)
-    # Between commas, so that no name is taken for a part of another.
-    suspicious = " or ".join(f"position(',{flag},' in concat(',', {flags}, ',')) > 0" for flag in SUSPICIOUS)
-    conditions = (found('"layer":"reference"'), history, suspicious)
-    on_lists, in_history, suspect = (f"case when {condition} then 1 else 0 end" for condition in conditions)
-    return on_lists, in_history, suspect
+    conditions = (
+        found('"layer":"reference"', evidence),
+        " or ".join(found(f'"layer":"history","fact":"{reason}"', evidence) for reason in _HISTORY),
+        " or ".join(found(flag, flags) for flag in SUSPICIOUS),  # none is a part of another flag's name
+    )
+    on_lists, in_history, suspicious = (f"case when {condition} then 1 else 0 end" for condition in conditions)
+    return on_lists, in_history, suspicious
 
 
 def first_layer(reason: Reason, *, on_lists: bool, in_history: bool, suspicious: bool) -> str | None:
