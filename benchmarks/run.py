@@ -22,7 +22,17 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from benchmarks import (
-    accuracy, charts, judgement, machine, postgres, probing, report, routing, single, storage, targets,
+    accuracy,
+    charts,
+    judgement,
+    machine,
+    postgres,
+    probing,
+    report,
+    routing,
+    single,
+    storage,
+    targets,
 )  # fmt: skip
 from benchmarks.processes import ROOT, JobFailed, call
 

@@ -407,7 +407,9 @@ class DuckDBWarehouse:
     def _stage_due(self, condition: str, has_lists: bool) -> None:
         """What has to be verified, spellings of one address next to each other and addresses mixed: `mailvet_due`."""
         verdicts = "mailvet_verdicts" if self._has("mailvet_verdicts") else _NO_VERDICTS
-        columns = {"email": "c.email"}
+        columns = {
+            "email": "c.email", "series_size": "0", "burst": "false", "duplicate_of": "null::varchar",
+        }  # fmt: skip
         if self._rows(f"select 1 from {verdicts} limit 1"):
             columns |= {"previous_reason": "v.reason", "previous_attempts": "coalesce(v.attempts, 0)"}
         else:  # everything is due, and nothing has to be joined to find that out
