@@ -92,10 +92,7 @@ def verify(
     _check_events(events, settings)
     spark = df.sparkSession
     stored = read_verdicts(spark, verdicts, format=format) if verdicts is not None else None
-    if settings.depth is Depth.offline:
-        folder = None
-    else:
-        folder = _checked_staging(spark, settings, staging, tasks)
+    folder = None if settings.depth is Depth.offline else _checked_staging(spark, settings, staging, tasks)
     job = Job(
         settings.model_copy(update={"lists": type(settings.lists)()}),
         own, f"{utc_now():%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}", wait=wait,
@@ -169,9 +166,7 @@ def _check_events(events: DataFrame | None, settings: Settings) -> None:
         raise SourceError(f"The events lack the columns {', '.join(missing)}; they need email, event, occurred_at.")
 
 
-def _checked_staging(
-    spark: SparkSession, settings: Settings, staging: str | Path | None, tasks: int | None
-) -> Folder:
+def _checked_staging(spark: SparkSession, settings: Settings, staging: str | Path | None, tasks: int | None) -> Folder:
     if staging is None:
         raise SettingsError(
             f"At depth {settings.depth} others are asked, and their answers are kept in a folder that the driver and "
@@ -224,7 +219,7 @@ def _cores(spark: SparkSession) -> int:
 
 def _offline(job: Job, cells: DataFrame, known: DataFrame | None, events: DataFrame | None) -> DataFrame:
     due = cells if known is None and events is None else _due(job, cells, known, events)
-    return due.mapInArrow(job.judge, verdict_ddl())  # type: ignore[arg-type]
+    return due.mapInArrow(job.judge, verdict_ddl())
 
 
 def _stages(
@@ -236,21 +231,21 @@ def _stages(
     answers: Folder,
     tasks: int,
 ) -> None:
-    """Each stage is written before the next begins, so that nobody is asked twice when Spark works something out anew."""
+    """Each stage is written before the next begins, so nobody is asked twice when Spark works something out anew."""
     spark = cells.sparkSession
     _started(lambda: _due(job, cells, known, events).write.parquet((work / "due").uri))
     due = spark.read.schema(DUE).parquet((work / "due").uri)
     domains = due.select("domain").where("domain is not null").distinct().repartition(tasks)
-    _started(lambda: domains.mapInArrow(job.look_up, ROUTE).write.parquet((work / "routes").uri))  # type: ignore[arg-type]
+    _started(lambda: domains.mapInArrow(job.look_up, ROUTE).write.parquet((work / "routes").uri))
     routes = spark.read.schema(ROUTE).parquet((work / "routes").uri)
     routed = due.join(routes, "domain", "left")
     if job.settings.depth is Depth.dns:
-        judged = routed.mapInArrow(job.judge, verdict_ddl())  # type: ignore[arg-type]
+        judged = routed.mapInArrow(job.judge, verdict_ddl())
         _started(lambda: judged.write.mode("append").parquet(answers.uri))
         return
     asking = replace(job, answers=answers.uri)
     placed = slots(routed, tasks, job.settings)
-    reports = _started(lambda: placed.mapInArrow(asking.ask, REPORT).collect())  # type: ignore[arg-type]
+    reports = _started(lambda: placed.mapInArrow(asking.ask, REPORT).collect())
     for sentence in sorted({report.degraded for report in reports if report.degraded}):
         log.warning("%s", sentence)
     log.info("run %s asked %d recipients in %d tasks", job.run_id, sum(each.probes for each in reports), len(reports))
@@ -260,9 +255,9 @@ def slots(routed: DataFrame, tasks: int, settings: Settings) -> DataFrame:
     """
     The rows in as many partitions as tasks, each operator in exactly one, in the order in which they will be asked.
 
-    Large operators are placed by their number of recipients, the largest first, each where there is least so far. Within
-    a partition rows stand in the order of the time at which the pace of their operator will come to them, so that a
-    large operator's rows do not keep the others' waiting.
+    Large operators are placed by their number of recipients, the largest first, each where there is least so far.
+    Within a partition rows stand in the order of the time at which the pace of their operator will come to them, so
+    that a large operator's rows do not keep the others' waiting.
     """
     from pyspark.sql import functions as F
 
@@ -273,11 +268,11 @@ def slots(routed: DataFrame, tasks: int, settings: Settings) -> DataFrame:
     load = [0] * tasks
     table: list[tuple[str, int, float]] = []
     for name, count in ((row["operator"], row["count"]) for row in large):
-        slot = load.index(min(load))
-        load[slot] += count
+        least = load.index(min(load))
+        load[least] += count
         rule, cap = rules.get(name), settings.pacing.connections_per_operator
         seconds = count * _PER_RECIPIENT / min(cap, (rule.connections if rule else None) or cap)
-        table.append((name, slot, 0.0 if rule is not None and rule.answers == "accepts_all" else seconds))
+        table.append((name, least, 0.0 if rule is not None and rule.answers == "accepts_all" else seconds))
     places = F.broadcast(spark.createDataFrame(table, "operator string, large_slot int, seconds double"))
     by_chance = F.pmod(F.xxhash64(F.coalesce("operator", "email_key")), F.lit(tasks)).cast("int")
     # A number between 0 and 1 that is the same whenever the plan is worked out.
@@ -286,7 +281,7 @@ def slots(routed: DataFrame, tasks: int, settings: Settings) -> DataFrame:
     slot = F.coalesce("large_slot", by_chance)
     return (
         routed.join(places, "operator", "left")
-        .withColumn("partition", F.element_at(F.array(*(F.lit(each) for each in ids)), slot + 1))
+        .withColumn("partition", F.element_at(F.array(*map(F.lit, ids)), slot + 1).cast("long"))
         .withColumn("position", F.coalesce(F.col("seconds"), F.lit(0.0)) * chance)
         # With a number of partitions, adaptive execution neither merges nor splits them.
         .repartition(tasks, "partition")
@@ -296,13 +291,15 @@ def slots(routed: DataFrame, tasks: int, settings: Settings) -> DataFrame:
 
 
 def _partition_ids(spark: SparkSession, tasks: int) -> list[int]:
-    """For each partition a number that Spark's hash partitioning sends there."""
+    """For each partition a number (bigint) that Spark's hash partitioning sends there."""
     from pyspark.sql import functions as F
 
     found: dict[int, int] = {}
     start = 0
     while len(found) < tasks:
-        tried = spark.range(start, start + 16 * tasks).select(F.col("id"), F.pmod(F.hash("id"), F.lit(tasks)).alias("at"))
+        tried = spark.range(start, start + 16 * tasks).select(
+            F.col("id"), F.pmod(F.hash("id"), F.lit(tasks)).alias("at")
+        )
         for row in tried.collect():
             found.setdefault(row["at"], row["id"])
         start += 16 * tasks
@@ -349,7 +346,7 @@ def _due(job: Job, cells: DataFrame, known: DataFrame | None, events: DataFrame 
             "coalesce(v.reason = 'suppressed' and contains(v.evidence, 'on your own list'), false) as was_suppressed",
             f"coalesce(split(v.rules_version, '[+]')[0] <> '{rules.partition('+')[0]}', false) as other_rules",
         )
-        .mapInArrow(job.find_due, DUE)  # type: ignore[arg-type]
+        .mapInArrow(job.find_due, DUE)
     )  # fmt: skip
 
 
@@ -367,9 +364,7 @@ def _history(events: DataFrame) -> DataFrame:
 
 def _asked_today(known: DataFrame) -> dict[str, int]:
     midnight = utc_now().replace(hour=0, minute=0, second=0, microsecond=0).isoformat()
-    asked = known.where(
-        f"smtp_code is not null and operator is not null and checked_at >= timestamp'{midnight}'"
-    )
+    asked = known.where(f"smtp_code is not null and operator is not null and checked_at >= timestamp'{midnight}'")
     return {row["operator"]: row["count"] for row in asked.groupBy("operator").count().collect()}
 
 

@@ -17,7 +17,12 @@ from mailvet.errors import SettingsError, SourceError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Folder"]
+__all__ = ["Folder", "is_object_store"]
+
+
+def is_object_store(location: str | Path) -> bool:
+    """Whether a folder there cannot be put in another's place at once, because a renaming is a copy."""
+    return re.match(r"^(s3[an]?|gs|gcs|abfss?|wasbs?):", str(location)) is not None
 
 
 class Folder:
@@ -49,11 +54,6 @@ class Folder:
                 "all executors can write to: a mounted path, or a URI of hdfs, s3, gs or abfss."
             ) from None
         return cls(filesystem, path, text)
-
-    @property
-    def can_rename(self) -> bool:
-        """Whether a folder can be put in another's place at once: not in object stores, where that is a copy."""
-        return self._filesystem.type_name in ("local", "hdfs")
 
     def __truediv__(self, name: str) -> Folder:
         return Folder(self._filesystem, f"{self._path}/{name}", f"{self.uri}/{name}")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from mailvet.errors import SettingsError, SourceError
-from mailvet.spark.staging import Folder
+from mailvet.spark.staging import Folder, is_object_store
 from mailvet.verdict import STATUS_COLUMNS, verdict_schema
 from mailvet.warehouse.base import KNOWN_FOR, SILENT
 
@@ -140,6 +140,11 @@ def save(verdicts: DataFrame, table: str | Path, *, format: Format = "parquet") 
         SourceError: what is there is no table of verdicts.
     """
     if format == "parquet":
+        if is_object_store(table):
+            raise SettingsError(
+                f"{table} lies in an object store, where a folder of Parquet files cannot be replaced at once. Keep the "
+                "verdict table as Delta or Iceberg there (format='delta'), or on a file system."
+            )
         _save_parquet(verdicts, Folder.of(table))
         return verdicts.sparkSession.read.schema(verdict_ddl()).parquet(Folder.of(table).uri)
     if format in ("delta", "iceberg"):
@@ -149,11 +154,6 @@ def save(verdicts: DataFrame, table: str | Path, *, format: Format = "parquet") 
 
 
 def _save_parquet(verdicts: DataFrame, folder: Folder) -> None:
-    if not folder.can_rename:
-        raise SettingsError(
-            f"{folder.uri} lies in an object store, where a folder of Parquet files cannot be replaced at once. Keep "
-            "the verdict table as Delta or Iceberg there (format='delta'), or on a file system."
-        )
     known = read_verdicts(verdicts.sparkSession, folder.uri)
     made = folder.beside(f"_{folder.name}.{uuid.uuid4().hex[:8]}")
     try:
