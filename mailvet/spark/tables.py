@@ -142,8 +142,8 @@ def save(verdicts: DataFrame, table: str | Path, *, format: Format = "parquet") 
     if format == "parquet":
         if is_object_store(table):
             raise SettingsError(
-                f"{table} lies in an object store, where a folder of Parquet files cannot be replaced at once. Keep the "
-                "verdict table as Delta or Iceberg there (format='delta'), or on a file system."
+                f"{table} lies in an object store, where a folder of Parquet files cannot be replaced at once. Keep "
+                "the verdict table as Delta or Iceberg there (format='delta'), or on a file system."
             )
         _save_parquet(verdicts, Folder.of(table))
         return verdicts.sparkSession.read.schema(verdict_ddl()).parquet(Folder.of(table).uri)
