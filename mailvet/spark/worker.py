@@ -45,6 +45,7 @@ DUE = (
 REPORT = "slot int, probes bigint, kept bigint, degraded string"
 
 _ROUTES_AT_ONCE = 2_000
+_GATHERED = 60_000  # rows that are judged at once: Spark's own batches are so short that half the time is set-up
 _UTC = pa.timestamp("us", tz="UTC")
 _DUE_SCHEMA = pa.schema(
     [(name, pa.string()) for name in ("email", "email_key", "domain", "previous_reason")]
@@ -92,8 +93,7 @@ class Job:
         loop = asyncio.new_event_loop()
         try:
             loop.run_until_complete(verifier.open())
-            for batch in batches:
-                frame = _frame(batch)
+            for frame in _gathered(batches):
                 if routes is not None:
                     routes.bring(_routes(frame))
                 verdicts = verifier.stream(_once(frame), run_id=self.run_id)
@@ -117,8 +117,7 @@ class Job:
 
         reference = Reference(self.own)
         special = bool(self.settings.smtp.allow_private_networks)
-        for batch in batches:
-            frame = _frame(batch)
+        for frame in _gathered(batches):
             parsed = syntax.examine(frame["email"], allow_special_use=special)
             frame = frame.with_columns(parsed["domain"])
             if frame["only_if_news"].is_not_null().any():
@@ -279,6 +278,20 @@ def _frame(batch: pa.RecordBatch) -> pl.DataFrame:
     import polars as pl
 
     return pl.DataFrame(pl.from_arrow(pa.Table.from_batches([batch])))
+
+
+def _gathered(batches: Iterator[pa.RecordBatch]) -> Iterator[pl.DataFrame]:
+    """The batches in frames of at least `_GATHERED` rows, but for the last."""
+    import polars as pl
+
+    waiting: list[pa.RecordBatch] = []
+    for batch in batches:
+        waiting.append(batch)
+        if sum(each.num_rows for each in waiting) >= _GATHERED:
+            yield pl.DataFrame(pl.from_arrow(pa.Table.from_batches(waiting)))
+            waiting = []
+    if waiting:
+        yield pl.DataFrame(pl.from_arrow(pa.Table.from_batches(waiting)))
 
 
 def _arrow(verdicts: pl.DataFrame) -> pa.Table:
