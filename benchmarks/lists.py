@@ -3,8 +3,7 @@ Reference lists: whether an address is disposable, a role or at a free provider,
 split into local part and domain.
 
 A million distinct addresses of which 60 % are at nine providers and the rest at 50,000 companies, one in 40 disposable
-and one in 40 a role. Ours gives a relay alias, a tag, a no-reply name, a misspelt provider and the key of the mailbox
-beside the three. Answers of all are compared with the sets they rest on before a rate counts.
+and one in 40 a role. Ours says also whether it is a relay alias, tagged, a no-reply name or at a misspelt provider. Answers of all are compared with the sets they rest on before a rate counts.
 """
 
 from __future__ import annotations
@@ -69,10 +68,12 @@ def once(count: int, sample: int) -> dict[str, float]:
     def ours(cell: pl.Series) -> pl.DataFrame:
         octets = pl.col("email").cast(pl.Binary)
         at = pl.col("email").str.find("@", literal=True)
-        split = cell.to_frame().select(
-            local=octets.bin.head(at).cast(pl.String), domain=octets.bin.slice(at + 1).cast(pl.String)
+        parts = cell.to_frame().with_columns(at=at, octets=octets)
+        octets_of, place = pl.col("octets"), pl.col("at")
+        split = parts.select(
+            local=octets_of.bin.head(place).cast(pl.String), domain=octets_of.bin.slice(place + 1).cast(pl.String)
         )
-        return Reference().examine(split)
+        return Reference().look_up(split)
 
     ours(column.head(1_000))  # the lists are read once in a process
     began = time.perf_counter()

@@ -33,7 +33,7 @@ from benchmarks import (
     storage,
     suggesting,
     targets,
-)  # fmt: skip
+)
 from benchmarks.processes import ROOT, JobFailed, call
 
 __all__ = ["PARTS", "main", "run"]
@@ -112,6 +112,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         drawn = charts.draw(results, docs / "images")
         page = report.markdown(results, about, drawn, quick=chosen.quick)
         (docs / "benchmarks.md").write_text(page, encoding="utf-8")
+        figures = json.dumps({"machine": about, "results": results}, indent=1)
+        (docs / "benchmarks.json").write_text(f"{figures}\n", encoding="utf-8")
         report.fill_in(docs, results, about)
     return int(any("error" in figures for figures in results.values()))
 

@@ -4,10 +4,10 @@ out.
 
 Depth offline: 90 % plain addresses, the rest mangled, international or blank, as in the part on syntax; no two alike.
 Depth dns: one address for each of the domains of the part on mail routes, whose servers share the machine. Spark's
-time runs from the call to the counted result in a session that has verified 200,000 rows (dns: 2,000) before; the time to start
-the session stands apart. "A core" divides by CPU seconds, those of the JVM and of all workers, because cores that are
-shared with others make seconds of the clock swing. Verdicts by reason have to be the same on both sides before a rate
-counts.
+time runs from the call to the counted result, in a session that has verified 200,000 rows (dns: 2,000) before; the
+time to start the session stands apart. "A core" divides by CPU seconds, those of the JVM and of all workers, because
+cores that are shared with others make seconds of the clock swing. Verdicts by reason have to be the same on both sides
+before a rate counts.
 """
 
 from __future__ import annotations
