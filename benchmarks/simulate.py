@@ -343,9 +343,9 @@ def draw(path: Path, given: Assumptions, measured: Measured, shares: dict[str, f
     for value, label, colour in sorted(ends, reverse=True):  # labels keep apart
         below = min(value, below / 1.9)
         axis.annotate(label, (sizes[-1], below), xytext=(6, 0), textcoords="offset points", va="center", color=colour)
-    for days, label in ((1, "a day"), (30, "a month"), (365, "a year")):
-        axis.axhline(days, color="#dddddd", linewidth=1, zorder=0)
-        axis.annotate(label, (sizes[0], days), xytext=(2, 2), textcoords="offset points", fontsize=8, color="#777777")
+    for span, label in ((1, "a day"), (30, "a month"), (365, "a year")):
+        axis.axhline(span, color="#dddddd", linewidth=1, zorder=0)
+        axis.annotate(label, (sizes[0], span), xytext=(2, 2), textcoords="offset points", fontsize=8, color="#777777")
     axis.set_xticks([1e6, 1e7, 1e8, 1e9], ["1 million", "10 million", "100 million", "1 billion"])
     axis.minorticks_off()
     axis.set_xlim(1e6, 1e9)

@@ -102,13 +102,13 @@ class Reference:
             own_suppress=self._matches("suppress"),
             own_disposable=self._matches("extra_disposable"),
         ).with_columns(allowed=pl.col("own_allow") & ~pl.col("own_suppress"))
-        base, allowed = pl.col("base"), pl.col("allowed")
+        known, allowed = pl.col("base"), pl.col("allowed")
         return rows.with_columns(
             free=pl.col("free").fill_null(False),
-            role=(base.is_in(_roles()) & ~allowed).fill_null(False),
+            role=(known.is_in(_roles()) & ~allowed).fill_null(False),
             disposable=((pl.col("disposable") | pl.col("own_disposable")) & ~allowed).fill_null(False),
             relay_alias=pl.col("relay_alias").fill_null(False),
-            no_reply=base.str.contains(lists.no_reply_pattern()).fill_null(False),
+            no_reply=known.str.contains(lists.no_reply_pattern()).fill_null(False),
             suppressed=pl.col("own_suppress") | (pl.col("own_deny") & ~pl.col("own_allow")),
             typo_of=pl.when(~allowed).then("typo_of"),
         )
