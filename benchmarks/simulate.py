@@ -294,7 +294,7 @@ def _in_short(found: Sequence[Simulation]) -> str:
         network = _span(max(stage.seconds for stage in each.stages if stage.name != "mailboxes"))
         lines.append(
             f"* **{_many(each.rows)} rows**: each stage but the mailboxes in at most {network} on {each.cores} cores; "
-            f"the mailboxes in {_span(each.slowest.seconds)}, what {each.slowest.label} takes at a polite pace; "
+            f"the mailboxes in {_span(each.slowest.seconds)}, the time for {each.slowest.label} at a polite pace; "
             f"{each.core_hours:,.1f} core hours, {each.dollars:,.2f} dollars."
         )
     return "\n".join(lines)
