@@ -112,7 +112,26 @@ def _postgres(result: dict[str, Any]) -> _Rows:
     ]
 
 
+def _lists(result: dict[str, Any]) -> _Rows:
+    rate = result["rows"]["mailvet"]["rate"][0]
+    return [("at least 3,000,000 addresses a second, split included", f"{rate:,.0f}", rate >= 3_000_000)]
+
+
+def _suggestions(result: dict[str, Any]) -> _Rows:
+    rate = result["rows"]["mailvet"]["rate"][0]
+    return [("at least 500,000 distinct domains a second on one core", f"{rate:,.0f}", rate >= 500_000)]
+
+
+def _spark(result: dict[str, Any]) -> _Rows:
+    found: _Rows = []
+    for depth, row in result["depths"].items():
+        ratio = row["ratio"]
+        measured = f"{ratio[0]:.2f} times ({ratio[1]:.2f} to {ratio[2]:.2f})"
+        found.append((f"at depth {depth} at most 1.5 times the core time of one process", measured, ratio[0] <= 1.5))
+    return found
+
+
 _RULES = {
     "accuracy": _accuracy, "syntax": _syntax, "probing": _probing, "routes": _routes, "single": _single,
-    "storage": _storage, "postgres": _postgres,
+    "storage": _storage, "postgres": _postgres, "lists": _lists, "suggestions": _suggestions, "spark": _spark,
 }  # fmt: skip

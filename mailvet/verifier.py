@@ -28,7 +28,7 @@ from mailvet.errors import PreflightError, SettingsError
 from mailvet.layers import history, suspicion, suspicion_scalar, syntax
 from mailvet.layers.mailbox import MailboxAnswer, Mailboxes, OperatorProgress, Recipient
 from mailvet.layers.reference import Reference
-from mailvet.layers.route import Route, Routes
+from mailvet.layers.route import KnownRoutes, Route, Routes
 from mailvet.lists import OwnLists
 from mailvet.operators import operator_of
 from mailvet.resolver import Outcome, Resolver
@@ -94,16 +94,26 @@ class Verifier:
     Args:
         settings: everything configurable.
         asked_today: recipients already asked today by operator, for the daily limits.
+        own: the user's own lists, where somebody has read them already; default: as the settings say.
+        routes: routes that somebody has looked up already. The resolver is left alone, and whether this machine is
+            fit to ask is taken for granted.
     """
 
-    def __init__(self, settings: Settings, *, asked_today: Mapping[str, int] | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        asked_today: Mapping[str, int] | None = None,
+        own: OwnLists | None = None,
+        routes: KnownRoutes | None = None,
+    ) -> None:
         self.settings = settings
         self.depth = Depth(settings.depth)
-        self._own = OwnLists.load(**settings.lists.model_dump())
+        self._own = own if own is not None else OwnLists.load(**settings.lists.model_dump())
         self._reference: Reference | None = None
         self._asked_today = asked_today
         self._resolver: Resolver | None = None
-        self.routes: Routes | None = None
+        self.routes: Routes | KnownRoutes | None = routes
         self.mailboxes: Mailboxes | None = None
         self._degraded: str | None = None
         self._no_dns = False
@@ -126,6 +136,10 @@ class Verifier:
         if self.depth is Depth.offline:
             return
         settings = self.settings
+        if self.routes is not None:
+            if self.depth is Depth.smtp:
+                self.mailboxes = Mailboxes(settings, asked_today=self._asked_today)
+            return
         self._resolver = Resolver(settings.dns)
         self.routes = Routes(self._resolver, settings.dns, allow_private_networks=settings.smtp.allow_private_networks)
         if not await self._resolver.answers():

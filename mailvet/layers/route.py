@@ -19,7 +19,7 @@ from mailvet.resolver import Answer, Outcome, Resolver
 from mailvet.settings import Dns
 from mailvet.verdict import Reason
 
-__all__ = ["MailHost", "Route", "Routes"]
+__all__ = ["KnownRoutes", "MailHost", "Route", "Routes"]
 
 _CACHED_ROUTES = 1_000_000
 _NEGATIVE_TTL = 900.0  # seconds; a resolver hides the SOA's own number from us
@@ -239,6 +239,31 @@ class Routes:
 
     def _expiry(self, ttl: float) -> float:
         return time.monotonic() + min(max(ttl, _LEAST_TTL), self._longest)
+
+
+class KnownRoutes:
+    """
+    The route layer where routes were looked up beforehand, by another process. It has those brought last, and asks
+    nobody.
+    """
+
+    lookups = 0
+
+    def __init__(self) -> None:
+        self._routes: dict[str, Route] = {}
+
+    def bring(self, routes: Iterable[Route]) -> None:
+        """Take these routes in the place of those from before."""
+        self._routes = {route.domain: route for route in routes}
+
+    async def examine(self, domains: Iterable[str]) -> dict[str, Route]:
+        """
+        The route of every domain.
+
+        Raises:
+            KeyError: it was not brought.
+        """
+        return {domain: self._routes[domain] for domain in domains}
 
 
 def _stale(task: asyncio.Task[tuple[Answer, float]]) -> bool:
