@@ -19,6 +19,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Itera
 from concurrent.futures import wait as wait_for_futures
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import polars as pl
@@ -429,20 +430,15 @@ class Verifier:
     def _ask(self, key: tuple[str, str]) -> None:
         assert self.mailboxes is not None
         pending = self._waiting[key]
-        future = self.mailboxes.submit(pending.recipient)
-        if future.done():
-            self._answered(key, pending, future)
-        else:
-            future.add_done_callback(lambda done: self._answered(key, pending, done))
+        self.mailboxes.ask(pending.recipient, partial(self._answered, key, pending))
 
-    def _answered(self, key: tuple[str, str], pending: _Pending, future: asyncio.Future[MailboxAnswer]) -> None:
+    def _answered(self, key: tuple[str, str], pending: _Pending, answer: MailboxAnswer | Exception) -> None:
         if self._waiting.get(key) is not pending:  # of a stream that was left early
             return
-        if future.cancelled() or future.exception() is not None:
-            self._failure = asyncio.CancelledError() if future.cancelled() else future.exception()
+        if isinstance(answer, Exception):
+            self._failure = answer
             self._news.set()
             return
-        answer = future.result()
         if answer.reason is Reason.greylisted or answer.again:
             later = self._after_greylisting(pending, answer)
             if later is not None:

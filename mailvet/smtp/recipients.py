@@ -8,13 +8,13 @@ the same no and somebody else of the domain a yes (see `mailvet.smtp.replies.wei
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from mailvet.layers.route import Route
-from mailvet.smtp.replies import Reading, mask, weigh
+from mailvet.smtp.replies import Reading, read_and_mask, weigh
 from mailvet.smtp.session import Reply
 from mailvet.verdict import REASONS, Reason, Status
 
@@ -59,8 +59,10 @@ class Asked:
 
     recipient: Recipient
     domain: DomainState
-    answer: asyncio.Future[MailboxAnswer] | None
-    """None for the control address, whose answer is for the domain."""
+    tell: Callable[[MailboxAnswer | Exception], None] | None
+    """Called once, with the answer or a fault of ours. None for the control address, whose answer is for the domain."""
+    withdrawn: bool = False
+    """Nobody wants the answer any more."""
     attempts: int = 0
     deadline: float | None = None
     """`time.monotonic()` at which its budget is spent; set when it is first asked."""
@@ -204,9 +206,9 @@ def _names_recipient(reading: Reading) -> bool:
     return reading.reason is not None and REASONS[reading.reason].status is Status.undeliverable
 
 
-def listen(asked: Asked, reading: Reading, reply: Reply, host: str, own: tuple[str, ...]) -> Heard:
-    """Keep a reply in the form it may be stored and compared in."""
-    masked = mask(reply.text, recipient=asked.recipient.address, own=own)
+def listen(asked: Asked, reply: Reply, host: str, own: tuple[str, ...]) -> Heard:
+    """Read a reply, and keep it in the form it may be stored and compared in."""
+    reading, masked = read_and_mask(reply.stage, reply.code, reply.text, recipient=asked.recipient.address, own=own)
     return Heard(asked, reading, reply, masked[:500], host)
 
 

@@ -16,7 +16,7 @@ import time
 from collections import deque
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal
+from typing import Literal, cast
 
 import aiosmtplib
 from aiosmtplib.protocol import SMTPProtocol
@@ -228,7 +228,7 @@ class Session:
             transport = self._client.transport
             if transport is None or transport.is_closing():
                 return None
-            self._wire = Wire(transport)
+            self._wire = Wire(cast(asyncio.Transport, transport))
         return self._wire
 
     def _hand_back(self) -> None:

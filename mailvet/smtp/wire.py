@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections import deque
 from typing import Literal, NamedTuple
 
@@ -29,7 +30,7 @@ class Raw(NamedTuple):
     text: str
     """Everything after the basic code, lines joined by line feeds; what is no UTF-8 is read as Latin-1."""
     at: float
-    """When it came, by the clock of the event loop."""
+    """When it came: `time.monotonic()`."""
 
 
 class WireFailure(Exception):
@@ -155,7 +156,7 @@ class Wire(asyncio.BufferedProtocol):
         data = self._rest + self._incoming[:nbytes] if self._rest else bytes(self._view[:nbytes])
         lines = data.split(b"\n")
         self._rest = lines.pop()
-        now = self._loop.time()
+        now = time.monotonic()
         for line in lines:
             if not self._take(line, now):
                 break
