@@ -22,7 +22,7 @@ from mailvet.layers.route import MailHost
 from mailvet.operators import Operator, operator_of, operators
 from mailvet.settings import Settings
 from mailvet.smtp.pacing import ErrorBudget, Pace, RunHealth
-from mailvet.smtp.recipients import Asked, DomainState, Heard, MailboxAnswer, Recipient, listen
+from mailvet.smtp.recipients import Asked, DomainState, Heard, MailboxAnswer, Recipient, answer_of, listen
 from mailvet.smtp.replies import Reading, Stage, mask, read_reply
 from mailvet.smtp.session import Broken, Refused, Reply, Session
 from mailvet.verdict import REASONS, Reason, Status
@@ -133,6 +133,8 @@ class _Dialogue:
     errors: int = 0
     refusals: int = 0
     """Refusals that speak against a mailbox."""
+    slowest: float = 0.0
+    """Seconds of the slowest reply to a recipient."""
     ahead: int = 0
     """Recipients answered since the group grew."""
     doubtful: list[Heard] = field(default_factory=list)
@@ -271,6 +273,9 @@ class Mailboxes:
                 del self._operators[name]
 
     def _operator(self, recipient: Recipient) -> _OperatorQueue:
+        queue = self._operators.get(recipient.route.operator or "")
+        if queue is not None:
+            return queue
         rule = operator_of(recipient.route.hosts[0].name)
         queue = self._operators.get(rule.name)
         if queue is None:
@@ -333,7 +338,7 @@ class Mailboxes:
         servers.operator.waiting += 1
         if servers.idle:
             self._end_idling(servers.idle[-1])
-        else:
+        elif servers.operator.connections < servers.operator.pace.limit or self._idle:
             self._wake(servers.operator)
 
     def _next(self, servers: _Servers) -> Asked | None:
@@ -529,12 +534,15 @@ class Mailboxes:
                         break
                     continue
                 asked = talk.unanswered[0]
-                reply = await session.hear(patience=max(asked.patience(self._smtp.address_budget), 0.001))
+                reply: Reply | None = await session.hear(
+                    patience=max(asked.patience(self._smtp.address_budget), 0.001)
+                )
+                while reply is not None:  # and all those that came with it
+                    self._heard(servers, talk, talk.unanswered.popleft(), reply)
+                    reply = session.heard_already() if talk.unanswered else None
             except Broken as failure:
                 self._broken(servers, talk, failure)
                 break
-            talk.unanswered.popleft()
-            self._heard(servers, talk, asked, reply)
         if talk.doubtful:
             await self._prove(servers, session, talk.doubtful)
 
@@ -571,6 +579,8 @@ class Mailboxes:
     def _room(self, servers: _Servers, talk: _Dialogue) -> int:
         """How many more recipients may be named now, if all of those not answered yet should be refused."""
         queue, session, due = servers.operator, talk.session, len(talk.unanswered)
+        if due >= servers.group:
+            return 0
         if queue.connections > queue.pace.limit or queue.pace.pause_left() > 0 or self._closed(queue) is not None:
             talk.closing = True
             return 0
@@ -593,7 +603,6 @@ class Mailboxes:
     def _heard(self, servers: _Servers, talk: _Dialogue, asked: Asked, reply: Reply) -> None:
         """Take in the reply for one recipient."""
         queue = servers.operator
-        slowest_before = talk.session.slowest if talk.named else 0.0
         talk.named += 1
         heard = listen(asked, reply, talk.session.host, self._own)
         reading = heard.reading
@@ -618,28 +627,31 @@ class Mailboxes:
             self._conclude(servers, heard)
             return
         servers.failures = 0
-        self._learn(servers, talk, reply, slowest_before)
+        self._learn(servers, talk, reply)
         if queue.pace.clean():
             self._wake(queue)
-        against = reading.ambiguous or _speaks_against_mailbox(reading.reason)
-        talk.refusals += against
         if reading.reason is None and asked.tell is not None:
             for earlier in talk.doubtful:  # the server is still honest, so its earlier words stand
                 self._conclude(servers, earlier)
             talk.doubtful.clear()
+            self._conclude(servers, heard)
+            return
+        against = reading.ambiguous or reading.reason in _AGAINST_MAILBOX
+        talk.refusals += against
         if against and asked.tell is not None and talk.refusals >= _PROOF_AFTER:
             talk.doubtful.append(heard)
         else:
             self._conclude(servers, heard)
 
-    def _learn(self, servers: _Servers, talk: _Dialogue, reply: Reply, slowest_before: float) -> None:
+    def _learn(self, servers: _Servers, talk: _Dialogue, reply: Reply) -> None:
         """Does the server bear our errors and our groups?"""
         budget = servers.operator.errors
-        if talk.errors >= _SLOWED_FROM and reply.seconds > _SLOWED + 2 * slowest_before:
+        if talk.errors >= _SLOWED_FROM and reply.seconds > _SLOWED + 2 * talk.slowest:
             budget.complained(talk.errors)
             talk.closing = True
         elif talk.errors > budget.borne:
             budget.bore(talk.errors)
+        talk.slowest = max(talk.slowest, reply.seconds)
         talk.ahead += 1
         if talk.ahead >= servers.group > 1:
             talk.ahead = 0
@@ -682,9 +694,12 @@ class Mailboxes:
 
     def _conclude(self, servers: _Servers, heard: Heard) -> None:
         """Answer a recipient, or let its domain decide once the control address has been asked."""
-        asked, domain = heard.asked, heard.asked.domain
-        if asked.tell is None:
-            domain.control, domain.control_done = heard, True
+        asked = heard.asked
+        domain = asked.domain
+        if heard.reading.reason is None and domain.tells_apart and asked.tell is not None:
+            self._answer(asked, answer_of(heard, Reason.mailbox_accepted))
+        elif asked.tell is None:
+            domain.compare(heard)
             self._decided(domain, servers)
             if domain.accept_all:
                 self._spare(servers, domain)
@@ -694,7 +709,7 @@ class Mailboxes:
                 self._enqueue(servers, Asked(control, domain, None), first=True)
             self._decided(domain, servers)
         else:
-            self._answer(asked, _answer_of(heard))
+            self._answer(asked, answer_of(heard))
 
     def _decided(self, domain: DomainState, servers: _Servers) -> None:
         before = domain.accepted
@@ -810,15 +825,15 @@ class Mailboxes:
         reading = heard.reading
         if reading.reason is Reason.sender_blocked:
             self._blocked(servers, whole_operator=True)
-            self._answer(heard.asked, _answer_of(heard))
+            self._answer(heard.asked, answer_of(heard))
             return
         servers.failures += 1
         if reading.reason is Reason.sender_throttled or heard.reply.code == 421:
             self._throttled(servers, talk, heard)
             return
-        self._answer(heard.asked, _answer_of(heard))
+        self._answer(heard.asked, answer_of(heard))
         if servers.failures > _TRIES:
-            self._fail(servers, _answer_of(heard))
+            self._fail(servers, answer_of(heard))
 
     def _throttled(self, servers: _Servers, talk: _Dialogue, heard: Heard) -> None:
         """The server asks for less instead of speaking about the recipient."""
@@ -837,7 +852,7 @@ class Mailboxes:
             asked.deadline = None
             self._enqueue(servers, asked)
         else:
-            self._answer(asked, _answer_of(heard))
+            self._answer(asked, answer_of(heard))
 
     def _ask_for_less(self, servers: _Servers, talk: _Dialogue, reading: Reading) -> None:
         """Slow down; once for a conversation, whatever else is said to those who were named already."""
@@ -935,23 +950,11 @@ def _in_order(hosts: tuple[MailHost, ...]) -> list[MailHost]:
     return sorted(hosts, key=lambda host: (host.preference, random.random()))
 
 
-def _answer_of(heard: Heard) -> MailboxAnswer:
-    return MailboxAnswer(
-        heard.reading.reason or Reason.protocol_error,
-        heard.reply.code,
-        heard.masked,
-        heard.host,
-        heard.asked.domain.accept_all,
-        retry_after=heard.reading.retry_after,
-    )
-
-
 def _masked(asked: Asked | None, reply: Reply, own: tuple[str, ...]) -> str:
     return mask(reply.text, recipient=asked.recipient.address if asked else None, own=own)[:500]
 
 
-def _speaks_against_mailbox(reason: Reason | None) -> bool:
-    return reason is not None and REASONS[reason].status is Status.undeliverable
+_AGAINST_MAILBOX = frozenset(reason for reason, rule in REASONS.items() if rule.status is Status.undeliverable)
 
 
 def _too_slow(session: Session) -> Reason:

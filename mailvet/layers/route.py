@@ -50,16 +50,16 @@ class Route:
     detail: str | None = None
     expires: float = field(default=0.0, compare=False)
     """`time.monotonic()` after which the route is looked up anew."""
+    hosts_key: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    """What two domains must share to be asked in one conversation: the names of the servers."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "hosts_key", tuple([host.name for host in self.hosts]))
 
     @property
     def mx_host(self) -> str | None:
         """The preferred server's name."""
         return self.hosts[0].name if self.hosts else None
-
-    @property
-    def hosts_key(self) -> tuple[str, ...]:
-        """What two domains must share to be asked in one conversation."""
-        return tuple(host.name for host in self.hosts)
 
 
 class Routes:

@@ -12,13 +12,15 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import NamedTuple
 
 from mailvet.layers.route import Route
 from mailvet.smtp.replies import Reading, read_and_mask, weigh
 from mailvet.smtp.session import Reply
 from mailvet.verdict import REASONS, Reason, Status
 
-__all__ = ["Asked", "DomainState", "MailboxAnswer", "Recipient", "control_local_part"]
+__all__ = ["Asked", "DomainState", "Heard", "MailboxAnswer", "Recipient", "answer_of", "control_local_part", "listen"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +76,7 @@ class Asked:
         return self.deadline - time.monotonic()
 
 
-@dataclass(frozen=True, slots=True)
-class Heard:
+class Heard(NamedTuple):
     """A reply with its reading, kept until it can be compared."""
 
     asked: Asked
@@ -96,7 +97,10 @@ class DomainState:
     control_wanted: bool = False
     """The control address is on its way or has been asked; it is asked once, after greylisting once more."""
     control: Heard | None = None
+    """What the control address got."""
     control_done: bool = False
+    accept_all: bool | None = None
+    """Whether a random recipient is taken: yes, no, or could not tell."""
     accepted: Recipient | None = None
     """Somebody the server accepted while it refused the control: proof that it still answers honestly."""
     accepts: list[Heard] = field(default_factory=list)
@@ -106,17 +110,23 @@ class DomainState:
     kept_waiting: set[str] = field(default_factory=set)
     """Local parts that were told to ask again because the control was greylisted."""
 
+    def compare(self, control: Heard) -> None:
+        """Take in the reply to the control address."""
+        self.control, self.control_done = control, True
+        if control.reading.reason is None:
+            self.accept_all = True
+        elif control.reply.code // 100 == 5 and (control.reading.ambiguous or _names_recipient(control.reading)):
+            self.accept_all = False
+        else:
+            self.accept_all = None
+
     @property
-    def accept_all(self) -> bool | None:
-        """Whether a random recipient is taken: yes, no, or could not tell."""
-        if self.control is None:
-            return None
-        reading = self.control.reading
-        if reading.reason is None:
-            return True
-        if self.control.reply.code // 100 == 5 and (reading.ambiguous or _names_recipient(reading)):
-            return False
-        return None
+    def tells_apart(self) -> bool:
+        """A yes is a yes here, and nobody waits to be told so."""
+        return (
+            self.accept_all is False and self.accepted is not None and self.answers != "unverifiable"
+            and not (self.accepts or self.doubts or self.kept_waiting)
+        )  # fmt: skip
 
     @property
     def undecided(self) -> bool:
@@ -176,10 +186,7 @@ class DomainState:
             if again:
                 self.kept_waiting.add(heard.asked.recipient.local)
             detail = f"accepted, but a random address got no clear answer ({got or 'conversation broken off'})"
-        return MailboxAnswer(
-            reason, heard.reply.code, heard.masked, heard.host, taken,
-            retry_after=retry_after, detail=detail, again=again,
-        )  # fmt: skip
+        return _answer(reason, heard.reply.code, heard.masked, heard.host, taken, retry_after, detail, again)
 
     def _weighed(self, heard: Heard, proof: bool) -> MailboxAnswer:
         control = self.control
@@ -191,15 +198,30 @@ class DomainState:
             another_accepted=proof,
         )
         reason = reading.reason or Reason.sender_blocked
-        return MailboxAnswer(
-            reason, heard.reply.code, heard.masked, heard.host, self.accept_all, detail="compared with a random address"
-        )
+        return answer_of(heard, reason, detail="compared with a random address")
 
     def asked_in_vain(self) -> MailboxAnswer:
         """The answer for any recipient of a domain known to take anybody, without asking."""
         heard = self.control
         reason = Reason.security_gateway if self.answers == "gateway" else Reason.accept_all
         return MailboxAnswer(reason, mx_host=heard.host if heard else None, accept_all=True)
+
+
+def answer_of(heard: Heard, reason: Reason | None = None, *, detail: str | None = None) -> MailboxAnswer:
+    """The answer that a reply gives by itself, or `reason` in its place."""
+    return _answer(
+        reason or heard.reading.reason or Reason.protocol_error, heard.reply.code, heard.masked, heard.host,
+        heard.asked.domain.accept_all, heard.reading.retry_after if reason is None else None, detail, False,
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=8192)
+def _answer(
+    reason: Reason, code: int, masked: str, host: str, taken: bool | None, retry_after: float | None,
+    detail: str | None, again: bool,
+) -> MailboxAnswer:  # fmt: skip
+    # Nothing in an answer is the recipient's own, so thousands of recipients share a few.
+    return MailboxAnswer(reason, code, masked, host, taken, retry_after=retry_after, detail=detail, again=again)
 
 
 def _names_recipient(reading: Reading) -> bool:

@@ -14,9 +14,8 @@ import socket
 import ssl
 import time
 from collections import deque
-from dataclasses import dataclass
 from functools import cache
-from typing import Literal, cast
+from typing import Literal, NamedTuple, cast
 
 import aiosmtplib
 from aiosmtplib.protocol import SMTPProtocol
@@ -33,8 +32,7 @@ _GRACE = 0.003  # seconds in which a server notices that a connection has ended,
 _QUIT_PATIENCE = 5.0  # seconds for the reply to QUIT; the farewell is a courtesy, not a question
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """One reply of the server."""
 
     stage: Stage
@@ -111,6 +109,7 @@ class Session:
         self.slow_replies = 0
         self._settings = settings
         self._client = client
+        self._tarpit = min(_TARPIT, settings.command_timeout / 2)
         self._distance = 0.0  # seconds it took to connect: one round trip
         self._wire: Wire | None = None
         self._sender_named: Literal[False, "ascii", "utf8"] = False
@@ -329,11 +328,18 @@ class Session:
                 self._sender_named = False
                 return reply
 
+    def heard_already(self) -> Reply | None:
+        """The reply that `hear` would give, if it has come already and is one for a recipient."""
+        if self._wire is None or self._named[0][0] is not Stage.rcpt:
+            return None
+        raw = self._wire.come_already()
+        return None if raw is None else self._reply(*self._named.popleft(), raw)
+
     def farewell(self) -> Reply | None:
         """What the server said without being asked, such as `421 too many errors` before it hangs up."""
         if self._wire is None or self._named or self._goodbye_said:
             return None
-        raw = self._wire.taken_unasked()
+        raw = self._wire.come_already()
         return None if raw is None else Reply(Stage.rcpt, raw.code, raw.text, 0.0)
 
     async def _command(self, stage: Stage, command: bytes, *, patience: float | None = None) -> Reply:
@@ -356,15 +362,19 @@ class Session:
                 self.slowest = max(self.slowest, time.monotonic() - max(said_at, self._heard_at))
                 raise Broken(stage, "timeout", f"no reply within {limit:.0f} s") from None
             raise Broken(stage, failure.kind, failure.detail) from None
+        return self._reply(stage, said_at, raw)
+
+    def _reply(self, stage: Stage, said_at: float, raw: Raw) -> Reply:
         # In a group, a server begins with one recipient when it is through with the one before.
-        seconds = raw.at - max(said_at, self._heard_at)
+        seconds = raw.at - (said_at if said_at > self._heard_at else self._heard_at)
         self._heard_at = raw.at
         self._took(seconds)
         return Reply(stage, raw.code, raw.text, seconds)
 
     def _took(self, seconds: float) -> None:
-        self.slowest = max(self.slowest, seconds)
-        if seconds > min(_TARPIT, self._settings.command_timeout / 2):
+        if seconds > self.slowest:
+            self.slowest = seconds
+        if seconds > self._tarpit:
             self.slow_replies += 1
 
     # ---------------------------------------------------------------- ending

@@ -90,7 +90,7 @@ class Wire(asyncio.BufferedProtocol):
             if self.open:
                 self._transport.write(packet)
 
-    def taken_unasked(self) -> Raw | None:
+    def come_already(self) -> Raw | None:
         """A reply that is there already, if any."""
         return self._replies.popleft() if self._replies else None
 

@@ -34,7 +34,7 @@ def control(domain: DomainState, reply: tuple[int, str] | None) -> None:
     """The control address was asked; None: it got no reply."""
     domain.control_done = True
     if reply is not None:
-        domain.control = heard(domain, "random", reply, control=True)
+        domain.compare(heard(domain, "random", reply, control=True))
 
 
 def answers(domain: DomainState, *, elsewhere: bool = False, last_call: bool = False) -> dict[str, MailboxAnswer]:
