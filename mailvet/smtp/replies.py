@@ -148,14 +148,14 @@ def read_reply(
     """
     stage = stage if isinstance(stage, Stage) else Stage(stage)
     eai = None if recipient is None else not recipient.isascii()
-    return _read(stage, code, *_with_stand_in(text[:_LONGEST], recipient), tuple(own), eai)
+    return _read(stage, code, *_with_stand_in(text[:_LONGEST], recipient, own), tuple(own), eai)
 
 
 def read_and_mask(
     stage: Stage, code: int, text: str, *, recipient: str, own: tuple[str, ...]
 ) -> tuple[Reading, str]:
     """What `read_reply` and `mask` give, in one go: most servers say the same to one recipient as to the next."""
-    text, stand_in = _with_stand_in(text[:_LONGEST], recipient)
+    text, stand_in = _with_stand_in(text[:_LONGEST], recipient, own)
     both = _both_cached if stand_in != recipient else _both
     return both(stage, code, text, stand_in, own, not recipient.isascii())
 
@@ -174,7 +174,7 @@ def _read(
 ) -> Reading:
     if "@" in text or _FULLWIDTH_AT in text or _echoes(text, recipient):
         # Not cached under the clear text: no table of ours should keep addresses longer than needed.
-        reduce = _reduce_cached if recipient is not None and recipient.startswith(_STAND_IN) else _reduce
+        reduce = _reduce_cached if recipient is not None and recipient.startswith(f"{_STAND_IN}@") else _reduce
         enhanced, folded = reduce(code, text, recipient, own)
     else:
         # Without an echo the local part makes no difference, so that one entry serves a whole domain.
@@ -352,7 +352,7 @@ def mask(text: str, *, recipient: str | None = None, own: Sequence[str] = ()) ->
     >>> mask("5.1.1 <ann@example.com>: user ann unknown on mx1.example.com[192.0.2.1]", recipient="ann@example.com")
     '5.1.1 <address>: user <address> unknown on <host>[<ip>]'
     """
-    return _public(*_with_stand_in(text[:_LONGEST], recipient), tuple(own))
+    return _public(*_with_stand_in(text[:_LONGEST], recipient, own), tuple(own))
 
 
 def _public(text: str, recipient: str | None, own: tuple[str, ...]) -> str:
@@ -360,26 +360,33 @@ def _public(text: str, recipient: str | None, own: tuple[str, ...]) -> str:
 
 
 _STAND_IN = "qhvzjx"
-"""A local part that no word of a reply contains: it takes the place of the recipient's where that makes no difference."""
+"""A name that no word of a reply contains: it takes the place of the recipient's where that makes no difference."""
+_STAND_IN_DOMAIN = f"{_STAND_IN}.example"
 _ORDINARY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*[A-Za-z0-9]")
 
 
-def _with_stand_in(text: str, recipient: str | None) -> tuple[str, str | None]:
+def _with_stand_in(text: str, recipient: str | None, own: Sequence[str]) -> tuple[str, str | None]:
     """
-    The reply as the server would have given it for a mailbox named `_STAND_IN` of the same domain, and that mailbox;
-    unchanged where the name itself may matter. Most servers echo the recipient, so that without this no two replies
-    would be alike, and every one would have to be masked anew.
+    The reply as the server would have given it for a mailbox named `_STAND_IN`, at a domain of that name too unless
+    the domain stands elsewhere in the text, and that mailbox; unchanged where the name itself may matter. Most servers
+    echo the recipient, so that without this no two replies would be alike, and each would have to be masked anew.
     """
     if not recipient or _STAND_IN in text:
         return text, recipient
     local, at, domain = recipient.rpartition("@")
     if not at or not _ORDINARY.fullmatch(local):
         return text, recipient
-    plain = text.replace(recipient, f"{_STAND_IN}@{domain}") if recipient in text else text
+    plain, echoes = text, 0
+    if recipient in text:
+        plain = text.replace(recipient, f"{_STAND_IN}@{_STAND_IN_DOMAIN}")
+        echoes = plain.count(_STAND_IN_DOMAIN)
+    lower = plain.lower()
     # A bare local part is masked by rules about words; a second address may be somebody else's.
-    if local.lower() in plain.lower() or plain.count("@") != plain.count(f"{_STAND_IN}@{domain}"):
+    if local.lower() in lower or plain.count("@") != echoes or _FULLWIDTH_AT in plain:
         return text, recipient
-    return plain, f"{_STAND_IN}@{domain}"
+    if domain in lower or any(domain in name for name in own):
+        return plain.replace(_STAND_IN_DOMAIN, domain), f"{_STAND_IN}@{domain}"
+    return plain, f"{_STAND_IN}@{_STAND_IN_DOMAIN}"
 
 
 # Matching knows more than the stored text shows: whose address or host it was.
