@@ -235,15 +235,6 @@ class Mailboxes:
         if not more:
             self._release(len(self._idle))
 
-    @property
-    def saturated(self) -> bool:
-        """Whether operators wait for a connection that others have."""
-        return bool(self._starved)
-
-    def waiting_by_operator(self) -> dict[str, int]:
-        """Recipients that wait, by operator."""
-        return {name: queue.waiting for name, queue in self._operators.items() if queue.waiting}
-
     def _domain(self, name: str, queue: _OperatorQueue) -> DomainState:
         domain = self._domains.get(name)
         if domain is None:
@@ -534,9 +525,7 @@ class Mailboxes:
                         break
                     continue
                 asked = talk.unanswered[0]
-                reply: Reply | None = await session.hear(
-                    patience=max(asked.patience(self._smtp.address_budget), 0.001)
-                )
+                reply: Reply | None = await session.hear(patience=max(asked.patience(self._smtp.address_budget), 0.001))
                 while reply is not None:  # and all those that came with it
                     self._heard(servers, talk, talk.unanswered.popleft(), reply)
                     reply = session.heard_already() if talk.unanswered else None

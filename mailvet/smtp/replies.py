@@ -151,9 +151,7 @@ def read_reply(
     return _read(stage, code, *_with_stand_in(text[:_LONGEST], recipient, own), tuple(own), eai)
 
 
-def read_and_mask(
-    stage: Stage, code: int, text: str, *, recipient: str, own: tuple[str, ...]
-) -> tuple[Reading, str]:
+def read_and_mask(stage: Stage, code: int, text: str, *, recipient: str, own: tuple[str, ...]) -> tuple[Reading, str]:
     """What `read_reply` and `mask` give, in one go: most servers say the same to one recipient as to the next."""
     text, stand_in = _with_stand_in(text[:_LONGEST], recipient, own)
     both = _both_cached if stand_in != recipient else _both
@@ -169,9 +167,7 @@ def _both(
 _both_cached = lru_cache(maxsize=8192)(_both)
 
 
-def _read(
-    stage: Stage, code: int, text: str, recipient: str | None, own: tuple[str, ...], eai: bool | None
-) -> Reading:
+def _read(stage: Stage, code: int, text: str, recipient: str | None, own: tuple[str, ...], eai: bool | None) -> Reading:
     if "@" in text or _FULLWIDTH_AT in text or _echoes(text, recipient):
         # Not cached under the clear text: no table of ours should keep addresses longer than needed.
         reduce = _reduce_cached if recipient is not None and recipient.startswith(f"{_STAND_IN}@") else _reduce
