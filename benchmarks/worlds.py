@@ -57,7 +57,11 @@ def probing_addresses(
 
 
 def probing(
-    count: int = 10_000, domains: int = 500, hosts: int = 20, share: float = PROBING_SHARE, seed: int = 7,
+    count: int = 10_000,
+    domains: int = 500,
+    hosts: int = 20,
+    share: float = PROBING_SHARE,
+    seed: int = 7,
     pipelining: bool = False,
 ) -> World:
     """
@@ -69,7 +73,9 @@ def probing(
         world.host(f"mx.operator-{number:02d}.test", "postfix", starttls=False, pipelining=pipelining)
     for number in range(domains):
         world.domain(f"company-{number:03d}.test", [(10, f"mx.operator-{number % hosts:02d}.test")])
-    world.host(f"mx.{WARM_UP}", "postfix", starttls=False, pipelining=pipelining).domain(WARM_UP, [(10, f"mx.{WARM_UP}")])
+    world.host(f"mx.{WARM_UP}", "postfix", starttls=False, pipelining=pipelining).domain(
+        WARM_UP, [(10, f"mx.{WARM_UP}")]
+    )
     for address, exists in probing_addresses(count, domains, share, seed):
         if exists:
             world.mailbox(address)

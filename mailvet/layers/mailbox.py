@@ -303,9 +303,8 @@ class Mailboxes:
         if queue.pace.stopped is not None:
             why = f"operator stopped: {queue.pace.stopped}"
             return MailboxAnswer(Reason.not_probed, detail=why, retry_after=86400.0)
-        if queue.limit is not None:
-            if self._spent(queue) + ahead >= queue.limit:
-                return MailboxAnswer(Reason.not_probed, detail="daily limit of the operator", retry_after=43200.0)
+        if queue.limit is not None and self._spent(queue) + ahead >= queue.limit:
+            return MailboxAnswer(Reason.not_probed, detail="daily limit of the operator", retry_after=43200.0)
         if self._settings.pacing.quiet_hours is not None:
             quiet = _quiet_for(self._settings.pacing.quiet_hours, datetime.now(timezone.utc))
             if quiet is not None:
@@ -553,7 +552,8 @@ class Mailboxes:
             self.probes += 1
             queue.asked += 1
             talk.unanswered.append(asked)
-            if not session.sender_named and not (servers.sender_welcome and session.may_run_ahead):
+            ahead = servers.sender_welcome and queue.rule.pipelining and session.may_run_ahead
+            if not session.sender_named and not ahead:
                 # Nobody is named to servers that may not want us at all.
                 patience = asked.patience(self._smtp.address_budget)
                 refusal = await session.name_sender(eai=servers.eai, patience=patience)

@@ -73,6 +73,6 @@ def test_a_full_disk_is_said_and_loses_nothing(room: Path, monkeypatch: pytest.M
 
     with Backlog() as backlog:
         monkeypatch.setattr(pl.DataFrame, "write_ipc", full)
-        with pytest.raises(MailvetError, match="No space left on device.*TMPDIR"):
+        with pytest.raises(MailvetError, match=r"No space left on device.*TMPDIR"):
             backlog.put("a", rows(*range(20)))
         assert backlog.take("a", 100).height == 20

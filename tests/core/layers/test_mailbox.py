@@ -476,6 +476,79 @@ def test_quiet_hours_may_pass_midnight(span: str, hour: int, seconds: float | No
     assert layer._quiet_for(span, datetime(2026, 1, 1, hour, tzinfo=timezone.utc)) == seconds
 
 
+# ---------------------------------------------------------------- groups and the error budget
+
+
+async def test_recipients_are_named_in_groups_only_where_the_server_offers_it(lab_of: LabFactory) -> None:
+    locals_ = [f"p{n}" for n in range(60)]
+    world = acme("postfix", *locals_, starttls=False).host("mx.old.test", pipelining=False, starttls=False)
+    world.domain("old.test", [(10, "mx.old.test")])
+    for local in locals_:
+        world.mailbox(f"{local}@old.test")
+    lab = lab_of(world)
+    probed = await probe(lab, people(*locals_) + people(*locals_, domain="old.test"))
+    assert set(probed.reasons().values()) == {"mailbox_accepted"}
+    counters = lab.counters()
+    assert counters["mx.acme.test"].pipelined > 0
+    assert counters["mx.old.test"].pipelined == 0
+    assert total(lab).pipelined_unasked == 0
+
+
+async def test_an_operator_that_does_not_like_groups_is_asked_one_by_one(lab_of: LabFactory) -> None:
+    host = "outlook-com.olc.protection.outlook.com"
+    world = World().host(host, "outlook_com", recipients_per_session=50).domain("outlook.com", [(5, host)])
+    cells = people(*(f"p{n}" for n in range(20)), domain="outlook.com")
+    for cell in cells:
+        world.mailbox(cell)
+    lab = lab_of(world)
+    await probe(lab, cells)
+    assert total(lab).pipelined == 0
+
+
+@pytest.mark.parametrize("limit", [3, 5, 8, 12, 20])
+@pytest.mark.parametrize("pipelining", [True, False])
+async def test_a_server_that_hangs_up_in_a_group_loses_nobody(lab_of: LabFactory, limit: int, pipelining: bool) -> None:
+    living = [f"p{n}" for n in range(40)]
+    dead = [f"d{n}" for n in range(40)]
+    mixed = [name for pair in zip(living, dead, strict=True) for name in pair]
+    lab = lab_of(acme("postfix", *living, error_limit=limit, pipelining=pipelining, starttls=False))
+    probed = await probe(lab, people(*mixed))
+    for local in mixed:
+        expected = "mailbox_accepted" if local.startswith("p") else "mailbox_not_found"
+        assert probed[f"{local}@acme.test"]["reason"] == expected
+    counters = lab.counters()["mx.acme.test"]
+    assert counters.connections - counters.quits <= 5, "learnt once by each conversation that was open then"
+    assert counters.peak_connections <= 5
+
+
+async def test_a_server_that_slows_down_after_errors_is_not_driven_there_again(lab_of: LabFactory) -> None:
+    living = [f"p{n}" for n in range(30)]
+    dead = [f"d{n}" for n in range(60)]
+    rng = random.Random(3)
+    locals_ = living + dead
+    rng.shuffle(locals_)
+    world = acme("postfix", *living, starttls=False, soft_error_limit=7, soft_error_delay=0.6)
+    lab = lab_of(world)
+    mailboxes = Mailboxes(lab_settings(lab, smtp={"command_timeout": 5.0, "address_budget": 20.0}))
+    answers = await asyncio.wait_for(
+        asyncio.gather(*(mailboxes.submit(_recipient(lab, local, "acme.test")) for local in locals_)), 30
+    )
+    assert [answer.reason for answer in answers] == [
+        Reason.mailbox_accepted if local.startswith("p") else Reason.mailbox_not_found for local in locals_
+    ]
+    assert mailboxes._operators["acme.test"].errors.limit <= 6
+    await mailboxes.close()
+
+
+async def test_a_conversation_bears_more_errors_where_the_server_does_not_mind(lab_of: LabFactory) -> None:
+    locals_ = ["p0", *(f"d{n}" for n in range(120))]
+    lab = lab_of(acme("postfix", "p0", error_limit=None, starttls=False))
+    probed = await probe(lab, people(*locals_))
+    assert Counter(probed.reasons().values()) == {"mailbox_accepted": 1, "mailbox_not_found": 120}
+    counters = lab.counters()["mx.acme.test"]
+    assert counters.commands["RCPT"] / counters.connections > 7
+
+
 # ---------------------------------------------------------------- honesty
 
 
