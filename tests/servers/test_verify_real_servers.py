@@ -127,8 +127,8 @@ def test_a_server_that_hangs_up_after_errors_loses_nobody(real_mail: RealMail) -
 
 def test_the_error_limits_of_postfix_are_learnt_and_nobody_living_is_lost(real_mail: RealMail) -> None:
     living = [f"member{number}@slow.test" for number in range(20)]
-    dead = [f"nobody{number}@slow.test" for number in range(40)]
-    mixed = [cell for trio in zip(living, dead[::2], dead[1::2], strict=True) for cell in trio]
+    dead = [f"nobody{number}@slow.test" for number in range(120)]
+    mixed = [cell for group in zip(living, *(dead[n::6] for n in range(6)), strict=True) for cell in group]
     log = real_mail.logs / "postfix" / "postfix.log"
     before = len(log.read_text(errors="replace"))
     rows = dict(zip(mixed, verify(real_mail, *mixed), strict=True))
