@@ -161,7 +161,8 @@ def _probing(result: dict[str, Any]) -> list[str]:
     lines: list[str] = [f"{result['runs']} interleaved runs, each in a fresh process.", ""]
     for setting in result["latencies"]:
         lines += [
-            f"Replies after {setting['latency'] * 1000:.0f} ms:",
+            f"Replies after {setting['latency'] * 1000:.0f} ms, "
+            f"{'PIPELINING offered' if setting['pipelining'] else 'one command at a time'}:",
             "",
             *_table(
                 ("verifier", "addresses", "a second", "mailvet is faster by", "CPU s for 1,000", "wrong",

@@ -10,20 +10,24 @@ tasks and running loops alike.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import copy
 import os
 import re
 import threading
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
 from concurrent.futures import wait as wait_for_futures
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import polars as pl
 
 from mailvet import single
+from mailvet.backlog import Backlog
 from mailvet.errors import PreflightError, SettingsError
 from mailvet.layers import history, suspicion, suspicion_scalar, syntax
 from mailvet.layers.mailbox import MailboxAnswer, Mailboxes, OperatorProgress, Recipient
@@ -45,7 +49,8 @@ __all__ = ["Verifier", "averify", "run_in_background", "verify", "verify_many"]
 T = TypeVar("T")
 
 BATCH_ROWS = 20_000
-_PENDING_ROWS = 60_000  # rows that may wait for mailboxes before the next batch is read
+_WAITING_ROWS = 60_000  # rows that may wait for mailboxes, all operators together
+_LEAST_ROWS = 100  # of them any operator may have
 _FLUSH_ROWS = 2_000
 _FLUSH_SECONDS = 1.0
 _HEARING_SECONDS = 0.1
@@ -241,12 +246,16 @@ class Verifier:
         self._waiting: dict[tuple[str, str], _Pending] = {}
         self._ready: list[_Batch] = []
         self._rows_ready = self._rows_waiting = 0
+        self._waiting_at: Counter[str] = Counter()
         self._news = asyncio.Event()
         self._failure: BaseException | None = None
+        self._backlog = Backlog()
         try:
             async for verdicts in self._stream(read):
                 yield verdicts
-        finally:  # a stream that is left early hears no more of its mailboxes
+        finally:
+            self._backlog.close()
+            # A stream that is left early hears no more of its mailboxes
             for pending in self._waiting.values():
                 if pending.timer is not None:
                     pending.timer.cancel()
@@ -256,21 +265,59 @@ class Verifier:
 
     async def _stream(self, read: Callable[[], Awaitable[pl.DataFrame | None]]) -> AsyncIterator[pl.DataFrame]:
         more = True
-        while more or self._rows_waiting or self._rows_ready:
-            if more and self._rows_waiting < _PENDING_ROWS:
-                batch = await read()
-                if batch is None:
-                    more = False
-                elif not batch.is_empty():
-                    async for verdicts in self._examine(batch):
+        while more or self._rows_waiting or self._rows_ready or self._backlog:
+            for batch in self._resumed():
+                async for verdicts in self._examine(batch):
+                    yield verdicts
+            if more and self._rows_waiting < _WAITING_ROWS:
+                read_now = await read()
+                more = read_now is not None
+                if read_now is not None and not read_now.is_empty():
+                    async for verdicts in self._examine(read_now):
                         yield verdicts
-            if not more or self._rows_waiting >= _PENDING_ROWS:
+            if self.mailboxes is not None:
+                self.mailboxes.expecting = more or bool(self._backlog)
+            if not more or self._rows_waiting >= _WAITING_ROWS:
                 await self._pause()
             if self._failure is not None:
                 raise self._failure
             if self._rows_ready >= _FLUSH_ROWS or (self._rows_ready and (not more or self._flush_due())):
                 for verdicts in self._flush():
                     yield verdicts
+
+    @property
+    def _allowance(self) -> int:
+        """
+        Rows that one operator may have waiting: half of the room there is. So one slow operator fills a third of the
+        waiting room at most, two fill half of it, and however many there are, some is left for the next
+        (Choudhury and Hahne, "Dynamic queue length thresholds", IEEE/ACM Transactions on Networking 6, 1998).
+        """
+        return max(_LEAST_ROWS, (_WAITING_ROWS - self._rows_waiting) // 2)
+
+    def _resumed(self) -> list[pl.DataFrame]:
+        """Rows that were put off, of operators that have little left to do."""
+        frames = []
+        for operator in self._backlog:
+            room = self._allowance - self._waiting_at[operator]
+            if room >= self._allowance // 2:
+                frames.append(self._backlog.take(operator, min(room, BATCH_ROWS)))
+        return frames
+
+    def _admitted(self, batch: pl.DataFrame, waiting: pl.DataFrame) -> pl.DataFrame:
+        """Of the rows that wait for mailboxes, those that may queue now; the rest is put off."""
+        if self._rows_waiting + waiting.height <= _WAITING_ROWS // 3:  # then nobody can have too many
+            return waiting
+        allowance = self._allowance
+        room = {name: max(0, allowance - self._waiting_at[name]) for name in waiting["operator"].unique()}
+        number = pl.int_range(pl.len()).over("operator")
+        fits = waiting.select(
+            number < pl.col("operator").replace_strict(room, default=0, return_dtype=pl.Int64)
+        ).to_series()
+        if fits.all():
+            return waiting
+        for rows in waiting.filter(~fits).select("place", "operator").partition_by("operator"):
+            self._backlog.put(rows["operator"][0], batch[rows["place"]])
+        return waiting.filter(fits)
 
     def answered(self) -> list[pl.DataFrame]:
         """Verdicts that have come but were not yielded yet: what a stream that was interrupted still knows."""
@@ -303,16 +350,11 @@ class Verifier:
 
     async def _pause(self) -> None:
         """Wait for answers, for a moment's worth of them rather than one by one."""
-        began = time.monotonic()
-        while self._rows_waiting and self._rows_ready < _FLUSH_ROWS and self._failure is None:
-            left = _FLUSH_SECONDS - (time.monotonic() - began)
-            if left <= 0:
-                break
-            self._news.clear()
-            try:
-                await asyncio.wait_for(self._news.wait(), left)
-            except asyncio.TimeoutError:
-                break
+        if not self._rows_waiting or self._rows_ready >= _FLUSH_ROWS or self._failure is not None:
+            return
+        self._news.clear()
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._news.wait(), _FLUSH_SECONDS)
 
     def _flush_due(self) -> bool:
         return time.monotonic() - self._last_flush > _FLUSH_SECONDS
@@ -368,7 +410,8 @@ class Verifier:
         if (~open_rows).any():
             yield self._judge(evidence.filter(~open_rows))
         if open_rows.any():
-            waiting = evidence.filter(open_rows)
+            waiting = evidence.with_columns(pl.int_range(pl.len()).alias("place")).filter(open_rows)
+            waiting = self._admitted(batch, waiting).drop("place")
             self._submit(_Batch(waiting), waiting, routes)
 
     def _offline(self, batch: pl.DataFrame) -> pl.DataFrame:
@@ -456,30 +499,27 @@ class Verifier:
             if known is not None:
                 self._row_answered(batch, row, known)
                 continue
+            route = routes[domain]
+            self._waiting_at[route.operator or ""] += 1
             pending = self._waiting.get(key)
             if pending is not None:
                 pending.rows.append((batch, row))
                 continue
-            self._waiting[key] = _Pending(Recipient(local, domain, routes[domain]), [(batch, row)])
+            self._waiting[key] = _Pending(Recipient(local, domain, route), [(batch, row)])
             self._ask(key)
 
     def _ask(self, key: tuple[str, str]) -> None:
         assert self.mailboxes is not None
         pending = self._waiting[key]
-        future = self.mailboxes.submit(pending.recipient)
-        if future.done():
-            self._answered(key, pending, future)
-        else:
-            future.add_done_callback(lambda done: self._answered(key, pending, done))
+        self.mailboxes.ask(pending.recipient, partial(self._answered, key, pending))
 
-    def _answered(self, key: tuple[str, str], pending: _Pending, future: asyncio.Future[MailboxAnswer]) -> None:
+    def _answered(self, key: tuple[str, str], pending: _Pending, answer: MailboxAnswer | Exception) -> None:
         if self._waiting.get(key) is not pending:  # of a stream that was left early
             return
-        if future.cancelled() or future.exception() is not None:
-            self._failure = asyncio.CancelledError() if future.cancelled() else future.exception()
+        if isinstance(answer, Exception):
+            self._failure = answer
             self._news.set()
             return
-        answer = future.result()
         if answer.reason is Reason.greylisted or answer.again:
             later = self._after_greylisting(pending, answer)
             if later is not None:
@@ -490,6 +530,13 @@ class Verifier:
         if len(self._known) >= _REMEMBERED:
             self._known.clear()
         self._known[key] = answer
+        operator = pending.recipient.route.operator or ""
+        left = self._waiting_at[operator] - len(pending.rows)
+        self._waiting_at[operator] = left
+        if not left:
+            del self._waiting_at[operator]
+        if left < _LEAST_ROWS // 2 and operator in self._backlog:
+            self._news.set()
         for batch, row in pending.rows:
             self._row_answered(batch, row, answer)
 
