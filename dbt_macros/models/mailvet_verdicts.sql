@@ -1,5 +1,14 @@
 {{ config(materialized='incremental', full_refresh=false, on_schema_change='append_new_columns') }}
 
+{#- What a project says of all models wins over the line above, and would empty the table with every run. -#}
+{%- if execute and (model.config.materialized != 'incremental' or model.config.full_refresh) -%}
+    {%- do exceptions.raise_compiler_error(
+        "mailvet: this project's configuration turns the verdict table into " ~ model.config.materialized
+        ~ (" with full_refresh" if model.config.full_refresh else "") ~ ", which would lose every verdict. Write in"
+        ~ " dbt_project.yml: models: {mailvet: {+materialized: incremental, +full_refresh: false}}"
+    ) -%}
+{%- endif -%}
+
 {#- dbt makes the table, mailvet fills it: this adds no row, ever. -#}
 select
     {%- for name, kind in mailvet.verdict_columns().items() %}
