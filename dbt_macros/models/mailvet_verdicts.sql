@@ -1,6 +1,4 @@
-{{ config(materialized='incremental', full_refresh=false, on_schema_change='append_new_columns') }}
-
-{#- What a project says of all models wins over the line above, and would empty the table with every run. -#}
+{#- What a project says of all models wins over this package's configuration, and would empty the table each time. -#}
 {%- if execute and (model.config.materialized != 'incremental' or model.config.full_refresh) -%}
     {%- do exceptions.raise_compiler_error(
         "mailvet: this project's configuration turns the verdict table into " ~ model.config.materialized

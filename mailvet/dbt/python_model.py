@@ -2,7 +2,7 @@
 The body of a Python model on DuckDB (dbt-duckdb runs Python models in dbt's own process):
 
     def model(dbt, session):
-        dbt.config(materialized="incremental", unique_key="email_key", full_refresh=False)
+        dbt.config(materialized="incremental", unique_key="email_key", alias="mailvet_verdicts", full_refresh=False)
         return mailvet.dbt.verdicts(dbt, session, dbt.ref("contacts"), column="email")
 
 It verifies what is due and gives dbt the rows that changed. The work is done in a database in memory, because a model
@@ -149,7 +149,7 @@ def _known(session: Any, dbt: Any) -> pa.Table | None:
             "another name or alias."
         )
     columns = ", ".join(name for name in verdict_schema().names if name in present)
-    return session.execute(f"select {columns} from {this}").to_arrow_table()
+    return session.sql(f"select {columns} from {this}").to_arrow_table()
 
 
 def _bring(memory: duckdb.DuckDBPyConnection, known: pa.Table, *, whole: bool, table: str) -> None:

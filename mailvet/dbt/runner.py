@@ -174,17 +174,12 @@ def _credentials(folder: Path, profile: str | None, target: str | None, variable
 
 
 def _verdict_model(manifest: Any) -> Any:
-    models = [node for node in manifest.nodes.values() if node.name == VERDICTS and node.resource_type == "model"]
-    # One of the project's own comes before the package's.
-    models.sort(key=lambda node: node.package_name == "mailvet")
+    # The package's, or the project's own under that alias.
+    models = [node for node in manifest.nodes.values() if node.resource_type == "model" and node.alias == VERDICTS]
     if not models:
         raise SettingsError(
-            f"The project has no model {VERDICTS}. Add the package to packages.yml (`mailvet dbt path` says where it "
+            f"The project has no model with the name or alias {VERDICTS}. Add the package to packages.yml (`mailvet dbt path` says where it "
             "lies) and run `dbt deps`."
-        )
-    if models[0].alias != VERDICTS:
-        raise SettingsError(
-            f"The model {VERDICTS} has the alias {models[0].alias}; mailvet knows it as {VERDICTS} only."
         )
     return models[0]
 

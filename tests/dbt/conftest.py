@@ -104,6 +104,7 @@ class DbtProject:
             answer = runner.invoke([*arguments, "--quiet", "--no-use-colors"])
         finally:
             os.chdir(here)
+            _forget_connections()
         return answer.success, "\n".join([*said, str(answer.exception or "")])
 
     def built(self, *arguments: str) -> str:
@@ -152,6 +153,14 @@ def make_project(tmp_path: Path, request: pytest.FixtureRequest) -> Callable[...
         return project
 
     return make
+
+
+def _forget_connections() -> None:
+    """dbt-duckdb keeps its database open for the next command with the same (relative) path."""
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+
+    DuckDBConnectionManager.close_all_connections()
+    DuckDBConnectionManager._ENV = None
 
 
 def _literal(text: str | None) -> str:

@@ -108,7 +108,7 @@ def test_mistakes_are_named_before_anything_is_asked(make_project: Callable[...,
     project.write("models/contacts.yml", "")
     assert "marked for verification" in run(project)[1]
     (project.folder / "dbt_packages" / "mailvet").unlink()
-    assert "has no model mailvet_verdicts" in run(project, "--select", "contacts")[1]
+    assert "has no model with the name or alias mailvet_verdicts" in run(project, "--select", "contacts")[1]
     assert asked(lab) == 0
 
 

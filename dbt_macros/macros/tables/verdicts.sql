@@ -1,10 +1,10 @@
 {#-
-The verdict table: the model `mailvet_verdicts` (this package's, or one of that name in your project), or the table that
-the variable `mailvet_verdict_table` names where something else owns it.
+The verdict table: this package's model `mailvet_verdicts`; or the model of your own that the variable
+`mailvet_verdict_model` names; or the table that `mailvet_verdict_table` names, where something else owns it.
 -#}
 {%- macro verdicts() -%}
     {%- set named = var('mailvet_verdict_table', none) -%}
-    {%- set relation = mailvet.relation_named(named) if named else ref('mailvet_verdicts') -%}
+    {%- set relation = mailvet.relation_named(named) if named else ref(var('mailvet_verdict_model', 'mailvet_verdicts')) -%}
     {%- if mailvet.touches_data() and load_relation(relation) is none -%}
         {%- do exceptions.raise_compiler_error(
             "mailvet: there is no verdict table " ~ relation ~ " yet. Make it with `dbt run --select mailvet_verdicts`"
