@@ -18,7 +18,6 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from mailvet import address, lists
-from mailvet.scoring import bounce_probability
 from mailvet.verdict import REASONS, RULES_VERSION, Policy, recommendation_sql, verdict_schema
 
 HERE = Path(__file__).resolve().parent
@@ -81,11 +80,9 @@ def _grouped(value_of: dict[str, str]) -> list[tuple[str, list[str]]]:
 
 def _reasons() -> str:
     status = _cases("reason", _grouped({str(r.reason): f"'{r.status}'" for r in REASONS.values()}))
-    score = _cases("reason", _grouped({str(r): f"{100 * (1 - bounce_probability(r)):.0f}" for r in REASONS}))
     parts = [
         MARK,
         f"{{%- macro status_case(reason) -%}}\n{status}\n{{%- endmacro -%}}",
-        f"{{%- macro score_case(reason) -%}}\n{score}\n{{%- endmacro -%}}",
         "{%- macro recommendation_case(reason, score, attempts, policy=none) -%}",
         "{%- set chosen = mailvet.policy_named(policy) -%}",
     ]

@@ -7,27 +7,6 @@ case
     when {{ reason }} in ('greylisted', 'server_temporary_error', 'sender_blocked', 'sender_throttled', 'relay_denied', 'connect_failed', 'smtp_timeout', 'protocol_error', 'tarpit', 'dns_timeout', 'dns_error', 'provider_unverifiable', 'not_probed') then 'unknown'
 end
 {%- endmacro -%}
-{%- macro score_case(reason) -%}
-case
-    when {{ reason }} in ('suppressed', 'suspected_trap') then 50
-    when {{ reason }} in ('syntax_invalid') then 0
-    when {{ reason }} in ('domain_not_found') then 1
-    when {{ reason }} in ('null_mx', 'no_mail_server', 'mx_unroutable', 'mailbox_not_found', 'mailbox_disabled', 'mailbox_moved', 'restricted_recipient') then 2
-    when {{ reason }} in ('hard_bounced') then 5
-    when {{ reason }} in ('smtputf8_unsupported') then 3
-    when {{ reason }} in ('disposable') then 60
-    when {{ reason }} in ('typo_domain') then 10
-    when {{ reason }} in ('mailbox_full') then 75
-    when {{ reason }} in ('recipient_throttled') then 98
-    when {{ reason }} in ('recently_engaged') then 100
-    when {{ reason }} in ('recently_delivered', 'mailbox_accepted') then 99
-    when {{ reason }} in ('repeated_soft_bounce') then 70
-    when {{ reason }} in ('accept_all') then 80
-    when {{ reason }} in ('security_gateway', 'inactive') then 85
-    when {{ reason }} in ('greylisted', 'server_temporary_error', 'sender_blocked', 'sender_throttled', 'relay_denied', 'connect_failed', 'smtp_timeout', 'protocol_error', 'tarpit', 'dns_timeout', 'dns_error', 'provider_unverifiable', 'not_probed') then 88
-    when {{ reason }} in ('role_account') then 95
-end
-{%- endmacro -%}
 {%- macro recommendation_case(reason, score, attempts, policy=none) -%}
 {%- set chosen = mailvet.policy_named(policy) -%}
 {%- if chosen == 'marketing' -%}
