@@ -25,8 +25,8 @@ def test_a_test_before_there_is_a_verdict_table_says_how_to_make_it(make_project
     # To look at the SQL needs no table.
     project.built("compile")
 
-    project.write("models/contacts.yml", TESTS % ("email_deliverable", "statuses: [good]"))
     project.built("run", "--select", "mailvet_verdicts")
+    project.write("models/contacts.yml", TESTS % ("email_deliverable", "statuses: [good]"))
     assert "statuses is good; choose one of deliverable, undeliverable, risky, unknown" in project.refused("test")
     project.write("models/contacts.yml", TESTS % ("undeliverable_rate_below", "max_rate: 2"))
     assert "give a share between 0 and 1, as 0.02 for 2 %" in project.refused("test")
