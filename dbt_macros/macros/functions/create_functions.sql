@@ -39,6 +39,7 @@
     {%- set paths = var('mailvet_python_path', []) -%}
     {%- set paths = [paths] if paths is string else paths -%}
     {%- set alone = flags.WHICH == 'run-operation' -%}
+    {%- do mailvet.open_transaction() if alone -%}
     {%- for sql in mailvet.postgres_functions(schema, paths) -%}
         {%- call statement('mailvet_create_functions', auto_begin=alone) -%}{{ sql }}{%- endcall -%}
     {%- endfor -%}

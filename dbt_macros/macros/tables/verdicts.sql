@@ -52,7 +52,8 @@ knows it ("schema.table" or "database.schema.table"). What is no text is taken f
 
 {#- The names of a relation's columns; none while nothing is run, or where there is no such relation. -#}
 {%- macro column_names(relation) -%}
-    {%- if not execute or relation is string -%}{{- return([]) -}}{%- endif -%}
+    {#- `dbt compile --no-introspect` renders without a connection. -#}
+    {%- if not execute or relation is string or flags.INTROSPECT is false -%}{{- return([]) -}}{%- endif -%}
     {%- set found = load_relation(relation) -%}
     {%- if found is none -%}{{- return([]) -}}{%- endif -%}
     {{- return(adapter.get_columns_in_relation(found) | map(attribute='name') | list) -}}

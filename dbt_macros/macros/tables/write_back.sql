@@ -25,6 +25,7 @@
         {%- do statements.append(mailvet.add_column_sql(found, start ~ column, mailvet.verdict_columns()[column])) -%}
     {%- endfor -%}
     {%- do statements.append(mailvet.write_back_sql(found, verdicts, email_column, chosen, start, policy, where)) -%}
+    {%- do mailvet.open_transaction() if alone -%}
     {%- for sql in statements -%}
         {%- call statement('mailvet_write_back', auto_begin=alone) -%}{{ sql }}{%- endcall -%}
     {%- endfor -%}
@@ -34,6 +35,20 @@
         {%- do log("mailvet: status columns of " ~ found ~ " written back: " ~ response, info=true) -%}
     {%- endif -%}
 {%- endif -%}
+{%- endmacro -%}
+
+{#-
+An operation's transaction. dbt's own is none on PostgreSQL: its driver takes the COMMIT that dbt sends before for a
+statement like any other, believes to be inside a transaction still, and opens no other.
+-#}
+{%- macro open_transaction() -%}
+{{- return(adapter.dispatch('open_transaction', 'mailvet')()) -}}
+{%- endmacro -%}
+
+{%- macro default__open_transaction() -%}{%- endmacro -%}
+
+{%- macro postgres__open_transaction() -%}
+{%- do run_query('begin') -%}
 {%- endmacro -%}
 
 {#- The statement that adds a status column. -#}
