@@ -60,7 +60,9 @@ def main(database: Path) -> int:
         print("\n".join(told(words)) if code == 0 else words)
         if code == 0:
             with duckdb.connect(str(Path(name, "newsletter", "crm.duckdb")), read_only=True) as crm:
-                query = "select (select count(*) from contacts_verified), count(*), avg(100 - mailvet_score) from audience"
+                query = (
+                    "select (select count(*) from contacts_verified), count(*), avg(100 - mailvet_score) from audience"
+                )
                 contacts, audience, bounces = crm.execute(query).fetchall()[0]
             print(f"\n{audience:,} of {contacts:,} contacts are the audience; expected hard bounces {bounces:.1f} %.")
     return code

@@ -74,7 +74,9 @@ def test_a_configuration_that_would_empty_the_verdict_table_is_refused(
 ) -> None:
     project = make_project()
     settings = (project.folder / "dbt_project.yml").read_text()
-    project.write("dbt_project.yml", settings.replace("models: {shop: {+materialized: table}}", "models: {+materialized: table}"))
+    project.write(
+        "dbt_project.yml", settings.replace("models: {shop: {+materialized: table}}", "models: {+materialized: table}")
+    )
     message = project.refused("run")
     assert "turns the verdict table into table, which would lose every verdict" in message
     assert "models: {mailvet: {+materialized: incremental, +full_refresh: false}}" in message

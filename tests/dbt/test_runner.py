@@ -66,9 +66,7 @@ def test_a_run_fills_the_table_that_dbt_owns_and_a_second_asks_and_changes_nothi
     assert project.rows(versions) == before
 
 
-def test_write_back_puts_the_columns_on_the_selected_table(
-    make_project: Callable[..., DbtProject], lab: Lab
-) -> None:
+def test_write_back_puts_the_columns_on_the_selected_table(make_project: Callable[..., DbtProject], lab: Lab) -> None:
     project = make_project()
     lab.write_config(project.folder / "mailvet.toml")
     project.built("run")
@@ -136,11 +134,11 @@ def test_the_path_is_that_of_the_package() -> None:
 
 
 def test_neither_the_command_line_nor_the_package_loads_dbt_by_itself() -> None:
-    code = "import sys, mailvet.cli, mailvet.dbt; print([m for m in ('dbt.cli', 'polars', 'pyarrow') if m in sys.modules])"
+    code = (
+        "import sys, mailvet.cli, mailvet.dbt; print([m for m in ('dbt.cli', 'polars', 'pyarrow') if m in sys.modules])"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     assert done.stdout.strip() == "[]"
-
-
