@@ -1,6 +1,6 @@
 """
-dbt on DuckDB: a million contacts joined to their verdicts by `with_verdicts`, and the status columns written back beside
-them by `write_back`, as dbt runs them; and once more with nothing changed.
+dbt on DuckDB: a million contacts joined to their verdicts by `with_verdicts`, and the status columns written back
+beside them by `write_back`, as dbt runs them; and once more with nothing changed.
 
 `python benchmarks/dbt.py [ROWS]` prints the figures.
 """

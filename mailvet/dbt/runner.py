@@ -178,8 +178,8 @@ def _verdict_model(manifest: Any) -> Any:
     models = [node for node in manifest.nodes.values() if node.resource_type == "model" and node.alias == VERDICTS]
     if not models:
         raise SettingsError(
-            f"The project has no model with the name or alias {VERDICTS}. Add the package to packages.yml (`mailvet dbt path` says where it "
-            "lies) and run `dbt deps`."
+            f"The project has no model with the name or alias {VERDICTS}. Add the package to packages.yml "
+            "(`mailvet dbt path` says where it lies) and run `dbt deps`."
         )
     return models[0]
 

@@ -1,6 +1,7 @@
 """
-Compile a dbt project as other adapters would: dbt itself on an empty DuckDB, with every `adapter.dispatch` of the package
-looking for another adapter's macros. `python compile_as.py FOLDER snowflake bigquery ...` writes FOLDER/compiled_<name>.
+Compile a dbt project as other adapters would: dbt itself on an empty DuckDB, with every `adapter.dispatch` of the
+package looking for another adapter's macros. `python compile_as.py FOLDER snowflake bigquery ...` writes
+FOLDER/compiled_<name>.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ DISPATCH = {
     "databricks": ("databricks", "spark", "default"),
     "spark": ("spark", "default"),
 }
-"""Adapter -> the prefixes that its `dispatch` tries in turn: its own, those of the adapters it is made from, default."""
+"""Adapter -> the prefixes that its `dispatch` tries in turn: its own, those of the adapters it builds on, default."""
 
 
 def main(folder: str, *adapters: str) -> None:
