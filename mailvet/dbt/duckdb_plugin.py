@@ -43,7 +43,7 @@ _SQL_TYPE = (
 )
 
 
-class Plugin(BasePlugin):  # type: ignore[misc]
+class Plugin(BasePlugin):
     """What dbt-duckdb loads; `config` may name a mailvet.toml and a policy."""
 
     def initialize(self, plugin_config: dict[str, Any]) -> None:

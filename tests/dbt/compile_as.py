@@ -29,6 +29,7 @@ def main(folder: str, *adapters: str) -> None:
     os.chdir(folder)
     parsed = dbtRunner().invoke(["parse", "--profiles-dir", ".", "--quiet"])
     assert parsed.success, parsed.exception
+    manifest: Any = parsed.result
     for adapter in adapters:
 
         def dispatch(
@@ -43,7 +44,7 @@ def main(folder: str, *adapters: str) -> None:
                 del self._get_adapter_macro_prefixes
 
         BaseDatabaseWrapper.dispatch = dispatch  # type: ignore[method-assign]
-        compiled = dbtRunner(manifest=parsed.result).invoke(
+        compiled = dbtRunner(manifest=manifest).invoke(
             ["compile", "--profiles-dir", ".", "--quiet", "--target-path", f"compiled_{adapter}"]
         )
         assert compiled.success, (adapter, compiled.exception, compiled.result)

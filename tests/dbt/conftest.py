@@ -97,7 +97,7 @@ class DbtProject:
         from dbt.cli.main import dbtRunner
 
         said: list[str] = []
-        runner = dbtRunner(callbacks=[lambda event: said.append(event.info.msg)])
+        runner = dbtRunner(callbacks=[lambda event: said.append(str(getattr(event.info, "msg", "")))])
         here = Path.cwd()
         os.chdir(self.folder)
         try:
@@ -159,7 +159,7 @@ def _forget_connections() -> None:
     """dbt-duckdb keeps its database open for the next command with the same (relative) path."""
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 
-    DuckDBConnectionManager.close_all_connections()
+    DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
     DuckDBConnectionManager._ENV = None
 
 

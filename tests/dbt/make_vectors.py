@@ -43,7 +43,7 @@ def _cells() -> Iterator[str]:
     from mailvet.lab import Lab
 
     for group in json.loads((ROOT / "tests" / "data" / "judged_addresses.json").read_text("utf-8")).values():
-        yield from (case if isinstance(case, str) else case[0] for case in _texts_of(group))
+        yield from _texts_of(group)
     with (ROOT / "tests" / "data" / "typos.csv").open(encoding="utf-8") as file:
         for row in csv.reader(line for line in file if not line.startswith("#")):
             yield f"ann@{row[0]}"
@@ -124,7 +124,7 @@ def rows() -> list[tuple[str, ...]]:
     """Each cell with the core's answer."""
     texts = cells()
     verdicts = mailvet.verify_many(texts, depth="offline", settings=mailvet.Settings()).to_pylist()
-    made = []
+    made: list[tuple[str, ...]] = []
     for text, verdict in zip(texts, verdicts, strict=True):
         # A repair of a text that is no address is the core's own; SQL corrects known misspellings of domains.
         suggestion = verdict["suggestion"] if verdict["reason"] != "syntax_invalid" else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -34,7 +35,7 @@ def test_the_case_expressions_say_what_python_says(policy: Policy) -> None:
     environment = SandboxedEnvironment(extensions=["jinja2.ext.do"])
     source = (PACKAGE / "macros" / "generated" / "reasons.sql").read_text()
     namespace = {"policy_named": lambda _: str(policy)}
-    module = environment.from_string(source).make_module({"mailvet": namespace, "return": lambda value: value})
+    module: Any = environment.from_string(source).make_module({"mailvet": namespace, "return": lambda value: value})
     status, advice = module.status_case("reason"), module.recommendation_case("reason", "score", "attempts", "")
     with duckdb.connect() as database:
         names = ", ".join(f"('{reason}')" for reason in REASONS)
