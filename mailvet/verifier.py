@@ -661,13 +661,19 @@ def _in_background() -> _Background:
         return _background
 
 
-def run_in_background(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine on mailvet's own event loop and wait for it; fit for any thread, loop running or not."""
+def run_in_background(work: Coroutine[Any, Any, T], poll: Callable[[], object] | None = None) -> T:
+    """
+    Run a coroutine on mailvet's own event loop and wait for it; fit for any thread, loop running or not.
+
+    Args:
+        poll: called a few times a second by the waiting thread; what it raises ends the work.
+    """
     future = asyncio.run_coroutine_threadsafe(work, _in_background().loop)
     try:
         # In slices: Polars' signal handler restarts an endless wait, and Ctrl-C would be heard only at its end.
         while not wait_for_futures((future,), timeout=_HEARING_SECONDS).done:
-            pass
+            if poll is not None:
+                poll()
         return future.result()
     except BaseException:
         future.cancel()
@@ -739,7 +745,11 @@ def _resolve_settings(settings: Settings | None, depth: Depth | str | None) -> S
 
 
 def verify_many(
-    addresses: Iterable[str | None], *, depth: Depth | str | None = None, settings: Settings | None = None
+    addresses: Iterable[str | None],
+    *,
+    depth: Depth | str | None = None,
+    settings: Settings | None = None,
+    poll: Callable[[], object] | None = None,
 ) -> pa.Table:
     """
     Verify addresses; each distinct text is verified once.
@@ -748,6 +758,7 @@ def verify_many(
         addresses: cells of text, as they stand in a contact table; None counts as empty.
         depth: offline, dns or smtp; default: as the settings say.
         settings: default: from the environment.
+        poll: called a few times a second by the waiting thread; what it raises ends the work.
 
     Returns:
         A table with the columns of `verdict_schema()`, one row per input, in the order of the input.
@@ -761,8 +772,8 @@ def verify_many(
         return verdict_schema().empty_table()
     distinct = list(dict.fromkeys(cells))
     if _tables_lost() or (len(distinct) <= _FEW and settings.depth is not Depth.smtp):
-        return _table_of(cells, run_in_background(_verify_each(distinct, settings)))
-    return _in_input_order(cells, run_in_background(_verify_table(distinct, settings)))
+        return _table_of(cells, run_in_background(_verify_each(distinct, settings), poll))
+    return _in_input_order(cells, run_in_background(_verify_table(distinct, settings), poll))
 
 
 def _table_of(cells: list[str], verdicts: list[Verdict]) -> pa.Table:
