@@ -54,7 +54,7 @@ class Plan:
     due: int
     """Addresses to be verified: never checked, due again, or checked less deeply than asked."""
     domains: Sequence[tuple[str, int]] = field(default=())
-    """Due addresses by domain as written, the most frequent first."""
+    """Due addresses by domain as written, the most frequent first; empty where they were not asked for."""
     blank_due: int = 0
     """Distinct blank texts without a verdict; they cost nothing."""
 
@@ -135,7 +135,15 @@ class Warehouse(Protocol):
     name: str
     """For people: `contacts in crm.duckdb`."""
 
-    def plan(self, *, depth_rank: int, now: datetime, rules_version: str, listed: Mapping[str, Sequence[str]]) -> Plan:
+    def plan(
+        self,
+        *,
+        depth_rank: int,
+        now: datetime,
+        rules_version: str,
+        listed: Mapping[str, Sequence[str]],
+        count_domains: bool = True,
+    ) -> Plan:
         """
         Find out what is due, and keep it for `due`.
 
@@ -145,6 +153,7 @@ class Warehouse(Protocol):
             rules_version: of the run, with the digest of the user's own lists behind a "+".
             listed: the user's own lists by name (allow, deny, suppress, extra_disposable): addresses and domains,
                 lower-case. An older verdict that they contradict is due.
+            count_domains: fill in `Plan.domains`, which of millions of domains only a forecast wants to know.
 
         Raises:
             SourceError: table, column or condition do not fit; nothing was changed.
