@@ -11,7 +11,7 @@ from great_expectations.expectations.expectation import ColumnAggregateExpectati
 from great_expectations.expectations.metadata_types import DataQualityIssues
 
 from ge_expectations import fields, presentation
-from ge_expectations.bounces import estimate_bounces
+from mailvet.bounces import estimate_bounces
 from ge_expectations.metrics import SOURCE_KEYS, TALLY
 from ge_expectations.presentation import EmailExpectation, percent
 from ge_expectations.tally import Tally
