@@ -15,7 +15,7 @@ from mailvet.verdict import Reason
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["KNOWN_FOR", "SILENT", "Plan", "Summary", "Warehouse"]
+__all__ = ["KNOWN_FOR", "SILENT", "Plan", "Standing", "Summary", "Warehouse"]
 
 SILENT = (
     Reason.not_probed, Reason.sender_blocked, Reason.sender_throttled, Reason.greylisted, Reason.connect_failed,
@@ -64,6 +64,21 @@ class Summary:
     """Expected share of hard bounces if every row that is not blank were sent to; None without rows."""
     bounce_after: float | None
     """The same if only rows recommended to send were."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Rows of the source of which the same is known; everything is None where nothing is."""
+
+    status: str | None
+    reason: str | None
+    recommendation: str | None
+    score: int | None
+    stale: bool
+    """The verdict is older than asked for."""
+    blank: bool
+    """The cells are empty."""
+    rows: int
 
 
 class Warehouse(Protocol):
@@ -126,15 +141,47 @@ class Warehouse(Protocol):
     def summary(self) -> Summary:
         """Count the source by its verdicts."""
 
+    def standing(self, *, stale_before: datetime | None = None) -> list[Standing]:
+        """
+        After `plan`: the rows of the source by what is known of them.
+
+        Args:
+            stale_before: aware, UTC; verdicts made before it are stale. None: none is.
+        """
+
+    def export_tables(
+        self,
+        names: Mapping[str, str],
+        columns: Sequence[str],
+        *,
+        key_columns: Sequence[str] = (),
+        replace: bool = False,
+    ) -> None:
+        """
+        Write rows of the source with their status columns to tables of the same database, all or none.
+
+        Args:
+            names: recommendation -> name of its table.
+            columns: of the verdict table.
+            key_columns: keep only these of the source's columns.
+            replace: tables of these names make way.
+
+        Raises:
+            SourceError: a table exists already, is the source itself, or cannot be written; nothing was changed.
+        """
+
     def pending(self) -> tuple[int, datetime | None]:
         """
         After `plan`: how many addresses of this source wait for a greylisting server, and the earliest time (aware,
         UTC) to ask one of them again.
         """
 
-    def check_keys(self, columns: Sequence[str]) -> None:
+    def check_keys(self, columns: Sequence[str], *, unique: bool = True) -> None:
         """
-        Find out whether these columns identify a row of the source.
+        Find out whether the source has these columns, and whether they identify a row.
+
+        Args:
+            unique: look at the values too.
 
         Raises:
             SourceError: one of them is missing, or rows share their values.

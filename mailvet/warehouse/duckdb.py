@@ -25,7 +25,7 @@ import duckdb
 from mailvet.errors import LockedError, SettingsError, SourceError
 from mailvet.layers.history import EVENT_KINDS
 from mailvet.verdict import Policy, Reason, email_key, recommendation_sql, verdict_schema
-from mailvet.warehouse.base import KNOWN_FOR, SILENT, Plan, Summary
+from mailvet.warehouse.base import KNOWN_FOR, SILENT, Plan, Standing, Summary
 from mailvet.warehouse.files import (
     FORMATS,
     INPUT,
@@ -566,6 +566,60 @@ class DuckDBWarehouse:
             bounces_before / filled if filled else None, bounces_after / sent if sent else None,
         )  # fmt: skip
 
+    def standing(self, *, stale_before: datetime | None = None) -> list[Standing]:
+        """See `Warehouse.standing`."""
+        names = ("status", "reason", "recommendation", "score", "checked_at")
+        said = ", ".join(f'"mailvet verdict {name}"' for name in names[:4])
+        verdicts = self._verdicts(names)
+        if not self._has("mailvet_verdicts"):
+            nothing = ", ".join(f'null as "mailvet verdict {name}"' for name in names)
+            verdicts = f'(select null as "mailvet verdict key", {nothing}) as "mailvet verdict"'
+        rows = self._rows(
+            f"""
+            select {said}, coalesce("mailvet verdict checked_at"::timestamp < $before, false) as stale, folded = '',
+                   sum(repeats)::bigint
+            from mailvet_cells left join {verdicts} on "mailvet verdict key" = email_key group by all
+            """,
+            {"before": _naive(stale_before) if stale_before else None},
+        )
+        return [Standing(*row) for row in rows]
+
+    def export_tables(
+        self,
+        names: Mapping[str, str],
+        columns: Sequence[str],
+        *,
+        key_columns: Sequence[str] = (),
+        replace: bool = False,
+    ) -> None:
+        """See `Warehouse.export_tables`."""
+        self.check_keys(key_columns, unique=False)
+        own = {(self._prefix + column).lower() for column in columns}
+        kept = list(key_columns) or [name for name in _columns(self._db, self.relation) if name.lower() not in own]
+        fields = [_quote(name) for name in kept]
+        fields += [f'"mailvet verdict {column}" as {_quote(self._prefix + column)}' for column in columns]
+        rows = (
+            f"(select * from {self.relation} where {self._where}) as rows_kept "
+            f"join {self._verdicts(list(dict.fromkeys([*columns, 'recommendation'])))} "
+            f'on "mailvet verdict key" = sha256({self._cell})'
+        )
+        self._db.execute("begin")
+        try:
+            for word, name in names.items():
+                if replace:
+                    self._db.execute(f"drop table if exists {_quote(name)}")
+                self._db.execute(
+                    f"create table {_quote(name)} as select {', '.join(fields)} from {rows} "
+                    f'where "mailvet verdict recommendation" = {literal(word)}'
+                )
+            self._db.execute("commit")
+        except duckdb.Error as error:
+            with contextlib.suppress(duckdb.Error):
+                self._db.execute("rollback")
+            raise SourceError(
+                f"The lists of {self.name} could not be written: {first_line(str(error))}. No table was changed."
+            ) from None
+
     def pending(self) -> tuple[int, datetime | None]:
         """See `Warehouse.pending`."""
         if not self._has("mailvet_verdicts"):
@@ -576,13 +630,13 @@ class DuckDBWarehouse:
         )
         return count, moment and moment.replace(tzinfo=timezone.utc)
 
-    def check_keys(self, columns: Sequence[str]) -> None:
+    def check_keys(self, columns: Sequence[str], *, unique: bool = True) -> None:
         """See `Warehouse.check_keys`."""
         present = _columns(self._db, self.relation)
         missing = [name for name in columns if name not in present]
         if missing:
             raise SourceError(f"There is no column {missing[0]} in {self.name}; it has: {', '.join(present)}.")
-        if columns:
+        if columns and unique:
             keys = ", ".join(map(_quote, columns))
             if self._rows(f"select 1 from {self.relation} group by {keys} having count(*) > 1 limit 1"):
                 raise SourceError(
@@ -626,6 +680,7 @@ class DuckDBWarehouse:
         key_columns: Sequence[str] = (),
         split_by: str | None = None,
         parts: Sequence[str] = (),
+        others: bool = True,
     ) -> list[Path]:
         """
         Write the source with its status columns to a file; every row, column and their order are kept.
@@ -637,6 +692,7 @@ class DuckDBWarehouse:
             split_by: a column of the verdict table; one file for each of its values, `list.csv` becoming
                 `list.send.csv`.
             parts: values that get a file even where no row has them.
+            others: values beyond these get one too.
 
         Returns:
             The files written. Each appears complete or not at all, and none unless all could be written.
@@ -663,7 +719,7 @@ class DuckDBWarehouse:
         if split_by is None:
             return self._copy({output: "true"}, rows, fields)
         part = f'"mailvet verdict {split_by}"'
-        found = [word for (word,) in self._rows(f"select distinct {part} from {rows}")]
+        found = [word for (word,) in self._rows(f"select distinct {part} from {rows}")] if others else []
         stem, endings = split_name(output)
         words = [*parts, *sorted((word for word in found if word is not None and word not in parts), key=str)]
         queries = {output.with_name(f"{stem}.{word}{endings}"): f"{part} = {literal(str(word))}" for word in words}
