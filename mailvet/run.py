@@ -38,6 +38,7 @@ from mailvet.verifier import BATCH_ROWS, Verifier, run_in_background
 from mailvet.warehouse.base import Plan, Summary, Warehouse
 from mailvet.warehouse.duckdb import DuckDBWarehouse
 from mailvet.warehouse.files import FORMATS, format_of, is_database
+from mailvet.warehouse.opening import is_url, open_table
 
 if TYPE_CHECKING:
     from mailvet.lists import OwnList
@@ -160,21 +161,21 @@ def open_source(
     encoding: str = "utf-8",
     writable: bool = True,
     updatable: bool = True,
-) -> DuckDBWarehouse:
+) -> Warehouse:
     """
-    The warehouse behind a SOURCE: a data file, or a DuckDB database together with `table`.
+    The warehouse behind a SOURCE: a data file; or, together with `table`, a DuckDB database or a database URL
+    (`postgresql://user@host/database`, in SQLAlchemy's form for all others).
 
     Raises:
-        SourceError: it cannot be read, or is of a kind this version does not know.
+        SourceError: it cannot be read; SettingsError: its kind is not known, or its driver not installed.
     """
     common: dict[str, Any] = {
         "where": where, "policy": settings.policy, "prefix": settings.store.prefix, "events": settings.history.events,
     }  # fmt: skip
-    if "://" in source:
-        raise SourceError(
-            f"{source.split('://')[0]}:// is not supported: give a DuckDB database file with --table, or a file "
-            "(CSV, Parquet, JSON Lines)."
-        )
+    if is_url(source):
+        if table is None:
+            raise SettingsError("A database URL goes with --table: name the table to verify.")
+        return open_table(source, table, column, writable=writable, updatable=updatable, **common)
     path = Path(source).expanduser()
     if "@" in source and not path.exists():
         raise SourceError("There is no file of that name. To verify single addresses use: mailvet check ADDRESS")
@@ -192,7 +193,7 @@ def open_source(
                 ".gz or .zst). Rename or convert it."
             )
         raise SettingsError(f"{path.name} is taken for a DuckDB database: name the table to verify with --table.")
-    return DuckDBWarehouse.of_table(path, table, column, writable=writable, updatable=updatable, **common)
+    return open_table(path, table, column, writable=writable, updatable=updatable, **common)
 
 
 def plan(warehouse: Warehouse, settings: Settings, *, among: Collection[Reason] | None = None) -> Plan:
@@ -236,7 +237,7 @@ def _as_written(entries: OwnList) -> list[str]:
 
 
 def run(
-    warehouse: DuckDBWarehouse,
+    warehouse: Warehouse,
     settings: Settings,
     *,
     write_back: bool = True,
@@ -273,6 +274,8 @@ def run(
         raise SettingsError(f"--split-by {split_by}: choose one of {', '.join(SPLIT_COLUMNS)}.")
     if output is not None:
         warehouse.check_output(output, key_columns)
+    if write_back:
+        warehouse.check_write_back(columns)
     job = _Run(warehouse, settings, watcher, limit, among)
     ended = threading.Event()
 
@@ -301,7 +304,7 @@ def _known(columns: Sequence[str]) -> Sequence[str]:
 class _Run:
     def __init__(
         self,
-        warehouse: DuckDBWarehouse,
+        warehouse: Warehouse,
         settings: Settings,
         watcher: Watcher | None,
         limit: int | None,

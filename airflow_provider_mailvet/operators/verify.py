@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["MailvetVerifyOperator"]
 
 _MOST_LEGS = 8
-"""A task comes back to greylisting servers so many times at most; what is left then has its time in the verdict table."""
+"""So many times a task comes back to greylisting servers; what is left then has its time in the verdict table."""
 
 _KEPT = "What was answered so far is saved; the next try goes on from there and asks nobody twice."
 
@@ -92,7 +92,7 @@ class MailvetVerifyOperator(BaseSQLOperator):
         shard: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        if "outlets" not in kwargs and isinstance(table, str) and "{{" not in f"{conn_id}{table}":
+        if "outlets" not in kwargs and "{{" not in f"{conn_id}{table}":
             kwargs["outlets"] = [verified_table(conn_id, table)]
         super().__init__(conn_id=conn_id, **kwargs)
         self.table = table
@@ -143,7 +143,7 @@ class MailvetVerifyOperator(BaseSQLOperator):
                 legs.add(result)
                 pending, next_check_at = warehouse.pending()
         legs.hello_name = settings.hello_name
-        if self.deferrable and pending and next_check_at and next_check_at <= end and legs.count <= _MOST_LEGS:
+        if self.deferrable and pending and next_check_at and next_check_at <= end and legs.count < _MOST_LEGS:
             self._wait(legs, pending, next_check_at)
         return self._finish(context, result, legs, share, pending, next_check_at)
 
@@ -160,12 +160,12 @@ class MailvetVerifyOperator(BaseSQLOperator):
                 self.asking = True
                 super().progressed(progress)
 
-        watcher = Watcher()
+        watcher, limit = Watcher(), count(self.max_addresses, "max_addresses")
         self._asking = True
         try:
             return run(
                 warehouse, settings, write_back=self.write_back, columns=self.columns or STATUS_COLUMNS, wait=stay,
-                watcher=watcher, limit=count(self.max_addresses, "max_addresses"), among=(Reason.greylisted,) if again else None,
+                watcher=watcher, limit=limit, among=(Reason.greylisted,) if again else None,
             )  # fmt: skip
         except LockedError:
             raise

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import pytest
 from airflow.sdk import DAG
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from airflow_provider_mailvet.operators.verify import MailvetVerifyOperator
 from mailvet.lab import Lab
-from tests.airflow.conftest import CELLS, PEOPLE, SHY, RunDag, asked, connect, rows
+from tests.airflow.conftest import CELLS, PEOPLE, SHY, RunDag, asked, rows
 
 
 def test_the_answers_stand_beside_the_addresses_and_the_counts_in_xcom(
