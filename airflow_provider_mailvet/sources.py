@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mailvet.settings import Settings
     from mailvet.warehouse.base import Warehouse
 
-__all__ = ["is_duckdb", "opened", "translated"]
+__all__ = ["opened", "translated"]
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ _LOUD = ("sqlalchemy.engine", "sqlalchemy.pool", "psycopg", "psycopg.pool")
 """Loggers that write rows and parameters, hence addresses, when the level of the deployment is DEBUG."""
 
 
-def is_duckdb(hook: DbApiHook) -> bool:
+def _is_duckdb(hook: DbApiHook) -> bool:
     """Whether the connection is a DuckDB database, which only one process may write at a time."""
     return getattr(hook, "conn_type", None) == "duckdb"
 
@@ -55,7 +55,7 @@ def opened(
     """
     from mailvet.warehouse.opening import open_table
 
-    database, close = _duckdb(hook) if is_duckdb(hook) else _engine(hook)
+    database, close = _duckdb(hook) if _is_duckdb(hook) else _engine(hook)
     try:
         warehouse = open_table(
             database, table, column, where=where, policy=settings.policy, prefix=settings.store.prefix,

@@ -54,8 +54,9 @@ class Legs:
         states = {row.name: row.state for row in result.operators}
         for name, answers in result.answers.items():
             old = self.operators.get(name, [0, 0, 0, ""])
-            # What was unclear in an earlier leg is what this one asked again.
-            unclear = answers.unclear if self.count > 1 else old[2] + answers.unclear
+            # A later leg asks those again who were unclear before.
+            settled = answers.accepted + answers.refused
+            unclear = answers.unclear if self.count == 1 else max(0, old[2] - settled)
             self.operators[name] = [old[0] + answers.accepted, old[1] + answers.refused, unclear, ""]
         for name, state in states.items():
             if name in self.operators:

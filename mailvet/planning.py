@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 
-from mailvet.operators import operators
+from mailvet.operators import Operator, operators
 from mailvet.settings import Settings
 from mailvet.verdict import Depth
 from mailvet.warehouse.base import Plan
 
-__all__ = ["Forecast", "estimate"]
+__all__ = ["Forecast", "estimate", "seconds_at"]
 
 # Seconds, from the lab and from RTTs on the internet: a guess to plan a night with, not a promise.
 _PER_RECIPIENT = 0.15
@@ -42,17 +43,9 @@ def estimate(plan: Plan, settings: Settings) -> Forecast:
         operator = known.get(domain)
         name = operator.name if operator else domain
         groups[name] = groups.get(name, 0) + count
-    rules = {operator.name: operator for operator in operators()}
     for name, count in groups.items():
-        rule = rules.get(name)
-        if rule is not None and rule.answers == "accepts_all":
-            continue
-        count = min(count, pacing.daily_limits.get(name, pacing.daily_limits.get("default", count)))
-        per_session = min(pacing.recipients_per_session, (rule.recipients_per_session if rule else None) or 1 << 30)
-        work = count * _PER_RECIPIENT + -(-count // per_session) * _PER_CONVERSATION
-        connections = min(pacing.connections_per_operator, (rule.connections if rule else None) or 1 << 30)
-        slowest = max(slowest, work / connections)
-        total += work
+        slowest = max(slowest, seconds_at(name, count, settings))
+        total += _work(name, count, settings)
     seconds = plan.due / _OFFLINE_A_SECOND
     depth = Depth(settings.depth)
     if depth is not Depth.offline:
@@ -60,3 +53,25 @@ def estimate(plan: Plan, settings: Settings) -> Forecast:
     if depth is Depth.smtp:
         seconds += max(slowest, total / pacing.connections)
     return Forecast(dict(sorted(groups.items(), key=lambda item: (-item[1], item[0]))), seconds)
+
+
+def seconds_at(operator: str, addresses: int, settings: Settings) -> float:
+    """The expected time to ask for so many addresses at one operator, with as many connections as it may get."""
+    rule = _rules().get(operator)
+    connections = min(settings.pacing.connections_per_operator, (rule.connections if rule else None) or 1 << 30)
+    return _work(operator, addresses, settings) / connections
+
+
+def _work(operator: str, addresses: int, settings: Settings) -> float:
+    """The same over one connection."""
+    rule, pacing = _rules().get(operator), settings.pacing
+    if rule is not None and rule.answers == "accepts_all":
+        return 0.0
+    count = min(addresses, pacing.daily_limits.get(operator, pacing.daily_limits.get("default", addresses)))
+    per_session = min(pacing.recipients_per_session, (rule.recipients_per_session if rule else None) or 1 << 30)
+    return count * _PER_RECIPIENT + -(-count // per_session) * _PER_CONVERSATION
+
+
+@cache
+def _rules() -> dict[str, Operator]:
+    return {operator.name: operator for operator in operators()}

@@ -480,7 +480,8 @@ class _Run:
         said = pl.col("smtp_code").is_not_null() | pl.col("reason").is_in(_SERVERS_SAID)
         asked = verdicts.filter(pl.col("operator").is_not_null() & said)
         refused = pl.col("status") == str(Status.undeliverable)
-        accepted = (pl.col("smtp_code") // 100 == 2).fill_null(False) & ~refused
+        yes = (pl.col("smtp_code") // 100 == 2).fill_null(False)
+        accepted = yes & ~refused & (pl.col("reason") != str(Reason.greylisted))
         counted = asked.group_by("operator").agg(accepted.sum(), refused.sum().alias("refused"), pl.len().alias("all"))
         for name, accepts, refuses, total in counted.iter_rows():
             so_far = self._answers.get(name, Answers())

@@ -13,7 +13,7 @@ from airflow_provider_mailvet.arguments import count, duration
 from airflow_provider_mailvet.arguments import share as share_of
 from airflow_provider_mailvet.assets import verified_table
 from airflow_provider_mailvet.links import VerificationReportLink
-from airflow_provider_mailvet.sources import is_duckdb, opened, translated
+from airflow_provider_mailvet.sources import opened, translated
 from airflow_provider_mailvet.summary import Legs, summarise
 
 if TYPE_CHECKING:
@@ -133,9 +133,11 @@ class MailvetVerifyOperator(BaseSQLOperator):
             end = datetime.fromisoformat(legs.started_at) + patience
             now = datetime.now(timezone.utc)
             with opened(
-                self._database_hook(), settings, table=self.table, column=self.email_column, where=self._condition(),
+                self.get_db_hook(), settings, table=self.table, column=self.email_column, where=self.where,
                 updatable=self.write_back,
             ) as warehouse:  # fmt: skip
+                if self.shard is not None:
+                    warehouse.keep_shard(*_shard(self.shard))
                 keys = [self.key_columns] if isinstance(self.key_columns, str) else list(self.key_columns or ())
                 warehouse.check_keys(keys)
                 stay = timedelta(0) if self.deferrable else max(end - now, timedelta(0))
@@ -253,18 +255,6 @@ class MailvetVerifyOperator(BaseSQLOperator):
         smtp = {"hello_name": legs.hello_name} if legs.count and legs.hello_name else None
         return hook.settings(depth=self.depth, policy=self.policy, smtp=smtp)
 
-    def _database_hook(self) -> Any:
-        hook = self.get_db_hook()
-        if self.shard is not None and is_duckdb(hook):
-            raise AirflowFailException(
-                "A DuckDB file has one writer at a time, so a task over it cannot be mapped: leave shard out and let "
-                "one task verify the table, or move the table to PostgreSQL."
-            )
-        return hook
-
-    def _condition(self) -> str | None:
-        return self.where
-
     def _assert(self, summary: dict[str, Any], share: float | None) -> None:
         """What OpenLineage tells of the quality of the table."""
         rows = max(summary["rows"] - summary["blank"], 1)
@@ -296,6 +286,15 @@ class MailvetVerifyOperator(BaseSQLOperator):
 
         outputs = ["mailvet_verdicts", *([self.table] if self.write_back else [])]
         return datasets_of(self, inputs=[self.table], outputs=outputs, assertions=True)
+
+
+def _shard(given: Any) -> tuple[str, int]:
+    from mailvet.errors import SettingsError
+
+    try:
+        return str(given["plan_id"]), int(given["shard"])
+    except (KeyError, TypeError, ValueError):
+        raise SettingsError(f"shard={given!r}: map the task over what plan_shards() returns.") from None
 
 
 def _worst(summary: dict[str, Any]) -> str:
