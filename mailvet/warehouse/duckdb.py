@@ -15,8 +15,9 @@ import contextlib
 import json
 import os
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,7 +54,8 @@ _TYPES = {
 }  # fmt: skip
 _RANK = rank("{}")
 _SAY = DuckDB()
-_STAGED = ("mailvet_cells", "mailvet_history", "mailvet_listed", "mailvet_on_lists", "mailvet_due", "mailvet_kept")
+_STAGED = ("mailvet_texts", "mailvet_history", "mailvet_listed", "mailvet_on_lists", "mailvet_due", "mailvet_kept")
+_FOLDED = f"lower(trim(email, {literal(WHITE_SPACE)}))"
 _PLACE = '"mailvet\x1fplace"'  # a name that no column has
 _PART_ROWS = 20 * 122_880
 """Rows joined with the verdicts at once: twenty of DuckDB's row groups, a quarter of a gigabyte."""
@@ -291,38 +293,58 @@ class DuckDBWarehouse:
         among: Collection[Reason] | None = None,
     ) -> Plan:
         """See `Warehouse.plan`."""
-        self._stage_history()
+        if self._events is not None:
+            self._stage_history()
         self._stage_cells()
-        self._stage_lists(listed)
-        self._stage_due(depth_rank, now, rules_version, among)
+        has_lists = any(listed.get(name) for name in LISTS)
+        if has_lists:
+            self._stage_lists(listed)
+        condition = due_condition(
+            _SAY, depth_rank=depth_rank, now=now, rules_version=rules_version, events=self._events is not None,
+            listed=has_lists, among=among,
+        )  # fmt: skip
+        self._stage_due(condition, has_lists)
         rows, blank, addresses = self._one(
             "select coalesce(sum(repeats), 0)::bigint, coalesce(sum(repeats) filter (folded = ''), 0)::bigint, "
             "count(*) filter (folded <> '') from mailvet_cells"
         )
         due, blank_due = self._one(
-            "select count(*) filter (folded <> ''), count(*) filter (folded = '') from mailvet_due"
+            "select count(*) filter (folded <> ''), count(*) filter (folded = '') from mailvet_due_cells"
         )
-        domains = self._rows(
-            "select split_part(folded, '@', -1), count(*) from mailvet_due where contains(folded, '@') "
+        return Plan(rows, blank, addresses, due, _WhenAsked(self._due_domains), blank_due)
+
+    def _due_domains(self) -> list[tuple[str, int]]:
+        return self._rows(
+            "select split_part(folded, '@', -1), count(*) from mailvet_due_cells where contains(folded, '@') "
             "group by 1 order by 2 desc, 1"
         )
-        return Plan(rows, blank, addresses, due, tuple(domains), blank_due)
 
     def _stage_cells(self) -> None:
-        """The distinct texts of the column: `mailvet_cells`."""
+        """
+        The distinct texts of the column: `mailvet_cells`. Only the texts are kept; keys of 64 characters, which cost
+        little to compute, would take three times their room.
+        """
+        self._db.execute("create or replace temp table mailvet_texts (email varchar, repeats bigint)")
         try:
-            self._db.execute(
-                f"""
-                create or replace temp table mailvet_cells as
-                select email, sha256(email) as email_key, lower(trim(email, {literal(WHITE_SPACE)})) as folded, repeats
-                from (select "mailvet cell" as email, count(*) as repeats
-                      from (select {self._cell} as "mailvet cell" from {self.relation} where {self._where}) group by 1)
-                """
-            )
+            for part in self._shares(_PART_ROWS, '"mailvet cell"'):
+                self._db.execute(
+                    f'insert into mailvet_texts select "mailvet cell", count(*) from (select {self._cell} as '
+                    f'"mailvet cell" from {self.relation} where {self._where}) where {part} group by 1'
+                )
         except duckdb.Error as error:
             raise SourceError(
                 f"{self.name} cannot be read{' with this --where' if self.narrowed else ''}: {first_line(str(error))}."
             ) from None
+        self._db.execute(
+            f"create or replace temp view mailvet_cells as select email, sha256(email) as email_key, "
+            f"{_FOLDED} as folded, repeats from mailvet_texts"
+        )
+
+    def _shares(self, size: int, text: str) -> list[str]:
+        """Conditions that share out texts among parts of about so many rows of the source, at random."""
+        (rows,) = self._one(f"select count(*) from {self.relation}")
+        count = -(-rows // size) or 1
+        return [f"hash({text}) % {count} = {number}" for number in range(count)] if count > 1 else ["true"]
 
     def _stage_history(self) -> None:
         """The newest event of each kind by address: `mailvet_history`."""
@@ -378,31 +400,30 @@ class DuckDBWarehouse:
             """
         )
 
-    def _stage_due(self, depth_rank: int, now: datetime, rules_version: str, among: Collection[Reason] | None) -> None:
-        """
-        What has to be verified: `mailvet_due`.
-
-        A verdict that an event or one of the user's own lists contradicts is due, whatever its date. Lists are only
-        compared when they differ from those of the verdict, so nothing can stay due for ever.
-        """
+    def _stage_due(self, condition: str, has_lists: bool) -> None:
+        """What has to be verified, spellings of one address next to each other and addresses mixed: `mailvet_due`."""
         verdicts = "mailvet_verdicts" if self._has("mailvet_verdicts") else _NO_VERDICTS
-        condition = due_condition(
-            _SAY, depth_rank=depth_rank, now=now, rules_version=rules_version, events=self._events is not None,
-            listed=True, among=among,
-        )  # fmt: skip
+        columns = {"email": "c.email"}
+        if self._rows(f"select 1 from {verdicts} limit 1"):
+            columns |= {"previous_reason": "v.reason", "previous_attempts": "coalesce(v.attempts, 0)"}
+        else:  # everything is due, and nothing has to be joined to find that out
+            verdicts = _NO_VERDICTS
+        joined = f"mailvet_cells c left join {verdicts} v using (email_key)"
+        if self._events is not None:
+            columns |= {name: f"h.{name}" for name in EVENT_KINDS}
+            joined += " left join mailvet_history h on h.recipient = c.folded"
+        if has_lists:
+            joined += " left join mailvet_on_lists l on l.folded = c.folded"
+        selected = ", ".join(f"{value} as {name}" for name, value in columns.items())
+        self._db.execute(f"create or replace temp table mailvet_due as select {selected} from {joined} where false")
+        for part in self._shares(_PART_ROWS, "c.folded"):
+            self._db.execute(
+                f"insert into mailvet_due select {selected} from {joined} where {part} and ({condition}) "
+                "order by hash(c.folded), c.email"
+            )
         self._db.execute(
-            f"""
-            create or replace temp table mailvet_due as
-            select row_number() over (order by md5(c.folded)) - 1 as place, c.folded, c.email, c.email_key,
-                   v.reason as previous_reason, coalesce(v.attempts, 0) as previous_attempts,
-                   {", ".join("h." + name for name in EVENT_KINDS)}
-            from mailvet_cells c
-            left join {verdicts} v using (email_key)
-            left join mailvet_history h on h.recipient = c.folded
-            left join mailvet_on_lists l on l.folded = c.folded
-            where {condition}
-            order by place
-            """
+            f"create or replace temp view mailvet_due_cells as select *, sha256(email) as email_key, "
+            f"{_FOLDED} as folded from mailvet_due"
         )
 
     def due(self, batch_rows: int) -> Iterator[pa.Table]:
@@ -410,8 +431,8 @@ class DuckDBWarehouse:
         (count,) = self._one("select count(*) from mailvet_due")
         for start in range(0, count, batch_rows):
             yield self._arrow(
-                f"select * exclude (place, folded) from mailvet_due where place >= {start} "
-                f"and place < {start + batch_rows} order by place"
+                f"select *, sha256(email) as email_key from mailvet_due where rowid >= {start} "
+                f"and rowid < {start + batch_rows} order by rowid"
             )
 
     def asked_today(self, now: datetime) -> dict[str, int]:
@@ -428,11 +449,10 @@ class DuckDBWarehouse:
 
     def looks_numeric(self) -> bool:
         """See `Warehouse.looks_numeric`."""
-        filled, numbers = self._one(
-            "select count(*), count(*) filter (try_cast(folded as double) is not null) from mailvet_cells "
-            "where folded <> ''"
+        filled = "from mailvet_cells where folded <> ''"
+        return bool(self._rows(f"select 1 {filled} limit 1")) and not self._rows(
+            f"select 1 {filled} and try_cast(folded as double) is null limit 1"
         )
-        return bool(filled) and filled == numbers
 
     # ---------------------------------------------------------------- verdicts
 
@@ -562,7 +582,7 @@ class DuckDBWarehouse:
         return count
 
     def _numbers_rows(self) -> bool:
-        """Whether `rowid` means DuckDB's number of a row: a view has none, and a table may have a column of that name."""
+        """Whether `rowid` means DuckDB's number of a row; views have none, and a table may have such a column."""
         return not self._is_view and "rowid" not in map(str.lower, _columns(self._db, self.relation))
 
     def _parts(self) -> list[str]:
@@ -823,6 +843,27 @@ _ONE_WRITER = (
     "{name} lies in a DuckDB file, which has one writer at a time, so it is never verified in shards: let one task "
     "verify it, or move the table to PostgreSQL."
 )
+
+
+class _WhenAsked(Sequence[Any]):
+    """A list that is made when it is first looked at: of millions of domains, only a forecast wants to know."""
+
+    def __init__(self, make: Callable[[], list[Any]]) -> None:
+        self._make = make
+
+    @cached_property
+    def _made(self) -> list[Any]:
+        return self._make()
+
+    def __getitem__(self, place: Any) -> Any:
+        return self._made[place]
+
+    def __len__(self) -> int:
+        return len(self._made)
+
+    def __eq__(self, other: object) -> bool:
+        return tuple(self) == tuple(other) if isinstance(other, Sequence) else NotImplemented
+
 
 _NO_VERDICTS = (
     "(select null::varchar as email_key, null::varchar as reason, null::varchar as depth, 0 as attempts, "
