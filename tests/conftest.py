@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from tests.mariadb import MariaDBServer
     from tests.postgresql import PostgresServer
 
 
@@ -57,6 +58,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 def postgres_server() -> Iterator[PostgresServer]:
     """One PostgreSQL server for all tests; each takes a database of its own from it (`new_database`)."""
     from tests.postgresql import running_server
+
+    with running_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mariadb_server() -> Iterator[MariaDBServer]:
+    """One MariaDB server for all tests; each takes a database of its own from it (`new_database`)."""
+    from tests.mariadb import running_server
 
     with running_server() as server:
         yield server

@@ -93,7 +93,8 @@ def running_server() -> Iterator[MariaDBServer]:
                     break
                 except pymysql.Error:
                     log.seek(0)
-                    assert server.poll() is None and time.monotonic() < until, log.read()
+                    assert server.poll() is None, log.read()
+                    assert time.monotonic() < until, log.read()
                     time.sleep(0.05)
             yield running
         finally:

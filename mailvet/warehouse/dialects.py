@@ -64,11 +64,10 @@ class Dialect:
     """What tells the planner how large a table has become."""
     add_column: ClassVar[str] = "alter table {table} add column {name} {kind}"
     drop_column: ClassVar[str] = "alter table {table} drop column {name}"
+    executes_many: ClassVar[bool] = True
+    """Whether the driver's `executemany` sends rows in bulk; otherwise one INSERT carries as many as these allow."""
     rows_a_statement: ClassVar[int] = 1000
-    """How many rows one INSERT carries at most."""
     parameters_a_statement: ClassVar[int] = 32_000
-    merge_assigns_plain: ClassVar[bool] = True
-    """In MERGE, the columns that are set are named without their table."""
 
     def quote(self, name: str) -> str:
         """A name, whatever it holds."""
@@ -194,7 +193,6 @@ class SQLite(Dialect):
     temporary = "create temp table {name} as {query}"
     temporary_empty = "create temp table {name} ({columns})"
     upsert = "conflict"
-    parameters_a_statement = 30_000
 
     def key(self, value: str) -> str:
         return f"mailvet_key({value})"
@@ -300,7 +298,6 @@ class SQLServer(Dialect):
     statement_end = ";"
     groups_exactly = False
     add_column = "alter table {table} add {name} {kind}"
-    parameters_a_statement = 2000
 
     def key(self, value: str) -> str:
         utf8 = f"convert(varchar(max), {value} collate Latin1_General_100_BIN2_UTF8)"
@@ -343,7 +340,6 @@ class Snowflake(Dialect):
     reserved = frozenset({"rows"})
     session = ("alter session set timezone = 'UTC'",)
     update = "from"
-    rows_a_statement = 10_000
 
     def own(self, name: str) -> str:
         return self.quote(name.upper()) if name in self.reserved else name
@@ -367,6 +363,8 @@ class Redshift(Dialect):
     name = "redshift"
     primary_key = ""
     types: ClassVar[dict[str, str]] = {**Dialect.types, "string": "varchar(4096)"}
+    executes_many = False
+    rows_a_statement = 500
     upsert = "steps"
     session = ("set timezone = 'UTC'",)
 
@@ -400,8 +398,9 @@ class BigQuery(Dialect):
     has_temporary = False
     transactions = False
     update = "merge"
-    rows_a_statement = 500
-    parameters_a_statement = 10_000
+    executes_many = False
+    rows_a_statement = 400
+    parameters_a_statement = 9_000
 
     def literal(self, text: str) -> str:
         return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
@@ -440,7 +439,9 @@ class Databricks(Dialect):
     transactions = False
     update = "merge"
     session = ("set time zone 'UTC'",)
-    rows_a_statement = 5_000
+    executes_many = False
+    rows_a_statement = 10
+    parameters_a_statement = 250  # at most 255 (Databricks: parameter markers)
 
     def literal(self, text: str) -> str:
         return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
@@ -469,6 +470,8 @@ class Trino(Dialect):
     transactions = False
     update = "merge"
     session = ("set time zone 'UTC'",)
+    executes_many = False
+    rows_a_statement = 200
 
     def key(self, value: str) -> str:
         return f"lower(to_hex(sha256(to_utf8({value}))))"

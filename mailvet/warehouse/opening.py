@@ -167,8 +167,9 @@ def _psycopg_connection(database: Any) -> tuple[Any, bool]:
     if not isinstance(database, str):
         if database.driver == "psycopg":  # with everything the engine was made with; the pool makes itself another
             pooled = database.raw_connection()
+            link = pooled.driver_connection
             pooled.detach()
-            return pooled.driver_connection, True
+            return link, True
         database = database.url.render_as_string(hide_password=False)
     return connect("postgresql://" + database.partition("://")[2]), True
 

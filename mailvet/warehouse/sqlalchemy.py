@@ -55,7 +55,9 @@ def create_engine(url: str) -> Engine:
             "special characters of the password percent-encoded."
         ) from None
     try:
-        return sa.create_engine(parsed)
+        # Without it the driver of SQL Server sends one row at a time.
+        options: dict[str, Any] = {"fast_executemany": True} if kind in ("mssql", "mssql+pyodbc") else {}
+        return sa.create_engine(parsed, **options)
     except (NoSuchModuleError, ImportError):
         packages = DRIVERS.get(dialect, dialect)
         raise SettingsError(
@@ -79,8 +81,8 @@ class SQLAlchemyWarehouse(SQLWarehouse):
             text = first_line(str(getattr(error, "orig", None) or error))
             text = text.replace(url.password, "***") if isinstance(url.password, str) and url.password else text
             raise SourceError(
-                f"There is no connection to {url.render_as_string(hide_password=True)}: {text}. Check host, port, user, "
-                "password and database of the URL. Nothing was changed."
+                f"There is no connection to {url.render_as_string(hide_password=True)}: {text}. Check host, port, "
+                "user, password and database of the URL. Nothing was changed."
             ) from None
         try:
             if engine.dialect.name == "sqlite":
@@ -178,11 +180,17 @@ class SQLAlchemyWarehouse(SQLWarehouse):
             found = self._inspected().get_columns(self._found.name, schema=self._found.schema or None)
         return [
             Column(
-                str(c["name"]), _kind(c["type"], self._engine), _family(c["type"]), _length(c["type"]),
+                str(c["name"]), _kind(c["type"], self._engine), _family(c["type"]), self._length(c["type"]),
                 bool(c.get("computed")) or bool((c.get("identity") or {}).get("always")),
             )
             for c in found
         ]  # fmt: skip
+
+    def _length(self, kind: Any) -> int | None:
+        """How many characters fit; SQLite takes any number into any column."""
+        limited = isinstance(kind, sa.String) and not isinstance(kind, sa.Text) and self._say.name != "sqlite"
+        length = kind.length if limited else None
+        return length if isinstance(length, int) and length > 0 else None
 
     def _has(self, table: str) -> bool:
         with self._reading():
@@ -233,9 +241,12 @@ class SQLAlchemyWarehouse(SQLWarehouse):
         say = self._say
         target = sa.table(sa.quoted_name(table, False), *(sa.column(sa.quoted_name(name, None)) for name in names))
         columns = [_plain(column, say.name) for column in rows.columns]
-        count = max(1, min(say.rows_a_statement, say.parameters_a_statement // len(names)))
         records = [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
         with self._transaction():
+            if say.executes_many:
+                self._db.execute(sa.insert(target), records)
+                return
+            count = max(1, min(say.rows_a_statement, say.parameters_a_statement // len(names)))
             for start in range(0, len(records), count):
                 self._db.execute(sa.insert(target).values(records[start : start + count]))
 
@@ -260,6 +271,8 @@ class SQLAlchemyWarehouse(SQLWarehouse):
 
     def close(self) -> None:
         """See `Warehouse.close`."""
+        if self._db.closed:
+            return
         with contextlib.suppress(Exception):
             self._drop_staged()
         self._db.invalidate()  # a session whose settings we changed, with our temporary tables, goes back to no pool
@@ -281,11 +294,6 @@ def _family(kind: Any) -> str:
     if isinstance(kind, (sa.DateTime, sa.TIMESTAMP)):
         return "time"
     return "other"
-
-
-def _length(kind: Any) -> int | None:
-    length = getattr(kind, "length", None) if isinstance(kind, sa.String) and not isinstance(kind, sa.Text) else None
-    return length if isinstance(length, int) else None
 
 
 def _kind(kind: Any, engine: Engine) -> str:

@@ -1,0 +1,523 @@
+"""What every warehouse does alike, whichever database it is: the rules of `Warehouse`, each on real servers."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from mailvet.errors import SettingsError, SourceError
+from mailvet.verdict import STATUS_COLUMNS, Policy, email_key, verdict_schema
+from mailvet.warehouse.base import SILENT, Plan, Warehouse
+from tests.warehouse.answers import NO_LISTS, NOW, answers, later
+from tests.warehouse.places import Place
+
+RULES = "2026.11"
+
+
+def planned(warehouse: Warehouse, *, now: datetime = NOW, **options: Any) -> Plan:
+    values: dict[str, Any] = {"depth_rank": 2, "rules_version": RULES, "listed": NO_LISTS} | options
+    return warehouse.plan(now=now, **values)
+
+
+def due(warehouse: Warehouse, batch_rows: int = 1000) -> list[str]:
+    return [email for batch in warehouse.due(batch_rows) for email in batch["email"].to_pylist()]
+
+
+def saved(warehouse: Warehouse, reasons: dict[str, str], **changed: Any) -> Warehouse:
+    warehouse.open_for_writing()
+    warehouse.save(answers(reasons, **changed))
+    return warehouse
+
+
+def stored(warehouse: Warehouse, text: str) -> dict[str, Any]:
+    row = warehouse.stored(text)
+    assert row is not None
+    return row
+
+
+# -------------------------------------------------------------------- planning
+
+
+def test_each_distinct_text_is_due_once_whatever_the_collation(place: Place) -> None:
+    cells = ("ann@a.test", "ann@a.test", "Ann@A.test", " ann@a.test", "ann@a.test ", "bob@b.test", None, "", "  ",
+             "\t\u00a0")  # fmt: skip
+    place.contacts(*cells)
+    warehouse = place.opened()
+    plan = planned(warehouse)
+    assert (plan.rows, plan.blank, plan.addresses, plan.due, plan.blank_due, plan.fresh) == (10, 4, 5, 5, 3, 0)
+    assert plan.domains == (("a.test", 4), ("b.test", 1))
+    batches = list(warehouse.due(1000))
+    texts = [text for batch in batches for text in batch["email"].to_pylist()]
+    assert sorted(texts) == sorted({cell or "" for cell in cells})
+    keys = [key for batch in batches for key in batch["email_key"].to_pylist()]
+    assert keys == [email_key(text) for text in texts]
+    # Spellings of one address stand next to each other.
+    spellings = [position for position, text in enumerate(texts) if text.strip().lower() == "ann@a.test"]
+    assert max(spellings) - min(spellings) == 3
+
+
+def test_keys_are_those_of_python_for_any_text(place: Place) -> None:
+    cells = ["jörg@bücher.example", "用户@例子.测试", "a'b\"c\\d%e`f@x.test", "Ünal@x.test", "😀@x.test", "a:b@x.test",
+             "x" * 250 + "@x.test", "%(name)s@x.test", "A@X.TEST\n"]  # fmt: skip
+    place.contacts(*cells)
+    warehouse = saved(place.opened(), {cell: "mailbox_accepted" for cell in cells})
+    assert planned(warehouse).due == 0
+    assert warehouse.write_back(("reason",)) == len(cells)
+    assert place.sql("select count(*) from contacts where mailvet_reason = 'mailbox_accepted'") == [(len(cells),)]
+
+
+def test_batches_hold_every_due_text_once(place: Place) -> None:
+    place.contacts(*(f"p{n}@x.test" for n in range(23)))
+    warehouse = place.opened()
+    planned(warehouse)
+    warehouse.open_for_writing()
+    sizes, texts = [], []
+    for batch in warehouse.due(10):  # answers are saved in between, as in a run
+        sizes.append(batch.num_rows)
+        texts += batch["email"].to_pylist()
+        warehouse.save(answers(dict.fromkeys(batch["email"].to_pylist(), "mailbox_accepted")))
+    assert sizes == [10, 10, 3]
+    assert sorted(texts) == sorted(f"p{n}@x.test" for n in range(23))
+
+
+def test_a_verdict_is_due_again_from_its_date_on(place: Place) -> None:
+    place.contacts("ann@a.test", "x")
+    warehouse = saved(place.opened(), {"ann@a.test": "mailbox_accepted", "x": "syntax_invalid"})
+    assert planned(warehouse, now=later(days=59)).due == 0
+    planned(warehouse, now=later(days=60))
+    (batch,) = warehouse.due(10)
+    assert batch.select(["email", "previous_reason", "previous_attempts"]).to_pylist() == [
+        {"email": "ann@a.test", "previous_reason": "mailbox_accepted", "previous_attempts": 1}
+    ]
+
+
+@pytest.mark.parametrize(("had", "asked", "count"), [("offline", 1, 1), ("dns", 2, 1), ("dns", 1, 0), ("smtp", 0, 0)])
+def test_a_verdict_is_due_when_more_depth_is_asked_for(place: Place, had: str, asked: int, count: int) -> None:
+    place.contacts("ann@a.test")
+    warehouse = saved(place.opened(), {"ann@a.test": "not_probed"}, depth=had)
+    assert planned(warehouse, depth_rank=asked).due == count
+
+
+def test_where_limits_what_is_planned_and_written(place: Place) -> None:
+    place.contacts("ann@a.test", "bob@b.test", "cid@c.test")
+    for number, condition in enumerate(
+        ("country = 'FR'", "contacts.country = 'FR'", "country = 'FR' -- only these", "country like 'F%'", "id in (2)")
+    ):
+        both = dict.fromkeys(("ann@a.test", "bob@b.test"), "mailbox_accepted")
+        warehouse = saved(place.opened(where=condition, prefix=f"m{number}_"), both)
+        plan = planned(warehouse, now=later(days=100))
+        assert (plan.rows, due(warehouse)) == (1, ["bob@b.test"]), condition
+        assert warehouse.write_back(("reason",)) == 1, condition
+        assert place.sql(f"select id from contacts where m{number}_reason is not null") == [(2,)], condition
+        warehouse.close()
+
+
+@pytest.mark.parametrize(
+    "condition",
+    ["nonsense = 1", "country =", "1=1); drop table contacts; select (1", "1 = 1; drop table contacts", "sum(id) > 1",
+     "1 = 0) or (1 = 1", "1 = 1 limit 1"],
+)  # fmt: skip
+def test_what_is_not_one_condition_is_refused_and_changes_nothing(place: Place, condition: str) -> None:
+    place.contacts("ann@a.test")
+    before = place.tables()
+    with pytest.raises(SourceError, match="--where"):
+        place.opened(where=condition)
+    assert place.sql("select count(*) from contacts") == [(1,)]
+    assert place.tables() == before
+
+
+def test_planning_alone_leaves_nothing_behind(place: Place) -> None:
+    place.contacts("ann@a.test")
+    before = place.tables()
+    warehouse = place.opened(writable=False, updatable=False)
+    assert planned(warehouse).due == 1
+    warehouse.close()
+    assert place.tables() == before
+    assert place.columns() == ["id", "email", "country"]
+
+
+@pytest.mark.parametrize("cells", [("1", "22", None), ("1.5", "-2")])
+def test_a_column_of_numbers_is_told(place: Place, cells: tuple[str | None, ...]) -> None:
+    place.contacts(*cells)
+    warehouse = place.opened()
+    planned(warehouse)
+    assert warehouse.looks_numeric()
+    place.sql("insert into contacts values (9, 'x', 'DE')")
+    planned(warehouse)
+    assert not warehouse.looks_numeric()
+
+
+# -------------------------------------------------------------------- own lists and events
+
+
+@pytest.mark.parametrize(
+    ("listed", "due_again"),
+    [
+        ({"suppress": ["ann@a.test"]}, ["Ann@a.test "]),
+        ({"deny": ["b.test"]}, ["bob@sub.b.test"]),
+        ({"deny": ["test"]}, ["Ann@a.test ", "bob@sub.b.test"]),
+        ({"deny": ["a.test"], "allow": ["a.test"]}, ["Ann@a.test "]),
+        ({"extra_disposable": ["b.test"]}, ["bob@sub.b.test"]),
+        ({"suppress": ["nn@a.test", "est", "c.test", "o'x@a.test"]}, []),
+    ],
+)
+def test_an_address_put_on_an_own_list_is_due(place: Place, listed: dict[str, list[str]], due_again: list[str]) -> None:
+    place.contacts("Ann@a.test ", "bob@sub.b.test")
+    warehouse = saved(place.opened(), {"Ann@a.test ": "mailbox_accepted", "bob@sub.b.test": "mailbox_accepted"})
+    planned(warehouse, rules_version=f"{RULES}+abc", listed=listed)
+    assert sorted(due(warehouse)) == due_again
+
+
+def test_an_address_taken_off_an_own_list_is_due(place: Place) -> None:
+    place.contacts("ann@a.test", "bob@b.test", "cid@c.test", "dan@d.test")
+    warehouse = place.opened()
+    warehouse.open_for_writing()
+    listed = '[{"layer":"history","fact":"suppressed","detail":"on your own list"}]'
+    left = '[{"layer":"history","fact":"suppressed","detail":"unsubscribed or complained on 2026-01-01"}]'
+    before: dict[str, Any] = {"rules_version": f"{RULES}+abc"}
+    warehouse.save(answers({"ann@a.test": "suppressed"}, evidence=listed, **before))
+    warehouse.save(answers({"bob@b.test": "mailbox_accepted"}, flags="allowed,probed", **before))
+    warehouse.save(answers({"cid@c.test": "suppressed"}, evidence=left, **before))
+    warehouse.save(answers({"dan@d.test": "mailbox_accepted"}, **before))
+    planned(warehouse)
+    assert sorted(due(warehouse)) == ["ann@a.test", "bob@b.test"]
+
+
+def test_new_rules_make_syntax_and_disposable_verdicts_due(place: Place) -> None:
+    place.contacts("a", "b@b.test", "c@c.test")
+    reasons = {"a": "syntax_invalid", "b@b.test": "disposable", "c@c.test": "mailbox_accepted"}
+    warehouse = saved(place.opened(), reasons, rules_version="2026.10")
+    planned(warehouse)
+    assert sorted(due(warehouse)) == ["a", "b@b.test"]
+
+
+def history(warehouse: Warehouse) -> dict[str, list[datetime | None]]:
+    planned(warehouse)
+    names = ("unsubscribed_at", "bounced_at", "delivered_at")
+    return {row["email"]: [row[name] for name in names] for batch in warehouse.due(100) for row in batch.to_pylist()}
+
+
+def test_events_stand_beside_the_address_whatever_its_spelling(place: Place, tmp_path: Path) -> None:
+    place.contacts("Ann@a.test ", "bob@b.test", "cid@c.test")
+    events = [("ann@A.test", "Hard_Bounce", "2026-01-01 10:00:00"), ("ann@a.test", "delivered", "2026-02-01 00:00:00"),
+              ("bob@b.test", "complaint", "2026-01-01 00:00:00"),
+              ("cid@c.test", "other", "2026-01-01 00:00:00")]  # fmt: skip
+    place.sql("create table events (email varchar(99), event varchar(20), occurred_at timestamp)")
+    place.sql("insert into events values (?, ?, ?)", events)
+    file = tmp_path / "events.csv"
+    file.write_text("email,event,occurred_at\n" + "".join(",".join(event) + "\n" for event in events))
+    for source in ("events", str(file)):
+        warehouse = place.opened(events=source)
+        found = {text: [at and f"{at:%Y-%m-%d %H}" for at in times] for text, times in history(warehouse).items()}
+        assert found == {
+            "Ann@a.test ": [None, "2026-01-01 10", "2026-02-01 00"], "bob@b.test": ["2026-01-01 00", None, None],
+            "cid@c.test": [None, None, None],
+        }, source  # fmt: skip
+        warehouse.close()
+
+
+@pytest.mark.parametrize(
+    ("reason", "events", "is_due"),
+    [
+        ("mailbox_accepted", [("hard_bounce", "2026-11-23 00:00:00")], True),
+        ("mailbox_accepted", [("hard_bounce", "2026-11-20 00:00:00")], False),
+        ("mailbox_accepted", [("unsubscribe", "2026-11-20 00:00:00")], True),
+        ("hard_bounced", [("hard_bounce", "2026-11-20 00:00:00")], False),
+        ("hard_bounced", [("delivered", "2026-11-23 00:00:00"), ("hard_bounce", "2026-11-20 00:00:00")], True),
+        ("hard_bounced", [], True),
+    ],
+)
+def test_an_event_that_contradicts_a_verdict_makes_it_due(
+    place: Place, reason: str, events: list[tuple[str, str]], is_due: bool
+) -> None:
+    place.contacts("ann@a.test")
+    place.sql("create table events (email varchar(99), event varchar(20), occurred_at timestamp)")
+    if events:
+        place.sql("insert into events values (?, ?, ?)", [("ann@a.test", *event) for event in events])
+    warehouse = saved(place.opened(events="events"), {"ann@a.test": reason})
+    assert planned(warehouse, now=later(days=3)).due == int(is_due)
+
+
+@pytest.mark.parametrize("events", ["nowhere", "contacts", "none.csv"])
+def test_events_that_cannot_be_used_are_a_mistake_in_the_settings(place: Place, events: str) -> None:
+    place.contacts("ann@a.test")
+    with pytest.raises(SettingsError, match=r"history\.events"):
+        planned(place.opened(events=events))
+
+
+# -------------------------------------------------------------------- saving
+
+
+def test_what_is_saved_comes_back_as_it_was(place: Place) -> None:
+    place.contacts("ann@a.test")
+    reply = '550 5.1.1 it\'s \\full\\ 100% "no" :x ünknown'
+    batch = answers({"ann@a.test": "mailbox_full", "b@b.test": "accept_all"}, smtp_code=452, smtp_reply=reply,
+                    flags="role,probed", attempts=2, evidence='[{"layer":"mailbox","detail":"a\\u0000b"}]')  # fmt: skip
+    warehouse = place.opened()
+    warehouse.open_for_writing()
+    warehouse.save(batch)
+    assert [stored(warehouse, text) for text in ("ann@a.test", "b@b.test")] == batch.to_pylist()
+    assert stored(warehouse, " ANN@a.test")["email"] == "ann@a.test"
+    assert warehouse.stored("nobody@a.test") is None
+    other = place.opened()  # committed when `save` returned
+    assert stored(other, "ann@a.test") == batch.to_pylist()[0]
+
+
+@pytest.mark.parametrize("silent", [SILENT[0], SILENT[3]])
+def test_an_answer_that_says_nothing_never_replaces_a_known_verdict(place: Place, silent: str) -> None:
+    place.contacts("ann@a.test")
+    warehouse = saved(place.opened(), {"ann@a.test": "mailbox_not_found"})
+    before = stored(warehouse, "ann@a.test")
+    warehouse.save(answers({"ann@a.test": str(silent), "new@a.test": str(silent), "bob@a.test": "accept_all"},
+                           now=later(days=60)))  # fmt: skip
+    after = stored(warehouse, "ann@a.test")
+    assert after == before | {"next_check_at": after["next_check_at"]}
+    assert after["next_check_at"] > later(days=60)
+    assert stored(warehouse, "new@a.test")["reason"] == str(silent)
+    assert stored(warehouse, "bob@a.test")["reason"] == "accept_all"
+
+
+def test_a_verdict_that_nobody_could_confirm_for_half_a_year_gives_way(place: Place) -> None:
+    place.contacts("ann@a.test")
+    warehouse = saved(place.opened(), {"ann@a.test": "mailbox_accepted"})
+    warehouse.save(answers({"ann@a.test": "connect_failed"}, now=later(days=181)))
+    assert stored(warehouse, "ann@a.test")["reason"] == "connect_failed"
+
+
+def test_an_unknown_verdict_gives_way_to_any_answer(place: Place) -> None:
+    place.contacts("ann@a.test")
+    warehouse = saved(place.opened(), {"ann@a.test": "greylisted"})
+    for reason in ("not_probed", "mailbox_accepted", "mailbox_not_found", "accept_all"):
+        warehouse.save(answers({"ann@a.test": reason}))
+        assert stored(warehouse, "ann@a.test")["reason"] == reason
+
+
+def test_a_silent_answer_counts_by_how_deep_it_asked(place: Place) -> None:
+    place.contacts("ann@a.test", "bob@a.test")
+    warehouse = saved(place.opened(), {"ann@a.test": "domain_not_found"}, depth="dns")
+    saved(warehouse, {"bob@a.test": "mailbox_accepted"}, depth="smtp")
+    before = stored(warehouse, "bob@a.test")
+    warehouse.save(answers({"ann@a.test": "dns_timeout"}, depth="smtp"))
+    warehouse.save(answers({"bob@a.test": "not_probed"}, depth="dns", now=later(days=61)))
+    assert stored(warehouse, "ann@a.test")["reason"] == "domain_not_found"
+    assert stored(warehouse, "bob@a.test") == before
+    assert planned(warehouse).due == 0
+    planned(warehouse, now=later(days=61))
+    assert "bob@a.test" in due(warehouse)
+
+
+def test_many_batches_make_one_table(place: Place) -> None:
+    place.contacts("x")
+    warehouse = place.opened()
+    warehouse.open_for_writing()
+    for start in range(0, 3000, 1000):
+        texts = [f"p{n}@x.test" for n in range(start, start + 1500)]  # the half of them for the second time
+        warehouse.save(answers(dict.fromkeys(texts, "mailbox_accepted"), run_id=f"run{start}"))
+    assert place.sql("select run_id, count(*) from mailvet_verdicts group by run_id order by run_id") == [
+        ("run0", 1000), ("run1000", 1000), ("run2000", 1500)
+    ]  # fmt: skip
+
+
+def test_what_was_asked_today_counts_by_operator(place: Place) -> None:
+    place.contacts("ann@a.test")
+    warehouse = place.opened()
+    assert warehouse.asked_today(NOW) == {}
+    saved(warehouse, {"a@a.test": "mailbox_accepted", "b@a.test": "mailbox_not_found"}, operator="a", smtp_code=250)
+    warehouse.save(answers({"c@a.test": "not_probed"}, operator="a"))
+    warehouse.save(answers({"d@a.test": "mailbox_accepted"}, operator="a", smtp_code=250, now=later(days=-1)))
+    assert warehouse.asked_today(later(hours=2)) == {"a": 2}
+    assert warehouse.asked_today(later(hours=13)) == {}
+
+
+def test_verdicts_not_renewed_are_forgotten(place: Place) -> None:
+    place.contacts("ann@a.test")
+    warehouse = saved(place.opened(), {"ann@a.test": "mailbox_accepted", "bob@a.test": "mailbox_accepted"})
+    warehouse.save(answers({"bob@a.test": "mailbox_accepted"}, now=later(days=40)))
+    assert warehouse.forget_before(later(days=30)) == 1
+    assert warehouse.stored("ann@a.test") is None
+
+
+def test_a_run_is_one_row_and_can_be_completed(place: Place) -> None:
+    place.contacts("ann@a.test")
+    warehouse = place.opened()
+    warehouse.open_for_writing()
+    warehouse.open_for_writing()
+    warehouse.save_run({"run_id": "r1", "started_at": NOW, "rows": 3})
+    warehouse.save_run({"run_id": "r1", "started_at": NOW, "finished_at": later(hours=1), "by_status": {"risky": 3}})
+    rows = place.sql("select run_id, by_status from mailvet_runs")
+    assert rows == [("r1", json.dumps({"risky": 3}))]
+
+
+# -------------------------------------------------------------------- writing back
+
+
+def test_every_row_gets_its_status_duplicates_and_blanks_too(place: Place) -> None:
+    place.contacts("ann@a.test", "ann@a.test", None, "", "bob@b.test", "Ann@a.test")
+    warehouse = saved(place.opened(), {"ann@a.test": "mailbox_accepted", "": "syntax_invalid", "bob@b.test": "null_mx"})
+    warehouse.check_write_back(STATUS_COLUMNS)
+    assert warehouse.write_back(STATUS_COLUMNS) == 5
+    assert place.sql("select id, email, country, mailvet_reason, mailvet_recommendation from contacts order by id") == [
+        (1, "ann@a.test", "DE", "mailbox_accepted", "send"), (2, "ann@a.test", "FR", "mailbox_accepted", "send"),
+        (3, None, "DE", "syntax_invalid", "do_not_send"), (4, "", "FR", "syntax_invalid", "do_not_send"),
+        (5, "bob@b.test", "DE", "null_mx", "do_not_send"), (6, "Ann@a.test", "FR", None, None),
+    ]  # fmt: skip
+    assert place.columns() == ["id", "email", "country", *(f"mailvet_{name}" for name in STATUS_COLUMNS)]
+    warehouse.check_write_back(STATUS_COLUMNS)
+
+
+def test_only_rows_whose_answer_changed_are_written(place: Place) -> None:
+    place.contacts("ann@a.test", "bob@b.test", None)
+    warehouse = saved(
+        place.opened(), {"ann@a.test": "mailbox_accepted", "bob@b.test": "accept_all", "": "syntax_invalid"}
+    )
+    assert warehouse.write_back(STATUS_COLUMNS) == 3
+    assert warehouse.write_back(STATUS_COLUMNS) == 0
+    warehouse.save(answers({"bob@b.test": "mailbox_not_found"}, suggestion="Bob@b.test"))
+    assert warehouse.write_back(STATUS_COLUMNS) == 1
+    warehouse.save(answers({"bob@b.test": "mailbox_not_found"}, suggestion="bob@b.test"))
+    assert warehouse.write_back(("suggestion",)) == 1
+
+
+def test_rows_added_deleted_or_edited_meanwhile_never_get_a_wrong_answer(place: Place) -> None:
+    place.contacts("ann@a.test", "bob@b.test", "cid@c.test")
+    warehouse = place.opened()
+    planned(warehouse)
+    saved(warehouse, {"ann@a.test": "mailbox_accepted", "bob@b.test": "mailbox_not_found", "cid@c.test": "accept_all"})
+    place.sql("update contacts set email = 'Ann@a.test' where id = 1")
+    place.sql("delete from contacts where id = 2")
+    place.sql("insert into contacts values (4, 'bob@b.test', 'DE'), (5, 'new@b.test', 'DE')")
+    assert warehouse.write_back(("reason",)) == 2
+    assert place.sql("select id, mailvet_reason from contacts order by id") == [
+        (1, None), (3, "accept_all"), (4, "mailbox_not_found"), (5, None)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("column", "says"),
+    [("mailvet_status varchar(5)", "too narrow for a status"), ("mailvet_score varchar(10)", "a score is a number"),
+     ("mailvet_checked_at integer", "a checked_at is a time"), ("MAILVET_REASON integer", "a reason is a text")],
+)  # fmt: skip
+def test_a_status_column_that_cannot_take_an_answer_is_told_up_front(place: Place, column: str, says: str) -> None:
+    place.contacts("ann@a.test")
+    place.sql(f"alter table contacts add column {column}")
+    warehouse = place.opened()
+    if place.any_width and "varchar(5)" in column:
+        warehouse.check_write_back(STATUS_COLUMNS)
+        return
+    with pytest.raises(SourceError, match=says):
+        warehouse.check_write_back(STATUS_COLUMNS)
+
+
+def test_a_view_is_planned_but_never_written(place: Place) -> None:
+    place.contacts("ann@a.test")
+    place.sql("create view good as select * from contacts")
+    with pytest.raises(SourceError, match="is a view"):
+        place.opened("good")
+    warehouse = saved(place.opened("good", updatable=False), {"ann@a.test": "mailbox_accepted"})
+    assert planned(warehouse).rows == 1
+    assert warehouse.summary().verified == 1
+
+
+def test_names_may_be_reserved_words_and_hold_quotes_and_blanks(place: Place) -> None:
+    quote = "`" if place.name == "mariadb" else '"'
+
+    def q(name: str) -> str:
+        return quote + name.replace(quote, quote * 2) + quote
+
+    table, column = 'Order "by" `x`', "E-Mail Address"
+    place.sql(f"create table {q(table)} ({q('select')} integer, {q(column)} varchar(99))")
+    place.sql(f"insert into {q(table)} values (?, ?)", [(1, "ann@a.test")])
+    warehouse = saved(place.opened(table), {"ann@a.test": "mailbox_accepted"})
+    warehouse = saved(place.opened(table, prefix="Key to "), {"ann@a.test": "mailbox_accepted"})
+    assert planned(warehouse).rows == 1
+    warehouse.check_write_back(("reason",))
+    assert warehouse.write_back(("reason",)) == 1
+    assert place.sql(f"select {q('Key to reason')} from {q(table)}") == [("mailbox_accepted",)]
+
+
+def test_a_table_or_column_that_is_not_there_is_named_with_what_there_is(place: Place) -> None:
+    place.contacts("ann@a.test")
+    with pytest.raises(SourceError, match=r"no table customers .*contacts"):
+        place.opened("customers")
+    with pytest.raises(SourceError, match=r"no column mail in contacts; there are: id, email, country"):
+        place.opened(column="mail")
+    with pytest.raises(SourceError, match=r"id of contacts holds .*not text"):
+        place.opened(column="id")
+
+
+# -------------------------------------------------------------------- results
+
+
+def test_the_summary_counts_rows_by_their_verdicts(place: Place) -> None:
+    place.contacts("ann@a.test", "ann@a.test", "bob@b.test", None, "new@c.test")
+    warehouse = place.opened()
+    planned(warehouse)
+    saved(warehouse, {"ann@a.test": "mailbox_accepted", "": "syntax_invalid"}, score=98)
+    saved(warehouse, {"bob@b.test": "mailbox_not_found"}, score=1)
+    summary = warehouse.summary()
+    assert (summary.rows, summary.blank, summary.verified) == (5, 1, 4)
+    assert summary.by_reason == {"mailbox_accepted": 2, "mailbox_not_found": 1, "syntax_invalid": 1}
+    assert summary.by_recommendation == {"do_not_send": 2, "send": 2}
+    assert summary.bounce_before == pytest.approx((0.02 + 0.02 + 0.99) / 3)
+    assert summary.bounce_after == pytest.approx(0.02)
+
+
+def test_a_change_of_policy_changes_recommendations_without_asking(place: Place) -> None:
+    place.contacts("ann@a.test")
+    warehouse = place.opened(policy=Policy.transactional)
+    saved(warehouse, {"ann@a.test": "role_account"})
+    assert planned(warehouse).due == 0
+    assert warehouse.apply_policy() == 1
+    assert warehouse.apply_policy() == 0
+    assert stored(warehouse, "ann@a.test")["recommendation"] == "send"
+    warehouse.write_back(("recommendation",))
+    assert place.sql("select mailvet_recommendation from contacts") == [("send",)]
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet", ".jsonl"])
+def test_a_file_gets_every_row_and_column_with_its_answer(place: Place, tmp_path: Path, ending: str) -> None:
+    place.contacts("ann@a.test", None, "bob@b.test")
+    warehouse = saved(place.opened(), {"ann@a.test": "mailbox_accepted"}, smtp_reply="=cmd()")
+    planned(warehouse)
+    output = tmp_path / f"out{ending}"
+    assert warehouse.export(output, ("status", "score", "smtp_reply")) == [output]
+    rows = duckdb.sql(f"select * from '{output}' order by id").fetchall()
+    assert rows == [(1, "ann@a.test", "DE", "deliverable", 50, "'=cmd()"), (2, None, "FR", None, None, None),
+                    (3, "bob@b.test", "DE", None, None, None)]  # fmt: skip
+    assert warehouse.export(output, ("status",), key_columns=("id",)) == [output]
+    assert duckdb.sql(f"select * from '{output}'").columns == ["id", "mailvet_status"]
+
+
+def test_a_result_is_split_into_a_file_for_each_recommendation(place: Place, tmp_path: Path) -> None:
+    place.contacts("ann@a.test", "bob@b.test", "cid@c.test")
+    warehouse = saved(place.opened(), {"ann@a.test": "mailbox_accepted", "bob@b.test": "null_mx"})
+    planned(warehouse)
+    files = warehouse.export(tmp_path / "out.csv", ("reason",), split_by="recommendation",
+                             parts=("send", "reverify", "do_not_send"))  # fmt: skip
+    found = {file.name: [line.split(",")[1] for line in file.read_text().splitlines()[1:]] for file in files}
+    assert found == {"out.send.csv": ["ann@a.test"], "out.reverify.csv": [], "out.do_not_send.csv": ["bob@b.test"],
+                     "out.unverified.csv": ["cid@c.test"]}  # fmt: skip
+
+
+def test_an_address_is_forgotten_in_every_spelling(place: Place) -> None:
+    place.contacts("ann@a.test")
+    texts = {"ann@a.test": "mailbox_accepted", " Ann@A.test": "mailbox_accepted", "joann@a.test": "mailbox_accepted",
+             "Ann <ann@a.test>": "syntax_invalid", "ann@a.test.example": "mailbox_accepted",
+             "b": "syntax_invalid"}  # fmt: skip
+    warehouse = saved(place.opened(), texts)
+    warehouse.save(answers({"ann@b.test": "typo_domain"}, suggestion="ann@a.test"))
+    warehouse.save(answers({"ANN@A.TEST": "mailbox_accepted"}, email=None))
+    assert warehouse.forget("ann@a.test") == 5
+    left = place.sql("select email from mailvet_verdicts order by email")
+    assert left == [("ann@a.test.example",), ("b",), ("joann@a.test",)]
+
+
+def test_the_verdict_table_has_the_columns_of_the_contract_in_their_order(place: Place) -> None:
+    place.contacts("ann@a.test")
+    place.opened().open_for_writing()
+    assert place.columns("mailvet_verdicts") == verdict_schema().names

@@ -1,0 +1,323 @@
+"""PostgreSQL in the hands of other people: locks, rights, sessions that end, tables of every kind."""
+
+from __future__ import annotations
+
+import struct
+import threading
+import time
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from typing import Any
+
+import psycopg
+import pyarrow as pa
+import pytest
+import sqlalchemy as sa
+
+from mailvet.errors import LockedError, SettingsError, SourceError
+from mailvet.verdict import STATUS_COLUMNS
+from mailvet.warehouse.base import Warehouse
+from mailvet.warehouse.opening import open_store, open_table
+from mailvet.warehouse.postgres import binary_copy
+from tests.warehouse.answers import answers
+from tests.warehouse.places import PostgresPlace
+from tests.warehouse.test_contract import due, planned, saved
+
+IMPATIENT = "?options=-clock_timeout%3D300"
+
+
+@pytest.fixture
+def other(postgres: PostgresPlace) -> Iterator[psycopg.Connection[Any]]:
+    """A second session, which commits when it is told to."""
+    with psycopg.connect(postgres.database) as connection:
+        yield connection
+        connection.rollback()
+
+
+@pytest.fixture
+def role(postgres: PostgresPlace) -> Iterator[str]:
+    """The URL of a user who may do nothing but connect."""
+    postgres.sql("drop role if exists reader")
+    postgres.sql("create role reader login")
+    postgres.sql("revoke create on schema public from public")
+    yield postgres.database.replace("postgres@", "reader@")
+    postgres.close_warehouses()
+    postgres.sql("drop owned by reader; drop role reader")
+
+
+# -------------------------------------------------------------------- other sessions
+
+
+def test_a_row_edited_under_our_hands_is_left_alone(postgres: PostgresPlace, other: Any) -> None:
+    postgres.contacts("ann@a.test", "bob@b.test")
+    warehouse = saved(postgres.opened(), {"ann@a.test": "mailbox_accepted", "bob@b.test": "null_mx"})
+    warehouse.write_back(("status",))
+    postgres.sql("alter table contacts add mailvet_reason text")  # so that only the row's own lock is waited for
+    saved(warehouse, {"ann@a.test": "mailbox_not_found", "bob@b.test": "mailbox_not_found"})
+    other.execute("update contacts set email = 'new@a.test' where id = 1")  # not committed: the row is locked
+    written: list[int] = []
+    writing = threading.Thread(target=lambda: written.append(warehouse.write_back(("status", "reason"))))
+    writing.start()
+    while not postgres.sql("select 1 from pg_stat_activity where wait_event_type = 'Lock'"):
+        time.sleep(0.01)
+    other.commit()
+    writing.join()
+    assert written == [1]
+    assert postgres.sql("select id, email, mailvet_reason from contacts order by id") == [
+        (1, "new@a.test", None), (2, "bob@b.test", "mailbox_not_found")
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("mode", ["row exclusive", "access exclusive"])
+def test_a_table_locked_by_another_session_is_a_clear_error(postgres: PostgresPlace, other: Any, mode: str) -> None:
+    postgres.contacts("ann@a.test")
+    postgres.database += IMPATIENT
+    warehouse = saved(postgres.opened(), {"ann@a.test": "mailbox_accepted"})
+    other.execute(f"lock table contacts in {mode} mode")
+    with pytest.raises(LockedError, match="another session holds a lock") as caught:
+        warehouse.write_back(STATUS_COLUMNS)
+    assert "stays saved" in str(caught.value)
+    other.rollback()
+    assert postgres.columns() == ["id", "email", "country"]
+    assert warehouse.write_back(STATUS_COLUMNS) == 1
+
+
+def test_columns_added_for_nothing_are_taken_away_again(postgres: PostgresPlace, other: Any) -> None:
+    postgres.contacts("ann@a.test")
+    postgres.database += IMPATIENT
+    warehouse = saved(postgres.opened(), {"ann@a.test": "mailbox_accepted"})
+    postgres.sql(
+        "create function no() returns trigger language plpgsql as $$ begin raise 'hands off ann@a.test'; end $$; "
+        "create trigger no before update on contacts for each row execute function no()"
+    )
+    with pytest.raises(SourceError, match="hands off <address>"):
+        warehouse.write_back(STATUS_COLUMNS)
+    assert postgres.columns() == ["id", "email", "country"]
+
+
+def test_a_session_ended_by_the_server_loses_nothing_that_was_saved(postgres: PostgresPlace) -> None:
+    postgres.contacts("ann@a.test", "bob@b.test")
+    warehouse = postgres.opened()
+    planned(warehouse)
+    saved(warehouse, {"ann@a.test": "mailbox_accepted"})
+    postgres.sql("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'mailvet'")
+    with pytest.raises(SourceError, match=r"connection to the database was lost.*run the same again"):
+        warehouse.save(answers({"bob@b.test": "null_mx"}))
+    warehouse.close()
+    warehouse = postgres.opened()
+    planned(warehouse)
+    assert due(warehouse) == ["bob@b.test"]
+
+
+def test_two_runs_over_one_database_do_not_disturb_each_other(postgres: PostgresPlace) -> None:
+    postgres.contacts("ann@a.test", "bob@b.test")
+    first, second = postgres.opened(), postgres.opened()
+    for warehouse in (first, second):
+        planned(warehouse)
+        warehouse.open_for_writing()
+    first.save(answers({"ann@a.test": "mailbox_accepted"}))
+    second.save(answers({"ann@a.test": "mailbox_not_found", "bob@b.test": "null_mx"}))
+    assert due(first) and sorted(due(first)) == sorted(due(second))
+    assert postgres.sql("select email, reason from mailvet_verdicts order by 1") == [
+        ("ann@a.test", "mailbox_not_found"), ("bob@b.test", "null_mx")
+    ]  # fmt: skip
+
+
+def test_a_statement_can_be_ended_from_another_thread(postgres: PostgresPlace) -> None:
+    postgres.contacts("ann@a.test")
+    warehouse = postgres.opened(where="pg_sleep(case when current_setting('transaction_read_only') = 'on' then 0 "
+                                      "else 30 end) is not null")  # fmt: skip
+    threading.Timer(0.3, warehouse.interrupt).start()
+    with pytest.raises(SourceError, match="canceling statement"):
+        planned(warehouse)
+
+
+# -------------------------------------------------------------------- rights
+
+
+def test_missing_rights_are_told_with_the_grant_that_is_needed(postgres: PostgresPlace, role: str) -> None:
+    postgres.contacts("ann@a.test")
+    with pytest.raises(SourceError, match=r"no table contacts|grant select"):
+        open_table(role, "contacts")
+    postgres.sql("grant usage on schema public to reader; grant select on contacts to reader")
+    with pytest.raises(SourceError, match=r"reader lacks rights .*grant create on schema \"public\" to reader"):
+        open_table(role, "contacts")
+    warehouse = open_table(role, "contacts", writable=False, updatable=False)
+    assert planned(warehouse).due == 1
+    warehouse.close()
+    saved(postgres.opened(), {})
+    with pytest.raises(SourceError, match=r"grant select, insert, update, delete on \"public\".mailvet_verdicts to"):
+        open_table(role, "contacts", updatable=False)
+
+
+def test_the_grants_of_the_docs_are_enough(postgres: PostgresPlace, role: str) -> None:
+    postgres.contacts("ann@a.test")
+    saved(postgres.opened(), {"ann@a.test": "mailbox_accepted"})
+    postgres.sql("grant usage on schema public to reader")
+    postgres.sql("grant select on contacts to reader")
+    postgres.sql("grant select, insert, update, delete on mailvet_verdicts, mailvet_runs to reader")
+    warehouse = open_table(role, "contacts")
+    with pytest.raises(SourceError, match="does not own contacts in contract") as caught:
+        warehouse.check_write_back(STATUS_COLUMNS)
+    advice = str(caught.value).partition("Its owner can: ")[2].partition(". Or use")[0]
+    postgres.sql(advice)
+    warehouse.check_write_back(STATUS_COLUMNS)
+    planned(warehouse)
+    saved(warehouse, {"ann@a.test": "null_mx"})
+    assert warehouse.write_back(STATUS_COLUMNS) == 1
+    assert warehouse.summary().by_reason == {"null_mx": 1}
+    warehouse.close()
+    postgres.sql("revoke update (mailvet_status) on contacts from reader")
+    warehouse = open_table(role, "contacts")
+    with pytest.raises(SourceError, match=r"grant update \(\"mailvet_status\"\) on"):
+        warehouse.check_write_back(STATUS_COLUMNS)
+    warehouse.close()
+
+
+# -------------------------------------------------------------------- tables of every kind
+
+
+def written(warehouse: Warehouse, cell: str = "ann@a.test") -> int:
+    planned(warehouse)
+    saved(warehouse, {cell: "mailbox_accepted"})
+    warehouse.check_write_back(STATUS_COLUMNS)
+    return warehouse.write_back(STATUS_COLUMNS)
+
+
+@pytest.mark.parametrize(
+    ("name", "made"),
+    [
+        ("parts", "create table parts (id int generated always as identity, email text, day int, domain text generated "
+                  "always as (split_part(email, '@', 2)) stored) partition by range (day); create table parts_1 "
+                  "partition of parts for values from (0) to (9); insert into parts (email, day) values ('{}', 1)"),
+        ("blurred", "create table blurred (email citext); insert into blurred values ('{}')"),
+        ("padded", "create table padded (email char(40)); insert into padded values ('{}')"),
+        ("named", "create domain address as varchar(80); create table named (email address); "
+                  "insert into named values ('{}')"),
+        ("sales.customers", "create schema sales; create table sales.customers (email varchar(99)); "
+                            "insert into sales.customers values ('{}')"),
+        ("heirs", "create table ancestors (email text); create table heirs () inherits (ancestors); "
+                  "insert into heirs values ('{}')"),
+        ('"Odd.Name"', 'create table "Odd.Name" (email text); insert into "Odd.Name" values (\'{}\')'),
+    ],
+)  # fmt: skip
+def test_any_kind_of_table_is_verified_and_written(postgres: PostgresPlace, name: str, made: str) -> None:
+    cell = "Ann@A.test" if name == "blurred" else "ann@a.test"
+    postgres.sql("create extension if not exists citext; drop schema if exists sales cascade")
+    postgres.sql(made.format(cell))
+    assert written(postgres.opened(name), cell) == 1
+    assert postgres.sql(f"select mailvet_reason from {name}") == [("mailbox_accepted",)]
+
+
+def test_a_name_in_two_schemas_is_the_one_on_the_search_path_or_ambiguous(postgres: PostgresPlace) -> None:
+    postgres.sql("drop schema if exists sales cascade; drop schema if exists support cascade; create schema sales; "
+                 "create schema support; create table sales.people (email text); create table support.people (email "
+                 "text); create table people (email text, here int); create table sales.staff (email text); create "
+                 "table support.staff (email text)")  # fmt: skip
+    warehouse = postgres.opened("people")
+    assert getattr(warehouse, "relation") == '"public"."people"'  # noqa: B009
+    with pytest.raises(SourceError, match=r"ambiguous.*sales.staff, support.staff"):
+        postgres.opened("staff")
+    postgres.sql("drop schema sales cascade; drop schema support cascade")
+
+
+def test_computed_status_columns_are_refused_up_front(postgres: PostgresPlace) -> None:
+    postgres.contacts("ann@a.test")
+    postgres.sql("alter table contacts add mailvet_status text generated always as (lower(email)) stored")
+    with pytest.raises(SourceError, match="is computed"):
+        postgres.opened().check_write_back(STATUS_COLUMNS)
+
+
+def test_a_materialized_view_is_a_view(postgres: PostgresPlace) -> None:
+    postgres.contacts("ann@a.test")
+    postgres.sql("create materialized view frozen as select * from contacts")
+    with pytest.raises(SourceError, match="is a view"):
+        postgres.opened("frozen")
+
+
+def test_the_users_indexes_and_triggers_are_as_before(postgres: PostgresPlace) -> None:
+    postgres.contacts("ann@a.test")
+    postgres.sql("create index on contacts (email)")
+    before = postgres.sql("select indexdef from pg_indexes where tablename = 'contacts'")
+    written(postgres.opened())
+    assert postgres.sql("select indexdef from pg_indexes where tablename = 'contacts'") == before
+
+
+def test_times_are_utc_wherever_the_server_and_its_clock_are(postgres: PostgresPlace) -> None:
+    postgres.contacts("ann@a.test")
+    postgres.sql("alter role postgres set timezone = 'America/New_York'")
+    try:
+        warehouse = saved(postgres.opened(), {"ann@a.test": "mailbox_accepted"})
+        assert postgres.sql("select checked_at from mailvet_verdicts") == [
+            (datetime(2026, 11, 22, 12, tzinfo=timezone.utc),)
+        ]
+        # The server's own time plays no part: the run says what time it is.
+        assert planned(warehouse, now=datetime(1999, 1, 1, tzinfo=timezone.utc)).due == 0
+        assert planned(warehouse, now=datetime(2099, 1, 1, tzinfo=timezone.utc)).due == 1
+    finally:
+        postgres.sql("alter role postgres reset timezone")
+
+
+# -------------------------------------------------------------------- opening
+
+
+def test_a_url_in_any_form_and_an_engine_reach_the_same_table(postgres: PostgresPlace) -> None:
+    postgres.contacts("ann@a.test")
+    rest = postgres.database.partition("://")[2]
+    forms: list[Any] = [f"{kind}://{rest}" for kind in ("postgresql", "postgres", "postgresql+psycopg",
+                                                        "postgresql+psycopg2")]  # fmt: skip
+    engine = sa.create_engine(f"postgresql+psycopg://{rest}")
+    for database in (*forms, engine):
+        warehouse = open_table(database, "contacts")
+        assert planned(warehouse).due == 1
+        warehouse.close()
+    with engine.connect() as connection:  # the engine still serves its owner
+        assert connection.execute(sa.text("select count(*) from contacts")).scalar() == 1
+    engine.dispose()
+    saved(postgres.opened(), {"ann@a.test": "mailbox_accepted"})
+    store = open_store(postgres.database, read_only=True)
+    assert (store.stored("ann@a.test") or {})["reason"] == "mailbox_accepted"
+    store.close()
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["postgresql://ann:s3cret@127.0.0.1:1/crm", "postgresql://ann:s3cret@127.0.0.1:port/crm",
+     "mysql://ann:s3cret@127.0.0.1:1/crm", "mariadb://ann:s3cret@[/crm", "mssql://ann:s3cret@nowhere/crm",
+     "snowflake://ann:s3cret@account/crm", "oracle://ann:s3cret@127.0.0.1/crm", "nonsense://ann:s3cret@x/y"],
+)  # fmt: skip
+def test_what_cannot_be_opened_is_told_without_the_password(url: str) -> None:
+    with pytest.raises((SourceError, SettingsError)) as caught:
+        open_table(url, "contacts")
+    assert "s3cret" not in str(caught.value)
+    if url.startswith(("mssql", "snowflake")):
+        assert "pip install" in str(caught.value)
+
+
+# -------------------------------------------------------------------- binary COPY
+
+
+def test_binary_copy_writes_what_the_manual_says() -> None:
+    table = pa.table({"t": pa.array(["é", None, ""]), "n": pa.array([1, None, -2], pa.int16())})
+    data = b"".join(binary_copy(table))
+    assert data[:19] == b"PGCOPY\n\xff\r\n\0" + bytes(8)
+    assert data[19:] == (
+        struct.pack(">hi2sih", 2, 2, "é".encode(), 2, 1) + struct.pack(">hii", 2, -1, -1)
+        + struct.pack(">hiih", 2, 0, 2, -2) + struct.pack(">h", -1)
+    )  # fmt: skip
+
+
+def test_binary_copy_of_a_slice_is_the_slice(postgres: PostgresPlace) -> None:
+    moment = datetime(1987, 6, 5, 4, 3, 2, 1, tzinfo=timezone.utc)
+    rows = [{"a": f"n{n}" if n % 3 else None, "b": n * 1000, "c": n / 7 if n % 5 else None, "d": moment}
+            for n in range(-50, 50)]  # fmt: skip
+    schema = pa.schema([("a", pa.string()), ("b", pa.int64()), ("c", pa.float64()), ("d", pa.timestamp("us", "UTC"))])
+    table = pa.concat_tables([pa.Table.from_pylist(rows, schema)] * 2).slice(70, 100)
+    postgres.sql("create table t (a text, b bigint, c double precision, d timestamptz)")
+    with psycopg.connect(postgres.database) as db, db.cursor() as cursor, cursor.copy(
+        "copy t from stdin (format binary)"
+    ) as copy:  # fmt: skip
+        for block in binary_copy(table):
+            copy.write(block)
+    expected = [tuple(row.values()) for row in table.to_pylist()]
+    assert postgres.sql("select * from t") == expected
