@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowNotFoundException
 
 if TYPE_CHECKING:
     from airflow.providers.common.sql.hooks.sql import DbApiHook
@@ -133,13 +133,20 @@ def translated(kept: str = "") -> Iterator[None]:
         logging.getLogger(name).setLevel(logging.WARNING)
     try:
         yield
+    except AirflowNotFoundException as error:
+        raise AirflowFailException(
+            f"{error}. Make the Airflow connection (Admin > Connections, or the environment variable "
+            "AIRFLOW_CONN_<NAME>), or correct its name in the DAG."
+        ) from None
     except AirflowException:
         raise
     except MailvetError as error:
         raise AirflowFailException(_masked(str(error))) from None
     except Exception as error:
         log.error("%s", _masked(traceback.format_exc()))
-        raise AirflowException(_masked(f"{type(error).__name__}: {error}. {kept}".strip())) from None
+        raise AirflowException(
+            _masked(f"{type(error).__name__}: {str(error).strip().rstrip('.')}. {kept}".strip())
+        ) from None
     finally:
         for name, level in levels.items():
             logging.getLogger(name).setLevel(level)

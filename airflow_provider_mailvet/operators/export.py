@@ -28,7 +28,7 @@ class MailvetExportOperator(BaseSQLOperator):
     :param table: name, also `schema.table`.
     :param email_column: the column of addresses.
     :param where: SQL condition on the rows to export.
-    :param output: a file's name on the worker; `/lists/contacts.parquet` becomes `/lists/contacts.send.parquet` and so
+    :param output_path: a file on the worker; `/lists/contacts.parquet` becomes `/lists/contacts.send.parquet` and so
         on. CSV, TSV, Parquet or JSON Lines, also with `.gz` or `.zst`.
     :param output_table: or the beginning of the names of tables; `audience` becomes `audience_send` and so on.
     :param if_exists: what to do with tables of these names that are there already: fail, or replace them.
@@ -40,7 +40,7 @@ class MailvetExportOperator(BaseSQLOperator):
 
     template_fields: Sequence[str] = (
         *BaseSQLOperator.template_fields,
-        "table", "email_column", "where", "output", "output_table", "lists", "columns", "key_columns", "policy",
+        "table", "email_column", "where", "output_path", "output_table", "lists", "columns", "key_columns", "policy",
         "mailvet_conn_id",
     )  # fmt: skip
     template_fields_renderers = {  # noqa: RUF012  (as Airflow declares it)
@@ -55,7 +55,7 @@ class MailvetExportOperator(BaseSQLOperator):
         conn_id: str,
         email_column: str = "email",
         where: str | None = None,
-        output: str | None = None,
+        output_path: str | None = None,
         output_table: str | None = None,
         if_exists: Literal["fail", "replace"] = "fail",
         lists: Sequence[str] = _LISTS,
@@ -69,7 +69,7 @@ class MailvetExportOperator(BaseSQLOperator):
         self.table = table
         self.email_column = email_column
         self.where = where
-        self.output = output
+        self.output_path = output_path
         self.output_table = output_table
         self.if_exists = if_exists
         self.lists = lists
@@ -77,8 +77,8 @@ class MailvetExportOperator(BaseSQLOperator):
         self.key_columns = key_columns
         self.policy = policy
         self.mailvet_conn_id = mailvet_conn_id
-        if (output is None) == (output_table is None):
-            raise ValueError("Give either output (a file's name) or output_table (the beginning of tables' names).")
+        if (output_path is None) == (output_table is None):
+            raise ValueError("Give either output_path (a file) or output_table (the beginning of the names of tables).")
         if if_exists not in ("fail", "replace"):
             raise ValueError(f"if_exists={if_exists!r}: choose 'fail' or 'replace'.")
 
@@ -105,9 +105,9 @@ class MailvetExportOperator(BaseSQLOperator):
                 for group in warehouse.standing():
                     if group.recommendation in counts:
                         counts[group.recommendation] += group.rows
-                if self.output is not None:
+                if self.output_path is not None:
                     written = warehouse.export(
-                        Path(self.output), columns, key_columns=keys, split_by="recommendation", parts=wanted,
+                        Path(self.output_path), columns, key_columns=keys, split_by="recommendation", parts=wanted,
                         others=False,
                     )  # fmt: skip
                     names = [str(path) for path in written]

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import psycopg
 import pytest
 from airflow.sdk import DAG, task
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from airflow_provider_mailvet.operators.check import MailvetCheckOperator
-from airflow_provider_mailvet.operators.export import MailvetExportOperator
 from airflow_provider_mailvet.operators.verify import MailvetVerifyOperator
 from airflow_provider_mailvet.shards import plan_shards
 from mailvet.lab import Lab
