@@ -74,7 +74,7 @@ def test_a_table_nobody_verified_never_passes(crm: Path, metadata_database: Path
     {"on_failure": "explode"}, {"judge_by": "mood"}, {"confidence": 1}, {"max_stale": 0.1},
 ])  # fmt: skip
 def test_a_gate_that_cannot_be_is_refused_where_the_dag_is_read(arguments: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="choose|between|needs"):
+    with pytest.raises(ValueError, match=r"choose|between|needs"):
         MailvetCheckOperator(task_id="gate", conn_id="crm", table="contacts", **arguments)
 
 
@@ -109,7 +109,7 @@ def test_lists_become_tables_and_replace_only_when_told(verified: Path) -> None:
 def test_a_list_of_another_name_and_two_targets_are_refused(crm: Path, metadata_database: Path) -> None:
     with pytest.raises(ValueError, match="either output_path"):
         MailvetExportOperator(task_id="lists", conn_id="crm", table="contacts")
-    with pytest.raises(AirflowFailException, match="choose from send, reverify"):
+    with pytest.raises(AirflowFailException, match="choose from send"):
         MailvetExportOperator(
             task_id="lists", conn_id="crm", table="contacts", output_table="a", lists=["all"]
         ).execute({})
