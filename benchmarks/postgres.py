@@ -57,13 +57,13 @@ def once(rows: int, sample: int) -> dict[str, float]:
             )  # fmt: skip
         verdicts = _verdicts(path, rows)
         url = server.new_database("crm")
-        with psycopg.connect(url, autocommit=True) as database:
-            database.execute("create table contacts (id integer primary key, email text, country text)")
-            database.execute(
+        with psycopg.connect(url, autocommit=True) as db:
+            db.execute("create table contacts (id integer primary key, email text, country text)")
+            db.execute(
                 f"insert into contacts select g, {emails.format('g', 'g')}, 'DE' from generate_series(0, {rows - 1}) g"
             )
-            database.execute("create index on contacts (email)")
-            database.execute("vacuum analyze contacts")
+            db.execute("create index on contacts (email)")
+            db.execute("vacuum analyze contacts")
         rates: dict[str, float] = {}
 
         def timed(name: str, count: int, began: float) -> None:
@@ -91,8 +91,8 @@ def once(rows: int, sample: int) -> dict[str, float]:
         assert warehouse.write_back(STATUS_COLUMNS) == 0, "nothing has changed, yet rows were written"
         timed("again", rows, began)
         warehouse.close()
-        with psycopg.connect(url) as database:
-            wrong = database.execute(
+        with psycopg.connect(url) as db:
+            wrong = db.execute(
                 "select count(*) from contacts c left join mailvet_verdicts v "
                 "on v.email_key = encode(sha256(convert_to(c.email, 'UTF8')), 'hex') "
                 "where v.reason is null or c.mailvet_reason <> v.reason or c.mailvet_score <> v.score"
@@ -107,7 +107,7 @@ def _peer(url: str, verdicts: Any) -> dict[str, float]:
     import sqlalchemy as sa
 
     engine = sa.create_engine(url)
-    kinds = {"score": sa.SmallInteger, "smtp_code": sa.SmallInteger, "attempts": sa.Integer,
+    kinds: dict[str, Any] = {"score": sa.SmallInteger, "smtp_code": sa.SmallInteger, "attempts": sa.Integer,
              "checked_at": sa.DateTime(timezone=True), "next_check_at": sa.DateTime(timezone=True)}  # fmt: skip
     table = sa.Table("peer_verdicts", sa.MetaData(), *(
         sa.Column(name, kinds.get(name, sa.Text), primary_key=name == "email_key") for name in verdicts.schema.names

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from benchmarks import accuracy, probing, routing, single, storage, syntax
+from benchmarks import accuracy, postgres, probing, routing, single, storage, syntax
 from benchmarks.targets import judge
 
 __all__ = ["markdown"]
@@ -222,18 +222,35 @@ def _storage(result: dict[str, Any]) -> list[str]:
     ]
 
 
+def _postgres(result: dict[str, Any]) -> list[str]:
+    rows = (
+        (f"save, in batches of {result['batch']:,}, each committed", "save"), ("save the same keys again", "renew"),
+        ("write back beside the contacts", "write_back"), ("write back again, nothing changed", "again"),
+        ("plan: keys, de-duplication, what is due", "plan"), ("read what is due", "read"),
+        ("SQLAlchemy: INSERT", "insert"), ("SQLAlchemy: UPDATE by key", "update"),
+    )  # fmt: skip
+    return [
+        *_table((f"{result['rows']:,} rows", "rows a second"), ((what, _range(result[key])) for what, key in rows)),
+        "",
+        f"Saving is {_range(result['save_ratio'])} times as fast as SQLAlchemy's INSERT of many rows, writing back "
+        f"{_range(result['write_back_ratio'])} times as fast as its UPDATE by key, both measured on "
+        f"{result['sample']:,} rows in one transaction.",
+    ]
+
+
 def _versions(packages: dict[str, str | None]) -> list[str]:
     return [", ".join(f"{name} {version or '(not installed)'}" for name, version in packages.items()) + "."]
 
 
 _PARTS = {
     "accuracy": _accuracy, "syntax": _syntax, "probing": _probing, "routes": _routes, "single": _single,
-    "storage": _storage,
+    "storage": _storage, "postgres": _postgres,
 }  # fmt: skip
 _MODULES = {
     "accuracy": accuracy, "syntax": syntax, "probing": probing, "routes": routing, "single": single, "storage": storage,
+    "postgres": postgres,
 }  # fmt: skip
 _TITLES = {
     "accuracy": "Accuracy", "syntax": "Syntax", "probing": "Asking mailboxes", "routes": "Mail routes",
-    "single": "One address", "storage": "DuckDB",
+    "single": "One address", "storage": "DuckDB", "postgres": "PostgreSQL",
 }  # fmt: skip

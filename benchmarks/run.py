@@ -1,5 +1,6 @@
 """
-Measure everything and write docs/benchmarks.md: `python benchmarks/run.py [--only PART]... [--quick] [--docs FOLDER]`.
+Measure everything and write docs/benchmarks.md and docs/accuracy.md:
+`python benchmarks/run.py [--only PART]... [--quick] [--docs FOLDER]`.
 
 Nothing leaves the machine. Exit code 1 when a part failed or an answer of mailvet's was wrong where speed is measured;
 a target that is missed is said so on the page and is no failure.
@@ -20,7 +21,19 @@ if __name__ == "__main__":
     # The folder of this file must not come first: its modules are named after what they measure.
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from benchmarks import accuracy, charts, machine, probing, report, routing, single, storage, targets
+from benchmarks import (
+    accuracy,
+    charts,
+    judgement,
+    machine,
+    postgres,
+    probing,
+    report,
+    routing,
+    single,
+    storage,
+    targets,
+)  # fmt: skip
 from benchmarks.processes import ROOT, JobFailed, call
 
 __all__ = ["PARTS", "main", "run"]
@@ -32,6 +45,7 @@ def _syntax(**options: int) -> Any:
 
 PARTS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "accuracy": (accuracy.measure, {"rows": 300, "peers": False, "wait": "0s"}),
+    "judgement": (judgement.measure, {"mail_domains": 200, "blocked": 2}),
     "syntax": (_syntax, {"count": 5_000, "sample": 200, "runs": 1}),
     "probing": (
         probing.measure,
@@ -40,6 +54,7 @@ PARTS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "routes": (routing.measure, {"count": 500, "sample": 50, "runs": 1}),
     "single": (single.measure, {"calls": 20, "runs": 1, "imports": 1}),
     "storage": (storage.measure, {"rows": 5_000, "sample": 50, "runs": 1}),
+    "postgres": (postgres.measure, {"rows": 5_000, "sample": 500, "runs": 1}),
 }  # fmt: skip
 """What is measured by each part, and its options under `--quick`."""
 
@@ -82,6 +97,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for part, figures in results.items():
         if "error" in figures:
             print(f"failed   {part:>8}  {figures['error'].splitlines()[-1]}")
+
+    figures = results.get("judgement", {"error": "not measured"})
+    if "error" not in figures and (chosen.docs or not chosen.quick):
+        folder = chosen.docs or ROOT / "docs"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "accuracy.md").write_text(judgement.markdown(figures, about), encoding="utf-8")
 
     complete = set(results) == set(PARTS) and not chosen.quick
     docs = chosen.docs or (ROOT / "docs" if complete else None)

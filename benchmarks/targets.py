@@ -105,7 +105,14 @@ def _storage(result: dict[str, Any]) -> _Rows:
     ]  # fmt: skip
 
 
+def _postgres(result: dict[str, Any]) -> _Rows:
+    return [
+        (f"PostgreSQL, {what}: at least 100,000 rows/s", f"{result[key][0]:,.0f} rows/s", result[key][0] >= 100_000)
+        for what, key in (("upsert", "save"), ("write-back", "write_back"))
+    ]
+
+
 _RULES = {
     "accuracy": _accuracy, "syntax": _syntax, "probing": _probing, "routes": _routes, "single": _single,
-    "storage": _storage,
+    "storage": _storage, "postgres": _postgres,
 }  # fmt: skip

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from datetime import timedelta
 from pathlib import Path
 
 from mailvet.address import SYNTAX_ERRORS
-from mailvet.verdict import REASONS, SEND_FROM_SCORE, Policy, ReasonRule, verdict_schema
+from mailvet.scoring import PRIORS, SETTLED, WEIGHTS, contributions, score_of
+from mailvet.verdict import REASONS, SEND_FROM_SCORE, Policy, Reason, ReasonRule, verdict_schema
 
 HERE = Path(__file__).resolve().parent
 BEGIN, END = "<!-- generated: {name} -->", "<!-- end: {name} -->"
@@ -57,7 +59,35 @@ def syntax_errors() -> str:
     return ", ".join(f"`{code}`" for code in SYNTAX_ERRORS)
 
 
-TABLES = {"reasons": reasons, "columns": columns, "syntax_errors": syntax_errors}
+def priors() -> str:
+    """Where the score of each reason starts."""
+    lines = [
+        "| reason | P(hard bounce) | log-odds | score | flags count | why | source |",
+        "|---|---:|---:|---:|---|---|---|",
+    ]
+    for reason, prior in PRIORS.items():
+        start = contributions(reason, ())[0].log_odds
+        lines.append(
+            f"| `{reason}` | {100 * prior.probability:g} % | {start:+.2f} | {score_of(reason, ())} | "
+            f"{'no' if reason in SETTLED else 'yes'} | {prior.why} | {prior.source} |"
+        )
+    return "\n".join(lines)
+
+
+def weights() -> str:
+    """What each flag adds to the log-odds, and what that does to an accept-all address."""
+    lines = ["| flag | log-odds | odds times | accept-all scores | why | source |", "|---|---:|---:|---:|---|---|"]
+    for flag, row in WEIGHTS.items():
+        lines.append(
+            f"| `{flag}` | {row.weight:+.1f} | {math.exp(row.weight):.2f} | {score_of(Reason.accept_all, ())} to "
+            f"{score_of(Reason.accept_all, (flag,))} | {row.why} | {row.source} |"
+        )
+    return "\n".join(lines)
+
+
+TABLES = {
+    "reasons": reasons, "columns": columns, "syntax_errors": syntax_errors, "priors": priors, "weights": weights,
+}  # fmt: skip
 
 
 def rendered(text: str) -> str:

@@ -6,6 +6,10 @@ parts (RFC 5321 section 4.1.2), no domain literals (section 4.1.3), no display n
 judged after `str.strip()`, which takes away Unicode white space (no-break and ideographic spaces and line ends
 included) but not zero-width characters: those stay part of the text and make it `unsafe_unicode`.
 
+One kind of address is accepted that the judge refuses: Japanese mobile carriers gave out local parts with two dots in a
+row or one before the @ (`a..b@docomo.ne.jp`, `abc.@ezweb.ne.jp`), and people still use them. Such an `Address` is
+marked `odd_dots`; its mailbox cannot be asked about in plain SMTP and is not.
+
 Plain ASCII is decided here by rules that agree with the judge on every text; the judge itself is asked about the rest
 (non-ASCII, `xn--` and other labels with two hyphens). `mailvet.layers.syntax` decides whole columns by the same rules.
 """
@@ -21,6 +25,8 @@ from typing import Final
 
 from email_validator import SPECIAL_USE_DOMAIN_NAMES, validate_email
 from email_validator.rfc_constants import CASE_INSENSITIVE_MAILBOX_NAMES
+
+from mailvet.operators import odd_dot_domains
 
 __all__ = ["SYNTAX_ERRORS", "Address", "SyntaxProblem", "ascii_domain", "parse"]
 
@@ -143,6 +149,11 @@ class Address:
     """The local part is not ASCII: the address needs SMTPUTF8 (RFC 6531) all the way."""
     trimmed: bool
     """White space was taken away at either end."""
+    odd_dots: bool = False
+    """
+    The judge refuses the dots of the local part, but the domain is of a mobile carrier that gave such addresses out
+    (`mailvet.operators.odd_dot_domains`).
+    """
 
     @property
     def text(self) -> str:
@@ -173,6 +184,8 @@ def parse(cell: str | None, *, allow_special_use: bool = False) -> Address | Syn
         return SyntaxProblem(_explain_long(text), None)
     found = _accept(text, allow_special_use)
     if found is None:
+        if odd := _with_odd_dots(text):
+            return Address(*odd, needs_smtputf8=False, trimmed=text != cell, odd_dots=True)
         return SyntaxProblem(_explain(text), _repair(text))
     local, domain = found
     return Address(local, domain, not local.isascii(), trimmed=text != cell)
@@ -263,6 +276,25 @@ def _judge(text: str, allow_special_use: bool) -> tuple[str, str] | None:
         return None
     domain = found.ascii_domain
     return found.local_part, domain[: len(domain) - len(reserved)] + reserved
+
+
+def _with_odd_dots(text: str) -> tuple[str, str] | None:
+    """The local part and the domain of an address as only Japanese mobile carriers gave them out, or None."""
+    if not (".." in text or ".@" in text):
+        return None
+    found = re.fullmatch(odd_dots_pattern(), text)
+    local, _, domain = text.partition("@")
+    return (local, domain.lower()) if found and len(local) <= MAX_LOCAL else None
+
+
+@lru_cache(maxsize=1)
+def odd_dots_pattern() -> str:
+    """
+    Local parts as mobile carriers of Japan gave them out, at their domains; those without odd dots are addresses for
+    the judge as well. Read by `re` and by Polars alike.
+    """
+    domains = "|".join(re.escape(domain) for domain in sorted(odd_dot_domains()))
+    return rf"(?i:[a-z0-9_\-][a-z0-9_.\-]*@(?:[a-z0-9\-]+\.)*(?:{domains}))"
 
 
 def _explain_long(text: str) -> str:

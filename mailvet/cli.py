@@ -170,10 +170,15 @@ def verify(
     write_back: Annotated[
         bool, typer.Option(" /--no-write-back", help="Save the verdicts, but put no columns on the table.")
     ] = True,
+    report: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(metavar="FILE", help="Also write an HTML report here; it holds no addresses."),
+    ] = None,
     encoding: Encoding = "utf-8",
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log lines instead of a live view.")] = False,
 ) -> None:
     """Verify a table or file, save the verdicts, and write the status back."""
+    from mailvet import html_report
     from mailvet.report import LogWatcher, TerminalWatcher, show_result
     from mailvet.run import open_source, run
     from mailvet.settings import parse_duration, parse_share
@@ -192,6 +197,8 @@ def verify(
     if key_column and output is None:
         raise typer.BadParameter("--key-column needs --output")
     back = write_back and not is_file
+    if report is not None:
+        html_report.check_path(report)
     terminal = _console(stderr=True)
     work: dict[str, Any] = {
         "write_back": back, "columns": chosen, "output": output, "key_columns": tuple(key_column or ()),
@@ -208,12 +215,16 @@ def verify(
             else:
                 _log_to_stderr()
                 result = run(warehouse, settings, watcher=LogWatcher(), **work)
+            if report is not None:
+                html_report.write(report, html_report.gather(warehouse, settings))
         finally:
             warehouse.close()
     except KeyboardInterrupt:
         _say("Stopped.", "What was verified is saved. Run the same again to go on; only what is left will be asked.")
         raise typer.Exit(ExitCode.interrupted) from None
     show_result(_console(), result)
+    if report is not None:
+        _written(report)
     raise typer.Exit(_judged(result, gate))
 
 
@@ -255,8 +266,52 @@ def plan(
         planned = plan_run(warehouse, settings)
     finally:
         warehouse.close()
-    forecast = estimate(planned, settings)
-    show_plan(_console(), warehouse.name, planned, forecast.by_operator, forecast.seconds)
+    show_plan(_console(), warehouse.name, planned, estimate(planned, settings))
+
+
+@app.command()
+def report(
+    source: Source,
+    table: Table = None,
+    email_column: Column = None,
+    where: Where = None,
+    output: Annotated[Path, typer.Option(metavar="FILE", help="The HTML file; it holds no addresses.")] = Path(
+        "mailvet-report.html"
+    ),
+    by: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="COLUMN", help="Also compare the rows by this column, such as where they came from."),
+    ] = None,
+    policy: PolicyOption = None,
+    config: Config = None,
+    encoding: Encoding = "utf-8",
+) -> None:
+    """How a verified source stands, here and as an HTML file. Asks nobody and changes nothing in the source."""
+    from mailvet import html_report
+    from mailvet.report import show_summary
+    from mailvet.run import open_source
+    from mailvet.run import plan as plan_run
+
+    settings = _settings(config, policy=policy)
+    html_report.check_path(output)
+    warehouse = open_source(
+        source, settings, table=table, column=email_column, where=where, encoding=encoding, writable=False,
+        updatable=False,
+    )  # fmt: skip
+    try:
+        plan_run(warehouse, settings)
+        found = html_report.gather(warehouse, settings, by=by)
+    finally:
+        warehouse.close()
+    html_report.write(output, found)
+    show_summary(_console(), found.summary, found.depth)
+    _written(output)
+
+
+def _written(path: Path) -> None:
+    from rich.text import Text
+
+    _console().print(Text(f"Report: {path}"), soft_wrap=True)
 
 
 @app.command()
@@ -280,6 +335,27 @@ def explain(
             "address itself with: mailvet check"
         )
     _console().print(rendered(Verdict.from_row(row)))
+
+
+@app.command()
+def reclassify(
+    source: Source,
+    table: Table = None,
+    config: Config = None,
+    write: Annotated[
+        bool, typer.Option("--write", help="Save the verdicts that change; without it they are only counted.")
+    ] = False,
+) -> None:
+    """Read stored replies of mail servers again, after the rules on replies have improved. Asks nobody."""
+    from mailvet.reclassification import open_verdicts, show
+    from mailvet.reclassification import reclassify as read_again
+
+    settings = _settings(config)
+    warehouse = open_verdicts(source, settings, table, writable=write)
+    try:
+        show(_console(), warehouse.name, read_again(warehouse, settings, write=write))
+    finally:
+        warehouse.close()
 
 
 @app.command()
@@ -330,6 +406,25 @@ def lists(config: Config = None) -> None:
     for info in infos:
         sources.add_row(Text(f"  {info.name}", style="dim"), Text(info.source))
     console.print(sources)
+
+
+@app.command()
+def doctor(
+    depth: DepthOption = None,
+    config: Config = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON array.")] = False,
+) -> None:
+    """Is this machine fit to ask mail servers? Resolver, port 25, host name, reverse DNS, SPF, block lists, clock."""
+    from mailvet.doctor import examine
+    from mailvet.report import show_checks
+
+    checks = examine(_settings(config, depth=depth))
+    if as_json:
+        print(json.dumps([check.as_dict() for check in checks], ensure_ascii=False, indent=1))
+    else:
+        show_checks(_console(), checks)
+    if any(check.state == "fail" for check in checks):
+        raise typer.Exit(ExitCode.degraded)
 
 
 @app.command()

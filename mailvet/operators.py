@@ -4,10 +4,14 @@ Who runs the mail servers of a domain.
 An operator is the owner of the hosts that a domain's MX records name: a row of `mailvet/data/operators.toml`, else the
 registrable domain of the host. Pace, the number of recipients per conversation and the worth of an answer go by
 operator, because thousands of domains share one.
+
+An operator also says which local parts it gives out. That never makes an address undeliverable, because operators have
+let other shapes through in the past; it only makes some unlikely, and some real that RFC 5321 does not allow.
 """
 
 from __future__ import annotations
 
+import re
 import sys
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -19,7 +23,18 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ["Answers", "Operator", "mailbox_domains", "operator_of", "operators"]
+__all__ = [
+    "Answers",
+    "LocalParts",
+    "Operator",
+    "is_likely_local_part",
+    "local_parts",
+    "local_parts_at",
+    "mailbox_domains",
+    "odd_dot_domains",
+    "operator_of",
+    "operators",
+]
 
 Answers = Literal["reliable", "accepts_all", "blocks_probes", "unverifiable", "gateway", "mixed"]
 """
@@ -37,9 +52,9 @@ class Operator:
     """A slug such as `google`, or the registrable domain of the MX host where no row is known."""
     label: str
     mx_suffixes: tuple[str, ...]
-    """Ends of MX host names, on label boundaries, in lower case."""
+    """Ends of MX host names, on label boundaries, in lower case; empty where only the mailbox domains are known."""
     domains: tuple[str, ...]
-    """Its own mailbox domains, such as gmail.com."""
+    """Its own mailbox domains, such as gmail.com; a host below one is taken for the operator's too."""
     answers: Answers
     recipients_per_session: int | None
     """Recipients that may be asked in one conversation; None where no limit is known."""
@@ -51,9 +66,26 @@ class Operator:
     """Whether anyone may have a mailbox free of charge."""
     countries: tuple[str, ...]
     """ISO 3166 codes of where its mailboxes are at home; empty: the world."""
+    odd_dots: bool
+    """Whether it gave out local parts with two dots in a row or one at the end, against RFC 5321 section 4.1.2."""
     note: str
     source: str
     date: str
+
+
+@dataclass(frozen=True, slots=True)
+class LocalParts:
+    """Which local parts an operator gives out at some of its domains."""
+
+    domains: tuple[str, ...]
+    shape: str
+    """Regular expression over the whole local part, lower case, without its tag; read by `re` and by Polars alike."""
+    meaning: str
+    dots: Literal["significant", "ignored"]
+    tags: str
+    """The sign before a subaddress (RFC 5233), or empty."""
+    source: str
+    sure: Literal["published", "recalled"]
 
 
 def operator_of(mx_host: str) -> Operator:
@@ -92,6 +124,7 @@ def _unlisted(domain: str) -> Operator:
         pipelining=True,
         free=False,
         countries=(),
+        odd_dots=False,
         note="",
         source="registrable domain of the MX host (Public Suffix List, ICANN section)",
         date="",
@@ -114,14 +147,60 @@ def mailbox_domains() -> frozenset[str]:
 
 
 @cache
+def odd_dot_domains() -> frozenset[str]:
+    """Mailbox domains where local parts such as `a..b` and `a.` are real, there and at the domains below."""
+    return frozenset(domain for operator in _load() if operator.odd_dots for domain in operator.domains)
+
+
+@cache
+def local_parts() -> tuple[LocalParts, ...]:
+    """What is known of the local parts at the operators' domains; each domain in one row at most."""
+    return tuple(
+        LocalParts(
+            tuple(row["domains"]), row["shape"], row["meaning"], row["dots"], row["tags"], row["source"], row["sure"]
+        )
+        for row in _document()["local_parts"]
+    )
+
+
+def is_likely_local_part(local: str, domain: str) -> bool:
+    """
+    Whether an operator would give out this local part (lower case, without its +tag) at this domain; True where nothing
+    is known. False is a doubt and never an answer.
+
+    >>> is_likely_local_part("ann", "gmail.com")
+    False
+    """
+    rule = local_parts_at(domain)
+    return rule is None or re.fullmatch(rule.shape, local) is not None
+
+
+def local_parts_at(domain: str) -> LocalParts | None:
+    """What is known of the local parts at a domain (lower case)."""
+    return _local_parts_by_domain().get(domain)
+
+
+@cache
+def _local_parts_by_domain() -> dict[str, LocalParts]:
+    return {domain: row for row in local_parts() for domain in row.domains}
+
+
+@cache
 def _by_suffix() -> dict[str, Operator]:
-    return {suffix: operator for operator in _load() for suffix in operator.mx_suffixes}
+    # Whoever owns a mailbox domain owns the hosts below it; an MX suffix says the same with more certainty.
+    by_domain = {domain: operator for operator in _load() for domain in operator.domains}
+    return by_domain | {suffix: operator for operator in _load() for suffix in operator.mx_suffixes}
+
+
+@cache
+def _document() -> dict[str, Any]:
+    text = resources.files("mailvet.data").joinpath("operators.toml").read_text(encoding="utf-8")
+    return tomllib.loads(text)
 
 
 @cache
 def _load() -> tuple[Operator, ...]:
-    text = resources.files("mailvet.data").joinpath("operators.toml").read_text(encoding="utf-8")
-    document = tomllib.loads(text)
+    document = _document()
     return tuple(_row(row, document["date"]) for row in document["operator"])
 
 
@@ -132,7 +211,7 @@ def _row(row: dict[str, Any], date: str) -> Operator:
     return Operator(
         name=row["name"],
         label=row["label"],
-        mx_suffixes=tuple(row["mx"]),
+        mx_suffixes=tuple(row.get("mx", ())),
         domains=tuple(row.get("domains", ())),
         answers=answers,
         recipients_per_session=row.get("recipients_per_session"),
@@ -140,6 +219,7 @@ def _row(row: dict[str, Any], date: str) -> Operator:
         pipelining=row.get("pipelining", True),
         free=row.get("free", False),
         countries=tuple(row.get("countries", ())),
+        odd_dots=row.get("odd_dots", False),
         note=row.get("note", ""),
         source=row.get("source", "MX records of its mailbox domains or of its customers"),
         date=row.get("date", date),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 
 from mailvet.operators import Operator, operators
@@ -28,6 +28,11 @@ class Forecast:
     """Due addresses by operator where the domain tells it, else by domain; the most first."""
     seconds: float
     """Expected length of the run."""
+    seconds_by_operator: Mapping[str, float] = field(default_factory=dict)
+    """Expected time at each operator at the current pace; they are asked at the same time."""
+    probes: int = 0
+    """Recipients that would be named to mail servers, daily limits considered; a control address for each domain
+    that has to be asked about one comes on top."""
 
 
 def estimate(plan: Plan, settings: Settings) -> Forecast:
@@ -52,7 +57,13 @@ def estimate(plan: Plan, settings: Settings) -> Forecast:
         seconds += len(plan.domains) / _DOMAINS_A_SECOND
     if depth is Depth.smtp:
         seconds += max(slowest, total / pacing.connections)
-    return Forecast(dict(sorted(groups.items(), key=lambda item: (-item[1], item[0]))), seconds)
+    by_operator = dict(sorted(groups.items(), key=lambda item: (-item[1], item[0])))
+    if depth is not Depth.smtp:
+        return Forecast(by_operator, seconds)
+    return Forecast(
+        by_operator, seconds, {name: seconds_at(name, count, settings) for name, count in by_operator.items()},
+        sum(_asked(name, count, settings) for name, count in groups.items()),
+    )  # fmt: skip
 
 
 def seconds_at(operator: str, addresses: int, settings: Settings) -> float:
@@ -65,11 +76,17 @@ def seconds_at(operator: str, addresses: int, settings: Settings) -> float:
 def _work(operator: str, addresses: int, settings: Settings) -> float:
     """The same over one connection."""
     rule, pacing = _rules().get(operator), settings.pacing
-    if rule is not None and rule.answers == "accepts_all":
-        return 0.0
-    count = min(addresses, pacing.daily_limits.get(operator, pacing.daily_limits.get("default", addresses)))
+    count = _asked(operator, addresses, settings)
     per_session = min(pacing.recipients_per_session, (rule.recipients_per_session if rule else None) or 1 << 30)
     return count * _PER_RECIPIENT + -(-count // per_session) * _PER_CONVERSATION
+
+
+def _asked(operator: str, addresses: int, settings: Settings) -> int:
+    """How many of the addresses would be asked for today; none where the answers say nothing."""
+    rule, limits = _rules().get(operator), settings.pacing.daily_limits
+    if rule is not None and rule.answers == "accepts_all":
+        return 0
+    return min(addresses, limits.get(operator, limits.get("default", addresses)))
 
 
 @cache

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -13,12 +13,27 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from mailvet.ablation import ASKED_FROM, LAYERS
+from mailvet.doctor import Check
+from mailvet.doctor import summary as summary_of_checks
 from mailvet.layers.mailbox import OperatorProgress
+from mailvet.operators import local_parts_at
+from mailvet.planning import Forecast
 from mailvet.run import Progress, RunResult
-from mailvet.verdict import REASONS, Reason, Verdict
+from mailvet.scoring import contributions
+from mailvet.verdict import REASONS, Depth, Reason, Verdict
 from mailvet.warehouse.base import Plan, Summary
 
-__all__ = ["LogWatcher", "TerminalWatcher", "duration_text", "explain", "show_plan", "show_result"]
+__all__ = [
+    "LogWatcher",
+    "TerminalWatcher",
+    "duration_text",
+    "explain",
+    "show_checks",
+    "show_plan",
+    "show_result",
+    "show_summary",
+]
 
 log = logging.getLogger("mailvet")
 
@@ -129,8 +144,9 @@ def _operator_table(rows: Sequence[OperatorProgress]) -> RenderableType:
     return table
 
 
-def show_plan(console: Console, source: str, plan: Plan, groups: Mapping[str, int], seconds: float) -> None:
-    """The plan: what is due, at which operators, and how long that takes at a polite pace."""
+def show_plan(console: Console, source: str, plan: Plan, forecast: Forecast) -> None:
+    """The plan: what is due, at which operators, how long that takes at a polite pace, and what it costs in probes."""
+    groups, seconds = forecast.by_operator, forecast.seconds
     console.print(f"[bold]{escape(source)}[/]", highlight=False)
     table = Table(box=None, padding=(0, 2), show_header=False)
     table.add_column(justify="left")
@@ -142,12 +158,20 @@ def show_plan(console: Console, source: str, plan: Plan, groups: Mapping[str, in
         table.add_row(label, f"{number:,}")
     console.print(table)
     if groups:
-        console.print(f"\nAbout [bold]{duration_text(seconds)}[/] at the current pace. Nobody was asked.\n")
+        console.print(f"\nAbout [bold]{duration_text(seconds)}[/] at the current pace. Nobody was asked.")
+        if forecast.probes:
+            console.print(
+                f"[dim]Recipients that would be named to mail servers: {forecast.probes:,}[/]", highlight=False
+            )
+        console.print()
         busiest = Table(box=None, padding=(0, 2), header_style="dim")
         busiest.add_column("operator")
         busiest.add_column("addresses due", justify="right")
+        timed = forecast.seconds_by_operator
+        if timed:
+            busiest.add_column("expected time", justify="right")
         for name, count in list(groups.items())[:15]:
-            busiest.add_row(name, f"{count:,}")
+            busiest.add_row(name, f"{count:,}", *([duration_text(timed[name])] if timed else []))
         if len(groups) > 15:
             rest = sum(list(groups.values())[15:])
             busiest.add_row(f"[dim]{len(groups) - 15:,} more[/]", f"{rest:,}")
@@ -159,7 +183,6 @@ def show_plan(console: Console, source: str, plan: Plan, groups: Mapping[str, in
 def show_result(console: Console, result: RunResult) -> None:
     """The summary of a run: what to do with how many rows, and why."""
     summary = result.summary
-    rows = max(summary.rows, 1)
     console.print(
         f"\n[bold]{escape(result.source)}[/]: {summary.rows:,} rows, {result.checked:,} addresses verified in "
         f"{duration_text(result.seconds)} (depth {result.depth}, policy {result.policy})",
@@ -170,22 +193,7 @@ def show_result(console: Console, result: RunResult) -> None:
         f"no message sent[/]\n",
         highlight=False,
     )
-    advice = Table(box=None, padding=(0, 2), header_style="dim")
-    for name in ("recommendation", "rows", "share", ""):
-        advice.add_column(name, justify="right" if name in ("rows", "share") else "left")
-    for word, count in summary.by_recommendation.items():
-        bar = Text("█" * max(1, round(30 * count / rows)), style=_STYLES[word])
-        advice.add_row(Text(_ADVICE[word], style=_STYLES[word]), f"{count:,}", f"{100 * count / rows:.1f} %", bar)
-    console.print(advice)
-    console.print()
-    console.print(_reasons(summary))
-    if summary.bounce_before is not None:
-        after = f"{100 * summary.bounce_after:.1f} %" if summary.bounce_after is not None else "nothing to send"
-        console.print(
-            f"\nExpected hard bounces: [bold red]{100 * summary.bounce_before:.1f} %[/] if everything were sent, "
-            f"[bold green]{after}[/] if only what is recommended.",
-            highlight=False,
-        )
+    show_summary(console, summary, Depth(result.depth))
     if result.written is not None:
         console.print(f"Status columns written back: {result.written:,} rows changed.", highlight=False)
     for path in result.outputs:
@@ -196,6 +204,30 @@ def show_result(console: Console, result: RunResult) -> None:
         console.print(f"[yellow]Operators that refused us or slowed us down: {escape(names)}[/]", highlight=False)
     if result.degraded:
         console.print(f"\n[bold red]Degraded:[/] {escape(result.degraded)}", highlight=False)
+
+
+def show_summary(console: Console, summary: Summary, depth: Depth) -> None:
+    """How a source stands: what to do with how many rows, why, what each layer was worth, and the bounces expected."""
+    rows = max(summary.rows, 1)
+    advice = Table(box=None, padding=(0, 2), header_style="dim")
+    for name in ("recommendation", "rows", "share", ""):
+        advice.add_column(name, justify="right" if name in ("rows", "share") else "left")
+    for word, count in summary.by_recommendation.items():
+        bar = Text("█" * max(1, round(30 * count / rows)), style=_STYLES[word])
+        advice.add_row(Text(_ADVICE[word], style=_STYLES[word]), f"{count:,}", f"{100 * count / rows:.1f} %", bar)
+    console.print(advice)
+    console.print()
+    console.print(_reasons(summary))
+    if any(count.rows for count in summary.by_layer.values()):
+        console.print()
+        console.print(_layers(summary, depth))
+    if summary.bounce_before is not None:
+        after = f"{100 * summary.bounce_after:.1f} %" if summary.bounce_after is not None else "nothing to send"
+        console.print(
+            f"\nExpected hard bounces: [bold red]{100 * summary.bounce_before:.1f} %[/] if everything were sent, "
+            f"[bold green]{after}[/] if only what is recommended.",
+            highlight=False,
+        )
 
 
 def _reasons(summary: Summary) -> RenderableType:
@@ -213,6 +245,36 @@ def _reasons(summary: Summary) -> RenderableType:
     return table
 
 
+def _layers(summary: Summary, depth: Depth) -> RenderableType:
+    """What each layer that was asked was the first to find, and what it left undetected."""
+    table = Table(box=None, padding=(0, 2), header_style="dim")
+    for name in ("first found by", "addresses", "undeliverable", "doubtful", "undeliverable still unseen"):
+        table.add_column(name, justify="left" if name == "first found by" else "right")
+    for layer, count in summary.by_layer.items():
+        if count.rows or layer not in ASKED_FROM or ASKED_FROM[layer].rank <= depth.rank:
+            doubtful = count.rows - count.bad
+            numbers = (count.addresses, count.bad, doubtful, count.bad_believed)
+            table.add_row(LAYERS[layer], *(f"{number:,}" for number in numbers))
+    return table
+
+
+_SIGNS = {"ok": ("✓", "green"), "warn": ("!", "yellow"), "fail": ("✗", "red"), "skipped": ("-", "dim")}
+
+
+def show_checks(console: Console, checks: Sequence[Check]) -> None:
+    """What `mailvet doctor` found, what to do about it, and one sentence at the end."""
+    table = Table.grid(padding=(0, 2))
+    for check in checks:
+        sign, style = _SIGNS[check.state]
+        said = Text(check.found, style="dim" if check.state == "skipped" else "")
+        if check.advice:
+            said.append(f"\n{check.advice}", style="bold" if check.state == "fail" else "")
+        table.add_row(Text(sign, style=f"bold {style}"), Text(check.name.replace("_", " "), style=style), said)
+    console.print(table)
+    console.print()
+    console.print(Text(summary_of_checks(checks)), soft_wrap=not console.is_terminal)
+
+
 def explain(verdict: Verdict) -> RenderableType:
     """A verdict with the evidence behind it, for a terminal."""
     rule = REASONS[verdict.reason]
@@ -225,9 +287,12 @@ def explain(verdict: Verdict) -> RenderableType:
     grid.add_row("reason", Text(f"{verdict.reason}: {rule.meaning}"))
     grid.add_row("recommendation", Text(str(verdict.recommendation), style=_STYLES[str(verdict.recommendation)]))
     grid.add_row("score", f"{verdict.score} of 100 (chance of a hard bounce about {100 - verdict.score} %)")
+    for part in contributions(verdict.reason, verdict.flags):
+        grid.add_row("", Text(f"{part.log_odds:+.1f} {part.name}: {part.why}", style="dim"))
     for label, value in (
         ("did you mean", verdict.suggestion),
         ("flags", ", ".join(verdict.flags)),
+        ("unlikely", _unlikely(verdict)),
         ("mail server", " · ".join(filter(None, (verdict.mx_host, verdict.operator)))),
         ("server said", " ".join(filter(None, (str(verdict.smtp_code or ""), verdict.smtp_reply)))),
     ):
@@ -239,6 +304,12 @@ def explain(verdict: Verdict) -> RenderableType:
         grid.add_row("checked", f"{verdict.checked_at:%Y-%m-%d %H:%M} UTC, depth {verdict.depth}, {_times(verdict)}")
     grid.add_row("check again", f"{verdict.next_check_at:%Y-%m-%d %H:%M} UTC" if verdict.next_check_at else "never")
     return grid
+
+
+def _unlikely(verdict: Verdict) -> str | None:
+    """Which local parts the operator gives out, where this one is not such."""
+    rule = local_parts_at(verdict.domain or "") if "local_part_unlikely" in verdict.flags else None
+    return f"{verdict.domain} gives out {rule.meaning} ({rule.source})" if rule else None
 
 
 def _times(verdict: Verdict) -> str:

@@ -35,7 +35,7 @@ from mailvet.verdict import (
     verdict_schema,
 )
 from mailvet.verifier import BATCH_ROWS, Verifier, run_in_background
-from mailvet.warehouse.base import Plan, Summary, Warehouse
+from mailvet.warehouse.base import Plan, Summary, TableSignals, Warehouse
 from mailvet.warehouse.duckdb import DuckDBWarehouse
 from mailvet.warehouse.files import FORMATS, format_of, is_database
 from mailvet.warehouse.opening import is_url, open_table
@@ -375,6 +375,9 @@ class _Run:
         started = datetime.now(timezone.utc)
         run_id = f"{started:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
         planned = await self._call(plan, warehouse, settings, among=self._among)
+        if settings.suspicion.whole_table and isinstance(warehouse, TableSignals):
+            suspicion = settings.suspicion
+            await self._call(warehouse.find_signals, signed_up=suspicion.signed_up, burst_window=suspicion.burst_window)
         if self._watcher:
             self._watcher.planned(warehouse.name, planned)
         asked_today = await self._call(warehouse.asked_today, started)

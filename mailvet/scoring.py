@@ -3,15 +3,15 @@ Evidence in, verdict out: a pure function over whole columns.
 
 The reason is the first in the order of `mailvet.verdict.REASONS` that any layer has found; status, recommendation
 and next check follow from it. The score is 100 · (1 - P(hard bounce)), with P from a written-down table of
-log-odds: where each reason starts, and how much each flag moves it. The weights below are prior judgements from
-published bounce shares of verification services (accept-all about one in five, unknown about one in ten); the place
-for weights learnt from your own events is the argument `learnt`.
+log-odds: where each reason starts (`PRIORS`), and how much each flag adds (`WEIGHTS`). They are prior judgements; the
+place for what is learnt from your own events is the argument `learnt`. Both tables stand in docs/score.md.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple
@@ -21,60 +21,142 @@ import polars as pl
 from mailvet.settings import Settings
 from mailvet.verdict import REASONS, RULES_VERSION, Policy, Reason, Status, recommendation_sql
 
-__all__ = ["AT_LEAST", "FLAGS", "SETTLED", "SHIFTS", "bounce_probability", "judge"]
+__all__ = [
+    "AT_LEAST",
+    "FLAGS",
+    "PRIORS",
+    "SERIES_DETAIL",
+    "SETTLED",
+    "WEIGHTS",
+    "Contribution",
+    "Prior",
+    "Weight",
+    "bounce_probability",
+    "contributions",
+    "judge",
+    "score_of",
+]
 
 FLAGS = (
-    "free", "role", "disposable", "relay_alias", "tagged", "no_reply", "eai", "allowed",
-    "accept_all", "accept_all_unknown", "gateway", "probed",
+    "free", "role", "disposable", "relay_alias", "tagged", "no_reply", "gibberish", "keyboard_walk", "series", "burst",
+    "duplicate_of", "eai", "allowed", "accept_all", "accept_all_unknown", "gateway", "probed",
+    "local_part_unlikely", "odd_dots",
 )  # fmt: skip
 """Names of the flags, in the order in which they are written."""
 
-# P(hard bounce) where a reason is all that is known.
-_BASE: dict[Reason, float] = {
-    Reason.mailbox_accepted: 0.01,
-    Reason.recently_delivered: 0.01,
-    Reason.recently_engaged: 0.005,
-    Reason.recipient_throttled: 0.02,
-    Reason.mailbox_full: 0.25,
-    Reason.role_account: 0.05,
-    Reason.disposable: 0.40,
-    Reason.typo_domain: 0.90,
-    Reason.suspected_trap: 0.50,
-    Reason.accept_all: 0.20,
-    Reason.security_gateway: 0.15,
-    Reason.repeated_soft_bounce: 0.30,
-    Reason.inactive: 0.15,
-    Reason.provider_unverifiable: 0.12,
-    Reason.not_probed: 0.12,
-    Reason.greylisted: 0.12,
-    Reason.domain_not_found: 0.995,
-    Reason.syntax_invalid: 1.0,
-    Reason.suppressed: 0.5,
-    Reason.smtputf8_unsupported: 0.97,
-    Reason.hard_bounced: 0.95,
-}
-_BASE_BY_STATUS = {Status.undeliverable: 0.98, Status.unknown: 0.12, Status.risky: 0.20, Status.deliverable: 0.01}
 
-SHIFTS = {"relay_alias": -0.3, "tagged": -0.2, "no_reply": 0.5, "free": -0.1}
-"""Flag -> shift of the log-odds of a hard bounce. They hold only while the answer is open (not `SETTLED`)."""
+@dataclass(frozen=True, slots=True)
+class Prior:
+    """P(hard bounce) where a reason is all that is known."""
+
+    probability: float
+    why: str
+    source: str = "judgement"
+
+
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """How much a flag adds to the log-odds of a hard bounce, in nats; below zero where it speaks for the address."""
+
+    weight: float
+    why: str
+    source: str = "judgement"
+
+
+_GRADES = "published bounce rates of ZeroBounce's grades of accept-all addresses: 7 to 40 %"
+_BY_STATUS = {
+    Status.undeliverable: Prior(0.98, "what refuses mail for good takes it again now and then"),
+    Status.unknown: Prior(0.12, "nothing is known, so the bounce rate of an ordinary list that was never verified"),
+    Status.risky: Prior(0.20, "as at a server that accepts every recipient"),
+    Status.deliverable: Prior(0.01, "mailboxes close between check and mail"),
+}
+_BY_REASON = {
+    Reason.mailbox_accepted: Prior(0.01, "the server told it from a random name; mailboxes close all the same"),
+    Reason.recently_delivered: Prior(0.01, "it took your mail a short while ago"),
+    Reason.recently_engaged: Prior(0.005, "somebody read your mail there"),
+    Reason.recipient_throttled: Prior(0.02, "the mailbox exists"),
+    Reason.mailbox_full: Prior(0.25, "the mailbox exists; those nobody empties are closed in the end"),
+    Reason.role_account: Prior(0.05, "roles are kept longer than people stay"),
+    Reason.disposable: Prior(0.40, "made to be thrown away; many are gone within the hour"),
+    Reason.typo_domain: Prior(0.90, "nobody has the mailbox at the misspelt domain"),
+    Reason.suspected_trap: Prior(0.50, "traps accept mail as often as not"),
+    Reason.accept_all: Prior(0.20, "the server says yes to names it made up; the mailbox may not be there", _GRADES),
+    Reason.security_gateway: Prior(0.15, "the filter in front answers; most of its customers' lists are in use"),
+    Reason.repeated_soft_bounce: Prior(0.30, "several failures in a row are often one for good"),
+    Reason.inactive: Prior(0.15, "mailboxes that nobody reads are closed in the end"),
+    Reason.domain_not_found: Prior(0.995, "no domain, no mail; a registration may have lapsed for a day"),
+    Reason.syntax_invalid: Prior(1.0, "it cannot be written to"),
+    Reason.suppressed: Prior(0.5, "you must not send; whether it would bounce is not known"),
+    Reason.smtputf8_unsupported: Prior(0.97, "no server of the domain can take the address today (RFC 6531)"),
+    Reason.hard_bounced: Prior(0.95, "your own mail bounced; mailboxes are seldom opened again"),
+}
+
+PRIORS: Mapping[Reason, Prior] = {
+    reason: _BY_REASON.get(reason, _BY_STATUS[rule.status]) for reason, rule in REASONS.items()
+}
+"""Where the score of each reason starts, in the order of the reasons."""
+
+WEIGHTS: Mapping[str, Weight] = {
+    "relay_alias": Weight(-0.3, "a forwarding alias is made by its service and works until its owner ends it"),
+    "tagged": Weight(-0.2, "who adds a +tag knows the mailbox to be theirs and means to sort its mail"),
+    "free": Weight(-0.1, "large providers keep mailboxes for years"),
+    "no_reply": Weight(0.5, "an address of a system that only sends; often there is no mailbox behind it"),
+    "gibberish": Weight(0.7, "random characters are typed to get past a form, or made up by a program"),
+    "keyboard_walk": Weight(0.9, "what fingers do to fill a field; real mailboxes of the kind are rare"),
+    "series": Weight(0.5, "numbered addresses are made by a program; some exist, as of tills and of students"),
+    "burst": Weight(0.4, "many sign-ups of one domain at once are a form under attack, or colleagues after a meeting"),
+    "local_part_unlikely": Weight(1.0, "the operator does not give such names out, at least not today"),
+    "duplicate_of": Weight(0.1, "another spelling of a mailbox is a sign-up repeated, now and then a guess"),
+}
+"""
+What each flag adds. Signals of the same kind often come together, and adding them as if they did not overstates it:
+so each is small. They count only while the answer is open (not `SETTLED`).
+"""
+
 SETTLED = frozenset(
     {rule.reason for rule in REASONS.values() if rule.status is Status.undeliverable}
     | {Reason.mailbox_accepted, Reason.typo_domain}
 )
+"""Reasons whose score no flag moves: the server, the DNS or your own mail has said what a flag only hints at."""
 
 
 def bounce_probability(reason: Reason) -> float:
     """P(hard bounce) when nothing but the reason is known, between 0 and 1."""
-    return _BASE.get(reason, _BASE_BY_STATUS[REASONS[reason].status])
+    return PRIORS[reason].probability
+
+
+class Contribution(NamedTuple):
+    """One line of the sum behind a score."""
+
+    name: str
+    """A reason, or a flag."""
+    log_odds: float
+    why: str
+
+
+def contributions(reason: Reason, flags: Collection[str]) -> list[Contribution]:
+    """What a score is the sum of: the start of the reason, then the flags that count, in the order of `WEIGHTS`."""
+    start = Contribution(str(reason), _logit(bounce_probability(reason)), PRIORS[reason].why)
+    if reason in SETTLED:
+        return [start]
+    return [start, *(Contribution(name, row.weight, row.why) for name, row in WEIGHTS.items() if name in flags)]
+
+
+def score_of(reason: Reason, flags: Collection[str]) -> int:
+    """The score, 0 to 100, of one reason and its flags; the same as `judge` gives to a row."""
+    odds = sum(part.log_odds for part in contributions(reason, flags))
+    return math.floor(100 / (1 + math.exp(odds)) + 0.5)
+
+
+def _logit(probability: float) -> float:
+    p = min(max(probability, 1e-6), 1 - 1e-6)
+    return math.log(p / (1 - p))
 
 
 def _score(learnt: Mapping[Reason, float]) -> pl.Expr:
-    priors = {str(reason): learnt.get(reason, bounce_probability(reason)) for reason in REASONS}
-    logit = {
-        name: math.log(min(max(p, 1e-6), 1 - 1e-6) / (1 - min(max(p, 1e-6), 1 - 1e-6))) for name, p in priors.items()
-    }
+    logit = {str(reason): _logit(learnt.get(reason, bounce_probability(reason))) for reason in REASONS}
     start = pl.col("reason").replace_strict(logit, return_dtype=pl.Float64)
-    shift = pl.sum_horizontal(pl.col(flag).cast(pl.Float64) * weight for flag, weight in SHIFTS.items())
+    shift = pl.sum_horizontal(pl.col(flag).cast(pl.Float64) * row.weight for flag, row in WEIGHTS.items())
     settled = pl.col("reason").is_in([str(reason) for reason in SETTLED])
     odds = start + pl.when(settled).then(0.0).otherwise(shift)
     return (100.0 / (1.0 + odds.exp())).round().cast(pl.Int16)
@@ -95,7 +177,8 @@ def judge(
     Args:
         evidence: columns as the layers give them: `cell`, `email_key`, `domain`, one nullable reason per layer
             (`syntax_reason`, `reference_reason`, `history_reason`, `route_reason`, `mailbox_reason`), their details
-            (`syntax_detail`, ...), the flags as booleans, `suggestion`, `operator`, `mx_host`, `smtp_code`,
+            (`syntax_detail`, ...), the flags as booleans, `series_size` and `duplicate_key` (of
+            `mailvet.layers.suspicion`, 0 and null for none), `suggestion`, `operator`, `mx_host`, `smtp_code`,
             `smtp_reply`, `retry_after` (seconds or null), `stopped` (why a layer was not asked, or null),
             `previous_reason` and `previous_attempts`.
         settings: policy, depth, greylisting schedule, whether to keep addresses.
@@ -219,28 +302,38 @@ def _recheck(greylisting: tuple[timedelta, ...]) -> pl.Expr:
 
 
 def _trace() -> pl.Expr:
-    """The evidence as a JSON array of {layer, fact, detail}, one entry for each layer that found something."""
-    layers = {
-        "syntax": ("syntax_reason", "syntax_detail"),
-        "reference": ("reference_reason", "reference_detail"),
-        "history": ("history_reason", "history_detail"),
-        "route": ("route_fact", "route_detail"),
-        "mailbox": ("mailbox_reason", "mailbox_detail"),
-        "run": ("run_fact", "stopped"),
-    }
+    """The evidence as a JSON array of {layer, fact, detail}, one entry for each fact found."""
+    facts: list[tuple[str, pl.Expr, pl.Expr]] = [
+        ("syntax", pl.col("syntax_reason"), pl.col("syntax_detail")),
+        ("reference", pl.col("reference_reason"), pl.col("reference_detail")),
+        ("history", pl.col("history_reason"), pl.col("history_detail")),
+        ("route", pl.col("route_fact"), pl.col("route_detail")),
+        ("mailbox", pl.col("mailbox_reason"), pl.col("mailbox_detail")),
+        (
+            "suspicion",
+            pl.when("series").then(pl.lit("series")),
+            pl.concat_str(pl.col("series_size").cast(pl.String), pl.lit(SERIES_DETAIL)),
+        ),
+        ("suspicion", pl.when("duplicate_of").then(pl.lit("duplicate_of")), pl.col("duplicate_key")),
+        ("run", pl.col("run_fact"), pl.col("stopped")),
+    ]
     entries = []
-    for layer, (fact, detail) in layers.items():
+    for layer, fact, detail in facts:
         entry = pl.concat_str(
             pl.lit(f'{{"layer":"{layer}","fact":"'),
-            pl.col(fact),
+            fact,
             pl.lit('"'),
-            pl.when(pl.col(detail).is_null())
+            pl.when(detail.is_null())
             .then(pl.lit(""))
-            .otherwise(pl.concat_str(pl.lit(',"detail":'), _json_text(pl.col(detail)), ignore_nulls=True)),
+            .otherwise(pl.concat_str(pl.lit(',"detail":'), _json_text(detail), ignore_nulls=True)),
             pl.lit("}"),
         )
         entries.append(entry)
     return pl.concat_str(pl.lit("["), pl.concat_str(entries, separator=",", ignore_nulls=True), pl.lit("]"))
+
+
+SERIES_DETAIL = " addresses of the domain differ only in a number"
+"""What stands behind the size of a series in the evidence."""
 
 
 def _json_text(text: pl.Expr) -> pl.Expr:

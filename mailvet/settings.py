@@ -31,7 +31,19 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ["Dns", "History", "Lists", "Pacing", "Retry", "Settings", "Smtp", "Store", "parse_duration", "parse_share"]
+__all__ = [
+    "Dns",
+    "History",
+    "Lists",
+    "Pacing",
+    "Retry",
+    "Settings",
+    "Smtp",
+    "Store",
+    "Suspicion",
+    "parse_duration",
+    "parse_share",
+]
 
 log = logging.getLogger(__name__)
 
@@ -225,6 +237,42 @@ class History(_Section):
     """
 
 
+class Suspicion(_Section):
+    """Signals over the whole table: series, bursts, other spellings of one mailbox."""
+
+    whole_table: bool = True
+    """Look for them in each run; they cost a few queries over the table."""
+    signed_up: str | None = None
+    """Column of the source with the time of each sign-up; without it no bursts are looked for."""
+    burst_window: Duration = timedelta(hours=1)
+    """Span within which sign-ups of one domain are counted."""
+
+    @field_validator("burst_window")
+    @classmethod
+    def _window_has_halves(cls, window: timedelta) -> timedelta:
+        if window < timedelta(seconds=2) or window % timedelta(seconds=2):
+            raise ValueError("burst_window must be an even number of seconds; write for example '1h'")
+        return window
+
+
+class Doctor(_Section):
+    """What `mailvet doctor` looks at beyond this machine and your own domain."""
+
+    block_lists: tuple[str, ...] = ()
+    """
+    Zones of DNS block lists to look our own address up in, such as "zen.spamhaus.org". None by default: their
+    operators ask for a licence or a data key above small use, and refuse public resolvers.
+    """
+
+    @field_validator("block_lists")
+    @classmethod
+    def _zones_are_names(cls, zones: tuple[str, ...]) -> tuple[str, ...]:
+        for zone in zones:
+            if not re.fullmatch(r"(?!-)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})+\.?", zone):
+                raise ValueError(f"{zone!r} is no DNS zone; write for example 'zen.spamhaus.org'")
+        return zones
+
+
 class Store(_Section):
     """Where verdicts are kept."""
 
@@ -254,6 +302,8 @@ class Settings(BaseSettings):
     retry: Retry = Field(default_factory=Retry)
     lists: Lists = Field(default_factory=Lists)
     history: History = Field(default_factory=History)
+    suspicion: Suspicion = Field(default_factory=Suspicion)
+    doctor: Doctor = Field(default_factory=Doctor)
     store: Store = Field(default_factory=Store)
 
     @classmethod

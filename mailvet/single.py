@@ -10,7 +10,6 @@ survive a fork. So `mailvet.verify` goes this way, in plain Python. It is the sa
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -21,9 +20,10 @@ from typing import Any
 from mailvet import lists
 from mailvet.address import FORMULA_START, Address, parse
 from mailvet.layers.route import Route
+from mailvet.layers.suspicion_scalar import TableSignals, is_gibberish, is_keyboard_walk
 from mailvet.lists import OwnList, OwnLists
-from mailvet.operators import operator_of
-from mailvet.scoring import AT_LEAST, FLAGS, SETTLED, SHIFTS, bounce_probability
+from mailvet.operators import is_likely_local_part, operator_of
+from mailvet.scoring import AT_LEAST, FLAGS, SERIES_DETAIL, score_of
 from mailvet.settings import Settings
 from mailvet.smtp.recipients import MailboxAnswer
 from mailvet.suggestions import suggest_domains
@@ -39,12 +39,14 @@ from mailvet.verdict import (
     recommend,
 )
 
-__all__ = ["DEAD", "NOT_WORTH_ASKING", "Finding", "as_row", "examine", "judge"]
+__all__ = ["DEAD", "NOT_WORTH_ASKING", "ODD_DOTS", "Finding", "as_row", "examine", "judge"]
 
 DEAD = frozenset({Reason.domain_not_found, Reason.no_mail_server, Reason.null_mx, Reason.mx_unroutable})
 """Reasons for which another domain may have been meant."""
-NOT_WORTH_ASKING = frozenset({Reason.disposable, Reason.typo_domain})
-"""Reasons of the reference layer that no answer of a mail server could turn into "send"."""
+NOT_WORTH_ASKING = frozenset({Reason.disposable, Reason.typo_domain, Reason.provider_unverifiable})
+"""Reasons of the reference layer that no answer of a mail server could change."""
+ODD_DOTS = "two dots in a row or one before the @: a mobile carrier gave such addresses out, but SMTP cannot name them"
+"""What is said of an address that is real though RFC 5321 does not allow it."""
 
 _RANK = {reason: rank for rank, reason in enumerate(REASONS)}
 _LONGEST_KEPT = 1024  # octets; a text far longer than an address is kept by its key only
@@ -60,7 +62,7 @@ class Finding:
     suggestion: str | None = None
     flags: set[str] = field(default_factory=set)
     facts: dict[str, tuple[str, str | None]] = field(default_factory=dict)
-    """Layer -> (fact, detail)."""
+    """Where it stands in the evidence (`_ORDER`) -> (fact, detail)."""
     reasons: list[Reason] = field(default_factory=list)
     route: Route | None = None
     answer: MailboxAnswer | None = None
@@ -106,6 +108,19 @@ class Finding:
         names = ("accept_all", "accept_all_unknown", "gateway", "probed")
         self.flags |= {name for name, holds in zip(names, held, strict=True) if holds}
 
+    def among(self, signals: TableSignals) -> None:
+        """Take in what the whole table shows about this cell."""
+        if self.domain is None:
+            return
+        if signals.series_size:
+            self.flags.add("series")
+            self.facts["series"] = ("series", f"{signals.series_size}{SERIES_DETAIL}")
+        if signals.duplicate_of is not None:
+            self.flags.add("duplicate_of")
+            self.facts["duplicate"] = ("duplicate_of", signals.duplicate_of)
+        if signals.burst:
+            self.flags.add("burst")
+
     def unasked(self, why: str) -> None:
         """A layer that would know more could not be asked."""
         self.facts["run"] = (str(Reason.not_probed), why)
@@ -123,6 +138,8 @@ def examine(cell: str, own: OwnLists, *, allow_special_use: bool) -> Finding:
     finding.local, finding.domain = parsed.local, parsed.domain
     if parsed.needs_smtputf8:
         finding.flags.add("eai")
+    if parsed.odd_dots:
+        finding.flags.add("odd_dots")
     _look_up(finding, parsed.local, parsed.domain, own)
     return finding
 
@@ -144,6 +161,8 @@ def _look_up(finding: Finding, local: str, domain: str, own: OwnLists) -> None:
     held = {
         "free": domain in lists.free_domains(), "role": role, "disposable": disposable, "relay_alias": relay,
         "tagged": plus > 0, "no_reply": _no_reply().search(base) is not None, "allowed": allowed,
+        "local_part_unlikely": not is_likely_local_part(base, domain),
+        "gibberish": not relay and is_gibberish(base), "keyboard_walk": is_keyboard_walk(base),
     }  # fmt: skip
     finding.flags |= {name for name, holds in held.items() if holds}
     if typo_of is not None and local[:1] not in FORMULA_START:
@@ -154,6 +173,8 @@ def _look_up(finding: Finding, local: str, domain: str, own: OwnLists) -> None:
         finding.found("reference", Reason.disposable, typo_of)
     elif typo_of is not None:
         finding.found("reference", Reason.typo_domain, typo_of)
+    elif "odd_dots" in finding.flags:
+        finding.found("reference", Reason.provider_unverifiable, ODD_DOTS)
     elif role:
         finding.found("reference", Reason.role_account, None)
 
@@ -183,14 +204,18 @@ def _no_reply() -> re.Pattern[str]:
 
 # -------------------------------------------------------------------- judging
 
-_ORDER = ("syntax", "reference", "history", "route", "mailbox", "run")
+_ORDER = {
+    "syntax": "syntax", "reference": "reference", "history": "history", "route": "route", "mailbox": "mailbox",
+    "series": "suspicion", "duplicate": "suspicion", "run": "run",
+}  # fmt: skip
+"""Facts in the order of the evidence -> the layer that found them."""
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def judge(finding: Finding, settings: Settings, *, lists_digest: str = "") -> Verdict:
     """The verdict, as `mailvet.scoring.judge` gives it for a row checked for the first time."""
     reason = min(finding.reasons, key=_RANK.__getitem__, default=Reason.not_probed)
-    score = _score(reason, finding.flags)
+    score = score_of(reason, finding.flags)
     now = datetime.now(timezone.utc)
     wait = _wait(reason, finding.retry_after, settings)
     answer, route = finding.answer, finding.route
@@ -212,22 +237,14 @@ def judge(finding: Finding, settings: Settings, *, lists_digest: str = "") -> Ve
         depth=settings.depth,
         evidence=tuple(
             Evidence(layer, fact, None if detail is None else _CONTROLS.sub(" ", detail))
-            for layer in _ORDER
-            if layer in finding.facts
-            for fact, detail in [finding.facts[layer]]
+            for place, layer in _ORDER.items()
+            if place in finding.facts
+            for fact, detail in [finding.facts[place]]
         ),
         checked_at=now,
         next_check_at=None if wait is None else now + wait,
         rules_version=f"{RULES_VERSION}{'+' if lists_digest else ''}{lists_digest}",
     )
-
-
-def _score(reason: Reason, flags: set[str]) -> int:
-    probability = min(max(bounce_probability(reason), 1e-6), 1 - 1e-6)
-    odds = math.log(probability / (1 - probability))
-    if reason not in SETTLED:
-        odds += sum(shift for flag, shift in SHIFTS.items() if flag in flags)
-    return math.floor(100 / (1 + math.exp(odds)) + 0.5)
 
 
 def _wait(reason: Reason, retry_after: float | None, settings: Settings) -> timedelta | None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Final
 
 from mailvet import lists
@@ -44,6 +44,7 @@ _ONE_HOME: Final = frozenset({"gmail", "icloud", "googlemail"})
 _IN_FRONT: Final = frozenset({"www", "http", "https", "email", "e-mail"})
 """Labels that people put before a provider's domain."""
 _COUNTRY: Final = re.compile(r"(?:com?|net|org)\.[a-z]{2}")
+_USUAL_ENDINGS: Final = ("com", "net", "org", "edu")
 _CONFUSABLE: Final = str.maketrans("аеорсухіјѕԁӏıłøđ", "aeopcyxijsdlilod")
 
 
@@ -83,14 +84,41 @@ def _meant(domain: str) -> str | None:
     if found is not None or domain in lists.mail_domains():
         return found
     name, _, last = domain.rpartition(".")
-    if last in lists.missing_endings():
-        fixed = f"{name}.{lists.missing_endings()[last]}"
+    if (ending := _ending_meant(last)) is not None:
+        fixed = f"{name}.{ending}"
         return _slips().get(fixed, fixed) if name else None
+    if (placed := _without_dots().get(domain.replace(".", ""))) is not None:
+        return placed
     if name in _ONE_HOME:
         return f"{name}.com"
     if domain.count(".") >= 2:
         return _provider_before(*domain.split(".", 1)) or _meant_below(*domain.split(".", 1))
     return _provider_before(name, last) or (_meant_in_ascii(domain) if domain.startswith("xn--") else None)
+
+
+@lru_cache(maxsize=4096)
+def _ending_meant(last: str) -> str | None:
+    """What an ending that does not exist was meant to be: a known slip, or one letter away from a usual ending."""
+    known = lists.missing_endings().get(last) or _near_usual_endings().get(last)
+    return None if known is None or lists.is_top_level_domain(last) else known
+
+
+@cache
+def _near_usual_endings() -> dict[str, str]:
+    """What is one slip of the finger away from one usual ending and no other."""
+    near: dict[str, set[str]] = {}
+    for ending in _USUAL_ENDINGS:
+        first = (key + ending[1:] for key in _NEXT_KEYS[ending[0]])
+        for variant in (*_one_slip(ending, True), *first, *(ending + letter for letter in _ANY)):
+            near.setdefault(variant, set()).add(ending)
+    return {variant: next(iter(endings)) for variant, endings in near.items() if len(endings) == 1}
+
+
+@cache
+def _without_dots() -> dict[str, str]:
+    """The providers' domains without their dots: a dot in the wrong place ("yahooc.om") makes no difference."""
+    targets = lists.suggestion_slips()
+    return {domain.replace(".", ""): domain for domain, slips in targets.items() if slips}
 
 
 def _provider_before(name: str, ending: str) -> str | None:
@@ -103,8 +131,8 @@ def _provider_before(name: str, ending: str) -> str | None:
 
 
 def _meant_below(name: str, rest: str) -> str | None:
-    if name in _ONE_HOME and _COUNTRY.fullmatch(rest):
-        return f"{name}.com"
+    if _COUNTRY.fullmatch(rest) and (home := _slips().get(f"{name}.com", f"{name}.com")).partition(".")[0] in _ONE_HOME:
+        return home
     return rest if name in _IN_FRONT and rest in lists.suggestion_targets() else None
 
 
@@ -158,7 +186,7 @@ def _one_slip(name: str, great: bool) -> Iterator[str]:
         for letter in _ANY:
             yield name[:place] + letter + name[place + 1 :]
             yield name[:place] + letter + name[place:]
-    if len(name) > 5:
+    if len(name) > 5 or name == "yahoo":
         yield from (name + letter for letter in _ANY)
         yield from (letter + name[1:] for letter in _NEXT_KEYS.get(name[0], ""))
         yield name[1:]

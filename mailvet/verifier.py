@@ -25,7 +25,7 @@ import polars as pl
 
 from mailvet import single
 from mailvet.errors import PreflightError, SettingsError
-from mailvet.layers import history, syntax
+from mailvet.layers import history, suspicion, suspicion_scalar, syntax
 from mailvet.layers.mailbox import MailboxAnswer, Mailboxes, OperatorProgress, Recipient
 from mailvet.layers.reference import Reference
 from mailvet.layers.route import Route, Routes
@@ -212,7 +212,8 @@ class Verifier:
 
         Args:
             read: gives the next batch, None at the end. Columns: `email` (text, distinct over all batches), and
-                where known `previous_reason`, `previous_attempts` and those of `mailvet.layers.history`.
+                where known `previous_reason`, `previous_attempts`, those of `mailvet.layers.history`, and what the
+                whole table shows: `series_size`, `burst`, `duplicate_of` (see `mailvet.layers.suspicion`).
             run_id: written into the verdicts.
             wait: how long to stay for greylisting servers, counted from now.
 
@@ -261,9 +262,17 @@ class Verifier:
         """Verdicts that have come but were not yielded yet: what a stream that was interrupted still knows."""
         return self._flush() if self._rows_ready else []
 
-    async def examine_one(self, cell: str) -> Verdict:
-        """The verdict for one cell, asked at once and without waiting for greylisting; many may run side by side."""
+    async def examine_one(
+        self, cell: str, signals: suspicion_scalar.TableSignals = suspicion_scalar.NOTHING
+    ) -> Verdict:
+        """
+        The verdict for one cell, asked at once and without waiting for greylisting; many may run side by side.
+
+        Args:
+            signals: what the other cells show about this one.
+        """
         finding = single.examine(cell, self._own, allow_special_use=bool(self.settings.smtp.allow_private_networks))
+        finding.among(signals)
         if self.depth is not Depth.offline and not finding.settled:
             assert finding.domain is not None
             if self._no_dns:
@@ -358,11 +367,15 @@ class Verifier:
         past = history.examine(batch)
         nothing = pl.lit(None, dtype=pl.String)
         known = set(batch.columns)
-        frame = pl.concat([cells.to_frame(), parsed, listed, past], how="horizontal")
+        local_parts = suspicion.examine_addresses(parsed, relay_alias=listed["relay_alias"]).drop("gibberish_score")
+        frame = pl.concat([cells.to_frame(), parsed, listed, local_parts, past], how="horizontal")
         frame = frame.with_columns(
             batch["email_key"] if "email_key" in known else _keys(cells),
             batch["previous_reason"] if "previous_reason" in known else nothing.alias("previous_reason"),
             (batch["previous_attempts"] if "previous_attempts" in known else pl.lit(0)).alias("previous_attempts"),
+            (batch["series_size"] if "series_size" in known else pl.lit(0)).alias("series_size"),
+            (batch["burst"] if "burst" in known else pl.lit(False)).alias("burst"),
+            (batch["duplicate_of"] if "duplicate_of" in known else nothing).alias("duplicate_key"),
         )
         valid = pl.col("syntax_error").is_null()
         suppressed = pl.col("suppressed") & valid
@@ -375,10 +388,17 @@ class Verifier:
             .then(pl.lit(str(Reason.disposable)))
             .when(pl.col("typo_of").is_not_null())
             .then(pl.lit(str(Reason.typo_domain)))
+            .when("odd_dots")
+            .then(pl.lit(str(Reason.provider_unverifiable)))
             .when("role")
             .then(pl.lit(str(Reason.role_account)))
             .alias("reference_reason"),
-            pl.when(valid).then(pl.col("typo_of")).alias("reference_detail"),
+            pl.when(~valid)
+            .then(None)
+            .when(pl.col("odd_dots") & ~pl.col("disposable") & pl.col("typo_of").is_null())
+            .then(pl.lit(single.ODD_DOTS))
+            .otherwise("typo_of")
+            .alias("reference_detail"),
             pl.when(suppressed)
             .then(pl.lit(str(Reason.suppressed)))
             .otherwise("history_reason")
@@ -386,6 +406,9 @@ class Verifier:
             pl.when(suppressed).then(pl.lit("on your own list")).otherwise("history_detail").alias("history_detail"),
             pl.coalesce("cleaned", "suggestion").alias("suggestion"),
             pl.col("needs_smtputf8").alias("eai"),
+            ((pl.col("series_size") > 0) & valid).alias("series"),
+            (pl.col("burst") & valid).alias("burst"),
+            (pl.col("duplicate_key").is_not_null() & valid).alias("duplicate_of"),
             *(pl.lit(None, dtype=kind).alias(name) for name, kind in _MAILBOX_COLUMNS.items()),
             nothing.alias("stopped"),
             nothing.alias("run_fact"),
@@ -589,7 +612,10 @@ def run_in_background(work: Coroutine[Any, Any, T]) -> T:
 
 
 async def _collect(verifier: Verifier, cells: list[str]) -> pl.DataFrame:
-    batches = iter(pl.Series("email", cells, dtype=pl.String).to_frame().iter_slices(BATCH_ROWS))
+    emails = pl.Series("email", cells, dtype=pl.String)
+    keys = _keys(emails)
+    table = pl.DataFrame([emails, keys, *suspicion.examine_table(emails, keys)])
+    batches = iter(table.iter_slices(BATCH_ROWS))
 
     async def read() -> pl.DataFrame | None:
         return next(batches, None)
@@ -612,7 +638,9 @@ async def _verify_table(cells: list[str], settings: Settings) -> pl.DataFrame:
 
 async def _verify_each(cells: list[str], settings: Settings) -> list[Verdict]:
     async def work(verifier: Verifier) -> list[Verdict]:
-        return list(await asyncio.gather(*(verifier.examine_one(cell) for cell in cells)))
+        shown = suspicion_scalar.examine_table(cells) if len(cells) > 1 else {}
+        unseen = suspicion_scalar.NOTHING
+        return list(await asyncio.gather(*(verifier.examine_one(cell, shown.get(cell, unseen)) for cell in cells)))
 
     return await _with_verifier(settings, work)
 

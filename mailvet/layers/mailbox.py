@@ -369,7 +369,7 @@ class Mailboxes:
         asked = self._next(servers)
         answer = MailboxAnswer(
             reading.reason or Reason.protocol_error, reply.code, _masked(asked, reply, self._own), host,
-            retry_after=reading.retry_after,
+            retry_after=reading.retry_after, detail=_before_rcpt(reply.stage, _masked(asked, reply, self._own)),
         )  # fmt: skip
         if reading.reason is Reason.sender_blocked:
             self._blocked(servers, whole_operator=True)
@@ -677,6 +677,11 @@ def _in_order(hosts: tuple[MailHost, ...]) -> list[MailHost]:
     return sorted(hosts, key=lambda host: (host.preference, random.random()))
 
 
+def _before_rcpt(stage: Stage, masked: str) -> str | None:
+    """What tells a refusal before RCPT from one of the recipient, should the reply be read again."""
+    return None if stage is Stage.rcpt else f"at {stage}: {masked}"
+
+
 def _answer_of(heard: Heard) -> MailboxAnswer:
     return MailboxAnswer(
         heard.reading.reason or Reason.protocol_error,
@@ -685,6 +690,7 @@ def _answer_of(heard: Heard) -> MailboxAnswer:
         heard.host,
         heard.asked.domain.accept_all,
         retry_after=heard.reading.retry_after,
+        detail=_before_rcpt(heard.reply.stage, heard.masked),
     )
 
 

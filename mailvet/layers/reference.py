@@ -16,8 +16,9 @@ import polars as pl
 from mailvet import lists
 from mailvet.address import FORMULA_START
 from mailvet.lists import OwnList, OwnLists
+from mailvet.operators import local_parts
 
-__all__ = ["SCHEMA", "Reference"]
+__all__ = ["DOT_BLIND", "SAME_DOMAIN", "SCHEMA", "Reference"]
 
 SCHEMA: Final[dict[str, type[pl.DataType]]] = {
     "free": pl.Boolean,
@@ -26,6 +27,7 @@ SCHEMA: Final[dict[str, type[pl.DataType]]] = {
     "relay_alias": pl.Boolean,
     "tagged": pl.Boolean,
     "no_reply": pl.Boolean,
+    "local_part_unlikely": pl.Boolean,
     "allowed": pl.Boolean,
     "suppressed": pl.Boolean,
     "typo_of": pl.String,
@@ -33,9 +35,9 @@ SCHEMA: Final[dict[str, type[pl.DataType]]] = {
     "suggestion": pl.String,
 }
 
-_DOT_BLIND: Final = ("gmail.com", "googlemail.com")
+DOT_BLIND: Final = ("gmail.com", "googlemail.com")
 """Domains whose operator ignores dots in local parts (support.google.com/mail/answer/7436150)."""
-_SAME_DOMAIN: Final = {"googlemail.com": "gmail.com"}
+SAME_DOMAIN: Final = {"googlemail.com": "gmail.com"}
 """Domains that are two names of the same mailboxes (support.google.com/mail/answer/10313)."""
 _CACHED_DOMAINS: Final = 2_000_000
 
@@ -60,6 +62,7 @@ class Reference:
             - free, role, disposable, relay_alias, no_reply (Boolean): what the public lists say; an allowed address is
               never called role or disposable.
             - tagged (Boolean): has a +tag.
+            - local_part_unlikely (Boolean): the operator does not give such local parts out, at least not today.
             - allowed (Boolean): on the allow list and not suppressed.
             - suppressed (Boolean): on the suppress list, or on the deny list and not allowed.
             - typo_of (String or null): the provider's domain, where this one is a well-known misspelling of it.
@@ -93,6 +96,7 @@ class Reference:
             disposable=((pl.col("disposable") | pl.col("own_disposable")) & ~allowed).fill_null(False),
             relay_alias=pl.col("relay_alias").fill_null(False),
             tagged=tagged,
+            local_part_unlikely=_unlikely(rows),
             no_reply=base.str.contains(lists.no_reply_pattern()).fill_null(False),
             allowed="allowed",
             suppressed=pl.col("own_suppress") | (pl.col("own_deny") & ~pl.col("own_allow")),
@@ -126,16 +130,35 @@ class Reference:
 
 def _replaced(column: str, rows: pl.DataFrame, where: pl.Series, by: pl.Expr) -> pl.Series:
     """A column with the value of `by` where told to; `by` is worked out for those rows only."""
+    return _replaced_in(rows[column], rows, where, by)
+
+
+def _replaced_in(values: pl.Series, rows: pl.DataFrame, where: pl.Series, by: pl.Expr) -> pl.Series:
     part = rows.filter(where)
     if part.is_empty():
-        return rows[column]
+        return values
     place = where.alias("where").to_frame().select(pl.when("where").then(pl.col("where").cum_sum() - 1)).to_series()
-    return rows[column].zip_with(~where, part.select(by).to_series()[place])
+    return values.zip_with(~where, part.select(by).to_series()[place])
+
+
+def _unlikely(rows: pl.DataFrame) -> pl.Series:
+    """Whether `base` has not the shape that the operator of `domain` gives out; each shape is tried on its own rows."""
+    unlikely = pl.Series([False]).new_from_index(0, rows.height)
+    for number, shape in enumerate(local_parts()):
+        here = (rows["shape"] == number).fill_null(False)
+        fits = pl.col("base").str.contains(f"^(?:{shape.shape})$")
+        unlikely = _replaced_in(unlikely, rows, here, ~fits)
+    return unlikely
 
 
 @cache
 def _roles() -> list[str]:
     return sorted(lists.role_names())
+
+
+@cache
+def _shapes() -> dict[str, int]:
+    return {domain: number for number, row in enumerate(local_parts()) for domain in row.domains}
 
 
 @cache
@@ -165,8 +188,9 @@ def _look_up(domains: pl.Series, own: OwnLists) -> pl.DataFrame:
             "disposable": _under(domains, _disposable()) & ~relay & ~domains.is_in(_kept_from_disposable()),
             "relay_alias": relay,
             "typo_of": domains.replace_strict(typos, default=None, return_dtype=pl.String),
-            "mailbox_domain": domains.replace(_SAME_DOMAIN),
-            "dot_blind": domains.is_in(_DOT_BLIND),
+            "mailbox_domain": domains.replace(SAME_DOMAIN),
+            "dot_blind": domains.is_in(DOT_BLIND),
+            "shape": domains.replace_strict(_shapes(), default=None, return_dtype=pl.Int8),
             **{
                 f"{name}_domain": _under(domains, entries.domains) | domains.is_in(sorted(entries.only_domains))
                 for name in ("allow", "deny", "suppress", "extra_disposable")

@@ -5,20 +5,20 @@ Gibberish local parts, keyboard walks, several spellings of one mailbox, numbere
 sign-ups of one domain within an hour. They lower the score and set flags; none of them says that an address cannot
 receive mail. How often each is wrong is measured by `benchmarks/suspicion.py` and written in docs/suspicion.md.
 
-`examine` works on a table in memory. `series_sql` and `burst_sql` give the same answers for tables that do not fit,
-in DuckDB's SQL.
+`examine` works on a table in memory. `mailvet.layers.suspicion_sql` gives the same answers as queries for where the
+table is, and `mailvet.layers.suspicion_scalar` for a few addresses without any table.
 """
 
 from __future__ import annotations
 
 import re
 import string
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 from importlib import resources
-from typing import Final
+from typing import Final, NamedTuple
 
 import polars as pl
 import pyarrow as pa
@@ -29,17 +29,24 @@ __all__ = [
     "BURST_ROWS",
     "BURST_SIGMAS",
     "BURST_WINDOW",
+    "FREE_DIGITS",
+    "FREE_GAP",
+    "FREE_SIZE",
+    "LONGEST_COUNTER",
     "SCHEMA",
     "SERIES_GAP",
     "SERIES_SHARE",
     "SERIES_SIZE",
     "SHORTEST_GIBBERISH",
+    "YEARS",
     "CharacterModel",
-    "burst_sql",
     "examine",
+    "examine_addresses",
+    "examine_table",
+    "half_window",
     "keyboard_walk",
     "log_odds",
-    "series_sql",
+    "walk_runs",
 ]
 
 SCHEMA: Final[dict[str, type[pl.DataType]]] = {
@@ -91,28 +98,66 @@ def examine(
           time.
     """
     rows = frame.select("domain", base=_base())
-    if free is None:
-        free = rows["domain"].is_in(sorted(lists.free_domains()))
-    free = free.fill_null(False).rename("free")
-
-    score = log_odds(rows["base"])
-    judged = pl.DataFrame({"score": score, "size": rows["base"].str.len_bytes()}).select(
-        gibberish=(pl.col("score") * pl.col("size") > _line(pl.col("size"))).fill_null(False),
-        gibberish_score=pl.col("score"),
-    )
-    if relay_alias is not None:
-        judged = judged.with_columns(pl.col("gibberish") & ~relay_alias.fill_null(False))
+    free = _is_free(rows["domain"]) if free is None else free.fill_null(False).rename("free")
     series_size = _series_size(rows.with_columns(free))
     return pl.DataFrame(
         [
-            *judged,
-            keyboard_walk(rows["base"]).fill_null(False).alias("keyboard_walk"),
+            *_each(rows["base"], relay_alias),
             (series_size > 0).alias("series"),
             series_size.alias("series_size"),
             _duplicate_of(mailbox_key, frame.height),
             _burst(rows["domain"], free, signed_up, burst_window or BURST_WINDOW),
         ]
     )
+
+
+def examine_addresses(frame: pl.DataFrame, *, relay_alias: pl.Series | None = None) -> pl.DataFrame:
+    """The columns of `examine` that each address answers by itself: gibberish, gibberish_score, keyboard_walk."""
+    return _each(frame.select(base=_base()).to_series(), relay_alias)
+
+
+def examine_table(cells: pl.Series, email_key: pl.Series) -> pl.DataFrame:
+    """
+    What only all cells together show, as the queries of `mailvet.layers.suspicion_sql` show it in a warehouse.
+
+    Args:
+        cells: distinct texts (String), as they stand in the table.
+        email_key: their keys.
+
+    Returns:
+        Columns in the order of the cells: series_size (Int32), 0 outside of a series; duplicate_of (String or null),
+        the key of the plainest spelling of the same mailbox: the one with the fewest characters, of several the one
+        with the lowest key.
+    """
+    from mailvet.layers.reference import Reference
+
+    folded = cells.str.strip_chars().str.to_lowercase()
+    table = pl.DataFrame({"folded": folded, "size": cells.str.len_chars(), "key": email_key}).with_row_index("row")
+    parts = pl.col("folded").str.extract_groups("^(.+)@([^@]+)$")
+    rows = table.sort("size", "key").with_columns(parts.struct[0].alias("local"), parts.struct[1].alias("domain"))
+    signals = pl.DataFrame(
+        [
+            rows["row"],
+            _series_size(rows.select("domain", base=_base()).with_columns(_is_free(rows["domain"]))),
+            _duplicate_of(Reference().examine(rows)["mailbox_key"], rows.height),
+        ]
+    )
+    first = pl.Series("duplicate_of", rows["key"].gather(signals["duplicate_of"]), dtype=pl.String)
+    return signals.with_columns(first).sort("row").drop("row")
+
+
+def _is_free(domain: pl.Series) -> pl.Series:
+    return domain.is_in(sorted(lists.free_domains())).fill_null(False).rename("free")
+
+
+def _each(base: pl.Series, relay_alias: pl.Series | None) -> pl.DataFrame:
+    judged = pl.DataFrame({"score": log_odds(base), "size": base.str.len_bytes()}).select(
+        gibberish=(pl.col("score") * pl.col("size") > _line(pl.col("size"))).fill_null(False),
+        gibberish_score=pl.col("score"),
+    )
+    if relay_alias is not None:
+        judged = judged.with_columns(pl.col("gibberish") & ~relay_alias.fill_null(False))
+    return judged.with_columns(keyboard_walk(base).fill_null(False).alias("keyboard_walk"))
 
 
 def _base() -> pl.Expr:
@@ -240,24 +285,47 @@ def _runs(lines: Iterable[str], sizes: Iterable[int]) -> set[str]:
     return {way[at : at + size] for size in sizes for way in both for at in range(len(way) - size + 1)}
 
 
+class WalkRuns(NamedTuple):
+    """The runs of three to five keys that every longer walk is made of."""
+
+    some: frozenset[str]
+    """Two of these make a walk."""
+    long: frozenset[str]
+    """One of these does."""
+    digits: frozenset[str]
+    """Any number of these, and nothing else, does."""
+    counted: str
+    """A regular expression for three keys together with 123."""
+
+
+@cache
+def walk_runs() -> WalkRuns:
+    """The pieces of keyboard walks, in lower case."""
+    columns = [column.strip(string.digits) for column in _KEY_COLUMNS]
+    beginnings = "|".join(_BEGINNINGS)
+    return WalkRuns(
+        some=frozenset(_runs(_KEY_ROWS, (3, 4, 5)) | _runs(columns, (3,)) | _repeated(string.ascii_lowercase, 3)),
+        long=frozenset(_runs(_KEY_ROWS, (4, 5)) | _runs(_KEY_COLUMNS, (4,)) | _repeated(string.ascii_lowercase, 4))
+        - set(_NAMES),
+        digits=frozenset(_runs(_DIGIT_ROWS, (3, 4, 5)) | _repeated(string.digits, 3)),
+        counted=f"^(?:(?:{beginnings})1234?5?6?7?8?9?0?|1234?5?6?7?8?9?0?(?:{beginnings}))$",
+    )
+
+
+def _repeated(keys: str, least: int) -> set[str]:
+    return {key * size for key in keys for size in range(least, 6)}
+
+
 @cache
 def _walk_pattern() -> str:
-    """A regular expression over local parts without separators. Longer walks are made of runs of three to five."""
-    keys = [f"{key}{{3,}}" for key in string.ascii_lowercase]
-    columns = [column.strip(string.digits) for column in _KEY_COLUMNS]
-    three = [*sorted(_runs(_KEY_ROWS, (3, 4, 5)) | _runs(columns, (3,))), *keys]
-    four = [
-        *sorted((_runs(_KEY_ROWS, (4, 5)) | _runs(_KEY_COLUMNS, (4,))) - set(_NAMES)),
-        *(f"{key}{{4,}}" for key in string.ascii_lowercase),
-    ]
-    some, long = "|".join(three), "|".join(four)
-    digits = "|".join([*sorted(_runs(_DIGIT_ROWS, (3, 4, 5))), *(f"{digit}{{3,}}" for digit in string.digits)])
-    beginnings = "|".join(_BEGINNINGS)
+    """A regular expression over local parts without separators."""
+    runs = walk_runs()
+    some, long, digits = ("|".join(sorted(pieces)) for pieces in (runs.some, runs.long, runs.digits))
     return "|".join(
         (
             f"^[0-9]*(?:(?:{some})[0-9]*)*(?:{long})[0-9]*(?:(?:{some})[0-9]*)*$",
             f"^[0-9]*(?:{some})[0-9]*(?:(?:{some})[0-9]*)+$",
-            f"^(?:(?:{beginnings})1234?5?6?7?8?9?0?|1234?5?6?7?8?9?0?(?:{beginnings}))$",
+            runs.counted,
             f"^(?:{digits})+$",
         )
     )
@@ -299,16 +367,16 @@ SERIES_SHARE: Final = 200
 """A series has at least one in so many rows of its domain: where thousands have mailboxes, ann1 to ann9 are people."""
 SERIES_GAP: Final = 4
 """The next counter of a series is at most so much higher."""
-_FREE_SIZE: Final = 12
-_FREE_GAP: Final = 1
-_FREE_DIGITS: Final = 3
-_YEARS: Final = (1930, 2029)
+FREE_SIZE: Final = 12
+FREE_GAP: Final = 1
+FREE_DIGITS: Final = 3
+YEARS: Final = (1930, 2029)
 # At free mail providers people add a year or two digits to a name that is taken: only longer counters in one unbroken
 # run count there.
 
 _COUNTER: Final = r"^(.*?)([0-9]+)([^0-9]*)$"
 """What stands before the last digits, the digits, and what stands after them."""
-_LONGEST_COUNTER: Final = 18
+LONGEST_COUNTER: Final = 18
 
 
 def _series_size(rows: pl.DataFrame) -> pl.Series:
@@ -338,9 +406,9 @@ def _series_size(rows: pl.DataFrame) -> pl.Series:
     )
     found = (
         pl.concat([ending, within])
-        .filter(width <= _LONGEST_COUNTER)
+        .filter(width <= LONGEST_COUNTER)
         .with_columns(counter=pl.col("digits").cast(pl.Int64), stem=pl.concat_str("head", pl.lit("#"), "tail"))
-        .filter(~pl.col("free") | ((width >= _FREE_DIGITS) & ~((width == 4) & counter.is_between(*_YEARS))))
+        .filter(~pl.col("free") | ((width >= FREE_DIGITS) & ~((width == 4) & counter.is_between(*YEARS))))
         .select("row", "domain", "free", "stem", "counter")
     )
     often = found.group_by(key).len().filter(pl.col("len") >= SERIES_SIZE).select(key)
@@ -350,8 +418,8 @@ def _series_size(rows: pl.DataFrame) -> pl.Series:
         .group_by("domain")
         .agg(rows=pl.len())
     )
-    gap = pl.when("free").then(_FREE_GAP).otherwise(SERIES_GAP)
-    least = pl.when("free").then(_FREE_SIZE).otherwise(
+    gap = pl.when("free").then(FREE_GAP).otherwise(SERIES_GAP)
+    least = pl.when("free").then(FREE_SIZE).otherwise(
         pl.max_horizontal(pl.lit(SERIES_SIZE), (pl.col("rows") + SERIES_SHARE - 1) // SERIES_SHARE)
     )  # fmt: skip
     sizes = (
@@ -370,77 +438,6 @@ def _series_size(rows: pl.DataFrame) -> pl.Series:
     hits = found.join(sizes, on=[*key, "counter"]).select("row", "size")
     size = pl.zeros(rows.height, dtype=pl.Int32, eager=True)
     return size.scatter(hits["row"], hits["size"]).alias("series_size")
-
-
-def series_sql(relation: str, column: str = "email", *, free: str | None = None) -> str:
-    """
-    A DuckDB query: the rows of a relation, in no order, and beside them series (BOOLEAN) and series_size (INTEGER).
-
-    It answers as `examine` does wherever `column` holds addresses that the syntax layer accepts, with domains as that
-    layer writes them.
-
-    Args:
-        relation: a table name as SQL, or a query in brackets.
-        column: the name of the column with the addresses.
-        free: an SQL condition over the relation's columns, true for free mail providers; the list of
-            `lists.free_domains` if not given.
-    """
-    years = f"length(digits) = 4 and digits::bigint between {_YEARS[0]} and {_YEARS[1]}"
-    return f"""
-with split as ({_split_sql(relation, column, free)}),
-numbered as (
-    select _domain, _free, _base, part.head || '#' || part.tail as stem, part.digits as digits,
-        try_cast(part.digits as bigint) as counter
-    from (
-        select distinct _domain, _free, _base, regexp_extract(_base, '{_COUNTER}', ['head', 'digits', 'tail']) as part
-        from split where _domain is not null and regexp_matches(_base, '[0-9]')
-    )
-    where length(digits) <= {_LONGEST_COUNTER}
-        and (not _free or (length(digits) >= {_FREE_DIGITS} and not ({years})))
-),
-counters as (select distinct _domain, _free, stem, counter from numbered),
-stepped as (
-    select *, counter - lag(counter) over (partition by _domain, stem order by counter) as step
-    from counters
-    qualify count(*) over (partition by _domain, stem) >= {SERIES_SIZE}
-),
-runs as (
-    select *, count(*) filter (step > case when _free then {_FREE_GAP} else {SERIES_GAP} end)
-        over (partition by _domain, stem order by counter) as run
-    from stepped
-),
-sized as (select *, count(*) over (partition by _domain, stem, run)::integer as size from runs),
-members as (select _domain, count(*) as rows from split where _base is not null group by _domain),
-found as (
-    select n._domain, n._base, any_value(s.size) as size
-    from sized s join members m using (_domain) join numbered n using (_domain, stem, counter)
-    where s.size >= case when s._free then {_FREE_SIZE}
-        else greatest({SERIES_SIZE}, (m.rows + {SERIES_SHARE - 1}) // {SERIES_SHARE}) end
-    group by n._domain, n._base
-)
-select split.* exclude (_domain, _free, _base), found.size is not null as series,
-    coalesce(found.size, 0)::integer as series_size
-from split left join found using (_domain, _base)""".strip()
-
-
-def _split_sql(relation: str, column: str, free: str | None) -> str:
-    """The relation with _domain, _base and _free beside its columns; null where the cell is no address."""
-    name = '"' + column.replace('"', '""') + '"'
-    if free is None:
-        free = f"_parts.domain in ({', '.join(_quoted(sorted(lists.free_domains())))})"
-    return f"""
-    select * exclude (_parts),
-        nullif(_parts.domain, '') as _domain,
-        nullif(regexp_extract(_parts.local, '^([+].*|[^+]*)', 1), '') as _base,
-        coalesce({free}, false) as _free
-    from (
-        select *, regexp_extract(lower(trim({name}::varchar)), '^(.+)@([^@]+)$', ['local', 'domain']) as _parts
-        from {relation}
-    )"""
-
-
-def _quoted(texts: Iterable[str]) -> Iterator[str]:
-    return ("'" + text.replace("'", "''") + "'" for text in texts)
 
 
 # --- Duplicates ----------------------------------------------------------------------------------------------------
@@ -478,7 +475,7 @@ def _burst(domain: pl.Series, free: pl.Series, signed_up: pl.Series | None, wind
     nothing = pl.zeros(len(domain), dtype=pl.Boolean, eager=True).alias("burst")
     if signed_up is None:
         return nothing
-    half = _half(window)
+    half = half_window(window)
     timed = (
         pl.DataFrame({"domain": domain, "free": free, "at": _epoch(signed_up)})
         .with_row_index("row")
@@ -508,7 +505,8 @@ def _burst(domain: pl.Series, free: pl.Series, signed_up: pl.Series | None, wind
     return nothing.scatter(hits, True)
 
 
-def _half(window: timedelta) -> int:
+def half_window(window: timedelta) -> int:
+    """Seconds of half a window; ValueError where that is no whole number of at least one."""
     half, rest = divmod(window // timedelta(seconds=1), 2)
     if half < 1 or rest or window.microseconds:
         raise ValueError("burst_window must be a whole and even number of seconds")
@@ -529,55 +527,3 @@ def _epoch(times: pl.Series) -> pl.Series:
     return times.cast(
         pl.Datetime("us", times.dtype.time_zone if isinstance(times.dtype, pl.Datetime) else None)
     ).dt.epoch("s")
-
-
-def burst_sql(
-    relation: str,
-    column: str = "email",
-    signed_up: str = "signed_up",
-    *,
-    free: str | None = None,
-    window: timedelta = BURST_WINDOW,
-) -> str:
-    """
-    A DuckDB query: the rows of a relation, in no order, and beside them burst (BOOLEAN). As `examine` answers.
-
-    Args:
-        relation: a table name as SQL, or a query in brackets.
-        column: the name of the column with the addresses.
-        signed_up: the name of the column with the time (DATE, TIMESTAMP or TIMESTAMP WITH TIME ZONE).
-        free: an SQL condition over the relation's columns, true for free mail providers; the list of
-            `lists.free_domains` if not given.
-        window: the span within which sign-ups are counted, in whole seconds, even.
-    """
-    time = '"' + signed_up.replace('"', '""') + '"'
-    return f"""
-with split as (
-    select *, floor(floor(epoch({time})) / {_half(window)})::bigint as _slot
-    from ({_split_sql(relation, column, free)})
-),
-timed as (select * from split where _domain is not null and _slot is not null),
-spans as (select count(*) as total, max(_slot) - min(_slot) + 1 as slots from timed),
-busy as (select _slot, count(*) as here from timed group by _slot),
-windows as (
-    select slot, sum(here) as here
-    from (select _slot as slot, here from busy union all select _slot - 1, here from busy) group by slot
-),
-sizes as (
-    select _domain, count(*) as rows from timed where not _free group by _domain having count(*) >= {BURST_ROWS}
-),
-own as (select _domain, _slot, count(*) as here from timed semi join sizes using (_domain) group by _domain, _slot),
-own_windows as (
-    select _domain, slot, sum(here) as here
-    from (select _domain, _slot as slot, here from own union all select _domain, _slot - 1, here from own)
-    group by _domain, slot having sum(here) >= {BURST_ROWS}
-),
-judged as (
-    select o._domain, o.slot, o.here,
-        greatest(s.rows::double * w.here::double / spans.total, s.rows * 2.0::double / spans.slots) as expected
-    from own_windows o join sizes s using (_domain) join windows w using (slot) cross join spans
-),
-bursts as (select _domain, slot from judged where here > expected + {BURST_SIGMAS} * sqrt(expected)),
-both_halves as (select _domain, slot as _slot from bursts union select _domain, slot + 1 from bursts)
-select split.* exclude (_domain, _free, _base, _slot), both_halves._domain is not null as burst
-from split left join both_halves on split._domain = both_halves._domain and split._slot = both_halves._slot""".strip()

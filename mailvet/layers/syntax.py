@@ -26,6 +26,7 @@ SCHEMA: Final[dict[str, type[pl.DataType]]] = {
     "domain": pl.String,
     "needs_smtputf8": pl.Boolean,
     "trimmed": pl.Boolean,
+    "odd_dots": pl.Boolean,
     "syntax_error": pl.String,
     "cleaned": pl.String,
 }
@@ -72,7 +73,8 @@ def examine(cells: pl.Series, *, allow_special_use: bool = False) -> pl.DataFram
 
     Returns:
         A frame as long as `cells` and in its order: local (String, null when refused), domain (String, ASCII, null
-        when refused), needs_smtputf8 (Boolean), trimmed (Boolean; false when refused), syntax_error (String, one of
+        when refused), needs_smtputf8 (Boolean), trimmed (Boolean; false when refused), odd_dots (Boolean:
+        accepted though the judge refuses its dots, see `address.Address`), syntax_error (String, one of
         `address.SYNTAX_ERRORS`, null when accepted), cleaned (String, a suggestion for a refused text, or null).
     """
     frame = cells.cast(pl.String).fill_null("").alias("cell").to_frame()
@@ -100,6 +102,7 @@ def examine(cells: pl.Series, *, allow_special_use: bool = False) -> pl.DataFram
             split["domain"].zip_with(is_plain, answers["domain"]),
             answers["needs_smtputf8"].fill_null(False),
             answers["trimmed"].fill_null(False),
+            answers["odd_dots"].fill_null(False),
             answers["syntax_error"],
             answers["cleaned"],
         ]
@@ -119,6 +122,7 @@ def _examine_others(cells: pl.DataFrame, allow_special_use: bool) -> pl.DataFram
             odd=(text.str.len_bytes() > _SHORT)
             | text.str.contains("--", literal=True)
             | ~text.str.contains(r"^[ -~]*$")
+            | text.str.contains(f"^{address.odd_dots_pattern()}$")
             | (pl.lit(allow_special_use) & text.str.contains(address.SPECIAL_USE.replace(r"\.", r"[.@]"))),
         )
         .with_columns(trimmed=text != pl.col("cell"))
@@ -129,6 +133,7 @@ def _examine_others(cells: pl.DataFrame, allow_special_use: bool) -> pl.DataFram
         domain=pl.col("domain").str.to_lowercase(),
         needs_smtputf8=pl.lit(False),
         trimmed="trimmed",
+        odd_dots=pl.lit(False),
         syntax_error=pl.lit(None, pl.String),
         cleaned=pl.lit(None, pl.String),
     )
@@ -197,6 +202,7 @@ def _refuse(refused: pl.DataFrame) -> pl.DataFrame:
         domain=pl.lit(None, pl.String),
         needs_smtputf8=pl.lit(False),
         trimmed=pl.lit(False),
+        odd_dots=pl.lit(False),
         syntax_error="syntax_error",
         cleaned="cleaned",
     )
@@ -263,6 +269,7 @@ def _judge_domains(odd: pl.DataFrame, allow_special_use: bool) -> pl.DataFrame:
         domain="encoded",
         needs_smtputf8=~pl.col("plain_local"),
         trimmed="trimmed",
+        odd_dots=pl.lit(False),
         syntax_error=pl.lit(None, pl.String),
         cleaned=pl.lit(None, pl.String),
     )
@@ -273,8 +280,9 @@ def _parse_each(odd: pl.DataFrame, allow_special_use: bool) -> pl.DataFrame:
     for cell in odd["cell"].unique():
         found = address.parse(cell, allow_special_use=allow_special_use)
         if isinstance(found, Address):
-            answers.append((cell, found.local, found.domain, found.needs_smtputf8, found.trimmed, None, None))
+            about = (found.local, found.domain, found.needs_smtputf8, found.trimmed, found.odd_dots)
+            answers.append((cell, *about, None, None))
         else:
-            answers.append((cell, None, None, False, False, found.code, found.suggestion))
+            answers.append((cell, None, None, False, False, False, found.code, found.suggestion))
     known = pl.DataFrame(answers, schema={"cell": pl.String, **SCHEMA}, orient="row")
     return odd.select("row", "cell").join(known, on="cell", how="left").drop("cell")

@@ -321,19 +321,17 @@ def mask(text: str, *, recipient: str | None = None, own: Sequence[str] = ()) ->
     """
     The reply without what changes from one recipient, connection or moment to the next.
 
-    Addresses become `<address>`, host names `<host>`, IP addresses `<ip>`, links `<url>`, times `<time>` and queue or
-    session ids `<id>`; control characters become spaces, lines are kept. `recipient` adds its bare local part and
-    domain, `own` our names. Fit to be stored and to be compared with the reply to another recipient.
+    The recipient becomes `<recipient>`, its domain `<domain>`, our MAIL FROM address `<sender>`, our other names
+    `<us>`; other addresses become `<address>`, host names `<host>`, IP addresses `<ip>`, links `<url>`, links and zones
+    of block lists `<blocklist>`, times `<time>` and queue or session ids `<id>`; control characters become spaces,
+    lines are kept. `recipient` adds its bare local part and domain, `own` our names. Fit to be stored, to be compared
+    with the reply to another recipient, and to be read again (`read_reply`) with the same result.
 
     >>> mask("5.1.1 <ann@example.com>: user ann unknown on mx1.example.com[192.0.2.1]", recipient="ann@example.com")
-    '5.1.1 <address>: user <address> unknown on <host>[<ip>]'
+    '5.1.1 <recipient>: user <recipient> unknown on <host>[<ip>]'
     """
-    return _PRIVATE.sub(lambda found: _PUBLIC[found[1]], _mask(text[:_LONGEST], recipient, tuple(own)))
+    return _mask(text[:_LONGEST], recipient, tuple(own))
 
-
-# Matching knows more than the stored text shows: whose address or host it was.
-_PUBLIC = {"recipient": "<address>", "sender": "<address>", "domain": "<host>", "us": "<host>", "blocklist": "<url>"}
-_PRIVATE = re.compile(f"<({'|'.join(_PUBLIC)})>")
 
 _FULLWIDTH_AT = "\uff20"
 _SEPARATORS = r"\s<>()\[\]{}\"',;|"
@@ -508,7 +506,7 @@ def _without_local_part(text: str, local: str) -> str:
     return "".join([*parts, text[last:]]) if parts else text
 
 
-_TOKENS = frozenset({"address", "host", "ip", "url", "time", "id", *_PUBLIC})
+_TOKENS = frozenset({"address", "host", "ip", "url", "time", "id", "recipient", "sender", "domain", "us", "blocklist"})
 """What masked text holds between angle brackets; a local part of that name stays."""
 _TYPOGRAPHY = str.maketrans(
     {"\u2019": "'", "\u2018": "'", "\u00b4": "'", "`": "'", "\u201c": '"', "\u201d": '"', "\u2013": "-", "\u2014": "-"}

@@ -9,14 +9,28 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from mailvet.ablation import LayerCount
 from mailvet.verdict import Reason
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["KNOWN_FOR", "SILENT", "Plan", "Standing", "Summary", "Warehouse"]
+__all__ = [
+    "KNOWN_FOR",
+    "MOST_NAMED",
+    "SILENT",
+    "Detailed",
+    "Details",
+    "OperatorShare",
+    "Plan",
+    "SourceShare",
+    "Standing",
+    "Summary",
+    "TableSignals",
+    "Warehouse",
+]
 
 SILENT = (
     Reason.not_probed, Reason.sender_blocked, Reason.sender_throttled, Reason.greylisted, Reason.connect_failed,
@@ -65,6 +79,55 @@ class Summary:
     """Expected share of hard bounces if every row that is not blank were sent to; None without rows."""
     bounce_after: float | None
     """The same if only rows recommended to send were."""
+    bounce_before_error: float | None = None
+    """Standard error of `bounce_before` by chance alone, were every score right and addresses independent."""
+    bounce_after_error: float | None = None
+    by_layer: Mapping[str, LayerCount] = field(default_factory=dict)
+    """What each layer was the first to find, in the order of `mailvet.ablation.LAYERS`; without blank rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorShare:
+    """The addresses of one operator of mail servers."""
+
+    name: str
+    addresses: int
+    by_status: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceShare:
+    """The rows that came from one source: one value of a column of the user's."""
+
+    value: str
+    rows: int
+    by_recommendation: Mapping[str, int]
+    bounce: float
+    """Expected share of hard bounces if all of them were sent to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """What a report says beyond the summary."""
+
+    operators: Sequence[OperatorShare] = ()
+    """The largest first; at most `MOST_NAMED`."""
+    other_operators: int = 0
+    """Operators that are not named."""
+    due: Mapping[str, int] = field(default_factory=dict)
+    """
+    Addresses by when they fall due for the next check: `overdue`, within `1 day`, `7 days`, `30 days`, `90 days`,
+    `later`, `never`.
+    """
+    sources: Sequence[SourceShare] = ()
+    """The largest first; at most `MOST_NAMED`."""
+    other_sources: int = 0
+    last_run: Mapping[str, Any] | None = None
+    """The newest row of `mailvet_runs` for this source, None if there is none."""
+
+
+MOST_NAMED = 12
+"""Operators and sources that a report names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +192,15 @@ class Warehouse(Protocol):
         Upsert one batch of verdicts, committed when this returns. An answer that says nothing of the mailbox
         (`SILENT`) does not replace a verdict known for less than `KNOWN_FOR`; it only sets when to ask again.
         """
+
+    def replies(self, batch_rows: int) -> Iterator[pa.Table]:
+        """
+        Batches of the verdicts that hold a refusal of a mail server (`smtp_code` from 400, `smtp_reply`), of this and
+        of every other source with the same verdict table; none where there is no such table.
+        """
+
+    def revise(self, verdicts: pa.Table) -> None:
+        """Replace verdicts that are stored, whatever they say; committed when this returns."""
 
     def save_run(self, run: Mapping[str, Any]) -> None:
         """Insert or replace one row of `mailvet_runs`."""
@@ -274,3 +346,38 @@ class Warehouse(Protocol):
 
     def close(self) -> None:
         """Release the database."""
+
+
+@runtime_checkable
+class TableSignals(Protocol):
+    """A warehouse that can also look over the whole table for what no single address shows."""
+
+    def find_signals(self, *, signed_up: str | None, burst_window: timedelta) -> None:
+        """
+        After `plan`, and before `due`: give the due cells `series_size`, `burst` and `duplicate_of`, which are
+        columns of the batches from then on (see `mailvet.layers.suspicion_sql`).
+
+        Args:
+            signed_up: the column of the source with the time of each sign-up; None looks for no bursts.
+            burst_window: the span within which sign-ups are counted.
+
+        Raises:
+            SettingsError: there is no such column, or it holds no time; nothing was changed.
+        """
+
+
+@runtime_checkable
+class Detailed(Protocol):
+    """A warehouse that can also say what a report wants to know."""
+
+    def details(self, now: datetime, *, by: str | None = None) -> Details:
+        """
+        After `plan`: count operators, dates and sources over the whole source.
+
+        Args:
+            now: aware, UTC.
+            by: a column of the source that says where a row came from.
+
+        Raises:
+            SourceError: there is no such column.
+        """

@@ -338,7 +338,7 @@ class Snowflake(Dialect):
     primary_key = ""
     types: ClassVar[dict[str, str]] = {**Dialect.types, "double": "double", "timestamp": "timestamp_ntz"}
     reserved = frozenset({"rows"})
-    session = ("alter session set timezone = 'UTC'",)
+    session: ClassVar[tuple[str, ...]] = ("alter session set timezone = 'UTC'",)
     update = "from"
 
     def own(self, name: str) -> str:

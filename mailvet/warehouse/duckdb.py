@@ -16,18 +16,31 @@ import json
 import os
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from mailvet import ablation
 from mailvet.errors import LockedError, SettingsError, SourceError
 from mailvet.layers.history import EVENT_KINDS
+from mailvet.layers.suspicion_sql import burst_sql, duplicates_sql, series_sql
+from mailvet.lists import free_domains
 from mailvet.verdict import Policy, Reason, email_key, recommendation_sql, verdict_schema
 from mailvet.warehouse import output as output_files
-from mailvet.warehouse.base import KNOWN_FOR, SILENT, Plan, Standing, Summary
+from mailvet.warehouse.base import (
+    KNOWN_FOR,
+    MOST_NAMED,
+    SILENT,
+    Details,
+    OperatorShare,
+    Plan,
+    SourceShare,
+    Standing,
+    Summary,
+)
 from mailvet.warehouse.dialects import WHITE_SPACE, DuckDB
 from mailvet.warehouse.files import (
     FORMATS,
@@ -54,9 +67,20 @@ _TYPES = {
 }  # fmt: skip
 _RANK = rank("{}")
 _SAY = DuckDB()
-_STAGED = ("mailvet_texts", "mailvet_history", "mailvet_listed", "mailvet_on_lists", "mailvet_due", "mailvet_kept")
+_STAGED = (
+    "mailvet_texts",
+    "mailvet_history",
+    "mailvet_listed",
+    "mailvet_on_lists",
+    "mailvet_due",
+    "mailvet_kept",
+    "mailvet_free",
+    "mailvet_signals",
+)
 _FOLDED = f"lower(trim(email, {literal(WHITE_SPACE)}))"
 _PLACE = '"mailvet\x1fplace"'  # a name that no column has
+MEMORY = "1400MB"
+"""What DuckDB may use before it turns to the disk, so that a run of any size stays below 2 GB."""
 _PART_ROWS = 20 * 122_880
 """Rows joined with the verdicts at once: twenty of DuckDB's row groups, a quarter of a gigabyte."""
 
@@ -76,6 +100,7 @@ def open_database(path: Path | None, *, read_only: bool = False) -> duckdb.DuckD
     # What the user's own columns hold with a time zone is compared and written in UTC, whatever the machine's zone.
     with contextlib.suppress(duckdb.Error):  # a build without time zones knows only UTC
         db.execute("set TimeZone = 'UTC'")
+    db.execute(f"set memory_limit = '{MEMORY}'")
     return db
 
 
@@ -304,6 +329,7 @@ class DuckDBWarehouse:
             listed=has_lists, among=among,
         )  # fmt: skip
         self._stage_due(condition, has_lists)
+        self._db.execute("drop table if exists temp.mailvet_signals")
         rows, blank, addresses = self._one(
             "select coalesce(sum(repeats), 0)::bigint, coalesce(sum(repeats) filter (folded = ''), 0)::bigint, "
             "count(*) filter (folded <> '') from mailvet_cells"
@@ -403,7 +429,9 @@ class DuckDBWarehouse:
     def _stage_due(self, condition: str, has_lists: bool) -> None:
         """What has to be verified, spellings of one address next to each other and addresses mixed: `mailvet_due`."""
         verdicts = "mailvet_verdicts" if self._has("mailvet_verdicts") else _NO_VERDICTS
-        columns = {"email": "c.email"}
+        columns = {
+            "email": "c.email", "series_size": "0", "burst": "false", "duplicate_of": "null::varchar",
+        }  # fmt: skip
         if self._rows(f"select 1 from {verdicts} limit 1"):
             columns |= {"previous_reason": "v.reason", "previous_attempts": "coalesce(v.attempts, 0)"}
         else:  # everything is due, and nothing has to be joined to find that out
@@ -426,13 +454,68 @@ class DuckDBWarehouse:
             f"{_FOLDED} as folded from mailvet_due"
         )
 
+    def find_signals(self, *, signed_up: str | None, burst_window: timedelta) -> None:
+        """See `TableSignals.find_signals`."""
+        due, cells = self._one("select (select count(*) from mailvet_due), (select count(*) from mailvet_texts)")
+        if not due:
+            return
+        only = "mailvet_due_cells" if due < cells else None
+        self._db.execute("create or replace temp table mailvet_free (domain varchar)")
+        self._db.execute("insert into mailvet_free select unnest($1::varchar[])", [sorted(free_domains())])
+        found = [
+            f"select email_key, series_size, false as burst, null as duplicate_of from "
+            f"({series_sql('mailvet_cells', due=only, free=_FREE)})",
+            f"select email_key, 0, false, duplicate_of from ({duplicates_sql('mailvet_cells')})",
+        ]
+        if signed_up is not None:
+            signups = self._signups(signed_up)
+            bursts = burst_sql(signups, due=only, free=_FREE, window=burst_window)
+            found.append(f"select sha256(email), 0, true, null from ({bursts})")
+        # The few rows with a signal, to be joined as the due ones are read.
+        self._db.execute(
+            "create or replace temp table mailvet_signals as select email_key, max(series_size)::integer as "
+            f"series_size, bool_or(burst) as burst, max(duplicate_of)::varchar as duplicate_of "
+            f"from ({' union all '.join(found)}) group by 1"
+        )
+
+    def _signups(self, signed_up: str) -> str:
+        """The sign-ups of the source, as a query in brackets: email, folded, signed_up."""
+        described = {str(row[0]): str(row[1]) for row in self._rows(f"describe {self.relation}")}
+        name = next((name for name in described if name.lower() == signed_up.lower()), None)
+        if name is None:
+            raise SettingsError(
+                f"suspicion.signed_up: there is no column {signed_up} in {self.name}; it has: {', '.join(described)}."
+            )
+        kind = described[name]
+        time = f"{_quote(name)}::timestamp" if kind.startswith("TIMESTAMP_") else _quote(name)
+        if kind == "VARCHAR":  # as a file without types brings it
+            time = f"try_cast({_quote(name)} as timestamp)"
+        holds_times, filled = (
+            self._one(f"select count({time}), count({_quote(name)}) from {self.relation} where {self._where}")
+            if kind.startswith(("VARCHAR", "TIMESTAMP", "DATE"))
+            else (0, 1)
+        )
+        if filled and not holds_times:
+            raise SettingsError(
+                f"suspicion.signed_up: the column {name} of {self.name} ({kind}) holds no dates or times. Name the "
+                "column with the time of each sign-up, or leave the setting out."
+            )
+        return (
+            f"(select email, {_FOLDED} as folded, signed_up "
+            f"from (select {self._cell} as email, {time} as signed_up from {self.relation} where {self._where}))"
+        )
+
     def due(self, batch_rows: int) -> Iterator[pa.Table]:
         """See `Warehouse.due`. Spellings of one address (case, white space) stand next to each other."""
         (count,) = self._one("select count(*) from mailvet_due")
+        signals = joined = ""
+        if self._rows("select 1 from duckdb_tables() where table_name = 'mailvet_signals' and temporary"):
+            signals = ", coalesce(series_size, 0) as series_size, coalesce(burst, false) as burst, duplicate_of"
+            joined = "left join mailvet_signals using (email_key)"
         for start in range(0, count, batch_rows):
             yield self._arrow(
-                f"select *, sha256(email) as email_key from mailvet_due where rowid >= {start} "
-                f"and rowid < {start + batch_rows} order by rowid"
+                f"select d.* exclude (place){signals} from (select *, sha256(email) as email_key, rowid as place "
+                f"from mailvet_due where rowid >= {start} and rowid < {start + batch_rows}) d {joined} order by d.place"
             )
 
     def asked_today(self, now: datetime) -> dict[str, int]:
@@ -483,22 +566,28 @@ class DuckDBWarehouse:
             f"{_RANK.format('b.depth')} >= {_RANK.format('v.depth')} as deep_enough "
             f"from mailvet_batch b join mailvet_verdicts v using (email_key) where {known}"
         )
+        with self._batch(verdicts):
+            self._db.execute(f"create or replace temp table mailvet_kept as {kept}")
+            self._db.execute(
+                "delete from mailvet_verdicts where email_key in (select email_key from mailvet_batch) "
+                "and email_key not in (select email_key from mailvet_kept where not deep_enough)"
+            )
+            self._db.execute(
+                "insert into mailvet_verdicts by name select * from mailvet_batch "
+                "where email_key not in (select email_key from mailvet_kept) "
+                "union all by name select * exclude (deep_enough) from mailvet_kept where deep_enough"
+            )
+
+    @contextlib.contextmanager
+    def _batch(self, verdicts: pa.Table) -> Iterator[None]:
+        """Verdicts as `mailvet_batch`, and a transaction around what is done with them."""
         db = self._db
         db.register("mailvet_batch", _without_zone(verdicts))
         try:
             with _writing(self.path):
                 db.execute("begin")
                 try:
-                    db.execute(f"create or replace temp table mailvet_kept as {kept}")
-                    db.execute(
-                        "delete from mailvet_verdicts where email_key in (select email_key from mailvet_batch) "
-                        "and email_key not in (select email_key from mailvet_kept where not deep_enough)"
-                    )
-                    db.execute(
-                        "insert into mailvet_verdicts by name select * from mailvet_batch "
-                        "where email_key not in (select email_key from mailvet_kept) "
-                        "union all by name select * exclude (deep_enough) from mailvet_kept where deep_enough"
-                    )
+                    yield
                     db.execute("commit")
                 except BaseException:
                     with contextlib.suppress(duckdb.Error):
@@ -506,6 +595,27 @@ class DuckDBWarehouse:
                     raise
         finally:
             db.unregister("mailvet_batch")
+
+    def replies(self, batch_rows: int) -> Iterator[pa.Table]:
+        """See `Warehouse.replies`."""
+        last = ""
+        while self._has("mailvet_verdicts"):
+            batch = _with_zone(
+                self._arrow(
+                    "select * from mailvet_verdicts where smtp_code >= 400 and smtp_reply is not null "
+                    f"and email_key > {literal(last)} order by email_key limit {batch_rows}"
+                )
+            )
+            if not batch.num_rows:
+                return
+            yield batch
+            last = batch["email_key"][-1].as_py()
+
+    def revise(self, verdicts: pa.Table) -> None:
+        """See `Warehouse.revise`."""
+        with self._batch(verdicts):
+            self._db.execute("delete from mailvet_verdicts where email_key in (select email_key from mailvet_batch)")
+            self._db.execute("insert into mailvet_verdicts by name select * from mailvet_batch")
 
     def save_run(self, run: Mapping[str, Any]) -> None:
         """See `Warehouse.save_run`."""
@@ -595,16 +705,25 @@ class DuckDBWarehouse:
 
     def summary(self) -> Summary:
         """See `Warehouse.summary`."""
+        if not self._has("mailvet_verdicts"):
+            return summarised(
+                (None, None, None, blank, 0, 0, 0, addresses, rows, 0, 0)
+                for blank, addresses, rows in self._rows(
+                    "select folded = '', count(*), sum(repeats) from mailvet_cells group by 1"
+                )
+            )
+        found = ablation.evidence_sql('"mailvet verdict evidence"', '"mailvet verdict flags"', _SAY.position)
         return summarised(
             self._rows(
                 f"""
                 select "mailvet verdict status", "mailvet verdict reason", "mailvet verdict recommendation",
-                       folded = '' as blank, sum(repeats)::bigint,
-                       sum(repeats * (100 - "mailvet verdict score"))::bigint
+                       folded = '', {", ".join(found)}, count(*), sum(repeats),
+                       sum(repeats * (100 - "mailvet verdict score")),
+                       sum(repeats * repeats * (100 - "mailvet verdict score") * "mailvet verdict score")
                 from mailvet_cells
-                left join {self._verdicts(("status", "reason", "recommendation", "score"))}
+                left join {self._verdicts(("status", "reason", "recommendation", "score", "evidence", "flags"))}
                   on "mailvet verdict key" = email_key
-                group by 1, 2, 3, 4
+                group by all
                 """
             )
         )
@@ -702,6 +821,75 @@ class DuckDBWarehouse:
                     f"Several rows of {self.name} share the same {', '.join(columns)}, so these columns do not "
                     "identify a row. Name a unique key."
                 )
+
+    def details(self, now: datetime, *, by: str | None = None) -> Details:
+        """See `Detailed.details`."""
+        last_run = None
+        if self._has("mailvet_runs"):
+            found = self._db.execute(
+                "select * from mailvet_runs where source = $1 and finished_at is not null "
+                "order by started_at desc limit 1",
+                [self.name],
+            )
+            names = [column[0] for column in found.description or ()]
+            last_run = next((dict(zip(names, row, strict=True)) for row in found.fetchall()), None)
+        if not self._has("mailvet_verdicts"):
+            return Details(last_run=last_run)
+        verdicts = "(select * from mailvet_cells join mailvet_verdicts using (email_key) where folded <> '')"
+        operators: dict[str, dict[str, int]] = {}
+        for name, status, count in self._rows(
+            f"select operator, status, count(*) from {verdicts} where operator is not null group by 1, 2 order by 1, 2"
+        ):
+            operators.setdefault(name, {})[status] = count
+        largest = sorted(operators.items(), key=lambda item: (-sum(item[1].values()), item[0]))
+        due = dict(
+            self._rows(
+                f"""
+                select case when next_check_at is null then 'never' when next_check_at <= $now then 'overdue'
+                    when next_check_at <= $now + interval 1 day then '1 day'
+                    when next_check_at <= $now + interval 7 days then '7 days'
+                    when next_check_at <= $now + interval 30 days then '30 days'
+                    when next_check_at <= $now + interval 90 days then '90 days' else 'later' end, count(*)
+                from {verdicts} group by 1
+                """,
+                {"now": _naive(now)},
+            )
+        )
+        sources = self._sources(by) if by is not None else []
+        return Details(
+            tuple(OperatorShare(name, sum(counts.values()), counts) for name, counts in largest[:MOST_NAMED]),
+            max(0, len(largest) - MOST_NAMED),
+            {label: due[label] for label in _WHEN if label in due},
+            tuple(sources[:MOST_NAMED]),
+            max(0, len(sources) - MOST_NAMED),
+            last_run,
+        )
+
+    def _sources(self, column: str) -> list[SourceShare]:
+        present = _columns(self._db, self.relation)
+        name = next((name for name in present if name.lower() == column.lower()), None)
+        if name is None:
+            raise SourceError(f"There is no column {column} in {self.name}; there are: {', '.join(present)}.")
+        rows = self._rows(
+            f"""
+            select coalesce({_quote(name)}::varchar, ''), "mailvet verdict recommendation", count(*),
+                   sum(100 - "mailvet verdict score")::double / 100
+            from {self.relation}
+            join {self._verdicts(("recommendation", "score"))} on "mailvet verdict key" = sha256({self._cell})
+            where {self._where} and trim({self._cell}, {literal(WHITE_SPACE)}) <> '' group by 1, 2 order by 1, 2
+            """
+        )
+        advice: dict[str, dict[str, int]] = {}
+        bounces: dict[str, float] = {}
+        for value, recommendation, count, expected in rows:
+            advice.setdefault(value, {})[recommendation] = count
+            bounces[value] = bounces.get(value, 0.0) + expected
+        shares = [
+            SourceShare(value, total, counts, bounces[value] / total)
+            for value, counts in advice.items()
+            for total in [sum(counts.values())]
+        ]
+        return sorted(shares, key=lambda share: (-share.rows, share.value))
 
     def check_output(self, output: Path, key_columns: Sequence[str] = ()) -> None:
         """See `Warehouse.check_output`."""
@@ -952,6 +1140,10 @@ def _quote(name: str) -> str:
 def _harmless(value: str) -> str:
     """A suggestion never starts a formula when the file is opened in a spreadsheet."""
     return f"case when regexp_matches({value}, '^[=+@\\t\\r\\n-]') then null else {value} end"
+
+
+_FREE = "(select domain from mailvet_free)"
+_WHEN = ("overdue", "1 day", "7 days", "30 days", "90 days", "later", "never")
 
 
 def _naive(moment: datetime) -> datetime:

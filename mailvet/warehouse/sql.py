@@ -16,11 +16,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta, timezone
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from mailvet import ablation
 from mailvet.errors import MailvetError, SettingsError, SourceError
 from mailvet.layers.history import EVENT_COLUMNS, EVENT_KINDS
 from mailvet.verdict import Policy, Reason, email_key, recommendation_sql, verdict_schema
@@ -444,6 +446,34 @@ class SQLWarehouse(ABC):
                     for statement in self._saving(batch, silent):
                         self._execute(statement)
 
+    def replies(self, batch_rows: int) -> Iterator[pa.Table]:
+        """See `Warehouse.replies`."""
+        say, last = self._say, ""
+        names = verdict_schema().names
+        with self._doing("read the verdicts"):
+            while self._has(_VERDICTS):
+                rows = self._rows(
+                    say.limited(
+                        f"select {', '.join(map(say.own, names))} from {_VERDICTS} where smtp_code >= 400 and "
+                        f"smtp_reply is not null and email_key > {literal(last)} order by email_key",
+                        batch_rows,
+                    )
+                )
+                if not rows:
+                    return
+                batch = pa.Table.from_arrays(_arrays(rows, verdict_schema()), schema=verdict_schema())
+                yield batch
+                last = batch["email_key"][-1].as_py()
+
+    def revise(self, verdicts: pa.Table) -> None:
+        """See `Warehouse.revise`."""
+        with self._doing("save verdicts"), self._transaction():
+            batch = self._stage_batch()
+            known_since = pa.nulls(verdicts.num_rows, _UTC)  # for the rule of `save`, which does not hold here
+            self._append(batch, verdicts.append_column(_KNOWN_SINCE, known_since).cast(_batch_schema()))
+            for statement in self._saving(batch, silent=False):
+                self._execute(statement)
+
     def _stage_batch(self) -> str:
         return self._stage_empty("batch", {**verdict_kinds(), _KNOWN_SINCE: "timestamp"})
 
@@ -579,16 +609,21 @@ class SQLWarehouse(ABC):
 
     def summary(self) -> Summary:
         """See `Warehouse.summary`."""
-        names = ("status", "reason", "recommendation", "score")
+        say = self._say
+        names = ("status", "reason", "recommendation", "score", "evidence", "flags")
+        on_lists, in_history, suspicious = ablation.evidence_sql("mailvet__evidence", "mailvet__flags", say.position)
+        groups = "mailvet__status, mailvet__reason, mailvet__recommendation, mailvet__blank, mailvet__listed, "
+        groups += "mailvet__past, mailvet__suspect"
         with self._doing(f"count {self.name}"):
             return summarised(
                 self._rows(
-                    "select mailvet__status, mailvet__reason, mailvet__recommendation, mailvet__blank, sum(repeats), "
-                    "sum(repeats * (100 - mailvet__score)) from (select mailvet__status, mailvet__reason, "
-                    "mailvet__recommendation, case when folded = '' then 1 else 0 end as mailvet__blank, repeats, "
-                    f"mailvet__score from {self._staged['cells']} left join {self._verdicts(names)} as "
-                    "mailvet__verdict on mailvet__key = email_key) as mailvet__rows "
-                    "group by mailvet__status, mailvet__reason, mailvet__recommendation, mailvet__blank"
+                    f"select {groups}, count(*), sum(repeats), sum(repeats * (100 - mailvet__score)), "
+                    "sum(repeats * repeats * (100 - mailvet__score) * mailvet__score) from ("
+                    "select mailvet__status, mailvet__reason, mailvet__recommendation, "
+                    f"case when folded = '' then 1 else 0 end as mailvet__blank, {on_lists} as mailvet__listed, "
+                    f"{in_history} as mailvet__past, {suspicious} as mailvet__suspect, repeats, mailvet__score "
+                    f"from {self._staged['cells']} left join {self._verdicts(names)} as mailvet__verdict "
+                    f"on mailvet__key = email_key) as mailvet__rows group by {groups}"
                 )
             )
 
@@ -810,6 +845,8 @@ class SQLWarehouse(ABC):
     def _exported(self, column: Column) -> tuple[str, pa.DataType]:
         """(SQL expression, Arrow type) under which a column of the source travels."""
         name = f"{self.relation}.{self._quote(column.name)}"
+        if (number := _DECIMAL.fullmatch(column.kind.lower())) and 0 < int(number[1]) <= 38:
+            return name, pa.decimal128(int(number[1]), int(number[2] or 0))
         for kinds, arrow in _TRAVELS:
             if re.fullmatch(kinds, column.kind.lower()):
                 return name, arrow
@@ -881,6 +918,7 @@ class SQLWarehouse(ABC):
         """See `Warehouse.close`."""
 
 
+_DECIMAL = re.compile(r"(?:decimal|numeric|number)\((\d+)(?:, ?(\d+))?\)")
 _TRAVELS: tuple[tuple[str, pa.DataType], ...] = (
     (r"(tiny|small|medium|big)?int(eger)?(\(\d+\))?|int[248]|(small|big)?serial", pa.int64()),
     (r"double( precision)?|float[48]?|real", pa.float64()),
@@ -919,6 +957,8 @@ def _fit(values: Sequence[Any], kind: pa.DataType) -> Sequence[Any]:
         return [value if value is None or isinstance(value, str) else str(value) for value in values]
     if pa.types.is_integer(kind):
         return [None if value is None else int(value) for value in values]
+    if pa.types.is_decimal(kind):
+        return [None if value is None else Decimal(str(value)) for value in values]
     if pa.types.is_boolean(kind):
         return [None if value is None else bool(value) for value in values]
     return values

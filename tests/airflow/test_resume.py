@@ -102,7 +102,7 @@ def test_a_run_without_dns_fails_the_try_or_warns(
             pushed[key] = value
 
     context: Any = {"ti": Instance()}
-    broken = {"mailvet_conn_id": "no_dns"}
+    broken: dict[str, Any] = {"mailvet_conn_id": "no_dns"}
     with pytest.raises(AirflowException, match="No DNS answers") as failure:
         MailvetVerifyOperator(task_id="v", conn_id="crm", table="contacts", outlets=[], **broken).execute(context)
     assert not isinstance(failure.value, AirflowFailException)  # a retry may find the network again

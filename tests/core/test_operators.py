@@ -6,7 +6,15 @@ import re
 
 import pytest
 
-from mailvet.operators import Operator, mailbox_domains, operator_of, operators
+from mailvet.operators import (
+    Operator,
+    is_likely_local_part,
+    local_parts,
+    mailbox_domains,
+    odd_dot_domains,
+    operator_of,
+    operators,
+)
 
 
 def by_name(name: str) -> Operator:
@@ -121,7 +129,7 @@ def test_every_row_is_well_formed() -> None:
     for operator in operators():
         assert re.fullmatch(r"[a-z][a-z0-9_]*", operator.name), operator.name
         assert operator.label
-        assert operator.mx_suffixes, operator.name
+        assert operator.mx_suffixes or operator.domains, operator.name
         assert operator.source
         assert re.fullmatch(r"\d{4}-\d\d", operator.date)
         for name in (*operator.mx_suffixes, *operator.domains):
@@ -130,7 +138,88 @@ def test_every_row_is_well_formed() -> None:
             assert re.fullmatch(r"[A-Z]{2}", country)
 
 
+ISO_3166 = re.findall(
+    "..",
+    (
+        "ADAEAFAGAIALAMAOAQARASATAUAWAXAZBABBBDBEBFBGBHBIBJBLBMBNBOBQBRBSBTBVBWBYBZCACCCDCFCGCHCICKCLCMCNCOCR"
+        "CUCVCWCXCYCZDEDJDKDMDODZECEEEGEHERESETFIFJFKFMFOFRGAGBGDGEGFGGGHGIGLGMGNGPGQGRGSGTGUGWGYHKHMHNHRHTHU"
+        "IDIEILIMINIOIQIRISITJEJMJOJPKEKGKHKIKMKNKPKRKWKYKZLALBLCLILKLRLSLTLULVLYMAMCMDMEMFMGMHMKMLMMMNMOMPMQ"
+        "MRMSMTMUMVMWMXMYMZNANCNENFNGNINLNONPNRNUNZOMPAPEPFPGPHPKPLPMPNPRPSPTPWPYQARERORSRURWSASBSCSDSESGSHSI"
+        "SJSKSLSMSNSOSRSSSTSVSXSYSZTCTDTFTGTHTJTKTLTMTNTOTRTTTVTWTZUAUGUMUSUYUZVAVCVEVGVIVNVUWFWSYEYTZAZMZW"
+    ),
+)
+
+
 def test_the_table_covers_the_world() -> None:
     countries = {country for operator in operators() for country in operator.countries}
-    assert len(operators()) >= 120
-    assert len(countries) >= 40
+    assert len(operators()) >= 250
+    assert len(countries) >= 100
+    assert countries <= set(ISO_3166)
+
+
+def test_an_operator_known_by_its_mailbox_domain_owns_the_hosts_below_it() -> None:
+    assert by_name("cyta").mx_suffixes == ()
+    assert operator_of("mail.cytanet.com.cy").name == "cyta"
+
+
+def test_an_mx_suffix_goes_before_a_mailbox_domain() -> None:
+    assert operator_of("a.mail.protection.outlook.com").name == "microsoft365"
+
+
+def test_a_row_without_mx_hosts_says_so() -> None:
+    for operator in operators():
+        assert ("MX hosts not known" in operator.source) == (not operator.mx_suffixes), operator.name
+
+
+# --- local parts -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("local", "domain", "likely"),
+    [
+        ("ann.lee", "gmail.com", True),
+        ("a.n.n.l.e.e", "gmail.com", True),
+        ("annle", "gmail.com", False),  # five
+        ("a.n.n.l.e", "gmail.com", False),  # dots do not count
+        ("a" * 30, "gmail.com", True),
+        ("a" * 31, "gmail.com", False),
+        ("ann_lee", "googlemail.com", False),
+        ("ann_lee", "outlook.com", True),
+        ("ann!lee", "outlook.com", False),
+        ("ann.lee", "yahoo.com", True),
+        ("9ann", "yahoo.com", False),
+        ("fables_drones_0p", "icloud.com", True),
+        ("03.grazing-papal", "icloud.com", True),
+        ("me", "icloud.com", False),
+        ("vorname.nachname", "gmx.de", True),
+        ("10001", "qq.com", True),
+        ("0123", "qq.com", False),
+        ("ann.lee", "163.com", False),
+        ("ann.lee", "naver.com", False),
+        ("ann.lee", "mail.ru", True),
+        ("ann-lee", "yandex.ru", True),
+        ("ann..lee", "docomo.ne.jp", True),
+        ("ann.", "ezweb.ne.jp", True),
+        ("1ann", "docomo.ne.jp", False),
+        ("x", "example.com", True),
+    ],
+)
+def test_a_local_part_is_likely_where_the_operator_gives_out_such(local: str, domain: str, likely: bool) -> None:
+    assert is_likely_local_part(local, domain) is likely
+
+
+def test_every_rule_on_local_parts_has_a_source_and_belongs_to_an_operator() -> None:
+    domains = [domain for row in local_parts() for domain in row.domains]
+    assert len(domains) == len(set(domains))
+    assert set(domains) <= mailbox_domains()
+    for row in local_parts():
+        assert row.meaning
+        assert row.source
+        assert row.sure in ("published", "recalled")
+        assert row.dots in ("significant", "ignored")
+        assert row.tags in ("", "+", "-")
+
+
+def test_the_carriers_that_gave_out_odd_dots_are_japanese() -> None:
+    assert odd_dot_domains() >= {"docomo.ne.jp", "ezweb.ne.jp", "softbank.ne.jp", "vodafone.ne.jp"}
+    assert {operator.countries for operator in operators() if operator.odd_dots} == {("JP",)}

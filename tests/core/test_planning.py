@@ -70,3 +70,14 @@ def test_a_daily_limit_shortens_the_run() -> None:
     assert seconds(due, pacing={"daily_limits": {"default": 100}}) < seconds(due) / 50
     assert seconds(due, pacing={"daily_limits": {"acme.test": 100}}) < seconds(due) / 50
     assert seconds(due, pacing={"daily_limits": {"other.test": 100}}) == pytest.approx(seconds(due))
+
+
+def test_probes_are_those_of_operators_that_are_asked_within_their_daily_limits() -> None:
+    mute = next(o for o in operators() if o.answers == "accepts_all" and o.domains)
+    due = Plan(150, 0, 150, 150, (("acme.test", 100), (mute.domains[0], 30), ("other.test", 20)))
+    limits = {"daily_limits": {"acme.test": 60}}
+    forecast = estimate(due, Settings.load(depth="smtp", pacing=limits))
+    assert forecast.probes == 60 + 20
+    assert forecast.seconds_by_operator[mute.name] == 0
+    assert forecast.seconds_by_operator["acme.test"] > forecast.seconds_by_operator["other.test"] > 0
+    assert estimate(due, Settings.load(depth="dns")).probes == 0

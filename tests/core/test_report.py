@@ -12,6 +12,7 @@ import pytest
 from rich.console import Console
 
 from mailvet.layers.mailbox import OperatorProgress
+from mailvet.planning import Forecast
 from mailvet.report import LogWatcher, TerminalWatcher, duration_text, explain, show_plan, show_result
 from mailvet.run import Progress, RunResult
 from mailvet.verdict import Depth, Evidence, Reason, Recommendation, Status, Verdict
@@ -90,7 +91,7 @@ def test_a_degraded_run_says_so_last() -> None:
 def test_brackets_in_names_are_shown_as_they_are() -> None:
     console = screen(200)
     show_result(console, result(source="list[1].csv", outputs=[Path("out[red].csv")]))
-    show_plan(console, "list[bold].csv", PLAN, {"acme.test": 900}, 60)
+    show_plan(console, "list[bold].csv", PLAN, Forecast({"acme.test": 900}, 60))
     for name in ("list[1].csv", "out[red].csv", "list[bold].csv"):
         assert name in text_of(console)
 
@@ -113,16 +114,27 @@ def test_when_nothing_may_be_sent_the_summary_says_so() -> None:
 def test_the_plan_says_how_long_and_where() -> None:
     console = screen()
     groups = {f"operator-{number:02}": 100 - number for number in range(20)}
-    show_plan(console, "contacts.csv", PLAN, groups, 7200)
+    show_plan(console, "contacts.csv", PLAN, Forecast(groups, 7200, dict.fromkeys(groups, 600.0), 812))
     shown = text_of(console)
-    for said in ("1,500", "1,300", "900", "2.0 h", "Nobody was asked", "operator-00", "5 more"):
+    for said in (
+        "1,500",
+        "1,300",
+        "900",
+        "2.0 h",
+        "servers: 812",
+        "expected time",
+        "10 min",
+        "Nobody was asked",
+        "operator-00",
+        "5 more",
+    ):
         assert said in shown
     assert "operator-16" not in shown
 
 
 def test_a_plan_with_nothing_due_says_so() -> None:
     console = screen()
-    show_plan(console, "contacts.csv", Plan(10, 0, 10, 0), {}, 0)
+    show_plan(console, "contacts.csv", Plan(10, 0, 10, 0), Forecast({}, 0))
     assert "Nothing is due" in text_of(console)
 
 
@@ -197,3 +209,9 @@ def test_a_verdict_without_address_or_date_is_explained_too() -> None:
     console.print(explain(verdict(email=None, checked_at=None, next_check_at=None, flags=(), evidence=())))
     assert "never" in text_of(console)
     assert "None" not in text_of(console)
+
+
+def test_a_local_part_that_the_operator_does_not_give_out_is_explained() -> None:
+    console = Console(file=io.StringIO(), width=200)
+    console.print(explain(verdict(domain="gmail.com", flags=("local_part_unlikely",))))
+    assert "gmail.com gives out 6 to 30 letters and digits" in console.file.getvalue()  # type: ignore[attr-defined]

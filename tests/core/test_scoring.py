@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -11,7 +12,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mailvet.scoring import FLAGS, bounce_probability, judge
+from mailvet.scoring import (
+    FLAGS,
+    PRIORS,
+    SETTLED,
+    WEIGHTS,
+    Prior,
+    Weight,
+    bounce_probability,
+    contributions,
+    judge,
+    score_of,
+)
 from mailvet.settings import Settings
 from mailvet.verdict import REASONS, Policy, Reason, Status, Verdict, recommend, verdict_schema
 
@@ -22,7 +34,7 @@ _SCHEMA: dict[str, Any] = {
     "cell": pl.String, "email_key": pl.String, "domain": pl.String, "suggestion": pl.String, "operator": pl.String,
     "mx_host": pl.String, "smtp_code": pl.Int32, "smtp_reply": pl.String, "retry_after": pl.Float64,
     "stopped": pl.String, "run_fact": pl.String, "route_fact": pl.String, "previous_reason": pl.String,
-    "previous_attempts": pl.Int64,
+    "previous_attempts": pl.Int64, "series_size": pl.Int32, "duplicate_key": pl.String,
     **{f"{layer}_reason": pl.String for layer in _LAYERS}, **{f"{layer}_detail": pl.String for layer in _LAYERS},
     **dict.fromkeys(FLAGS, pl.Boolean),
 }  # fmt: skip
@@ -155,6 +167,67 @@ def test_good_signs_raise_and_bad_signs_lower_an_open_answer() -> None:
     plain = verdict(mailbox_reason="accept_all")["score"]
     assert verdict(mailbox_reason="accept_all", relay_alias=True)["score"] > plain
     assert verdict(mailbox_reason="accept_all", no_reply=True)["score"] < plain
+
+
+_FLAG_SETS = st.sets(st.sampled_from(FLAGS))
+
+
+@given(reason=_REASONS, flags=_FLAG_SETS, another=st.sampled_from(sorted(WEIGHTS)))
+def test_one_more_sign_moves_the_score_only_its_own_way(reason: Reason, flags: set[str], another: str) -> None:
+    before, after = score_of(reason, flags - {another}), score_of(reason, flags | {another})
+    if reason in SETTLED:
+        assert after == before
+    elif WEIGHTS[another].weight > 0:
+        assert after <= before
+    else:
+        assert after >= before
+
+
+@given(reason=_REASONS, flags=_FLAG_SETS)
+def test_the_score_is_the_same_for_one_address_and_for_columns(reason: Reason, flags: set[str]) -> None:
+    row = {f"{of_layer(reason)}_reason": str(reason), **dict.fromkeys(flags, True)}
+    assert verdict(row)["score"] == score_of(reason, flags)
+
+
+@given(reason=_REASONS, flags=_FLAG_SETS)
+def test_flags_never_change_reason_or_status(reason: Reason, flags: set[str]) -> None:
+    row = {f"{of_layer(reason)}_reason": str(reason)}
+    plain, flagged = verdict(row), verdict({**row, **dict.fromkeys(flags, True)})
+    assert (plain["reason"], plain["status"]) == (flagged["reason"], flagged["status"])
+
+
+@pytest.mark.parametrize("flag", ["gibberish", "keyboard_walk", "series", "burst", "duplicate_of", "no_reply"])
+def test_suspicion_lowers_an_open_score(flag: str) -> None:
+    plain, flagged = verdict(mailbox_reason="accept_all"), verdict({"mailbox_reason": "accept_all", flag: True})
+    assert flagged["score"] < plain["score"]
+    assert flagged["flags"] == flag
+
+
+def test_every_start_and_weight_says_why_and_whence() -> None:
+    assert set(PRIORS) == set(Reason)
+    rows: list[Prior | Weight] = [*PRIORS.values(), *WEIGHTS.values()]
+    for row in rows:
+        assert len(row.why) > 10
+        assert row.source
+    assert set(WEIGHTS) <= set(FLAGS)
+
+
+def test_what_an_explanation_adds_up_is_the_score() -> None:
+    parts = contributions(Reason.accept_all, {"gibberish", "free", "probed"})
+    assert [part.name for part in parts] == ["accept_all", "free", "gibberish"]
+    odds = sum(part.log_odds for part in parts)
+    found = verdict({"mailbox_reason": "accept_all", "gibberish": True, "free": True, "probed": True})
+    assert found["score"] == round(100 / (1 + math.exp(odds)))
+    assert [part.name for part in contributions(Reason.mailbox_accepted, {"gibberish"})] == ["mailbox_accepted"]
+
+
+def test_series_and_duplicates_leave_their_evidence() -> None:
+    key = "f" * 64
+    trace = json.loads(verdict(series=True, series_size=950, duplicate_of=True, duplicate_key=key)["evidence"])
+    assert trace == [
+        {"layer": "suspicion", "fact": "series", "detail": "950 addresses of the domain differ only in a number"},
+        {"layer": "suspicion", "fact": "duplicate_of", "detail": key},
+    ]
 
 
 # ---------------------------------------------------------------- attempts and next check

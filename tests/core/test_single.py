@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from mailvet import single, verifier
 from mailvet.lab import Lab
+from mailvet.layers.route import Route
 from mailvet.lists import OwnLists
 from mailvet.settings import Settings
 from mailvet.smtp.recipients import MailboxAnswer
-from mailvet.verdict import Reason, Verdict
+from mailvet.verdict import Reason, Status, Verdict, email_key
 from tests.core.probing import lab_settings
 
 _OWN = {
@@ -58,12 +59,14 @@ def test_every_cell_of_a_messy_table_gets_the_same_verdict_either_way(big_lab: L
 
 _LOCALS = st.sampled_from(
     ["ann", "Ann.Lee", "info", "INFO", "noreply", "no-reply+x", "ann+tag", "+ann", "gone", "rude", "=cmd", "jörg",
-     "office+x", "postmaster", "a" * 65, "", "a b", "-ann"]
+     "office+x", "postmaster", "a" * 65, "", "a b", "-ann", "a..b", "xkqjzvbwmt", "qwertz", "u1", "u2", "u3", "u4",
+     "u5", "u6", "ann.", ".ann", "a.n.n.", "a.n.n", "info.", "ann_lee", "annle", "12345"]
 )  # fmt: skip
 _DOMAINS = st.sampled_from(
     ["acme.com", "gmail.com", "gmial.com", "GMAIL.com", "mailinator.com", "x.mailinator.com", "competitor.com",
      "sub.competitor.com", "left.com", "sub.left.com", "throwaway.example.org", "duck.com", "privaterelay.appleid.com",
-     "münchen.de", "acme", "acme.con", "hotmial.com", "yopmail.com", "", "web.de"]
+     "münchen.de", "acme", "acme.con", "hotmial.com", "yopmail.com", "", "web.de",
+     "docomo.ne.jp", "d.vodafone.ne.jp", "EZWEB.ne.jp", "qq.com", "yahoo.com"]
 )  # fmt: skip
 _CELLS = st.one_of(
     st.builds("{}@{}".format, _LOCALS, _DOMAINS),
@@ -79,6 +82,58 @@ def test_any_text_gets_the_same_verdict_either_way(cells: list[str]) -> None:
     columns, singles = both(cells, Settings.load(depth="offline", lists=_OWN))
     for one, other in zip(columns, singles, strict=True):
         assert comparable(other) == comparable(one)
+
+
+@pytest.mark.parametrize(
+    "cell",
+    ["a..b@docomo.ne.jp", "abc.@ezweb.ne.jp", "a...b.@d.vodafone.ne.jp", " a..b@softbank.ne.jp ", "info.@au.com"],
+)
+def test_an_odd_address_of_a_japanese_carrier_is_real_and_cannot_be_verified(cell: str) -> None:
+    columns, singles = both([cell], Settings.load(depth="offline"))
+    for verdict in (*columns, *singles):
+        assert (verdict.status, verdict.reason) == (Status.unknown, Reason.provider_unverifiable)
+        assert "odd_dots" in verdict.flags
+        assert verdict.suggestion is None
+
+
+@pytest.mark.parametrize("cell", ["a..b@acme.com", ".a@docomo.ne.jp", "a..b@example.ne.jp", "a..b@notdocomo.ne.jp"])
+def test_odd_dots_anywhere_else_are_a_fault_of_syntax(cell: str) -> None:
+    columns, singles = both([cell], Settings.load(depth="offline"))
+    assert {verdict.reason for verdict in (*columns, *singles)} == {Reason.syntax_invalid}
+
+
+def test_an_odd_address_is_not_asked_about() -> None:
+    finding = single.examine("a..b@docomo.ne.jp", OwnLists(), allow_special_use=False)
+    finding.routed(Route("docomo.ne.jp", None, (), "docomo"))
+    assert not finding.worth_asking
+    assert str(Reason.provider_unverifiable) in verifier._NOT_WORTH_ASKING
+
+
+def test_a_local_part_that_the_operator_does_not_give_out_is_a_doubt_and_no_answer() -> None:
+    columns, singles = both(["annle@gmail.com", "ann.lee@gmail.com"], Settings.load(depth="offline"))
+    for short, usual in (columns, singles):
+        assert "local_part_unlikely" in short.flags
+        assert "local_part_unlikely" not in usual.flags
+        assert short.score < usual.score
+        assert short.status is usual.status is Status.unknown
+
+
+def test_what_several_cells_show_together_is_the_same_either_way() -> None:
+    cells = [f"till{number}@acme.com" for number in range(1, 9)]
+    cells += ["ann.lee@gmail.com", "a.n.n.lee+news@googlemail.com", "Ann.Lee@gmail.com", "till9@", "bob@acme.com"]
+    columns, singles = both(cells, Settings.load(depth="offline"))
+    for one, other in zip(columns, singles, strict=True):
+        assert comparable(other) == comparable(one)
+    assert [verdict.email for verdict in singles if "series" in verdict.flags] == cells[:8]
+    duplicates = [verdict for verdict in singles if "duplicate_of" in verdict.flags]
+    assert len(duplicates) == 2
+    (kept,) = {verdict.evidence[-1].detail for verdict in duplicates}
+    assert kept in {email_key("ann.lee@gmail.com"), email_key("Ann.Lee@gmail.com")}
+    assert "@" not in str([verdict.evidence for verdict in duplicates])
+
+
+def test_one_cell_alone_shows_nothing_of_a_table() -> None:
+    assert verifier.verify("till1@acme.com", depth="offline").flags == ()
 
 
 def test_a_mailbox_answer_is_judged_the_same_either_way(mailvet_lab_factory: Any) -> None:

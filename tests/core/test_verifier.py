@@ -339,6 +339,18 @@ async def test_another_domain_is_suggested_only_for_one_that_takes_no_mail(
         assert row["suggestion"] == suggestion
 
 
+async def test_odd_dots_of_a_carrier_are_routed_and_never_named_to_its_server(mailvet_lab_factory: LabFactory) -> None:
+    world = acme("postfix").domain("docomo.ne.jp", [(1, "mx.acme.test")])
+    lab = mailvet_lab_factory(world)
+    row = (await probe(lab, ["a..b@docomo.ne.jp"]))["a..b@docomo.ne.jp"]
+    assert (row["status"], row["reason"]) == ("unknown", "provider_unverifiable")
+    assert row["mx_host"] == "mx.acme.test"
+    assert total(lab).connections == 0
+    gone = mailvet_lab_factory(acme("postfix").domain("docomo.ne.jp", [(0, ".")]))
+    row = (await probe(gone, ["a..b@docomo.ne.jp"]))["a..b@docomo.ne.jp"]
+    assert row["reason"] == "null_mx"
+
+
 async def test_the_depth_is_written_in_every_verdict(lab: Lab) -> None:
     for depth in ("offline", "dns", "smtp"):
         probed = await probe(lab, ["ann@acme.test", "no address"], depth=depth)

@@ -35,7 +35,7 @@ def test_help_names_every_command_and_loads_nothing_heavy() -> None:
     )
     environment = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "80"}
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True)
-    for command in ("check", "verify", "plan", "explain", "forget", "lists", "lab"):
+    for command in ("check", "verify", "plan", "explain", "reclassify", "forget", "lists", "lab"):
         assert re.search(rf"^│ {command} ", done.stdout, re.MULTILINE), command
     assert "Exit codes: 0 done, 1 a gate failed, 2 bad input" in done.stdout
     assert "HEAVY []" in done.stdout

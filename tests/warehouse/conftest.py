@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-from tests.warehouse.places import DuckDBPlace, MariaDBPlace, Place, PostgresPlace, SQLitePlace
+from tests.warehouse.places import DuckDBPlace, MariaDBPlace, Place, PostgresPlace, SnowflakePlace, SQLitePlace
 
 
 @pytest.fixture(scope="session")
@@ -24,7 +25,11 @@ def postgres(_postgres_url: str) -> Iterator[PostgresPlace]:
     place.close()
 
 
-@pytest.fixture(params=["duckdb", "postgresql", "mariadb", "sqlite"])
+# fakesnow brings the driver of Snowflake; where it is installed, its SQL is run as well as parsed.
+_PLACES = ["duckdb", "postgresql", "mariadb", "sqlite", *(["snowflake"] if find_spec("fakesnow") else [])]
+
+
+@pytest.fixture(params=_PLACES)
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     """Each database in turn, empty."""
     if request.param == "postgresql":
@@ -33,6 +38,8 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     made: Place
     if request.param == "mariadb":
         made = MariaDBPlace(request.getfixturevalue("mariadb_server"))
+    elif request.param == "snowflake":
+        made = SnowflakePlace()
     elif request.param == "sqlite":
         made = SQLitePlace(tmp_path / "crm.db")
     else:

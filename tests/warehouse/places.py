@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import duckdb
 import psycopg
 
 from mailvet.warehouse.base import Warehouse
+from mailvet.warehouse.dialects import Snowflake
 from mailvet.warehouse.opening import open_table
 from tests.mariadb import MariaDBServer
 
@@ -22,7 +24,7 @@ class Place(ABC):
     """One database, seen from outside by a connection of its own."""
 
     name: str
-    database: str
+    database: Any
     """What `open_table` and the command line take."""
     text = "varchar(300)"
     any_width = False
@@ -103,9 +105,9 @@ class PostgresPlace(Place):
 
     def sql(self, statement: str, rows: Sequence[Sequence[Any]] | None = None) -> list[tuple[Any, ...]]:
         if rows is not None:
-            self._db.cursor().executemany(statement.replace("?", "%s"), rows)  # type: ignore[arg-type]
+            self._db.cursor().executemany(statement.replace("?", "%s"), rows)
             return []
-        cursor = self._db.execute(statement)  # type: ignore[arg-type]
+        cursor = self._db.execute(statement)
         return cursor.fetchall() if cursor.description else []
 
     def close(self) -> None:
@@ -162,3 +164,40 @@ class SQLitePlace(Place):
     def close(self) -> None:
         super().close()
         self._db.close()
+
+
+class SnowflakePlace(Place):
+    """A stand-in for Snowflake: its dialect, driver and SQL over DuckDB (the package fakesnow)."""
+
+    name, schema = "snowflake", "PUBLIC"
+
+    def __init__(self) -> None:
+        fakesnow: Any = import_module("fakesnow")
+        import sqlalchemy as sa
+
+        super().__init__()
+        self._patch = fakesnow.patch()
+        self._patch.__enter__()
+        Snowflake.session = ()  # it knows no time zones
+        self._engine = sa.create_engine("snowflake://user:password@account/crm/public")
+        self.database = self._engine
+        self._db = self._engine.connect()
+
+    def sql(self, statement: str, rows: Sequence[Sequence[Any]] | None = None) -> list[tuple[Any, ...]]:
+        with self._db.begin():
+            given: Sequence[Sequence[Any]] = rows if rows is not None else [()]
+            for record in given:
+                values = iter("null" if v is None else repr(v) if isinstance(v, int) else "'" + str(v).replace(
+                    "\\", "\\\\").replace("'", "''") + "'" for v in record)  # fmt: skip
+                text = "".join(next(values) if c == "?" else c for c in statement) if record else statement
+                done = self._db.exec_driver_sql(text, execution_options={"no_parameters": True})
+            return [tuple(found) for found in done] if rows is None and done.returns_rows else []
+
+    def columns(self, table: str = "contacts") -> list[str]:
+        return [str(row[0]).lower() for row in self.sql(f"describe table {table}")]
+
+    def close(self) -> None:
+        super().close()
+        self._db.close()
+        self._engine.dispose()
+        self._patch.__exit__(None, None, None)

@@ -486,11 +486,11 @@ def test_a_file_gets_every_row_and_column_with_its_answer(place: Place, tmp_path
     planned(warehouse)
     output = tmp_path / f"out{ending}"
     assert warehouse.export(output, ("status", "score", "smtp_reply")) == [output]
-    rows = duckdb.sql(f"select * from '{output}' order by id").fetchall()
+    rows = duckdb.execute(f"select * from '{output}' order by id").fetchall()
     assert rows == [(1, "ann@a.test", "DE", "deliverable", 50, "'=cmd()"), (2, None, "FR", None, None, None),
                     (3, "bob@b.test", "DE", None, None, None)]  # fmt: skip
     assert warehouse.export(output, ("status",), key_columns=("id",)) == [output]
-    assert duckdb.sql(f"select * from '{output}'").columns == ["id", "mailvet_status"]
+    assert [column[0] for column in duckdb.execute(f"select * from '{output}'").description] == ["id", "mailvet_status"]
 
 
 def test_a_result_is_split_into_a_file_for_each_recommendation(place: Place, tmp_path: Path) -> None:

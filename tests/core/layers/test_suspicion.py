@@ -9,16 +9,14 @@ from datetime import date, datetime, timedelta
 from importlib import resources
 from typing import Any
 
-import duckdb
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from polars.testing import assert_frame_equal
 
 from mailvet.layers import suspicion
 from mailvet.layers.reference import Reference
-from mailvet.layers.suspicion import CharacterModel, burst_sql, examine, keyboard_walk, log_odds, series_sql
+from mailvet.layers.suspicion import CharacterModel, examine, keyboard_walk, log_odds
 
 # Local parts as people of each language choose them; none of them took part in training as a whole.
 PEOPLE = {
@@ -326,12 +324,7 @@ def test_signups_that_come_at_a_steady_pace_are_no_burst_when_the_rest_is_quiet(
         (f"n{row}@c{row % 5_000}.com", START + timedelta(days=row % 10, seconds=row * 7 % 28_800))
         for row in range(60_000)
     ]
-    rows = steady + by_day
-    assert bursts(rows) == []
-    with duckdb.connect() as database:
-        frame = pl.DataFrame(rows, schema=["email", "signed_up"], orient="row")
-        database.register("contacts", frame.to_arrow())
-        assert database.sql(f"select count(*) from ({burst_sql('contacts')}) where burst").fetchall() == [(0,)]
+    assert bursts(steady + by_day) == []
 
 
 def test_rows_without_a_time_or_an_address_are_never_in_a_burst() -> None:
@@ -383,76 +376,3 @@ def test_any_text_gets_a_row_and_flags_are_never_null(locals_: list[str | None])
     assert rows.height == len(clean)
     for flag in ("gibberish", "keyboard_walk", "series", "series_size", "burst"):
         assert rows[flag].null_count() == 0
-
-
-# --- SQL -----------------------------------------------------------------------------------------------------------
-
-
-def contacts(count: int) -> pl.DataFrame:
-    """A table with series, bursts, free providers, tags, refused rows and missing times."""
-    choice = random.Random(13)
-    rows: list[tuple[str | None, datetime | None]] = []
-    start = datetime(2025, 6, 1)
-    for row in range(count):
-        domain = choice.choice(("gmail.com", "gmx.de", "isp.example", f"company{choice.randrange(400)}.com"))
-        stem = choice.choice(("ann", "user", "test.", "m", "", "bot-", "Info", "+a", "o'"))
-        tail = choice.choice(("", "", "", "+tag7", "x", ".a"))
-        year = str(choice.randrange(1900, 2100))
-        number = choice.choice(("", str(choice.randrange(60)), f"{choice.randrange(300):03}", year))
-        when = start + timedelta(seconds=choice.randrange(200 * 86_400))
-        if choice.random() < 0.1:
-            domain = f"company{choice.randrange(40)}.com"
-            when = start + timedelta(days=int(domain[7:-4]), minutes=choice.randrange(50))
-        address = f"{stem}{number}{tail}@{domain}" if (stem + number) else f"p{row}@{domain}"
-        rows.append((None if choice.random() < 0.01 else address, None if choice.random() < 0.01 else when))
-    frame = pl.DataFrame(rows, schema=["email", "signed_up"], orient="row", infer_schema_length=None)
-    return frame.with_row_index("id")
-
-
-@pytest.mark.parametrize("free", [None, "email like '%@isp.example'"])
-def test_sql_gives_the_same_series_and_bursts(free: str | None) -> None:
-    frame = contacts(50_000)
-    split = frame.select(
-        local=pl.col("email").str.extract(r"^(.+)@[^@]+$", 1), domain=pl.col("email").str.extract(r"@([^@]+)$", 1)
-    )
-    ours_free = None if free is None else split["domain"] == "isp.example"
-    ours = frame.select("id").hstack(examine(split, free=ours_free, signed_up=frame["signed_up"]))
-    # The table has enough of everything for the comparison to mean something.
-    assert 500 < ours["series"].sum() < 49_000
-    assert 500 < ours["burst"].sum() < 10_000
-    with duckdb.connect() as database:
-        database.register("contacts", frame.to_arrow())
-        series_query, burst_query = series_sql("contacts", free=free), burst_sql("contacts", free=free)
-        series = database.sql(f"select id, series, series_size from ({series_query}) order by id").pl()
-        burst = database.sql(f"select id, burst from ({burst_query}) order by id").pl()
-    assert_frame_equal(series, ours.select("id", "series", "series_size"))
-    assert_frame_equal(burst, ours.select("id", "burst"))
-
-
-def test_sql_keeps_every_row_and_column_of_the_relation() -> None:
-    with duckdb.connect() as database:
-        database.sql(
-            '''create table "my contacts" as select * from (values
-            (1, 'u1@acme.com', date '2026-01-01', 'x'), (2, null, null, 'y'), (2, 'no address', null, 'y'),
-            (3, '', date '2026-01-01', null)) t(id, "the ""mail""", "on", other)'''
-        )
-        series = database.sql(series_sql('"my contacts"', 'the "mail"'))
-        burst = database.sql(burst_sql('(select * from "my contacts")', 'the "mail"', "on"))
-        assert series.columns == ["id", 'the "mail"', "on", "other", "series", "series_size"]
-        assert burst.columns == ["id", 'the "mail"', "on", "other", "burst"]
-        assert sorted(row[0] for row in series.fetchall()) == [1, 2, 2, 3]
-        assert [row[-1] for row in burst.fetchall()] == [False] * 4
-
-
-@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo"])
-def test_sql_counts_times_with_a_zone_alike(zone: str) -> None:
-    frame = contacts(5_000).with_columns(pl.col("signed_up").dt.replace_time_zone("UTC"))
-    split = frame.select(
-        local=pl.col("email").str.extract(r"^(.+)@[^@]+$", 1), domain=pl.col("email").str.extract(r"@([^@]+)$", 1)
-    )
-    expected = examine(split, signed_up=frame["signed_up"].dt.convert_time_zone(zone))["burst"]
-    with duckdb.connect() as database:
-        database.register("contacts", frame.to_arrow())
-        found = database.sql(f"select burst from ({burst_sql('contacts')}) order by id").pl()["burst"]
-    assert found.to_list() == expected.to_list()
-    assert expected.any()

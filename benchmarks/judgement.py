@@ -1,0 +1,412 @@
+"""
+How often the judgement is right, layer by layer, on sets of replies, addresses and domains, beside other verifiers.
+
+No network but loopback. A set is "tuned on" where the rules were written with it, "seen" where they were improved after
+reading it, and "held out" where they were not. Every share carries its 95 % interval (Wilson) and the size of its set.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterable, Sequence
+from datetime import timedelta
+from importlib import import_module
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from benchmarks.intervals import wilson
+from benchmarks.peers import installed
+from benchmarks.processes import ROOT
+
+__all__ = ["markdown", "measure"]
+
+_DATA = ROOT / "tests" / "data"
+_OWN = ("probe@sender.test", "mx.sender.test", "192.0.2.25")
+_RELAYS = (
+    "duck.com", "mozmail.com", "simplelogin.com", "simplelogin.co", "aleeas.com", "slmail.me", "addy.io",
+    "anonaddy.com", "anonaddy.me", "privaterelay.appleid.com", "icloud.com", "passmail.net", "passinbox.com",
+    "33mail.com",
+)  # fmt: skip
+"""Services whose aliases forward to a mailbox that its owner keeps."""
+
+_PEERS = ("listwash", "pigeontrust", "pyisemail")
+
+Share = tuple[int, int, float, float]
+"""Hits, of how many, and the interval."""
+
+
+def measure(mail_domains: int = 4_000, blocked: int = 40, peers: bool = True) -> dict[str, Any]:
+    """
+    All figures. `mail_domains`: how many of the real mail domains to try; `blocked`: addresses at each lab operator.
+    """
+    others = [name for name in _PEERS if peers and installed(name)]
+    return {
+        "replies": _replies(others),
+        "syntax": _syntax(others),
+        "typos": _typos(others, mail_domains),
+        "disposable": _disposable(others),
+        "blocked": _blocked(blocked),
+    }
+
+
+def _share(cases: Iterable[bool]) -> Share:
+    seen = list(cases)
+    return (sum(seen), len(seen), *wilson(sum(seen), len(seen)))
+
+
+def _rows(name: str) -> list[dict[str, str]]:
+    with (_DATA / name).open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(line for line in file if not line.startswith("#")))
+
+
+# ------------------------------------------------------------------- replies
+
+
+def _replies(peers: Sequence[str]) -> dict[str, Any]:
+    tuned = [row for row in _rows("replies.csv") if row["stage"] == "rcpt"]
+    held_out = _rows("replies_heldout.csv")
+    spare = ("sender", "temporary", "relay", "server", "us", "full", "throttled")
+    sets: dict[str, tuple[list[dict[str, str]], Callable[[dict[str, str]], bool]]] = {
+        "written by the authors, tuned on": (tuned, lambda row: row["expected"] == "mailbox_not_found"),
+        "from bounces others received, held out": (held_out, lambda row: row["about"] == "unknown"),
+    }
+    return {
+        name: {
+            verifier: {
+                "wrong": _share(dead(row) for row in rows if row["about"] in spare),
+                "found": _share(dead(row) for row in rows if unknown(row)),
+            }
+            for verifier, dead in _readers(peers).items()
+        }
+        | {"rows": len(rows)}
+        for name, (rows, unknown) in sets.items()
+    }
+
+
+def _readers(peers: Sequence[str]) -> dict[str, Callable[[dict[str, str]], bool]]:
+    """Verifier -> whether it calls the recipient of a reply undeliverable."""
+    from mailvet.smtp.replies import read_reply
+    from mailvet.verdict import REASONS, Status
+
+    def ours(row: dict[str, str]) -> bool:
+        reading = read_reply("rcpt", int(row["code"]), row["text"], recipient=row["recipient"], own=_OWN)
+        return reading.reason is not None and REASONS[reading.reason].status is Status.undeliverable
+
+    readers: dict[str, Callable[[dict[str, str]], bool]] = {"mailvet": ours}
+    if "listwash" in peers:
+        classify = import_module("listwash.classify").classify_code
+        readers["listwash"] = lambda row: classify(int(row["code"]), row["text"]) == "invalid"
+    if "pigeontrust" in peers:
+        probe = import_module("pigeontrust.smtp_probe")
+        readers["pigeontrust"] = lambda row: (
+            probe.classify_reply(int(row["code"]), row["text"]) is probe.ProbeStatus.NOT_EXISTS
+        )
+    readers["any 5xx is invalid"] = lambda row: row["code"].startswith("5")
+    return readers
+
+
+# -------------------------------------------------------------------- syntax
+
+
+def _syntax(peers: Sequence[str]) -> dict[str, Any]:
+    rows = [(row["category"], json.loads(row["address"])) for row in _rows("isemail.csv")]
+    valid = [text for category, text in rows if category == "VALID" and "." in text.rpartition("@")[2]]
+    errors = [text for category, text in rows if category == "ERR"]
+    published = json.loads((_DATA / "judged_addresses.json").read_text("utf-8"))
+    cases = [text for name, texts in published.items() if name.startswith("email-validator") for text in texts]
+    accepts = _syntax_judges(peers)
+    return {
+        "shares": {
+            name: {"valid": _share(map(judge, valid)), "errors": _share(map(judge, errors))}
+            for name, judge in accepts.items()
+        },
+        "trimmed": sum(_accepted_after_trimming(text) for text in errors),
+        "agrees": _share(accepts["mailvet"](text) == accepts["email-validator"](text) for text in cases),
+    }
+
+
+def _accepted_after_trimming(text: str) -> bool:
+    from mailvet.address import Address, parse
+
+    found = parse(text)
+    return isinstance(found, Address) and found.trimmed
+
+
+def _syntax_judges(peers: Sequence[str]) -> dict[str, Callable[[str], bool]]:
+    """Name -> whether it accepts a text as it stands."""
+    from email_validator import validate_email
+
+    from mailvet.address import Address, parse
+
+    def ours(text: str) -> bool:
+        found = parse(text)
+        return isinstance(found, Address) and not found.trimmed
+
+    def reference(text: str) -> bool:
+        try:
+            validate_email(text, strict=True, check_deliverability=False)
+        except ValueError:
+            return False
+        return True
+
+    judges: dict[str, Callable[[str], bool]] = {"mailvet": ours, "email-validator": reference}
+    if "pyisemail" in peers:
+        judges["pyisemail"] = lambda text: bool(import_module("pyisemail").is_email(text))
+    if "listwash" in peers:
+        judges["listwash"] = lambda text: bool(import_module("listwash.classify").EMAIL_RE.match(text))
+    if "pigeontrust" in peers:
+        judges["pigeontrust"] = lambda text: bool(import_module("pigeontrust.syntax").is_valid_syntax(text))
+    return judges
+
+
+# --------------------------------------------------------------------- typos
+
+
+def _typos(peers: Sequence[str], mail_domains: int) -> dict[str, Any]:
+    from mailvet import lists
+
+    public = _rows("typos_public.csv")
+    sets = {
+        "made up by the authors, tuned on": _rows("typos.csv"),
+        "collected by others, seen": [row for row in public if row["part"] == "seen"],
+        "support cases of others, held out": [row for row in public if row["part"] == "held-out"],
+    }
+    real = [row["domain"] for row in _rows("mail_domains.csv")][:mail_domains]
+    found: dict[str, Any] = {"real": len(real), "unlisted": sum(name not in lists.mail_domains() for name in real)}
+    found["verifiers"] = {
+        name: {
+            "mended": {
+                label: _share(suggest(row["typo"]) == row["meant"] for row in rows) for label, rows in sets.items()
+            },
+            "spoilt": _share(suggest(domain) not in (None, domain) for domain in real),
+        }
+        for name, suggest in _suggesters(peers).items()
+    }
+    ours = _suggesters(())["mailvet"]
+    found["corrected"] = [(domain, meant) for domain in real if (meant := ours(domain)) not in (None, domain)]
+    return found
+
+
+def _suggesters(peers: Sequence[str]) -> dict[str, Callable[[str], str | None]]:
+    from mailvet import suggest
+
+    def ours(domain: str) -> str | None:
+        better = suggest(f"ann@{domain}")
+        return better.rpartition("@")[2] if better else None
+
+    suggesters: dict[str, Callable[[str], str | None]] = {"mailvet": ours}
+    if "pigeontrust" in peers:
+        suggesters["pigeontrust"] = import_module("pigeontrust.heuristics").suggest_domain
+    return suggesters
+
+
+# ---------------------------------------------------------------- disposable
+
+
+def _disposable(peers: Sequence[str]) -> dict[str, Any]:
+    from disposable_email_domains import blocklist
+
+    from mailvet import lists, verify_many
+    from mailvet.address import ascii_domain
+    from mailvet.operators import mailbox_domains
+
+    def flagged(domains: Sequence[str]) -> list[bool]:
+        verdicts = verify_many([f"ann.lee@{domain}" for domain in domains], depth="offline")
+        return ["disposable" in flags.split(",") for flags in verdicts["flags"].to_pylist()]
+
+    listed, operators = sorted(blocklist), sorted(mailbox_domains())
+    ours = flagged(listed)
+    missed = [domain for domain, found in zip(listed, ours, strict=True) if not found]
+    why = {
+        domain: "forwards to a mailbox its owner keeps" if domain in lists.relay_domains()
+        else "a mailbox provider" if domain in mailbox_domains()
+        else f"a misspelt {lists.typo_domains()[domain]}" if domain in lists.typo_domains()
+        else "no domain that mail can be sent to, under IDNA 2008" if ascii_domain(domain) is None
+        else "missed"
+        for domain in missed
+    }  # fmt: skip
+    sets = {"listed": listed, "relays": list(_RELAYS), "operators": operators}
+    verifiers: dict[str, Any] = {"mailvet": {name: _share(flagged(domains)) for name, domains in sets.items()}}
+    others: dict[str, Callable[[str], bool]] = {}
+    if "listwash" in peers:
+        others["listwash"] = lambda domain: domain in import_module("listwash.classify").disposable_domains()
+    if "pigeontrust" in peers:
+        others["pigeontrust"] = lambda domain: bool(import_module("pigeontrust.heuristics").is_disposable(domain))
+    for name, judge in others.items():
+        verifiers[name] = {label: _share(map(judge, domains)) for label, domains in sets.items()}
+    return {"verifiers": verifiers, "left_out": why}
+
+
+# ----------------------------------------------------------- operators that block us
+
+
+def _blocked(people: int, operators: int = 12, blocking: int = 9) -> dict[str, Any]:
+    """
+    One table, verified twice: first by a world that answers, then, due again and with newcomers, by one where most
+    operators refuse us at once.
+    """
+    import duckdb
+
+    names = [f"operator{number}.test" for number in range(operators)]
+    old = [f"{kind}{n}@{name}" for name in names for n in range(people) for kind in ("live", "dead")]
+    new = [f"newcomer{n}@{name}" for name in names for n in range(5)]
+    with TemporaryDirectory(prefix="mailvet-bench-") as home:
+        path = Path(home, "crm.duckdb")
+        with duckdb.connect(str(path)) as db:
+            db.execute("create table contacts as select unnest($1::varchar[]) as email", [old])
+        _verify_in_lab(path, names, people, blocking=0)
+        before = _statuses(path)
+        with duckdb.connect(str(path)) as db:
+            db.execute("update mailvet_verdicts set next_check_at = checked_at - interval 1 day")
+            db.execute("insert into contacts (email) select unnest($1::varchar[])", [new])
+        degraded = _verify_in_lab(path, names, people, blocking=blocking)
+        after = _statuses(path)
+    return {
+        "operators": operators,
+        "blocking": blocking,
+        "degraded": degraded is not None,
+        "settled_before": sum(before[address] in ("deliverable", "undeliverable") for address in old),
+        "worse": _share(after[address] != before[address] for address in old),
+        "condemned": _share(after[address] == "undeliverable" for address in new),
+    }
+
+
+def _verify_in_lab(path: Path, names: Sequence[str], people: int, *, blocking: int) -> str | None:
+    from mailvet.lab import Lab, World
+    from mailvet.run import open_source, run
+    from mailvet.settings import Settings
+
+    world = World()
+    for number, name in enumerate(names):
+        world.host(f"mx.{name}", "blocks_at_connect" if number < blocking else "postfix")
+        world.domain(name, [(10, f"mx.{name}")])
+        for person in (*(f"live{n}" for n in range(people)), *(f"newcomer{n}" for n in range(3))):
+            world.mailbox(f"{person}@{name}")
+    with Lab(world) as lab:
+        config = path.with_name("mailvet.toml")
+        config.write_text(lab.config())
+        settings = Settings.load(config)
+        warehouse = open_source(str(path), settings, table="contacts")
+        try:
+            return run(warehouse, settings, wait=timedelta(0)).degraded
+        finally:
+            warehouse.close()
+
+
+def _statuses(path: Path) -> dict[str, str]:
+    import duckdb
+
+    with duckdb.connect(str(path), read_only=True) as db:
+        return dict(db.execute("select email, status from mailvet_verdicts").fetchall())
+
+
+# ---------------------------------------------------------------------- page
+
+
+def markdown(result: dict[str, Any], machine: dict[str, Any]) -> str:
+    """docs/accuracy.md from the figures of `measure`."""
+    replies, syntax, typos = result["replies"], result["syntax"], result["typos"]
+    disposable, blocked = result["disposable"], result["blocked"]
+    lines = [
+        "# Accuracy",
+        "",
+        "<!-- Written by `python benchmarks/run.py --only judgement`. Changes by hand are lost. -->",
+        "",
+        *(__doc__ or "").strip().splitlines(),
+        "",
+        f"Measured {machine['date']} with {machine['python']}. Whole runs against a mail world with known truth are in "
+        "[benchmarks.md](benchmarks.md), the signals of suspicion in [suspicion.md](suspicion.md).",
+        "",
+        "## Replies of mail servers",
+        "",
+        "Wrong: a refusal of us, of the message or of relaying, a temporary answer, or a mailbox that is only full, "
+        "taken for an undeliverable address. Found: unambiguous replies that there is no such mailbox. All replies are "
+        "read as answers to RCPT; mailvet is also told the recipient and its own names, which the others cannot be.",
+        "",
+    ]
+    for name, figures in replies.items():
+        body = [
+            (who, _percent(found["wrong"]), _percent(found["found"])) for who, found in figures.items() if who != "rows"
+        ]
+        lines += [f"{figures['rows']} replies {name}:", "", *_table(("verifier", "wrong", "found"), body), ""]
+    lines += [
+        "## Syntax",
+        "",
+        "The isEmail set of Dominic Sayers (version 3.05, see tests/data/isemail.csv): its VALID rows with a dot in "
+        "the domain, and its ERR rows, accepted as they stand.",
+        "",
+        *_table(
+            ("judge", "VALID accepted", "ERR accepted"),
+            ((who, _percent(row["valid"]), _percent(row["errors"])) for who, row in syntax["shares"].items()),
+        ),
+        "",
+        f"{syntax['trimmed']} of the ERR rows are an address with line ends around it; mailvet takes such white space "
+        "off a cell and says so. It agrees with email-validator (strict) on "
+        f"{_percent(syntax['agrees'])} of email-validator's own published cases and more of their kind. One kind of "
+        "address is accepted although email-validator refuses it: the [odd dots](judgement.md#odd-dots-that-are-real) "
+        "of Japanese carriers.",
+        "",
+        "## Suggestions",
+        "",
+        "Mended: the domain that was meant is suggested. Spoilt: another domain is suggested for a real mail domain "
+        f"({typos['real']:,} drawn from public lists of mail providers, of which mailvet's own lists do not know "
+        f"{typos['unlisted']:,}).",
+        "",
+        *_table(
+            ("verifier", *typos["verifiers"]["mailvet"]["mended"], "spoilt"),
+            (
+                (who, *(_percent(share) for share in row["mended"].values()), _percent(row["spoilt"]))
+                for who, row in typos["verifiers"].items()
+            ),
+        ),
+        "",
+        "Spoilt by mailvet: "
+        + (", ".join(f"{domain} (to {meant})" for domain, meant in typos["corrected"]) or "none")
+        + ". What mailvet leaves unmended on purpose: domains that are themselves known to take mail, and short names "
+        "that others may own.",
+        "",
+        "## Disposable addresses",
+        "",
+        "Domains called disposable: of the list in the package disposable-email-domains, of services that forward to a "
+        "mailbox its owner keeps, and of the operators' own mailbox domains.",
+        "",
+        *_table(
+            ("verifier", "listed", "privacy relays", "operators' domains"),
+            (
+                (who, *(_percent(row[name]) for name in ("listed", "relays", "operators")))
+                for who, row in disposable["verifiers"].items()
+            ),
+        ),
+        "",
+        "Left out by mailvet: "
+        + (", ".join(f"{domain} ({why})" for domain, why in disposable["left_out"].items()) or "none")
+        + ".",
+        "",
+        "## When operators block us",
+        "",
+        f"A lab world of {blocked['operators']} operators, verified, due again, and verified while "
+        f"{blocked['blocking']} of them refuse us at the connection, with newcomers in the table.",
+        "",
+        *_table(
+            ("what", "measured"),
+            (
+                ("the run ends as degraded", "yes" if blocked["degraded"] else "**no**"),
+                ("verdicts settled before", f"{blocked['settled_before']:,}"),
+                ("statuses that changed", _percent(blocked["worse"])),
+                ("newcomers called undeliverable (2 in 5 have no mailbox)", _percent(blocked["condemned"])),
+            ),
+        ),
+    ]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _percent(share: Sequence[float]) -> str:
+    hits, of, low, high = share
+    return f"{hits:,} of {of:,}: {hits / of:.1%} ({low:.1%} to {high:.1%})" if of else "none"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    body = [f"| {' | '.join(row)} |" for row in rows]
+    return [f"| {' | '.join(head)} |", f"|{'|'.join('---' for _ in head)}|", *body]

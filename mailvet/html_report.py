@@ -1,0 +1,430 @@
+"""
+The report as one HTML file: no script, nothing fetched, fit for print and for dark screens.
+
+It holds counts and shares, names of operators and of the source, never an address. Everything that comes from outside
+(names of tables, operators, values of a source column, the health of a run) is escaped.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from html import escape
+from importlib import resources
+from pathlib import Path
+from string import Template
+
+from mailvet.ablation import ASKED_FROM, LAYERS
+from mailvet.errors import SettingsError, SourceError
+from mailvet.operators import operators
+from mailvet.report import duration_text
+from mailvet.settings import Settings
+from mailvet.verdict import REASONS, Depth, Reason, Recommendation, Status, mask_address
+from mailvet.warehouse.base import Detailed, Details, Summary, Warehouse
+
+__all__ = ["Report", "check_path", "gather", "render", "write"]
+
+_ADVICE = {
+    Recommendation.send: ("Send", "good, or good enough for your policy"),
+    Recommendation.reverify: ("Ask again later", "nothing certain yet: do not send before the next check"),
+    Recommendation.do_not_send: ("Do not send", "would bounce, harm your reputation, or must not get mail"),
+}
+_STATUS = {
+    Status.deliverable: "the mailbox takes mail",
+    Status.risky: "takes mail perhaps, or not for long",
+    Status.unknown: "nobody has said yes or no",
+    Status.undeliverable: "mail to it fails",
+}
+_DUE = {
+    "overdue": "now", "1 day": "within a day", "7 days": "within a week", "30 days": "within 30 days",
+    "90 days": "within 90 days", "later": "later", "never": "never again",
+}  # fmt: skip
+_ACCEPTED_BOUNCES = 0.02
+"""Hard bounces that a sending service still finds healthy (Amazon SES, sending review process FAQ: below 2 %)."""
+_95 = 1.96
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All that a report says."""
+
+    source: str
+    summary: Summary
+    details: Details
+    depth: Depth
+    policy: str
+    made_at: datetime
+    """Aware, UTC."""
+    by: str | None = None
+    """The column that `details.sources` goes by."""
+
+
+def check_path(path: Path) -> None:
+    """
+    Find out before a run whether the report could be written.
+
+    Raises:
+        SettingsError: it could not, and why.
+    """
+    if path.is_dir():
+        raise SettingsError(f"The report cannot be written to {path}, a folder; give the name of a file.")
+    folder = path.resolve().parent
+    if not folder.is_dir():
+        raise SettingsError(f"There is no folder {folder} for the report. Make it or correct the path.")
+    if not os.access(folder, os.W_OK):
+        raise SettingsError(f"The folder {folder} may not be written to. Choose another place for the report.")
+
+
+def gather(warehouse: Warehouse, settings: Settings, *, by: str | None = None) -> Report:
+    """
+    Count what a report says, after `plan` or a run over the same source.
+
+    Args:
+        by: a column of the source that says where a row came from.
+
+    Raises:
+        SourceError: nothing of the source was verified yet, or there is no such column.
+    """
+    now = datetime.now(timezone.utc)
+    summary = warehouse.summary()
+    if not summary.verified:
+        raise SourceError(f"Nothing of {warehouse.name} was verified yet. Run first: mailvet verify")
+    if isinstance(warehouse, Detailed):
+        details = warehouse.details(now, by=by)
+    elif by is None:
+        details = Details()
+    else:
+        raise SourceError(f"{warehouse.name} cannot be counted by a column yet. Leave --by out.")
+    depth = (details.last_run or {}).get("depth") or settings.depth
+    return Report(warehouse.name, summary, details, Depth(depth), str(settings.policy), now, by)
+
+
+def write(path: Path, report: Report) -> None:
+    """
+    Write the file, complete or not at all.
+
+    Raises:
+        SourceError: the disk or the folder refuses it.
+    """
+    target = path.resolve()
+    partial = target.with_name(f".{target.name}.part")
+    try:
+        partial.write_text(render(report), encoding="utf-8")
+        os.replace(partial, target)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise SourceError(f"The report {path} cannot be written: {error.strerror or error}.") from None
+
+
+def render(report: Report) -> str:
+    """The whole page."""
+    from mailvet import __version__
+
+    sections = (
+        _head(report, __version__),
+        _advice(report.summary),
+        _bounces(report.summary),
+        _health(report),
+        _layers(report),
+        _reasons(report.summary),
+        _operators(report.details),
+        _pair(_due(report.details), _sources(report)),
+        _foot(report),
+    )
+    template = Template(resources.files("mailvet").joinpath("report.html").read_text("utf-8"))
+    body = "\n".join(section for section in sections if section)
+    title = f"{escape(_masked(report.source))}: e-mail addresses"
+    return template.substitute(title=title, version=escape(__version__), body=body)
+
+
+# -------------------------------------------------------------------- small things
+
+
+def _number(count: int) -> str:
+    """12 345: with narrow spaces that do not break, which nobody takes for a decimal point."""
+    return f"{count:,}".replace(",", "\u202f")
+
+
+def _share(part: float, whole: float) -> str:
+    return _percent(part / whole) if whole else "-"
+
+
+def _percent(share: float) -> str:
+    if 0 < share < 0.0005:
+        return "under 0.1\u202f%"
+    return f"{100 * share:.1f}\u202f%"
+
+
+def _masked(text: str) -> str:
+    """A name in which somebody put an address is shown without it."""
+    return re.sub(r"[^\s@<>(),;:]+@[^\s@<>(),;:]+", lambda found: mask_address(found[0]), text)
+
+
+def _bar(share: float, tone: str) -> str:
+    filled = f'<i style="width:{_width(share)}"></i>' if share else ""
+    return f'<div class="bar {tone}" aria-hidden="true">{filled}</div>'
+
+
+def _stack(share: float, parts: Mapping[str, int]) -> str:
+    """A bar of this share of the width, divided among its parts (tone -> count)."""
+    pieces = "".join(f'<i class="{tone}" style="flex:{count}"></i>' for tone, count in parts.items() if count)
+    return f'<div class="stack" aria-hidden="true" style="width:{_width(share)}">{pieces}</div>'
+
+
+def _width(share: float) -> str:
+    return f"{100 * min(max(share, 0.0), 1.0):.2f}%"
+
+
+def _table(heads: Sequence[str], rows: Iterable[str], *, numbers: Sequence[int] = ()) -> str:
+    cells = "".join(
+        f'<th scope="col"{" class=n" if place in numbers else ""}>{head}</th>' for place, head in enumerate(heads)
+    )
+    return f"<table><thead><tr>{cells}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+
+
+def _row(name: str, *cells: str, kind: str = "") -> str:
+    return f'<tr class="{kind}"><th scope="row">{name}</th>{"".join(cells)}</tr>'
+
+
+def _n(text: str) -> str:
+    return f'<td class="n">{text}</td>'
+
+
+def _wide(content: str) -> str:
+    return f'<td class="wide">{content}</td>'
+
+
+def _pair(*sections: str) -> str:
+    found = [section for section in sections if section]
+    return f'<div class="two">{"".join(found)}</div>' if len(found) > 1 else "".join(found)
+
+
+# -------------------------------------------------------------------- sections
+
+
+def _head(report: Report, version: str) -> str:
+    run = report.details.last_run or {}
+    facts = [f"{_number(report.summary.rows)} rows"]
+    if report.summary.blank:
+        facts.append(f"{_number(report.summary.blank)} without an address")
+    facts += [f"depth {report.depth}", f"policy {escape(report.policy)}"]
+    asked = ""
+    if run.get("finished_at"):
+        asked = (
+            f"<br>Last run {run['finished_at']:%Y-%m-%d %H:%M} UTC: {_number(run.get('checked') or 0)} addresses in "
+            f"{escape(duration_text(run.get('seconds') or 0.0))}, {_number(run.get('lookups') or 0)} domains looked "
+            f"up, {_number(run.get('probes') or 0)} recipients named to mail servers, no message sent."
+        )
+    return (
+        f'<header><h1>{escape(_masked(report.source))}</h1><div class="soft">{" · ".join(facts)}{asked}</div></header>'
+    )
+
+
+def _advice(summary: Summary) -> str:
+    rows = summary.rows
+    tiles = stack = ""
+    for word, (label, meaning) in _ADVICE.items():
+        count = summary.by_recommendation.get(str(word), 0)
+        tiles += (
+            f'<div class="tile {word}"><b>{_number(count)}</b>{label} · {_share(count, rows)}<br>'
+            f"<span>{meaning}</span></div>"
+        )
+        if count:
+            stack += f'<i class="{word}" style="flex:{count}"></i>'
+    unseen = rows - summary.verified
+    note = ""
+    if unseen:
+        stack += f'<i class="unseen" style="flex:{unseen}"></i>'
+        note = f'<p class="note">{_number(unseen)} rows are not verified yet.</p>'
+    return (
+        f"<section><h2>What to do with the {_number(rows)} rows</h2>"
+        f'<div class="tiles">{tiles}</div><div class="stack" aria-hidden="true">{stack}</div>{note}</section>'
+    )
+
+
+def _bounces(summary: Summary) -> str:
+    if summary.bounce_before is None:
+        return ""
+    before = _interval(summary.bounce_before, summary.bounce_before_error)
+    after = _interval(summary.bounce_after, summary.bounce_after_error) if summary.bounce_after is not None else None
+    top = max(before[2], after[2] if after else 0.0, 2 * _ACCEPTED_BOUNCES)
+    scale = math.ceil(top * 20) / 20
+    lines = _bounce_row("If everything were sent", before, scale, "do_not_send")
+    if after is None:
+        lines += '<tr><th scope="row">If only what is recommended</th><td colspan="3">nothing to send</td></tr>'
+    else:
+        lines += _bounce_row("If only what is recommended", after, scale, "send")
+    return (
+        f"<section><h2>Expected hard bounces</h2>"
+        f"{_table(('', 'share of the mail', '95 % by chance', f'0 to {_percent(scale)}'), [lines], numbers=(1, 2))}"
+        '<p class="note">Added up from the scores. The interval covers chance alone, were every score right and '
+        f"every address on its own; scores that are off by a part move both figures by the same part. Sending services "
+        f"want it below {_percent(_ACCEPTED_BOUNCES)}.</p></section>"
+    )
+
+
+def _interval(share: float, error: float | None) -> tuple[float, float, float]:
+    spread = _95 * (error or 0.0)
+    return share, max(0.0, share - spread), min(1.0, share + spread)
+
+
+def _bounce_row(label: str, interval: tuple[float, float, float], scale: float, tone: str) -> str:
+    share, low, high = interval
+    picture = (
+        f'<div class="range {tone}" aria-hidden="true"><i style="width:{_width(share / scale)}"></i>'
+        f'<u style="left:{_width(low / scale)};width:{_width((high - low) / scale)}"></u></div>'
+    )
+    return _row(
+        label,
+        _n(f"<b>{_percent(share)}</b>"),
+        _n(f"{_percent(low)} to {_percent(high)}"),
+        f'<td style="width:46%;padding-right:0">{picture}</td>',
+    )
+
+
+def _health(report: Report) -> str:
+    summary, due = report.summary, report.details.due
+    health = str((report.details.last_run or {}).get("health") or "ok")
+    advice = summary.by_recommendation
+    todo = []
+    if health != "ok":
+        todo.append(f"<b>{escape(_masked(health))}</b>")
+    if advice.get("do_not_send"):
+        todo.append(f"Leave the {_number(advice['do_not_send'])} rows marked do_not_send out of every mailing.")
+    again = advice.get("reverify", 0)
+    if again:
+        soon = due.get("overdue", 0) + due.get("1 day", 0)
+        when = f"; {_number(soon)} addresses are due now or within a day" if soon else ""
+        todo.append(
+            f"Run mailvet again for the {_number(again)} rows marked reverify{when}. Only what is due is asked."
+        )
+    blocked = sum(summary.by_reason.get(reason, 0) for reason in ("sender_blocked", "sender_throttled"))
+    if blocked:
+        todo.append(
+            f"Servers refused or slowed down this machine for {_number(blocked)} rows, which says nothing of the "
+            "mailboxes; mailvet doctor tells what may be wrong with it."
+        )
+    if summary.by_reason.get("typo_domain"):
+        todo.append(
+            f"{_number(summary.by_reason['typo_domain'])} rows have a misspelt domain; see the column of suggestions."
+        )
+    tone = "send" if health == "ok" else "do_not_send"
+    title = "The run was sound" if health == "ok" else "The run was degraded"
+    items = "".join(f"<li>{item}</li>" for item in todo)
+    return f'<section class="health {tone}"><h2>{title}</h2>{f"<ul>{items}</ul>" if items else ""}</section>'
+
+
+def _layers(report: Report) -> str:
+    layers = report.summary.by_layer
+    if not layers:
+        return ""
+    total = max(next(iter(layers.values())).believed + next(iter(layers.values())).rows, 1)
+    most = max(*(count.rows for count in layers.values()), 1)
+    lines = []
+    for layer, count in layers.items():
+        asked = layer not in ASKED_FROM or ASKED_FROM[layer].rank <= report.depth.rank
+        if not asked and not count.rows:
+            lines.append(_row(LAYERS[layer], '<td class="soft" colspan="6">not asked at this depth</td>'))
+            continue
+        hidden = _share(count.bad_believed, count.believed)
+        doubtful = count.rows - count.bad
+        stack = _wide(_stack(count.rows / most, {"undeliverable": count.bad, "risky": doubtful}))
+        before = (_n(_number(number)) for number in (count.addresses, count.bad, doubtful))
+        after = (_n(_number(count.believed)), _n(f"{_number(count.bad_believed)} · {hidden}"))
+        lines.append(_row(LAYERS[layer], *before, stack, *after))
+    heads = ("first found by", "addresses", "undeliverable rows", "doubtful rows", "", "believed so far",
+             "of these undeliverable")  # fmt: skip
+    return (
+        "<section><h2>What each layer was worth</h2>"
+        f'<p class="soft">Of {_number(total)} rows with an address. Each counts for the cheapest layer that found '
+        "something wrong with it; the last two columns are what you would have believed had the check ended there.</p>"
+        f"{_table(heads, lines, numbers=(1, 2, 3, 5, 6))}</section>"
+    )
+
+
+def _reasons(summary: Summary) -> str:
+    rows = max(summary.rows, 1)
+    most = max(summary.by_reason.values(), default=1)
+    lines = []
+    for status, count in summary.by_status.items():
+        lines.append(
+            _row(
+                f"{status}<span class='soft mild'>: {_STATUS[Status(status)]}</span>", _n(f"<b>{_number(count)}</b>"),
+                _n(_share(count, rows)), _wide(""), kind=f"group {status}",
+            )
+        )  # fmt: skip
+        for word, number in summary.by_reason.items():
+            rule = REASONS[Reason(word)]
+            if str(rule.status) == status:
+                name = f"{escape(rule.meaning)} <span class='soft'>{word}</span>"
+                bar = _bar(number / most, status)
+                lines.append(_row(name, _n(_number(number)), _n(_share(number, rows)), _wide(bar), kind="reason"))
+    table = _table(("", "rows", "share", ""), lines, numbers=(1, 2))
+    return f'<section class="long"><h2>What is known, and why</h2>{table}</section>'
+
+
+def _operators(details: Details) -> str:
+    if not details.operators:
+        return ""
+    labels = {operator.name: operator.label for operator in operators()}
+    total = max(operator.addresses for operator in details.operators)
+    lines = []
+    for operator in details.operators:
+        parts = "".join(
+            f'<i class="{status}" style="flex:{operator.by_status[status]}"></i>'
+            for status in map(str, _STATUS)
+            if operator.by_status.get(status)
+        )
+        stack = (
+            f'<div class="stack" aria-hidden="true" style="width:{_width(operator.addresses / total)}">{parts}</div>'
+        )
+        counts = [_n(_number(operator.by_status.get(str(status), 0))) for status in _STATUS]
+        name = escape(_masked(labels.get(operator.name, operator.name)))
+        lines.append(_row(name, _n(_number(operator.addresses)), *counts, _wide(stack)))
+    more = ""
+    if details.other_operators:
+        more = f'<p class="note">And {_number(details.other_operators)} more operators.</p>'
+    heads = ("who runs the mail servers", "addresses", *map(str, _STATUS), "")
+    return f"<section><h2>Operators</h2>{_table(heads, lines, numbers=(1, 2, 3, 4, 5))}{more}</section>"
+
+
+def _due(details: Details) -> str:
+    if not details.due:
+        return ""
+    most = max(details.due.values())
+    lines = [
+        _row(_DUE[label], _n(_number(count)), _wide(_bar(count / most, "reverify")))
+        for label, count in details.due.items()
+    ]
+    table = _table(("", "addresses", ""), lines, numbers=(1,))
+    return f"<section><h2>When addresses fall due again</h2>{table}</section>"
+
+
+def _sources(report: Report) -> str:
+    if not report.details.sources:
+        return ""
+    lines = []
+    for share in report.details.sources:
+        bad = share.by_recommendation.get("do_not_send", 0)
+        name = escape(_masked(share.value)) or "<span class='soft'>(empty)</span>"
+        lines.append(
+            _row(name, _n(_number(share.rows)), _n(_share(bad, share.rows)), _n(_percent(share.bounce)))
+        )  # fmt: skip
+    more = ""
+    if report.details.other_sources:
+        more = f'<p class="note">And {_number(report.details.other_sources)} more.</p>'
+    heads = (escape(_masked(report.by or "")), "rows", "do not send", "expected bounces")
+    title = "Where the rows came from"
+    return f"<section><h2>{title}</h2>{_table(heads, lines, numbers=(1, 2, 3))}{more}</section>"
+
+
+def _foot(report: Report) -> str:
+    return (
+        f"<footer>Written {report.made_at:%Y-%m-%d %H:%M} UTC from the stored verdicts. No addresses are contained. A "
+        "score is 100 · (1 - P(hard bounce)); reasons, policies and weights are explained in the documentation of "
+        "mailvet.</footer>"
+    )

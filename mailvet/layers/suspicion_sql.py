@@ -1,0 +1,267 @@
+"""
+The signals of `mailvet.layers.suspicion` that need the whole table, as queries for where the table is.
+
+Each is one SELECT over a relation of cells, and gives the few rows that are suspicious. The text is the same for every
+dialect but for the expressions in `Dialect`; nothing is read that the due rows do not need.
+
+PostgreSQL guesses the sizes of the steps far too low and would loop over them: `set local enable_nestloop = off` first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from mailvet import lists
+from mailvet.layers.reference import DOT_BLIND, SAME_DOMAIN
+from mailvet.layers.suspicion import (
+    BURST_ROWS,
+    BURST_SIGMAS,
+    BURST_WINDOW,
+    FREE_DIGITS,
+    FREE_GAP,
+    FREE_SIZE,
+    LONGEST_COUNTER,
+    SERIES_GAP,
+    SERIES_SHARE,
+    SERIES_SIZE,
+    YEARS,
+    half_window,
+)
+
+__all__ = ["DUCKDB", "GENERIC", "POSTGRES", "Dialect", "burst_sql", "duplicates_sql", "series_sql"]
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """What databases write differently; `{0}`, `{1}` are SQL expressions."""
+
+    after_last_at: str
+    """The text behind the last @ of a text that has one."""
+    matches: str
+    """Whether a text matches a regular expression."""
+    whole_number: str
+    """Digits as a number of 64 bits."""
+    epoch: str
+    """Seconds since 1970 of a time without zone, which is in UTC, or with one."""
+    without_last_digits: str = "regexp_replace({0}, '[0-9]+$', '')"
+    real: str = "cast({0} as double precision)"
+
+
+DUCKDB = Dialect(
+    "split_part({0}, '@', -1)", "regexp_matches({0}, {1})", "cast({0} as bigint)", "epoch({0})",
+    "rtrim({0}, '0123456789')", "cast({0} as double)",
+)  # fmt: skip
+POSTGRES = Dialect(
+    "split_part({0}, '@', -1)", "{0} ~ {1}", "cast({0} as bigint)", "extract(epoch from {0})",
+    "rtrim({0}, '0123456789')",
+)  # fmt: skip
+GENERIC = Dialect(
+    "regexp_replace({0}, '^.*@', '')", "{0} <> regexp_replace({0}, {1}, '')", "cast({0} as bigint)",
+    "extract(epoch from {0})",
+)  # fmt: skip
+"""Standard SQL with window functions and `regexp_replace`."""
+
+
+def series_sql(cells: str, *, dialect: Dialect = DUCKDB, due: str | None = None, free: str | None = None) -> str:
+    """
+    A query that finds numbered series, as `suspicion.examine` does over the same distinct addresses.
+
+    Args:
+        cells: a table name as SQL, or a query in brackets, with the columns `email_key` and `folded` (lower-case
+            text, trimmed); one row for each distinct text.
+        due: a relation with the column `folded`; only series at their domains are looked for.
+        free: SQL in brackets for the domains of free mail providers; the list of `lists.free_domains` if not given.
+
+    Returns:
+        SQL for `email_key`, `series_size`: the members of series alone.
+    """
+    # Only texts with a digit before their @ can be in a series; they are taken apart before anything is counted.
+    has_digit = dialect.matches.format("folded", "'[0-9][^@]*@'")
+    domain = dialect.after_last_at.format("folded")
+    asked = f"and {domain} in (select {domain} from {due} due_cells where {_HAS_AT})" if due is not None else ""
+    return f"""
+with addressed as (
+    select email_key, folded, {domain} as domain from {cells} cells where {_HAS_AT} and {has_digit} {asked}
+),
+bases as (
+    select email_key, domain, {_BASE} as base from (select email_key, domain, {_LOCAL} as local_part from addressed) a
+    where domain <> ''
+),
+ended as (
+    select email_key, domain, base,
+        case when right(base, 1) between '0' and '9' then '' else regexp_replace(base, '^.*[0-9]', '') end as tail
+    from bases
+),
+cut as (
+    select email_key, domain, tail, substr(base, 1, char_length(base) - char_length(tail)) as rest from ended
+),
+parted as (
+    select email_key, domain, tail, rest, {dialect.without_last_digits.format("rest")} as head from cut where rest <> ''
+),
+counted as (
+    select email_key, domain, head, tail, char_length(rest) - char_length(head) as digits,
+        {dialect.whole_number.format("substr(rest, char_length(head) + 1)")} as counter,
+        case when domain in {free or _free()} then 1 else 0 end as is_free
+    from parted where char_length(rest) - char_length(head) <= {LONGEST_COUNTER}
+),
+usable as (
+    select * from counted
+    where is_free = 0 or (digits >= {FREE_DIGITS} and not (digits = 4 and counter between {YEARS[0]} and {YEARS[1]}))
+),
+counters as (select distinct domain, head, tail, counter, is_free from usable),
+often as (
+    select domain, head, tail from counters group by domain, head, tail having count(*) >= {SERIES_SIZE}
+),
+stepped as (
+    select counters.domain as domain, counters.head as head, counters.tail as tail, counter, is_free,
+        counter - lag(counter) over (
+            partition by counters.domain, counters.head, counters.tail order by counter
+        ) as step
+    from counters
+    join often on often.domain = counters.domain and often.head = counters.head and often.tail = counters.tail
+),
+runs as (
+    select domain, head, tail, counter, is_free,
+        sum(case when step > case when is_free = 1 then {FREE_GAP} else {SERIES_GAP} end then 1 else 0 end)
+            over (partition by domain, head, tail order by counter rows unbounded preceding) as run
+    from stepped
+),
+sized as (
+    select domain, head, tail, counter, is_free, count(*) over (partition by domain, head, tail, run) as size from runs
+),
+enough as (
+    select * from sized where size >= case when is_free = 1 then {FREE_SIZE} else {SERIES_SIZE} end
+),
+members as (
+    select domain, count(*) as addresses from (select {domain} as domain from {cells} cells where {_HAS_AT}) everybody
+    where domain in (select domain from enough where is_free = 0) group by domain
+)
+select usable.email_key as email_key, enough.size as series_size
+from usable
+join enough on enough.domain = usable.domain and enough.head = usable.head and enough.tail = usable.tail
+    and enough.counter = usable.counter
+left join members on members.domain = usable.domain
+where usable.is_free = 1 or enough.size * {SERIES_SHARE} >= members.addresses""".strip()
+
+
+def duplicates_sql(cells: str, *, dialect: Dialect = DUCKDB) -> str:
+    """
+    A query that finds the other spellings of a mailbox, as `Reference.examine` tells mailboxes apart.
+
+    Args:
+        cells: a table name as SQL, or a query in brackets, with the columns `email_key`, `email` (exact text) and
+            `folded` (lower-case, trimmed); one row for each distinct text.
+
+    Returns:
+        SQL for `email_key`, `duplicate_of`: each but the plainest spelling, and the key of that one, which has the
+        fewest characters (of several, the lowest key).
+    """
+    same = " ".join(f"when '{other}' then '{domain}'" for other, domain in SAME_DOMAIN.items())
+    blind = ", ".join(_quoted(DOT_BLIND))
+    # Two texts of one mailbox cannot both be written the plain way, so the search begins at those that are not.
+    return f"""
+with addressed as (
+    select email_key, email, folded, {dialect.after_last_at.format("folded")} as domain from {cells} cells
+    where {_HAS_AT}
+),
+bases as (
+    select email_key, email, domain, {_BASE} as base
+    from (select email_key, email, domain, {_LOCAL} as local_part from addressed) a
+),
+mailboxes as (
+    select email_key, email, concat(
+        case when domain in ({blind}) then replace(base, '.', '') else base end, '@', case domain {same} else domain end
+    ) as mailbox
+    from bases
+),
+members as (
+    select email_key, mailbox, char_length(email) as characters from mailboxes
+    where mailbox in (select mailbox from mailboxes where mailbox <> email)
+),
+first_of as (
+    select email_key,
+        first_value(email_key) over (partition by mailbox order by characters, email_key) as duplicate_of
+    from members
+)
+select email_key, duplicate_of from first_of where email_key <> duplicate_of""".strip()
+
+
+def burst_sql(
+    signups: str,
+    *,
+    dialect: Dialect = DUCKDB,
+    due: str | None = None,
+    free: str | None = None,
+    window: timedelta = BURST_WINDOW,
+) -> str:
+    """
+    A query that finds bursts of sign-ups, as `suspicion.examine` does.
+
+    Args:
+        signups: a table name as SQL, or a query in brackets, with the columns `email` (exact text), `folded`
+            (lower-case, trimmed) and `signed_up` (a date or a time); one row for each row of the source.
+        due: a relation with the column `folded`; only bursts at their domains are looked for.
+        free: SQL in brackets for the domains of free mail providers; the list of `lists.free_domains` if not given.
+        window: the span within which sign-ups are counted, in whole seconds, even.
+
+    Returns:
+        SQL for `email`: every text of which one row at least is in a burst, once.
+    """
+    domain = dialect.after_last_at.format("folded")
+    slot = f"floor({dialect.epoch.format('signed_up')} / {half_window(window)})"
+    asked = f"and domain in (select {domain} from {due} due_cells where {_HAS_AT})" if due is not None else ""
+    share = f"members * {dialect.real.format('everybody')} / total"
+    evenly = f"members * {dialect.real.format('2')} / slots"
+    return f"""
+with timed as (
+    select email, {domain} as domain, {slot} as slot from {signups} signups
+    where {_HAS_AT} and signed_up is not null
+),
+spans as (select count(*) as total, max(slot) - min(slot) + 1 as slots from timed),
+busy as (select slot, count(*) as here from timed group by slot),
+windows as (
+    select slot, sum(here) as everybody
+    from (select slot, here from busy union all select slot - 1 as slot, here from busy) halves group by slot
+),
+sizes as (
+    select domain, count(*) as members from timed
+    where domain not in {free or _free()} {asked} group by domain having count(*) >= {BURST_ROWS}
+),
+own as (
+    select domain, slot, count(*) as here from timed where domain in (select domain from sizes) group by domain, slot
+),
+own_windows as (
+    select domain, slot, sum(here) as here
+    from (select domain, slot, here from own union all select domain, slot - 1 as slot, here from own) halves
+    group by domain, slot having sum(here) >= {BURST_ROWS}
+),
+judged as (
+    select own_windows.domain as domain, own_windows.slot as slot, here, greatest({share}, {evenly}) as expected
+    from own_windows
+    join sizes on sizes.domain = own_windows.domain
+    join windows on windows.slot = own_windows.slot
+    cross join spans
+),
+bursts as (select domain, slot from judged where here > expected + {BURST_SIGMAS} * sqrt(expected)),
+both_halves as (select domain, slot from bursts union select domain, slot + 1 as slot from bursts)
+select distinct timed.email as email
+from timed join both_halves on timed.domain = both_halves.domain and timed.slot = both_halves.slot""".strip()
+
+
+_HAS_AT = "position('@' in folded) > 1"
+_LOCAL = "substr(folded, 1, char_length(folded) - char_length(domain) - 1)"
+# A plus at the very start is no tag.
+_BASE = (
+    "case when position('+' in local_part) > 1 then substr(local_part, 1, position('+' in local_part) - 1) "
+    "else local_part end"
+)
+
+
+def _free() -> str:
+    return f"({', '.join(_quoted(sorted(lists.free_domains())))})"
+
+
+def _quoted(texts: Iterable[str]) -> Iterable[str]:
+    return ("'" + text.replace("'", "''") + "'" for text in texts)

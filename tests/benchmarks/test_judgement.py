@@ -1,0 +1,63 @@
+"""The figures of docs/accuracy.md: what was aimed at holds, and the page is made of what was measured."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from benchmarks import judgement
+
+
+@pytest.fixture(scope="module")
+def figures() -> dict[str, Any]:
+    return judgement.measure(blocked=2, peers=False)
+
+
+def test_no_reply_about_us_is_taken_for_the_mailbox_and_unknown_mailboxes_are_found(figures: dict[str, Any]) -> None:
+    for found in figures["replies"].values():
+        wrong, unknown = found["mailvet"]["wrong"], found["mailvet"]["found"]
+        assert wrong[0] == 0
+        assert unknown[0] >= 0.95 * unknown[1]
+
+
+def test_the_is_email_set_and_the_cases_of_email_validator_come_out_right(figures: dict[str, Any]) -> None:
+    ours = figures["syntax"]["shares"]["mailvet"]
+    assert ours["valid"][:2] == (13, 13)
+    assert ours["errors"][:2] == (0, 66)
+    hits, of = figures["syntax"]["agrees"][:2]
+    assert hits == of > 100
+
+
+def test_typos_are_mended_and_real_mail_domains_left_alone(figures: dict[str, Any]) -> None:
+    ours = figures["typos"]["verifiers"]["mailvet"]
+    sets = [share for name, share in ours["mended"].items() if "held out" not in name]
+    assert sum(of for _, of, *_ in sets) >= 200
+    for hits, of, *_ in sets:
+        assert hits >= 0.96 * of
+    hits, of = ours["spoilt"][:2]
+    assert of == 4_000
+    assert hits <= 0.002 * of
+
+
+def test_listed_domains_are_disposable_and_relays_and_operators_are_not(figures: dict[str, Any]) -> None:
+    ours = figures["disposable"]["verifiers"]["mailvet"]
+    assert ours["relays"][0] == ours["operators"][0] == 0
+    assert "missed" not in figures["disposable"]["left_out"].values()
+    hits, of = ours["listed"][:2]
+    assert of - hits == len(figures["disposable"]["left_out"]) <= 10
+
+
+def test_operators_that_block_us_degrade_the_run_and_worsen_nothing(figures: dict[str, Any]) -> None:
+    blocked = figures["blocked"]
+    assert blocked["degraded"]
+    assert blocked["settled_before"] == 12 * 4
+    assert blocked["worse"][0] == 0
+    assert blocked["condemned"][0] == 0
+
+
+def test_the_page_holds_the_figures(figures: dict[str, Any]) -> None:
+    page = judgement.markdown(figures, {"date": "today", "python": "CPython"})
+    assert "| mailvet | 13 of 13: 100.0%" in page
+    assert "the run ends as degraded | yes" in page
+    assert "None" not in page

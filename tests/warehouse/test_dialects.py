@@ -1,0 +1,138 @@
+"""Every statement that is made for a database that is not here, read by a parser of its dialect."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Generator, Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pytest
+import sqlglot
+from sqlglot import exp
+
+from mailvet.errors import MailvetError, SettingsError
+from mailvet.verdict import STATUS_COLUMNS
+from mailvet.warehouse.dialects import DIALECTS, Dialect, dialect_of
+from mailvet.warehouse.sql import SQLWarehouse
+from mailvet.warehouse.tables import Column, Relation
+from tests.warehouse.answers import NOW, answers
+
+PARSERS = {"postgresql": "postgres", "mssql": "tsql", "mariadb": "mysql"}
+LISTED = {"deny": ["a.test"], "allow": ["b.test"], "suppress": ["o'x@a.test"], "extra_disposable": ["c.test"]}
+
+
+class Recorded(SQLWarehouse):
+    """A warehouse without a database: it writes down what it would have said."""
+
+    def __init__(self, dialect: Dialect, *, has_verdicts: bool) -> None:
+        super().__init__(dialect, name="crm", events="events")
+        self.said: list[str] = []
+        self._has_verdicts = has_verdicts
+        for statement in dialect.session:
+            self._execute(statement)
+        self._bind("contacts", None, "country = 'FR' and name like '%x'", writable=True, updatable=True)
+
+    def _execute(self, statement: str) -> int:
+        self.said.append(statement)
+        return 1
+
+    def _rows(self, query: str) -> list[tuple[Any, ...]]:
+        self.said.append(query)
+        if "max(place)" in query:
+            return [(0,)]
+        if query.startswith("select coalesce("):
+            return [(1, 1, 1)] if "sum(repeats)" in query else [(1, 1)]
+        return []
+
+    def _stream(self, query: str, batch_rows: int) -> Generator[list[tuple[Any, ...]], None, None]:
+        self.said.append(query)
+        yield []
+
+    def _append(self, table: str, rows: pa.Table) -> None:
+        self.said.append(f"insert into {table} ({', '.join(map(self._say.own, rows.schema.names))}) values ('')")
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        yield
+
+    def _fault(self, error: BaseException, doing: str) -> MailvetError | None:
+        return None
+
+    def _has(self, table: str) -> bool:
+        return self._has_verdicts
+
+    def _relation(self, table: str, database: str) -> Relation:
+        return Relation("sales", table)
+
+    def _described(self) -> Sequence[Column]:
+        return [Column("E-Mail", "varchar", "text"), Column("id", "int", "number")]
+
+    def _try(self, query: str, table: str) -> None:
+        self.said.append(query)
+
+    def close(self) -> None:
+        self._drop_staged()
+
+
+def everything(dialect: Dialect, *, has_verdicts: bool) -> list[str]:
+    """All statements of a run and of the commands beside it."""
+    warehouse = Recorded(dialect, has_verdicts=has_verdicts)
+    warehouse.plan(depth_rank=2, now=NOW, rules_version="2026.11+abc", listed=LISTED)
+    list(warehouse.due(100))
+    warehouse.looks_numeric()
+    warehouse.asked_today(NOW)
+    warehouse.open_for_writing()
+    warehouse.save(answers({"a@a.test": "mailbox_accepted", "b@a.test": "greylisted"}))
+    warehouse.save_run({"run_id": "r1", "started_at": NOW, "rows": 1, "by_status": {"risky": 1}})
+    warehouse.apply_policy()
+    warehouse.write_back(STATUS_COLUMNS)
+    warehouse.summary()
+    warehouse.forget_before(NOW)
+    warehouse.stored("a@a.test")
+    warehouse.forget("a@a.test")
+    warehouse.close()
+    return warehouse.said
+
+
+@pytest.mark.parametrize("has_verdicts", [True, False])
+@pytest.mark.parametrize("name", sorted(DIALECTS))
+def test_every_statement_is_of_its_dialect(name: str, has_verdicts: bool) -> None:
+    for statement in everything(dialect_of(name), has_verdicts=has_verdicts):
+        parsed = sqlglot.parse(statement.rstrip(";"), dialect=PARSERS.get(name, name))
+        assert len(parsed) == 1, statement
+        settings = statement.startswith(("set ", "alter session ", "analyze "))
+        # A statement that the parser does not understand it passes through as a "command".
+        assert settings or not isinstance(parsed[0], exp.Command), statement
+
+
+@pytest.mark.parametrize("name", sorted(set(DIALECTS) - {"sqlite", "postgresql", "mysql", "mariadb"}))
+def test_nothing_is_left_of_another_dialect(name: str) -> None:
+    """What the parser writes anew in the dialect keeps the functions that we wrote."""
+    for statement in everything(dialect_of(name), has_verdicts=True):
+        if statement.startswith(("set ", "alter ", "analyze ")):
+            continue
+        parsed = sqlglot.parse_one(statement.rstrip(";"), dialect=PARSERS.get(name, name))
+        unknown = {str(node.this).lower() for node in parsed.find_all(exp.Anonymous)}
+        assert unknown <= KNOWN.get(name, set()), statement
+
+
+KNOWN: dict[str, set[str]] = {
+    "mssql": {"hashbytes", "charindex", "reverse"}, "trino": {"to_utf8"}, "databricks": set(),
+}  # fmt: skip
+"""Functions of a dialect that the parser knows no more of than their name."""
+
+
+@pytest.mark.parametrize("name", sorted(DIALECTS))
+def test_a_name_cannot_leave_its_quotes(name: str) -> None:
+    say = dialect_of(name)
+    opening, closing = say.marks
+    quoted = say.quote(f"a{closing}; drop table contacts --")
+    assert quoted.count(closing) - (opening == closing) == 3
+    (parsed,) = sqlglot.parse(f"select {quoted} from t", dialect=PARSERS.get(name, name))
+    assert isinstance(parsed, exp.Select)
+
+
+def test_a_database_of_an_unknown_kind_is_refused_with_those_that_are_known() -> None:
+    with pytest.raises(SettingsError, match=r"kind oracle .*postgresql, sqlite"):
+        dialect_of("oracle")
