@@ -65,7 +65,8 @@ def _bars(path: Path, panels: Sequence[tuple[str, Sequence[_Bar]]], unit: str, *
 
 def _probing(result: dict[str, Any], path: Path) -> None:
     panels = [
-        (f"servers answer after {setting['latency'] * 1000:.0f} ms",
+        (f"servers answer after {setting['latency'] * 1000:.0f} ms, "
+         f"{'PIPELINING offered' if setting['pipelining'] else 'one command at a time'}",
          [(name, *row["rate"]) for name, row in setting["rows"].items()])
         for setting in result["latencies"]
     ]  # fmt: skip

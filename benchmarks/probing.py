@@ -1,14 +1,16 @@
 """
 Asking mailboxes: 10,000 addresses at 500 domains on 20 mail servers, each an operator of its own; 70 % have a mailbox.
 
-Every reply of the servers, and every answer of the name server, takes 20 ms or no time at all. One command at a time:
-the servers do not offer PIPELINING. mailvet keeps to its default pace (100 connections, 5 for each operator). The peers
+Every turn of a conversation, and every answer of the name server, takes 20 ms or no time at all. Once the servers offer
+PIPELINING (RFC 2920), of which no peer makes use, and once they do not, so that everybody asks one recipient at a time.
+mailvet keeps to its default pace (100 connections, 5 for each operator). The peers
 get 100 workers, so as many connections, and no pauses; they know no limit for a server, and how many connections one
 saw at most is in the table. Every process first verifies ten addresses elsewhere, untimed, to load what it loads.
 """
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 from benchmarks import worlds
@@ -41,8 +43,8 @@ def measure(
         single_sample: addresses given to the peer that opens a connection for each of them.
 
     Returns:
-        `addresses`, `domains`, `hosts`, and `latencies`: for each a row by prober with rates, CPU, wrong answers and
-        peak connections to one server.
+        `addresses`, `domains`, `hosts`, and `latencies`: for each with and without PIPELINING (`pipelining`) a row by
+        prober with rates, CPU, wrong answers and peak connections to one server.
 
     Raises:
         AssertionError: one of mailvet's answers is wrong, or it went over its cap; there is no speed to speak of.
@@ -51,10 +53,11 @@ def measure(
     names = [name for name in PROBERS if installed(name)]
     missing = [name for name in PROBERS if name not in names]
     results = []
-    for latency in latencies:
+    for latency, pipelining in product(latencies, (False, True)):
         seen: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
         failed: dict[str, str] = {}
-        with LabProcess("probing", latency=latency, count=count, domains=domains, hosts=hosts) as lab:
+        world = {"count": count, "domains": domains, "hosts": hosts, "pipelining": pipelining}
+        with LabProcess("probing", latency=latency, **world) as lab:
             for _ in range(runs):
                 for name in [name for name in names if name not in failed]:
                     sample = pairs[:single_sample] if name == _PER_CONNECTION else pairs
@@ -66,7 +69,7 @@ def measure(
                         failed[name] = str(error)
         rows = {name: _row(name, each) for name, each in seen.items() if each and name not in failed}
         _compare(rows)
-        results.append({"latency": latency, "rows": rows, "failed": sorted(failed)})
+        results.append({"latency": latency, "pipelining": pipelining, "rows": rows, "failed": sorted(failed)})
     return {
         "addresses": count, "domains": domains, "hosts": hosts, "runs": runs, "cap": CAP,
         "missing": missing, "latencies": results,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
-from benchmarks import accuracy, postgres, probing, routing, single, storage, syntax
+from benchmarks import accuracy, gx, lists, postgres, probing, routing, single, spark, storage, suggesting, syntax
 from benchmarks.targets import judge
 
-__all__ = ["markdown"]
+__all__ = ["fill_in", "markdown"]
 
 
 def markdown(results: dict[str, Any], machine: dict[str, Any], charts: Sequence[str], *, quick: bool = False) -> str:
@@ -160,7 +161,8 @@ def _probing(result: dict[str, Any]) -> list[str]:
     lines: list[str] = [f"{result['runs']} interleaved runs, each in a fresh process.", ""]
     for setting in result["latencies"]:
         lines += [
-            f"Replies after {setting['latency'] * 1000:.0f} ms:",
+            f"Replies after {setting['latency'] * 1000:.0f} ms, "
+            f"{'PIPELINING offered' if setting['pipelining'] else 'one command at a time'}:",
             "",
             *_table(
                 ("verifier", "addresses", "a second", "mailvet is faster by", "CPU s for 1,000", "wrong",
@@ -238,19 +240,82 @@ def _postgres(result: dict[str, Any]) -> list[str]:
     ]
 
 
+def _lists(result: dict[str, Any]) -> list[str]:
+    return [
+        f"{result['addresses']:,} addresses for mailvet, {result['sample']:,} of them for those that are called per "
+        f"address; {result['runs']} runs.",
+        "",
+        *_table(("what", "addresses a second", "mailvet is faster by"),
+                ((name, _range(row["rate"]), "" if name == "mailvet" else _times(row))
+                 for name, row in result["rows"].items())),
+    ]  # fmt: skip
+
+
+def _suggestions(result: dict[str, Any]) -> list[str]:
+    return [
+        f"{result['domains']:,} distinct domains for mailvet, {result['sample']:,} for the others; {result['runs']} "
+        "runs on one core.",
+        "",
+        *_table(("what", "domains a second", "mailvet is faster by", "slips corrected", "companies \"corrected\""),
+                ((name, _range(row["rate"]), "" if name == "mailvet" else _times(row), f"{row['found']:.1%}",
+                  f"{row['false']:.2%}") for name, row in result["rows"].items())),
+    ]  # fmt: skip
+
+
+def _spark(result: dict[str, Any]) -> list[str]:
+    return [
+        f"{result['runs']} interleaved runs. A session starts in {_range(result['start'], 1)} s.",
+        "",
+        *_table(("depth", "rows", "one process, rows a second", "local[2], rows a second",
+                 "one process, CPU s for 1,000", "Spark, CPU s for 1,000", "Spark takes so many times the CPU"),
+                ((depth, f"{row['rows']:,}", _range(row["alone"]), _range(row["spark"]), _range(row["alone_cpu"], 4),
+                  _range(row["spark_cpu"], 4), _times(row)) for depth, row in result["depths"].items())),
+    ]  # fmt: skip
+
+
+def _gx(result: dict[str, Any]) -> list[str]:
+    return [
+        *_table((f"{result['rows']:,} rows, {result['bad']:,} bad", "seconds", "of them verification", "beyond it"),
+                ((name, f"{way['seconds']:.1f}", f"{way['verifying']:.1f}", f"{way['beyond']:.1f}")
+                 for name, way in result["ways"].items())),
+    ]  # fmt: skip
+
+
+_ELSEWHERE = {"gx": ("great-expectations.md", _gx)}
+"""Other pages that show the figures of a part, between `<!-- measured: PART -->` and `<!-- end: PART -->`."""
+
+
+def fill_in(docs: Path, results: dict[str, Any], machine: dict[str, Any]) -> None:
+    """Write the figures of the parts that ran into the other pages of the documentation that show them."""
+    for part, (name, write) in _ELSEWHERE.items():
+        page = docs / name
+        begin, end = f"<!-- measured: {part} -->", f"<!-- end: {part} -->"
+        if part not in results or "error" in results[part] or not page.exists():
+            continue
+        text = page.read_text(encoding="utf-8")
+        if begin not in text:
+            continue
+        when = f"Measured {machine['date']} on {machine['cores']} cores, {machine['python']}."
+        lines = [*write(results[part]), "", when]
+        head, rest = text.split(begin)
+        page.write_text("\n".join([head + begin, "", *lines, "", end]) + rest.split(end)[1], encoding="utf-8")
+
+
 def _versions(packages: dict[str, str | None]) -> list[str]:
     return [", ".join(f"{name} {version or '(not installed)'}" for name, version in packages.items()) + "."]
 
 
 _PARTS = {
     "accuracy": _accuracy, "syntax": _syntax, "probing": _probing, "routes": _routes, "single": _single,
-    "storage": _storage, "postgres": _postgres,
+    "storage": _storage, "postgres": _postgres, "lists": _lists, "suggestions": _suggestions, "spark": _spark,
+    "gx": _gx,
 }  # fmt: skip
 _MODULES = {
     "accuracy": accuracy, "syntax": syntax, "probing": probing, "routes": routing, "single": single, "storage": storage,
-    "postgres": postgres,
+    "postgres": postgres, "lists": lists, "suggestions": suggesting, "spark": spark, "gx": gx,
 }  # fmt: skip
 _TITLES = {
     "accuracy": "Accuracy", "syntax": "Syntax", "probing": "Asking mailboxes", "routes": "Mail routes",
-    "single": "One address", "storage": "DuckDB", "postgres": "PostgreSQL",
+    "single": "One address", "storage": "DuckDB", "postgres": "PostgreSQL", "lists": "Lists",
+    "suggestions": "Suggestions", "spark": "Spark", "gx": "Great Expectations",
 }  # fmt: skip

@@ -20,7 +20,7 @@ from benchmarks import loopback, worlds
 from benchmarks.intervals import paired_ratios, spread
 from benchmarks.processes import LabProcess, call, cores, name_server
 
-__all__ = ["measure"]
+__all__ = ["measure", "served", "settings"]
 
 _PARTS = {"mailvet": 1, "aiodns": 2, "mailvet.verify_many": 5}
 _CONCURRENCY = 256
@@ -44,7 +44,7 @@ def measure(count: int = 100_000, sample: int = 5_000, runs: int = 5) -> dict[st
     pair = cores()
     client, server = pair if pair else (None, None)
     seen: dict[str, list[dict[str, Any]]] = {name: [] for name in _ASKERS}
-    with _server(count, server) as (software, port):
+    with served(count, server) as (software, port):
         for _ in range(runs):
             for name in _ASKERS:
                 take = max(count // _PARTS.get(name, count), min(sample, count))
@@ -64,7 +64,8 @@ def measure(count: int = 100_000, sample: int = 5_000, runs: int = 5) -> dict[st
 
 
 @contextlib.contextmanager
-def _server(count: int, core: int | None) -> Iterator[tuple[str, int]]:
+def served(count: int, core: int | None) -> Iterator[tuple[str, int]]:
+    """The zone of so many domains on a name server: its software and its port on 127.0.0.1."""
     zone, _ = worlds.routing_zone(count)
     with name_server("bench.test", zone, core=core) as nsd:
         if nsd is not None:
@@ -79,7 +80,8 @@ def _server(count: int, core: int | None) -> Iterator[tuple[str, int]]:
 _Answers = dict[str, str]
 
 
-def _settings(port: int, depth: str) -> Any:
+def settings(port: int, depth: str) -> Any:
+    """Settings that ask the name server on that port."""
     from mailvet.settings import Settings
 
     with tempfile.TemporaryDirectory() as home:
@@ -96,11 +98,11 @@ def _mailvet(domains: list[str], port: int) -> _Answers:
     from mailvet.layers.route import Routes
     from mailvet.resolver import Resolver
 
-    settings = _settings(port, "dns")
+    chosen = settings(port, "dns")
 
     async def look_up() -> _Answers:
-        resolver = Resolver(settings.dns)
-        routes = await Routes(resolver, settings.dns, allow_private_networks=True).examine(domains)
+        resolver = Resolver(chosen.dns)
+        routes = await Routes(resolver, chosen.dns, allow_private_networks=True).examine(domains)
         await resolver.close()
         return {name: str(route.reason) if route.reason else route.mx_host or "" for name, route in routes.items()}
 
@@ -111,7 +113,7 @@ def _verify_many(domains: list[str], port: int) -> _Answers:
     """The whole of `verify_many(depth="dns")`, one address for each domain."""
     from mailvet.verifier import verify_many
 
-    verdicts = verify_many([f"ann@{domain}" for domain in domains], settings=_settings(port, "dns"))
+    verdicts = verify_many([f"ann@{domain}" for domain in domains], settings=settings(port, "dns"))
     reasons, hosts = verdicts["reason"].to_pylist(), verdicts["mx_host"].to_pylist()
     return {name: host if host else str(reason) for name, reason, host in zip(domains, reasons, hosts, strict=True)}
 

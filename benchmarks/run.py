@@ -25,15 +25,18 @@ from benchmarks import (
     accuracy,
     charts,
     judgement,
+    lists,
     machine,
     postgres,
     probing,
     report,
     routing,
     single,
+    spark,
     storage,
+    suggesting,
     targets,
-)  # fmt: skip
+)
 from benchmarks.processes import ROOT, JobFailed, call
 
 __all__ = ["PARTS", "main", "run"]
@@ -41,6 +44,10 @@ __all__ = ["PARTS", "main", "run"]
 
 def _syntax(**options: int) -> Any:
     return call("benchmarks.syntax:measure", **options)
+
+
+def _great_expectations(**options: int) -> Any:
+    return call("benchmarks.gx:figures", **options)
 
 
 PARTS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
@@ -55,6 +62,10 @@ PARTS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "single": (single.measure, {"calls": 20, "runs": 1, "imports": 1}),
     "storage": (storage.measure, {"rows": 5_000, "sample": 50, "runs": 1}),
     "postgres": (postgres.measure, {"rows": 5_000, "sample": 500, "runs": 1}),
+    "lists": (lists.measure, {"count": 5_000, "sample": 500, "runs": 1}),
+    "suggestions": (suggesting.measure, {"count": 5_000, "sample": 50, "runs": 1}),
+    "spark": (spark.measure, {"offline": 20_000, "domains": 500, "runs": 1}),
+    "gx": (_great_expectations, {"rows": 2_000, "bad": 400}),
 }  # fmt: skip
 """What is measured by each part, and its options under `--quick`."""
 
@@ -112,6 +123,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         drawn = charts.draw(results, docs / "images")
         page = report.markdown(results, about, drawn, quick=chosen.quick)
         (docs / "benchmarks.md").write_text(page, encoding="utf-8")
+        figures = json.dumps({"machine": about, "results": results}, indent=1)
+        (docs / "benchmarks.json").write_text(f"{figures}\n", encoding="utf-8")
+        report.fill_in(docs, results, about)
     return int(any("error" in figures for figures in results.values()))
 
 

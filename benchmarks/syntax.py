@@ -22,7 +22,7 @@ from email_validator import EmailNotValidError, validate_email
 from mailvet import address
 from mailvet.layers import syntax
 
-__all__ = ["main", "measure", "mixed_cells"]
+__all__ = ["SYLLABLES", "main", "measure", "mixed_cells"]
 
 _PROVIDERS = (
     "gmail.com",
@@ -35,7 +35,7 @@ _PROVIDERS = (
     "mail.ru",
     "qq.com",
 )
-_SYLLABLES = (
+SYLLABLES = (
     "an",
     "be",
     "co",
@@ -55,6 +55,7 @@ _SYLLABLES = (
     "ri",
     "sa",
 )
+"""What made-up names are put together from."""
 _TLDS = ("com", "de", "co.uk", "fr", "org", "net", "com.br", "it", "pl", "io")
 _LETTERS = "äöüßéñçøåžłабвгдежзиклмно中文例网络公司日本語한국어"
 
@@ -64,7 +65,7 @@ def mixed_cells(count: int = 1_000_000, seed: int = 7) -> list[str | None]:
     choice = random.Random(seed)
 
     def word(least: int, most: int) -> str:
-        return "".join(choice.choice(_SYLLABLES) for _ in range(choice.randint(least, most)))
+        return "".join(choice.choice(SYLLABLES) for _ in range(choice.randint(least, most)))
 
     companies = [
         f"{word(2, 5)}{choice.choice(('', '-', ''))}{word(1, 2)}.{choice.choice(_TLDS)}" for _ in range(50_000)

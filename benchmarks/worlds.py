@@ -57,18 +57,25 @@ def probing_addresses(
 
 
 def probing(
-    count: int = 10_000, domains: int = 500, hosts: int = 20, share: float = PROBING_SHARE, seed: int = 7
+    count: int = 10_000,
+    domains: int = 500,
+    hosts: int = 20,
+    share: float = PROBING_SHARE,
+    seed: int = 7,
+    pipelining: bool = False,
 ) -> World:
     """
     As many Postfix servers as operators, without TLS, that end a conversation after 20 refusals as Postfix does, and
     leave it to the client how many connections it opens.
-    """
+    """  # fmt: skip
     world = World()
     for number in range(hosts):
-        world.host(f"mx.operator-{number:02d}.test", "postfix", starttls=False, pipelining=False)
+        world.host(f"mx.operator-{number:02d}.test", "postfix", starttls=False, pipelining=pipelining)
     for number in range(domains):
         world.domain(f"company-{number:03d}.test", [(10, f"mx.operator-{number % hosts:02d}.test")])
-    world.host(f"mx.{WARM_UP}", "postfix", starttls=False, pipelining=False).domain(WARM_UP, [(10, f"mx.{WARM_UP}")])
+    world.host(f"mx.{WARM_UP}", "postfix", starttls=False, pipelining=pipelining).domain(
+        WARM_UP, [(10, f"mx.{WARM_UP}")]
+    )
     for address, exists in probing_addresses(count, domains, share, seed):
         if exists:
             world.mailbox(address)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
+from mailvet.dbt.commands import app as dbt_commands
 from mailvet.errors import MailvetError, PreflightError
 from mailvet.verdict import Depth, Policy
 
@@ -41,6 +42,7 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(dbt_commands)
 
 # typer reads these annotations at run time, on Python 3.10 too, hence Optional.
 Config = Annotated[

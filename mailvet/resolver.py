@@ -92,14 +92,15 @@ class Resolver:
         except (UnicodeError, ValueError):  # a name of a record that cannot be asked for
             return Answer(Outcome.failed)
         self._unanswered = 0
-        wanted = _TYPES[kind]
+        wanted, mx = _TYPES[kind], kind == "MX"
         records: list[tuple[int, str]] = []
         ttl = 86400.0
         for record in result.answer:  # a CNAME may stand before the records asked for
-            ttl = min(ttl, record.ttl)
+            if record.ttl < ttl:
+                ttl = float(record.ttl)
             if record.type == wanted:
                 data: Any = record.data  # its class goes by the type
-                records.append((data.priority, data.exchange) if kind == "MX" else (0, data.addr))
+                records.append((data.priority, data.exchange) if mx else (0, data.addr))
         return Answer(Outcome.found, records, ttl) if records else Answer(Outcome.no_data)
 
     async def is_lame(self, name: str) -> bool:

@@ -191,8 +191,11 @@ class Pacing(_Section):
     """Never more than this many connections to one operator, whatever it would bear."""
     recipients_per_session: int = Field(50, ge=1)
     """Recipients asked in one conversation, unless the operator allows fewer."""
-    errors_per_session: int = Field(9, ge=1)
-    """Refusals in one conversation before it is closed; Postfix slows down at 10 and hangs up at 20."""
+    errors_per_session: int = Field(19, ge=1)
+    """
+    Most refusals in one conversation. A run starts with 9 and goes on only where the server neither slows down nor
+    complains; Postfix slows down at 10 and hangs up at 20.
+    """
     daily_limits: dict[str, int] = Field(default_factory=dict)
     """Most recipients asked in a run by operator name; "default" holds for all others."""
     quiet_hours: str | None = None

@@ -10,25 +10,29 @@ tasks and running loops alike.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import copy
 import os
 import re
 import threading
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
 from concurrent.futures import wait as wait_for_futures
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import polars as pl
 
 from mailvet import single
+from mailvet.backlog import Backlog
 from mailvet.errors import PreflightError, SettingsError
 from mailvet.layers import history, suspicion, suspicion_scalar, syntax
 from mailvet.layers.mailbox import MailboxAnswer, Mailboxes, OperatorProgress, Recipient
 from mailvet.layers.reference import Reference
-from mailvet.layers.route import Route, Routes
+from mailvet.layers.route import KnownRoutes, Route, Routes
 from mailvet.lists import OwnLists
 from mailvet.operators import operator_of
 from mailvet.resolver import Outcome, Resolver
@@ -45,7 +49,8 @@ __all__ = ["Verifier", "averify", "run_in_background", "verify", "verify_many"]
 T = TypeVar("T")
 
 BATCH_ROWS = 20_000
-_PENDING_ROWS = 60_000  # rows that may wait for mailboxes before the next batch is read
+_WAITING_ROWS = 60_000  # rows that may wait for mailboxes, all operators together
+_LEAST_ROWS = 100  # of them any operator may have
 _FLUSH_ROWS = 2_000
 _FLUSH_SECONDS = 1.0
 _HEARING_SECONDS = 0.1
@@ -94,16 +99,26 @@ class Verifier:
     Args:
         settings: everything configurable.
         asked_today: recipients already asked today by operator, for the daily limits.
+        own: the user's own lists, where somebody has read them already; default: as the settings say.
+        routes: routes that somebody has looked up already. The resolver is left alone, and whether this machine is
+            fit to ask is taken for granted.
     """
 
-    def __init__(self, settings: Settings, *, asked_today: Mapping[str, int] | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        asked_today: Mapping[str, int] | None = None,
+        own: OwnLists | None = None,
+        routes: KnownRoutes | None = None,
+    ) -> None:
         self.settings = settings
         self.depth = Depth(settings.depth)
-        self._own = OwnLists.load(**settings.lists.model_dump())
+        self._own = own if own is not None else OwnLists.load(**settings.lists.model_dump())
         self._reference: Reference | None = None
         self._asked_today = asked_today
         self._resolver: Resolver | None = None
-        self.routes: Routes | None = None
+        self.routes: Routes | KnownRoutes | None = routes
         self.mailboxes: Mailboxes | None = None
         self._degraded: str | None = None
         self._no_dns = False
@@ -126,6 +141,10 @@ class Verifier:
         if self.depth is Depth.offline:
             return
         settings = self.settings
+        if self.routes is not None:
+            if self.depth is Depth.smtp:
+                self.mailboxes = Mailboxes(settings, asked_today=self._asked_today)
+            return
         self._resolver = Resolver(settings.dns)
         self.routes = Routes(self._resolver, settings.dns, allow_private_networks=settings.smtp.allow_private_networks)
         if not await self._resolver.answers():
@@ -227,12 +246,16 @@ class Verifier:
         self._waiting: dict[tuple[str, str], _Pending] = {}
         self._ready: list[_Batch] = []
         self._rows_ready = self._rows_waiting = 0
+        self._waiting_at: Counter[str] = Counter()
         self._news = asyncio.Event()
         self._failure: BaseException | None = None
+        self._backlog = Backlog()
         try:
             async for verdicts in self._stream(read):
                 yield verdicts
-        finally:  # a stream that is left early hears no more of its mailboxes
+        finally:
+            self._backlog.close()
+            # A stream that is left early hears no more of its mailboxes
             for pending in self._waiting.values():
                 if pending.timer is not None:
                     pending.timer.cancel()
@@ -242,21 +265,59 @@ class Verifier:
 
     async def _stream(self, read: Callable[[], Awaitable[pl.DataFrame | None]]) -> AsyncIterator[pl.DataFrame]:
         more = True
-        while more or self._rows_waiting or self._rows_ready:
-            if more and self._rows_waiting < _PENDING_ROWS:
-                batch = await read()
-                if batch is None:
-                    more = False
-                elif not batch.is_empty():
-                    async for verdicts in self._examine(batch):
+        while more or self._rows_waiting or self._rows_ready or self._backlog:
+            for batch in self._resumed():
+                async for verdicts in self._examine(batch):
+                    yield verdicts
+            if more and self._rows_waiting < _WAITING_ROWS:
+                read_now = await read()
+                more = read_now is not None
+                if read_now is not None and not read_now.is_empty():
+                    async for verdicts in self._examine(read_now):
                         yield verdicts
-            if not more or self._rows_waiting >= _PENDING_ROWS:
+            if self.mailboxes is not None:
+                self.mailboxes.expecting = more or bool(self._backlog)
+            if not more or self._rows_waiting >= _WAITING_ROWS:
                 await self._pause()
             if self._failure is not None:
                 raise self._failure
             if self._rows_ready >= _FLUSH_ROWS or (self._rows_ready and (not more or self._flush_due())):
                 for verdicts in self._flush():
                     yield verdicts
+
+    @property
+    def _allowance(self) -> int:
+        """
+        Rows that one operator may have waiting: half of the room there is. So one slow operator fills a third of the
+        waiting room at most, two fill half of it, and however many there are, some is left for the next
+        (Choudhury and Hahne, "Dynamic queue length thresholds", IEEE/ACM Transactions on Networking 6, 1998).
+        """
+        return max(_LEAST_ROWS, (_WAITING_ROWS - self._rows_waiting) // 2)
+
+    def _resumed(self) -> list[pl.DataFrame]:
+        """Rows that were put off, of operators that have little left to do."""
+        frames = []
+        for operator in self._backlog:
+            room = self._allowance - self._waiting_at[operator]
+            if room >= self._allowance // 2:
+                frames.append(self._backlog.take(operator, min(room, BATCH_ROWS)))
+        return frames
+
+    def _admitted(self, batch: pl.DataFrame, waiting: pl.DataFrame) -> pl.DataFrame:
+        """Of the rows that wait for mailboxes, those that may queue now; the rest is put off."""
+        if self._rows_waiting + waiting.height <= _WAITING_ROWS // 3:  # then nobody can have too many
+            return waiting
+        allowance = self._allowance
+        room = {name: max(0, allowance - self._waiting_at[name]) for name in waiting["operator"].unique()}
+        number = pl.int_range(pl.len()).over("operator")
+        fits = waiting.select(
+            number < pl.col("operator").replace_strict(room, default=0, return_dtype=pl.Int64)
+        ).to_series()
+        if fits.all():
+            return waiting
+        for rows in waiting.filter(~fits).select("place", "operator").partition_by("operator"):
+            self._backlog.put(rows["operator"][0], batch[rows["place"]])
+        return waiting.filter(fits)
 
     def answered(self) -> list[pl.DataFrame]:
         """Verdicts that have come but were not yielded yet: what a stream that was interrupted still knows."""
@@ -289,16 +350,11 @@ class Verifier:
 
     async def _pause(self) -> None:
         """Wait for answers, for a moment's worth of them rather than one by one."""
-        began = time.monotonic()
-        while self._rows_waiting and self._rows_ready < _FLUSH_ROWS and self._failure is None:
-            left = _FLUSH_SECONDS - (time.monotonic() - began)
-            if left <= 0:
-                break
-            self._news.clear()
-            try:
-                await asyncio.wait_for(self._news.wait(), left)
-            except asyncio.TimeoutError:
-                break
+        if not self._rows_waiting or self._rows_ready >= _FLUSH_ROWS or self._failure is not None:
+            return
+        self._news.clear()
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._news.wait(), _FLUSH_SECONDS)
 
     def _flush_due(self) -> bool:
         return time.monotonic() - self._last_flush > _FLUSH_SECONDS
@@ -354,7 +410,8 @@ class Verifier:
         if (~open_rows).any():
             yield self._judge(evidence.filter(~open_rows))
         if open_rows.any():
-            waiting = evidence.filter(open_rows)
+            waiting = evidence.with_columns(pl.int_range(pl.len()).alias("place")).filter(open_rows)
+            waiting = self._admitted(batch, waiting).drop("place")
             self._submit(_Batch(waiting), waiting, routes)
 
     def _offline(self, batch: pl.DataFrame) -> pl.DataFrame:
@@ -442,30 +499,27 @@ class Verifier:
             if known is not None:
                 self._row_answered(batch, row, known)
                 continue
+            route = routes[domain]
+            self._waiting_at[route.operator or ""] += 1
             pending = self._waiting.get(key)
             if pending is not None:
                 pending.rows.append((batch, row))
                 continue
-            self._waiting[key] = _Pending(Recipient(local, domain, routes[domain]), [(batch, row)])
+            self._waiting[key] = _Pending(Recipient(local, domain, route), [(batch, row)])
             self._ask(key)
 
     def _ask(self, key: tuple[str, str]) -> None:
         assert self.mailboxes is not None
         pending = self._waiting[key]
-        future = self.mailboxes.submit(pending.recipient)
-        if future.done():
-            self._answered(key, pending, future)
-        else:
-            future.add_done_callback(lambda done: self._answered(key, pending, done))
+        self.mailboxes.ask(pending.recipient, partial(self._answered, key, pending))
 
-    def _answered(self, key: tuple[str, str], pending: _Pending, future: asyncio.Future[MailboxAnswer]) -> None:
+    def _answered(self, key: tuple[str, str], pending: _Pending, answer: MailboxAnswer | Exception) -> None:
         if self._waiting.get(key) is not pending:  # of a stream that was left early
             return
-        if future.cancelled() or future.exception() is not None:
-            self._failure = asyncio.CancelledError() if future.cancelled() else future.exception()
+        if isinstance(answer, Exception):
+            self._failure = answer
             self._news.set()
             return
-        answer = future.result()
         if answer.reason is Reason.greylisted:
             later = self._after_greylisting(pending, answer)
             if later is not None:
@@ -476,6 +530,13 @@ class Verifier:
         if len(self._known) >= _REMEMBERED:
             self._known.clear()
         self._known[key] = answer
+        operator = pending.recipient.route.operator or ""
+        left = self._waiting_at[operator] - len(pending.rows)
+        self._waiting_at[operator] = left
+        if not left:
+            del self._waiting_at[operator]
+        if left < _LEAST_ROWS // 2 and operator in self._backlog:
+            self._news.set()
         for batch, row in pending.rows:
             self._row_answered(batch, row, answer)
 
@@ -598,13 +659,19 @@ def _in_background() -> _Background:
         return _background
 
 
-def run_in_background(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine on mailvet's own event loop and wait for it; fit for any thread, loop running or not."""
+def run_in_background(work: Coroutine[Any, Any, T], poll: Callable[[], object] | None = None) -> T:
+    """
+    Run a coroutine on mailvet's own event loop and wait for it; fit for any thread, loop running or not.
+
+    Args:
+        poll: called a few times a second by the waiting thread; what it raises ends the work.
+    """
     future = asyncio.run_coroutine_threadsafe(work, _in_background().loop)
     try:
         # In slices: Polars' signal handler restarts an endless wait, and Ctrl-C would be heard only at its end.
         while not wait_for_futures((future,), timeout=_HEARING_SECONDS).done:
-            pass
+            if poll is not None:
+                poll()
         return future.result()
     except BaseException:
         future.cancel()
@@ -676,7 +743,11 @@ def _resolve_settings(settings: Settings | None, depth: Depth | str | None) -> S
 
 
 def verify_many(
-    addresses: Iterable[str | None], *, depth: Depth | str | None = None, settings: Settings | None = None
+    addresses: Iterable[str | None],
+    *,
+    depth: Depth | str | None = None,
+    settings: Settings | None = None,
+    poll: Callable[[], object] | None = None,
 ) -> pa.Table:
     """
     Verify addresses; each distinct text is verified once.
@@ -685,6 +756,7 @@ def verify_many(
         addresses: cells of text, as they stand in a contact table; None counts as empty.
         depth: offline, dns or smtp; default: as the settings say.
         settings: default: from the environment.
+        poll: called a few times a second by the waiting thread; what it raises ends the work.
 
     Returns:
         A table with the columns of `verdict_schema()`, one row per input, in the order of the input.
@@ -698,8 +770,8 @@ def verify_many(
         return verdict_schema().empty_table()
     distinct = list(dict.fromkeys(cells))
     if _tables_lost() or (len(distinct) <= _FEW and settings.depth is not Depth.smtp):
-        return _table_of(cells, run_in_background(_verify_each(distinct, settings)))
-    return _in_input_order(cells, run_in_background(_verify_table(distinct, settings)))
+        return _table_of(cells, run_in_background(_verify_each(distinct, settings), poll))
+    return _in_input_order(cells, run_in_background(_verify_table(distinct, settings), poll))
 
 
 def _table_of(cells: list[str], verdicts: list[Verdict]) -> pa.Table:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -70,3 +70,12 @@ def mariadb_server() -> Iterator[MariaDBServer]:
 
     with running_server() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """One Spark session of two cores for all tests."""
+    from tests.spark_session import running_session
+
+    with running_session(tmp_path_factory.mktemp("spark")) as session:
+        yield session

@@ -140,7 +140,7 @@ class Manner:
     """After so many refusals the session ends with 421 (Postfix `smtpd_hard_error_limit`, default 20)."""
     errors_reply: str = "421 4.7.0 {host} Error: too many errors"
     soft_error_limit: int | None = None
-    """After so many refusals each further one is held back (Postfix `smtpd_soft_error_limit`, default 10)."""
+    """From so many refusals on every reply is held back (Postfix `smtpd_soft_error_limit`, default 10)."""
     soft_error_delay: float = 1.0
     doubted: bool = False
     """Its yes is known to be worth little, though it is true here: a careful prober says unknown."""

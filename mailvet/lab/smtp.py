@@ -307,16 +307,16 @@ class Session(asyncio.BufferedProtocol):
         handler(self, line)
 
     def _answer(self, reply: str, values: Mapping[str, str] = _NOTHING) -> None:
-        self._say(reply, values, delay=self.manner.reply_delay)
+        manner, delay = self.manner, self.manner.reply_delay
+        if manner.soft_error_limit is not None and self.errors >= manner.soft_error_limit:
+            delay += manner.soft_error_delay  # as Postfix does: each reply from then on, good or bad
+        self._say(reply, values, delay=delay)
 
     def _refuse(self, reply: str, values: Mapping[str, str] = _NOTHING) -> None:
         """A reply that counts as an error of the client."""
         manner = self.manner
         self.errors += 1
-        delay = manner.reply_delay
-        if manner.soft_error_limit is not None and self.errors > manner.soft_error_limit:
-            delay += manner.soft_error_delay
-        self._say(reply, values, delay=delay)
+        self._answer(reply, values)
         if manner.error_limit is not None and self.errors >= manner.error_limit:
             self._say(manner.errors_reply, close=True)
 

@@ -3,8 +3,8 @@ Would the server take a message for this recipient? The mailbox layer asks, and 
 
 Recipients queue per operator (the owner of the mail servers) and, within it, per set of servers. Conversations take
 from these queues: one conversation asks many recipients, as many as the operator bears, and the operator's `Pace`
-says how many conversations there may be. What one reply means is read in `mailvet.smtp.replies`; what several
-replies of one domain mean together, in `mailvet.smtp.recipients`.
+says how many conversations there may be, its `ErrorBudget` how many refusals one of them may collect. What one reply
+means is read in `mailvet.smtp.replies`; what several replies of one domain mean together, in `mailvet.smtp.recipients`.
 """
 
 from __future__ import annotations
@@ -13,17 +13,26 @@ import asyncio
 import random
 import time
 import zlib
-from collections import deque
-from collections.abc import Iterable, Mapping
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 
 from mailvet.layers.route import MailHost
 from mailvet.operators import Operator, operator_of, operators
 from mailvet.settings import Settings
-from mailvet.smtp.pacing import Pace, RunHealth
-from mailvet.smtp.recipients import Asked, DomainState, Heard, MailboxAnswer, Recipient, listen
-from mailvet.smtp.replies import Stage, mask, read_reply
+from mailvet.smtp.pacing import ErrorBudget, Pace, RunHealth
+from mailvet.smtp.recipients import (
+    Asked,
+    DomainState,
+    Heard,
+    MailboxAnswer,
+    Recipient,
+    answer_of,
+    before_rcpt,
+    listen,
+)
+from mailvet.smtp.replies import Reading, Stage, mask, read_reply
 from mailvet.smtp.session import Broken, Refused, Reply, Session
 from mailvet.verdict import REASONS, Reason, Status
 
@@ -36,6 +45,14 @@ _FAILED_FOR = 600.0  # seconds for which servers that failed are not tried again
 _FAREWELL = 2.0  # seconds for conversations to end properly when the run is stopped
 _PROOF_AFTER = 3  # refusals in one conversation from which a no needs proof that the server is still honest
 _WITNESSES = 16  # recipients known to exist that are kept for that proof, asked in turn
+_FIRST_GROUP = 4  # recipients named at once at first; twice as many after each group that was answered in full
+_LARGEST_GROUP = 50  # as many as Postfix's own client names in one transaction, so servers are used to it
+_AT_LEISURE = 1.0  # seconds for one reply, from which on nothing is sent ahead to a server that takes its time
+_SLOWED = 0.5  # seconds; a reply that takes so much longer after refusals is a sign of displeasure (Postfix: 1 s)
+_SLOWED_FROM = 4  # refusals; before so many, a slow reply has other reasons
+_IDLE = 5.0  # seconds for which a conversation stays open for recipients that are still to be read
+_REMEMBERED_DOMAINS = 200_000
+_REMEMBERED_SERVERS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +77,16 @@ class _Servers:
     queued: bool = False
     """In the operator's round of servers to be asked."""
     conversations: int = 0
+    idle: list[asyncio.Future[None]] = field(default_factory=list)
+    """Conversations that have nobody to ask at the moment."""
     per_session: int = 1 << 30
     """Learnt from `452 too many recipients`."""
-    errors_allowed: int = 1 << 30
-    """Learnt from a server that turned on us after so many unknown recipients."""
     refusals_allowed: int = 1 << 30
     """Recipients refused in one conversation; lowered for servers that began to refuse everybody."""
+    sender_welcome: bool = False
+    """They have accepted MAIL from us."""
+    group: int = _FIRST_GROUP
+    """Recipients that may be named before the first of them is answered, where the server offers PIPELINING."""
     hung_up_after: int | None = None
     """Errors in the last conversation that the server cut off in the middle."""
     failures: int = 0
@@ -82,6 +103,7 @@ class _OperatorQueue:
     listed: bool
     """A known operator, whose customers share its way of refusing; else a lone host."""
     pace: Pace
+    errors: ErrorBudget
     limit: int | None
     """Most recipients to ask, from `pacing.daily_limits`."""
     servers: dict[tuple[tuple[str, ...], bool], _Servers] = field(default_factory=dict)
@@ -97,6 +119,40 @@ class _OperatorQueue:
     starved: bool = False
     """Waits for its turn because all connections are taken."""
 
+    @property
+    def busy(self) -> bool:
+        """Whether something depends on remembering it."""
+        return bool(
+            self.listed or self.waiting or self.connections or self.undecided or self.alarm or self.starved
+            or self.pace.stopped or self.pace.pause_left()
+        )  # fmt: skip
+
+
+@dataclass(slots=True, eq=False)
+class _Dialogue:
+    """One conversation as it goes."""
+
+    session: Session
+    most: int
+    """Recipients it may ask at all."""
+    unanswered: deque[Asked] = field(default_factory=deque)
+    """Named, in the order in which the replies will come."""
+    named: int = 0
+    """Recipients that were answered."""
+    errors: int = 0
+    refusals: int = 0
+    """Refusals that speak against a mailbox."""
+    slowest: float = 0.0
+    """Seconds of the slowest reply to a recipient."""
+    ahead: int = 0
+    """Recipients answered since the group grew."""
+    doubtful: list[Heard] = field(default_factory=list)
+    """Refusals that count only if the server proves to be honest still."""
+    closing: bool = False
+    """Nobody else is named."""
+    throttled: bool = False
+    """The server has asked for less: once is enough, whatever it says to those who were named already."""
+
 
 class Mailboxes:
     """
@@ -106,7 +162,10 @@ class Mailboxes:
         settings: `smtp`, `pacing`.
         asked_today: recipients already asked today, by operator, counted against the daily limits.
 
-    Bound to the running event loop. `submit` never waits; every future it returns gets an answer.
+    Bound to the running event loop. `submit` and `ask` never wait; everybody gets an answer.
+
+    Attributes:
+        expecting: more recipients are to come soon, so that conversations are kept open for them a while.
     """
 
     def __init__(self, settings: Settings, *, asked_today: Mapping[str, int] | None = None) -> None:
@@ -116,13 +175,17 @@ class Mailboxes:
         self._own = tuple(filter(None, (settings.smtp.mail_from, self._hello)))
         self._asked_today = dict(asked_today or {})
         self._operators: dict[str, _OperatorQueue] = {}
-        self._domains: dict[str, DomainState] = {}
+        self._domains: OrderedDict[str, DomainState] = OrderedDict()
         self._connections = 0
         self._starved: deque[_OperatorQueue] = deque()
         self._unreachable: dict[str, float] = {}  # address -> until when it is left aside
         self._unanswered: set[Asked] = set()
+        self._idle: OrderedDict[asyncio.Future[None], _Servers] = OrderedDict()
+        self._server_sets = 0
+        self._asked_earlier: dict[str, int] = {}  # by operators that were forgotten since
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended = False
+        self._expecting = False
         self.health = RunHealth()
         self.probes = 0
         """RCPT commands sent."""
@@ -135,16 +198,32 @@ class Mailboxes:
         fault of ours. Submitting a recipient again, after greylisting, asks it again.
         """
         future: asyncio.Future[MailboxAnswer] = asyncio.get_running_loop().create_future()
+
+        def tell(answer: MailboxAnswer | Exception) -> None:
+            if future.done():
+                return
+            if isinstance(answer, Exception):
+                future.set_exception(answer)
+            else:
+                future.set_result(answer)
+
+        def withdraw(done: asyncio.Future[MailboxAnswer]) -> None:
+            asked.withdrawn = done.cancelled()
+
+        asked = self.ask(recipient, tell)
+        future.add_done_callback(withdraw)
+        return future
+
+    def ask(self, recipient: Recipient, tell: Callable[[MailboxAnswer | Exception], None]) -> Asked:
+        """The same without a future: `tell` is called with the answer, at once where it is known already."""
         queue = self._operator(recipient)
+        domain = self._domain(recipient.domain, queue)
+        asked = Asked(recipient, domain, tell)
         unasked = self._unasked(queue)
         if unasked is not None:
-            future.set_result(unasked)
-            return future
-        domain = self._domains.get(recipient.domain)
-        if domain is None:
-            domain = self._domains[recipient.domain] = DomainState(recipient.domain, queue.rule.answers)
+            tell(unasked)
+            return asked
         servers = self._servers(queue, recipient)
-        asked = Asked(recipient, domain, future)
         self._unanswered.add(asked)
         if servers.failed is not None and servers.failed_until > time.monotonic():
             self._answer(asked, servers.failed)
@@ -153,9 +232,50 @@ class Mailboxes:
         else:
             servers.failed = None
             self._enqueue(servers, asked)
-        return future
+        return asked
+
+    @property
+    def expecting(self) -> bool:
+        return self._expecting
+
+    @expecting.setter
+    def expecting(self, more: bool) -> None:
+        self._expecting = more
+        if not more:
+            self._release(len(self._idle))
+
+    def _domain(self, name: str, queue: _OperatorQueue) -> DomainState:
+        domain = self._domains.get(name)
+        if domain is None:
+            if len(self._domains) >= _REMEMBERED_DOMAINS:
+                self._forget_domains()
+            domain = self._domains[name] = DomainState(name, queue.rule.answers)
+        return domain
+
+    def _forget_domains(self) -> None:
+        """Forget the older half of the domains that nobody waits for, so that a run of any length stays small."""
+        awaited = {asked.recipient.domain for asked in self._unanswered}
+        for name in list(self._domains)[: _REMEMBERED_DOMAINS // 2]:
+            if name not in awaited:
+                del self._domains[name]
+
+    def _forget_servers(self) -> None:
+        """The same for servers; what an operator was asked counts against its daily limit all the same."""
+        awaited = {asked.recipient.route.hosts_key for asked in self._unanswered}
+        for name, queue in list(self._operators.items()):
+            for key, servers in list(queue.servers.items()):
+                if not servers.conversations and not servers.queued and key[0] not in awaited:
+                    del queue.servers[key]
+                    self._server_sets -= 1
+            if not queue.servers and not queue.busy:
+                if queue.asked:
+                    self._asked_earlier[name] = queue.asked
+                del self._operators[name]
 
     def _operator(self, recipient: Recipient) -> _OperatorQueue:
+        queue = self._operators.get(recipient.route.operator or "")
+        if queue is not None:
+            return queue
         rule = operator_of(recipient.route.hosts[0].name)
         queue = self._operators.get(rule.name)
         if queue is None:
@@ -163,14 +283,20 @@ class Mailboxes:
             cap = min(pacing.connections_per_operator, rule.connections or pacing.connections_per_operator)
             limits = pacing.daily_limits
             limit = limits.get(rule.name, limits.get("default"))
-            queue = self._operators[rule.name] = _OperatorQueue(rule, rule in operators(), Pace(cap), limit)
+            queue = self._operators[rule.name] = _OperatorQueue(
+                rule, rule in operators(), Pace(cap), ErrorBudget(pacing.errors_per_session), limit
+            )
+            queue.asked = self._asked_earlier.pop(rule.name, 0)
         return queue
 
     def _servers(self, queue: _OperatorQueue, recipient: Recipient) -> _Servers:
         key = (recipient.route.hosts_key, not recipient.local.isascii())
         servers = queue.servers.get(key)
         if servers is None:
+            if self._server_sets >= _REMEMBERED_SERVERS:
+                self._forget_servers()
             servers = queue.servers[key] = _Servers(queue, recipient.route.hosts, key[1])
+            self._server_sets += 1
         return servers
 
     def _unasked(self, queue: _OperatorQueue) -> MailboxAnswer | None:
@@ -186,15 +312,17 @@ class Mailboxes:
         if queue.pace.stopped is not None:
             why = f"operator stopped: {queue.pace.stopped}"
             return MailboxAnswer(Reason.not_probed, detail=why, retry_after=86400.0)
-        if queue.limit is not None:
-            spent = self._asked_today.get(queue.rule.name, 0) + queue.asked
-            if spent + ahead >= queue.limit:
-                return MailboxAnswer(Reason.not_probed, detail="daily limit of the operator", retry_after=43200.0)
+        if queue.limit is not None and self._spent(queue) + ahead >= queue.limit:
+            return MailboxAnswer(Reason.not_probed, detail="daily limit of the operator", retry_after=43200.0)
         if self._settings.pacing.quiet_hours is not None:
             quiet = _quiet_for(self._settings.pacing.quiet_hours, datetime.now(timezone.utc))
             if quiet is not None:
                 return MailboxAnswer(Reason.not_probed, detail="quiet hours", retry_after=quiet)
         return None
+
+    def _spent(self, queue: _OperatorQueue) -> int:
+        """Recipients asked of this operator today."""
+        return self._asked_today.get(queue.rule.name, 0) + queue.asked
 
     # ---------------------------------------------------------------- scheduling
 
@@ -207,17 +335,20 @@ class Mailboxes:
         else:
             servers.waiting.append(asked)
         servers.operator.waiting += 1
-        self._wake(servers.operator)
+        if servers.idle:
+            self._end_idling(servers.idle[-1])
+        elif servers.operator.connections < servers.operator.pace.limit or self._idle:
+            self._wake(servers.operator)
 
     def _next(self, servers: _Servers) -> Asked | None:
         """The next recipient of these servers that still has to be asked."""
         while servers.waiting:
             asked = servers.waiting.popleft()
             servers.operator.waiting -= 1
-            if asked.answer is not None and asked.answer.done():  # nobody waits for it any more
+            if asked.withdrawn:
                 self._unanswered.discard(asked)
                 continue
-            if asked.answer is not None and asked.domain.accept_all:
+            if asked.tell is not None and asked.domain.accept_all:
                 self._answer(asked, asked.domain.asked_in_vain())
                 continue
             return asked
@@ -243,8 +374,10 @@ class Mailboxes:
             # One more conversation is worth its greeting only if those that run will not soon be through.
             while len(servers.waiting) > 3 * servers.conversations:
                 if queue.connections >= queue.pace.limit:
+                    self._release(1, queue)
                     return
                 if self._connections >= self._settings.pacing.connections:
+                    self._release(1)
                     if not queue.starved:
                         queue.starved = True
                         self._starved.append(queue)
@@ -290,7 +423,7 @@ class Mailboxes:
 
     def _last_call(self, queue: _OperatorQueue) -> None:
         """With nobody left to ask, those who wait for a comparison get the answer that there is."""
-        if not queue.waiting and not queue.connections:
+        if not queue.waiting and queue.connections == sum(len(each.idle) for each in queue.servers.values()):
             for domain in list(queue.undecided.values()):
                 self._decide(domain, queue, last_call=True)
 
@@ -369,7 +502,7 @@ class Mailboxes:
         asked = self._next(servers)
         answer = MailboxAnswer(
             reading.reason or Reason.protocol_error, reply.code, _masked(asked, reply, self._own), host,
-            retry_after=reading.retry_after, detail=_before_rcpt(reply.stage, _masked(asked, reply, self._own)),
+            retry_after=reading.retry_after, detail=before_rcpt(reply.stage, _masked(asked, reply, self._own)),
         )  # fmt: skip
         if reading.reason is Reason.sender_blocked:
             self._blocked(servers, whole_operator=True)
@@ -390,76 +523,181 @@ class Mailboxes:
     # ---------------------------------------------------------------- talking
 
     async def _dialogue(self, servers: _Servers, session: Session) -> None:
-        """Ask one recipient after the other until the conversation has run its course."""
-        queue = servers.operator
-        pacing = self._settings.pacing
-        most = min(pacing.recipients_per_session, queue.rule.recipients_per_session or 1 << 30)
-        named = errors = refusals = 0
-        doubtful: list[Heard] = []
-        while (
-            named < min(most, servers.per_session)
-            and errors < min(pacing.errors_per_session, servers.errors_allowed)
-            # Without anybody known to exist there is no proof: only so many refusals are believed as come before it.
-            and refusals < (servers.refusals_allowed if servers.witnesses else _PROOF_AFTER - 1)
-            and queue.connections <= queue.pace.limit
-            and queue.pace.pause_left() <= 0
-            and self._closed(queue) is None
-        ):
+        """Ask recipients, one after the other or in groups, until the conversation has run its course."""
+        rule, pacing = servers.operator.rule, self._settings.pacing
+        talk = _Dialogue(session, min(pacing.recipients_per_session, rule.recipients_per_session or 1 << 30))
+        while True:
+            try:
+                if not await self._name(servers, talk):
+                    if talk.closing or not await self._idle_for_more(servers):
+                        break
+                    continue
+                asked = talk.unanswered[0]
+                reply: Reply | None = await session.hear(patience=max(asked.patience(self._smtp.address_budget), 0.001))
+                while reply is not None:  # and all those that came with it
+                    self._heard(servers, talk, talk.unanswered.popleft(), reply)
+                    reply = session.heard_already() if talk.unanswered else None
+            except Broken as failure:
+                self._broken(servers, talk, failure)
+                break
+        if talk.doubtful:
+            await self._prove(servers, session, talk.doubtful)
+
+    async def _name(self, servers: _Servers, talk: _Dialogue) -> bool:
+        """Name as many recipients as may be named now; whether anybody waits for a reply."""
+        session, queue = talk.session, servers.operator
+        farewell = session.farewell()
+        if farewell is not None:
+            self._left(servers, talk, farewell)
+        room = 0 if talk.closing else self._room(servers, talk)
+        while room > 0:
             asked = self._next(servers)
             if asked is None:
                 break
-            patience = asked.patience(self._smtp.address_budget)
-            if patience <= 0:
+            if asked.deadline is not None and asked.patience(self._smtp.address_budget) <= 0:
                 self._no_reply(asked, session)
                 continue
+            room -= 1
             self.probes += 1
             queue.asked += 1
-            try:
-                reply = await session.ask(asked.recipient.local, asked.recipient.domain, patience=patience)
-            except Broken as failure:
-                self._broken(servers, session, asked, failure, named, errors)
-                break
-            named += 1
-            reading = read_reply(reply.stage, reply.code, reply.text, recipient=asked.recipient.address, own=self._own)
-            heard = listen(asked, reading, reply, session.host, self._own)
-            if reply.stage is not Stage.rcpt:
-                self._refused_sender(servers, heard)
-                break
-            if reply.code // 100 != 2:
-                errors += 1
-            if reading.limit == "recipients" and named > 1:
-                # Not a fault: this server takes so many in one conversation and wants a new one.
-                servers.per_session = named - 1
-                self._enqueue(servers, asked, first=True)
-                break
-            if reply.code == 421 or reading.reason is Reason.sender_throttled:
-                self._throttled(servers, heard, errors)
-                break
-            if reading.reason is Reason.sender_blocked and not reading.ambiguous:
-                self._blocked(servers, whole_operator=False)
-                self._conclude(servers, heard)
-                continue
-            servers.failures = 0
-            if queue.pace.clean():
-                self._wake(queue)
-            against = reading.ambiguous or _speaks_against_mailbox(reading.reason)
-            refusals += against
-            if reading.reason is None and asked.answer is not None:
-                for earlier in doubtful:  # the server is still honest, so its earlier words stand
-                    self._conclude(servers, earlier)
-                doubtful.clear()
-            if against and asked.answer is not None and refusals >= _PROOF_AFTER:
-                doubtful.append(heard)
-            else:
-                self._conclude(servers, heard)
-        if doubtful:
-            await self._prove(servers, session, doubtful)
+            talk.unanswered.append(asked)
+            ahead = servers.sender_welcome and queue.rule.pipelining and session.may_run_ahead
+            if not session.sender_named and not ahead:
+                # Nobody is named to servers that may not want us at all.
+                patience = asked.patience(self._smtp.address_budget)
+                refusal = await session.name_sender(eai=servers.eai, patience=patience)
+                if refusal is not None:
+                    talk.unanswered.popleft()
+                    self._heard(servers, talk, asked, refusal)
+                    return False
+                servers.sender_welcome = True
+            session.say(asked.recipient.local, asked.recipient.domain, eai=servers.eai)
+        return bool(talk.unanswered)
+
+    def _room(self, servers: _Servers, talk: _Dialogue) -> int:
+        """How many more recipients may be named now, if all of those not answered yet should be refused."""
+        queue, session, due = servers.operator, talk.session, len(talk.unanswered)
+        if due >= servers.group:
+            return 0
+        if queue.connections > queue.pace.limit or queue.pace.pause_left() > 0 or self._closed(queue) is not None:
+            talk.closing = True
+            return 0
+        # Without anybody known to exist there is no proof: only so many refusals are believed as come before it.
+        refusals = servers.refusals_allowed if servers.witnesses else _PROOF_AFTER - 1
+        rooms = [
+            min(talk.most, servers.per_session) - talk.named, queue.errors.room(talk.errors), refusals - talk.refusals,
+        ]  # fmt: skip
+        if queue.limit is not None:
+            rooms.append(queue.limit - self._spent(queue) + due)
+        if min(rooms) <= 0:
+            talk.closing = True
+        ahead = (
+            session.pipelining and queue.rule.pipelining and session.slowest < _AT_LEISURE
+            # The first to be named are asked one by one, until these servers are known to tell people apart.
+            and bool(servers.witnesses)
+        )  # fmt: skip
+        return min(*rooms, servers.group if ahead else 1) - due
+
+    def _heard(self, servers: _Servers, talk: _Dialogue, asked: Asked, reply: Reply) -> None:
+        """Take in the reply for one recipient."""
+        queue = servers.operator
+        talk.named += 1
+        heard = listen(asked, reply, talk.session.host, self._own)
+        reading = heard.reading
+        if reply.stage is not Stage.rcpt:
+            self._give_back(servers, talk)
+            self._refused_sender(servers, talk, heard)
+            return
+        servers.sender_welcome = True
+        if reply.code // 100 != 2:
+            talk.errors += 1
+        if reading.limit == "recipients" and talk.named > 1:
+            # Not a fault: this server takes so many in one conversation and wants a new one.
+            servers.per_session = min(servers.per_session, talk.named - 1)
+            talk.closing = True
+            self._enqueue(servers, asked, first=True)
+            return
+        if reply.code == 421 or reading.reason is Reason.sender_throttled:
+            self._throttled(servers, talk, heard)
+            return
+        if reading.reason is Reason.sender_blocked and not reading.ambiguous:
+            self._blocked(servers, whole_operator=False)
+            self._conclude(servers, heard)
+            return
+        servers.failures = 0
+        self._learn(servers, talk, reply)
+        if queue.pace.clean():
+            self._wake(queue)
+        if reading.reason is None and asked.tell is not None:
+            for earlier in talk.doubtful:  # the server is still honest, so its earlier words stand
+                self._conclude(servers, earlier)
+            talk.doubtful.clear()
+            self._conclude(servers, heard)
+            return
+        against = reading.ambiguous or reading.reason in _AGAINST_MAILBOX
+        talk.refusals += against
+        if against and asked.tell is not None and talk.refusals >= _PROOF_AFTER:
+            talk.doubtful.append(heard)
+        else:
+            self._conclude(servers, heard)
+
+    def _learn(self, servers: _Servers, talk: _Dialogue, reply: Reply) -> None:
+        """Does the server bear our errors and our groups?"""
+        budget = servers.operator.errors
+        if talk.errors >= _SLOWED_FROM and reply.seconds > _SLOWED + 2 * talk.slowest:
+            budget.complained(talk.errors)
+            talk.closing = True
+        elif talk.errors > budget.borne:
+            budget.bore(talk.errors)
+        talk.slowest = max(talk.slowest, reply.seconds)
+        talk.ahead += 1
+        if talk.ahead >= servers.group > 1:
+            talk.ahead = 0
+            servers.group = min(servers.group * 2, _LARGEST_GROUP)
+
+    def _give_back(self, servers: _Servers, talk: _Dialogue) -> None:
+        """Whoever was named and got no reply of its own is asked again; nobody is judged by a reply to another."""
+        talk.closing = True
+        while talk.unanswered:
+            asked = talk.unanswered.pop()
+            asked.deadline = None
+            self._enqueue(servers, asked, first=True)
+
+    async def _idle_for_more(self, servers: _Servers) -> bool:
+        """Wait for recipients that are still to be read; whether there are any."""
+        if not self._expecting or self._ended or servers.waiting or servers.operator.starved or self._starved:
+            return False
+        more: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        servers.idle.append(more)
+        self._idle[more] = servers
+        self._last_call(servers.operator)
+        try:
+            await asyncio.wait((more,), timeout=_IDLE)
+        finally:
+            self._end_idling(more)
+        return bool(servers.waiting)
+
+    def _end_idling(self, idle: asyncio.Future[None]) -> None:
+        servers = self._idle.pop(idle, None)
+        if servers is not None:
+            servers.idle.remove(idle)
+        if not idle.done():
+            idle.set_result(None)
+
+    def _release(self, count: int, queue: _OperatorQueue | None = None) -> None:
+        """End conversations that have nobody to ask, of one operator or of any, the longest idle first."""
+        ended = [idle for idle, servers in self._idle.items() if queue is None or servers.operator is queue][:count]
+        for idle in ended:
+            self._end_idling(idle)
 
     def _conclude(self, servers: _Servers, heard: Heard) -> None:
         """Answer a recipient, or let its domain decide once the control address has been asked."""
-        asked, domain = heard.asked, heard.asked.domain
-        if asked.answer is None:
-            domain.control, domain.control_done = heard, True
+        asked = heard.asked
+        domain = asked.domain
+        if heard.reading.reason is None and domain.tells_apart and asked.tell is not None:
+            self._answer(asked, answer_of(heard, Reason.mailbox_accepted))
+        elif asked.tell is None:
+            domain.compare(heard)
             self._decided(domain, servers)
             if domain.accept_all:
                 self._spare(servers, domain)
@@ -469,7 +707,7 @@ class Mailboxes:
                 self._enqueue(servers, Asked(control, domain, None), first=True)
             self._decided(domain, servers)
         else:
-            self._answer(asked, _answer_of(heard))
+            self._answer(asked, answer_of(heard))
 
     def _decided(self, domain: DomainState, servers: _Servers) -> None:
         before = domain.accepted
@@ -479,7 +717,7 @@ class Mailboxes:
 
     def _spare(self, servers: _Servers, domain: DomainState) -> None:
         """The domain takes anybody: whoever still waits need not be asked."""
-        spared = [asked for asked in servers.waiting if asked.domain is domain and asked.answer is not None]
+        spared = [asked for asked in servers.waiting if asked.domain is domain and asked.tell is not None]
         if spared:
             servers.waiting = deque(asked for asked in servers.waiting if asked.domain is not domain)
             servers.operator.waiting -= len(spared)
@@ -535,21 +773,30 @@ class Mailboxes:
         else:
             self._answer(asked, MailboxAnswer(reason, mx_host=servers.hosts[0].name, detail=detail))
 
-    def _broken(
-        self, servers: _Servers, session: Session, asked: Asked, failure: Broken, named: int, errors: int
-    ) -> None:
+    def _broken(self, servers: _Servers, talk: _Dialogue, failure: Broken) -> None:
+        session = talk.session
+        farewell = session.farewell()
+        if len(talk.unanswered) > 1:
+            servers.group = 1  # it may not bear groups, whatever it offers
+        asked = talk.unanswered.popleft()
+        self._give_back(servers, talk)
+        if farewell is not None:
+            asked.deadline = None
+            self._enqueue(servers, asked, first=True)
+            self._left(servers, talk, farewell)
+            return
         if failure.kind == "timeout":
             servers.failures += 1
             self._no_reply(asked, session)
             if servers.failures >= _TRIES:
                 self._fail(servers, MailboxAnswer(_too_slow(session), mx_host=session.host))
             return
-        if named:
+        if talk.named:
             # It talked until now, so it may have had enough of us rather than of this recipient. If it hangs up at
             # the same point again, that is its limit, like that of servers which say so first.
-            if errors and servers.hung_up_after == errors:
-                servers.errors_allowed = max(1, min(servers.errors_allowed, errors - 1))
-            servers.hung_up_after = errors
+            if talk.errors and servers.hung_up_after == talk.errors:
+                servers.operator.errors.complained(talk.errors)
+            servers.hung_up_after = talk.errors
             asked.deadline = None
             self._enqueue(servers, asked, first=True)
             return
@@ -558,38 +805,62 @@ class Mailboxes:
         if servers.failures > _TRIES:
             self._fail(servers, MailboxAnswer(Reason.protocol_error, mx_host=session.host, detail=failure.detail))
 
+    def _left(self, servers: _Servers, talk: _Dialogue, farewell: Reply) -> None:
+        """The server ends the conversation by itself, after the reply for one recipient and before the next."""
+        talk.closing = True
+        reading = read_reply(farewell.stage, farewell.code, farewell.text, own=self._own)
+        if reading.limit == "errors":
+            servers.operator.errors.complained(talk.errors)
+        else:
+            self._ask_for_less(servers, talk, reading)
+
     def _no_reply(self, asked: Asked, session: Session) -> None:
         reason = _too_slow(session)
         self._answer(asked, MailboxAnswer(reason, mx_host=session.host, detail=f"slowest {session.slowest:.0f} s"))
 
-    def _refused_sender(self, servers: _Servers, heard: Heard) -> None:
+    def _refused_sender(self, servers: _Servers, talk: _Dialogue, heard: Heard) -> None:
         """Our envelope sender was not accepted: nothing was said about the recipient."""
         reading = heard.reading
         if reading.reason is Reason.sender_blocked:
             self._blocked(servers, whole_operator=True)
-            self._answer(heard.asked, _answer_of(heard))
+            self._answer(heard.asked, answer_of(heard))
             return
         servers.failures += 1
         if reading.reason is Reason.sender_throttled or heard.reply.code == 421:
-            self._throttled(servers, heard, 0)
+            self._throttled(servers, talk, heard)
             return
-        self._answer(heard.asked, _answer_of(heard))
+        self._answer(heard.asked, answer_of(heard))
         if servers.failures > _TRIES:
-            self._fail(servers, _answer_of(heard))
+            self._fail(servers, answer_of(heard))
 
-    def _throttled(self, servers: _Servers, heard: Heard, errors: int) -> None:
-        reading, pace = heard.reading, servers.operator.pace
-        if reading.limit == "errors":
-            servers.errors_allowed = max(1, errors - 2)
+    def _throttled(self, servers: _Servers, talk: _Dialogue, heard: Heard) -> None:
+        """The server asks for less instead of speaking about the recipient."""
+        asked = heard.asked
+        if heard.reply.code == 421:  # it hangs up
+            self._give_back(servers, talk)
+        talk.closing = True
+        # This reply stands where that of a recipient should be, and is no error of ours itself.
+        if heard.reading.limit == "errors" and servers.operator.errors.complained(talk.errors - 1):
+            asked.deadline = None
+            self._enqueue(servers, asked, first=True)
+            return
+        self._ask_for_less(servers, talk, heard.reading)
+        asked.attempts += 1
+        if asked.attempts < _THROTTLED_TRIES and servers.operator.pace.stopped is None:
+            asked.deadline = None
+            self._enqueue(servers, asked)
+        else:
+            self._answer(asked, answer_of(heard))
+
+    def _ask_for_less(self, servers: _Servers, talk: _Dialogue, reading: Reading) -> None:
+        """Slow down; once for a conversation, whatever else is said to those who were named already."""
+        pace = servers.operator.pace
+        if talk.throttled:
+            return
+        talk.throttled = True
         if reading.limit == "connections":
             pace.cap = max(1, min(pace.cap, servers.operator.connections - 1))
         pace.throttled(reading.retry_after)
-        heard.asked.attempts += 1
-        if heard.asked.attempts < _THROTTLED_TRIES and pace.stopped is None:
-            heard.asked.deadline = None
-            self._enqueue(servers, heard.asked)
-        else:
-            self._answer(heard.asked, _answer_of(heard))
 
     def _blocked(self, servers: _Servers, *, whole_operator: bool) -> None:
         pace = servers.operator.pace
@@ -616,13 +887,12 @@ class Mailboxes:
             self._last_call(queue)
 
     def _answer(self, asked: Asked, answer: MailboxAnswer) -> None:
-        if asked.answer is None:  # the control got no usable reply
+        if asked.tell is None:  # the control got no usable reply
             asked.domain.control_done = True
             self._decide(asked.domain, self._operator(asked.recipient))
             return
         self._unanswered.discard(asked)
-        if not asked.answer.done():
-            asked.answer.set_result(answer)
+        asked.tell(answer)
 
     def _fail_loudly(self, error: Exception) -> None:
         for queue in self._operators.values():
@@ -634,8 +904,8 @@ class Mailboxes:
             domain.accepts, domain.doubts = [], []
         unanswered, self._unanswered = self._unanswered, set()
         for asked in unanswered:
-            if asked.answer is not None and not asked.answer.done():
-                asked.answer.set_exception(error)
+            if asked.tell is not None:
+                asked.tell(error)
 
     # ---------------------------------------------------------------- watching and ending
 
@@ -657,6 +927,7 @@ class Mailboxes:
     async def close(self) -> None:
         """End every conversation; recipients still waiting are answered as not probed."""
         self._ended = True
+        self.expecting = False
         for queue in self._operators.values():
             if queue.alarm is not None:
                 queue.alarm.cancel()
@@ -677,29 +948,11 @@ def _in_order(hosts: tuple[MailHost, ...]) -> list[MailHost]:
     return sorted(hosts, key=lambda host: (host.preference, random.random()))
 
 
-def _before_rcpt(stage: Stage, masked: str) -> str | None:
-    """What tells a refusal before RCPT from one of the recipient, should the reply be read again."""
-    return None if stage is Stage.rcpt else f"at {stage}: {masked}"
-
-
-def _answer_of(heard: Heard) -> MailboxAnswer:
-    return MailboxAnswer(
-        heard.reading.reason or Reason.protocol_error,
-        heard.reply.code,
-        heard.masked,
-        heard.host,
-        heard.asked.domain.accept_all,
-        retry_after=heard.reading.retry_after,
-        detail=_before_rcpt(heard.reply.stage, heard.masked),
-    )
-
-
 def _masked(asked: Asked | None, reply: Reply, own: tuple[str, ...]) -> str:
     return mask(reply.text, recipient=asked.recipient.address if asked else None, own=own)[:500]
 
 
-def _speaks_against_mailbox(reason: Reason | None) -> bool:
-    return reason is not None and REASONS[reason].status is Status.undeliverable
+_AGAINST_MAILBOX = frozenset(reason for reason, rule in REASONS.items() if rule.status is Status.undeliverable)
 
 
 def _too_slow(session: Session) -> Reason:

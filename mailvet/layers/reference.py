@@ -35,6 +35,9 @@ SCHEMA: Final[dict[str, type[pl.DataType]]] = {
     "suggestion": pl.String,
 }
 
+_FLAGS: Final = (
+    "free", "role", "disposable", "relay_alias", "tagged", "no_reply", "local_part_unlikely", "allowed", "suppressed",
+)  # fmt: skip
 DOT_BLIND: Final = ("gmail.com", "googlemail.com")
 """Domains whose operator ignores dots in local parts (support.google.com/mail/answer/7436150)."""
 SAME_DOMAIN: Final = {"googlemail.com": "gmail.com"}
@@ -70,6 +73,24 @@ class Reference:
               them, and the domain; equal for addresses that reach the same mailbox. Null where the address is.
             - suggestion (String or null): the address at `typo_of`.
         """
+        rows = self._looked_up(frame)
+        without_dots = pl.col("base").str.replace_all(".", "", literal=True)
+        mailbox = _replaced("base", rows, rows["dot_blind"].fill_null(False), without_dots)
+        harmless = ~pl.col("local").str.slice(0, 1).is_in(list(FORMULA_START))
+        meant = pl.when(harmless).then(pl.concat_str("local", pl.lit("@"), "typo_of"))
+        return rows.with_columns(mailbox=mailbox).select(
+            *_FLAGS,
+            "typo_of",
+            mailbox_key=pl.concat_str("mailbox", pl.lit("@"), "mailbox_domain"),
+            suggestion=_replaced("typo_of", rows, rows["typo_of"].is_not_null(), meant),
+        )
+
+    def look_up(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """What the lists say and nothing more: the columns of `examine` without `mailbox_key` and `suggestion`."""
+        return self._looked_up(frame).select(*_FLAGS, "typo_of")
+
+    def _looked_up(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """The rows with all that the lists know of them, and what it was derived from."""
         rows = self._with_domains(frame.select("local", "domain")).with_columns(
             lower=pl.col("local").str.to_lowercase()
         )
@@ -77,32 +98,25 @@ class Reference:
         plus = rows["lower"].str.find("+", literal=True)
         tagged = (plus > 0).fill_null(False)
         untagged = pl.col("lower").cast(pl.Binary).bin.head(pl.col("plus")).cast(pl.String)
-        rows = rows.with_columns(base=_replaced("lower", rows.with_columns(plus=plus), tagged, untagged))
-        without_dots = pl.col("base").str.replace_all(".", "", literal=True)
+        base = _replaced("lower", rows.with_columns(plus=plus), tagged, untagged)
         rows = rows.with_columns(
-            mailbox=_replaced("base", rows, rows["dot_blind"].fill_null(False), without_dots),
+            base=base,
+            tagged=tagged,
             own_allow=self._matches("allow"),
             own_deny=self._matches("deny"),
             own_suppress=self._matches("suppress"),
             own_disposable=self._matches("extra_disposable"),
         ).with_columns(allowed=pl.col("own_allow") & ~pl.col("own_suppress"))
-        rows = rows.with_columns(typo_of=pl.when(~pl.col("allowed")).then("typo_of"))
-        harmless = ~pl.col("local").str.slice(0, 1).is_in(list(FORMULA_START))
-        meant = pl.when(harmless).then(pl.concat_str("local", pl.lit("@"), "typo_of"))
-        base, allowed = pl.col("base"), pl.col("allowed")
-        return rows.select(
+        known, allowed = pl.col("base"), pl.col("allowed")
+        return rows.with_columns(
             free=pl.col("free").fill_null(False),
-            role=(base.is_in(_roles()) & ~allowed).fill_null(False),
+            role=(known.is_in(_roles()) & ~allowed).fill_null(False),
             disposable=((pl.col("disposable") | pl.col("own_disposable")) & ~allowed).fill_null(False),
             relay_alias=pl.col("relay_alias").fill_null(False),
-            tagged=tagged,
             local_part_unlikely=_unlikely(rows),
-            no_reply=base.str.contains(lists.no_reply_pattern()).fill_null(False),
-            allowed="allowed",
+            no_reply=known.str.contains(lists.no_reply_pattern()).fill_null(False),
             suppressed=pl.col("own_suppress") | (pl.col("own_deny") & ~pl.col("own_allow")),
-            typo_of="typo_of",
-            mailbox_key=pl.concat_str("mailbox", pl.lit("@"), "mailbox_domain"),
-            suggestion=_replaced("typo_of", rows, rows["typo_of"].is_not_null(), meant),
+            typo_of=pl.when(~allowed).then("typo_of"),
         )
 
     def _with_domains(self, rows: pl.DataFrame) -> pl.DataFrame:
@@ -151,9 +165,9 @@ def _unlikely(rows: pl.DataFrame) -> pl.Series:
     return unlikely
 
 
-@cache
-def _roles() -> list[str]:
-    return sorted(lists.role_names())
+def _column(names: Collection[str]) -> pl.Series:
+    """Names in the form that a column is compared with; from a list it would be made anew for every batch."""
+    return pl.Series([sorted(names)], dtype=pl.List(pl.String))
 
 
 @cache
@@ -162,37 +176,50 @@ def _shapes() -> dict[str, int]:
 
 
 @cache
-def _free() -> list[str]:
-    return sorted(lists.free_domains())
+def _roles() -> pl.Series:
+    return _column(lists.role_names())
 
 
 @cache
-def _disposable() -> list[str]:
-    return sorted(lists.disposable_domains())
+def _free() -> pl.Series:
+    return _column(lists.free_domains())
 
 
 @cache
-def _kept_from_disposable() -> list[str]:
+def _disposable() -> pl.Series:
+    return _column(lists.disposable_domains())
+
+
+@cache
+def _relay() -> pl.Series:
+    return _column(lists.relay_domains())
+
+
+@cache
+def _kept_from_disposable() -> pl.Series:
     """Domains of their own that happen to lie under a disposable one."""
-    return sorted(lists.mail_domains() - lists.disposable_domains())
+    return _column(lists.mail_domains() - lists.disposable_domains())
 
 
 def _look_up(domains: pl.Series, own: OwnLists) -> pl.DataFrame:
     """Distinct domains -> everything that depends on the domain alone, one row each."""
-    relay = _under(domains, lists.relay_domains())
+    levels = _levels(domains)
+    relay = _under(levels, _relay())
     typos = lists.typo_domains()
     return pl.DataFrame(
         {
             "domain": domains,
             "free": domains.is_in(_free()),
-            "disposable": _under(domains, _disposable()) & ~relay & ~domains.is_in(_kept_from_disposable()),
+            "disposable": _under(levels, _disposable()) & ~relay & ~domains.is_in(_kept_from_disposable()),
             "relay_alias": relay,
             "typo_of": domains.replace_strict(typos, default=None, return_dtype=pl.String),
             "mailbox_domain": domains.replace(SAME_DOMAIN),
             "dot_blind": domains.is_in(DOT_BLIND),
             "shape": domains.replace_strict(_shapes(), default=None, return_dtype=pl.Int8),
             **{
-                f"{name}_domain": _under(domains, entries.domains) | domains.is_in(sorted(entries.only_domains))
+                f"{name}_domain": _under(levels, _column(entries.domains)) | domains.is_in(sorted(entries.only_domains))
+                if entries
+                else pl.repeat(False, len(domains), eager=True)
                 for name in ("allow", "deny", "suppress", "extra_disposable")
                 for entries in [getattr(own, name)]
             },
@@ -200,12 +227,22 @@ def _look_up(domains: pl.Series, own: OwnLists) -> pl.DataFrame:
     )
 
 
-def _under(domains: pl.Series, names: Collection[str]) -> pl.Series:
+def _levels(domains: pl.Series) -> list[pl.Series]:
+    """The domains, what each lies under, what that lies under, and so on; null where there is nothing above."""
+    levels = [domains]
+    name = pl.col("name")
+    while True:
+        above = levels[-1].alias("name").to_frame().with_columns(dot=name.str.find(".", literal=True))
+        if above["dot"].null_count() == len(domains):
+            return levels
+        # Octets are cut faster than characters. Behind the last dot of a name nothing is left.
+        rest = name.cast(pl.Binary).bin.slice(pl.col("dot") + 1).cast(pl.String)
+        levels.append(above.select(pl.when(pl.col("dot").is_not_null()).then(rest)).to_series())
+
+
+def _under(levels: list[pl.Series], names: pl.Series) -> pl.Series:
     """Whether each domain or one it lies under is among the names."""
-    listed = sorted(names)
-    found = domains.is_in(listed)
-    parents = domains
-    while listed and parents.str.contains(".", literal=True).any():
-        parents = parents.str.extract(r"^[^.]*\.(.+)$", 1)
-        found = found | parents.is_in(listed).fill_null(False)
+    found = levels[0].is_in(names)
+    for level in levels[1:]:
+        found = found | level.is_in(names).fill_null(False)
     return found

@@ -19,9 +19,9 @@ from mailvet.resolver import Answer, Outcome, Resolver
 from mailvet.settings import Dns
 from mailvet.verdict import Reason
 
-__all__ = ["MailHost", "Route", "Routes"]
+__all__ = ["KnownRoutes", "MailHost", "Route", "Routes"]
 
-_CACHED_ROUTES = 1_000_000
+_CACHED_ROUTES = 500_000
 _NEGATIVE_TTL = 900.0  # seconds; a resolver hides the SOA's own number from us
 _FAILURE_TTL = 600.0
 _LEAST_TTL = 60.0
@@ -50,16 +50,17 @@ class Route:
     detail: str | None = None
     expires: float = field(default=0.0, compare=False)
     """`time.monotonic()` after which the route is looked up anew."""
+    hosts_key: tuple[str, ...] = field(default=(), repr=False, compare=False)
+    """What two domains must share to be asked in one conversation: the names of the servers."""
+
+    def __post_init__(self) -> None:
+        if self.hosts and not self.hosts_key:
+            object.__setattr__(self, "hosts_key", tuple([host.name for host in self.hosts]))
 
     @property
     def mx_host(self) -> str | None:
         """The preferred server's name."""
         return self.hosts[0].name if self.hosts else None
-
-    @property
-    def hosts_key(self) -> tuple[str, ...]:
-        """What two domains must share to be asked in one conversation."""
-        return tuple(host.name for host in self.hosts)
 
 
 class Routes:
@@ -92,6 +93,7 @@ class Routes:
         self._cache: dict[str, Route] = {}
         self._reached: dict[str, bool] = {}
         self._hosts: dict[str, asyncio.Task[tuple[Answer, float]]] = {}
+        self._usable: dict[tuple[int, str], tuple[MailHost, float]] = {}  # and until when
         self.lookups = 0
         """Domains looked up so far, cache hits not counted."""
 
@@ -121,6 +123,7 @@ class Routes:
             if len(self._cache) >= _CACHED_ROUTES:
                 self._cache.clear()  # rare; dearer book-keeping would cost every lookup
                 self._hosts.clear()
+                self._usable.clear()
                 self._reached.clear()
             self._cache[domain] = route
 
@@ -128,28 +131,40 @@ class Routes:
         self.lookups += 1
         answer = await self._resolver.ask(domain, "MX")
         if answer.outcome is Outcome.found:
-            return await self._from_mx(domain, answer)
+            return self._as_known(domain, answer) or await self._from_mx(domain, answer)
         if answer.outcome is Outcome.no_data:
             return await self._implicit(domain)
         if answer.outcome is Outcome.no_name:
             return self._dead(domain, Reason.domain_not_found, "NXDOMAIN", _NEGATIVE_TTL)
         return self._failed(domain, answer.outcome)
 
+    def _as_known(self, domain: str, answer: Answer) -> Route | None:
+        """The route, if others have led to all of its servers: most domains share theirs with many."""
+        hosts, now, until = [], time.monotonic(), self._expiry(answer.ttl)
+        for record in answer.records:
+            known = self._usable.get(record)
+            if known is None or known[1] <= now:
+                return None
+            hosts.append(known[0])
+            until = min(until, known[1])
+        if len(hosts) > 1:
+            hosts.sort(key=_by_preference)
+        return Route(domain, None, tuple(hosts), _operator_name(hosts[0].name), None, until)
+
     async def _from_mx(self, domain: str, answer: Answer) -> Route:
         named = sorted((preference, name.lower()) for preference, name in answer.records if name not in ("", "."))
         if not named:  # RFC 7505: the only MX is the root
             return self._dead(domain, Reason.null_mx, "MX 0 .", answer.ttl)
-        known = [self._known_addresses(name) for _, name in named]
-        found = [addresses for addresses in known if addresses is not None]
-        if len(found) < len(named):
-            found = await asyncio.gather(*(self._addresses(name) for _, name in named))
+        found = await asyncio.gather(*(self._addresses(name) for _, name in named))
         hosts, unroutable, made_up, ttl = [], 0, 0, answer.ttl
         for (preference, name), (addresses, host_ttl) in zip(named, found, strict=True):
             ttl = min(ttl, host_ttl)
             records = [record for record in addresses.records if record[1] != self.invented]
             usable = self._routable(records)
             if usable:
-                hosts.append(MailHost(name, preference, usable))
+                host = MailHost(name, preference, usable)
+                hosts.append(host)
+                self._usable[preference, name] = (host, time.monotonic() + host_ttl)
             elif records:
                 unroutable += 1
             elif addresses.records:
@@ -181,14 +196,6 @@ class Routes:
         if not usable:
             return self._dead(domain, Reason.mx_unroutable, answer.records[0][1], ttl)
         return self._alive(domain, (MailHost(domain, 0, usable),), "no MX, address used", ttl)
-
-    def _known_addresses(self, name: str) -> tuple[Answer, float] | None:
-        """What `_addresses` would give without asking: most domains share their servers with many others."""
-        task = self._hosts.get(name)
-        if task is None or not task.done() or _stale(task):
-            return None
-        answer, expires = task.result()
-        return answer, max(expires - time.monotonic(), 0.0)
 
     async def _addresses(self, name: str) -> tuple[Answer, float]:
         """A records, or AAAA where there is no A; one lookup per server however many domains ask."""
@@ -239,6 +246,35 @@ class Routes:
 
     def _expiry(self, ttl: float) -> float:
         return time.monotonic() + min(max(ttl, _LEAST_TTL), self._longest)
+
+
+def _by_preference(host: MailHost) -> tuple[int, str]:
+    return host.preference, host.name
+
+
+class KnownRoutes:
+    """
+    The route layer where routes were looked up beforehand, by another process. It has those brought last, and asks
+    nobody.
+    """
+
+    lookups = 0
+
+    def __init__(self) -> None:
+        self._routes: dict[str, Route] = {}
+
+    def bring(self, routes: Iterable[Route]) -> None:
+        """Take these routes in the place of those from before."""
+        self._routes = {route.domain: route for route in routes}
+
+    async def examine(self, domains: Iterable[str]) -> dict[str, Route]:
+        """
+        The route of every domain.
+
+        Raises:
+            KeyError: it was not brought.
+        """
+        return {domain: self._routes[domain] for domain in domains}
 
 
 def _stale(task: asyncio.Task[tuple[Answer, float]]) -> bool:

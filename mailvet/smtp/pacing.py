@@ -3,7 +3,8 @@ How fast each operator may be asked: additive increase while answers are clean, 
 stop for the run when it says that we are blocked.
 
 One `Pace` belongs to one operator, the owner of the mail servers, because operators count our connections over all
-their servers. `RunHealth` watches all of them: when many block us, the fault is ours, and the run stops.
+their servers; so does one `ErrorBudget`, how many refusals they bear in one conversation. `RunHealth` watches all of
+them: when many block us, the fault is ours, and the run stops.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
-__all__ = ["Pace", "RunHealth"]
+__all__ = ["ErrorBudget", "Pace", "RunHealth"]
 
 _START = 2
 _GROW_AFTER = 10  # clean answers for one more connection
@@ -19,6 +20,9 @@ _FIRST_PAUSE = 2.0  # seconds after the first throttling reply; doubles with eac
 _LONGEST_PAUSE = 300.0
 _THROTTLED_TOO_OFTEN = 8
 _POLICY_REFUSALS = 3  # refusals of us at RCPT in a row; one alone may be one customer's own rule
+_SURELY_BORNE = 5  # refusals in one conversation that nobody minds
+_FURTHER = 4  # refusals beyond those known to be borne that may be on their way: 9 at first, as Postfix minds the tenth
+_ENOUGH_OPERATORS = 10_000  # reached ones that are remembered by name; no judgement needs more
 
 
 @dataclass(slots=True)
@@ -77,6 +81,42 @@ class Pace:
 
 
 @dataclass(slots=True)
+class ErrorBudget:
+    """
+    How many refusals in one conversation the servers of one operator bear.
+
+    Unknown recipients are errors of the client to a mail server. Postfix slows down from the tenth error and hangs up
+    at the twentieth (postconf(5): smtpd_soft_error_limit, smtpd_hard_error_limit; neither RSET nor an accepted
+    recipient resets the count), others sooner. So the budget starts small, grows by what is seen to be borne, and
+    never again comes near the number at which a server slowed down, complained or hung up.
+    """
+
+    limit: int
+    """Refusals never exceeded; lowered for good by `complained`."""
+    borne: int = _SURELY_BORNE
+    """Refusals in one conversation that went by without any sign of displeasure."""
+
+    def room(self, errors: int) -> int:
+        """Recipients that may be named after so many refusals, each of them counted as if it were refused."""
+        return min(self.borne + _FURTHER, self.limit) - errors
+
+    def bore(self, errors: int) -> None:
+        """So many refusals were given promptly."""
+        self.borne = max(self.borne, errors)
+
+    def complained(self, errors: int) -> bool:
+        """
+        At this number of refusals the server slowed down, said that it had enough, or hung up. Returns whether that
+        was something to learn.
+        """
+        limit = max(1, errors - 1)
+        if errors < 1 or limit >= self.limit:
+            return False
+        self.limit = limit
+        return True
+
+
+@dataclass(slots=True)
 class RunHealth:
     """Whether the answers of this run can still be trusted, and why not."""
 
@@ -90,12 +130,13 @@ class RunHealth:
 
     def connection_made(self, operator: str) -> None:
         """A server of the operator was reached."""
-        self.connected.add(operator)
+        if len(self.connected) < _ENOUGH_OPERATORS:
+            self.connected.add(operator)
         self.unreachable.discard(operator)
 
     def connection_failed(self, operator: str) -> None:
         """No server of a route could be reached; with many operators and no success, port 25 is closed here."""
-        if operator not in self.connected:
+        if operator not in self.connected and len(self.unreachable) < _ENOUGH_OPERATORS:
             self.unreachable.add(operator)
         if len(self.unreachable) >= 8 and not self.connected:
             self.port_closed()

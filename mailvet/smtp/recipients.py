@@ -8,18 +8,20 @@ the same no and somebody else of the domain a yes (see `mailvet.smtp.replies.wei
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, datetime, timezone
+from functools import lru_cache
+from typing import NamedTuple
 
 from mailvet.layers.route import Route
-from mailvet.smtp.replies import Reading, mask, weigh
+from mailvet.smtp.replies import Reading, Stage, read_and_mask, weigh
 from mailvet.smtp.session import Reply
 from mailvet.verdict import REASONS, Reason, Status
 
-__all__ = ["Asked", "DomainState", "MailboxAnswer", "Recipient", "control_local_part"]
+__all__ = ["Asked", "DomainState", "Heard", "MailboxAnswer", "Recipient", "answer_of", "control_local_part", "listen"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +60,10 @@ class Asked:
 
     recipient: Recipient
     domain: DomainState
-    answer: asyncio.Future[MailboxAnswer] | None
-    """None for the control address, whose answer is for the domain."""
+    tell: Callable[[MailboxAnswer | Exception], None] | None
+    """Called once, with the answer or a fault of ours. None for the control address, whose answer is for the domain."""
+    withdrawn: bool = False
+    """Nobody wants the answer any more."""
     attempts: int = 0
     deadline: float | None = None
     """`time.monotonic()` at which its budget is spent; set when it is first asked."""
@@ -71,8 +75,7 @@ class Asked:
         return self.deadline - time.monotonic()
 
 
-@dataclass(frozen=True, slots=True)
-class Heard:
+class Heard(NamedTuple):
     """A reply with its reading, kept until it can be compared."""
 
     asked: Asked
@@ -93,7 +96,10 @@ class DomainState:
     control_wanted: bool = False
     """The control address is on its way or has been asked; it is asked once, after greylisting once more."""
     control: Heard | None = None
+    """What the control address got."""
     control_done: bool = False
+    accept_all: bool | None = None
+    """Whether a random recipient is taken: yes, no, or could not tell."""
     accepted: Recipient | None = None
     """Somebody the server accepted while it refused the control: proof that it still answers honestly."""
     accepts: list[Heard] = field(default_factory=list)
@@ -103,17 +109,23 @@ class DomainState:
     kept_waiting: set[str] = field(default_factory=set)
     """Local parts that were told to ask again because the control was greylisted."""
 
+    def compare(self, control: Heard) -> None:
+        """Take in the reply to the control address."""
+        self.control, self.control_done = control, True
+        if control.reading.reason is None:
+            self.accept_all = True
+        elif control.reply.code // 100 == 5 and (control.reading.ambiguous or _names_recipient(control.reading)):
+            self.accept_all = False
+        else:
+            self.accept_all = None
+
     @property
-    def accept_all(self) -> bool | None:
-        """Whether a random recipient is taken: yes, no, or could not tell."""
-        if self.control is None:
-            return None
-        reading = self.control.reading
-        if reading.reason is None:
-            return True
-        if self.control.reply.code // 100 == 5 and (reading.ambiguous or _names_recipient(reading)):
-            return False
-        return None
+    def tells_apart(self) -> bool:
+        """A yes is a yes here, and nobody waits to be told so."""
+        return (
+            self.accept_all is False and self.accepted is not None and self.answers != "unverifiable"
+            and not (self.accepts or self.doubts or self.kept_waiting)
+        )  # fmt: skip
 
     @property
     def undecided(self) -> bool:
@@ -174,10 +186,7 @@ class DomainState:
             else:
                 reason, retry_after = Reason.provider_unverifiable, 86400.0
                 detail = f"accepted, but a random address got no clear answer ({got or 'conversation broken off'})"
-        return MailboxAnswer(
-            reason, heard.reply.code, heard.masked, heard.host, taken,
-            retry_after=retry_after, detail=detail,
-        )  # fmt: skip
+        return _answer(reason, heard.reply.code, heard.masked, heard.host, taken, retry_after, detail)
 
     def _weighed(self, heard: Heard, proof: bool) -> MailboxAnswer:
         control = self.control
@@ -189,9 +198,7 @@ class DomainState:
             another_accepted=proof,
         )
         reason = reading.reason or Reason.sender_blocked
-        return MailboxAnswer(
-            reason, heard.reply.code, heard.masked, heard.host, self.accept_all, detail="compared with a random address"
-        )
+        return answer_of(heard, reason, detail="compared with a random address")
 
     def asked_in_vain(self) -> MailboxAnswer:
         """The answer for any recipient of a domain known to take anybody, without asking."""
@@ -200,13 +207,36 @@ class DomainState:
         return MailboxAnswer(reason, mx_host=heard.host if heard else None, accept_all=True)
 
 
+def answer_of(heard: Heard, reason: Reason | None = None, *, detail: str | None = None) -> MailboxAnswer:
+    """The answer that a reply gives by itself, or `reason` in its place."""
+    return _answer(
+        reason or heard.reading.reason or Reason.protocol_error, heard.reply.code, heard.masked, heard.host,
+        heard.asked.domain.accept_all, heard.reading.retry_after if reason is None else None,
+        detail or before_rcpt(heard.reply.stage, heard.masked),
+    )  # fmt: skip
+
+
+def before_rcpt(stage: Stage, masked: str) -> str | None:
+    """What tells a refusal before RCPT from one of the recipient, should the reply be read again."""
+    return None if stage is Stage.rcpt else f"at {stage}: {masked}"
+
+
+@lru_cache(maxsize=8192)
+def _answer(
+    reason: Reason, code: int, masked: str, host: str, taken: bool | None, retry_after: float | None,
+    detail: str | None,
+) -> MailboxAnswer:  # fmt: skip
+    # Nothing in an answer is the recipient's own, so thousands of recipients share a few.
+    return MailboxAnswer(reason, code, masked, host, taken, retry_after=retry_after, detail=detail)
+
+
 def _names_recipient(reading: Reading) -> bool:
     return reading.reason is not None and REASONS[reading.reason].status is Status.undeliverable
 
 
-def listen(asked: Asked, reading: Reading, reply: Reply, host: str, own: tuple[str, ...]) -> Heard:
-    """Keep a reply in the form it may be stored and compared in."""
-    masked = mask(reply.text, recipient=asked.recipient.address, own=own)
+def listen(asked: Asked, reply: Reply, host: str, own: tuple[str, ...]) -> Heard:
+    """Read a reply, and keep it in the form it may be stored and compared in."""
+    reading, masked = read_and_mask(reply.stage, reply.code, reply.text, recipient=asked.recipient.address, own=own)
     return Heard(asked, reading, reply, masked[:500], host)
 
 

@@ -32,7 +32,7 @@ else:
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["Reading", "Rule", "Stage", "classify_reply", "mask", "read_reply", "rules", "weigh"]
+__all__ = ["Reading", "Rule", "Stage", "classify_reply", "mask", "read_and_mask", "read_reply", "rules", "weigh"]
 
 
 class Stage(str, Enum):
@@ -147,15 +147,35 @@ def read_reply(
     Raises ValueError for a stage that is none.
     """
     stage = stage if isinstance(stage, Stage) else Stage(stage)
-    text = text[:_LONGEST]
+    eai = None if recipient is None else not recipient.isascii()
+    return _read(stage, code, *_with_stand_in(text[:_LONGEST], recipient, own), tuple(own), eai)
+
+
+def read_and_mask(stage: Stage, code: int, text: str, *, recipient: str, own: tuple[str, ...]) -> tuple[Reading, str]:
+    """What `read_reply` and `mask` give, in one go: most servers say the same to one recipient as to the next."""
+    text, stand_in = _with_stand_in(text[:_LONGEST], recipient, own)
+    both = _both_cached if stand_in != recipient else _both
+    return both(stage, code, text, stand_in, own, not recipient.isascii())
+
+
+def _both(
+    stage: Stage, code: int, text: str, recipient: str | None, own: tuple[str, ...], eai: bool
+) -> tuple[Reading, str]:
+    return _read(stage, code, text, recipient, own, eai), _mask(text, recipient, own)
+
+
+_both_cached = lru_cache(maxsize=8192)(_both)
+
+
+def _read(stage: Stage, code: int, text: str, recipient: str | None, own: tuple[str, ...], eai: bool | None) -> Reading:
     if "@" in text or _FULLWIDTH_AT in text or _echoes(text, recipient):
         # Not cached under the clear text: no table of ours should keep addresses longer than needed.
-        enhanced, folded = _reduce(code, text, recipient, tuple(own))
+        reduce = _reduce_cached if recipient is not None and recipient.startswith(f"{_STAND_IN}@") else _reduce
+        enhanced, folded = reduce(code, text, recipient, own)
     else:
         # Without an echo the local part makes no difference, so that one entry serves a whole domain.
         domain = recipient.rpartition("@")[2] if recipient else None
-        enhanced, folded = _reduce_cached(code, text, domain and f"@{domain}", tuple(own))
-    eai = None if recipient is None else not recipient.isascii()
+        enhanced, folded = _reduce_cached(code, text, domain and f"@{domain}", own)
     return _judge(stage, code, enhanced, folded, eai)
 
 
@@ -330,7 +350,37 @@ def mask(text: str, *, recipient: str | None = None, own: Sequence[str] = ()) ->
     >>> mask("5.1.1 <ann@example.com>: user ann unknown on mx1.example.com[192.0.2.1]", recipient="ann@example.com")
     '5.1.1 <recipient>: user <recipient> unknown on <host>[<ip>]'
     """
-    return _mask(text[:_LONGEST], recipient, tuple(own))
+    return _mask(*_with_stand_in(text[:_LONGEST], recipient, own), tuple(own))
+
+
+_STAND_IN = "qhvzjx"
+"""A name that no word of a reply contains: it takes the place of the recipient's where that makes no difference."""
+_STAND_IN_DOMAIN = f"{_STAND_IN}.example"
+_ORDINARY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*[A-Za-z0-9]")
+
+
+def _with_stand_in(text: str, recipient: str | None, own: Sequence[str]) -> tuple[str, str | None]:
+    """
+    The reply as the server would have given it for a mailbox named `_STAND_IN`, at a domain of that name too unless
+    the domain stands elsewhere in the text, and that mailbox; unchanged where the name itself may matter. Most servers
+    echo the recipient, so that without this no two replies would be alike, and each would have to be masked anew.
+    """
+    if not recipient or _STAND_IN in text:
+        return text, recipient
+    local, at, domain = recipient.rpartition("@")
+    if not at or not _ORDINARY.fullmatch(local):
+        return text, recipient
+    plain, echoes = text, 0
+    if recipient in text:
+        plain = text.replace(recipient, f"{_STAND_IN}@{_STAND_IN_DOMAIN}")
+        echoes = plain.count(_STAND_IN_DOMAIN)
+    lower = plain.lower()
+    # A bare local part is masked by rules about words; a second address may be somebody else's.
+    if local.lower() in lower or plain.count("@") != echoes or _FULLWIDTH_AT in plain:
+        return text, recipient
+    if domain in lower or any(domain in name for name in own):
+        return plain.replace(_STAND_IN_DOMAIN, domain), f"{_STAND_IN}@{domain}"
+    return plain, f"{_STAND_IN}@{_STAND_IN_DOMAIN}"
 
 
 _FULLWIDTH_AT = "\uff20"

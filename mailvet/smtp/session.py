@@ -1,8 +1,9 @@
 """
 One conversation with one mail server: connect, EHLO, STARTTLS, MAIL, any number of RCPT, QUIT. Never DATA.
 
-The session moves bytes and keeps time; what a reply means is for `mailvet.smtp.replies`, whom to ask and how fast
-for `mailvet.smtp.pacing` and the mailbox layer.
+The session says things in the right order and keeps time; what a reply means is for `mailvet.smtp.replies`, whom to ask
+and how fast for `mailvet.smtp.pacing` and the mailbox layer. aiosmtplib greets, says hello and starts TLS; from then on
+a `Wire` carries the conversation.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ import contextlib
 import socket
 import ssl
 import time
-from dataclasses import dataclass
+from collections import deque
 from functools import cache
-from typing import Literal
+from typing import Literal, NamedTuple, cast
 
 import aiosmtplib
 from aiosmtplib.protocol import SMTPProtocol
@@ -22,6 +23,7 @@ from aiosmtplib.protocol import SMTPProtocol
 from mailvet.errors import SettingsError
 from mailvet.settings import Smtp
 from mailvet.smtp.replies import Stage
+from mailvet.smtp.wire import Raw, Wire, WireFailure
 
 __all__ = ["Broken", "Refused", "Reply", "Session"]
 
@@ -30,8 +32,7 @@ _GRACE = 0.003  # seconds in which a server notices that a connection has ended,
 _QUIT_PATIENCE = 5.0  # seconds for the reply to QUIT; the farewell is a courtesy, not a question
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """One reply of the server."""
 
     stage: Stage
@@ -43,7 +44,7 @@ class Reply:
 
 
 def _readable(text: str) -> str:
-    # The library keeps octets that are no UTF-8 as lone surrogates, which no database takes.
+    # aiosmtplib keeps octets that are no UTF-8 as lone surrogates, which no database takes.
     if text.isascii():
         return text
     octets = text.encode("utf-8", "surrogateescape")
@@ -87,10 +88,14 @@ class Session:
     """
     An open conversation, ready to ask. Build it with `Session.open`, end it with `close`.
 
+    `ask` asks one recipient and waits. Where `pipelining` is true, `say` may name several before `hear` brings their
+    replies, one by one and in order (RFC 2920).
+
     Attributes:
         host: name of the server.
         address: IP address it is reached at.
         smtputf8: the server takes international addresses (RFC 6531).
+        pipelining: the server takes several commands at once (RFC 2920).
         slowest: seconds of the slowest reply so far.
         slow_replies: replies that took so long that it looks deliberate.
     """
@@ -99,12 +104,18 @@ class Session:
         self.host = host
         self.address = address
         self.smtputf8 = False
+        self.pipelining = False
         self.slowest = 0.0
         self.slow_replies = 0
         self._settings = settings
         self._client = client
+        self._tarpit = min(_TARPIT, settings.command_timeout / 2)
         self._distance = 0.0  # seconds it took to connect: one round trip
+        self._wire: Wire | None = None
         self._sender_named: Literal[False, "ascii", "utf8"] = False
+        self._named: deque[tuple[Stage, float]] = deque()  # what replies are due for, and when it was said
+        self._heard_at = 0.0
+        self._goodbye_said = False
 
     @classmethod
     async def open(
@@ -141,9 +152,10 @@ class Session:
         session = cls(host, address, settings, client)
         session._distance = time.monotonic() - began
         try:
-            await session._greet(sock, hello_name)
+            await session._greet(sock)
+            await session._hello()
             if encrypt and client.supports_extension("starttls"):
-                await session._encrypt(hello_name, required=False)
+                await session._encrypt(required=False)
         except (Broken, Refused, _TlsFailed):
             await session.close()
             raise
@@ -153,7 +165,9 @@ class Session:
             raise
         return session
 
-    async def _greet(self, sock: socket.socket, hello_name: str) -> None:
+    # ---------------------------------------------------------------- before the first recipient
+
+    async def _greet(self, sock: socket.socket) -> None:
         began = time.monotonic()
         loop = asyncio.get_running_loop()
         # Not the client's own `connect`, which hangs up without QUIT on whoever greets us with a refusal.
@@ -172,17 +186,16 @@ class Session:
             text = _readable(greeting.message)
             raise Refused(Reply(Stage.connect, greeting.code, text, time.monotonic() - began))
         self._took(time.monotonic() - began)
-        await self._hello(hello_name)
 
-    async def _hello(self, hello_name: str) -> None:
+    async def _hello(self) -> None:
         began = time.monotonic()
         try:
-            await self._client.ehlo(hostname=hello_name)
+            await self._client.ehlo()
         except aiosmtplib.SMTPHeloError as error:
             if error.code // 100 != 5:
                 text = _readable(error.message)
                 raise Refused(Reply(Stage.hello, error.code, text, time.monotonic() - began)) from None
-            await self._old_hello(hello_name)
+            await self._old_hello()
         except aiosmtplib.SMTPResponseException as error:
             raise Broken(Stage.hello, "garbage", _readable(error.message[:80])) from None
         except aiosmtplib.SMTPTimeoutError:
@@ -191,19 +204,49 @@ class Session:
             raise Broken(Stage.hello, "closed", "closed at EHLO") from None
         self._took(time.monotonic() - began)
         self.smtputf8 = self._client.supports_extension("smtputf8")
+        self.pipelining = self._client.supports_extension("pipelining")
 
-    async def _old_hello(self, hello_name: str) -> None:
+    async def _old_hello(self) -> None:
         """RFC 5321 4.1.1.1: a server without ESMTP refuses EHLO and takes HELO."""
-        reply = await self._command(Stage.hello, b"HELO", hello_name.encode("ascii"))
+        reply = await self._command(Stage.hello, f"HELO {self._client.local_hostname}".encode("ascii"))
         if reply.code != 250:
             raise Refused(reply)
 
-    async def _encrypt(self, hello_name: str, *, required: bool) -> None:
+    async def _encrypt(self, *, required: bool) -> None:
+        self._hand_back()
         try:
             await self._client.starttls(validate_certs=False, tls_context=_unverified_tls())
         except (aiosmtplib.SMTPException, OSError):
             raise _TlsFailed(required) from None
-        await self._hello(hello_name)
+        # RFC 3207 section 4.2: what was said before counts no more, on either side.
+        await self._hello()
+
+    def _take_over(self) -> Wire | None:
+        """The wire of this conversation; None when the connection is gone."""
+        if self._wire is None:
+            transport = self._client.transport
+            if transport is None or transport.is_closing():
+                return None
+            self._wire = Wire(cast(asyncio.Transport, transport))
+        return self._wire
+
+    def _hand_back(self) -> None:
+        if self._wire is not None and self._client.transport is not None and self._client.protocol is not None:
+            self._client.transport.set_protocol(self._client.protocol)
+            self._wire = None
+
+    # ---------------------------------------------------------------- asking
+
+    @property
+    def sender_named(self) -> bool:
+        """Whether MAIL has been said, so that recipients may be named."""
+        return self._sender_named is not False
+
+    @property
+    def may_run_ahead(self) -> bool:
+        """Whether MAIL and the first recipients may go together: the server cannot ask for TLS in between."""
+        offered = self._settings.starttls != "never" and self._client.supports_extension("starttls")
+        return self.pipelining and not offered
 
     async def ask(self, local: str, domain: str, *, patience: float | None = None) -> Reply:
         """
@@ -218,76 +261,153 @@ class Session:
             Broken: no or no usable reply; the session is then at an end.
         """
         eai = not local.isascii()
-        if self._sender_named is False or (eai and self._sender_named != "utf8"):
-            if self._sender_named:
-                await self._command(Stage.mail, b"RSET", patience=patience)
-                self._sender_named = False
-            refusal = await self._name_sender(eai, patience)
+        if not self.sender_named or (eai and self._sender_named != "utf8"):
+            refusal = await self.name_sender(eai=eai, patience=patience)
             if refusal is not None:
                 return refusal
-        recipient = b"TO:<" + local.encode("utf-8") + b"@" + domain.encode("ascii") + b">"
-        return await self._command(Stage.rcpt, b"RCPT", recipient, patience=patience)
+        self.say(local, domain)
+        return await self.hear(patience=patience)
 
-    async def _name_sender(self, eai: bool, patience: float | None) -> Reply | None:
-        words = [b"MAIL", b"FROM:<" + self._settings.mail_from.encode("ascii") + b">"]
-        if eai:
-            words.append(b"SMTPUTF8")
-        reply = await self._command(Stage.mail, *words, patience=patience)
+    async def name_sender(self, *, eai: bool = False, patience: float | None = None) -> Reply | None:
+        """Say MAIL and wait; gives the reply if it is a refusal."""
+        if self.sender_named:
+            await self._command(Stage.mail, b"RSET", patience=patience)
+            self._sender_named = False
+        reply = await self._command(Stage.mail, self._mail(eai), patience=patience)
         if reply.code == 530 and self._settings.starttls != "never" and self._client.supports_extension("starttls"):
             try:
-                await self._encrypt(self._client.local_hostname or "", required=True)
+                await self._encrypt(required=True)
             except _TlsFailed:
                 raise Broken(Stage.hello, "closed", "TLS handshake failed") from None
-            reply = await self._command(Stage.mail, *words, patience=patience)
+            reply = await self._command(Stage.mail, self._mail(eai), patience=patience)
         if reply.code // 100 != 2:
             return reply
         self._sender_named = "utf8" if eai else "ascii"
         return None
 
-    async def _command(self, stage: Stage, *words: bytes, patience: float | None = None) -> Reply:
-        protocol = self._client.protocol
-        if protocol is None:
+    def _mail(self, eai: bool) -> bytes:
+        command = b"MAIL FROM:<" + self._settings.mail_from.encode("ascii") + b">"
+        return command + b" SMTPUTF8" if eai else command
+
+    def say(self, local: str, domain: str, *, eai: bool = False) -> None:
+        """
+        Name a recipient without waiting; `hear` brings the reply. Before the first one the sender is named as well,
+        for international addresses too where `eai` is true.
+
+        Raises:
+            Broken: the connection is gone.
+            ValueError: the address holds a control character.
+        """
+        wire = self._take_over()
+        if wire is None or not wire.open:
+            raise Broken(Stage.rcpt, "closed", "the server hung up")
+        now = time.monotonic()
+        if not self._sender_named:
+            wire.say(self._mail(eai))
+            self._named.append((Stage.mail, now))
+            self._sender_named = "utf8" if eai else "ascii"
+        wire.say(f"RCPT TO:<{local}@{domain}>".encode())
+        self._named.append((Stage.rcpt, now))
+
+    async def hear(self, *, patience: float | None = None) -> Reply:
+        """
+        The reply for the next of the recipients named, or, for the first of them, a refusal of the sender: then no
+        other reply is worth anything.
+
+        Raises:
+            Broken: no or no usable reply; the session is then at an end.
+        """
+        while True:
+            stage, said_at = self._named[0]
+            reply = await self._hear(stage, said_at, patience)
+            self._named.popleft()
+            if stage is Stage.rcpt:
+                return reply
+            if reply.code // 100 != 2:
+                self._named.clear()
+                self._sender_named = False
+                return reply
+
+    def heard_already(self) -> Reply | None:
+        """The reply that `hear` would give, if it has come already and is one for a recipient."""
+        if self._wire is None or self._named[0][0] is not Stage.rcpt:
+            return None
+        raw = self._wire.come_already()
+        return None if raw is None else self._reply(*self._named.popleft(), raw)
+
+    def farewell(self) -> Reply | None:
+        """What the server said without being asked, such as `421 too many errors` before it hangs up."""
+        if self._wire is None or self._named or self._goodbye_said:
+            return None
+        raw = self._wire.come_already()
+        return None if raw is None else Reply(Stage.rcpt, raw.code, raw.text, 0.0)
+
+    async def _command(self, stage: Stage, command: bytes, *, patience: float | None = None) -> Reply:
+        wire = self._take_over()
+        if wire is None:
             raise Broken(stage, "closed", "the server hung up")
+        wire.say(command)
+        return await self._hear(stage, time.monotonic(), patience)
+
+    async def _hear(self, stage: Stage, said_at: float, patience: float | None) -> Reply:
         limit = self._settings.command_timeout if patience is None else min(patience, self._settings.command_timeout)
-        began = time.monotonic()
+        wire = self._wire
+        if wire is None:
+            raise Broken(stage, "closed", "the server hung up")
         try:
-            # The protocol's own method, because the client's hangs up without QUIT on 421.
-            response = await protocol.execute_command(*words, timeout=max(limit, 0.001))
-        except aiosmtplib.SMTPResponseException as error:
-            raise Broken(stage, "garbage", _readable(error.message[:80])) from None
-        except aiosmtplib.SMTPTimeoutError:
-            self._hang_up()
-            self.slowest = max(self.slowest, time.monotonic() - began)
-            raise Broken(stage, "timeout", f"no reply within {limit:.0f} s") from None
-        except (aiosmtplib.SMTPException, OSError):
-            raise Broken(stage, "closed", "the server hung up") from None
-        seconds = time.monotonic() - began
+            raw: Raw = await wire.hear(max(limit, 0.001))
+        except WireFailure as failure:
+            if failure.kind == "timeout":
+                self._hang_up()
+                self.slowest = max(self.slowest, time.monotonic() - max(said_at, self._heard_at))
+                raise Broken(stage, "timeout", f"no reply within {limit:.0f} s") from None
+            raise Broken(stage, failure.kind, failure.detail) from None
+        return self._reply(stage, said_at, raw)
+
+    def _reply(self, stage: Stage, said_at: float, raw: Raw) -> Reply:
+        # In a group, a server begins with one recipient when it is through with the one before.
+        seconds = raw.at - (said_at if said_at > self._heard_at else self._heard_at)
+        self._heard_at = raw.at
         self._took(seconds)
-        return Reply(stage, response.code, _readable(response.message), seconds)
+        return Reply(stage, raw.code, raw.text, seconds)
 
     def _took(self, seconds: float) -> None:
-        self.slowest = max(self.slowest, seconds)
-        if seconds > min(_TARPIT, self._settings.command_timeout / 2):
+        if seconds > self.slowest:
+            self.slowest = seconds
+        if seconds > self._tarpit:
             self.slow_replies += 1
+
+    # ---------------------------------------------------------------- ending
+
+    def say_goodbye(self) -> None:
+        """Let QUIT follow the recipients just named; where pipelining is allowed, that saves a turn."""
+        wire = self._take_over()
+        if wire is not None and wire.open and not self._goodbye_said:
+            wire.say(b"QUIT")
+            self._goodbye_said = True
 
     def _hang_up(self) -> None:
         """Close without waiting for anything, QUIT sent all the same."""
-        protocol = self._client.protocol
-        if protocol is not None and protocol.is_connected:
-            with contextlib.suppress(aiosmtplib.SMTPException, OSError):
-                protocol.write(b"QUIT\r\n")
-        self._client.close()
+        self.say_goodbye()
+        if self._wire is not None:
+            self._wire.close()
 
     async def close(self) -> None:
         """Say QUIT if anybody is there to hear it, and hang up. Never raises."""
-        protocol = self._client.protocol
-        if protocol is not None and protocol.is_connected:
-            with contextlib.suppress(aiosmtplib.SMTPException, OSError, ValueError):
-                await protocol.execute_command(b"QUIT", timeout=min(_QUIT_PATIENCE, self._settings.command_timeout))
-                self._client.close()
-                # Until it has heard that we are gone, the server counts this connection against its limit, so the
-                # place is not given to another conversation before.
-                await asyncio.sleep(min(self._distance + _GRACE, _QUIT_PATIENCE))
+        wire = self._take_over()
+        if wire is not None and wire.open:
+            self.say_goodbye()
+            deadline = time.monotonic() + min(_QUIT_PATIENCE, self._settings.command_timeout)
+            try:
+                # Replies to recipients that nobody waits for any more may still come before.
+                while (await wire.hear(deadline - time.monotonic())).code != 221:
+                    pass
+            except WireFailure:
+                pass
+            wire.close()
+            # Until it has heard that we are gone, the server counts this connection against its limit, so the
+            # place is not given to another conversation before.
+            await asyncio.sleep(min(self._distance + _GRACE, _QUIT_PATIENCE))
         self._client.close()
 
 

@@ -55,7 +55,7 @@ def test_importing_the_operators_costs_a_dag_processor_next_to_nothing(metadata_
 def test_the_provider_is_listed_with_its_connection_type(metadata_database: Path) -> None:
     from airflow.providers_manager import ProvidersManager
 
-    manager = ProvidersManager()
+    manager = ProvidersManager()  # type: ignore[no-untyped-call]
     assert manager.providers["mailvet"].data["name"] == "mailvet"
     hook = manager.hooks["mailvet"]
     assert hook is not None

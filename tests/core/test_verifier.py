@@ -384,3 +384,46 @@ async def test_closing_leaves_no_thread_and_no_task(lab: Lab) -> None:
 async def test_a_world_without_domains_has_nobody(mailvet_lab_factory: LabFactory) -> None:
     probed = await probe(mailvet_lab_factory(World()), ["ann@acme.test"])
     assert probed["ann@acme.test"]["reason"] == "domain_not_found"
+
+
+# ---------------------------------------------------------------- many rows, slow operators
+
+
+async def test_a_slow_operator_with_half_of_the_rows_does_not_hold_up_the_others(
+    mailvet_lab_factory: LabFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_WAITING_ROWS", 60)
+    monkeypatch.setattr(module, "_LEAST_ROWS", 10)
+    monkeypatch.setattr(module, "_FLUSH_ROWS", 10)
+    monkeypatch.setattr(module, "_FLUSH_SECONDS", 0.02)
+    monkeypatch.setattr("mailvet.backlog._IN_MEMORY", 40)
+    world = World()
+    for name, delay in (("slow", 0.04), ("fast", 0.0)):
+        world.host(f"mx.{name}.test", reply_delay=delay, starttls=False)
+        world.domain(f"{name}.test", [(10, f"mx.{name}.test")])
+        for n in range(150):
+            world.mailbox(f"p{n}@{name}.test")
+    lab = mailvet_lab_factory(world)
+    cells = [f"p{n}@{name}.test" for n in range(150) for name in ("slow", "fast")]  # every second row is slow
+    batches = iter([pl.DataFrame({"email": cells[at : at + 40]}) for at in range(0, len(cells), 40)])
+    most_waiting = most_in_memory = 0
+
+    async def read() -> pl.DataFrame | None:
+        return next(batches, None)
+
+    order: list[str] = []
+    async with Verifier(lab_settings(lab)) as verifier:
+        async for frame in verifier.stream(read):
+            most_waiting = max(most_waiting, verifier._rows_waiting)
+            most_in_memory = max(most_in_memory, verifier._backlog.in_memory)
+            order += [row["email"] for row in frame.iter_rows(named=True)]
+            assert set(frame["status"]) == {"deliverable"}
+    assert sorted(order) == sorted(cells), "nobody is lost, nobody comes twice"
+    last_fast = max(place for place, cell in enumerate(order) if cell.endswith("@fast.test"))
+    slow_before = sum(cell.endswith("@slow.test") for cell in order[:last_fast])
+    assert slow_before < 75, "the fast half was through long before the slow one"
+    assert most_waiting <= 60 + 40
+    assert most_in_memory <= 40 + 40
+    counters = lab.counters()
+    assert counters["mx.fast.test"].connections <= 14, "conversations last from batch to batch"
+    assert sum(n for name, n in counters["mx.slow.test"].recipients.items() if name in cells) <= 150 + 5

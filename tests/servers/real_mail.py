@@ -50,6 +50,7 @@ HOSTS = {
     "mx.tls.test": "127.0.0.11",
     "mx.ascii.test": "127.0.0.12",
     "mx.notserved.test": "127.0.0.13",
+    "mx.slow.test": "127.0.0.14",
 }
 """Mail server -> loopback address. `dead.multi.test` (127.0.0.99) has an address where nobody listens."""
 
@@ -123,6 +124,7 @@ _SERVED = (
     "errors.test",
     "tls.test",
     "ascii.test",
+    "slow.test",
 )
 
 _RECIPIENTS = (
@@ -140,6 +142,7 @@ _RECIPIENTS = (
     "alice@ascii.test",
     "alice@errors.test",
     *(f"user{number}@rate.test" for number in range(1, 10)),
+    *(f"member{number}@slow.test" for number in range(20)),
 )
 
 _RECIPIENT_ACCESS = {
@@ -169,6 +172,7 @@ blocked MX 10 mx.blocked
 rate MX 10 mx.rate
 delayed MX 10 mx.delayed
 errors MX 10 mx.errors
+slow MX 10 mx.slow
 tls MX 10 mx.tls
 ascii MX 10 mx.ascii
 notserved MX 10 mx.notserved
@@ -360,6 +364,12 @@ def _services(home: Path, policy_port: int) -> dict[str, list[str]]:
         "mx.rate.test": [f"smtpd_client_recipient_rate_limit = {RECIPIENT_RATE}"],
         "mx.delayed.test": [f"smtpd_client_restrictions = {refused}"],
         "mx.errors.test": ["smtpd_soft_error_limit = 2", "smtpd_hard_error_limit = 3"],
+        # As Postfix is when nobody has touched it: slower from the tenth error, an end at the twentieth.
+        "mx.slow.test": [
+            "smtpd_error_sleep_time = 1s",
+            "smtpd_soft_error_limit = 10",
+            "smtpd_hard_error_limit = 20",
+        ],
         "mx.tls.test": ["smtpd_tls_security_level = encrypt"],
         "mx.ascii.test": ["smtputf8_enable = no"],
         "mx.notserved.test": [],

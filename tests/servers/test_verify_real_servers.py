@@ -10,6 +10,7 @@ import pytest
 
 import mailvet
 from mailvet.settings import Settings
+from mailvet.smtp import pacing
 from mailvet.verdict import REASONS, Reason, verdict_schema
 from tests.servers.real_mail import CASES, GREYLIST_SECONDS, RECIPIENT_RATE, Case, RealMail
 
@@ -104,7 +105,9 @@ def test_a_greylisted_mailbox_is_unknown_first_and_accepted_later(real_mail: Rea
     assert (second["status"], second["reason"]) == ("deliverable", "mailbox_accepted")
 
 
-def test_a_rate_limit_leaves_the_rest_for_later(real_mail: RealMail) -> None:
+def test_a_rate_limit_leaves_the_rest_for_later(real_mail: RealMail, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The pauses that follow each other (2, 4, 8, ... s) are tested elsewhere; Postfix counts over a minute.
+    monkeypatch.setattr(pacing, "_FIRST_PAUSE", 0.05)
     rows = verify(real_mail, *(f"user{number}@rate.test" for number in range(1, RECIPIENT_RATE + 4)))
     reasons = [row["reason"] for row in rows]
     assert "sender_throttled" in reasons
@@ -120,6 +123,19 @@ def test_a_server_that_hangs_up_after_errors_loses_nobody(real_mail: RealMail) -
     assert {row["status"] for row in refused} <= {"undeliverable", "unknown"}
     assert "mailbox_not_found" in {row["reason"] for row in refused}
     assert all(row["smtp_code"] == 550 for row in refused if row["status"] == "undeliverable")
+
+
+def test_the_error_limits_of_postfix_are_learnt_and_nobody_living_is_lost(real_mail: RealMail) -> None:
+    living = [f"member{number}@slow.test" for number in range(20)]
+    dead = [f"nobody{number}@slow.test" for number in range(120)]
+    mixed = [cell for group in zip(living, *(dead[n::6] for n in range(6)), strict=True) for cell in group]
+    log = real_mail.logs / "postfix" / "postfix.log"
+    before = len(log.read_text(errors="replace"))
+    rows = dict(zip(mixed, verify(real_mail, *mixed), strict=True))
+    assert {rows[cell]["reason"] for cell in living} == {"mailbox_accepted"}
+    assert {rows[cell]["reason"] for cell in dead} == {"mailbox_not_found"}
+    time.sleep(0.3)
+    assert "too many errors" not in log.read_text(errors="replace")[before:], "the hard limit was never reached"
 
 
 def test_no_conversation_sends_or_is_left_hanging(real_mail: RealMail, answers: dict[str, dict[str, Any]]) -> None:

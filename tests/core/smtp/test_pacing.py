@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailvet.smtp.pacing import Pace, RunHealth
+from mailvet.smtp.pacing import ErrorBudget, Pace, RunHealth
 
 
 @pytest.fixture
@@ -99,6 +99,41 @@ def test_the_limit_is_always_between_one_and_the_cap(cap: int, events: list[str]
         elif event == "blocked":
             pace.blocked(whole_operator=False)
         assert 1 <= pace.limit <= cap
+
+
+# ---------------------------------------------------------------- the error budget
+
+
+def test_a_budget_starts_below_the_tenth_error_and_grows_with_what_is_borne() -> None:
+    budget = ErrorBudget(19)
+    assert budget.room(0) == 9
+    for errors in range(30):
+        budget.bore(errors)
+        assert errors + max(0, budget.room(errors)) <= max(19, errors)
+    assert budget.room(0) == 19
+
+
+def test_what_a_server_complained_of_is_never_reached_again() -> None:
+    budget = ErrorBudget(19)
+    budget.bore(12)
+    assert budget.complained(10)
+    budget.bore(18)
+    assert budget.room(0) == 9
+    assert not budget.complained(15), "nothing new"
+    assert budget.complained(1)
+    assert budget.room(0) == 1, "somebody has to be asked"
+
+
+@given(events=st.lists(st.tuples(st.booleans(), st.integers(0, 40)), max_size=60), most=st.integers(1, 40))
+def test_the_room_is_never_beyond_a_complaint_nor_the_setting(events: list[tuple[bool, int]], most: int) -> None:
+    budget, complaints = ErrorBudget(most), [most + 1]
+    for complained, errors in events:
+        if complained:
+            budget.complained(errors)
+            complaints += [errors] * (errors > 0)
+        else:
+            budget.bore(errors)
+        assert budget.room(0) <= max(1, min(complaints) - 1)
 
 
 # ---------------------------------------------------------------- the run

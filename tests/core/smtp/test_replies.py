@@ -58,6 +58,27 @@ def told(reading: Reading) -> str:
     return "accepted" if reading.reason is None else reading.reason.value
 
 
+_NAMES = ("ann", "ann.lee", "user", "unknown", "spam-trap", "x1", "no", "blocked", "a+b", "mailbox", "j_d", "Ann.Lee")
+
+
+@pytest.mark.parametrize("own", [OWN, (), ("verify@example.com", "mx.example.com")], ids=["own", "none", "same domain"])
+def test_a_reply_read_for_a_stand_in_is_read_as_for_the_recipient(
+    own: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cases = []
+    for number, reply in enumerate(REPLIES):
+        local, _, domain = (reply.recipient or RECIPIENT).rpartition("@")
+        for name in (local, _NAMES[number % len(_NAMES)], _NAMES[(number * 7 + 3) % len(_NAMES)]):
+            text = reply.text.replace(f"{local}@{domain}", f"{name}@{domain}")
+            for end in ("", f" <{name}@{domain}>", f" (x{name}@{domain}, {name})", f" at mx.{domain}"):
+                cases.append((Stage(reply.stage), reply.code, text + end, f"{name}@{domain}"))
+    stood_in = sum(replies._with_stand_in(text, recipient, own)[1] != recipient for *_, text, recipient in cases)
+    assert stood_in > len(cases) / 4
+    quick = [replies.read_and_mask(*case[:3], recipient=case[3], own=own) for case in cases]
+    monkeypatch.setattr(replies, "_with_stand_in", lambda text, recipient, own: (text, recipient))
+    assert quick == [replies.read_and_mask(*case[:3], recipient=case[3], own=own) for case in cases]
+
+
 # --- the labelled replies --------------------------------------------------------------------------------------------
 
 

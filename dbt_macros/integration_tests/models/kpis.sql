@@ -1,0 +1,1 @@
+{{ mailvet.kpis(ref('data_events'), source_column='source') }}

@@ -1,0 +1,1 @@
+{{ mailvet.offline_checks(ref('vectors'), 'email') }}

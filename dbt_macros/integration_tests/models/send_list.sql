@@ -1,0 +1,1 @@
+{{ mailvet.send_list(ref('contacts'), 'email') }}

@@ -1,0 +1,1 @@
+{{ mailvet.suppression_list(ref('contacts'), 'email') }}

@@ -1,0 +1,28 @@
+{% test email_deliverable(
+    model, column_name, statuses=none, recommendations=none, unverified='fail', policy=none, key_columns=[],
+    show_addresses=false
+) %}
+{%- do mailvet.require_choice('email_deliverable', 'unverified', unverified, ['pass', 'fail']) -%}
+{%- set allowed = statuses if statuses or recommendations else ['deliverable'] -%}
+{%- for status in allowed or [] -%}
+    {%- do mailvet.require_choice(
+        'email_deliverable', 'statuses', status, ['deliverable', 'undeliverable', 'risky', 'unknown']
+    ) -%}
+{%- endfor -%}
+{%- for recommendation in recommendations or [] -%}
+    {%- do mailvet.require_choice(
+        'email_deliverable', 'recommendations', recommendation, ['send', 'reverify', 'do_not_send']
+    ) -%}
+{%- endfor -%}
+{%- do mailvet.require_column(model, column_name) -%}
+with {{ mailvet.tested_rows(model, column_name, key_columns, show_addresses, policy) }}
+select * from tested
+where (status is not null and not (
+    {%- if allowed %}status in ({{ mailvet.literals(allowed) }}){% endif %}
+    {%- if allowed and recommendations %} and {% endif %}
+    {%- if recommendations %}recommendation in ({{ mailvet.literals(recommendations) }}){% endif -%}
+))
+{%- if unverified == 'fail' %}
+    or status is null
+{%- endif %}
+{% endtest %}

@@ -1,0 +1,6 @@
+{% test no_do_not_send(model, column_name, policy=none, key_columns=[], show_addresses=false) %}
+{%- do mailvet.require_column(model, column_name) -%}
+with {{ mailvet.tested_rows(model, column_name, key_columns, show_addresses, policy) }}
+select * from tested
+where recommendation = 'do_not_send'
+{% endtest %}

@@ -1,0 +1,38 @@
+{#-
+The rows under test with their verdicts, named `tested`: a key, the key columns asked for, and what is known. No address
+unless it is asked for: what a test returns is printed, stored and sent on.
+-#}
+{%- macro tested_rows(model, column_name, key_columns=[], show_addresses=false, policy=none) -%}
+rows_under_test as (
+    select * from {{ model }}
+),
+tested as (
+    select
+        {%- for column in key_columns %}
+        rows_under_test.{{ column }},
+        {%- endfor %}
+        {%- if show_addresses %}
+        rows_under_test.{{ column_name }} as email,
+        {%- endif %}
+        {{ mailvet.email_key('rows_under_test.' ~ column_name) }} as email_key,
+        verdict.status,
+        verdict.reason,
+        {{ mailvet.status_value('verdict', 'recommendation', policy) }} as recommendation,
+        verdict.score,
+        verdict.depth,
+        verdict.checked_at
+    from rows_under_test
+    left join {{ mailvet.verdicts() }} as verdict
+        on verdict.email_key = {{ mailvet.email_key('rows_under_test.' ~ column_name) }}
+    where {{ mailvet.trimmed(mailvet.as_text('rows_under_test.' ~ column_name)) }} <> ''
+)
+{%- endmacro -%}
+
+{#- An error unless a test's choice is among the words it knows. -#}
+{%- macro require_choice(test, argument, value, words) -%}
+    {%- if value not in words -%}
+        {%- do exceptions.raise_compiler_error(
+            "mailvet." ~ test ~ ": " ~ argument ~ " is " ~ value ~ "; choose one of " ~ words | join(', ') ~ "."
+        ) -%}
+    {%- endif -%}
+{%- endmacro -%}

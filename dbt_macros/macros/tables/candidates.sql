@@ -1,0 +1,37 @@
+{%- macro candidates(relation, email_column='email', depth=none, where=none) -%}
+{%- do mailvet.require_column(relation, email_column) -%}
+{%- set wanted = depth or var('mailvet_depth', 'smtp') -%}
+{%- if wanted not in ('offline', 'dns', 'smtp') -%}
+    {%- do exceptions.raise_compiler_error("mailvet: " ~ wanted ~ " is no depth; choose offline, dns or smtp.") -%}
+{%- endif -%}
+{%- set shallower = {'offline': [], 'dns': ['offline'], 'smtp': ['offline', 'dns']}[wanted] -%}
+select
+    addresses_found.email,
+    addresses_found.email_key,
+    verdict.reason as previous_reason,
+    verdict.checked_at as previously_checked_at,
+    case
+        when verdict.email_key is null then 'never verified'
+        when verdict.next_check_at <= {{ mailvet.now_utc() }} then 'due again'
+        else 'not deep enough'
+    end as due_because
+from (
+    select distinct
+        {{ mailvet.as_text(email_column) }} as email,
+        {{ mailvet.email_key(email_column) }} as email_key
+    from {{ relation }}
+    {%- if where %}
+    where {{ where }}
+    {%- endif %}
+) as addresses_found
+left join {{ mailvet.verdicts() }} as verdict
+    on verdict.email_key = addresses_found.email_key
+where {{ mailvet.trimmed('addresses_found.email') }} <> ''
+    and (
+        verdict.email_key is null
+        or verdict.next_check_at <= {{ mailvet.now_utc() }}
+        {%- if shallower %}
+        or verdict.depth in ({{ mailvet.literals(shallower) }})
+        {%- endif %}
+    )
+{%- endmacro -%}

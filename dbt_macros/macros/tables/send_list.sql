@@ -1,0 +1,11 @@
+{%- macro send_list(relation, email_column='email', policy=none, min_score=none) -%}
+{%- do mailvet.require_column(relation, email_column) -%}
+select contacts_to_send.*
+from {{ relation }} as contacts_to_send
+inner join {{ mailvet.verdicts() }} as verdict
+    on verdict.email_key = {{ mailvet.email_key('contacts_to_send.' ~ email_column) }}
+where {{ mailvet.status_value('verdict', 'recommendation', policy) }} = 'send'
+{%- if min_score is not none %}
+    and verdict.score >= {{ min_score }}
+{%- endif %}
+{%- endmacro -%}

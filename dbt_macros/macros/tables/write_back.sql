@@ -1,0 +1,116 @@
+{%- macro write_back(relation, email_column='email', columns=none, prefix=none, policy=none, where=none) -%}
+{%- if execute -%}
+    {%- set named = mailvet.relation_named(relation) -%}
+    {%- set found = load_relation(named) -%}
+    {%- if found is none -%}
+        {%- do exceptions.raise_compiler_error(
+            "mailvet: there is no table " ~ named ~ " to write back to. Give a model's name, 'source.table', or"
+            ~ " schema.table as the database knows it."
+        ) -%}
+    {%- elif found.type in ('view', 'materialized_view') -%}
+        {%- do exceptions.raise_compiler_error(
+            "mailvet: " ~ found ~ " is a view: status columns cannot be written to it. Write back to the table behind"
+            ~ " it, or join them with mailvet.with_verdicts()."
+        ) -%}
+    {%- endif -%}
+    {%- do mailvet.require_column(found, email_column) -%}
+    {%- set start = mailvet.prefix_named(prefix) -%}
+    {%- set chosen = mailvet.chosen_columns(columns) -%}
+    {%- set present = mailvet.column_names(found) | map('lower') | list -%}
+    {%- set verdicts = mailvet.verdicts() -%}
+    {#- A model's hook is inside its transaction already; an operation opens one of its own. -#}
+    {%- set alone = flags.WHICH == 'run-operation' -%}
+    {%- set statements = [] -%}
+    {%- for column in chosen if (start ~ column) | lower not in present -%}
+        {%- do statements.append(mailvet.add_column_sql(found, start ~ column, mailvet.verdict_columns()[column])) -%}
+    {%- endfor -%}
+    {%- do statements.append(mailvet.write_back_sql(found, verdicts, email_column, chosen, start, policy, where)) -%}
+    {%- do mailvet.open_transaction() if alone -%}
+    {%- for sql in statements -%}
+        {%- call statement('mailvet_write_back', auto_begin=alone) -%}{{ sql }}{%- endcall -%}
+    {%- endfor -%}
+    {%- if alone -%}
+        {%- do adapter.commit() -%}
+        {%- set response = load_result('mailvet_write_back')['response'] -%}
+        {%- do log("mailvet: status columns of " ~ found ~ " written back: " ~ response, info=true) -%}
+    {%- endif -%}
+{%- endif -%}
+{%- endmacro -%}
+
+{#-
+An operation's transaction. dbt's own is none on PostgreSQL: its driver takes the COMMIT that dbt sends before for a
+statement like any other, believes to be inside a transaction still, and opens no other.
+-#}
+{%- macro open_transaction() -%}
+{{- return(adapter.dispatch('open_transaction', 'mailvet')()) -}}
+{%- endmacro -%}
+
+{%- macro default__open_transaction() -%}{%- endmacro -%}
+
+{%- macro postgres__open_transaction() -%}
+{%- do run_query('begin') -%}
+{%- endmacro -%}
+
+{#- The statement that adds a status column. -#}
+{%- macro add_column_sql(relation, column, kind) -%}
+{{- return(adapter.dispatch('add_column_sql', 'mailvet')(relation, column, mailvet.type_name(kind))) -}}
+{%- endmacro -%}
+
+{%- macro default__add_column_sql(relation, column, type) -%}
+alter table {{ relation }} add column {{ column }} {{ type }}
+{%- endmacro -%}
+
+{%- macro spark__add_column_sql(relation, column, type) -%}
+alter table {{ relation }} add columns ({{ column }} {{ type }})
+{%- endmacro -%}
+
+{#- The one statement that brings the status columns of a table up to date; only rows whose answer changed. -#}
+{%- macro write_back_sql(relation, verdicts, email_column, columns, prefix, policy=none, where=none) -%}
+{{- return(adapter.dispatch('write_back_sql', 'mailvet')(relation, verdicts, email_column, columns, prefix, policy, where)) -}}
+{%- endmacro -%}
+
+{%- macro default__write_back_sql(relation, verdicts, email_column, columns, prefix, policy, where) -%}
+merge into {{ relation }} as contacts_to_mark
+using ({{ mailvet.status_columns(verdicts, columns, policy) }}) as verdict
+    on verdict.email_key = {{ mailvet.email_key('contacts_to_mark.' ~ email_column) }}
+    {%- if where %}
+    and ({{ where }})
+    {%- endif %}
+when matched and ({{ mailvet.any_differs('contacts_to_mark.' ~ prefix, columns) }}) then update set
+    {%- for column in columns %}
+    {{ prefix }}{{ column }} = verdict.new_{{ column }}{{ ',' if not loop.last }}
+    {%- endfor %}
+{%- endmacro -%}
+
+{%- macro duckdb__write_back_sql(relation, verdicts, email_column, columns, prefix, policy, where) -%}
+update {{ relation }} as contacts_to_mark set
+    {%- for column in columns %}
+    {{ prefix }}{{ column }} = verdict.new_{{ column }}{{ ',' if not loop.last }}
+    {%- endfor %}
+from ({{ mailvet.status_columns(verdicts, columns, policy) }}) as verdict
+where verdict.email_key = {{ mailvet.email_key('contacts_to_mark.' ~ email_column) }}
+    and ({{ mailvet.any_differs('contacts_to_mark.' ~ prefix, columns) }})
+    {%- if where %}
+    and ({{ where }})
+    {%- endif %}
+{%- endmacro -%}
+
+{%- macro postgres__write_back_sql(relation, verdicts, email_column, columns, prefix, policy, where) -%}
+{{- mailvet.duckdb__write_back_sql(relation, verdicts, email_column, columns, prefix, policy, where) -}}
+{%- endmacro -%}
+
+{#- The verdicts under names that neither the table nor a condition on it can mean. -#}
+{%- macro status_columns(verdicts, columns, policy=none) -%}
+select
+    stored.email_key,
+    {%- for column in columns %}
+    {{ mailvet.status_value('stored', column, policy) }} as new_{{ column }}{{ ',' if not loop.last }}
+    {%- endfor %}
+from {{ verdicts }} as stored
+{%- endmacro -%}
+
+{%- macro any_differs(start, columns) -%}
+{%- for column in columns -%}
+{{ mailvet.differs(start ~ column, 'verdict.new_' ~ column) }}{{ ' or ' if not loop.last }}
+{%- endfor -%}
+{%- endmacro -%}

@@ -1,0 +1,209 @@
+"""
+Commands out, replies in: the bytes of a conversation, once a server has said what it is called and what it can.
+
+Asking recipients is a narrow business (MAIL, RCPT, RSET, QUIT) repeated a thousand times a second, in groups where the
+server allows it (RFC 2920). So a `Wire` takes a connection over from the library that opened it, keeps every reply in
+the order in which it came, and wakes whoever waits once for all that came together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections import deque
+from typing import Literal, NamedTuple
+
+__all__ = ["Raw", "Wire", "WireFailure"]
+
+_CHUNK = 16_384
+_LONGEST_LINE = 8_192  # octets; RFC 5321 section 4.5.3.1.5 asks for 512
+_LONGEST_REPLY = 32_768
+_CONTROLS = re.compile(rb"[\x00-\x1f\x7f]")
+_SHORT = 0.001  # seconds; a clock may tick that much too early
+
+
+class Raw(NamedTuple):
+    """One complete reply as it came."""
+
+    code: int
+    text: str
+    """Everything after the basic code, lines joined by line feeds; what is no UTF-8 is read as Latin-1."""
+    at: float
+    """When it came: `time.monotonic()`."""
+
+
+class WireFailure(Exception):
+    """No further reply: time was up, the connection ended, or what came is no SMTP."""
+
+    def __init__(self, kind: Literal["timeout", "closed", "garbage"], detail: str) -> None:
+        super().__init__(detail)
+        self.kind = kind
+        self.detail = detail
+
+
+class Wire(asyncio.BufferedProtocol):
+    """
+    One connection. Commands are gathered by `say` and leave together with the next wait for a reply.
+
+    Attributes:
+        open: nobody has ended the connection yet.
+    """
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._transport = transport
+        self._incoming = bytearray(_CHUNK)
+        self._view = memoryview(self._incoming)
+        self._rest = b""
+        self._lines: list[bytes] = []
+        self._length = 0
+        self._replies: deque[Raw] = deque()
+        self._outgoing: list[bytes] = []
+        self._waiter: asyncio.Future[None] | None = None
+        self._deadline = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._garbage: str | None = None
+        self._lost = False
+        transport.set_protocol(self)
+
+    @property
+    def open(self) -> bool:
+        return not self._lost and not self._transport.is_closing()
+
+    def say(self, command: bytes) -> None:
+        """
+        Add a command, without its line end, to those that go out next.
+
+        Raises:
+            ValueError: it holds a control character, and so would be two commands.
+        """
+        if _CONTROLS.search(command):
+            raise ValueError("an SMTP command may not hold a control character")
+        self._outgoing.append(command)
+
+    def flush(self) -> None:
+        """Send what was said."""
+        if self._outgoing:
+            packet = b"\r\n".join(self._outgoing) + b"\r\n"
+            self._outgoing.clear()
+            if self.open:
+                self._transport.write(packet)
+
+    def come_already(self) -> Raw | None:
+        """A reply that is there already, if any."""
+        return self._replies.popleft() if self._replies else None
+
+    async def hear(self, patience: float) -> Raw:
+        """
+        The next reply; before it waits, everything said goes out.
+
+        Raises:
+            WireFailure: none came within `patience` seconds, or none will.
+        """
+        if not self._replies:
+            self.flush()
+            await self._wait(patience)
+        return self._replies.popleft()
+
+    async def _wait(self, patience: float) -> None:
+        while not self._replies:
+            if self._garbage is not None:
+                raise WireFailure("garbage", self._garbage)
+            if not self.open:
+                raise WireFailure("closed", "the server hung up")
+            self._waiter = self._loop.create_future()
+            self._arm(self._loop.time() + patience)
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+
+    def _arm(self, deadline: float) -> None:
+        # One timer for many replies: it looks at the deadline when it rings, and sets itself anew.
+        self._deadline = deadline
+        if self._timer is None or self._timer.when() > deadline:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = self._loop.call_at(deadline, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        if self._waiter is None or self._waiter.done():
+            return
+        if self._loop.time() + _SHORT < self._deadline:
+            self._arm(self._deadline)
+        else:
+            self._waiter.set_exception(WireFailure("timeout", "no reply in time"))
+
+    def close(self) -> None:
+        """Hang up once everything said has left."""
+        self.flush()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._transport.close()
+
+    # ---------------------------------------------------------------- called by the event loop
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Where to put what comes; a buffer of our own saves one of 256 KiB for every reply of thirty octets."""
+        return self._view
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Something came."""
+        if self._garbage is not None:
+            return
+        data = self._rest + self._incoming[:nbytes] if self._rest else bytes(self._view[:nbytes])
+        lines = data.split(b"\n")
+        self._rest = lines.pop()
+        now = time.monotonic()
+        for line in lines:
+            if not self._take(line, now):
+                break
+        if len(self._rest) > _LONGEST_LINE:
+            self._garbage = "a line without end"
+        self._wake()
+
+    def _take(self, line: bytes, now: float) -> bool:
+        if not line[:3].isdigit() or len(line) < 3:
+            self._garbage = line[:80].decode("utf-8", "replace").strip()
+            return False
+        self._length += len(line)
+        if self._length > _LONGEST_REPLY or len(line) > _LONGEST_LINE:
+            self._garbage = "a reply without end"
+            return False
+        if line[3:4] == b"-":
+            self._lines.append(line[4:].strip())
+            return True
+        text = line[4:].strip()
+        if self._lines:
+            self._lines.append(text)
+            text = b"\n".join(part for part in self._lines if part)
+            self._lines = []
+        self._length = 0
+        self._replies.append(Raw(int(line[:3]), _readable(text), now))
+        return True
+
+    def eof_received(self) -> bool:
+        """The server said its last."""
+        self._lost = True
+        self._wake()
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone."""
+        self._lost = True
+        if self._timer is not None:
+            self._timer.cancel()
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+def _readable(text: bytes) -> str:
+    try:
+        return text.decode("utf-8")
+    except UnicodeDecodeError:
+        return text.decode("latin-1")

@@ -1,0 +1,410 @@
+"""
+The jobs of one verification: what is due, the routes of its domains, and the mailboxes, each operator in one task.
+
+Mail operators count our connections, whichever executor they come from. So all recipients of an operator go to the
+same task, whose pace then holds for the whole job, and no coordinator is needed.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import uuid
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from mailvet import errors
+from mailvet.errors import PreflightError, SettingsError, SourceError
+from mailvet.layers.history import EVENT_KINDS
+from mailvet.lists import OwnLists
+from mailvet.operators import operators
+from mailvet.settings import Settings
+from mailvet.spark.staging import Folder
+from mailvet.spark.tables import Format, empty_verdicts, merged, read_verdicts, verdict_ddl
+from mailvet.spark.worker import DUE, REPORT, ROUTE, Job, rules_version, utc_now
+from mailvet.verdict import Depth, Policy, recommendation_sql, verdict_schema
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame, SparkSession
+
+__all__ = ["cells_of", "slots", "verify"]
+
+log = logging.getLogger("mailvet")
+T = TypeVar("T")
+
+_LARGE = 20_000  # operators that are placed by their size; the others are too small to matter and placed by chance
+_PER_RECIPIENT = 0.15  # seconds, as in mailvet.planning
+_WHITE_SPACE = "".join(filter(str.isspace, map(chr, range(0x3001))))
+
+
+def verify(
+    df: DataFrame,
+    column: str,
+    *,
+    depth: Depth | str | None = None,
+    settings: Settings | None = None,
+    verdicts: str | Path | DataFrame | None = None,
+    format: Format = "parquet",
+    events: DataFrame | None = None,
+    staging: str | Path | None = None,
+    tasks: int | None = None,
+    wait: timedelta = timedelta(0),
+    save_every: timedelta = timedelta(seconds=30),
+) -> DataFrame:
+    """
+    Verify a column of addresses; each distinct text once.
+
+    At depth offline this is a plan like any other of Spark's. At depth dns and smtp the jobs run now and others are
+    asked, so the answers are kept in `staging` and never depend on how often the result is used.
+
+    Args:
+        column: of text; null counts as empty.
+        depth: offline, dns or smtp; default: as the settings say.
+        settings: default: from the environment of the driver. Executors read no settings.
+        verdicts: the verdict table so far: a DataFrame, a path (it has a slash), or a table's name. What still holds
+            is not asked again.
+        format: of the path.
+        events: your own mail's events: `email`, `event` (see `mailvet.layers.history`), `occurred_at`.
+        staging: for dns and smtp, a folder that the driver and every executor can write to. Answers gather there; a
+            job that was stopped goes on from there when it is called again. Delete it when the verdicts are saved.
+        tasks: for dns and smtp, how many tasks ask at the same time. Default: the cores that Spark knows of. More tasks
+            than can run at once would only wait.
+        wait: how long a task stays for greylisting servers, counted from its start.
+        save_every: how long an answer may wait in a task before it is kept in `staging`.
+
+    Returns:
+        One row for each distinct text of the column, with the columns of `verdict_schema()`.
+
+    Raises:
+        MailvetError: before any job has started, when something does not fit.
+        PreflightError: executors cannot reach DNS.
+    """
+    from pyspark.sql import functions as F
+
+    settings = settings if settings is not None else Settings.load()
+    if depth is not None:
+        settings = _at_depth(settings, depth)
+    cell = cells_of(df, column)
+    own = OwnLists.load(**settings.lists.model_dump())
+    _check_events(events, settings)
+    spark = df.sparkSession
+    stored = read_verdicts(spark, verdicts, format=format) if verdicts is not None else None
+    folder = None if settings.depth is Depth.offline else _checked_staging(spark, settings, staging, tasks)
+    job = Job(
+        settings.model_copy(update={"lists": type(settings.lists)()}),
+        own, f"{utc_now():%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}", wait=wait,
+        save_every=save_every.total_seconds(),
+    )  # fmt: skip
+    cells = df.select(cell.alias("email")).distinct().select("email", F.sha2("email", 256).alias("email_key"))
+
+    if folder is None:
+        return _current(cells, stored, _offline(job, cells, stored, events), settings)
+    answers = folder / "answers"
+    answers.make()
+    known, before = stored, _answered(spark, answers)
+    if before is not None:
+        known = merged(stored, before) if stored is not None else before
+    if settings.depth is Depth.smtp and settings.pacing.daily_limits and known is not None:
+        job.asked_today.update(_asked_today(known))
+    work = folder / job.run_id
+    try:
+        _stages(job, cells, known, events, work, answers, tasks or _cores(spark))
+    finally:
+        work.delete()
+    if known is None and settings.depth is Depth.dns:
+        # Nothing but this run's answers, each once: Spark wrote them, and lets no task's rows in twice.
+        return spark.read.schema(verdict_ddl()).parquet(answers.uri)
+    return _current(cells, stored, _answered(spark, answers), settings)
+
+
+# -------------------------------------------------------------------- before anything is done
+
+
+def cells_of(df: DataFrame, column: str) -> Column:
+    """
+    The cells of a column as text that is compared letter by letter; null as the empty text.
+
+    Raises:
+        SourceError: no such column, or one that holds no text.
+    """
+    from pyspark.sql import functions as F
+    from pyspark.sql.types import StringType
+
+    names = [name for name in df.columns if name.lower() == column.lower()]
+    exact = [name for name in names if name == column]
+    if len(exact or names) != 1:
+        what = "There is no column" if not names else "There are several columns"
+        raise SourceError(f"{what} {column!r} in this DataFrame; it has: {', '.join(df.columns)}.")
+    name = (exact or names)[0]
+    kind = df.schema[name].dataType
+    if not isinstance(kind, StringType) and kind.typeName() not in ("varchar", "char"):
+        raise SourceError(
+            f"The column {name!r} holds {kind.simpleString()}, no text. Name the column of addresses, or cast it to a "
+            "string."
+        )
+    if df.isStreaming:
+        raise SourceError("A streaming DataFrame cannot be verified as a whole. Call verify inside foreachBatch.")
+    # A collation that takes Ann for ann must not merge two texts that have different keys.
+    return F.coalesce(F.col(f"`{name.replace('`', '``')}`").cast("string"), F.lit(""))
+
+
+def _at_depth(settings: Settings, depth: Depth | str) -> Settings:
+    try:
+        return settings.model_copy(update={"depth": Depth(depth)})
+    except ValueError:
+        raise SettingsError(f"{depth!r} is no depth; choose offline, dns or smtp.") from None
+
+
+def _check_events(events: DataFrame | None, settings: Settings) -> None:
+    if events is None and settings.history.events is not None:
+        raise SettingsError(
+            "history.events names a table or file for the warehouses of one machine. Give the events as a DataFrame: "
+            "verify(..., events=spark.table('...')), and leave history.events out."
+        )
+    missing = [name for name in ("email", "event", "occurred_at") if events is not None and name not in events.columns]
+    if missing:
+        raise SourceError(f"The events lack the columns {', '.join(missing)}; they need email, event, occurred_at.")
+
+
+def _checked_staging(spark: SparkSession, settings: Settings, staging: str | Path | None, tasks: int | None) -> Folder:
+    if staging is None:
+        raise SettingsError(
+            f"At depth {settings.depth} others are asked, and their answers are kept in a folder that the driver and "
+            "all executors can write to. Give it: verify(..., staging='/shared/mailvet')."
+        )
+    if tasks is not None and tasks < 1:
+        raise SettingsError(f"tasks={tasks}: at least one task is needed.")
+    if settings.depth is Depth.smtp:
+        if spark.conf.get("spark.speculation", "false") == "true":
+            raise SettingsError(
+                "Speculative execution runs a slow task twice, and every mailbox in it would be asked twice at once. "
+                "Set spark.speculation to false for this application."
+            )
+        if settings.smtp.hello_name is None:
+            raise PreflightError(
+                "Executors have names of their own, so the name to introduce ourselves with has to be given: set "
+                "smtp.hello_name (MAILVET_SMTP__HELLO_NAME) to the public host name that the executors' address "
+                "resolves to, or verify with depth 'dns'."
+            )
+    folder = Folder.of(staging)
+    _preflight(settings)
+    folder.make()
+    return folder
+
+
+def _preflight(settings: Settings) -> None:
+    """What one machine would find out at the start of a run: no DNS, a lying resolver, no usable name."""
+    from mailvet.verifier import Verifier, run_in_background
+
+    async def look() -> tuple[bool, str | None]:
+        async with Verifier(settings) as verifier:
+            return verifier.cut_off, verifier.degraded
+
+    cut_off, degraded = run_in_background(look())
+    if cut_off:
+        raise PreflightError(degraded or "No DNS answers.")
+    if degraded:
+        log.warning("%s", degraded)
+
+
+def _cores(spark: SparkSession) -> int:
+    try:
+        return max(1, spark.sparkContext.defaultParallelism)
+    except Exception:  # Spark Connect has no context to ask
+        return max(1, int(spark.conf.get("spark.sql.shuffle.partitions", "8") or 8))
+
+
+# -------------------------------------------------------------------- the jobs
+
+
+def _offline(job: Job, cells: DataFrame, known: DataFrame | None, events: DataFrame | None) -> DataFrame:
+    due = cells if known is None and events is None else _due(job, cells, known, events)
+    return due.mapInArrow(job.judge, verdict_ddl())
+
+
+def _stages(
+    job: Job,
+    cells: DataFrame,
+    known: DataFrame | None,
+    events: DataFrame | None,
+    work: Folder,
+    answers: Folder,
+    tasks: int,
+) -> None:
+    """Each stage is written before the next begins, so nobody is asked twice when Spark works something out anew."""
+    spark = cells.sparkSession
+    _started(lambda: _due(job, cells, known, events).write.parquet((work / "due").uri))
+    due = spark.read.schema(DUE).parquet((work / "due").uri)
+    domains = due.select("domain").where("domain is not null").distinct().repartition(tasks)
+    _started(lambda: domains.mapInArrow(job.look_up, ROUTE).write.parquet((work / "routes").uri))
+    routes = spark.read.schema(ROUTE).parquet((work / "routes").uri)
+    routed = due.join(routes, "domain", "left")
+    if job.settings.depth is Depth.dns:
+        judged = routed.mapInArrow(job.judge, verdict_ddl())
+        _started(lambda: judged.write.mode("append").parquet(answers.uri))
+        return
+    asking = replace(job, answers=answers.uri)
+    placed = slots(routed, tasks, job.settings)
+    reports = _started(lambda: placed.mapInArrow(asking.ask, REPORT).collect())
+    for sentence in sorted({report.degraded for report in reports if report.degraded}):
+        log.warning("%s", sentence)
+    log.info("run %s asked %d recipients in %d tasks", job.run_id, sum(each.probes for each in reports), len(reports))
+
+
+def slots(routed: DataFrame, tasks: int, settings: Settings) -> DataFrame:
+    """
+    The rows in as many partitions as tasks, each operator in exactly one, in the order in which they will be asked.
+
+    Large operators are placed by their number of recipients, the largest first, each where there is least so far.
+    Within a partition rows stand in the order of the time at which the pace of their operator will come to them, so
+    that a large operator's rows do not keep the others' waiting.
+    """
+    from pyspark.sql import functions as F
+
+    spark = routed.sparkSession
+    counted = routed.where("operator is not null").groupBy("operator").count()
+    large = _started(lambda: counted.orderBy(F.desc("count"), "operator").limit(_LARGE).collect())
+    rules = {operator.name: operator for operator in operators()}
+    load = [0] * tasks
+    table: list[tuple[str, int, float]] = []
+    for name, count in ((row["operator"], row["count"]) for row in large):
+        least = load.index(min(load))
+        load[least] += count
+        rule, cap = rules.get(name), settings.pacing.connections_per_operator
+        seconds = count * _PER_RECIPIENT / min(cap, (rule.connections if rule else None) or cap)
+        table.append((name, least, 0.0 if rule is not None and rule.answers == "accepts_all" else seconds))
+    places = F.broadcast(spark.createDataFrame(table, "operator string, large_slot int, seconds double"))
+    by_chance = F.pmod(F.xxhash64(F.coalesce("operator", "email_key")), F.lit(tasks)).cast("int")
+    # A number between 0 and 1 that is the same whenever the plan is worked out.
+    chance = F.xxhash64("email_key") / F.lit(2.0**64) + 0.5
+    ids = _partition_ids(spark, tasks)
+    slot = F.coalesce("large_slot", by_chance)
+    return (
+        routed.join(places, "operator", "left")
+        .withColumn("partition", F.element_at(F.array(*map(F.lit, ids)), slot + 1).cast("long"))
+        .withColumn("position", F.coalesce(F.col("seconds"), F.lit(0.0)) * chance)
+        # With a number of partitions, adaptive execution neither merges nor splits them.
+        .repartition(tasks, "partition")
+        .sortWithinPartitions("position", "email_key")
+        .drop("partition", "position", "large_slot", "seconds")
+    )
+
+
+def _partition_ids(spark: SparkSession, tasks: int) -> list[int]:
+    """For each partition a number (bigint) that Spark's hash partitioning sends there."""
+    from pyspark.sql import functions as F
+
+    found: dict[int, int] = {}
+    start = 0
+    while len(found) < tasks:
+        tried = spark.range(start, start + 16 * tasks).select(
+            F.col("id"), F.pmod(F.hash("id"), F.lit(tasks)).alias("at")
+        )
+        for row in tried.collect():
+            found.setdefault(row["at"], row["id"])
+        start += 16 * tasks
+    return [found[partition] for partition in range(tasks)]
+
+
+def _due(job: Job, cells: DataFrame, known: DataFrame | None, events: DataFrame | None) -> DataFrame:
+    """The cells to be verified, as `DUE`: never checked, due again, less deep than asked for, or contradicted."""
+    from pyspark.sql import functions as F
+
+    spark = cells.sparkSession
+    rows = cells.alias("c").join(
+        (known if known is not None else empty_verdicts(spark)).drop("email").alias("v"), "email_key", "left"
+    )
+    if events is not None:
+        recipient = F.expr(f"lower(trim(both '{_WHITE_SPACE}' from c.email))")
+        rows = rows.join(_history(events).alias("h"), F.col("h.recipient") == recipient, "left")
+    else:
+        rows = rows.selectExpr("*", *(f"cast(null as timestamp) as {name}" for name in EVENT_KINDS))
+    now, rules = utc_now(), rules_version(job.own)
+    rank = "case {} when 'smtp' then 2 when 'dns' then 1 else 0 end"
+    bounced_last = "coalesce(bounced_at > coalesce(delivered_at, timestamp'1900-01-01'), false)"
+    conditions = [
+        "v.status is null",
+        f"v.next_check_at <= timestamp'{now.isoformat()}'",
+        f"{rank.format('v.depth')} < {Depth(job.settings.depth).rank}",
+    ]
+    if events is not None:
+        conditions += [
+            "(unsubscribed_at is not null and v.reason <> 'suppressed')",
+            f"({bounced_last} and bounced_at > v.checked_at and v.reason not in ('hard_bounced', 'suppressed'))",
+            f"(v.reason = 'hard_bounced' and not {bounced_last})",
+        ]
+    is_due = f"coalesce({' or '.join(conditions)}, false)"
+    other_lists = f"v.rules_version <> '{rules}'"
+    return (
+        rows.where(f"{is_due} or {other_lists}")
+        .selectExpr(
+            "c.email", "email_key", "v.reason as previous_reason", "coalesce(v.attempts, 0) as previous_attempts",
+            *EVENT_KINDS,
+            f"case when not {is_due} then v.reason end as only_if_news",
+            "coalesce(contains(v.flags, 'allowed'), false) as was_allowed",
+            "coalesce(contains(v.flags, 'disposable'), false) as was_disposable",
+            "coalesce(v.reason = 'suppressed' and contains(v.evidence, 'on your own list'), false) as was_suppressed",
+            f"coalesce(split(v.rules_version, '[+]')[0] <> '{rules.partition('+')[0]}', false) as other_rules",
+        )
+        .mapInArrow(job.find_due, DUE)
+    )  # fmt: skip
+
+
+def _history(events: DataFrame) -> DataFrame:
+    """The newest event of each kind by address."""
+    from pyspark.sql import functions as F
+
+    newest = [
+        F.max(F.when(F.lower("event").isin(*words), F.col("occurred_at").cast("timestamp"))).alias(name)
+        for name, words in EVENT_KINDS.items()
+    ]
+    recipient = F.expr(f"lower(trim(both '{_WHITE_SPACE}' from email))").alias("recipient")
+    return events.groupBy(recipient).agg(*newest)
+
+
+def _asked_today(known: DataFrame) -> dict[str, int]:
+    midnight = utc_now().replace(hour=0, minute=0, second=0, microsecond=0).isoformat()
+    asked = known.where(f"smtp_code is not null and operator is not null and checked_at >= timestamp'{midnight}'")
+    return {row["operator"]: row["count"] for row in asked.groupBy("operator").count().collect()}
+
+
+def _answered(spark: SparkSession, answers: Folder) -> DataFrame | None:
+    """The newest answer for each key that `staging` holds; None where there is none."""
+    from pyspark.sql import functions as F
+
+    if not answers.exists():
+        return None
+    names = verdict_schema().names
+    found = spark.read.schema(verdict_ddl()).parquet(answers.uri)
+    newest = F.max_by(F.struct(*names), "checked_at").alias("v")
+    return found.groupBy("email_key").agg(newest).select(*(f"v.{name}" for name in names))
+
+
+def _current(cells: DataFrame, known: DataFrame | None, fresh: DataFrame | None, settings: Settings) -> DataFrame:
+    """One verdict for each cell, with what the policy of now recommends."""
+    from pyspark.sql import functions as F
+
+    spark = cells.sparkSession
+    if known is None:
+        verdicts = fresh if fresh is not None else empty_verdicts(spark)
+        if settings.depth is not Depth.offline:  # staging may hold answers about other tables as well
+            verdicts = verdicts.join(cells.select("email_key"), "email_key", "left_semi")
+        return verdicts
+    both = merged(known, fresh) if fresh is not None else known
+    advice = recommendation_sql(Policy(settings.policy), reason="reason", score="score", attempts="attempts")
+    ours = both.join(cells.select("email_key"), "email_key", "left_semi")
+    return ours.withColumn("recommendation", F.expr(advice))
+
+
+def _started(action: Callable[[], T]) -> T:
+    """Run an action; what mailvet says on an executor is said here in the same words."""
+    try:
+        return action()
+    except Exception as error:
+        found: Any = re.search(r"mailvet\.errors\.(\w+): ([^\n]+)", str(error))
+        if found is None or not hasattr(errors, found[1]):
+            raise
+        raise getattr(errors, found[1])(found[2]) from None

@@ -1,0 +1,243 @@
+"""
+The verdict table where Spark keeps its data: read, merged, saved, and joined beside the addresses.
+
+A silent answer (about us, the network or the moment) never replaces what is known of a mailbox, only when to ask
+again: the rule of every warehouse of mailvet's, here as the one condition that the SQL of a MERGE and the merge of two
+DataFrames share.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from functools import reduce
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from mailvet.errors import SettingsError, SourceError
+from mailvet.spark.staging import Folder, is_object_store
+from mailvet.verdict import STATUS_COLUMNS, verdict_schema
+from mailvet.warehouse.base import KNOWN_FOR, SILENT
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+__all__ = ["Format", "empty_verdicts", "merge_sql", "merged", "read_verdicts", "save", "verdict_ddl", "with_status"]
+
+Format = Literal["parquet", "delta", "iceberg"]
+
+_TYPES = {"string": "string", "int16": "smallint", "int32": "int", "timestamp[us, tz=UTC]": "timestamp"}
+_RANK = "case {} when 'smtp' then 2 when 'dns' then 1 else 0 end"
+_SILENT = ", ".join(f"'{reason}'" for reason in SILENT)
+# v: the verdict that is known; b: the one that has come.
+_KEEP = (
+    f"(b.reason in ({_SILENT}) and v.status <> 'unknown' "
+    f"and b.checked_at < v.checked_at + interval {KNOWN_FOR.days} days)"
+)
+_DEEP_ENOUGH = f"{_RANK.format('b.depth')} >= {_RANK.format('v.depth')}"
+_NAMES = tuple(verdict_schema().names)
+_COMPARED = ("checked_at", "next_check_at", "depth", "recommendation")
+_IS_NEWS = " or ".join(f"b.{name} is distinct from v.{name}" for name in _COMPARED)
+
+
+def verdict_ddl() -> str:
+    """The columns of `verdict_schema()` as Spark writes them."""
+    return ", ".join(f"{field.name} {_TYPES[str(field.type)]}" for field in verdict_schema())
+
+
+def empty_verdicts(spark: SparkSession) -> DataFrame:
+    """A verdict table without rows."""
+    return spark.createDataFrame([], verdict_ddl())
+
+
+def read_verdicts(spark: SparkSession, table: str | Path | DataFrame, *, format: Format = "parquet") -> DataFrame:
+    """
+    The verdict table, without rows where there is none yet.
+
+    Args:
+        table: a DataFrame, a path (it has a slash), or the name of a table in Spark's catalog.
+        format: of a path.
+
+    Raises:
+        SourceError: it is something else than verdicts.
+    """
+    if not isinstance(table, (str, Path)):
+        found = table
+    elif "/" in str(table):
+        folder = Folder.of(table)
+        _recover(folder)
+        if not folder.exists() and not (folder / "_delta_log").names():
+            return empty_verdicts(spark)
+        found = spark.read.format(format).load(folder.uri)
+    elif spark.catalog.tableExists(str(table)):
+        found = spark.table(str(table))
+    else:
+        return empty_verdicts(spark)
+    missing = [name for name in _NAMES if name not in found.columns]
+    if missing:
+        raise SourceError(
+            f"This is no table of verdicts: the columns {', '.join(missing)} are missing. Name the table that "
+            "mailvet.spark.save wrote, or none."
+        )
+    return found.selectExpr(*(f"cast({name} as {_TYPES[str(verdict_schema().field(name).type)]}) as {name}"
+                              for name in _NAMES))  # fmt: skip
+
+
+def merged(known: DataFrame, fresh: DataFrame) -> DataFrame:
+    """Two tables of verdicts, each key once in both, as one: an older verdict never replaces a newer one."""
+    from pyspark.sql import functions as F
+
+    both = known.alias("v").join(fresh.alias("b"), F.expr("v.email_key = b.email_key"), "full_outer")
+    stays = f"b.email_key is null or (v.email_key is not null and (b.checked_at < v.checked_at or {_KEEP}))"
+    columns = []
+    for name in _NAMES:
+        renewed = (
+            f"when b.checked_at >= v.checked_at and {_DEEP_ENOUGH} and {_KEEP} then b.{name} "
+            if name in ("depth", "next_check_at")
+            else ""
+        )
+        columns.append(F.expr(f"case {renewed}when {stays} then v.{name} else b.{name} end").alias(name))
+    return both.select(*columns)
+
+
+def merge_sql(table: str, source: str) -> str:
+    """
+    The MERGE that takes verdicts into a table: Delta Lake and Apache Iceberg understand it, also without a run of
+    mailvet's around it. Rows that would stay as they are are not rewritten.
+
+    Args:
+        table: the verdict table, as SQL names it.
+        source: a table or view with the columns of verdicts, each key once.
+    """
+    sets = ", ".join(f"{name} = b.{name}" for name in _NAMES if name != "email_key")
+    newer = "b.checked_at >= v.checked_at"
+    return (
+        f"merge into {table} as v using {source} as b on v.email_key = b.email_key\n"
+        f"when matched and {newer} and {_KEEP} and {_DEEP_ENOUGH} then\n"
+        "  update set depth = b.depth, next_check_at = b.next_check_at\n"
+        f"when matched and {newer} and not {_KEEP} and ({_IS_NEWS}) then\n  update set {sets}\n"
+        f"when not matched then\n  insert ({', '.join(_NAMES)}) values ({', '.join(f'b.{name}' for name in _NAMES)})"
+    )
+
+
+def save(verdicts: DataFrame, table: str | Path, *, format: Format = "parquet") -> DataFrame:
+    """
+    Take verdicts into the verdict table, which is made if it is not there.
+
+    A Parquet folder is written anew beside the old one and put in its place by renaming, so that readers and an
+    interruption find the old table or the new one, never half of one. Delta and Iceberg are given one MERGE.
+
+    Args:
+        verdicts: from `verify`.
+        table: parquet: a folder. delta: a folder or the name of a table. iceberg: the name of a table.
+
+    Returns:
+        The verdict table as it is now. Use it in place of `verdicts`, which may still read the table as it was.
+
+    Raises:
+        SettingsError: a place where folders cannot be renamed (object stores) for parquet, an unknown format, or a
+            session without the extension.
+        SourceError: what is there is no table of verdicts.
+    """
+    if format == "parquet":
+        if is_object_store(table):
+            raise SettingsError(
+                f"{table} lies in an object store, where a folder of Parquet files cannot be replaced at once. Keep "
+                "the verdict table as Delta or Iceberg there (format='delta'), or on a file system."
+            )
+        _save_parquet(verdicts, Folder.of(table))
+        return verdicts.sparkSession.read.schema(verdict_ddl()).parquet(Folder.of(table).uri)
+    if format in ("delta", "iceberg"):
+        _save_by_merge(verdicts, str(table), format)
+        return read_verdicts(verdicts.sparkSession, table, format=format)
+    raise SettingsError(f"{format!r} is no format of a verdict table; choose parquet, delta or iceberg.")
+
+
+def _save_parquet(verdicts: DataFrame, folder: Folder) -> None:
+    known = read_verdicts(verdicts.sparkSession, folder.uri)
+    made = folder.beside(f"_{folder.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        merged(known, verdicts.select(*_NAMES)).write.parquet(made.uri)
+        _replace(folder, made)
+    except BaseException:
+        _recover(folder)
+        made.delete()
+        raise
+
+
+def _old(folder: Folder) -> Folder:
+    return folder.beside(f"_{folder.name}.old")
+
+
+def _replace(folder: Folder, made: Folder) -> None:
+    old = _old(folder)
+    if folder.names():
+        old.delete()
+        folder.move_to(old)
+    made.move_to(folder)
+    old.delete()
+
+
+def _recover(folder: Folder) -> None:
+    """Put the old table back if we were stopped between taking it away and putting the new one in its place."""
+    old = _old(folder)
+    if old.names() and not folder.names():
+        old.move_to(folder)
+
+
+def _save_by_merge(verdicts: DataFrame, table: str, format: str) -> None:
+    spark = verdicts.sparkSession
+    name = f"delta.`{Folder.of(table).uri}`" if format == "delta" and "/" in table else table
+    view = f"mailvet_{uuid.uuid4().hex}"
+    verdicts.select(*_NAMES).createOrReplaceTempView(view)
+    try:
+        spark.sql(f"create table if not exists {name} ({verdict_ddl()}) using {format}")
+        spark.sql(merge_sql(name, view))
+    except Exception as error:
+        text = str(error)
+        if "DATA_SOURCE_NOT_FOUND" in text or "ClassNotFoundException" in text or "MERGE INTO TABLE" in text:
+            raise SettingsError(
+                f"This Spark session cannot write {format} tables. Start it with the extension of "
+                f"{'Delta Lake' if format == 'delta' else 'Apache Iceberg'}, or save as parquet. Nothing was changed."
+            ) from None
+        raise
+    finally:
+        spark.catalog.dropTempView(view)
+
+
+def with_status(
+    df: DataFrame,
+    column: str,
+    verdicts: DataFrame,
+    *,
+    columns: Sequence[str] = STATUS_COLUMNS,
+    prefix: str = "mailvet_",
+) -> DataFrame:
+    """
+    The DataFrame with status columns beside the addresses; status columns of an earlier time are replaced. No row is
+    lost or doubled, and a row whose text has no verdict has nulls.
+
+    Args:
+        column: of addresses, as given to `verify`.
+        verdicts: from `verify` or `read_verdicts`.
+        columns: which, of the columns of the verdict table.
+
+    Raises:
+        SourceError, SettingsError: there is no such column.
+    """
+    from pyspark.sql import functions as F
+
+    from mailvet.spark.job import cells_of
+
+    cell = cells_of(df, column)
+    for name in columns:
+        if name not in _NAMES or name in ("email", "email_key"):
+            known = ", ".join(each for each in _NAMES if each not in ("email", "email_key"))
+            raise SettingsError(f"There is no status column {name!r}; there are: {known}.")
+    key, other = "mailvet key of the row", "mailvet key of the verdict"
+    ours = verdicts.select(
+        F.col("email_key").alias(other), *(F.col(name).alias(prefix + name) for name in dict.fromkeys(columns))
+    )
+    bare = reduce(lambda frame, name: frame.drop(name), [prefix + name for name in columns], df)
+    rows = bare.withColumn(key, F.sha2(cell, 256))
+    return rows.join(ours, F.col(f"`{key}`") == F.col(f"`{other}`"), "left").drop(key, other)

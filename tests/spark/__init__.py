@@ -1,0 +1,1 @@
+"""Verification as Spark jobs, on two cores."""
