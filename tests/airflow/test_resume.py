@@ -26,10 +26,13 @@ def slow_lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     world = World().host("mx.slow.test").domain("slow.test", [(10, "mx.slow.test")])
     for address in PEOPLE:
         world.mailbox(address)
-    with Lab(world, latency=0.1) as lab:
+    with Lab(world, latency=0.3) as lab:
         config = tmp_path / "slow.toml"
         lab.write_config(config)
-        connect(monkeypatch, "slow_lab", conn_type="mailvet", extra={"config": str(config)})
+        connect(
+            monkeypatch, "slow_lab", conn_type="mailvet",
+            extra={"config": str(config), "connections_per_operator": 1},
+        )  # fmt: skip
         make_contacts(tmp_path / "crm.duckdb", PEOPLE)
         connect(monkeypatch, "crm", conn_type="duckdb", host=str(tmp_path / "crm.duckdb"))
         yield lab
@@ -76,7 +79,7 @@ def test_a_kill_saves_what_was_answered_and_the_retry_goes_on(
 
 def test_a_timeout_of_the_task_saves_too(run_dag: RunDag, slow_lab: Lab, tmp_path: Path) -> None:
     with DAG("timeout") as dag:
-        operator_ = operator(execution_timeout=timedelta(seconds=4))
+        operator_ = operator(execution_timeout=timedelta(seconds=6))
     assert operator_.dag is dag
     assert run_dag(dag).state == "failed"
     ((saved,),) = rows(tmp_path / "crm.duckdb", "select count(*) from mailvet_verdicts")
