@@ -11,7 +11,7 @@ import contextlib
 import threading
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
@@ -24,7 +24,16 @@ import polars as pl
 from mailvet.errors import SettingsError, SourceError
 from mailvet.layers.mailbox import OperatorProgress
 from mailvet.settings import Settings
-from mailvet.verdict import RULES_VERSION, STATUS_COLUMNS, Depth, Recommendation, Status, verdict_schema
+from mailvet.verdict import (
+    REASONS,
+    RULES_VERSION,
+    STATUS_COLUMNS,
+    Depth,
+    Reason,
+    Recommendation,
+    Status,
+    verdict_schema,
+)
 from mailvet.verifier import BATCH_ROWS, Verifier, run_in_background
 from mailvet.warehouse.base import Plan, Summary, TableSignals, Warehouse
 from mailvet.warehouse.duckdb import DuckDBWarehouse
@@ -38,6 +47,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SPLIT_COLUMNS",
+    "Answers",
     "Progress",
     "RunResult",
     "Watcher",
@@ -54,6 +64,7 @@ _SAVE_SECONDS = 1.0
 _SAVE_ROWS = 4 * 122_880  # row groups of DuckDB, which are written fastest when they are whole
 _OFFLINE_BATCH_ROWS = 122_880
 _NO_DATABASES = ("http", "https", "ftp", "s3", "gs", "gcs", "abfs", "abfss", "az", "hdfs", "file")
+_SERVERS_SAID = [str(reason) for reason, rule in REASONS.items() if rule.layer == "mailbox"]
 _FAREWELL_SECONDS = 30.0  # for an interrupted run to save what it knows
 
 SPLIT_COLUMNS: dict[str, tuple[str, ...]] = {
@@ -93,6 +104,17 @@ class Watcher(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Answers:
+    """How the mail servers of one operator answered, counted in addresses."""
+
+    accepted: int = 0
+    refused: int = 0
+    """The servers named the recipient as the fault."""
+    unclear: int = 0
+    """Temporary, refusals of us, or no answer at all: they say nothing of the mailbox."""
+
+
+@dataclass(frozen=True, slots=True)
 class RunResult:
     """What a run did, and how the source stands after it."""
 
@@ -115,6 +137,8 @@ class RunResult:
     """What was wrong with this machine or its network; None when nothing was."""
     operators: Sequence[OperatorProgress] = ()
     outputs: Sequence[Path] = field(default=())
+    answers: Mapping[str, Answers] = field(default_factory=dict)
+    """What the mail servers said in this run, by operator."""
 
     @property
     def undeliverable_share(self) -> float:
@@ -182,11 +206,14 @@ def open_source(
     return open_table(path, table, column, writable=writable, updatable=updatable, **common)
 
 
-def plan(warehouse: Warehouse, settings: Settings, *, count_domains: bool = True) -> Plan:
+def plan(
+    warehouse: Warehouse, settings: Settings, *, among: Collection[Reason] | None = None, count_domains: bool = True
+) -> Plan:
     """
     What `run` would do with this source now; asks nobody and changes nothing.
 
     Args:
+        among: only addresses whose last answer was one of these.
         count_domains: fill in `Plan.domains`, which takes its time over millions.
 
     Raises:
@@ -201,6 +228,7 @@ def plan(warehouse: Warehouse, settings: Settings, *, count_domains: bool = True
         now=datetime.now(timezone.utc),
         rules_version=f"{RULES_VERSION}{'+' if own.digest else ''}{own.digest}",
         listed={name: _as_written(kind) for name, kind in kinds.items()},
+        among=among,
         count_domains=count_domains,
     )
     if planned.addresses and warehouse.looks_numeric():
@@ -234,6 +262,8 @@ def run(
     wait: timedelta = timedelta(0),
     watcher: Watcher | None = None,
     batch_rows: int | None = None,
+    limit: int | None = None,
+    among: Collection[Reason] | None = None,
 ) -> RunResult:
     """
     Verify what is due and write the answers back.
@@ -247,6 +277,8 @@ def run(
         wait: how long to stay for greylisting servers.
         watcher: told about the progress.
         batch_rows: addresses examined together; by default as many as suit the depth.
+        limit: verify at most so many addresses now; the rest stays due.
+        among: verify only addresses whose last answer was one of these.
 
     Raises:
         MailvetError: before anything is asked, when something does not fit. What was saved before a later failure
@@ -259,7 +291,7 @@ def run(
         warehouse.check_output(output, key_columns)
     if write_back:
         warehouse.check_write_back(columns)
-    job = _Run(warehouse, settings, watcher)
+    job = _Run(warehouse, settings, watcher, limit, among)
     if batch_rows is None:  # where nobody is asked, a batch costs nothing but memory
         batch_rows = _OFFLINE_BATCH_ROWS if Depth(settings.depth) is Depth.offline else BATCH_ROWS
     ended = threading.Event()
@@ -286,11 +318,32 @@ def _known(columns: Sequence[str]) -> Sequence[str]:
     return tuple(dict.fromkeys(columns))
 
 
+def _first(batches: Iterator[pa.Table], limit: int | None) -> Iterator[pa.Table]:
+    """The first rows of all batches together."""
+    for table in batches:
+        if limit is not None:
+            table = table.slice(0, limit)
+            limit -= table.num_rows
+        yield table
+        if limit == 0:
+            return
+
+
 class _Run:
-    def __init__(self, warehouse: Warehouse, settings: Settings, watcher: Watcher | None) -> None:
+    def __init__(
+        self,
+        warehouse: Warehouse,
+        settings: Settings,
+        watcher: Watcher | None,
+        limit: int | None,
+        among: Collection[Reason] | None,
+    ) -> None:
         self._warehouse = warehouse
         self._settings = settings
         self._watcher = watcher
+        self._limit = limit
+        self._among = among
+        self._answers: dict[str, Answers] = {}
         self._done = 0
         self._began = time.monotonic()
         # The database's connection belongs to one thread, and the event loop must not wait for a disk.
@@ -332,7 +385,7 @@ class _Run:
         warehouse, settings = self._warehouse, self._settings
         started = datetime.now(timezone.utc)
         run_id = f"{started:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
-        planned = await self._call(plan, warehouse, settings, count_domains=False)
+        planned = await self._call(plan, warehouse, settings, among=self._among, count_domains=False)
         if settings.suspicion.whole_table and isinstance(warehouse, TableSignals):
             suspicion = settings.suspicion
             await self._call(warehouse.find_signals, signed_up=suspicion.signed_up, burst_window=suspicion.burst_window)
@@ -352,7 +405,8 @@ class _Run:
             await self._call(warehouse.open_for_writing)
             await self._call(warehouse.save_run, record)
             if work_to_do:
-                await self._verify(verifier, run_id, wait, planned.due, batch_rows)
+                due = planned.due if self._limit is None else min(planned.due, self._limit)
+                await self._verify(verifier, run_id, wait, due, batch_rows)
         finally:
             operators = verifier.progress()
             await verifier.close()
@@ -371,7 +425,7 @@ class _Run:
         result = RunResult(
             run_id, warehouse.name, str(settings.depth), str(settings.policy), planned, summary, self._done, written,
             verifier.mailboxes.probes if verifier.mailboxes else 0, verifier.routes.lookups if verifier.routes else 0,
-            time.monotonic() - self._began, verifier.degraded, operators, outputs,
+            time.monotonic() - self._began, verifier.degraded, operators, outputs, self._answers,
         )  # fmt: skip
         await self._call(
             warehouse.save_run,
@@ -386,7 +440,7 @@ class _Run:
         return result
 
     async def _verify(self, verifier: Verifier, run_id: str, wait: timedelta, due: int, batch_rows: int) -> None:
-        batches = self._warehouse.due(batch_rows)
+        batches = _first(self._warehouse.due(batch_rows), self._limit)
         blank: set[str] = set()
         unsaved: list[pl.DataFrame] = []
         saving: asyncio.Future[None] | None = None
@@ -412,6 +466,7 @@ class _Run:
 
         def take(verdicts: pl.DataFrame) -> None:
             unsaved.append(verdicts)
+            self._count_answers(verdicts)
             self._done += verdicts.height - int(verdicts["email_key"].is_in(blank).sum())
 
         try:
@@ -434,6 +489,19 @@ class _Run:
                 take(verdicts)
             await asyncio.shield(asyncio.ensure_future(self._save_rest(saving, unsaved)))
         self._tell(verifier, due)
+
+    def _count_answers(self, verdicts: pl.DataFrame) -> None:
+        said = pl.col("smtp_code").is_not_null() | pl.col("reason").is_in(_SERVERS_SAID)
+        asked = verdicts.filter(pl.col("operator").is_not_null() & said)
+        refused = pl.col("status") == str(Status.undeliverable)
+        yes = (pl.col("smtp_code") // 100 == 2).fill_null(False)
+        accepted = yes & ~refused & (pl.col("reason") != str(Reason.greylisted))
+        counted = asked.group_by("operator").agg(accepted.sum(), refused.sum().alias("refused"), pl.len().alias("all"))
+        for name, accepts, refuses, total in counted.iter_rows():
+            so_far = self._answers.get(name, Answers())
+            self._answers[name] = Answers(
+                so_far.accepted + accepts, so_far.refused + refuses, so_far.unclear + total - accepts - refuses
+            )
 
     async def _save(self, frames: list[pl.DataFrame]) -> None:
         """Save the frames; those that are saved leave the list, so that a failure in between loses none."""

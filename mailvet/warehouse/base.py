@@ -5,7 +5,7 @@ is Arrow or plain counts, so a run does not know whose SQL it was.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -26,6 +26,7 @@ __all__ = [
     "OperatorShare",
     "Plan",
     "SourceShare",
+    "Standing",
     "Summary",
     "TableSignals",
     "Warehouse",
@@ -129,6 +130,21 @@ MOST_NAMED = 12
 """Operators and sources that a report names."""
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Rows of the source of which the same is known; everything is None where nothing is."""
+
+    status: str | None
+    reason: str | None
+    recommendation: str | None
+    score: int | None
+    stale: bool
+    """The verdict is older than asked for."""
+    blank: bool
+    """The cells are empty."""
+    rows: int
+
+
 class Warehouse(Protocol):
     """One source: a table with a column of addresses, and the verdict table beside it."""
 
@@ -142,6 +158,7 @@ class Warehouse(Protocol):
         now: datetime,
         rules_version: str,
         listed: Mapping[str, Sequence[str]],
+        among: Collection[Reason] | None = None,
         count_domains: bool = True,
     ) -> Plan:
         """
@@ -153,6 +170,7 @@ class Warehouse(Protocol):
             rules_version: of the run, with the digest of the user's own lists behind a "+".
             listed: the user's own lists by name (allow, deny, suppress, extra_disposable): addresses and domains,
                 lower-case. An older verdict that they contradict is due.
+            among: only addresses whose verdict has one of these reasons are due.
             count_domains: fill in `Plan.domains`, which of millions of domains only a forecast wants to know.
 
         Raises:
@@ -222,6 +240,7 @@ class Warehouse(Protocol):
         key_columns: Sequence[str] = (),
         split_by: str | None = None,
         parts: Sequence[str] = (),
+        others: bool = True,
     ) -> list[Path]:
         """
         Write the source with its status columns to a file; every row and column is kept, and their order where the
@@ -234,6 +253,7 @@ class Warehouse(Protocol):
             split_by: a column of the verdict table; one file for each of its values, `list.csv` becoming
                 `list.send.csv`.
             parts: values that get a file even where no row has them.
+            others: values beyond these get one too.
 
         Returns:
             The files written. Each appears complete or not at all, and none unless all could be written.
@@ -241,6 +261,75 @@ class Warehouse(Protocol):
 
     def summary(self) -> Summary:
         """Count the source by its verdicts."""
+
+    def standing(self, *, stale_before: datetime | None = None) -> list[Standing]:
+        """
+        After `plan`: the rows of the source by what is known of them.
+
+        Args:
+            stale_before: aware, UTC; verdicts made before it are stale. None: none is.
+        """
+
+    def export_tables(
+        self,
+        names: Mapping[str, str],
+        columns: Sequence[str],
+        *,
+        key_columns: Sequence[str] = (),
+        replace: bool = False,
+    ) -> None:
+        """
+        Write rows of the source with their status columns to tables of the same database, all or none.
+
+        Args:
+            names: recommendation -> name of its table.
+            columns: of the verdict table.
+            key_columns: keep only these of the source's columns.
+            replace: tables of these names make way.
+
+        Raises:
+            SourceError: a table exists already, is the source itself, or cannot be written; nothing was changed.
+        """
+
+    def pending(self) -> tuple[int, datetime | None]:
+        """
+        After `plan`: how many addresses of this source wait for a greylisting server, and the earliest time (aware,
+        UTC) to ask one of them again.
+        """
+
+    def save_shards(self, plan_id: str, shards: Mapping[str, int], now: datetime) -> None:
+        """
+        Keep which shard asks which domain, in `mailvet_shards`.
+
+        Args:
+            shards: domain as written, lower case -> number of its shard.
+            now: aware, UTC; plans more than a week older are dropped.
+
+        Raises:
+            SourceError: the database has one writer, or they cannot be written.
+        """
+
+    def keep_shard(self, plan_id: str, shard: int) -> None:
+        """
+        Before `plan`: leave only the rows of one shard. Number 0 has all rows whose domain is in no other.
+
+        Raises:
+            SourceError: there is no such plan.
+        """
+
+    def prepare_write_back(self, columns: Sequence[str]) -> None:
+        """Add the status columns that are missing, so that several writers need not."""
+
+    def check_keys(self, columns: Sequence[str], *, unique: bool = True) -> None:
+        """
+        Find out whether the source has these columns, and whether they identify a row.
+
+        Args:
+            unique: look at the values too.
+
+        Raises:
+            SourceError: one of them is missing, or rows share their values.
+        """
 
     def forget_before(self, day: datetime) -> int:
         """Drop verdicts last renewed before this time; returns how many."""

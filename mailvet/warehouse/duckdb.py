@@ -15,8 +15,8 @@ import contextlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,9 +27,19 @@ from mailvet.errors import LockedError, SettingsError, SourceError
 from mailvet.layers.history import EVENT_KINDS
 from mailvet.layers.suspicion_sql import burst_sql, duplicates_sql, series_sql
 from mailvet.lists import free_domains
-from mailvet.verdict import Policy, email_key, recommendation_sql, verdict_schema
+from mailvet.verdict import Policy, Reason, email_key, recommendation_sql, verdict_schema
 from mailvet.warehouse import output as output_files
-from mailvet.warehouse.base import KNOWN_FOR, MOST_NAMED, SILENT, Details, OperatorShare, Plan, SourceShare, Summary
+from mailvet.warehouse.base import (
+    KNOWN_FOR,
+    MOST_NAMED,
+    SILENT,
+    Details,
+    OperatorShare,
+    Plan,
+    SourceShare,
+    Standing,
+    Summary,
+)
 from mailvet.warehouse.dialects import WHITE_SPACE, DuckDB
 from mailvet.warehouse.files import (
     FORMATS,
@@ -49,7 +59,7 @@ from mailvet.warehouse.tables import Column, check_status_columns, choose_column
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["DuckDBWarehouse", "open_database"]
+__all__ = ["DuckDBWarehouse", "open_database", "opening_failed"]
 
 _TYPES = {
     "string": "VARCHAR", "int16": "SMALLINT", "int32": "INTEGER", "timestamp[us, tz=UTC]": "TIMESTAMP",
@@ -85,28 +95,32 @@ def open_database(path: Path | None, *, read_only: bool = False) -> duckdb.DuckD
     try:
         db = duckdb.connect(":memory:" if path is None else str(path), read_only=read_only)
     except duckdb.Error as error:
-        text = str(error)
-        name = path.name if path else "in memory"
-        if "lock" in text.lower():
-            holder = re.search(r"PID (\d+)", text)
-            who = f" (process {holder[1]})" if holder else ""
-            raise LockedError(
-                f"The database {name} is open in another program{who}. DuckDB allows one writer at a time: close "
-                "it there (a notebook, dbt, or another run), then start again. Nothing was changed."
-            ) from None
-        if "not a valid DuckDB" in text:
-            raise SourceError(
-                f"{path} is no DuckDB database. For a list of addresses give a CSV, Parquet or JSON Lines file."
-            ) from None
-        raise SourceError(
-            f"The database {path} cannot be opened{'' if read_only else ' for writing'}: {first_line(text)}. "
-            "Check that the file and its folder may be written to."
-        ) from None
+        raise opening_failed(error, path, read_only=read_only) from None
     # What the user's own columns hold with a time zone is compared and written in UTC, whatever the machine's zone.
     with contextlib.suppress(duckdb.Error):  # a build without time zones knows only UTC
         db.execute("set TimeZone = 'UTC'")
     db.execute(f"set memory_limit = '{MEMORY}'")
     return db
+
+
+def opening_failed(error: duckdb.Error, path: Path | None, *, read_only: bool = False) -> SourceError:
+    """What to tell people for DuckDB's own error on opening a file: who holds it, or what is wrong with it."""
+    text = str(error)
+    if "lock" in text.lower():
+        holder = re.search(r"PID (\d+)", text)
+        who = f" (process {holder[1]})" if holder else ""
+        return LockedError(
+            f"The database {path.name if path else 'in memory'} is open in another program{who}. DuckDB allows one "
+            "writer at a time: close it there (a notebook, dbt, or another run), then start again. Nothing was changed."
+        )
+    if "not a valid DuckDB" in text:
+        return SourceError(
+            f"{path} is no DuckDB database. For a list of addresses give a CSV, Parquet or JSON Lines file."
+        )
+    return SourceError(
+        f"The database {path} cannot be opened{'' if read_only else ' for writing'}: {first_line(text)}. "
+        "Check that the file and its folder may be written to."
+    )
 
 
 class DuckDBWarehouse:
@@ -300,6 +314,7 @@ class DuckDBWarehouse:
         now: datetime,
         rules_version: str,
         listed: Mapping[str, Sequence[str]],
+        among: Collection[Reason] | None = None,
         count_domains: bool = True,
     ) -> Plan:
         """See `Warehouse.plan`."""
@@ -311,7 +326,7 @@ class DuckDBWarehouse:
             self._stage_lists(listed)
         condition = due_condition(
             _SAY, depth_rank=depth_rank, now=now, rules_version=rules_version, events=self._events is not None,
-            listed=has_lists,
+            listed=has_lists, among=among,
         )  # fmt: skip
         self._stage_due(condition, has_lists)
         self._db.execute("drop table if exists temp.mailvet_signals")
@@ -491,13 +506,16 @@ class DuckDBWarehouse:
     def due(self, batch_rows: int) -> Iterator[pa.Table]:
         """See `Warehouse.due`. Spellings of one address (case, white space) stand next to each other."""
         (count,) = self._one("select count(*) from mailvet_due")
-        signals = joined = ""
+        signals, joined = ")", ""
         if self._rows("select 1 from duckdb_tables() where table_name = 'mailvet_signals' and temporary"):
-            signals = ", coalesce(series_size, 0) as series_size, coalesce(burst, false) as burst, duplicate_of"
-            joined = "left join mailvet_signals using (email_key)"
+            signals = (
+                ", series_size, burst, duplicate_of), coalesce(s.series_size, 0) as series_size, "
+                "coalesce(s.burst, false) as burst, s.duplicate_of"
+            )
+            joined = "left join mailvet_signals s using (email_key)"
         for start in range(0, count, batch_rows):
             yield self._arrow(
-                f"select d.* exclude (place){signals} from (select *, sha256(email) as email_key, rowid as place "
+                f"select d.* exclude (place{signals} from (select *, sha256(email) as email_key, rowid as place "
                 f"from mailvet_due where rowid >= {start} and rowid < {start + batch_rows}) d {joined} order by d.place"
             )
 
@@ -715,6 +733,96 @@ class DuckDBWarehouse:
         """See `Warehouse.check_write_back`."""
         check_status_columns(_described(self._db, self.relation), columns, self._prefix, self.name)
 
+    def standing(self, *, stale_before: datetime | None = None) -> list[Standing]:
+        """See `Warehouse.standing`."""
+        names = ("status", "reason", "recommendation", "score", "checked_at")
+        said = ", ".join(f'"mailvet verdict {name}"' for name in names[:4])
+        verdicts = self._verdicts(names)
+        if not self._has("mailvet_verdicts"):
+            nothing = ", ".join(f'null as "mailvet verdict {name}"' for name in names)
+            verdicts = f'(select null as "mailvet verdict key", {nothing}) as "mailvet verdict"'
+        rows = self._rows(
+            f"""
+            select {said}, coalesce("mailvet verdict checked_at"::timestamp < $before, false) as stale, folded = '',
+                   sum(repeats)::bigint
+            from mailvet_cells left join {verdicts} on "mailvet verdict key" = email_key group by all
+            """,
+            {"before": _naive(stale_before) if stale_before else None},
+        )
+        return [Standing(*row) for row in rows]
+
+    def export_tables(
+        self,
+        names: Mapping[str, str],
+        columns: Sequence[str],
+        *,
+        key_columns: Sequence[str] = (),
+        replace: bool = False,
+    ) -> None:
+        """See `Warehouse.export_tables`."""
+        self.check_keys(key_columns, unique=False)
+        own = {(self._prefix + column).lower() for column in columns}
+        kept = list(key_columns) or [name for name in _columns(self._db, self.relation) if name.lower() not in own]
+        fields = [_quote(name) for name in kept]
+        fields += [f'"mailvet verdict {column}" as {_quote(self._prefix + column)}' for column in columns]
+        rows = (
+            f"(select * from {self.relation} where {self._where}) as rows_kept "
+            f"join {self._verdicts(list(dict.fromkeys([*columns, 'recommendation'])))} "
+            f'on "mailvet verdict key" = sha256({self._cell})'
+        )
+        self._db.execute("begin")
+        try:
+            for word, name in names.items():
+                if replace:
+                    self._db.execute(f"drop table if exists {_quote(name)}")
+                self._db.execute(
+                    f"create table {_quote(name)} as select {', '.join(fields)} from {rows} "
+                    f'where "mailvet verdict recommendation" = {literal(word)}'
+                )
+            self._db.execute("commit")
+        except duckdb.Error as error:
+            with contextlib.suppress(duckdb.Error):
+                self._db.execute("rollback")
+            raise SourceError(
+                f"The lists of {self.name} could not be written: {first_line(str(error))}. No table was changed."
+            ) from None
+
+    def pending(self) -> tuple[int, datetime | None]:
+        """See `Warehouse.pending`."""
+        if not self._has("mailvet_verdicts"):
+            return 0, None
+        count, moment = self._one(
+            "select count(*), min(next_check_at) from mailvet_cells join mailvet_verdicts using (email_key) "
+            "where reason = 'greylisted' and next_check_at is not null"
+        )
+        return count, moment and moment.replace(tzinfo=timezone.utc)
+
+    def save_shards(self, plan_id: str, shards: Mapping[str, int], now: datetime) -> None:
+        """See `Warehouse.save_shards`."""
+        raise SourceError(_ONE_WRITER.format(name=self.name))
+
+    def keep_shard(self, plan_id: str, shard: int) -> None:
+        """See `Warehouse.keep_shard`."""
+        raise SourceError(_ONE_WRITER.format(name=self.name))
+
+    def prepare_write_back(self, columns: Sequence[str]) -> None:
+        """See `Warehouse.prepare_write_back`."""
+        raise SourceError(_ONE_WRITER.format(name=self.name))
+
+    def check_keys(self, columns: Sequence[str], *, unique: bool = True) -> None:
+        """See `Warehouse.check_keys`."""
+        present = _columns(self._db, self.relation)
+        missing = [name for name in columns if name not in present]
+        if missing:
+            raise SourceError(f"There is no column {missing[0]} in {self.name}; it has: {', '.join(present)}.")
+        if columns and unique:
+            keys = ", ".join(map(_quote, columns))
+            if self._rows(f"select 1 from {self.relation} group by {keys} having count(*) > 1 limit 1"):
+                raise SourceError(
+                    f"Several rows of {self.name} share the same {', '.join(columns)}, so these columns do not "
+                    "identify a row. Name a unique key."
+                )
+
     def details(self, now: datetime, *, by: str | None = None) -> Details:
         """See `Detailed.details`."""
         last_run = None
@@ -805,6 +913,7 @@ class DuckDBWarehouse:
         key_columns: Sequence[str] = (),
         split_by: str | None = None,
         parts: Sequence[str] = (),
+        others: bool = True,
     ) -> list[Path]:
         """See `Warehouse.export`; the order of the rows is kept."""
         self.check_output(output, key_columns)
@@ -827,7 +936,7 @@ class DuckDBWarehouse:
         conditions = {output: "true"}
         if split_by is not None:
             part = f'"mailvet verdict {split_by}"'
-            found = [word for (word,) in self._rows(f"select distinct {part} from {rows}")]
+            found = [word for (word,) in self._rows(f"select distinct {part} from {rows}")] if others else []
             conditions = {
                 path: f"{part} is null" if word is None else f"{part} = {literal(word)}"
                 for word, path in output_files.part_names(output, found, parts).items()
@@ -917,6 +1026,12 @@ class DuckDBWarehouse:
 
     def _arrow(self, query: str, parameters: Any = None) -> pa.Table:
         return self._db.sql(query, params=parameters).to_arrow_table()
+
+
+_ONE_WRITER = (
+    "{name} lies in a DuckDB file, which has one writer at a time, so it is never verified in shards: let one task "
+    "verify it, or move the table to PostgreSQL."
+)
 
 
 _NO_VERDICTS = (

@@ -8,14 +8,14 @@ on (columns `on_...` that are 1 or 0).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from mailvet import ablation
 from mailvet.layers.history import EVENT_KINDS
-from mailvet.verdict import verdict_schema
+from mailvet.verdict import Reason, verdict_schema
 from mailvet.warehouse.base import Summary
 from mailvet.warehouse.dialects import Dialect, literal
 
@@ -48,7 +48,14 @@ def newest_events(occurred_at: str) -> str:
 
 
 def due_condition(
-    say: Dialect, *, depth_rank: int, now: datetime, rules_version: str, events: bool, listed: bool
+    say: Dialect,
+    *,
+    depth_rank: int,
+    now: datetime,
+    rules_version: str,
+    events: bool,
+    listed: bool,
+    among: Collection[Reason] | None = None,
 ) -> str:
     """
     What has to be verified. A verdict that an event or one of the user's own lists contradicts is due, whatever its
@@ -57,6 +64,7 @@ def due_condition(
     Args:
         events: there are events, and `h` is joined.
         listed: there are entries on lists, and `l` is joined.
+        among: only verdicts of these reasons.
     """
     bounced_last = "(h.bounced_at is not null and (h.delivered_at is null or h.bounced_at > h.delivered_at))"
     event_is_news = (
@@ -80,10 +88,11 @@ def due_condition(
         "and v.reason in ('syntax_invalid', 'typo_domain'))"
     )
     news = f" or ({event_is_news})" if events else ""
-    return (
+    due = (
         f"v.email_key is null or v.next_check_at <= {say.moment(now)} or {rank('v.depth')} < {depth_rank}{news} "
         f"or (v.rules_version <> {literal(rules_version)} and ({list_is_news}))"
     )
+    return due if among is None else f"v.reason in ({', '.join(map(literal, sorted(among)))}) and ({due})"
 
 
 def summarised(groups: Iterable[tuple[Any, ...]]) -> Summary:

@@ -13,9 +13,9 @@ import json
 import re
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,9 @@ import pyarrow as pa
 from mailvet import ablation
 from mailvet.errors import MailvetError, SettingsError, SourceError
 from mailvet.layers.history import EVENT_COLUMNS, EVENT_KINDS
-from mailvet.verdict import Policy, email_key, recommendation_sql, verdict_schema
+from mailvet.verdict import Policy, Reason, email_key, recommendation_sql, verdict_schema
 from mailvet.warehouse import output as files_out
-from mailvet.warehouse.base import KNOWN_FOR, SILENT, Plan, Summary
+from mailvet.warehouse.base import KNOWN_FOR, SILENT, Plan, Standing, Summary
 from mailvet.warehouse.dialects import Dialect, literal
 from mailvet.warehouse.planning import (
     LISTS,
@@ -51,6 +51,8 @@ __all__ = ["SQLWarehouse"]
 
 _VERDICTS = "mailvet_verdicts"
 _RUNS = "mailvet_runs"
+_SHARDS = "mailvet_shards"
+_SHARDS_KEPT = timedelta(days=7)
 _KNOWN_SINCE = "known_since"
 _EXPORT_ROWS = 20_000
 _MOST_LABELS = 128  # a domain name has no more
@@ -223,6 +225,7 @@ class SQLWarehouse(ABC):
         now: datetime,
         rules_version: str,
         listed: Mapping[str, Sequence[str]],
+        among: Collection[Reason] | None = None,
         count_domains: bool = True,
     ) -> Plan:
         """See `Warehouse.plan`."""
@@ -238,7 +241,7 @@ class SQLWarehouse(ABC):
             due = self._stage_due(
                 due_condition(
                     say, depth_rank=depth_rank, now=now, rules_version=rules_version,
-                    events=self._events is not None, listed=has_lists,
+                    events=self._events is not None, listed=has_lists, among=among,
                 ),
                 has_lists,
             )  # fmt: skip
@@ -583,17 +586,10 @@ class SQLWarehouse(ABC):
         The columns are added first, in a statement of their own: that takes the whole table, but for no time, while
         the update, which takes long, holds only the rows it changes.
         """
-        kinds = verdict_kinds()
-        present = {column.name.lower() for column in self._described()}
-        added = []
+        added: list[str] = []
         try:
             with self._doing(f"write the status columns to {self.name}"):
-                for column in columns:
-                    if (self._prefix + column).lower() not in present:
-                        name = self._quote(self._prefix + column)
-                        kind = self._status_type(column, kinds[column])
-                        self._execute(self._say.add_column.format(table=self.relation, name=name, kind=kind))
-                        added.append(name)
+                self._add_columns(columns, added)
                 with self._transaction():
                     return self._execute(self._writing_back(columns))
         except BaseException:
@@ -634,6 +630,157 @@ class SQLWarehouse(ABC):
                 )
             )
 
+    def standing(self, *, stale_before: datetime | None = None) -> list[Standing]:
+        """See `Warehouse.standing`."""
+        names = ("status", "reason", "recommendation", "score")
+        said = ", ".join(f"mailvet__{name}" for name in names)
+        stale = "0" if stale_before is None else (
+            f"case when mailvet__checked_at < {self._say.moment(stale_before)} then 1 else 0 end"
+        )  # fmt: skip
+        cells = self._staged["cells"]
+        with self._doing(f"count {self.name}"):
+            if self._has(_VERDICTS):
+                known = f"select {said}, {stale} as mailvet__stale, folded, repeats from {cells} left join " + (
+                    f"{self._verdicts((*names, 'checked_at'))} as mailvet__verdict on mailvet__key = email_key"
+                )
+            else:
+                nothing = ", ".join(f"null as mailvet__{name}" for name in names)
+                known = f"select {nothing}, 0 as mailvet__stale, folded, repeats from {cells}"
+            rows = self._rows(
+                f"select {said}, mailvet__stale, mailvet__blank, sum(repeats) from (select {said}, mailvet__stale, "
+                f"case when folded = '' then 1 else 0 end as mailvet__blank, repeats from ({known}) as mailvet__known) "
+                f"as mailvet__rows group by {said}, mailvet__stale, mailvet__blank"
+            )
+        return [
+            Standing(status, reason, advice, score, bool(old), bool(blank), int(count))
+            for status, reason, advice, score, old, blank, count in rows
+        ]
+
+    def pending(self) -> tuple[int, datetime | None]:
+        """See `Warehouse.pending`."""
+        with self._doing("read the verdicts"):
+            if not self._has(_VERDICTS):
+                return 0, None
+            count, moment = self._rows(
+                f"select count(*), min(v.next_check_at) from {self._staged['cells']} c join {_VERDICTS} v "
+                "on v.email_key = c.email_key where v.reason = 'greylisted' and v.next_check_at is not null"
+            )[0]
+        return int(count), self._aware(moment)
+
+    @staticmethod
+    def _aware(moment: Any) -> datetime | None:
+        """A time of ours as the driver gives it, as an aware one in UTC."""
+        if isinstance(moment, str):  # SQLite knows no type for times
+            moment = datetime.fromisoformat(moment)
+        if not isinstance(moment, datetime):
+            return None
+        return moment.astimezone(timezone.utc) if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+
+    def check_keys(self, columns: Sequence[str], *, unique: bool = True) -> None:
+        """See `Warehouse.check_keys`."""
+        present = [column.name for column in self._columns]
+        for name in columns:
+            if name not in present:
+                raise SourceError(f"There is no column {name} in {self.name}; it has: {', '.join(present)}.")
+        if columns and unique:
+            keys = ", ".join(map(self._quote, columns))
+            query = f"select 1 from {self.relation} group by {keys} having count(*) > 1"
+            with self._doing(f"read the keys of {self.name}"):
+                if self._rows(self._say.limited(query, 1)):
+                    raise SourceError(
+                        f"Several rows of {self.name} share the same {', '.join(columns)}, so these columns do not "
+                        "identify a row. Name a unique key."
+                    )
+
+    # ---------------------------------------------------------------- shards
+
+    def save_shards(self, plan_id: str, shards: Mapping[str, int], now: datetime) -> None:
+        """See `Warehouse.save_shards`."""
+        kinds = {"plan_id": "string", "domain": "string", "shard": "int32", "planned_at": "timestamp"}
+        with self._doing("save the shards"):
+            if not self._has(_SHARDS):
+                columns = ", ".join(f"{name} {self._say.types[kind]}" for name, kind in kinds.items())
+                self._execute(f"create table {_SHARDS} ({columns})")
+            rows = pa.table(
+                {
+                    "plan_id": pa.array([plan_id] * len(shards), pa.string()),
+                    "domain": pa.array(list(shards), pa.string()),
+                    "shard": pa.array(list(shards.values()), pa.int32()),
+                    "planned_at": pa.array([now] * len(shards), _UTC),
+                }
+            )
+            with self._transaction():
+                self._execute(f"delete from {_SHARDS} where planned_at < {self._say.moment(now - _SHARDS_KEPT)}")
+                self._append(_SHARDS, rows)
+
+    def keep_shard(self, plan_id: str, shard: int) -> None:
+        """See `Warehouse.keep_shard`."""
+        with self._doing("read the shards"):
+            if not self._has(_SHARDS) or not self._rows(
+                self._say.limited(f"select 1 from {_SHARDS} where plan_id = {literal(plan_id)}", 1)
+            ):
+                raise SourceError(
+                    f"There is no plan {plan_id} of shards for {self.name}: run plan_shards() first, and verify within "
+                    f"{_SHARDS_KEPT.days} days."
+                )
+        domain = self._say.after_at(self._say.fold(self._cell))
+        which = "<> 0" if shard == 0 else f"= {int(shard)}"
+        listed = (
+            f"{domain} {'not ' if shard == 0 else ''}in (select domain from {_SHARDS} "
+            f"where plan_id = {literal(plan_id)} and shard {which})"
+        )
+        self._where = f"({self._where} and {listed})"
+        self.narrowed = True
+
+    def prepare_write_back(self, columns: Sequence[str]) -> None:
+        """See `Warehouse.prepare_write_back`."""
+        with self._doing(f"add the status columns to {self.name}"):
+            self._add_columns(columns)
+
+    def _add_columns(self, columns: Sequence[str], added: list[str] | None = None) -> None:
+        kinds = verdict_kinds()
+        present = {column.name.lower() for column in self._described()}
+        for column in columns:
+            if (self._prefix + column).lower() not in present:
+                name = self._quote(self._prefix + column)
+                kind = self._status_type(column, kinds[column])
+                self._execute(self._say.add_column.format(table=self.relation, name=name, kind=kind))
+                if added is not None:
+                    added.append(name)
+
+    # ---------------------------------------------------------------- tables
+
+    def export_tables(
+        self,
+        names: Mapping[str, str],
+        columns: Sequence[str],
+        *,
+        key_columns: Sequence[str] = (),
+        replace: bool = False,
+    ) -> None:
+        """See `Warehouse.export_tables`."""
+        self.check_keys(key_columns, unique=False)
+        own = {(self._prefix + column).lower() for column in columns}
+        kept = [c.name for c in self._columns if (c.name in key_columns if key_columns else c.name.lower() not in own)]
+        fields = [f"{self.relation}.{self._quote(name)}" for name in kept]
+        fields += [f"mailvet__{column} as {self._quote(self._prefix + column)}" for column in columns]
+        read = list(dict.fromkeys([*columns, "recommendation"]))
+        rows = (
+            f"from {self.relation} join {self._verdicts(read)} as mailvet__verdict "
+            f"on mailvet__key = {self._say.key(self._cell)} where {self._where}"
+        )
+        present = [name for name in names.values() if self._has(name)]
+        if present and not replace:
+            raise SourceError(f"There is a table {present[0]} already. Choose another name, or replace it.")
+        with self._doing(f"write the lists of {self.name}"), self._transaction():
+            for word, name in names.items():
+                if name in present:
+                    self._execute(f"drop table {self._quote(name)}")
+                self._execute(
+                    f"create table {self._quote(name)} as select {', '.join(fields)} {rows} "
+                    f"and mailvet__recommendation = {literal(word)}"
+                )
+
     # ---------------------------------------------------------------- files
 
     def check_output(self, output: Path, key_columns: Sequence[str] = ()) -> None:
@@ -652,6 +799,7 @@ class SQLWarehouse(ABC):
         key_columns: Sequence[str] = (),
         split_by: str | None = None,
         parts: Sequence[str] = (),
+        others: bool = True,
     ) -> list[Path]:
         """See `Warehouse.export`. All files show the table as it was at one moment, where the database can do that."""
         import duckdb
@@ -685,7 +833,7 @@ class SQLWarehouse(ABC):
             conditions: dict[Path, str] = {output: "1 = 1"}
             if split_by is not None:
                 part = f"mailvet__{split_by}"
-                found = [word for (word,) in self._rows(f"select distinct {part} {rows}")]
+                found = [word for (word,) in self._rows(f"select distinct {part} {rows}")] if others else []
                 conditions = {
                     path: f"{part} is null" if word is None else f"{part} = {literal(word)}"
                     for word, path in files_out.part_names(output, found, parts).items()

@@ -1,0 +1,115 @@
+"""Gates and lists over a table whose verdicts are known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
+from airflow_provider_mailvet.operators.check import MailvetCheckOperator
+from airflow_provider_mailvet.operators.export import MailvetExportOperator
+from airflow_provider_mailvet.operators.verify import MailvetVerifyOperator
+from tests.airflow.conftest import CELLS, PEOPLE, rows
+
+
+def check(**arguments: Any) -> dict[str, Any]:
+    return MailvetCheckOperator(task_id="gate", conn_id="crm", table="contacts", **arguments).execute({})
+
+
+@pytest.fixture
+def verified(crm: Path, metadata_database: Path, lab_connection: str) -> Path:
+    """The table, verified by DNS alone: mailboxes are unknown, one domain takes no mail, three cells are no address."""
+    operator = MailvetVerifyOperator(
+        task_id="verify", conn_id="crm", table="contacts", depth="dns", mailvet_conn_id=lab_connection, outlets=[]
+    )
+    summary = operator.execute({})
+    assert (summary["depth"], summary["by_status"]) == ("dns", {"unknown": 21, "undeliverable": 4})
+    return crm
+
+
+def test_a_gate_lets_pass_what_is_within_its_limits(verified: Path) -> None:
+    result = check(max_undeliverable="10%", max_age="1d", max_bounce_rate=0.5, max_unknown=1)
+    assert result["passed"] is True
+    assert (result["rows"], result["addresses"], result["undeliverable"], result["stale"]) == (len(CELLS), 23, 2, 0)
+    assert result["bounce_low"] < result["bounce_rate"] < result["bounce_high"]
+    assert {name: rule["passed"] for name, rule in result["rules"].items()} == dict.fromkeys(
+        ("max_undeliverable", "max_unknown", "max_unverified", "max_stale", "max_bounce_rate"), True
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"max_undeliverable": 0.05}, "8.70% undeliverable, where max_undeliverable allows 5.00%"),
+        ({"max_unknown": "10%"}, "unknown, where max_unknown allows 10.00%"),
+        ({"max_age": 0.001}, "too old, where max_stale allows 0.00%"),
+        ({"max_bounce_rate": 0.01}, "hard bounces to expect"),
+        ({"max_bounce_rate": 0.25, "judge_by": "upper"}, "hard bounces to expect"),
+        ({"forbid_do_not_send": True}, "2 rows not to be sent to"),
+    ],
+)
+def test_a_gate_that_stays_shut_says_by_how_much(verified: Path, arguments: dict[str, Any], said: str) -> None:
+    with pytest.raises(AirflowFailException, match="not fit to be sent to") as failure:
+        check(**arguments)
+    assert said in str(failure.value)
+    with pytest.raises(AirflowSkipException):
+        check(**arguments, on_failure="skip")
+    assert check(**arguments, on_failure="warn")["passed"] is False
+
+
+def test_a_condition_makes_the_audience(verified: Path) -> None:
+    result = check(where="email like '%@acme.test'", max_undeliverable=0, forbid_do_not_send=True)
+    assert result["addresses"] == len([cell for cell in CELLS if cell and cell.endswith("@acme.test")])
+
+
+def test_a_table_nobody_verified_never_passes(crm: Path, metadata_database: Path) -> None:
+    with pytest.raises(AirflowFailException, match=r"100\.00% without a verdict.*Verify it first"):
+        check(max_undeliverable="2%")
+    assert check(max_unverified=None, max_undeliverable="2%")["unverified"] == 23
+
+
+@pytest.mark.parametrize("arguments", [
+    {"on_failure": "explode"}, {"judge_by": "mood"}, {"confidence": 1}, {"max_stale": 0.1},
+])  # fmt: skip
+def test_a_gate_that_cannot_be_is_refused_where_the_dag_is_read(arguments: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"choose|between|needs"):
+        MailvetCheckOperator(task_id="gate", conn_id="crm", table="contacts", **arguments)
+
+
+def test_lists_become_files(verified: Path, tmp_path: Path) -> None:
+    result = MailvetExportOperator(
+        task_id="lists", conn_id="crm", table="contacts", output_path=str(tmp_path / "list.csv"),
+        lists=["do_not_send", "reverify"], key_columns=["id"], columns=["reason"],
+    ).execute({})  # fmt: skip
+    names = [str(tmp_path / "list.do_not_send.csv"), str(tmp_path / "list.reverify.csv")]
+    assert list(result) == names
+    assert {path.name for path in tmp_path.glob("list.*")} == {"list.do_not_send.csv", "list.reverify.csv"}
+    lines = Path(names[0]).read_text().splitlines()
+    assert lines[0] == "id,mailvet_reason"
+    assert len(lines) - 1 == result[names[0]] == 4
+
+
+def test_lists_become_tables_and_replace_only_when_told(verified: Path) -> None:
+    def lists(**more: Any) -> dict[str, int]:
+        return MailvetExportOperator(
+            task_id="lists", conn_id="crm", table="contacts", output_table="audience", **more
+        ).execute({})
+
+    result = lists()
+    assert result == {"audience_send": 0, "audience_reverify": 21, "audience_do_not_send": 4}
+    assert rows(verified, "select count(*) from audience_reverify where email in "
+                f"({', '.join(repr(p) for p in PEOPLE)})") == [(12,)]  # fmt: skip
+    with pytest.raises(AirflowFailException, match="already exists"):
+        lists()
+    assert lists(if_exists="replace") == result
+
+
+def test_a_list_of_another_name_and_two_targets_are_refused(crm: Path, metadata_database: Path) -> None:
+    with pytest.raises(ValueError, match="either output_path"):
+        MailvetExportOperator(task_id="lists", conn_id="crm", table="contacts")
+    with pytest.raises(AirflowFailException, match="choose from send"):
+        MailvetExportOperator(
+            task_id="lists", conn_id="crm", table="contacts", output_table="a", lists=["all"]
+        ).execute({})

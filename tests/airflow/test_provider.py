@@ -1,0 +1,107 @@
+"""What Airflow knows of the provider, what importing it costs, and the connection type."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_mailvet.get_provider_info import get_provider_info
+from airflow_provider_mailvet.hooks.mailvet import MailvetHook
+from mailvet.verdict import Depth
+from tests.airflow.conftest import connect
+
+ROOT = Path(__file__).parent.parent.parent
+MODULES = [
+    "airflow_provider_mailvet.operators.verify", "airflow_provider_mailvet.operators.check",
+    "airflow_provider_mailvet.operators.export", "airflow_provider_mailvet.hooks.mailvet",
+    "airflow_provider_mailvet.links", "airflow_provider_mailvet.shards", "airflow_provider_mailvet.assets",
+]  # fmt: skip
+HEAVY = {"polars", "duckdb", "pyarrow", "great_expectations", "dbt", "pandas", "pydantic_settings", "psycopg"}
+
+_MEASURE = """
+import importlib, json, sys, time
+import airflow.sdk
+from airflow.sdk import Asset, BaseHook, BaseOperator, BaseOperatorLink
+before, began = set(sys.modules), time.process_time()
+for name in sys.argv[1:]:
+    importlib.import_module(name)
+spent = time.process_time() - began
+print(json.dumps([spent, sorted({name.partition(".")[0] for name in set(sys.modules) - before})]))
+"""
+
+
+def _imported() -> tuple[float, set[str]]:
+    done = subprocess.run(
+        [sys.executable, "-c", _MEASURE, *MODULES], cwd=ROOT, capture_output=True, text=True, check=True, timeout=100,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    spent, loaded = json.loads(done.stdout.splitlines()[-1])
+    return spent, set(loaded)
+
+
+def test_importing_the_operators_costs_a_dag_processor_next_to_nothing(metadata_database: Path) -> None:
+    _imported()  # compiles what was never imported
+    tries = [_imported() for _ in range(2)]
+    assert not tries[0][1] & HEAVY
+    # CPU time, the best of two: 50 ms is the budget of the project, not a wish.
+    assert min(spent for spent, _ in tries) < 0.05
+
+
+def test_the_provider_is_listed_with_its_connection_type(metadata_database: Path) -> None:
+    from airflow.providers_manager import ProvidersManager
+
+    manager = ProvidersManager()  # type: ignore[no-untyped-call]
+    assert manager.providers["mailvet"].data["name"] == "mailvet"
+    hook = manager.hooks["mailvet"]
+    assert hook is not None
+    assert hook.hook_class_name == "airflow_provider_mailvet.hooks.mailvet.MailvetHook"
+    fields = {name.rpartition("__")[2] for name in manager.connection_form_widgets if "__mailvet__" in name}
+    assert {"depth", "policy", "nameservers", "connections_per_operator", "private_networks", "proxy"} <= fields
+    assert manager.field_behaviours["mailvet"]["relabeling"]["host"] == "Hello name"
+    assert "airflow_provider_mailvet.links.VerificationReportLink" in manager.extra_links_class_names
+
+
+def test_the_command_line_lists_it(metadata_database: Path) -> None:
+    done = subprocess.run(
+        [str(Path(sys.executable).with_name("airflow")), "providers", "list", "--output", "json"],
+        capture_output=True, text=True, check=True, timeout=100, env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    listed = json.loads(done.stdout[done.stdout.index("[{") :])
+    assert "mailvet" in [row["package_name"] for row in listed]
+
+
+def test_every_module_of_the_provider_info_is_there() -> None:
+    from importlib import import_module
+
+    info = get_provider_info()
+    for kind in ("operators", "hooks", "triggers"):
+        for entry in info[kind]:
+            for module in entry["python-modules"]:
+                assert import_module(module).__all__
+
+
+def test_the_fields_of_the_connection_are_settings(monkeypatch: pytest.MonkeyPatch, metadata_database: Path) -> None:
+    connect(
+        monkeypatch, "probe", conn_type="mailvet", host="probe.example.com", login="verify@example.com",
+        extra={
+            "depth": "dns", "policy": "signup", "nameservers": "192.0.2.1, 192.0.2.2", "dns_port": 5353,
+            "connections_per_operator": 2, "connections": "", "private_networks": "127.0.0.0/8",
+        },
+    )  # fmt: skip
+    settings = MailvetHook("probe").settings(depth="offline", smtp={"port": 2525})
+    assert (settings.depth, str(settings.policy)) == (Depth.offline, "signup")
+    assert (settings.dns.nameservers, settings.dns.port) == (("192.0.2.1", "192.0.2.2"), 5353)
+    assert (settings.pacing.connections_per_operator, settings.pacing.connections) == (2, 100)
+    assert (settings.smtp.hello_name, settings.smtp.mail_from, settings.smtp.port) == (
+        "probe.example.com", "verify@example.com", 2525,
+    )  # fmt: skip
+    assert settings.smtp.allow_private_networks == ("127.0.0.0/8",)
+
+
+def test_the_default_connection_need_not_exist(metadata_database: Path) -> None:
+    assert MailvetHook().settings(depth="dns").depth is Depth.dns
