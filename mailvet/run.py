@@ -11,7 +11,7 @@ import contextlib
 import threading
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
@@ -24,7 +24,16 @@ import polars as pl
 from mailvet.errors import SettingsError, SourceError
 from mailvet.layers.mailbox import OperatorProgress
 from mailvet.settings import Settings
-from mailvet.verdict import RULES_VERSION, STATUS_COLUMNS, Depth, Recommendation, Status, verdict_schema
+from mailvet.verdict import (
+    REASONS,
+    RULES_VERSION,
+    STATUS_COLUMNS,
+    Depth,
+    Reason,
+    Recommendation,
+    Status,
+    verdict_schema,
+)
 from mailvet.verifier import BATCH_ROWS, Verifier, run_in_background
 from mailvet.warehouse.base import Plan, Summary, Warehouse
 from mailvet.warehouse.duckdb import DuckDBWarehouse
@@ -35,6 +44,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SPLIT_COLUMNS",
+    "Answers",
     "Progress",
     "RunResult",
     "Watcher",
@@ -49,6 +59,7 @@ T = TypeVar("T")
 _TICK = 0.25  # seconds between two looks at the progress
 _SAVE_SECONDS = 1.0
 _SAVE_ROWS = 5_000
+_SERVERS_SAID = [str(reason) for reason, rule in REASONS.items() if rule.layer == "mailbox"]
 _FAREWELL_SECONDS = 30.0  # for an interrupted run to save what it knows
 
 SPLIT_COLUMNS: dict[str, tuple[str, ...]] = {
@@ -88,6 +99,17 @@ class Watcher(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Answers:
+    """How the mail servers of one operator answered, counted in addresses."""
+
+    accepted: int = 0
+    refused: int = 0
+    """The servers named the recipient as the fault."""
+    unclear: int = 0
+    """Temporary, refusals of us, or no answer at all: they say nothing of the mailbox."""
+
+
+@dataclass(frozen=True, slots=True)
 class RunResult:
     """What a run did, and how the source stands after it."""
 
@@ -110,6 +132,8 @@ class RunResult:
     """What was wrong with this machine or its network; None when nothing was."""
     operators: Sequence[OperatorProgress] = ()
     outputs: Sequence[Path] = field(default=())
+    answers: Mapping[str, Answers] = field(default_factory=dict)
+    """What the mail servers said in this run, by operator."""
 
     @property
     def undeliverable_share(self) -> float:
@@ -171,9 +195,12 @@ def open_source(
     return DuckDBWarehouse.of_table(path, table, column, writable=writable, updatable=updatable, **common)
 
 
-def plan(warehouse: Warehouse, settings: Settings) -> Plan:
+def plan(warehouse: Warehouse, settings: Settings, *, among: Collection[Reason] | None = None) -> Plan:
     """
     What `run` would do with this source now; asks nobody and changes nothing.
+
+    Args:
+        among: only addresses whose last answer was one of these.
 
     Raises:
         SourceError: the column holds numbers, or the condition on the rows fails.
@@ -187,6 +214,7 @@ def plan(warehouse: Warehouse, settings: Settings) -> Plan:
         now=datetime.now(timezone.utc),
         rules_version=f"{RULES_VERSION}{'+' if own.digest else ''}{own.digest}",
         listed={name: _as_written(kind) for name, kind in kinds.items()},
+        among=among,
     )
     if planned.addresses and warehouse.looks_numeric():
         raise SourceError(
@@ -219,6 +247,8 @@ def run(
     wait: timedelta = timedelta(0),
     watcher: Watcher | None = None,
     batch_rows: int = BATCH_ROWS,
+    limit: int | None = None,
+    among: Collection[Reason] | None = None,
 ) -> RunResult:
     """
     Verify what is due and write the answers back.
@@ -231,6 +261,8 @@ def run(
         output: a file to write the source with its status columns to.
         wait: how long to stay for greylisting servers.
         watcher: told about the progress.
+        limit: verify at most so many addresses now; the rest stays due.
+        among: verify only addresses whose last answer was one of these.
 
     Raises:
         MailvetError: before anything is asked, when something does not fit. What was saved before a later failure
@@ -241,7 +273,7 @@ def run(
         raise SettingsError(f"--split-by {split_by}: choose one of {', '.join(SPLIT_COLUMNS)}.")
     if output is not None:
         warehouse.check_output(output, key_columns)
-    job = _Run(warehouse, settings, watcher)
+    job = _Run(warehouse, settings, watcher, limit, among)
     ended = threading.Event()
 
     async def work() -> RunResult:
@@ -267,10 +299,20 @@ def _known(columns: Sequence[str]) -> Sequence[str]:
 
 
 class _Run:
-    def __init__(self, warehouse: DuckDBWarehouse, settings: Settings, watcher: Watcher | None) -> None:
+    def __init__(
+        self,
+        warehouse: DuckDBWarehouse,
+        settings: Settings,
+        watcher: Watcher | None,
+        limit: int | None,
+        among: Collection[Reason] | None,
+    ) -> None:
         self._warehouse = warehouse
         self._settings = settings
         self._watcher = watcher
+        self._limit = limit
+        self._among = among
+        self._answers: dict[str, Answers] = {}
         self._done = 0
         self._began = time.monotonic()
         # The database's connection belongs to one thread, and the event loop must not wait for a disk.
@@ -312,7 +354,7 @@ class _Run:
         warehouse, settings = self._warehouse, self._settings
         started = datetime.now(timezone.utc)
         run_id = f"{started:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
-        planned = await self._call(plan, warehouse, settings)
+        planned = await self._call(plan, warehouse, settings, among=self._among)
         if self._watcher:
             self._watcher.planned(warehouse.name, planned)
         asked_today = await self._call(warehouse.asked_today, started)
@@ -329,7 +371,8 @@ class _Run:
             await self._call(warehouse.open_for_writing)
             await self._call(warehouse.save_run, record)
             if work_to_do:
-                await self._verify(verifier, run_id, wait, planned.due, batch_rows)
+                due = planned.due if self._limit is None else min(planned.due, self._limit)
+                await self._verify(verifier, run_id, wait, due, batch_rows)
         finally:
             operators = verifier.progress()
             await verifier.close()
@@ -348,7 +391,7 @@ class _Run:
         result = RunResult(
             run_id, warehouse.name, str(settings.depth), str(settings.policy), planned, summary, self._done, written,
             verifier.mailboxes.probes if verifier.mailboxes else 0, verifier.routes.lookups if verifier.routes else 0,
-            time.monotonic() - self._began, verifier.degraded, operators, outputs,
+            time.monotonic() - self._began, verifier.degraded, operators, outputs, self._answers,
         )  # fmt: skip
         await self._call(
             warehouse.save_run,
@@ -365,12 +408,17 @@ class _Run:
     async def _verify(self, verifier: Verifier, run_id: str, wait: timedelta, due: int, batch_rows: int) -> None:
         batches = self._warehouse.due(batch_rows)
         blank: set[str] = set()
+        left = self._limit
 
         async def read() -> pl.DataFrame | None:
-            table = await self._call(next, batches, None)
+            nonlocal left
+            table = None if left == 0 else await self._call(next, batches, None)
             if table is None:
                 return None
             frame = pl.DataFrame(pl.from_arrow(table))
+            if left is not None:
+                frame = frame.head(left)
+                left -= frame.height
             blank.update(frame.filter(pl.col("email").str.strip_chars() == "")["email_key"])
             return frame
 
@@ -380,6 +428,7 @@ class _Run:
 
         def take(verdicts: pl.DataFrame) -> None:
             unsaved.append(verdicts)
+            self._count_answers(verdicts)
             self._done += verdicts.height - int(verdicts["email_key"].is_in(blank).sum())
 
         try:
@@ -397,6 +446,18 @@ class _Run:
                 take(verdicts)
             await asyncio.shield(asyncio.ensure_future(self._save(unsaved)))
         self._tell(verifier, due)
+
+    def _count_answers(self, verdicts: pl.DataFrame) -> None:
+        said = pl.col("smtp_code").is_not_null() | pl.col("reason").is_in(_SERVERS_SAID)
+        asked = verdicts.filter(pl.col("operator").is_not_null() & said)
+        refused = pl.col("status") == str(Status.undeliverable)
+        accepted = (pl.col("smtp_code") // 100 == 2).fill_null(False) & ~refused
+        counted = asked.group_by("operator").agg(accepted.sum(), refused.sum().alias("refused"), pl.len().alias("all"))
+        for name, accepts, refuses, total in counted.iter_rows():
+            so_far = self._answers.get(name, Answers())
+            self._answers[name] = Answers(
+                so_far.accepted + accepts, so_far.refused + refuses, so_far.unclear + total - accepts - refuses
+            )
 
     async def _save(self, frames: list[pl.DataFrame]) -> None:
         """Save the frames; those that are saved leave the list, so that a failure in between loses none."""

@@ -24,7 +24,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from pydantic_settings.exceptions import SettingsError as _SourceFault
 
 from mailvet.errors import SettingsError
-from mailvet.verdict import Depth, Policy, mask_address
+from mailvet.verdict import Depth, Policy, mask_addresses
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -327,7 +327,7 @@ def _read(path: Path) -> Mapping[str, Any]:
     except UnicodeDecodeError:
         raise SettingsError(f"The configuration file {path} is not UTF-8 text. Save it again as UTF-8.") from None
     except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"The configuration file {path} is no valid TOML: {_masked(str(error))}.") from None
+        raise SettingsError(f"The configuration file {path} is no valid TOML: {mask_addresses(str(error))}.") from None
     return _beside(document, path.parent)
 
 
@@ -367,11 +367,7 @@ def _explain(error: ValidationError, path: str | Path | None) -> str:
         else:
             message = problem["msg"].removeprefix("Value error, ")
             parts.append(f"{key}: {message}")
-    return _masked(f"The settings cannot be used{where}: " + "; ".join(parts) + ".")
-
-
-def _masked(text: str) -> str:
-    return re.sub(r"[^\s'\"<>(),;]+@[^\s'\"<>(),;]+", lambda found: mask_address(found[0]), text)
+    return mask_addresses(f"The settings cannot be used{where}: " + "; ".join(parts) + ".")
 
 
 def _section(location: tuple[int | str, ...]) -> type[BaseModel] | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
@@ -36,6 +37,7 @@ __all__ = [
     "Verdict",
     "email_key",
     "mask_address",
+    "mask_addresses",
     "recommend",
     "recommendation_sql",
     "verdict_schema",
@@ -384,3 +386,13 @@ def mask_address(text: str) -> str:
     if not at:
         return f"{text[:1]}***"
     return f"{local[:1]}***@{domain}"
+
+
+def mask_addresses(text: str) -> str:
+    """
+    The text with every address in it masked.
+
+    >>> mask_addresses("no such row: 'ann.lee@example.com'")
+    "no such row: 'a***@example.com'"
+    """
+    return re.sub(r"[^\s'\"<>(),;]+@[^\s'\"<>(),;]+", lambda found: mask_address(found[0]), text)

@@ -5,7 +5,7 @@ is Arrow or plain counts, so a run does not know whose SQL it was.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
@@ -72,7 +72,15 @@ class Warehouse(Protocol):
     name: str
     """For people: `contacts in crm.duckdb`."""
 
-    def plan(self, *, depth_rank: int, now: datetime, rules_version: str, listed: Mapping[str, Sequence[str]]) -> Plan:
+    def plan(
+        self,
+        *,
+        depth_rank: int,
+        now: datetime,
+        rules_version: str,
+        listed: Mapping[str, Sequence[str]],
+        among: Collection[Reason] | None = None,
+    ) -> Plan:
         """
         Find out what is due, and keep it for `due`.
 
@@ -82,6 +90,7 @@ class Warehouse(Protocol):
             rules_version: of the run, with the digest of the user's own lists behind a "+".
             listed: the user's own lists by name (allow, deny, suppress, extra_disposable): addresses and domains,
                 lower-case. An older verdict that they contradict is due.
+            among: only addresses whose verdict has one of these reasons are due.
 
         Raises:
             SourceError: table, column or condition do not fit; nothing was changed.
@@ -116,6 +125,20 @@ class Warehouse(Protocol):
 
     def summary(self) -> Summary:
         """Count the source by its verdicts."""
+
+    def pending(self) -> tuple[int, datetime | None]:
+        """
+        After `plan`: how many addresses of this source wait for a greylisting server, and the earliest time (aware,
+        UTC) to ask one of them again.
+        """
+
+    def check_keys(self, columns: Sequence[str]) -> None:
+        """
+        Find out whether these columns identify a row of the source.
+
+        Raises:
+            SourceError: one of them is missing, or rows share their values.
+        """
 
     def forget_before(self, day: datetime) -> int:
         """Drop verdicts last renewed before this time; returns how many."""

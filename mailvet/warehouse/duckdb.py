@@ -15,8 +15,8 @@ import contextlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,7 @@ import duckdb
 
 from mailvet.errors import LockedError, SettingsError, SourceError
 from mailvet.layers.history import EVENT_KINDS
-from mailvet.verdict import Policy, email_key, recommendation_sql, verdict_schema
+from mailvet.verdict import Policy, Reason, email_key, recommendation_sql, verdict_schema
 from mailvet.warehouse.base import KNOWN_FOR, SILENT, Plan, Summary
 from mailvet.warehouse.files import (
     FORMATS,
@@ -43,7 +43,7 @@ from mailvet.warehouse.files import (
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["DuckDBWarehouse", "open_database"]
+__all__ = ["DuckDBWarehouse", "open_database", "opening_failed"]
 
 _TYPES = {
     "string": "VARCHAR", "int16": "SMALLINT", "int32": "INTEGER", "timestamp[us, tz=UTC]": "TIMESTAMP",
@@ -65,27 +65,31 @@ def open_database(path: Path | None, *, read_only: bool = False) -> duckdb.DuckD
     try:
         db = duckdb.connect(":memory:" if path is None else str(path), read_only=read_only)
     except duckdb.Error as error:
-        text = str(error)
-        name = path.name if path else "in memory"
-        if "lock" in text.lower():
-            holder = re.search(r"PID (\d+)", text)
-            who = f" (process {holder[1]})" if holder else ""
-            raise LockedError(
-                f"The database {name} is open in another program{who}. DuckDB allows one writer at a time: close "
-                "it there (a notebook, dbt, or another run), then start again. Nothing was changed."
-            ) from None
-        if "not a valid DuckDB" in text:
-            raise SourceError(
-                f"{path} is no DuckDB database. For a list of addresses give a CSV, Parquet or JSON Lines file."
-            ) from None
-        raise SourceError(
-            f"The database {path} cannot be opened{'' if read_only else ' for writing'}: {first_line(text)}. "
-            "Check that the file and its folder may be written to."
-        ) from None
+        raise opening_failed(error, path, read_only=read_only) from None
     # What the user's own columns hold with a time zone is compared and written in UTC, whatever the machine's zone.
     with contextlib.suppress(duckdb.Error):  # a build without time zones knows only UTC
         db.execute("set TimeZone = 'UTC'")
     return db
+
+
+def opening_failed(error: duckdb.Error, path: Path | None, *, read_only: bool = False) -> SourceError:
+    """What to tell people for DuckDB's own error on opening a file: who holds it, or what is wrong with it."""
+    text = str(error)
+    if "lock" in text.lower():
+        holder = re.search(r"PID (\d+)", text)
+        who = f" (process {holder[1]})" if holder else ""
+        return LockedError(
+            f"The database {path.name if path else 'in memory'} is open in another program{who}. DuckDB allows one "
+            "writer at a time: close it there (a notebook, dbt, or another run), then start again. Nothing was changed."
+        )
+    if "not a valid DuckDB" in text:
+        return SourceError(
+            f"{path} is no DuckDB database. For a list of addresses give a CSV, Parquet or JSON Lines file."
+        )
+    return SourceError(
+        f"The database {path} cannot be opened{'' if read_only else ' for writing'}: {first_line(text)}. "
+        "Check that the file and its folder may be written to."
+    )
 
 
 class DuckDBWarehouse:
@@ -233,12 +237,20 @@ class DuckDBWarehouse:
 
     # ---------------------------------------------------------------- planning
 
-    def plan(self, *, depth_rank: int, now: datetime, rules_version: str, listed: Mapping[str, Sequence[str]]) -> Plan:
+    def plan(
+        self,
+        *,
+        depth_rank: int,
+        now: datetime,
+        rules_version: str,
+        listed: Mapping[str, Sequence[str]],
+        among: Collection[Reason] | None = None,
+    ) -> Plan:
         """See `Warehouse.plan`."""
         self._stage_history()
         self._stage_cells()
         self._stage_lists(listed)
-        self._stage_due(depth_rank, now, rules_version)
+        self._stage_due(depth_rank, now, rules_version, among)
         rows, blank, addresses = self._one(
             "select coalesce(sum(repeats), 0)::bigint, coalesce(sum(repeats) filter (folded = ''), 0)::bigint, "
             "count(*) filter (folded <> '') from mailvet_cells"
@@ -326,7 +338,7 @@ class DuckDBWarehouse:
             """
         )
 
-    def _stage_due(self, depth_rank: int, now: datetime, rules_version: str) -> None:
+    def _stage_due(self, depth_rank: int, now: datetime, rules_version: str, among: Collection[Reason] | None) -> None:
         """
         What has to be verified: `mailvet_due`.
 
@@ -353,6 +365,7 @@ class DuckDBWarehouse:
             or (split_part(v.rules_version, '+', 1) <> split_part($rules, '+', 1)
                 and v.reason in ('syntax_invalid', 'typo_domain'))
         """
+        wanted = "true" if among is None else f"v.reason in ({', '.join(map(literal, sorted(among)))})"
         self._db.execute(
             f"""
             create or replace temp table mailvet_due as
@@ -363,9 +376,9 @@ class DuckDBWarehouse:
             left join {verdicts} v using (email_key)
             left join mailvet_history h on h.recipient = c.folded
             left join mailvet_on_lists l on l.folded = c.folded
-            where v.email_key is null or v.next_check_at <= $now or {_RANK.format("v.depth")} < $rank
+            where ({wanted}) and (v.email_key is null or v.next_check_at <= $now or {_RANK.format("v.depth")} < $rank
                or ($events and ({event_is_news}))
-               or (v.rules_version <> $rules and ({list_is_news}))
+               or (v.rules_version <> $rules and ({list_is_news})))
             order by place
             """,
             {"now": _naive(now), "rank": depth_rank, "rules": rules_version, "events": self._events is not None},
@@ -552,6 +565,30 @@ class DuckDBWarehouse:
             total, blank_rows, verified, _most_first(by_status), _most_first(by_reason), _most_first(by_advice),
             bounces_before / filled if filled else None, bounces_after / sent if sent else None,
         )  # fmt: skip
+
+    def pending(self) -> tuple[int, datetime | None]:
+        """See `Warehouse.pending`."""
+        if not self._has("mailvet_verdicts"):
+            return 0, None
+        count, moment = self._one(
+            "select count(*), min(next_check_at) from mailvet_cells join mailvet_verdicts using (email_key) "
+            "where reason = 'greylisted' and next_check_at is not null"
+        )
+        return count, moment and moment.replace(tzinfo=timezone.utc)
+
+    def check_keys(self, columns: Sequence[str]) -> None:
+        """See `Warehouse.check_keys`."""
+        present = _columns(self._db, self.relation)
+        missing = [name for name in columns if name not in present]
+        if missing:
+            raise SourceError(f"There is no column {missing[0]} in {self.name}; it has: {', '.join(present)}.")
+        if columns:
+            keys = ", ".join(map(_quote, columns))
+            if self._rows(f"select 1 from {self.relation} group by {keys} having count(*) > 1 limit 1"):
+                raise SourceError(
+                    f"Several rows of {self.name} share the same {', '.join(columns)}, so these columns do not "
+                    "identify a row. Name a unique key."
+                )
 
     def check_output(self, output: Path, key_columns: Sequence[str] = ()) -> None:
         """

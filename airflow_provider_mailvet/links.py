@@ -1,0 +1,25 @@
+"""The link from a task to its page in Airflow's own UI."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from airflow.providers.common.compat.sdk import BaseOperatorLink
+
+if TYPE_CHECKING:
+    from airflow.sdk import BaseOperator
+    from airflow.sdk.types import TaskInstanceKey
+
+__all__ = ["VerificationReportLink"]
+
+
+class VerificationReportLink(BaseOperatorLink):
+    """The page of one verification: what was found, by status, reason and operator. Needs the plug-in of this package."""
+
+    name = "Verification report"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        """A path on the API server; it holds names of DAG, run and task only."""
+        parts = (ti_key.dag_id, ti_key.run_id, ti_key.task_id, str(ti_key.map_index))
+        return "/mailvet/runs/" + "/".join(quote(part, safe="") for part in parts)

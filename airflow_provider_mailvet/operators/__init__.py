@@ -1,0 +1,1 @@
+"""Verify a table, gate what is sent, export the lists."""

@@ -1,0 +1,347 @@
+"""Verify the addresses of a table and write the answers beside them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any, Literal
+
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, Asset, conf
+from airflow.providers.common.sql.operators.sql import BaseSQLOperator, SQLCheckResult
+
+from airflow_provider_mailvet.assets import verified_table
+from airflow_provider_mailvet.links import VerificationReportLink
+from airflow_provider_mailvet.sources import is_duckdb, opened, translated
+from airflow_provider_mailvet.summary import Legs, summarise
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from mailvet.run import RunResult
+    from mailvet.settings import Settings
+
+__all__ = ["MailvetVerifyOperator"]
+
+_MOST_LEGS = 8
+"""A task comes back to greylisting servers so many times at most; what is left then has its time in the verdict table."""
+
+_KEPT = "What was answered so far is saved; the next try goes on from there and asks nobody twice."
+
+
+class MailvetVerifyOperator(BaseSQLOperator):
+    """
+    Verify the e-mail addresses of a table where it lies, and write status columns back beside them.
+
+    Only what is due is verified: new and changed addresses, and verdicts whose time has come. Verdicts are saved in
+    the table `mailvet_verdicts` beside the source as they come, so a task that was killed, timed out or retried goes on
+    where it stopped. Returns counts (less than 2 KB, no addresses); every outlet that is an asset gets them too.
+
+    :param conn_id: connection of the database: DuckDB, PostgreSQL, or any other whose hook gives an SQLAlchemy engine.
+    :param table: name, also `schema.table`.
+    :param email_column: the column of addresses.
+    :param key_columns: columns that identify a row. Nothing needs them, for answers are matched by the address; where
+        they are given, it is checked beforehand that they are there and unique.
+    :param where: SQL condition on the rows to verify and to write. It is stored with the DAG, so it should not name
+        an address.
+    :param depth: offline, dns or smtp; default: as the mailvet connection says.
+    :param policy: marketing, transactional or signup; default: as the mailvet connection says.
+    :param mailvet_conn_id: connection of the type mailvet. The default one need not exist.
+    :param write_back: put status columns on the table; otherwise the answers stand in `mailvet_verdicts` only.
+    :param columns: which status columns; default: status, reason, recommendation, score, suggestion, checked_at.
+    :param max_addresses: verify at most so many addresses in this task; the rest stays due.
+    :param max_undeliverable: fail when a larger share of the rows with an address is undeliverable ("2%" or 0.02).
+    :param on_degraded: what to do when the machine or its network kept the answers from being full (no DNS, port 25
+        closed, block-listed): fail this try or only warn.
+    :param wait_for_greylisting: how long to stay for servers that ask strangers to come back ("45m", a timedelta);
+        None: what they keep back is unknown until the next run.
+    :param deferrable: give the worker back while waiting for them; default: `[operators] default_deferrable`.
+    :param shard: one element of what `plan_shards` returns, when the task is mapped.
+    """
+
+    template_fields: Sequence[str] = (
+        *BaseSQLOperator.template_fields,
+        "table", "email_column", "key_columns", "where", "depth", "policy", "mailvet_conn_id", "columns",
+        "max_addresses", "max_undeliverable", "wait_for_greylisting", "shard",
+    )  # fmt: skip
+    template_fields_renderers = {  # noqa: RUF012  (as Airflow declares it)
+        "where": "sql", "columns": "json", "key_columns": "json", "hook_params": "json", "shard": "json",
+    }  # fmt: skip
+    operator_extra_links = (VerificationReportLink(),)
+    ui_color = "#e8f4ec"
+
+    def __init__(
+        self,
+        *,
+        table: str,
+        conn_id: str,
+        email_column: str = "email",
+        key_columns: str | Sequence[str] | None = None,
+        where: str | None = None,
+        depth: str | None = None,
+        policy: str | None = None,
+        mailvet_conn_id: str = "mailvet_default",
+        write_back: bool = True,
+        columns: Sequence[str] | None = None,
+        max_addresses: int | None = None,
+        max_undeliverable: float | str | None = None,
+        on_degraded: Literal["fail", "warn"] = "fail",
+        wait_for_greylisting: timedelta | str | float | None = None,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        shard: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if "outlets" not in kwargs and isinstance(table, str) and "{{" not in f"{conn_id}{table}":
+            kwargs["outlets"] = [verified_table(conn_id, table)]
+        super().__init__(conn_id=conn_id, **kwargs)
+        self.table = table
+        self.email_column = email_column
+        self.key_columns = key_columns
+        self.where = where
+        self.depth = depth
+        self.policy = policy
+        self.mailvet_conn_id = mailvet_conn_id
+        self.write_back = write_back
+        self.columns = columns
+        self.max_addresses = max_addresses
+        self.max_undeliverable = max_undeliverable
+        self.on_degraded = on_degraded
+        self.wait_for_greylisting = wait_for_greylisting
+        self.deferrable = deferrable
+        self.shard = shard
+        self._asking = False
+        if on_degraded not in ("fail", "warn"):
+            raise ValueError(f"on_degraded={on_degraded!r}: choose 'fail' or 'warn'.")
+
+    # ---------------------------------------------------------------- the task
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Verify what is due."""
+        now = datetime.now(timezone.utc)
+        return self._leg(context, Legs(started_at=now.isoformat(timespec="seconds")))
+
+    def resume(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
+        """Ask those again whom greylisting servers kept back, as the same sender as before."""
+        return self._leg(context, Legs.from_dict(event["legs"]))
+
+    def _leg(self, context: Context, legs: Legs) -> dict[str, Any]:
+        with translated(_KEPT):
+            settings = self._settings(legs)
+            share = _share(self.max_undeliverable, "max_undeliverable")
+            patience = _patience(self.wait_for_greylisting)
+            end = datetime.fromisoformat(legs.started_at) + patience
+            now = datetime.now(timezone.utc)
+            with opened(
+                self._database_hook(), settings, table=self.table, column=self.email_column, where=self._condition(),
+                updatable=self.write_back,
+            ) as warehouse:  # fmt: skip
+                keys = [self.key_columns] if isinstance(self.key_columns, str) else list(self.key_columns or ())
+                warehouse.check_keys(keys)
+                stay = timedelta(0) if self.deferrable else max(end - now, timedelta(0))
+                result = self._run(warehouse, settings, stay, again=legs.count > 0)
+                legs.add(result)
+                pending, next_check_at = warehouse.pending()
+        legs.hello_name = settings.hello_name
+        if self.deferrable and pending and next_check_at and next_check_at <= end and legs.count <= _MOST_LEGS:
+            self._wait(legs, pending, next_check_at)
+        return self._finish(context, result, legs, share, pending, next_check_at)
+
+    def _run(self, warehouse: Any, settings: Settings, stay: timedelta, *, again: bool) -> RunResult:
+        from mailvet.errors import LockedError, SourceError
+        from mailvet.report import LogWatcher
+        from mailvet.run import Progress, run
+        from mailvet.verdict import STATUS_COLUMNS, Reason
+
+        class Watcher(LogWatcher):
+            asking = False
+
+            def progressed(self, progress: Progress) -> None:
+                self.asking = True
+                super().progressed(progress)
+
+        watcher = Watcher()
+        self._asking = True
+        try:
+            return run(
+                warehouse, settings, write_back=self.write_back, columns=self.columns or STATUS_COLUMNS, wait=stay,
+                watcher=watcher, limit=_count(self.max_addresses), among=(Reason.greylisted,) if again else None,
+            )  # fmt: skip
+        except LockedError:
+            raise
+        except SourceError as error:
+            if not watcher.asking:
+                raise
+            # The database failed in the middle: the next try may find it well again.
+            raise AirflowException(f"{error} {_KEPT}") from None
+        finally:
+            self._asking = False
+
+    def _wait(self, legs: Legs, pending: int, moment: datetime) -> None:
+        from airflow_provider_mailvet.triggers.greylisting import GreylistingTrigger
+
+        self.log.info(
+            "%s addresses are kept back by greylisting servers; the task waits without a worker until %s",
+            f"{pending:,}", f"{moment:%H:%M:%S} UTC",
+        )  # fmt: skip
+        self.defer(trigger=GreylistingTrigger(moment.isoformat(), legs.as_dict()), method_name="resume")
+
+    def _finish(
+        self, context: Context, result: RunResult, legs: Legs, share: float | None, pending: int,
+        next_check_at: datetime | None,
+    ) -> dict[str, Any]:  # fmt: skip
+        assert self.conn_id is not None
+        summary = summarise(
+            result, legs, conn_id=self.conn_id, table=self.table, pending=pending, next_check_at=next_check_at
+        )
+        for outlet in self.outlets or ():
+            if isinstance(outlet, Asset):
+                context["outlet_events"][outlet].extra = {
+                    name: summary[name]
+                    for name in ("run_id", "rows", "checked", "pending", "by_recommendation", "undeliverable_share")
+                }
+        self._log(summary)
+        self._assert(summary, share)
+        failure: AirflowException | None = None
+        if result.degraded and self.on_degraded == "fail":
+            failure = AirflowException(f"{result.degraded} {_KEPT}")
+        elif share is not None and summary["undeliverable_share"] > share:
+            failure = AirflowFailException(
+                f"{summary['undeliverable_share']:.2%} of the rows of {result.source} with an address are "
+                f"undeliverable; max_undeliverable allows {share:.2%}. Most of them: {_worst(summary)}. Do not send "
+                "before they are taken out; the answers are written."
+            )
+        if result.degraded:
+            self.log.warning("%s", result.degraded)
+        if failure is not None:
+            context["ti"].xcom_push(key="return_value", value=summary)  # what failed can be seen on the page too
+            raise failure
+        return summary
+
+    def _log(self, summary: dict[str, Any]) -> None:
+        advice = ", ".join(f"{name} {rows:,}" for name, rows in summary["by_recommendation"].items())
+        written = "" if summary["written"] is None else f"; {summary['written']:,} rows of the table changed"
+        self.log.info(
+            "%s: %s addresses verified in %.1f s, %s; of %s rows: %s%s",
+            summary["source"], f"{summary['checked']:,}", summary["seconds"],
+            f"{summary['lookups']:,} domains looked up and {summary['probes']:,} recipients named to mail servers",
+            f"{summary['rows']:,}", advice or "none verified", written,
+        )  # fmt: skip
+        if summary["bounce_before"] is not None:
+            after = summary["bounce_after"]
+            self.log.info(
+                "expected hard bounces: %.1f %% if everything were sent, %s if only what is recommended",
+                100 * summary["bounce_before"], "nothing to send" if after is None else f"{100 * after:.1f} %",
+            )  # fmt: skip
+
+    def on_kill(self) -> None:
+        """
+        Stop asking. What the servers have said is saved before the process ends, which takes a second or two.
+
+        Airflow calls this from the handler of the signal, so the exception ends the run that is going on.
+        """
+        if self._asking:
+            self._asking = False
+            raise AirflowException(f"The task was stopped. {_KEPT}")
+
+    # ---------------------------------------------------------------- its parts
+
+    def _settings(self, legs: Legs) -> Settings:
+        from airflow_provider_mailvet.hooks.mailvet import MailvetHook
+
+        hook = MailvetHook(self.mailvet_conn_id)
+        smtp = {"hello_name": legs.hello_name} if legs.count and legs.hello_name else None
+        return hook.settings(depth=self.depth, policy=self.policy, smtp=smtp)
+
+    def _database_hook(self) -> Any:
+        hook = self.get_db_hook()
+        if self.shard is not None and is_duckdb(hook):
+            raise AirflowFailException(
+                "A DuckDB file has one writer at a time, so a task over it cannot be mapped: leave shard out and let "
+                "one task verify the table, or move the table to PostgreSQL."
+            )
+        return hook
+
+    def _condition(self) -> str | None:
+        return self.where
+
+    def _assert(self, summary: dict[str, Any], share: float | None) -> None:
+        """What OpenLineage tells of the quality of the table."""
+        rows = max(summary["rows"] - summary["blank"], 1)
+        unknown = summary["by_status"].get("unknown", 0) / rows
+        self.check_results = [
+            SQLCheckResult(
+                name="share of undeliverable addresses", check_type="email_undeliverable_share",
+                success=share is None or summary["undeliverable_share"] <= share,
+                severity="info" if share is None else "error", column=self.email_column, table=_bare(self.table),
+                expected=None if share is None else f"<= {share}", actual=str(summary["undeliverable_share"]),
+                params={"depth": summary["depth"], "run_id": summary["run_id"]},
+            ),
+            SQLCheckResult(
+                name="share of unknown addresses", check_type="email_unknown_share", success=True, severity="info",
+                column=self.email_column, table=_bare(self.table), actual=str(round(unknown, 5)),
+                params={"depth": summary["depth"]},
+            ),
+        ]  # fmt: skip
+
+    def get_openlineage_facets_on_start(self) -> Any:
+        """The table as input; without a connection to the database."""
+        from airflow_provider_mailvet.lineage import datasets_of
+
+        return datasets_of(self, inputs=[self.table], outputs=[])
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        """The table as input, the verdicts (and the table, where it was written to) as output, and the assertions."""
+        from airflow_provider_mailvet.lineage import datasets_of
+
+        outputs = ["mailvet_verdicts", *([self.table] if self.write_back else [])]
+        return datasets_of(self, inputs=[self.table], outputs=outputs, assertions=True)
+
+
+def _share(value: float | str | None, name: str) -> float | None:
+    """A share as given in a DAG."""
+    from mailvet.errors import SettingsError
+    from mailvet.settings import parse_share
+
+    if value is None or value == "":
+        return None
+    try:
+        return parse_share(str(value))
+    except ValueError as error:
+        raise SettingsError(f"{name}: {error}.") from None
+
+
+def _patience(value: timedelta | str | float | None) -> timedelta:
+    from mailvet.errors import SettingsError
+    from mailvet.settings import parse_duration
+
+    if value is None or value == "":
+        return timedelta(0)
+    try:
+        return parse_duration(value)
+    except ValueError as error:
+        raise SettingsError(f"wait_for_greylisting: {error}.") from None
+
+
+def _count(value: int | str | None) -> int | None:
+    from mailvet.errors import SettingsError
+
+    if value is None or value == "":
+        return None
+    if not re.fullmatch(r"[1-9]\d*", str(value)):
+        raise SettingsError(f"max_addresses={value!r}: give a number of addresses above 0, or leave it out.")
+    return int(value)
+
+
+def _worst(summary: dict[str, Any]) -> str:
+    from mailvet.verdict import REASONS, Reason, Status
+
+    bad = [
+        (rows, word)
+        for word, rows in summary["by_reason"].items()
+        if word in Reason.__members__ and REASONS[Reason(word)].status is Status.undeliverable
+    ]
+    return ", ".join(f"{word} ({rows:,})" for rows, word in sorted(bad, reverse=True)[:3])
+
+
+def _bare(table: str) -> str:
+    return table.replace('"', "")

@@ -1,0 +1,151 @@
+"""
+From an Airflow connection to an open table, and from mailvet's errors to Airflow's.
+
+DuckDB goes by the hook's own connection; every other database by an SQLAlchemy engine whose connections the hook makes,
+so that whatever the connection says (SSL, IAM tokens, session options) holds here as well.
+"""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
+
+if TYPE_CHECKING:
+    from airflow.providers.common.sql.hooks.sql import DbApiHook
+
+    from mailvet.settings import Settings
+    from mailvet.warehouse.base import Warehouse
+
+__all__ = ["is_duckdb", "opened", "translated"]
+
+log = logging.getLogger(__name__)
+
+_LOUD = ("sqlalchemy.engine", "sqlalchemy.pool", "psycopg", "psycopg.pool")
+"""Loggers that write rows and parameters, hence addresses, when the level of the deployment is DEBUG."""
+
+
+def is_duckdb(hook: DbApiHook) -> bool:
+    """Whether the connection is a DuckDB database, which only one process may write at a time."""
+    return getattr(hook, "conn_type", None) == "duckdb"
+
+
+@contextmanager
+def opened(
+    hook: DbApiHook,
+    settings: Settings,
+    *,
+    table: str,
+    column: str | None,
+    where: str | None = None,
+    writable: bool = True,
+    updatable: bool = True,
+) -> Iterator[Warehouse]:
+    """
+    The table, open for a run, and closed with everything it needed at the end.
+
+    Raises:
+        MailvetError: missing table or column, a view, missing rights, a lock, a condition that fails; nothing was
+            changed.
+    """
+    from mailvet.warehouse.opening import open_table
+
+    database, close = _duckdb(hook) if is_duckdb(hook) else _engine(hook)
+    try:
+        warehouse = open_table(
+            database, table, column, where=where, policy=settings.policy, prefix=settings.store.prefix,
+            events=settings.history.events, writable=writable, updatable=updatable,
+        )  # fmt: skip
+        try:
+            yield warehouse
+        finally:
+            warehouse.close()
+    finally:
+        close()
+
+
+def _duckdb(hook: Any) -> tuple[Any, Any]:
+    """The hook's connection, once it is sure that this does not make a new, empty database."""
+    import duckdb
+
+    from mailvet.errors import SourceError
+    from mailvet.warehouse.duckdb import opening_failed
+
+    name = hook.get_conn_id()
+    database = str(hook.get_database()) if hasattr(hook, "get_database") else (hook.get_connection(name).host or "")
+    if database in ("", ":memory:"):
+        raise SourceError(
+            f"The Airflow connection {name} names no DuckDB file, so there is no table in it. Put the path of the file "
+            "into its field 'Database path' (host)."
+        )
+    path = None if ":" in database.partition("/")[0] else Path(database)
+    if path is not None and not path.exists():
+        raise SourceError(f"There is no file {path}, which the Airflow connection {name} names. Check the path.")
+    try:
+        connection = hook.get_conn()
+    except duckdb.Error as error:
+        raise opening_failed(error, path or Path(name)) from None
+    return connection, connection.close
+
+
+def _engine(hook: DbApiHook) -> tuple[Any, Any]:
+    from mailvet.errors import SourceError
+
+    try:
+        import sqlalchemy
+    except ImportError:
+        raise SourceError(
+            "Tables in this database are reached through SQLAlchemy, which is not installed on this worker. "
+            "Install mailvet[postgres], or sqlalchemy and the driver of the database."
+        ) from None
+    try:
+        engine = hook.get_sqlalchemy_engine(
+            # The hook knows how to connect; and no message may quote rows or parameters.
+            {"creator": hook.get_conn, "poolclass": sqlalchemy.pool.NullPool, "hide_parameters": True}
+        )
+    except (AirflowException, NotImplementedError, sqlalchemy.exc.SQLAlchemyError, ImportError) as error:
+        raise SourceError(
+            f"The Airflow connection {hook.get_conn_id()} ({hook.conn_type}) gives no SQLAlchemy engine: {error}. "
+            "Install the driver of the database on the workers."
+        ) from None
+    return engine, engine.dispose
+
+
+@contextmanager
+def translated(kept: str = "") -> Iterator[None]:
+    """
+    Airflow's errors for mailvet's, without addresses and without the database's own traceback, which may quote rows.
+
+    What does not fit (connection, table, rights, settings) fails the task at once, because a retry cannot mend it.
+    Everything else fails this try, and the next one goes on where it stopped.
+
+    :param kept: what to add about the work done so far.
+    """
+    from mailvet.errors import MailvetError
+
+    levels = {name: logging.getLogger(name).level for name in _LOUD}
+    for name in _LOUD:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    try:
+        yield
+    except AirflowException:
+        raise
+    except MailvetError as error:
+        raise AirflowFailException(_masked(str(error))) from None
+    except Exception as error:
+        log.error("%s", _masked(traceback.format_exc()))
+        raise AirflowException(_masked(f"{type(error).__name__}: {error}. {kept}".strip())) from None
+    finally:
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
+
+
+def _masked(text: str) -> str:
+    from mailvet.verdict import mask_addresses
+
+    return mask_addresses(text)
