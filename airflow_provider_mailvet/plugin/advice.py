@@ -54,19 +54,20 @@ def _answers(run: Run) -> Iterator[Advice]:
     if stopped:
         yield Advice(
             "warn", f"{_names(stopped)} refused to answer us",
-            "mailvet stopped asking there, so that it gets no worse. Look up your sending address on block lists, check "
-            "that its reverse DNS and the hello name agree, and ask less per day. The rows concerned are unknown, not bad.",
+            "mailvet stopped asking there, so that it gets no worse. Look up the address you ask from on block lists, "
+            "check that its reverse DNS and the hello name agree, and ask less per day. The rows concerned are unknown, "
+            "not bad.",
         )  # fmt: skip
     elif run.share(*_BLOCKED) > _NOTABLE:
         yield Advice(
             "warn", f"Servers refuse us for {_percent(run.share(*_BLOCKED))} of the rows",
-            "The refusal is about the address we ask from, not about the recipients. `mailvet doctor` on the worker says "
-            "what is amiss.",
+            "The refusal is about the address we ask from, not about the recipients. “mailvet doctor” on the worker "
+            "says what is amiss.",
         )  # fmt: skip
     if run.share(*_UNREACHED) > _NOTABLE:
         yield Advice(
             "warn", f"No mail server could be reached for {_percent(run.share(*_UNREACHED))} of the rows",
-            "Most clouds close port 25 to the outside. Ask for it to be opened, use a proxy, or verify with depth `dns`.",
+            "Most clouds close port 25 to the outside. Ask for it to be opened, use a proxy, or verify with depth dns.",
         )  # fmt: skip
     if run.share(*_UNRESOLVED) > _NOTABLE:
         yield Advice(
@@ -77,7 +78,7 @@ def _answers(run: Run) -> Iterator[Advice]:
     if run.share(*_SLOWED) > _NOTABLE:
         yield Advice(
             "info", f"Servers want to be asked more slowly for {_percent(run.share(*_SLOWED))} of the rows",
-            "The pace was lowered already. Run more often with fewer addresses (`max_addresses`).",
+            "The pace was lowered already. Run more often with fewer addresses (max_addresses).",
         )  # fmt: skip
     if run.pending:
         when = f" from {_clock(run.next_check_at)} on" if run.next_check_at else ""
@@ -89,7 +90,7 @@ def _answers(run: Run) -> Iterator[Advice]:
 
 def _table(run: Run, before: Run | None) -> Iterator[Advice]:
     if run.judged == 0:
-        yield Advice("info", "No row has a verdict yet", "The table was empty, or no row met the condition `where`.")
+        yield Advice("info", "No row has a verdict yet", "The table was empty, or no row met the condition “where”.")
         return
     bad = run.share("undeliverable")
     rise = bad - before.share("undeliverable") if before is not None and before.judged else 0.0
@@ -99,22 +100,24 @@ def _table(run: Run, before: Run | None) -> Iterator[Advice]:
             "Look at where the new rows come from: a form without a check, or a list that was bought or is old.",
         )  # fmt: skip
     if run.bounce_before is not None and run.bounce_before > _BOUNCES_TOLERATED:
-        after = "" if run.bounce_after is None else f"; {_percent(run.bounce_after)} if only what is recommended is sent"
+        kept = run.bounce_after is not None and run.bounce_after <= _BOUNCES_TOLERATED
         yield Advice(
-            "warn" if run.bounce_after is None or run.bounce_after > _BOUNCES_TOLERATED else "good",
-            f"{_percent(run.bounce_before)} would bounce if everything were sent{after}",
-            "Send to rows whose recommendation is `send`. Above about 2 % hard bounces mailbox providers turn on a sender.",
+            "good" if kept else "warn",
+            "Send only what is recommended",
+            f"{_percent(run.bounce_before)} would bounce if everything were sent"
+            + ("" if run.bounce_after is None else f", {_percent(run.bounce_after)} of the rows to send")
+            + ". Above about 2 % mailbox providers turn on a sender.",
         )  # fmt: skip
     elif run.bounce_before is not None:
         yield Advice(
             "good", f"{_percent(run.bounce_before)} would bounce if everything were sent",
-            "That is below the 2 % from which mailbox providers turn on a sender.",
+            "That is below the 2 % from which on mailbox providers turn on a sender.",
         )  # fmt: skip
     unknown = run.share("unknown")
     if run.depth != "smtp" and unknown > _NOTABLE:
         yield Advice(
             "info", f"{_percent(unknown)} of the rows are unknown at depth {run.depth}",
-            "Depth `smtp` asks the mail servers whether the mailboxes exist, without sending anything.",
+            "Depth smtp asks the mail servers whether the mailboxes exist, without sending anything.",
         )  # fmt: skip
     elif run.healthy and run.due > run.checked:
         yield Advice(

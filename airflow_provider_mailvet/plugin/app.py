@@ -1,8 +1,9 @@
 """
 The FastAPI application behind the page. It is imported in the API server only.
 
-Airflow does not protect what a plug-in mounts, so every route asks for a user and for the right to read XComs, the same
-as Airflow's own XCom endpoint; a DAG that the user may not read is not mentioned. There are no routes for documentation.
+Airflow does not protect what a plug-in mounts, so every route asks for a user and for the right to read XComs, as
+Airflow's own XCom endpoint does; a DAG that the user may not read is not mentioned. There are no routes for
+documentation.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from fastapi.responses import HTMLResponse
 from itsdangerous import BadData, URLSafeTimedSerializer
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
-from airflow_provider_mailvet.plugin import checking, pages
+from airflow_provider_mailvet.plugin import URL_PREFIX, checking, pages
 from airflow_provider_mailvet.plugin.summaries import Instance, Runs, find_instance, find_runs, in_series
 
 __all__ = ["build_app"]
@@ -32,20 +33,18 @@ __all__ = ["build_app"]
 _LARGEST_BODY = 8_192  # octets; a form with one address
 _FORM_SECONDS = 12 * 3600  # as long as an opened page may be used
 
-ReadsXComs = Depends(requires_access_dag("GET", DagAccessEntity.XCOM))
-
 
 def build_app() -> FastAPI:
     """The application, to be mounted under `/mailvet`."""
-    app = FastAPI(
-        title="mailvet", dependencies=[Depends(get_user)], docs_url=None, redoc_url=None, openapi_url=None
-    )  # fmt: skip
+    # Where a path names a DAG, the second dependency asks for the right to read that one.
+    access = [Depends(get_user), Depends(requires_access_dag("GET", DagAccessEntity.XCOM))]
+    app = FastAPI(title="mailvet", dependencies=access, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.gate = checking.Gate()
-    app.add_api_route("/", overview, methods=["GET"], dependencies=[ReadsXComs])
-    app.add_api_route("/dags/{dag_id}", of_dag, methods=["GET"], dependencies=[ReadsXComs])
-    app.add_api_route("/runs/{dag_id}/{run_id}/{task_id}/{map_index}", of_run, methods=["GET"], dependencies=[ReadsXComs])
-    app.add_api_route("/check", check_form, methods=["GET"], dependencies=[ReadsXComs])
-    app.add_api_route("/check", check, methods=["POST"], dependencies=[ReadsXComs])
+    app.add_api_route("/", overview, methods=["GET"])
+    app.add_api_route("/dags/{dag_id}", of_dag, methods=["GET"])
+    app.add_api_route("/runs/{dag_id}/{run_id}/{task_id}/{map_index}", of_run, methods=["GET"])
+    app.add_api_route("/check", check_form, methods=["GET"])
+    app.add_api_route("/check", check, methods=["POST"])
     app.add_exception_handler(StarletteHTTPException, _refused)
     return app
 
@@ -106,9 +105,9 @@ async def check(request: Request, user: GetUserDep) -> HTMLResponse:
     if how is None:
         raise HTTPException(400, "Choose one of the depths in the form.")
     if len(address) > checking.LONGEST_ADDRESS:
-        raise HTTPException(400, f"An address is shorter than {checking.LONGEST_ADDRESS} characters. Enter a single one.")
+        raise HTTPException(400, f"Enter a single address; it has at most {checking.LONGEST_ADDRESS} characters.")
     if not request.app.state.gate.admits(user.get_id()):
-        raise HTTPException(429, "That were many checks at once. Wait a few seconds; whole tables are verified by a DAG.")
+        raise HTTPException(429, "Many checks at once. Wait a few seconds; a whole table is verified by a DAG.")
     if how.conn_id is not None and how.conn_id not in await run_in_threadpool(_usable, user):
         raise HTTPException(403, "You may not use this connection, or it does not exist.")
     found = await checking.check(address, how) if address.strip() else "Enter an address."
@@ -199,7 +198,12 @@ def _page(request: Request, template: str, *, status_code: int = 200, **values: 
     nonce = secrets.token_urlsafe(16)
     base = _base(request)
     text = pages.render(
-        template, nonce=nonce, base=base, airflow=base.removesuffix("/mailvet"), now=datetime.now(timezone.utc), **values
+        template,
+        nonce=nonce,
+        base=base,
+        airflow=base.removesuffix(URL_PREFIX),
+        now=datetime.now(timezone.utc),
+        **values,
     )
     return HTMLResponse(text, status_code, headers=_headers(nonce))
 
@@ -219,6 +223,8 @@ def _headers(nonce: str) -> dict[str, str]:
 
 async def _refused(request: Request, error: Exception) -> HTMLResponse:
     assert isinstance(error, StarletteHTTPException)
-    page = _page(request, "refused.html", status_code=error.status_code, code=error.status_code, detail=str(error.detail))
+    page = _page(
+        request, "refused.html", status_code=error.status_code, code=error.status_code, detail=str(error.detail)
+    )
     page.headers.update(error.headers or {})
     return page

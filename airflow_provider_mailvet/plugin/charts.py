@@ -36,13 +36,15 @@ def bar(counts: Mapping[str, int], *, label: str, height: int = 10) -> Markup:
     for word, count in counts.items():
         width = 1000 * count / total
         parts.append(
-            Markup('<rect class="fill-{}" x="{:.2f}" width="{:.2f}" height="10"><title>{}: {:,} ({:.1f} %)</title></rect>')
-            .format(word, x, width, _words(word), count, 100 * count / total)
-        )  # fmt: skip
+            Markup(
+                '<rect class="fill-{}" x="{:.2f}" width="{:.2f}" height="10"><title>{}: {:,} ({:.1f} %)</title></rect>'
+            ).format(word, x, width, _words(word), count, 100 * count / total)
+        )
         x += width
     told = ", ".join(f"{_words(word)} {100 * count / total:.1f} %" for word, count in counts.items())
     return Markup(
-        '<svg class="bar" viewBox="0 0 1000 10" height="{}" preserveAspectRatio="none" role="img" aria-label="{}: {}">{}</svg>'
+        '<svg class="bar" viewBox="0 0 1000 10" height="{}" preserveAspectRatio="none" role="img" '
+        'aria-label="{}: {}">{}</svg>'
     ).format(height, label, told, Markup("").join(parts))
 
 

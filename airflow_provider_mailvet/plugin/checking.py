@@ -16,15 +16,17 @@ import traceback
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_provider_mailvet.plugin.summaries import masked
 from mailvet.verdict import REASONS, mask_address
 
 if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
     from mailvet.settings import Settings
     from mailvet.verdict import Verdict
-    from sqlalchemy.orm import Session
 
 __all__ = ["Answer", "Fact", "Gate", "How", "check", "connection_ids", "hook_installed", "shown"]
 
@@ -154,8 +156,8 @@ async def check(address: str, how: How) -> Answer | str:
         verdict = await asyncio.wait_for(_verdict(address, how), limit)
     except asyncio.TimeoutError:
         return (
-            f"There was no answer within {limit:.0f} seconds, so nothing is known about the address. Try again, or choose "
-            "a smaller depth."
+            f"There was no answer within {limit:.0f} seconds, so nothing is known about the address. Try again, or "
+            "choose a smaller depth."
         )
     except Exception as error:
         return _refusal(error, address)
@@ -187,7 +189,7 @@ def _refusal(error: Exception, address: str) -> str:
 
     # An exception's text may quote the address, so only its kind and where it arose are logged.
     frames = traceback.extract_tb(error.__traceback__)[-3:]
-    where = " < ".join(f"{frame.name} ({os.path.basename(frame.filename)}:{frame.lineno})" for frame in reversed(frames))
+    where = " < ".join(f"{frame.name} ({Path(frame.filename).name}:{frame.lineno})" for frame in reversed(frames))
     log.warning("One address could not be checked: %s in %s", type(error).__name__, where)
     told = masked(str(error).replace(address, mask_address(address)) if address else str(error))
     if isinstance(error, MailvetError):

@@ -21,6 +21,9 @@ STATUSES = ("deliverable", "risky", "unknown", "undeliverable")
 """In the order of drawing, from good to bad."""
 RECOMMENDATIONS = ("send", "reverify", "do_not_send")
 
+_NOTHING = "\u2013"
+_MINUS = "\u2212"
+
 
 @dataclass(frozen=True, slots=True)
 class ReasonRow:
@@ -60,7 +63,8 @@ def _environment() -> Environment:
     )
     environment.globals.update(
         advise=advise, bar=charts.bar, columns=charts.columns, sparkline=charts.sparkline, ordered=_ordered,
-        reasons=_reasons, run_reasons=_run_reasons, run_path=_run_path, task_path=_task_path, dag_path=_dag_path, worst=_worst,
+        reasons=_reasons, run_reasons=_run_reasons, run_path=_run_path, task_path=_task_path, dag_path=_dag_path,
+        worst=_worst,
         STATUSES=STATUSES, RECOMMENDATIONS=RECOMMENDATIONS, OPERATOR_NAME=OPERATOR_NAME,
     )  # fmt: skip
     return environment
@@ -110,25 +114,26 @@ def _dag_path(dag_id: str) -> str:
 
 def _task_path(instance: Instance) -> str:
     """The task instance in Airflow's own UI."""
-    path = f"/dags/{quote(instance.dag_id, safe='')}/runs/{quote(instance.run_id, safe='')}/tasks/{quote(instance.task_id, safe='')}"
+    dag, run, task = (quote(part, safe="") for part in (instance.dag_id, instance.run_id, instance.task_id))
+    path = f"/dags/{dag}/runs/{run}/tasks/{task}"
     return path if instance.map_index < 0 else f"{path}/mapped/{instance.map_index}"
 
 
 def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:,.0f}"
+    return _NOTHING if value is None else f"{value:,.0f}"
 
 
 def _percent(share: float | None) -> str:
-    return "–" if share is None else f"{100 * share:.1f} %"
+    return _NOTHING if share is None else f"{100 * share:.1f} %"
 
 
 def _points(value: int | None) -> str:
-    return "" if value is None else "±0" if value == 0 else f"{value:+,}".replace("-", "−")
+    return "" if value is None else "±0" if value == 0 else f"{value:+,}".replace("-", _MINUS)
 
 
 def _span(seconds: float | None) -> str:
     if seconds is None:
-        return "–"
+        return _NOTHING
     if seconds < 10:
         return f"{seconds:.1f} s"
     if seconds < 120:
@@ -139,7 +144,7 @@ def _span(seconds: float | None) -> str:
 
 
 def _clock(moment: datetime | None) -> str:
-    return "–" if moment is None else f"{moment:%d %b %Y, %H:%M} UTC"
+    return _NOTHING if moment is None else f"{moment:%d %b %Y, %H:%M} UTC"
 
 
 def _ago(moment: datetime, now: datetime) -> str:

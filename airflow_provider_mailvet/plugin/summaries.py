@@ -44,6 +44,7 @@ SUMMARY_FORMAT = 1
 LAST_RUNS = 300
 """At most so many summaries are read for one page, the newest first."""
 
+_INSTANCE = ("dag_id", "task_id", "run_id", "map_index")
 _TASKS_KEPT_SECONDS = 60.0
 _LONGEST_TEXT = 300
 _ADDRESS = re.compile(r"[^\s'\"<>(),;:]+@[^\s'\"<>(),;]+")
@@ -119,7 +120,7 @@ class Run:
     health: str
     """ "ok", or what went wrong in one sentence."""
     layers: Mapping[str, int] = field(default_factory=dict)
-    """Layer -> addresses whose verdict it settled."""
+    """Layer -> rows whose verdict it settled."""
     shards: int = 1
     """Mapped task instances that this is the sum of."""
 
@@ -218,10 +219,11 @@ def in_series(runs: Iterable[Run]) -> list[Series]:
     for run in runs:
         name = (run.instance.dag_id, run.instance.task_id, run.conn_id, run.table)
         found.setdefault(name, {}).setdefault(run.instance.run_id, []).append(run)
-    return [
-        Series(hashlib.sha256("\0".join(name).encode()).hexdigest()[:12], [_together(parts) for parts in groups.values()])
-        for name, groups in found.items()
-    ]
+    return [Series(_short(name), [_together(parts) for parts in groups.values()]) for name, groups in found.items()]
+
+
+def _short(name: Sequence[str]) -> str:
+    return hashlib.sha256("\0".join(name).encode()).hexdigest()[:12]
 
 
 def _together(parts: Sequence[Run]) -> Run:
@@ -246,7 +248,7 @@ def _together(parts: Sequence[Run]) -> Run:
     work = replace(
         newest,
         at=min(part.at for part in parts),
-        seconds=max((part.seconds or 0.0 for part in parts)),
+        seconds=max(part.seconds or 0.0 for part in parts),
         checked=sum(part.checked for part in parts),
         written=sum(part.written or 0 for part in parts),
         pending=sum(part.pending for part in parts),
@@ -356,6 +358,8 @@ def status_of(reason: str) -> str:
 
 def meaning_of(reason: str) -> str:
     """A reason in words."""
+    if reason == "other":
+        return "the rarest reasons together, cut from the summary to keep it small"
     try:
         return REASONS[Reason(reason)].meaning
     except ValueError:
@@ -403,7 +407,9 @@ class _VerifyTasks:
 verify_tasks = _VerifyTasks()
 
 
-def find_runs(session: Session, dag_ids: Collection[str], *, task_id: str | None = None, limit: int = LAST_RUNS) -> Runs:
+def find_runs(
+    session: Session, dag_ids: Collection[str], *, task_id: str | None = None, limit: int = LAST_RUNS
+) -> Runs:
     """
     The newest runs in the DAGs given.
 
@@ -422,7 +428,7 @@ def find_runs(session: Session, dag_ids: Collection[str], *, task_id: str | None
             tasks.setdefault(dag, []).append(task)
     if not tasks:
         return Runs(())
-    same = [getattr(XComModel, name) == getattr(TaskInstance, name) for name in ("dag_id", "task_id", "run_id", "map_index")]
+    same = [getattr(XComModel, name) == getattr(TaskInstance, name) for name in _INSTANCE]
     query = (
         select(
             XComModel.dag_id, XComModel.run_id, XComModel.task_id, XComModel.map_index, XComModel.value,
@@ -451,7 +457,7 @@ def find_instance(
     from airflow.models.xcom import XCOM_RETURN_KEY, XComModel
     from sqlalchemy import and_, select
 
-    same = [getattr(XComModel, name) == getattr(TaskInstance, name) for name in ("dag_id", "task_id", "run_id", "map_index")]
+    same = [getattr(XComModel, name) == getattr(TaskInstance, name) for name in _INSTANCE]
     query = (
         select(
             TaskInstance.dag_id, TaskInstance.run_id, TaskInstance.task_id, TaskInstance.map_index, XComModel.value,
