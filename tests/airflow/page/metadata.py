@@ -8,12 +8,13 @@ executed, so that months of runs take a second.
 from __future__ import annotations
 
 import math
-import os
 import random
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+BUNDLE = "verifications"
 
 DAGS = '''
 from airflow.sdk import DAG, BaseOperator
@@ -41,38 +42,19 @@ with DAG("nothing_yet", schedule=None):
 '''
 
 
-def configure(home: Path, **more: str) -> dict[str, str]:
-    """The environment of an Airflow of its own under a folder; to be set before Airflow is imported."""
-    (home / "dags").mkdir(parents=True, exist_ok=True)
-    (home / "dags" / "verifications.py").write_text(DAGS)
-    return {
-        "AIRFLOW_HOME": str(home),
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__CORE__DAGS_FOLDER": str(home / "dags"),
-        "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
-        "AIRFLOW__API__SECRET_KEY": "a key for tests only, of sufficient length",
-        "AIRFLOW__API_AUTH__JWT_SECRET": "another key for tests only, of sufficient length for SHA-512, which takes 64",
-        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
-        "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
-        **more,
-    }
-
-
-def create() -> None:
-    """The tables, and the DAGs of `DAGS`."""
+def create(folder: Path) -> None:
+    """The DAGs of `DAGS`, written to a folder and taken into the metadata database, which has to be there."""
     from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
     from airflow.models.dagbundle import DagBundleModel
-    from airflow.utils.db import initdb
     from airflow.utils.session import create_session
 
-    initdb()
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "verifications.py").write_text(DAGS)
     with create_session() as session:
-        session.merge(DagBundleModel(name="dags-folder"))
-    folder = Path(os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
-    bag = DagBag(dag_folder=folder, bundle_path=folder, bundle_name="dags-folder")
+        session.merge(DagBundleModel(name=BUNDLE))
+    bag = DagBag(dag_folder=folder, bundle_path=folder, bundle_name=BUNDLE)
     assert not bag.import_errors, bag.import_errors
-    sync_bag_to_db(bag, bundle_name="dags-folder", bundle_version=None)
+    sync_bag_to_db(bag, bundle_name=BUNDLE, bundle_version=None)
 
 
 def record(
@@ -132,14 +114,14 @@ def record(
     return run_id
 
 
-def summary(at: datetime, *, rows: int = 1000, **changes: Any) -> dict[str, Any]:
+def summary(at: datetime, rows: int) -> dict[str, Any]:
     """A summary as the operator leaves it."""
     reasons = {
         "mailbox_accepted": 0.71, "accept_all": 0.09, "role_account": 0.03, "mailbox_not_found": 0.055,
         "domain_not_found": 0.022, "disposable": 0.015, "greylisted": 0.028, "syntax_invalid": 0.012,
         "mailbox_full": 0.008, "typo_domain": 0.01, "server_temporary_error": 0.02,
     }  # fmt: skip
-    return summary_of(at, rows, reasons) | changes
+    return summary_of(at, rows, reasons)
 
 
 def summary_of(at: datetime, rows: int, shares: Mapping[str, float], **changes: Any) -> dict[str, Any]:
@@ -229,8 +211,3 @@ def months(now: datetime) -> None:
              for rows in (88_412, 90_207, 61_950)],
             map_indexes=(0, 1, 2),
         )  # fmt: skip
-
-
-def long_ago(days: float) -> datetime:
-    """A moment so many days ago, to the second, in UTC."""
-    return datetime.now(timezone.utc).replace(microsecond=0) - timedelta(days=days)
