@@ -55,8 +55,8 @@ def _answers(run: Run) -> Iterator[Advice]:
         yield Advice(
             "warn", f"{_names(stopped)} refused to answer us",
             "mailvet stopped asking there, so that it gets no worse. Look up the address you ask from on block lists, "
-            "check that its reverse DNS and the hello name agree, and ask less per day. The rows concerned are unknown, "
-            "not bad.",
+            "check that its reverse DNS and the hello name agree, and ask less per day. The rows concerned are "
+            "unknown, not bad.",
         )  # fmt: skip
     elif run.share(*_BLOCKED) > _NOTABLE:
         yield Advice(

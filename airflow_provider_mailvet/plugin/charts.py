@@ -60,12 +60,12 @@ def columns(runs: Sequence[Run], *, words: Sequence[str], label: str) -> Markup:
     wide, high = _WIDTH - _LEFT - _RIGHT, _HEIGHT - _TOP - _BOTTOM
     marks = []
     for percent in (0, 25, 50, 75, 100):
-        y = _TOP + high * (1 - percent / 100)
+        level = _TOP + high * (1 - percent / 100)
         marks.append(
             Markup(
                 '<line class="grid" x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/>'
                 '<text class="axis" x="{}" y="{:.1f}" text-anchor="end">{} %</text>'
-            ).format(_LEFT, _WIDTH - _RIGHT, y, y, _LEFT - 6, y + 3.5, percent)
+            ).format(_LEFT, _WIDTH - _RIGHT, level, level, _LEFT - 6, level + 3.5, percent)
         )
     step = wide / max(len(shown), 8)
     thick = min(step * 0.72, 34)

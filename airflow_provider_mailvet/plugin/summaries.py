@@ -296,8 +296,10 @@ def _mean(weighted: Sequence[tuple[float | None, int]]) -> float | None:
 def _text(value: object) -> str:
     if not isinstance(value, str):
         return ""
-    # An address is looked for in the whole text first: a cut must not leave half of one behind.
-    text = masked(" ".join(value[: 10 * _LONGEST_TEXT].split()))
+    # JSON can hold half of a surrogate pair, which no page can. And an address is looked for before the text is cut,
+    # since a cut could leave half of one behind.
+    text = value[: 10 * _LONGEST_TEXT].encode("utf-8", "replace").decode("utf-8")
+    text = masked(" ".join(text.split()))
     return text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 1] + "…"
 
 

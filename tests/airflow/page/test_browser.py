@@ -77,5 +77,7 @@ def test_airflow_shows_the_page_as_a_tab_of_a_dag_and_of_a_task_instance(
 ) -> None:
     dag = browse(f"{address}/dags/campaign/plugin/mailvet-dag", "--dump-dom")
     assert re.search(r'<iframe[^>]*src="/mailvet/dags/campaign"', dag)
-    run = browse(f"{address}/dags/campaign/runs/{recorded['newest']}/tasks/verify_contacts/plugin/mailvet-run", "--dump-dom")
+    run = browse(
+        f"{address}/dags/campaign/runs/{recorded['newest']}/tasks/verify_contacts/plugin/mailvet-run", "--dump-dom"
+    )
     assert re.search(r'<iframe[^>]*src="/mailvet/runs/campaign/manual__[^"]+/verify_contacts/', run)

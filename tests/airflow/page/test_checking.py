@@ -64,7 +64,11 @@ def test_the_address_is_in_no_log_no_answer_and_not_in_the_metadata_database(
     monkeypatch.setenv("MAILVET_DNS__PORT", "9")  # nobody answers there
     with caplog.at_level(logging.DEBUG):
         answers = [ask(viewer, ADDRESS, how) for how in ("offline", "dns")]
-        answers += [ask(viewer, f"{ADDRESS}, {ADDRESS}"), ask(viewer, ADDRESS + "x" * 400), ask(viewer, ADDRESS, "deep")]
+        answers += [
+            ask(viewer, f"{ADDRESS}, {ADDRESS}"),
+            ask(viewer, ADDRESS + "x" * 400),
+            ask(viewer, ADDRESS, "deep"),
+        ]
     logged = "".join(capfd.readouterr()) + caplog.text
     assert "/mailvet/check" in logged  # the log is looked at indeed
     assert LOCAL not in logged
@@ -154,9 +158,7 @@ def test_a_user_who_may_not_read_connections_cannot_ask_mail_servers(viewer: Tes
     assert ask(viewer, PEOPLE[0], f"smtp:{lab_connection}").status_code == 403
 
 
-def test_a_connection_of_another_type_is_no_way_to_ask(
-    login: Login, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_connection_of_another_type_is_no_way_to_ask(login: Login, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_SOME_HTTP", '{"conn_type": "http", "host": "127.0.0.1"}')
     assert ask(login("ada", "ADMIN"), PEOPLE[0], "smtp:some_http").status_code == 403
 

@@ -173,9 +173,7 @@ def test_an_empty_page_says_what_to_do(viewer: TestClient) -> None:
 
 
 @pytest.mark.parametrize("path", ["/mailvet/", "/mailvet/dags/campaign", "run"])
-def test_what_an_xcom_holds_is_text_and_never_markup(
-    viewer: TestClient, recorded: dict[str, str], path: str
-) -> None:
+def test_what_an_xcom_holds_is_text_and_never_markup(viewer: TestClient, recorded: dict[str, str], path: str) -> None:
     page = viewer.get(path_of(recorded["hostile"]) if path == "run" else path)
     assert page.status_code == 200
     assert "&lt;script&gt;alert(1)" in page.text
