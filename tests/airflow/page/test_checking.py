@@ -19,7 +19,6 @@ from tests.airflow.page.test_pages import words
 
 if TYPE_CHECKING:
     from fastapi.testclient import TestClient
-    from httpx import Response
 
 LOCAL = "zebra.quagga"
 ADDRESS = f"{LOCAL}@gmial.com"
@@ -32,7 +31,7 @@ def token_of(client: TestClient) -> str:
     return str(token)
 
 
-def ask(client: TestClient, address: str, how: str = "offline", **headers: str) -> Response:
+def ask(client: TestClient, address: str, how: str = "offline", **headers: str) -> Any:
     fields = {"address": address, "how": how, "token": token_of(client)}
     return client.post("/mailvet/check", data=fields, headers=headers)
 
