@@ -16,7 +16,6 @@ from urllib.parse import quote
 
 ROOT = Path(__file__).resolve().parent.parent
 IMAGES = ROOT / "docs" / "images"
-DARK = "<!doctype html><script>localStorage.setItem('theme', 'dark'); location.replace('/plugin/mailvet')</script>"
 
 
 def main() -> None:
@@ -41,7 +40,6 @@ def take(home: Path) -> None:
     """With Airflow's environment set."""
     from airflow.api_fastapi.app import create_app
     from airflow.utils.db import initdb
-    from fastapi.responses import HTMLResponse
 
     from tests.airflow.page import metadata
     from tests.airflow.page.serving import picture, served
@@ -50,14 +48,11 @@ def take(home: Path) -> None:
     metadata.create(home / "dags")
     run_id = metadata.months(datetime.now(timezone.utc).replace(microsecond=0))
     app = create_app(apps="all")
-    app.add_api_route("/dark", lambda: HTMLResponse(DARK))
-    app.router.routes.insert(0, app.router.routes.pop())  # before Airflow's own route for everything else
     with served(app) as address:
         task = f"dags/campaign/runs/{quote(run_id, safe='')}/tasks/verify_contacts"
         for name, path, size in (
             ("airflow-page.png", "plugin/mailvet", (1440, 1250)),
             ("airflow-page-run.png", f"{task}/plugin/mailvet-run", (1440, 1250)),
-            ("airflow-page-dark.png", "dark", (1440, 900)),
         ):
             picture(f"{address}/{path}", IMAGES / name, size)
             print(f"docs/images/{name}")
