@@ -47,7 +47,7 @@ _CONNECTION: dict[str, Any] = {
     "conn-fields": {
         "depth": {
             "label": "Depth",
-            "description": "How far to go unless a task says otherwise: lists only, DNS too, or the mail servers as well.",
+            "description": "How far to go unless a task says otherwise: lists only, DNS too, or the mail servers.",
             "schema": {"type": ["string", "null"], "enum": ["offline", "dns", "smtp"], "default": "smtp"},
         },
         "policy": {

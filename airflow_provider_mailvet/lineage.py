@@ -32,7 +32,7 @@ def datasets_of(
     def named(tables: Sequence[str]) -> list[Any]:
         return [Dataset(namespace=namespace, name=_named(prefix, table)) for table in tables]
 
-    lineage = OperatorLineage(inputs=named(inputs), outputs=named(outputs))
+    lineage: OperatorLineage[Any, Any] = OperatorLineage(inputs=named(inputs), outputs=named(outputs))
     if assertions and operator.check_results:
         try:
             return operator._attach_check_facets(lineage)

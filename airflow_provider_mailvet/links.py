@@ -15,7 +15,7 @@ __all__ = ["VerificationReportLink"]
 
 
 class VerificationReportLink(BaseOperatorLink):
-    """The page of one verification: what was found, by status, reason and operator. Needs the plug-in of this package."""
+    """The page of one verification: what was found, by status, reason and operator."""
 
     name = "Verification report"
 

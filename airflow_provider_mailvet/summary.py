@@ -43,11 +43,11 @@ class Legs:
 
     def add(self, result: RunResult) -> None:
         """Count one leg."""
-        if self.count == 0:
+        if self.count == 0:  # later legs ask some of the same addresses again
             self.due = result.plan.due
+            self.checked = result.checked
         self.count += 1
         self.seconds += result.seconds
-        self.checked += result.checked
         self.written += result.written or 0
         self.probes += result.probes
         self.lookups += result.lookups

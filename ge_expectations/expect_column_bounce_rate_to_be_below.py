@@ -11,11 +11,11 @@ from great_expectations.expectations.expectation import ColumnAggregateExpectati
 from great_expectations.expectations.metadata_types import DataQualityIssues
 
 from ge_expectations import fields, presentation
-from ge_expectations.bounces import estimate_bounces
 from ge_expectations.metrics import SOURCE_KEYS, TALLY
 from ge_expectations.presentation import EmailExpectation, percent
 from ge_expectations.tally import Tally
 from ge_expectations.verification import Gate, Known, VerdictSource
+from mailvet.bounces import estimate_bounces
 from mailvet.scoring import bounce_probability
 from mailvet.verdict import Reason
 

@@ -56,7 +56,7 @@ PolicyOption = Annotated[
     typer.Option(metavar="POLICY", help="What the mail is for: marketing, transactional or signup."),
 ]
 Source = Annotated[
-    str, typer.Argument(metavar="SOURCE", help="A CSV, TSV, Parquet or JSON Lines file, or a DuckDB database.")
+    str, typer.Argument(metavar="SOURCE", help="A CSV, TSV, Parquet or JSON Lines file, a DuckDB database, or a URL.")
 ]
 Table = Annotated[
     Optional[str],  # noqa: UP045
@@ -72,8 +72,8 @@ Where = Annotated[
 ]
 Encoding = Annotated[str, typer.Option(metavar="NAME", help="Of a text file: utf-8, utf-16, cp1252, latin-1, ...")]
 StoreOption = Annotated[
-    Optional[Path],  # noqa: UP045
-    typer.Option(metavar="FILE", help="DuckDB database of the verdicts; default: the store of verdicts on files."),
+    Optional[str],  # noqa: UP045
+    typer.Option(metavar="FILE|URL", help="Database of the verdicts; default: the store of verdicts on files."),
 ]
 
 
@@ -297,12 +297,11 @@ def forget(
     _console().print(f"{count} verdict{'' if count == 1 else 's'} erased from {store.name}.", highlight=False)
 
 
-def _store(source: Path | None, config: Path | None, *, read_only: bool) -> Any:
+def _store(source: str | None, config: Path | None, *, read_only: bool) -> Any:
     from mailvet.run import default_store
-    from mailvet.warehouse.duckdb import DuckDBWarehouse
+    from mailvet.warehouse.opening import open_store
 
-    path = source or _settings(config).store.path or default_store()
-    return DuckDBWarehouse.of_store(path, read_only=read_only)
+    return open_store(source or _settings(config).store.path or default_store(), read_only=read_only)
 
 
 @app.command()

@@ -11,7 +11,7 @@ import contextlib
 import threading
 import time
 import uuid
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
@@ -38,8 +38,11 @@ from mailvet.verifier import BATCH_ROWS, Verifier, run_in_background
 from mailvet.warehouse.base import Plan, Summary, Warehouse
 from mailvet.warehouse.duckdb import DuckDBWarehouse
 from mailvet.warehouse.files import FORMATS, format_of, is_database
+from mailvet.warehouse.opening import is_url, open_table
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from mailvet.lists import OwnList
 
 __all__ = [
@@ -58,7 +61,8 @@ T = TypeVar("T")
 
 _TICK = 0.25  # seconds between two looks at the progress
 _SAVE_SECONDS = 1.0
-_SAVE_ROWS = 5_000
+_SAVE_ROWS = 4 * 122_880  # row groups of DuckDB, which are written fastest when they are whole
+_OFFLINE_BATCH_ROWS = 122_880
 _SERVERS_SAID = [str(reason) for reason, rule in REASONS.items() if rule.layer == "mailbox"]
 _FAREWELL_SECONDS = 30.0  # for an interrupted run to save what it knows
 
@@ -160,21 +164,21 @@ def open_source(
     encoding: str = "utf-8",
     writable: bool = True,
     updatable: bool = True,
-) -> DuckDBWarehouse:
+) -> Warehouse:
     """
-    The warehouse behind a SOURCE: a data file, or a DuckDB database together with `table`.
+    The warehouse behind a SOURCE: a data file; or, together with `table`, a DuckDB database or a database URL
+    (`postgresql://user@host/database`, in SQLAlchemy's form for all others).
 
     Raises:
-        SourceError: it cannot be read, or is of a kind this version does not know.
+        SourceError: it cannot be read; SettingsError: its kind is not known, or its driver not installed.
     """
     common: dict[str, Any] = {
         "where": where, "policy": settings.policy, "prefix": settings.store.prefix, "events": settings.history.events,
     }  # fmt: skip
-    if "://" in source:
-        raise SourceError(
-            f"{source.split('://')[0]}:// is not supported: give a DuckDB database file with --table, or a file "
-            "(CSV, Parquet, JSON Lines)."
-        )
+    if is_url(source):
+        if table is None:
+            raise SettingsError("A database URL goes with --table: name the table to verify.")
+        return open_table(source, table, column, writable=writable, updatable=updatable, **common)
     path = Path(source).expanduser()
     if "@" in source and not path.exists():
         raise SourceError("There is no file of that name. To verify single addresses use: mailvet check ADDRESS")
@@ -192,7 +196,7 @@ def open_source(
                 ".gz or .zst). Rename or convert it."
             )
         raise SettingsError(f"{path.name} is taken for a DuckDB database: name the table to verify with --table.")
-    return DuckDBWarehouse.of_table(path, table, column, writable=writable, updatable=updatable, **common)
+    return open_table(path, table, column, writable=writable, updatable=updatable, **common)
 
 
 def plan(warehouse: Warehouse, settings: Settings, *, among: Collection[Reason] | None = None) -> Plan:
@@ -236,7 +240,7 @@ def _as_written(entries: OwnList) -> list[str]:
 
 
 def run(
-    warehouse: DuckDBWarehouse,
+    warehouse: Warehouse,
     settings: Settings,
     *,
     write_back: bool = True,
@@ -246,7 +250,7 @@ def run(
     split_by: str | None = None,
     wait: timedelta = timedelta(0),
     watcher: Watcher | None = None,
-    batch_rows: int = BATCH_ROWS,
+    batch_rows: int | None = None,
     limit: int | None = None,
     among: Collection[Reason] | None = None,
 ) -> RunResult:
@@ -261,6 +265,7 @@ def run(
         output: a file to write the source with its status columns to.
         wait: how long to stay for greylisting servers.
         watcher: told about the progress.
+        batch_rows: addresses examined together; by default as many as suit the depth.
         limit: verify at most so many addresses now; the rest stays due.
         among: verify only addresses whose last answer was one of these.
 
@@ -273,7 +278,11 @@ def run(
         raise SettingsError(f"--split-by {split_by}: choose one of {', '.join(SPLIT_COLUMNS)}.")
     if output is not None:
         warehouse.check_output(output, key_columns)
+    if write_back:
+        warehouse.check_write_back(columns)
     job = _Run(warehouse, settings, watcher, limit, among)
+    if batch_rows is None:  # where nobody is asked, a batch costs nothing but memory
+        batch_rows = _OFFLINE_BATCH_ROWS if Depth(settings.depth) is Depth.offline else BATCH_ROWS
     ended = threading.Event()
 
     async def work() -> RunResult:
@@ -298,10 +307,21 @@ def _known(columns: Sequence[str]) -> Sequence[str]:
     return tuple(dict.fromkeys(columns))
 
 
+def _first(batches: Iterator[pa.Table], limit: int | None) -> Iterator[pa.Table]:
+    """The first rows of all batches together."""
+    for table in batches:
+        if limit is not None:
+            table = table.slice(0, limit)
+            limit -= table.num_rows
+        yield table
+        if limit == 0:
+            return
+
+
 class _Run:
     def __init__(
         self,
-        warehouse: DuckDBWarehouse,
+        warehouse: Warehouse,
         settings: Settings,
         watcher: Watcher | None,
         limit: int | None,
@@ -406,25 +426,29 @@ class _Run:
         return result
 
     async def _verify(self, verifier: Verifier, run_id: str, wait: timedelta, due: int, batch_rows: int) -> None:
-        batches = self._warehouse.due(batch_rows)
+        batches = _first(self._warehouse.due(batch_rows), self._limit)
         blank: set[str] = set()
-        left = self._limit
+        unsaved: list[pl.DataFrame] = []
+        saving: asyncio.Future[None] | None = None
+        saved_at = time.monotonic()
+
+        def fetch() -> asyncio.Future[pa.Table | None]:
+            return asyncio.ensure_future(self._call(next, batches, None))
+
+        # Always one batch ahead, so that one is judged while another is saved.
+        ahead = fetch()
 
         async def read() -> pl.DataFrame | None:
-            nonlocal left
-            table = None if left == 0 else await self._call(next, batches, None)
+            nonlocal ahead
+            table = await ahead
             if table is None:
                 return None
+            ahead = fetch()
             frame = pl.DataFrame(pl.from_arrow(table))
-            if left is not None:
-                frame = frame.head(left)
-                left -= frame.height
             blank.update(frame.filter(pl.col("email").str.strip_chars() == "")["email_key"])
             return frame
 
         watching = asyncio.ensure_future(self._watch(verifier, due)) if self._watcher else None
-        unsaved: list[pl.DataFrame] = []
-        saved_at = time.monotonic()
 
         def take(verdicts: pl.DataFrame) -> None:
             unsaved.append(verdicts)
@@ -434,17 +458,22 @@ class _Run:
         try:
             async for verdicts in verifier.stream(read, run_id=run_id, wait=wait):
                 take(verdicts)
-                rows = sum(frame.height for frame in unsaved)
-                if rows >= _SAVE_ROWS or time.monotonic() - saved_at > _SAVE_SECONDS:
-                    await self._save(unsaved)
-                    saved_at = time.monotonic()
+                full = sum(frame.height for frame in unsaved) >= _SAVE_ROWS
+                if full or time.monotonic() - saved_at > _SAVE_SECONDS:
+                    if saving is not None and (full or saving.done()):
+                        await saving
+                        saving = None
+                    if saving is None:
+                        saving = asyncio.ensure_future(self._save(unsaved))
+                        saved_at = time.monotonic()
         finally:
             if watching is not None:
                 watching.cancel()
+            ahead.cancel()
             # Also when the run is interrupted: what the servers told us is not asked for a second time.
             for verdicts in verifier.answered():
                 take(verdicts)
-            await asyncio.shield(asyncio.ensure_future(self._save(unsaved)))
+            await asyncio.shield(asyncio.ensure_future(self._save_rest(saving, unsaved)))
         self._tell(verifier, due)
 
     def _count_answers(self, verdicts: pl.DataFrame) -> None:
@@ -466,6 +495,13 @@ class _Run:
             table = pl.concat(frames[:count]).to_arrow().cast(verdict_schema())
             await self._call(self._warehouse.save, table)
             del frames[:count]
+
+    async def _save_rest(self, saving: asyncio.Future[None] | None, frames: list[pl.DataFrame]) -> None:
+        """Save what is left once the save under way has ended; what that one could not save is tried again."""
+        if saving is not None:
+            await asyncio.wait((saving,))
+            saving.exception()
+        await self._save(frames)
 
     async def _watch(self, verifier: Verifier, due: int) -> None:
         while True:

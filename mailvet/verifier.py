@@ -443,7 +443,7 @@ class Verifier:
             self._news.set()
             return
         answer = future.result()
-        if answer.reason is Reason.greylisted or answer.again:
+        if answer.reason is Reason.greylisted:
             later = self._after_greylisting(pending, answer)
             if later is not None:
                 pending.greylisted += 1
@@ -461,9 +461,7 @@ class Verifier:
         schedule = self.settings.retry.after_greylisting
         if pending.greylisted >= len(schedule):
             return None
-        # What `again` asks to wait is for another run: in this one, the server's greylist is all there is to wait for.
-        asked_for = 0.0 if answer.again else answer.retry_after or 0.0
-        delay = max(schedule[pending.greylisted].total_seconds(), asked_for)
+        delay = max(schedule[pending.greylisted].total_seconds(), answer.retry_after or 0.0)
         return delay if time.monotonic() + delay <= self._wait_until else None
 
     def _row_answered(self, batch: _Batch, row: int, answer: MailboxAnswer) -> None:

@@ -1,4 +1,4 @@
-"""The connection type `mailvet`: how this deployment introduces itself to mail servers, how deep and how fast it asks."""
+"""The connection type `mailvet`: who this deployment says it is to mail servers, how deep and how fast it asks."""
 
 from __future__ import annotations
 

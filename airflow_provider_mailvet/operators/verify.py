@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Literal
@@ -10,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, Asset, conf
 from airflow.providers.common.sql.operators.sql import BaseSQLOperator, SQLCheckResult
 
+from airflow_provider_mailvet.arguments import count, duration
+from airflow_provider_mailvet.arguments import share as share_of
 from airflow_provider_mailvet.assets import verified_table
 from airflow_provider_mailvet.links import VerificationReportLink
 from airflow_provider_mailvet.sources import is_duckdb, opened, translated
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["MailvetVerifyOperator"]
 
 _MOST_LEGS = 8
-"""A task comes back to greylisting servers so many times at most; what is left then has its time in the verdict table."""
+"""So many times a task comes back to greylisting servers; what is left then has its time in the verdict table."""
 
 _KEPT = "What was answered so far is saved; the next try goes on from there and asks nobody twice."
 
@@ -91,7 +92,7 @@ class MailvetVerifyOperator(BaseSQLOperator):
         shard: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        if "outlets" not in kwargs and isinstance(table, str) and "{{" not in f"{conn_id}{table}":
+        if "outlets" not in kwargs and "{{" not in f"{conn_id}{table}":
             kwargs["outlets"] = [verified_table(conn_id, table)]
         super().__init__(conn_id=conn_id, **kwargs)
         self.table = table
@@ -127,8 +128,8 @@ class MailvetVerifyOperator(BaseSQLOperator):
     def _leg(self, context: Context, legs: Legs) -> dict[str, Any]:
         with translated(_KEPT):
             settings = self._settings(legs)
-            share = _share(self.max_undeliverable, "max_undeliverable")
-            patience = _patience(self.wait_for_greylisting)
+            share = share_of(self.max_undeliverable, "max_undeliverable")
+            patience = duration(self.wait_for_greylisting, "wait_for_greylisting")
             end = datetime.fromisoformat(legs.started_at) + patience
             now = datetime.now(timezone.utc)
             with opened(
@@ -142,7 +143,7 @@ class MailvetVerifyOperator(BaseSQLOperator):
                 legs.add(result)
                 pending, next_check_at = warehouse.pending()
         legs.hello_name = settings.hello_name
-        if self.deferrable and pending and next_check_at and next_check_at <= end and legs.count <= _MOST_LEGS:
+        if self.deferrable and pending and next_check_at and next_check_at <= end and legs.count < _MOST_LEGS:
             self._wait(legs, pending, next_check_at)
         return self._finish(context, result, legs, share, pending, next_check_at)
 
@@ -159,12 +160,12 @@ class MailvetVerifyOperator(BaseSQLOperator):
                 self.asking = True
                 super().progressed(progress)
 
-        watcher = Watcher()
+        watcher, limit = Watcher(), count(self.max_addresses, "max_addresses")
         self._asking = True
         try:
             return run(
                 warehouse, settings, write_back=self.write_back, columns=self.columns or STATUS_COLUMNS, wait=stay,
-                watcher=watcher, limit=_count(self.max_addresses), among=(Reason.greylisted,) if again else None,
+                watcher=watcher, limit=limit, among=(Reason.greylisted,) if again else None,
             )  # fmt: skip
         except LockedError:
             raise
@@ -295,41 +296,6 @@ class MailvetVerifyOperator(BaseSQLOperator):
 
         outputs = ["mailvet_verdicts", *([self.table] if self.write_back else [])]
         return datasets_of(self, inputs=[self.table], outputs=outputs, assertions=True)
-
-
-def _share(value: float | str | None, name: str) -> float | None:
-    """A share as given in a DAG."""
-    from mailvet.errors import SettingsError
-    from mailvet.settings import parse_share
-
-    if value is None or value == "":
-        return None
-    try:
-        return parse_share(str(value))
-    except ValueError as error:
-        raise SettingsError(f"{name}: {error}.") from None
-
-
-def _patience(value: timedelta | str | float | None) -> timedelta:
-    from mailvet.errors import SettingsError
-    from mailvet.settings import parse_duration
-
-    if value is None or value == "":
-        return timedelta(0)
-    try:
-        return parse_duration(value)
-    except ValueError as error:
-        raise SettingsError(f"wait_for_greylisting: {error}.") from None
-
-
-def _count(value: int | str | None) -> int | None:
-    from mailvet.errors import SettingsError
-
-    if value is None or value == "":
-        return None
-    if not re.fullmatch(r"[1-9]\d*", str(value)):
-        raise SettingsError(f"max_addresses={value!r}: give a number of addresses above 0, or leave it out.")
-    return int(value)
 
 
 def _worst(summary: dict[str, Any]) -> str:

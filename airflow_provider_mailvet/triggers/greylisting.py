@@ -24,7 +24,7 @@ class GreylistingTrigger(BaseTrigger):
     """
 
     def __init__(self, moment: str, legs: dict[str, Any]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.moment = moment
         self.legs = legs
 
@@ -37,4 +37,4 @@ class GreylistingTrigger(BaseTrigger):
         moment = datetime.fromisoformat(self.moment)
         while (left := (moment - datetime.now(timezone.utc)).total_seconds()) > 0:
             await asyncio.sleep(min(left, 60.0))
-        yield TriggerEvent({"legs": self.legs})
+        yield TriggerEvent({"legs": self.legs})  # type: ignore[no-untyped-call]

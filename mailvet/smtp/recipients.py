@@ -9,9 +9,10 @@ the same no and somebody else of the domain a yes (see `mailvet.smtp.replies.wei
 from __future__ import annotations
 
 import asyncio
-import secrets
+import hashlib
 import time
 from dataclasses import dataclass, field
+from datetime import date, datetime, timezone
 
 from mailvet.layers.route import Route
 from mailvet.smtp.replies import Reading, mask, weigh
@@ -49,8 +50,6 @@ class MailboxAnswer:
     retry_after: float | None = None
     """Seconds after which the server, or we, want to ask again; None: as the reason says."""
     detail: str | None = None
-    again: bool = False
-    """Greylisting kept us from comparing with a random address; asking once more a little later may settle it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -134,7 +133,7 @@ class DomainState:
             return None
         self.control_wanted = True
         if self.control_address is None:
-            self.control_address = Recipient(control_local_part(), recipient.domain, recipient.route)
+            self.control_address = Recipient(control_local_part(recipient.domain), recipient.domain, recipient.route)
         return self.control_address
 
     def ready(self, *, honest_elsewhere: bool, last_call: bool) -> list[tuple[Heard, MailboxAnswer]]:
@@ -159,7 +158,7 @@ class DomainState:
 
     def _accepted(self, heard: Heard) -> MailboxAnswer:
         taken = self.accept_all
-        retry_after, detail, again = None, None, False
+        retry_after, detail = None, None
         if self.answers == "unverifiable":
             reason, detail = Reason.provider_unverifiable, "this operator accepts recipients that it later refuses"
         elif taken is False:
@@ -169,14 +168,15 @@ class DomainState:
             reason = Reason.security_gateway if self.answers == "gateway" else Reason.accept_all
         else:
             got = self.control.reading.reason if self.control is not None else None
-            reason, retry_after = Reason.provider_unverifiable, 86400.0
-            again = got is Reason.greylisted
-            if again:
+            if got is Reason.greylisted:  # the same control address comes back with this recipient
+                reason, detail = Reason.greylisted, "accepted, but a random address was asked to come back"
                 self.kept_waiting.add(heard.asked.recipient.local)
-            detail = f"accepted, but a random address got no clear answer ({got or 'conversation broken off'})"
+            else:
+                reason, retry_after = Reason.provider_unverifiable, 86400.0
+                detail = f"accepted, but a random address got no clear answer ({got or 'conversation broken off'})"
         return MailboxAnswer(
             reason, heard.reply.code, heard.masked, heard.host, taken,
-            retry_after=retry_after, detail=detail, again=again,
+            retry_after=retry_after, detail=detail,
         )  # fmt: skip
 
     def _weighed(self, heard: Heard, proof: bool) -> MailboxAnswer:
@@ -210,10 +210,20 @@ def listen(asked: Asked, reading: Reading, reply: Reply, host: str, own: tuple[s
     return Heard(asked, reading, reply, masked[:500], host)
 
 
-def control_local_part() -> str:
+def control_local_part(domain: str, *, today: date | None = None) -> str:
     """
-    A random local part that nobody has: syllables and digits, so that it looks like an address people choose and
-    fires no rule against machine-made names.
+    A local part that nobody has: syllables and digits, so that it looks like an address people choose and fires no
+    rule against machine-made names.
+
+    The same for a domain all month: a run that comes back to a greylisting server, perhaps in another process, is
+    known there with its control address as well.
     """
-    syllables = "".join(secrets.choice("bdfgklmnprstvz") + secrets.choice("aeiou") for _ in range(5))
-    return f"{syllables}{secrets.choice('bdklmnrst')}{1000 + secrets.randbelow(9000)}"
+    month = today or datetime.now(timezone.utc).date()
+    digest = hashlib.sha256(f"{domain} {month:%Y-%m}".encode()).digest()
+    syllables = "".join(
+        _CONSONANTS[digest[2 * n] % len(_CONSONANTS)] + _VOWELS[digest[2 * n + 1] % len(_VOWELS)] for n in range(5)
+    )
+    return f"{syllables}{_ENDINGS[digest[10] % len(_ENDINGS)]}{1000 + int.from_bytes(digest[11:15], 'big') % 9000}"
+
+
+_CONSONANTS, _VOWELS, _ENDINGS = "bdfgklmnprstvz", "aeiou", "bdklmnrst"

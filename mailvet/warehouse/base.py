@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mailvet.verdict import Reason
@@ -15,7 +16,7 @@ from mailvet.verdict import Reason
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["KNOWN_FOR", "SILENT", "Plan", "Summary", "Warehouse"]
+__all__ = ["KNOWN_FOR", "SILENT", "Plan", "Standing", "Summary", "Warehouse"]
 
 SILENT = (
     Reason.not_probed, Reason.sender_blocked, Reason.sender_throttled, Reason.greylisted, Reason.connect_failed,
@@ -64,6 +65,21 @@ class Summary:
     """Expected share of hard bounces if every row that is not blank were sent to; None without rows."""
     bounce_after: float | None
     """The same if only rows recommended to send were."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Rows of the source of which the same is known; everything is None where nothing is."""
+
+    status: str | None
+    reason: str | None
+    recommendation: str | None
+    score: int | None
+    stale: bool
+    """The verdict is older than asked for."""
+    blank: bool
+    """The cells are empty."""
+    rows: int
 
 
 class Warehouse(Protocol):
@@ -120,11 +136,86 @@ class Warehouse(Protocol):
     def apply_policy(self) -> int:
         """Bring stored recommendations of this source in line with the policy; returns how many changed."""
 
+    def check_write_back(self, columns: Sequence[str]) -> None:
+        """
+        Find out before a run whether `write_back` could put these columns on the source.
+
+        Raises:
+            SourceError: a column of that name is too narrow, of another type or computed, or a right is missing.
+        """
+
     def write_back(self, columns: Sequence[str]) -> int:
-        """Status columns on the source in one transaction; returns the rows that changed."""
+        """
+        Status columns on the source in one transaction; returns the rows that changed. An answer belongs to the text
+        it was given for: rows that were edited meanwhile are left alone.
+        """
+
+    def check_output(self, output: Path, key_columns: Sequence[str] = ()) -> None:
+        """
+        Find out before a run whether `export` could write its result.
+
+        Raises:
+            SourceError, SettingsError: it could not, and why.
+        """
+
+    def export(
+        self,
+        output: Path,
+        columns: Sequence[str],
+        *,
+        key_columns: Sequence[str] = (),
+        split_by: str | None = None,
+        parts: Sequence[str] = (),
+        others: bool = True,
+    ) -> list[Path]:
+        """
+        Write the source with its status columns to a file; every row and column is kept, and their order where the
+        source has one.
+
+        Args:
+            output: its name says the format (`mailvet.warehouse.files.FORMATS`, also compressed).
+            columns: of the verdict table.
+            key_columns: keep only these of the source's columns; for results that travel without addresses.
+            split_by: a column of the verdict table; one file for each of its values, `list.csv` becoming
+                `list.send.csv`.
+            parts: values that get a file even where no row has them.
+            others: values beyond these get one too.
+
+        Returns:
+            The files written. Each appears complete or not at all, and none unless all could be written.
+        """
 
     def summary(self) -> Summary:
         """Count the source by its verdicts."""
+
+    def standing(self, *, stale_before: datetime | None = None) -> list[Standing]:
+        """
+        After `plan`: the rows of the source by what is known of them.
+
+        Args:
+            stale_before: aware, UTC; verdicts made before it are stale. None: none is.
+        """
+
+    def export_tables(
+        self,
+        names: Mapping[str, str],
+        columns: Sequence[str],
+        *,
+        key_columns: Sequence[str] = (),
+        replace: bool = False,
+    ) -> None:
+        """
+        Write rows of the source with their status columns to tables of the same database, all or none.
+
+        Args:
+            names: recommendation -> name of its table.
+            columns: of the verdict table.
+            key_columns: keep only these of the source's columns.
+            replace: tables of these names make way.
+
+        Raises:
+            SourceError: a table exists already, is the source itself, or cannot be written; nothing was changed.
+        """
 
     def pending(self) -> tuple[int, datetime | None]:
         """
@@ -132,9 +223,35 @@ class Warehouse(Protocol):
         UTC) to ask one of them again.
         """
 
-    def check_keys(self, columns: Sequence[str]) -> None:
+    def save_shards(self, plan_id: str, shards: Mapping[str, int], now: datetime) -> None:
         """
-        Find out whether these columns identify a row of the source.
+        Keep which shard asks which domain, in `mailvet_shards`.
+
+        Args:
+            shards: domain as written, lower case -> number of its shard.
+            now: aware, UTC; plans more than a week older are dropped.
+
+        Raises:
+            SourceError: the database has one writer, or they cannot be written.
+        """
+
+    def keep_shard(self, plan_id: str, shard: int) -> None:
+        """
+        Before `plan`: leave only the rows of one shard. Number 0 has all rows whose domain is in no other.
+
+        Raises:
+            SourceError: there is no such plan.
+        """
+
+    def prepare_write_back(self, columns: Sequence[str]) -> None:
+        """Add the status columns that are missing, so that several writers need not."""
+
+    def check_keys(self, columns: Sequence[str], *, unique: bool = True) -> None:
+        """
+        Find out whether the source has these columns, and whether they identify a row.
+
+        Args:
+            unique: look at the values too.
 
         Raises:
             SourceError: one of them is missing, or rows share their values.
@@ -142,6 +259,15 @@ class Warehouse(Protocol):
 
     def forget_before(self, day: datetime) -> int:
         """Drop verdicts last renewed before this time; returns how many."""
+
+    def stored(self, address: str) -> dict[str, Any] | None:
+        """The stored verdict of exactly this text, else the newest of another spelling of it."""
+
+    def forget(self, address: str) -> int:
+        """
+        Erase the verdicts of one address in every spelling, also where it stands inside a longer text or is what was
+        suggested; returns how many. Where addresses are not stored, the usual spellings are found by their keys.
+        """
 
     def interrupt(self) -> None:
         """End the statement that is running, from another thread."""

@@ -25,7 +25,9 @@ import duckdb
 from mailvet.errors import LockedError, SettingsError, SourceError
 from mailvet.layers.history import EVENT_KINDS
 from mailvet.verdict import Policy, Reason, email_key, recommendation_sql, verdict_schema
-from mailvet.warehouse.base import KNOWN_FOR, SILENT, Plan, Summary
+from mailvet.warehouse import output as output_files
+from mailvet.warehouse.base import KNOWN_FOR, SILENT, Plan, Standing, Summary
+from mailvet.warehouse.dialects import WHITE_SPACE, DuckDB
 from mailvet.warehouse.files import (
     FORMATS,
     INPUT,
@@ -35,10 +37,11 @@ from mailvet.warehouse.files import (
     is_database,
     literal,
     load,
-    split_name,
     table_function,
     unique_names,
 )
+from mailvet.warehouse.planning import LISTS, due_condition, newest_events, rank, summarised
+from mailvet.warehouse.tables import Column, check_status_columns, choose_column, one_condition, spellings
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -48,10 +51,12 @@ __all__ = ["DuckDBWarehouse", "open_database", "opening_failed"]
 _TYPES = {
     "string": "VARCHAR", "int16": "SMALLINT", "int32": "INTEGER", "timestamp[us, tz=UTC]": "TIMESTAMP",
 }  # fmt: skip
-_RANK = "case {} when 'smtp' then 2 when 'dns' then 1 else 0 end"
-_WHITE_SPACE = "".join(filter(str.isspace, map(chr, range(0x3001))))
+_RANK = rank("{}")
+_SAY = DuckDB()
+_STAGED = ("mailvet_cells", "mailvet_history", "mailvet_listed", "mailvet_on_lists", "mailvet_due", "mailvet_kept")
 _PLACE = '"mailvet\x1fplace"'  # a name that no column has
-_LISTS = ("allow", "deny", "suppress", "extra_disposable")
+_PART_ROWS = 20 * 122_880
+"""Rows joined with the verdicts at once: twenty of DuckDB's row groups, a quarter of a gigabyte."""
 
 
 def open_database(path: Path | None, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
@@ -113,8 +118,10 @@ class DuckDBWarehouse:
         events: str | None = None,
         loaded: Loaded | None = None,
         is_view: bool = False,
+        owned: bool = True,
     ) -> None:
         self._db = connection
+        self._owned = owned
         self.name = name
         self.path = path
         self.relation = relation
@@ -170,21 +177,58 @@ class DuckDBWarehouse:
                 "table to a file and verify that with --output."
             )
         db = open_database(path, read_only=not writable)
+        named: dict[str, Any] = {"where": where, "policy": policy, "prefix": prefix, "events": events}
         try:
-            relation, is_view = _find_table(db, table, path)
-            if is_view and updatable:
-                raise SourceError(
-                    f"{table} is a view: status columns cannot be written to it. Verify the table behind it, or use "
-                    "--no-write-back and join mailvet_verdicts on email_key."
-                )
-            found = _find_column(db, relation, column, table)
-            return cls(
-                db, name=f"{table} in {path.name}", path=path, relation=relation, column=found,
-                where=_tried(db, relation, table, where), policy=policy, prefix=prefix, events=events, is_view=is_view,
-            )  # fmt: skip
+            return cls._bound(db, path, table, column, updatable=updatable, owned=True, **named)
         except BaseException:
             db.close()
             raise
+
+    @classmethod
+    def of_connection(
+        cls,
+        connection: duckdb.DuckDBPyConnection,
+        table: str,
+        column: str | None,
+        *,
+        where: str | None = None,
+        policy: Policy = Policy.marketing,
+        prefix: str = "mailvet_",
+        events: str | None = None,
+        writable: bool = True,
+        updatable: bool = True,
+    ) -> DuckDBWarehouse:
+        """
+        A table of a database that is open already; arguments and errors as `of_table`. The connection stays open, and
+        in its session times are UTC from now on.
+        """
+        row = connection.execute(
+            "select coalesce(path, ''), readonly from duckdb_databases() where database_name = current_database()"
+        ).fetchall()[0]
+        if writable and row[1]:
+            raise SourceError("The DuckDB connection is read-only, so verdicts cannot be saved. Open it for writing.")
+        with contextlib.suppress(duckdb.Error):
+            connection.execute("set TimeZone = 'UTC'")
+        path = Path(row[0] or "memory")
+        named: dict[str, Any] = {"where": where, "policy": policy, "prefix": prefix, "events": events}
+        return cls._bound(connection, path, table, column, updatable=updatable, owned=False, **named)
+
+    @classmethod
+    def _bound(
+        cls, db: duckdb.DuckDBPyConnection, path: Path, table: str, column: str | None, *, updatable: bool,
+        owned: bool, where: str | None, **named: Any,
+    ) -> DuckDBWarehouse:  # fmt: skip
+        relation, is_view = _find_table(db, table, path)
+        if is_view and updatable:
+            raise SourceError(
+                f"{table} is a view: status columns cannot be written to it. Verify the table behind it, or use "
+                "--no-write-back and join mailvet_verdicts on email_key."
+            )
+        return cls(
+            db, name=f"{table} in {path.name}", path=path, relation=relation,
+            column=choose_column(_described(db, relation), column, table), where=_tried(db, relation, table, where),
+            is_view=is_view, owned=owned, **named,
+        )  # fmt: skip
 
     @classmethod
     def of_file(
@@ -219,7 +263,7 @@ class DuckDBWarehouse:
         db = open_database(store if writable or store.exists() else None, read_only=not writable and store.exists())
         try:
             loaded = load(db, path, encoding)
-            found = _find_column(db, INPUT, column, path.name, loaded.headers)
+            found = choose_column(_described(db, INPUT), column, path.name, loaded.headers)
             return cls(
                 db, name=path.name, path=path, relation=INPUT, column=found,
                 where=_tried(db, INPUT, path.name, where), policy=policy, prefix=prefix, events=events, loaded=loaded,
@@ -270,7 +314,7 @@ class DuckDBWarehouse:
             self._db.execute(
                 f"""
                 create or replace temp table mailvet_cells as
-                select email, sha256(email) as email_key, lower(trim(email, {literal(_WHITE_SPACE)})) as folded, repeats
+                select email, sha256(email) as email_key, lower(trim(email, {literal(WHITE_SPACE)})) as folded, repeats
                 from (select "mailvet cell" as email, count(*) as repeats
                       from (select {self._cell} as "mailvet cell" from {self.relation} where {self._where}) group by 1)
                 """
@@ -282,10 +326,6 @@ class DuckDBWarehouse:
 
     def _stage_history(self) -> None:
         """The newest event of each kind by address: `mailvet_history`."""
-        columns = ", ".join(
-            f"max(occurred_at) filter (lower(event) in ({', '.join(literal(word) for word in words)})) as {name}"
-            for name, words in EVENT_KINDS.items()
-        )
         source = "(select '' as email, '' as event, null::timestamp as occurred_at where false)"
         try:
             if self._events is not None:
@@ -296,7 +336,7 @@ class DuckDBWarehouse:
                     source = _find_table(self._db, self._events, None)[0]
             self._db.execute(
                 f"create or replace temp table mailvet_history as "
-                f"select lower(trim(email, {literal(_WHITE_SPACE)})) as recipient, {columns} "
+                f"select lower(trim(email, {literal(WHITE_SPACE)})) as recipient, {newest_events('occurred_at')} "
                 f"from (select email, event, occurred_at::timestamp as occurred_at from {source}) group by 1"
             )
         except SourceError as error:
@@ -313,10 +353,10 @@ class DuckDBWarehouse:
         """Which of the user's own lists each address is on, by itself, its domain or one above: `mailvet_on_lists`."""
         db = self._db
         db.execute("create or replace temp table mailvet_listed (list varchar, entry varchar)")
-        for name in _LISTS:
+        for name in LISTS:
             if listed.get(name):
                 db.execute("insert into mailvet_listed select $1, unnest($2::varchar[])", [name, list(listed[name])])
-        flags = ", ".join(f"bool_or(list = '{name}') as on_{name}" for name in _LISTS)
+        flags = ", ".join(f"bool_or(list = '{name}')::integer as on_{name}" for name in LISTS)
         db.execute(
             f"""
             create or replace temp table mailvet_on_lists as
@@ -346,26 +386,10 @@ class DuckDBWarehouse:
         compared when they differ from those of the verdict, so nothing can stay due for ever.
         """
         verdicts = "mailvet_verdicts" if self._has("mailvet_verdicts") else _NO_VERDICTS
-        event_is_news = (
-            "(h.unsubscribed_at is not null and v.reason <> 'suppressed') "
-            "or (h.bounced_at > coalesce(h.delivered_at, '-infinity'::timestamp) and h.bounced_at > v.checked_at "
-            "and v.reason not in ('hard_bounced', 'suppressed')) "
-            "or (v.reason = 'hard_bounced' and not coalesce(h.bounced_at > coalesce(h.delivered_at, "
-            "'-infinity'::timestamp), false))"
-        )
-        denied = "(l.on_deny and not l.on_allow)"
-        list_is_news = f"""
-            ((l.on_suppress or {denied}) and v.reason <> 'suppressed')
-            or (l.on_allow and not contains(v.flags, 'allowed'))
-            or (l.on_extra_disposable and not l.on_allow and v.reason <> 'disposable')
-            or (contains(v.flags, 'allowed') and not coalesce(l.on_allow, false))
-            or (v.reason = 'suppressed' and contains(v.evidence, 'on your own list')
-                and not coalesce(l.on_suppress or {denied}, false))
-            or v.reason = 'disposable'
-            or (split_part(v.rules_version, '+', 1) <> split_part($rules, '+', 1)
-                and v.reason in ('syntax_invalid', 'typo_domain'))
-        """
-        wanted = "true" if among is None else f"v.reason in ({', '.join(map(literal, sorted(among)))})"
+        condition = due_condition(
+            _SAY, depth_rank=depth_rank, now=now, rules_version=rules_version, events=self._events is not None,
+            listed=True, among=among,
+        )  # fmt: skip
         self._db.execute(
             f"""
             create or replace temp table mailvet_due as
@@ -376,12 +400,9 @@ class DuckDBWarehouse:
             left join {verdicts} v using (email_key)
             left join mailvet_history h on h.recipient = c.folded
             left join mailvet_on_lists l on l.folded = c.folded
-            where ({wanted}) and (v.email_key is null or v.next_check_at <= $now or {_RANK.format("v.depth")} < $rank
-               or ($events and ({event_is_news}))
-               or (v.rules_version <> $rules and ({list_is_news})))
+            where {condition}
             order by place
-            """,
-            {"now": _naive(now), "rank": depth_rank, "rules": rules_version, "events": self._events is not None},
+            """
         )
 
     def due(self, batch_rows: int) -> Iterator[pa.Table]:
@@ -418,8 +439,7 @@ class DuckDBWarehouse:
     def open_for_writing(self) -> None:
         """See `Warehouse.open_for_writing`."""
         columns = ",\n  ".join(
-            f"{field.name} {_TYPES[str(field.type)]}"
-            + (" primary key" if field.name == "email_key" else "" if field.nullable else " not null")
+            f"{field.name} {_TYPES[str(field.type)]}" + ("" if field.nullable else " not null")
             for field in verdict_schema()
         )
         with _writing(self.path):
@@ -427,35 +447,37 @@ class DuckDBWarehouse:
             self._db.execute(_RUNS)
 
     def save(self, verdicts: pa.Table) -> None:
-        """See `Warehouse.save`."""
+        """
+        See `Warehouse.save`. Old rows are deleted and new ones appended: an update in an order that is not the table's
+        would cost a hundred times as much, and so would an index on keys of 64 characters, which a database with one
+        writer can do without.
+        """
         silent = ", ".join(literal(reason) for reason in SILENT)
-        keep = (
+        known = (
             f"b.reason in ({silent}) and v.status <> 'unknown' "
             f"and b.checked_at < v.checked_at + interval {KNOWN_FOR.days} days"
         )
-        changes = ", ".join(f"{name} = excluded.{name}" for name in verdict_schema().names if name != "email_key")
+        # How deep we asked and when to ask again go by the newest answer that went as deep.
+        kept = (
+            "select v.* replace (b.depth as depth, b.next_check_at as next_check_at), "
+            f"{_RANK.format('b.depth')} >= {_RANK.format('v.depth')} as deep_enough "
+            f"from mailvet_batch b join mailvet_verdicts v using (email_key) where {known}"
+        )
         db = self._db
         db.register("mailvet_batch", _without_zone(verdicts))
         try:
             with _writing(self.path):
                 db.execute("begin")
                 try:
+                    db.execute(f"create or replace temp table mailvet_kept as {kept}")
                     db.execute(
-                        "create or replace temp table mailvet_kept as "
-                        "select v.email_key, b.depth, b.next_check_at, "
-                        f"{_RANK.format('b.depth')} >= {_RANK.format('v.depth')} as deep_enough "
-                        f"from mailvet_batch b join mailvet_verdicts v using (email_key) where {keep}"
+                        "delete from mailvet_verdicts where email_key in (select email_key from mailvet_batch) "
+                        "and email_key not in (select email_key from mailvet_kept where not deep_enough)"
                     )
-                    (kept,) = self._one("select count(*) from mailvet_kept")
-                    if kept:  # how deep we asked and when to ask again go by the newest answer that went as deep
-                        db.execute(
-                            "update mailvet_verdicts set depth = k.depth, next_check_at = k.next_check_at "
-                            "from mailvet_kept k where k.email_key = mailvet_verdicts.email_key and k.deep_enough"
-                        )
-                    others = "where email_key not in (select email_key from mailvet_kept)" if kept else ""
                     db.execute(
-                        f"insert into mailvet_verdicts by name select * from mailvet_batch {others} "
-                        f"on conflict (email_key) do update set {changes}"
+                        "insert into mailvet_verdicts by name select * from mailvet_batch "
+                        "where email_key not in (select email_key from mailvet_kept) "
+                        "union all by name select * exclude (deep_enough) from mailvet_kept where deep_enough"
                     )
                     db.execute("commit")
                 except BaseException:
@@ -510,15 +532,25 @@ class DuckDBWarehouse:
         names = {_quote(self._prefix + column): f'"mailvet verdict {column}"' for column in columns}
         sets = ", ".join(f"{name} = {value}" for name, value in names.items())
         changed = " or ".join(f"{name} is distinct from {value}" for name, value in names.items())
+        count = 0
         db.execute("begin")
         try:
             for name, column in zip(names, columns, strict=True):
                 kind = _TYPES[str(verdict_schema().field(column).type)]
                 db.execute(f"alter table {self.relation} add column if not exists {name} {kind}")
-            (count,) = self._one(
-                f"update {self.relation} set {sets} from {self._verdicts(columns)} "
-                f'where "mailvet verdict key" = sha256({self._cell}) and ({changed}) and {self._where}'
-            )
+            answers = self._verdicts(columns)
+            matched = f'"mailvet verdict key" = sha256({self._cell}) and ({changed}) and {self._where}'
+            if self._numbers_rows():
+                # First which rows change, then the change in the order of the rows: any other order costs far more.
+                row = f"{self.relation}.rowid"
+                for part in self._parts():
+                    count += self._one(
+                        f'with changes as materialized (select {row} as {_PLACE}, "mailvet verdict".* '
+                        f"from {self.relation} join {answers} on {matched} and {part}) "
+                        f"update {self.relation} set {sets} from changes where {_PLACE} = {row}"
+                    )[0]
+            else:
+                (count,) = self._one(f"update {self.relation} set {sets} from {answers} where {matched}")
             db.execute("commit")
         except duckdb.Error as error:
             with contextlib.suppress(duckdb.Error):
@@ -527,44 +559,93 @@ class DuckDBWarehouse:
                 f"The status columns could not be written to {self.name}: {first_line(str(error))}. The table is "
                 "unchanged; the verdicts are saved in mailvet_verdicts."
             ) from None
-        return int(count)
+        return count
+
+    def _numbers_rows(self) -> bool:
+        """Whether `rowid` means DuckDB's number of a row: a view has none, and a table may have a column of that name."""
+        return not self._is_view and "rowid" not in map(str.lower, _columns(self._db, self.relation))
+
+    def _parts(self) -> list[str]:
+        """Conditions that cut the source into parts whose join with the verdicts fits into a little memory."""
+        (rows,) = self._one(f"select count(*) from {self.relation}")
+        starts = range(0, max(1, rows), _PART_ROWS)
+        # Numbers have gaps where rows were deleted, so the last part has no end.
+        ends = [f"rowid < {start + _PART_ROWS}" for start in starts[:-1]] + ["true"]
+        return [f"rowid >= {start} and {end}" for start, end in zip(starts, ends, strict=True)]
 
     def summary(self) -> Summary:
         """See `Warehouse.summary`."""
+        return summarised(
+            self._rows(
+                f"""
+                select "mailvet verdict status", "mailvet verdict reason", "mailvet verdict recommendation",
+                       folded = '' as blank, sum(repeats)::bigint,
+                       sum(repeats * (100 - "mailvet verdict score"))::bigint
+                from mailvet_cells
+                left join {self._verdicts(("status", "reason", "recommendation", "score"))}
+                  on "mailvet verdict key" = email_key
+                group by 1, 2, 3, 4
+                """
+            )
+        )
+
+    def check_write_back(self, columns: Sequence[str]) -> None:
+        """See `Warehouse.check_write_back`."""
+        check_status_columns(_described(self._db, self.relation), columns, self._prefix, self.name)
+
+    def standing(self, *, stale_before: datetime | None = None) -> list[Standing]:
+        """See `Warehouse.standing`."""
+        names = ("status", "reason", "recommendation", "score", "checked_at")
+        said = ", ".join(f'"mailvet verdict {name}"' for name in names[:4])
+        verdicts = self._verdicts(names)
+        if not self._has("mailvet_verdicts"):
+            nothing = ", ".join(f'null as "mailvet verdict {name}"' for name in names)
+            verdicts = f'(select null as "mailvet verdict key", {nothing}) as "mailvet verdict"'
         rows = self._rows(
             f"""
-            select "mailvet verdict status", "mailvet verdict reason", "mailvet verdict recommendation",
-                   folded = '' as blank, sum(repeats)::bigint,
-                   sum(repeats * (100 - "mailvet verdict score"))::double / 100
-            from mailvet_cells
-            left join {self._verdicts(("status", "reason", "recommendation", "score"))}
-              on "mailvet verdict key" = email_key
-            group by 1, 2, 3, 4
-            """
+            select {said}, coalesce("mailvet verdict checked_at"::timestamp < $before, false) as stale, folded = '',
+                   sum(repeats)::bigint
+            from mailvet_cells left join {verdicts} on "mailvet verdict key" = email_key group by all
+            """,
+            {"before": _naive(stale_before) if stale_before else None},
         )
-        by_status: dict[str, int] = {}
-        by_reason: dict[str, int] = {}
-        by_advice: dict[str, int] = {}
-        total = blank_rows = verified = filled = sent = 0
-        bounces_before = bounces_after = 0.0
-        for status, reason, advice, blank, count, bounces in rows:
-            total += count
-            blank_rows += count if blank else 0
-            if status is None:
-                continue
-            verified += count
-            for counts, word in ((by_status, status), (by_reason, reason), (by_advice, advice)):
-                counts[word] = counts.get(word, 0) + count
-            if not blank:
-                filled += count
-                bounces_before += bounces
-            if advice == "send":
-                sent += count
-                bounces_after += bounces
-        return Summary(
-            total, blank_rows, verified, _most_first(by_status), _most_first(by_reason), _most_first(by_advice),
-            bounces_before / filled if filled else None, bounces_after / sent if sent else None,
-        )  # fmt: skip
+        return [Standing(*row) for row in rows]
+
+    def export_tables(
+        self,
+        names: Mapping[str, str],
+        columns: Sequence[str],
+        *,
+        key_columns: Sequence[str] = (),
+        replace: bool = False,
+    ) -> None:
+        """See `Warehouse.export_tables`."""
+        self.check_keys(key_columns, unique=False)
+        own = {(self._prefix + column).lower() for column in columns}
+        kept = list(key_columns) or [name for name in _columns(self._db, self.relation) if name.lower() not in own]
+        fields = [_quote(name) for name in kept]
+        fields += [f'"mailvet verdict {column}" as {_quote(self._prefix + column)}' for column in columns]
+        rows = (
+            f"(select * from {self.relation} where {self._where}) as rows_kept "
+            f"join {self._verdicts(list(dict.fromkeys([*columns, 'recommendation'])))} "
+            f'on "mailvet verdict key" = sha256({self._cell})'
+        )
+        self._db.execute("begin")
+        try:
+            for word, name in names.items():
+                if replace:
+                    self._db.execute(f"drop table if exists {_quote(name)}")
+                self._db.execute(
+                    f"create table {_quote(name)} as select {', '.join(fields)} from {rows} "
+                    f'where "mailvet verdict recommendation" = {literal(word)}'
+                )
+            self._db.execute("commit")
+        except duckdb.Error as error:
+            with contextlib.suppress(duckdb.Error):
+                self._db.execute("rollback")
+            raise SourceError(
+                f"The lists of {self.name} could not be written: {first_line(str(error))}. No table was changed."
+            ) from None
 
     def pending(self) -> tuple[int, datetime | None]:
         """See `Warehouse.pending`."""
@@ -576,13 +657,25 @@ class DuckDBWarehouse:
         )
         return count, moment and moment.replace(tzinfo=timezone.utc)
 
-    def check_keys(self, columns: Sequence[str]) -> None:
+    def save_shards(self, plan_id: str, shards: Mapping[str, int], now: datetime) -> None:
+        """See `Warehouse.save_shards`."""
+        raise SourceError(_ONE_WRITER.format(name=self.name))
+
+    def keep_shard(self, plan_id: str, shard: int) -> None:
+        """See `Warehouse.keep_shard`."""
+        raise SourceError(_ONE_WRITER.format(name=self.name))
+
+    def prepare_write_back(self, columns: Sequence[str]) -> None:
+        """See `Warehouse.prepare_write_back`."""
+        raise SourceError(_ONE_WRITER.format(name=self.name))
+
+    def check_keys(self, columns: Sequence[str], *, unique: bool = True) -> None:
         """See `Warehouse.check_keys`."""
         present = _columns(self._db, self.relation)
         missing = [name for name in columns if name not in present]
         if missing:
             raise SourceError(f"There is no column {missing[0]} in {self.name}; it has: {', '.join(present)}.")
-        if columns:
+        if columns and unique:
             keys = ", ".join(map(_quote, columns))
             if self._rows(f"select 1 from {self.relation} group by {keys} having count(*) > 1 limit 1"):
                 raise SourceError(
@@ -591,23 +684,8 @@ class DuckDBWarehouse:
                 )
 
     def check_output(self, output: Path, key_columns: Sequence[str] = ()) -> None:
-        """
-        Find out before a run whether `export` could write its result.
-
-        Raises:
-            SourceError, SettingsError: it could not, and why.
-        """
-        if format_of(output) is None:
-            raise SettingsError(
-                f"--output {output.name}: the name must end in one of {', '.join(FORMATS)}, with .gz or .zst behind it "
-                "if compressed."
-            )
-        if output.is_dir():
-            raise SettingsError(f"--output {output} is a folder; give the name of a file.")
-        if not output.resolve().parent.is_dir():
-            raise SettingsError(f"--output: there is no folder {output.resolve().parent}. Make it or correct the path.")
-        if not os.access(output.resolve().parent, os.W_OK):
-            raise SourceError(f"The folder {output.resolve().parent} may not be written to. Choose another --output.")
+        """See `Warehouse.check_output`."""
+        output_files.check(output)
         if (self.narrowed or key_columns) and output.exists() and output.samefile(self.path):
             raise SettingsError(
                 f"--output {output.name} is the input itself, and with --where or --key-column rows or columns of it "
@@ -626,109 +704,67 @@ class DuckDBWarehouse:
         key_columns: Sequence[str] = (),
         split_by: str | None = None,
         parts: Sequence[str] = (),
+        others: bool = True,
     ) -> list[Path]:
-        """
-        Write the source with its status columns to a file; every row, column and their order are kept.
-
-        Args:
-            output: its name says the format (`FORMATS`, also compressed).
-            columns: of the verdict table.
-            key_columns: keep only these of the source's columns; for results that travel without addresses.
-            split_by: a column of the verdict table; one file for each of its values, `list.csv` becoming
-                `list.send.csv`.
-            parts: values that get a file even where no row has them.
-
-        Returns:
-            The files written. Each appears complete or not at all, and none unless all could be written.
-        """
+        """See `Warehouse.export`; the order of the rows is kept."""
         self.check_output(output, key_columns)
         present = _columns(self._db, self.relation)
         headers = dict(zip(present, self._loaded.headers if self._loaded else present, strict=True))
         # On a list verified before, our old columns make way for the new ones.
         own = {(self._prefix + column).lower() for column in columns}
         kept = list(key_columns) or [name for name in present if name.lower() not in own]
-        place = "rowid"
-        if self._is_view or "rowid" in map(str.lower, present):
-            place = "row_number() over ()"
+        place = "rowid" if self._numbers_rows() else "row_number() over ()"
         fields = [(headers[name], _quote(name)) for name in kept]
         for column in columns:
             value = f'"mailvet verdict {column}"'
             is_text = str(verdict_schema().field(column).type) == "string"
-            fields.append((self._prefix + column, _unarmed(value) if is_text else value))
+            fields.append((self._prefix + column, output_files.unarmed(value) if is_text else value))
         read = list(dict.fromkeys([*columns, *([split_by] if split_by else [])]))
         rows = (
             f"(select *, {place} as {_PLACE} from {self.relation} where {self._where}) as rows_kept "
             f'left join {self._verdicts(read)} on "mailvet verdict key" = sha256({self._cell})'
         )
-        if split_by is None:
-            return self._copy({output: "true"}, rows, fields)
-        part = f'"mailvet verdict {split_by}"'
-        found = [word for (word,) in self._rows(f"select distinct {part} from {rows}")]
-        stem, endings = split_name(output)
-        words = [*parts, *sorted((word for word in found if word is not None and word not in parts), key=str)]
-        queries = {output.with_name(f"{stem}.{word}{endings}"): f"{part} = {literal(str(word))}" for word in words}
-        if None in found:
-            queries[output.with_name(f"{stem}.unverified{endings}")] = f"{part} is null"
-        return self._copy(queries, rows, fields)
-
-    def _copy(self, conditions: Mapping[Path, str], rows: str, fields: Sequence[tuple[str, str]]) -> list[Path]:
-        written: dict[Path, Path] = {}
-        try:
-            for output, condition in conditions.items():
-                target = output.resolve()
-                partial = written[target] = target.with_name(f".{target.name}.part")
-                # Lists of people stay as private as the file they come from.
-                like = target if target.exists() else self.path
-                partial.touch(mode=0o600)
-                query, options = self._output(output, f"{rows} where {condition}", fields)
-                self._db.execute(f"copy ({query}) to {literal(str(partial))} ({options})")
-                partial.chmod(like.stat().st_mode & 0o777)
-            for target, partial in written.items():
-                os.replace(partial, target)
-        except (duckdb.Error, OSError) as error:
-            for partial in written.values():
-                partial.unlink(missing_ok=True)
-            raise SourceError(f"{output} cannot be written: {first_line(str(error))}.") from None
-        except BaseException:
-            for partial in written.values():
-                partial.unlink(missing_ok=True)
-            raise
-        return list(conditions)
+        conditions = {output: "true"}
+        if split_by is not None:
+            part = f'"mailvet verdict {split_by}"'
+            found = [word for (word,) in self._rows(f"select distinct {part} from {rows}")] if others else []
+            conditions = {
+                path: f"{part} is null" if word is None else f"{part} = {literal(word)}"
+                for word, path in output_files.part_names(output, found, parts).items()
+            }
+        queries = {path: self._output(path, f"{rows} where {test}", fields) for path, test in conditions.items()}
+        # Lists of people stay as private as the file they come from.
+        mode = self.path.stat().st_mode if self.path.exists() else 0o600
+        return output_files.publish(self._db, queries, mode)
 
     def _output(self, output: Path, rows: str, fields: Sequence[tuple[str, str]]) -> tuple[str, str]:
         """The query of one file and the options of `COPY`."""
-        named = format_of(output)
-        assert named is not None
-        kind, compression = named
-        names = unique_names([name for name, _ in fields])
-        values = ", ".join(f"{value} as {_quote(name)}" for name, (_, value) in zip(names, fields, strict=True))
+        names = output_files.quoted_names([name for name, _ in fields])
+        values = ", ".join(f"{value} as {name}" for name, (_, value) in zip(names, fields, strict=True))
         query = f"select {values} from {rows} order by {_PLACE}"
-        packed = f", compression {compression}" if compression and kind != "parquet" else ""
-        if kind != "csv":
-            return query, f"format {kind}{packed}"
-        delimiter = "\t" if ".tsv" in [suffix.lower() for suffix in output.suffixes] else ","
-        if delimiter == "," and self._loaded and self._loaded.delimiter in (";", "|"):
-            delimiter = self._loaded.delimiter
+        delimiter = self._loaded.delimiter if self._loaded and self._loaded.delimiter in (";", "|") else ","
         headers = [name for name, _ in fields]
-        if headers != names:  # blank and repeated names, which SQL does not know, become a first row
+        is_csv = (format_of(output) or ("", None))[0] == "csv"
+        header = not is_csv or headers == unique_names(headers)
+        if not header:  # blank and repeated names, which SQL does not know, become a first row
             texts = ", ".join(f"{value}::varchar as c{number}" for number, (_, value) in enumerate(fields))
-            first = ", ".join(f"{literal(header)} as c{number}" for number, header in enumerate(headers))
+            first = ", ".join(f"{literal(name)} as c{number}" for number, name in enumerate(headers))
             query = (
                 f"select * exclude (place) from (select {first}, -1 as place union all "
                 f"select {texts}, {_PLACE} as place from {rows}) order by place"
             )
-        return query, f"format csv, header {str(headers == names).lower()}, delimiter {literal(delimiter)}{packed}"
+        return query, output_files.copy_options(output, header=header, delimiter=delimiter)
 
     # ---------------------------------------------------------------- one address
 
     def stored(self, address: str) -> dict[str, Any] | None:
-        """The stored verdict of exactly this text, else the newest of another spelling of it."""
+        """See `Warehouse.stored`."""
         if not self._has("mailvet_verdicts"):
             return None
         rows = _with_zone(
             self._arrow(
                 f"select * from mailvet_verdicts where email_key = sha256($text) "
-                f"or lower(trim(email, {literal(_WHITE_SPACE)})) = $folded "
+                f"or lower(trim(email, {literal(WHITE_SPACE)})) = $folded "
                 "order by email_key <> sha256($text), checked_at desc limit 1",
                 {"text": address, "folded": address.strip().lower()},
             )
@@ -736,10 +772,7 @@ class DuckDBWarehouse:
         return rows.to_pylist()[0] if rows.num_rows else None
 
     def forget(self, address: str) -> int:
-        """
-        Erase the verdicts of one address in every spelling, also where it stands inside a longer text or is what was
-        suggested; returns how many. Where addresses are not stored, the usual spellings are found by their keys.
-        """
+        """See `Warehouse.forget`."""
         if not self._has("mailvet_verdicts"):
             return 0
         folded = address.strip().lower()
@@ -748,7 +781,7 @@ class DuckDBWarehouse:
             (count,) = self._one(
                 "delete from mailvet_verdicts where list_contains($keys, email_key) "
                 "or regexp_matches(lower(email), $inside) or lower(suggestion) = $folded",
-                {"keys": [email_key(text) for text in _spellings(address)], "inside": inside, "folded": folded},
+                {"keys": [email_key(text) for text in spellings(address)], "inside": inside, "folded": folded},
             )
             self._db.execute("checkpoint")  # out of the write-ahead log as well
         return int(count)
@@ -761,7 +794,11 @@ class DuckDBWarehouse:
 
     def close(self) -> None:
         """See `Warehouse.close`."""
-        self._db.close()
+        if self._owned:
+            self._db.close()
+            return
+        for table in _STAGED:
+            self._db.execute(f"drop table if exists temp.{table}")
 
     def _has(self, table: str) -> bool:
         found = self._rows(
@@ -781,6 +818,11 @@ class DuckDBWarehouse:
     def _arrow(self, query: str, parameters: Any = None) -> pa.Table:
         return self._db.sql(query, params=parameters).to_arrow_table()
 
+
+_ONE_WRITER = (
+    "{name} lies in a DuckDB file, which has one writer at a time, so it is never verified in shards: let one task "
+    "verify it, or move the table to PostgreSQL."
+)
 
 _NO_VERDICTS = (
     "(select null::varchar as email_key, null::varchar as reason, null::varchar as depth, 0 as attempts, "
@@ -830,51 +872,35 @@ def _find_table(db: duckdb.DuckDBPyConnection, table: str, path: Path | None) ->
     raise SourceError(f"There is no table {table}{where}; there are: {names or 'no tables at all'}.")
 
 
-def _columns(db: duckdb.DuckDBPyConnection, relation: str) -> list[str]:
-    return [row[0] for row in db.execute(f"describe {relation}").fetchall()]
-
-
-_ADDRESS_COLUMN = re.compile(r"e[-_ ]?mail([-_ ]?(address|addr|adresse))?|mail", re.IGNORECASE)
-
-
-def _find_column(
-    db: duckdb.DuckDBPyConnection, relation: str, column: str | None, table: str, headers: Sequence[str] = ()
-) -> str:
-    described = [(str(row[0]), str(row[1])) for row in db.execute(f"describe {relation}").fetchall()]
-    names = ", ".join(name for name, _ in described)
-    if column is None:
-        likely = [name for name, _ in described if _ADDRESS_COLUMN.fullmatch(name.strip())]
-        if len(likely) != 1:
-            raise SourceError(
-                f"Which column of {table} holds the addresses? Name it with --email-column; there are: {names}."
-            )
-        column = likely[0]
-    found = [(n, kind) for n, kind in described if n == column] or [
-        (n, kind) for n, kind in described if n.lower() == column.lower()
+def _described(db: duckdb.DuckDBPyConnection, relation: str) -> list[Column]:
+    return [
+        Column(str(row[0]), str(row[1]), _family(str(row[1]))) for row in db.execute(f"describe {relation}").fetchall()
     ]
-    if not found:
-        raise SourceError(f"There is no column {column} in {table}; there are: {names}.")
-    name, kind = found[0]
-    if [header.strip().lower() for header in headers].count(name.lower()) > 1:
-        raise SourceError(f"{table} has more than one column called {name}. Give them different names in its header.")
-    if kind != "VARCHAR" and not kind.startswith("ENUM"):
-        text = ", ".join(n for n, k in described if k == "VARCHAR") or "none"
-        raise SourceError(
-            f"The column {name} of {table} holds {kind}, not text, so it cannot hold addresses. Text columns: {text}."
-        )
-    return name
+
+
+def _columns(db: duckdb.DuckDBPyConnection, relation: str) -> list[str]:
+    return [column.name for column in _described(db, relation)]
+
+
+def _family(kind: str) -> str:
+    if kind == "VARCHAR" or kind.startswith("ENUM"):
+        return "text"
+    if kind.startswith(("TIMESTAMP", "DATE")):
+        return "time"
+    return "number" if kind.endswith("INT") or kind.startswith(("INTEGER", "DECIMAL", "DOUBLE", "FLOAT")) else "other"
 
 
 def _tried(db: duckdb.DuckDBPyConnection, relation: str, table: str, where: str | None) -> str | None:
-    """The condition, once it has been found to be one condition and to work."""
+    """The condition, once it has been found to be one condition and to work, within brackets and without."""
     if where:
-        query = f"select 1 from {relation} where ({where}\n) limit 1"
-        try:
-            if len(db.extract_statements(query)) != 1:
-                raise SourceError("--where holds more than one SQL statement; give one condition on the rows.")
-            db.execute(query).fetchall()
-        except duckdb.Error as error:
-            raise SourceError(f"The condition --where does not work on {table}: {first_line(str(error))}.") from None
+        one_condition(where)
+        for condition in (f"({where}\n)", f"{where}\n"):
+            try:
+                db.execute(f"select 1 from {relation} where {condition} limit 1").fetchall()
+            except duckdb.Error as error:
+                raise SourceError(
+                    f"The condition --where does not work on {table}: {first_line(str(error))}."
+                ) from None
     return where
 
 
@@ -885,22 +911,6 @@ def _quote(name: str) -> str:
 def _harmless(value: str) -> str:
     """A suggestion never starts a formula when the file is opened in a spreadsheet."""
     return f"case when regexp_matches({value}, '^[=+@\\t\\r\\n-]') then null else {value} end"
-
-
-def _unarmed(value: str) -> str:
-    """What servers wrote starts no formula either."""
-    return f"case when regexp_matches({value}, '^[=+@\\t\\r\\n-]') then '''' || {value} else {value} end"
-
-
-def _spellings(address: str) -> list[str]:
-    text = address.strip()
-    local, _, domain = text.rpartition("@")
-    cases = (address, text, text.lower(), text.upper(), text.title(), text.capitalize(), f"{local}@{domain.lower()}")
-    return [f"{before}{case}{after}" for case in dict.fromkeys(cases) for before in ("", " ") for after in ("", " ")]
-
-
-def _most_first(counts: Mapping[str, int]) -> dict[str, int]:
-    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
 def _naive(moment: datetime) -> datetime:

@@ -21,6 +21,7 @@ from typing import TextIO, cast
 import duckdb
 
 from mailvet.errors import SettingsError, SourceError
+from mailvet.warehouse.dialects import literal
 
 __all__ = [
     "FORMATS",
@@ -112,11 +113,6 @@ def table_function(db: duckdb.DuckDBPyConnection, path: Path) -> str:
         return _reader(db, path)[0]
     except duckdb.Error as error:
         raise _unreadable(path, str(error), "utf-8") from None
-
-
-def literal(text: str | None) -> str:
-    """A SQL string literal."""
-    return "null" if text is None else "'" + text.replace("'", "''") + "'"
 
 
 def first_line(text: str) -> str:

@@ -2,20 +2,58 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from airflow.sdk import DAG
 
 from airflow_provider_mailvet.operators.verify import MailvetVerifyOperator
-from tests.airflow.conftest import RunDag, rows
+from mailvet.lab import Lab
+from tests.airflow.conftest import CELLS, PEOPLE, SHY, RunDag, asked, rows
 
 
-def test_the_answers_stand_beside_the_addresses(run_dag: RunDag, crm: Path, lab_connection: str) -> None:
+def test_the_answers_stand_beside_the_addresses_and_the_counts_in_xcom(
+    run_dag: RunDag, crm: Path, lab: Lab, lab_connection: str
+) -> None:
     with DAG("plain") as dag:
-        MailvetVerifyOperator(task_id="verify", conn_id="crm", table="contacts", mailvet_conn_id=lab_connection)
+        MailvetVerifyOperator(
+            task_id="verify", conn_id="crm", table="contacts", mailvet_conn_id=lab_connection, key_columns="id",
+            deferrable=True, wait_for_greylisting="20s",
+        )  # fmt: skip
     done = run_dag(dag)
     assert done.state == "success"
-    print(done.xcom("verify"))
-    print(done.asset_events())
-    print(rows(crm, "from contacts"))
-    assert 0
+
+    # The table: every row has its answer, those that waited for the greylisting server too.
+    found = dict(rows(crm, "select email, mailvet_recommendation from contacts where email is not null"))
+    assert all(found[address] == "send" for address in PEOPLE)
+
+    assert all(found[address] == "send" for address in SHY)
+    assert found["ann@null.test"] == found["ann at acme.test"] == found["stranger0@acme.test"] == "do_not_send"
+    assert sum(asked(lab)[address] for address in PEOPLE) <= len(PEOPLE) + 2  # the prober may ask for a witness again
+    assert max(asked(lab)[address] for address in SHY) >= 2
+
+    # XCom: the contract with the page.
+    summary = done.xcom("verify")
+    assert len(json.dumps(summary)) < 2048
+    assert "@" not in json.dumps(summary)
+    assert summary["mailvet"] == 1
+    assert (summary["rows"], summary["blank"], summary["addresses"], summary["due"]) == (len(CELLS), 2, 23, 23)
+    assert summary["checked"] == 23  # however often they were asked
+    assert (summary["pending"], summary["next_check_at"]) == (0, None)
+    assert summary["by_status"]["deliverable"] == 16
+    assert summary["by_reason"]["mailbox_not_found"] == 4
+    assert summary["source"] == "contacts in crm.duckdb"
+    assert (summary["conn_id"], summary["table"], summary["health"]) == ("crm", "contacts", "ok")
+    operators = {row["name"]: row for row in summary["operators"]}
+    assert operators["acme.test"] | {"state": ""} == {
+        "name": "acme.test", "asked": 17, "accepted": 13, "refused": 4, "unclear": 0, "state": "",
+    }  # fmt: skip
+    assert operators["grey.test"]["accepted"] == 3
+    assert operators["grey.test"]["unclear"] == 0
+    assert summary["layers"]["syntax"] == 3
+
+    # The asset's event carries counts, and the link leads to the page.
+    ((uri, extra),) = done.asset_events()
+    assert uri == "mailvet://crm/contacts"
+    assert extra["checked"] == 23
+    assert done.xcom("verify", key="_link_VerificationReportLink").startswith("/mailvet/runs/plain/manual__")

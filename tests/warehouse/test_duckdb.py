@@ -476,6 +476,7 @@ def test_columns_and_prefix_can_be_chosen(contacts: Any, opened: Open, sql: Any)
         "create table contacts (id integer, email varchar check (email <> ''), mailvet_status varchar, "
         "mailvet_checked_at timestamptz, mailvet_score double)",
         "create table contacts (id integer primary key, email varchar); create index by_email on contacts(email)",
+        "create table contacts (id integer, email varchar, rowid varchar)",
         "create table contacts (id integer primary key, email varchar); "
         "create table orders (contact integer references contacts(id)); insert into contacts values (7, 'k'); "
         "insert into orders values (7); update contacts set email = 'k'",
@@ -489,6 +490,39 @@ def test_tables_with_keys_checks_and_columns_of_their_own_are_written(opened: Op
     assert warehouse.write_back(STATUS_COLUMNS) == 0
     warehouse.close()
     assert sql("select mailvet_status, mailvet_score from contacts where id = 1") == [("deliverable", 50)]
+
+
+def test_a_table_written_in_parts_is_written_whole(
+    contacts: Any, opened: Open, sql: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mailvet.warehouse.duckdb._PART_ROWS", 2)
+    cells = [f"p{number}@a.test" for number in range(7)]
+    contacts(*cells)
+    sql("delete from contacts where email in ('p1@a.test', 'p3@a.test', 'p4@a.test')")
+    warehouse = saved(opened(), dict.fromkeys(cells, "mailbox_accepted"))
+    assert warehouse.write_back(STATUS_COLUMNS) == 4
+    assert warehouse.write_back(STATUS_COLUMNS) == 0
+    warehouse.close()
+    assert sql("select email, mailvet_status from contacts order by email") == [
+        (cell, "deliverable") for cell in ("p0@a.test", "p2@a.test", "p5@a.test", "p6@a.test")
+    ]
+
+
+def test_a_verdict_table_that_somebody_gave_a_primary_key_is_kept_up_to_date(
+    contacts: Any, opened: Open, sql: Any
+) -> None:
+    contacts("ann@a.test", "bob@a.test")
+    opened_once = opened()
+    opened_once.open_for_writing()
+    opened_once.close()
+    sql("alter table mailvet_verdicts add primary key (email_key)")
+    for reason in ("mailbox_full", "mailbox_accepted"):
+        warehouse = saved(opened(), {"ann@a.test": reason, "bob@a.test": reason})
+        warehouse.close()
+        assert sql("select email, reason from mailvet_verdicts order by 1") == [
+            ("ann@a.test", reason),
+            ("bob@a.test", reason),
+        ]
 
 
 def test_a_write_back_that_fails_leaves_the_table_as_it_was(contacts: Any, opened: Open, sql: Any) -> None:

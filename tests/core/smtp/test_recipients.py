@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from datetime import date
 
 import pytest
 from hypothesis import given
@@ -54,7 +55,7 @@ def answers(domain: DomainState, *, elsewhere: bool = False, last_call: bool = F
         (NO, False, Reason.mailbox_accepted),
         (MAYBE, False, Reason.mailbox_accepted),
         (LATER, None, Reason.provider_unverifiable),
-        (GREY, None, Reason.provider_unverifiable),
+        (GREY, None, Reason.greylisted),
         (BLOCK, None, Reason.provider_unverifiable),
         (None, None, Reason.provider_unverifiable),
     ],
@@ -82,7 +83,7 @@ def test_after_greylisting_the_same_control_address_is_asked_once_more() -> None
     first = domain.hear(heard(domain, "ann", YES))
     domain.hear(heard(domain, "bob", YES))
     control(domain, GREY)
-    assert all(answer.again for answer in answers(domain).values())
+    assert {answer.reason for answer in answers(domain).values()} == {Reason.greylisted}
     assert domain.hear(heard(domain, "ann", YES)) == first
     assert domain.hear(heard(domain, "bob", YES)) is None
     assert not answers(domain)
@@ -95,7 +96,7 @@ def test_only_greylisting_makes_it_worth_to_ask_again(reply: tuple[int, str] | N
     domain = DomainState("acme.test", "mixed")
     domain.hear(heard(domain, "ann", YES))
     control(domain, reply)
-    assert not answers(domain)["ann"].again
+    assert answers(domain)["ann"].reason is not Reason.greylisted
 
 
 def test_an_operator_whose_answers_say_nothing_needs_no_control() -> None:
@@ -180,9 +181,15 @@ def test_everybody_is_answered_at_the_last_call_and_deliverable_needs_a_refused_
 
 
 def test_a_control_address_looks_like_one_that_people_choose() -> None:
-    made = {control_local_part() for _ in range(500)}
+    made = {control_local_part(f"company-{number}.test") for number in range(500)}
     assert len(made) > 495
     assert all(re.fullmatch(r"[a-z]{11}\d{4}", one) for one in made)
+
+
+def test_the_control_address_of_a_domain_stays_the_same_for_a_month() -> None:
+    made = {control_local_part("acme.test", today=date(2026, 11, day)) for day in range(1, 31)}
+    assert len(made) == 1
+    assert control_local_part("acme.test", today=date(2026, 12, 1)) not in made
 
 
 def test_the_budget_of_an_address_begins_when_it_is_first_asked() -> None:

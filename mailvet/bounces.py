@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import accumulate
 from statistics import NormalDist
-
-import numpy as np
-import numpy.typing as npt
 
 __all__ = ["BounceEstimate", "estimate_bounces"]
 
+_NEGLIGIBLE = 1e-18  # a chance that cannot move a percentile
 _EXACT_UP_TO = 2_000  # addresses; beyond, the normal approximation is within a hundredth of a percent
 
 
@@ -58,21 +58,32 @@ def estimate_bounces(groups: Iterable[tuple[float, int]], confidence: float) -> 
 
 
 def _exact(groups: list[tuple[float, int]], tail: float) -> tuple[float, float]:
-    chances: npt.NDArray[np.float64] = np.ones(1)
-    for p, n in groups:
-        chances = np.convolve(chances, _binomial(p, n))
-    below = np.cumsum(chances)
-    low = int(np.searchsorted(below, tail))
-    high = int(np.searchsorted(below, 1 - tail))
+    chances = [1.0]
+    for p, n in sorted(groups, key=lambda group: group[1]):
+        chances = _convolved(chances, _binomial(p, n))
+    below = list(accumulate(chances))
+    low, high = bisect_left(below, tail), bisect_left(below, 1 - tail)
     return float(low), float(min(high, len(chances) - 1))
 
 
-def _binomial(p: float, n: int) -> npt.NDArray[np.float64]:
+def _convolved(left: list[float], right: list[float]) -> list[float]:
+    """The distribution of a sum, from those of two independent counts."""
+    short, long = sorted((left, right), key=len)
+    total = [0.0] * (len(left) + len(right) - 1)
+    for place, chance in enumerate(short):
+        if chance > _NEGLIGIBLE:
+            for other, its in enumerate(long, place):
+                total[other] += chance * its
+    return total
+
+
+def _binomial(p: float, n: int) -> list[float]:
     if p in (0.0, 1.0):
-        chances = np.zeros(n + 1)
+        chances = [0.0] * (n + 1)
         chances[n if p else 0] = 1.0
         return chances
-    k = np.arange(n + 1)
-    log_choose = np.array([math.lgamma(n + 1) - math.lgamma(i + 1) - math.lgamma(n - i + 1) for i in k])
-    exact: npt.NDArray[np.float64] = np.exp(log_choose + k * math.log(p) + (n - k) * math.log1p(-p))
-    return exact
+    whole = math.lgamma(n + 1)
+    return [
+        math.exp(whole - math.lgamma(k + 1) - math.lgamma(n - k + 1) + k * math.log(p) + (n - k) * math.log1p(-p))
+        for k in range(n + 1)
+    ]

@@ -1,0 +1,136 @@
+"""Write the send list, the re-verify list and the suppression list."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from airflow.providers.common.sql.operators.sql import BaseSQLOperator
+
+from airflow_provider_mailvet.sources import opened, translated
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+__all__ = ["MailvetExportOperator"]
+
+_LISTS = ("send", "reverify", "do_not_send")
+
+
+class MailvetExportOperator(BaseSQLOperator):
+    """
+    Write a table's rows as one list for each recommendation: files, or tables in the same database.
+
+    A file appears complete or not at all, and none unless all could be written. Returns names and numbers of rows.
+
+    :param conn_id: connection of the database.
+    :param table: name, also `schema.table`.
+    :param email_column: the column of addresses.
+    :param where: SQL condition on the rows to export.
+    :param output: a file's name on the worker; `/lists/contacts.parquet` becomes `/lists/contacts.send.parquet` and so
+        on. CSV, TSV, Parquet or JSON Lines, also with `.gz` or `.zst`.
+    :param output_table: or the beginning of the names of tables; `audience` becomes `audience_send` and so on.
+    :param if_exists: what to do with tables of these names that are there already: fail, or replace them.
+    :param lists: which lists: send, reverify and do_not_send (for your suppression list).
+    :param columns: status columns to add; default: status, reason, recommendation, score, suggestion, checked_at.
+    :param key_columns: keep only these of the table's own columns; default: all of them.
+    :param policy: marketing, transactional or signup; default: as the mailvet connection says.
+    """
+
+    template_fields: Sequence[str] = (
+        *BaseSQLOperator.template_fields,
+        "table", "email_column", "where", "output", "output_table", "lists", "columns", "key_columns", "policy",
+        "mailvet_conn_id",
+    )  # fmt: skip
+    template_fields_renderers = {  # noqa: RUF012  (as Airflow declares it)
+        "where": "sql", "columns": "json", "key_columns": "json", "lists": "json", "hook_params": "json",
+    }  # fmt: skip
+    ui_color = "#e3ecf8"
+
+    def __init__(
+        self,
+        *,
+        table: str,
+        conn_id: str,
+        email_column: str = "email",
+        where: str | None = None,
+        output: str | None = None,
+        output_table: str | None = None,
+        if_exists: Literal["fail", "replace"] = "fail",
+        lists: Sequence[str] = _LISTS,
+        columns: Sequence[str] | None = None,
+        key_columns: Sequence[str] | None = None,
+        policy: str | None = None,
+        mailvet_conn_id: str = "mailvet_default",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(conn_id=conn_id, **kwargs)
+        self.table = table
+        self.email_column = email_column
+        self.where = where
+        self.output = output
+        self.output_table = output_table
+        self.if_exists = if_exists
+        self.lists = lists
+        self.columns = columns
+        self.key_columns = key_columns
+        self.policy = policy
+        self.mailvet_conn_id = mailvet_conn_id
+        if (output is None) == (output_table is None):
+            raise ValueError("Give either output (a file's name) or output_table (the beginning of tables' names).")
+        if if_exists not in ("fail", "replace"):
+            raise ValueError(f"if_exists={if_exists!r}: choose 'fail' or 'replace'.")
+
+    def execute(self, context: Context) -> dict[str, int]:
+        """Write the lists."""
+        with translated("None of the lists was written."):
+            from airflow_provider_mailvet.hooks.mailvet import MailvetHook
+            from mailvet.errors import SettingsError
+            from mailvet.run import plan
+            from mailvet.verdict import STATUS_COLUMNS
+
+            wanted = list(dict.fromkeys(self.lists))
+            odd = [name for name in wanted if name not in _LISTS]
+            if odd or not wanted:
+                raise SettingsError(f"lists={list(self.lists)!r}: choose from {', '.join(_LISTS)}.")
+            settings = MailvetHook(self.mailvet_conn_id).settings(policy=self.policy, depth="offline")
+            with opened(
+                self.get_db_hook(), settings, table=self.table, column=self.email_column, where=self.where,
+                writable=self.output_table is not None, updatable=False,
+            ) as warehouse:  # fmt: skip
+                plan(warehouse, settings)
+                columns, keys = self.columns or STATUS_COLUMNS, list(self.key_columns or ())
+                counts = dict.fromkeys(wanted, 0)
+                for group in warehouse.standing():
+                    if group.recommendation in counts:
+                        counts[group.recommendation] += group.rows
+                if self.output is not None:
+                    written = warehouse.export(
+                        Path(self.output), columns, key_columns=keys, split_by="recommendation", parts=wanted,
+                        others=False,
+                    )  # fmt: skip
+                    names = [str(path) for path in written]
+                else:
+                    names = [f"{self.output_table}_{name}" for name in wanted]
+                    warehouse.export_tables(
+                        dict(zip(wanted, names, strict=True)), columns, key_columns=keys,
+                        replace=self.if_exists == "replace",
+                    )  # fmt: skip
+        result = dict(zip(names, counts.values(), strict=True))
+        for name, rows in result.items():
+            self.log.info("%s: %s rows", name, f"{rows:,}")
+        return result
+
+    def get_openlineage_facets_on_start(self) -> Any:
+        """The table and its verdicts as inputs."""
+        return self._lineage([])
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        """The same with the tables written."""
+        return self._lineage([f"{self.output_table}_{name}" for name in self.lists] if self.output_table else [])
+
+    def _lineage(self, outputs: Sequence[str]) -> Any:
+        from airflow_provider_mailvet.lineage import datasets_of
+
+        return datasets_of(self, inputs=[self.table, "mailvet_verdicts"], outputs=outputs)

@@ -1,0 +1,503 @@
+"""
+How each database says the same thing: types, quoting, keys, temporary tables, upserts and updates.
+
+Everything else a warehouse asks is SQL that all of them read alike and stands in `mailvet.warehouse.sql`, once.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import ClassVar
+
+from mailvet.errors import SettingsError
+
+__all__ = ["DIALECTS", "WHITE_SPACE", "Dialect", "DuckDB", "Postgres", "dialect_of", "literal"]
+
+WHITE_SPACE = "".join(filter(str.isspace, map(chr, range(0x3001))))
+"""What is trimmed from a cell before it is compared: everything that Python's `str.strip` removes."""
+
+
+def literal(text: str | None) -> str:
+    """A string literal of standard SQL; only for words of our own, which hold no backslash."""
+    return "null" if text is None else "'" + text.replace("'", "''") + "'"
+
+
+class Dialect:
+    """
+    Standard SQL; the subclasses say what differs.
+
+    Methods take and return SQL expressions, if nothing else is said.
+    """
+
+    name: ClassVar[str] = ""
+    marks: ClassVar[tuple[str, str]] = ('"', '"')
+    """What stands before and behind a quoted name."""
+    types: ClassVar[dict[str, str]] = {
+        "string": "varchar", "int16": "smallint", "int32": "integer", "int64": "bigint", "double": "double precision",
+        "timestamp": "timestamp",
+    }  # fmt: skip
+    key_type: ClassVar[str] = "varchar(64)"
+    primary_key: ClassVar[str] = " primary key"
+    """Behind the column `email_key`; nothing where the database would not hold it."""
+    reserved: ClassVar[frozenset[str]] = frozenset()
+    """Names of our own columns that have to be quoted."""
+    temporary: ClassVar[str] = "create temporary table {name} as {query}"
+    temporary_empty: ClassVar[str] = "create temporary table {name} ({columns})"
+    drop: ClassVar[str] = "drop table if exists {name}"
+    temporary_prefix: ClassVar[str] = ""
+    has_temporary: ClassVar[bool] = True
+    """Otherwise plain tables with names of their own, dropped at the end."""
+    table_options: ClassVar[str] = ""
+    """Behind the list of columns of a table that stays."""
+    upsert: ClassVar[str] = "merge"
+    """`conflict`: INSERT ... ON CONFLICT; `merge`: MERGE; `steps`: an UPDATE and an INSERT of what is missing."""
+    update: ClassVar[str] = "from"
+    """`from`: UPDATE ... FROM; `join`: UPDATE ... JOIN; `from_join`: UPDATE ... FROM t JOIN; `merge`: MERGE."""
+    statement_end: ClassVar[str] = ""
+    transactions: ClassVar[bool] = True
+    """Whether several statements can be made to hold all or not at all."""
+    groups_exactly: ClassVar[bool] = True
+    """Whether GROUP BY tells texts apart that differ in nothing but case, accents or blanks at the end."""
+    session: ClassVar[tuple[str, ...]] = ()
+    """Statements at the start of a session; times have to be UTC."""
+    analyze: ClassVar[str | None] = None
+    """What tells the planner how large a table has become."""
+    add_column: ClassVar[str] = "alter table {table} add column {name} {kind}"
+    drop_column: ClassVar[str] = "alter table {table} drop column {name}"
+    rows_a_statement: ClassVar[int] = 1000
+    """How many rows one INSERT carries at most."""
+    parameters_a_statement: ClassVar[int] = 32_000
+    merge_assigns_plain: ClassVar[bool] = True
+    """In MERGE, the columns that are set are named without their table."""
+
+    def quote(self, name: str) -> str:
+        """A name, whatever it holds."""
+        opening, closing = self.marks
+        return opening + name.replace(closing, closing * 2) + closing
+
+    def own(self, name: str) -> str:
+        """A column of our own tables, quoted where it has to be."""
+        return self.quote(name) if name in self.reserved else name
+
+    def literal(self, text: str) -> str:
+        """A string literal of any text."""
+        return literal(text)
+
+    def text(self, value: str) -> str:
+        """Cast to text."""
+        return f"cast({value} as {self.types['string']})"
+
+    def exact(self, value: str) -> str:
+        """A text that is compared by its characters alone, whatever the column's collation."""
+        return value
+
+    def key(self, value: str) -> str:
+        """`email_key` of a text: the lower-case hexadecimal SHA-256 of its UTF-8 form."""
+        return f"sha2({value}, 256)"
+
+    def shuffled(self, value: str) -> str:
+        """Any order in which equal texts stand together and neighbours in the alphabet do not."""
+        return self.key(value)
+
+    def fold(self, value: str) -> str:
+        """Lower case, without white space at the ends."""
+        return f"lower(trim({literal(WHITE_SPACE)} from {value}))"
+
+    def position(self, part: str, value: str) -> str:
+        """Where `part` begins in `value`, from 1; 0 where it does not occur."""
+        return f"position({part} in {value})"
+
+    def after_at(self, value: str) -> str:
+        """What stands behind the last @."""
+        return f"split_part({value}, '@', -1)"
+
+    def after_dot(self, value: str) -> str:
+        """What stands behind the first dot."""
+        return f"substring({value}, {self.position(literal('.'), value)} + 1)"
+
+    def first_character(self, value: str) -> str:
+        return f"substring({value}, 1, 1)"
+
+    def moment(self, at: datetime) -> str:
+        """A point in time; aware, UTC."""
+        return f"timestamp '{at:%Y-%m-%d %H:%M:%S.%f}'"
+
+    def as_moment(self, value: str) -> str:
+        """A user's column as a time in UTC."""
+        return f"cast({value} as {self.types['timestamp']})"
+
+    def differs(self, left: str, right: str) -> str:
+        """Whether two values differ, null being a value."""
+        return f"{left} is distinct from {right}"
+
+    def limited(self, query: str, count: int) -> str:
+        """The first rows of `select ...`."""
+        return f"{query} limit {count}"
+
+
+class DuckDB(Dialect):
+    """DuckDB; only what the shared conditions need, its warehouse says the rest itself."""
+
+    name = "duckdb"
+
+    def position(self, part: str, value: str) -> str:
+        return f"strpos({value}, {part})"
+
+
+class Postgres(Dialect):
+    """PostgreSQL 12 and later."""
+
+    name = "postgresql"
+    # Fewer collations to mind, and comparisons four times as fast: keys are compared byte by byte.
+    key_type = 'varchar(64) collate "C"'
+    types: ClassVar[dict[str, str]] = {**Dialect.types, "string": "text", "timestamp": "timestamptz"}
+    temporary = "create temporary table {name} as {query}"
+    # Room on each page, so that a renewed verdict stays on it and the index need not be touched (HOT).
+    table_options = " with (fillfactor = 85)"
+    upsert = "conflict"
+    session = ("set timezone = 'UTC'", "set standard_conforming_strings = on")
+    analyze = "analyze {name}"
+    has_icu = True
+    """Lower case for all scripts, whatever the locale of the database."""
+
+    def exact(self, value: str) -> str:
+        return f'{value} collate "C"'
+
+    def key(self, value: str) -> str:
+        return f"encode(sha256(convert_to({value}, 'UTF8')), 'hex')"
+
+    def shuffled(self, value: str) -> str:
+        return f'md5({value}) collate "C"'
+
+    def fold(self, value: str) -> str:
+        trimmed = f"btrim({value}, {literal(WHITE_SPACE)})"
+        return f'(lower({trimmed} collate "{"und-x-icu" if self.has_icu else "default"}")) collate "C"'
+
+    def after_at(self, value: str) -> str:
+        return f"substring({value} from '[^@]*$')"
+
+    def differs(self, left: str, right: str) -> str:
+        return f"{left} is distinct from {right}"
+
+    def moment(self, at: datetime) -> str:
+        return f"timestamptz '{at:%Y-%m-%d %H:%M:%S.%f}+00'"
+
+
+class SQLite(Dialect):
+    """SQLite 3.35 and later, with the functions that `mailvet.warehouse.sqlalchemy` registers on the connection."""
+
+    name = "sqlite"
+    types: ClassVar[dict[str, str]] = {
+        "string": "text", "int16": "integer", "int32": "integer", "int64": "integer", "double": "real",
+        "timestamp": "timestamp",
+    }  # fmt: skip
+    temporary = "create temp table {name} as {query}"
+    temporary_empty = "create temp table {name} ({columns})"
+    upsert = "conflict"
+    parameters_a_statement = 30_000
+
+    def key(self, value: str) -> str:
+        return f"mailvet_key({value})"
+
+    def shuffled(self, value: str) -> str:
+        return f"mailvet_key({value})"
+
+    def fold(self, value: str) -> str:
+        return f"mailvet_fold({value})"
+
+    def position(self, part: str, value: str) -> str:
+        return f"instr({value}, {part})"
+
+    def after_at(self, value: str) -> str:
+        return f"mailvet_after_at({value})"
+
+    def after_dot(self, value: str) -> str:
+        return f"substr({value}, instr({value}, '.') + 1)"
+
+    def first_character(self, value: str) -> str:
+        return f"substr({value}, 1, 1)"
+
+    def moment(self, at: datetime) -> str:
+        return f"'{at:%Y-%m-%d %H:%M:%S.%f}'"
+
+    def as_moment(self, value: str) -> str:
+        return f"mailvet_utc({value})"
+
+    def differs(self, left: str, right: str) -> str:
+        return f"{left} is not {right}"
+
+
+class MySQL(Dialect):
+    """MySQL 8 and MariaDB 10.6 and later."""
+
+    name = "mysql"
+    marks = ("`", "`")
+    types: ClassVar[dict[str, str]] = {
+        "string": "text", "int16": "smallint", "int32": "integer", "int64": "bigint", "double": "double",
+        "timestamp": "datetime(6)",
+    }  # fmt: skip
+    key_type = "char(64)"
+    reserved = frozenset({"rows"})
+    drop = "drop temporary table if exists {name}"
+    temporary = "create temporary table {name} {query}"
+    temporary_empty = "create temporary table {name} ({columns}) character set utf8mb4 collate utf8mb4_bin"
+    table_options = " character set utf8mb4 collate utf8mb4_bin"
+    upsert = "steps"
+    update = "join"
+    groups_exactly = False
+    session = (
+        "set time_zone = '+00:00'",
+        # Names in double quotes stay strings, errors stay errors: a status that is cut off must not be written.
+        "set sql_mode = 'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'",
+        # MariaDB returns JSON and texts alike; what we compare is compared by its characters.
+        "set names utf8mb4 collate utf8mb4_bin",
+    )
+
+    def literal(self, text: str) -> str:
+        return literal(text.replace("\\", "\\\\"))
+
+    def text(self, value: str) -> str:
+        return f"convert({value} using utf8mb4)"
+
+    def exact(self, value: str) -> str:
+        return f"{value} collate utf8mb4_bin"
+
+    def key(self, value: str) -> str:
+        return f"sha2({value}, 256)"
+
+    def fold(self, value: str) -> str:
+        # TRIM takes off one string, not a set of characters.
+        spaces = "".join(f"\\x{{{ord(c):X}}}" for c in WHITE_SPACE).replace("\\", "\\\\")
+        return f"lower(regexp_replace({value}, '^[{spaces}]+|[{spaces}]+$', '')) collate utf8mb4_bin"
+
+    def position(self, part: str, value: str) -> str:
+        return f"locate({part}, {value})"
+
+    def after_at(self, value: str) -> str:
+        return f"substring_index({value}, '@', -1)"
+
+    def differs(self, left: str, right: str) -> str:
+        return f"not ({left} <=> {right})"
+
+    def as_moment(self, value: str) -> str:
+        return f"cast({value} as datetime(6))"
+
+
+class SQLServer(Dialect):
+    """SQL Server 2019 and later, Azure SQL."""
+
+    name = "mssql"
+    marks = ("[", "]")
+    types: ClassVar[dict[str, str]] = {
+        "string": "nvarchar(4000)", "int16": "smallint", "int32": "int", "int64": "bigint", "double": "float",
+        "timestamp": "datetime2(6)",
+    }  # fmt: skip
+    key_type = "varchar(64) collate Latin1_General_BIN2"
+    temporary = "select * into {name} from ({query}) as mailvet__staged"
+    temporary_empty = "create table {name} ({columns})"
+    temporary_prefix = "#"
+    update = "from_join"
+    statement_end = ";"
+    groups_exactly = False
+    add_column = "alter table {table} add {name} {kind}"
+    parameters_a_statement = 2000
+
+    def key(self, value: str) -> str:
+        utf8 = f"convert(varchar(max), {value} collate Latin1_General_100_BIN2_UTF8)"
+        return f"lower(convert(varchar(64), hashbytes('SHA2_256', {utf8}), 2)) collate Latin1_General_BIN2"
+
+    def exact(self, value: str) -> str:
+        return f"{value} collate Latin1_General_100_BIN2"
+
+    def fold(self, value: str) -> str:
+        return f"lower(trim(N{literal(WHITE_SPACE)} from {value})) collate Latin1_General_100_BIN2"
+
+    def position(self, part: str, value: str) -> str:
+        return f"charindex({part}, {value})"
+
+    def after_at(self, value: str) -> str:
+        return f"right({value}, charindex('@', reverse({value}) + '@') - 1)"
+
+    def after_dot(self, value: str) -> str:
+        return f"substring({value}, charindex('.', {value}) + 1, 4000)"
+
+    def moment(self, at: datetime) -> str:
+        return f"cast('{at:%Y-%m-%dT%H:%M:%S.%f}' as datetime2(6))"
+
+    def differs(self, left: str, right: str) -> str:
+        return (
+            f"({left} <> {right} or ({left} is null and {right} is not null) "
+            f"or ({left} is not null and {right} is null))"
+        )
+
+    def limited(self, query: str, count: int) -> str:
+        return query.replace("select ", f"select top ({count}) ", 1)
+
+
+class Snowflake(Dialect):
+    """Snowflake. Names of our own are written without quotes, so they are upper-case there as everything else."""
+
+    name = "snowflake"
+    primary_key = ""
+    types: ClassVar[dict[str, str]] = {**Dialect.types, "double": "double", "timestamp": "timestamp_ntz"}
+    reserved = frozenset({"rows"})
+    session = ("alter session set timezone = 'UTC'",)
+    update = "from"
+    rows_a_statement = 10_000
+
+    def own(self, name: str) -> str:
+        return self.quote(name.upper()) if name in self.reserved else name
+
+    def literal(self, text: str) -> str:
+        return literal(text.replace("\\", "\\\\"))
+
+    def fold(self, value: str) -> str:
+        return f"lower(trim({value}, {literal(WHITE_SPACE)}))"
+
+    def position(self, part: str, value: str) -> str:
+        return f"position({part}, {value})"
+
+    def moment(self, at: datetime) -> str:
+        return f"'{at:%Y-%m-%d %H:%M:%S.%f}'::timestamp_ntz"
+
+
+class Redshift(Dialect):
+    """Amazon Redshift."""
+
+    name = "redshift"
+    primary_key = ""
+    types: ClassVar[dict[str, str]] = {**Dialect.types, "string": "varchar(4096)"}
+    upsert = "steps"
+    session = ("set timezone = 'UTC'",)
+
+    def fold(self, value: str) -> str:
+        return f"lower(btrim({value}, {literal(WHITE_SPACE)}))"
+
+    def after_at(self, value: str) -> str:
+        return f"regexp_substr({value}, '[^@]*$')"
+
+    def differs(self, left: str, right: str) -> str:
+        return (
+            f"({left} <> {right} or ({left} is null and {right} is not null) "
+            f"or ({left} is not null and {right} is null))"
+        )
+
+
+class BigQuery(Dialect):
+    """BigQuery. Every statement holds by itself; a session for temporary tables is not asked for."""
+
+    name = "bigquery"
+    marks = ("`", "`")
+    primary_key = ""
+    key_type = "string"
+    types: ClassVar[dict[str, str]] = {
+        "string": "string", "int16": "int64", "int32": "int64", "int64": "int64", "double": "float64",
+        "timestamp": "timestamp",
+    }  # fmt: skip
+    reserved = frozenset({"rows"})
+    temporary = "create table {name} as {query}"
+    temporary_empty = "create table {name} ({columns})"
+    has_temporary = False
+    transactions = False
+    update = "merge"
+    rows_a_statement = 500
+    parameters_a_statement = 10_000
+
+    def literal(self, text: str) -> str:
+        return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+    def key(self, value: str) -> str:
+        return f"to_hex(sha256({value}))"
+
+    def fold(self, value: str) -> str:
+        spaces = "".join(f"\\u{ord(c):04x}" for c in WHITE_SPACE)
+        return f"lower(trim({value}, '{spaces}'))"
+
+    def position(self, part: str, value: str) -> str:
+        return f"strpos({value}, {part})"
+
+    def after_at(self, value: str) -> str:
+        return f"regexp_extract({value}, '[^@]*$')"
+
+    def moment(self, at: datetime) -> str:
+        return f"timestamp '{at:%Y-%m-%d %H:%M:%S.%f}+00'"
+
+
+class Databricks(Dialect):
+    """Databricks SQL and Delta tables. Every statement holds by itself."""
+
+    name = "databricks"
+    marks = ("`", "`")
+    primary_key = ""
+    key_type = "string"
+    types: ClassVar[dict[str, str]] = {
+        "string": "string", "int16": "smallint", "int32": "int", "int64": "bigint", "double": "double",
+        "timestamp": "timestamp",
+    }  # fmt: skip
+    temporary = "create table {name} as {query}"
+    temporary_empty = "create table {name} ({columns})"
+    has_temporary = False
+    transactions = False
+    update = "merge"
+    session = ("set time zone 'UTC'",)
+    rows_a_statement = 5_000
+
+    def literal(self, text: str) -> str:
+        return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+    def fold(self, value: str) -> str:
+        spaces = "".join(f"\\u{ord(c):04x}" for c in WHITE_SPACE)
+        return f"lower(trim(both '{spaces}' from {value}))"
+
+    def after_at(self, value: str) -> str:
+        return f"substring_index({value}, '@', -1)"
+
+    def moment(self, at: datetime) -> str:
+        return f"timestamp '{at:%Y-%m-%d %H:%M:%S.%f} UTC'"
+
+
+class Trino(Dialect):
+    """Trino, over connectors that can MERGE (Iceberg, Delta, Hive with transactions). Each statement by itself."""
+
+    name = "trino"
+    primary_key = ""
+    key_type = "varchar"
+    types: ClassVar[dict[str, str]] = {**Dialect.types, "double": "double", "timestamp": "timestamp(6)"}
+    temporary = "create table {name} as {query}"
+    temporary_empty = "create table {name} ({columns})"
+    has_temporary = False
+    transactions = False
+    update = "merge"
+    session = ("set time zone 'UTC'",)
+
+    def key(self, value: str) -> str:
+        return f"lower(to_hex(sha256(to_utf8({value}))))"
+
+    def fold(self, value: str) -> str:
+        return f"lower(trim({literal(WHITE_SPACE)} from {value}))"
+
+    def after_at(self, value: str) -> str:
+        return f"element_at(split({value}, '@'), -1)"
+
+
+DIALECTS: dict[str, type[Dialect]] = {
+    "postgresql": Postgres, "sqlite": SQLite, "mysql": MySQL, "mariadb": MySQL, "mssql": SQLServer,
+    "snowflake": Snowflake, "redshift": Redshift, "bigquery": BigQuery, "databricks": Databricks, "trino": Trino,
+}  # fmt: skip
+"""By the name that SQLAlchemy gives a dialect."""
+
+
+def dialect_of(name: str) -> Dialect:
+    """
+    The dialect of this name (SQLAlchemy's).
+
+    Raises:
+        SettingsError: there is none.
+    """
+    try:
+        return DIALECTS[name]()
+    except KeyError:
+        raise SettingsError(
+            f"Databases of the kind {name} are not supported; these are: duckdb, {', '.join(DIALECTS)}. Copy the table "
+            "to a file (CSV, Parquet) and verify that."
+        ) from None

@@ -1,0 +1,199 @@
+"""
+From a database, however it is named, to the warehouse that serves it. The one door for the command line and for every
+plug-in.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Union
+from urllib.parse import unquote, urlsplit
+
+from mailvet.errors import SettingsError
+from mailvet.verdict import Policy
+from mailvet.warehouse.base import Warehouse
+
+if TYPE_CHECKING:
+    import duckdb
+    from sqlalchemy.engine import Engine
+
+    from mailvet.warehouse.duckdb import DuckDBWarehouse
+    from mailvet.warehouse.postgres import PostgresWarehouse
+    from mailvet.warehouse.sqlalchemy import SQLAlchemyWarehouse
+
+__all__ = ["Database", "is_url", "open_store", "open_table"]
+
+Database = Union[str, Path, "duckdb.DuckDBPyConnection", "Engine"]
+"""The path of a DuckDB file, an open DuckDB connection, a database URL, or a SQLAlchemy engine."""
+
+_POSTGRES = ("postgresql", "postgres")
+
+
+def is_url(source: str) -> bool:
+    """Whether this is a database URL and not a path."""
+    return "://" in source
+
+
+def open_table(
+    database: Database,
+    table: str,
+    column: str | None = None,
+    *,
+    where: str | None = None,
+    policy: Policy = Policy.marketing,
+    prefix: str = "mailvet_",
+    events: str | None = None,
+    writable: bool = True,
+    updatable: bool = True,
+) -> Warehouse:
+    """
+    A table of a database and its verdicts.
+
+    Args:
+        database: the path of a DuckDB file; an open DuckDB connection, which stays open and is the caller's to close;
+            a URL in SQLAlchemy's form, also `duckdb:///path`; or a SQLAlchemy engine, whose pool stays the caller's.
+        table: name, also `schema.table`; names with odd characters as they are, or in quotes.
+        column: the column of addresses; None finds it by its name.
+        where: SQL condition on the table's rows.
+        policy: what is recommended for each reason.
+        prefix: of the status columns.
+        events: a table of the same database, or a file, with your own mail events (email, event, occurred_at).
+        writable: verdicts will be saved.
+        updatable: status columns will be written, so `table` must not be a view.
+
+    Raises:
+        SourceError: no connection, a missing or unfit table or column, a condition that fails, a missing right.
+        SettingsError: a URL that cannot be read, or of a kind whose driver is not installed.
+        LockedError: another process holds the database.
+    """
+    kind = _kind(database)
+    named: dict[str, Any] = {
+        "where": where, "policy": policy, "prefix": prefix, "events": events, "writable": writable,
+        "updatable": updatable,
+    }  # fmt: skip
+    if kind == "duckdb":
+        duck = _duckdb()
+        connection = _duckdb_connection(database)
+        if connection is not None:
+            return duck.of_connection(connection, table, column, **named)
+        return duck.of_table(_duckdb_path(database), table, column, **named)
+    if kind in _POSTGRES:
+        link, owned = _psycopg_connection(database)
+        return _postgres().of_table(link, table, column, owned=owned, **named)
+    return _sqlalchemy().of_table(_engine(database), table, column, owned=isinstance(database, str), **named)
+
+
+def open_store(database: Database, *, read_only: bool) -> Warehouse:
+    """
+    Only the verdicts of a database, for `stored` and `forget`.
+
+    Raises:
+        SourceError: there is none, or no connection; SettingsError: as `open_table`.
+    """
+    kind = _kind(database)
+    if kind == "duckdb":
+        return _duckdb().of_store(_duckdb_path(database), read_only=read_only)
+    if kind in _POSTGRES:
+        link, owned = _psycopg_connection(database)
+        return _postgres().of_store(link, owned=owned)
+    return _sqlalchemy().of_store(_engine(database), owned=isinstance(database, str))
+
+
+def _kind(database: Database) -> str:
+    """The name of the dialect."""
+    if isinstance(database, Path) or (isinstance(database, str) and not is_url(database)):
+        return "duckdb"
+    if isinstance(database, str):
+        return database.partition("://")[0].partition("+")[0].lower()
+    dialect = getattr(database, "dialect", None)
+    return str(dialect.name) if dialect is not None else "duckdb"
+
+
+# -------------------------------------------------------------------- DuckDB
+
+
+def _duckdb() -> type[DuckDBWarehouse]:
+    from mailvet.warehouse.duckdb import DuckDBWarehouse
+
+    return DuckDBWarehouse
+
+
+def _duckdb_path(database: Any) -> Path:
+    if not isinstance(database, (str, Path)):
+        raise SettingsError("Give the path of the DuckDB file here, not a connection.")
+    text = str(database)
+    if is_url(text):
+        parts = urlsplit(text)
+        text = unquote(parts.path).removeprefix("/") if not parts.netloc else ""
+        if not text or text == ":memory:":
+            raise SettingsError(
+                "The URL names no DuckDB file; write duckdb:///relative/path.duckdb or duckdb:////absolute/path.duckdb."
+            )
+    return Path(text).expanduser()
+
+
+def _duckdb_connection(database: Any) -> duckdb.DuckDBPyConnection | None:
+    import duckdb
+
+    if isinstance(database, duckdb.DuckDBPyConnection):
+        return database
+    if isinstance(database, (str, Path)):
+        return None
+    # An engine: duckdb-engine wraps the one connection that its pool shares.
+    inner = database.raw_connection().driver_connection
+    for _ in range(3):
+        if isinstance(inner, duckdb.DuckDBPyConnection):
+            return inner
+        inner = getattr(inner, "_ConnectionWrapper__c", None) or getattr(inner, "c", None)
+    raise SettingsError("This engine for DuckDB is of an unknown make; give the path of the file instead.")
+
+
+# -------------------------------------------------------------------- PostgreSQL
+
+
+def _postgres() -> type[PostgresWarehouse]:
+    try:
+        from mailvet.warehouse.postgres import PostgresWarehouse
+    except ImportError as error:
+        raise _missing("psycopg", "mailvet[postgres]", error) from None
+    return PostgresWarehouse
+
+
+def _psycopg_connection(database: Any) -> tuple[Any, bool]:
+    """(connection, whether it is ours to close)."""
+    _postgres()
+    from mailvet.warehouse.postgres import connect
+
+    if not isinstance(database, str):
+        if database.driver == "psycopg":  # with everything the engine was made with; the pool makes itself another
+            pooled = database.raw_connection()
+            pooled.detach()
+            return pooled.driver_connection, True
+        database = database.url.render_as_string(hide_password=False)
+    return connect("postgresql://" + database.partition("://")[2]), True
+
+
+# -------------------------------------------------------------------- all others
+
+
+def _sqlalchemy() -> type[SQLAlchemyWarehouse]:
+    try:
+        from mailvet.warehouse.sqlalchemy import SQLAlchemyWarehouse
+    except ImportError as error:
+        raise _missing("sqlalchemy", "mailvet[sql]", error) from None
+    return SQLAlchemyWarehouse
+
+
+def _engine(database: Any) -> Engine:
+    if not isinstance(database, str):
+        engine: Engine = database
+        return engine
+    from mailvet.warehouse.sqlalchemy import create_engine
+
+    return create_engine(database)
+
+
+def _missing(module: str, package: str, error: ImportError) -> SettingsError:
+    if error.name is not None and not error.name.startswith(module):
+        raise error
+    return SettingsError(f"The driver for this database is not installed: pip install '{package}'")

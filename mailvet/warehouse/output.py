@@ -1,0 +1,103 @@
+"""
+Files that a source is written to with its status columns: each appears complete or not at all, and none unless all
+could be written. DuckDB is the writer, whichever database the rows come from.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import duckdb
+
+from mailvet.errors import SettingsError, SourceError
+from mailvet.warehouse.dialects import literal
+from mailvet.warehouse.files import FORMATS, first_line, format_of, split_name, unique_names
+
+__all__ = ["check", "copy_options", "part_names", "publish", "unarmed"]
+
+
+def check(output: Path) -> None:
+    """
+    Find out before a run whether a file of this name could be written.
+
+    Raises:
+        SourceError, SettingsError: it could not, and why.
+    """
+    if format_of(output) is None:
+        raise SettingsError(
+            f"--output {output.name}: the name must end in one of {', '.join(FORMATS)}, with .gz or .zst behind it "
+            "if compressed."
+        )
+    if output.is_dir():
+        raise SettingsError(f"--output {output} is a folder; give the name of a file.")
+    if not output.resolve().parent.is_dir():
+        raise SettingsError(f"--output: there is no folder {output.resolve().parent}. Make it or correct the path.")
+    if not os.access(output.resolve().parent, os.W_OK):
+        raise SourceError(f"The folder {output.resolve().parent} may not be written to. Choose another --output.")
+
+
+def publish(db: duckdb.DuckDBPyConnection, queries: Mapping[Path, tuple[str, str]], mode: int) -> list[Path]:
+    """
+    Write each query of DuckDB's to its file.
+
+    Args:
+        queries: path -> (query, options of COPY).
+        mode: permissions of a file that is new; one that exists keeps its own.
+
+    Raises:
+        SourceError: one could not be written; all are as they were.
+    """
+    written: dict[Path, Path] = {}
+    output = Path()
+    try:
+        for output, (query, options) in queries.items():
+            target = output.resolve()
+            partial = written[target] = target.with_name(f".{target.name}.part")
+            partial.touch(mode=0o600)
+            db.execute(f"copy ({query}) to {literal(str(partial))} ({options})")
+            partial.chmod((target.stat().st_mode if target.exists() else mode) & 0o777)
+        for target, partial in written.items():
+            os.replace(partial, target)
+    except (duckdb.Error, OSError) as error:
+        for partial in written.values():
+            partial.unlink(missing_ok=True)
+        raise SourceError(f"{output} cannot be written: {first_line(str(error))}.") from None
+    except BaseException:
+        for partial in written.values():
+            partial.unlink(missing_ok=True)
+        raise
+    return list(queries)
+
+
+def part_names(output: Path, found: Sequence[str | None], expected: Sequence[str]) -> dict[str | None, Path]:
+    """The file of each value a result is split by, `list.csv` becoming `list.send.csv`; None is `unverified`."""
+    stem, endings = split_name(output)
+    words = [*expected, *sorted(word for word in found if word is not None and word not in expected)]
+    names: dict[str | None, Path] = {word: output.with_name(f"{stem}.{word}{endings}") for word in words}
+    if None in found:
+        names[None] = output.with_name(f"{stem}.unverified{endings}")
+    return names
+
+
+def copy_options(output: Path, *, header: bool = True, delimiter: str = ",") -> str:
+    """The options of DuckDB's COPY for a file of this name; `delimiter` for what is not tab-separated."""
+    named = format_of(output)
+    assert named is not None
+    kind, compression = named
+    packed = f", compression {compression}" if compression and kind != "parquet" else ""
+    if kind != "csv":
+        return f"format {kind}{packed}"
+    mark = "\t" if ".tsv" in [suffix.lower() for suffix in output.suffixes] else delimiter
+    return f"format csv, header {str(header).lower()}, delimiter {literal(mark)}{packed}"
+
+
+def unarmed(value: str) -> str:
+    """DuckDB's expression for a text that starts no formula when the file is opened in a spreadsheet."""
+    return f"case when regexp_matches({value}, '^[=+@\\t\\r\\n-]') then '''' || {value} else {value} end"
+
+
+def quoted_names(names: Sequence[str]) -> list[str]:
+    """Names of columns for DuckDB, made unique."""
+    return ['"' + name.replace('"', '""') + '"' for name in unique_names(names)]

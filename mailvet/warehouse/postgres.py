@@ -1,0 +1,388 @@
+"""
+PostgreSQL through psycopg 3: verdicts go in by binary COPY and one upsert, answers come back by one UPDATE ... FROM
+that touches only the rows whose answer changed, and what is due is read through a server cursor.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import struct
+import sys
+from array import array
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, cast
+
+import psycopg
+import pyarrow as pa
+import pyarrow.compute as pc
+from psycopg import errors
+
+from mailvet.errors import LockedError, MailvetError, SourceError
+from mailvet.verdict import Policy
+from mailvet.warehouse.dialects import Postgres, literal
+from mailvet.warehouse.files import first_line
+from mailvet.warehouse.sql import SQLWarehouse
+from mailvet.warehouse.tables import Column, Relation, choose_table
+
+__all__ = ["PostgresWarehouse", "binary_copy", "connect"]
+
+_LOCK_SECONDS = 30
+"""How long a statement waits for a lock that another session holds, unless the user's settings say otherwise."""
+
+
+def connect(url: str) -> psycopg.Connection[Any]:
+    """
+    A connection of our own.
+
+    Args:
+        url: of libpq's form, `postgresql://user@host:5432/database`; what it leaves out libpq takes from PGHOST,
+            PGPASSWORD, ~/.pgpass and so on.
+
+    Raises:
+        SourceError: no connection; the message never holds the password.
+    """
+    try:
+        return psycopg.connect(url, autocommit=True, application_name="mailvet")
+    except psycopg.Error as error:
+        password = _password(url)
+        text = first_line(str(error))
+        raise SourceError(
+            f"There is no connection to PostgreSQL: {text.replace(password, '***') if password else text}. Check host, "
+            "port, user, password and database of the URL (postgresql://user:password@host:5432/database). Nothing "
+            "was changed."
+        ) from None
+
+
+class PostgresWarehouse(SQLWarehouse):
+    """One table of a PostgreSQL database and its verdicts; build it with `of_table`, or `of_store` without a table."""
+
+    _say: Postgres
+
+    def __init__(self, connection: psycopg.Connection[Any], *, owned: bool = True, **named: Any) -> None:
+        super().__init__(Postgres(), name=connection.info.dbname, **named)
+        self._db = connection
+        self._owned = owned
+        self._was_autocommit = connection.autocommit
+        with self._doing("begin a session"):
+            if not connection.autocommit:
+                connection.autocommit = True
+            for statement in self._say.session:
+                self._execute(statement)
+            if self._rows("show lock_timeout")[0][0] == "0":
+                self._execute(f"set lock_timeout = '{_LOCK_SECONDS}s'")
+            # Our statements are large and few, and none of them is run often enough to be worth compiling.
+            self._execute("set jit = off")
+            self._say.has_icu = bool(self._rows("select 1 from pg_collation where collname = 'und-x-icu'"))
+
+    @classmethod
+    def of_table(
+        cls,
+        connection: psycopg.Connection[Any],
+        table: str,
+        column: str | None,
+        *,
+        where: str | None = None,
+        policy: Policy = Policy.marketing,
+        prefix: str = "mailvet_",
+        events: str | None = None,
+        writable: bool = True,
+        updatable: bool = True,
+        owned: bool = True,
+    ) -> PostgresWarehouse:
+        """
+        A table of the database.
+
+        Args:
+            table: name, also `schema.table`; names with odd characters as they are, or in quotes.
+            column: the column of addresses; None finds it by its name.
+            where: SQL condition on the table's rows.
+            writable: verdicts will be saved.
+            updatable: status columns will be written, so `table` must not be a view.
+            owned: the connection is closed with the warehouse.
+
+        Raises:
+            SourceError: missing or unfit table or column, a condition that fails, a right that is missing.
+        """
+        warehouse = cls(connection, owned=owned, policy=policy, prefix=prefix, events=events)
+        try:
+            with warehouse._doing(f"look at {table}"):
+                warehouse._bind(table, column, where, writable=writable, updatable=updatable)
+        except BaseException:
+            warehouse.close()
+            raise
+        return warehouse
+
+    @classmethod
+    def of_store(cls, connection: psycopg.Connection[Any], *, owned: bool = True) -> PostgresWarehouse:
+        """Only the verdicts of a database, without a source."""
+        return cls(connection, owned=owned)
+
+    # ---------------------------------------------------------------- what is there
+
+    def _relation(self, table: str, database: str) -> Relation:
+        rows = self._rows(
+            "select n.nspname, c.relname, c.relkind in ('v', 'm'), pg_table_is_visible(c.oid) from pg_class c "
+            "join pg_namespace n on n.oid = c.relnamespace where c.relkind in ('r', 'p', 'v', 'm', 'f') "
+            "and n.nspname not in ('pg_catalog', 'information_schema') and n.nspname !~ '^pg_(toast|temp)' "
+            "and has_schema_privilege(n.oid, 'usage') order by 1, 2"
+        )
+        return choose_table([Relation(*row) for row in rows], table, database)
+
+    def _described(self) -> Sequence[Column]:
+        rows = self._rows(
+            "select a.attname, format_type(a.atttypid, a.atttypmod), case when b.typname = 'citext' then 'S' "
+            "else b.typcategory::text end, case when b.typname in ('varchar', 'bpchar') and "
+            "a.atttypmod > 0 then a.atttypmod - 4 when d.typtypmod > 0 and b.typname in ('varchar', 'bpchar') then "
+            "d.typtypmod - 4 end, a.attgenerated <> '' or a.attidentity = 'a' from pg_attribute a join pg_type d on "
+            "d.oid = a.atttypid join pg_type b on b.oid = case when d.typtype = 'd' then d.typbasetype else d.oid end "
+            f"where a.attrelid = {literal(self.relation)}::regclass and a.attnum > 0 and not a.attisdropped "
+            "order by a.attnum"
+        )
+        families = {"S": "text", "E": "text", "N": "number", "D": "time"}
+        return [
+            Column(name, kind, families.get(category, "other"), length, generated)
+            for name, kind, category, length, generated in rows
+        ]
+
+    def _has(self, table: str) -> bool:
+        return self._rows(f"select to_regclass(quote_ident(current_schema()) || '.{table}')")[0][0] is not None
+
+    def _try(self, query: str, table: str) -> None:
+        try:
+            # A prepared statement is one statement, and what it does cannot last.
+            with self._db.transaction(force_rollback=True):
+                self._db.execute("set transaction read only")
+                self._db.execute(cast(Any, query), prepare=True)
+        except psycopg.Error as error:
+            raise SourceError(f"The condition --where does not work on {table}: {first_line(str(error))}.") from None
+
+    def check_rights(self, *, writable: bool) -> None:
+        """See `SQLWarehouse.check_rights`."""
+        source = literal(self.relation)
+        user, reading, schema, creating, temporary, recovering = self._rows(
+            f"select current_user, has_column_privilege({source}, {literal(self.column)}, 'select'), current_schema(), "
+            "current_schema() is not null and has_schema_privilege(current_schema(), 'create'), "
+            "has_database_privilege(current_database(), 'temporary'), pg_is_in_recovery()"
+        )[0]
+        if recovering:
+            raise SourceError(
+                f"{self.name} is on a standby server, where not even temporary tables can be made. Name the primary "
+                "server in the URL. Nothing was changed."
+            )
+        missing = []
+        if not reading:
+            missing.append(f"grant select on {self.relation} to {user}")
+        if not temporary:
+            missing.append(f'grant temporary on database "{self._db.info.dbname}" to {user}')
+        if writable:
+            if schema is None:
+                raise SourceError(
+                    "There is no schema to keep mailvet_verdicts in: the search_path names none that exists. Set it "
+                    "for this user (alter role ... set search_path) or in the URL (?options=-csearch_path%3Dmailvet)."
+                )
+            for name in ("mailvet_verdicts", "mailvet_runs"):
+                if not self._has(name):
+                    if not creating:
+                        missing.append(f'grant create on schema "{schema}" to {user}')
+                    continue
+                rights = ", ".join(
+                    f"has_table_privilege(quote_ident(current_schema()) || '.{name}', '{right}')"
+                    for right in _OWN_RIGHTS
+                )
+                lacking = [
+                    right for right, has in zip(_OWN_RIGHTS, self._rows(f"select {rights}")[0], strict=True) if not has
+                ]
+                if lacking:
+                    missing.append(f'grant {", ".join(lacking)} on "{schema}".{name} to {user}')
+        if missing:
+            raise SourceError(
+                f"The user {user} lacks rights for {self.name}: {'; '.join(dict.fromkeys(missing))}. Nothing was "
+                "changed."
+            )
+
+    def check_write_back(self, columns: Sequence[str]) -> None:
+        """See `Warehouse.check_write_back`."""
+        super().check_write_back(columns)
+        source = literal(self.relation)
+        present = {column.name.lower(): column.name for column in self._described()}
+        wanted = [self._prefix + column for column in columns]
+        user, owner = self._rows(
+            f"select current_user, pg_has_role(relowner, 'usage') from pg_class where oid = {source}::regclass"
+        )[0]
+        new = [name for name in wanted if name.lower() not in present]
+        if new and not owner:
+            adds = ", ".join(f"add column {self._quote(name)} {self._type_of(name)}" for name in new)
+            raise SourceError(
+                f"The user {user} does not own {self.name}, so it cannot add the status columns. Its owner can: alter "
+                f"table {self.relation} {adds}; grant update ({', '.join(map(self._quote, new))}) on {self.relation} "
+                f"to {user}. Or use --no-write-back and join mailvet_verdicts on email_key. Nothing was checked."
+            )
+        old = [present[name.lower()] for name in wanted if name.lower() in present]
+        refused = [
+            name for name in old
+            if not self._rows(f"select has_column_privilege({source}, {literal(name)}, 'update')")[0][0]
+        ]  # fmt: skip
+        if refused:
+            raise SourceError(
+                f"The user {user} may not write the status columns of {self.name}: grant update "
+                f"({', '.join(map(self._quote, refused))}) on {self.relation} to {user}. Nothing was checked."
+            )
+
+    def _type_of(self, status_column: str) -> str:
+        from mailvet.warehouse.planning import verdict_kinds
+
+        return self._say.types[verdict_kinds()[status_column.removeprefix(self._prefix)]]
+
+    # ---------------------------------------------------------------- statements
+
+    def _execute(self, statement: str) -> int:
+        return max(0, self._db.execute(cast(Any, statement)).rowcount)
+
+    def _rows(self, query: str) -> list[tuple[Any, ...]]:
+        return self._db.execute(cast(Any, query)).fetchall()
+
+    def _stream(self, query: str, batch_rows: int) -> Generator[list[tuple[Any, ...]], None, None]:
+        with self._db.transaction(), self._db.cursor(name="mailvet_rows") as cursor:
+            cursor.execute(cast(Any, query))
+            while rows := cursor.fetchmany(batch_rows):
+                yield rows
+
+    def _due_rows(self, batch_rows: int) -> Iterator[list[tuple[Any, ...]]]:
+        """A server cursor that outlives the transactions in which answers are saved."""
+        with self._db.cursor(name="mailvet_due_rows", withhold=True) as cursor:
+            cursor.execute(cast(Any, f"{self._due_query()} order by place"))
+            while rows := cursor.fetchmany(batch_rows):
+                yield rows
+
+    def _append(self, table: str, rows: pa.Table) -> None:
+        names = ", ".join(map(self._say.own, rows.schema.names))
+        with self._db.cursor() as cursor, cursor.copy(f"copy {table} ({names}) from stdin (format binary)") as copy:
+            for block in binary_copy(rows):
+                copy.write(block)
+
+    def _stage_batch(self) -> str:
+        """Made once for the session, empty again after each transaction."""
+        table = self._table("batch")
+        if "batch" not in self._staged:
+            super()._stage_batch()
+        else:
+            self._execute(f"truncate {table}")
+        return table
+
+    def _transaction(self) -> AbstractContextManager[None]:
+        return cast("AbstractContextManager[None]", self._db.transaction())
+
+    @contextlib.contextmanager
+    def _snapshot(self) -> Iterator[None]:
+        with self._db.transaction():
+            self._db.execute("set transaction isolation level repeatable read, read only")
+            yield
+
+    def _fault(self, error: BaseException, doing: str) -> MailvetError | None:
+        if not isinstance(error, psycopg.Error):
+            return None
+        saved = "What was saved stays saved; run the same again to go on."
+        text = first_line(error.diag.message_primary or str(error))
+        if isinstance(error, errors.LockNotAvailable):
+            return LockedError(
+                f"Could not {doing}: another session holds a lock on the table ({text}). See pg_locks and "
+                f"pg_stat_activity for who it is, wait for it to end, then run again. {saved}"
+            )
+        if isinstance(error, errors.QueryCanceled):
+            return SourceError(f"Could not {doing}: {text}. {saved}")
+        if isinstance(error, errors.InsufficientPrivilege):
+            return SourceError(
+                f"Could not {doing}: {text}. The rights that are needed stand in docs/warehouses.md. {saved}"
+            )
+        if self._db.broken or self._db.closed:
+            return SourceError(f"Could not {doing}: the connection to the database was lost ({text}). {saved}")
+        return SourceError(f"Could not {doing}: {text}. {saved}")
+
+    def interrupt(self) -> None:
+        """See `Warehouse.interrupt`."""
+        with contextlib.suppress(psycopg.Error):
+            self._db.cancel()
+
+    def close(self) -> None:
+        """See `Warehouse.close`."""
+        if self._owned:
+            self._db.close()
+            return
+        with contextlib.suppress(psycopg.Error):
+            for table in self._staged.values():
+                self._execute(f"drop table if exists {table}")
+            self._db.autocommit = self._was_autocommit
+
+
+_OWN_RIGHTS = ("select", "insert", "update", "delete")
+
+
+# -------------------------------------------------------------------- binary COPY
+
+_COPY_HEAD = b"PGCOPY\n\xff\r\n\0" + struct.pack(">ii", 0, 0)
+_COPY_TAIL = struct.pack(">h", -1)
+_EPOCH = 946_684_800_000_000  # 2000-01-01 in microseconds since 1970
+_BLOCK_ROWS = 50_000
+
+
+def binary_copy(rows: pa.Table) -> Iterator[bytes]:
+    """
+    A table in the format of `COPY ... (FORMAT binary)` (PostgreSQL manual, COPY, "Binary Format"), in blocks: built
+    from whole columns, without a Python object for any cell.
+
+    Args:
+        rows: columns of text, int16, int32, int64, float64 or microseconds in UTC.
+    """
+    yield _COPY_HEAD
+    count = pa.scalar(struct.pack(">h", rows.num_columns), pa.binary())
+    for start in range(0, rows.num_rows, _BLOCK_ROWS):
+        block = rows.slice(start, _BLOCK_ROWS).combine_chunks()
+        pieces: list[Any] = [count]
+        for column in block.columns:
+            pieces += _field(column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column)
+        joined = pc.binary_join_element_wise(*pieces, pa.scalar(b"", pa.binary()), null_handling="replace",
+                                             null_replacement=b"")  # fmt: skip
+        for chunk in joined.chunks if isinstance(joined, pa.ChunkedArray) else [joined]:
+            _, ends, data = chunk.buffers()
+            (first,), (last,) = (struct.unpack_from("=i", ends, 4 * (chunk.offset + n)) for n in (0, len(chunk)))
+            yield data.slice(first, last - first).to_pybytes()
+    yield _COPY_TAIL
+
+
+def _field(column: pa.Array) -> list[pa.Array]:
+    """The length of each value and the value, as big-endian bytes; a null has length -1 and no value."""
+    if pa.types.is_string(column.type):
+        value = pc.replace_substring(column, "\0", "").cast(pa.binary())  # PostgreSQL keeps no NUL in a text
+        length = pc.fill_null(pc.binary_length(value), -1)
+    else:
+        if pa.types.is_timestamp(column.type):
+            column = pc.subtract(column.cast(pa.int64()), _EPOCH)
+        width = column.type.bit_width // 8
+        value = pc.if_else(column.is_valid(), _big_endian(pc.fill_null(column, 0)), pa.scalar(None, pa.binary()))
+        length = pc.if_else(column.is_valid(), pa.scalar(width, pa.int32()), pa.scalar(-1, pa.int32()))
+    return [_big_endian(length), value]
+
+
+def _big_endian(numbers: pa.Array) -> pa.Array:
+    """Numbers without nulls as a column of bytes."""
+    width = numbers.type.bit_width // 8
+    swapped = array(_CODES[str(numbers.type)])
+    swapped.frombytes(numbers.buffers()[1].slice(numbers.offset * width, len(numbers) * width))
+    if sys.byteorder == "little":
+        swapped.byteswap()
+    fixed = pa.FixedSizeBinaryArray.from_buffers(pa.binary(width), len(numbers), [None, pa.py_buffer(swapped)])
+    return fixed.cast(pa.binary())
+
+
+_CODES = {"int16": "h", "int32": "i", "int64": "q", "double": "d"}
+
+
+def _password(url: str) -> str | None:
+    from urllib.parse import unquote, urlsplit
+
+    try:
+        found = urlsplit(url).password
+    except ValueError:
+        return None
+    return unquote(found) if found else None

@@ -1,0 +1,359 @@
+"""
+Every database that SQLAlchemy reaches and no warehouse of its own serves: SQLite, MySQL and MariaDB, SQL Server,
+Snowflake, BigQuery, Redshift, Databricks, Trino. Verdicts go in by INSERTs of many rows into a staging table, then by
+one set-based statement.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from datetime import datetime, timezone
+from typing import Any
+
+import pyarrow as pa
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+
+from mailvet.errors import LockedError, MailvetError, SettingsError, SourceError
+from mailvet.verdict import Policy, email_key
+from mailvet.warehouse.dialects import WHITE_SPACE, dialect_of
+from mailvet.warehouse.files import first_line
+from mailvet.warehouse.sql import SQLWarehouse
+from mailvet.warehouse.tables import Column, Relation, choose_table
+
+__all__ = ["DRIVERS", "SQLAlchemyWarehouse", "create_engine"]
+
+DRIVERS = {
+    "mysql": "pymysql", "mariadb": "pymysql", "mssql": "pyodbc", "snowflake": "snowflake-sqlalchemy",
+    "bigquery": "sqlalchemy-bigquery", "redshift": "sqlalchemy-redshift redshift_connector",
+    "databricks": "databricks-sqlalchemy", "trino": "trino[sqlalchemy]",
+}  # fmt: skip
+"""What to install for a kind of database, beside `mailvet[sql]`."""
+
+_PURE_PYTHON = {"mysql": "mysql+pymysql", "mariadb": "mariadb+pymysql"}
+"""The driver we mean where a URL names none."""
+
+
+def create_engine(url: str) -> Engine:
+    """
+    An engine for a URL of SQLAlchemy's form.
+
+    Raises:
+        SettingsError: the URL cannot be read, or its driver is not installed; never with the password.
+    """
+    kind = url.partition("://")[0]
+    dialect = kind.partition("+")[0].lower()
+    dialect_of(dialect)  # refuses what is not supported
+    try:
+        parsed = sa.make_url(url).set(drivername=_PURE_PYTHON.get(kind, kind))
+    except (ArgumentError, ValueError):
+        raise SettingsError(
+            f"The database URL {kind}://... cannot be read; write {dialect}://user:password@host:port/database, with "
+            "special characters of the password percent-encoded."
+        ) from None
+    try:
+        return sa.create_engine(parsed)
+    except (NoSuchModuleError, ImportError):
+        packages = DRIVERS.get(dialect, dialect)
+        raise SettingsError(
+            f"The driver for {kind}:// is not installed: pip install 'mailvet[sql]' {packages}"
+        ) from None
+
+
+class SQLAlchemyWarehouse(SQLWarehouse):
+    """One table of a database and its verdicts; build it with `of_table`, or `of_store` without a table."""
+
+    def __init__(self, engine: Engine, *, owned: bool, **named: Any) -> None:
+        url = engine.url
+        super().__init__(dialect_of(engine.dialect.name), name=str(url.database or url.host or engine.dialect.name)
+                         .replace("\\", "/").rpartition("/")[2], **named)  # fmt: skip
+        self._engine = engine
+        self._owned = owned
+        self._created: list[str] = []
+        try:
+            self._db: Connection = engine.connect()
+        except (SQLAlchemyError, OSError) as error:
+            text = first_line(str(getattr(error, "orig", None) or error))
+            text = text.replace(url.password, "***") if isinstance(url.password, str) and url.password else text
+            raise SourceError(
+                f"There is no connection to {url.render_as_string(hide_password=True)}: {text}. Check host, port, user, "
+                "password and database of the URL. Nothing was changed."
+            ) from None
+        try:
+            if engine.dialect.name == "sqlite":
+                _register_functions(self._db)
+            with self._doing("begin a session"):
+                for statement in self._say.session:
+                    self._execute(statement)
+        except BaseException:
+            self.close()
+            raise
+
+    @classmethod
+    def of_table(
+        cls,
+        engine: Engine,
+        table: str,
+        column: str | None,
+        *,
+        where: str | None = None,
+        policy: Policy = Policy.marketing,
+        prefix: str = "mailvet_",
+        events: str | None = None,
+        writable: bool = True,
+        updatable: bool = True,
+        owned: bool = True,
+    ) -> SQLAlchemyWarehouse:
+        """
+        A table of the database.
+
+        Args:
+            table: name, also `schema.table`; names with odd characters as they are, or in quotes.
+            column: the column of addresses; None finds it by its name.
+            where: SQL condition on the table's rows.
+            writable: verdicts will be saved.
+            updatable: status columns will be written, so `table` must not be a view.
+            owned: the engine is disposed of with the warehouse.
+
+        Raises:
+            SourceError: missing or unfit table or column, a condition that fails.
+        """
+        warehouse = cls(engine, owned=owned, policy=policy, prefix=prefix, events=events)
+        try:
+            with warehouse._doing(f"look at {table}"):
+                warehouse._bind(table, column, where, writable=writable, updatable=updatable)
+        except BaseException:
+            warehouse.close()
+            raise
+        return warehouse
+
+    @classmethod
+    def of_store(cls, engine: Engine, *, owned: bool = True) -> SQLAlchemyWarehouse:
+        """Only the verdicts of a database, without a source."""
+        return cls(engine, owned=owned)
+
+    # ---------------------------------------------------------------- what is there
+
+    def _inspected(self) -> Any:
+        """Reads its own connection anew, since an inspector keeps what it has seen."""
+        return sa.inspect(self._db)
+
+    def _relation(self, table: str, database: str) -> Relation:
+        with self._reading():
+            inspector = self._inspected()
+            schema, _, name = table.rpartition(".")
+            for found_schema, found_name in ((None, table), (schema or None, name)):
+                # What is called exactly so is found without listing a whole warehouse.
+                if inspector.has_table(found_name, schema=found_schema):
+                    views = {*inspector.get_view_names(schema=found_schema), *_materialized(inspector, found_schema)}
+                    return Relation(found_schema or "", found_name, found_name in views)
+            relations = []
+            default = inspector.default_schema_name
+            for there in dict.fromkeys([None, *_schemas(inspector, schema)]):
+                if there is not None and there == default:
+                    continue
+                views = {*inspector.get_view_names(schema=there), *_materialized(inspector, there)}
+                names = {*inspector.get_table_names(schema=there), *views}
+                relations += [Relation(there or "", n, n in views, there is None) for n in sorted(names)]
+        found = choose_table(
+            [Relation(r.schema or str(default or ""), r.name, r.is_view, r.visible) for r in relations], table, database
+        )
+        return Relation("" if found.visible else found.schema, found.name, found.is_view)
+
+    def _qualified(self, found: Relation) -> str:
+        preparer = self._engine.dialect.identifier_preparer
+        schema = f"{preparer.quote_schema(found.schema)}." if found.schema else ""
+        self._found = found
+        return f"{schema}{preparer.quote(found.name)}"
+
+    def _quote(self, name: str) -> str:
+        """As SQLAlchemy does, which knows the reserved words and how each database folds the case of names."""
+        return str(self._engine.dialect.identifier_preparer.quote(name))
+
+    def _described(self) -> Sequence[Column]:
+        with self._reading():
+            found = self._inspected().get_columns(self._found.name, schema=self._found.schema or None)
+        return [
+            Column(
+                str(c["name"]), _kind(c["type"], self._engine), _family(c["type"]), _length(c["type"]),
+                bool(c.get("computed")) or bool((c.get("identity") or {}).get("always")),
+            )
+            for c in found
+        ]  # fmt: skip
+
+    def _has(self, table: str) -> bool:
+        with self._reading():
+            return bool(self._inspected().has_table(table))
+
+    def _try(self, query: str, table: str) -> None:
+        try:
+            self._rows(query)
+        except DBAPIError as error:
+            raise SourceError(
+                f"The condition --where does not work on {table}: {first_line(str(error.orig))}."
+            ) from None
+
+    # ---------------------------------------------------------------- statements
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        if self._db.in_transaction():
+            yield
+            return
+        with self._db.begin():
+            yield
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        """A look that leaves no transaction open behind it."""
+        with self._transaction():
+            yield
+
+    def _execute(self, statement: str) -> int:
+        with self._transaction():
+            done = self._db.exec_driver_sql(statement, execution_options={"no_parameters": True})
+            return max(0, done.rowcount)
+
+    def _rows(self, query: str) -> list[tuple[Any, ...]]:
+        with self._transaction():
+            done = self._db.exec_driver_sql(query, execution_options={"no_parameters": True})
+            return [tuple(row) for row in done]
+
+    def _stream(self, query: str, batch_rows: int) -> Generator[list[tuple[Any, ...]], None, None]:
+        options = {"no_parameters": True, "stream_results": True, "max_row_buffer": batch_rows}
+        with self._transaction(), self._db.exec_driver_sql(query, execution_options=options) as result:
+            for rows in result.partitions(batch_rows):
+                yield [tuple(row) for row in rows]
+
+    def _append(self, table: str, rows: pa.Table) -> None:
+        names = rows.schema.names
+        say = self._say
+        target = sa.table(sa.quoted_name(table, False), *(sa.column(sa.quoted_name(name, None)) for name in names))
+        columns = [_plain(column, say.name) for column in rows.columns]
+        count = max(1, min(say.rows_a_statement, say.parameters_a_statement // len(names)))
+        records = [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
+        with self._transaction():
+            for start in range(0, len(records), count):
+                self._db.execute(sa.insert(target).values(records[start : start + count]))
+
+    def _fault(self, error: BaseException, doing: str) -> MailvetError | None:
+        if not isinstance(error, SQLAlchemyError):
+            return None
+        saved = "What was saved stays saved; run the same again to go on."
+        cause = getattr(error, "orig", None) or error
+        code = cause.args[0] if cause.args and isinstance(cause.args[0], int) else None
+        text = first_line(str(cause.args[1] if code is not None and len(cause.args) > 1 else cause))
+        if code in (1205, 1213) or "database is locked" in text or "database table is locked" in text:
+            return LockedError(f"Could not {doing}: another session holds a lock ({text}). {saved}")
+        if isinstance(error, DBAPIError) and error.connection_invalidated:
+            return SourceError(f"Could not {doing}: the connection to the database was lost ({text}). {saved}")
+        return SourceError(f"Could not {doing}: {text}. {saved}")
+
+    def interrupt(self) -> None:
+        """See `Warehouse.interrupt`."""
+        stop = getattr(self._db.connection.driver_connection, "interrupt", None)
+        if stop is not None:
+            stop()
+
+    def close(self) -> None:
+        """See `Warehouse.close`."""
+        with contextlib.suppress(Exception):
+            self._drop_staged()
+        self._db.invalidate()  # a session whose settings we changed, with our temporary tables, goes back to no pool
+        self._db.close()
+        if self._owned:
+            self._engine.dispose()
+
+
+# -------------------------------------------------------------------- columns
+
+
+def _family(kind: Any) -> str:
+    if isinstance(kind, (sa.String, sa.Enum)):
+        return "text"
+    if isinstance(kind, (sa.Boolean,)):
+        return "other"
+    if isinstance(kind, (sa.Integer, sa.Numeric)):
+        return "number"
+    if isinstance(kind, (sa.DateTime, sa.TIMESTAMP)):
+        return "time"
+    return "other"
+
+
+def _length(kind: Any) -> int | None:
+    length = getattr(kind, "length", None) if isinstance(kind, sa.String) and not isinstance(kind, sa.Text) else None
+    return length if isinstance(length, int) else None
+
+
+def _kind(kind: Any, engine: Engine) -> str:
+    try:
+        return str(kind.compile(dialect=engine.dialect))
+    except SQLAlchemyError:
+        return type(kind).__name__
+
+
+def _schemas(inspector: Any, wanted: str) -> Sequence[str]:
+    if not wanted:
+        return []
+    names: Sequence[str] = inspector.get_schema_names()
+    return [name for name in names if name.lower() == wanted.replace('"', "").lower()]
+
+
+def _materialized(inspector: Any, schema: str | None) -> Sequence[str]:
+    with contextlib.suppress(NotImplementedError, AttributeError):
+        names: Sequence[str] = inspector.get_materialized_view_names(schema=schema)
+        return names
+    return []
+
+
+def _plain(column: pa.ChunkedArray, dialect: str) -> list[Any]:
+    """Values as every driver takes them; times in UTC without saying so, but where the type keeps a zone."""
+    values = column.to_pylist()
+    if not pa.types.is_timestamp(column.type):
+        return values
+    moments = [None if at is None else at.replace(tzinfo=timezone.utc) for at in values]
+    if dialect == "bigquery":
+        return moments
+    if dialect == "sqlite":
+        return [None if at is None else f"{at:%Y-%m-%d %H:%M:%S.%f}" for at in moments]
+    return [None if at is None else at.replace(tzinfo=None) for at in moments]
+
+
+# -------------------------------------------------------------------- SQLite
+
+
+def _register_functions(connection: Connection) -> None:
+    """SQLite knows no SHA-256, and no letters but ASCII's."""
+    raw: Any = connection.connection.driver_connection
+    functions: Mapping[str, Any] = {
+        "mailvet_key": _sqlite_key, "mailvet_fold": _sqlite_fold, "mailvet_utc": _sqlite_utc,
+        "mailvet_after_at": lambda text: None if text is None else text.rpartition("@")[2],
+    }  # fmt: skip
+    for name, function in functions.items():
+        raw.create_function(name, 1, function, deterministic=True)
+
+
+def _sqlite_key(text: str | None) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest() if text else _EMPTY
+
+
+def _sqlite_fold(text: str | None) -> str | None:
+    return None if text is None else text.strip(WHITE_SPACE).lower()
+
+
+def _sqlite_utc(text: object) -> str | None:
+    """A time as SQLite users write it (ISO 8601, or seconds since 1970), in the one form that sorts."""
+    if text is None:
+        return None
+    if isinstance(text, (int, float)):
+        moment = datetime.fromtimestamp(text, timezone.utc)
+    else:
+        moment = datetime.fromisoformat(str(text).replace("Z", "+00:00"))
+        moment = moment.astimezone(timezone.utc) if moment.tzinfo else moment
+    return f"{moment:%Y-%m-%d %H:%M:%S.%f}"
+
+
+_EMPTY = email_key("")

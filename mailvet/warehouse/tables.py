@@ -1,0 +1,166 @@
+"""
+Which table and column is meant, and whether the status columns that are already there can take an answer. The same
+words for every database.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from mailvet.errors import SourceError
+from mailvet.verdict import Depth, Reason, Recommendation, Status, verdict_schema
+
+__all__ = ["Column", "Relation", "check_status_columns", "choose_column", "choose_table", "one_condition", "spellings"]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a table, as far as we care."""
+
+    name: str
+    kind: str
+    """Its type, as the database writes it."""
+    family: str
+    """text, number, time or other."""
+    length: int | None = None
+    """Characters that fit, None for no limit."""
+    generated: bool = False
+    """Its values are computed, so it cannot be written to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """One table or view."""
+
+    schema: str
+    name: str
+    is_view: bool = False
+    visible: bool = True
+    """Found without naming the schema."""
+
+
+_ADDRESS_COLUMN = re.compile(r"e[-_ ]?mail([-_ ]?(address|addr|adresse))?|mail", re.IGNORECASE)
+_SHOWN = 40
+
+
+def choose_table(relations: Sequence[Relation], table: str, database: str) -> Relation:
+    """
+    The table that is called so: `name` or `schema.name`, as it is or in double quotes, in any case if that is clear.
+
+    Raises:
+        SourceError: there is none, or more than one.
+    """
+    for wanted in dict.fromkeys((table, table.replace('"', ""))):
+        for fold in (str, str.lower):
+            named = [r for r in relations if fold(f"{r.schema}.{r.name}") == fold(wanted)]
+            bare = [r for r in relations if fold(r.name) == fold(wanted)]
+            found = [r for r in bare if r.visible] or named or bare
+            if len(found) == 1:
+                return found[0]
+            if found:
+                names = ", ".join(sorted(f"{r.schema}.{r.name}" for r in found))
+                raise SourceError(f"{table} in {database} is ambiguous; write schema.table. There are: {names}.")
+    names = _listed([r.name if r.visible else f"{r.schema}.{r.name}" for r in relations
+                     if not r.name.lower().startswith("mailvet_")])  # fmt: skip
+    raise SourceError(
+        f"There is no table {table} in {database} that this user may see; there are: {names or 'no tables at all'}."
+    )
+
+
+def choose_column(columns: Sequence[Column], column: str | None, table: str, headers: Sequence[str] = ()) -> str:
+    """
+    The column of addresses: the one named, in any case, else the one whose name says so.
+
+    Raises:
+        SourceError: there is none, more than one, or it holds no text.
+    """
+    names = _listed([c.name for c in columns])
+    if column is None:
+        likely = [c.name for c in columns if _ADDRESS_COLUMN.fullmatch(c.name.strip())]
+        if len(likely) != 1:
+            raise SourceError(
+                f"Which column of {table} holds the addresses? Name it with --email-column; there are: {names}."
+            )
+        column = likely[0]
+    found = [c for c in columns if c.name == column] or [c for c in columns if c.name.lower() == column.lower()]
+    if not found:
+        raise SourceError(f"There is no column {column} in {table}; there are: {names}.")
+    chosen = found[0]
+    if [header.strip().lower() for header in headers].count(chosen.name.lower()) > 1:
+        raise SourceError(
+            f"{table} has more than one column called {chosen.name}. Give them different names in its header."
+        )
+    if chosen.family != "text":
+        texts = _listed([c.name for c in columns if c.family == "text"]) or "none"
+        raise SourceError(
+            f"The column {chosen.name} of {table} holds {chosen.kind}, not text, so it cannot hold addresses. Text "
+            f"columns: {texts}."
+        )
+    return chosen.name
+
+
+def check_status_columns(present: Sequence[Column], columns: Sequence[str], prefix: str, table: str) -> None:
+    """
+    Whether the answers fit into the status columns that a table already has.
+
+    Raises:
+        SourceError: one is too narrow, of another type, or computed.
+    """
+    existing = {column.name.lower(): column for column in present}
+    for name in columns:
+        found = existing.get((prefix + name).lower())
+        if found is None:
+            continue
+        kind = verdict_schema().field(name).type
+        family = "text" if pa.types.is_string(kind) else "time" if pa.types.is_timestamp(kind) else "number"
+        advice = "Drop or rename it (it will be made anew), or choose another store.prefix. Nothing was checked."
+        if found.generated:
+            raise SourceError(f"The column {found.name} of {table} is computed, so no {name} can be written. {advice}")
+        if found.family != family:
+            raise SourceError(
+                f"The column {found.name} of {table} holds {found.kind}, but a {name} is a {family}. {advice}"
+            )
+        if found.length is not None and found.length < (needed := _LENGTHS.get(name, 255)):
+            raise SourceError(
+                f"The column {found.name} of {table} is too narrow for a {name}: it takes {found.length} characters, "
+                f"and up to {needed} are needed. Widen it, or drop it (it will be made anew). Nothing was checked."
+            )
+
+
+_LENGTHS = {
+    "status": max(map(len, map(str, Status))), "reason": max(map(len, map(str, Reason))),
+    "recommendation": max(map(len, map(str, Recommendation))), "depth": max(map(len, map(str, Depth))),
+    "suggestion": 254, "rules_version": 40, "run_id": 24, "smtp_reply": 512, "evidence": 4000,
+}  # fmt: skip
+"""Characters that a column of the verdict table may need; an address has at most 254 (RFC 5321, section 4.5.3.1.3)."""
+
+
+def one_condition(where: str) -> None:
+    """
+    Refuse what holds more than one statement.
+
+    Raises:
+        SourceError: it does.
+    """
+    if ";" in _QUOTED.sub(" ", where):
+        raise SourceError("--where holds more than one SQL statement; give one condition on the rows.")
+
+
+_QUOTED = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"|`[^`]*`|--[^\n]*|/\*.*?\*/", re.DOTALL)
+
+
+def spellings(address: str) -> list[str]:
+    """The usual ways to write an address, for finding its keys where the addresses themselves are not stored."""
+    text = address.strip()
+    local, _, domain = text.rpartition("@")
+    cases = (address, text, text.lower(), text.upper(), text.title(), text.capitalize(), f"{local}@{domain.lower()}")
+    return [f"{before}{case}{after}" for case in dict.fromkeys(cases) for before in ("", " ") for after in ("", " ")]
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(sorted(names)[:_SHOWN] if more else names) + more
