@@ -6,11 +6,14 @@ import re
 import subprocess
 import sys
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import pytest
 
+from airflow_provider_mailvet.plugin.summaries import verify_tasks
+from tests.airflow.conftest import CELLS, RunDag
 from tests.airflow.page.conftest import HOSTILE, Login
 from tests.airflow.page.readers import ONLY_NEWSLETTER
 
@@ -249,3 +252,24 @@ print(sorted(new & heavy), sorted(name for name in new if name.startswith("airfl
 def test_a_process_that_loads_the_plugin_does_not_build_the_page() -> None:
     done = subprocess.run([sys.executable, "-c", _LIGHT], capture_output=True, text=True, timeout=100, check=True)
     assert done.stdout.splitlines()[-1] == "[] ['airflow_provider_mailvet.plugin']"
+
+
+def test_a_run_of_the_operator_itself_appears(viewer: TestClient, run_dag: RunDag, crm: Path) -> None:
+    from airflow.sdk import DAG
+
+    from airflow_provider_mailvet.operators.verify import MailvetVerifyOperator
+
+    with DAG("page_shows_this") as dag:
+        MailvetVerifyOperator(task_id="verify", conn_id="crm", table="contacts", depth="offline")
+    done = run_dag(dag)
+    assert done.state == "success"
+    verify_tasks.forget()
+    page = viewer.get("/mailvet/dags/page_shows_this")
+    assert page.status_code == 200
+    assert "the text cannot be an e-mail address" in words(page.text)
+    links = [attrs["href"] or "" for tag, attrs in Elements(page.text).found if tag == "a"]
+    (link,) = [link for link in links if "/runs/" in link]
+    report = viewer.get(link)
+    assert report.status_code == 200
+    assert f"Rows {len(CELLS)}" in words(report.text)
+    assert not [cell for cell in CELLS if cell and "@" in cell and cell in report.text + page.text]
