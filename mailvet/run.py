@@ -63,6 +63,7 @@ _TICK = 0.25  # seconds between two looks at the progress
 _SAVE_SECONDS = 1.0
 _SAVE_ROWS = 4 * 122_880  # row groups of DuckDB, which are written fastest when they are whole
 _OFFLINE_BATCH_ROWS = 122_880
+_NO_DATABASES = ("http", "https", "ftp", "s3", "gs", "gcs", "abfs", "abfss", "az", "hdfs", "file")
 _SERVERS_SAID = [str(reason) for reason, rule in REASONS.items() if rule.layer == "mailbox"]
 _FAREWELL_SECONDS = 30.0  # for an interrupted run to save what it knows
 
@@ -176,6 +177,12 @@ def open_source(
         "where": where, "policy": settings.policy, "prefix": settings.store.prefix, "events": settings.history.events,
     }  # fmt: skip
     if is_url(source):
+        scheme = source.partition("://")[0].lower()
+        if scheme in _NO_DATABASES:
+            raise SourceError(
+                f"{scheme}:// is no database. Files are read from this machine: fetch the file first, then give its "
+                "path."
+            )
         if table is None:
             raise SettingsError("A database URL goes with --table: name the table to verify.")
         return open_table(source, table, column, writable=writable, updatable=updatable, **common)
@@ -199,12 +206,15 @@ def open_source(
     return open_table(path, table, column, writable=writable, updatable=updatable, **common)
 
 
-def plan(warehouse: Warehouse, settings: Settings, *, among: Collection[Reason] | None = None) -> Plan:
+def plan(
+    warehouse: Warehouse, settings: Settings, *, among: Collection[Reason] | None = None, count_domains: bool = True
+) -> Plan:
     """
     What `run` would do with this source now; asks nobody and changes nothing.
 
     Args:
         among: only addresses whose last answer was one of these.
+        count_domains: fill in `Plan.domains`, which takes its time over millions.
 
     Raises:
         SourceError: the column holds numbers, or the condition on the rows fails.
@@ -219,6 +229,7 @@ def plan(warehouse: Warehouse, settings: Settings, *, among: Collection[Reason] 
         rules_version=f"{RULES_VERSION}{'+' if own.digest else ''}{own.digest}",
         listed={name: _as_written(kind) for name, kind in kinds.items()},
         among=among,
+        count_domains=count_domains,
     )
     if planned.addresses and warehouse.looks_numeric():
         raise SourceError(
@@ -374,7 +385,7 @@ class _Run:
         warehouse, settings = self._warehouse, self._settings
         started = datetime.now(timezone.utc)
         run_id = f"{started:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
-        planned = await self._call(plan, warehouse, settings, among=self._among)
+        planned = await self._call(plan, warehouse, settings, among=self._among, count_domains=False)
         if settings.suspicion.whole_table and isinstance(warehouse, TableSignals):
             suspicion = settings.suspicion
             await self._call(warehouse.find_signals, signed_up=suspicion.signed_up, burst_window=suspicion.burst_window)

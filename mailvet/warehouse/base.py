@@ -55,7 +55,7 @@ class Plan:
     due: int
     """Addresses to be verified: never checked, due again, or checked less deeply than asked."""
     domains: Sequence[tuple[str, int]] = field(default=())
-    """Due addresses by domain as written, the most frequent first."""
+    """Due addresses by domain as written, the most frequent first; empty where they were not asked for."""
     blank_due: int = 0
     """Distinct blank texts without a verdict; they cost nothing."""
 
@@ -159,6 +159,7 @@ class Warehouse(Protocol):
         rules_version: str,
         listed: Mapping[str, Sequence[str]],
         among: Collection[Reason] | None = None,
+        count_domains: bool = True,
     ) -> Plan:
         """
         Find out what is due, and keep it for `due`.
@@ -170,6 +171,7 @@ class Warehouse(Protocol):
             listed: the user's own lists by name (allow, deny, suppress, extra_disposable): addresses and domains,
                 lower-case. An older verdict that they contradict is due.
             among: only addresses whose verdict has one of these reasons are due.
+            count_domains: fill in `Plan.domains`, which of millions of domains only a forecast wants to know.
 
         Raises:
             SourceError: table, column or condition do not fit; nothing was changed.

@@ -15,9 +15,8 @@ import contextlib
 import json
 import os
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -316,6 +315,7 @@ class DuckDBWarehouse:
         rules_version: str,
         listed: Mapping[str, Sequence[str]],
         among: Collection[Reason] | None = None,
+        count_domains: bool = True,
     ) -> Plan:
         """See `Warehouse.plan`."""
         if self._events is not None:
@@ -337,13 +337,13 @@ class DuckDBWarehouse:
         due, blank_due = self._one(
             "select count(*) filter (folded <> ''), count(*) filter (folded = '') from mailvet_due_cells"
         )
-        return Plan(rows, blank, addresses, due, _WhenAsked(self._due_domains), blank_due)
-
-    def _due_domains(self) -> list[tuple[str, int]]:
-        return self._rows(
-            "select split_part(folded, '@', -1), count(*) from mailvet_due_cells where contains(folded, '@') "
-            "group by 1 order by 2 desc, 1"
-        )
+        domains: list[tuple[str, int]] = []
+        if count_domains:
+            domains = self._rows(
+                "select split_part(folded, '@', -1), count(*) from mailvet_due_cells where contains(folded, '@') "
+                "group by 1 order by 2 desc, 1"
+            )
+        return Plan(rows, blank, addresses, due, tuple(domains), blank_due)
 
     def _stage_cells(self) -> None:
         """
@@ -429,9 +429,7 @@ class DuckDBWarehouse:
     def _stage_due(self, condition: str, has_lists: bool) -> None:
         """What has to be verified, spellings of one address next to each other and addresses mixed: `mailvet_due`."""
         verdicts = "mailvet_verdicts" if self._has("mailvet_verdicts") else _NO_VERDICTS
-        columns = {
-            "email": "c.email", "series_size": "0", "burst": "false", "duplicate_of": "null::varchar",
-        }  # fmt: skip
+        columns = {"email": "c.email"}
         if self._rows(f"select 1 from {verdicts} limit 1"):
             columns |= {"previous_reason": "v.reason", "previous_attempts": "coalesce(v.attempts, 0)"}
         else:  # everything is due, and nothing has to be joined to find that out
@@ -1034,26 +1032,6 @@ _ONE_WRITER = (
     "{name} lies in a DuckDB file, which has one writer at a time, so it is never verified in shards: let one task "
     "verify it, or move the table to PostgreSQL."
 )
-
-
-class _WhenAsked(Sequence[Any]):
-    """A list that is made when it is first looked at: of millions of domains, only a forecast wants to know."""
-
-    def __init__(self, make: Callable[[], list[Any]]) -> None:
-        self._make = make
-
-    @cached_property
-    def _made(self) -> list[Any]:
-        return self._make()
-
-    def __getitem__(self, place: Any) -> Any:
-        return self._made[place]
-
-    def __len__(self) -> int:
-        return len(self._made)
-
-    def __eq__(self, other: object) -> bool:
-        return tuple(self) == tuple(other) if isinstance(other, Sequence) else NotImplemented
 
 
 _NO_VERDICTS = (

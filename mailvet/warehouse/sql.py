@@ -226,6 +226,7 @@ class SQLWarehouse(ABC):
         rules_version: str,
         listed: Mapping[str, Sequence[str]],
         among: Collection[Reason] | None = None,
+        count_domains: bool = True,
     ) -> Plan:
         """See `Warehouse.plan`."""
         say = self._say
@@ -252,11 +253,13 @@ class SQLWarehouse(ABC):
                 "select coalesce(sum(case when folded <> '' then 1 else 0 end), 0), "
                 f"coalesce(sum(case when folded = '' then 1 else 0 end), 0) from {due}"
             )[0]
-            domains = self._rows(
-                f"select mailvet__domain, count(*) as mailvet__count from (select {say.after_at('folded')} as "
-                f"mailvet__domain from {due} where {say.position(literal('@'), 'folded')} > 0) as mailvet__domains "
-                "group by mailvet__domain order by mailvet__count desc, mailvet__domain"
-            )
+            domains: list[tuple[Any, ...]] = []
+            if count_domains:
+                domains = self._rows(
+                    f"select mailvet__domain, count(*) as mailvet__count from (select {say.after_at('folded')} as "
+                    f"mailvet__domain from {due} where {say.position(literal('@'), 'folded')} > 0) as mailvet__domains "
+                    "group by mailvet__domain order by mailvet__count desc, mailvet__domain"
+                )
         return Plan(
             int(rows), int(blank), int(addresses), int(count), tuple((str(d), int(n)) for d, n in domains),
             int(blank_due),

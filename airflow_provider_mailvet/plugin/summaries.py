@@ -1,0 +1,486 @@
+"""
+The summaries that `MailvetVerifyOperator` left as XComs, read from Airflow's own metadata database.
+
+An XCom is written by whoever may write a DAG, so nothing in it is taken on trust: each field is brought to its type and
+a sensible range, text is cut and its addresses are masked, and what is no summary is left out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from mailvet.verdict import REASONS, Policy, Reason, Recommendation, Status, mask_address
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+__all__ = [
+    "LAST_RUNS",
+    "OPERATOR_NAME",
+    "Instance",
+    "OperatorAnswers",
+    "Run",
+    "Runs",
+    "Series",
+    "find_instance",
+    "find_runs",
+    "in_series",
+    "masked",
+]
+
+OPERATOR_NAME = "MailvetVerifyOperator"
+"""The operator whose XComs are read."""
+SUMMARY_FORMAT = 1
+"""The value of a summary's `mailvet`."""
+LAST_RUNS = 300
+"""At most so many summaries are read for one page, the newest first."""
+
+_INSTANCE = ("dag_id", "task_id", "run_id", "map_index")
+_TASKS_KEPT_SECONDS = 60.0
+_LONGEST_TEXT = 300
+_ADDRESS = re.compile(r"[^\s'\"<>(),;:]+@[^\s'\"<>(),;]+")
+
+
+def masked(text: str) -> str:
+    """The text with every address in it masked."""
+    return _ADDRESS.sub(lambda found: mask_address(found[0]), text)
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorAnswers:
+    """What one mail operator answered in one run, in recipients."""
+
+    name: str
+    asked: int
+    accepted: int
+    refused: int
+    unclear: int
+    state: str
+
+    @property
+    def stopped(self) -> bool:
+        """mailvet gave up on it for this run."""
+        return "stopped" in self.state
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """The task instance that made a summary."""
+
+    dag_id: str
+    run_id: str
+    task_id: str
+    map_index: int
+    state: str | None
+    operator: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run over one table. Counts are rows where nothing else is said; shares lie between 0 and 1."""
+
+    instance: Instance
+    at: datetime
+    """When it started; UTC."""
+    source: str
+    conn_id: str
+    table: str
+    depth: str
+    policy: str
+    seconds: float | None
+    rows: int
+    blank: int
+    addresses: int
+    due: int
+    """Addresses without a verdict that still holds."""
+    checked: int
+    """Addresses verified in this run."""
+    written: int | None
+    """Rows whose status columns changed; None when nothing was to be written."""
+    pending: int
+    """Addresses that asked to come back later."""
+    next_check_at: datetime | None
+    by_status: Mapping[str, int]
+    by_reason: Mapping[str, int]
+    by_recommendation: Mapping[str, int]
+    bounce_before: float | None
+    bounce_after: float | None
+    operators: Sequence[OperatorAnswers]
+    probes: int
+    lookups: int
+    health: str
+    """ "ok", or what went wrong in one sentence."""
+    layers: Mapping[str, int] = field(default_factory=dict)
+    """Layer -> rows whose verdict it settled."""
+    shards: int = 1
+    """Mapped task instances that this is the sum of."""
+
+    @property
+    def judged(self) -> int:
+        """Rows with a status."""
+        return sum(self.by_status.values())
+
+    @property
+    def healthy(self) -> bool:
+        """Nothing kept the run from its work."""
+        return self.health == "ok"
+
+    def share(self, *words: str) -> float:
+        """Share of the judged rows whose status, reason or recommendation is one of the words."""
+        for counts in (self.by_status, self.by_recommendation, self.by_reason):
+            if any(word in counts for word in words):
+                return sum(counts.get(word, 0) for word in words) / max(sum(counts.values()), 1)
+        return 0.0
+
+    @classmethod
+    def of(cls, value: object, instance: Instance, at: datetime) -> Run | None:
+        """Read an XCom; None when it is no summary of this format. `at` serves where it does not say when it began."""
+        if isinstance(value, str):
+            # An XCom backend may store JSON as text.
+            try:
+                value = json.loads(value)
+            except ValueError:
+                return None
+        if not isinstance(value, Mapping) or value.get("mailvet") != SUMMARY_FORMAT:
+            return None
+        take = value.get
+        table = _text(take("table")) or "unnamed table"
+        return cls(
+            instance=instance,
+            at=_moment(take("started_at")) or at,
+            source=_text(take("source")) or table,
+            conn_id=_text(take("conn_id")),
+            table=table,
+            depth=_text(take("depth")) or "unknown",
+            policy=_text(take("policy")) or str(Policy.marketing),
+            seconds=_number(take("seconds")),
+            rows=_count(take("rows")),
+            blank=_count(take("blank")),
+            addresses=_count(take("addresses")),
+            due=_count(take("due")),
+            checked=_count(take("checked")),
+            written=None if take("written") is None else _count(take("written")),
+            pending=_count(take("pending")),
+            next_check_at=_moment(take("next_check_at")),
+            by_status=_counts(take("by_status"), [str(status) for status in Status]),
+            by_reason=_counts(take("by_reason"), [str(reason) for reason in REASONS]),
+            by_recommendation=_counts(take("by_recommendation"), [str(choice) for choice in Recommendation]),
+            bounce_before=_share(take("bounce_before")),
+            bounce_after=_share(take("bounce_after")),
+            operators=tuple(_operators(take("operators"))),
+            probes=_count(take("probes")),
+            lookups=_count(take("lookups")),
+            health=_text(take("health")) or "ok",
+            layers=_counts(take("layers"), []),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """The newest runs first, and how many XComs of the operator were no summary this version can read."""
+
+    runs: Sequence[Run]
+    unreadable: int = 0
+    truncated: bool = False
+    """There are more than were read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """The runs of one task over one table, the newest first; the shards of one DAG run are one run here."""
+
+    key: str
+    """Names the series in an address of the page."""
+    runs: Sequence[Run]
+
+    @property
+    def last(self) -> Run:
+        """The newest."""
+        return self.runs[0]
+
+    @property
+    def before(self) -> Run | None:
+        """The one before the newest."""
+        return self.runs[1] if len(self.runs) > 1 else None
+
+
+def in_series(runs: Iterable[Run]) -> list[Series]:
+    """Group runs (the newest first) by DAG, task and table; the series with the newest run comes first."""
+    found: dict[tuple[str, ...], dict[str, list[Run]]] = {}
+    for run in runs:
+        name = (run.instance.dag_id, run.instance.task_id, run.conn_id, run.table)
+        found.setdefault(name, {}).setdefault(run.instance.run_id, []).append(run)
+    return [Series(_short(name), [_together(parts) for parts in groups.values()]) for name, groups in found.items()]
+
+
+def _short(name: Sequence[str]) -> str:
+    return hashlib.sha256("\0".join(name).encode()).hexdigest()[:12]
+
+
+def _together(parts: Sequence[Run]) -> Run:
+    """
+    The mapped instances of one task in one DAG run as one run.
+
+    Shards that report the same number of rows report the whole table, and the newest knows most; otherwise each
+    reports its own rows, and the sum is the table.
+    """
+    newest = parts[0]
+    if len(parts) == 1:
+        return newest
+    operators: dict[str, OperatorAnswers] = {}
+    for row in (row for part in parts for row in part.operators):
+        other = operators.get(row.name)
+        operators[row.name] = row if other is None else OperatorAnswers(
+            row.name, row.asked + other.asked, row.accepted + other.accepted, row.refused + other.refused,
+            row.unclear + other.unclear, row.state if row.stopped else other.state,
+        )  # fmt: skip
+    ill = next((part.health for part in parts if not part.healthy), "ok")
+    waiting = [part.next_check_at for part in parts if part.next_check_at is not None]
+    work = replace(
+        newest,
+        at=min(part.at for part in parts),
+        seconds=max(part.seconds or 0.0 for part in parts),
+        checked=sum(part.checked for part in parts),
+        written=sum(part.written or 0 for part in parts),
+        pending=sum(part.pending for part in parts),
+        next_check_at=min(waiting, default=None),
+        operators=sorted(operators.values(), key=lambda row: -row.asked),
+        probes=sum(part.probes for part in parts),
+        lookups=sum(part.lookups for part in parts),
+        health=ill,
+        layers=_added(part.layers for part in parts),
+        shards=len(parts),
+    )
+    if len({part.rows for part in parts}) == 1:
+        return work
+    return replace(
+        work,
+        rows=sum(part.rows for part in parts),
+        blank=sum(part.blank for part in parts),
+        addresses=sum(part.addresses for part in parts),
+        due=sum(part.due for part in parts),
+        by_status=_added(part.by_status for part in parts),
+        by_reason=_added(part.by_reason for part in parts),
+        by_recommendation=_added(part.by_recommendation for part in parts),
+        bounce_before=_mean([(part.bounce_before, part.judged) for part in parts]),
+        bounce_after=_mean([(part.bounce_after, part.by_recommendation.get("send", 0)) for part in parts]),
+    )
+
+
+def _added(all_counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    total: dict[str, int] = {}
+    for counts in all_counts:
+        for word, count in counts.items():
+            total[word] = total.get(word, 0) + count
+    return total
+
+
+def _mean(weighted: Sequence[tuple[float | None, int]]) -> float | None:
+    known = [(value, weight) for value, weight in weighted if value is not None and weight > 0]
+    weights = sum(weight for _, weight in known)
+    return sum(value * weight for value, weight in known) / weights if weights else None
+
+
+# ----------------------------------------------------------- what an XCom holds
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        return ""
+    # JSON can hold half of a surrogate pair, which no page can. And an address is looked for before the text is cut,
+    # since a cut could leave half of one behind.
+    text = value[: 10 * _LONGEST_TEXT].encode("utf-8", "replace").decode("utf-8")
+    text = masked(" ".join(text.split()))
+    return text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 1] + "…"
+
+
+def _count(value: object) -> int:
+    number = _number(value)
+    return 0 if number is None else int(number)
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    if not 0 <= value < 1e15 or not math.isfinite(value):
+        return None
+    return float(value)
+
+
+def _share(value: object) -> float | None:
+    number = _number(value)
+    return number if number is not None and number <= 1 else None
+
+
+def _moment(value: object) -> datetime | None:
+    if not isinstance(value, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(value.replace("Z", "+00:00"))
+        return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).astimezone(timezone.utc)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _counts(value: object, known: Sequence[str]) -> dict[str, int]:
+    """Word -> count, the known words in their order and then, by count, those of another version of mailvet."""
+    if not isinstance(value, Mapping):
+        return {}
+    counts = {_text(word)[:60]: _count(count) for word, count in list(value.items())[:60]}
+    rest = sorted((word for word in counts if word and word not in known), key=lambda word: -counts[word])
+    return {word: counts[word] for word in [*known, *rest] if counts.get(word)}
+
+
+def _operators(value: object) -> Iterable[OperatorAnswers]:
+    rows = value if isinstance(value, list) else []
+    for row in rows[:50]:
+        if isinstance(row, Mapping) and (name := _text(row.get("name"))):
+            yield OperatorAnswers(
+                name, _count(row.get("asked")), _count(row.get("accepted")), _count(row.get("refused")),
+                _count(row.get("unclear")), _text(row.get("state")),
+            )  # fmt: skip
+
+
+def status_of(reason: str) -> str:
+    """The status that a reason implies; `unknown` for a reason of another version."""
+    try:
+        return str(REASONS[Reason(reason)].status)
+    except ValueError:
+        return str(Status.unknown)
+
+
+def meaning_of(reason: str) -> str:
+    """A reason in words."""
+    if reason == "other":
+        return "the rarest reasons together, cut from the summary to keep it small"
+    try:
+        return REASONS[Reason(reason)].meaning
+    except ValueError:
+        return "a reason of another version of mailvet"
+
+
+# ------------------------------------------------- Airflow's metadata database
+
+
+class _VerifyTasks:
+    """
+    Which tasks are verifications.
+
+    `task_instance` has no index on the operator's name, so the answer is kept for a minute; the summaries themselves
+    are then found through indexes.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = Lock()
+        self._known: frozenset[tuple[str, str]] = frozenset()
+        self._until = -math.inf
+
+    def forget(self) -> None:
+        """Ask anew next time."""
+        self._until = -math.inf
+
+    def among(self, session: Session, dag_ids: Collection[str]) -> list[tuple[str, str]]:
+        """(DAG, task) for the DAGs given."""
+        with self._lock:
+            if self._clock() >= self._until:
+                self._known = frozenset(self._ask(session))
+                self._until = self._clock() + _TASKS_KEPT_SECONDS
+        return sorted(pair for pair in self._known if pair[0] in dag_ids)
+
+    @staticmethod
+    def _ask(session: Session) -> Iterable[tuple[str, str]]:
+        from airflow.models.taskinstance import TaskInstance
+        from sqlalchemy import select
+
+        rows = select(TaskInstance.dag_id, TaskInstance.task_id).where(TaskInstance.operator == OPERATOR_NAME)
+        return [(row.dag_id, row.task_id) for row in session.execute(rows.distinct())]
+
+
+verify_tasks = _VerifyTasks()
+
+
+def find_runs(
+    session: Session, dag_ids: Collection[str], *, task_id: str | None = None, limit: int = LAST_RUNS
+) -> Runs:
+    """
+    The newest runs in the DAGs given.
+
+    Args:
+        dag_ids: the DAGs that the reader may read.
+        task_id: only of this task.
+        limit: at most so many summaries.
+    """
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.models.xcom import XCOM_RETURN_KEY, XComModel
+    from sqlalchemy import and_, or_, select
+
+    tasks: dict[str, list[str]] = {}
+    for dag, task in verify_tasks.among(session, dag_ids):
+        if task_id in (None, task):
+            tasks.setdefault(dag, []).append(task)
+    if not tasks:
+        return Runs(())
+    same = [getattr(XComModel, name) == getattr(TaskInstance, name) for name in _INSTANCE]
+    query = (
+        select(
+            XComModel.dag_id, XComModel.run_id, XComModel.task_id, XComModel.map_index, XComModel.value,
+            XComModel.timestamp, TaskInstance.state, TaskInstance.operator,
+        )
+        .join(TaskInstance, and_(*same))
+        .where(
+            or_(*(and_(XComModel.dag_id == dag, XComModel.task_id.in_(names)) for dag, names in tasks.items())),
+            XComModel.key == XCOM_RETURN_KEY,
+            TaskInstance.operator == OPERATOR_NAME,
+        )
+        .order_by(XComModel.timestamp.desc())
+        .limit(limit + 1)
+    )  # fmt: skip
+    rows = session.execute(query).all()
+    found = [_run(row) for row in rows[:limit]]
+    runs = [run for run in found if run is not None]
+    return Runs(runs, len(found) - len(runs), len(rows) > limit)
+
+
+def find_instance(
+    session: Session, dag_id: str, run_id: str, task_id: str, map_index: int
+) -> tuple[Instance | None, Run | None]:
+    """One task instance, or None if there is no such, and its summary if it left one."""
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.models.xcom import XCOM_RETURN_KEY, XComModel
+    from sqlalchemy import and_, select
+
+    same = [getattr(XComModel, name) == getattr(TaskInstance, name) for name in _INSTANCE]
+    query = (
+        select(
+            TaskInstance.dag_id, TaskInstance.run_id, TaskInstance.task_id, TaskInstance.map_index, XComModel.value,
+            XComModel.timestamp, TaskInstance.state, TaskInstance.operator,
+        )
+        .join(XComModel, and_(*same, XComModel.key == XCOM_RETURN_KEY), isouter=True)
+        .where(
+            TaskInstance.dag_id == dag_id, TaskInstance.run_id == run_id, TaskInstance.task_id == task_id,
+            TaskInstance.map_index == map_index,
+        )
+    )  # fmt: skip
+    row = session.execute(query).first()
+    if row is None:
+        return None, None
+    return _instance(row), _run(row) if row.timestamp is not None else None
+
+
+def _instance(row: Any) -> Instance:
+    state = None if row.state is None else str(getattr(row.state, "value", row.state))
+    return Instance(row.dag_id, row.run_id, row.task_id, row.map_index, state, row.operator)
+
+
+def _run(row: Any) -> Run | None:
+    return Run.of(row.value, _instance(row), row.timestamp)
