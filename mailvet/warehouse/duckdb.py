@@ -506,16 +506,13 @@ class DuckDBWarehouse:
     def due(self, batch_rows: int) -> Iterator[pa.Table]:
         """See `Warehouse.due`. Spellings of one address (case, white space) stand next to each other."""
         (count,) = self._one("select count(*) from mailvet_due")
-        signals, joined = ")", ""
+        signals = joined = ""
         if self._rows("select 1 from duckdb_tables() where table_name = 'mailvet_signals' and temporary"):
-            signals = (
-                ", series_size, burst, duplicate_of), coalesce(s.series_size, 0) as series_size, "
-                "coalesce(s.burst, false) as burst, s.duplicate_of"
-            )
+            signals = ", coalesce(s.series_size, 0) as series_size, coalesce(s.burst, false) as burst, s.duplicate_of"
             joined = "left join mailvet_signals s using (email_key)"
         for start in range(0, count, batch_rows):
             yield self._arrow(
-                f"select d.* exclude (place{signals} from (select *, sha256(email) as email_key, rowid as place "
+                f"select d.* exclude (place){signals} from (select *, sha256(email) as email_key, rowid as place "
                 f"from mailvet_due where rowid >= {start} and rowid < {start + batch_rows}) d {joined} order by d.place"
             )
 

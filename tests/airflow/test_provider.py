@@ -105,3 +105,18 @@ def test_the_fields_of_the_connection_are_settings(monkeypatch: pytest.MonkeyPat
 
 def test_the_default_connection_need_not_exist(metadata_database: Path) -> None:
     assert MailvetHook().settings(depth="dns").depth is Depth.dns
+
+
+def test_the_connection_test_says_in_a_sentence_what_the_doctor_found(lab_connection: str) -> None:
+    well, sentence = MailvetHook(lab_connection).test_connection()
+    assert well, sentence
+    assert sentence
+
+
+def test_the_connection_test_refuses_what_cannot_be_a_setting(
+    monkeypatch: pytest.MonkeyPatch, metadata_database: Path
+) -> None:
+    connect(monkeypatch, "odd", conn_type="mailvet", host="not a host name")
+    well, sentence = MailvetHook("odd").test_connection()
+    assert not well
+    assert "hello_name" in sentence

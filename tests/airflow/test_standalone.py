@@ -101,7 +101,7 @@ def test_the_campaign_runs_under_standalone_with_its_deferral(
         summary = json.loads(summary) if isinstance(summary, str) else summary
         assert (summary["checked"], summary["pending"]) == (23, 0)
         assert {row["name"]: row["accepted"] for row in summary["operators"]}["grey.test"] == 3
-        links = call(f"{dag}/dagRuns/{run}/taskInstances/verify/links")["extra_link_entries"]
+        links = call(f"{dag}/dagRuns/{run}/taskInstances/verify/links")["extra_links"]
         assert links["Verification report"].startswith("/mailvet/runs/mailvet_verify_and_gate/")
     finally:
         os.killpg(process.pid, signal.SIGTERM)
