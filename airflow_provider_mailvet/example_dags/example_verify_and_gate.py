@@ -63,4 +63,4 @@ with DAG(
         return lists["audience_send"]
 
     verify >> gate >> lists
-    send(lists.output)
+    send(lists.output)  # type: ignore[arg-type]  # what the task pushes
