@@ -21,7 +21,7 @@ SPECIFICATION := pyproject.toml constraints.txt
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo         verify a small contact table against a mail world on loopback"
+	@echo "make demo         verify a contact table against a mail world on loopback; dbt build and an Airflow DAG over it"
 	@echo "make test         the tests, without the slow ones"
 	@echo "make lint         ruff and mypy"
 	@echo "make format       let ruff put the code in shape"
@@ -32,14 +32,17 @@ help:
 
 setup: $(VENV)/.installed-dev
 
-demo: $(VENV)/.installed-core
+demo: $(VENV)/.installed-demo
 	$(BIN)/python examples/demo.py
+	$(BIN)/python examples/dbt_demo.py demo/out/crm.duckdb
+	$(BIN)/python examples/airflow_campaign.py
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 bench: $(VENV)/.installed-bench
 	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/simulate.py
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -60,18 +63,18 @@ $(BIN)/uv: $(SPECIFICATION)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
 	@touch $@
 
-$(VENV)/.installed-core: $(BIN)/uv
-	$(INSTALL) --editable .
+$(VENV)/.installed-demo: $(BIN)/uv
+	$(INSTALL) --editable '.[airflow,dbt]'
 	@touch $@
 
 # What is installed for the tests serves the demo too.
 $(VENV)/.installed-dev: $(BIN)/uv
 	$(INSTALL) --group pyproject.toml:integration --editable '.[$(TEST_EXTRAS)]'
-	@touch $(VENV)/.installed-core $@
+	@touch $(VENV)/.installed-demo $@
 
 $(VENV)/.installed-bench: $(BIN)/uv
 	$(INSTALL) --group pyproject.toml:integration --editable '.[$(BENCH_EXTRAS)]'
-	@touch $(VENV)/.installed-core $(VENV)/.installed-dev $@
+	@touch $(VENV)/.installed-demo $(VENV)/.installed-dev $@
 
 # One resolution for every extra and every Python from 3.10 on. It names versions only: no index, no path.
 constraints: $(VENV)/.installed-dev
