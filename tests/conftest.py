@@ -26,6 +26,19 @@ def _own_settings_and_store(tmp_path_factory: pytest.TempPathFactory) -> Iterato
         yield
 
 
+_HERE = Path(__file__).parent
+# Folders whose tests share what takes long to start: an Airflow, a parsed dbt project, a JVM, real mail servers.
+_TOGETHER = {"airflow": "airflow", "dbt": "dbt", "gx": "spark", "spark": "spark", "servers": "servers"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With pytest-xdist (`--dist loadgroup`), tests that share a start stay in one process; others go by file."""
+    for item in items:
+        parts = item.path.parts
+        folder = parts[len(_HERE.parts)] if parts[: len(_HERE.parts)] == _HERE.parts else ""
+        item.add_marker(pytest.mark.xdist_group(_TOGETHER.get(folder, str(item.path))))
+
+
 def _skipped(config: pytest.Config) -> list[pytest.TestReport | pytest.CollectReport]:
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     return list(reporter.stats.get("skipped", [])) if reporter is not None else []
