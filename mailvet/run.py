@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import threading
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import idna
 import polars as pl
 
+from mailvet.ablation import LayerCount
 from mailvet.errors import SettingsError, SourceError
 from mailvet.layers.mailbox import OperatorProgress
 from mailvet.settings import Settings
@@ -35,7 +37,7 @@ from mailvet.verdict import (
     verdict_schema,
 )
 from mailvet.verifier import BATCH_ROWS, Verifier, run_in_background
-from mailvet.warehouse.base import Plan, Summary, TableSignals, Warehouse
+from mailvet.warehouse.base import Plan, Recognising, Summary, TableSignals, Warehouse
 from mailvet.warehouse.duckdb import DuckDBWarehouse
 from mailvet.warehouse.files import FORMATS, format_of, is_database
 from mailvet.warehouse.opening import is_url, open_table
@@ -385,6 +387,10 @@ class _Run:
         warehouse, settings = self._warehouse, self._settings
         started = datetime.now(timezone.utc)
         run_id = f"{started:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
+        if output is None:
+            known = await self._outcome_of_last_run(columns, write_back)
+            if known is not None:
+                return await self._nothing_new(run_id, started, known, write_back)
         planned = await self._call(plan, warehouse, settings, among=self._among, count_domains=False)
         if settings.suspicion.whole_table and isinstance(warehouse, TableSignals):
             suspicion = settings.suspicion
@@ -435,8 +441,67 @@ class _Run:
                 "by_recommendation": dict(summary.by_recommendation),
                 "by_operator": {row.name: row.asked for row in operators if row.asked}, "probes": result.probes,
                 "lookups": result.lookups, "seconds": result.seconds, "health": result.degraded or "ok",
-            },
+            } | ({} if output or result.degraded else await self._recognisable(result, columns, write_back)),
         )  # fmt: skip
+        return result
+
+    # ---------------------------------------------------------------- a source that has not changed
+
+    async def _fingerprint(self, columns: Sequence[str], write_back: bool) -> str | None:
+        warehouse, settings = self._warehouse, self._settings
+        narrowed = self._among is not None or self._limit is not None
+        if not isinstance(warehouse, Recognising) or narrowed or settings.history.events or settings.store.keep_days:
+            return None
+        from mailvet.lists import OwnLists
+
+        lists = OwnLists.load(**settings.lists.model_dump()).digest
+        context = [settings.model_dump_json(), lists, RULES_VERSION, _version(), list(columns), write_back]
+        return await self._call(warehouse.fingerprint, json.dumps(context), datetime.now(timezone.utc))
+
+    async def _outcome_of_last_run(self, columns: Sequence[str], write_back: bool) -> dict[str, Any] | None:
+        mark = await self._fingerprint(columns, write_back)
+        if mark is None:
+            return None
+        assert isinstance(self._warehouse, Recognising)
+        written_down = await self._call(self._warehouse.last_outcome, mark)
+        return json.loads(written_down) if written_down else None
+
+    async def _recognisable(self, result: RunResult, columns: Sequence[str], write_back: bool) -> dict[str, Any]:
+        """What the record of a run needs, so that the next one can tell that nothing has changed."""
+        mark = await self._fingerprint(columns, write_back)
+        if mark is None:
+            return {}
+        outcome = {
+            "rows": result.plan.rows, "blank": result.plan.blank, "addresses": result.plan.addresses,
+            "summary": asdict(result.summary),
+        }  # fmt: skip
+        return {"fingerprint": mark, "outcome": json.dumps(outcome)}
+
+    async def _nothing_new(
+        self, run_id: str, started: datetime, known: Mapping[str, Any], write_back: bool
+    ) -> RunResult:
+        """The run over a source in which nothing changed and nothing is due: what the last one found still holds."""
+        warehouse, settings = self._warehouse, self._settings
+        planned = Plan(known["rows"], known["blank"], known["addresses"], 0)
+        counts = dict(known["summary"])
+        counts["by_layer"] = {name: LayerCount(**count) for name, count in counts["by_layer"].items()}
+        if self._watcher:
+            self._watcher.planned(warehouse.name, planned)
+        result = RunResult(
+            run_id, warehouse.name, str(settings.depth), str(settings.policy), planned, Summary(**counts), 0,
+            0 if write_back else None, 0, 0, time.monotonic() - self._began, None,
+        )  # fmt: skip
+        summary = result.summary
+        record = {
+            "run_id": run_id, "source": warehouse.name, "started_at": started, "depth": result.depth,
+            "policy": result.policy, "rows": planned.rows, "addresses": planned.addresses, "due": 0,
+            "rules_version": RULES_VERSION, "mailvet_version": _version(), "finished_at": datetime.now(timezone.utc),
+            "checked": 0, "written": result.written, "by_status": dict(summary.by_status),
+            "by_reason": dict(summary.by_reason), "by_recommendation": dict(summary.by_recommendation),
+            "by_operator": {}, "probes": 0, "lookups": 0, "seconds": result.seconds, "health": "ok",
+        }  # fmt: skip
+        await self._call(warehouse.open_for_writing)
+        await self._call(warehouse.save_run, record)
         return result
 
     async def _verify(self, verifier: Verifier, run_id: str, wait: timedelta, due: int, batch_rows: int) -> None:

@@ -25,6 +25,7 @@ __all__ = [
     "Details",
     "OperatorShare",
     "Plan",
+    "Recognising",
     "SourceShare",
     "Standing",
     "Summary",
@@ -383,3 +384,21 @@ class Detailed(Protocol):
         Raises:
             SourceError: there is no such column.
         """
+
+
+@runtime_checkable
+class Recognising(Protocol):
+    """A warehouse that can tell cheaply that nothing has changed since a run."""
+
+    def fingerprint(self, context: str, now: datetime) -> str | None:
+        """
+        Equal at two moments only if no row of the source and no verdict differs between them. None while a verdict is
+        due.
+
+        Args:
+            context: all else that the outcome of a run depends on: settings, lists, columns, rules.
+            now: aware, UTC.
+        """
+
+    def last_outcome(self, fingerprint: str) -> str | None:
+        """The `outcome` that the last run with this fingerprint wrote down; None if there was none."""

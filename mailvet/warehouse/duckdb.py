@@ -64,6 +64,11 @@ __all__ = ["DuckDBWarehouse", "open_database", "opening_failed"]
 _TYPES = {
     "string": "VARCHAR", "int16": "SMALLINT", "int32": "INTEGER", "timestamp[us, tz=UTC]": "TIMESTAMP",
 }  # fmt: skip
+_ANSWER = (
+    "email_key", "status", "reason", "recommendation", "score", "suggestion", "flags", "smtp_code", "smtp_reply",
+    "depth", "attempts", "checked_at", "next_check_at", "rules_version",
+)  # fmt: skip
+"""What of a verdict can end up beside a contact or say when it is due."""
 _RANK = rank("{}")
 _SAY = DuckDB()
 _STAGED = (
@@ -148,6 +153,7 @@ class DuckDBWarehouse:
     ) -> None:
         self._db = connection
         self._owned = owned
+        self._has_cells = False
         self.name = name
         self.path = path
         self.relation = relation
@@ -365,6 +371,12 @@ class DuckDBWarehouse:
             f"create or replace temp view mailvet_cells as select email, sha256(email) as email_key, "
             f"{_FOLDED} as folded, repeats from mailvet_texts"
         )
+        self._has_cells = True
+
+    def _need_cells(self) -> None:
+        """For what is asked after a run that had nothing to plan."""
+        if not self._has_cells:
+            self._stage_cells()
 
     def _shares(self, size: int, text: str) -> list[str]:
         """Conditions that share out texts among parts of about so many rows of the source, at random."""
@@ -545,7 +557,8 @@ class DuckDBWarehouse:
         )
         with _writing(self.path):
             self._db.execute(f"create table if not exists mailvet_verdicts (\n  {columns}\n)")
-            self._db.execute(_RUNS)
+            for statement in (_RUNS, *_RUNS_GREW):
+                self._db.execute(statement)
 
     def save(self, verdicts: pa.Table) -> None:
         """
@@ -615,6 +628,31 @@ class DuckDBWarehouse:
             self._db.execute("delete from mailvet_verdicts where email_key in (select email_key from mailvet_batch)")
             self._db.execute("insert into mailvet_verdicts by name select * from mailvet_batch")
 
+    def fingerprint(self, context: str, now: datetime) -> str | None:
+        """See `Recognising.fingerprint`: two sums of 64 bits over the rows of either table, in any order."""
+        if not self._has("mailvet_verdicts"):
+            return None
+        columns = {name.lower(): name for name in _columns(self._db, self.relation)}
+        written = [columns[own] for own in ((self._prefix + name).lower() for name in _ANSWER) if own in columns]
+        sums = "select count(*), sum(h)::varchar, bit_xor(hash(h, 1)) from (select hash({}) as h from {})"
+        source = sums.format(", ".join([self._cell, *map(_quote, written)]), f"{self.relation} where {self._where}")
+        verdicts = sums.format(", ".join(_ANSWER), "mailvet_verdicts")
+        if self._rows("select 1 from mailvet_verdicts where next_check_at <= $1 limit 1", [_naive(now)]):
+            return None
+        state = [context, self.relation, self.column, self._where, duckdb.__version__, written]
+        state += [str(self._rows(query)) for query in (source, verdicts)]
+        return email_key(json.dumps(state))
+
+    def last_outcome(self, fingerprint: str) -> str | None:
+        """See `Recognising.last_outcome`."""
+        grown = "select 1 from duckdb_columns() where table_name = 'mailvet_runs' and column_name = 'fingerprint'"
+        if not self._rows(grown):
+            return None
+        found = self._rows(
+            "select outcome from mailvet_runs where fingerprint = $1 order by started_at desc limit 1", [fingerprint]
+        )
+        return found[0][0] if found else None
+
     def save_run(self, run: Mapping[str, Any]) -> None:
         """See `Warehouse.save_run`."""
         values = {
@@ -638,6 +676,7 @@ class DuckDBWarehouse:
 
     def apply_policy(self) -> int:
         """See `Warehouse.apply_policy`."""
+        self._need_cells()
         advice = recommendation_sql(self._policy, reason="reason", score="score", attempts="attempts")
         with _writing(self.path):
             return int(
@@ -703,6 +742,7 @@ class DuckDBWarehouse:
 
     def summary(self) -> Summary:
         """See `Warehouse.summary`."""
+        self._need_cells()
         if not self._has("mailvet_verdicts"):
             return summarised(
                 (None, None, None, blank, 0, 0, 0, addresses, rows, 0, 0)
@@ -732,6 +772,7 @@ class DuckDBWarehouse:
 
     def standing(self, *, stale_before: datetime | None = None) -> list[Standing]:
         """See `Warehouse.standing`."""
+        self._need_cells()
         names = ("status", "reason", "recommendation", "score", "checked_at")
         said = ", ".join(f'"mailvet verdict {name}"' for name in names[:4])
         verdicts = self._verdicts(names)
@@ -786,6 +827,7 @@ class DuckDBWarehouse:
 
     def pending(self) -> tuple[int, datetime | None]:
         """See `Warehouse.pending`."""
+        self._need_cells()
         if not self._has("mailvet_verdicts"):
             return 0, None
         count, moment = self._one(
@@ -822,6 +864,7 @@ class DuckDBWarehouse:
 
     def details(self, now: datetime, *, by: str | None = None) -> Details:
         """See `Detailed.details`."""
+        self._need_cells()
         last_run = None
         if self._has("mailvet_runs"):
             found = self._db.execute(
@@ -1042,9 +1085,12 @@ create table if not exists mailvet_runs (
   run_id varchar primary key, source varchar, started_at timestamp, finished_at timestamp, depth varchar,
   policy varchar, rows bigint, addresses bigint, due bigint, checked bigint, written bigint, by_status varchar,
   by_reason varchar, by_recommendation varchar, by_operator varchar, probes bigint, lookups bigint, seconds double,
-  health varchar, mailvet_version varchar, rules_version varchar
+  health varchar, mailvet_version varchar, rules_version varchar, fingerprint varchar, outcome varchar
 )
 """
+_RUNS_GREW = tuple(
+    f"alter table mailvet_runs add column if not exists {name} varchar" for name in ("fingerprint", "outcome")
+)
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ from mailvet.errors import SettingsError
 from mailvet.lab import Lab
 from mailvet.run import Progress, RunResult
 from mailvet.warehouse.base import Plan
+from mailvet.warehouse.duckdb import DuckDBWarehouse
 from tests.end_to_end.conftest import PEOPLE, STRANGERS, Done, asked, make_table, rows, write_config
 
 Verify = Callable[..., RunResult]
@@ -73,6 +74,37 @@ def test_a_second_run_asks_nobody_and_changes_no_row(lab: Lab, crm: Path, verify
     assert sum(lab.dns_queries().values()) == queries
     assert (result.plan.due, result.checked, result.written, result.probes, result.lookups) == (0, 0, 0, 0, 0)
     assert result.summary.verified == len(CELLS)
+
+
+def test_a_source_in_which_nothing_changed_is_recognised_and_any_change_is_seen(
+    crm: Path, verify: Verify, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = verify("crm.duckdb", table="contacts")
+    planned = []
+    plan = DuckDBWarehouse.plan
+    monkeypatch.setattr(DuckDBWarehouse, "plan", lambda self, **named: planned.append(1) or plan(self, **named))
+    again = verify("crm.duckdb", table="contacts")
+    assert not planned
+    assert (again.summary, again.written) == (first.summary, 0)
+    assert (again.plan.rows, again.plan.blank, again.plan.addresses) == (
+        first.plan.rows, first.plan.blank, first.plan.addresses
+    )  # fmt: skip
+    changes = {
+        "update contacts set mailvet_status = 'deliverable' where mailvet_status = 'undeliverable'": True,
+        "update mailvet_verdicts set score = 3 where score <> 3": True,
+        "insert into contacts (id, email) select 1000, email from contacts limit 1": True,
+        "delete from contacts where id in (1, 1000)": False,
+    }
+    for change, writes in changes.items():
+        with duckdb.connect(str(crm)) as db:
+            db.execute(change)
+        before = len(planned)
+        assert bool(verify("crm.duckdb", table="contacts").written) is writes, change
+        assert len(planned) == before + 1, change
+        verify("crm.duckdb", table="contacts")
+        assert len(planned) == before + 1, change
+    verify("crm.duckdb", table="contacts", policy="transactional")
+    assert len(planned) == len(changes) + 1
 
 
 def test_new_rows_are_all_that_a_later_run_asks_about(lab: Lab, crm: Path, verify: Verify) -> None:
