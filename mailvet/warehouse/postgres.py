@@ -251,7 +251,7 @@ class PostgresWarehouse(SQLWarehouse):
     def _due_rows(self, batch_rows: int) -> Iterator[list[tuple[Any, ...]]]:
         """A server cursor that outlives the transactions in which answers are saved."""
         with self._db.cursor(name="mailvet_due_rows", withhold=True) as cursor:
-            cursor.execute(cast(Any, f"{self._due_query()} order by place"))
+            cursor.execute(cast(Any, f"{self._due_query()} order by d.place"))
             while rows := cursor.fetchmany(batch_rows):
                 yield rows
 

@@ -15,7 +15,7 @@ import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -27,17 +27,21 @@ from mailvet.errors import MailvetError, SettingsError, SourceError
 from mailvet.layers.history import EVENT_COLUMNS, EVENT_KINDS
 from mailvet.verdict import Policy, email_key, recommendation_sql, verdict_schema
 from mailvet.warehouse import output as files_out
-from mailvet.warehouse.base import KNOWN_FOR, SILENT, Plan, Summary
+from mailvet.warehouse.base import KNOWN_FOR, SILENT, Details, Plan, Summary
 from mailvet.warehouse.dialects import Dialect, literal
 from mailvet.warehouse.planning import (
     LISTS,
     RUN_COLUMNS,
+    WhenAsked,
+    detailed,
     due_condition,
+    falls_due,
     newest_events,
     rank,
     summarised,
     verdict_kinds,
 )
+from mailvet.warehouse.signals import burst_sql, duplicates_sql, series_sql
 from mailvet.warehouse.tables import (
     Column,
     Relation,
@@ -55,6 +59,9 @@ _KNOWN_SINCE = "known_since"
 _EXPORT_ROWS = 20_000
 _MOST_LABELS = 128  # a domain name has no more
 _UTC = pa.timestamp("us", tz="UTC")
+_RUN_TYPES = {"string": pa.string(), "int64": pa.int64(), "double": pa.float64(), "timestamp": _UTC}
+_TIMES = re.compile(r"date|(timestamp|datetime).*")
+"""Types of columns that hold a day or a point in time."""
 
 
 class SQLWarehouse(ABC):
@@ -191,8 +198,8 @@ class SQLWarehouse(ABC):
         return self._analyzed(table)
 
     def _stage_empty(self, name: str, columns: Mapping[str, str]) -> str:
-        table = self._clear(name)
-        listed = ", ".join(f"{self._say.own(column)} {self._say.types[kind]}" for column, kind in columns.items())
+        table, types = self._clear(name), {**self._say.types, "key": self._say.key_type}
+        listed = ", ".join(f"{self._say.own(column)} {types[kind]}" for column, kind in columns.items())
         self._execute(self._say.temporary_empty.format(name=table, columns=listed))
         return table
 
@@ -200,6 +207,14 @@ class SQLWarehouse(ABC):
         table = self._staged[name] = self._table(name)
         self._execute(self._say.drop.format(name=table))
         return table
+
+    def _unstage(self, name: str) -> None:
+        if name in self._staged:
+            self._execute(self._say.drop.format(name=self._staged.pop(name)))
+
+    def _indexed(self, table: str, column: str) -> None:
+        if self._say.index:
+            self._execute(self._say.index.format(table=table, column=column))
 
     def _analyzed(self, table: str) -> str:
         if self._say.analyze:
@@ -221,6 +236,7 @@ class SQLWarehouse(ABC):
         say = self._say
         condition = " with this --where" if self.narrowed else ""
         with self._doing(f"plan over {self.name}{condition}"):
+            self._unstage("signals")
             if self._events is not None:
                 self._stage_history()
             cells = self._stage_cells()
@@ -242,15 +258,17 @@ class SQLWarehouse(ABC):
                 "select coalesce(sum(case when folded <> '' then 1 else 0 end), 0), "
                 f"coalesce(sum(case when folded = '' then 1 else 0 end), 0) from {due}"
             )[0]
-            domains = self._rows(
+        return Plan(int(rows), int(blank), int(addresses), int(count), WhenAsked(self._due_domains), int(blank_due))
+
+    def _due_domains(self) -> list[tuple[str, int]]:
+        say, due = self._say, self._staged["due"]
+        with self._doing(f"count the domains of {self.name}"):
+            rows = self._rows(
                 f"select mailvet__domain, count(*) as mailvet__count from (select {say.after_at('folded')} as "
                 f"mailvet__domain from {due} where {say.position(literal('@'), 'folded')} > 0) as mailvet__domains "
                 "group by mailvet__domain order by mailvet__count desc, mailvet__domain"
             )
-        return Plan(
-            int(rows), int(blank), int(addresses), int(count), tuple((str(d), int(n)) for d, n in domains),
-            int(blank_due),
-        )  # fmt: skip
+        return [(str(domain), int(count)) for domain, count in rows]
 
     def _stage_cells(self) -> str:
         """The distinct texts of the column: email, email_key, folded, repeats."""
@@ -338,13 +356,15 @@ class SQLWarehouse(ABC):
         events = ", ".join(["", *(f"h.{name}" for name in EVENT_KINDS)]) if self._events is not None else ""
         history = f"left join {self._staged['history']} h on h.recipient = c.folded " if events else ""
         lists = f"left join {self._staged['on_lists']} l on l.folded = c.folded " if has_lists else ""
-        return self._stage(
+        due = self._stage(
             "due",
             f"select row_number() over (order by {say.shuffled('c.folded')}) - 1 as place, c.folded, c.email, "
             f"c.email_key, v.reason as previous_reason, coalesce(v.attempts, 0) as previous_attempts{events} "
             f"from {self._staged['cells']} c left join {self._known()} v on v.email_key = c.email_key "
             f"{history}{lists}where {condition}",
         )
+        self._indexed(due, "place")
+        return due
 
     def _known(self) -> str:
         """The verdict table, or an empty one like it where there is none yet."""
@@ -352,22 +372,95 @@ class SQLWarehouse(ABC):
             return _VERDICTS
         return self._stage_empty("no_verdicts", verdict_kinds())
 
+    # ---------------------------------------------------------------- what the whole table shows
+
+    def find_signals(self, *, signed_up: str | None, burst_window: timedelta) -> None:
+        """See `TableSignals.find_signals`; nothing is found where the database cannot be asked."""
+        say, cells, due = self._say, self._staged["cells"], self._staged["due"]
+        with self._doing(f"look over the whole of {self.name}"):
+            signups = self._signups(signed_up) if signed_up is not None else None
+            counts = self._rows(f"select (select count(*) from {due}) as due, (select count(*) from {cells}) as texts")
+            if not say.finds_signals or not counts[0][0]:
+                return
+            only = due if counts[0][0] < counts[0][1] else None
+            # One statement each: their columns need no types, and no database has to plan all three together.
+            found = self._stage_empty(
+                "found_signals",
+                {"email_key": "key", "series_size": "int32", "burst": "int16", "duplicate_of": "key"},
+            )  # fmt: skip
+            queries = {
+                "email_key, series_size, 0": ("email_key, series_size, burst", series_sql(cells, say, due=only)),
+                "email_key, 0, 0, duplicate_of": (
+                    "email_key, series_size, burst, duplicate_of", duplicates_sql(cells, say)
+                ),
+            }  # fmt: skip
+            if signups is not None:
+                key = say.key("cell") if say.groups_exactly else "cell"
+                bursts = burst_sql(signups, say, due=only, window=burst_window)
+                queries[f"{key}, 0, 1"] = ("email_key, series_size, burst", bursts)
+            with self._transaction():
+                for statement in say.before_guesses:
+                    self._execute(statement)
+                for selected, (columns, query) in queries.items():
+                    self._execute(f"insert into {found} ({columns}) select {selected} from ({query}) as mailvet__found")
+            # The few rows with a signal, to be joined as the due ones are read.
+            signals = self._stage(
+                "signals",
+                "select email_key, max(series_size) as series_size, max(burst) as burst, max(duplicate_of) as "
+                f"duplicate_of from {found} group by email_key",
+            )
+            self._indexed(signals, "email_key")
+
+    def _signups(self, signed_up: str) -> str:
+        """The sign-ups of the source, as a query in brackets: cell, folded, signed_up."""
+        say = self._say
+        columns = {column.name: column.kind for column in self._columns}
+        name = next((name for name in columns if name.lower() == signed_up.lower()), None)
+        if name is None:
+            raise SettingsError(
+                f"suspicion.signed_up: there is no column {signed_up} in {self.name}; it has: {', '.join(columns)}."
+            )
+        at = say.any_moment(self._quote(name))
+        holds_times, filled = 0, 1
+        if not say.typed or _TIMES.fullmatch(columns[name].lower()):
+            holds_times, filled = self._rows(
+                f"select count({at}), count({self._quote(name)}) from {self.relation} where {self._where}"
+            )[0]
+        if filled and not holds_times:
+            raise SettingsError(
+                f"suspicion.signed_up: the column {name} of {self.name} ({columns[name]}) holds no dates or times. "
+                "Name the column with the time of each sign-up, or leave the setting out."
+            )
+        text = "mailvet__cell" if say.groups_exactly else say.key("mailvet__cell")
+        return (
+            f"(select {text} as cell, {say.fold('mailvet__cell')} as folded, mailvet__at as signed_up from (select "
+            f"{say.exact(self._cell)} as mailvet__cell, {at} as mailvet__at from {self.relation} where {self._where}) "
+            "as mailvet__cells)"
+        )
+
+    # ---------------------------------------------------------------- what is due
+
     def due(self, batch_rows: int) -> Iterator[pa.Table]:
         """See `Warehouse.due`. Spellings of one address (case, white space) stand next to each other."""
         with self._doing(f"read what is due of {self.name}"):
             for rows in self._due_rows(batch_rows):
-                yield _due_table(rows, self._events is not None)
+                yield _due_table(rows, self._events is not None, "signals" in self._staged)
 
     def _due_query(self) -> str:
-        events = "".join(f", {name}" for name in EVENT_KINDS) if self._events is not None else ""
-        return f"select email, email_key, previous_reason, previous_attempts{events} from {self._staged['due']}"
+        names = ["email", "email_key", "previous_reason", "previous_attempts"]
+        selected = [f"d.{name}" for name in (*names, *(EVENT_KINDS if self._events is not None else ()))]
+        joined = ""
+        if signals := self._staged.get("signals"):
+            selected += ["coalesce(s.series_size, 0)", "coalesce(s.burst, 0)", "s.duplicate_of"]
+            joined = f" left join {signals} s on s.email_key = d.email_key"
+        return f"select {', '.join(selected)} from {self._staged['due']} d{joined}"
 
     def _due_rows(self, batch_rows: int) -> Iterator[list[tuple[Any, ...]]]:
         """Page by page, since answers are saved in between."""
         (last,) = self._rows(f"select max(place) from {self._staged['due']}")[0]
         for start in range(0, 0 if last is None else int(last) + 1, batch_rows):
             yield self._rows(
-                f"{self._due_query()} where place >= {start} and place < {start + batch_rows} order by place"
+                f"{self._due_query()} where d.place >= {start} and d.place < {start + batch_rows} order by d.place"
             )
 
     def asked_today(self, now: datetime) -> dict[str, int]:
@@ -525,8 +618,7 @@ class SQLWarehouse(ABC):
     def save_run(self, run: Mapping[str, Any]) -> None:
         """See `Warehouse.save_run`."""
         values = {name: json.dumps(v) if isinstance(v, dict) else v for name, v in run.items()}
-        arrow = {"string": pa.string(), "int64": pa.int64(), "double": pa.float64(), "timestamp": _UTC}
-        row = pa.table({name: pa.array([value], arrow[RUN_COLUMNS[name]]) for name, value in values.items()})
+        row = pa.table({name: pa.array([value], _RUN_TYPES[RUN_COLUMNS[name]]) for name, value in values.items()})
         with self._doing("save the record of the run"), self._transaction():
             self._execute(f"delete from {_RUNS} where run_id = {literal(str(run['run_id']))}")
             self._append(_RUNS, row)
@@ -550,7 +642,7 @@ class SQLWarehouse(ABC):
                 f"and email_key in (select email_key from {self._staged['cells']})"
             )
 
-    def _verdicts(self, columns: Sequence[str]) -> str:
+    def _verdicts(self, columns: Sequence[str], table: str = _VERDICTS) -> str:
         """The verdict table under names that no condition of the user's can mean."""
         formula = f"{self._say.first_character('suggestion')} in ('=', '+', '@', '-')"
         values = {
@@ -559,7 +651,7 @@ class SQLWarehouse(ABC):
             "suggestion": f"case when {formula} then null else suggestion end",
         }
         selected = "".join(f", {values.get(name, name)} as mailvet__{name}" for name in columns)
-        return f"(select email_key as mailvet__key{selected} from {_VERDICTS})"
+        return f"(select email_key as mailvet__key{selected} from {table})"
 
     def check_write_back(self, columns: Sequence[str]) -> None:
         """See `Warehouse.check_write_back`."""
@@ -611,6 +703,7 @@ class SQLWarehouse(ABC):
         on_lists, in_history, suspicious = ablation.evidence_sql("mailvet__evidence", "mailvet__flags", say.position)
         groups = "mailvet__status, mailvet__reason, mailvet__recommendation, mailvet__blank, mailvet__listed, "
         groups += "mailvet__past, mailvet__suspect"
+        verdicts = self._verdicts(names, self._known())
         with self._doing(f"count {self.name}"):
             return summarised(
                 self._rows(
@@ -619,10 +712,53 @@ class SQLWarehouse(ABC):
                     "select mailvet__status, mailvet__reason, mailvet__recommendation, "
                     f"case when folded = '' then 1 else 0 end as mailvet__blank, {on_lists} as mailvet__listed, "
                     f"{in_history} as mailvet__past, {suspicious} as mailvet__suspect, repeats, mailvet__score "
-                    f"from {self._staged['cells']} left join {self._verdicts(names)} as mailvet__verdict "
+                    f"from {self._staged['cells']} left join {verdicts} as mailvet__verdict "
                     f"on mailvet__key = email_key) as mailvet__rows group by {groups}"
                 )
             )
+
+    def details(self, now: datetime, *, by: str | None = None) -> Details:
+        """See `Detailed.details`."""
+        with self._doing(f"count {self.name}"):
+            last_run = self._last_run() if self._has(_RUNS) else None
+            if not self._has(_VERDICTS):
+                return Details(last_run=last_run)
+            joined = (
+                f"from {self._staged['cells']} c join {_VERDICTS} v on v.email_key = c.email_key where c.folded <> ''"
+            )
+            operators = self._rows(
+                f"select v.operator, v.status, count(*) {joined} and v.operator is not null group by v.operator, "
+                "v.status"
+            )
+            due = self._rows(
+                f"select label, count(*) from (select {falls_due(self._say, now)} as label {joined}) as labels "
+                "group by label"
+            )
+            return detailed(operators, due, self._sources(by) if by is not None else (), last_run)
+
+    def _last_run(self) -> Mapping[str, Any] | None:
+        schema = pa.schema([pa.field(name, _RUN_TYPES[kind]) for name, kind in RUN_COLUMNS.items()])
+        rows = self._rows(
+            self._say.limited(
+                f"select {', '.join(map(self._say.own, schema.names))} from {_RUNS} where source = "
+                f"{self._say.literal(self.name)} and finished_at is not null order by started_at desc", 1,
+            )
+        )  # fmt: skip
+        found = pa.Table.from_arrays(_arrays(rows, schema), schema=schema).to_pylist()
+        return found[0] if found else None
+
+    def _sources(self, column: str) -> list[tuple[Any, ...]]:
+        say, present = self._say, [found.name for found in self._columns]
+        name = next((name for name in present if name.lower() == column.lower()), None)
+        if name is None:
+            raise SourceError(f"There is no column {column} in {self.name}; there are: {', '.join(present)}.")
+        value = say.exact(f"coalesce({say.text(self._quote(name))}, '')")
+        return self._rows(
+            f"select mailvet__value, mailvet__recommendation, count(*), sum(100 - mailvet__score) from (select {value} "
+            f"as mailvet__value, {say.key(self._cell)} as mailvet__cell_key from {self.relation} where {self._where} "
+            f"and {say.fold(self._cell)} <> '') as mailvet__rows join {self._verdicts(('recommendation', 'score'))} as "
+            "mailvet__verdict on mailvet__key = mailvet__cell_key group by mailvet__value, mailvet__recommendation"
+        )
 
     # ---------------------------------------------------------------- files
 
@@ -777,13 +913,17 @@ def _batch_schema() -> pa.Schema:
     return verdict_schema().append(pa.field(_KNOWN_SINCE, _UTC))
 
 
-def _due_table(rows: list[tuple[Any, ...]], events: bool) -> pa.Table:
+def _due_table(rows: list[tuple[Any, ...]], events: bool, signals: bool) -> pa.Table:
     fields = [
         pa.field("email", pa.string()), pa.field("email_key", pa.string()), pa.field("previous_reason", pa.string()),
         pa.field("previous_attempts", pa.int32()),
     ]  # fmt: skip
     if events:
         fields += [pa.field(name, _UTC) for name in EVENT_COLUMNS]
+    if signals:
+        fields += [
+            pa.field("series_size", pa.int32()), pa.field("burst", pa.bool_()), pa.field("duplicate_of", pa.string())
+        ]  # fmt: skip
     schema = pa.schema(fields)
     return pa.Table.from_arrays(_arrays(rows, schema), schema=schema)
 
