@@ -130,6 +130,7 @@ def duplicates_sql(cells: str, say: Dialect) -> str:
     blind = ", ".join(_quoted(DOT_BLIND))
     local_part = f"case when domain in ({blind}) then replace(base, '.', '') else base end"
     same_domain = f"case domain {same} else domain end"
+    mailbox = say.joined(local_part, "'@'", same_domain)
     # Two texts of one mailbox cannot both be written the plain way, so the search begins at those that are not.
     return f"""
 with addressed as (
@@ -141,7 +142,7 @@ bases as (
     from (select email_key, email, domain, {_local(say)} as local_part from addressed) a
 ),
 mailboxes as (
-    select email_key, email, {say.joined(local_part, "'@'", same_domain)} as mailbox from bases
+    select email_key, email, {say.short(mailbox)} as mailbox from bases
 ),
 members as (
     select email_key, mailbox, {say.length("email")} as characters from mailboxes

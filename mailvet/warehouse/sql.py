@@ -57,6 +57,7 @@ _VERDICTS = "mailvet_verdicts"
 _RUNS = "mailvet_runs"
 _KNOWN_SINCE = "known_since"
 _EXPORT_ROWS = 20_000
+_LONGEST_ADDRESS = 254  # RFC 5321, section 4.5.3.1.3
 _MOST_LABELS = 128  # a domain name has no more
 _UTC = pa.timestamp("us", tz="UTC")
 _RUN_TYPES = {"string": pa.string(), "int64": pa.int64(), "double": pa.float64(), "timestamp": _UTC}
@@ -383,15 +384,19 @@ class SQLWarehouse(ABC):
             if not say.finds_signals or not counts[0][0]:
                 return
             only = due if counts[0][0] < counts[0][1] else None
+            texts = (
+                f"(select email_key, {say.short('email')} as email, {say.short('folded')} as folded from {cells} "
+                f"where {say.length('email')} <= {_LONGEST_ADDRESS})"
+            )
             # One statement each: their columns need no types, and no database has to plan all three together.
             found = self._stage_empty(
                 "found_signals",
                 {"email_key": "key", "series_size": "int32", "burst": "int16", "duplicate_of": "key"},
             )  # fmt: skip
             queries = {
-                "email_key, series_size, 0": ("email_key, series_size, burst", series_sql(cells, say, due=only)),
+                "email_key, series_size, 0": ("email_key, series_size, burst", series_sql(texts, say, due=only)),
                 "email_key, 0, 0, duplicate_of": (
-                    "email_key, series_size, burst, duplicate_of", duplicates_sql(cells, say)
+                    "email_key, series_size, burst, duplicate_of", duplicates_sql(texts, say)
                 ),
             }  # fmt: skip
             if signups is not None:
@@ -433,9 +438,9 @@ class SQLWarehouse(ABC):
             )
         text = "mailvet__cell" if say.groups_exactly else say.key("mailvet__cell")
         return (
-            f"(select {text} as cell, {say.fold('mailvet__cell')} as folded, mailvet__at as signed_up from (select "
-            f"{say.exact(self._cell)} as mailvet__cell, {at} as mailvet__at from {self.relation} where {self._where}) "
-            "as mailvet__cells)"
+            f"(select {text} as cell, {say.short(say.fold('mailvet__cell'))} as folded, mailvet__at as signed_up "
+            f"from (select {say.exact(self._cell)} as mailvet__cell, {at} as mailvet__at from {self.relation} "
+            f"where {self._where}) as mailvet__cells where {say.length('mailvet__cell')} <= {_LONGEST_ADDRESS})"
         )
 
     # ---------------------------------------------------------------- what is due
