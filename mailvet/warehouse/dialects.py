@@ -66,6 +66,8 @@ class Dialect:
     drop_column: ClassVar[str] = "alter table {table} drop column {name}"
     before_guesses: ClassVar[tuple[str, ...]] = ()
     """Statements within a transaction, before a query whose steps have other sizes than the planner guesses."""
+    computed_once: ClassVar[str] = ""
+    """Behind a subquery whose columns are used more than once, and are not to be computed each time."""
     finds_signals: ClassVar[bool] = True
     """Whether it can run the queries of `mailvet.warehouse.signals`."""
     typed: ClassVar[bool] = True
@@ -219,7 +221,8 @@ class Postgres(Dialect):
     session = ("set timezone = 'UTC'", "set standard_conforming_strings = on")
     analyze = "analyze {name}"
     # It guesses the sizes far too low and would loop over every step.
-    before_guesses = ("set local enable_nestloop = off", "set local work_mem = '64MB'")
+    before_guesses = ("set local enable_nestloop = off", "set local work_mem = '128MB'")
+    computed_once = " offset 0"
     has_icu = True
     """Lower case for all scripts, whatever the locale of the database."""
 

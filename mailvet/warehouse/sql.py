@@ -18,7 +18,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -51,9 +51,12 @@ from mailvet.warehouse.tables import (
     spellings,
 )
 
-__all__ = ["SQLWarehouse"]
+if TYPE_CHECKING:
+    import polars as pl
 
-_VERDICTS = "mailvet_verdicts"
+__all__ = ["VERDICTS", "SQLWarehouse", "newest_of_each"]
+
+VERDICTS = "mailvet_verdicts"
 _RUNS = "mailvet_runs"
 _KNOWN_SINCE = "known_since"
 _EXPORT_ROWS = 20_000
@@ -369,8 +372,8 @@ class SQLWarehouse(ABC):
 
     def _known(self) -> str:
         """The verdict table, or an empty one like it where there is none yet."""
-        if self._has(_VERDICTS):
-            return _VERDICTS
+        if self._has(VERDICTS):
+            return VERDICTS
         return self._stage_empty("no_verdicts", verdict_kinds())
 
     # ---------------------------------------------------------------- what the whole table shows
@@ -471,11 +474,11 @@ class SQLWarehouse(ABC):
     def asked_today(self, now: datetime) -> dict[str, int]:
         """See `Warehouse.asked_today`."""
         with self._doing(f"read the verdicts of {self.name}"):
-            if not self._has(_VERDICTS):
+            if not self._has(VERDICTS):
                 return {}
             midnight = now.astimezone(timezone.utc).replace(hour=0, minute=0, second=0, microsecond=0)
             rows = self._rows(
-                f"select operator, count(*) from {_VERDICTS} where smtp_code is not null and operator is not null and "
+                f"select operator, count(*) from {VERDICTS} where smtp_code is not null and operator is not null and "
                 f"checked_at >= {self._say.moment(midnight)} group by operator"
             )
         return {str(operator): int(count) for operator, count in rows}
@@ -510,7 +513,7 @@ class SQLWarehouse(ABC):
             for name, kind in RUN_COLUMNS.items()
         )
         with self._doing("make the table of verdicts"):
-            for table, columns in ((_VERDICTS, verdicts), (_RUNS, runs)):
+            for table, columns in ((VERDICTS, verdicts), (_RUNS, runs)):
                 if self._has(table):
                     continue
                 try:
@@ -523,8 +526,7 @@ class SQLWarehouse(ABC):
         """See `Warehouse.save`."""
         import polars as pl
 
-        frame = pl.DataFrame(pl.from_arrow(verdicts)).unique("email_key", keep="last").sort("email_key")
-        frame = frame.with_columns((pl.col("checked_at") - KNOWN_FOR).alias(_KNOWN_SINCE))
+        frame = newest_of_each(verdicts).with_columns((pl.col("checked_at") - KNOWN_FOR).alias(_KNOWN_SINCE))
         is_silent = pl.col("reason").is_in([str(reason) for reason in SILENT])
         with self._doing("save verdicts"), self._transaction():
             for silent, part in ((False, frame.filter(~is_silent)), (True, frame.filter(is_silent))):
@@ -539,10 +541,10 @@ class SQLWarehouse(ABC):
         say, last = self._say, ""
         names = verdict_schema().names
         with self._doing("read the verdicts"):
-            while self._has(_VERDICTS):
+            while self._has(VERDICTS):
                 rows = self._rows(
                     say.limited(
-                        f"select {', '.join(map(say.own, names))} from {_VERDICTS} where smtp_code >= 400 and "
+                        f"select {', '.join(map(say.own, names))} from {VERDICTS} where smtp_code >= 400 and "
                         f"smtp_reply is not null and email_key > {literal(last)} order by email_key",
                         batch_rows,
                     )
@@ -577,33 +579,33 @@ class SQLWarehouse(ABC):
         renewed = {name: f"b.{name}" for name in names if name != "email_key"}
         listed = ", ".join(map(say.own, names))
         values = ", ".join(f"b.{name}" for name in names)
-        same = f"{_VERDICTS}.email_key = b.email_key"
-        keep = f"{_VERDICTS}.status <> 'unknown' and {_VERDICTS}.checked_at > b.{_KNOWN_SINCE}"
+        same = f"{VERDICTS}.email_key = b.email_key"
+        keep = f"{VERDICTS}.status <> 'unknown' and {VERDICTS}.checked_at > b.{_KNOWN_SINCE}"
         statements = []
         if silent:  # how deep we asked and when to ask again go by the newest answer that went as deep
-            deep_enough = f"{rank('b.depth')} >= {rank(f'{_VERDICTS}.depth')}"
+            deep_enough = f"{rank('b.depth')} >= {rank(f'{VERDICTS}.depth')}"
             again = {"depth": "b.depth", "next_check_at": "b.next_check_at"}
-            statements.append(self._update(_VERDICTS, f"{batch} b", same, again, f"{keep} and {deep_enough}"))
+            statements.append(self._update(VERDICTS, f"{batch} b", same, again, f"{keep} and {deep_enough}"))
         if say.upsert == "conflict":
             sets = ", ".join(f"{name} = excluded.{name}" for name in renewed)
-            news = f"not exists (select 1 from {_VERDICTS} where {same} and {keep})" if silent else "1 = 1"
+            news = f"not exists (select 1 from {VERDICTS} where {same} and {keep})" if silent else "1 = 1"
             statements.append(
-                f"insert into {_VERDICTS} ({listed}) select {values} from {batch} b where {news} "
+                f"insert into {VERDICTS} ({listed}) select {values} from {batch} b where {news} "
                 f"on conflict (email_key) do update set {sets}"
             )
         elif say.upsert == "merge":
             sets = ", ".join(f"{name} = {new}" for name, new in renewed.items())
             news = f" and not ({keep})" if silent else ""
             statements.append(
-                f"merge into {_VERDICTS} using {batch} b on {same} when matched{news} then update set {sets} "
+                f"merge into {VERDICTS} using {batch} b on {same} when matched{news} then update set {sets} "
                 f"when not matched then insert ({listed}) values ({values}){say.statement_end}"
             )
         else:
             news = f"not ({keep})" if silent else "1 = 1"
             statements += [
-                self._update(_VERDICTS, f"{batch} b", same, renewed, news),
-                f"insert into {_VERDICTS} ({listed}) select {values} from {batch} b where not exists "
-                f"(select 1 from {_VERDICTS} where {same})",
+                self._update(VERDICTS, f"{batch} b", same, renewed, news),
+                f"insert into {VERDICTS} ({listed}) select {values} from {batch} b where not exists "
+                f"(select 1 from {VERDICTS} where {same})",
             ]
         return statements
 
@@ -631,7 +633,7 @@ class SQLWarehouse(ABC):
     def forget_before(self, day: datetime) -> int:
         """See `Warehouse.forget_before`."""
         with self._doing("drop old verdicts"):
-            return self._execute(f"delete from {_VERDICTS} where checked_at < {self._say.moment(day)}")
+            return self._execute(f"delete from {VERDICTS} where checked_at < {self._say.moment(day)}")
 
     # ---------------------------------------------------------------- results
 
@@ -643,11 +645,11 @@ class SQLWarehouse(ABC):
         advice = self._advice()
         with self._doing("bring the recommendations in line with the policy"):
             return self._execute(
-                f"update {_VERDICTS} set recommendation = {advice} where recommendation <> {advice} "
+                f"update {VERDICTS} set recommendation = {advice} where recommendation <> {advice} "
                 f"and email_key in (select email_key from {self._staged['cells']})"
             )
 
-    def _verdicts(self, columns: Sequence[str], table: str = _VERDICTS) -> str:
+    def _verdicts(self, columns: Sequence[str], table: str = VERDICTS) -> str:
         """The verdict table under names that no condition of the user's can mean."""
         formula = f"{self._say.first_character('suggestion')} in ('=', '+', '@', '-')"
         values = {
@@ -656,7 +658,7 @@ class SQLWarehouse(ABC):
             "suggestion": f"case when {formula} then null else suggestion end",
         }
         selected = "".join(f", {values.get(name, name)} as mailvet__{name}" for name in columns)
-        return f"(select email_key as mailvet__key{selected} from {table})"
+        return f"(select email_key as mailvet__key{selected} from {table}{self._say.computed_once})"
 
     def check_write_back(self, columns: Sequence[str]) -> None:
         """See `Warehouse.check_write_back`."""
@@ -682,6 +684,8 @@ class SQLWarehouse(ABC):
                         self._execute(self._say.add_column.format(table=self.relation, name=name, kind=kind))
                         added.append(name)
                 with self._transaction():
+                    for statement in self._say.before_guesses:
+                        self._execute(statement)
                     return self._execute(self._writing_back(columns))
         except BaseException:
             with contextlib.suppress(Exception):  # the connection may be gone; empty columns do no harm
@@ -726,10 +730,10 @@ class SQLWarehouse(ABC):
         """See `Detailed.details`."""
         with self._doing(f"count {self.name}"):
             last_run = self._last_run() if self._has(_RUNS) else None
-            if not self._has(_VERDICTS):
+            if not self._has(VERDICTS):
                 return Details(last_run=last_run)
             joined = (
-                f"from {self._staged['cells']} c join {_VERDICTS} v on v.email_key = c.email_key where c.folded <> ''"
+                f"from {self._staged['cells']} c join {VERDICTS} v on v.email_key = c.email_key where c.folded <> ''"
             )
             operators = self._rows(
                 f"select v.operator, v.status, count(*) {joined} and v.operator is not null group by v.operator, "
@@ -850,14 +854,14 @@ class SQLWarehouse(ABC):
 
     def stored(self, address: str) -> dict[str, Any] | None:
         """See `Warehouse.stored`."""
-        if not self._has(_VERDICTS):
+        if not self._has(VERDICTS):
             return None
         say, key, folded = self._say, email_key(address), email_key(address.strip().lower())
         names = verdict_schema().names
         with self._doing("read the verdicts"):
             rows = self._rows(
                 say.limited(
-                    f"select {', '.join(map(say.own, names))} from {_VERDICTS} where email_key = {literal(key)} or "
+                    f"select {', '.join(map(say.own, names))} from {VERDICTS} where email_key = {literal(key)} or "
                     f"{say.key(say.fold('email'))} = {literal(folded)} "
                     f"order by case when email_key = {literal(key)} then 0 else 1 end, checked_at desc",
                     1,
@@ -871,7 +875,7 @@ class SQLWarehouse(ABC):
 
     def forget(self, address: str) -> int:
         """See `Warehouse.forget`."""
-        if not self._has(_VERDICTS):
+        if not self._has(VERDICTS):
             return 0
         say = self._say
         folded = address.strip().lower()
@@ -882,7 +886,7 @@ class SQLWarehouse(ABC):
             self._append(wanted, pa.table({"entry": [folded]}))
             with self._transaction():
                 near = self._rows(
-                    f"select v.email_key, v.email, v.suggestion from {_VERDICTS} v join {wanted} w on "
+                    f"select v.email_key, v.email, v.suggestion from {VERDICTS} v join {wanted} w on "
                     f"{say.position('w.entry', 'lower(v.email)')} > 0 or lower(v.suggestion) = w.entry"
                 )
                 keys = {email_key(text) for text in spellings(address)}
@@ -891,7 +895,7 @@ class SQLWarehouse(ABC):
                         keys.add(str(key))
                 self._execute(self._say.drop.format(name=wanted))
                 listed = ", ".join(map(literal, sorted(keys)))
-                return self._execute(f"delete from {_VERDICTS} where email_key in ({listed})")
+                return self._execute(f"delete from {VERDICTS} where email_key in ({listed})")
 
     # ---------------------------------------------------------------- the end
 
@@ -912,6 +916,13 @@ _TRAVELS: tuple[tuple[str, pa.DataType], ...] = (
     (r"date", pa.date32()),
 )
 """Types of columns that keep their type in a file; all others travel as the text that the database makes of them."""
+
+
+def newest_of_each(verdicts: pa.Table) -> pl.DataFrame:
+    """The last row of each key, in the order of the keys, which suits an index."""
+    import polars as pl
+
+    return pl.DataFrame(pl.from_arrow(verdicts)).unique("email_key", keep="last").sort("email_key")
 
 
 def _batch_schema() -> pa.Schema:
