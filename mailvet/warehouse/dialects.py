@@ -68,6 +68,11 @@ class Dialect:
     """Statements within a transaction, before a query whose steps have other sizes than the planner guesses."""
     computed_once: ClassVar[str] = ""
     """Behind a subquery whose columns are used more than once, and are not to be computed each time."""
+    fence: ClassVar[str] = ""
+    """
+    Behind a step of a query of many steps, where the planner would else write each step into the next, and compute
+    what is used twice in each of them two times, four times, eight times and so on.
+    """
     finds_signals: ClassVar[bool] = True
     """Whether it can run the queries of `mailvet.warehouse.signals`."""
     typed: ClassVar[bool] = True
@@ -222,7 +227,7 @@ class Postgres(Dialect):
     analyze = "analyze {name}"
     # It guesses the sizes far too low and would loop over every step.
     before_guesses = ("set local enable_nestloop = off", "set local work_mem = '128MB'")
-    computed_once = " offset 0"
+    computed_once = fence = " offset 0"
     has_icu = True
     """Lower case for all scripts, whatever the locale of the database."""
 
@@ -240,7 +245,7 @@ class Postgres(Dialect):
         return f'(lower({trimmed} collate "{"und-x-icu" if self.has_icu else "default"}")) collate "C"'
 
     def after_at(self, value: str) -> str:
-        return f"substring({value} from '[^@]*$')"
+        return f"reverse(split_part(reverse({value}), '@', 1))"
 
     def has_digit_before_at(self, value: str) -> str:
         return f"{value} ~ '[0-9][^@]*@'"
@@ -267,6 +272,7 @@ class SQLite(Dialect):
     temporary_empty = "create temp table {name} ({columns})"
     upsert = "conflict"
     typed = False
+    fence = " limit -1"
     index = "create unique index temp.{table}_{column} on {table} ({column})"
 
     def key(self, value: str) -> str:
@@ -393,6 +399,7 @@ class MariaDB(MySQL):
 
     name = "mariadb"
     finds_signals = True
+    fence = " limit 18446744073709551615"
     # Otherwise it joins tables without an index by comparing every row with every row.
     session: ClassVar[tuple[str, ...]] = (
         *MySQL.session, "set join_cache_level = 4", "set optimizer_switch = 'firstmatch=off'",

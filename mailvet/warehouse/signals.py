@@ -7,7 +7,6 @@ database but for the words of its `Dialect`; nothing is read that the due rows d
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import timedelta
 
 from mailvet import lists
@@ -51,27 +50,32 @@ def series_sql(cells: str, say: Dialect, *, due: str | None = None, free: str | 
     return f"""
 with addressed as (
     select email_key, folded, {domain} as domain from {cells} cells where {has_at} and {has_digit} {asked}
+    {say.fence}
 ),
 bases as (
     select email_key, domain, {_base(say)} as base
     from (select email_key, domain, {_local(say)} as local_part from addressed) a where domain <> ''
+    {say.fence}
 ),
 ended as (
     select email_key, domain, base,
         case when {say.without_last_digits("base")} <> base then '' else {say.after_digits("base")} end as tail
-    from bases
+    from bases {say.fence}
 ),
 cut as (
     select email_key, domain, tail, substr(base, 1, {say.length("base")} - {say.length("tail")}) as rest from ended
+    {say.fence}
 ),
 parted as (
     select email_key, domain, tail, rest, {say.without_last_digits("rest")} as head from cut where rest <> ''
+    {say.fence}
 ),
 counted as (
     select email_key, domain, head, tail, {say.length("rest")} - {say.length("head")} as digits,
         {say.whole_number(f"substr(rest, {say.length('head')} + 1)")} as counter,
-        case when domain in {free or _free()} then 1 else 0 end as is_free
+        case when domain in {free or _free(say)} then 1 else 0 end as is_free
     from parted where {say.length("rest")} - {say.length("head")} <= {LONGEST_COUNTER}
+    {say.fence}
 ),
 usable as (
     select * from counted
@@ -127,7 +131,7 @@ def duplicates_sql(cells: str, say: Dialect) -> str:
     """
     has_at = _has_at(say)
     same = " ".join(f"when '{other}' then '{domain}'" for other, domain in SAME_DOMAIN.items())
-    blind = ", ".join(_quoted(DOT_BLIND))
+    blind = ", ".join(map(say.literal, DOT_BLIND))
     local_part = f"case when domain in ({blind}) then replace(base, '.', '') else base end"
     same_domain = f"case domain {same} else domain end"
     mailbox = say.joined(local_part, "'@'", same_domain)
@@ -135,11 +139,11 @@ def duplicates_sql(cells: str, say: Dialect) -> str:
     return f"""
 with addressed as (
     select email_key, email, folded, {say.after_at("folded")} as domain from {cells} cells
-    where {has_at}
+    where {has_at} {say.fence}
 ),
 bases as (
     select email_key, email, domain, {_base(say)} as base
-    from (select email_key, email, domain, {_local(say)} as local_part from addressed) a
+    from (select email_key, email, domain, {_local(say)} as local_part from addressed) a {say.fence}
 ),
 mailboxes as (
     select email_key, email, {say.short(mailbox)} as mailbox from bases
@@ -196,7 +200,7 @@ windows as (
 ),
 sizes as (
     select domain, count(*) as members from timed
-    where domain not in {free or _free()} {asked} group by domain having count(*) >= {BURST_ROWS}
+    where domain not in {free or _free(say)} {asked} group by domain having count(*) >= {BURST_ROWS}
 ),
 own as (
     select domain, slot, count(*) as here from timed where domain in (select domain from sizes) group by domain, slot
@@ -236,9 +240,5 @@ def _base(say: Dialect) -> str:
 _AT = "'@'"
 
 
-def _free() -> str:
-    return f"({', '.join(_quoted(sorted(lists.free_domains())))})"
-
-
-def _quoted(texts: Iterable[str]) -> Iterable[str]:
-    return ("'" + text.replace("'", "''") + "'" for text in texts)
+def _free(say: Dialect) -> str:
+    return f"({', '.join(map(say.literal, sorted(lists.free_domains())))})"
