@@ -218,7 +218,10 @@ judged as (
     cross join spans
 ),
 bursts as (select domain, slot from judged where here > expected + {BURST_SIGMAS} * sqrt(expected)),
-both_halves as (select domain, slot from bursts union select domain, slot + 1 as slot from bursts)
+both_halves as (
+    select distinct domain, slot
+    from (select domain, slot from bursts union all select domain, slot + 1 as slot from bursts) halves
+)
 select distinct timed.cell as cell
 from timed join both_halves on timed.domain = both_halves.domain and timed.slot = both_halves.slot""".strip()
 

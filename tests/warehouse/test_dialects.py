@@ -44,7 +44,7 @@ class Recorded(SQLWarehouse):
             return [(0,)]
         if query.startswith("select coalesce("):
             return [(1, 1, 1)] if "sum(repeats)" in query else [(1, 1)]
-        if "count(" in query and " as texts" in query or query.startswith("select count("):
+        if ("count(" in query and " as texts" in query) or query.startswith("select count("):
             return [(1, 2)]
         return []
 
