@@ -239,8 +239,8 @@ def _postgres(result: dict[str, Any]) -> list[str]:
         f"Saving is {_range(result['save_ratio'])} times as fast as SQLAlchemy's INSERT of many rows, writing back "
         f"{_range(result['write_back_ratio'])} times as fast as its UPDATE by key, both measured on "
         f"{result['sample']:,} rows in one transaction. Of what this machine's PostgreSQL can do at all in the same "
-        f"minute, saving reaches {_range(result['copy_ratio'])} and writing back {_range(result['constant_ratio'])}. The "
-        f"contacts have two indexes; the server has {result['server']}.",
+        f"minute, saving reaches {_range(result['copy_ratio'])} and writing back "
+        f"{_range(result['constant_ratio'])}. The contacts have two indexes; the server has {result['server']}.",
     ]
 
 
