@@ -11,29 +11,33 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+import tests.postgresql
 from benchmarks.intervals import paired_ratios, spread
 from benchmarks.processes import call
 
 __all__ = ["measure"]
 
-_BATCH = 20_000
-"""Verdicts saved at once, as a run does whose answers come fast."""
+_BATCH = 100_000
+"""Verdicts saved at once, as a run does whose answers come fast: those of a second or so."""
 
 
 def measure(rows: int = 1_000_000, sample: int = 20_000, runs: int = 3) -> dict[str, Any]:
     """
     Returns:
-        Rows a second, as median, least and most: `save` (batches of 20,000, each committed), `renew` (the same keys
+        Rows a second, as median, least and most: `save` (batches of 100,000, each committed), `renew` (the same keys
         for the second time), `write_back`, `read` (what is due); `insert` and `update` of SQLAlchemy; and the ratios
-        of ours to these.
+        of ours to these. `copy` (the same rows into a table without an index) and `constant` (one column of every
+        contact set to a constant) are what the server can do at all on this machine.
     """
     seen = [call("benchmarks.postgres:once", rows=rows, sample=sample) for _ in range(runs)]
     rates = {name: [run[name] for run in seen] for name in seen[0]}
     return {
-        "rows": rows, "sample": sample, "runs": runs, "batch": _BATCH,
+        "rows": rows, "sample": sample, "runs": runs, "batch": _BATCH, "server": tests.postgresql.SETTINGS,
         **{name: spread(values) for name, values in rates.items()},
         "save_ratio": paired_ratios(rates["save"], rates["insert"]),
         "write_back_ratio": paired_ratios(rates["write_back"], rates["update"]),
+        "copy_ratio": paired_ratios(rates["save"], rates["copy"]),
+        "constant_ratio": paired_ratios(rates["write_back"], rates["constant"]),
     }  # fmt: skip
 
 
@@ -98,8 +102,30 @@ def once(rows: int, sample: int) -> dict[str, float]:
                 "where v.reason is null or c.mailvet_reason <> v.reason or c.mailvet_score <> v.score"
             ).fetchall()[0][0]
         assert wrong == 0, f"{wrong} contacts carry another answer than their verdict"
+        rates |= _ceilings(url, verdicts)
         rates |= _peer(server.url("crm", driver="psycopg"), verdicts.slice(0, sample))
     return rates
+
+
+def _ceilings(url: str, verdicts: Any) -> dict[str, float]:
+    """Rows a second of COPY into a table without an index, and of the plainest UPDATE of all contacts."""
+    import psycopg
+
+    from mailvet.warehouse.postgres import binary_copy
+
+    with psycopg.connect(url, autocommit=True) as db:
+        db.execute("create table plain (like mailvet_verdicts)")
+        began = time.perf_counter()
+        for start in range(0, verdicts.num_rows, _BATCH):
+            with db.cursor() as cursor, cursor.copy("copy plain from stdin (format binary)") as copy:
+                for block in binary_copy(verdicts.slice(start, _BATCH)):
+                    copy.write(block)
+        copied = time.perf_counter() - began
+        # Pages as full as they were before the write-back.
+        db.execute("vacuum full contacts")
+        began = time.perf_counter()
+        changed = db.execute("update contacts set country = 'FR'").rowcount
+        return {"copy": verdicts.num_rows / copied, "constant": changed / (time.perf_counter() - began)}
 
 
 def _peer(url: str, verdicts: Any) -> dict[str, float]:

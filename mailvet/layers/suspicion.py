@@ -5,7 +5,7 @@ Gibberish local parts, keyboard walks, several spellings of one mailbox, numbere
 sign-ups of one domain within an hour. They lower the score and set flags; none of them says that an address cannot
 receive mail. How often each is wrong is measured by `benchmarks/suspicion.py` and written in docs/suspicion.md.
 
-`examine` works on a table in memory. `mailvet.layers.suspicion_sql` gives the same answers as queries for where the
+`examine` works on a table in memory. `mailvet.warehouse.signals` gives the same answers as queries for where the
 table is, and `mailvet.layers.suspicion_scalar` for a few addresses without any table.
 """
 
@@ -118,7 +118,7 @@ def examine_addresses(frame: pl.DataFrame, *, relay_alias: pl.Series | None = No
 
 def examine_table(cells: pl.Series, email_key: pl.Series) -> pl.DataFrame:
     """
-    What only all cells together show, as the queries of `mailvet.layers.suspicion_sql` show it in a warehouse.
+    What only all cells together show, as the queries of `mailvet.warehouse.signals` show it in a warehouse.
 
     Args:
         cells: distinct texts (String), as they stand in the table.

@@ -358,7 +358,7 @@ class TableSignals(Protocol):
     def find_signals(self, *, signed_up: str | None, burst_window: timedelta) -> None:
         """
         After `plan`, and before `due`: give the due cells `series_size`, `burst` and `duplicate_of`, which are
-        columns of the batches from then on (see `mailvet.layers.suspicion_sql`).
+        columns of the batches from then on (see `mailvet.warehouse.signals`).
 
         Args:
             signed_up: the column of the source with the time of each sign-up; None looks for no bursts.

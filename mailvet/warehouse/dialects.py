@@ -64,6 +64,21 @@ class Dialect:
     """What tells the planner how large a table has become."""
     add_column: ClassVar[str] = "alter table {table} add column {name} {kind}"
     drop_column: ClassVar[str] = "alter table {table} drop column {name}"
+    before_guesses: ClassVar[tuple[str, ...]] = ()
+    """Statements within a transaction, before a query whose steps have other sizes than the planner guesses."""
+    computed_once: ClassVar[str] = ""
+    """Behind a subquery whose columns are used more than once, and are not to be computed each time."""
+    fence: ClassVar[str] = ""
+    """
+    Behind a step of a query of many steps, where the planner would else write each step into the next, and compute
+    what is used twice in each of them two times, four times, eight times and so on.
+    """
+    finds_signals: ClassVar[bool] = True
+    """Whether it can run the queries of `mailvet.warehouse.signals`."""
+    typed: ClassVar[bool] = True
+    """Whether a column holds nothing but what its type says."""
+    index: ClassVar[str | None] = None
+    """What makes a column of a temporary table quick to look up, where a scan is the only other way."""
     executes_many: ClassVar[bool] = True
     """Whether the driver's `executemany` sends rows in bulk; otherwise one INSERT carries as many as these allow."""
     rows_a_statement: ClassVar[int] = 1000
@@ -114,6 +129,46 @@ class Dialect:
         """What stands behind the first dot."""
         return f"substring({value}, {self.position(literal('.'), value)} + 1)"
 
+    def has_digit_before_at(self, value: str) -> str:
+        """Whether a digit stands somewhere before an @."""
+        return f"{value} <> regexp_replace({value}, '[0-9][^@]*@', '')"
+
+    def after_digits(self, value: str) -> str:
+        """What stands behind the last digit; all of it where there is none."""
+        return f"regexp_replace({value}, '^.*[0-9]', '')"
+
+    def without_last_digits(self, value: str) -> str:
+        """Without the digits at its end."""
+        return f"regexp_replace({value}, '[0-9]+$', '')"
+
+    def whole_number(self, value: str) -> str:
+        """Digits as a number of 64 bits."""
+        return f"cast({value} as {self.types['int64']})"
+
+    def real(self, value: str) -> str:
+        """A number as one with a fraction."""
+        return f"cast({value} as {self.types['double']})"
+
+    def greater(self, left: str, right: str) -> str:
+        """The greater of two numbers."""
+        return f"greatest({left}, {right})"
+
+    def short(self, value: str) -> str:
+        """A text no longer than an address, in the type that is quickest to join."""
+        return value
+
+    def length(self, value: str) -> str:
+        """Characters of a text."""
+        return f"length({value})"
+
+    def joined(self, *values: str) -> str:
+        """Texts, one behind the other."""
+        return " || ".join(values)
+
+    def seconds(self, at: str) -> str:
+        """Seconds since 1970 of a time in UTC."""
+        return f"extract(epoch from {at})"
+
     def first_character(self, value: str) -> str:
         return f"substring({value}, 1, 1)"
 
@@ -124,6 +179,10 @@ class Dialect:
     def as_moment(self, value: str) -> str:
         """A user's column as a time in UTC."""
         return f"cast({value} as {self.types['timestamp']})"
+
+    def any_moment(self, value: str) -> str:
+        """The same, and null where it holds no point in time."""
+        return self.as_moment(value)
 
     def differs(self, left: str, right: str) -> str:
         """Whether two values differ, null being a value."""
@@ -138,9 +197,19 @@ class DuckDB(Dialect):
     """DuckDB; only what the shared conditions need, its warehouse says the rest itself."""
 
     name = "duckdb"
+    types: ClassVar[dict[str, str]] = {**Dialect.types, "double": "double"}
 
     def position(self, part: str, value: str) -> str:
         return f"strpos({value}, {part})"
+
+    def has_digit_before_at(self, value: str) -> str:
+        return f"regexp_matches({value}, '[0-9][^@]*@')"
+
+    def without_last_digits(self, value: str) -> str:
+        return f"rtrim({value}, '0123456789')"
+
+    def seconds(self, at: str) -> str:
+        return f"epoch({at})"
 
 
 class Postgres(Dialect):
@@ -156,6 +225,9 @@ class Postgres(Dialect):
     upsert = "conflict"
     session = ("set timezone = 'UTC'", "set standard_conforming_strings = on")
     analyze = "analyze {name}"
+    # It guesses the sizes far too low and would loop over every step.
+    before_guesses = ("set local enable_nestloop = off", "set local work_mem = '128MB'")
+    computed_once = fence = " offset 0"
     has_icu = True
     """Lower case for all scripts, whatever the locale of the database."""
 
@@ -173,10 +245,16 @@ class Postgres(Dialect):
         return f'(lower({trimmed} collate "{"und-x-icu" if self.has_icu else "default"}")) collate "C"'
 
     def after_at(self, value: str) -> str:
-        return f"substring({value} from '[^@]*$')"
+        return f"reverse(split_part(reverse({value}), '@', 1))"
 
-    def differs(self, left: str, right: str) -> str:
-        return f"{left} is distinct from {right}"
+    def has_digit_before_at(self, value: str) -> str:
+        return f"{value} ~ '[0-9][^@]*@'"
+
+    def without_last_digits(self, value: str) -> str:
+        return f"rtrim({value}, '0123456789')"
+
+    def any_moment(self, value: str) -> str:
+        return f"nullif(nullif({self.as_moment(value)}, 'infinity'), '-infinity')"
 
     def moment(self, at: datetime) -> str:
         return f"timestamptz '{at:%Y-%m-%d %H:%M:%S.%f}+00'"
@@ -193,6 +271,9 @@ class SQLite(Dialect):
     temporary = "create temp table {name} as {query}"
     temporary_empty = "create temp table {name} ({columns})"
     upsert = "conflict"
+    typed = False
+    fence = " limit -1"
+    index = "create unique index temp.{table}_{column} on {table} ({column})"
 
     def key(self, value: str) -> str:
         return f"mailvet_key({value})"
@@ -212,6 +293,24 @@ class SQLite(Dialect):
     def after_dot(self, value: str) -> str:
         return f"substr({value}, instr({value}, '.') + 1)"
 
+    def has_digit_before_at(self, value: str) -> str:
+        return f"{value} glob '*[0-9]*@*'"
+
+    def after_digits(self, value: str) -> str:
+        return f"mailvet_after_digits({value})"
+
+    def without_last_digits(self, value: str) -> str:
+        return f"rtrim({value}, '0123456789')"
+
+    def greater(self, left: str, right: str) -> str:
+        return f"max({left}, {right})"
+
+    def seconds(self, at: str) -> str:
+        return f"cast(strftime('%s', {at}) as integer)"
+
+    def any_moment(self, value: str) -> str:
+        return f"mailvet_any_utc({value})"
+
     def first_character(self, value: str) -> str:
         return f"substr({value}, 1, 1)"
 
@@ -226,7 +325,7 @@ class SQLite(Dialect):
 
 
 class MySQL(Dialect):
-    """MySQL 8 and MariaDB 10.6 and later."""
+    """MySQL 8, which reads a temporary table only once in a statement, and so cannot look for signals."""
 
     name = "mysql"
     marks = ("`", "`")
@@ -243,7 +342,9 @@ class MySQL(Dialect):
     upsert = "steps"
     update = "join"
     groups_exactly = False
-    session = (
+    finds_signals = False
+    index = "alter table {table} add unique key ({column})"
+    session: ClassVar[tuple[str, ...]] = (
         "set time_zone = '+00:00'",
         # Names in double quotes stay strings, errors stay errors: a status that is cut off must not be written.
         "set sql_mode = 'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'",
@@ -274,11 +375,38 @@ class MySQL(Dialect):
     def after_at(self, value: str) -> str:
         return f"substring_index({value}, '@', -1)"
 
+    def whole_number(self, value: str) -> str:
+        return f"cast({value} as signed)"
+
+    def length(self, value: str) -> str:
+        return f"char_length({value})"
+
+    def joined(self, *values: str) -> str:
+        return f"concat({', '.join(values)})"
+
+    def seconds(self, at: str) -> str:
+        return f"timestampdiff(second, '1970-01-01', {at})"
+
     def differs(self, left: str, right: str) -> str:
         return f"not ({left} <=> {right})"
 
     def as_moment(self, value: str) -> str:
         return f"cast({value} as datetime(6))"
+
+
+class MariaDB(MySQL):
+    """MariaDB 10.6 and later."""
+
+    name = "mariadb"
+    finds_signals = True
+    fence = " limit 18446744073709551615"
+    # Otherwise it joins tables without an index by comparing every row with every row.
+    session: ClassVar[tuple[str, ...]] = (
+        *MySQL.session, "set join_cache_level = 4", "set optimizer_switch = 'firstmatch=off'",
+    )  # fmt: skip
+
+    def short(self, value: str) -> str:
+        return f"cast({value} as char(255)) collate utf8mb4_bin"  # long texts have no place in a hash table
 
 
 class SQLServer(Dialect):
@@ -297,6 +425,7 @@ class SQLServer(Dialect):
     update = "from_join"
     statement_end = ";"
     groups_exactly = False
+    finds_signals = False  # it has no regular expressions, and no WITH within a subquery
     add_column = "alter table {table} add {name} {kind}"
 
     def key(self, value: str) -> str:
@@ -352,6 +481,9 @@ class Snowflake(Dialect):
 
     def position(self, part: str, value: str) -> str:
         return f"position({part}, {value})"
+
+    def seconds(self, at: str) -> str:
+        return f"date_part(epoch_second, {at})"
 
     def moment(self, at: datetime) -> str:
         return f"'{at:%Y-%m-%d %H:%M:%S.%f}'::timestamp_ntz"
@@ -418,6 +550,9 @@ class BigQuery(Dialect):
     def after_at(self, value: str) -> str:
         return f"regexp_extract({value}, '[^@]*$')"
 
+    def seconds(self, at: str) -> str:
+        return f"unix_seconds({at})"
+
     def moment(self, at: datetime) -> str:
         return f"timestamp '{at:%Y-%m-%d %H:%M:%S.%f}+00'"
 
@@ -453,6 +588,9 @@ class Databricks(Dialect):
     def after_at(self, value: str) -> str:
         return f"substring_index({value}, '@', -1)"
 
+    def seconds(self, at: str) -> str:
+        return f"unix_timestamp({at})"
+
     def moment(self, at: datetime) -> str:
         return f"timestamp '{at:%Y-%m-%d %H:%M:%S.%f} UTC'"
 
@@ -482,9 +620,12 @@ class Trino(Dialect):
     def after_at(self, value: str) -> str:
         return f"element_at(split({value}, '@'), -1)"
 
+    def seconds(self, at: str) -> str:
+        return f"to_unixtime({at})"
+
 
 DIALECTS: dict[str, type[Dialect]] = {
-    "postgresql": Postgres, "sqlite": SQLite, "mysql": MySQL, "mariadb": MySQL, "mssql": SQLServer,
+    "postgresql": Postgres, "sqlite": SQLite, "mysql": MySQL, "mariadb": MariaDB, "mssql": SQLServer,
     "snowflake": Snowflake, "redshift": Redshift, "bigquery": BigQuery, "databricks": Databricks, "trino": Trino,
 }  # fmt: skip
 """By the name that SQLAlchemy gives a dialect."""

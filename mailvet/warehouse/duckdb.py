@@ -25,21 +25,10 @@ import duckdb
 from mailvet import ablation
 from mailvet.errors import LockedError, SettingsError, SourceError
 from mailvet.layers.history import EVENT_KINDS
-from mailvet.layers.suspicion_sql import burst_sql, duplicates_sql, series_sql
 from mailvet.lists import free_domains
 from mailvet.verdict import Policy, Reason, email_key, recommendation_sql, verdict_schema
 from mailvet.warehouse import output as output_files
-from mailvet.warehouse.base import (
-    KNOWN_FOR,
-    MOST_NAMED,
-    SILENT,
-    Details,
-    OperatorShare,
-    Plan,
-    SourceShare,
-    Standing,
-    Summary,
-)
+from mailvet.warehouse.base import KNOWN_FOR, SILENT, Details, Plan, Standing, Summary
 from mailvet.warehouse.dialects import WHITE_SPACE, DuckDB
 from mailvet.warehouse.files import (
     FORMATS,
@@ -53,7 +42,16 @@ from mailvet.warehouse.files import (
     table_function,
     unique_names,
 )
-from mailvet.warehouse.planning import LISTS, due_condition, newest_events, rank, summarised
+from mailvet.warehouse.planning import (
+    LISTS,
+    detailed,
+    due_condition,
+    falls_due,
+    newest_events,
+    rank,
+    summarised,
+)
+from mailvet.warehouse.signals import burst_sql, duplicates_sql, series_sql
 from mailvet.warehouse.tables import Column, check_status_columns, choose_column, one_condition, spellings
 
 if TYPE_CHECKING:
@@ -474,13 +472,13 @@ class DuckDBWarehouse:
         self._db.execute("insert into mailvet_free select unnest($1::varchar[])", [sorted(free_domains())])
         found = [
             f"select email_key, series_size, false as burst, null as duplicate_of from "
-            f"({series_sql('mailvet_cells', due=only, free=_FREE)})",
-            f"select email_key, 0, false, duplicate_of from ({duplicates_sql('mailvet_cells')})",
+            f"({series_sql('mailvet_cells', _SAY, due=only, free=_FREE)})",
+            f"select email_key, 0, false, duplicate_of from ({duplicates_sql('mailvet_cells', _SAY)})",
         ]
         if signed_up is not None:
             signups = self._signups(signed_up)
-            bursts = burst_sql(signups, due=only, free=_FREE, window=burst_window)
-            found.append(f"select sha256(email), 0, true, null from ({bursts})")
+            bursts = burst_sql(signups, _SAY, due=only, free=_FREE, window=burst_window)
+            found.append(f"select sha256(cell), 0, true, null from ({bursts})")
         # The few rows with a signal, to be joined as the due ones are read.
         self._db.execute(
             "create or replace temp table mailvet_signals as select email_key, max(series_size)::integer as "
@@ -511,14 +509,14 @@ class DuckDBWarehouse:
                 "column with the time of each sign-up, or leave the setting out."
             )
         return (
-            f"(select email, {_FOLDED} as folded, signed_up "
+            f"(select email as cell, {_FOLDED} as folded, signed_up "
             f"from (select {self._cell} as email, {time} as signed_up from {self.relation} where {self._where}))"
         )
 
     def due(self, batch_rows: int) -> Iterator[pa.Table]:
         """See `Warehouse.due`. Spellings of one address (case, white space) stand next to each other."""
         (count,) = self._one("select count(*) from mailvet_due")
-        signals = joined = ""
+        signals, joined = ", 0 as series_size, false as burst, null::varchar as duplicate_of", ""
         if self._rows("select 1 from duckdb_tables() where table_name = 'mailvet_signals' and temporary"):
             signals = ", coalesce(s.series_size, 0) as series_size, coalesce(s.burst, false) as burst, s.duplicate_of"
             joined = "left join mailvet_signals s using (email_key)"
@@ -877,60 +875,26 @@ class DuckDBWarehouse:
         if not self._has("mailvet_verdicts"):
             return Details(last_run=last_run)
         verdicts = "(select * from mailvet_cells join mailvet_verdicts using (email_key) where folded <> '')"
-        operators: dict[str, dict[str, int]] = {}
-        for name, status, count in self._rows(
-            f"select operator, status, count(*) from {verdicts} where operator is not null group by 1, 2 order by 1, 2"
-        ):
-            operators.setdefault(name, {})[status] = count
-        largest = sorted(operators.items(), key=lambda item: (-sum(item[1].values()), item[0]))
-        due = dict(
-            self._rows(
-                f"""
-                select case when next_check_at is null then 'never' when next_check_at <= $now then 'overdue'
-                    when next_check_at <= $now + interval 1 day then '1 day'
-                    when next_check_at <= $now + interval 7 days then '7 days'
-                    when next_check_at <= $now + interval 30 days then '30 days'
-                    when next_check_at <= $now + interval 90 days then '90 days' else 'later' end, count(*)
-                from {verdicts} group by 1
-                """,
-                {"now": _naive(now)},
-            )
+        operators = self._rows(
+            f"select operator, status, count(*) from {verdicts} where operator is not null group by 1, 2"
         )
-        sources = self._sources(by) if by is not None else []
-        return Details(
-            tuple(OperatorShare(name, sum(counts.values()), counts) for name, counts in largest[:MOST_NAMED]),
-            max(0, len(largest) - MOST_NAMED),
-            {label: due[label] for label in _WHEN if label in due},
-            tuple(sources[:MOST_NAMED]),
-            max(0, len(sources) - MOST_NAMED),
-            last_run,
-        )
+        due = self._rows(f"select {falls_due(_SAY, now)}, count(*) from {verdicts} group by 1")
+        return detailed(operators, due, self._sources(by) if by is not None else (), last_run)
 
-    def _sources(self, column: str) -> list[SourceShare]:
+    def _sources(self, column: str) -> list[tuple[Any, ...]]:
         present = _columns(self._db, self.relation)
         name = next((name for name in present if name.lower() == column.lower()), None)
         if name is None:
             raise SourceError(f"There is no column {column} in {self.name}; there are: {', '.join(present)}.")
-        rows = self._rows(
+        return self._rows(
             f"""
             select coalesce({_quote(name)}::varchar, ''), "mailvet verdict recommendation", count(*),
-                   sum(100 - "mailvet verdict score")::double / 100
+                   sum(100 - "mailvet verdict score")
             from {self.relation}
             join {self._verdicts(("recommendation", "score"))} on "mailvet verdict key" = sha256({self._cell})
-            where {self._where} and trim({self._cell}, {literal(WHITE_SPACE)}) <> '' group by 1, 2 order by 1, 2
+            where {self._where} and trim({self._cell}, {literal(WHITE_SPACE)}) <> '' group by 1, 2
             """
         )
-        advice: dict[str, dict[str, int]] = {}
-        bounces: dict[str, float] = {}
-        for value, recommendation, count, expected in rows:
-            advice.setdefault(value, {})[recommendation] = count
-            bounces[value] = bounces.get(value, 0.0) + expected
-        shares = [
-            SourceShare(value, total, counts, bounces[value] / total)
-            for value, counts in advice.items()
-            for total in [sum(counts.values())]
-        ]
-        return sorted(shares, key=lambda share: (-share.rows, share.value))
 
     def check_output(self, output: Path, key_columns: Sequence[str] = ()) -> None:
         """See `Warehouse.check_output`."""
@@ -1167,7 +1131,6 @@ def _harmless(value: str) -> str:
 
 
 _FREE = "(select domain from mailvet_free)"
-_WHEN = ("overdue", "1 day", "7 days", "30 days", "90 days", "later", "never")
 
 
 def _naive(moment: datetime) -> datetime:

@@ -1,5 +1,6 @@
 """
-When a stored verdict is due: one condition, in SQL that every database reads alike.
+When a stored verdict is due: one condition, in SQL that every database reads alike; and the answers of a database, put
+together as a summary and as the details of a report.
 
 The names in it: `v` the verdict, `h` the newest event of each kind by address, `l` the user's own lists the address is
 on (columns `on_...` that are 1 or 0).
@@ -8,18 +9,28 @@ on (columns `on_...` that are 1 or 0).
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from mailvet import ablation
 from mailvet.layers.history import EVENT_KINDS
 from mailvet.verdict import Reason, verdict_schema
-from mailvet.warehouse.base import Summary
+from mailvet.warehouse.base import MOST_NAMED, Details, OperatorShare, SourceShare, Summary
 from mailvet.warehouse.dialects import Dialect, literal
 
-__all__ = ["LISTS", "RUN_COLUMNS", "due_condition", "newest_events", "rank", "summarised", "verdict_kinds"]
+__all__ = [
+    "LISTS",
+    "RUN_COLUMNS",
+    "detailed",
+    "due_condition",
+    "falls_due",
+    "newest_events",
+    "rank",
+    "summarised",
+    "verdict_kinds",
+]
 
 LISTS = ("allow", "deny", "suppress", "extra_disposable")
 """The user's own lists."""
@@ -93,6 +104,65 @@ def due_condition(
         f"or (v.rules_version <> {literal(rules_version)} and ({list_is_news}))"
     )
     return due if among is None else f"v.reason in ({', '.join(map(literal, sorted(among)))}) and ({due})"
+
+
+def falls_due(say: Dialect, now: datetime) -> str:
+    """In which of the spans of `Details.due` the column `next_check_at` lies."""
+    spans = " ".join(
+        f"when next_check_at <= {say.moment(now + timedelta(days=days))} then {literal(label)}"
+        for label, days in _SPANS.items()
+    )
+    return f"case when next_check_at is null then 'never' {spans} else 'later' end"
+
+
+_SPANS = {"overdue": 0, "1 day": 1, "7 days": 7, "30 days": 30, "90 days": 90}
+"""Days from now, by their label."""
+
+
+def detailed(
+    operators: Iterable[tuple[Any, ...]],
+    due: Iterable[tuple[Any, ...]],
+    sources: Iterable[tuple[Any, ...]],
+    last_run: Mapping[str, Any] | None,
+) -> Details:
+    """
+    Args:
+        operators: (operator, status, addresses).
+        due: (label of `falls_due`, addresses).
+        sources: (value, recommendation, rows, sum over the rows of 100 - score).
+    """
+    by_status: dict[str, dict[str, int]] = {}
+    for name, status, count in operators:
+        by_status.setdefault(str(name), {})[str(status)] = int(count)
+    by_advice: dict[str, dict[str, int]] = {}
+    bounces: dict[str, int] = {}
+    for value, advice, count, expected in sources:
+        by_advice.setdefault(str(value), {})[str(advice)] = int(count)
+        bounces[str(value)] = bounces.get(str(value), 0) + int(expected)
+    falling = {str(label): int(count) for label, count in due}
+    named_operators, other_operators = _largest(by_status)
+    named_sources, other_sources = _largest(by_advice)
+    return Details(
+        tuple(OperatorShare(name, sum(counts.values()), counts) for name, counts in named_operators),
+        other_operators,
+        {label: falling[label] for label in (*_SPANS, "later", "never") if label in falling},
+        tuple(
+            SourceShare(value, total, counts, bounces[value] / 100 / total)
+            for value, counts in named_sources
+            for total in [sum(counts.values())]
+        ),
+        other_sources,
+        last_run,
+    )
+
+
+def _largest(groups: Mapping[str, dict[str, int]]) -> tuple[list[tuple[str, dict[str, int]]], int]:
+    """The largest by the sum of their counts, and how many others there are."""
+    ranked = sorted(
+        ((name, dict(sorted(counts.items()))) for name, counts in groups.items()),
+        key=lambda group: (-sum(group[1].values()), group[0]),
+    )
+    return ranked[:MOST_NAMED], max(0, len(ranked) - MOST_NAMED)
 
 
 def summarised(groups: Iterable[tuple[Any, ...]]) -> Summary:

@@ -19,14 +19,17 @@ import pyarrow.compute as pc
 from psycopg import errors
 
 from mailvet.errors import LockedError, MailvetError, SourceError
-from mailvet.verdict import Policy
+from mailvet.verdict import Policy, verdict_schema
+from mailvet.warehouse.base import Plan
 from mailvet.warehouse.dialects import Postgres, literal
 from mailvet.warehouse.files import first_line
-from mailvet.warehouse.sql import SQLWarehouse
+from mailvet.warehouse.sql import VERDICTS, SQLWarehouse, newest_of_each
 from mailvet.warehouse.tables import Column, Relation, choose_table
 
 __all__ = ["PostgresWarehouse", "binary_copy", "connect"]
 
+_CLASHES = 3
+"""Batches that may turn out not to be new before COPY into the table of verdicts is no longer tried."""
 _LOCK_SECONDS = 30
 """How long a statement waits for a lock that another session holds, unless the user's settings say otherwise."""
 
@@ -64,6 +67,7 @@ class PostgresWarehouse(SQLWarehouse):
         self._db = connection
         self._owned = owned
         self._was_autocommit = connection.autocommit
+        self._clashes_left = 0
         with self._doing("begin a session"):
             if not connection.autocommit:
                 connection.autocommit = True
@@ -251,7 +255,7 @@ class PostgresWarehouse(SQLWarehouse):
     def _due_rows(self, batch_rows: int) -> Iterator[list[tuple[Any, ...]]]:
         """A server cursor that outlives the transactions in which answers are saved."""
         with self._db.cursor(name="mailvet_due_rows", withhold=True) as cursor:
-            cursor.execute(cast(Any, f"{self._due_query()} order by place"))
+            cursor.execute(cast(Any, f"{self._due_query()} order by d.place"))
             while rows := cursor.fetchmany(batch_rows):
                 yield rows
 
@@ -260,6 +264,29 @@ class PostgresWarehouse(SQLWarehouse):
         with self._db.cursor() as cursor, cursor.copy(f"copy {table} ({names}) from stdin (format binary)") as copy:
             for block in binary_copy(rows):
                 copy.write(block)
+
+    def plan(self, **asked: Any) -> Plan:
+        """See `Warehouse.plan`."""
+        planned = super().plan(**asked)
+        with self._doing(f"plan over {self.name}"):
+            renewed = f"select exists (select from {self._staged['due']} where previous_reason is not null)"
+            self._clashes_left = 0 if self._rows(renewed)[0][0] else _CLASHES
+        return planned
+
+    def save(self, verdicts: pa.Table) -> None:
+        """
+        See `Warehouse.save`. While all is new, rows go straight into the table by COPY, which takes half the time of a
+        staging table and an INSERT; a batch of which the table has a key already is saved the other way.
+        """
+        if self._clashes_left:
+            with self._doing("save verdicts"):
+                try:
+                    with self._transaction():
+                        self._append(VERDICTS, newest_of_each(verdicts).to_arrow().cast(verdict_schema()))
+                    return
+                except errors.UniqueViolation:  # asked for a second time, or saved by another session
+                    self._clashes_left -= 1
+        super().save(verdicts)
 
     def _stage_batch(self) -> str:
         """Made once for the session, empty again after each transaction."""

@@ -18,7 +18,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -27,17 +27,20 @@ from mailvet.errors import MailvetError, SettingsError, SourceError
 from mailvet.layers.history import EVENT_COLUMNS, EVENT_KINDS
 from mailvet.verdict import Policy, Reason, email_key, recommendation_sql, verdict_schema
 from mailvet.warehouse import output as files_out
-from mailvet.warehouse.base import KNOWN_FOR, SILENT, Plan, Standing, Summary
+from mailvet.warehouse.base import KNOWN_FOR, SILENT, Details, Plan, Standing, Summary
 from mailvet.warehouse.dialects import Dialect, literal
 from mailvet.warehouse.planning import (
     LISTS,
     RUN_COLUMNS,
+    detailed,
     due_condition,
+    falls_due,
     newest_events,
     rank,
     summarised,
     verdict_kinds,
 )
+from mailvet.warehouse.signals import burst_sql, duplicates_sql, series_sql
 from mailvet.warehouse.tables import (
     Column,
     Relation,
@@ -47,16 +50,23 @@ from mailvet.warehouse.tables import (
     spellings,
 )
 
-__all__ = ["SQLWarehouse"]
+if TYPE_CHECKING:
+    import polars as pl
 
-_VERDICTS = "mailvet_verdicts"
+__all__ = ["VERDICTS", "SQLWarehouse", "newest_of_each"]
+
+VERDICTS = "mailvet_verdicts"
 _RUNS = "mailvet_runs"
 _SHARDS = "mailvet_shards"
 _SHARDS_KEPT = timedelta(days=7)
 _KNOWN_SINCE = "known_since"
 _EXPORT_ROWS = 20_000
+_LONGEST_ADDRESS = 254  # RFC 5321, section 4.5.3.1.3
 _MOST_LABELS = 128  # a domain name has no more
 _UTC = pa.timestamp("us", tz="UTC")
+_RUN_TYPES = {"string": pa.string(), "int64": pa.int64(), "double": pa.float64(), "timestamp": _UTC}
+_TIMES = re.compile(r"date|(timestamp|datetime).*")
+"""Types of columns that hold a day or a point in time."""
 
 
 class SQLWarehouse(ABC):
@@ -193,8 +203,8 @@ class SQLWarehouse(ABC):
         return self._analyzed(table)
 
     def _stage_empty(self, name: str, columns: Mapping[str, str]) -> str:
-        table = self._clear(name)
-        listed = ", ".join(f"{self._say.own(column)} {self._say.types[kind]}" for column, kind in columns.items())
+        table, types = self._clear(name), {**self._say.types, "key": self._say.key_type}
+        listed = ", ".join(f"{self._say.own(column)} {types[kind]}" for column, kind in columns.items())
         self._execute(self._say.temporary_empty.format(name=table, columns=listed))
         return table
 
@@ -202,6 +212,14 @@ class SQLWarehouse(ABC):
         table = self._staged[name] = self._table(name)
         self._execute(self._say.drop.format(name=table))
         return table
+
+    def _unstage(self, name: str) -> None:
+        if name in self._staged:
+            self._execute(self._say.drop.format(name=self._staged.pop(name)))
+
+    def _indexed(self, table: str, column: str) -> None:
+        if self._say.index:
+            self._execute(self._say.index.format(table=table, column=column))
 
     def _analyzed(self, table: str) -> str:
         if self._say.analyze:
@@ -232,6 +250,7 @@ class SQLWarehouse(ABC):
         say = self._say
         condition = " with this --where" if self.narrowed else ""
         with self._doing(f"plan over {self.name}{condition}"):
+            self._unstage("signals")
             if self._events is not None:
                 self._stage_history()
             cells = self._stage_cells()
@@ -351,46 +370,125 @@ class SQLWarehouse(ABC):
         events = ", ".join(["", *(f"h.{name}" for name in EVENT_KINDS)]) if self._events is not None else ""
         history = f"left join {self._staged['history']} h on h.recipient = c.folded " if events else ""
         lists = f"left join {self._staged['on_lists']} l on l.folded = c.folded " if has_lists else ""
-        return self._stage(
+        due = self._stage(
             "due",
             f"select row_number() over (order by {say.shuffled('c.folded')}) - 1 as place, c.folded, c.email, "
             f"c.email_key, v.reason as previous_reason, coalesce(v.attempts, 0) as previous_attempts{events} "
             f"from {self._staged['cells']} c left join {self._known()} v on v.email_key = c.email_key "
             f"{history}{lists}where {condition}",
         )
+        self._indexed(due, "place")
+        return due
 
     def _known(self) -> str:
         """The verdict table, or an empty one like it where there is none yet."""
-        if self._has(_VERDICTS):
-            return _VERDICTS
+        if self._has(VERDICTS):
+            return VERDICTS
         return self._stage_empty("no_verdicts", verdict_kinds())
+
+    # ---------------------------------------------------------------- what the whole table shows
+
+    def find_signals(self, *, signed_up: str | None, burst_window: timedelta) -> None:
+        """See `TableSignals.find_signals`; nothing is found where the database cannot be asked."""
+        say, cells, due = self._say, self._staged["cells"], self._staged["due"]
+        with self._doing(f"look over the whole of {self.name}"):
+            signups = self._signups(signed_up) if signed_up is not None else None
+            counts = self._rows(f"select (select count(*) from {due}) as due, (select count(*) from {cells}) as texts")
+            if not say.finds_signals or not counts[0][0]:
+                return
+            only = due if counts[0][0] < counts[0][1] else None
+            texts = (
+                f"(select email_key, {say.short('email')} as email, {say.short('folded')} as folded from {cells} "
+                f"where {say.length('email')} <= {_LONGEST_ADDRESS})"
+            )
+            # One statement each: their columns need no types, and no database has to plan all three together.
+            found = self._stage_empty(
+                "found_signals",
+                {"email_key": "key", "series_size": "int32", "burst": "int16", "duplicate_of": "key"},
+            )  # fmt: skip
+            queries = {
+                "email_key, series_size, 0": ("email_key, series_size, burst", series_sql(texts, say, due=only)),
+                "email_key, 0, 0, duplicate_of": (
+                    "email_key, series_size, burst, duplicate_of", duplicates_sql(texts, say)
+                ),
+            }  # fmt: skip
+            if signups is not None:
+                key = say.key("cell") if say.groups_exactly else "cell"
+                bursts = burst_sql(signups, say, due=only, window=burst_window)
+                queries[f"{key}, 0, 1"] = ("email_key, series_size, burst", bursts)
+            with self._transaction():
+                for statement in say.before_guesses:
+                    self._execute(statement)
+                for selected, (columns, query) in queries.items():
+                    self._execute(f"insert into {found} ({columns}) select {selected} from ({query}) as mailvet__found")
+            # The few rows with a signal, to be joined as the due ones are read.
+            signals = self._stage(
+                "signals",
+                "select email_key, max(series_size) as series_size, max(burst) as burst, max(duplicate_of) as "
+                f"duplicate_of from {found} group by email_key",
+            )
+            self._indexed(signals, "email_key")
+
+    def _signups(self, signed_up: str) -> str:
+        """The sign-ups of the source, as a query in brackets: cell, folded, signed_up."""
+        say = self._say
+        columns = {column.name: column.kind for column in self._columns}
+        name = next((name for name in columns if name.lower() == signed_up.lower()), None)
+        if name is None:
+            raise SettingsError(
+                f"suspicion.signed_up: there is no column {signed_up} in {self.name}; it has: {', '.join(columns)}."
+            )
+        at = say.any_moment(self._quote(name))
+        holds_times, filled = 0, 1
+        if not say.typed or _TIMES.fullmatch(columns[name].lower()):
+            holds_times, filled = self._rows(
+                f"select count({at}), count({self._quote(name)}) from {self.relation} where {self._where}"
+            )[0]
+        if filled and not holds_times:
+            raise SettingsError(
+                f"suspicion.signed_up: the column {name} of {self.name} ({columns[name]}) holds no dates or times. "
+                "Name the column with the time of each sign-up, or leave the setting out."
+            )
+        text = "mailvet__cell" if say.groups_exactly else say.key("mailvet__cell")
+        return (
+            f"(select {text} as cell, {say.short(say.fold('mailvet__cell'))} as folded, mailvet__at as signed_up "
+            f"from (select {say.exact(self._cell)} as mailvet__cell, {at} as mailvet__at from {self.relation} "
+            f"where {self._where}) as mailvet__cells where {say.length('mailvet__cell')} <= {_LONGEST_ADDRESS})"
+        )
+
+    # ---------------------------------------------------------------- what is due
 
     def due(self, batch_rows: int) -> Iterator[pa.Table]:
         """See `Warehouse.due`. Spellings of one address (case, white space) stand next to each other."""
         with self._doing(f"read what is due of {self.name}"):
             for rows in self._due_rows(batch_rows):
-                yield _due_table(rows, self._events is not None)
+                yield _due_table(rows, self._events is not None, "signals" in self._staged)
 
     def _due_query(self) -> str:
-        events = "".join(f", {name}" for name in EVENT_KINDS) if self._events is not None else ""
-        return f"select email, email_key, previous_reason, previous_attempts{events} from {self._staged['due']}"
+        names = ["email", "email_key", "previous_reason", "previous_attempts"]
+        selected = [f"d.{name}" for name in (*names, *(EVENT_KINDS if self._events is not None else ()))]
+        joined = ""
+        if signals := self._staged.get("signals"):
+            selected += ["coalesce(s.series_size, 0)", "coalesce(s.burst, 0)", "s.duplicate_of"]
+            joined = f" left join {signals} s on s.email_key = d.email_key"
+        return f"select {', '.join(selected)} from {self._staged['due']} d{joined}"
 
     def _due_rows(self, batch_rows: int) -> Iterator[list[tuple[Any, ...]]]:
         """Page by page, since answers are saved in between."""
         (last,) = self._rows(f"select max(place) from {self._staged['due']}")[0]
         for start in range(0, 0 if last is None else int(last) + 1, batch_rows):
             yield self._rows(
-                f"{self._due_query()} where place >= {start} and place < {start + batch_rows} order by place"
+                f"{self._due_query()} where d.place >= {start} and d.place < {start + batch_rows} order by d.place"
             )
 
     def asked_today(self, now: datetime) -> dict[str, int]:
         """See `Warehouse.asked_today`."""
         with self._doing(f"read the verdicts of {self.name}"):
-            if not self._has(_VERDICTS):
+            if not self._has(VERDICTS):
                 return {}
             midnight = now.astimezone(timezone.utc).replace(hour=0, minute=0, second=0, microsecond=0)
             rows = self._rows(
-                f"select operator, count(*) from {_VERDICTS} where smtp_code is not null and operator is not null and "
+                f"select operator, count(*) from {VERDICTS} where smtp_code is not null and operator is not null and "
                 f"checked_at >= {self._say.moment(midnight)} group by operator"
             )
         return {str(operator): int(count) for operator, count in rows}
@@ -425,7 +523,7 @@ class SQLWarehouse(ABC):
             for name, kind in RUN_COLUMNS.items()
         )
         with self._doing("make the table of verdicts"):
-            for table, columns in ((_VERDICTS, verdicts), (_RUNS, runs)):
+            for table, columns in ((VERDICTS, verdicts), (_RUNS, runs)):
                 if self._has(table):
                     continue
                 try:
@@ -438,8 +536,7 @@ class SQLWarehouse(ABC):
         """See `Warehouse.save`."""
         import polars as pl
 
-        frame = pl.DataFrame(pl.from_arrow(verdicts)).unique("email_key", keep="last").sort("email_key")
-        frame = frame.with_columns((pl.col("checked_at") - KNOWN_FOR).alias(_KNOWN_SINCE))
+        frame = newest_of_each(verdicts).with_columns((pl.col("checked_at") - KNOWN_FOR).alias(_KNOWN_SINCE))
         is_silent = pl.col("reason").is_in([str(reason) for reason in SILENT])
         with self._doing("save verdicts"), self._transaction():
             for silent, part in ((False, frame.filter(~is_silent)), (True, frame.filter(is_silent))):
@@ -454,10 +551,10 @@ class SQLWarehouse(ABC):
         say, last = self._say, ""
         names = verdict_schema().names
         with self._doing("read the verdicts"):
-            while self._has(_VERDICTS):
+            while self._has(VERDICTS):
                 rows = self._rows(
                     say.limited(
-                        f"select {', '.join(map(say.own, names))} from {_VERDICTS} where smtp_code >= 400 and "
+                        f"select {', '.join(map(say.own, names))} from {VERDICTS} where smtp_code >= 400 and "
                         f"smtp_reply is not null and email_key > {literal(last)} order by email_key",
                         batch_rows,
                     )
@@ -492,33 +589,33 @@ class SQLWarehouse(ABC):
         renewed = {name: f"b.{name}" for name in names if name != "email_key"}
         listed = ", ".join(map(say.own, names))
         values = ", ".join(f"b.{name}" for name in names)
-        same = f"{_VERDICTS}.email_key = b.email_key"
-        keep = f"{_VERDICTS}.status <> 'unknown' and {_VERDICTS}.checked_at > b.{_KNOWN_SINCE}"
+        same = f"{VERDICTS}.email_key = b.email_key"
+        keep = f"{VERDICTS}.status <> 'unknown' and {VERDICTS}.checked_at > b.{_KNOWN_SINCE}"
         statements = []
         if silent:  # how deep we asked and when to ask again go by the newest answer that went as deep
-            deep_enough = f"{rank('b.depth')} >= {rank(f'{_VERDICTS}.depth')}"
+            deep_enough = f"{rank('b.depth')} >= {rank(f'{VERDICTS}.depth')}"
             again = {"depth": "b.depth", "next_check_at": "b.next_check_at"}
-            statements.append(self._update(_VERDICTS, f"{batch} b", same, again, f"{keep} and {deep_enough}"))
+            statements.append(self._update(VERDICTS, f"{batch} b", same, again, f"{keep} and {deep_enough}"))
         if say.upsert == "conflict":
             sets = ", ".join(f"{name} = excluded.{name}" for name in renewed)
-            news = f"not exists (select 1 from {_VERDICTS} where {same} and {keep})" if silent else "1 = 1"
+            news = f"not exists (select 1 from {VERDICTS} where {same} and {keep})" if silent else "1 = 1"
             statements.append(
-                f"insert into {_VERDICTS} ({listed}) select {values} from {batch} b where {news} "
+                f"insert into {VERDICTS} ({listed}) select {values} from {batch} b where {news} "
                 f"on conflict (email_key) do update set {sets}"
             )
         elif say.upsert == "merge":
             sets = ", ".join(f"{name} = {new}" for name, new in renewed.items())
             news = f" and not ({keep})" if silent else ""
             statements.append(
-                f"merge into {_VERDICTS} using {batch} b on {same} when matched{news} then update set {sets} "
+                f"merge into {VERDICTS} using {batch} b on {same} when matched{news} then update set {sets} "
                 f"when not matched then insert ({listed}) values ({values}){say.statement_end}"
             )
         else:
             news = f"not ({keep})" if silent else "1 = 1"
             statements += [
-                self._update(_VERDICTS, f"{batch} b", same, renewed, news),
-                f"insert into {_VERDICTS} ({listed}) select {values} from {batch} b where not exists "
-                f"(select 1 from {_VERDICTS} where {same})",
+                self._update(VERDICTS, f"{batch} b", same, renewed, news),
+                f"insert into {VERDICTS} ({listed}) select {values} from {batch} b where not exists "
+                f"(select 1 from {VERDICTS} where {same})",
             ]
         return statements
 
@@ -538,8 +635,7 @@ class SQLWarehouse(ABC):
     def save_run(self, run: Mapping[str, Any]) -> None:
         """See `Warehouse.save_run`."""
         values = {name: json.dumps(v) if isinstance(v, dict) else v for name, v in run.items()}
-        arrow = {"string": pa.string(), "int64": pa.int64(), "double": pa.float64(), "timestamp": _UTC}
-        row = pa.table({name: pa.array([value], arrow[RUN_COLUMNS[name]]) for name, value in values.items()})
+        row = pa.table({name: pa.array([value], _RUN_TYPES[RUN_COLUMNS[name]]) for name, value in values.items()})
         with self._doing("save the record of the run"), self._transaction():
             self._execute(f"delete from {_RUNS} where run_id = {literal(str(run['run_id']))}")
             self._append(_RUNS, row)
@@ -547,7 +643,7 @@ class SQLWarehouse(ABC):
     def forget_before(self, day: datetime) -> int:
         """See `Warehouse.forget_before`."""
         with self._doing("drop old verdicts"):
-            return self._execute(f"delete from {_VERDICTS} where checked_at < {self._say.moment(day)}")
+            return self._execute(f"delete from {VERDICTS} where checked_at < {self._say.moment(day)}")
 
     # ---------------------------------------------------------------- results
 
@@ -559,11 +655,11 @@ class SQLWarehouse(ABC):
         advice = self._advice()
         with self._doing("bring the recommendations in line with the policy"):
             return self._execute(
-                f"update {_VERDICTS} set recommendation = {advice} where recommendation <> {advice} "
+                f"update {VERDICTS} set recommendation = {advice} where recommendation <> {advice} "
                 f"and email_key in (select email_key from {self._staged['cells']})"
             )
 
-    def _verdicts(self, columns: Sequence[str]) -> str:
+    def _verdicts(self, columns: Sequence[str], table: str = VERDICTS) -> str:
         """The verdict table under names that no condition of the user's can mean."""
         formula = f"{self._say.first_character('suggestion')} in ('=', '+', '@', '-')"
         values = {
@@ -572,7 +668,7 @@ class SQLWarehouse(ABC):
             "suggestion": f"case when {formula} then null else suggestion end",
         }
         selected = "".join(f", {values.get(name, name)} as mailvet__{name}" for name in columns)
-        return f"(select email_key as mailvet__key{selected} from {_VERDICTS})"
+        return f"(select email_key as mailvet__key{selected} from {table}{self._say.computed_once})"
 
     def check_write_back(self, columns: Sequence[str]) -> None:
         """See `Warehouse.check_write_back`."""
@@ -591,6 +687,8 @@ class SQLWarehouse(ABC):
             with self._doing(f"write the status columns to {self.name}"):
                 self._add_columns(columns, added)
                 with self._transaction():
+                    for statement in self._say.before_guesses:
+                        self._execute(statement)
                     return self._execute(self._writing_back(columns))
         except BaseException:
             with contextlib.suppress(Exception):  # the connection may be gone; empty columns do no harm
@@ -617,6 +715,7 @@ class SQLWarehouse(ABC):
         on_lists, in_history, suspicious = ablation.evidence_sql("mailvet__evidence", "mailvet__flags", say.position)
         groups = "mailvet__status, mailvet__reason, mailvet__recommendation, mailvet__blank, mailvet__listed, "
         groups += "mailvet__past, mailvet__suspect"
+        verdicts = self._verdicts(names, self._known())
         with self._doing(f"count {self.name}"):
             return summarised(
                 self._rows(
@@ -625,7 +724,7 @@ class SQLWarehouse(ABC):
                     "select mailvet__status, mailvet__reason, mailvet__recommendation, "
                     f"case when folded = '' then 1 else 0 end as mailvet__blank, {on_lists} as mailvet__listed, "
                     f"{in_history} as mailvet__past, {suspicious} as mailvet__suspect, repeats, mailvet__score "
-                    f"from {self._staged['cells']} left join {self._verdicts(names)} as mailvet__verdict "
+                    f"from {self._staged['cells']} left join {verdicts} as mailvet__verdict "
                     f"on mailvet__key = email_key) as mailvet__rows group by {groups}"
                 )
             )
@@ -639,7 +738,7 @@ class SQLWarehouse(ABC):
         )  # fmt: skip
         cells = self._staged["cells"]
         with self._doing(f"count {self.name}"):
-            if self._has(_VERDICTS):
+            if self._has(VERDICTS):
                 known = f"select {said}, {stale} as mailvet__stale, folded, repeats from {cells} left join " + (
                     f"{self._verdicts((*names, 'checked_at'))} as mailvet__verdict on mailvet__key = email_key"
                 )
@@ -659,10 +758,10 @@ class SQLWarehouse(ABC):
     def pending(self) -> tuple[int, datetime | None]:
         """See `Warehouse.pending`."""
         with self._doing("read the verdicts"):
-            if not self._has(_VERDICTS):
+            if not self._has(VERDICTS):
                 return 0, None
             count, moment = self._rows(
-                f"select count(*), min(v.next_check_at) from {self._staged['cells']} c join {_VERDICTS} v "
+                f"select count(*), min(v.next_check_at) from {self._staged['cells']} c join {VERDICTS} v "
                 "on v.email_key = c.email_key where v.reason = 'greylisted' and v.next_check_at is not null"
             )[0]
         return int(count), self._aware(moment)
@@ -781,6 +880,49 @@ class SQLWarehouse(ABC):
                     f"and mailvet__recommendation = {literal(word)}"
                 )
 
+    def details(self, now: datetime, *, by: str | None = None) -> Details:
+        """See `Detailed.details`."""
+        with self._doing(f"count {self.name}"):
+            last_run = self._last_run() if self._has(_RUNS) else None
+            if not self._has(VERDICTS):
+                return Details(last_run=last_run)
+            joined = (
+                f"from {self._staged['cells']} c join {VERDICTS} v on v.email_key = c.email_key where c.folded <> ''"
+            )
+            operators = self._rows(
+                f"select v.operator, v.status, count(*) {joined} and v.operator is not null group by v.operator, "
+                "v.status"
+            )
+            due = self._rows(
+                f"select label, count(*) from (select {falls_due(self._say, now)} as label {joined}) as labels "
+                "group by label"
+            )
+            return detailed(operators, due, self._sources(by) if by is not None else (), last_run)
+
+    def _last_run(self) -> Mapping[str, Any] | None:
+        schema = pa.schema([pa.field(name, _RUN_TYPES[kind]) for name, kind in RUN_COLUMNS.items()])
+        rows = self._rows(
+            self._say.limited(
+                f"select {', '.join(map(self._say.own, schema.names))} from {_RUNS} where source = "
+                f"{self._say.literal(self.name)} and finished_at is not null order by started_at desc", 1,
+            )
+        )  # fmt: skip
+        found = pa.Table.from_arrays(_arrays(rows, schema), schema=schema).to_pylist()
+        return found[0] if found else None
+
+    def _sources(self, column: str) -> list[tuple[Any, ...]]:
+        say, present = self._say, [found.name for found in self._columns]
+        name = next((name for name in present if name.lower() == column.lower()), None)
+        if name is None:
+            raise SourceError(f"There is no column {column} in {self.name}; there are: {', '.join(present)}.")
+        value = say.exact(f"coalesce({say.text(self._quote(name))}, '')")
+        return self._rows(
+            f"select mailvet__value, mailvet__recommendation, count(*), sum(100 - mailvet__score) from (select {value} "
+            f"as mailvet__value, {say.key(self._cell)} as mailvet__cell_key from {self.relation} where {self._where} "
+            f"and {say.fold(self._cell)} <> '') as mailvet__rows join {self._verdicts(('recommendation', 'score'))} as "
+            "mailvet__verdict on mailvet__key = mailvet__cell_key group by mailvet__value, mailvet__recommendation"
+        )
+
     # ---------------------------------------------------------------- files
 
     def check_output(self, output: Path, key_columns: Sequence[str] = ()) -> None:
@@ -867,14 +1009,14 @@ class SQLWarehouse(ABC):
 
     def stored(self, address: str) -> dict[str, Any] | None:
         """See `Warehouse.stored`."""
-        if not self._has(_VERDICTS):
+        if not self._has(VERDICTS):
             return None
         say, key, folded = self._say, email_key(address), email_key(address.strip().lower())
         names = verdict_schema().names
         with self._doing("read the verdicts"):
             rows = self._rows(
                 say.limited(
-                    f"select {', '.join(map(say.own, names))} from {_VERDICTS} where email_key = {literal(key)} or "
+                    f"select {', '.join(map(say.own, names))} from {VERDICTS} where email_key = {literal(key)} or "
                     f"{say.key(say.fold('email'))} = {literal(folded)} "
                     f"order by case when email_key = {literal(key)} then 0 else 1 end, checked_at desc",
                     1,
@@ -888,7 +1030,7 @@ class SQLWarehouse(ABC):
 
     def forget(self, address: str) -> int:
         """See `Warehouse.forget`."""
-        if not self._has(_VERDICTS):
+        if not self._has(VERDICTS):
             return 0
         say = self._say
         folded = address.strip().lower()
@@ -899,7 +1041,7 @@ class SQLWarehouse(ABC):
             self._append(wanted, pa.table({"entry": [folded]}))
             with self._transaction():
                 near = self._rows(
-                    f"select v.email_key, v.email, v.suggestion from {_VERDICTS} v join {wanted} w on "
+                    f"select v.email_key, v.email, v.suggestion from {VERDICTS} v join {wanted} w on "
                     f"{say.position('w.entry', 'lower(v.email)')} > 0 or lower(v.suggestion) = w.entry"
                 )
                 keys = {email_key(text) for text in spellings(address)}
@@ -908,7 +1050,7 @@ class SQLWarehouse(ABC):
                         keys.add(str(key))
                 self._execute(self._say.drop.format(name=wanted))
                 listed = ", ".join(map(literal, sorted(keys)))
-                return self._execute(f"delete from {_VERDICTS} where email_key in ({listed})")
+                return self._execute(f"delete from {VERDICTS} where email_key in ({listed})")
 
     # ---------------------------------------------------------------- the end
 
@@ -931,17 +1073,28 @@ _TRAVELS: tuple[tuple[str, pa.DataType], ...] = (
 """Types of columns that keep their type in a file; all others travel as the text that the database makes of them."""
 
 
+def newest_of_each(verdicts: pa.Table) -> pl.DataFrame:
+    """The last row of each key, in the order of the keys, which suits an index."""
+    import polars as pl
+
+    return pl.DataFrame(pl.from_arrow(verdicts)).unique("email_key", keep="last").sort("email_key")
+
+
 def _batch_schema() -> pa.Schema:
     return verdict_schema().append(pa.field(_KNOWN_SINCE, _UTC))
 
 
-def _due_table(rows: list[tuple[Any, ...]], events: bool) -> pa.Table:
+def _due_table(rows: list[tuple[Any, ...]], events: bool, signals: bool) -> pa.Table:
     fields = [
         pa.field("email", pa.string()), pa.field("email_key", pa.string()), pa.field("previous_reason", pa.string()),
         pa.field("previous_attempts", pa.int32()),
     ]  # fmt: skip
     if events:
         fields += [pa.field(name, _UTC) for name in EVENT_COLUMNS]
+    if signals:
+        fields += [
+            pa.field("series_size", pa.int32()), pa.field("burst", pa.bool_()), pa.field("duplicate_of", pa.string())
+        ]  # fmt: skip
     schema = pa.schema(fields)
     return pa.Table.from_arrays(_arrays(rows, schema), schema=schema)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import re
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
@@ -84,6 +85,8 @@ class SQLAlchemyWarehouse(SQLWarehouse):
                 f"There is no connection to {url.render_as_string(hide_password=True)}: {text}. Check host, port, "
                 "user, password and database of the URL. Nothing was changed."
             ) from None
+        if getattr(engine.dialect, "is_mariadb", False):  # a server that says so, though the URL said mysql://
+            self._say = dialect_of("mariadb")
         try:
             if engine.dialect.name == "sqlite":
                 _register_functions(self._db)
@@ -338,6 +341,7 @@ def _register_functions(connection: Connection) -> None:
     raw: Any = connection.connection.driver_connection
     functions: Mapping[str, Any] = {
         "mailvet_key": _sqlite_key, "mailvet_fold": _sqlite_fold, "mailvet_utc": _sqlite_utc,
+        "mailvet_any_utc": _sqlite_any_utc, "mailvet_after_digits": lambda text: text and _UP_TO_DIGITS.sub("", text),
         "mailvet_after_at": lambda text: None if text is None else text.rpartition("@")[2],
     }  # fmt: skip
     for name, function in functions.items():
@@ -364,4 +368,13 @@ def _sqlite_utc(text: object) -> str | None:
     return f"{moment:%Y-%m-%d %H:%M:%S.%f}"
 
 
+def _sqlite_any_utc(text: object) -> str | None:
+    """The same, and null for whatever is no time."""
+    try:
+        return _sqlite_utc(text)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+_UP_TO_DIGITS = re.compile(r"^.*[0-9]", re.DOTALL)
 _EMPTY = email_key("")

@@ -80,9 +80,14 @@ def test_a_source_in_which_nothing_changed_is_recognised_and_any_change_is_seen(
     crm: Path, verify: Verify, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = verify("crm.duckdb", table="contacts")
-    planned = []
+    planned: list[DuckDBWarehouse] = []
     plan = DuckDBWarehouse.plan
-    monkeypatch.setattr(DuckDBWarehouse, "plan", lambda self, **named: planned.append(1) or plan(self, **named))
+
+    def counted(self: DuckDBWarehouse, **named: Any) -> Plan:
+        planned.append(self)
+        return plan(self, **named)
+
+    monkeypatch.setattr(DuckDBWarehouse, "plan", counted)
     again = verify("crm.duckdb", table="contacts")
     assert not planned
     assert (again.summary, again.written) == (first.summary, 0)

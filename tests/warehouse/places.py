@@ -27,6 +27,7 @@ class Place(ABC):
     database: Any
     """What `open_table` and the command line take."""
     text = "varchar(300)"
+    time = "timestamp"
     any_width = False
     """Whether a varchar(5) takes any text."""
 
@@ -118,7 +119,7 @@ class PostgresPlace(Place):
 class MariaDBPlace(Place):
     """A database of MariaDB's."""
 
-    name, schema = "mariadb", "contract"
+    name, schema, time = "mariadb", "contract", "datetime"
 
     def __init__(self, server: MariaDBServer) -> None:
         super().__init__()

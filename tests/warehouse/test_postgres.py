@@ -321,3 +321,17 @@ def test_binary_copy_of_a_slice_is_the_slice(postgres: PostgresPlace) -> None:
             copy.write(block)
     expected = [tuple(row.values()) for row in table.to_pylist()]
     assert postgres.sql("select * from t") == expected
+
+
+def test_an_address_that_was_new_when_planned_is_saved_whoever_was_quicker(postgres: PostgresPlace) -> None:
+    postgres.contacts("ann@a.test", "bob@a.test", "cid@a.test")
+    first, second = postgres.opened(), postgres.opened()
+    for warehouse in (first, second):
+        assert planned(warehouse).due == 3
+        warehouse.open_for_writing()
+    first.save(answers({"ann@a.test": "mailbox_accepted"}))
+    second.save(answers({"ann@a.test": "mailbox_full", "bob@a.test": "mailbox_accepted"}))
+    second.save(answers({"bob@a.test": "greylisted", "cid@a.test": "greylisted"}))
+    assert postgres.sql("select email, reason from mailvet_verdicts order by 1") == [
+        ("ann@a.test", "mailbox_full"), ("bob@a.test", "mailbox_accepted"), ("cid@a.test", "greylisted"),
+    ]  # fmt: skip

@@ -2,15 +2,11 @@
 The signals of `mailvet.layers.suspicion` that need the whole table, as queries for where the table is.
 
 Each is one SELECT over a relation of cells, and gives the few rows that are suspicious. The text is the same for every
-dialect but for the expressions in `Dialect`; nothing is read that the due rows do not need.
-
-PostgreSQL guesses the sizes of the steps far too low and would loop over them: `set local enable_nestloop = off` first.
+database but for the words of its `Dialect`; nothing is read that the due rows do not need.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import timedelta
 
 from mailvet import lists
@@ -29,42 +25,12 @@ from mailvet.layers.suspicion import (
     YEARS,
     half_window,
 )
+from mailvet.warehouse.dialects import Dialect
 
-__all__ = ["DUCKDB", "GENERIC", "POSTGRES", "Dialect", "burst_sql", "duplicates_sql", "series_sql"]
-
-
-@dataclass(frozen=True, slots=True)
-class Dialect:
-    """What databases write differently; `{0}`, `{1}` are SQL expressions."""
-
-    after_last_at: str
-    """The text behind the last @ of a text that has one."""
-    matches: str
-    """Whether a text matches a regular expression."""
-    whole_number: str
-    """Digits as a number of 64 bits."""
-    epoch: str
-    """Seconds since 1970 of a time without zone, which is in UTC, or with one."""
-    without_last_digits: str = "regexp_replace({0}, '[0-9]+$', '')"
-    real: str = "cast({0} as double precision)"
+__all__ = ["burst_sql", "duplicates_sql", "series_sql"]
 
 
-DUCKDB = Dialect(
-    "split_part({0}, '@', -1)", "regexp_matches({0}, {1})", "cast({0} as bigint)", "epoch({0})",
-    "rtrim({0}, '0123456789')", "cast({0} as double)",
-)  # fmt: skip
-POSTGRES = Dialect(
-    "split_part({0}, '@', -1)", "{0} ~ {1}", "cast({0} as bigint)", "extract(epoch from {0})",
-    "rtrim({0}, '0123456789')",
-)  # fmt: skip
-GENERIC = Dialect(
-    "regexp_replace({0}, '^.*@', '')", "{0} <> regexp_replace({0}, {1}, '')", "cast({0} as bigint)",
-    "extract(epoch from {0})",
-)  # fmt: skip
-"""Standard SQL with window functions and `regexp_replace`."""
-
-
-def series_sql(cells: str, *, dialect: Dialect = DUCKDB, due: str | None = None, free: str | None = None) -> str:
+def series_sql(cells: str, say: Dialect, *, due: str | None = None, free: str | None = None) -> str:
     """
     A query that finds numbered series, as `suspicion.examine` does over the same distinct addresses.
 
@@ -78,33 +44,38 @@ def series_sql(cells: str, *, dialect: Dialect = DUCKDB, due: str | None = None,
         SQL for `email_key`, `series_size`: the members of series alone.
     """
     # Only texts with a digit before their @ can be in a series; they are taken apart before anything is counted.
-    has_digit = dialect.matches.format("folded", "'[0-9][^@]*@'")
-    domain = dialect.after_last_at.format("folded")
-    asked = f"and {domain} in (select {domain} from {due} due_cells where {_HAS_AT})" if due is not None else ""
+    has_digit = say.has_digit_before_at("folded")
+    has_at, domain = _has_at(say), say.after_at("folded")
+    asked = f"and {domain} in (select {domain} from {due} due_cells where {has_at})" if due is not None else ""
     return f"""
 with addressed as (
-    select email_key, folded, {domain} as domain from {cells} cells where {_HAS_AT} and {has_digit} {asked}
+    select email_key, folded, {domain} as domain from {cells} cells where {has_at} and {has_digit} {asked}
+    {say.fence}
 ),
 bases as (
-    select email_key, domain, {_BASE} as base from (select email_key, domain, {_LOCAL} as local_part from addressed) a
-    where domain <> ''
+    select email_key, domain, {_base(say)} as base
+    from (select email_key, domain, {_local(say)} as local_part from addressed) a where domain <> ''
+    {say.fence}
 ),
 ended as (
     select email_key, domain, base,
-        case when right(base, 1) between '0' and '9' then '' else regexp_replace(base, '^.*[0-9]', '') end as tail
-    from bases
+        case when {say.without_last_digits("base")} <> base then '' else {say.after_digits("base")} end as tail
+    from bases {say.fence}
 ),
 cut as (
-    select email_key, domain, tail, substr(base, 1, char_length(base) - char_length(tail)) as rest from ended
+    select email_key, domain, tail, substr(base, 1, {say.length("base")} - {say.length("tail")}) as rest from ended
+    {say.fence}
 ),
 parted as (
-    select email_key, domain, tail, rest, {dialect.without_last_digits.format("rest")} as head from cut where rest <> ''
+    select email_key, domain, tail, rest, {say.without_last_digits("rest")} as head from cut where rest <> ''
+    {say.fence}
 ),
 counted as (
-    select email_key, domain, head, tail, char_length(rest) - char_length(head) as digits,
-        {dialect.whole_number.format("substr(rest, char_length(head) + 1)")} as counter,
-        case when domain in {free or _free()} then 1 else 0 end as is_free
-    from parted where char_length(rest) - char_length(head) <= {LONGEST_COUNTER}
+    select email_key, domain, head, tail, {say.length("rest")} - {say.length("head")} as digits,
+        {say.whole_number(f"substr(rest, {say.length('head')} + 1)")} as counter,
+        case when domain in {free or _free(say)} then 1 else 0 end as is_free
+    from parted where {say.length("rest")} - {say.length("head")} <= {LONGEST_COUNTER}
+    {say.fence}
 ),
 usable as (
     select * from counted
@@ -135,7 +106,7 @@ enough as (
     select * from sized where size >= case when is_free = 1 then {FREE_SIZE} else {SERIES_SIZE} end
 ),
 members as (
-    select domain, count(*) as addresses from (select {domain} as domain from {cells} cells where {_HAS_AT}) everybody
+    select domain, count(*) as addresses from (select {domain} as domain from {cells} cells where {has_at}) everybody
     where domain in (select domain from enough where is_free = 0) group by domain
 )
 select usable.email_key as email_key, enough.size as series_size
@@ -146,7 +117,7 @@ left join members on members.domain = usable.domain
 where usable.is_free = 1 or enough.size * {SERIES_SHARE} >= members.addresses""".strip()
 
 
-def duplicates_sql(cells: str, *, dialect: Dialect = DUCKDB) -> str:
+def duplicates_sql(cells: str, say: Dialect) -> str:
     """
     A query that finds the other spellings of a mailbox, as `Reference.examine` tells mailboxes apart.
 
@@ -158,26 +129,27 @@ def duplicates_sql(cells: str, *, dialect: Dialect = DUCKDB) -> str:
         SQL for `email_key`, `duplicate_of`: each but the plainest spelling, and the key of that one, which has the
         fewest characters (of several, the lowest key).
     """
+    has_at = _has_at(say)
     same = " ".join(f"when '{other}' then '{domain}'" for other, domain in SAME_DOMAIN.items())
-    blind = ", ".join(_quoted(DOT_BLIND))
+    blind = ", ".join(map(say.literal, DOT_BLIND))
+    local_part = f"case when domain in ({blind}) then replace(base, '.', '') else base end"
+    same_domain = f"case domain {same} else domain end"
+    mailbox = say.joined(local_part, "'@'", same_domain)
     # Two texts of one mailbox cannot both be written the plain way, so the search begins at those that are not.
     return f"""
 with addressed as (
-    select email_key, email, folded, {dialect.after_last_at.format("folded")} as domain from {cells} cells
-    where {_HAS_AT}
+    select email_key, email, folded, {say.after_at("folded")} as domain from {cells} cells
+    where {has_at} {say.fence}
 ),
 bases as (
-    select email_key, email, domain, {_BASE} as base
-    from (select email_key, email, domain, {_LOCAL} as local_part from addressed) a
+    select email_key, email, domain, {_base(say)} as base
+    from (select email_key, email, domain, {_local(say)} as local_part from addressed) a {say.fence}
 ),
 mailboxes as (
-    select email_key, email, concat(
-        case when domain in ({blind}) then replace(base, '.', '') else base end, '@', case domain {same} else domain end
-    ) as mailbox
-    from bases
+    select email_key, email, {say.short(mailbox)} as mailbox from bases
 ),
 members as (
-    select email_key, mailbox, char_length(email) as characters from mailboxes
+    select email_key, mailbox, {say.length("email")} as characters from mailboxes
     where mailbox in (select mailbox from mailboxes where mailbox <> email)
 ),
 first_of as (
@@ -190,8 +162,8 @@ select email_key, duplicate_of from first_of where email_key <> duplicate_of""".
 
 def burst_sql(
     signups: str,
+    say: Dialect,
     *,
-    dialect: Dialect = DUCKDB,
     due: str | None = None,
     free: str | None = None,
     window: timedelta = BURST_WINDOW,
@@ -200,24 +172,25 @@ def burst_sql(
     A query that finds bursts of sign-ups, as `suspicion.examine` does.
 
     Args:
-        signups: a table name as SQL, or a query in brackets, with the columns `email` (exact text), `folded`
-            (lower-case, trimmed) and `signed_up` (a date or a time); one row for each row of the source.
+        signups: a table name as SQL, or a query in brackets, with the columns `cell` (the exact text, or its key where
+            the database takes different texts for equal), `folded` (lower-case, trimmed) and `signed_up` (a date or a
+            time); one row for each row of the source.
         due: a relation with the column `folded`; only bursts at their domains are looked for.
         free: SQL in brackets for the domains of free mail providers; the list of `lists.free_domains` if not given.
         window: the span within which sign-ups are counted, in whole seconds, even.
 
     Returns:
-        SQL for `email`: every text of which one row at least is in a burst, once.
+        SQL for `cell`: every text of which one row at least is in a burst, once.
     """
-    domain = dialect.after_last_at.format("folded")
-    slot = f"floor({dialect.epoch.format('signed_up')} / {half_window(window)})"
-    asked = f"and domain in (select {domain} from {due} due_cells where {_HAS_AT})" if due is not None else ""
-    share = f"members * {dialect.real.format('everybody')} / total"
-    evenly = f"members * {dialect.real.format('2')} / slots"
+    has_at, domain = _has_at(say), say.after_at("folded")
+    slot = f"floor({say.seconds('signed_up')} / {half_window(window)})"
+    asked = f"and domain in (select {domain} from {due} due_cells where {has_at})" if due is not None else ""
+    share = f"members * {say.real('everybody')} / total"
+    evenly = f"members * {say.real('2')} / slots"
     return f"""
 with timed as (
-    select email, {domain} as domain, {slot} as slot from {signups} signups
-    where {_HAS_AT} and signed_up is not null
+    select cell, {domain} as domain, {slot} as slot from {signups} signups
+    where {has_at} and signed_up is not null
 ),
 spans as (select count(*) as total, max(slot) - min(slot) + 1 as slots from timed),
 busy as (select slot, count(*) as here from timed group by slot),
@@ -227,7 +200,7 @@ windows as (
 ),
 sizes as (
     select domain, count(*) as members from timed
-    where domain not in {free or _free()} {asked} group by domain having count(*) >= {BURST_ROWS}
+    where domain not in {free or _free(say)} {asked} group by domain having count(*) >= {BURST_ROWS}
 ),
 own as (
     select domain, slot, count(*) as here from timed where domain in (select domain from sizes) group by domain, slot
@@ -238,30 +211,37 @@ own_windows as (
     group by domain, slot having sum(here) >= {BURST_ROWS}
 ),
 judged as (
-    select own_windows.domain as domain, own_windows.slot as slot, here, greatest({share}, {evenly}) as expected
+    select own_windows.domain as domain, own_windows.slot as slot, here, {say.greater(share, evenly)} as expected
     from own_windows
     join sizes on sizes.domain = own_windows.domain
     join windows on windows.slot = own_windows.slot
     cross join spans
 ),
 bursts as (select domain, slot from judged where here > expected + {BURST_SIGMAS} * sqrt(expected)),
-both_halves as (select domain, slot from bursts union select domain, slot + 1 as slot from bursts)
-select distinct timed.email as email
+both_halves as (
+    select distinct domain, slot
+    from (select domain, slot from bursts union all select domain, slot + 1 as slot from bursts) halves
+)
+select distinct timed.cell as cell
 from timed join both_halves on timed.domain = both_halves.domain and timed.slot = both_halves.slot""".strip()
 
 
-_HAS_AT = "position('@' in folded) > 1"
-_LOCAL = "substr(folded, 1, char_length(folded) - char_length(domain) - 1)"
-# A plus at the very start is no tag.
-_BASE = (
-    "case when position('+' in local_part) > 1 then substr(local_part, 1, position('+' in local_part) - 1) "
-    "else local_part end"
-)
+def _has_at(say: Dialect) -> str:
+    return f"{say.position(_AT, 'folded')} > 1"
 
 
-def _free() -> str:
-    return f"({', '.join(_quoted(sorted(lists.free_domains())))})"
+def _local(say: Dialect) -> str:
+    return f"substr(folded, 1, {say.length('folded')} - {say.length('domain')} - 1)"
 
 
-def _quoted(texts: Iterable[str]) -> Iterable[str]:
-    return ("'" + text.replace("'", "''") + "'" for text in texts)
+def _base(say: Dialect) -> str:
+    # A plus at the very start is no tag.
+    plus = say.position("'+'", "local_part")
+    return f"case when {plus} > 1 then substr(local_part, 1, {plus} - 1) else local_part end"
+
+
+_AT = "'@'"
+
+
+def _free(say: Dialect) -> str:
+    return f"({', '.join(map(say.literal, sorted(lists.free_domains())))})"

@@ -15,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mailvet.layers import suspicion, suspicion_scalar
-from mailvet.layers.suspicion_sql import DUCKDB, GENERIC, POSTGRES, Dialect, burst_sql, duplicates_sql, series_sql
 from mailvet.verdict import email_key
+from mailvet.warehouse.dialects import Dialect, DuckDB, Postgres
+from mailvet.warehouse.signals import burst_sql, duplicates_sql, series_sql
 from tests.postgresql import PostgresServer
 
 START = datetime(2025, 6, 1)
@@ -76,7 +77,7 @@ def on_duckdb() -> Iterator[Query]:
     with duckdb.connect() as db:
         cells = pl.DataFrame(CELLS, schema=["email", "email_key", "folded"], orient="row")
         rows = pl.DataFrame(
-            [(text, text.strip().lower(), when) for text, when in ROWS], schema=["email", "folded", "signed_up"],
+            [(text, text.strip().lower(), when) for text, when in ROWS], schema=["cell", "folded", "signed_up"],
             orient="row", infer_schema_length=None,
         )  # fmt: skip
         db.register("frame", cells.to_arrow())
@@ -90,7 +91,7 @@ def on_duckdb() -> Iterator[Query]:
 def on_postgres(postgres_server: PostgresServer) -> Iterator[Query]:
     with psycopg.connect(postgres_server.new_database("suspicion")) as db:
         db.execute("create table cells (email text, email_key text, folded text)")
-        db.execute("create table signups (email text, folded text, signed_up timestamp)")
+        db.execute("create table signups (cell text, folded text, signed_up timestamp)")
         with db.cursor() as cursor:
             with cursor.copy("copy cells from stdin") as copy:
                 for cell in CELLS:
@@ -106,9 +107,9 @@ def on_postgres(postgres_server: PostgresServer) -> Iterator[Query]:
 def database(request: pytest.FixtureRequest) -> tuple[Query, Dialect]:
     """A database with the tables, and its dialect; the generic one is run where standard SQL is understood."""
     names = {
-        "duckdb": ("on_duckdb", DUCKDB),
-        "postgres": ("on_postgres", POSTGRES),
-        "generic": ("on_postgres", GENERIC),
+        "duckdb": ("on_duckdb", DuckDB()),
+        "postgres": ("on_postgres", Postgres()),
+        "generic": ("on_postgres", Dialect()),
     }
     fixture, dialect = names[request.param]
     return request.getfixturevalue(fixture), dialect
@@ -120,28 +121,28 @@ Signals = dict[str, suspicion_scalar.TableSignals]
 def test_queries_find_the_same_series(database: tuple[Query, Dialect], in_memory: Signals) -> None:
     ask, dialect = database
     expected = {email_key(text): found.series_size for text, found in in_memory.items() if found.series_size}
-    assert dict(ask(series_sql("cells", dialect=dialect))) == expected
+    assert dict(ask(series_sql("cells", dialect))) == expected
 
 
 def test_queries_find_the_same_duplicates(database: tuple[Query, Dialect], in_memory: Signals) -> None:
     ask, dialect = database
     expected = {email_key(text): found.duplicate_of for text, found in in_memory.items() if found.duplicate_of}
-    assert dict(ask(duplicates_sql("cells", dialect=dialect))) == expected
+    assert dict(ask(duplicates_sql("cells", dialect))) == expected
 
 
 def test_queries_find_the_same_bursts(database: tuple[Query, Dialect], in_memory: Signals) -> None:
     ask, dialect = database
     expected = sorted(text for text, found in in_memory.items() if found.burst)
-    assert sorted(text for (text,) in ask(burst_sql("signups", dialect=dialect))) == expected
+    assert sorted(text for (text,) in ask(burst_sql("signups", dialect))) == expected
 
 
 def test_what_is_not_due_is_not_looked_for(database: tuple[Query, Dialect], in_memory: Signals) -> None:
     ask, dialect = database
     due = "(select folded from cells where folded like '%@c7.com')"
-    series = {key for key, _ in ask(series_sql("cells", dialect=dialect, due=due))}
+    series = {key for key, _ in ask(series_sql("cells", dialect, due=due))}
     at_domain = {text: found for text, found in in_memory.items() if text.strip().lower().endswith("@c7.com")}
     assert series == {email_key(text) for text, found in at_domain.items() if found.series_size}
-    bursts = {text for (text,) in ask(burst_sql("signups", dialect=dialect, due=due))}
+    bursts = {text for (text,) in ask(burst_sql("signups", dialect, due=due))}
     assert bursts == {text for text, found in at_domain.items() if found.burst}
     assert series
     assert bursts
@@ -152,7 +153,7 @@ def test_who_is_a_free_provider_can_be_said(database: tuple[Query, Dialect]) -> 
     domain_of = dict((key, folded.rpartition("@")[2]) for _, key, folded in CELLS)
 
     def found(free: str) -> set[str]:
-        return {domain_of[key] for key, _ in ask(series_sql("cells", dialect=dialect, free=free))}
+        return {domain_of[key] for key, _ in ask(series_sql("cells", dialect, free=free))}
 
     assert "c7.com" in found("('gmail.com')")
     assert "c7.com" not in found("(select 'c7.com' union select folded from cells where 1 = 0)")
@@ -161,11 +162,11 @@ def test_who_is_a_free_provider_can_be_said(database: tuple[Query, Dialect]) -> 
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo"])
 def test_times_with_a_zone_and_dates_are_counted_alike(on_duckdb: Query, zone: str) -> None:
     on_duckdb(f"set TimeZone = '{zone}'")
-    plain = on_duckdb(burst_sql("signups"))
-    zoned = "(select email, folded, signed_up at time zone 'UTC' as signed_up from signups)"
-    assert sorted(on_duckdb(burst_sql(zoned))) == sorted(plain)
-    dates = "(select email, folded, signed_up::date as signed_up from signups)"
-    assert on_duckdb(f"select count(*) from ({burst_sql(dates)})")[0][0] > 0
+    plain = on_duckdb(burst_sql("signups", DuckDB()))
+    zoned = "(select cell, folded, signed_up at time zone 'UTC' as signed_up from signups)"
+    assert sorted(on_duckdb(burst_sql(zoned, DuckDB()))) == sorted(plain)
+    dates = "(select cell, folded, signed_up::date as signed_up from signups)"
+    assert on_duckdb(f"select count(*) from ({burst_sql(dates, DuckDB())})")[0][0] > 0
 
 
 # -------------------------------------------------------------------- a few addresses without tables

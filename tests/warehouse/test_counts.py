@@ -1,57 +1,55 @@
-"""What only the whole table shows, and what a report counts, on a DuckDB database."""
+"""What only the whole table shows, and what a report counts, on every database."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pytest
 
 from mailvet.ablation import LayerCount
 from mailvet.errors import SettingsError, SourceError
 from mailvet.layers import suspicion_scalar
 from mailvet.verdict import email_key
-from mailvet.warehouse.base import Detailed, Summary, TableSignals
+from mailvet.warehouse.base import Detailed, Details, Summary, TableSignals, Warehouse
+from mailvet.warehouse.dialects import literal
 from mailvet.warehouse.duckdb import DuckDBWarehouse
-from tests.core.layers.test_suspicion_sql import contacts
 from tests.warehouse.answers import NO_LISTS, NOW, answers, later
+from tests.warehouse.places import Place
+from tests.warehouse.test_signals import contacts
 
 HOUR = timedelta(hours=1)
-Open = Callable[..., DuckDBWarehouse]
+Open = Callable[..., Warehouse]
 
 
 @pytest.fixture
-def table(tmp_path: Path) -> Iterator[Callable[..., DuckDBWarehouse]]:
+def table(place: Place) -> Open:
     """Make contacts(email, signed_up, source) of these rows and open it."""
-    opened: list[DuckDBWarehouse] = []
 
-    def make(rows: list[tuple[Any, ...]], **options: Any) -> DuckDBWarehouse:
-        path = tmp_path / "crm.duckdb"
-        with duckdb.connect(str(path)) as db:
-            db.execute("create or replace table contacts (email varchar, signed_up timestamp, source varchar)")
-            columns = [list(column) for column in zip(*((*row, None, None)[:3] for row in rows), strict=True)]
-            db.execute(
-                "insert into contacts select unnest($1::varchar[]), unnest($2::timestamp[]), unnest($3::varchar[])",
-                columns,
-            )
-        opened.append(DuckDBWarehouse.of_table(path, "contacts", "email", **options))
-        return opened[-1]
+    def make(rows: list[tuple[Any, ...]], **options: Any) -> Warehouse:
+        place.close_warehouses()
+        place.sql("drop table if exists contacts")
+        place.sql(f"create table contacts (email {place.text}, signed_up {place.time}, source varchar(40))")
+        values = ", ".join(
+            f"({', '.join('null' if cell is None else literal(str(cell)) for cell in (*row, None, None)[:3])})"
+            for row in rows
+        )
+        place.sql(f"insert into contacts values {values}")
+        return place.opened(**options)
 
-    yield make
-    for warehouse in opened:
-        warehouse.close()
+    return make
 
 
-def plan(warehouse: DuckDBWarehouse, now: datetime = NOW) -> DuckDBWarehouse:
+def plan(warehouse: Warehouse, now: datetime = NOW) -> Warehouse:
     warehouse.plan(depth_rank=2, now=now, rules_version="2026.11", listed=NO_LISTS)
     return warehouse
 
 
-def signals(warehouse: DuckDBWarehouse, *, signed_up: str | None = None) -> dict[str, tuple[int, bool, str | None]]:
+def signals(warehouse: Warehouse, *, signed_up: str | None = None) -> dict[str, tuple[int, bool, str | None]]:
     """After planning: series_size, burst and duplicate_of by due text."""
+    assert isinstance(warehouse, TableSignals)
     warehouse.find_signals(signed_up=signed_up, burst_window=HOUR)
     return {
         row["email"]: (row["series_size"], row["burst"], row["duplicate_of"])
@@ -60,7 +58,7 @@ def signals(warehouse: DuckDBWarehouse, *, signed_up: str | None = None) -> dict
     }
 
 
-def saved(warehouse: DuckDBWarehouse, reasons: dict[str, str], **changed: Any) -> DuckDBWarehouse:
+def saved(warehouse: Warehouse, reasons: dict[str, str], **changed: Any) -> Warehouse:
     warehouse.open_for_writing()
     warehouse.save(answers(reasons, **changed))
     return warehouse
@@ -69,8 +67,6 @@ def saved(warehouse: DuckDBWarehouse, reasons: dict[str, str], **changed: Any) -
 def test_the_due_rows_bring_what_the_whole_table_shows(table: Open) -> None:
     rows = contacts(3_000)
     warehouse = plan(table(rows))
-    assert isinstance(warehouse, TableSignals)
-    assert isinstance(warehouse, Detailed)
     found = signals(warehouse)
     expected = suspicion_scalar.examine_table(dict.fromkeys(text for text, _ in rows))
     assert {text: row[0] for text, row in found.items() if row[0]} == {
@@ -94,7 +90,8 @@ def test_bursts_are_looked_for_in_the_column_that_is_named(table: Open) -> None:
 def test_batches_say_nothing_of_signals_that_were_not_looked_for(table: Open) -> None:
     warehouse = plan(table([(f"till{number}@acme.com",) for number in range(9)]))
     rows = [row for batch in warehouse.due(100) for row in batch.to_pylist()]
-    assert not {"series_size", "burst", "duplicate_of"} & {name for row in rows for name in row}
+    shown = {(row.get("series_size", 0), row.get("burst", False), row.get("duplicate_of")) for row in rows}
+    assert shown == {(0, False, None)}
 
 
 def test_what_is_verified_already_counts_for_those_who_are_due(table: Open) -> None:
@@ -117,6 +114,11 @@ def test_a_condition_narrows_the_table_that_is_looked_at(table: Open) -> None:
     assert signals(plan(table(rows, where="source = 'shop'"))) == {"ann@acme.com": (0, False, None)}
     narrowed = signals(plan(table(rows, where="email <> 'till3@acme.com'")))
     assert narrowed["till1@acme.com"][0] == 5
+
+
+def details(warehouse: Warehouse, **options: Any) -> Details:
+    assert isinstance(warehouse, Detailed)
+    return warehouse.details(NOW, **options)
 
 
 @pytest.mark.parametrize(
@@ -194,7 +196,7 @@ def test_details_count_operators_dates_and_sources(table: Open) -> None:
     warehouse.save_run({"run_id": "1", "source": warehouse.name, "started_at": NOW, "finished_at": NOW, "checked": 7})
     warehouse.save_run({"run_id": "2", "source": warehouse.name, "started_at": later(hours=1)})
     warehouse.save_run({"run_id": "3", "source": "another", "started_at": later(hours=2), "finished_at": NOW})
-    found = plan(warehouse).details(NOW, by="SOURCE")
+    found = details(plan(warehouse), by="SOURCE")
     assert [(o.name, o.addresses, dict(o.by_status)) for o in found.operators] == [
         ("acme.com", 5, {"deliverable": 4, "undeliverable": 1}), ("other.com", 1, {"unknown": 1}),
     ]  # fmt: skip
@@ -211,7 +213,7 @@ def test_details_name_the_largest_and_count_the_rest(table: Open) -> None:
     warehouse = table([(cell, None, cell) for cell in cells])
     for cell in cells:
         saved(warehouse, {cell: "mailbox_accepted"}, operator=cell.partition("@")[2])
-    found = plan(warehouse).details(NOW, by="source")
+    found = details(plan(warehouse), by="source")
     assert (len(found.operators), found.other_operators) == (12, 8)
     assert (len(found.sources), found.other_sources) == (12, 8)
 
@@ -219,11 +221,11 @@ def test_details_name_the_largest_and_count_the_rest(table: Open) -> None:
 def test_before_the_first_run_nothing_is_counted(table: Open) -> None:
     warehouse = plan(table([("ann@acme.com",), ("",)]))
     assert warehouse.summary() == Summary(2, 1, 0, {}, {}, {}, None, None)
-    assert warehouse.details(NOW).operators == ()
-    assert warehouse.details(NOW).last_run is None
+    assert details(warehouse).operators == ()
+    assert details(warehouse).last_run is None
 
 
 def test_a_column_that_is_not_there_is_named(table: Open) -> None:
     warehouse = plan(saved(table([("ann@acme.com",)]), {"ann@acme.com": "greylisted"}))
     with pytest.raises(SourceError, match="no column campaign"):
-        warehouse.details(NOW, by="campaign")
+        details(warehouse, by="campaign")
