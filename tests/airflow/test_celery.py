@@ -37,7 +37,7 @@ with DAG("mailvet_shards", schedule=None):
 
 
 def _world() -> tuple[World, list[str | None]]:
-    """Four operators with two domains each, and a table of their mailboxes, of strangers, and of cells that are none."""
+    """Four operators with two domains each; a table of their mailboxes, of strangers, and of cells that are none."""
     world, cells = World(), list[str | None]([None, " ", "ann at north.test", "ann@null.test"])
     for operator in OPERATORS:
         world.host(f"mx.{operator}")
