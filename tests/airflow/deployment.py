@@ -107,6 +107,13 @@ class Deployment:
         """What a process said so far."""
         return self._log(name).read_text(errors="replace")
 
+    def wait_for_log(self, name: str, text: str) -> None:
+        """Until a process has said so; fails the test when it ends or the time is up."""
+        while text not in self.log(name):
+            assert self._processes[name].poll() is None, f"{name} ended: {self.log(name)[-3000:]}"
+            assert time.monotonic() < self._until, f"{name} never said {text!r}: {self.log(name)[-3000:]}"
+            time.sleep(0.2)
+
     def task_logs(self) -> str:
         """The logs of all tasks, one after the other."""
         files = (path for path in (self.home / "logs").rglob("*") if path.is_file())

@@ -42,7 +42,7 @@ def _world() -> tuple[World, list[str | None]]:
     for operator in OPERATORS:
         world.host(f"mx.{operator}")
         for name in ("shop", "office"):
-            domain = f"{name}-{operator}"
+            domain = f"{operator.removesuffix('.test')}-{name}.test"
             world.domain(domain, [(10, f"mx.{operator}")])
             people = [f"person{number}@{domain}" for number in range(60)]
             for address in people:
@@ -89,6 +89,8 @@ def test_two_workers_verify_one_table_and_no_operator_is_asked_by_both(
             airflow.start(
                 worker, ["airflow", "celery", "worker", "-H", f"{worker}@here", "-c", "1", "--skip-serve-logs"]
             )
+        for worker in ("first", "second"):
+            airflow.wait_for_log(worker, "ready.")
         run, state, tasks = airflow.run_dag("mailvet_shards")
         assert state == "success", airflow.task_logs()[-3000:]
         summaries = [airflow.xcom(run, "verify", shard) for shard in range(2)]
@@ -112,12 +114,12 @@ def test_two_workers_verify_one_table_and_no_operator_is_asked_by_both(
     first, second = ({row["name"] for row in summary["operators"]} for summary in summaries)
     assert first.isdisjoint(second)
     assert len(first) == len(second) == 2
-    # The two ran at the same time, on a worker each, and the cap held.
+    # The two ran at the same time, so on a worker each, since these take one task at a time; and the cap held.
     begun, ended = (
         [task[moment] for task in tasks if task["task_id"] == "verify"] for moment in ("start_date", "end_date")
     )
     assert max(begun) < min(ended), "the shards ran one after the other"
-    assert all("succeeded in" in airflow.log(worker) for worker in ("first", "second"))
     assert {seen.peak_connections for seen in counters.values()} == {CAP}
     assert sum(seen.data for seen in counters.values()) == 0
-    assert "@" not in airflow.task_logs().replace("@task", "")
+    logs = airflow.task_logs()
+    assert not [address for address in named if address in logs]
