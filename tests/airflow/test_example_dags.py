@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.airflow.conftest import CELLS, PEOPLE, SHY, RunDag, connect, rows
+from tests.airflow.conftest import CELLS, PEOPLE, SHY, STRANGERS, RunDag, connect, rows
 
 ROOT = Path(__file__).parent.parent.parent
 FOLDER = ROOT / "airflow_provider_mailvet" / "example_dags"
@@ -62,7 +62,7 @@ def test_contacts_become_an_audience_by_dbt_that_great_expectations_lets_through
 
 @pytest.mark.slow
 def test_nothing_is_sent_to_an_audience_that_great_expectations_refuses(
-    run_dag: RunDag, as_the_examples_expect: Path, dbt_project: Path
+    run_dag: RunDag, as_the_examples_expect: Path, dbt_project: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     # An audience of everybody, as a slip in its condition would make it, and none of dbt's tests to catch it.
     (dbt_project / "models" / "models.yml").unlink()
@@ -70,6 +70,9 @@ def test_nothing_is_sent_to_an_audience_that_great_expectations_refuses(
     done = run_dag(import_module("airflow_provider_mailvet.example_dags.example_verify_dbt_gx").dag)
     states = {task: state for (task, _), state in done.tasks.items()}
     assert states == {"verify": "success", "dbt_build": "success", "gate": "failed", "send": "upstream_failed"}
+    said = capfd.readouterr().out
+    assert "not fit to be written to: expect_column_values_to_be_deliverable_email" in said
+    assert not [address for address in (*PEOPLE, *STRANGERS) if address in said]
 
 
 def test_every_example_is_tested() -> None:
