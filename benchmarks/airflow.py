@@ -9,6 +9,7 @@ import json
 import os
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -76,13 +77,13 @@ def once(rows: int) -> dict[str, float]:
 
             write_back = PostgresWarehouse.write_back
 
-            def timed(warehouse: PostgresWarehouse, columns: Any) -> int:
+            def timed(warehouse: Any, columns: Sequence[str]) -> int:
                 began = time.perf_counter()
                 count = write_back(warehouse, columns)
                 seconds["write_back"] = time.perf_counter() - began
                 return count
 
-            PostgresWarehouse.write_back = timed  # type: ignore[method-assign]
+            PostgresWarehouse.write_back = timed  # type: ignore[method-assign,assignment]
             began = time.perf_counter()
             summary = operator.execute({})
             seconds["known"] = time.perf_counter() - began

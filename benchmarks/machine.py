@@ -13,7 +13,7 @@ __all__ = ["PACKAGES", "describe"]
 
 PACKAGES = (
     "mailvet", "aiodns", "pycares", "aiosmtplib", "dnspython", "duckdb", "email-validator", "polars", "pyarrow",
-    "pyspark", "great-expectations",
+    "pyspark", "great-expectations", "apache-airflow",
     "rapidfuzz", "emval", "listwash", "pigeontrust", "py3-validate-email", "pyisemail", "validators",
 )  # fmt: skip
 

@@ -23,6 +23,7 @@ if __name__ == "__main__":
 
 from benchmarks import (
     accuracy,
+    airflow,
     charts,
     judgement,
     lists,
@@ -62,6 +63,7 @@ PARTS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "single": (single.measure, {"calls": 20, "runs": 1, "imports": 1}),
     "storage": (storage.measure, {"rows": 5_000, "sample": 50, "runs": 1}),
     "postgres": (postgres.measure, {"rows": 5_000, "sample": 500, "runs": 1}),
+    "airflow": (airflow.measure, {"rows": 5_000, "runs": 1}),
     "lists": (lists.measure, {"count": 5_000, "sample": 500, "runs": 1}),
     "suggestions": (suggesting.measure, {"count": 5_000, "sample": 50, "runs": 1}),
     "spark": (spark.measure, {"offline": 20_000, "domains": 500, "runs": 1}),

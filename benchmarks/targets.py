@@ -118,6 +118,14 @@ def _postgres(result: dict[str, Any]) -> _Rows:
     ]
 
 
+def _airflow(result: dict[str, Any]) -> _Rows:
+    return [
+        (f"PostgreSQL through the Airflow operator, {what}: at least 100,000 rows/s",
+         f"{result[key][0]:,.0f} rows/s", result[key][0] >= 100_000)
+        for what, key in (("write-back", "write_back"), ("a whole task with nobody to ask", "known"))
+    ]  # fmt: skip
+
+
 def _lists(result: dict[str, Any]) -> _Rows:
     rate = result["rows"]["mailvet"]["rate"][0]
     return [("at least 3,000,000 addresses a second, split included", f"{rate:,.0f}", rate >= 3_000_000)]
@@ -139,5 +147,6 @@ def _spark(result: dict[str, Any]) -> _Rows:
 
 _RULES = {
     "accuracy": _accuracy, "syntax": _syntax, "probing": _probing, "routes": _routes, "single": _single,
-    "storage": _storage, "postgres": _postgres, "lists": _lists, "suggestions": _suggestions, "spark": _spark,
+    "storage": _storage, "postgres": _postgres, "airflow": _airflow, "lists": _lists, "suggestions": _suggestions,
+    "spark": _spark,
 }  # fmt: skip

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from datetime import timedelta
+from typing import Any
 
 from airflow.sdk import DAG, task
 
@@ -58,9 +59,9 @@ with DAG(
     )
 
     @task
-    def send(lists: dict[str, int]) -> int:
+    def send(lists: Any) -> int:
         """Here your campaign begins: it reads the table `audience_send`."""
-        return lists["audience_send"]
+        return int(lists["audience_send"])
 
     verify >> gate >> lists
     send(lists.output)  # type: ignore[arg-type]  # what the task pushes
