@@ -64,4 +64,4 @@ with DAG(
         return int(lists["audience_send"])
 
     verify >> gate >> lists
-    send(lists.output)  # type: ignore[arg-type]  # what the task pushes
+    send(lists.output)
