@@ -681,7 +681,8 @@ def run_in_background(work: Coroutine[Any, Any, T], poll: Callable[[], object] |
 async def _collect(verifier: Verifier, cells: list[str]) -> pl.DataFrame:
     emails = pl.Series("email", cells, dtype=pl.String)
     keys = _keys(emails)
-    table = pl.DataFrame([emails, keys, *suspicion.examine_table(emails, keys)])
+    signals = suspicion.examine_table(emails, keys) if verifier.settings.suspicion.whole_table else ()
+    table = pl.DataFrame([emails, keys, *signals])
     batches = iter(table.iter_slices(BATCH_ROWS))
 
     async def read() -> pl.DataFrame | None:
@@ -705,7 +706,8 @@ async def _verify_table(cells: list[str], settings: Settings) -> pl.DataFrame:
 
 async def _verify_each(cells: list[str], settings: Settings) -> list[Verdict]:
     async def work(verifier: Verifier) -> list[Verdict]:
-        shown = suspicion_scalar.examine_table(cells) if len(cells) > 1 else {}
+        together = len(cells) > 1 and settings.suspicion.whole_table
+        shown = suspicion_scalar.examine_table(cells) if together else {}
         unseen = suspicion_scalar.NOTHING
         return list(await asyncio.gather(*(verifier.examine_one(cell, shown.get(cell, unseen)) for cell in cells)))
 

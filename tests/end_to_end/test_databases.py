@@ -86,7 +86,7 @@ def slow_lab(mailvet_lab_factory: Callable[..., Lab], here: Path) -> Lab:
         world.host(f"mx.d{number}.test", pipelining=False).domain(f"d{number}.test", [(10, f"mx.d{number}.test")])
     for person in MANY[::2]:
         world.mailbox(person)
-    lab = mailvet_lab_factory(world, latency=0.03)
+    lab = mailvet_lab_factory(world, latency=0.2)
     write_config(lab, here)
     return lab
 
