@@ -184,6 +184,11 @@ class Session(asyncio.BufferedProtocol):
 
     def _hang_up(self) -> None:
         self.over = self.ended_by_server = True
+        self._close()
+
+    def _close(self) -> None:
+        # Not counted any more before the client can see that it is over: it may then come with another connection.
+        self._gone()
         if self.transport is not None:
             self.transport.close()
 
@@ -217,8 +222,7 @@ class Session(asyncio.BufferedProtocol):
             self.batch.append(payload)
             if close:
                 self._flush()
-                assert self.transport is not None
-                self.transport.close()
+                self._close()
             return
         self.due = max(self.due, self.loop.time() + latency) + delay
         self.queue.append((self.due, payload, close))
@@ -245,7 +249,7 @@ class Session(asyncio.BufferedProtocol):
         self.transport.write(b"".join(payloads))
         self.greeted = True
         if close:
-            self.transport.close()
+            self._close()
         elif self.queue:
             self.timer = self.loop.call_at(self.queue[0][0], self._release)
 

@@ -30,6 +30,7 @@ __all__ = ["Broken", "Refused", "Reply", "Session"]
 _TARPIT = 10.0  # seconds for one reply, from which on the delay is deliberate (Exim, Exchange and others delay so)
 _GRACE = 0.003  # seconds in which a server notices that a connection has ended, the way there not counted
 _QUIT_PATIENCE = 5.0  # seconds for the reply to QUIT; the farewell is a courtesy, not a question
+_HANG_UP_PATIENCE = 1.0  # seconds after that reply in which a server is to hang up; then we do
 
 
 class Reply(NamedTuple):
@@ -402,12 +403,15 @@ class Session:
                 # Replies to recipients that nobody waits for any more may still come before.
                 while (await wire.hear(deadline - time.monotonic())).code != 221:
                     pass
+                # The server hangs up after its goodbye (RFC 5321 section 4.1.1.10). Until then it counts this
+                # connection against its limit, so the place is not given to another conversation before.
+                await wire.ended(min(_HANG_UP_PATIENCE, deadline - time.monotonic()))
             except WireFailure:
                 pass
-            wire.close()
-            # Until it has heard that we are gone, the server counts this connection against its limit, so the
-            # place is not given to another conversation before.
-            await asyncio.sleep(min(self._distance + _GRACE, _QUIT_PATIENCE))
+            # Through TLS we only hear that it is about to.
+            if wire.open or wire.encrypted:
+                wire.close()
+                await asyncio.sleep(min(self._distance + _GRACE, _QUIT_PATIENCE))
         self._client.close()
 
 

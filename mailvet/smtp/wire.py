@@ -71,6 +71,10 @@ class Wire(asyncio.BufferedProtocol):
     def open(self) -> bool:
         return not self._lost and not self._transport.is_closing()
 
+    @property
+    def encrypted(self) -> bool:
+        return self._transport.get_extra_info("ssl_object") is not None
+
     def say(self, command: bytes) -> None:
         """
         Add a command, without its line end, to those that go out next.
@@ -114,6 +118,21 @@ class Wire(asyncio.BufferedProtocol):
                 raise WireFailure("closed", "the server hung up")
             self._waiter = self._loop.create_future()
             self._arm(self._loop.time() + patience)
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+
+    async def ended(self, patience: float) -> None:
+        """
+        Until the server has hung up.
+
+        Raises:
+            WireFailure: it did not within `patience` seconds.
+        """
+        while self.open:
+            self._waiter = self._loop.create_future()
+            self._arm(self._loop.time() + max(patience, 0.0))
             try:
                 await self._waiter
             finally:

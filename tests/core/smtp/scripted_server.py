@@ -14,8 +14,8 @@ Script = Callable[[bytes], "bytes | None"]
 
 
 @contextlib.asynccontextmanager
-async def scripted(script: Script) -> AsyncIterator[tuple[int, list[bytes]]]:
-    """Serve on 127.0.0.1; gives the port and the list of all lines received so far."""
+async def scripted(script: Script, *, hangs_up: bool = True) -> AsyncIterator[tuple[int, list[bytes]]]:
+    """Serve on 127.0.0.1; gives the port and the list of all lines received so far. A reply 221 ends a conversation."""
     heard: list[bytes] = []
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -23,6 +23,8 @@ async def scripted(script: Script) -> AsyncIterator[tuple[int, list[bytes]]]:
             answer = script(b"")
             while answer is not None:
                 writer.write(answer)
+                if hangs_up and answer.startswith(b"221"):
+                    break
                 line = (await reader.readline()).rstrip(b"\r\n")
                 if not line:
                     break

@@ -57,6 +57,14 @@ async def test_a_conversation_names_the_sender_once_asks_and_says_goodbye() -> N
     ]  # fmt: skip
 
 
+async def test_a_server_that_does_not_hang_up_after_its_goodbye_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_HANG_UP_PATIENCE", 0.05)
+    async with scripted(server(), hangs_up=False) as (port, heard):
+        session = await open_at(port)
+        await asyncio.wait_for(session.close(), 1)
+    assert verbs(heard) == ["EHLO", "QUIT"]
+
+
 async def test_without_a_sender_the_null_sender_is_named() -> None:
     async with scripted(server()) as (port, heard):
         session = await open_at(port, mail_from="")
