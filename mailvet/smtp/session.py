@@ -409,7 +409,7 @@ class Session:
             except WireFailure:
                 pass
             # Through TLS we only hear that it is about to.
-            if wire.open or wire.encrypted:
+            if wire.encrypted or wire.open:
                 wire.close()
                 await asyncio.sleep(min(self._distance + _GRACE, _QUIT_PATIENCE))
         self._client.close()
