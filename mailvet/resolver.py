@@ -58,8 +58,7 @@ class Resolver:
         self._servers = _servers(settings)
         self._in_turn = itertools.cycle(self._servers)
         self._only_try = tries == 1
-        self._datagrams: DatagramSocket | None = None
-        self._ask_next_server()
+        self._datagrams = self._connect_next()
         first = settings.timeout
         if self._datagrams is not None and not self._only_try:  # the datagram is the first try
             first, tries = 2 * first, tries - 1
@@ -80,21 +79,19 @@ class Resolver:
                     self._unanswered = 0
                     return answer
                 if datagrams.silent >= _SILENT_AFTER and datagrams is self._datagrams and len(self._servers) > 1:
-                    self._ask_next_server()
+                    datagrams.close(None)
+                    self._datagrams = self._connect_next()
                 if self._only_try:
                     await self._note(answered=False)
                     return answer
         return await self._ask_c_ares(name, kind)
 
-    def _ask_next_server(self) -> None:
-        """Send datagrams to the next server that there is a way to; c-ares goes on asking all."""
-        if self._datagrams is not None:
-            self._datagrams.close(None)
-            self._datagrams = None
+    def _connect_next(self) -> DatagramSocket | None:
+        """A socket to the next server that there is a way to; c-ares goes on asking all."""
         for server in itertools.islice(self._in_turn, len(self._servers)):
             with contextlib.suppress(OSError, NotImplementedError):
-                self._datagrams = DatagramSocket(server, self._timeout)
-                return
+                return DatagramSocket(server, self._timeout)
+        return None
 
     async def _ask_c_ares(self, name: str, kind: str) -> Answer:
         try:
