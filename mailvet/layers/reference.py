@@ -131,7 +131,7 @@ class Reference:
                 self._domains, fresh = self._domains.clear(), distinct
             self._domains = pl.concat([self._domains, _look_up(fresh, self._own)], rechunk=True)
             known = self._known(distinct)
-        return known.select(pl.exclude("domain").gather(pl.Series(coded.indices)))
+        return known.drop("domain")[pl.Series(coded.indices).cast(pl.UInt32)]
 
     def _known(self, domains: pl.Series) -> pl.DataFrame:
         return domains.to_frame().join(self._domains, on="domain", how="left", maintain_order="left")
