@@ -31,6 +31,7 @@ SCHEMA: Final[dict[str, type[pl.DataType]]] = {
     "allowed": pl.Boolean,
     "suppressed": pl.Boolean,
     "typo_of": pl.String,
+    "base": pl.String,
     "mailbox_key": pl.String,
     "suggestion": pl.String,
 }
@@ -72,8 +73,9 @@ class Reference:
             - allowed (Boolean): on the allow list and not suppressed.
             - suppressed (Boolean): on the suppress list, or on the deny list and not allowed.
             - typo_of (String or null): the provider's domain, where this one is a well-known misspelling of it.
-            - mailbox_key (String): lower-case local part without its +tag, dots dropped where the operator ignores
-              them, and the domain; equal for addresses that reach the same mailbox. Null where the address is.
+            - base (String): the local part in lower case and without its +tag.
+            - mailbox_key (String): the base, its dots dropped where the operator ignores them, and the domain; equal
+              for addresses that reach the same mailbox. Null where the address is.
             - suggestion (String or null): the address at `typo_of`.
         """
         rows = self._looked_up(frame)
@@ -84,12 +86,13 @@ class Reference:
         return rows.select(
             *_FLAGS,
             "typo_of",
+            "base",
             mailbox_key=pl.concat_str(mailbox, pl.lit("@"), "mailbox_domain"),
             suggestion=_replaced(rows["typo_of"], rows["typo_of"].is_not_null(), meant, local=frame["local"]),
         )
 
     def look_up(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """What the lists say and nothing more: the columns of `examine` without `mailbox_key` and `suggestion`."""
+        """What the lists say and nothing more: the flags of `examine` and `typo_of`."""
         return self._looked_up(frame).select(*_FLAGS, "typo_of")
 
     def _looked_up(self, frame: pl.DataFrame) -> pl.DataFrame:
