@@ -1,8 +1,8 @@
 """
 The reference layer: what lists know about an address without asking anybody.
 
-Everything that depends on the domain alone is looked up once per distinct domain and kept between calls; the rest is a
-handful of expressions over whole columns.
+Everything that depends on the domain alone is looked up once per distinct domain of a batch, which is quicker than to
+look for it among the domains of earlier batches; the rest is a handful of expressions over whole columns.
 """
 
 from __future__ import annotations
@@ -44,7 +44,6 @@ DOT_BLIND: Final = ("gmail.com", "googlemail.com")
 """Domains whose operator ignores dots in local parts (support.google.com/mail/answer/7436150)."""
 SAME_DOMAIN: Final = {"googlemail.com": "gmail.com"}
 """Domains that are two names of the same mailboxes (support.google.com/mail/answer/10313)."""
-_CACHED_DOMAINS: Final = 2_000_000
 _NOT_ITS_BASE: Final = r"[A-Z+]|[^\x00-\x7f]"
 """Finds the local parts that may change when capitals and the tag go."""
 
@@ -54,7 +53,6 @@ class Reference:
 
     def __init__(self, own: OwnLists | None = None) -> None:
         self._own = own or OwnLists()
-        self._domains = _look_up(pl.Series("domain", [], dtype=pl.String), self._own)
 
     def examine(self, frame: pl.DataFrame) -> pl.DataFrame:
         """
@@ -123,21 +121,11 @@ class Reference:
         )
 
     def _by_domain(self, domains: pl.Series) -> pl.DataFrame:
-        """By row everything that depends on its domain (null where that is); domains not met before are looked up."""
+        """By row everything that depends on its domain, null where that is."""
         # Numbers for names: the names are compared once, and what is known of them is fetched by number.
         coded = domains.to_arrow().dictionary_encode()
         distinct = pl.Series("domain", coded.dictionary, dtype=pl.String)
-        known = self._known(distinct)
-        if known["free"].has_nulls():
-            fresh = distinct.filter(known["free"].is_null())
-            if self._domains.height > _CACHED_DOMAINS:
-                self._domains, fresh = self._domains.clear(), distinct
-            self._domains = pl.concat([self._domains, _look_up(fresh, self._own)], rechunk=True)
-            known = self._known(distinct)
-        return known.drop("domain")[pl.Series(coded.indices).cast(pl.UInt32)]
-
-    def _known(self, domains: pl.Series) -> pl.DataFrame:
-        return domains.to_frame().join(self._domains, on="domain", how="left", maintain_order="left")
+        return _look_up(distinct, self._own)[pl.Series(coded.indices).cast(pl.UInt32)]
 
     def _matches(self, name: str, lower: pl.Series, domain: pl.Series, by_domain: pl.DataFrame) -> pl.Series:
         """Whether a row is on one of the user's lists, by its address or its domain."""
@@ -220,7 +208,6 @@ def _look_up(domains: pl.Series, own: OwnLists) -> pl.DataFrame:
     typos = lists.typo_domains()
     return pl.DataFrame(
         {
-            "domain": domains,
             "free": domains.is_in(_free()),
             "disposable": _under(levels, _disposable()) & ~relay & ~domains.is_in(_kept_from_disposable()),
             "relay_alias": relay,
