@@ -31,7 +31,7 @@ _PLACES = ["duckdb", "postgresql", "mariadb", "sqlite", *(["snowflake"] if find_
 
 
 _NOT_AS_SNOWFLAKE = {
-    "test_each_distinct_text_is_due_once_whatever_the_collation[snowflake]": "a tab in a literal becomes two characters",
+    "test_each_distinct_text_is_due_once_whatever_the_collation[snowflake]": "it reads a tab as two letters",
     "test_events_that_cannot_be_used_are_a_mistake_in_the_settings[snowflake-none.csv]": (
         "the name of a table is taken for that of a file"
     ),
