@@ -167,11 +167,12 @@ def _syntax_judges(peers: Sequence[str]) -> dict[str, Callable[[str], bool]]:
 def _typos(peers: Sequence[str], mail_domains: int) -> dict[str, Any]:
     from mailvet import lists
 
-    public, held_out = _rows("typos_public.csv"), _rows("typos_held_out.csv")
+    public, seen, held_out = (_rows(f"typos_{name}.csv") for name in ("public", "long_tail", "held_out"))
     support = [row for row in public if row["part"] == "held-out"]
     sets = {
         "made up by the authors, tuned on": _rows("typos.csv"),
         "collected by others, seen": [row for row in public if row["part"] == "seen"],
+        "the long tail, seen": seen,
         "seen typed by others, held out": support + [row for row in held_out if row["basis"] == "typed"],
         "listed by others, held out": [row for row in held_out if row["basis"] == "listed"],
     }
@@ -356,7 +357,7 @@ def markdown(result: dict[str, Any], machine: dict[str, Any]) -> str:
         f"({typos['real']:,} drawn from public lists of mail providers, of which mailvet's own lists do not know "
         f"{typos['unlisted']:,}). Seen typed: others report them from support cases, bounces and sign-ups. Listed: in "
         "lists of misspelt domains that others keep. What stands in the first two sets, the commonest misspellings "
-        "among it, was left out of the last two: they are the long tail (see tests/data/typos_held_out.csv).",
+        "among it, was left out of the others: they are the long tail (see tests/data/typos_held_out.csv).",
         "",
         *_table(
             ("verifier", *typos["verifiers"]["mailvet"]["mended"], "spoilt"),
