@@ -179,11 +179,8 @@ def test_a_batch_without_any_address_is_examined(rows: int) -> None:
 
 def test_a_batch_of_several_chunks_is_examined_like_one() -> None:
     """A table read in pieces comes as chunks; domains are numbered over all of them."""
-    pieces: list[list[str | None]] = [
-        ["Ann+x@gmail.com", "b@mailinator.com"],
-        ["info@gmial.com", None, "c@mailinator.com"],
-        ["d@gmail.com"],
-    ]
+    pieces: list[list[str | None]]
+    pieces = [["Ann+x@gmail.com", "b@mailinator.com"], ["info@gmial.com", None, "c@gmail.com"], ["d@mailinator.com"]]
     parsed = [syntax.examine(pl.Series(piece, dtype=pl.String)) for piece in pieces]
     whole = Reference().examine(pl.concat(parsed, rechunk=False))
     assert_frame_equal(whole, pl.concat([Reference().examine(each) for each in parsed]))
