@@ -76,14 +76,20 @@ class Reference:
         rows = self._looked_up(frame)
         without_dots = pl.col("base").str.replace_all(".", "", literal=True)
         mailbox = _replaced("base", rows, rows["dot_blind"].fill_null(False), without_dots)
-        harmless = ~pl.col("local").str.slice(0, 1).is_in(list(FORMULA_START))
-        meant = pl.when(harmless).then(pl.concat_str("local", pl.lit("@"), "typo_of"))
         return rows.with_columns(mailbox=mailbox).select(
             *_FLAGS,
             "typo_of",
             mailbox_key=pl.concat_str("mailbox", pl.lit("@"), "mailbox_domain"),
-            suggestion=_replaced("typo_of", rows, rows["typo_of"].is_not_null(), meant),
+            suggestion=_suggestion(rows),
         )
+
+    def evidence(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """
+        What a verdict needs: the columns of `examine` without `mailbox_key`, and with `base`, the local part in lower
+        case and before any +tag.
+        """
+        rows = self._looked_up(frame)
+        return rows.select(*_FLAGS, "typo_of", "base", suggestion=_suggestion(rows))
 
     def look_up(self, frame: pl.DataFrame) -> pl.DataFrame:
         """What the lists say and nothing more: the columns of `examine` without `mailbox_key` and `suggestion`."""
@@ -153,6 +159,13 @@ def _replaced_in(values: pl.Series, rows: pl.DataFrame, where: pl.Series, by: pl
         return values
     place = where.alias("where").to_frame().select(pl.when("where").then(pl.col("where").cum_sum() - 1)).to_series()
     return values.zip_with(~where, part.select(by).to_series()[place])
+
+
+def _suggestion(rows: pl.DataFrame) -> pl.Series:
+    """The address at `typo_of`, unless a spreadsheet would take it for a formula."""
+    harmless = ~pl.col("local").str.slice(0, 1).is_in(list(FORMULA_START))
+    meant = pl.when(harmless).then(pl.concat_str("local", pl.lit("@"), "typo_of"))
+    return _replaced("typo_of", rows, rows["typo_of"].is_not_null(), meant)
 
 
 def _unlikely(rows: pl.DataFrame) -> pl.Series:

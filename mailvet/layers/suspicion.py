@@ -111,9 +111,14 @@ def examine(
     )
 
 
-def examine_addresses(frame: pl.DataFrame, *, relay_alias: pl.Series | None = None) -> pl.DataFrame:
-    """The columns of `examine` that each address answers by itself: gibberish, gibberish_score, keyboard_walk."""
-    return _each(frame.select(base=_base()).to_series(), relay_alias)
+def examine_addresses(base: pl.Series, *, relay_alias: pl.Series | None = None) -> pl.DataFrame:
+    """
+    The columns of `examine` that each address answers by itself: gibberish, gibberish_score, keyboard_walk.
+
+    Args:
+        base: local parts in lower case without tags, as `Reference.evidence` gives them.
+    """
+    return _each(base, relay_alias)
 
 
 def examine_table(cells: pl.Series, email_key: pl.Series) -> pl.DataFrame:
