@@ -83,6 +83,7 @@ _STAGED = (
     "mailvet_numbered",
     "mailvet_signals",
     "mailvet_stored",
+    "mailvet_matched",
 )
 _FOLDED = _SAY.fold("email")
 _PLACE = '"mailvet\x1fplace"'  # a name that no column has
@@ -745,12 +746,12 @@ class DuckDBWarehouse:
                 )[0]
             )
 
-    def _verdicts(self, columns: Sequence[str]) -> str:
+    def _verdicts(self, columns: Sequence[str], key: str = "email_key") -> str:
         """The verdict table under names that no condition of the user's can mean."""
         advice = recommendation_sql(self._policy, reason="reason", score="score", attempts="attempts")
         values = {"recommendation": f"({advice})", "suggestion": _harmless("suggestion")}
         selected = ", ".join(f'{values.get(name, name)} as "mailvet verdict {name}"' for name in columns)
-        return f'(select email_key as "mailvet verdict key", {selected} from mailvet_verdicts) as "mailvet verdict"'
+        return f'(select {key} as "mailvet verdict key", {selected} from mailvet_verdicts) as "mailvet verdict"'
 
     def write_back(self, columns: Sequence[str]) -> int:
         """See `Warehouse.write_back`. Matches on the key of the text as it is now, so an edited row is left alone."""
@@ -764,18 +765,25 @@ class DuckDBWarehouse:
             for name, column in zip(names, columns, strict=True):
                 kind = _TYPES[str(verdict_schema().field(column).type)]
                 db.execute(f"alter table {self.relation} add column if not exists {name} {kind}")
-            answers = self._verdicts(columns)
-            matched = f'"mailvet verdict key" = sha256({self._cell}) and ({changed}) and {self._where}'
             if self._numbers_rows():
-                # First which rows change, then the change in the order of the rows: any other order costs far more.
-                row = f"{self.relation}.rowid"
+                # First which verdict belongs to which row, in numbers; then the change in the order of the rows: any
+                # other order costs far more.
+                db.execute(
+                    f"create or replace temp table mailvet_matched as select place, verdict from (select rowid as "
+                    f"place, {_numbers(f'sha256({self._cell})')} from {self.relation} where {self._where}) join "
+                    f"(select rowid as verdict, {_numbers('email_key')} from mailvet_verdicts) using (first, second)"
+                )
                 for part in self._parts():
                     count += self._one(
-                        f'with changes as materialized (select {row} as {_PLACE}, "mailvet verdict".* '
-                        f"from {self.relation} join {answers} on {matched} and {part}) "
-                        f"update {self.relation} set {sets} from changes where {_PLACE} = {row}"
+                        f"update {self.relation} set {sets} from (select place as {_PLACE}, \"mailvet verdict\".* from "
+                        f"(from mailvet_matched where {part}) join {self._verdicts(columns, 'rowid')} "
+                        f'on "mailvet verdict key" = verdict) changes '
+                        f"where {_PLACE} = {self.relation}.rowid and ({changed})"
                     )[0]
+                db.execute("drop table temp.mailvet_matched")
             else:
+                answers = self._verdicts(columns)
+                matched = f'"mailvet verdict key" = sha256({self._cell}) and ({changed}) and {self._where}'
                 (count,) = self._one(f"update {self.relation} set {sets} from {answers} where {matched}")
             db.execute("commit")
         except duckdb.Error as error:
@@ -792,38 +800,49 @@ class DuckDBWarehouse:
         return not self._is_view and "rowid" not in map(str.lower, _columns(self._db, self.relation))
 
     def _parts(self) -> list[str]:
-        """Conditions that cut the source into parts whose join with the verdicts fits into a little memory."""
+        """Conditions on `place` that cut the rows of the source into parts whose answers fit into a little memory."""
         (rows,) = self._one(f"select count(*) from {self.relation}")
         starts = range(0, max(1, rows), _PART_ROWS)
         # Numbers have gaps where rows were deleted, so the last part has no end.
-        ends = [f"rowid < {start + _PART_ROWS}" for start in starts[:-1]] + ["true"]
-        return [f"rowid >= {start} and {end}" for start, end in zip(starts, ends, strict=True)]
+        ends = [f"place < {start + _PART_ROWS}" for start in starts[:-1]] + ["true"]
+        return [f"place >= {start} and {end}" for start, end in zip(starts, ends, strict=True)]
 
     def summary(self) -> Summary:
         """See `Warehouse.summary`."""
         self._need_cells()
         if not self._has("mailvet_verdicts"):
             return summarised(
-                (None, None, None, blank, 0, 0, 0, addresses, rows, 0, 0)
-                for blank, addresses, rows in self._rows(
-                    "select folded = '', count(*), sum(repeats) from mailvet_cells group by 1"
-                )
+                (None, None, None, blank, 0, 0, 0, count, rows, 0, 0) for blank, count, rows in self._counted()
             )
         found = ablation.evidence_sql('"mailvet verdict evidence"', '"mailvet verdict flags"', _SAY.position)
-        return summarised(
-            self._rows(
-                f"""
-                select "mailvet verdict status", "mailvet verdict reason", "mailvet verdict recommendation",
-                       folded = '', {", ".join(found)}, count(*), sum(repeats),
-                       sum(repeats * (100 - "mailvet verdict score")),
-                       sum(repeats * repeats * (100 - "mailvet verdict score") * "mailvet verdict score")
-                from mailvet_cells
-                left join {self._verdicts(("status", "reason", "recommendation", "score", "evidence", "flags"))}
-                  on "mailvet verdict key" = email_key
-                group by all
-                """
-            )
+        columns = ("status", "reason", "recommendation", "score", "evidence", "flags")
+        verified = self._rows(
+            f"""
+            select status, reason, advice, blank, on_lists, in_history, suspect, count(*), sum(repeats),
+                   sum(repeats * bounce), sum(repeats * repeats * bounce * (100 - bounce))
+            from (
+                select {_numbers('"mailvet verdict key"')}, "mailvet verdict status" as status,
+                       "mailvet verdict reason" as reason, "mailvet verdict recommendation" as advice,
+                       {found[0]} as on_lists, {found[1]} as in_history, {found[2]} as suspect,
+                       100 - "mailvet verdict score" as bounce
+                from {self._verdicts(columns)}
+            ) join (
+                select {_numbers("email_key")}, folded = '' as blank, repeats from mailvet_cells
+            ) using (first, second)
+            group by all
+            """
         )
+        texts = {blank: (count, int(rows)) for blank, count, rows in self._counted()}
+        for blank, (count, rows) in texts.items():
+            known = [group for group in verified if group[3] == blank]
+            left = count - sum(group[7] for group in known), rows - sum(int(group[8]) for group in known)
+            if left[0]:
+                verified.append((None, None, None, blank, 0, 0, 0, *left, 0, 0))
+        return summarised(verified)
+
+    def _counted(self) -> list[tuple[Any, ...]]:
+        """Whether blank, how many texts, on how many rows."""
+        return self._rows("select folded = '', count(*), sum(repeats) from mailvet_cells group by 1")
 
     def check_write_back(self, columns: Sequence[str]) -> None:
         """See `Warehouse.check_write_back`."""
@@ -1193,6 +1212,11 @@ def _harmless(value: str) -> str:
 
 
 _FREE = "(select domain from mailvet_free)"
+
+
+def _numbers(key: str) -> str:
+    """A key as 128 bits, under the names `first` and `second`: a quarter of the room, and joined as surely."""
+    return f"hash({key}) as first, hash({key}[:32]) as second"
 
 
 def _naive(moment: datetime) -> datetime:
