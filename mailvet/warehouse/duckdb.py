@@ -87,7 +87,7 @@ _STAGED = (
 )
 _FOLDED = _SAY.fold("email")
 _PLACE = '"mailvet\x1fplace"'  # a name that no column has
-MEMORY = "1400MB"
+MEMORY = "1000MB"
 """What DuckDB may use before it turns to the disk, so that a run of any size stays below 2 GB."""
 _PART_ROWS = 20 * 122_880
 """Rows joined with the verdicts at once: twenty of DuckDB's row groups, a quarter of a gigabyte."""
@@ -775,9 +775,10 @@ class DuckDBWarehouse:
                 )
                 for part in self._parts():
                     count += self._one(
-                        f"update {self.relation} set {sets} from (select place as {_PLACE}, \"mailvet verdict\".* from "
+                        f'with changes as materialized (select place as {_PLACE}, "mailvet verdict".* from '
                         f"(from mailvet_matched where {part}) join {self._verdicts(columns, 'rowid')} "
-                        f'on "mailvet verdict key" = verdict) changes '
+                        f'on "mailvet verdict key" = verdict order by place) '
+                        f"update {self.relation} set {sets} from changes "
                         f"where {_PLACE} = {self.relation}.rowid and ({changed})"
                     )[0]
                 db.execute("drop table temp.mailvet_matched")
