@@ -246,7 +246,7 @@ def _attempts(is_first: bool) -> pl.Expr:
 
 def _kind(flags: Collection[str]) -> pl.Expr:
     """All that status, recommendation, score, flags and schedule follow from, as one number."""
-    number = pl.col("rank").cast(pl.Int64) * 2 ** len(FLAGS)
+    number: pl.Expr = pl.col("rank").cast(pl.Int64) * 2 ** len(FLAGS)
     for place, flag in enumerate(FLAGS):
         if flag in flags:
             number = number + pl.col(flag).fill_null(False).cast(pl.Int64) * 2**place

@@ -67,6 +67,8 @@ _ANSWER = (
     "depth", "attempts", "checked_at", "next_check_at", "rules_version",
 )  # fmt: skip
 """What of a verdict can end up beside a contact or say when it is due."""
+_STORED_AS = {"email_key": " using compression uncompressed", "email": " using compression uncompressed"}
+"""No two rows are alike: to look for a way to make them smaller costs more than all the rest of saving."""
 _RANK = rank("{}")
 _SAY = DuckDB()
 _DUE = "mailvet_due"
@@ -585,7 +587,8 @@ class DuckDBWarehouse:
     def open_for_writing(self) -> None:
         """See `Warehouse.open_for_writing`."""
         columns = ",\n  ".join(
-            f"{field.name} {_TYPES[str(field.type)]}" + ("" if field.nullable else " not null")
+            f"{field.name} {_TYPES[str(field.type)]}{_STORED_AS.get(field.name, '')}"
+            + ("" if field.nullable else " not null")
             for field in verdict_schema()
         )
         with _writing(self.path):
@@ -625,7 +628,8 @@ class DuckDBWarehouse:
                     "union all by name select * exclude (deep_enough) from mailvet_kept where deep_enough"
                 )
                 self._db.execute(
-                    f"insert into mailvet_stored select hash(email_key) as h from mailvet_batch where h not in ({stored})"
+                    "insert into mailvet_stored select hash(email_key) as h from mailvet_batch "
+                    f"where h not in ({stored})"
                 )
             else:
                 self._db.execute("insert into mailvet_verdicts by name select * from mailvet_batch")

@@ -110,7 +110,8 @@ enough as (
     select * from sized where size >= case when is_free = 1 then {FREE_SIZE} else {SERIES_SIZE} end
 ),
 members as (
-    select domain, count(*) as addresses from (select {domain} as domain from {everybody or cells} cells where {has_at}) everybody
+    select domain, count(*) as addresses
+    from (select {domain} as domain from {everybody or cells} cells where {has_at}) everybody
     where domain in (select domain from enough where is_free = 0) group by domain
 )
 select usable.email_key as email_key, enough.size as series_size
