@@ -70,8 +70,9 @@ class Reference:
             - allowed (Boolean): on the allow list and not suppressed.
             - suppressed (Boolean): on the suppress list, or on the deny list and not allowed.
             - typo_of (String or null): the provider's domain, where this one is a well-known misspelling of it.
-            - mailbox_key (String): the local part in lower case and without its +tag, its dots dropped where the operator ignores them, and the domain; equal
-              for addresses that reach the same mailbox. Null where the address is.
+            - mailbox_key (String): the local part in lower case and without its +tag, its dots dropped where the
+              operator ignores them, and the domain; equal for addresses that reach the same mailbox. Null where the
+              address is.
             - suggestion (String or null): the address at `typo_of`.
         """
         rows = self._looked_up(frame)

@@ -179,7 +179,7 @@ _CELL = st.builds(
 )  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(cells=st.lists(st.one_of(_CELL, st.text(max_size=8)), max_size=40, unique=True))
 def test_a_few_cells_show_the_same_without_tables(cells: list[str]) -> None:
     clean = list(dict.fromkeys(cell.encode("utf-8", "replace").decode() for cell in cells))
