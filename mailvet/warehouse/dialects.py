@@ -68,6 +68,8 @@ class Dialect:
     """Statements within a transaction, before a query whose steps have other sizes than the planner guesses."""
     computed_once: ClassVar[str] = ""
     """Behind a subquery whose columns are used more than once, and are not to be computed each time."""
+    matches_texts: ClassVar[bool] = False
+    """Whether a cell is quicker compared with the text of a verdict, where that is stored, than with its key."""
     fence: ClassVar[str] = ""
     """
     Behind a step of a query of many steps, where the planner would else write each step into the next, and compute
@@ -228,6 +230,7 @@ class Postgres(Dialect):
     # It guesses the sizes far too low and would loop over every step.
     before_guesses = ("set local enable_nestloop = off", "set local work_mem = '128MB'")
     computed_once = fence = " offset 0"
+    matches_texts = True
     has_icu = True
     """Lower case for all scripts, whatever the locale of the database."""
 

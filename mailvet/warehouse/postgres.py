@@ -260,6 +260,9 @@ class PostgresWarehouse(SQLWarehouse):
                 yield rows
 
     def _append(self, table: str, rows: pa.Table) -> None:
+        if "email" in rows.schema.names:
+            place = rows.schema.get_field_index("email")
+            rows = rows.set_column(place, rows.schema.field(place), _exact_or_none(rows["email"]))
         names = ", ".join(map(self._say.own, rows.schema.names))
         with self._db.cursor() as cursor, cursor.copy(f"copy {table} ({names}) from stdin (format binary)") as copy:
             for block in binary_copy(rows):
@@ -375,6 +378,11 @@ def binary_copy(rows: pa.Table) -> Iterator[bytes]:
             (first,), (last,) = (struct.unpack_from("=i", ends, 4 * (chunk.offset + n)) for n in (0, len(chunk)))
             yield data.slice(first, last - first).to_pybytes()
     yield _COPY_TAIL
+
+
+def _exact_or_none(texts: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Without the texts that PostgreSQL cannot hold, for without its NUL a text would be that of somebody else."""
+    return pc.if_else(pc.match_substring(texts, "\0"), pa.scalar(None, pa.string()), texts)
 
 
 def _field(column: pa.Array) -> list[pa.Array]:

@@ -661,6 +661,9 @@ class SQLWarehouse(ABC):
 
     def _verdicts(self, columns: Sequence[str], table: str = VERDICTS) -> str:
         """The verdict table under names that no condition of the user's can mean."""
+        return f"(select {self._said(columns)} from {table}{self._say.computed_once})"
+
+    def _said(self, columns: Sequence[str], match: str = "email_key") -> str:
         formula = f"{self._say.first_character('suggestion')} in ('=', '+', '@', '-')"
         values = {
             "recommendation": f"({self._advice()})",
@@ -668,7 +671,7 @@ class SQLWarehouse(ABC):
             "suggestion": f"case when {formula} then null else suggestion end",
         }
         selected = "".join(f", {values.get(name, name)} as mailvet__{name}" for name in columns)
-        return f"(select email_key as mailvet__key{selected} from {table}{self._say.computed_once})"
+        return f"{match} as mailvet__key{selected}"
 
     def check_write_back(self, columns: Sequence[str]) -> None:
         """See `Warehouse.check_write_back`."""
@@ -677,7 +680,8 @@ class SQLWarehouse(ABC):
 
     def write_back(self, columns: Sequence[str]) -> int:
         """
-        See `Warehouse.write_back`. Matches on the key of the text as it is now, so an edited row is left alone.
+        See `Warehouse.write_back`. Matches on the text as it is now, by its key or by itself, so an edited row is left
+        alone.
 
         The columns are added first, in a statement of their own: that takes the whole table, but for no time, while
         the update, which takes long, holds only the rows it changes.
@@ -689,7 +693,7 @@ class SQLWarehouse(ABC):
                 with self._transaction():
                     for statement in self._say.before_guesses:
                         self._execute(statement)
-                    return self._execute(self._writing_back(columns))
+                    return sum(self._execute(statement) for statement in self._writing_back(columns))
         except BaseException:
             with contextlib.suppress(Exception):  # the connection may be gone; empty columns do no harm
                 for name in added:
@@ -699,13 +703,27 @@ class SQLWarehouse(ABC):
     def _status_type(self, column: str, kind: str) -> str:
         return self._say.types[kind]
 
-    def _writing_back(self, columns: Sequence[str]) -> str:
+    def _writing_back(self, columns: Sequence[str]) -> list[str]:
+        """The UPDATEs, which hold together or not at all; each row is changed by one of them at most."""
+        say, key = self._say, self._say.key(self._cell)
+        if not say.matches_texts:
+            return [self._answering(columns, self._verdicts(columns), key)]
+        # A key has to be computed for each row, and takes longer than to compare the text that it stands for.
+        by_text = f"(select {self._said(columns, 'email')} from {VERDICTS} where email is not null)"
+        by_key = f"(select {self._said(columns)} from {VERDICTS} where email is null)"
+        return [
+            self._answering(columns, by_text, say.exact(self._cell)),
+            self._answering(columns, by_key, key),
+        ]  # fmt: skip
+
+    def _answering(self, columns: Sequence[str], verdicts: str, cell: str) -> str:
+        """An UPDATE of the rows whose `cell` is the `mailvet__key` of one of these verdicts, and that say otherwise."""
         say = self._say
         names = {self._quote(self._prefix + column): f"mailvet__{column}" for column in columns}
         changed = " or ".join(say.differs(f"{self.relation}.{name}", value) for name, value in names.items())
         return self._update(
-            self.relation, f"{self._verdicts(columns)} as mailvet__verdict",
-            f"mailvet__key = {say.key(self._cell)}", names, f"({changed}) and {self._where}",
+            self.relation, f"{verdicts} as mailvet__verdict", f"mailvet__key = {cell}", names,
+            f"({changed}) and {self._where}",
         ) + (say.statement_end if say.update == "merge" else "")  # fmt: skip
 
     def summary(self) -> Summary:
