@@ -1,7 +1,8 @@
 """
 How each database says the same thing: types, quoting, keys, temporary tables, upserts and updates.
 
-Everything else a warehouse asks is SQL that all of them read alike and stands in `mailvet.warehouse.sql`, once.
+Everything else a warehouse asks is SQL that all of them read alike, and stands once in `mailvet.warehouse.due` and
+`mailvet.warehouse.sql`.
 """
 
 from __future__ import annotations
