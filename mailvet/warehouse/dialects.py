@@ -229,7 +229,11 @@ class Postgres(Dialect):
     session = ("set timezone = 'UTC'", "set standard_conforming_strings = on")
     analyze = "analyze {name}"
     # It guesses the sizes far too low and would loop over every step.
-    before_guesses = ("set local enable_nestloop = off", "set local work_mem = '128MB'")
+    before_guesses = (
+        "set local enable_nestloop = off",
+        "select set_config('work_mem', '128MB', true) "
+        "where pg_size_bytes(current_setting('work_mem')) < pg_size_bytes('128MB')",
+    )
     computed_once = fence = " offset 0"
     matches_texts = True
     has_icu = True

@@ -1,6 +1,6 @@
 """
-PostgreSQL through psycopg 3: verdicts go in by binary COPY and one upsert, answers come back by one UPDATE ... FROM
-that touches only the rows whose answer changed, and what is due is read through a server cursor.
+PostgreSQL through psycopg 3: verdicts go in by binary COPY and one upsert, answers come back by UPDATE ... FROM, which
+touches only the rows whose answer changed, and what is due is read through a server cursor.
 """
 
 from __future__ import annotations
