@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -26,8 +26,11 @@ _BATCH = 100_000
 """Verdicts saved at once, as a run does whose answers come fast: those of a second or so."""
 
 
-def measure(rows: int = 1_000_000, sample: int = 20_000, runs: int = 3) -> dict[str, Any]:
+def measure(rows: int = 1_000_000, sample: int = 20_000, runs: int = 3, settings: Sequence[str] = ()) -> dict[str, Any]:
     """
+    Args:
+        settings: of the server, such as `shared_buffers=1GB`, where they are not to be those it is installed with.
+
     Returns:
         Rows a second, as median, least and most: `plan`; `read` (what is due); `save` (batches of 100,000, each
         committed); `renew` (the same keys when they have become due again); `write_back` (onto a table without the
@@ -36,7 +39,7 @@ def measure(rows: int = 1_000_000, sample: int = 20_000, runs: int = 3) -> dict[
         `bare` (one UPDATE of the six columns, written by hand), `constant` (one column of every contact set to a
         constant) and `copy` (the same verdicts into a table without an index). And the ratios of ours to these.
     """
-    seen = [call("benchmarks.postgres:once", rows=rows, sample=sample) for _ in range(runs)]
+    seen = [call("benchmarks.postgres:once", rows=rows, sample=sample, settings=list(settings)) for _ in range(runs)]
     server = {name: seen[0].pop(name) for name in list(seen[0]) if isinstance(seen[0][name], str)}
     rates = {name: [run[name] for run in seen] for name in seen[0]}
     return {
@@ -49,7 +52,7 @@ def measure(rows: int = 1_000_000, sample: int = 20_000, runs: int = 3) -> dict[
     }  # fmt: skip
 
 
-def once(rows: int, sample: int) -> dict[str, Any]:
+def once(rows: int, sample: int, settings: Sequence[str] = ()) -> dict[str, Any]:
     """In the measured process: one round on a server of its own."""
     import duckdb
     import psycopg
@@ -59,7 +62,7 @@ def once(rows: int, sample: int) -> dict[str, Any]:
     from mailvet.warehouse.opening import open_table
     from tests.postgresql import running_server
 
-    with tempfile.TemporaryDirectory(prefix="mailvet-bench-") as name, running_server(settings=()) as server:
+    with tempfile.TemporaryDirectory(prefix="mailvet-bench-") as name, running_server(settings) as server:
         path = Path(name, "crm.duckdb")
         emails = "'person' || {} || '@company-' || {} % 5000 || '.test'"
         with duckdb.connect(str(path)) as database:
