@@ -10,7 +10,7 @@ place for what is learnt from your own events is the argument `learnt`. Both tab
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -153,12 +153,24 @@ def _logit(probability: float) -> float:
     return math.log(p / (1 - p))
 
 
-def _score(learnt: Mapping[Reason, float]) -> pl.Expr:
-    logit = {str(reason): _logit(learnt.get(reason, bounce_probability(reason))) for reason in REASONS}
-    start = pl.col("reason").replace_strict(logit, return_dtype=pl.Float64)
-    shift = pl.sum_horizontal(pl.col(flag).cast(pl.Float64) * row.weight for flag, row in WEIGHTS.items())
-    settled = pl.col("reason").is_in([str(reason) for reason in SETTLED])
-    odds = start + pl.when(settled).then(0.0).otherwise(shift)
+_RANKS: Mapping[str, int] = {str(reason): rank for rank, reason in enumerate(REASONS)}
+"""Reason -> its place in the order of reasons. Numbers are compared and looked up faster than names."""
+_REASON_COLUMNS = ("syntax_reason", "reference_reason", "history_reason", "route_reason", "mailbox_reason")
+_FACT_COLUMNS = ("route_fact", "run_fact")
+
+
+def _of_rank(values: Sequence[object], kind: type[pl.DataType]) -> pl.Expr:
+    """The value of each row's reason; values in the order of the reasons."""
+    return pl.col("rank").replace_strict(list(range(len(values))), values, return_dtype=kind)
+
+
+def _score(learnt: Mapping[Reason, float], present: Collection[str]) -> pl.Expr:
+    logit = [_logit(learnt.get(reason, bounce_probability(reason))) for reason in REASONS]
+    odds = _of_rank(logit, pl.Float64)
+    flags = [pl.col(flag).cast(pl.Float64) * row.weight for flag, row in WEIGHTS.items() if flag in present]
+    if flags:
+        settled = pl.col("rank").is_in([_RANKS[str(reason)] for reason in SETTLED])
+        odds += pl.when(settled).then(0.0).otherwise(pl.sum_horizontal(flags))
     return (100.0 / (1.0 + odds.exp())).round().cast(pl.Int16)
 
 
@@ -188,10 +200,13 @@ def judge(
         The columns of `verdict_schema()`.
     """
     schedule = settings.retry.after_greylisting or REASONS[Reason.greylisted].recheck
-    plan = _plan(Policy(settings.policy), settings.store.store_addresses, schedule, tuple((learnt or {}).items()))
+    plan = _plan(
+        Policy(settings.policy), settings.store.store_addresses, schedule, tuple((learnt or {}).items()),
+        _present(evidence),
+    )  # fmt: skip
     stamp = pl.lit(now).cast(pl.Datetime("us", "UTC"))
     return (
-        evidence.with_columns(plan.reason)
+        evidence.with_columns(plan.rank)
         .with_columns(plan.from_reason)
         .with_columns(plan.recommendation)
         .select(
@@ -210,7 +225,7 @@ def judge(
 class _Plan(NamedTuple):
     """The expressions of a verdict, built once: to build them costs more than to run them over a few rows."""
 
-    reason: pl.Expr
+    rank: pl.Expr
     from_reason: tuple[pl.Expr, ...]
     recommendation: pl.Expr
     first: tuple[pl.Expr, ...]
@@ -219,35 +234,51 @@ class _Plan(NamedTuple):
     wait: pl.Expr
 
 
-@lru_cache(maxsize=32)
+_MANY_ROWS = 10_000
+_ALL_COLUMNS = frozenset((*_REASON_COLUMNS, *_FACT_COLUMNS, *FLAGS))
+
+
+def _present(evidence: pl.DataFrame) -> frozenset[str]:
+    """
+    The reasons, facts and flags that any row has: over many rows it pays to leave out the others. Over a few it does
+    not, because the plan would have to be built anew.
+    """
+    if evidence.height < _MANY_ROWS:
+        return _ALL_COLUMNS
+    flags = {flag for flag in FLAGS if evidence[flag].any()}
+    facts = {name for name in (*_REASON_COLUMNS, *_FACT_COLUMNS) if evidence[name].null_count() < evidence.height}
+    return frozenset(flags | facts)
+
+
+@lru_cache(maxsize=64)
 def _plan(
     policy: Policy,
     store_addresses: bool,
     greylisting: tuple[timedelta, ...],
     learnt: tuple[tuple[Reason, float], ...],
+    present: frozenset[str],
 ) -> _Plan:
-    candidates = ("syntax_reason", "reference_reason", "history_reason", "route_reason", "mailbox_reason")
-    order = {str(reason): rank for rank, reason in enumerate(REASONS)}
-    ranks = [pl.col(name).replace_strict(order, default=None, return_dtype=pl.Int16) for name in candidates]
-    nothing_found = order[str(Reason.not_probed)]
-    same = (pl.col("reason") == pl.col("previous_reason")).fill_null(False)
+    ranks = [
+        pl.col(name).replace_strict(_RANKS, default=None, return_dtype=pl.Int16)
+        for name in _REASON_COLUMNS
+        if name in present
+    ]
+    found = pl.min_horizontal(ranks) if ranks else pl.lit(None, dtype=pl.Int16)
+    reason = _of_rank(list(_RANKS), pl.String)
+    same = (reason == pl.col("previous_reason")).fill_null(False)
     address = pl.col("cell") if store_addresses else pl.lit(None, dtype=pl.String)
     return _Plan(
-        reason=pl.min_horizontal(ranks)
-        .fill_null(nothing_found)
-        .replace_strict(dict(enumerate(order)), return_dtype=pl.String)
-        .alias("reason"),
+        rank=found.fill_null(_RANKS[str(Reason.not_probed)]).alias("rank"),
         from_reason=(
+            reason.alias("reason"),
             # A verdict that is there was given at least once.
             pl.when(same)
             .then(pl.max_horizontal(pl.col("previous_attempts").fill_null(1), 1) + 1)
             .otherwise(1)
             .cast(pl.Int32)
             .alias("attempts"),
-            _score(dict(learnt)).alias("score"),
-            pl.col("reason")
-            .replace_strict({str(r.reason): str(r.status) for r in REASONS.values()}, return_dtype=pl.String)
-            .alias("status"),
+            _score(dict(learnt), present).alias("score"),
+            _of_rank([str(rule.status) for rule in REASONS.values()], pl.String).alias("status"),
         ),
         recommendation=pl.sql_expr(
             recommendation_sql(policy, reason="reason", score="score", attempts="attempts")
@@ -257,16 +288,19 @@ def _plan(
             # A text far longer than an address is kept by its key only.
             pl.when(pl.col("cell").str.len_bytes() <= 1024).then(address).alias("email"),
             *map(pl.col, ("status", "reason", "recommendation", "score", "suggestion")),
-            pl.concat_str(
-                [pl.when(pl.col(flag)).then(pl.lit(flag)) for flag in FLAGS], separator=",", ignore_nulls=True
-            ).alias("flags"),
+            _joined([pl.when(flag).then(pl.lit(flag)) for flag in FLAGS if flag in present]).alias("flags"),
             *map(pl.col, ("domain", "operator", "mx_host")),
             pl.col("smtp_code").cast(pl.Int16),
             pl.col("smtp_reply"),
         ),
-        trace=_trace().alias("evidence"),
+        trace=_trace(present).alias("evidence"),
         wait=_recheck(greylisting),
     )
+
+
+def _joined(parts: list[pl.Expr]) -> pl.Expr:
+    """The parts that are not null, with commas between them."""
+    return pl.concat_str(parts, separator=",", ignore_nulls=True) if parts else pl.lit("")
 
 
 AT_LEAST = (Reason.greylisted, Reason.sender_throttled, Reason.server_temporary_error)
@@ -275,22 +309,22 @@ AT_LEAST = (Reason.greylisted, Reason.sender_throttled, Reason.server_temporary_
 
 def _recheck(greylisting: tuple[timedelta, ...]) -> pl.Expr:
     """When to look again: as the answer itself asks, else by the reason's schedule; null for never."""
-    schedules: dict[str, tuple[timedelta, ...]] = {str(rule.reason): rule.recheck for rule in REASONS.values()}
-    schedules[str(Reason.greylisted)] = greylisting
+    schedules: dict[Reason, tuple[timedelta, ...]] = {reason: rule.recheck for reason, rule in REASONS.items()}
+    schedules[Reason.greylisted] = greylisting
     longest = max(len(schedule) for schedule in schedules.values())
     table = {
-        f"{reason} {attempt}": round(schedule[min(attempt, len(schedule)) - 1].total_seconds() * 1_000_000)
-        for reason, schedule in schedules.items()
-        for attempt in range(1, longest + 1)
+        rank * longest + attempt: round(schedule[min(attempt, len(schedule) - 1)].total_seconds() * 1_000_000)
+        for rank, schedule in enumerate(schedules.values())
+        for attempt in range(longest)
         if schedule
     }
-    step = pl.concat_str("reason", pl.lit(" "), pl.col("attempts").clip(1, longest).cast(pl.String))
+    step = pl.col("rank").cast(pl.Int32) * longest + pl.col("attempts").clip(1, longest) - 1
     waits = step.replace_strict(table, default=None, return_dtype=pl.Int64)
     asked_for = (pl.col("retry_after") * 1_000_000).cast(pl.Int64)
-    open_answer = pl.col("reason").is_in(
-        [str(rule.reason) for rule in REASONS.values() if rule.status is Status.unknown]
+    open_answer = pl.col("rank").is_in(
+        [rank for rank, rule in enumerate(REASONS.values()) if rule.status is Status.unknown]
     )
-    at_least = pl.col("reason").is_in([str(reason) for reason in AT_LEAST])
+    at_least = pl.col("rank").is_in([_RANKS[str(reason)] for reason in AT_LEAST])
     return (
         pl.when(at_least)
         .then(pl.max_horizontal(asked_for, waits))
@@ -301,24 +335,27 @@ def _recheck(greylisting: tuple[timedelta, ...]) -> pl.Expr:
     )
 
 
-def _trace() -> pl.Expr:
+def _trace(present: Collection[str]) -> pl.Expr:
     """The evidence as a JSON array of {layer, fact, detail}, one entry for each fact found."""
-    facts: list[tuple[str, pl.Expr, pl.Expr]] = [
-        ("syntax", pl.col("syntax_reason"), pl.col("syntax_detail")),
-        ("reference", pl.col("reference_reason"), pl.col("reference_detail")),
-        ("history", pl.col("history_reason"), pl.col("history_detail")),
-        ("route", pl.col("route_fact"), pl.col("route_detail")),
-        ("mailbox", pl.col("mailbox_reason"), pl.col("mailbox_detail")),
+    facts: list[tuple[str, str, pl.Expr, pl.Expr]] = [
+        ("syntax", "syntax_reason", pl.col("syntax_reason"), pl.col("syntax_detail")),
+        ("reference", "reference_reason", pl.col("reference_reason"), pl.col("reference_detail")),
+        ("history", "history_reason", pl.col("history_reason"), pl.col("history_detail")),
+        ("route", "route_fact", pl.col("route_fact"), pl.col("route_detail")),
+        ("mailbox", "mailbox_reason", pl.col("mailbox_reason"), pl.col("mailbox_detail")),
         (
             "suspicion",
+            "series",
             pl.when("series").then(pl.lit("series")),
             pl.concat_str(pl.col("series_size").cast(pl.String), pl.lit(SERIES_DETAIL)),
         ),
-        ("suspicion", pl.when("duplicate_of").then(pl.lit("duplicate_of")), pl.col("duplicate_key")),
-        ("run", pl.col("run_fact"), pl.col("stopped")),
+        ("suspicion", "duplicate_of", pl.when("duplicate_of").then(pl.lit("duplicate_of")), pl.col("duplicate_key")),
+        ("run", "run_fact", pl.col("run_fact"), pl.col("stopped")),
     ]
     entries = []
-    for layer, fact, detail in facts:
+    for layer, column, fact, detail in facts:
+        if column not in present:
+            continue
         entry = pl.concat_str(
             pl.lit(f'{{"layer":"{layer}","fact":"'),
             fact,
@@ -329,7 +366,7 @@ def _trace() -> pl.Expr:
             pl.lit("}"),
         )
         entries.append(entry)
-    return pl.concat_str(pl.lit("["), pl.concat_str(entries, separator=",", ignore_nulls=True), pl.lit("]"))
+    return pl.concat_str(pl.lit("["), _joined(entries), pl.lit("]"))
 
 
 SERIES_DETAIL = " addresses of the domain differ only in a number"

@@ -424,8 +424,10 @@ class Verifier:
         past = history.examine(batch)
         nothing = pl.lit(None, dtype=pl.String)
         known = set(batch.columns)
-        local_parts = suspicion.examine_addresses(parsed, relay_alias=listed["relay_alias"]).drop("gibberish_score")
-        frame = pl.concat([cells.to_frame(), parsed, listed, local_parts, past], how="horizontal")
+        local_parts = suspicion.examine_addresses(listed["base"], relay_alias=listed["relay_alias"])
+        frame = pl.concat(
+            [cells.to_frame(), parsed, listed.drop("base"), local_parts.drop("gibberish_score"), past], how="horizontal"
+        )
         frame = frame.with_columns(
             batch["email_key"] if "email_key" in known else _keys(cells),
             batch["previous_reason"] if "previous_reason" in known else nothing.alias("previous_reason"),
