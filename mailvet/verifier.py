@@ -511,7 +511,7 @@ class Verifier:
     def _ask(self, key: tuple[str, str]) -> None:
         assert self.mailboxes is not None
         pending = self._waiting[key]
-        self.mailboxes.ask(pending.recipient, partial(self._answered, key, pending))
+        self.mailboxes.ask(pending.recipient, lambda _, answer: self._answered(key, pending, answer))
 
     def _answered(self, key: tuple[str, str], pending: _Pending, answer: MailboxAnswer | Exception) -> None:
         if self._waiting.get(key) is not pending:  # of a stream that was left early

@@ -17,8 +17,9 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from functools import partial
 
-from mailvet.layers.route import MailHost
+from mailvet.layers.route import MailHost, Route
 from mailvet.operators import Operator, operator_of, operators
 from mailvet.settings import Settings
 from mailvet.smtp.pacing import ErrorBudget, Pace, RunHealth
@@ -199,7 +200,7 @@ class Mailboxes:
         """
         future: asyncio.Future[MailboxAnswer] = asyncio.get_running_loop().create_future()
 
-        def tell(answer: MailboxAnswer | Exception) -> None:
+        def tell(_: Asked, answer: MailboxAnswer | Exception) -> None:
             if future.done():
                 return
             if isinstance(answer, Exception):
@@ -214,14 +215,20 @@ class Mailboxes:
         future.add_done_callback(withdraw)
         return future
 
-    def ask(self, recipient: Recipient, tell: Callable[[MailboxAnswer | Exception], None]) -> Asked:
-        """The same without a future: `tell` is called with the answer, at once where it is known already."""
-        queue = self._operator(recipient)
-        domain = self._domain(recipient.domain, queue)
-        asked = Asked(recipient, domain, tell)
+    def ask(
+        self, recipient: Recipient, tell: Callable[[Asked, MailboxAnswer | Exception], None], ticket: int = 0
+    ) -> Asked:
+        """
+        The same without a future: `tell` is called with what is returned here and the answer, at once where that is
+        known already. The `ticket` is the caller's.
+        """
+        name, route = recipient.domain, recipient.route
+        queue = self._operator(route)
+        domain = self._domains.get(name) or self._new_domain(name, queue)
+        asked = Asked(recipient.local, domain, route, tell, ticket)
         unasked = self._unasked(queue)
         if unasked is not None:
-            tell(unasked)
+            tell(asked, unasked)
             return asked
         servers = self._servers(queue, recipient)
         self._unanswered.add(asked)
@@ -244,24 +251,22 @@ class Mailboxes:
         if not more:
             self._release(len(self._idle))
 
-    def _domain(self, name: str, queue: _OperatorQueue) -> DomainState:
-        domain = self._domains.get(name)
-        if domain is None:
-            if len(self._domains) >= _REMEMBERED_DOMAINS:
-                self._forget_domains()
-            domain = self._domains[name] = DomainState(name, queue.rule.answers)
+    def _new_domain(self, name: str, queue: _OperatorQueue) -> DomainState:
+        if len(self._domains) >= _REMEMBERED_DOMAINS:
+            self._forget_domains()
+        domain = self._domains[name] = DomainState(name, queue.rule.answers)
         return domain
 
     def _forget_domains(self) -> None:
         """Forget the older half of the domains that nobody waits for, so that a run of any length stays small."""
-        awaited = {asked.recipient.domain for asked in self._unanswered}
+        awaited = {asked.domain.name for asked in self._unanswered}
         for name in list(self._domains)[: _REMEMBERED_DOMAINS // 2]:
             if name not in awaited:
                 del self._domains[name]
 
     def _forget_servers(self) -> None:
         """The same for servers; what an operator was asked counts against its daily limit all the same."""
-        awaited = {asked.recipient.route.hosts_key for asked in self._unanswered}
+        awaited = {asked.route.hosts_key for asked in self._unanswered}
         for name, queue in list(self._operators.items()):
             for key, servers in list(queue.servers.items()):
                 if not servers.conversations and not servers.queued and key[0] not in awaited:
@@ -272,11 +277,11 @@ class Mailboxes:
                     self._asked_earlier[name] = queue.asked
                 del self._operators[name]
 
-    def _operator(self, recipient: Recipient) -> _OperatorQueue:
-        queue = self._operators.get(recipient.route.operator or "")
+    def _operator(self, route: Route) -> _OperatorQueue:
+        queue = self._operators.get(route.operator or "")
         if queue is not None:
             return queue
-        rule = operator_of(recipient.route.hosts[0].name)
+        rule = operator_of(route.hosts[0].name)
         queue = self._operators.get(rule.name)
         if queue is None:
             pacing = self._settings.pacing
@@ -526,53 +531,78 @@ class Mailboxes:
         """Ask recipients, one after the other or in groups, until the conversation has run its course."""
         rule, pacing = servers.operator.rule, self._settings.pacing
         talk = _Dialogue(session, min(pacing.recipients_per_session, rule.recipients_per_session or 1 << 30))
-        while True:
-            try:
-                if not await self._name(servers, talk):
-                    if talk.closing or not await self._idle_for_more(servers):
-                        break
-                    continue
-                asked = talk.unanswered[0]
-                reply: Reply | None = await session.hear(patience=max(asked.patience(self._smtp.address_budget), 0.001))
-                while reply is not None:  # and all those that came with it
-                    self._heard(servers, talk, talk.unanswered.popleft(), reply)
-                    reply = session.heard_already() if talk.unanswered else None
-            except Broken as failure:
-                self._broken(servers, talk, failure)
-                break
+        turn = partial(self._turn, servers, talk)
+        try:
+            while not talk.closing:
+                if not (session.sender_named or self._may_run_ahead(servers, session)):
+                    await self._name_sender(servers, talk)
+                patience = turn()
+                if patience > 0:
+                    await session.converse(turn, patience)
+                if talk.closing or not await self._idle_for_more(servers):
+                    break
+        except Broken as failure:
+            self._broken(servers, talk, failure)
         if talk.doubtful:
             await self._prove(servers, session, talk.doubtful)
 
-    async def _name(self, servers: _Servers, talk: _Dialogue) -> bool:
-        """Name as many recipients as may be named now; whether anybody waits for a reply."""
-        session, queue = talk.session, servers.operator
+    def _may_run_ahead(self, servers: _Servers, session: Session) -> bool:
+        # Nobody is named to servers that may not want us at all.
+        return servers.sender_welcome and servers.operator.rule.pipelining and session.may_run_ahead
+
+    async def _name_sender(self, servers: _Servers, talk: _Dialogue) -> None:
+        """Say MAIL alone; a refusal is the reply for the recipient whose turn it is."""
+        asked = self._next_in_time(servers, talk.session)
+        if asked is None:
+            return
+        talk.unanswered.append(asked)
+        patience = asked.patience(self._smtp.address_budget)
+        refusal = await talk.session.name_sender(eai=servers.eai, patience=patience)
+        talk.unanswered.pop()
+        if refusal is not None:
+            self._heard(servers, talk, asked, refusal)
+            return
+        servers.sender_welcome = True
+        self._enqueue(servers, asked, first=True)
+
+    def _turn(self, servers: _Servers, talk: _Dialogue) -> float:
+        """
+        Take in the replies that have come and name whoever may be named now. Seconds within which the next reply is
+        to come; 0: nobody waits for one.
+        """
+        for reply in talk.session.heard_already():
+            self._heard(servers, talk, talk.unanswered.popleft(), reply)
+            if not talk.unanswered:
+                break
+        self._name(servers, talk)
+        if not talk.unanswered:
+            return 0.0
+        return max(talk.unanswered[0].patience(self._smtp.address_budget), 0.001)
+
+    def _name(self, servers: _Servers, talk: _Dialogue) -> None:
+        """Name as many recipients as may be named now."""
+        session = talk.session
         farewell = session.farewell()
         if farewell is not None:
             self._left(servers, talk, farewell)
-        room = 0 if talk.closing else self._room(servers, talk)
-        while room > 0:
-            asked = self._next(servers)
+        if talk.closing:
+            return
+        for _ in range(self._room(servers, talk)):
+            asked = self._next_in_time(servers, session)
             if asked is None:
                 break
-            if asked.deadline is not None and asked.patience(self._smtp.address_budget) <= 0:
-                self._no_reply(asked, session)
-                continue
-            room -= 1
             self.probes += 1
-            queue.asked += 1
+            servers.operator.asked += 1
             talk.unanswered.append(asked)
-            ahead = servers.sender_welcome and queue.rule.pipelining and session.may_run_ahead
-            if not session.sender_named and not ahead:
-                # Nobody is named to servers that may not want us at all.
-                patience = asked.patience(self._smtp.address_budget)
-                refusal = await session.name_sender(eai=servers.eai, patience=patience)
-                if refusal is not None:
-                    talk.unanswered.popleft()
-                    self._heard(servers, talk, asked, refusal)
-                    return False
-                servers.sender_welcome = True
-            session.say(asked.recipient.local, asked.recipient.domain, eai=servers.eai)
-        return bool(talk.unanswered)
+            session.say(asked.local, asked.domain.name, eai=servers.eai)
+
+    def _next_in_time(self, servers: _Servers, session: Session) -> Asked | None:
+        """The next recipient whose budget of time is not spent."""
+        while (asked := self._next(servers)) is not None:
+            if asked.deadline is None or asked.patience(self._smtp.address_budget) > 0:
+                break
+            self._no_reply(asked, session)
+        return asked
 
     def _room(self, servers: _Servers, talk: _Dialogue) -> int:
         """How many more recipients may be named now, if all of those not answered yet should be refused."""
@@ -704,7 +734,7 @@ class Mailboxes:
         elif heard.reading.reason is None or heard.reading.ambiguous:
             control = domain.hear(heard)
             if control is not None:
-                self._enqueue(servers, Asked(control, domain, None), first=True)
+                self._enqueue(servers, Asked(control.local, domain, control.route, None), first=True)
             self._decided(domain, servers)
         else:
             self._answer(asked, answer_of(heard))
@@ -889,10 +919,10 @@ class Mailboxes:
     def _answer(self, asked: Asked, answer: MailboxAnswer) -> None:
         if asked.tell is None:  # the control got no usable reply
             asked.domain.control_done = True
-            self._decide(asked.domain, self._operator(asked.recipient))
+            self._decide(asked.domain, self._operator(asked.route))
             return
         self._unanswered.discard(asked)
-        asked.tell(answer)
+        asked.tell(asked, answer)
 
     def _fail_loudly(self, error: Exception) -> None:
         for queue in self._operators.values():
@@ -905,7 +935,7 @@ class Mailboxes:
         unanswered, self._unanswered = self._unanswered, set()
         for asked in unanswered:
             if asked.tell is not None:
-                asked.tell(error)
+                asked.tell(asked, error)
 
     # ---------------------------------------------------------------- watching and ending
 
@@ -949,7 +979,7 @@ def _in_order(hosts: tuple[MailHost, ...]) -> list[MailHost]:
 
 
 def _masked(asked: Asked | None, reply: Reply, own: tuple[str, ...]) -> str:
-    return mask(reply.text, recipient=asked.recipient.address if asked else None, own=own)[:500]
+    return mask(reply.text, recipient=asked.address if asked else None, own=own)[:500]
 
 
 _AGAINST_MAILBOX = frozenset(reason for reason, rule in REASONS.items() if rule.status is Status.undeliverable)

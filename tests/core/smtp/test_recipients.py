@@ -26,7 +26,7 @@ LATER, GREY, BLOCK = (
 
 
 def heard(domain: DomainState, local: str, reply: tuple[int, str], *, control: bool = False) -> Heard:
-    asked = Asked(Recipient(local, domain.name, ROUTE), domain, None if control else lambda _: None)
+    asked = Asked(local, domain, ROUTE, None if control else lambda *_: None)
     code, text = reply
     return listen(asked, Reply(Stage.rcpt, code, text, 0.0), "mx.acme.test", ())
 
