@@ -30,7 +30,7 @@ from mailvet import single
 from mailvet.backlog import Backlog
 from mailvet.errors import PreflightError, SettingsError
 from mailvet.layers import history, suspicion, suspicion_scalar, syntax
-from mailvet.layers.mailbox import MailboxAnswer, Mailboxes, OperatorProgress, Recipient
+from mailvet.layers.mailbox import Asked, MailboxAnswer, Mailboxes, OperatorProgress, Recipient
 from mailvet.layers.reference import Reference
 from mailvet.layers.route import KnownRoutes, Route, Routes
 from mailvet.lists import OwnLists
@@ -74,22 +74,14 @@ _MAILBOX_COLUMNS: dict[str, Any] = {
 _NOT_WORTH_ASKING = [str(reason) for reason in single.NOT_WORTH_ASKING]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Batch:
     """Evidence of one batch, whose rows wait for mailboxes."""
 
     evidence: pl.DataFrame
-    answered: list[tuple[int, MailboxAnswer]] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class _Pending:
-    """One mailbox being asked, and the rows that wait for it."""
-
-    recipient: Recipient
-    rows: list[tuple[_Batch, int]]
-    greylisted: int = 0
-    timer: asyncio.TimerHandle | None = None
+    rows: list[int] = field(default_factory=list)
+    """Those answered, in the order of the answers."""
+    answers: list[MailboxAnswer] = field(default_factory=list)
 
 
 class Verifier:
@@ -122,7 +114,7 @@ class Verifier:
         self.mailboxes: Mailboxes | None = None
         self._degraded: str | None = None
         self._no_dns = False
-        self._known: dict[tuple[str, str], MailboxAnswer] = {}
+        self._known: dict[str, MailboxAnswer] = {}
 
     async def __aenter__(self) -> Verifier:
         await self.open()
@@ -243,7 +235,10 @@ class Verifier:
         _claim_tables()
         self._run_id = run_id
         self._wait_until = time.monotonic() + wait.total_seconds()
-        self._waiting: dict[tuple[str, str], _Pending] = {}
+        self._waiting: dict[str, _Batch] = {}  # by mailbox, the batch of the row that waits for it
+        self._also_waiting: dict[str, list[tuple[_Batch, int]]] = {}  # further spellings of the same mailbox
+        self._greylisted: dict[str, int] = {}  # how often
+        self._coming_back: dict[str, asyncio.TimerHandle] = {}
         self._ready: list[_Batch] = []
         self._rows_ready = self._rows_waiting = 0
         self._waiting_at: Counter[str] = Counter()
@@ -256,9 +251,8 @@ class Verifier:
         finally:
             self._backlog.close()
             # A stream that is left early hears no more of its mailboxes
-            for pending in self._waiting.values():
-                if pending.timer is not None:
-                    pending.timer.cancel()
+            for timer in self._coming_back.values():
+                timer.cancel()
             self._waiting = {}
         if self.mailboxes is not None:
             self.mailboxes.health.finish()
@@ -366,9 +360,8 @@ class Verifier:
         self._last_flush = time.monotonic()
         frames = []
         for batch in self._ready:
-            rows = [row for row, _ in batch.answered]
-            evidence = batch.evidence[rows].with_columns(**_mailbox_columns([answer for _, answer in batch.answered]))
-            batch.answered = []
+            evidence = batch.evidence[batch.rows].with_columns(**_mailbox_columns(batch.answers))
+            batch.rows, batch.answers = [], []
             frames.append(self._judge(evidence))
         self._ready = []
         self._rows_ready = 0
@@ -491,67 +484,74 @@ class Verifier:
         )
 
     def _submit(self, batch: _Batch, rows: pl.DataFrame, routes: Mapping[str, Route]) -> None:
+        assert self.mailboxes is not None
+        waiting, known, ask = self._waiting, self._known, self.mailboxes.ask
+        tell = partial(self._answered, batch)
+        self._rows_waiting += rows.height
         for row, (local, domain) in enumerate(rows.select("local", "domain").iter_rows()):
             # RFC 5321 2.4 lets a server tell Ann from ann; none of note does, and asking both would be asking twice.
-            key = (local.casefold(), domain)
-            self._rows_waiting += 1
-            known = self._known.get(key)
-            if known is not None:
-                self._row_answered(batch, row, known)
+            key = f"{local.casefold()}@{domain}"
+            answer = known.get(key)
+            if answer is not None:
+                self._row_answered(batch, row, answer)
                 continue
             route = routes[domain]
             self._waiting_at[route.operator or ""] += 1
-            pending = self._waiting.get(key)
-            if pending is not None:
-                pending.rows.append((batch, row))
-                continue
-            self._waiting[key] = _Pending(Recipient(local, domain, route), [(batch, row)])
-            self._ask(key)
+            if key in waiting:
+                self._also_waiting.setdefault(key, []).append((batch, row))
+            else:
+                waiting[key] = batch
+                ask(Recipient(local, domain, route), tell, row)
 
-    def _ask(self, key: tuple[str, str]) -> None:
-        assert self.mailboxes is not None
-        pending = self._waiting[key]
-        self.mailboxes.ask(pending.recipient, lambda _, answer: self._answered(key, pending, answer))
-
-    def _answered(self, key: tuple[str, str], pending: _Pending, answer: MailboxAnswer | Exception) -> None:
-        if self._waiting.get(key) is not pending:  # of a stream that was left early
+    def _answered(self, batch: _Batch, asked: Asked, answer: MailboxAnswer | Exception) -> None:
+        key = f"{asked.local.casefold()}@{asked.domain.name}"
+        if self._waiting.get(key) is not batch:  # of a stream that was left early
             return
         if isinstance(answer, Exception):
             self._failure = answer
             self._news.set()
             return
-        if answer.reason is Reason.greylisted:
-            later = self._after_greylisting(pending, answer)
-            if later is not None:
-                pending.greylisted += 1
-                pending.timer = asyncio.get_running_loop().call_later(later, self._ask, key)
-                return
+        if answer.reason is Reason.greylisted and self._comes_back(key, batch, asked, answer):
+            return
         del self._waiting[key]
         if len(self._known) >= _REMEMBERED:
             self._known.clear()
         self._known[key] = answer
-        operator = pending.recipient.route.operator or ""
-        left = self._waiting_at[operator] - len(pending.rows)
+        self._row_answered(batch, asked.ticket, answer)
+        others = self._also_waiting.pop(key, ()) if self._also_waiting else ()
+        for other, row in others:
+            self._row_answered(other, row, answer)
+        operator = asked.route.operator or ""
+        left = self._waiting_at[operator] - 1 - len(others)
         self._waiting_at[operator] = left
         if not left:
             del self._waiting_at[operator]
         if left < _LEAST_ROWS // 2 and operator in self._backlog:
             self._news.set()
-        for batch, row in pending.rows:
-            self._row_answered(batch, row, answer)
 
-    def _after_greylisting(self, pending: _Pending, answer: MailboxAnswer) -> float | None:
-        """Seconds after which to come back within this run, None when the run does not stay that long."""
+    def _comes_back(self, key: str, batch: _Batch, asked: Asked, answer: MailboxAnswer) -> bool:
+        """Whether a greylisted mailbox is asked again within this run: not when the run does not stay that long."""
         schedule = self.settings.retry.after_greylisting
-        if pending.greylisted >= len(schedule):
-            return None
-        delay = max(schedule[pending.greylisted].total_seconds(), answer.retry_after or 0.0)
-        return delay if time.monotonic() + delay <= self._wait_until else None
+        times = self._greylisted.get(key, 0)
+        if times >= len(schedule):
+            return False
+        delay = max(schedule[times].total_seconds(), answer.retry_after or 0.0)
+        if time.monotonic() + delay > self._wait_until:
+            return False
+
+        def ask_again() -> None:
+            assert self.mailboxes is not None
+            self.mailboxes.ask(asked.recipient, partial(self._answered, batch), asked.ticket)
+
+        self._greylisted[key] = times + 1
+        self._coming_back[key] = asyncio.get_running_loop().call_later(delay, ask_again)
+        return True
 
     def _row_answered(self, batch: _Batch, row: int, answer: MailboxAnswer) -> None:
-        if not batch.answered:
+        if not batch.rows:
             self._ready.append(batch)
-        batch.answered.append((row, answer))
+        batch.rows.append(row)
+        batch.answers.append(answer)
         self._rows_waiting -= 1
         self._rows_ready += 1
         if self._rows_ready >= _FLUSH_ROWS or not self._rows_waiting:
@@ -581,8 +581,17 @@ def _with_routes(evidence: pl.DataFrame, routes: Mapping[str, Route]) -> pl.Data
 
 
 def _mailbox_columns(answers: list[MailboxAnswer]) -> dict[str, pl.Series]:
+    # Thousands of recipients share a few answers, so the columns are made of those, and each row takes its own.
+    shared = {id(answer): answer for answer in answers}
+    place = {key: number for number, key in enumerate(shared)}
+    rows = pl.Series([place[id(answer)] for answer in answers], dtype=pl.UInt32)
+    columns = _columns_of(list(shared.values()))
+    return {name: pl.Series(values, dtype=_MAILBOX_COLUMNS[name])[rows] for name, values in columns.items()}
+
+
+def _columns_of(answers: list[MailboxAnswer]) -> dict[str, list[Any]]:
     probed = [answer.code is not None for answer in answers]
-    columns: dict[str, list[Any]] = {
+    return {
         "mailbox_reason": [str(answer.reason) for answer in answers],
         "mailbox_detail": [answer.detail or answer.reply for answer in answers],
         "smtp_code": [answer.code for answer in answers],
@@ -596,7 +605,6 @@ def _mailbox_columns(answers: list[MailboxAnswer]) -> dict[str, pl.Series]:
         "gateway": [_behind_gateway(answer.mx_host) for answer in answers],
         "probed": probed,
     }
-    return {name: pl.Series(values, dtype=_MAILBOX_COLUMNS[name]) for name, values in columns.items()}
 
 
 def _behind_gateway(mx_host: str | None) -> bool:
@@ -689,7 +697,7 @@ async def _collect(verifier: Verifier, cells: list[str]) -> pl.DataFrame:
         return next(batches, None)
 
     frames = [frame async for frame in verifier.stream(read)]
-    return pl.concat(frames)
+    return keys.to_frame().join(pl.concat(frames), on="email_key", how="left", maintain_order="left")
 
 
 async def _with_verifier(settings: Settings, work: Callable[[Verifier], Awaitable[T]]) -> T:
@@ -784,8 +792,11 @@ def _table_of(cells: list[str], verdicts: list[Verdict]) -> pa.Table:
 
 
 def _in_input_order(cells: list[str], verdicts: pl.DataFrame) -> pa.Table:
-    place = {key: row for row, key in enumerate(verdicts["email_key"])}
-    return verdicts[[place[email_key(cell)] for cell in cells]].to_arrow().cast(verdict_schema())
+    """The verdicts of the distinct cells, in the order of their first times -> one row for each cell."""
+    place = {cell: row for row, cell in enumerate(dict.fromkeys(cells))}
+    if len(place) < len(cells):
+        verdicts = verdicts[[place[cell] for cell in cells]]
+    return verdicts.to_arrow().cast(verdict_schema())
 
 
 def verify(address: str | None, *, depth: Depth | str | None = None, settings: Settings | None = None) -> Verdict:

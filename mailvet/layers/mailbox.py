@@ -37,7 +37,7 @@ from mailvet.smtp.replies import Reading, Stage, mask, read_reply
 from mailvet.smtp.session import Broken, Refused, Reply, Session
 from mailvet.verdict import REASONS, Reason, Status
 
-__all__ = ["MailboxAnswer", "Mailboxes", "OperatorProgress", "Recipient"]
+__all__ = ["Asked", "MailboxAnswer", "Mailboxes", "OperatorProgress", "Recipient"]
 
 _TRIES = 2  # conversations a recipient may break before it gets an answer about that
 _THROTTLED_TRIES = 3
