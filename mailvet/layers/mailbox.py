@@ -10,6 +10,7 @@ means is read in `mailvet.smtp.replies`; what several replies of one domain mean
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
 import zlib
@@ -136,6 +137,11 @@ class _Dialogue:
     session: Session
     most: int
     """Recipients it may ask at all."""
+    began: float
+    """`time.monotonic()` when the connection was asked for."""
+    opened: float = field(default_factory=time.monotonic)
+    turns: int = 0
+    """Times that somebody was named; each of them waits for the server once."""
     unanswered: deque[Asked] = field(default_factory=deque)
     """Named, in the order in which the replies will come."""
     named: int = 0
@@ -151,6 +157,8 @@ class _Dialogue:
     """Refusals that count only if the server proves to be honest still."""
     closing: bool = False
     """Nobody else is named."""
+    proof_due: bool = False
+    """A recipient known to exist was named last of all, and its reply is still to come."""
     throttled: bool = False
     """The server has asked for less: once is enough, whatever it says to those who were named already."""
 
@@ -400,11 +408,12 @@ class Mailboxes:
 
     async def _converse(self, servers: _Servers) -> None:
         queue = servers.operator
+        began = time.monotonic()
         try:
             session = await self._open(servers) if servers.waiting else None
             if session is not None:
                 try:
-                    await self._dialogue(servers, session)
+                    await self._dialogue(servers, session, began)
                 finally:
                     await session.close()
         except Exception as error:  # a bug or a setting of ours: let whoever waits see it instead of waiting for ever
@@ -527,10 +536,10 @@ class Mailboxes:
 
     # ---------------------------------------------------------------- talking
 
-    async def _dialogue(self, servers: _Servers, session: Session) -> None:
+    async def _dialogue(self, servers: _Servers, session: Session, began: float) -> None:
         """Ask recipients, one after the other or in groups, until the conversation has run its course."""
         rule, pacing = servers.operator.rule, self._settings.pacing
-        talk = _Dialogue(session, min(pacing.recipients_per_session, rule.recipients_per_session or 1 << 30))
+        talk = _Dialogue(session, min(pacing.recipients_per_session, rule.recipients_per_session or 1 << 30), began)
         turn = partial(self._turn, servers, talk)
         try:
             while not talk.closing:
@@ -544,7 +553,7 @@ class Mailboxes:
         except Broken as failure:
             self._broken(servers, talk, failure)
         if talk.doubtful:
-            await self._prove(servers, session, talk.doubtful)
+            await self._prove(servers, talk)
 
     def _may_run_ahead(self, servers: _Servers, session: Session) -> bool:
         # Nobody is named to servers that may not want us at all.
@@ -571,13 +580,15 @@ class Mailboxes:
         to come; 0: nobody waits for one.
         """
         for reply in talk.session.heard_already():
-            self._heard(servers, talk, talk.unanswered.popleft(), reply)
-            if not talk.unanswered:
-                break
+            if talk.unanswered:
+                self._heard(servers, talk, talk.unanswered.popleft(), reply)
+            elif talk.proof_due:
+                self._proved(servers, talk, reply)
         self._name(servers, talk)
         if not talk.unanswered:
-            return 0.0
-        return max(talk.unanswered[0].patience(self._smtp.address_budget), 0.001)
+            return self._smtp.command_timeout if talk.proof_due else 0.0
+        left = talk.unanswered[0].patience(self._smtp.address_budget)
+        return min(max(left, 0.001), self._smtp.command_timeout)
 
     def _name(self, servers: _Servers, talk: _Dialogue) -> None:
         """Name as many recipients as may be named now."""
@@ -587,6 +598,7 @@ class Mailboxes:
             self._left(servers, talk, farewell)
         if talk.closing:
             return
+        due = len(talk.unanswered)
         for _ in range(self._room(servers, talk)):
             asked = self._next_in_time(servers, session)
             if asked is None:
@@ -595,6 +607,40 @@ class Mailboxes:
             servers.operator.asked += 1
             talk.unanswered.append(asked)
             session.say(asked.local, asked.domain.name, eai=servers.eai)
+        if len(talk.unanswered) > due:
+            talk.turns += 1
+            if self._ends_here(servers, talk):
+                self._take_leave(servers, talk)
+
+    def _ends_here(self, servers: _Servers, talk: _Dialogue) -> bool:
+        """
+        Whether nobody else will be named after those who are waited for now, although others wait: because the
+        conversation has had as many as it may, or because a new one gets on faster. Towards the end of the budget of
+        errors groups become small, while each of them takes as long as a large one.
+        """
+        queue, due = servers.operator, len(talk.unanswered)
+        if due < 2 or not servers.waiting or talk.closing or queue.limit is not None or not self._in_groups(servers, talk):
+            return False
+        asked = talk.named + due
+        room = min(talk.most, servers.per_session) - asked
+        if room <= 0:
+            return True
+        if not talk.named or talk.turns < 2 or queue.errors.growing:
+            return False
+        room = min(room, queue.errors.room(talk.errors) - round(due * talk.errors / talk.named))
+        now = time.monotonic()
+        turn = (now - talk.opened) / (talk.turns - 1)
+        # Recipients a turn, once those named now are answered and the server has hung up.
+        return room < len(servers.waiting) and room < asked / ((now - talk.began) / turn + 2)
+
+    def _take_leave(self, servers: _Servers, talk: _Dialogue) -> None:
+        """Let QUIT follow those who were just named, and before it the proof that their refusals may need."""
+        talk.closing = True
+        if talk.refusals + len(talk.unanswered) >= _PROOF_AFTER:
+            witness = self._witness(servers)
+            talk.session.say(witness.local, witness.domain)
+            talk.proof_due = True
+        talk.session.say_goodbye()
 
     def _next_in_time(self, servers: _Servers, session: Session) -> Asked | None:
         """The next recipient whose budget of time is not spent."""
@@ -621,12 +667,16 @@ class Mailboxes:
             rooms.append(queue.limit - self._spent(queue) + due)
         if min(rooms) <= 0:
             talk.closing = True
-        ahead = (
-            session.pipelining and queue.rule.pipelining and session.slowest < _AT_LEISURE
+        return min(*rooms, servers.group if self._in_groups(servers, talk) else 1) - due
+
+    def _in_groups(self, servers: _Servers, talk: _Dialogue) -> bool:
+        """Whether several may be named before the first of them is answered."""
+        session = talk.session
+        return (
+            session.pipelining and servers.operator.rule.pipelining and session.slowest < _AT_LEISURE
             # The first to be named are asked one by one, until these servers are known to tell people apart.
             and bool(servers.witnesses)
         )  # fmt: skip
-        return min(*rooms, servers.group if ahead else 1) - due
 
     def _heard(self, servers: _Servers, talk: _Dialogue, asked: Asked, reply: Reply) -> None:
         """Take in the reply for one recipient."""
@@ -687,7 +737,7 @@ class Mailboxes:
 
     def _give_back(self, servers: _Servers, talk: _Dialogue) -> None:
         """Whoever was named and got no reply of its own is asked again; nobody is judged by a reply to another."""
-        talk.closing = True
+        talk.closing, talk.proof_due = True, False
         while talk.unanswered:
             asked = talk.unanswered.pop()
             asked.deadline = None
@@ -768,29 +818,37 @@ class Mailboxes:
             for other in list(queue.undecided.values()):
                 self._decide(other, queue)
 
-    async def _prove(self, servers: _Servers, session: Session, doubtful: list[Heard]) -> None:
+    async def _prove(self, servers: _Servers, talk: _Dialogue) -> None:
         """
         Some servers refuse everybody, the living too, once they have seen a few unknown recipients. So after several
         refusals a recipient that is known to exist must still be accepted before the last refusals count.
         """
-        still_honest = False
+        reply = None
         if servers.witnesses:
-            witness = servers.witnesses[0]
-            servers.witnesses.rotate(-1)
-            self.probes += 1
-            servers.operator.asked += 1
-            try:
-                reply = await session.ask(witness.local, witness.domain, patience=self._smtp.address_budget)
-                still_honest = reply.stage is Stage.rcpt and reply.code // 100 == 2
-            except Broken:
-                pass
+            witness = self._witness(servers)
+            with contextlib.suppress(Broken):
+                reply = await talk.session.ask(witness.local, witness.domain, patience=self._smtp.address_budget)
+        self._proved(servers, talk, reply)
+
+    def _witness(self, servers: _Servers) -> Recipient:
+        """One of those known to exist; they take turns."""
+        servers.witnesses.rotate(-1)
+        self.probes += 1
+        servers.operator.asked += 1
+        return servers.witnesses[-1]
+
+    def _proved(self, servers: _Servers, talk: _Dialogue, reply: Reply | None) -> None:
+        """What the reply for somebody known to exist says about the refusals before it."""
+        talk.proof_due = False
+        still_honest = reply is not None and reply.stage is Stage.rcpt and reply.code // 100 == 2
         if not still_honest:
             servers.refusals_allowed = _PROOF_AFTER - 1
-        for heard in doubtful:
+        for heard in talk.doubtful:
             if still_honest:
                 self._conclude(servers, heard)
             else:
                 self._again(servers, heard.asked, Reason.sender_throttled, "the server began to refuse everybody")
+        talk.doubtful.clear()
 
     # ---------------------------------------------------------------- when it goes wrong
 
@@ -808,6 +866,9 @@ class Mailboxes:
         farewell = session.farewell()
         if len(talk.unanswered) > 1:
             servers.group = 1  # it may not bear groups, whatever it offers
+        if not talk.unanswered:  # nobody but the one known to exist was waited for
+            talk.proof_due = False
+            return
         asked = talk.unanswered.popleft()
         self._give_back(servers, talk)
         if farewell is not None:

@@ -303,8 +303,8 @@ class Session:
             ValueError: the address holds a control character.
         """
         wire = self._wire or self._take_over()
-        if wire is None or not wire.open:
-            raise Broken(Stage.rcpt, "closed", "the server hung up")
+        if wire is None or self._goodbye_said:
+            raise Broken(Stage.rcpt, "closed", "the conversation is at its end")
         if not self._sender_named:
             wire.say(self._mail(eai))
             self._sender_named = "utf8" if eai else "ascii"
@@ -325,14 +325,9 @@ class Session:
         Raises:
             Broken: no or no usable reply; the session is then at an end. Or what `turn` raises.
         """
-        longest = self._settings.command_timeout
-
-        def limited() -> float:
-            return min(turn(), longest)
-
         assert self._wire is not None
         try:
-            await self._wire.converse(limited, min(patience, longest))
+            await self._wire.converse(turn, patience)
         except WireFailure as failure:
             raise self._broken(Stage.mail if self._sender_due else Stage.rcpt, failure) from None
 
@@ -342,11 +337,14 @@ class Session:
         in the place of the first of them; then no other reply is worth anything.
         """
         replies: list[Reply] = []
-        wire = self._wire
-        while wire is not None and self._due and (raw := wire.come_already()) is not None:
-            reply = self._taken(raw)
-            if reply is not None:
-                replies.append(reply)
+        if self._wire is not None and self._due:
+            for raw in self._wire.come_already(self._due + self._sender_due):
+                reply = self._taken(raw) if self._sender_due else self._reply(Stage.rcpt, raw)
+                if reply is not None:
+                    replies.append(reply)
+                if self._sender_refused:
+                    return replies
+            self._due -= len(replies)
         return replies
 
     async def hear(self, *, patience: float | None = None) -> Reply:
@@ -356,29 +354,30 @@ class Session:
         Raises:
             Broken: no or no usable reply; the session is then at an end.
         """
-        while True:
-            reply = self._taken(await self._raw(Stage.mail if self._sender_due else Stage.rcpt, patience))
-            if reply is not None:
-                return reply
+        if self._sender_due:
+            refusal = self._taken(await self._raw(Stage.mail, patience))
+            if refusal is not None:
+                return refusal
+        reply = self._reply(Stage.rcpt, await self._raw(Stage.rcpt, patience))
+        self._due -= 1
+        return reply
 
     def _taken(self, raw: Raw) -> Reply | None:
-        """The reply for the next recipient; None for the sender's acceptance before it."""
-        if not self._sender_due:
-            self._due -= 1
-            return self._reply(Stage.rcpt, raw)
+        """Take in the reply to MAIL that was said together with recipients; gives it if it is a refusal."""
         self._sender_due = False
-        if raw.code // 100 != 2:
-            self._sender_named, self._sender_refused, self._due = False, True, 0
-            return self._reply(Stage.mail, raw)
-        self._reply(Stage.mail, raw)
-        return None
+        reply = self._reply(Stage.mail, raw)
+        if reply.code // 100 == 2:
+            return None
+        self._sender_named, self._sender_refused, self._due = False, True, 0
+        return reply
 
     def farewell(self) -> Reply | None:
         """What the server said without being asked, such as `421 too many errors` before it hangs up."""
         if self._wire is None or self._due or self._sender_refused or self._goodbye_said:
             return None
-        raw = self._wire.come_already()
-        return None if raw is None else Reply(Stage.rcpt, raw.code, raw.text, 0.0)
+        for raw in self._wire.come_already(1):
+            return Reply(Stage.rcpt, raw.code, raw.text, 0.0)
+        return None
 
     async def _command(self, stage: Stage, command: bytes, *, patience: float | None = None) -> Reply:
         wire = self._take_over()

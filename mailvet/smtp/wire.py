@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections import deque
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
@@ -59,7 +58,7 @@ class Wire(asyncio.BufferedProtocol):
         self._rest = b""
         self._lines: list[bytes] = []
         self._length = 0
-        self._replies: deque[Raw] = deque()
+        self._replies: list[Raw] = []
         self._outgoing: list[bytes] = []
         self._waiter: asyncio.Future[None] | None = None
         self._deadline = 0.0
@@ -97,9 +96,10 @@ class Wire(asyncio.BufferedProtocol):
             if self.open:
                 self._transport.write(packet)
 
-    def come_already(self) -> Raw | None:
-        """A reply that is there already, if any."""
-        return self._replies.popleft() if self._replies else None
+    def come_already(self, most: int) -> list[Raw]:
+        """The replies that are there already, at most so many."""
+        replies, self._replies = self._replies[:most], self._replies[most:]
+        return replies
 
     async def converse(self, turn: Callable[[], float], patience: float) -> None:
         """
@@ -137,7 +137,7 @@ class Wire(asyncio.BufferedProtocol):
             self.flush()
             while not self._replies:
                 await self._something(patience)
-        return self._replies.popleft()
+        return self._replies.pop(0)
 
     async def _something(self, patience: float) -> None:
         """Wait for a reply, or for the end of what the wire does by itself meanwhile."""
@@ -204,7 +204,9 @@ class Wire(asyncio.BufferedProtocol):
         self._rest = lines.pop()
         now = time.monotonic()
         for line in lines:
-            if not self._take(line, now):
+            if not self._lines and len(line) <= _LONGEST_LINE and line[3:4] == b" " and line[:3].isdigit():
+                self._replies.append(Raw(int(line[:3]), _readable(line[4:].strip()), now))
+            elif not self._take(line, now):
                 break
         if len(self._rest) > _LONGEST_LINE:
             self._garbage = "a line without end"
