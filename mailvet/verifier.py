@@ -139,7 +139,11 @@ class Verifier:
             return
         self._resolver = Resolver(settings.dns)
         self.routes = Routes(self._resolver, settings.dns, allow_private_networks=settings.smtp.allow_private_networks)
-        if not await self._resolver.answers():
+        # Side by side: what is asked before anything else keeps everything waiting.
+        answers, invented, complaint = await asyncio.gather(
+            self._resolver.answers(), self._resolver.rewritten_address(), self._why_not_greet()
+        )
+        if not answers:
             self._no_dns = True
             servers = ", ".join(settings.dns.nameservers) or "the system's resolver"
             self._degraded = (
@@ -147,18 +151,21 @@ class Verifier:
                 "Check the network and [dns] nameservers, then run again; only what is due will be asked."
             )
             return
-        self.routes.invented = await self._resolver.rewritten_address()
-        if self.routes.invented is not None:
+        self.routes.invented = invented
+        if invented is not None:
             self._degraded = (
-                f"The resolver answers {self.routes.invented} for names that do not exist. Domains without MX that "
+                f"The resolver answers {invented} for names that do not exist. Domains without MX that "
                 "get this address were marked dns_error. Set [dns] nameservers to an honest resolver and run again."
             )
         if self.depth is Depth.smtp:
-            await self._introduce()
+            if complaint is not None:
+                raise PreflightError(complaint)
             self.mailboxes = Mailboxes(settings, asked_today=self._asked_today)
 
-    async def _introduce(self) -> None:
-        """RFC 5321 4.1.1.1: the hello name is ours and resolves; anything else gets the sender listed."""
+    async def _why_not_greet(self) -> str | None:
+        """RFC 5321 4.1.1.1: the hello name is ours and resolves, or the sender gets listed. None: all is well."""
+        if self.depth is not Depth.smtp:
+            return None
         assert self._resolver is not None
         name = self.settings.hello_name
         advice = (
@@ -166,11 +173,11 @@ class Verifier:
             "(MAILVET_SMTP__HELLO_NAME) to this machine's public host name, or verify with depth 'dns'."
         )
         if "." not in name or name.endswith((".localdomain", ".local", ".internal")) or name.startswith("localhost"):
-            raise PreflightError(f"This machine calls itself {name!r}, which is no public host name. {advice}")
+            return f"This machine calls itself {name!r}, which is no public host name. {advice}"
         for kind in ("A", "AAAA"):
             if (await self._resolver.ask(name, kind)).outcome is Outcome.found:
-                return
-        raise PreflightError(f"The hello name {name!r} does not resolve. {advice}")
+                return None
+        return f"The hello name {name!r} does not resolve. {advice}"
 
     async def close(self) -> None:
         """End conversations and free sockets."""

@@ -542,7 +542,7 @@ class Mailboxes:
         talk = _Dialogue(session, min(pacing.recipients_per_session, rule.recipients_per_session or 1 << 30), began)
         turn = partial(self._turn, servers, talk)
         try:
-            while not talk.closing:
+            while True:
                 if not (session.sender_named or self._may_run_ahead(servers, session)):
                     await self._name_sender(servers, talk)
                 patience = turn()
@@ -619,7 +619,9 @@ class Mailboxes:
         errors groups become small, while each of them takes as long as a large one.
         """
         queue, due = servers.operator, len(talk.unanswered)
-        if due < 2 or not servers.waiting or talk.closing or queue.limit is not None or not self._in_groups(servers, talk):
+        if due < 2 or talk.closing or not servers.waiting or queue.limit is not None:
+            return False
+        if not self._in_groups(servers, talk):
             return False
         asked = talk.named + due
         room = min(talk.most, servers.per_session) - asked
@@ -652,7 +654,7 @@ class Mailboxes:
 
     def _room(self, servers: _Servers, talk: _Dialogue) -> int:
         """How many more recipients may be named now, if all of those not answered yet should be refused."""
-        queue, session, due = servers.operator, talk.session, len(talk.unanswered)
+        queue, due = servers.operator, len(talk.unanswered)
         if due >= servers.group:
             return 0
         if queue.connections > queue.pace.limit or queue.pace.pause_left() > 0 or self._closed(queue) is not None:

@@ -241,7 +241,8 @@ def _answer(
     if answer is None:
         if len(_answers) >= _MOST_ANSWERS:
             _answers.clear()
-        answer = _answers[key] = MailboxAnswer(reason, code, masked, host, taken, retry_after=retry_after, detail=detail)
+        answer = MailboxAnswer(reason, code, masked, host, taken, retry_after=retry_after, detail=detail)
+        _answers[key] = answer
     return answer
 
 

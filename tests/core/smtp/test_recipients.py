@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailvet.layers.route import MailHost, Route
-from mailvet.smtp.recipients import Asked, DomainState, Heard, MailboxAnswer, Recipient, control_local_part, listen
+from mailvet.smtp.recipients import Asked, DomainState, Heard, MailboxAnswer, control_local_part, listen
 from mailvet.smtp.replies import Stage
 from mailvet.smtp.session import Reply
 from mailvet.verdict import REASONS, Reason, Status
