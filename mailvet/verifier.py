@@ -251,16 +251,15 @@ class Verifier:
         self._waiting_at: Counter[str] = Counter()
         self._news = asyncio.Event()
         self._failure: BaseException | None = None
+        self._leaving = False
         self._backlog = Backlog()
         try:
             async for verdicts in self._stream(read):
                 yield verdicts
         finally:
             self._backlog.close()
-            # A stream that is left early hears no more of its mailboxes
             for timer in self._coming_back.values():
                 timer.cancel()
-            self._waiting = {}
         if self.mailboxes is not None:
             self.mailboxes.health.finish()
 
@@ -319,6 +318,15 @@ class Verifier:
         for rows in waiting.filter(~fits).select("place", "operator").partition_by("operator"):
             self._backlog.put(rows["operator"][0], batch[rows["place"]])
         return waiting.filter(fits)
+
+    async def hear_out(self) -> None:
+        """
+        After a stream that was interrupted: wait for the replies to those who were named already, a moment at most,
+        and ask nobody else. `answered` has them then; who was not asked gets no verdict, and stays due.
+        """
+        self._leaving, self._wait_until = True, 0.0
+        if self.mailboxes is not None:
+            await self.mailboxes.close()
 
     def answered(self) -> list[pl.DataFrame]:
         """Verdicts that have come but were not yielded yet: what a stream that was interrupted still knows."""
@@ -512,13 +520,15 @@ class Verifier:
 
     def _answered(self, batch: _Batch, asked: Asked, answer: MailboxAnswer | Exception) -> None:
         key = f"{asked.local.casefold()}@{asked.domain.name}"
-        if self._waiting.get(key) is not batch:  # of a stream that was left early
+        if self._waiting.get(key) is not batch:  # of an earlier stream
             return
         if isinstance(answer, Exception):
             self._failure = answer
             self._news.set()
             return
         if answer.reason is Reason.greylisted and self._comes_back(key, batch, asked, answer):
+            return
+        if self._leaving and answer.reason is Reason.not_probed:
             return
         del self._waiting[key]
         if len(self._known) >= _REMEMBERED:
