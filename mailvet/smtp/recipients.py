@@ -218,10 +218,12 @@ class DomainState:
 
 def answer_of(heard: Heard, reason: Reason | None = None, *, detail: str | None = None) -> MailboxAnswer:
     """The answer that a reply gives by itself, or `reason` in its place."""
+    reply, reading = heard.reply, heard.reading
+    if detail is None and reply.stage is not Stage.rcpt:
+        detail = before_rcpt(reply.stage, heard.masked)
     return _answer(
-        reason or heard.reading.reason or Reason.protocol_error, heard.reply.code, heard.masked, heard.host,
-        heard.asked.domain.accept_all, heard.reading.retry_after if reason is None else None,
-        detail or before_rcpt(heard.reply.stage, heard.masked),
+        reason or reading.reason or Reason.protocol_error, reply.code, heard.masked, heard.host,
+        heard.asked.domain.accept_all, reading.retry_after if reason is None else None, detail,
     )  # fmt: skip
 
 

@@ -235,7 +235,8 @@ class Wire(asyncio.BufferedProtocol):
         now = time.monotonic()
         for line in lines:
             if not self._lines and len(line) <= _LONGEST_LINE and line[3:4] == b" " and line[:3].isdigit():
-                self._replies.append(Raw(int(line[:3]), _readable(line[4:].strip()), now))
+                text = line[4:].strip()
+                self._replies.append(Raw(int(line[:3]), text.decode() if text.isascii() else _readable(text), now))
             elif not self._take(line, now):
                 break
         if len(self._rest) > _LONGEST_LINE:

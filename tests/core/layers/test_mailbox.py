@@ -549,6 +549,56 @@ async def test_a_conversation_bears_more_errors_where_the_server_does_not_mind(l
     assert counters.commands["RCPT"] / counters.connections > 7
 
 
+async def test_the_last_group_of_a_conversation_brings_proof_and_goodbye_along(
+    lab_of: LabFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    living = [f"p{n}" for n in range(60)]
+    dead = [f"d{n}" for n in range(30)]
+    mixed = [*living, *dead]
+    random.Random(5).shuffle(mixed)
+    lab = lab_of(acme("postfix", *living, starttls=False, latency=0.005))
+    close, ahead = Session.close, []
+
+    async def closed(self: Session) -> None:
+        ahead.append(self._goodbye_said)
+        await close(self)
+
+    monkeypatch.setattr(Session, "close", closed)
+    probed = await probe(lab, people(*mixed), pacing={"recipients_per_session": 12})
+    for local in mixed:
+        expected = "mailbox_accepted" if local.startswith("p") else "mailbox_not_found"
+        assert probed[f"{local}@acme.test"]["reason"] == expected
+    assert sum(ahead) >= 4
+    counters = lab.counters()["mx.acme.test"]
+    assert counters.aborted == 0
+    assert counters.quits == counters.connections
+    assert counters.peak_connections <= 5
+    again = sum(n - 1 for n in counters.recipients.values())
+    assert 0 < again <= counters.connections
+
+
+@pytest.mark.parametrize("limit", [4, 5, 7])
+async def test_a_server_that_turns_against_everybody_in_the_last_group_is_seen_through(
+    lab_of: LabFactory, limit: int
+) -> None:
+    living, dead = [f"p{n}" for n in range(40)], [f"d{n}" for n in range(40)]
+    mixed = [*living, *dead]
+    random.Random(limit).shuffle(mixed)
+    lab = lab_of(acme("harvest_guard", *living, harvest_limit=limit, starttls=False))
+    probed = await probe(lab, people(*mixed), pacing={"recipients_per_session": 12})
+    for local in living:
+        assert probed[f"{local}@acme.test"]["status"] in ("deliverable", "unknown"), local
+
+
+async def test_no_conversation_ends_early_before_it_is_known_how_many_errors_are_borne(lab_of: LabFactory) -> None:
+    locals_ = [f"p{n}" for n in range(300)]
+    lab = lab_of(acme("postfix", *locals_[::3], starttls=False, latency=0.002))
+    await probe(lab, people(*locals_))
+    counters = lab.counters()["mx.acme.test"]
+    assert counters.commands["RCPT"] / counters.connections > 12
+    assert counters.connections == counters.quits, "and never at the limit of the server"
+
+
 # ---------------------------------------------------------------- honesty
 
 
