@@ -306,7 +306,8 @@ def _script_by_local_part(line: bytes) -> bytes | None:
 
 async def converse(session: Session, *groups: str) -> list[int]:
     """Name a group of one-letter recipients each time that all of the last were answered; the codes of all replies."""
-    left, codes, due = list(groups), [], 0
+    left, due = list(groups), 0
+    codes: list[int] = []
 
     def turn() -> float:
         nonlocal due
