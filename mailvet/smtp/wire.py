@@ -1,18 +1,20 @@
 """
-Commands out, replies in: the bytes of a conversation, once a server has said what it is called and what it can.
+Commands out, replies in: the bytes of a conversation.
 
 Asking recipients is a narrow business (MAIL, RCPT, RSET, QUIT) repeated a thousand times a second, in groups where the
-server allows it (RFC 2920). So a `Wire` takes a connection over from the library that opened it, keeps every reply in
-the order in which it came, and wakes whoever waits once for all that came together.
+server allows it (RFC 2920). So a `Wire` keeps every reply in the order in which it came, wakes whoever waits once for
+all that came together, and where it is told how to go on (`converse`), wakes nobody.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
+import socket
+import ssl
 import time
-from collections import deque
-from typing import Literal, NamedTuple
+from collections.abc import Callable
+from typing import Literal, NamedTuple, cast
 
 __all__ = ["Raw", "Wire", "WireFailure"]
 
@@ -50,22 +52,48 @@ class Wire(asyncio.BufferedProtocol):
         open: nobody has ended the connection yet.
     """
 
-    def __init__(self, transport: asyncio.Transport) -> None:
+    def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._transport = transport
+        self._transport: asyncio.Transport
         self._incoming = bytearray(_CHUNK)
         self._view = memoryview(self._incoming)
         self._rest = b""
         self._lines: list[bytes] = []
         self._length = 0
-        self._replies: deque[Raw] = deque()
+        self._replies: list[Raw] = []
         self._outgoing: list[bytes] = []
         self._waiter: asyncio.Future[None] | None = None
         self._deadline = 0.0
         self._timer: asyncio.TimerHandle | None = None
+        self._turn: Callable[[], float] | None = None
+        """Takes what comes while somebody waits for its end."""
         self._garbage: str | None = None
         self._lost = False
-        transport.set_protocol(self)
+
+    @classmethod
+    async def over(cls, sock: socket.socket) -> Wire:
+        """The wire over a connected socket."""
+        try:
+            _, wire = await asyncio.get_running_loop().create_connection(cls, sock=sock)
+        except BaseException:
+            sock.close()
+            raise
+        return wire
+
+    async def encrypt(self, context: ssl.SSLContext, patience: float) -> None:
+        """
+        Go on through TLS.
+
+        Raises:
+            OSError: hands could not be shaken within `patience` seconds; the connection is then at its end.
+            WireFailure: something was said in clear that could pass for encrypted.
+        """
+        if self._replies or self._lines or self._rest:
+            raise WireFailure("garbage", "more than the reply to STARTTLS")
+        transport = await self._loop.start_tls(self._transport, self, context, ssl_handshake_timeout=patience)
+        if transport is None:
+            raise ConnectionResetError("the connection ended")
+        self._transport = transport
 
     @property
     def open(self) -> bool:
@@ -94,9 +122,35 @@ class Wire(asyncio.BufferedProtocol):
             if self.open:
                 self._transport.write(packet)
 
-    def come_already(self) -> Raw | None:
-        """A reply that is there already, if any."""
-        return self._replies.popleft() if self._replies else None
+    def come_already(self, most: int) -> list[Raw]:
+        """The replies that are there already, at most so many."""
+        replies, self._replies = self._replies[:most], self._replies[most:]
+        return replies
+
+    async def converse(self, turn: Callable[[], float], patience: float) -> None:
+        """
+        Let `turn` take whatever comes (`come_already`) and say what follows, in the very moment it comes and without
+        waking anybody: a conversation is this to and fro, thousands of times a second.
+
+        Args:
+            turn: gives the seconds within which the next reply is to come; 0: that was all. What it raises ends the
+                conversation.
+            patience: seconds within which the first reply is to come.
+
+        Raises:
+            WireFailure: none came in time, or none will.
+        """
+        while self._replies and patience > 0:
+            patience = turn()
+        if patience <= 0:
+            return
+        self._turn = turn
+        try:
+            self.flush()
+            while self._turn is not None:
+                await self._something(patience)
+        finally:
+            self._turn = None
 
     async def hear(self, patience: float) -> Raw:
         """
@@ -107,21 +161,25 @@ class Wire(asyncio.BufferedProtocol):
         """
         if not self._replies:
             self.flush()
-            await self._wait(patience)
-        return self._replies.popleft()
+            while not self._replies:
+                await self._something(patience)
+        return self._replies.pop(0)
 
-    async def _wait(self, patience: float) -> None:
-        while not self._replies:
-            if self._garbage is not None:
-                raise WireFailure("garbage", self._garbage)
-            if not self.open:
-                raise WireFailure("closed", "the server hung up")
-            self._waiter = self._loop.create_future()
-            self._arm(self._loop.time() + patience)
-            try:
-                await self._waiter
-            finally:
-                self._waiter = None
+    async def _something(self, patience: float) -> None:
+        """Wait for a reply, or for the end of what the wire does by itself meanwhile."""
+        if self._garbage is not None:
+            raise WireFailure("garbage", self._garbage)
+        if not self.open:
+            raise WireFailure("closed", "the server hung up")
+        await self._sleep(patience)
+
+    async def _sleep(self, patience: float) -> None:
+        self._waiter = self._loop.create_future()
+        self._arm(self._loop.time() + patience)
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
 
     async def ended(self, patience: float) -> None:
         """
@@ -131,12 +189,7 @@ class Wire(asyncio.BufferedProtocol):
             WireFailure: it did not within `patience` seconds.
         """
         while self.open:
-            self._waiter = self._loop.create_future()
-            self._arm(self._loop.time() + max(patience, 0.0))
-            try:
-                await self._waiter
-            finally:
-                self._waiter = None
+            await self._sleep(max(patience, 0.0))
 
     def _arm(self, deadline: float) -> None:
         # One timer for many replies: it looks at the deadline when it rings, and sets itself anew.
@@ -164,6 +217,10 @@ class Wire(asyncio.BufferedProtocol):
 
     # ---------------------------------------------------------------- called by the event loop
 
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The connection is there."""
+        self._transport = cast("asyncio.Transport", transport)
+
     def get_buffer(self, sizehint: int) -> memoryview:
         """Where to put what comes; a buffer of our own saves one of 256 KiB for every reply of thirty octets."""
         return self._view
@@ -177,10 +234,29 @@ class Wire(asyncio.BufferedProtocol):
         self._rest = lines.pop()
         now = time.monotonic()
         for line in lines:
-            if not self._take(line, now):
+            if not self._lines and len(line) <= _LONGEST_LINE and line[3:4] == b" " and line[:3].isdigit():
+                text = line[4:].strip()
+                self._replies.append(Raw(int(line[:3]), text.decode() if text.isascii() else _readable(text), now))
+            elif not self._take(line, now):
                 break
         if len(self._rest) > _LONGEST_LINE:
             self._garbage = "a line without end"
+        waiter = self._waiter
+        if waiter is None or waiter.done():
+            return
+        if self._turn is not None and self._replies:
+            try:
+                patience = self._turn()
+            except Exception as error:
+                self._turn = None
+                waiter.set_exception(error)
+                return
+            if patience > 0 and self._garbage is None:
+                self.flush()
+                self._arm(self._loop.time() + patience)
+                return
+            if patience <= 0:
+                self._turn = None
         self._wake()
 
     def _take(self, line: bytes, now: float) -> bool:
