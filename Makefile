@@ -4,6 +4,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+SNOWFLAKE := .venv-snowflake
 
 # The extras that the tests and the benchmarks need, as in `pip install -e '.[dev,bench]'`.
 TEST_EXTRAS := dev,airflow,dbt,gx,gx-duckdb,postgres,spark
@@ -17,18 +18,19 @@ INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-byteco
 # Installed once per change of what is installed: the stamps are newer than these files.
 SPECIFICATION := pyproject.toml constraints.txt
 
-.PHONY: help setup demo test bench lint format constraints clean
+.PHONY: help setup demo test test-snowflake bench lint format constraints clean
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo         verify a contact table against a mail world on loopback; dbt build and an Airflow DAG over it"
-	@echo "make test         the tests, without the slow ones"
-	@echo "make lint         ruff and mypy"
-	@echo "make format       let ruff put the code in shape"
-	@echo "make bench        the benchmarks; writes their figures and tables"
-	@echo "make setup        only install, into $(VENV)"
-	@echo "make constraints  resolve every dependency anew into constraints.txt"
-	@echo "make clean        remove $(VENV) and everything built"
+	@echo "make demo            verify a contact table against a mail world on loopback; dbt build and an Airflow DAG over it"
+	@echo "make test            the tests, without the slow ones"
+	@echo "make test-snowflake  the tests of every database, on a stand-in for Snowflake, in $(SNOWFLAKE)"
+	@echo "make lint            ruff and mypy"
+	@echo "make format          let ruff put the code in shape"
+	@echo "make bench           the benchmarks; writes their figures and tables"
+	@echo "make setup           only install, into $(VENV)"
+	@echo "make constraints     resolve every dependency anew into constraints.txt"
+	@echo "make clean           remove $(VENV), $(SNOWFLAKE) and everything built"
 
 setup: $(VENV)/.installed-dev
 
@@ -39,6 +41,10 @@ demo: $(VENV)/.installed-demo
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup $(PYTEST_ARGS)
+
+test-snowflake: $(SNOWFLAKE)/.installed
+	$(SNOWFLAKE)/bin/python -m pytest --numprocesses 2 -k snowflake tests/warehouse/test_contract.py \
+	  tests/warehouse/test_counts.py
 
 bench: $(VENV)/.installed-bench
 	$(BIN)/python benchmarks/run.py
@@ -76,6 +82,14 @@ $(VENV)/.installed-bench: $(BIN)/uv
 	$(INSTALL) --group pyproject.toml:integration --editable '.[$(BENCH_EXTRAS)]'
 	@touch $(VENV)/.installed-demo $(VENV)/.installed-dev $@
 
+$(SNOWFLAKE)/.installed: $(BIN)/uv tests/warehouse/snowflake.txt
+	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "The stand-in for Snowflake needs Python 3.11 or later: make PYTHON=python3.11 ..." >&2; exit 1; }
+	@test -x $(SNOWFLAKE)/bin/python || $(BIN)/python -m venv --without-pip $(SNOWFLAKE)
+	$(BIN)/uv pip install --quiet --python $(SNOWFLAKE)/bin/python --compile-bytecode \
+	  --requirements tests/warehouse/snowflake.txt --no-deps --editable .
+	@touch $@
+
 # One resolution for every extra and every Python from 3.10 on. It names versions only: no index, no path.
 constraints: $(VENV)/.installed-dev
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --upgrade \
@@ -85,5 +99,5 @@ constraints: $(VENV)/.installed-dev
 	   echo "# Written by: make constraints"; cat $(VENV)/constraints.txt; } > constraints.txt
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(SNOWFLAKE) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find mailvet ge_expectations tests -name __pycache__ -type d -prune -exec rm -rf {} +

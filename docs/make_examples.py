@@ -124,6 +124,17 @@ def dbt(database: Path) -> str:
     return block(f"$ python examples/dbt_demo.py crm.duckdb\n{done.stdout.strip()}")
 
 
+def campaign() -> str:
+    """A few rows of the table that the example DAG verifies, before and after."""
+    command = [sys.executable, str(ROOT / "examples" / "airflow_campaign.py")]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=True, env=os.environ | {"COLUMNS": str(COLUMNS)}
+    )
+    before, rest = done.stdout.strip().split("\n\n", 1)
+    after_it = rest.split("The same rows", 1)[1].split("\n\n", 1)[0]
+    return block("\n".join(line.rstrip() for line in f"{before}\n\nThe same rows{after_it}".splitlines()))
+
+
 def main() -> None:
     """Write the README's outputs and picture."""
     readme = ROOT / "README.md"
@@ -158,7 +169,7 @@ def main() -> None:
         finally:
             lab.send_signal(signal.SIGTERM)
             lab.wait(20)
-    parts |= {"ratios": ratios(), "figures": figures()}
+    parts |= {"campaign": campaign(), "ratios": ratios(), "figures": figures()}
     for name, part in parts.items():
         begin, end = f"<!-- output: {name} -->", f"<!-- end: {name} -->"
         first, rest = text.split(begin, 1)

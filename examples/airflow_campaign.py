@@ -89,18 +89,19 @@ def main(verbose: bool) -> int:
     def show(title: str, query: str) -> None:
         with duckdb.connect(str(OUT / "crm.duckdb"), read_only=True) as database:
             result = database.execute(query)
-            table = Table(title=title, title_justify="left", box=None, header_style="dim", padding=(0, 2))
+            table = Table(box=None, header_style="dim", padding=(0, 1))
             for column in result.description or ():
-                table.add_column(column[0], justify="right" if column[0] in ("rows", "score") else "left")
+                justify = "right" if column[0] in ("rows", "score") else "left"
+                table.add_column(column[0], justify=justify, overflow="fold")  # folded: nothing is cut off
             for row in result.fetchall():
                 table.add_row(*("" if value is None else str(value) for value in row))
-        console.print()
+        console.print(f"\n{title}", highlight=False)
         console.print(table)
 
     with Lab() as lab:
         write_contacts(contacts(lab.world, ROWS), OUT / "crm.duckdb")
         lab.write_config(OUT / "mailvet.toml")
-        some = "where id % 97 = 3 or email like '%@@%' order by id limit 8"
+        some = "where id % 97 = 3 or id in (12, 43) order by id limit 10"
         show(f"contacts in crm.duckdb, {ROWS:,} rows, as they are:", f"select id, email, source from contacts {some}")
         console.print("\n[bold]verify >> gate >> lists >> send[/], run by dag.test() ...")
         if not verbose:
@@ -121,7 +122,7 @@ def main(verbose: bool) -> int:
         console.print(f"  {time.perf_counter() - began:.0f} s, Airflow's start included", highlight=False)
         show(
             "The same rows, with their status columns:",
-            "select id, email, mailvet_recommendation as recommendation, mailvet_reason as reason, "
+            "select id, mailvet_recommendation as recommendation, mailvet_reason as reason, "
             f"mailvet_score as score, mailvet_suggestion as suggestion from contacts {some}",
         )
         show(

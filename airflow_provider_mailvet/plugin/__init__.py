@@ -9,14 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
-from urllib.parse import urlsplit
 
-from airflow.configuration import conf
 from airflow.plugins_manager import AirflowPlugin
 
-__all__ = ["URL_PREFIX", "MailvetPlugin", "Page"]
+from airflow_provider_mailvet.links import URL_PREFIX, page_path
 
-URL_PREFIX = "/mailvet"
+__all__ = ["URL_PREFIX", "MailvetPlugin", "Page"]
 
 _Message = MutableMapping[str, Any]
 _Receive = Callable[[], Awaitable[_Message]]
@@ -38,11 +36,6 @@ class Page:
         await self._app(scope, receive, send)
 
 
-def _href(path: str) -> str:
-    # Airflow's UI takes an address as it stands, so the path that a reverse proxy serves Airflow under belongs to it.
-    return urlsplit(conf.get("api", "base_url", fallback="") or "").path.rstrip("/") + URL_PREFIX + path
-
-
 class MailvetPlugin(AirflowPlugin):
     """Found by Airflow through the entry point group `airflow.plugins`."""
 
@@ -51,18 +44,18 @@ class MailvetPlugin(AirflowPlugin):
     external_views = [  # noqa: RUF012
         {
             "name": "E-mail verification", "destination": "nav", "category": "browse", "url_route": "mailvet",
-            "href": _href("/"),
+            "href": page_path("/"),
         },
         {
             "name": "E-mail verification", "destination": "dag", "url_route": "mailvet-dag",
-            "href": _href("/dags/{DAG_ID}"),
+            "href": page_path("/dags/{DAG_ID}"),
         },
         {
             "name": "E-mail verification", "destination": "task", "url_route": "mailvet-task",
-            "href": _href("/dags/{DAG_ID}?task_id={TASK_ID}"),
+            "href": page_path("/dags/{DAG_ID}?task_id={TASK_ID}"),
         },
         {
             "name": "E-mail verification", "destination": "task_instance", "url_route": "mailvet-run",
-            "href": _href("/runs/{DAG_ID}/{RUN_ID}/{TASK_ID}/{MAP_INDEX}"),
+            "href": page_path("/runs/{DAG_ID}/{RUN_ID}/{TASK_ID}/{MAP_INDEX}"),
         },
     ]  # fmt: skip

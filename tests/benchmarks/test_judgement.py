@@ -40,6 +40,18 @@ def test_typos_are_mended_and_real_mail_domains_left_alone(figures: dict[str, An
     assert hits <= 0.002 * of
 
 
+def test_the_held_out_typos_stand_in_no_other_set(figures: dict[str, Any]) -> None:
+    public, rows = judgement._rows("typos_public.csv"), judgement._rows("typos_held_out.csv")
+    known = {row["typo"] for row in judgement._rows("typos.csv") + public + judgement._rows("typos_long_tail.csv")}
+    typos = [row["typo"] for row in rows]
+    assert len(set(typos)) == len(typos) >= 150
+    assert not known.intersection(typos)
+    assert {row["basis"] for row in rows} == {"typed", "listed"}
+    mended = figures["typos"]["verifiers"]["mailvet"]["mended"]
+    measured = sum(of for name, (_, of, *_) in mended.items() if "held out" in name)
+    assert measured == len(rows) + sum(row["part"] == "held-out" for row in public)
+
+
 def test_listed_domains_are_disposable_and_relays_and_operators_are_not(figures: dict[str, Any]) -> None:
     ours = figures["disposable"]["verifiers"]["mailvet"]
     assert ours["relays"][0] == ours["operators"][0] == 0
