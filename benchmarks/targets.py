@@ -111,6 +111,21 @@ def _storage(result: dict[str, Any]) -> _Rows:
     ]  # fmt: skip
 
 
+def _scale(result: dict[str, Any]) -> _Rows:
+    largest, again = result["runs"][-1], result["again"]
+    size, scale = f"{largest['rows']:,} rows", largest["rows"] / 10_000_000
+    return [
+        ("offline depth over 10,000,000 rows in DuckDB in less than 60 s", f"{largest['seconds']:.0f} s for {size}",
+         largest["seconds"] < 60 * scale),
+        ("less than 2 GB of memory", f"{largest['peak']:,.0f} MB for {size}", largest["peak"] < 2_000),
+        ("memory for ten times the rows grows by half at most", f"{result['flatness']:.2f} times",
+         result["flatness"] <= 1.5),
+        ("10,000,000 rows with nothing due in less than 5 s, and nobody is asked",
+         f"{again['seconds']:.1f} s for {again['rows']:,} rows, {again['asked']} asked",
+         again["seconds"] < 5 * scale and not again["asked"]),
+    ]  # fmt: skip
+
+
 def _postgres(result: dict[str, Any]) -> _Rows:
     return [
         (f"PostgreSQL, {what}: at least 100,000 rows/s", f"{result[key][0]:,.0f} rows/s", result[key][0] >= 100_000)
@@ -155,6 +170,6 @@ def _dbt(result: dict[str, Any]) -> _Rows:
 
 _RULES = {
     "accuracy": _accuracy, "syntax": _syntax, "probing": _probing, "routes": _routes, "single": _single,
-    "storage": _storage, "postgres": _postgres, "airflow": _airflow, "lists": _lists, "suggestions": _suggestions,
-    "spark": _spark, "dbt": _dbt,
+    "storage": _storage, "scale": _scale, "postgres": _postgres, "airflow": _airflow, "lists": _lists,
+    "suggestions": _suggestions, "spark": _spark, "dbt": _dbt,
 }  # fmt: skip

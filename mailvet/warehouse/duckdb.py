@@ -51,7 +51,7 @@ from mailvet.warehouse.planning import (
     rank,
     summarised,
 )
-from mailvet.warehouse.signals import burst_sql, duplicates_sql, series_sql
+from mailvet.warehouse.signals import burst_sql, duplicates_sql, mailboxes_sql, numbered_sql, series_sql
 from mailvet.warehouse.tables import Column, check_status_columns, choose_column, one_condition, spellings
 
 if TYPE_CHECKING:
@@ -67,8 +67,11 @@ _ANSWER = (
     "depth", "attempts", "checked_at", "next_check_at", "rules_version",
 )  # fmt: skip
 """What of a verdict can end up beside a contact or say when it is due."""
+_STORED_AS = {"email_key": " using compression uncompressed", "email": " using compression uncompressed"}
+"""No two rows are alike: to look for a way to make them smaller costs more than all the rest of saving."""
 _RANK = rank("{}")
 _SAY = DuckDB()
+_DUE = "mailvet_due"
 _STAGED = (
     "mailvet_texts",
     "mailvet_history",
@@ -77,11 +80,16 @@ _STAGED = (
     "mailvet_due",
     "mailvet_kept",
     "mailvet_free",
+    "mailvet_mailboxes",
+    "mailvet_doubles",
+    "mailvet_numbered",
     "mailvet_signals",
+    "mailvet_stored",
+    "mailvet_matched",
 )
-_FOLDED = f"lower(trim(email, {literal(WHITE_SPACE)}))"
+_FOLDED = _SAY.fold("email")
 _PLACE = '"mailvet\x1fplace"'  # a name that no column has
-MEMORY = "1400MB"
+MEMORY = "1000MB"
 """What DuckDB may use before it turns to the disk, so that a run of any size stays below 2 GB."""
 _PART_ROWS = 20 * 122_880
 """Rows joined with the verdicts at once: twenty of DuckDB's row groups, a quarter of a gigabyte."""
@@ -152,6 +160,8 @@ class DuckDBWarehouse:
         self._db = connection
         self._owned = owned
         self._has_cells = False
+        self._due = _DUE
+        self._stored_rows: int | None = None
         self.name = name
         self.path = path
         self.relation = relation
@@ -332,19 +342,21 @@ class DuckDBWarehouse:
             _SAY, depth_rank=depth_rank, now=now, rules_version=rules_version, events=self._events is not None,
             listed=has_lists, among=among,
         )  # fmt: skip
-        self._stage_due(condition, has_lists)
+        self._stage_due(condition, has_lists, chosen=among is not None, mixed=depth_rank > 0)
         self._db.execute("drop table if exists temp.mailvet_signals")
-        rows, blank, addresses = self._one(
+        rows, blank, addresses, blanks = self._one(
             "select coalesce(sum(repeats), 0)::bigint, coalesce(sum(repeats) filter (folded = ''), 0)::bigint, "
-            "count(*) filter (folded <> '') from mailvet_cells"
+            "count(*) filter (folded <> ''), count(*) filter (folded = '') from mailvet_cells"
         )
-        due, blank_due = self._one(
-            "select count(*) filter (folded <> ''), count(*) filter (folded = '') from mailvet_due_cells"
-        )
+        due, blank_due = addresses, blanks
+        if self._due == _DUE:
+            due, blank_due = self._one(
+                f"select count(*) filter (folded <> ''), count(*) filter (folded = '') from {self._due_cells()}"
+            )
         domains: list[tuple[str, int]] = []
         if count_domains:
             domains = self._rows(
-                "select split_part(folded, '@', -1), count(*) from mailvet_due_cells where contains(folded, '@') "
+                f"select split_part(folded, '@', -1), count(*) from {self._due_cells()} where contains(folded, '@') "
                 "group by 1 order by 2 desc, 1"
             )
         return Plan(rows, blank, addresses, due, tuple(domains), blank_due)
@@ -370,6 +382,9 @@ class DuckDBWarehouse:
             f"{_FOLDED} as folded, repeats from mailvet_texts"
         )
         self._has_cells = True
+
+    def _due_cells(self) -> str:
+        return f"(select *, sha256(email) as email_key, {_FOLDED} as folded from {self._due})"
 
     def _need_cells(self) -> None:
         """For what is asked after a run that had nothing to plan."""
@@ -436,14 +451,24 @@ class DuckDBWarehouse:
             """
         )
 
-    def _stage_due(self, condition: str, has_lists: bool) -> None:
-        """What has to be verified, spellings of one address next to each other and addresses mixed: `mailvet_due`."""
+    def _stage_due(self, condition: str, has_lists: bool, *, chosen: bool, mixed: bool) -> None:
+        """
+        What has to be verified: `mailvet_due`, or all texts there are.
+
+        Args:
+            chosen: by the reason of their verdicts.
+            mixed: spellings of one address next to each other, and addresses in no order, as mail servers are asked.
+        """
         verdicts = "mailvet_verdicts" if self._has("mailvet_verdicts") else _NO_VERDICTS
         columns = {"email": "c.email"}
         if self._rows(f"select 1 from {verdicts} limit 1"):
             columns |= {"previous_reason": "v.reason", "previous_attempts": "coalesce(v.attempts, 0)"}
         else:  # everything is due, and nothing has to be joined to find that out
             verdicts = _NO_VERDICTS
+        self._due = _DUE
+        if verdicts is _NO_VERDICTS and not chosen and not mixed and self._events is None:
+            self._due = "(select email, rowid from mailvet_texts)"
+            return
         joined = f"mailvet_cells c left join {verdicts} v using (email_key)"
         if self._events is not None:
             columns |= {name: f"h.{name}" for name in EVENT_KINDS}
@@ -451,40 +476,52 @@ class DuckDBWarehouse:
         if has_lists:
             joined += " left join mailvet_on_lists l on l.folded = c.folded"
         selected = ", ".join(f"{value} as {name}" for name, value in columns.items())
+        order = "order by hash(c.folded), c.email" if mixed else ""
         self._db.execute(f"create or replace temp table mailvet_due as select {selected} from {joined} where false")
         for part in self._shares(_PART_ROWS, "c.folded"):
             self._db.execute(
-                f"insert into mailvet_due select {selected} from {joined} where {part} and ({condition}) "
-                "order by hash(c.folded), c.email"
+                f"insert into mailvet_due select {selected} from {joined} where {part} and ({condition}) {order}"
             )
-        self._db.execute(
-            f"create or replace temp view mailvet_due_cells as select *, sha256(email) as email_key, "
-            f"{_FOLDED} as folded from mailvet_due"
-        )
 
     def find_signals(self, *, signed_up: str | None, burst_window: timedelta) -> None:
         """See `TableSignals.find_signals`."""
-        due, cells = self._one("select (select count(*) from mailvet_due), (select count(*) from mailvet_texts)")
+        db = self._db
+        due, cells = self._one(f"select (select count(*) from {self._due}), (select count(*) from mailvet_texts)")
         if not due:
             return
-        only = "mailvet_due_cells" if due < cells else None
-        self._db.execute("create or replace temp table mailvet_free (domain varchar)")
-        self._db.execute("insert into mailvet_free select unnest($1::varchar[])", [sorted(free_domains())])
+        only = self._due_cells() if due < cells else None
+        db.execute("create or replace temp table mailvet_free (domain varchar)")
+        db.execute("insert into mailvet_free select unnest($1::varchar[])", [sorted(free_domains())])
+        # Numbers first: of the texts, only the few are taken up that can have a signal at all.
+        texts = f"(select rowid as place, email, {_FOLDED} as folded from mailvet_texts)"
+        db.execute(f"create or replace temp table mailvet_mailboxes as {mailboxes_sql(texts, _SAY)}")
+        several = (
+            "select place from mailvet_mailboxes where mailbox in (select mailbox from mailvet_mailboxes "
+            "where mailbox in (select mailbox from mailvet_mailboxes where odd) group by 1 having count(*) > 1)"
+        )
+        for name, places in (("doubles", several), ("numbered", numbered_sql(texts, _SAY, free=_FREE))):
+            db.execute(
+                f"create or replace temp table mailvet_{name} as select email, sha256(email) as email_key, "
+                f"{_FOLDED} as folded from mailvet_texts where rowid in ({places})"
+            )
+        db.execute("drop table temp.mailvet_mailboxes")
+        series = series_sql("mailvet_numbered", _SAY, due=only, free=_FREE, everybody="mailvet_cells")
         found = [
-            f"select email_key, series_size, false as burst, null as duplicate_of from "
-            f"({series_sql('mailvet_cells', _SAY, due=only, free=_FREE)})",
-            f"select email_key, 0, false, duplicate_of from ({duplicates_sql('mailvet_cells', _SAY)})",
+            f"select email_key, series_size, false as burst, null as duplicate_of from ({series})",
+            f"select email_key, 0, false, duplicate_of from ({duplicates_sql('mailvet_doubles', _SAY)})",
         ]
         if signed_up is not None:
             signups = self._signups(signed_up)
             bursts = burst_sql(signups, _SAY, due=only, free=_FREE, window=burst_window)
             found.append(f"select sha256(cell), 0, true, null from ({bursts})")
         # The few rows with a signal, to be joined as the due ones are read.
-        self._db.execute(
+        db.execute(
             "create or replace temp table mailvet_signals as select email_key, max(series_size)::integer as "
             f"series_size, bool_or(burst) as burst, max(duplicate_of)::varchar as duplicate_of "
             f"from ({' union all '.join(found)}) group by 1"
         )
+        for name in ("doubles", "numbered"):
+            db.execute(f"drop table temp.mailvet_{name}")
 
     def _signups(self, signed_up: str) -> str:
         """The sign-ups of the source, as a query in brackets: email, folded, signed_up."""
@@ -515,7 +552,7 @@ class DuckDBWarehouse:
 
     def due(self, batch_rows: int) -> Iterator[pa.Table]:
         """See `Warehouse.due`. Spellings of one address (case, white space) stand next to each other."""
-        (count,) = self._one("select count(*) from mailvet_due")
+        (count,) = self._one(f"select count(*) from {self._due}")
         signals, joined = ", 0 as series_size, false as burst, null::varchar as duplicate_of", ""
         if self._rows("select 1 from duckdb_tables() where table_name = 'mailvet_signals' and temporary"):
             signals = ", coalesce(s.series_size, 0) as series_size, coalesce(s.burst, false) as burst, s.duplicate_of"
@@ -523,7 +560,7 @@ class DuckDBWarehouse:
         for start in range(0, count, batch_rows):
             yield self._arrow(
                 f"select d.* exclude (place){signals} from (select *, sha256(email) as email_key, rowid as place "
-                f"from mailvet_due where rowid >= {start} and rowid < {start + batch_rows}) d {joined} order by d.place"
+                f"from {self._due} where rowid >= {start} and rowid < {start + batch_rows}) d {joined} order by d.place"
             )
 
     def asked_today(self, now: datetime) -> dict[str, int]:
@@ -550,7 +587,8 @@ class DuckDBWarehouse:
     def open_for_writing(self) -> None:
         """See `Warehouse.open_for_writing`."""
         columns = ",\n  ".join(
-            f"{field.name} {_TYPES[str(field.type)]}" + ("" if field.nullable else " not null")
+            f"{field.name} {_TYPES[str(field.type)]}{_STORED_AS.get(field.name, '')}"
+            + ("" if field.nullable else " not null")
             for field in verdict_schema()
         )
         with _writing(self.path):
@@ -575,17 +613,43 @@ class DuckDBWarehouse:
             f"{_RANK.format('b.depth')} >= {_RANK.format('v.depth')} as deep_enough "
             f"from mailvet_batch b join mailvet_verdicts v using (email_key) where {known}"
         )
+        self._note_stored()
+        stored = "select h from mailvet_stored where h in (select hash(email_key) from mailvet_batch)"
         with self._batch(verdicts):
-            self._db.execute(f"create or replace temp table mailvet_kept as {kept}")
+            if self._rows(f"{stored} limit 1"):
+                self._db.execute(f"create or replace temp table mailvet_kept as {kept}")
+                self._db.execute(
+                    "delete from mailvet_verdicts where email_key in (select email_key from mailvet_batch) "
+                    "and email_key not in (select email_key from mailvet_kept where not deep_enough)"
+                )
+                self._db.execute(
+                    "insert into mailvet_verdicts by name select * from mailvet_batch "
+                    "where email_key not in (select email_key from mailvet_kept) "
+                    "union all by name select * exclude (deep_enough) from mailvet_kept where deep_enough"
+                )
+                self._db.execute(
+                    "insert into mailvet_stored select hash(email_key) as h from mailvet_batch "
+                    f"where h not in ({stored})"
+                )
+            else:
+                self._db.execute("insert into mailvet_verdicts by name select * from mailvet_batch")
+                self._db.execute("insert into mailvet_stored select hash(email_key) from mailvet_batch")
+        self._stored_rows = self._count_stored()
+
+    def _note_stored(self) -> None:
+        """
+        The keys of all verdicts as numbers of 64 bits: `mailvet_stored`. Most batches of a run hold nothing that is
+        stored already, and this tells it without reading keys of 64 characters through and through.
+        """
+        count = self._count_stored()
+        if self._stored_rows != count:
             self._db.execute(
-                "delete from mailvet_verdicts where email_key in (select email_key from mailvet_batch) "
-                "and email_key not in (select email_key from mailvet_kept where not deep_enough)"
+                "create or replace temp table mailvet_stored as select hash(email_key) as h from mailvet_verdicts"
             )
-            self._db.execute(
-                "insert into mailvet_verdicts by name select * from mailvet_batch "
-                "where email_key not in (select email_key from mailvet_kept) "
-                "union all by name select * exclude (deep_enough) from mailvet_kept where deep_enough"
-            )
+            self._stored_rows = count
+
+    def _count_stored(self) -> int:
+        return int(self._one("select count(*) from mailvet_verdicts")[0])
 
     @contextlib.contextmanager
     def _batch(self, verdicts: pa.Table) -> Iterator[None]:
@@ -622,6 +686,7 @@ class DuckDBWarehouse:
 
     def revise(self, verdicts: pa.Table) -> None:
         """See `Warehouse.revise`."""
+        self._stored_rows = None
         with self._batch(verdicts):
             self._db.execute("delete from mailvet_verdicts where email_key in (select email_key from mailvet_batch)")
             self._db.execute("insert into mailvet_verdicts by name select * from mailvet_batch")
@@ -667,6 +732,7 @@ class DuckDBWarehouse:
 
     def forget_before(self, day: datetime) -> int:
         """See `Warehouse.forget_before`."""
+        self._stored_rows = None
         with _writing(self.path):
             return int(self._one("delete from mailvet_verdicts where checked_at < $1", [_naive(day)])[0])
 
@@ -684,12 +750,12 @@ class DuckDBWarehouse:
                 )[0]
             )
 
-    def _verdicts(self, columns: Sequence[str]) -> str:
+    def _verdicts(self, columns: Sequence[str], key: str = "email_key") -> str:
         """The verdict table under names that no condition of the user's can mean."""
         advice = recommendation_sql(self._policy, reason="reason", score="score", attempts="attempts")
         values = {"recommendation": f"({advice})", "suggestion": _harmless("suggestion")}
         selected = ", ".join(f'{values.get(name, name)} as "mailvet verdict {name}"' for name in columns)
-        return f'(select email_key as "mailvet verdict key", {selected} from mailvet_verdicts) as "mailvet verdict"'
+        return f'(select {key} as "mailvet verdict key", {selected} from mailvet_verdicts) as "mailvet verdict"'
 
     def write_back(self, columns: Sequence[str]) -> int:
         """See `Warehouse.write_back`. Matches on the key of the text as it is now, so an edited row is left alone."""
@@ -703,18 +769,26 @@ class DuckDBWarehouse:
             for name, column in zip(names, columns, strict=True):
                 kind = _TYPES[str(verdict_schema().field(column).type)]
                 db.execute(f"alter table {self.relation} add column if not exists {name} {kind}")
-            answers = self._verdicts(columns)
-            matched = f'"mailvet verdict key" = sha256({self._cell}) and ({changed}) and {self._where}'
             if self._numbers_rows():
-                # First which rows change, then the change in the order of the rows: any other order costs far more.
-                row = f"{self.relation}.rowid"
+                # First which verdict belongs to which row, in numbers; then the change in the order of the rows: any
+                # other order costs far more.
+                db.execute(
+                    f"create or replace temp table mailvet_matched as select place, verdict from (select rowid as "
+                    f"place, {_numbers(f'sha256({self._cell})')} from {self.relation} where {self._where}) join "
+                    f"(select rowid as verdict, {_numbers('email_key')} from mailvet_verdicts) using (first, second)"
+                )
                 for part in self._parts():
                     count += self._one(
-                        f'with changes as materialized (select {row} as {_PLACE}, "mailvet verdict".* '
-                        f"from {self.relation} join {answers} on {matched} and {part}) "
-                        f"update {self.relation} set {sets} from changes where {_PLACE} = {row}"
+                        f'with changes as materialized (select place as {_PLACE}, "mailvet verdict".* from '
+                        f"(from mailvet_matched where {part}) join {self._verdicts(columns, 'rowid')} "
+                        f'on "mailvet verdict key" = verdict order by place) '
+                        f"update {self.relation} set {sets} from changes "
+                        f"where {_PLACE} = {self.relation}.rowid and ({changed})"
                     )[0]
+                db.execute("drop table temp.mailvet_matched")
             else:
+                answers = self._verdicts(columns)
+                matched = f'"mailvet verdict key" = sha256({self._cell}) and ({changed}) and {self._where}'
                 (count,) = self._one(f"update {self.relation} set {sets} from {answers} where {matched}")
             db.execute("commit")
         except duckdb.Error as error:
@@ -731,38 +805,49 @@ class DuckDBWarehouse:
         return not self._is_view and "rowid" not in map(str.lower, _columns(self._db, self.relation))
 
     def _parts(self) -> list[str]:
-        """Conditions that cut the source into parts whose join with the verdicts fits into a little memory."""
+        """Conditions on `place` that cut the rows of the source into parts whose answers fit into a little memory."""
         (rows,) = self._one(f"select count(*) from {self.relation}")
         starts = range(0, max(1, rows), _PART_ROWS)
         # Numbers have gaps where rows were deleted, so the last part has no end.
-        ends = [f"rowid < {start + _PART_ROWS}" for start in starts[:-1]] + ["true"]
-        return [f"rowid >= {start} and {end}" for start, end in zip(starts, ends, strict=True)]
+        ends = [f"place < {start + _PART_ROWS}" for start in starts[:-1]] + ["true"]
+        return [f"place >= {start} and {end}" for start, end in zip(starts, ends, strict=True)]
 
     def summary(self) -> Summary:
         """See `Warehouse.summary`."""
         self._need_cells()
         if not self._has("mailvet_verdicts"):
             return summarised(
-                (None, None, None, blank, 0, 0, 0, addresses, rows, 0, 0)
-                for blank, addresses, rows in self._rows(
-                    "select folded = '', count(*), sum(repeats) from mailvet_cells group by 1"
-                )
+                (None, None, None, blank, 0, 0, 0, count, rows, 0, 0) for blank, count, rows in self._counted()
             )
         found = ablation.evidence_sql('"mailvet verdict evidence"', '"mailvet verdict flags"', _SAY.position)
-        return summarised(
-            self._rows(
-                f"""
-                select "mailvet verdict status", "mailvet verdict reason", "mailvet verdict recommendation",
-                       folded = '', {", ".join(found)}, count(*), sum(repeats),
-                       sum(repeats * (100 - "mailvet verdict score")),
-                       sum(repeats * repeats * (100 - "mailvet verdict score") * "mailvet verdict score")
-                from mailvet_cells
-                left join {self._verdicts(("status", "reason", "recommendation", "score", "evidence", "flags"))}
-                  on "mailvet verdict key" = email_key
-                group by all
-                """
-            )
+        columns = ("status", "reason", "recommendation", "score", "evidence", "flags")
+        verified = self._rows(
+            f"""
+            select status, reason, advice, blank, on_lists, in_history, suspect, count(*), sum(repeats),
+                   sum(repeats * bounce), sum(repeats * repeats * bounce * (100 - bounce))
+            from (
+                select {_numbers('"mailvet verdict key"')}, "mailvet verdict status" as status,
+                       "mailvet verdict reason" as reason, "mailvet verdict recommendation" as advice,
+                       {found[0]} as on_lists, {found[1]} as in_history, {found[2]} as suspect,
+                       100 - "mailvet verdict score" as bounce
+                from {self._verdicts(columns)}
+            ) join (
+                select {_numbers("email_key")}, folded = '' as blank, repeats from mailvet_cells
+            ) using (first, second)
+            group by all
+            """
         )
+        texts = {blank: (count, int(rows)) for blank, count, rows in self._counted()}
+        for blank, (count, rows) in texts.items():
+            known = [group for group in verified if group[3] == blank]
+            left = count - sum(group[7] for group in known), rows - sum(int(group[8]) for group in known)
+            if left[0]:
+                verified.append((None, None, None, blank, 0, 0, 0, *left, 0, 0))
+        return summarised(verified)
+
+    def _counted(self) -> list[tuple[Any, ...]]:
+        """Whether blank, how many texts, on how many rows."""
+        return self._rows("select folded = '', count(*), sum(repeats) from mailvet_cells group by 1")
 
     def check_write_back(self, columns: Sequence[str]) -> None:
         """See `Warehouse.check_write_back`."""
@@ -990,6 +1075,7 @@ class DuckDBWarehouse:
             return 0
         folded = address.strip().lower()
         inside = rf"(^|[^\w.!#$%&'*+/=?^`{{|}}~-]){re.escape(folded)}($|[^\w.-]|\.([^\w-]|$))"
+        self._stored_rows = None
         with _writing(self.path):
             (count,) = self._one(
                 "delete from mailvet_verdicts where list_contains($keys, email_key) "
@@ -1131,6 +1217,11 @@ def _harmless(value: str) -> str:
 
 
 _FREE = "(select domain from mailvet_free)"
+
+
+def _numbers(key: str) -> str:
+    """A key as 128 bits, under the names `first` and `second`: a quarter of the room, and joined as surely."""
+    return f"hash({key}) as first, hash({key}[:32]) as second"
 
 
 def _naive(moment: datetime) -> datetime:

@@ -358,3 +358,20 @@ def test_the_order_of_the_rows_is_kept_and_the_evidence_is_not_changed() -> None
     assert set(found["run_id"]) == {"r1"}
     assert table.equals(before)
     assert found.equals(judge(table, SETTINGS, now=NOW, run_id="r1"))
+
+
+def test_a_row_gets_the_verdict_it_would_get_alone() -> None:
+    rows: list[dict[str, Any]] = [
+        {}, {"free": True}, {"free": True, "gibberish": True}, {"reference_reason": "role_account", "role": True},
+        {"reference_reason": "typo_domain", "reference_detail": "gmail.com", "suggestion": "ann@gmail.com"},
+        {"syntax_reason": "syntax_invalid", "syntax_detail": "missing_at"},
+        {"mailbox_reason": "greylisted", "retry_after": 7200.0, "smtp_code": 450, "smtp_reply": "later"},
+        {"mailbox_reason": "greylisted", "previous_reason": "greylisted", "previous_attempts": 2},
+        {"mailbox_reason": "mailbox_full", "previous_reason": "mailbox_full", "previous_attempts": 2},
+        {"mailbox_reason": "mailbox_full", "previous_reason": "greylisted", "previous_attempts": 2},
+        {"series": True, "series_size": 7}, {"series": True, "series_size": 9},
+        {"duplicate_of": True, "duplicate_key": "b" * 64},
+        {"run_fact": "not_probed", "stopped": "no resolver answers", "retry_after": 3600.0},
+    ]  # fmt: skip
+    rows = [{**row, "email_key": f"{number:064d}"} for number, row in enumerate(rows * 2)]
+    assert verdicts(*rows) == [verdict(row) for row in rows]

@@ -319,6 +319,62 @@ def test_a_batch_is_committed_when_save_returns(contacts: Any, opened: Open, pat
         assert other.execute("select reason from mailvet_verdicts").fetchall() == [("mailbox_accepted",)]
 
 
+def test_the_same_answers_saved_twice_are_kept_once(contacts: Any, opened: Open, sql: Any) -> None:
+    contacts("ann@acme.test", "bob@acme.test")
+    warehouse = opened()
+    planned(warehouse)
+    saved(warehouse, {"ann@acme.test": "mailbox_accepted"})
+    saved(warehouse, {"bob@acme.test": "mailbox_accepted"})
+    saved(warehouse, {"ann@acme.test": "mailbox_full", "cid@acme.test": "mailbox_full"})
+    saved(warehouse, {"ann@acme.test": "mailbox_disabled", "cid@acme.test": "mailbox_disabled"})
+    assert stored(warehouse, "ann@acme.test")["reason"] == "mailbox_disabled"
+    warehouse.close()
+    assert sql("select email, reason from mailvet_verdicts order by 1") == [
+        ("ann@acme.test", "mailbox_disabled"), ("bob@acme.test", "mailbox_accepted"),
+        ("cid@acme.test", "mailbox_disabled"),
+    ]  # fmt: skip
+
+
+def test_an_answer_that_somebody_else_saved_meanwhile_is_replaced(contacts: Any, path: Path) -> None:
+    contacts("ann@acme.test")
+    with duckdb.connect(str(path)) as db:
+        warehouse = DuckDBWarehouse.of_connection(db, "contacts", "email")
+        other = DuckDBWarehouse.of_connection(db.cursor(), "contacts", "email")
+        saved(warehouse, {"bob@acme.test": "mailbox_accepted"})
+        saved(other, {"ann@acme.test": "mailbox_accepted"})
+        saved(warehouse, {"ann@acme.test": "mailbox_disabled"})
+        warehouse.close()
+        other.close()
+        assert db.execute("select reason from mailvet_verdicts where email = 'ann@acme.test'").fetchall() == [
+            ("mailbox_disabled",)
+        ]
+
+
+def test_answers_that_could_not_be_saved_are_saved_the_next_time(contacts: Any, opened: Open, sql: Any) -> None:
+    contacts("ann@acme.test")
+    opened_once = opened()
+    opened_once.open_for_writing()
+    opened_once.close()
+    sql("alter table mailvet_verdicts add primary key (email_key)")
+    warehouse = saved(opened(), {"bob@acme.test": "mailbox_accepted"})
+    batch = answers({"ann@acme.test": "mailbox_accepted"})
+    with pytest.raises(SourceError, match="cannot be saved"):
+        warehouse.save(pa.concat_tables([batch, batch]))
+    warehouse.save(batch)
+    warehouse.close()
+    assert sql("select email from mailvet_verdicts order by 1") == [("ann@acme.test",), ("bob@acme.test",)]
+
+
+def test_a_cell_is_trimmed_as_python_trims_it(contacts: Any, opened: Open) -> None:
+    marks = [*filter(str.isspace, map(chr, range(0x3001))), "\x7f", "~", "!", "é", "Ä", "\u200b"]
+    cells = [f"{left}Ann{right}" for left in ["", *marks] for right in ["", *marks]]
+    contacts(*cells, *marks)
+    warehouse = opened()
+    planned(warehouse)
+    folded = dict(warehouse._db.execute("select email, folded from mailvet_cells").fetchall())
+    assert folded == {cell: cell.strip().lower() for cell in [*cells, *marks]}
+
+
 def test_what_is_saved_comes_back_as_it_was(contacts: Any, opened: Open) -> None:
     contacts("ann@a.test")
     batch = answers({"ann@a.test": "mailbox_full"}, smtp_code=452, smtp_reply="full", flags="role,probed", attempts=2)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 from mailvet.layers import suspicion, suspicion_scalar
 from mailvet.verdict import email_key
 from mailvet.warehouse.dialects import Dialect, DuckDB, Postgres
+from mailvet.warehouse.duckdb import DuckDBWarehouse
 from mailvet.warehouse.signals import burst_sql, duplicates_sql, series_sql
 from tests.postgresql import PostgresServer
 
@@ -177,7 +179,7 @@ _CELL = st.builds(
 )  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(cells=st.lists(st.one_of(_CELL, st.text(max_size=8)), max_size=40, unique=True))
 def test_a_few_cells_show_the_same_without_tables(cells: list[str]) -> None:
     clean = list(dict.fromkeys(cell.encode("utf-8", "replace").decode() for cell in cells))
@@ -197,6 +199,27 @@ def test_many_cells_show_the_same_without_tables(in_memory: Signals) -> None:
         assert (one.series_size, one.duplicate_of) == (found.series_size, found.duplicate_of), text
 
 
+def test_a_table_of_duckdbs_shows_what_the_table_in_memory_does(in_memory: Signals, tmp_path: Path) -> None:
+    path = tmp_path / "crm.duckdb"
+    with duckdb.connect(str(path)) as db:
+        rows = pl.DataFrame(ROWS, schema=["email", "signed_up"], orient="row", infer_schema_length=None).to_arrow()
+        db.register("frame", rows)
+        db.execute("create table contacts as select * from frame")
+    warehouse = DuckDBWarehouse.of_table(path, "contacts", "email")
+    try:
+        warehouse.plan(depth_rank=0, now=START.replace(tzinfo=timezone.utc), rules_version="1", listed={})
+        warehouse.find_signals(signed_up="signed_up", burst_window=timedelta(hours=1))
+        batches = [batch.to_pylist() for batch in warehouse.due(5_000)]
+    finally:
+        warehouse.close()
+    found = {
+        row["email"]: suspicion_scalar.TableSignals(row["series_size"], row["duplicate_of"], row["burst"])
+        for batch in batches
+        for row in batch
+    }
+    assert found == in_memory
+
+
 def test_local_parts_look_the_same_without_tables() -> None:
     choice = random.Random(3)
     keys = "qwertzuiopasdfghjklyxcvbnm1234567890aaaa...-_"
@@ -205,7 +228,7 @@ def test_local_parts_look_the_same_without_tables() -> None:
     texts = ["".join(choice.choices(keys, k=choice.randint(1, 20))) for _ in range(5_000)]
     texts += ["".join(choice.choices(pieces, k=choice.randint(1, 5))) for _ in range(5_000)]
     texts += ["a" * 60 + "b", "0" * 60 + "a", "äöäöäö", "", ".", "ann.lee"]
-    columns = suspicion.examine_addresses(pl.DataFrame({"local": texts}))
+    columns = suspicion.examine_addresses(pl.Series("base", texts))
     assert columns["gibberish"].to_list() == [suspicion_scalar.is_gibberish(text) for text in texts]
     assert columns["keyboard_walk"].to_list() == [suspicion_scalar.is_keyboard_walk(text) for text in texts]
     assert 1_000 < columns["gibberish"].sum() < 9_000
