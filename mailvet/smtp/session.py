@@ -2,7 +2,8 @@
 One conversation with one mail server: connect, EHLO, STARTTLS, MAIL, any number of RCPT, QUIT. Never DATA.
 
 The session says things in the right order and keeps time; what a reply means is for `mailvet.smtp.replies`, whom to ask
-and how fast for `mailvet.smtp.pacing` and the mailbox layer. A `Wire` carries the conversation.
+and how fast for `mailvet.smtp.pacing` and the mailbox layer. aiosmtplib greets, says hello and starts TLS; from then on
+a `Wire` carries the conversation.
 """
 
 from __future__ import annotations
@@ -14,7 +15,10 @@ import ssl
 import time
 from collections.abc import Callable
 from functools import cache
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, cast
+
+import aiosmtplib
+from aiosmtplib.protocol import SMTPProtocol
 
 from mailvet.errors import SettingsError
 from mailvet.settings import Smtp
@@ -38,6 +42,17 @@ class Reply(NamedTuple):
     """Everything after the basic code, lines joined by line feeds; what is no UTF-8 is read as Latin-1."""
     seconds: float
     """How long the server took."""
+
+
+def _readable(text: str) -> str:
+    # aiosmtplib keeps octets that are no UTF-8 as lone surrogates, which no database takes.
+    if text.isascii():
+        return text
+    octets = text.encode("utf-8", "surrogateescape")
+    try:
+        return octets.decode("utf-8")
+    except UnicodeDecodeError:
+        return octets.decode("latin-1")
 
 
 class Refused(Exception):
@@ -86,7 +101,7 @@ class Session:
         slow_replies: replies that took so long that it looks deliberate.
     """
 
-    def __init__(self, host: str, address: str, settings: Smtp, hello_name: str, wire: Wire) -> None:
+    def __init__(self, host: str, address: str, settings: Smtp, client: aiosmtplib.SMTP) -> None:
         self.host = host
         self.address = address
         self.smtputf8 = False
@@ -94,11 +109,10 @@ class Session:
         self.slowest = 0.0
         self.slow_replies = 0
         self._settings = settings
-        self._hello_name = hello_name
-        self._wire = wire
-        self._offers_tls = False
+        self._client = client
         self._tarpit = min(_TARPIT, settings.command_timeout / 2)
         self._distance = 0.0  # seconds it took to connect: one round trip
+        self._wire: Wire | None = None
         self._sender_named: Literal[False, "ascii", "utf8"] = False
         self._sender_refused = False
         self._sender_due = False  # the reply to MAIL is still to come, before those to recipients
@@ -131,46 +145,99 @@ class Session:
         cls, host: str, address: str, settings: Smtp, hello_name: str, source: str | None, encrypt: bool
     ) -> Session:
         began = time.monotonic()
-        wire = await Wire.over(await _connect(address, settings, source))
-        session = cls(host, address, settings, hello_name, wire)
+        sock = await _connect(address, settings, source)
+        client = aiosmtplib.SMTP(
+            local_hostname=hello_name,
+            start_tls=False,
+            validate_certs=False,
+            tls_context=_unverified_tls(),
+            timeout=settings.command_timeout,
+        )
+        session = cls(host, address, settings, client)
         session._distance = time.monotonic() - began
         try:
-            greeting = await session._waited(Stage.connect)
-            if greeting.code != 220:
-                raise Refused(greeting)
+            await session._greet(sock)
             await session._hello()
-            if encrypt and session._offers_tls:
+            if encrypt and client.supports_extension("starttls"):
                 await session._encrypt(required=False)
-        except BaseException:  # cancelled as well: there may be a server to say goodbye to
+        except (Broken, Refused, _TlsFailed):
             await session.close()
+            raise
+        except BaseException:  # cancelled: there may be a server to say goodbye to
+            await session.close()
+            sock.close()
             raise
         return session
 
     # ---------------------------------------------------------------- before the first recipient
 
+    async def _greet(self, sock: socket.socket) -> None:
+        began = time.monotonic()
+        loop = asyncio.get_running_loop()
+        # Not the client's own `connect`, which hangs up without QUIT on whoever greets us with a refusal.
+        protocol = SMTPProtocol(loop=loop)
+        transport, _ = await loop.create_connection(lambda: protocol, sock=sock)
+        self._client.loop, self._client.transport, self._client.protocol = loop, transport, protocol
+        try:
+            greeting = await protocol.read_response(timeout=self._settings.command_timeout)
+        except aiosmtplib.SMTPResponseException as error:
+            raise Broken(Stage.connect, "garbage", _readable(error.message[:80])) from None
+        except aiosmtplib.SMTPTimeoutError:
+            raise Broken(Stage.connect, "timeout", "no greeting") from None
+        except (aiosmtplib.SMTPException, OSError):
+            raise Broken(Stage.connect, "closed", "closed before the greeting") from None
+        if greeting.code != 220:
+            text = _readable(greeting.message)
+            raise Refused(Reply(Stage.connect, greeting.code, text, time.monotonic() - began))
+        self._took(time.monotonic() - began)
+
     async def _hello(self) -> None:
-        name = self._hello_name.encode("ascii")
-        reply = await self._command(Stage.hello, b"EHLO " + name)
-        if reply.code // 100 == 5:
-            # RFC 5321 4.1.1.1: a server without ESMTP refuses EHLO and takes HELO.
-            reply = await self._command(Stage.hello, b"HELO " + name)
+        began = time.monotonic()
+        try:
+            await self._client.ehlo()
+        except aiosmtplib.SMTPHeloError as error:
+            if error.code // 100 != 5:
+                text = _readable(error.message)
+                raise Refused(Reply(Stage.hello, error.code, text, time.monotonic() - began)) from None
+            await self._old_hello()
+        except aiosmtplib.SMTPResponseException as error:
+            raise Broken(Stage.hello, "garbage", _readable(error.message[:80])) from None
+        except aiosmtplib.SMTPTimeoutError:
+            raise Broken(Stage.hello, "timeout", "no reply to EHLO") from None
+        except (aiosmtplib.SMTPException, OSError):
+            raise Broken(Stage.hello, "closed", "closed at EHLO") from None
+        self._took(time.monotonic() - began)
+        self.smtputf8 = self._client.supports_extension("smtputf8")
+        self.pipelining = self._client.supports_extension("pipelining")
+
+    async def _old_hello(self) -> None:
+        """RFC 5321 4.1.1.1: a server without ESMTP refuses EHLO and takes HELO."""
+        reply = await self._command(Stage.hello, f"HELO {self._client.local_hostname}".encode("ascii"))
         if reply.code != 250:
             raise Refused(reply)
-        offers = {line.partition(" ")[0].upper() for line in reply.text.split("\n")[1:]}
-        self.smtputf8 = "SMTPUTF8" in offers
-        self.pipelining = "PIPELINING" in offers
-        self._offers_tls = "STARTTLS" in offers
 
     async def _encrypt(self, *, required: bool) -> None:
+        self._hand_back()
         try:
-            reply = await self._command(Stage.hello, b"STARTTLS")
-            if reply.code != 220:
-                raise _TlsFailed(required)
-            await self._wire.encrypt(_unverified_tls(), self._settings.command_timeout)
-        except (Broken, OSError, WireFailure):  # what TLS makes of its errors is an OSError
+            await self._client.starttls(validate_certs=False, tls_context=_unverified_tls())
+        except (aiosmtplib.SMTPException, OSError):
             raise _TlsFailed(required) from None
         # RFC 3207 section 4.2: what was said before counts no more, on either side.
         await self._hello()
+
+    def _take_over(self) -> Wire | None:
+        """The wire of this conversation; None when the connection is gone."""
+        if self._wire is None:
+            transport = self._client.transport
+            if transport is None or transport.is_closing():
+                return None
+            self._wire = Wire(cast(asyncio.Transport, transport))
+        return self._wire
+
+    def _hand_back(self) -> None:
+        if self._wire is not None and self._client.transport is not None and self._client.protocol is not None:
+            self._client.transport.set_protocol(self._client.protocol)
+            self._wire = None
 
     # ---------------------------------------------------------------- asking
 
@@ -182,7 +249,7 @@ class Session:
     @property
     def may_run_ahead(self) -> bool:
         """Whether MAIL and the first recipients may go together: the server cannot ask for TLS in between."""
-        offered = self._offers_tls and self._settings.starttls != "never" and not self._wire.encrypted
+        offered = self._settings.starttls != "never" and self._client.supports_extension("starttls")
         return self.pipelining and not offered
 
     async def ask(self, local: str, domain: str, *, patience: float | None = None) -> Reply:
@@ -211,7 +278,7 @@ class Session:
             await self._command(Stage.mail, b"RSET", patience=patience)
             self._sender_named = False
         reply = await self._command(Stage.mail, self._mail(eai), patience=patience)
-        if reply.code == 530 and self._offers_tls and self._settings.starttls != "never":
+        if reply.code == 530 and self._settings.starttls != "never" and self._client.supports_extension("starttls"):
             try:
                 await self._encrypt(required=True)
             except _TlsFailed:
@@ -235,13 +302,14 @@ class Session:
             Broken: the connection is gone.
             ValueError: the address holds a control character.
         """
-        if self._goodbye_said:
+        wire = self._wire or self._take_over()
+        if wire is None or self._goodbye_said:
             raise Broken(Stage.rcpt, "closed", "the conversation is at its end")
         if not self._sender_named:
-            self._wire.say(self._mail(eai))
+            wire.say(self._mail(eai))
             self._sender_named = "utf8" if eai else "ascii"
             self._sender_due = True
-        self._wire.say(f"RCPT TO:<{local}@{domain}>".encode())
+        wire.say(f"RCPT TO:<{local}@{domain}>".encode())
         if not self._due:
             self._said_at = time.monotonic()
         self._due += 1
@@ -257,6 +325,7 @@ class Session:
         Raises:
             Broken: no or no usable reply; the session is then at an end. Or what `turn` raises.
         """
+        assert self._wire is not None
         try:
             await self._wire.converse(turn, patience)
         except WireFailure as failure:
@@ -268,7 +337,7 @@ class Session:
         in the place of the first of them; then no other reply is worth anything.
         """
         replies: list[Reply] = []
-        if self._due:
+        if self._wire is not None and self._due:
             for raw in self._wire.come_already(self._due + self._sender_due):
                 reply = self._taken(raw) if self._sender_due else self._reply(Stage.rcpt, raw)
                 if reply is not None:
@@ -304,22 +373,24 @@ class Session:
 
     def farewell(self) -> Reply | None:
         """What the server said without being asked, such as `421 too many errors` before it hangs up."""
-        if self._due or self._sender_refused or self._goodbye_said:
+        if self._wire is None or self._due or self._sender_refused or self._goodbye_said:
             return None
         for raw in self._wire.come_already(1):
             return Reply(Stage.rcpt, raw.code, raw.text, 0.0)
         return None
 
     async def _command(self, stage: Stage, command: bytes, *, patience: float | None = None) -> Reply:
-        self._wire.say(command)
-        return await self._waited(stage, patience)
-
-    async def _waited(self, stage: Stage, patience: float | None = None) -> Reply:
+        wire = self._take_over()
+        if wire is None:
+            raise Broken(stage, "closed", "the server hung up")
+        wire.say(command)
         self._said_at = time.monotonic()
         return self._reply(stage, await self._raw(stage, patience))
 
     async def _raw(self, stage: Stage, patience: float | None) -> Raw:
         limit = self._settings.command_timeout if patience is None else min(patience, self._settings.command_timeout)
+        if self._wire is None:
+            raise Broken(stage, "closed", "the server hung up")
         try:
             return await self._wire.hear(max(limit, 0.001))
         except WireFailure as failure:
@@ -348,19 +419,21 @@ class Session:
 
     def say_goodbye(self) -> None:
         """Let QUIT follow the recipients just named; where pipelining is allowed, that saves a turn."""
-        if self._wire.open and not self._goodbye_said:
-            self._wire.say(b"QUIT")
+        wire = self._take_over()
+        if wire is not None and wire.open and not self._goodbye_said:
+            wire.say(b"QUIT")
             self._goodbye_said = True
 
     def _hang_up(self) -> None:
         """Close without waiting for anything, QUIT sent all the same."""
         self.say_goodbye()
-        self._wire.close()
+        if self._wire is not None:
+            self._wire.close()
 
     async def close(self) -> None:
         """Say QUIT if anybody is there to hear it, and hang up. Never raises."""
-        wire = self._wire
-        if wire.open:
+        wire = self._take_over()
+        if wire is not None and wire.open:
             self.say_goodbye()
             deadline = time.monotonic() + min(_QUIT_PATIENCE, self._settings.command_timeout)
             try:
@@ -372,14 +445,11 @@ class Session:
                 await wire.ended(min(_HANG_UP_PATIENCE, deadline - time.monotonic()))
             except WireFailure:
                 pass
-            except asyncio.CancelledError:
-                wire.close()
-                raise
             # Through TLS we only hear that it is about to.
             if wire.encrypted or wire.open:
                 wire.close()
                 await asyncio.sleep(min(self._distance + _GRACE, _QUIT_PATIENCE))
-        wire.close()
+        self._client.close()
 
 
 class _TlsFailed(Exception):

@@ -1,20 +1,18 @@
 """
-Commands out, replies in: the bytes of a conversation.
+Commands out, replies in: the bytes of a conversation, once a server has said what it is called and what it can.
 
 Asking recipients is a narrow business (MAIL, RCPT, RSET, QUIT) repeated a thousand times a second, in groups where the
-server allows it (RFC 2920). So a `Wire` keeps every reply in the order in which it came, wakes whoever waits once for
-all that came together, and where it is told how to go on (`converse`), wakes nobody.
+server allows it (RFC 2920). So a `Wire` takes a connection over from the library that opened it, keeps every reply in
+the order in which it came, and wakes whoever waits once for all that came together.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
-import socket
-import ssl
 import time
 from collections.abc import Callable
-from typing import Literal, NamedTuple, cast
+from typing import Literal, NamedTuple
 
 __all__ = ["Raw", "Wire", "WireFailure"]
 
@@ -52,9 +50,9 @@ class Wire(asyncio.BufferedProtocol):
         open: nobody has ended the connection yet.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, transport: asyncio.Transport) -> None:
         self._loop = asyncio.get_running_loop()
-        self._transport: asyncio.Transport
+        self._transport = transport
         self._incoming = bytearray(_CHUNK)
         self._view = memoryview(self._incoming)
         self._rest = b""
@@ -69,31 +67,7 @@ class Wire(asyncio.BufferedProtocol):
         """Takes what comes while somebody waits for its end."""
         self._garbage: str | None = None
         self._lost = False
-
-    @classmethod
-    async def over(cls, sock: socket.socket) -> Wire:
-        """The wire over a connected socket."""
-        try:
-            _, wire = await asyncio.get_running_loop().create_connection(cls, sock=sock)
-        except BaseException:
-            sock.close()
-            raise
-        return wire
-
-    async def encrypt(self, context: ssl.SSLContext, patience: float) -> None:
-        """
-        Go on through TLS.
-
-        Raises:
-            OSError: hands could not be shaken within `patience` seconds; the connection is then at its end.
-            WireFailure: something was said in clear that could pass for encrypted.
-        """
-        if self._replies or self._lines or self._rest:
-            raise WireFailure("garbage", "more than the reply to STARTTLS")
-        transport = await self._loop.start_tls(self._transport, self, context, ssl_handshake_timeout=patience)
-        if transport is None:
-            raise ConnectionResetError("the connection ended")
-        self._transport = transport
+        transport.set_protocol(self)
 
     @property
     def open(self) -> bool:
@@ -216,10 +190,6 @@ class Wire(asyncio.BufferedProtocol):
         self._transport.close()
 
     # ---------------------------------------------------------------- called by the event loop
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The connection is there."""
-        self._transport = cast("asyncio.Transport", transport)
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Where to put what comes; a buffer of our own saves one of 256 KiB for every reply of thirty octets."""
