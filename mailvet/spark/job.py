@@ -20,7 +20,7 @@ from mailvet import errors
 from mailvet.errors import PreflightError, SettingsError, SourceError
 from mailvet.layers.history import EVENT_KINDS
 from mailvet.lists import OwnLists
-from mailvet.operators import operators
+from mailvet.planning import seconds_at
 from mailvet.settings import Settings
 from mailvet.spark.staging import Folder
 from mailvet.spark.tables import Format, empty_verdicts, merged, read_verdicts, verdict_ddl
@@ -36,7 +36,6 @@ log = logging.getLogger("mailvet")
 T = TypeVar("T")
 
 _LARGE = 20_000  # operators that are placed by their size; the others are too small to matter and placed by chance
-_PER_RECIPIENT = 0.15  # seconds, as in mailvet.planning
 _WHITE_SPACE = "".join(filter(str.isspace, map(chr, range(0x3001))))
 
 
@@ -267,15 +266,12 @@ def slots(routed: DataFrame, tasks: int, settings: Settings) -> DataFrame:
     spark = routed.sparkSession
     counted = routed.where("operator is not null").groupBy("operator").count()
     large = _started(lambda: counted.orderBy(F.desc("count"), "operator").limit(_LARGE).collect())
-    rules = {operator.name: operator for operator in operators()}
     load = [0] * tasks
     table: list[tuple[str, int, float]] = []
     for name, count in ((row["operator"], row["count"]) for row in large):
         least = load.index(min(load))
         load[least] += count
-        rule, cap = rules.get(name), settings.pacing.connections_per_operator
-        seconds = count * _PER_RECIPIENT / min(cap, (rule.connections if rule else None) or cap)
-        table.append((name, least, 0.0 if rule is not None and rule.answers == "accepts_all" else seconds))
+        table.append((name, least, seconds_at(name, count, settings)))
     places = F.broadcast(spark.createDataFrame(table, "operator string, large_slot int, seconds double"))
     by_chance = F.pmod(F.xxhash64(F.coalesce("operator", "email_key")), F.lit(tasks)).cast("int")
     # A number between 0 and 1 that is the same whenever the plan is worked out.

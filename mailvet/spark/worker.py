@@ -202,6 +202,10 @@ class Job:
                     journal.add(_arrow(verdicts))
                     if journal.is_time:
                         await loop.run_in_executor(thread, journal.write)
+            except BaseException:
+                # What the servers were asked already is not asked for a second time by the next try of the task.
+                await asyncio.shield(asyncio.ensure_future(verifier.hear_out()))
+                raise
             finally:
                 for verdicts in verifier.answered():
                     journal.add(_arrow(verdicts))
