@@ -1,6 +1,7 @@
 """
-Asking the DNS. One small interface, `Resolver.ask`, over c-ares (aiodns), which answers ten times as many questions
-a second as a resolver that parses in Python.
+Asking the DNS. One small interface, `Resolver.ask`. The plain case, which is nearly every one, is a datagram there and
+one back (`mailvet.dns_udp`). Whatever is not plain goes to c-ares (aiodns): a second try, other servers, failures,
+answers too long for a datagram.
 
 An answer keeps apart what verification must keep apart: the name does not exist (NXDOMAIN), it exists without such
 records (NODATA), the servers failed (SERVFAIL, REFUSED), nobody answered in time.
@@ -9,10 +10,10 @@ records (NODATA), the servers failed (SERVFAIL, REFUSED), nobody answered in tim
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import itertools
 import secrets
-from collections.abc import Sequence
-from enum import Enum
-from typing import Any, NamedTuple
+from typing import Any
 
 import aiodns
 import dns.asyncquery
@@ -22,38 +23,19 @@ import dns.rdatatype
 import dns.resolver
 import pycares
 
+from mailvet.dns_udp import LONGEST_TTL, TYPES, Answer, DatagramSocket, Outcome
 from mailvet.settings import Dns
 
 __all__ = ["Answer", "Outcome", "Resolver"]
 
 
-class Outcome(Enum):
-    """How a question ended."""
-
-    found = "found"
-    no_data = "no data"
-    no_name = "no such name"
-    failed = "server failure"
-    timed_out = "no answer in time"
-
-
-class Answer(NamedTuple):
-    """What came back for one name and type."""
-
-    outcome: Outcome
-    records: Sequence[tuple[int, str]] = ()
-    """MX: (preference, host name without the final dot; "" is the root). A, AAAA: (0, address)."""
-    ttl: float = 0.0
-    """Seconds, the least of the records' own."""
-
-
-_TYPES = {"MX": pycares.QUERY_TYPE_MX, "A": pycares.QUERY_TYPE_A, "AAAA": pycares.QUERY_TYPE_AAAA}
 _OUTCOMES = {
     pycares.errno.ARES_ENODATA: Outcome.no_data,
     pycares.errno.ARES_ENOTFOUND: Outcome.no_name,
     pycares.errno.ARES_ETIMEOUT: Outcome.timed_out,
     pycares.errno.ARES_ECONNREFUSED: Outcome.timed_out,
 }
+_SILENT_AFTER = 16  # datagrams in a row without an answer: try another server
 _DOWN_AFTER = 60  # questions in a row without any answer: the network is gone, waiting for more proves nothing
 
 
@@ -72,9 +54,15 @@ class Resolver:
         tries = 1
         while settings.timeout * (2 ** (tries + 1) - 1) <= settings.lifetime:
             tries += 1
-        self._dns = aiodns.DNSResolver(nameservers=servers or None, timeout=settings.timeout, tries=tries)
         self._timeout = settings.timeout
         self._servers = _servers(settings)
+        self._in_turn = itertools.cycle(self._servers)
+        self._only_try = tries == 1
+        self._datagrams = self._connect_next()
+        first = settings.timeout
+        if self._datagrams is not None and not self._only_try:  # the datagram is the first try
+            first, tries = 2 * first, tries - 1
+        self._dns = aiodns.DNSResolver(nameservers=servers or None, timeout=first, tries=tries)
         self._unanswered = 0
         self._doubt: asyncio.Task[bool] | None = None
         self.down = False
@@ -83,6 +71,29 @@ class Resolver:
         """Look up one name; `kind` is MX, A or AAAA. Never raises for what the DNS says or fails to say."""
         if self.down:
             return Answer(Outcome.timed_out)
+        datagrams = self._datagrams
+        if datagrams is not None and (asked := datagrams.ask(name, kind)) is not None:
+            answer = await asked
+            if answer is not None:
+                if answer.outcome is not Outcome.timed_out:
+                    self._unanswered = 0
+                    return answer
+                if datagrams.silent >= _SILENT_AFTER and datagrams is self._datagrams and len(self._servers) > 1:
+                    datagrams.close(None)
+                    self._datagrams = self._connect_next()
+                if self._only_try:
+                    await self._note(answered=False)
+                    return answer
+        return await self._ask_c_ares(name, kind)
+
+    def _connect_next(self) -> DatagramSocket | None:
+        """A socket to the next server that there is a way to; c-ares goes on asking all."""
+        for server in itertools.islice(self._in_turn, len(self._servers)):
+            with contextlib.suppress(OSError, NotImplementedError):
+                return DatagramSocket(server, self._timeout)
+        return None
+
+    async def _ask_c_ares(self, name: str, kind: str) -> Answer:
         try:
             result = await self._dns.query_dns(name, kind)
         except aiodns.error.DNSError as error:
@@ -92,9 +103,9 @@ class Resolver:
         except (UnicodeError, ValueError):  # a name of a record that cannot be asked for
             return Answer(Outcome.failed)
         self._unanswered = 0
-        wanted, mx = _TYPES[kind], kind == "MX"
+        wanted, mx = TYPES[kind], kind == "MX"
         records: list[tuple[int, str]] = []
-        ttl = 86400.0
+        ttl = LONGEST_TTL
         for record in result.answer:  # a CNAME may stand before the records asked for
             if record.ttl < ttl:
                 ttl = float(record.ttl)
@@ -160,6 +171,9 @@ class Resolver:
 
     async def close(self) -> None:
         """Free the sockets and the thread of c-ares."""
+        if self._datagrams is not None:
+            self._datagrams.close(Answer(Outcome.failed))
+            self._datagrams = None
         await asyncio.shield(self._dns.close())
 
 

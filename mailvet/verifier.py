@@ -420,12 +420,14 @@ class Verifier:
         parsed = syntax.examine(cells, allow_special_use=bool(self.settings.smtp.allow_private_networks))
         if self._reference is None:
             self._reference = Reference(self._own)
-        listed = self._reference.evidence(parsed)
+        listed = self._reference.examine(parsed)
         past = history.examine(batch)
         nothing = pl.lit(None, dtype=pl.String)
         known = set(batch.columns)
-        alike = suspicion.examine_addresses(listed["base"], relay_alias=listed["relay_alias"]).drop("gibberish_score")
-        frame = pl.concat([cells.to_frame(), parsed, listed.drop("base"), alike, past], how="horizontal")
+        local_parts = suspicion.examine_addresses(listed["base"], relay_alias=listed["relay_alias"])
+        frame = pl.concat(
+            [cells.to_frame(), parsed, listed.drop("base"), local_parts.drop("gibberish_score"), past], how="horizontal"
+        )
         frame = frame.with_columns(
             batch["email_key"] if "email_key" in known else _keys(cells),
             batch["previous_reason"] if "previous_reason" in known else nothing.alias("previous_reason"),

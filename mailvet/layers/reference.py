@@ -1,8 +1,8 @@
 """
 The reference layer: what lists know about an address without asking anybody.
 
-Everything that depends on the domain alone is looked up once per distinct domain and kept between calls; the rest is a
-handful of expressions over whole columns.
+Everything that depends on the domain alone is looked up once per distinct domain of a batch, which is quicker than to
+look for it among the domains of earlier batches; the rest is a handful of expressions over whole columns.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ SCHEMA: Final[dict[str, type[pl.DataType]]] = {
     "allowed": pl.Boolean,
     "suppressed": pl.Boolean,
     "typo_of": pl.String,
+    "base": pl.String,
     "mailbox_key": pl.String,
     "suggestion": pl.String,
 }
@@ -38,11 +39,13 @@ SCHEMA: Final[dict[str, type[pl.DataType]]] = {
 _FLAGS: Final = (
     "free", "role", "disposable", "relay_alias", "tagged", "no_reply", "local_part_unlikely", "allowed", "suppressed",
 )  # fmt: skip
+_OWN: Final = ("allow", "deny", "suppress", "extra_disposable")
 DOT_BLIND: Final = ("gmail.com", "googlemail.com")
 """Domains whose operator ignores dots in local parts (support.google.com/mail/answer/7436150)."""
 SAME_DOMAIN: Final = {"googlemail.com": "gmail.com"}
 """Domains that are two names of the same mailboxes (support.google.com/mail/answer/10313)."""
-_CACHED_DOMAINS: Final = 2_000_000
+_NOT_ITS_BASE: Final = r"[A-Z+]|[^\x00-\x7f]"
+"""Finds the local parts that may change when capitals and the tag go."""
 
 
 class Reference:
@@ -50,7 +53,6 @@ class Reference:
 
     def __init__(self, own: OwnLists | None = None) -> None:
         self._own = own or OwnLists()
-        self._domains = _look_up(pl.Series("domain", [], dtype=pl.String), self._own)
 
     def examine(self, frame: pl.DataFrame) -> pl.DataFrame:
         """
@@ -69,112 +71,97 @@ class Reference:
             - allowed (Boolean): on the allow list and not suppressed.
             - suppressed (Boolean): on the suppress list, or on the deny list and not allowed.
             - typo_of (String or null): the provider's domain, where this one is a well-known misspelling of it.
-            - mailbox_key (String): lower-case local part without its +tag, dots dropped where the operator ignores
-              them, and the domain; equal for addresses that reach the same mailbox. Null where the address is.
+            - base (String): the local part in lower case and without its +tag.
+            - mailbox_key (String): the base, its dots dropped where the operator ignores them, and the domain; equal
+              for addresses that reach the same mailbox. Null where the address is.
             - suggestion (String or null): the address at `typo_of`.
         """
         rows = self._looked_up(frame)
-        without_dots = pl.col("base").str.replace_all(".", "", literal=True)
-        mailbox = _replaced("base", rows, rows["dot_blind"].fill_null(False), without_dots)
-        return rows.with_columns(mailbox=mailbox).select(
+        without_dots = pl.col("value").str.replace_all(".", "", literal=True)
+        mailbox = _replaced(rows["base"], rows["dot_blind"], without_dots)
+        harmless = ~pl.col("local").str.slice(0, 1).is_in(list(FORMULA_START))
+        meant = pl.when(harmless).then(pl.concat_str("local", pl.lit("@"), "value"))
+        return rows.select(
             *_FLAGS,
             "typo_of",
-            mailbox_key=pl.concat_str("mailbox", pl.lit("@"), "mailbox_domain"),
-            suggestion=_suggestion(rows),
+            "base",
+            mailbox_key=pl.concat_str(mailbox, pl.lit("@"), "mailbox_domain"),
+            suggestion=_replaced(rows["typo_of"], rows["typo_of"].is_not_null(), meant, local=frame["local"]),
         )
 
-    def evidence(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """
-        What a verdict needs: the columns of `examine` without `mailbox_key`, and with `base`, the local part in lower
-        case and before any +tag.
-        """
-        rows = self._looked_up(frame)
-        return rows.select(*_FLAGS, "typo_of", "base", suggestion=_suggestion(rows))
-
     def look_up(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """What the lists say and nothing more: the columns of `examine` without `mailbox_key` and `suggestion`."""
+        """What the lists say and nothing more: the flags of `examine` and `typo_of`."""
         return self._looked_up(frame).select(*_FLAGS, "typo_of")
 
     def _looked_up(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """The rows with all that the lists know of them, and what it was derived from."""
-        rows = self._with_domains(frame.select("local", "domain")).with_columns(
-            lower=pl.col("local").str.to_lowercase()
-        )
-        # A plus at the very start is no tag.
-        plus = rows["lower"].str.find("+", literal=True)
-        tagged = (plus > 0).fill_null(False)
-        untagged = pl.col("lower").cast(pl.Binary).bin.head(pl.col("plus")).cast(pl.String)
-        base = _replaced("lower", rows.with_columns(plus=plus), tagged, untagged)
-        rows = rows.with_columns(
-            base=base,
+        """By row all that the lists know, and what it was derived from: base, mailbox_domain, dot_blind."""
+        by_domain = self._by_domain(frame["domain"])
+        local, value = frame["local"], pl.col("value")
+        # Most local parts are lower-case and without a tag as they stand; only the others are worked on.
+        other = local.str.contains(_NOT_ITS_BASE).fill_null(False)
+        lower = _replaced(local, other, value.str.to_lowercase())
+        plus = value.str.find("+", literal=True)
+        tagged = _replaced(_nowhere(len(local)), other, (plus > 0).fill_null(False), value=lower)  # first is no tag
+        base = _replaced(lower, tagged, value.cast(pl.Binary).bin.head(plus).cast(pl.String))
+        matches = {name: self._matches(name, lower, frame["domain"], by_domain) for name in _OWN}
+        allowed = matches["allow"] & ~matches["suppress"]
+        names = pl.col("base")
+        return by_domain.with_columns(base=base).select(
+            pl.col("free", "relay_alias", "dot_blind").fill_null(False),
+            role=(names.is_in(_roles()) & ~allowed).fill_null(False),
+            no_reply=names.str.contains(lists.no_reply_pattern()).fill_null(False),
+            disposable=((pl.col("disposable") | matches["extra_disposable"]) & ~allowed).fill_null(False),
             tagged=tagged,
-            own_allow=self._matches("allow"),
-            own_deny=self._matches("deny"),
-            own_suppress=self._matches("suppress"),
-            own_disposable=self._matches("extra_disposable"),
-        ).with_columns(allowed=pl.col("own_allow") & ~pl.col("own_suppress"))
-        known, allowed = pl.col("base"), pl.col("allowed")
-        return rows.with_columns(
-            free=pl.col("free").fill_null(False),
-            role=(known.is_in(_roles()) & ~allowed).fill_null(False),
-            disposable=((pl.col("disposable") | pl.col("own_disposable")) & ~allowed).fill_null(False),
-            relay_alias=pl.col("relay_alias").fill_null(False),
-            local_part_unlikely=_unlikely(rows),
-            no_reply=known.str.contains(lists.no_reply_pattern()).fill_null(False),
-            suppressed=pl.col("own_suppress") | (pl.col("own_deny") & ~pl.col("own_allow")),
+            local_part_unlikely=_unlikely(base, by_domain["shape"]),
+            allowed=allowed,
+            suppressed=matches["suppress"] | (matches["deny"] & ~matches["allow"]),
             typo_of=pl.when(~allowed).then("typo_of"),
+            mailbox_domain="mailbox_domain",
+            base=names,
         )
 
-    def _with_domains(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """The rows with everything that depends on their domain; domains not met before are looked up."""
-        joined = rows.join(self._domains, on="domain", how="left", maintain_order="left")
-        fresh = joined.filter(pl.col("free").is_null())["domain"].unique().drop_nulls()
-        if fresh.is_empty():
-            return joined
-        if self._domains.height > _CACHED_DOMAINS:
-            self._domains, fresh = self._domains.clear(), rows["domain"].unique().drop_nulls()
-        self._domains = pl.concat([self._domains, _look_up(fresh, self._own)], rechunk=True)
-        return rows.join(self._domains, on="domain", how="left", maintain_order="left")
+    def _by_domain(self, domains: pl.Series) -> pl.DataFrame:
+        """By row everything that depends on its domain, null where that is."""
+        # Numbers for names: the names are compared once, and what is known of them is fetched by number.
+        coded = domains.to_arrow().dictionary_encode()
+        distinct = pl.Series("domain", coded.dictionary, dtype=pl.String)
+        return _look_up(distinct, self._own)[pl.Series(coded.indices).cast(pl.UInt32)]
 
-    def _matches(self, name: str) -> pl.Expr:
+    def _matches(self, name: str, lower: pl.Series, domain: pl.Series, by_domain: pl.DataFrame) -> pl.Series:
         """Whether a row is on one of the user's lists, by its address or its domain."""
         own: OwnList = getattr(self._own, name)
         if not own:
-            return pl.lit(False)
-        by_domain = pl.col(f"{name}_domain").fill_null(False)
+            return _nowhere(len(lower))
+        found = by_domain[f"{name}_domain"].fill_null(False)
         if not own.addresses:
-            return by_domain
-        text = pl.concat_str("lower", pl.lit("@"), "domain")
-        return by_domain | text.is_in(sorted(own.addresses)).fill_null(False)
+            return found
+        text = pl.select(pl.concat_str(lower, pl.lit("@"), domain)).to_series()
+        return found | text.is_in(sorted(own.addresses)).fill_null(False)
 
 
-def _replaced(column: str, rows: pl.DataFrame, where: pl.Series, by: pl.Expr) -> pl.Series:
-    """A column with the value of `by` where told to; `by` is worked out for those rows only."""
-    return _replaced_in(rows[column], rows, where, by)
+def _nowhere(rows: int) -> pl.Series:
+    return pl.Series([False]).new_from_index(0, rows)
 
 
-def _replaced_in(values: pl.Series, rows: pl.DataFrame, where: pl.Series, by: pl.Expr) -> pl.Series:
-    part = rows.filter(where)
-    if part.is_empty():
+def _replaced(values: pl.Series, where: pl.Series, by: pl.Expr, **given: pl.Series) -> pl.Series:
+    """
+    A column with the result of `by` where told to; `by` is worked out for those rows only, from their `value` and what
+    else is given by name.
+    """
+    if not where.any():
         return values
+    part = pl.DataFrame({"value": values} | given).filter(where).select(by).to_series()
     place = where.alias("where").to_frame().select(pl.when("where").then(pl.col("where").cum_sum() - 1)).to_series()
-    return values.zip_with(~where, part.select(by).to_series()[place])
+    return values.zip_with(~where, part[place])
 
 
-def _suggestion(rows: pl.DataFrame) -> pl.Series:
-    """The address at `typo_of`, unless a spreadsheet would take it for a formula."""
-    harmless = ~pl.col("local").str.slice(0, 1).is_in(list(FORMULA_START))
-    meant = pl.when(harmless).then(pl.concat_str("local", pl.lit("@"), "typo_of"))
-    return _replaced("typo_of", rows, rows["typo_of"].is_not_null(), meant)
-
-
-def _unlikely(rows: pl.DataFrame) -> pl.Series:
-    """Whether `base` has not the shape that the operator of `domain` gives out; each shape is tried on its own rows."""
-    unlikely = pl.Series([False]).new_from_index(0, rows.height)
-    for number, shape in enumerate(local_parts()):
-        here = (rows["shape"] == number).fill_null(False)
-        fits = pl.col("base").str.contains(f"^(?:{shape.shape})$")
-        unlikely = _replaced_in(unlikely, rows, here, ~fits)
+def _unlikely(base: pl.Series, shape: pl.Series) -> pl.Series:
+    """Whether `base` has not the shape that the operator of its domain gives out; each is tried on its own rows."""
+    unlikely = _nowhere(len(base))
+    rows = pl.DataFrame({"base": base, "shape": shape}).with_row_index("row").filter(pl.col("shape").is_not_null())
+    for (number,), those in rows.group_by("shape"):
+        fits = those["base"].str.contains(f"^(?:{local_parts()[int(number)].shape})$")
+        unlikely.scatter(those["row"].filter(~fits), True)
     return unlikely
 
 
@@ -221,7 +208,6 @@ def _look_up(domains: pl.Series, own: OwnLists) -> pl.DataFrame:
     typos = lists.typo_domains()
     return pl.DataFrame(
         {
-            "domain": domains,
             "free": domains.is_in(_free()),
             "disposable": _under(levels, _disposable()) & ~relay & ~domains.is_in(_kept_from_disposable()),
             "relay_alias": relay,
@@ -231,10 +217,8 @@ def _look_up(domains: pl.Series, own: OwnLists) -> pl.DataFrame:
             "shape": domains.replace_strict(_shapes(), default=None, return_dtype=pl.Int8),
             **{
                 f"{name}_domain": _under(levels, _column(entries.domains)) | domains.is_in(sorted(entries.only_domains))
-                if entries
-                else pl.repeat(False, len(domains), eager=True)
-                for name in ("allow", "deny", "suppress", "extra_disposable")
-                for entries in [getattr(own, name)]
+                for name in _OWN
+                if (entries := getattr(own, name))
             },
         }
     )

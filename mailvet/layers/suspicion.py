@@ -116,7 +116,8 @@ def examine_addresses(base: pl.Series, *, relay_alias: pl.Series | None = None) 
     The columns of `examine` that each address answers by itself: gibberish, gibberish_score, keyboard_walk.
 
     Args:
-        base: local parts in lower case without tags, as `Reference.evidence` gives them.
+        base: local parts in lower case and before any +tag (`Reference.examine` gives them).
+        relay_alias: as for `examine`.
     """
     return _each(base, relay_alias)
 
@@ -179,13 +180,15 @@ SHORTEST_GIBBERISH: Final = 6
 _CHUNK: Final = 1_000_000
 _ALPHABET: Final = "." + string.ascii_lowercase + "0"
 _WIDTH: Final = len(_ALPHABET)
+_LETTER: Final = 1 << 32
+"""One letter, in a sum that counts weights in its lower half and letters in its upper."""
 
 
 def _codes() -> pl.Series:
     """Byte -> place in the alphabet of the model: every digit is one, whatever else is not a letter is a boundary."""
     places = {ord(letter): place for place, letter in enumerate(_ALPHABET)}
     places |= dict.fromkeys(map(ord, string.digits), _ALPHABET.index("0"))
-    return pl.Series([places.get(byte, 0) for byte in range(256)], dtype=pl.UInt32)
+    return pl.Series([places.get(byte, 0) for byte in range(256)], dtype=pl.UInt16)
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +202,16 @@ class CharacterModel:
     offset: float
     slope: float
     """Gibberish is what exceeds `offset + slope * characters`, in nats."""
+
+    @property
+    def counted(self) -> pl.Series:
+        """The weights (Int64), and `_LETTER` more wherever the last of the three is a letter."""
+        third = pl.int_range(pl.len()) % _WIDTH
+        return (
+            pl.select(self.weights.cast(pl.Int64))
+            .select(pl.first() + third.is_between(1, _WIDTH - 2).cast(pl.Int64) * _LETTER)
+            .to_series()
+        )
 
     @classmethod
     @cache
@@ -244,14 +257,15 @@ def _log_odds(base: pl.Series, model: CharacterModel) -> pl.Series:
     _, offset_buffer, data = arrow.buffers()
     offsets = _series(pa.int64(), len(text) + 1, offset_buffer).slice(1)
     starts, ends = offsets.head(-1), offsets.slice(1)
-    places = _codes().gather(_series(pa.uint8(), int(offsets[-1]), data).cast(pl.UInt32))
-    letters = places.is_between(1, 26).cast(pl.Int32).cum_sum()
+    places = _codes()[_series(pa.uint8(), int(offsets[-1]), data)]
     trigrams = places.head(-2) * (_WIDTH * _WIDTH) + places.slice(1).head(-1) * _WIDTH + places.slice(2)
-    running = model.weights.gather(trigrams).cast(pl.Int32).cum_sum()
+    running = model.counted[trigrams].cum_sum()
+    both = running[(ends - 3).cast(pl.UInt32)] - running[(starts - 2).cast(pl.UInt32)]
+    letters = (both + _LETTER // 2) // _LETTER
     sums = pl.DataFrame(
         {
-            "sum": running.gather(ends - 3) - running.gather(starts - 2),
-            "letters": letters.gather(ends - 1) - letters.gather(starts),
+            "sum": both - letters * _LETTER,
+            "letters": letters,
             "size": base.str.len_bytes(),
             "characters": base.str.len_chars(),
         }

@@ -6,11 +6,14 @@ from typing import Any
 
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 from mailvet import lists
 from mailvet.layers import reference, syntax
 from mailvet.layers.reference import Reference
 from mailvet.lists import OwnLists
+
+_TEXTS = {"local": pl.String, "domain": pl.String}
 
 
 def look_up(address: str | None, **own: list[str]) -> dict[str, Any]:
@@ -142,7 +145,7 @@ def test_order_length_and_types_are_those_of_the_contract() -> None:
     assert keys == ["b@x.com", None, "info@gmail.com", "b@x.com", None, "a@mailinator.com"]
 
 
-def test_a_domain_is_looked_up_once_and_remembered_between_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_domain_is_looked_up_once_however_many_rows_have_it(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[list[str]] = []
     original = reference._look_up
 
@@ -152,21 +155,35 @@ def test_a_domain_is_looked_up_once_and_remembered_between_calls(monkeypatch: py
 
     layer = Reference()
     monkeypatch.setattr(reference, "_look_up", counted)
-    first = layer.examine(syntax.examine(pl.Series(["a@x.com", "b@x.com", "c@mailinator.com"])))
-    again = layer.examine(syntax.examine(pl.Series(["a@mailinator.com", "b@y.com", "c@x.com"])))
-    assert asked == [["mailinator.com", "x.com"], ["y.com"]]
-    assert first["disposable"].to_list() == [False, False, True]
-    assert again["disposable"].to_list() == [True, False, False]
+    found = layer.examine(syntax.examine(pl.Series(["a@x.com", "b@mailinator.com", "no address", "c@x.com"])))
+    assert asked == [["mailinator.com", "x.com"]]
+    assert found["disposable"].to_list() == [False, True, False, False]
 
 
-def test_forgetting_a_full_cache_loses_no_row(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reference, "_CACHED_DOMAINS", 2)
+def test_one_batch_says_nothing_about_the_next() -> None:
     layer = Reference()
-    for number in range(5):
-        frame = syntax.examine(pl.Series([f"a@x{number}.com", "a@mailinator.com", f"info@y{number}.de"]))
+    for number in range(3):
+        frame = syntax.examine(pl.Series([f"a@x{number}.com", "a@mailinator.com", f"info@y{number}.de", None]))
         found = layer.examine(frame)
-        assert found["disposable"].to_list() == [False, True, False]
-        assert found["role"].to_list() == [False, False, True]
+        assert found["disposable"].to_list() == [False, True, False, False]
+        assert found["role"].to_list() == [False, False, True, False]
+
+
+@pytest.mark.parametrize("rows", [0, 1, 3])
+def test_a_batch_without_any_address_is_examined(rows: int) -> None:
+    found = Reference().examine(pl.DataFrame({"local": [None] * rows, "domain": [None] * rows}, schema=_TEXTS))
+    assert found.schema == pl.Schema(reference.SCHEMA)
+    assert found.height == rows
+    assert not found.select(pl.any_horizontal(pl.col(pl.Boolean))).to_series().any()
+
+
+def test_a_batch_of_several_chunks_is_examined_like_one() -> None:
+    """A table read in pieces comes as chunks; domains are numbered over all of them."""
+    pieces: list[list[str | None]]
+    pieces = [["Ann+x@gmail.com", "b@mailinator.com"], ["info@gmial.com", None, "c@gmail.com"], ["d@mailinator.com"]]
+    parsed = [syntax.examine(pl.Series(piece, dtype=pl.String)) for piece in pieces]
+    whole = Reference().examine(pl.concat(parsed, rechunk=False))
+    assert_frame_equal(whole, pl.concat([Reference().examine(each) for each in parsed]))
 
 
 def test_every_disposable_domain_is_found_and_no_mail_provider_is() -> None:
