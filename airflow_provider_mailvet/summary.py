@@ -33,7 +33,8 @@ class Legs:
     due: int = 0
     seconds: float = 0.0
     checked: int = 0
-    written: int = 0
+    updates: int = 0
+    """A row that was updated in two legs counts twice."""
     probes: int = 0
     lookups: int = 0
     hello_name: str | None = None
@@ -48,7 +49,7 @@ class Legs:
             self.checked = result.checked
         self.count += 1
         self.seconds += result.seconds
-        self.written += result.written or 0
+        self.updates += result.written or 0
         self.probes += result.probes
         self.lookups += result.lookups
         states = {row.name: row.state for row in result.operators}
@@ -108,7 +109,7 @@ def summarise(
             "addresses": result.plan.addresses,
             "due": legs.due,
             "checked": legs.checked,
-            "written": None if result.written is None else legs.written,
+            "updates": None if result.written is None else legs.updates,
             "pending": pending,
             "next_check_at": next_check_at.isoformat(timespec="seconds") if next_check_at else None,
             "by_status": dict(found.by_status),

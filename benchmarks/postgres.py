@@ -1,19 +1,24 @@
 """
 PostgreSQL: saving a million verdicts and writing their answers back beside a million contacts, through the warehouse
-that a run uses; a SQLAlchemy INSERT and UPDATE of many rows on a sample for comparison, against the same server.
+that a run uses; beside it a hand-written UPDATE of the same six columns, and SQLAlchemy's INSERT and UPDATE of many
+rows on a sample. The server has its settings as installed, and keeps its data on this machine's disk.
 """
 
 from __future__ import annotations
 
 import tempfile
 import time
-from datetime import datetime, timezone
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import tests.postgresql
 from benchmarks.intervals import paired_ratios, spread
 from benchmarks.processes import call
+
+if TYPE_CHECKING:
+    import psycopg
 
 __all__ = ["measure"]
 
@@ -21,28 +26,34 @@ _BATCH = 100_000
 """Verdicts saved at once, as a run does whose answers come fast: those of a second or so."""
 
 
-def measure(rows: int = 1_000_000, sample: int = 20_000, runs: int = 3) -> dict[str, Any]:
+def measure(rows: int = 1_000_000, sample: int = 20_000, runs: int = 3, settings: Sequence[str] = ()) -> dict[str, Any]:
     """
+    Args:
+        settings: of the server, such as `shared_buffers=1GB`, where they are not to be those it is installed with.
+
     Returns:
-        Rows a second, as median, least and most: `save` (batches of 100,000, each committed), `renew` (the same keys
-        for the second time), `write_back`, `read` (what is due); `insert` and `update` of SQLAlchemy; and the ratios
-        of ours to these. `copy` (the same rows into a table without an index) and `constant` (one column of every
-        contact set to a constant) are what the server can do at all on this machine.
+        Rows a second, as median, least and most: `plan`; `read` (what is due); `save` (batches of 100,000, each
+        committed); `renew` (the same keys when they have become due again); `write_back` (onto a table without the
+        status columns), `again` (nothing has changed) and `tenth` (a tenth of the answers has; rows of the whole table,
+        vacuumed as it is by itself after a while); `insert` and `update` of SQLAlchemy. What the server can do at all:
+        `bare` (one UPDATE of the six columns, written by hand), `constant` (one column of every contact set to a
+        constant) and `copy` (the same verdicts into a table without an index). And the ratios of ours to these.
     """
-    seen = [call("benchmarks.postgres:once", rows=rows, sample=sample) for _ in range(runs)]
+    seen = [call("benchmarks.postgres:once", rows=rows, sample=sample, settings=list(settings)) for _ in range(runs)]
+    server = {name: seen[0].pop(name) for name in list(seen[0]) if isinstance(seen[0][name], str)}
     rates = {name: [run[name] for run in seen] for name in seen[0]}
     return {
-        "rows": rows, "sample": sample, "runs": runs, "batch": _BATCH, "server": tests.postgresql.SETTINGS,
+        "rows": rows, "sample": sample, "runs": runs, "batch": _BATCH, **server,
         **{name: spread(values) for name, values in rates.items()},
         "save_ratio": paired_ratios(rates["save"], rates["insert"]),
         "write_back_ratio": paired_ratios(rates["write_back"], rates["update"]),
         "copy_ratio": paired_ratios(rates["save"], rates["copy"]),
-        "constant_ratio": paired_ratios(rates["write_back"], rates["constant"]),
+        "bare_ratio": paired_ratios(rates["write_back"], rates["bare"]),
     }  # fmt: skip
 
 
-def once(rows: int, sample: int) -> dict[str, float]:
-    """In the measured process: one round on a server of its own, whose data lies on this machine's disk."""
+def once(rows: int, sample: int, settings: Sequence[str] = ()) -> dict[str, Any]:
+    """In the measured process: one round on a server of its own."""
     import duckdb
     import psycopg
 
@@ -51,7 +62,7 @@ def once(rows: int, sample: int) -> dict[str, float]:
     from mailvet.warehouse.opening import open_table
     from tests.postgresql import running_server
 
-    with tempfile.TemporaryDirectory(prefix="mailvet-bench-") as name, running_server() as server:
+    with tempfile.TemporaryDirectory(prefix="mailvet-bench-") as name, running_server(settings) as server:
         path = Path(name, "crm.duckdb")
         emails = "'person' || {} || '@company-' || {} % 5000 || '.test'"
         with duckdb.connect(str(path)) as database:
@@ -68,64 +79,83 @@ def once(rows: int, sample: int) -> dict[str, float]:
             )
             db.execute("create index on contacts (email)")
             db.execute("vacuum analyze contacts")
-        rates: dict[str, float] = {}
+            shown = ("shared_buffers", "max_wal_size", "fsync", "synchronous_commit", "full_page_writes")
+            measured: dict[str, Any] = {
+                "server": ", ".join(f"{name}={db.execute(f'show {name}').fetchall()[0][0]}" for name in shown),
+                "version": db.execute("show server_version").fetchall()[0][0],
+            }
 
-        def timed(name: str, count: int, began: float) -> None:
-            rates[name] = count / (time.perf_counter() - began)
+            @contextmanager
+            def timed(name: str) -> Iterator[None]:
+                db.execute("checkpoint")  # nobody pays for what was written before
+                began = time.perf_counter()
+                yield
+                measured[name] = rows / (time.perf_counter() - began)
 
-        warehouse = open_table(url, "contacts", "email")
-        began = time.perf_counter()
-        plan = warehouse.plan(depth_rank=2, now=datetime.now(timezone.utc), rules_version=RULES_VERSION, listed={})
-        timed("plan", plan.addresses, began)
-        assert plan.due == rows, f"{plan.due} of {rows} addresses are due"
-        began = time.perf_counter()
-        assert sum(batch.num_rows for batch in warehouse.due(_BATCH)) == rows
-        timed("read", rows, began)
-        warehouse.open_for_writing()
-        for name in ("save", "renew"):
-            began = time.perf_counter()
-            for start in range(0, rows, _BATCH):
-                warehouse.save(verdicts.slice(start, _BATCH))
-            timed(name, rows, began)
-        began = time.perf_counter()
-        written = warehouse.write_back(STATUS_COLUMNS)
-        timed("write_back", rows, began)
-        assert written == rows, f"{written} of {rows} rows were written"
-        began = time.perf_counter()
-        assert warehouse.write_back(STATUS_COLUMNS) == 0, "nothing has changed, yet rows were written"
-        timed("again", rows, began)
-        warehouse.close()
-        with psycopg.connect(url) as db:
+            now = datetime.now(timezone.utc)
+            asked: dict[str, Any] = {"depth_rank": 2, "rules_version": RULES_VERSION, "listed": {}}
+            warehouse = open_table(url, "contacts", "email")
+            with timed("plan"):
+                plan = warehouse.plan(now=now, **asked)
+            assert plan.due == rows, f"{plan.due} of {rows} addresses are due"
+            with timed("read"):
+                assert sum(batch.num_rows for batch in warehouse.due(_BATCH)) == rows
+            warehouse.open_for_writing()
+            for name in ("save", "renew"):
+                if name == "renew":
+                    assert warehouse.plan(now=now + timedelta(days=400), **asked).due == rows
+                with timed(name):
+                    for start in range(0, rows, _BATCH):
+                        warehouse.save(verdicts.slice(start, _BATCH))
+            db.execute("vacuum analyze mailvet_verdicts")
+            with timed("write_back"):
+                written = warehouse.write_back(STATUS_COLUMNS)
+            assert written == rows, f"{written} of {rows} rows were written"
+            with timed("again"):
+                assert warehouse.write_back(STATUS_COLUMNS) == 0, "nothing has changed, yet rows were written"
+            db.execute("vacuum analyze contacts")
+            changed = db.execute("update mailvet_verdicts set score = 50 where email_key < '1a'").rowcount
+            with timed("tenth"):
+                written = warehouse.write_back(STATUS_COLUMNS)
+            assert written == changed, f"{changed} answers have changed, but {written} rows were written"
+            warehouse.close()
             wrong = db.execute(
                 "select count(*) from contacts c left join mailvet_verdicts v "
                 "on v.email_key = encode(sha256(convert_to(c.email, 'UTF8')), 'hex') "
                 "where v.reason is null or c.mailvet_reason <> v.reason or c.mailvet_score <> v.score"
             ).fetchall()[0][0]
-        assert wrong == 0, f"{wrong} contacts carry another answer than their verdict"
-        rates |= _ceilings(url, verdicts)
-        rates |= _peer(server.url("crm", driver="psycopg"), verdicts.slice(0, sample))
-    return rates
+            assert wrong == 0, f"{wrong} contacts carry another answer than their verdict"
+            for name, statement in _BY_HAND.items():
+                db.execute(_WITHOUT_COLUMNS)
+                if name == "bare":
+                    db.execute(_WITH_COLUMNS)
+                db.execute("vacuum full analyze contacts")  # its pages as full as they were before the write-back
+                with timed(name):
+                    assert db.execute(statement).rowcount == rows
+            db.execute("create table plain (like mailvet_verdicts)")
+            with timed("copy"):
+                for start in range(0, rows, _BATCH):
+                    _copy(db, verdicts.slice(start, _BATCH))
+        return measured | _peer(server.url("crm", driver="psycopg"), verdicts.slice(0, sample))
 
 
-def _ceilings(url: str, verdicts: Any) -> dict[str, float]:
-    """Rows a second of COPY into a table without an index, and of the plainest UPDATE of all contacts."""
-    import psycopg
+_KINDS = {"status": "text", "reason": "text", "recommendation": "text", "score": "smallint", "suggestion": "text",
+          "checked_at": "timestamptz"}  # fmt: skip
+_WITHOUT_COLUMNS = f"alter table contacts {', '.join(f'drop column if exists mailvet_{name}' for name in _KINDS)}"
+_WITH_COLUMNS = f"alter table contacts {', '.join(f'add mailvet_{name} {kind}' for name, kind in _KINDS.items())}"
+_BY_HAND = {
+    "bare": f"update contacts c set {', '.join(f'mailvet_{name} = v.{name}' for name in _KINDS)} from mailvet_verdicts "
+            "v where v.email_key = encode(sha256(convert_to(c.email, 'UTF8')), 'hex')",
+    "constant": "update contacts set country = 'FR'",
+}  # fmt: skip
 
+
+def _copy(database: psycopg.Connection[Any], rows: Any) -> None:
     from mailvet.warehouse.postgres import binary_copy
 
-    with psycopg.connect(url, autocommit=True) as db:
-        db.execute("create table plain (like mailvet_verdicts)")
-        began = time.perf_counter()
-        for start in range(0, verdicts.num_rows, _BATCH):
-            with db.cursor() as cursor, cursor.copy("copy plain from stdin (format binary)") as copy:
-                for block in binary_copy(verdicts.slice(start, _BATCH)):
-                    copy.write(block)
-        copied = time.perf_counter() - began
-        # Pages as full as they were before the write-back.
-        db.execute("vacuum full contacts")
-        began = time.perf_counter()
-        changed = db.execute("update contacts set country = 'FR'").rowcount
-        return {"copy": verdicts.num_rows / copied, "constant": changed / (time.perf_counter() - began)}
+    with database.cursor() as cursor, cursor.copy("copy plain from stdin (format binary)") as copy:
+        for block in binary_copy(rows):
+            copy.write(block)
 
 
 def _peer(url: str, verdicts: Any) -> dict[str, float]:

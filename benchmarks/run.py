@@ -25,6 +25,7 @@ from benchmarks import (
     accuracy,
     airflow,
     charts,
+    dbt,
     judgement,
     lists,
     machine,
@@ -70,6 +71,7 @@ PARTS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "suggestions": (suggesting.measure, {"count": 5_000, "sample": 50, "runs": 1}),
     "spark": (spark.measure, {"offline": 20_000, "domains": 500, "runs": 1}),
     "gx": (_great_expectations, {"rows": 2_000, "bad": 400}),
+    "dbt": (dbt.measure, {"rows": 5_000}),
 }  # fmt: skip
 """What is measured by each part, and its options under `--quick`."""
 

@@ -72,7 +72,7 @@ class Measured:
     """CPU seconds for 1,000 addresses, or domains, of each stage."""
 
     offline: float
-    """Spark, from a Parquet file to counted verdicts."""
+    """Spark, from a Parquet file to the saved table of verdicts."""
     routes: float
     asking: float
 

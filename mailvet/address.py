@@ -200,7 +200,7 @@ def ascii_domain(domain: str, *, allow_special_use: bool = False) -> str | None:
     if len(domain) > MAX_DOMAIN or "@" in domain:
         return None
     known = _encode_common_letters(domain)
-    if known and not _SPECIAL_USE.search(known):
+    if known and (allow_special_use or not _SPECIAL_USE.search(known)):
         return known
     found = _accept(f"a@{domain}", allow_special_use)
     return found[1] if found else None

@@ -14,7 +14,9 @@ from mailvet.warehouse.base import Plan
 __all__ = ["Forecast", "estimate", "seconds_at"]
 
 # Seconds, from the lab and from RTTs on the internet: a guess to plan a night with, not a promise.
-_PER_RECIPIENT = 0.15
+_ROUND_TRIP = 0.1
+_PER_RECIPIENT = 0.05  # what a server takes to look one up
+_GROUP = 10  # recipients a round trip where they are named in groups, as in docs/asking.md; small operators get fewer
 _PER_CONVERSATION = 1.0
 _DOMAINS_A_SECOND = 500.0  # through an ordinary resolver with a cold cache
 _OFFLINE_A_SECOND = 200_000.0
@@ -78,7 +80,9 @@ def _work(operator: str, addresses: int, settings: Settings) -> float:
     rule, pacing = _rules().get(operator), settings.pacing
     count = _asked(operator, addresses, settings)
     per_session = min(pacing.recipients_per_session, (rule.recipients_per_session if rule else None) or 1 << 30)
-    return count * _PER_RECIPIENT + -(-count // per_session) * _PER_CONVERSATION
+    # Nearly every server offers PIPELINING, so whoever is not known to dislike groups is asked in groups.
+    group = 1 if rule is not None and not rule.pipelining else min(_GROUP, per_session)
+    return count * (_PER_RECIPIENT + _ROUND_TRIP / group) + -(-count // per_session) * _PER_CONVERSATION
 
 
 def _asked(operator: str, addresses: int, settings: Settings) -> int:

@@ -545,11 +545,14 @@ class _Run:
                     if saving is None:
                         saving = asyncio.ensure_future(self._save(unsaved))
                         saved_at = time.monotonic()
+        except BaseException:
+            # Also when the run is interrupted: what the servers were asked is not asked for a second time.
+            await asyncio.shield(asyncio.ensure_future(verifier.hear_out()))
+            raise
         finally:
             if watching is not None:
                 watching.cancel()
             ahead.cancel()
-            # Also when the run is interrupted: what the servers told us is not asked for a second time.
             for verdicts in verifier.answered():
                 take(verdicts)
             await asyncio.shield(asyncio.ensure_future(self._save_rest(saving, unsaved)))

@@ -10,7 +10,7 @@ place for what is learnt from your own events is the argument `learnt`. Both tab
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -153,24 +153,12 @@ def _logit(probability: float) -> float:
     return math.log(p / (1 - p))
 
 
-_RANKS: Mapping[str, int] = {str(reason): rank for rank, reason in enumerate(REASONS)}
-"""Reason -> its place in the order of reasons. Numbers are compared and looked up faster than names."""
-_REASON_COLUMNS = ("syntax_reason", "reference_reason", "history_reason", "route_reason", "mailbox_reason")
-_FACT_COLUMNS = ("route_fact", "run_fact")
-
-
-def _of_rank(values: Sequence[object], kind: type[pl.DataType]) -> pl.Expr:
-    """The value of each row's reason; values in the order of the reasons."""
-    return pl.col("rank").replace_strict(list(range(len(values))), values, return_dtype=kind)
-
-
-def _score(learnt: Mapping[Reason, float], present: Collection[str]) -> pl.Expr:
-    logit = [_logit(learnt.get(reason, bounce_probability(reason))) for reason in REASONS]
-    odds = _of_rank(logit, pl.Float64)
-    flags = [pl.col(flag).cast(pl.Float64) * row.weight for flag, row in WEIGHTS.items() if flag in present]
-    if flags:
-        settled = pl.col("rank").is_in([_RANKS[str(reason)] for reason in SETTLED])
-        odds += pl.when(settled).then(0.0).otherwise(pl.sum_horizontal(flags))
+def _score(learnt: Mapping[Reason, float]) -> pl.Expr:
+    logit = {str(reason): _logit(learnt.get(reason, bounce_probability(reason))) for reason in REASONS}
+    start = pl.col("reason").replace_strict(logit, return_dtype=pl.Float64)
+    shift = pl.sum_horizontal(pl.col(flag).cast(pl.Float64) * row.weight for flag, row in WEIGHTS.items())
+    settled = pl.col("reason").is_in([str(reason) for reason in SETTLED])
+    odds = start + pl.when(settled).then(0.0).otherwise(shift)
     return (100.0 / (1.0 + odds.exp())).round().cast(pl.Int16)
 
 
@@ -200,162 +188,175 @@ def judge(
         The columns of `verdict_schema()`.
     """
     schedule = settings.retry.after_greylisting or REASONS[Reason.greylisted].recheck
-    plan = _plan(
-        Policy(settings.policy), settings.store.store_addresses, schedule, tuple((learnt or {}).items()),
-        _present(evidence),
-    )  # fmt: skip
+    plan = _plan(Policy(settings.policy), settings.store.store_addresses, schedule, tuple((learnt or {}).items()))
     stamp = pl.lit(now).cast(pl.Datetime("us", "UTC"))
-    return (
-        evidence.with_columns(plan.rank)
-        .with_columns(plan.from_reason)
-        .with_columns(plan.recommendation)
-        .select(
-            *plan.first,
-            pl.lit(str(settings.depth)).alias("depth"),
-            plan.trace,
-            stamp.alias("checked_at"),
-            (stamp + plan.wait).alias("next_check_at"),
-            "attempts",
-            pl.lit(run_id, dtype=pl.String).alias("run_id"),
-            pl.lit(f"{RULES_VERSION}{'+' if lists_digest else ''}{lists_digest}").alias("rules_version"),
-        )
+    empty = {column.name for column in evidence if column.null_count() == len(column)}
+    rows = evidence.with_columns(_rank([name for name in _CANDIDATES if name not in empty]))
+    rows = rows.with_columns(_attempts("previous_reason" in empty))
+    set_flags = [flag for flag in FLAGS if flag not in empty and rows[flag].any()]
+    # Rows of one kind have the same answer, and a table of millions has a few hundred kinds.
+    kind = rows.select(_kind(set_flags)).to_series()
+    first = kind.arg_unique()
+    answers = rows[first].with_columns(kind[first].alias("kind"), plan.reason).with_columns(plan.from_reason)
+    answers = answers.with_columns(plan.recommendation).sort("kind").select("kind", *_OF_A_KIND)
+    same = answers.drop("kind")[answers["kind"].search_sorted(kind)]
+    wait = pl.col("scheduled") if "retry_after" in empty else _asked_for()
+    return pl.concat([rows, same], how="horizontal").select(
+        "email_key",
+        plan.email,
+        *("status", "reason", "recommendation", "score", "suggestion", "flags", "domain", "operator", "mx_host"),
+        pl.col("smtp_code").cast(pl.Int16),
+        "smtp_reply",
+        pl.lit(str(settings.depth)).alias("depth"),
+        _trace(rows, empty),
+        stamp.alias("checked_at"),
+        (stamp + wait.cast(pl.Duration("us"))).alias("next_check_at"),
+        "attempts",
+        pl.lit(run_id, dtype=pl.String).alias("run_id"),
+        pl.lit(f"{RULES_VERSION}{'+' if lists_digest else ''}{lists_digest}").alias("rules_version"),
     )
+
+
+_CANDIDATES = ("syntax_reason", "reference_reason", "history_reason", "route_reason", "mailbox_reason")
+_ORDER = {str(reason): rank for rank, reason in enumerate(REASONS)}
+_MOST_ATTEMPTS = 1_000
+"""After so many alike, no rule changes its answer any more."""
+_OF_A_KIND = (
+    "reason", "status", "score", "recommendation", "flags", "scheduled", "is_open", "at_least",
+)  # fmt: skip
+
+
+def _rank(candidates: Collection[str]) -> pl.Expr:
+    """The place in the order of `REASONS` of the first reason found."""
+    ranks = [pl.col(name).replace_strict(_ORDER, default=None, return_dtype=pl.Int16) for name in candidates]
+    nothing_found = pl.lit(_ORDER[str(Reason.not_probed)], dtype=pl.Int16)
+    return pl.min_horizontal(*ranks, nothing_found).alias("rank")
+
+
+def _attempts(is_first: bool) -> pl.Expr:
+    """How often in a row the answer was this one."""
+    if is_first:
+        return pl.lit(1, dtype=pl.Int32).alias("attempts")
+    before = pl.col("previous_reason").replace_strict(_ORDER, default=None, return_dtype=pl.Int16)
+    # A verdict that is there was given at least once.
+    again = pl.max_horizontal(pl.col("previous_attempts").fill_null(1), 1) + 1
+    same = (pl.col("rank") == before).fill_null(False)
+    return pl.when(same).then(again).otherwise(1).cast(pl.Int32).alias("attempts")
+
+
+def _kind(flags: Collection[str]) -> pl.Expr:
+    """All that status, recommendation, score, flags and schedule follow from, as one number."""
+    number: pl.Expr = pl.col("rank").cast(pl.Int64) * 2 ** len(FLAGS)
+    for place, flag in enumerate(FLAGS):
+        if flag in flags:
+            number = number + pl.col(flag).fill_null(False).cast(pl.Int64) * 2**place
+    return number * (_MOST_ATTEMPTS + 1) + pl.col("attempts").clip(1, _MOST_ATTEMPTS)
 
 
 class _Plan(NamedTuple):
     """The expressions of a verdict, built once: to build them costs more than to run them over a few rows."""
 
-    rank: pl.Expr
+    reason: pl.Expr
     from_reason: tuple[pl.Expr, ...]
     recommendation: pl.Expr
-    first: tuple[pl.Expr, ...]
-    """The columns from `email_key` to `smtp_reply`."""
-    trace: pl.Expr
-    wait: pl.Expr
+    email: pl.Expr
 
 
-_MANY_ROWS = 10_000
-_ALL_COLUMNS = frozenset((*_REASON_COLUMNS, *_FACT_COLUMNS, *FLAGS))
-
-
-def _present(evidence: pl.DataFrame) -> frozenset[str]:
-    """
-    The reasons, facts and flags that any row has: over many rows it pays to leave out the others. Over a few it does
-    not, because the plan would have to be built anew.
-    """
-    if evidence.height < _MANY_ROWS:
-        return _ALL_COLUMNS
-    flags = {flag for flag in FLAGS if evidence[flag].any()}
-    facts = {name for name in (*_REASON_COLUMNS, *_FACT_COLUMNS) if evidence[name].null_count() < evidence.height}
-    return frozenset(flags | facts)
-
-
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=32)
 def _plan(
     policy: Policy,
     store_addresses: bool,
     greylisting: tuple[timedelta, ...],
     learnt: tuple[tuple[Reason, float], ...],
-    present: frozenset[str],
 ) -> _Plan:
-    ranks = [
-        pl.col(name).replace_strict(_RANKS, default=None, return_dtype=pl.Int16)
-        for name in _REASON_COLUMNS
-        if name in present
-    ]
-    found = pl.min_horizontal(ranks) if ranks else pl.lit(None, dtype=pl.Int16)
-    reason = _of_rank(list(_RANKS), pl.String)
-    same = (reason == pl.col("previous_reason")).fill_null(False)
     address = pl.col("cell") if store_addresses else pl.lit(None, dtype=pl.String)
+    unknown = [str(rule.reason) for rule in REASONS.values() if rule.status is Status.unknown]
+    statuses = {str(rule.reason): str(rule.status) for rule in REASONS.values()}
     return _Plan(
-        rank=found.fill_null(_RANKS[str(Reason.not_probed)]).alias("rank"),
+        reason=pl.col("rank").replace_strict(dict(enumerate(_ORDER)), return_dtype=pl.String).alias("reason"),
         from_reason=(
-            reason.alias("reason"),
-            # A verdict that is there was given at least once.
-            pl.when(same)
-            .then(pl.max_horizontal(pl.col("previous_attempts").fill_null(1), 1) + 1)
-            .otherwise(1)
-            .cast(pl.Int32)
-            .alias("attempts"),
-            _score(dict(learnt), present).alias("score"),
-            _of_rank([str(rule.status) for rule in REASONS.values()], pl.String).alias("status"),
+            _score(dict(learnt)).alias("score"),
+            pl.col("reason").replace_strict(statuses, return_dtype=pl.String).alias("status"),
+            pl.concat_str(
+                [pl.when(pl.col(flag)).then(pl.lit(flag)) for flag in FLAGS], separator=",", ignore_nulls=True
+            ).alias("flags"),
+            _scheduled(greylisting).alias("scheduled"),
+            pl.col("reason").is_in(unknown).alias("is_open"),
+            pl.col("reason").is_in([str(reason) for reason in AT_LEAST]).alias("at_least"),
         ),
         recommendation=pl.sql_expr(
             recommendation_sql(policy, reason="reason", score="score", attempts="attempts")
         ).alias("recommendation"),
-        first=(
-            pl.col("email_key"),
-            # A text far longer than an address is kept by its key only.
-            pl.when(pl.col("cell").str.len_bytes() <= 1024).then(address).alias("email"),
-            *map(pl.col, ("status", "reason", "recommendation", "score", "suggestion")),
-            _joined([pl.when(flag).then(pl.lit(flag)) for flag in FLAGS if flag in present]).alias("flags"),
-            *map(pl.col, ("domain", "operator", "mx_host")),
-            pl.col("smtp_code").cast(pl.Int16),
-            pl.col("smtp_reply"),
-        ),
-        trace=_trace(present).alias("evidence"),
-        wait=_recheck(greylisting),
+        # A text far longer than an address is kept by its key only.
+        email=pl.when(pl.col("cell").str.len_bytes() <= 1024).then(address).alias("email"),
     )
-
-
-def _joined(parts: list[pl.Expr]) -> pl.Expr:
-    """The parts that are not null, with commas between them."""
-    return pl.concat_str(parts, separator=",", ignore_nulls=True) if parts else pl.lit("")
 
 
 AT_LEAST = (Reason.greylisted, Reason.sender_throttled, Reason.server_temporary_error)
 """Reasons whose schedule a server's own time never shortens: "try again in a second" is what it says to everybody."""
 
 
-def _recheck(greylisting: tuple[timedelta, ...]) -> pl.Expr:
-    """When to look again: as the answer itself asks, else by the reason's schedule; null for never."""
-    schedules: dict[Reason, tuple[timedelta, ...]] = {reason: rule.recheck for reason, rule in REASONS.items()}
-    schedules[Reason.greylisted] = greylisting
+def _scheduled(greylisting: tuple[timedelta, ...]) -> pl.Expr:
+    """Microseconds until the reason's schedule looks again; null for never."""
+    schedules: dict[str, tuple[timedelta, ...]] = {str(rule.reason): rule.recheck for rule in REASONS.values()}
+    schedules[str(Reason.greylisted)] = greylisting
     longest = max(len(schedule) for schedule in schedules.values())
     table = {
-        rank * longest + attempt: round(schedule[min(attempt, len(schedule) - 1)].total_seconds() * 1_000_000)
-        for rank, schedule in enumerate(schedules.values())
-        for attempt in range(longest)
+        f"{reason} {attempt}": round(schedule[min(attempt, len(schedule)) - 1].total_seconds() * 1_000_000)
+        for reason, schedule in schedules.items()
+        for attempt in range(1, longest + 1)
         if schedule
     }
-    step = pl.col("rank").cast(pl.Int32) * longest + pl.col("attempts").clip(1, longest) - 1
-    waits = step.replace_strict(table, default=None, return_dtype=pl.Int64)
-    asked_for = (pl.col("retry_after") * 1_000_000).cast(pl.Int64)
-    open_answer = pl.col("rank").is_in(
-        [rank for rank, rule in enumerate(REASONS.values()) if rule.status is Status.unknown]
-    )
-    at_least = pl.col("rank").is_in([_RANKS[str(reason)] for reason in AT_LEAST])
+    step = pl.concat_str("reason", pl.lit(" "), pl.col("attempts").clip(1, longest).cast(pl.String))
+    return step.replace_strict(table, default=None, return_dtype=pl.Int64)
+
+
+def _asked_for() -> pl.Expr:
+    """Microseconds until we look again: as the answer itself asks, else by the schedule; null for never."""
+    asked_for, scheduled = (pl.col("retry_after") * 1_000_000).cast(pl.Int64), pl.col("scheduled")
     return (
-        pl.when(at_least)
-        .then(pl.max_horizontal(asked_for, waits))
-        .when(open_answer)
-        .then(pl.coalesce(asked_for, waits))
-        .otherwise(waits)
-        .cast(pl.Duration("us"))
+        pl.when("at_least")
+        .then(pl.max_horizontal(asked_for, scheduled))
+        .when("is_open")
+        .then(pl.coalesce(asked_for, scheduled))
+        .otherwise(scheduled)
     )
 
 
-def _trace(present: Collection[str]) -> pl.Expr:
+def _trace(rows: pl.DataFrame, empty: Collection[str]) -> pl.Series:
     """The evidence as a JSON array of {layer, fact, detail}, one entry for each fact found."""
-    facts: list[tuple[str, str, pl.Expr, pl.Expr]] = [
-        ("syntax", "syntax_reason", pl.col("syntax_reason"), pl.col("syntax_detail")),
-        ("reference", "reference_reason", pl.col("reference_reason"), pl.col("reference_detail")),
-        ("history", "history_reason", pl.col("history_reason"), pl.col("history_detail")),
-        ("route", "route_fact", pl.col("route_fact"), pl.col("route_detail")),
-        ("mailbox", "mailbox_reason", pl.col("mailbox_reason"), pl.col("mailbox_detail")),
-        (
-            "suspicion",
-            "series",
-            pl.when("series").then(pl.lit("series")),
-            pl.concat_str(pl.col("series_size").cast(pl.String), pl.lit(SERIES_DETAIL)),
-        ),
-        ("suspicion", "duplicate_of", pl.when("duplicate_of").then(pl.lit("duplicate_of")), pl.col("duplicate_key")),
-        ("run", "run_fact", pl.col("run_fact"), pl.col("stopped")),
+    facts: list[tuple[str, pl.Expr, pl.Expr]] = [
+        (layer, pl.col(fact), pl.col(detail)) for layer, fact, detail in _FACTS if fact not in empty
     ]
+    if rows["series"].any():
+        size = pl.concat_str(pl.col("series_size").cast(pl.String), pl.lit(SERIES_DETAIL))
+        facts.append(("suspicion", pl.when("series").then(pl.lit("series")), size))
+    if rows["duplicate_of"].any():
+        facts.append(("suspicion", pl.when("duplicate_of").then(pl.lit("duplicate_of")), pl.col("duplicate_key")))
+    if "run_fact" not in empty:
+        facts.append(("run", pl.col("run_fact"), pl.col("stopped")))
+    nothing = pl.Series("evidence", ["[]"]).new_from_index(0, rows.height)
+    if not facts:
+        return nothing
+    found = rows.select(pl.any_horizontal(fact.is_not_null() for _, fact, _ in facts).alias("found"))
+    texts = rows.filter(found["found"]).select(_entries(facts).alias("evidence")).to_series()
+    place = found.select(pl.when("found").then(pl.col("found").cum_sum() - 1)).to_series()
+    return nothing.zip_with(~found["found"], texts[place])
+
+
+_FACTS = (
+    ("syntax", "syntax_reason", "syntax_detail"),
+    ("reference", "reference_reason", "reference_detail"),
+    ("history", "history_reason", "history_detail"),
+    ("route", "route_fact", "route_detail"),
+    ("mailbox", "mailbox_reason", "mailbox_detail"),
+)
+"""Layer, and the columns of what it found. After these come suspicion and what the run itself has to say."""
+
+
+def _entries(facts: Collection[tuple[str, pl.Expr, pl.Expr]]) -> pl.Expr:
     entries = []
-    for layer, column, fact, detail in facts:
-        if column not in present:
-            continue
+    for layer, fact, detail in facts:
         entry = pl.concat_str(
             pl.lit(f'{{"layer":"{layer}","fact":"'),
             fact,
@@ -366,7 +367,7 @@ def _trace(present: Collection[str]) -> pl.Expr:
             pl.lit("}"),
         )
         entries.append(entry)
-    return pl.concat_str(pl.lit("["), _joined(entries), pl.lit("]"))
+    return pl.concat_str(pl.lit("["), pl.concat_str(entries, separator=",", ignore_nulls=True), pl.lit("]"))
 
 
 SERIES_DETAIL = " addresses of the domain differ only in a number"

@@ -30,7 +30,7 @@ from mailvet import single
 from mailvet.backlog import Backlog
 from mailvet.errors import PreflightError, SettingsError
 from mailvet.layers import history, suspicion, suspicion_scalar, syntax
-from mailvet.layers.mailbox import MailboxAnswer, Mailboxes, OperatorProgress, Recipient
+from mailvet.layers.mailbox import Asked, MailboxAnswer, Mailboxes, OperatorProgress, Recipient
 from mailvet.layers.reference import Reference
 from mailvet.layers.route import KnownRoutes, Route, Routes
 from mailvet.lists import OwnLists
@@ -51,7 +51,7 @@ T = TypeVar("T")
 BATCH_ROWS = 20_000
 _WAITING_ROWS = 60_000  # rows that may wait for mailboxes, all operators together
 _LEAST_ROWS = 100  # of them any operator may have
-_FLUSH_ROWS = 2_000
+_FLUSH_ROWS = 5_000  # to judge a few costs nearly as much as to judge thousands
 _FLUSH_SECONDS = 1.0
 _HEARING_SECONDS = 0.1
 _KEPT_OPEN = 8  # verifiers for different settings that `verify` keeps for the next call
@@ -74,22 +74,14 @@ _MAILBOX_COLUMNS: dict[str, Any] = {
 _NOT_WORTH_ASKING = [str(reason) for reason in single.NOT_WORTH_ASKING]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Batch:
     """Evidence of one batch, whose rows wait for mailboxes."""
 
     evidence: pl.DataFrame
-    answered: list[tuple[int, MailboxAnswer]] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class _Pending:
-    """One mailbox being asked, and the rows that wait for it."""
-
-    recipient: Recipient
-    rows: list[tuple[_Batch, int]]
-    greylisted: int = 0
-    timer: asyncio.TimerHandle | None = None
+    rows: list[int] = field(default_factory=list)
+    """Those answered, in the order of the answers."""
+    answers: list[MailboxAnswer] = field(default_factory=list)
 
 
 class Verifier:
@@ -122,7 +114,7 @@ class Verifier:
         self.mailboxes: Mailboxes | None = None
         self._degraded: str | None = None
         self._no_dns = False
-        self._known: dict[tuple[str, str], MailboxAnswer] = {}
+        self._known: dict[str, MailboxAnswer] = {}
 
     async def __aenter__(self) -> Verifier:
         await self.open()
@@ -147,7 +139,11 @@ class Verifier:
             return
         self._resolver = Resolver(settings.dns)
         self.routes = Routes(self._resolver, settings.dns, allow_private_networks=settings.smtp.allow_private_networks)
-        if not await self._resolver.answers():
+        # Side by side: what is asked before anything else keeps everything waiting.
+        answers, invented, complaint = await asyncio.gather(
+            self._resolver.answers(), self._resolver.rewritten_address(), self._why_not_greet()
+        )
+        if not answers:
             self._no_dns = True
             servers = ", ".join(settings.dns.nameservers) or "the system's resolver"
             self._degraded = (
@@ -155,18 +151,21 @@ class Verifier:
                 "Check the network and [dns] nameservers, then run again; only what is due will be asked."
             )
             return
-        self.routes.invented = await self._resolver.rewritten_address()
-        if self.routes.invented is not None:
+        self.routes.invented = invented
+        if invented is not None:
             self._degraded = (
-                f"The resolver answers {self.routes.invented} for names that do not exist. Domains without MX that "
+                f"The resolver answers {invented} for names that do not exist. Domains without MX that "
                 "get this address were marked dns_error. Set [dns] nameservers to an honest resolver and run again."
             )
         if self.depth is Depth.smtp:
-            await self._introduce()
+            if complaint is not None:
+                raise PreflightError(complaint)
             self.mailboxes = Mailboxes(settings, asked_today=self._asked_today)
 
-    async def _introduce(self) -> None:
-        """RFC 5321 4.1.1.1: the hello name is ours and resolves; anything else gets the sender listed."""
+    async def _why_not_greet(self) -> str | None:
+        """RFC 5321 4.1.1.1: the hello name is ours and resolves, or the sender gets listed. None: all is well."""
+        if self.depth is not Depth.smtp:
+            return None
         assert self._resolver is not None
         name = self.settings.hello_name
         advice = (
@@ -174,11 +173,11 @@ class Verifier:
             "(MAILVET_SMTP__HELLO_NAME) to this machine's public host name, or verify with depth 'dns'."
         )
         if "." not in name or name.endswith((".localdomain", ".local", ".internal")) or name.startswith("localhost"):
-            raise PreflightError(f"This machine calls itself {name!r}, which is no public host name. {advice}")
+            return f"This machine calls itself {name!r}, which is no public host name. {advice}"
         for kind in ("A", "AAAA"):
             if (await self._resolver.ask(name, kind)).outcome is Outcome.found:
-                return
-        raise PreflightError(f"The hello name {name!r} does not resolve. {advice}")
+                return None
+        return f"The hello name {name!r} does not resolve. {advice}"
 
     async def close(self) -> None:
         """End conversations and free sockets."""
@@ -243,23 +242,24 @@ class Verifier:
         _claim_tables()
         self._run_id = run_id
         self._wait_until = time.monotonic() + wait.total_seconds()
-        self._waiting: dict[tuple[str, str], _Pending] = {}
+        self._waiting: dict[str, _Batch] = {}  # by mailbox, the batch of the row that waits for it
+        self._also_waiting: dict[str, list[tuple[_Batch, int]]] = {}  # further spellings of the same mailbox
+        self._greylisted: dict[str, int] = {}  # how often
+        self._coming_back: dict[str, asyncio.TimerHandle] = {}
         self._ready: list[_Batch] = []
         self._rows_ready = self._rows_waiting = 0
         self._waiting_at: Counter[str] = Counter()
         self._news = asyncio.Event()
         self._failure: BaseException | None = None
+        self._leaving = False
         self._backlog = Backlog()
         try:
             async for verdicts in self._stream(read):
                 yield verdicts
         finally:
             self._backlog.close()
-            # A stream that is left early hears no more of its mailboxes
-            for pending in self._waiting.values():
-                if pending.timer is not None:
-                    pending.timer.cancel()
-            self._waiting = {}
+            for timer in self._coming_back.values():
+                timer.cancel()
         if self.mailboxes is not None:
             self.mailboxes.health.finish()
 
@@ -319,6 +319,15 @@ class Verifier:
             self._backlog.put(rows["operator"][0], batch[rows["place"]])
         return waiting.filter(fits)
 
+    async def hear_out(self) -> None:
+        """
+        After a stream that was interrupted: wait for the replies to those who were named already, a moment at most,
+        and ask nobody else. `answered` has them then; who was not asked gets no verdict, and stays due.
+        """
+        self._leaving, self._wait_until = True, 0.0
+        if self.mailboxes is not None:
+            await self.mailboxes.close()
+
     def answered(self) -> list[pl.DataFrame]:
         """Verdicts that have come but were not yielded yet: what a stream that was interrupted still knows."""
         return self._flush() if self._rows_ready else []
@@ -366,9 +375,8 @@ class Verifier:
         self._last_flush = time.monotonic()
         frames = []
         for batch in self._ready:
-            rows = [row for row, _ in batch.answered]
-            evidence = batch.evidence[rows].with_columns(**_mailbox_columns([answer for _, answer in batch.answered]))
-            batch.answered = []
+            evidence = batch.evidence[batch.rows].with_columns(**_mailbox_columns(batch.answers))
+            batch.rows, batch.answers = [], []
             frames.append(self._judge(evidence))
         self._ready = []
         self._rows_ready = 0
@@ -420,14 +428,12 @@ class Verifier:
         parsed = syntax.examine(cells, allow_special_use=bool(self.settings.smtp.allow_private_networks))
         if self._reference is None:
             self._reference = Reference(self._own)
-        listed = self._reference.examine(parsed)
+        listed = self._reference.evidence(parsed)
         past = history.examine(batch)
         nothing = pl.lit(None, dtype=pl.String)
         known = set(batch.columns)
-        local_parts = suspicion.examine_addresses(listed["base"], relay_alias=listed["relay_alias"])
-        frame = pl.concat(
-            [cells.to_frame(), parsed, listed.drop("base"), local_parts.drop("gibberish_score"), past], how="horizontal"
-        )
+        alike = suspicion.examine_addresses(listed["base"], relay_alias=listed["relay_alias"]).drop("gibberish_score")
+        frame = pl.concat([cells.to_frame(), parsed, listed.drop("base"), alike, past], how="horizontal")
         frame = frame.with_columns(
             batch["email_key"] if "email_key" in known else _keys(cells),
             batch["previous_reason"] if "previous_reason" in known else nothing.alias("previous_reason"),
@@ -493,67 +499,76 @@ class Verifier:
         )
 
     def _submit(self, batch: _Batch, rows: pl.DataFrame, routes: Mapping[str, Route]) -> None:
+        assert self.mailboxes is not None
+        waiting, known, ask = self._waiting, self._known, self.mailboxes.ask
+        tell = partial(self._answered, batch)
+        self._rows_waiting += rows.height
         for row, (local, domain) in enumerate(rows.select("local", "domain").iter_rows()):
             # RFC 5321 2.4 lets a server tell Ann from ann; none of note does, and asking both would be asking twice.
-            key = (local.casefold(), domain)
-            self._rows_waiting += 1
-            known = self._known.get(key)
-            if known is not None:
-                self._row_answered(batch, row, known)
+            key = f"{local.casefold()}@{domain}"
+            answer = known.get(key)
+            if answer is not None:
+                self._row_answered(batch, row, answer)
                 continue
             route = routes[domain]
             self._waiting_at[route.operator or ""] += 1
-            pending = self._waiting.get(key)
-            if pending is not None:
-                pending.rows.append((batch, row))
-                continue
-            self._waiting[key] = _Pending(Recipient(local, domain, route), [(batch, row)])
-            self._ask(key)
+            if key in waiting:
+                self._also_waiting.setdefault(key, []).append((batch, row))
+            else:
+                waiting[key] = batch
+                ask(Recipient(local, domain, route), tell, row)
 
-    def _ask(self, key: tuple[str, str]) -> None:
-        assert self.mailboxes is not None
-        pending = self._waiting[key]
-        self.mailboxes.ask(pending.recipient, partial(self._answered, key, pending))
-
-    def _answered(self, key: tuple[str, str], pending: _Pending, answer: MailboxAnswer | Exception) -> None:
-        if self._waiting.get(key) is not pending:  # of a stream that was left early
+    def _answered(self, batch: _Batch, asked: Asked, answer: MailboxAnswer | Exception) -> None:
+        key = f"{asked.local.casefold()}@{asked.domain.name}"
+        if self._waiting.get(key) is not batch:  # of an earlier stream
             return
         if isinstance(answer, Exception):
             self._failure = answer
             self._news.set()
             return
-        if answer.reason is Reason.greylisted:
-            later = self._after_greylisting(pending, answer)
-            if later is not None:
-                pending.greylisted += 1
-                pending.timer = asyncio.get_running_loop().call_later(later, self._ask, key)
-                return
+        if answer.reason is Reason.greylisted and self._comes_back(key, batch, asked, answer):
+            return
+        if self._leaving and answer.reason is Reason.not_probed:
+            return
         del self._waiting[key]
         if len(self._known) >= _REMEMBERED:
             self._known.clear()
         self._known[key] = answer
-        operator = pending.recipient.route.operator or ""
-        left = self._waiting_at[operator] - len(pending.rows)
+        self._row_answered(batch, asked.ticket, answer)
+        others = self._also_waiting.pop(key, ()) if self._also_waiting else ()
+        for other, row in others:
+            self._row_answered(other, row, answer)
+        operator = asked.route.operator or ""
+        left = self._waiting_at[operator] - 1 - len(others)
         self._waiting_at[operator] = left
         if not left:
             del self._waiting_at[operator]
         if left < _LEAST_ROWS // 2 and operator in self._backlog:
             self._news.set()
-        for batch, row in pending.rows:
-            self._row_answered(batch, row, answer)
 
-    def _after_greylisting(self, pending: _Pending, answer: MailboxAnswer) -> float | None:
-        """Seconds after which to come back within this run, None when the run does not stay that long."""
+    def _comes_back(self, key: str, batch: _Batch, asked: Asked, answer: MailboxAnswer) -> bool:
+        """Whether a greylisted mailbox is asked again within this run: not when the run does not stay that long."""
         schedule = self.settings.retry.after_greylisting
-        if pending.greylisted >= len(schedule):
-            return None
-        delay = max(schedule[pending.greylisted].total_seconds(), answer.retry_after or 0.0)
-        return delay if time.monotonic() + delay <= self._wait_until else None
+        times = self._greylisted.get(key, 0)
+        if times >= len(schedule):
+            return False
+        delay = max(schedule[times].total_seconds(), answer.retry_after or 0.0)
+        if time.monotonic() + delay > self._wait_until:
+            return False
+
+        def ask_again() -> None:
+            assert self.mailboxes is not None
+            self.mailboxes.ask(asked.recipient, partial(self._answered, batch), asked.ticket)
+
+        self._greylisted[key] = times + 1
+        self._coming_back[key] = asyncio.get_running_loop().call_later(delay, ask_again)
+        return True
 
     def _row_answered(self, batch: _Batch, row: int, answer: MailboxAnswer) -> None:
-        if not batch.answered:
+        if not batch.rows:
             self._ready.append(batch)
-        batch.answered.append((row, answer))
+        batch.rows.append(row)
+        batch.answers.append(answer)
         self._rows_waiting -= 1
         self._rows_ready += 1
         if self._rows_ready >= _FLUSH_ROWS or not self._rows_waiting:
@@ -583,8 +598,17 @@ def _with_routes(evidence: pl.DataFrame, routes: Mapping[str, Route]) -> pl.Data
 
 
 def _mailbox_columns(answers: list[MailboxAnswer]) -> dict[str, pl.Series]:
+    # Thousands of recipients share a few answers, so the columns are made of those, and each row takes its own.
+    shared = {id(answer): answer for answer in answers}
+    place = {key: number for number, key in enumerate(shared)}
+    rows = pl.Series([place[id(answer)] for answer in answers], dtype=pl.UInt32)
+    columns = _columns_of(list(shared.values()))
+    return {name: pl.Series(values, dtype=_MAILBOX_COLUMNS[name])[rows] for name, values in columns.items()}
+
+
+def _columns_of(answers: list[MailboxAnswer]) -> dict[str, list[Any]]:
     probed = [answer.code is not None for answer in answers]
-    columns: dict[str, list[Any]] = {
+    return {
         "mailbox_reason": [str(answer.reason) for answer in answers],
         "mailbox_detail": [answer.detail or answer.reply for answer in answers],
         "smtp_code": [answer.code for answer in answers],
@@ -598,7 +622,6 @@ def _mailbox_columns(answers: list[MailboxAnswer]) -> dict[str, pl.Series]:
         "gateway": [_behind_gateway(answer.mx_host) for answer in answers],
         "probed": probed,
     }
-    return {name: pl.Series(values, dtype=_MAILBOX_COLUMNS[name]) for name, values in columns.items()}
 
 
 def _behind_gateway(mx_host: str | None) -> bool:
@@ -691,7 +714,7 @@ async def _collect(verifier: Verifier, cells: list[str]) -> pl.DataFrame:
         return next(batches, None)
 
     frames = [frame async for frame in verifier.stream(read)]
-    return pl.concat(frames)
+    return keys.to_frame().join(pl.concat(frames), on="email_key", how="left", maintain_order="left")
 
 
 async def _with_verifier(settings: Settings, work: Callable[[Verifier], Awaitable[T]]) -> T:
@@ -786,8 +809,11 @@ def _table_of(cells: list[str], verdicts: list[Verdict]) -> pa.Table:
 
 
 def _in_input_order(cells: list[str], verdicts: pl.DataFrame) -> pa.Table:
-    place = {key: row for row, key in enumerate(verdicts["email_key"])}
-    return verdicts[[place[email_key(cell)] for cell in cells]].to_arrow().cast(verdict_schema())
+    """The verdicts of the distinct cells, in the order of their first times -> one row for each cell."""
+    place = {cell: row for row, cell in enumerate(dict.fromkeys(cells))}
+    if len(place) < len(cells):
+        verdicts = verdicts[[place[cell] for cell in cells]]
+    return verdicts.to_arrow().cast(verdict_schema())
 
 
 def verify(address: str | None, *, depth: Depth | str | None = None, settings: Settings | None = None) -> Verdict:

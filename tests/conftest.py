@@ -8,10 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from tests.mariadb import MariaDBServer
     from tests.postgresql import PostgresServer
+
+
+# A busy machine is no fault of an example.
+settings.register_profile("mailvet", deadline=None)
+settings.load_profile("mailvet")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -11,20 +11,17 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
 
-__all__ = ["SETTINGS", "PostgresServer", "binaries", "running_server"]
+__all__ = ["PostgresServer", "binaries", "running_server"]
 
-SETTINGS = "shared_buffers=512MB, max_wal_size=4GB, fsync=off, synchronous_commit=off, full_page_writes=off"
-"""What is not as a new server has it; the figures of the benchmark stand under it."""
-_OPTIONS = " ".join(
-    f"-c {setting}" for setting in ("listen_addresses=127.0.0.1", "timezone=UTC", *SETTINGS.split(", "))
-)
+_QUICK = ("shared_buffers=512MB", "max_wal_size=4GB", "fsync=off", "synchronous_commit=off", "full_page_writes=off")
+"""For tests, whose data nobody will miss."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +67,13 @@ def _unprivileged(folder: Path) -> list[str]:
 
 
 @contextmanager
-def running_server() -> Iterator[PostgresServer]:
-    """Start a server on a free port; it and its data are gone afterwards."""
+def running_server(settings: Sequence[str] = _QUICK) -> Iterator[PostgresServer]:
+    """
+    Start a server on a free port; it and its data are gone afterwards.
+
+    Args:
+        settings: what is not as a new server has it.
+    """
     # Not below pytest's own folder, which only its owner may enter; and the path of a socket is short.
     folder = Path(tempfile.mkdtemp(prefix="mailvet-pg-"))
     programs = binaries()
@@ -91,7 +93,8 @@ def running_server() -> Iterator[PostgresServer]:
         port = probe.getsockname()[1]
     try:
         run("initdb", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
-        options = f"-p {port} -k {folder} {_OPTIONS}"
+        chosen = " ".join(f"-c {each}" for each in ("listen_addresses=127.0.0.1", "timezone=UTC", *settings))
+        options = f"-p {port} -k {folder} {chosen}"
         run("pg_ctl", "-w", "-l", str(folder / "log"), "-o", options, "start")
         try:
             with psycopg.connect(f"postgresql://postgres@127.0.0.1:{port}/postgres") as connection:

@@ -222,12 +222,12 @@ class MailvetVerifyOperator(BaseSQLOperator):
 
     def _log(self, summary: dict[str, Any]) -> None:
         advice = ", ".join(f"{name} {rows:,}" for name, rows in summary["by_recommendation"].items())
-        written = "" if summary["written"] is None else f"; {summary['written']:,} rows of the table changed"
+        updates = "" if summary["updates"] is None else f"; {summary['updates']:,} updates of rows in the table"
         self.log.info(
             "%s: %s addresses verified in %.1f s, %s; of %s rows: %s%s",
             summary["source"], f"{summary['checked']:,}", summary["seconds"],
             f"{summary['lookups']:,} domains looked up and {summary['probes']:,} recipients named to mail servers",
-            f"{summary['rows']:,}", advice or "none verified", written,
+            f"{summary['rows']:,}", advice or "none verified", updates,
         )  # fmt: skip
         if summary["bounce_before"] is not None:
             after = summary["bounce_after"]

@@ -104,8 +104,8 @@ class Run:
     """Addresses without a verdict that still holds."""
     checked: int
     """Addresses verified in this run."""
-    written: int | None
-    """Rows whose status columns changed; None when nothing was to be written."""
+    updates: int | None
+    """Updates of rows whose answer changed, over all legs; None when nothing was to be written."""
     pending: int
     """Addresses that asked to come back later."""
     next_check_at: datetime | None
@@ -168,7 +168,7 @@ class Run:
             addresses=_count(take("addresses")),
             due=_count(take("due")),
             checked=_count(take("checked")),
-            written=None if take("written") is None else _count(take("written")),
+            updates=None if take("updates") is None else _count(take("updates")),
             pending=_count(take("pending")),
             next_check_at=_moment(take("next_check_at")),
             by_status=_counts(take("by_status"), [str(status) for status in Status]),
@@ -250,7 +250,7 @@ def _together(parts: Sequence[Run]) -> Run:
         at=min(part.at for part in parts),
         seconds=max(part.seconds or 0.0 for part in parts),
         checked=sum(part.checked for part in parts),
-        written=sum(part.written or 0 for part in parts),
+        updates=sum(part.updates or 0 for part in parts),
         pending=sum(part.pending for part in parts),
         next_check_at=min(waiting, default=None),
         operators=sorted(operators.values(), key=lambda row: -row.asked),

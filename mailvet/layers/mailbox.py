@@ -10,6 +10,7 @@ means is read in `mailvet.smtp.replies`; what several replies of one domain mean
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
 import zlib
@@ -17,8 +18,9 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from functools import partial
 
-from mailvet.layers.route import MailHost
+from mailvet.layers.route import MailHost, Route
 from mailvet.operators import Operator, operator_of, operators
 from mailvet.settings import Settings
 from mailvet.smtp.pacing import ErrorBudget, Pace, RunHealth
@@ -36,7 +38,7 @@ from mailvet.smtp.replies import Reading, Stage, mask, read_reply
 from mailvet.smtp.session import Broken, Refused, Reply, Session
 from mailvet.verdict import REASONS, Reason, Status
 
-__all__ = ["MailboxAnswer", "Mailboxes", "OperatorProgress", "Recipient"]
+__all__ = ["Asked", "MailboxAnswer", "Mailboxes", "OperatorProgress", "Recipient"]
 
 _TRIES = 2  # conversations a recipient may break before it gets an answer about that
 _THROTTLED_TRIES = 3
@@ -135,6 +137,11 @@ class _Dialogue:
     session: Session
     most: int
     """Recipients it may ask at all."""
+    began: float
+    """`time.monotonic()` when the connection was asked for."""
+    opened: float = field(default_factory=time.monotonic)
+    turns: int = 0
+    """Times that somebody was named; each of them waits for the server once."""
     unanswered: deque[Asked] = field(default_factory=deque)
     """Named, in the order in which the replies will come."""
     named: int = 0
@@ -150,6 +157,8 @@ class _Dialogue:
     """Refusals that count only if the server proves to be honest still."""
     closing: bool = False
     """Nobody else is named."""
+    proof_due: bool = False
+    """A recipient known to exist was named last of all, and its reply is still to come."""
     throttled: bool = False
     """The server has asked for less: once is enough, whatever it says to those who were named already."""
 
@@ -199,7 +208,7 @@ class Mailboxes:
         """
         future: asyncio.Future[MailboxAnswer] = asyncio.get_running_loop().create_future()
 
-        def tell(answer: MailboxAnswer | Exception) -> None:
+        def tell(_: Asked, answer: MailboxAnswer | Exception) -> None:
             if future.done():
                 return
             if isinstance(answer, Exception):
@@ -214,14 +223,20 @@ class Mailboxes:
         future.add_done_callback(withdraw)
         return future
 
-    def ask(self, recipient: Recipient, tell: Callable[[MailboxAnswer | Exception], None]) -> Asked:
-        """The same without a future: `tell` is called with the answer, at once where it is known already."""
-        queue = self._operator(recipient)
-        domain = self._domain(recipient.domain, queue)
-        asked = Asked(recipient, domain, tell)
+    def ask(
+        self, recipient: Recipient, tell: Callable[[Asked, MailboxAnswer | Exception], None], ticket: int = 0
+    ) -> Asked:
+        """
+        The same without a future: `tell` is called with what is returned here and the answer, at once where that is
+        known already. The `ticket` is the caller's.
+        """
+        name, route = recipient.domain, recipient.route
+        queue = self._operator(route)
+        domain = self._domains.get(name) or self._new_domain(name, queue)
+        asked = Asked(recipient.local, domain, route, tell, ticket)
         unasked = self._unasked(queue)
         if unasked is not None:
-            tell(unasked)
+            tell(asked, unasked)
             return asked
         servers = self._servers(queue, recipient)
         self._unanswered.add(asked)
@@ -244,24 +259,22 @@ class Mailboxes:
         if not more:
             self._release(len(self._idle))
 
-    def _domain(self, name: str, queue: _OperatorQueue) -> DomainState:
-        domain = self._domains.get(name)
-        if domain is None:
-            if len(self._domains) >= _REMEMBERED_DOMAINS:
-                self._forget_domains()
-            domain = self._domains[name] = DomainState(name, queue.rule.answers)
+    def _new_domain(self, name: str, queue: _OperatorQueue) -> DomainState:
+        if len(self._domains) >= _REMEMBERED_DOMAINS:
+            self._forget_domains()
+        domain = self._domains[name] = DomainState(name, queue.rule.answers)
         return domain
 
     def _forget_domains(self) -> None:
         """Forget the older half of the domains that nobody waits for, so that a run of any length stays small."""
-        awaited = {asked.recipient.domain for asked in self._unanswered}
+        awaited = {asked.domain.name for asked in self._unanswered}
         for name in list(self._domains)[: _REMEMBERED_DOMAINS // 2]:
             if name not in awaited:
                 del self._domains[name]
 
     def _forget_servers(self) -> None:
         """The same for servers; what an operator was asked counts against its daily limit all the same."""
-        awaited = {asked.recipient.route.hosts_key for asked in self._unanswered}
+        awaited = {asked.route.hosts_key for asked in self._unanswered}
         for name, queue in list(self._operators.items()):
             for key, servers in list(queue.servers.items()):
                 if not servers.conversations and not servers.queued and key[0] not in awaited:
@@ -272,11 +285,11 @@ class Mailboxes:
                     self._asked_earlier[name] = queue.asked
                 del self._operators[name]
 
-    def _operator(self, recipient: Recipient) -> _OperatorQueue:
-        queue = self._operators.get(recipient.route.operator or "")
+    def _operator(self, route: Route) -> _OperatorQueue:
+        queue = self._operators.get(route.operator or "")
         if queue is not None:
             return queue
-        rule = operator_of(recipient.route.hosts[0].name)
+        rule = operator_of(route.hosts[0].name)
         queue = self._operators.get(rule.name)
         if queue is None:
             pacing = self._settings.pacing
@@ -395,11 +408,12 @@ class Mailboxes:
 
     async def _converse(self, servers: _Servers) -> None:
         queue = servers.operator
+        began = time.monotonic()
         try:
             session = await self._open(servers) if servers.waiting else None
             if session is not None:
                 try:
-                    await self._dialogue(servers, session)
+                    await self._dialogue(servers, session, began)
                 finally:
                     await session.close()
         except Exception as error:  # a bug or a setting of ours: let whoever waits see it instead of waiting for ever
@@ -522,61 +536,125 @@ class Mailboxes:
 
     # ---------------------------------------------------------------- talking
 
-    async def _dialogue(self, servers: _Servers, session: Session) -> None:
+    async def _dialogue(self, servers: _Servers, session: Session, began: float) -> None:
         """Ask recipients, one after the other or in groups, until the conversation has run its course."""
         rule, pacing = servers.operator.rule, self._settings.pacing
-        talk = _Dialogue(session, min(pacing.recipients_per_session, rule.recipients_per_session or 1 << 30))
-        while True:
-            try:
-                if not await self._name(servers, talk):
-                    if talk.closing or not await self._idle_for_more(servers):
-                        break
-                    continue
-                asked = talk.unanswered[0]
-                reply: Reply | None = await session.hear(patience=max(asked.patience(self._smtp.address_budget), 0.001))
-                while reply is not None:  # and all those that came with it
-                    self._heard(servers, talk, talk.unanswered.popleft(), reply)
-                    reply = session.heard_already() if talk.unanswered else None
-            except Broken as failure:
-                self._broken(servers, talk, failure)
-                break
+        talk = _Dialogue(session, min(pacing.recipients_per_session, rule.recipients_per_session or 1 << 30), began)
+        turn = partial(self._turn, servers, talk)
+        try:
+            while True:
+                if not (session.sender_named or self._may_run_ahead(servers, session)):
+                    await self._name_sender(servers, talk)
+                patience = turn()
+                if patience > 0:
+                    await session.converse(turn, patience)
+                if talk.closing or not await self._idle_for_more(servers):
+                    break
+        except Broken as failure:
+            self._broken(servers, talk, failure)
         if talk.doubtful:
-            await self._prove(servers, session, talk.doubtful)
+            await self._prove(servers, talk)
 
-    async def _name(self, servers: _Servers, talk: _Dialogue) -> bool:
-        """Name as many recipients as may be named now; whether anybody waits for a reply."""
-        session, queue = talk.session, servers.operator
+    def _may_run_ahead(self, servers: _Servers, session: Session) -> bool:
+        # Nobody is named to servers that may not want us at all.
+        return servers.sender_welcome and servers.operator.rule.pipelining and session.may_run_ahead
+
+    async def _name_sender(self, servers: _Servers, talk: _Dialogue) -> None:
+        """Say MAIL alone; a refusal is the reply for the recipient whose turn it is."""
+        asked = self._next_in_time(servers, talk.session)
+        if asked is None:
+            return
+        talk.unanswered.append(asked)
+        patience = asked.patience(self._smtp.address_budget)
+        refusal = await talk.session.name_sender(eai=servers.eai, patience=patience)
+        talk.unanswered.pop()
+        if refusal is not None:
+            self._heard(servers, talk, asked, refusal)
+            return
+        servers.sender_welcome = True
+        self._enqueue(servers, asked, first=True)
+
+    def _turn(self, servers: _Servers, talk: _Dialogue) -> float:
+        """
+        Take in the replies that have come and name whoever may be named now. Seconds within which the next reply is
+        to come; 0: nobody waits for one.
+        """
+        for reply in talk.session.heard_already():
+            if talk.unanswered:
+                self._heard(servers, talk, talk.unanswered.popleft(), reply)
+            elif talk.proof_due:
+                self._proved(servers, talk, reply)
+        self._name(servers, talk)
+        if not talk.unanswered:
+            return self._smtp.command_timeout if talk.proof_due else 0.0
+        left = talk.unanswered[0].patience(self._smtp.address_budget)
+        return min(max(left, 0.001), self._smtp.command_timeout)
+
+    def _name(self, servers: _Servers, talk: _Dialogue) -> None:
+        """Name as many recipients as may be named now."""
+        session = talk.session
         farewell = session.farewell()
         if farewell is not None:
             self._left(servers, talk, farewell)
-        room = 0 if talk.closing else self._room(servers, talk)
-        while room > 0:
-            asked = self._next(servers)
+        if talk.closing:
+            return
+        due = len(talk.unanswered)
+        for _ in range(self._room(servers, talk)):
+            asked = self._next_in_time(servers, session)
             if asked is None:
                 break
-            if asked.deadline is not None and asked.patience(self._smtp.address_budget) <= 0:
-                self._no_reply(asked, session)
-                continue
-            room -= 1
             self.probes += 1
-            queue.asked += 1
+            servers.operator.asked += 1
             talk.unanswered.append(asked)
-            ahead = servers.sender_welcome and queue.rule.pipelining and session.may_run_ahead
-            if not session.sender_named and not ahead:
-                # Nobody is named to servers that may not want us at all.
-                patience = asked.patience(self._smtp.address_budget)
-                refusal = await session.name_sender(eai=servers.eai, patience=patience)
-                if refusal is not None:
-                    talk.unanswered.popleft()
-                    self._heard(servers, talk, asked, refusal)
-                    return False
-                servers.sender_welcome = True
-            session.say(asked.recipient.local, asked.recipient.domain, eai=servers.eai)
-        return bool(talk.unanswered)
+            session.say(asked.local, asked.domain.name, eai=servers.eai)
+        if len(talk.unanswered) > due:
+            talk.turns += 1
+            if self._ends_here(servers, talk):
+                self._take_leave(servers, talk)
+
+    def _ends_here(self, servers: _Servers, talk: _Dialogue) -> bool:
+        """
+        Whether nobody else will be named after those who are waited for now, although others wait: because the
+        conversation has had as many as it may, or because a new one gets on faster. Towards the end of the budget of
+        errors groups become small, while each of them takes as long as a large one.
+        """
+        queue, due = servers.operator, len(talk.unanswered)
+        if due < 2 or talk.closing or not servers.waiting or queue.limit is not None:
+            return False
+        if not self._in_groups(servers, talk):
+            return False
+        asked = talk.named + due
+        room = min(talk.most, servers.per_session) - asked
+        if room <= 0:
+            return True
+        if not talk.named or talk.turns < 2 or queue.errors.growing:
+            return False
+        room = min(room, queue.errors.room(talk.errors) - round(due * talk.errors / talk.named))
+        now = time.monotonic()
+        turn = (now - talk.opened) / (talk.turns - 1)
+        # Recipients a turn, once those named now are answered and the server has hung up.
+        return room < len(servers.waiting) and room < asked / ((now - talk.began) / turn + 2)
+
+    def _take_leave(self, servers: _Servers, talk: _Dialogue) -> None:
+        """Let QUIT follow those who were just named, and before it the proof that their refusals may need."""
+        talk.closing = True
+        if talk.refusals + len(talk.unanswered) >= _PROOF_AFTER:
+            witness = self._witness(servers)
+            talk.session.say(witness.local, witness.domain)
+            talk.proof_due = True
+        talk.session.say_goodbye()
+
+    def _next_in_time(self, servers: _Servers, session: Session) -> Asked | None:
+        """The next recipient whose budget of time is not spent."""
+        while (asked := self._next(servers)) is not None:
+            if asked.deadline is None or asked.patience(self._smtp.address_budget) > 0:
+                break
+            self._no_reply(asked, session)
+        return asked
 
     def _room(self, servers: _Servers, talk: _Dialogue) -> int:
         """How many more recipients may be named now, if all of those not answered yet should be refused."""
-        queue, session, due = servers.operator, talk.session, len(talk.unanswered)
+        queue, due = servers.operator, len(talk.unanswered)
         if due >= servers.group:
             return 0
         if queue.connections > queue.pace.limit or queue.pace.pause_left() > 0 or self._closed(queue) is not None:
@@ -591,12 +669,16 @@ class Mailboxes:
             rooms.append(queue.limit - self._spent(queue) + due)
         if min(rooms) <= 0:
             talk.closing = True
-        ahead = (
-            session.pipelining and queue.rule.pipelining and session.slowest < _AT_LEISURE
+        return min(*rooms, servers.group if self._in_groups(servers, talk) else 1) - due
+
+    def _in_groups(self, servers: _Servers, talk: _Dialogue) -> bool:
+        """Whether several may be named before the first of them is answered."""
+        session = talk.session
+        return (
+            session.pipelining and servers.operator.rule.pipelining and session.slowest < _AT_LEISURE
             # The first to be named are asked one by one, until these servers are known to tell people apart.
             and bool(servers.witnesses)
         )  # fmt: skip
-        return min(*rooms, servers.group if ahead else 1) - due
 
     def _heard(self, servers: _Servers, talk: _Dialogue, asked: Asked, reply: Reply) -> None:
         """Take in the reply for one recipient."""
@@ -657,7 +739,7 @@ class Mailboxes:
 
     def _give_back(self, servers: _Servers, talk: _Dialogue) -> None:
         """Whoever was named and got no reply of its own is asked again; nobody is judged by a reply to another."""
-        talk.closing = True
+        talk.closing, talk.proof_due = True, False
         while talk.unanswered:
             asked = talk.unanswered.pop()
             asked.deadline = None
@@ -704,7 +786,7 @@ class Mailboxes:
         elif heard.reading.reason is None or heard.reading.ambiguous:
             control = domain.hear(heard)
             if control is not None:
-                self._enqueue(servers, Asked(control, domain, None), first=True)
+                self._enqueue(servers, Asked(control.local, domain, control.route, None), first=True)
             self._decided(domain, servers)
         else:
             self._answer(asked, answer_of(heard))
@@ -738,29 +820,37 @@ class Mailboxes:
             for other in list(queue.undecided.values()):
                 self._decide(other, queue)
 
-    async def _prove(self, servers: _Servers, session: Session, doubtful: list[Heard]) -> None:
+    async def _prove(self, servers: _Servers, talk: _Dialogue) -> None:
         """
         Some servers refuse everybody, the living too, once they have seen a few unknown recipients. So after several
         refusals a recipient that is known to exist must still be accepted before the last refusals count.
         """
-        still_honest = False
+        reply = None
         if servers.witnesses:
-            witness = servers.witnesses[0]
-            servers.witnesses.rotate(-1)
-            self.probes += 1
-            servers.operator.asked += 1
-            try:
-                reply = await session.ask(witness.local, witness.domain, patience=self._smtp.address_budget)
-                still_honest = reply.stage is Stage.rcpt and reply.code // 100 == 2
-            except Broken:
-                pass
+            witness = self._witness(servers)
+            with contextlib.suppress(Broken):
+                reply = await talk.session.ask(witness.local, witness.domain, patience=self._smtp.address_budget)
+        self._proved(servers, talk, reply)
+
+    def _witness(self, servers: _Servers) -> Recipient:
+        """One of those known to exist; they take turns."""
+        servers.witnesses.rotate(-1)
+        self.probes += 1
+        servers.operator.asked += 1
+        return servers.witnesses[-1]
+
+    def _proved(self, servers: _Servers, talk: _Dialogue, reply: Reply | None) -> None:
+        """What the reply for somebody known to exist says about the refusals before it."""
+        talk.proof_due = False
+        still_honest = reply is not None and reply.stage is Stage.rcpt and reply.code // 100 == 2
         if not still_honest:
             servers.refusals_allowed = _PROOF_AFTER - 1
-        for heard in doubtful:
+        for heard in talk.doubtful:
             if still_honest:
                 self._conclude(servers, heard)
             else:
                 self._again(servers, heard.asked, Reason.sender_throttled, "the server began to refuse everybody")
+        talk.doubtful.clear()
 
     # ---------------------------------------------------------------- when it goes wrong
 
@@ -778,6 +868,9 @@ class Mailboxes:
         farewell = session.farewell()
         if len(talk.unanswered) > 1:
             servers.group = 1  # it may not bear groups, whatever it offers
+        if not talk.unanswered:  # nobody but the one known to exist was waited for
+            talk.proof_due = False
+            return
         asked = talk.unanswered.popleft()
         self._give_back(servers, talk)
         if farewell is not None:
@@ -889,10 +982,10 @@ class Mailboxes:
     def _answer(self, asked: Asked, answer: MailboxAnswer) -> None:
         if asked.tell is None:  # the control got no usable reply
             asked.domain.control_done = True
-            self._decide(asked.domain, self._operator(asked.recipient))
+            self._decide(asked.domain, self._operator(asked.route))
             return
         self._unanswered.discard(asked)
-        asked.tell(answer)
+        asked.tell(asked, answer)
 
     def _fail_loudly(self, error: Exception) -> None:
         for queue in self._operators.values():
@@ -905,7 +998,7 @@ class Mailboxes:
         unanswered, self._unanswered = self._unanswered, set()
         for asked in unanswered:
             if asked.tell is not None:
-                asked.tell(error)
+                asked.tell(asked, error)
 
     # ---------------------------------------------------------------- watching and ending
 
@@ -949,7 +1042,7 @@ def _in_order(hosts: tuple[MailHost, ...]) -> list[MailHost]:
 
 
 def _masked(asked: Asked | None, reply: Reply, own: tuple[str, ...]) -> str:
-    return mask(reply.text, recipient=asked.recipient.address if asked else None, own=own)[:500]
+    return mask(reply.text, recipient=asked.address if asked else None, own=own)[:500]
 
 
 _AGAINST_MAILBOX = frozenset(reason for reason, rule in REASONS.items() if rule.status is Status.undeliverable)

@@ -31,7 +31,6 @@ SCHEMA: Final[dict[str, type[pl.DataType]]] = {
     "allowed": pl.Boolean,
     "suppressed": pl.Boolean,
     "typo_of": pl.String,
-    "base": pl.String,
     "mailbox_key": pl.String,
     "suggestion": pl.String,
 }
@@ -71,23 +70,28 @@ class Reference:
             - allowed (Boolean): on the allow list and not suppressed.
             - suppressed (Boolean): on the suppress list, or on the deny list and not allowed.
             - typo_of (String or null): the provider's domain, where this one is a well-known misspelling of it.
-            - base (String): the local part in lower case and without its +tag.
-            - mailbox_key (String): the base, its dots dropped where the operator ignores them, and the domain; equal
-              for addresses that reach the same mailbox. Null where the address is.
+            - mailbox_key (String): the local part in lower case and without its +tag, its dots dropped where the
+              operator ignores them, and the domain; equal for addresses that reach the same mailbox. Null where the
+              address is.
             - suggestion (String or null): the address at `typo_of`.
         """
         rows = self._looked_up(frame)
         without_dots = pl.col("value").str.replace_all(".", "", literal=True)
         mailbox = _replaced(rows["base"], rows["dot_blind"], without_dots)
-        harmless = ~pl.col("local").str.slice(0, 1).is_in(list(FORMULA_START))
-        meant = pl.when(harmless).then(pl.concat_str("local", pl.lit("@"), "value"))
         return rows.select(
             *_FLAGS,
             "typo_of",
-            "base",
             mailbox_key=pl.concat_str(mailbox, pl.lit("@"), "mailbox_domain"),
-            suggestion=_replaced(rows["typo_of"], rows["typo_of"].is_not_null(), meant, local=frame["local"]),
+            suggestion=_suggestion(rows["typo_of"], frame["local"]),
         )
+
+    def evidence(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """
+        What a verdict needs: the columns of `examine` without `mailbox_key`, and with `base`, the local part in lower
+        case and before any +tag.
+        """
+        rows = self._looked_up(frame)
+        return rows.select(*_FLAGS, "typo_of", "base", suggestion=_suggestion(rows["typo_of"], frame["local"]))
 
     def look_up(self, frame: pl.DataFrame) -> pl.DataFrame:
         """What the lists say and nothing more: the flags of `examine` and `typo_of`."""
@@ -153,6 +157,13 @@ def _replaced(values: pl.Series, where: pl.Series, by: pl.Expr, **given: pl.Seri
     part = pl.DataFrame({"value": values} | given).filter(where).select(by).to_series()
     place = where.alias("where").to_frame().select(pl.when("where").then(pl.col("where").cum_sum() - 1)).to_series()
     return values.zip_with(~where, part[place])
+
+
+def _suggestion(typo_of: pl.Series, local: pl.Series) -> pl.Series:
+    """The address at `typo_of`, unless a spreadsheet would take it for a formula."""
+    harmless = ~pl.col("local").str.slice(0, 1).is_in(list(FORMULA_START))
+    meant = pl.when(harmless).then(pl.concat_str("local", pl.lit("@"), "value"))
+    return _replaced(typo_of, typo_of.is_not_null(), meant, local=local)
 
 
 def _unlikely(base: pl.Series, shape: pl.Series) -> pl.Series:

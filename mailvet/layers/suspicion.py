@@ -116,7 +116,7 @@ def examine_addresses(base: pl.Series, *, relay_alias: pl.Series | None = None) 
     The columns of `examine` that each address answers by itself: gibberish, gibberish_score, keyboard_walk.
 
     Args:
-        base: local parts in lower case and before any +tag (`Reference.examine` gives them).
+        base: local parts in lower case and before any +tag (`Reference.evidence` gives them).
         relay_alias: as for `examine`.
     """
     return _each(base, relay_alias)

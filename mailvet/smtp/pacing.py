@@ -100,6 +100,11 @@ class ErrorBudget:
         """Recipients that may be named after so many refusals, each of them counted as if it were refused."""
         return min(self.borne + _FURTHER, self.limit) - errors
 
+    @property
+    def growing(self) -> bool:
+        """Whether the servers may bear more than has been tried."""
+        return self.borne + _FURTHER < self.limit
+
     def bore(self, errors: int) -> None:
         """So many refusals were given promptly."""
         self.borne = max(self.borne, errors)

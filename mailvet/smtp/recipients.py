@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, datetime, timezone
-from functools import lru_cache
 from typing import NamedTuple
 
 from mailvet.layers.route import Route
@@ -24,18 +23,12 @@ from mailvet.verdict import REASONS, Reason, Status
 __all__ = ["Asked", "DomainState", "Heard", "MailboxAnswer", "Recipient", "answer_of", "control_local_part", "listen"]
 
 
-@dataclass(frozen=True, slots=True)
-class Recipient:
+class Recipient(NamedTuple):
     """A mailbox to ask about."""
 
     local: str
     domain: str
     route: Route
-
-    @property
-    def address(self) -> str:
-        """As RCPT names it."""
-        return f"{self.local}@{self.domain}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,17 +49,33 @@ class MailboxAnswer:
 
 @dataclass(slots=True, eq=False)
 class Asked:
-    """A recipient on its way through the conversations."""
+    """
+    A recipient on its way through the conversations. There is one for everybody who waits, so it is small, and all
+    that one domain has in common is in `domain`.
+    """
 
-    recipient: Recipient
+    local: str
     domain: DomainState
-    tell: Callable[[MailboxAnswer | Exception], None] | None
+    route: Route
+    tell: Callable[[Asked, MailboxAnswer | Exception], None] | None
     """Called once, with the answer or a fault of ours. None for the control address, whose answer is for the domain."""
+    ticket: int = 0
+    """Whatever the caller wants to find it again by."""
     withdrawn: bool = False
     """Nobody wants the answer any more."""
     attempts: int = 0
     deadline: float | None = None
     """`time.monotonic()` at which its budget is spent; set when it is first asked."""
+
+    @property
+    def recipient(self) -> Recipient:
+        """The mailbox itself."""
+        return Recipient(self.local, self.domain.name, self.route)
+
+    @property
+    def address(self) -> str:
+        """As RCPT names it."""
+        return f"{self.local}@{self.domain.name}"
 
     def patience(self, budget: float) -> float:
         """Seconds left of the address's budget."""
@@ -182,7 +191,7 @@ class DomainState:
             got = self.control.reading.reason if self.control is not None else None
             if got is Reason.greylisted:  # the same control address comes back with this recipient
                 reason, detail = Reason.greylisted, "accepted, but a random address was asked to come back"
-                self.kept_waiting.add(heard.asked.recipient.local)
+                self.kept_waiting.add(heard.asked.local)
             else:
                 reason, retry_after = Reason.provider_unverifiable, 86400.0
                 detail = f"accepted, but a random address got no clear answer ({got or 'conversation broken off'})"
@@ -209,10 +218,12 @@ class DomainState:
 
 def answer_of(heard: Heard, reason: Reason | None = None, *, detail: str | None = None) -> MailboxAnswer:
     """The answer that a reply gives by itself, or `reason` in its place."""
+    reply, reading = heard.reply, heard.reading
+    if detail is None and reply.stage is not Stage.rcpt:
+        detail = before_rcpt(reply.stage, heard.masked)
     return _answer(
-        reason or heard.reading.reason or Reason.protocol_error, heard.reply.code, heard.masked, heard.host,
-        heard.asked.domain.accept_all, heard.reading.retry_after if reason is None else None,
-        detail or before_rcpt(heard.reply.stage, heard.masked),
+        reason or reading.reason or Reason.protocol_error, reply.code, heard.masked, heard.host,
+        heard.asked.domain.accept_all, reading.retry_after if reason is None else None, detail,
     )  # fmt: skip
 
 
@@ -221,23 +232,38 @@ def before_rcpt(stage: Stage, masked: str) -> str | None:
     return None if stage is Stage.rcpt else f"at {stage}: {masked}"
 
 
-@lru_cache(maxsize=8192)
 def _answer(
     reason: Reason, code: int, masked: str, host: str, taken: bool | None, retry_after: float | None,
     detail: str | None,
 ) -> MailboxAnswer:  # fmt: skip
-    # Nothing in an answer is the recipient's own, so thousands of recipients share a few.
-    return MailboxAnswer(reason, code, masked, host, taken, retry_after=retry_after, detail=detail)
+    # Nothing in an answer is the recipient's own, so thousands of recipients share a few. The text of a reason is
+    # ten times as fast a key as the reason.
+    key = (reason.value, code, masked, host, taken, retry_after, detail)
+    answer = _answers.get(key)
+    if answer is None:
+        if len(_answers) >= _MOST_ANSWERS:
+            _answers.clear()
+        answer = MailboxAnswer(reason, code, masked, host, taken, retry_after=retry_after, detail=detail)
+        _answers[key] = answer
+    return answer
+
+
+_answers: dict[tuple[str, int, str, str, bool | None, float | None, str | None], MailboxAnswer] = {}
+_MOST_ANSWERS = 8192
 
 
 def _names_recipient(reading: Reading) -> bool:
     return reading.reason is not None and REASONS[reading.reason].status is Status.undeliverable
 
 
+_LONGEST_KEPT = 500
+"""Characters of a reply that are kept."""
+
+
 def listen(asked: Asked, reply: Reply, host: str, own: tuple[str, ...]) -> Heard:
     """Read a reply, and keep it in the form it may be stored and compared in."""
-    reading, masked = read_and_mask(reply.stage, reply.code, reply.text, recipient=asked.recipient.address, own=own)
-    return Heard(asked, reading, reply, masked[:500], host)
+    reading, masked = read_and_mask(reply.stage, reply.code, reply.text, recipient=asked.address, own=own)
+    return Heard(asked, reading, reply, masked[:_LONGEST_KEPT], host)
 
 
 def control_local_part(domain: str, *, today: date | None = None) -> str:

@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cache, lru_cache
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mailvet.verdict import REASONS, Reason, Status
 
@@ -153,9 +153,39 @@ def read_reply(
 
 def read_and_mask(stage: Stage, code: int, text: str, *, recipient: str, own: tuple[str, ...]) -> tuple[Reading, str]:
     """What `read_reply` and `mask` give, in one go: most servers say the same to one recipient as to the next."""
-    text, stand_in = _with_stand_in(text[:_LONGEST], recipient, own)
-    both = _both_cached if stand_in != recipient else _both
-    return both(stage, code, text, stand_in, own, not recipient.isascii())
+    text = text[:_LONGEST]
+    echoed = recipient in text
+    key = (code, text.replace(recipient, _STAND_IN_ADDRESS) if echoed else text, echoed, own)
+    if stage is Stage.rcpt and (known := _familiar.get(key)) is not None:
+        local, _, domain = recipient.rpartition("@")
+        # What `_with_stand_in` asks of the recipient; what it asks of the text was answered before.
+        if (
+            local.lower() not in known.lower and domain not in known.lower and domain not in known.own
+            and _ORDINARY.fullmatch(local)
+        ):  # fmt: skip
+            return known.result
+    plain, stand_in = _with_stand_in(text, recipient, own)
+    if stand_in == recipient:
+        return _both(stage, code, plain, stand_in, own, not recipient.isascii())
+    result = _both_cached(stage, code, plain, stand_in, own, False)
+    if stage is Stage.rcpt and stand_in == _STAND_IN_ADDRESS:
+        if len(_familiar) >= _MOST_FAMILIAR:
+            _familiar.clear()
+        _familiar[key] = _Familiar(result, plain.lower(), "\n".join(own))
+    return result
+
+
+class _Familiar(NamedTuple):
+    """A reply given before, with the stand-in in place of address and domain."""
+
+    result: tuple[Reading, str]
+    lower: str
+    own: str
+
+
+_familiar: dict[tuple[int, str, bool, tuple[str, ...]], _Familiar] = {}
+"""By code and text; the recipient's address is cut out of the text, so that no address is kept."""
+_MOST_FAMILIAR = 8192
 
 
 def _both(
@@ -356,6 +386,7 @@ def mask(text: str, *, recipient: str | None = None, own: Sequence[str] = ()) ->
 _STAND_IN = "qhvzjx"
 """A name that no word of a reply contains: it takes the place of the recipient's where that makes no difference."""
 _STAND_IN_DOMAIN = f"{_STAND_IN}.example"
+_STAND_IN_ADDRESS = f"{_STAND_IN}@{_STAND_IN_DOMAIN}"
 _ORDINARY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*[A-Za-z0-9]")
 
 
@@ -372,7 +403,7 @@ def _with_stand_in(text: str, recipient: str | None, own: Sequence[str]) -> tupl
         return text, recipient
     plain, echoes = text, 0
     if recipient in text:
-        plain = text.replace(recipient, f"{_STAND_IN}@{_STAND_IN_DOMAIN}")
+        plain = text.replace(recipient, _STAND_IN_ADDRESS)
         echoes = plain.count(_STAND_IN_DOMAIN)
     lower = plain.lower()
     # A bare local part is masked by rules about words; a second address may be somebody else's.
@@ -380,7 +411,7 @@ def _with_stand_in(text: str, recipient: str | None, own: Sequence[str]) -> tupl
         return text, recipient
     if domain in lower or any(domain in name for name in own):
         return plain.replace(_STAND_IN_DOMAIN, domain), f"{_STAND_IN}@{domain}"
-    return plain, f"{_STAND_IN}@{_STAND_IN_DOMAIN}"
+    return plain, _STAND_IN_ADDRESS
 
 
 _FULLWIDTH_AT = "\uff20"

@@ -13,7 +13,7 @@ import contextlib
 import socket
 import ssl
 import time
-from collections import deque
+from collections.abc import Callable
 from functools import cache
 from typing import Literal, NamedTuple, cast
 
@@ -89,8 +89,8 @@ class Session:
     """
     An open conversation, ready to ask. Build it with `Session.open`, end it with `close`.
 
-    `ask` asks one recipient and waits. Where `pipelining` is true, `say` may name several before `hear` brings their
-    replies, one by one and in order (RFC 2920).
+    `ask` asks one recipient and waits. Where `pipelining` is true, `say` may name several before their replies come,
+    one by one and in order (RFC 2920); `converse` goes on by itself, from the replies to the next names.
 
     Attributes:
         host: name of the server.
@@ -114,7 +114,10 @@ class Session:
         self._distance = 0.0  # seconds it took to connect: one round trip
         self._wire: Wire | None = None
         self._sender_named: Literal[False, "ascii", "utf8"] = False
-        self._named: deque[tuple[Stage, float]] = deque()  # what replies are due for, and when it was said
+        self._sender_refused = False
+        self._sender_due = False  # the reply to MAIL is still to come, before those to recipients
+        self._due = 0  # recipients named and not answered
+        self._said_at = 0.0  # when the first of them was named, or a command given that was waited for
         self._heard_at = 0.0
         self._goodbye_said = False
 
@@ -292,82 +295,116 @@ class Session:
 
     def say(self, local: str, domain: str, *, eai: bool = False) -> None:
         """
-        Name a recipient without waiting; `hear` brings the reply. Before the first one the sender is named as well,
-        for international addresses too where `eai` is true.
+        Name a recipient without waiting; `hear` or `converse` brings the reply. Before the first one the sender is
+        named as well, for international addresses too where `eai` is true.
 
         Raises:
             Broken: the connection is gone.
             ValueError: the address holds a control character.
         """
-        wire = self._take_over()
-        if wire is None or not wire.open:
-            raise Broken(Stage.rcpt, "closed", "the server hung up")
-        now = time.monotonic()
+        wire = self._wire or self._take_over()
+        if wire is None or self._goodbye_said:
+            raise Broken(Stage.rcpt, "closed", "the conversation is at its end")
         if not self._sender_named:
             wire.say(self._mail(eai))
-            self._named.append((Stage.mail, now))
             self._sender_named = "utf8" if eai else "ascii"
+            self._sender_due = True
         wire.say(f"RCPT TO:<{local}@{domain}>".encode())
-        self._named.append((Stage.rcpt, now))
+        if not self._due:
+            self._said_at = time.monotonic()
+        self._due += 1
+
+    async def converse(self, turn: Callable[[], float], patience: float) -> None:
+        """
+        Let `turn` hear the replies (`heard_already`) as they come and name whoever is next, without waiting in between.
+
+        Args:
+            turn: gives the seconds within which the next reply is to come; 0 when nobody waits for one.
+            patience: seconds within which the first is to come.
+
+        Raises:
+            Broken: no or no usable reply; the session is then at an end. Or what `turn` raises.
+        """
+        assert self._wire is not None
+        try:
+            await self._wire.converse(turn, patience)
+        except WireFailure as failure:
+            raise self._broken(Stage.mail if self._sender_due else Stage.rcpt, failure) from None
+
+    def heard_already(self) -> list[Reply]:
+        """
+        The replies that have come already, for the recipients named, in their order. A refusal of the sender stands
+        in the place of the first of them; then no other reply is worth anything.
+        """
+        replies: list[Reply] = []
+        if self._wire is not None and self._due:
+            for raw in self._wire.come_already(self._due + self._sender_due):
+                reply = self._taken(raw) if self._sender_due else self._reply(Stage.rcpt, raw)
+                if reply is not None:
+                    replies.append(reply)
+                if self._sender_refused:
+                    return replies
+            self._due -= len(replies)
+        return replies
 
     async def hear(self, *, patience: float | None = None) -> Reply:
         """
-        The reply for the next of the recipients named, or, for the first of them, a refusal of the sender: then no
-        other reply is worth anything.
+        The first of the replies that `heard_already` gives, waited for.
 
         Raises:
             Broken: no or no usable reply; the session is then at an end.
         """
-        while True:
-            stage, said_at = self._named[0]
-            reply = await self._hear(stage, said_at, patience)
-            self._named.popleft()
-            if stage is Stage.rcpt:
-                return reply
-            if reply.code // 100 != 2:
-                self._named.clear()
-                self._sender_named = False
-                return reply
+        if self._sender_due:
+            refusal = self._taken(await self._raw(Stage.mail, patience))
+            if refusal is not None:
+                return refusal
+        reply = self._reply(Stage.rcpt, await self._raw(Stage.rcpt, patience))
+        self._due -= 1
+        return reply
 
-    def heard_already(self) -> Reply | None:
-        """The reply that `hear` would give, if it has come already and is one for a recipient."""
-        if self._wire is None or self._named[0][0] is not Stage.rcpt:
+    def _taken(self, raw: Raw) -> Reply | None:
+        """Take in the reply to MAIL that was said together with recipients; gives it if it is a refusal."""
+        self._sender_due = False
+        reply = self._reply(Stage.mail, raw)
+        if reply.code // 100 == 2:
             return None
-        raw = self._wire.come_already()
-        return None if raw is None else self._reply(*self._named.popleft(), raw)
+        self._sender_named, self._sender_refused, self._due = False, True, 0
+        return reply
 
     def farewell(self) -> Reply | None:
         """What the server said without being asked, such as `421 too many errors` before it hangs up."""
-        if self._wire is None or self._named or self._goodbye_said:
+        if self._wire is None or self._due or self._sender_refused or self._goodbye_said:
             return None
-        raw = self._wire.come_already()
-        return None if raw is None else Reply(Stage.rcpt, raw.code, raw.text, 0.0)
+        for raw in self._wire.come_already(1):
+            return Reply(Stage.rcpt, raw.code, raw.text, 0.0)
+        return None
 
     async def _command(self, stage: Stage, command: bytes, *, patience: float | None = None) -> Reply:
         wire = self._take_over()
         if wire is None:
             raise Broken(stage, "closed", "the server hung up")
         wire.say(command)
-        return await self._hear(stage, time.monotonic(), patience)
+        self._said_at = time.monotonic()
+        return self._reply(stage, await self._raw(stage, patience))
 
-    async def _hear(self, stage: Stage, said_at: float, patience: float | None) -> Reply:
+    async def _raw(self, stage: Stage, patience: float | None) -> Raw:
         limit = self._settings.command_timeout if patience is None else min(patience, self._settings.command_timeout)
-        wire = self._wire
-        if wire is None:
+        if self._wire is None:
             raise Broken(stage, "closed", "the server hung up")
         try:
-            raw: Raw = await wire.hear(max(limit, 0.001))
+            return await self._wire.hear(max(limit, 0.001))
         except WireFailure as failure:
-            if failure.kind == "timeout":
-                self._hang_up()
-                self.slowest = max(self.slowest, time.monotonic() - max(said_at, self._heard_at))
-                raise Broken(stage, "timeout", f"no reply within {limit:.0f} s") from None
-            raise Broken(stage, failure.kind, failure.detail) from None
-        return self._reply(stage, said_at, raw)
+            raise self._broken(stage, failure) from None
 
-    def _reply(self, stage: Stage, said_at: float, raw: Raw) -> Reply:
+    def _broken(self, stage: Stage, failure: WireFailure) -> Broken:
+        if failure.kind == "timeout":
+            self._hang_up()
+            self.slowest = max(self.slowest, time.monotonic() - max(self._said_at, self._heard_at))
+        return Broken(stage, failure.kind, failure.detail)
+
+    def _reply(self, stage: Stage, raw: Raw) -> Reply:
         # In a group, a server begins with one recipient when it is through with the one before.
-        seconds = raw.at - (said_at if said_at > self._heard_at else self._heard_at)
+        seconds = raw.at - (self._said_at if self._said_at > self._heard_at else self._heard_at)
         self._heard_at = raw.at
         self._took(seconds)
         return Reply(stage, raw.code, raw.text, seconds)

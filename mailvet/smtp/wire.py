@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections import deque
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 __all__ = ["Raw", "Wire", "WireFailure"]
@@ -58,11 +58,13 @@ class Wire(asyncio.BufferedProtocol):
         self._rest = b""
         self._lines: list[bytes] = []
         self._length = 0
-        self._replies: deque[Raw] = deque()
+        self._replies: list[Raw] = []
         self._outgoing: list[bytes] = []
         self._waiter: asyncio.Future[None] | None = None
         self._deadline = 0.0
         self._timer: asyncio.TimerHandle | None = None
+        self._turn: Callable[[], float] | None = None
+        """Takes what comes while somebody waits for its end."""
         self._garbage: str | None = None
         self._lost = False
         transport.set_protocol(self)
@@ -94,9 +96,35 @@ class Wire(asyncio.BufferedProtocol):
             if self.open:
                 self._transport.write(packet)
 
-    def come_already(self) -> Raw | None:
-        """A reply that is there already, if any."""
-        return self._replies.popleft() if self._replies else None
+    def come_already(self, most: int) -> list[Raw]:
+        """The replies that are there already, at most so many."""
+        replies, self._replies = self._replies[:most], self._replies[most:]
+        return replies
+
+    async def converse(self, turn: Callable[[], float], patience: float) -> None:
+        """
+        Let `turn` take whatever comes (`come_already`) and say what follows, in the very moment it comes and without
+        waking anybody: a conversation is this to and fro, thousands of times a second.
+
+        Args:
+            turn: gives the seconds within which the next reply is to come; 0: that was all. What it raises ends the
+                conversation.
+            patience: seconds within which the first reply is to come.
+
+        Raises:
+            WireFailure: none came in time, or none will.
+        """
+        while self._replies and patience > 0:
+            patience = turn()
+        if patience <= 0:
+            return
+        self._turn = turn
+        try:
+            self.flush()
+            while self._turn is not None:
+                await self._something(patience)
+        finally:
+            self._turn = None
 
     async def hear(self, patience: float) -> Raw:
         """
@@ -107,21 +135,25 @@ class Wire(asyncio.BufferedProtocol):
         """
         if not self._replies:
             self.flush()
-            await self._wait(patience)
-        return self._replies.popleft()
+            while not self._replies:
+                await self._something(patience)
+        return self._replies.pop(0)
 
-    async def _wait(self, patience: float) -> None:
-        while not self._replies:
-            if self._garbage is not None:
-                raise WireFailure("garbage", self._garbage)
-            if not self.open:
-                raise WireFailure("closed", "the server hung up")
-            self._waiter = self._loop.create_future()
-            self._arm(self._loop.time() + patience)
-            try:
-                await self._waiter
-            finally:
-                self._waiter = None
+    async def _something(self, patience: float) -> None:
+        """Wait for a reply, or for the end of what the wire does by itself meanwhile."""
+        if self._garbage is not None:
+            raise WireFailure("garbage", self._garbage)
+        if not self.open:
+            raise WireFailure("closed", "the server hung up")
+        await self._sleep(patience)
+
+    async def _sleep(self, patience: float) -> None:
+        self._waiter = self._loop.create_future()
+        self._arm(self._loop.time() + patience)
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
 
     async def ended(self, patience: float) -> None:
         """
@@ -131,12 +163,7 @@ class Wire(asyncio.BufferedProtocol):
             WireFailure: it did not within `patience` seconds.
         """
         while self.open:
-            self._waiter = self._loop.create_future()
-            self._arm(self._loop.time() + max(patience, 0.0))
-            try:
-                await self._waiter
-            finally:
-                self._waiter = None
+            await self._sleep(max(patience, 0.0))
 
     def _arm(self, deadline: float) -> None:
         # One timer for many replies: it looks at the deadline when it rings, and sets itself anew.
@@ -177,10 +204,29 @@ class Wire(asyncio.BufferedProtocol):
         self._rest = lines.pop()
         now = time.monotonic()
         for line in lines:
-            if not self._take(line, now):
+            if not self._lines and len(line) <= _LONGEST_LINE and line[3:4] == b" " and line[:3].isdigit():
+                text = line[4:].strip()
+                self._replies.append(Raw(int(line[:3]), text.decode() if text.isascii() else _readable(text), now))
+            elif not self._take(line, now):
                 break
         if len(self._rest) > _LONGEST_LINE:
             self._garbage = "a line without end"
+        waiter = self._waiter
+        if waiter is None or waiter.done():
+            return
+        if self._turn is not None and self._replies:
+            try:
+                patience = self._turn()
+            except Exception as error:
+                self._turn = None
+                waiter.set_exception(error)
+                return
+            if patience > 0 and self._garbage is None:
+                self.flush()
+                self._arm(self._loop.time() + patience)
+                return
+            if patience <= 0:
+                self._turn = None
         self._wake()
 
     def _take(self, line: bytes, now: float) -> bool:

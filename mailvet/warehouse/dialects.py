@@ -1,7 +1,8 @@
 """
 How each database says the same thing: types, quoting, keys, temporary tables, upserts and updates.
 
-Everything else a warehouse asks is SQL that all of them read alike and stands in `mailvet.warehouse.sql`, once.
+Everything else a warehouse asks is SQL that all of them read alike, and stands once in `mailvet.warehouse.due` and
+`mailvet.warehouse.sql`.
 """
 
 from __future__ import annotations
@@ -68,6 +69,8 @@ class Dialect:
     """Statements within a transaction, before a query whose steps have other sizes than the planner guesses."""
     computed_once: ClassVar[str] = ""
     """Behind a subquery whose columns are used more than once, and are not to be computed each time."""
+    matches_texts: ClassVar[bool] = False
+    """Whether a cell is quicker compared with the text of a verdict, where that is stored, than with its key."""
     fence: ClassVar[str] = ""
     """
     Behind a step of a query of many steps, where the planner would else write each step into the next, and compute
@@ -232,8 +235,13 @@ class Postgres(Dialect):
     session = ("set timezone = 'UTC'", "set standard_conforming_strings = on")
     analyze = "analyze {name}"
     # It guesses the sizes far too low and would loop over every step.
-    before_guesses = ("set local enable_nestloop = off", "set local work_mem = '128MB'")
+    before_guesses = (
+        "set local enable_nestloop = off",
+        "select set_config('work_mem', '128MB', true) "
+        "where pg_size_bytes(current_setting('work_mem')) < pg_size_bytes('128MB')",
+    )
     computed_once = fence = " offset 0"
+    matches_texts = True
     has_icu = True
     """Lower case for all scripts, whatever the locale of the database."""
 

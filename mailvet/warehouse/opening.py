@@ -67,20 +67,18 @@ def open_table(
         LockedError: another process holds the database.
     """
     kind = _kind(database)
-    named: dict[str, Any] = {
-        "where": where, "policy": policy, "prefix": prefix, "events": events, "writable": writable,
-        "updatable": updatable,
-    }  # fmt: skip
+    how: dict[str, Any] = {"policy": policy, "prefix": prefix, "events": events}
+    what: dict[str, Any] = {"where": where, "writable": writable, "updatable": updatable}
     if kind == "duckdb":
         duck = _duckdb()
         connection = _duckdb_connection(database)
         if connection is not None:
-            return duck.of_connection(connection, table, column, **named)
-        return duck.of_table(_duckdb_path(database), table, column, **named)
+            return duck.of_connection(connection, table, column, **how, **what)
+        return duck.of_table(_duckdb_path(database), table, column, **how, **what)
     if kind in _POSTGRES:
         link, owned = _psycopg_connection(database)
-        return _postgres().of_table(link, table, column, owned=owned, **named)
-    return _sqlalchemy().of_table(_engine(database), table, column, owned=isinstance(database, str), **named)
+        return _postgres()(link, owned=owned, **how).on_table(table, column, **what)
+    return _sqlalchemy()(_engine(database), owned=isinstance(database, str), **how).on_table(table, column, **what)
 
 
 def open_store(database: Database, *, read_only: bool) -> Warehouse:
@@ -95,8 +93,8 @@ def open_store(database: Database, *, read_only: bool) -> Warehouse:
         return _duckdb().of_store(_duckdb_path(database), read_only=read_only)
     if kind in _POSTGRES:
         link, owned = _psycopg_connection(database)
-        return _postgres().of_store(link, owned=owned)
-    return _sqlalchemy().of_store(_engine(database), owned=isinstance(database, str))
+        return _postgres()(link, owned=owned)
+    return _sqlalchemy()(_engine(database), owned=isinstance(database, str))
 
 
 def _kind(database: Database) -> str:

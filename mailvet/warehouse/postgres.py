@@ -1,6 +1,6 @@
 """
-PostgreSQL through psycopg 3: verdicts go in by binary COPY and one upsert, answers come back by one UPDATE ... FROM
-that touches only the rows whose answer changed, and what is due is read through a server cursor.
+PostgreSQL through psycopg 3: verdicts go in by binary COPY and one upsert, answers come back by UPDATE ... FROM, which
+touches only the rows whose answer changed, and what is due is read through a server cursor.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ import pyarrow.compute as pc
 from psycopg import errors
 
 from mailvet.errors import LockedError, MailvetError, SourceError
-from mailvet.verdict import Policy, verdict_schema
+from mailvet.verdict import verdict_schema
 from mailvet.warehouse.base import Plan
 from mailvet.warehouse.dialects import Postgres, literal
 from mailvet.warehouse.files import first_line
-from mailvet.warehouse.sql import VERDICTS, SQLWarehouse, newest_of_each
+from mailvet.warehouse.session import VERDICTS
+from mailvet.warehouse.sql import SQLWarehouse, newest_of_each
 from mailvet.warehouse.tables import Column, Relation, choose_table
 
 __all__ = ["PostgresWarehouse", "binary_copy", "connect"]
@@ -58,7 +59,7 @@ def connect(url: str) -> psycopg.Connection[Any]:
 
 
 class PostgresWarehouse(SQLWarehouse):
-    """One table of a PostgreSQL database and its verdicts; build it with `of_table`, or `of_store` without a table."""
+    """The verdicts of a PostgreSQL database, and one table of it after `on_table`."""
 
     _say: Postgres
 
@@ -78,49 +79,6 @@ class PostgresWarehouse(SQLWarehouse):
             # Our statements are large and few, and none of them is run often enough to be worth compiling.
             self._execute("set jit = off")
             self._say.has_icu = bool(self._rows("select 1 from pg_collation where collname = 'und-x-icu'"))
-
-    @classmethod
-    def of_table(
-        cls,
-        connection: psycopg.Connection[Any],
-        table: str,
-        column: str | None,
-        *,
-        where: str | None = None,
-        policy: Policy = Policy.marketing,
-        prefix: str = "mailvet_",
-        events: str | None = None,
-        writable: bool = True,
-        updatable: bool = True,
-        owned: bool = True,
-    ) -> PostgresWarehouse:
-        """
-        A table of the database.
-
-        Args:
-            table: name, also `schema.table`; names with odd characters as they are, or in quotes.
-            column: the column of addresses; None finds it by its name.
-            where: SQL condition on the table's rows.
-            writable: verdicts will be saved.
-            updatable: status columns will be written, so `table` must not be a view.
-            owned: the connection is closed with the warehouse.
-
-        Raises:
-            SourceError: missing or unfit table or column, a condition that fails, a right that is missing.
-        """
-        warehouse = cls(connection, owned=owned, policy=policy, prefix=prefix, events=events)
-        try:
-            with warehouse._doing(f"look at {table}"):
-                warehouse._bind(table, column, where, writable=writable, updatable=updatable)
-        except BaseException:
-            warehouse.close()
-            raise
-        return warehouse
-
-    @classmethod
-    def of_store(cls, connection: psycopg.Connection[Any], *, owned: bool = True) -> PostgresWarehouse:
-        """Only the verdicts of a database, without a source."""
-        return cls(connection, owned=owned)
 
     # ---------------------------------------------------------------- what is there
 
@@ -260,6 +218,9 @@ class PostgresWarehouse(SQLWarehouse):
                 yield rows
 
     def _append(self, table: str, rows: pa.Table) -> None:
+        if "email" in rows.schema.names:
+            place = rows.schema.get_field_index("email")
+            rows = rows.set_column(place, rows.schema.field(place), _exact_or_none(rows["email"]))
         names = ", ".join(map(self._say.own, rows.schema.names))
         with self._db.cursor() as cursor, cursor.copy(f"copy {table} ({names}) from stdin (format binary)") as copy:
             for block in binary_copy(rows):
@@ -375,6 +336,11 @@ def binary_copy(rows: pa.Table) -> Iterator[bytes]:
             (first,), (last,) = (struct.unpack_from("=i", ends, 4 * (chunk.offset + n)) for n in (0, len(chunk)))
             yield data.slice(first, last - first).to_pybytes()
     yield _COPY_TAIL
+
+
+def _exact_or_none(texts: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Without the texts that PostgreSQL cannot hold, for without its NUL a text would be that of somebody else."""
+    return pc.if_else(pc.match_substring(texts, "\0"), pa.scalar(None, pa.string()), texts)
 
 
 def _field(column: pa.Array) -> list[pa.Array]:

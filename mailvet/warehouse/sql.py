@@ -1,6 +1,7 @@
 """
-A table of a SQL database and its verdicts, for every database: what is asked is written here once, in the words of a
-`Dialect`; how a statement gets there is up to the subclass (psycopg for PostgreSQL, SQLAlchemy for the others).
+The verdicts of a table of a SQL database, for every database: saving them, writing them back, counting and exporting
+them. What is asked is written once, in the words of a `Dialect`; `mailvet.warehouse.session` holds what a statement
+needs to get there, `mailvet.warehouse.due` what is asked before anything is verified.
 
 The verdict table lies in the default schema of the connection. Keys are computed by the database from the text as it
 is at that moment, so a row that was edited meanwhile matches no answer.
@@ -11,503 +12,41 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import uuid
-from abc import ABC, abstractmethod
-from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
-from datetime import datetime, timedelta, timezone
-from decimal import Decimal
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from mailvet import ablation
-from mailvet.errors import MailvetError, SettingsError, SourceError
-from mailvet.layers.history import EVENT_COLUMNS, EVENT_KINDS
-from mailvet.verdict import Policy, Reason, email_key, recommendation_sql, verdict_schema
+from mailvet.errors import SourceError
+from mailvet.verdict import email_key, recommendation_sql, verdict_schema
 from mailvet.warehouse import output as files_out
-from mailvet.warehouse.base import KNOWN_FOR, SILENT, Details, Plan, Standing, Summary
-from mailvet.warehouse.dialects import Dialect, literal
-from mailvet.warehouse.planning import (
-    LISTS,
-    RUN_COLUMNS,
-    detailed,
-    due_condition,
-    falls_due,
-    newest_events,
-    rank,
-    summarised,
-    verdict_kinds,
-)
-from mailvet.warehouse.signals import burst_sql, duplicates_sql, series_sql
-from mailvet.warehouse.tables import (
-    Column,
-    Relation,
-    check_status_columns,
-    choose_column,
-    one_condition,
-    spellings,
-)
+from mailvet.warehouse.base import KNOWN_FOR, SILENT, Details, Standing, Summary
+from mailvet.warehouse.dialects import literal
+from mailvet.warehouse.due import PlannedTable
+from mailvet.warehouse.planning import RUN_COLUMNS, detailed, falls_due, rank, summarised, verdict_kinds
+from mailvet.warehouse.session import UTC, VERDICTS, arrays, aware
+from mailvet.warehouse.tables import Column, check_status_columns, spellings
 
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["VERDICTS", "SQLWarehouse", "newest_of_each"]
+__all__ = ["SQLWarehouse", "newest_of_each"]
 
-VERDICTS = "mailvet_verdicts"
 _RUNS = "mailvet_runs"
 _SHARDS = "mailvet_shards"
 _SHARDS_KEPT = timedelta(days=7)
 _KNOWN_SINCE = "known_since"
 _EXPORT_ROWS = 20_000
-_LONGEST_ADDRESS = 254  # RFC 5321, section 4.5.3.1.3
-_MOST_LABELS = 128  # a domain name has no more
-_UTC = pa.timestamp("us", tz="UTC")
-_RUN_TYPES = {"string": pa.string(), "int64": pa.int64(), "double": pa.float64(), "timestamp": _UTC}
-_TIMES = re.compile(r"date|(timestamp|datetime).*")
-"""Types of columns that hold a day or a point in time."""
+_RUN_TYPES = {"string": pa.string(), "int64": pa.int64(), "double": pa.float64(), "timestamp": UTC}
 
 
-class SQLWarehouse(ABC):
+class SQLWarehouse(PlannedTable):
     """
     One table and its verdicts. Not to be used from two threads at once, but for `interrupt`.
     """
-
-    def __init__(
-        self,
-        dialect: Dialect,
-        *,
-        name: str,
-        policy: Policy = Policy.marketing,
-        prefix: str = "mailvet_",
-        events: str | None = None,
-    ) -> None:
-        self._say = dialect
-        self.name = name
-        self._policy = policy
-        self._prefix = prefix
-        self._events = events
-        self._staged: dict[str, str] = {}
-        self._token = uuid.uuid4().hex[:8]
-
-    def _bind(self, table: str, column: str | None, where: str | None, *, writable: bool, updatable: bool) -> None:
-        """Choose the table and its column of addresses; everything that does not fit is said here."""
-        database = self.name
-        found = self._relation(table, database)
-        if found.is_view and updatable:
-            raise SourceError(
-                f"{table} is a view: status columns cannot be written to it. Verify the table behind it, or use "
-                "--no-write-back and join mailvet_verdicts on email_key."
-            )
-        self.name = f"{table} in {database}"
-        self.relation = self._qualified(found)
-        self._columns = self._described()
-        self.column = choose_column(self._columns, column, table)
-        self._cell = f"coalesce({self._say.text(self._quote(self.column))}, '')"
-        self.check_rights(writable=writable)
-        self.narrowed = bool(where)
-        # The line break ends a comment in the condition.
-        self._where = f"({where}\n)" if where else "1 = 1"
-        if where:
-            self._try_condition(table, where)
-
-    def _try_condition(self, table: str, where: str) -> None:
-        """Once within brackets and once without: both only work on one whole condition."""
-        one_condition(where)
-        for condition in (f"({where}\n)", f"{where}\n"):
-            self._try(self._say.limited(f"select 1 from {self.relation} where {condition}", 1), table)
-
-    # ---------------------------------------------------------------- what a subclass does
-
-    @abstractmethod
-    def _execute(self, statement: str) -> int:
-        """Run one statement; the rows it concerned. Outside of `_transaction` it holds at once."""
-
-    @abstractmethod
-    def _rows(self, query: str) -> list[tuple[Any, ...]]:
-        """All rows of a query."""
-
-    @abstractmethod
-    def _stream(self, query: str, batch_rows: int) -> Generator[list[tuple[Any, ...]], None, None]:
-        """The rows of a query in batches; the client holds one of them at a time."""
-
-    @abstractmethod
-    def _append(self, table: str, rows: pa.Table) -> None:
-        """Add rows to one of our own tables, columns by their names."""
-
-    @abstractmethod
-    def _transaction(self) -> AbstractContextManager[None]:
-        """Several statements that hold all or, where the database can do it, not at all."""
-
-    @abstractmethod
-    def _fault(self, error: BaseException, doing: str) -> MailvetError | None:
-        """What is said about an error of the driver's while `doing`; None for what is no error of the driver's."""
-
-    @abstractmethod
-    def _has(self, table: str) -> bool:
-        """Whether one of our own tables exists in the default schema."""
-
-    @abstractmethod
-    def _relation(self, table: str, database: str) -> Relation:
-        """The table or view that is called so; SourceError where there is none."""
-
-    @abstractmethod
-    def _described(self) -> Sequence[Column]:
-        """The columns of the source, as they are now."""
-
-    @abstractmethod
-    def _try(self, query: str, table: str) -> None:
-        """Run a query with a condition of the user's; SourceError if it fails."""
-
-    def _qualified(self, found: Relation) -> str:
-        """The name of a table in a statement."""
-        return f"{self._quote(found.schema)}.{self._quote(found.name)}" if found.schema else self._quote(found.name)
-
-    def _quote(self, name: str) -> str:
-        return self._say.quote(name)
-
-    def check_rights(self, *, writable: bool) -> None:
-        """
-        Whether this user may do what a run will do, as far as the database tells.
-
-        Raises:
-            SourceError: no, and which right is missing.
-        """
-        return None
-
-    @contextlib.contextmanager
-    def _doing(self, what: str) -> Iterator[None]:
-        """Turn errors of the driver into ours; `what` completes "could not ..."."""
-        try:
-            yield
-        except MailvetError:
-            raise
-        except Exception as error:
-            fault = self._fault(error, what)
-            if fault is None:
-                raise
-            raise fault from None
-
-    # ---------------------------------------------------------------- tables for the moment
-
-    def _table(self, name: str) -> str:
-        """The name of a table for the moment."""
-        if self._say.has_temporary:
-            return f"{self._say.temporary_prefix}mailvet_{name}"
-        return f"mailvet_stage_{self._token}_{name}"
-
-    def _stage(self, name: str, query: str) -> str:
-        table = self._clear(name)
-        self._execute(self._say.temporary.format(name=table, query=query))
-        return self._analyzed(table)
-
-    def _stage_empty(self, name: str, columns: Mapping[str, str]) -> str:
-        table, types = self._clear(name), {**self._say.types, "key": self._say.key_type}
-        listed = ", ".join(f"{self._say.own(column)} {types[kind]}" for column, kind in columns.items())
-        self._execute(self._say.temporary_empty.format(name=table, columns=listed))
-        return table
-
-    def _clear(self, name: str) -> str:
-        table = self._staged[name] = self._table(name)
-        self._execute(self._say.drop.format(name=table))
-        return table
-
-    def _unstage(self, name: str) -> None:
-        if name in self._staged:
-            self._execute(self._say.drop.format(name=self._staged.pop(name)))
-
-    def _indexed(self, table: str, column: str) -> None:
-        if self._say.index:
-            self._execute(self._say.index.format(table=table, column=column))
-
-    def _analyzed(self, table: str) -> str:
-        if self._say.analyze:
-            self._execute(self._say.analyze.format(name=table))
-        return table
-
-    def _drop_staged(self) -> None:
-        """Temporary tables go with the session; the others are dropped here."""
-        if not self._say.has_temporary:
-            for table in self._staged.values():
-                with contextlib.suppress(Exception):
-                    self._execute(self._say.drop.format(name=table))
-        self._staged.clear()
-
-    # ---------------------------------------------------------------- planning
-
-    def plan(
-        self,
-        *,
-        depth_rank: int,
-        now: datetime,
-        rules_version: str,
-        listed: Mapping[str, Sequence[str]],
-        among: Collection[Reason] | None = None,
-        count_domains: bool = True,
-    ) -> Plan:
-        """See `Warehouse.plan`."""
-        say = self._say
-        condition = " with this --where" if self.narrowed else ""
-        with self._doing(f"plan over {self.name}{condition}"):
-            self._unstage("signals")
-            if self._events is not None:
-                self._stage_history()
-            cells = self._stage_cells()
-            has_lists = any(listed.get(name) for name in LISTS)
-            if has_lists:
-                self._stage_lists(listed)
-            due = self._stage_due(
-                due_condition(
-                    say, depth_rank=depth_rank, now=now, rules_version=rules_version,
-                    events=self._events is not None, listed=has_lists, among=among,
-                ),
-                has_lists,
-            )  # fmt: skip
-            rows, blank, addresses = self._rows(
-                "select coalesce(sum(repeats), 0), coalesce(sum(case when folded = '' then repeats else 0 end), 0), "
-                f"coalesce(sum(case when folded <> '' then 1 else 0 end), 0) from {cells}"
-            )[0]
-            count, blank_due = self._rows(
-                "select coalesce(sum(case when folded <> '' then 1 else 0 end), 0), "
-                f"coalesce(sum(case when folded = '' then 1 else 0 end), 0) from {due}"
-            )[0]
-            domains: list[tuple[Any, ...]] = []
-            if count_domains:
-                domains = self._rows(
-                    f"select mailvet__domain, count(*) as mailvet__count from (select {say.after_at('folded')} as "
-                    f"mailvet__domain from {due} where {say.position(literal('@'), 'folded')} > 0) as mailvet__domains "
-                    "group by mailvet__domain order by mailvet__count desc, mailvet__domain"
-                )
-        return Plan(
-            int(rows), int(blank), int(addresses), int(count), tuple((str(d), int(n)) for d, n in domains),
-            int(blank_due),
-        )  # fmt: skip
-
-    def _stage_cells(self) -> str:
-        """The distinct texts of the column: email, email_key, folded, repeats."""
-        say = self._say
-        if say.groups_exactly:
-            distinct = (
-                f"select email, {say.key('email')} as email_key, repeats from (select mailvet__cell as email, "
-                f"count(*) as repeats from (select {say.exact(self._cell)} as mailvet__cell from {self.relation} "
-                f"where {self._where}) as mailvet__cells group by mailvet__cell) as mailvet__grouped"
-            )
-        else:  # the key tells apart what GROUP BY does not
-            distinct = (
-                "select min(mailvet__cell) as email, mailvet__key as email_key, count(*) as repeats from (select "
-                f"{self._cell} as mailvet__cell, {say.key(self._cell)} as mailvet__key from {self.relation} "
-                f"where {self._where}) as mailvet__cells group by mailvet__key"
-            )
-        return self._stage(
-            "cells",
-            f"select email, email_key, {say.fold('email')} as folded, repeats from ({distinct}) as mailvet__distinct",
-        )
-
-    def _stage_history(self) -> None:
-        """The newest event of each kind by address."""
-        say = self._say
-        path = Path(str(self._events)).expanduser()
-        try:
-            if path.is_file():
-                source = self._stage_empty("events", {"email": "string", "event": "string", "occurred_at": "timestamp"})
-                self._append(source, _events_of_file(path))
-            else:
-                source = self._qualified(self._relation(str(self._events), "the database"))
-            with self._doing("read the events"):
-                self._stage(
-                    "history",
-                    f"select {say.fold(say.text('email'))} as recipient, {newest_events('occurred_at')} from (select "
-                    f"email, event, {say.as_moment('occurred_at')} as occurred_at from {source}) as mailvet__events "
-                    f"group by {say.fold(say.text('email'))}",
-                )
-        except SourceError as error:
-            raise SettingsError(
-                f"history.events ({self._events}) cannot be used: it has to be a file, or a table beside the verdicts, "
-                f"with the columns email, event and occurred_at (UTC). {error}"
-            ) from None
-
-    def _stage_lists(self, listed: Mapping[str, Sequence[str]]) -> None:
-        """Which of the user's own lists each address is on, by itself, its domain or one above."""
-        say, cells = self._say, self._staged["cells"]
-        entries = self._stage_empty("listed", {"list_name": "string", "entry": "string"})
-        names = [(name, entry) for name in LISTS for entry in listed.get(name, ())]
-        self._append(
-            entries, pa.table({"list_name": [name for name, _ in names], "entry": [entry for _, entry in names]})
-        )
-        self._analyzed(entries)
-        at = f"{say.position(literal('@'), 'folded')} > 0"
-        self._stage(
-            "found", f"select c.folded, l.list_name from {cells} c join {entries} l on l.entry = c.folded"
-        )  # fmt: skip
-        above = self._stage(
-            "above0", f"select distinct {say.after_at('folded')} as domain, {say.after_at('folded')} as entry "
-            f"from {cells} where {at}"
-        )  # fmt: skip
-        self._stage("domains", f"select a.domain, l.list_name from {above} a join {entries} l on l.entry = a.entry")
-        domains = self._staged["domains"]
-        dotted = f"{say.position(literal('.'), 'entry')} > 0"
-        for level in range(1, _MOST_LABELS):
-            lower = above
-            above = self._stage(
-                f"above{level % 2}", f"select domain, {say.after_dot('entry')} as entry from {lower} where {dotted}"
-            )
-            if not self._rows(say.limited(f"select 1 from {above}", 1)):
-                break
-            self._execute(
-                f"insert into {domains} select a.domain, l.list_name from {above} a join {entries} l "
-                "on l.entry = a.entry"
-            )
-        self._execute(
-            f"insert into {self._staged['found']} select c.folded, d.list_name from {cells} c join {domains} d "
-            f"on d.domain = {say.after_at('c.folded')} where {say.position(literal('@'), 'c.folded')} > 0"
-        )
-        flags = ", ".join(f"max(case when list_name = '{name}' then 1 else 0 end) as on_{name}" for name in LISTS)
-        self._stage("on_lists", f"select folded, {flags} from {self._staged['found']} group by folded")
-
-    def _stage_due(self, condition: str, has_lists: bool) -> str:
-        say = self._say
-        events = ", ".join(["", *(f"h.{name}" for name in EVENT_KINDS)]) if self._events is not None else ""
-        history = f"left join {self._staged['history']} h on h.recipient = c.folded " if events else ""
-        lists = f"left join {self._staged['on_lists']} l on l.folded = c.folded " if has_lists else ""
-        due = self._stage(
-            "due",
-            f"select row_number() over (order by {say.shuffled('c.folded')}) - 1 as place, c.folded, c.email, "
-            f"c.email_key, v.reason as previous_reason, coalesce(v.attempts, 0) as previous_attempts{events} "
-            f"from {self._staged['cells']} c left join {self._known()} v on v.email_key = c.email_key "
-            f"{history}{lists}where {condition}",
-        )
-        self._indexed(due, "place")
-        return due
-
-    def _known(self) -> str:
-        """The verdict table, or an empty one like it where there is none yet."""
-        if self._has(VERDICTS):
-            return VERDICTS
-        return self._stage_empty("no_verdicts", verdict_kinds())
-
-    # ---------------------------------------------------------------- what the whole table shows
-
-    def find_signals(self, *, signed_up: str | None, burst_window: timedelta) -> None:
-        """See `TableSignals.find_signals`; nothing is found where the database cannot be asked."""
-        say, cells, due = self._say, self._staged["cells"], self._staged["due"]
-        with self._doing(f"look over the whole of {self.name}"):
-            signups = self._signups(signed_up) if signed_up is not None else None
-            counts = self._rows(f"select (select count(*) from {due}) as due, (select count(*) from {cells}) as texts")
-            if not say.finds_signals or not counts[0][0]:
-                return
-            only = due if counts[0][0] < counts[0][1] else None
-            texts = (
-                f"(select email_key, {say.short('email')} as email, {say.short('folded')} as folded from {cells} "
-                f"where {say.length('email')} <= {_LONGEST_ADDRESS})"
-            )
-            # One statement each: their columns need no types, and no database has to plan all three together.
-            found = self._stage_empty(
-                "found_signals",
-                {"email_key": "key", "series_size": "int32", "burst": "int16", "duplicate_of": "key"},
-            )  # fmt: skip
-            queries = {
-                "email_key, series_size, 0": ("email_key, series_size, burst", series_sql(texts, say, due=only)),
-                "email_key, 0, 0, duplicate_of": (
-                    "email_key, series_size, burst, duplicate_of", duplicates_sql(texts, say)
-                ),
-            }  # fmt: skip
-            if signups is not None:
-                key = say.key("cell") if say.groups_exactly else "cell"
-                bursts = burst_sql(signups, say, due=only, window=burst_window)
-                queries[f"{key}, 0, 1"] = ("email_key, series_size, burst", bursts)
-            with self._transaction():
-                for statement in say.before_guesses:
-                    self._execute(statement)
-                for selected, (columns, query) in queries.items():
-                    self._execute(f"insert into {found} ({columns}) select {selected} from ({query}) as mailvet__found")
-            # The few rows with a signal, to be joined as the due ones are read.
-            signals = self._stage(
-                "signals",
-                "select email_key, max(series_size) as series_size, max(burst) as burst, max(duplicate_of) as "
-                f"duplicate_of from {found} group by email_key",
-            )
-            self._indexed(signals, "email_key")
-
-    def _signups(self, signed_up: str) -> str:
-        """The sign-ups of the source, as a query in brackets: cell, folded, signed_up."""
-        say = self._say
-        columns = {column.name: column.kind for column in self._columns}
-        name = next((name for name in columns if name.lower() == signed_up.lower()), None)
-        if name is None:
-            raise SettingsError(
-                f"suspicion.signed_up: there is no column {signed_up} in {self.name}; it has: {', '.join(columns)}."
-            )
-        at = say.any_moment(self._quote(name))
-        holds_times, filled = 0, 1
-        if not say.typed or _TIMES.fullmatch(columns[name].lower()):
-            holds_times, filled = self._rows(
-                f"select count({at}), count({self._quote(name)}) from {self.relation} where {self._where}"
-            )[0]
-        if filled and not holds_times:
-            raise SettingsError(
-                f"suspicion.signed_up: the column {name} of {self.name} ({columns[name]}) holds no dates or times. "
-                "Name the column with the time of each sign-up, or leave the setting out."
-            )
-        text = "mailvet__cell" if say.groups_exactly else say.key("mailvet__cell")
-        return (
-            f"(select {text} as cell, {say.short(say.fold('mailvet__cell'))} as folded, mailvet__at as signed_up "
-            f"from (select {say.exact(self._cell)} as mailvet__cell, {at} as mailvet__at from {self.relation} "
-            f"where {self._where}) as mailvet__cells where {say.length('mailvet__cell')} <= {_LONGEST_ADDRESS})"
-        )
-
-    # ---------------------------------------------------------------- what is due
-
-    def due(self, batch_rows: int) -> Iterator[pa.Table]:
-        """See `Warehouse.due`. Spellings of one address (case, white space) stand next to each other."""
-        with self._doing(f"read what is due of {self.name}"):
-            for rows in self._due_rows(batch_rows):
-                yield _due_table(rows, self._events is not None, "signals" in self._staged)
-
-    def _due_query(self) -> str:
-        names = ["email", "email_key", "previous_reason", "previous_attempts"]
-        selected = [f"d.{name}" for name in (*names, *(EVENT_KINDS if self._events is not None else ()))]
-        joined = ""
-        if signals := self._staged.get("signals"):
-            selected += ["coalesce(s.series_size, 0)", "coalesce(s.burst, 0)", "s.duplicate_of"]
-            joined = f" left join {signals} s on s.email_key = d.email_key"
-        return f"select {', '.join(selected)} from {self._staged['due']} d{joined}"
-
-    def _due_rows(self, batch_rows: int) -> Iterator[list[tuple[Any, ...]]]:
-        """Page by page, since answers are saved in between."""
-        (last,) = self._rows(f"select max(place) from {self._staged['due']}")[0]
-        for start in range(0, 0 if last is None else int(last) + 1, batch_rows):
-            yield self._rows(
-                f"{self._due_query()} where d.place >= {start} and d.place < {start + batch_rows} order by d.place"
-            )
-
-    def asked_today(self, now: datetime) -> dict[str, int]:
-        """See `Warehouse.asked_today`."""
-        with self._doing(f"read the verdicts of {self.name}"):
-            if not self._has(VERDICTS):
-                return {}
-            midnight = now.astimezone(timezone.utc).replace(hour=0, minute=0, second=0, microsecond=0)
-            rows = self._rows(
-                f"select operator, count(*) from {VERDICTS} where smtp_code is not null and operator is not null and "
-                f"checked_at >= {self._say.moment(midnight)} group by operator"
-            )
-        return {str(operator): int(count) for operator, count in rows}
-
-    def looks_numeric(self) -> bool:
-        """See `Warehouse.looks_numeric`."""
-        cells, filled = self._staged["cells"], False
-        at = self._say.position(literal("@"), "folded")
-        with self._doing(f"read {self.name}"):
-            if self._rows(self._say.limited(f"select 1 from {cells} where {at} > 0", 1)):
-                return False
-            with contextlib.closing(self._stream(f"select folded from {cells} where folded <> ''", 1000)) as batches:
-                for batch in batches:  # ends at the first that is none, as a rule in the first batch
-                    filled = True
-                    if not all(_is_number(text) for (text,) in batch):
-                        return False
-        return filled
-
-    # ---------------------------------------------------------------- verdicts
 
     def open_for_writing(self) -> None:
         """See `Warehouse.open_for_writing`."""
@@ -561,7 +100,7 @@ class SQLWarehouse(ABC):
                 )
                 if not rows:
                     return
-                batch = pa.Table.from_arrays(_arrays(rows, verdict_schema()), schema=verdict_schema())
+                batch = pa.Table.from_arrays(arrays(rows, verdict_schema()), schema=verdict_schema())
                 yield batch
                 last = batch["email_key"][-1].as_py()
 
@@ -569,7 +108,7 @@ class SQLWarehouse(ABC):
         """See `Warehouse.revise`."""
         with self._doing("save verdicts"), self._transaction():
             batch = self._stage_batch()
-            known_since = pa.nulls(verdicts.num_rows, _UTC)  # for the rule of `save`, which does not hold here
+            known_since = pa.nulls(verdicts.num_rows, UTC)  # for the rule of `save`, which does not hold here
             self._append(batch, verdicts.append_column(_KNOWN_SINCE, known_since).cast(_batch_schema()))
             for statement in self._saving(batch, silent=False):
                 self._execute(statement)
@@ -661,6 +200,9 @@ class SQLWarehouse(ABC):
 
     def _verdicts(self, columns: Sequence[str], table: str = VERDICTS) -> str:
         """The verdict table under names that no condition of the user's can mean."""
+        return f"(select {self._said(columns)} from {table}{self._say.computed_once})"
+
+    def _said(self, columns: Sequence[str], match: str = "email_key") -> str:
         formula = f"{self._say.first_character('suggestion')} in ('=', '+', '@', '-')"
         values = {
             "recommendation": f"({self._advice()})",
@@ -668,7 +210,7 @@ class SQLWarehouse(ABC):
             "suggestion": f"case when {formula} then null else suggestion end",
         }
         selected = "".join(f", {values.get(name, name)} as mailvet__{name}" for name in columns)
-        return f"(select email_key as mailvet__key{selected} from {table}{self._say.computed_once})"
+        return f"{match} as mailvet__key{selected}"
 
     def check_write_back(self, columns: Sequence[str]) -> None:
         """See `Warehouse.check_write_back`."""
@@ -677,7 +219,8 @@ class SQLWarehouse(ABC):
 
     def write_back(self, columns: Sequence[str]) -> int:
         """
-        See `Warehouse.write_back`. Matches on the key of the text as it is now, so an edited row is left alone.
+        See `Warehouse.write_back`. Matches on the text as it is now, by its key or by itself, so an edited row is left
+        alone.
 
         The columns are added first, in a statement of their own: that takes the whole table, but for no time, while
         the update, which takes long, holds only the rows it changes.
@@ -689,7 +232,7 @@ class SQLWarehouse(ABC):
                 with self._transaction():
                     for statement in self._say.before_guesses:
                         self._execute(statement)
-                    return self._execute(self._writing_back(columns))
+                    return sum(self._execute(statement) for statement in self._writing_back(columns))
         except BaseException:
             with contextlib.suppress(Exception):  # the connection may be gone; empty columns do no harm
                 for name in added:
@@ -699,13 +242,27 @@ class SQLWarehouse(ABC):
     def _status_type(self, column: str, kind: str) -> str:
         return self._say.types[kind]
 
-    def _writing_back(self, columns: Sequence[str]) -> str:
+    def _writing_back(self, columns: Sequence[str]) -> list[str]:
+        """The UPDATEs, which hold together or not at all; each row is changed by one of them at most."""
+        say, key = self._say, self._say.key(self._cell)
+        if not say.matches_texts:
+            return [self._answering(columns, self._verdicts(columns), key)]
+        # A key has to be computed for each row, and takes longer than to compare the text that it stands for.
+        by_text = f"(select {self._said(columns, 'email')} from {VERDICTS} where email is not null)"
+        by_key = f"(select {self._said(columns)} from {VERDICTS} where email is null)"
+        return [
+            self._answering(columns, by_text, say.exact(self._cell)),
+            self._answering(columns, by_key, key),
+        ]  # fmt: skip
+
+    def _answering(self, columns: Sequence[str], verdicts: str, cell: str) -> str:
+        """An UPDATE of the rows whose `cell` is the `mailvet__key` of one of these verdicts, and that say otherwise."""
         say = self._say
         names = {self._quote(self._prefix + column): f"mailvet__{column}" for column in columns}
         changed = " or ".join(say.differs(f"{self.relation}.{name}", value) for name, value in names.items())
         return self._update(
-            self.relation, f"{self._verdicts(columns)} as mailvet__verdict",
-            f"mailvet__key = {say.key(self._cell)}", names, f"({changed}) and {self._where}",
+            self.relation, f"{verdicts} as mailvet__verdict", f"mailvet__key = {cell}", names,
+            f"({changed}) and {self._where}",
         ) + (say.statement_end if say.update == "merge" else "")  # fmt: skip
 
     def summary(self) -> Summary:
@@ -764,16 +321,7 @@ class SQLWarehouse(ABC):
                 f"select count(*), min(v.next_check_at) from {self._staged['cells']} c join {VERDICTS} v "
                 "on v.email_key = c.email_key where v.reason = 'greylisted' and v.next_check_at is not null"
             )[0]
-        return int(count), self._aware(moment)
-
-    @staticmethod
-    def _aware(moment: Any) -> datetime | None:
-        """A time of ours as the driver gives it, as an aware one in UTC."""
-        if isinstance(moment, str):  # SQLite knows no type for times
-            moment = datetime.fromisoformat(moment)
-        if not isinstance(moment, datetime):
-            return None
-        return moment.astimezone(timezone.utc) if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+        return int(count), aware(moment)
 
     def check_keys(self, columns: Sequence[str], *, unique: bool = True) -> None:
         """See `Warehouse.check_keys`."""
@@ -805,7 +353,7 @@ class SQLWarehouse(ABC):
                     "plan_id": pa.array([plan_id] * len(shards), pa.string()),
                     "domain": pa.array(list(shards), pa.string()),
                     "shard": pa.array(list(shards.values()), pa.int32()),
-                    "planned_at": pa.array([now] * len(shards), _UTC),
+                    "planned_at": pa.array([now] * len(shards), UTC),
                 }
             )
             with self._transaction():
@@ -907,7 +455,7 @@ class SQLWarehouse(ABC):
                 f"{self._say.literal(self.name)} and finished_at is not null order by started_at desc", 1,
             )
         )  # fmt: skip
-        found = pa.Table.from_arrays(_arrays(rows, schema), schema=schema).to_pylist()
+        found = pa.Table.from_arrays(arrays(rows, schema), schema=schema).to_pylist()
         return found[0] if found else None
 
     def _sources(self, column: str) -> list[tuple[Any, ...]]:
@@ -999,11 +547,7 @@ class SQLWarehouse(ABC):
 
     def _batches(self, query: str, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         for rows in self._stream(query, _EXPORT_ROWS):
-            yield pa.RecordBatch.from_arrays(_arrays(rows, schema), schema=schema)
-
-    def _snapshot(self) -> AbstractContextManager[None]:
-        """Several reads that see one state of the table."""
-        return self._transaction()
+            yield pa.RecordBatch.from_arrays(arrays(rows, schema), schema=schema)
 
     # ---------------------------------------------------------------- one address
 
@@ -1024,7 +568,7 @@ class SQLWarehouse(ABC):
             )
         if not rows:
             return None
-        table = pa.Table.from_arrays(_arrays(rows, verdict_schema()), schema=verdict_schema())
+        table = pa.Table.from_arrays(arrays(rows, verdict_schema()), schema=verdict_schema())
         found: dict[str, Any] = table.to_pylist()[0]
         return found
 
@@ -1052,16 +596,6 @@ class SQLWarehouse(ABC):
                 listed = ", ".join(map(literal, sorted(keys)))
                 return self._execute(f"delete from {VERDICTS} where email_key in ({listed})")
 
-    # ---------------------------------------------------------------- the end
-
-    def interrupt(self) -> None:
-        """See `Warehouse.interrupt`; not every driver can do it."""
-        return None
-
-    @abstractmethod
-    def close(self) -> None:
-        """See `Warehouse.close`."""
-
 
 _DECIMAL = re.compile(r"(?:decimal|numeric|number)\((\d+)(?:, ?(\d+))?\)")
 _TRAVELS: tuple[tuple[str, pa.DataType], ...] = (
@@ -1081,74 +615,4 @@ def newest_of_each(verdicts: pa.Table) -> pl.DataFrame:
 
 
 def _batch_schema() -> pa.Schema:
-    return verdict_schema().append(pa.field(_KNOWN_SINCE, _UTC))
-
-
-def _due_table(rows: list[tuple[Any, ...]], events: bool, signals: bool) -> pa.Table:
-    fields = [
-        pa.field("email", pa.string()), pa.field("email_key", pa.string()), pa.field("previous_reason", pa.string()),
-        pa.field("previous_attempts", pa.int32()),
-    ]  # fmt: skip
-    if events:
-        fields += [pa.field(name, _UTC) for name in EVENT_COLUMNS]
-    if signals:
-        fields += [
-            pa.field("series_size", pa.int32()), pa.field("burst", pa.bool_()), pa.field("duplicate_of", pa.string())
-        ]  # fmt: skip
-    schema = pa.schema(fields)
-    return pa.Table.from_arrays(_arrays(rows, schema), schema=schema)
-
-
-def _arrays(rows: Sequence[tuple[Any, ...]], schema: pa.Schema) -> list[pa.Array]:
-    columns: Sequence[Sequence[Any]] = list(zip(*rows, strict=True)) if rows else [() for _ in schema]
-    return [pa.array(_fit(values, field.type), field.type) for values, field in zip(columns, schema, strict=True)]
-
-
-def _fit(values: Sequence[Any], kind: pa.DataType) -> Sequence[Any]:
-    """What drivers give for a type, as Arrow takes it."""
-    if pa.types.is_timestamp(kind):
-        moments = [_aware(value) for value in values]
-        return moments if kind.tz else [None if at is None else at.replace(tzinfo=None) for at in moments]
-    if pa.types.is_string(kind):
-        return [value if value is None or isinstance(value, str) else str(value) for value in values]
-    if pa.types.is_integer(kind):
-        return [None if value is None else int(value) for value in values]
-    if pa.types.is_decimal(kind):
-        return [None if value is None else Decimal(str(value)) for value in values]
-    if pa.types.is_boolean(kind):
-        return [None if value is None else bool(value) for value in values]
-    return values
-
-
-def _aware(value: Any) -> datetime | None:
-    if value is None:
-        return None
-    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
-    assert isinstance(moment, datetime)
-    return moment.astimezone(timezone.utc) if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
-
-
-def _events_of_file(path: Path) -> pa.Table:
-    import duckdb
-
-    from mailvet.warehouse.files import first_line, table_function
-
-    with duckdb.connect() as db:
-        db.execute("set TimeZone = 'UTC'")
-        try:
-            return db.sql(
-                "select email::varchar as email, event::varchar as event, occurred_at::timestamp as occurred_at "
-                f"from {table_function(db, path)}"
-            ).to_arrow_table().cast(
-                pa.schema([("email", pa.string()), ("event", pa.string()), ("occurred_at", pa.timestamp("us"))])
-            ).cast(pa.schema([("email", pa.string()), ("event", pa.string()), ("occurred_at", _UTC)]))  # fmt: skip
-        except duckdb.Error as error:
-            raise SourceError(f"{first_line(str(error))}.") from None
-
-
-def _is_number(text: object) -> bool:
-    try:
-        float(str(text))
-    except ValueError:
-        return False
-    return True
+    return verdict_schema().append(pa.field(_KNOWN_SINCE, UTC))

@@ -19,7 +19,7 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 
 from mailvet.errors import LockedError, MailvetError, SettingsError, SourceError
-from mailvet.verdict import Policy, email_key
+from mailvet.verdict import email_key
 from mailvet.warehouse.dialects import WHITE_SPACE, dialect_of
 from mailvet.warehouse.files import first_line
 from mailvet.warehouse.sql import SQLWarehouse
@@ -67,9 +67,9 @@ def create_engine(url: str) -> Engine:
 
 
 class SQLAlchemyWarehouse(SQLWarehouse):
-    """One table of a database and its verdicts; build it with `of_table`, or `of_store` without a table."""
+    """The verdicts of a database, and one table of it after `on_table`."""
 
-    def __init__(self, engine: Engine, *, owned: bool, **named: Any) -> None:
+    def __init__(self, engine: Engine, *, owned: bool = True, **named: Any) -> None:
         url = engine.url
         super().__init__(dialect_of(engine.dialect.name), name=str(url.database or url.host or engine.dialect.name)
                          .replace("\\", "/").rpartition("/")[2], **named)  # fmt: skip
@@ -96,49 +96,6 @@ class SQLAlchemyWarehouse(SQLWarehouse):
         except BaseException:
             self.close()
             raise
-
-    @classmethod
-    def of_table(
-        cls,
-        engine: Engine,
-        table: str,
-        column: str | None,
-        *,
-        where: str | None = None,
-        policy: Policy = Policy.marketing,
-        prefix: str = "mailvet_",
-        events: str | None = None,
-        writable: bool = True,
-        updatable: bool = True,
-        owned: bool = True,
-    ) -> SQLAlchemyWarehouse:
-        """
-        A table of the database.
-
-        Args:
-            table: name, also `schema.table`; names with odd characters as they are, or in quotes.
-            column: the column of addresses; None finds it by its name.
-            where: SQL condition on the table's rows.
-            writable: verdicts will be saved.
-            updatable: status columns will be written, so `table` must not be a view.
-            owned: the engine is disposed of with the warehouse.
-
-        Raises:
-            SourceError: missing or unfit table or column, a condition that fails.
-        """
-        warehouse = cls(engine, owned=owned, policy=policy, prefix=prefix, events=events)
-        try:
-            with warehouse._doing(f"look at {table}"):
-                warehouse._bind(table, column, where, writable=writable, updatable=updatable)
-        except BaseException:
-            warehouse.close()
-            raise
-        return warehouse
-
-    @classmethod
-    def of_store(cls, engine: Engine, *, owned: bool = True) -> SQLAlchemyWarehouse:
-        """Only the verdicts of a database, without a source."""
-        return cls(engine, owned=owned)
 
     # ---------------------------------------------------------------- what is there
 

@@ -88,7 +88,7 @@ def test_a_timeout_of_the_task_saves_too(run_dag: RunDag, slow_lab: Lab, tmp_pat
 
 def test_a_limit_leaves_the_rest_due(slow_lab: Lab, tmp_path: Path, metadata_database: Path) -> None:
     summary = operator(max_addresses=7).execute({})
-    assert (summary["due"], summary["checked"], summary["written"]) == (len(PEOPLE), 7, 7)
+    assert (summary["due"], summary["checked"], summary["updates"]) == (len(PEOPLE), 7, 7)
     assert rows(tmp_path / "crm.duckdb", "select count(mailvet_status) from contacts") == [(7,)]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import accuracy, intervals, probing, routing, run, targets, worlds
+from benchmarks import accuracy, intervals, probing, report, routing, run, spark, targets, worlds
 from benchmarks.processes import JobFailed, LabProcess, call
 from mailvet.lab import World
 
@@ -150,6 +150,39 @@ def test_shares_count_only_the_rows_they_speak_of() -> None:
     assert shares["dead_found"] == (1, 2)
     assert shares["live_lost"] == (1, 2)
     assert shares["jumped_to_conclusions"] == (1, 3)
+
+
+def spark_and_others(**other: int) -> dict[str, Any]:
+    """Figures of two interleaved runs over 2,000 rows."""
+
+    def each(few_cpu: float, *cpu: float, reasons: dict[str, int]) -> list[dict[str, Any]]:
+        return [{"cpu": whole, "few_cpu": few_cpu, "seconds": 4.0, "reasons": reasons} for whole in cpu]
+
+    right = {"not_probed": 1_900, "syntax_invalid": 100}
+    return {
+        "alone": each(1.0, 10.0, 19.0, reasons=right), "layers": each(0.0, 3.6, 3.6, reasons=right),
+        "spark": each(4.0, 13.0, 31.0, reasons=right | other), "first": 40.0,
+    }  # fmt: skip
+
+
+def test_what_is_paid_once_is_no_part_of_what_a_row_costs() -> None:
+    figures = spark._figures(spark_and_others())
+    assert figures["rows"] == 2_000
+    assert figures["alone_cpu"] == pytest.approx((7.5, 5.0, 10.0))
+    assert figures["spark_cpu"] == pytest.approx((10.0, 5.0, 15.0))
+    assert figures["ratio"] == pytest.approx((1.25, 1.0, 1.5))
+    assert figures["fixed"] == (4.0, 4.0, 4.0)
+    assert figures["once"] == 18.0
+    assert [target.reached for target in targets.judge({"spark": {"depths": {"offline": figures}}})] == [True]
+
+
+def test_spark_that_answers_otherwise_has_no_speed() -> None:
+    with pytest.raises(AssertionError, match="'typo_domain': 1"):
+        spark._figures(spark_and_others(typo_domain=1))
+
+
+def test_every_part_has_its_section() -> None:
+    assert set(run.PARTS) - {"judgement"} == set(report._PARTS) == set(report._MODULES) == set(report._TITLES)
 
 
 def test_every_part_runs_and_the_page_has_a_section_and_a_judgement_for_each(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from mailvet import planning
 from mailvet.operators import operators
 from mailvet.planning import estimate
 from mailvet.settings import Settings
@@ -57,6 +58,15 @@ def test_an_operator_that_takes_few_recipients_at_a_time_takes_longer() -> None:
     due = Plan(100, 0, 100, 100, ((few.domains[0], 100),))
     same = {"connections_per_operator": 1}
     assert seconds(due, pacing=same) > 3 * seconds(plan(acme_test=100), pacing=same)
+
+
+def test_where_recipients_may_be_named_in_groups_they_share_round_trips() -> None:
+    alone = seconds(plan(acme_test=1000), pacing={"recipients_per_session": 1})
+    opened = 1000 * planning._PER_CONVERSATION / 5
+    together = seconds(plan(acme_test=1000), pacing={"recipients_per_session": 50})
+    assert together < (alone - opened) / 2 + opened / 50
+    one_by_one = next(o for o in operators() if not o.pipelining)
+    assert planning._work(one_by_one.name, 100, Settings.load()) > 2 * planning._work("acme.test", 100, Settings.load())
 
 
 def test_an_operator_whose_answers_say_nothing_costs_no_conversation() -> None:

@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
 
 from mailvet.scoring import (
     FLAGS,
@@ -375,3 +376,25 @@ def test_a_row_gets_the_verdict_it_would_get_alone() -> None:
     ]  # fmt: skip
     rows = [{**row, "email_key": f"{number:064d}"} for number, row in enumerate(rows * 2)]
     assert verdicts(*rows) == [verdict(row) for row in rows]
+
+
+# ---------------------------------------------------------------- many rows
+
+
+def test_many_rows_are_judged_as_few_are() -> None:
+    """What no row has is left out of the work; it must never be missed."""
+    each: list[dict[str, Any]] = [{}]
+    each += [{f"{layer}_reason": "role_account", f"{layer}_detail": 'a "b"'} for layer in _LAYERS]
+    each += [{flag: True, "series_size": 7, "duplicate_key": "k"} for flag in FLAGS]
+    each += [{"run_fact": "not_probed", "stopped": "no resolver"}, {"route_fact": "route_found", "route_detail": "mx"}]
+    few = [judge(evidence(row), SETTINGS, now=NOW) for row in each]
+    for row, right in zip(each, few, strict=True):
+        assert_frame_equal(judge(pl.concat([evidence({}), evidence(row)]), SETTINGS, now=NOW).tail(1), right)
+
+
+def test_a_mixture_of_many_rows_is_judged_row_by_row() -> None:
+    rows = evidence(
+        *({f"{layer}_reason": str(r), flag: True} for layer, flag in zip(_LAYERS, FLAGS, strict=False) for r in REASONS)
+    )
+    many = judge(pl.concat([rows] * (10_000 // rows.height + 1)), SETTINGS, now=NOW)
+    assert_frame_equal(many.head(rows.height), judge(rows, SETTINGS, now=NOW))

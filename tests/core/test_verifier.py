@@ -303,6 +303,38 @@ async def test_a_stream_left_early_is_silent_afterwards(
     assert not caplog.records
 
 
+async def test_whoever_was_named_when_a_stream_is_interrupted_keeps_the_answer(mailvet_lab_factory: LabFactory) -> None:
+    cells = [f"p{n}@acme.test" for n in range(400)]
+    world = acme("postfix", *(f"p{n}" for n in range(0, 400, 2)), latency=0.15, starttls=False)
+    lab = mailvet_lab_factory(world)
+    batches = iter([pl.DataFrame({"email": cells}), None])
+    verdicts: list[pl.DataFrame] = []
+
+    async def read() -> pl.DataFrame | None:
+        return next(batches)
+
+    async with module.Verifier(lab_settings(lab)) as verifier:
+
+        async def collect() -> None:
+            async for frame in verifier.stream(read):
+                verdicts.append(frame)
+
+        running = asyncio.ensure_future(collect())
+        while total(lab).commands["RCPT"] < 100:
+            await asyncio.sleep(0.01)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        before = sum(frame.height for frame in verdicts)
+        await verifier.hear_out()
+        verdicts += verifier.answered()
+    answered = pl.concat(verdicts)
+    asked = set(total(lab).recipients) & set(cells)
+    assert before < len(asked) < len(cells)
+    assert set(answered["email"]) == asked
+    assert "not_probed" not in answered["reason"].to_list()
+
+
 async def test_what_lists_settle_is_not_asked(mailvet_lab_factory: LabFactory) -> None:
     world = acme("postfix", "gone").host("mx.mailinator.com").domain("mailinator.com", [(1, "mx.mailinator.com")])
     lab = mailvet_lab_factory(world.domain("gmial.com", [(1, "mx.mailinator.com")]))

@@ -285,7 +285,7 @@ def test_every_row_and_cell_is_kept_in_order_and_the_status_stands_behind(write:
     assert '1.50,,"two' in output.read_text()
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
         st.tuples(*[st.text(st.characters(codec="utf-8", exclude_characters="\r"), max_size=12)] * 2),

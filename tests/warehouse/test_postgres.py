@@ -174,6 +174,30 @@ def test_the_grants_of_the_docs_are_enough(postgres: PostgresPlace, role: str) -
     warehouse.close()
 
 
+# -------------------------------------------------------------------- whose answer it is
+
+
+def test_an_answer_finds_its_rows_with_and_without_its_address_stored(postgres: PostgresPlace) -> None:
+    postgres.contacts("ann@a.test", "bob@b.test", "Bob@b.test", None, "bob@b.test")
+    warehouse = saved(postgres.opened(), {"ann@a.test": "mailbox_accepted", "": "syntax_invalid"})
+    warehouse.save(answers({"bob@b.test": "null_mx"}, email=None))
+    assert warehouse.write_back(("reason",)) == 4
+    assert postgres.sql("select email, mailvet_reason from contacts order by id") == [
+        ("ann@a.test", "mailbox_accepted"), ("bob@b.test", "null_mx"), ("Bob@b.test", None), (None, "syntax_invalid"),
+        ("bob@b.test", "null_mx"),
+    ]  # fmt: skip
+    assert warehouse.write_back(("reason",)) == 0
+
+
+def test_a_text_that_postgresql_cannot_hold_gives_its_answer_to_nobody_else(postgres: PostgresPlace) -> None:
+    postgres.contacts("ann@a.test")
+    warehouse = saved(postgres.opened(), {"ann\0@a.test": "syntax_invalid"})
+    assert warehouse.write_back(("reason",)) == 0
+    saved(warehouse, {"ann@a.test": "mailbox_accepted"})
+    assert warehouse.write_back(("reason",)) == 1
+    assert postgres.sql("select mailvet_reason from contacts") == [("mailbox_accepted",)]
+
+
 # -------------------------------------------------------------------- tables of every kind
 
 

@@ -148,7 +148,7 @@ def summary_of(at: datetime, rows: int, shares: Mapping[str, float], **changes: 
         "mailvet": 1, "run_id": f"{at:%Y%m%dT%H%M%S}-0badc0de", "source": "contacts in crm", "conn_id": "crm",
         "table": "contacts", "depth": "smtp", "policy": "marketing", "started_at": at.isoformat(), "seconds": 141.2,
         "rows": judged, "blank": 0, "addresses": round(judged * 0.97), "due": round(judged * 0.2),
-        "checked": round(judged * 0.2), "written": round(judged * 0.07), "pending": by_reason.get("greylisted", 0),
+        "checked": round(judged * 0.2), "updates": round(judged * 0.07), "pending": by_reason.get("greylisted", 0),
         "next_check_at": (at + timedelta(minutes=30)).isoformat() if by_reason.get("greylisted") else None,
         "by_status": by_status, "by_reason": by_reason, "by_recommendation": by_recommendation,
         "bounce_before": bounces / judged if judged else None, "bounce_after": sent_bounces / sent if sent else None,

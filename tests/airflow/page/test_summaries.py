@@ -36,7 +36,7 @@ ANYTHING = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.fixed_dictionaries({}, optional={name: ANYTHING for name in summary(NOW, 100)}))
 def test_whatever_an_xcom_holds_a_page_can_be_made_of_it(value: dict[str, Any]) -> None:
     run = read(value | {"mailvet": 1})

@@ -550,6 +550,61 @@ async def test_a_conversation_bears_more_errors_where_the_server_does_not_mind(l
     assert counters.commands["RCPT"] / counters.connections > 7
 
 
+async def test_the_last_group_of_a_conversation_brings_proof_and_goodbye_along(
+    lab_of: LabFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    living = [f"p{n}" for n in range(60)]
+    dead = [f"d{n}" for n in range(30)]
+    mixed = [*living, *dead]
+    random.Random(5).shuffle(mixed)
+    lab = lab_of(acme("postfix", *living, starttls=False, latency=0.005))
+    close, ahead = Session.close, []
+
+    async def closed(self: Session) -> None:
+        ahead.append(self._goodbye_said)
+        await close(self)
+
+    monkeypatch.setattr(Session, "close", closed)
+    probed = await probe(lab, people(*mixed), pacing={"recipients_per_session": 12})
+    for local in mixed:
+        expected = "mailbox_accepted" if local.startswith("p") else "mailbox_not_found"
+        assert probed[f"{local}@acme.test"]["reason"] == expected
+    assert sum(ahead) >= 4
+    counters = lab.counters()["mx.acme.test"]
+    assert counters.aborted == 0
+    assert counters.quits == counters.connections
+    assert counters.peak_connections <= 5
+    again = sum(n - 1 for n in counters.recipients.values())
+    assert 0 < again <= counters.connections
+
+
+@pytest.mark.parametrize("limit", [4, 5, 7])
+async def test_a_server_that_turns_against_everybody_in_the_last_group_is_seen_through(
+    lab_of: LabFactory, limit: int
+) -> None:
+    living, dead = [f"p{n}" for n in range(40)], [f"d{n}" for n in range(40)]
+    mixed = [*living, *dead]
+    random.Random(limit).shuffle(mixed)
+    lab = lab_of(acme("harvest_guard", *living, harvest_limit=limit, starttls=False))
+    probed = await probe(lab, people(*mixed), pacing={"recipients_per_session": 12})
+    for local in living:
+        assert probed[f"{local}@acme.test"]["status"] in ("deliverable", "unknown"), local
+
+
+async def test_no_conversation_ends_early_before_it_is_known_how_many_errors_are_borne(lab_of: LabFactory) -> None:
+    locals_ = [f"p{n}" for n in range(200)]
+    living = [local for number, local in enumerate(locals_) if number % 3]
+    lab = lab_of(acme("postfix", *living, starttls=False, latency=0.01))
+    mailboxes = Mailboxes(lab_settings(lab))
+    await asyncio.wait_for(
+        asyncio.gather(*(mailboxes.submit(_recipient(lab, local, "acme.test")) for local in locals_)), 20
+    )
+    assert not mailboxes._operators["acme.test"].errors.growing
+    await mailboxes.close()
+    counters = lab.counters()["mx.acme.test"]
+    assert counters.connections == counters.quits, "and never at the limit of the server"
+
+
 # ---------------------------------------------------------------- honesty
 
 
@@ -900,20 +955,21 @@ async def test_in_a_world_of_every_manner_and_random_cuts_everybody_is_answered_
     rng = random.Random(seed)
     world, cells = _every_manner(rng)
     lab = lab_of(world, greylist_delay=0.2)
-    say, hear = Session.say, Session.hear
+    say, heard_already = Session.say, Session.heard_already
 
     def sometimes_cut(self: Session, local: str, domain: str, **options: Any) -> None:
         if rng.random() < 0.03:
             cut_off(self)
         say(self, local, domain, **options)
 
-    async def cut_in_a_group(self: Session, *, patience: float | None = None) -> Any:
-        if rng.random() < 0.03:
+    def cut_in_a_group(self: Session) -> Any:
+        replies = heard_already(self)
+        if replies and rng.random() < 0.03:
             cut_off(self)
-        return await hear(self, patience=patience)
+        return replies
 
     monkeypatch.setattr(Session, "say", sometimes_cut)
-    monkeypatch.setattr(Session, "hear", cut_in_a_group)
+    monkeypatch.setattr(Session, "heard_already", cut_in_a_group)
     probed = await _probe_all(lab, cells)
     assert set(probed.rows) == set(cells)
     for cell, row in probed.rows.items():

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailvet.layers.route import MailHost, Route
-from mailvet.smtp.recipients import Asked, DomainState, Heard, MailboxAnswer, Recipient, control_local_part, listen
+from mailvet.smtp.recipients import Asked, DomainState, Heard, MailboxAnswer, control_local_part, listen
 from mailvet.smtp.replies import Stage
 from mailvet.smtp.session import Reply
 from mailvet.verdict import REASONS, Reason, Status
@@ -26,7 +26,7 @@ LATER, GREY, BLOCK = (
 
 
 def heard(domain: DomainState, local: str, reply: tuple[int, str], *, control: bool = False) -> Heard:
-    asked = Asked(Recipient(local, domain.name, ROUTE), domain, None if control else lambda _: None)
+    asked = Asked(local, domain, ROUTE, None if control else lambda *_: None)
     code, text = reply
     return listen(asked, Reply(Stage.rcpt, code, text, 0.0), "mx.acme.test", ())
 

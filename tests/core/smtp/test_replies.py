@@ -164,7 +164,7 @@ texts = st.one_of(
 recipients = st.sampled_from([None, RECIPIENT, "user@example.com", "blocked@example.com", "änn@example.com"])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(stage=st.sampled_from(list(Stage)), code=st.integers(0, 999), text=texts, recipient=recipients)
 def test_only_a_permanent_reply_to_rcpt_says_undeliverable(
     stage: Stage, code: int, text: str, recipient: str | None
@@ -403,7 +403,7 @@ def test_a_local_part_that_is_a_word_is_masked_only_where_set_off() -> None:
     assert mask("user unknown: 'user'", recipient="user@example.com") == "user unknown: '<recipient>'"
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(text=texts, local=st.from_regex(r"[a-z][a-z0-9.+_-]{0,20}[a-z0-9]", fullmatch=True))
 def test_masked_text_holds_no_address_and_stays_as_it_is(text: str, local: str) -> None:
     masked = mask(f"{text} <{local}@example.com> {local}@example.com", recipient=f"{local}@example.com", own=OWN)
@@ -489,7 +489,7 @@ def test_an_accepted_recipient_stays_accepted(control: str | None) -> None:
     assert weigh(reply, "2.1.5 OK", other, control, another_accepted=True) == reply
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     text=texts,
     control=texts,

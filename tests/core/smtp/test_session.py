@@ -294,6 +294,96 @@ async def test_a_server_that_may_ask_for_tls_gets_mail_alone(tls: bool) -> None:
         await session.close()
 
 
+# ---------------------------------------------------------------- to and fro
+
+
+def _script_by_local_part(line: bytes) -> bytes | None:
+    """Refuses everybody whose name begins with d, is silent about s, hangs up at h."""
+    if line[:4] != b"RCPT":
+        return server(b"PIPELINING")(line)
+    return {b"d": b"550 5.1.1 no\r\n", b"s": b"", b"h": None}.get(line[9:10], b"250 ok\r\n")
+
+
+async def converse(session: Session, *groups: str) -> list[int]:
+    """Name a group of one-letter recipients each time that all of the last were answered; the codes of all replies."""
+    left, due = list(groups), 0
+    codes: list[int] = []
+
+    def turn() -> float:
+        nonlocal due
+        replies = session.heard_already()
+        codes.extend(reply.code for reply in replies)
+        due -= len(replies)
+        if not due and left:
+            for local in left[0]:
+                session.say(local, "acme.test")
+            due = len(left.pop(0))
+        return 0.2 if due else 0.0
+
+    try:
+        await session.converse(turn, turn())
+    except Broken as failure:
+        failure.codes = codes  # type: ignore[attr-defined]
+        raise
+    return codes
+
+
+async def test_a_conversation_goes_on_by_itself_until_nobody_waits_for_a_reply() -> None:
+    async with scripted(_script_by_local_part) as (port, heard):
+        session = await open_at(port)
+        assert await converse(session, "abd", "d", "cde") == [250, 250, 550, 550, 250, 550, 250]
+        assert (await session.ask("x", "acme.test")).code == 250
+        await session.close()
+    assert verbs(heard) == ["EHLO", "MAIL", *["RCPT"] * 8, "QUIT"]
+
+
+@pytest.mark.parametrize(("last", "kind"), [("s", "timeout"), ("h", "closed")])
+async def test_a_conversation_that_breaks_off_keeps_what_was_heard(last: str, kind: str) -> None:
+    async with scripted(_script_by_local_part) as (port, _):
+        session = await open_at(port)
+        with pytest.raises(Broken) as caught:
+            await asyncio.wait_for(converse(session, "ab", f"d{last}a"), 2)
+        await session.close()
+    assert caught.value.kind == kind
+    assert caught.value.codes[:3] == [250, 250, 550]  # type: ignore[attr-defined]
+
+
+async def test_a_fault_of_whoever_takes_the_turn_ends_the_conversation_and_is_seen() -> None:
+    async with scripted(server(b"PIPELINING")) as (port, heard):
+        session = await open_at(port)
+        session.say("a", "acme.test")
+
+        def turn() -> float:
+            raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            await session.converse(turn, 0.2)
+        await session.close()
+    assert verbs(heard)[-1] == "QUIT"
+
+
+async def test_nothing_is_said_after_the_goodbye() -> None:
+    async with scripted(server(b"PIPELINING")) as (port, heard):
+        session = await open_at(port)
+        session.say("ann", "acme.test")
+        session.say_goodbye()
+        assert (await session.hear()).code == 250
+        with pytest.raises(Broken, match="at its end"):
+            session.say("bob", "acme.test")
+        await session.close()
+    assert verbs(heard) == ["EHLO", "MAIL", "RCPT", "QUIT"]
+
+
+async def test_what_comes_with_the_reply_to_starttls_is_not_taken_for_encrypted() -> None:
+    injected = b"220 go on\r\n250-mx.test\r\n250 PIPELINING\r\n"
+    async with scripted(server(b"STARTTLS", STAR=injected)) as (port, heard):
+        session = await open_at(port)
+        assert not session.pipelining
+        await session.close()
+    assert verbs(heard).count("EHLO") == 2, "asked again, in clear"
+    assert all(line.isascii() for line in heard), "no hands were shaken over it"
+
+
 # ---------------------------------------------------------------- TLS
 
 

@@ -1,0 +1,347 @@
+"""
+What is due of a table of a SQL database: its distinct texts, what the user's events, lists and earlier verdicts say of
+them, the signals that only the whole table shows; and reading it. Everything but the last happens in the database.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from mailvet.errors import SettingsError, SourceError
+from mailvet.layers.history import EVENT_COLUMNS, EVENT_KINDS
+from mailvet.verdict import Reason
+from mailvet.warehouse.base import Plan
+from mailvet.warehouse.dialects import literal
+from mailvet.warehouse.planning import LISTS, due_condition, newest_events, verdict_kinds
+from mailvet.warehouse.session import UTC, VERDICTS, SQLSession, arrays
+from mailvet.warehouse.signals import burst_sql, duplicates_sql, series_sql
+
+__all__ = ["PlannedTable"]
+
+_LONGEST_ADDRESS = 254  # RFC 5321, section 4.5.3.1.3
+_MOST_LABELS = 128  # a domain name has no more
+_TIMES = re.compile(r"date|(timestamp|datetime).*")
+"""Types of columns that hold a day or a point in time."""
+
+
+class PlannedTable(SQLSession):
+    """One table, and which of its addresses are due."""
+
+    def plan(
+        self,
+        *,
+        depth_rank: int,
+        now: datetime,
+        rules_version: str,
+        listed: Mapping[str, Sequence[str]],
+        among: Collection[Reason] | None = None,
+        count_domains: bool = True,
+    ) -> Plan:
+        """See `Warehouse.plan`."""
+        say = self._say
+        condition = " with this --where" if self.narrowed else ""
+        with self._doing(f"plan over {self.name}{condition}"):
+            self._unstage("signals")
+            if self._events is not None:
+                self._stage_history()
+            cells = self._stage_cells()
+            has_lists = any(listed.get(name) for name in LISTS)
+            if has_lists:
+                self._stage_lists(listed)
+            due = self._stage_due(
+                due_condition(
+                    say, depth_rank=depth_rank, now=now, rules_version=rules_version,
+                    events=self._events is not None, listed=has_lists, among=among,
+                ),
+                has_lists,
+            )  # fmt: skip
+            rows, blank, addresses = self._rows(
+                "select coalesce(sum(repeats), 0), coalesce(sum(case when folded = '' then repeats else 0 end), 0), "
+                f"coalesce(sum(case when folded <> '' then 1 else 0 end), 0) from {cells}"
+            )[0]
+            count, blank_due = self._rows(
+                "select coalesce(sum(case when folded <> '' then 1 else 0 end), 0), "
+                f"coalesce(sum(case when folded = '' then 1 else 0 end), 0) from {due}"
+            )[0]
+            domains: list[tuple[Any, ...]] = []
+            if count_domains:
+                domains = self._rows(
+                    f"select mailvet__domain, count(*) as mailvet__count from (select {say.after_at('folded')} as "
+                    f"mailvet__domain from {due} where {say.position(literal('@'), 'folded')} > 0) as mailvet__domains "
+                    "group by mailvet__domain order by mailvet__count desc, mailvet__domain"
+                )
+        return Plan(
+            int(rows), int(blank), int(addresses), int(count), tuple((str(d), int(n)) for d, n in domains),
+            int(blank_due),
+        )  # fmt: skip
+
+    def _stage_cells(self) -> str:
+        """The distinct texts of the column: email, email_key, folded, repeats."""
+        say = self._say
+        if say.groups_exactly:
+            distinct = (
+                f"select email, {say.key('email')} as email_key, repeats from (select mailvet__cell as email, "
+                f"count(*) as repeats from (select {say.exact(self._cell)} as mailvet__cell from {self.relation} "
+                f"where {self._where}) as mailvet__cells group by mailvet__cell) as mailvet__grouped"
+            )
+        else:  # the key tells apart what GROUP BY does not
+            distinct = (
+                "select min(mailvet__cell) as email, mailvet__key as email_key, count(*) as repeats from (select "
+                f"{self._cell} as mailvet__cell, {say.key(self._cell)} as mailvet__key from {self.relation} "
+                f"where {self._where}) as mailvet__cells group by mailvet__key"
+            )
+        return self._stage(
+            "cells",
+            f"select email, email_key, {say.fold('email')} as folded, repeats from ({distinct}) as mailvet__distinct",
+        )
+
+    def _stage_history(self) -> None:
+        """The newest event of each kind by address."""
+        say = self._say
+        path = Path(str(self._events)).expanduser()
+        try:
+            if path.is_file():
+                source = self._stage_empty("events", {"email": "string", "event": "string", "occurred_at": "timestamp"})
+                self._append(source, _events_of_file(path))
+            else:
+                source = self._qualified(self._relation(str(self._events), "the database"))
+            with self._doing("read the events"):
+                self._stage(
+                    "history",
+                    f"select {say.fold(say.text('email'))} as recipient, {newest_events('occurred_at')} from (select "
+                    f"email, event, {say.as_moment('occurred_at')} as occurred_at from {source}) as mailvet__events "
+                    f"group by {say.fold(say.text('email'))}",
+                )
+        except SourceError as error:
+            raise SettingsError(
+                f"history.events ({self._events}) cannot be used: it has to be a file, or a table beside the verdicts, "
+                f"with the columns email, event and occurred_at (UTC). {error}"
+            ) from None
+
+    def _stage_lists(self, listed: Mapping[str, Sequence[str]]) -> None:
+        """Which of the user's own lists each address is on, by itself, its domain or one above."""
+        say, cells = self._say, self._staged["cells"]
+        entries = self._stage_empty("listed", {"list_name": "string", "entry": "string"})
+        names = [(name, entry) for name in LISTS for entry in listed.get(name, ())]
+        self._append(
+            entries, pa.table({"list_name": [name for name, _ in names], "entry": [entry for _, entry in names]})
+        )
+        self._analyzed(entries)
+        at = f"{say.position(literal('@'), 'folded')} > 0"
+        self._stage(
+            "found", f"select c.folded, l.list_name from {cells} c join {entries} l on l.entry = c.folded"
+        )  # fmt: skip
+        above = self._stage(
+            "above0", f"select distinct {say.after_at('folded')} as domain, {say.after_at('folded')} as entry "
+            f"from {cells} where {at}"
+        )  # fmt: skip
+        self._stage("domains", f"select a.domain, l.list_name from {above} a join {entries} l on l.entry = a.entry")
+        domains = self._staged["domains"]
+        dotted = f"{say.position(literal('.'), 'entry')} > 0"
+        for level in range(1, _MOST_LABELS):
+            lower = above
+            above = self._stage(
+                f"above{level % 2}", f"select domain, {say.after_dot('entry')} as entry from {lower} where {dotted}"
+            )
+            if not self._rows(say.limited(f"select 1 from {above}", 1)):
+                break
+            self._execute(
+                f"insert into {domains} select a.domain, l.list_name from {above} a join {entries} l "
+                "on l.entry = a.entry"
+            )
+        self._execute(
+            f"insert into {self._staged['found']} select c.folded, d.list_name from {cells} c join {domains} d "
+            f"on d.domain = {say.after_at('c.folded')} where {say.position(literal('@'), 'c.folded')} > 0"
+        )
+        flags = ", ".join(f"max(case when list_name = '{name}' then 1 else 0 end) as on_{name}" for name in LISTS)
+        self._stage("on_lists", f"select folded, {flags} from {self._staged['found']} group by folded")
+
+    def _stage_due(self, condition: str, has_lists: bool) -> str:
+        say = self._say
+        events = ", ".join(["", *(f"h.{name}" for name in EVENT_KINDS)]) if self._events is not None else ""
+        history = f"left join {self._staged['history']} h on h.recipient = c.folded " if events else ""
+        lists = f"left join {self._staged['on_lists']} l on l.folded = c.folded " if has_lists else ""
+        due = self._stage(
+            "due",
+            f"select row_number() over (order by {say.shuffled('c.folded')}) - 1 as place, c.folded, c.email, "
+            f"c.email_key, v.reason as previous_reason, coalesce(v.attempts, 0) as previous_attempts{events} "
+            f"from {self._staged['cells']} c left join {self._known()} v on v.email_key = c.email_key "
+            f"{history}{lists}where {condition}",
+        )
+        self._indexed(due, "place")
+        return due
+
+    def _known(self) -> str:
+        """The verdict table, or an empty one like it where there is none yet."""
+        if self._has(VERDICTS):
+            return VERDICTS
+        return self._stage_empty("no_verdicts", verdict_kinds())
+
+    # ---------------------------------------------------------------- what the whole table shows
+
+    def find_signals(self, *, signed_up: str | None, burst_window: timedelta) -> None:
+        """See `TableSignals.find_signals`; nothing is found where the database cannot be asked."""
+        say, cells, due = self._say, self._staged["cells"], self._staged["due"]
+        with self._doing(f"look over the whole of {self.name}"):
+            signups = self._signups(signed_up) if signed_up is not None else None
+            counts = self._rows(f"select (select count(*) from {due}) as due, (select count(*) from {cells}) as texts")
+            if not say.finds_signals or not counts[0][0]:
+                return
+            only = due if counts[0][0] < counts[0][1] else None
+            texts = (
+                f"(select email_key, {say.short('email')} as email, {say.short('folded')} as folded from {cells} "
+                f"where {say.length('email')} <= {_LONGEST_ADDRESS})"
+            )
+            # One statement each: their columns need no types, and no database has to plan all three together.
+            found = self._stage_empty(
+                "found_signals",
+                {"email_key": "key", "series_size": "int32", "burst": "int16", "duplicate_of": "key"},
+            )  # fmt: skip
+            queries = {
+                "email_key, series_size, 0": ("email_key, series_size, burst", series_sql(texts, say, due=only)),
+                "email_key, 0, 0, duplicate_of": (
+                    "email_key, series_size, burst, duplicate_of", duplicates_sql(texts, say)
+                ),
+            }  # fmt: skip
+            if signups is not None:
+                key = say.key("cell") if say.groups_exactly else "cell"
+                bursts = burst_sql(signups, say, due=only, window=burst_window)
+                queries[f"{key}, 0, 1"] = ("email_key, series_size, burst", bursts)
+            with self._transaction():
+                for statement in say.before_guesses:
+                    self._execute(statement)
+                for selected, (columns, query) in queries.items():
+                    self._execute(f"insert into {found} ({columns}) select {selected} from ({query}) as mailvet__found")
+            # The few rows with a signal, to be joined as the due ones are read.
+            signals = self._stage(
+                "signals",
+                "select email_key, max(series_size) as series_size, max(burst) as burst, max(duplicate_of) as "
+                f"duplicate_of from {found} group by email_key",
+            )
+            self._indexed(signals, "email_key")
+
+    def _signups(self, signed_up: str) -> str:
+        """The sign-ups of the source, as a query in brackets: cell, folded, signed_up."""
+        say = self._say
+        columns = {column.name: column.kind for column in self._columns}
+        name = next((name for name in columns if name.lower() == signed_up.lower()), None)
+        if name is None:
+            raise SettingsError(
+                f"suspicion.signed_up: there is no column {signed_up} in {self.name}; it has: {', '.join(columns)}."
+            )
+        at = say.any_moment(self._quote(name))
+        holds_times, filled = 0, 1
+        if not say.typed or _TIMES.fullmatch(columns[name].lower()):
+            holds_times, filled = self._rows(
+                f"select count({at}), count({self._quote(name)}) from {self.relation} where {self._where}"
+            )[0]
+        if filled and not holds_times:
+            raise SettingsError(
+                f"suspicion.signed_up: the column {name} of {self.name} ({columns[name]}) holds no dates or times. "
+                "Name the column with the time of each sign-up, or leave the setting out."
+            )
+        text = "mailvet__cell" if say.groups_exactly else say.key("mailvet__cell")
+        return (
+            f"(select {text} as cell, {say.short(say.fold('mailvet__cell'))} as folded, mailvet__at as signed_up "
+            f"from (select {say.exact(self._cell)} as mailvet__cell, {at} as mailvet__at from {self.relation} "
+            f"where {self._where}) as mailvet__cells where {say.length('mailvet__cell')} <= {_LONGEST_ADDRESS})"
+        )
+
+    # ---------------------------------------------------------------- what is due
+
+    def due(self, batch_rows: int) -> Iterator[pa.Table]:
+        """See `Warehouse.due`. Spellings of one address (case, white space) stand next to each other."""
+        with self._doing(f"read what is due of {self.name}"):
+            for rows in self._due_rows(batch_rows):
+                yield _due_table(rows, self._events is not None, "signals" in self._staged)
+
+    def _due_query(self) -> str:
+        names = ["email", "email_key", "previous_reason", "previous_attempts"]
+        selected = [f"d.{name}" for name in (*names, *(EVENT_KINDS if self._events is not None else ()))]
+        joined = ""
+        if signals := self._staged.get("signals"):
+            selected += ["coalesce(s.series_size, 0)", "coalesce(s.burst, 0)", "s.duplicate_of"]
+            joined = f" left join {signals} s on s.email_key = d.email_key"
+        return f"select {', '.join(selected)} from {self._staged['due']} d{joined}"
+
+    def _due_rows(self, batch_rows: int) -> Iterator[list[tuple[Any, ...]]]:
+        """Page by page, since answers are saved in between."""
+        (last,) = self._rows(f"select max(place) from {self._staged['due']}")[0]
+        for start in range(0, 0 if last is None else int(last) + 1, batch_rows):
+            yield self._rows(
+                f"{self._due_query()} where d.place >= {start} and d.place < {start + batch_rows} order by d.place"
+            )
+
+    def asked_today(self, now: datetime) -> dict[str, int]:
+        """See `Warehouse.asked_today`."""
+        with self._doing(f"read the verdicts of {self.name}"):
+            if not self._has(VERDICTS):
+                return {}
+            midnight = now.astimezone(timezone.utc).replace(hour=0, minute=0, second=0, microsecond=0)
+            rows = self._rows(
+                f"select operator, count(*) from {VERDICTS} where smtp_code is not null and operator is not null and "
+                f"checked_at >= {self._say.moment(midnight)} group by operator"
+            )
+        return {str(operator): int(count) for operator, count in rows}
+
+    def looks_numeric(self) -> bool:
+        """See `Warehouse.looks_numeric`."""
+        cells, filled = self._staged["cells"], False
+        at = self._say.position(literal("@"), "folded")
+        with self._doing(f"read {self.name}"):
+            if self._rows(self._say.limited(f"select 1 from {cells} where {at} > 0", 1)):
+                return False
+            with contextlib.closing(self._stream(f"select folded from {cells} where folded <> ''", 1000)) as batches:
+                for batch in batches:  # ends at the first that is none, as a rule in the first batch
+                    filled = True
+                    if not all(_is_number(text) for (text,) in batch):
+                        return False
+        return filled
+
+
+def _due_table(rows: list[tuple[Any, ...]], events: bool, signals: bool) -> pa.Table:
+    fields = [
+        pa.field("email", pa.string()), pa.field("email_key", pa.string()), pa.field("previous_reason", pa.string()),
+        pa.field("previous_attempts", pa.int32()),
+    ]  # fmt: skip
+    if events:
+        fields += [pa.field(name, UTC) for name in EVENT_COLUMNS]
+    if signals:
+        fields += [
+            pa.field("series_size", pa.int32()), pa.field("burst", pa.bool_()), pa.field("duplicate_of", pa.string())
+        ]  # fmt: skip
+    schema = pa.schema(fields)
+    return pa.Table.from_arrays(arrays(rows, schema), schema=schema)
+
+
+def _events_of_file(path: Path) -> pa.Table:
+    import duckdb
+
+    from mailvet.warehouse.files import first_line, table_function
+
+    with duckdb.connect() as db:
+        db.execute("set TimeZone = 'UTC'")
+        try:
+            return db.sql(
+                "select email::varchar as email, event::varchar as event, occurred_at::timestamp as occurred_at "
+                f"from {table_function(db, path)}"
+            ).to_arrow_table().cast(
+                pa.schema([("email", pa.string()), ("event", pa.string()), ("occurred_at", pa.timestamp("us"))])
+            ).cast(pa.schema([("email", pa.string()), ("event", pa.string()), ("occurred_at", UTC)]))  # fmt: skip
+        except duckdb.Error as error:
+            raise SourceError(f"{first_line(str(error))}.") from None
+
+
+def _is_number(text: object) -> bool:
+    try:
+        float(str(text))
+    except ValueError:
+        return False
+    return True
