@@ -89,7 +89,7 @@ _STAGED = (
 )
 _FOLDED = _SAY.fold("email")
 _PLACE = '"mailvet\x1fplace"'  # a name that no column has
-MEMORY = "1000MB"
+MEMORY = "700MB"
 """What DuckDB may use before it turns to the disk, so that a run of any size stays below 2 GB."""
 _PART_ROWS = 20 * 122_880
 """Rows joined with the verdicts at once: twenty of DuckDB's row groups, a quarter of a gigabyte."""
