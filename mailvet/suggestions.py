@@ -129,7 +129,7 @@ def _meant(domain: str, name: str, ending: str) -> str | None:
         return ending
     if domain.startswith("xn--"):
         return _meant_in_ascii(domain)
-    if lists.is_public_suffix(ending):
+    if ("." not in ending or ending.find(".") <= 3) and lists.is_public_suffix(ending):  # the second costs
         _PLAIN_ENDINGS.add(ending)
     return None
 
@@ -202,7 +202,7 @@ def _homes() -> dict[str, dict[str, _Home]]:
 def _provider(name: str, ending: str) -> str | None:
     """The provider's domain that a name and an ending were meant to be; the nearest name whose ending fits."""
     for meant, slip in _names().get(name, ()):
-        if slip and len(name) < _LONG and ending not in _homes()[meant] and lists.is_top_level_domain(_last(ending)):
+        if len(name) < _LONG and ending not in _homes()[meant] and lists.is_top_level_domain(_last(ending)):
             continue
         if (at_home := _ending_at_home(meant, ending, slip)) is not None:
             return f"{meant}.{at_home}"
