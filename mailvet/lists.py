@@ -27,6 +27,7 @@ __all__ = [
     "OwnLists",
     "disposable_domains",
     "free_domains",
+    "is_public_suffix",
     "is_top_level_domain",
     "list_infos",
     "mail_domains",
@@ -170,6 +171,11 @@ def mail_domains() -> frozenset[str]:
 def is_top_level_domain(label: str) -> bool:
     """Whether names end so (ICANN section of the Public Suffix List); lower case, ASCII."""
     return _endings().publicsuffix(label) is not None
+
+
+def is_public_suffix(ending: str) -> bool:
+    """Whether anybody can register a name right below it, as below "com" and "co.uk"; lower case, ASCII."""
+    return bool(_endings().publicsuffix(ending) == ending)
 
 
 @cache

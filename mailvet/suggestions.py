@@ -1,9 +1,14 @@
 """
 What a misspelt domain was meant to be.
 
-All slips of the finger that lead away from a provider's domain are spelt out beforehand, so that a domain costs one
-look-up. Precision comes first: a domain that is known for mail of its own is never corrected, short names and ordinary
-words only by the reviewed list of typo domains, and a whole company's domain only in an ending that does not exist.
+A domain is read as a name and an ending ("hotmial" and "com.arg"). The slips of the finger that lead away from the
+providers' names are spelt out beforehand, so that a domain costs one look-up; what is found is judged with the ending.
+
+How sure one must be: an ending that does not exist proves a slip, so any spelt-out name before it counts. Where the
+ending exists, somebody may own the domain: then the slip has to be likely, or the provider one of the greatest, and its
+name long enough to leave few words near it. A domain that is known for mail of its own is never corrected, short names
+and ordinary words only by the reviewed list of typo domains, and a whole company's domain only in an ending that does
+not exist.
 
 Whether a suggestion may be shown is the caller's decision: where the domain takes mail, it is most likely right.
 """
@@ -12,40 +17,51 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from mailvet import lists
 from mailvet.address import FORMULA_START, Address, parse
+from mailvet.operators import mailbox_domains
 
 __all__ = ["suggest", "suggest_domains"]
 
 _NEXT_KEYS: Final = {
-    "q": "wa", "w": "qesa", "e": "wrsd", "r": "etdf", "t": "ryfg", "y": "tugh", "u": "yihj", "i": "uojk", "o": "ipkl",
-    "p": "ol", "a": "qwsz", "s": "awedxz", "d": "serfcx", "f": "drtgvc", "g": "ftyhbv", "h": "gyujnb", "j": "huiknm",
-    "k": "jiolm", "l": "kop", "z": "asx", "x": "zsdc", "c": "xdfv", "v": "cfgb", "b": "vghn", "n": "bhjm", "m": "njk",
+    "q": "wa1", "w": "qesa2z", "e": "wrsd3", "r": "etdf4", "t": "ryfg5", "y": "tugh6z", "u": "yihj7", "i": "uojk8",
+    "o": "ipkl90", "p": "ol0", "a": "qwsz", "s": "awedxz", "d": "serfcx", "f": "drtgvc", "g": "ftyhbv", "h": "gyujnb",
+    "j": "huiknm", "k": "jiolm", "l": "kop", "z": "asxyw", "x": "zsdc", "c": "xdfv", "v": "cfgb", "b": "vghn",
+    "n": "bhjm", "m": "njk",
 }  # fmt: skip
-"""Keys beside each letter on a QWERTY keyboard."""
-_ANY: Final = "abcdefghijklmnopqrstuvwxyz0123456789"
-_LOOK_ALIKES: Final = (
-    ("m", "rn"),
-    ("m", "nn"),
-    ("w", "vv"),
-    ("o", "0"),
-    ("l", "1"),
-    ("i", "1"),
-    ("l", "i"),
-    ("i", "l"),
-)
+"""Keys beside each letter on a QWERTY keyboard; y and z, w and z change places on the German and the French one."""
+_LETTERS: Final = "abcdefghijklmnopqrstuvwxyz"
+_ANY: Final = _LETTERS + "0123456789"
+_ALIKE: Final = (
+    ("m", "rn"), ("m", "nn"), ("w", "vv"), ("o", "0"), ("l", "1"), ("i", "1"), ("l", "i"), ("i", "l"),
+    ("c", "k"), ("k", "c"), ("k", "ck"), ("x", "ks"), ("i", "y"), ("y", "i"), ("f", "ph"), ("b", "d"), ("d", "b"),
+)  # fmt: skip
+"""What looks or sounds alike: meant, written."""
 
-_ONE_HOME: Final = frozenset({"gmail", "icloud", "googlemail"})
-"""Names that exist under one ending only: under any other they are a slip."""
+_ONE_HOME: Final = frozenset({
+    "gmail", "googlemail", "icloud", "rocketmail", "btinternet", "blueyonder", "ntlworld", "sbcglobal", "rediffmail",
+    "bigmir",
+})  # fmt: skip
+"""Names made up for one provider: where it is not at home, its most used domain is meant."""
 _IN_FRONT: Final = frozenset({"www", "http", "https", "email", "e-mail"})
 """Labels that people put before a provider's domain."""
-_COUNTRY: Final = re.compile(r"(?:com?|net|org)\.[a-z]{2}")
+_SECOND_LEVEL: Final = re.compile(r"(?:c|m|o|n|x|v|com?|con|cim|cpm|vom|coo|coom|comm|cm|om|cp|ci|vo|net|org|gob|edu)")
+"""What stands before a country's ending, mistyped or chosen wrongly."""
 _USUAL_ENDINGS: Final = ("com", "net", "org", "edu")
 _CONFUSABLE: Final = str.maketrans("аеорсухіјѕԁӏıłøđ", "aeopcyxijsdlilod")
+
+_EXACT, _LIKELY, _UNLIKELY, _TWICE, _FAR = range(5)
+"""How a name was misspelt: not, by a likely slip, by another, by two, or in a way that only the greatest explain."""
+_ALLOWED: Final = (0, 1, 2, 2, 3)
+"""The number of slips a domain must be allowed for each of them; see suggestion_targets.csv."""
+_HALVES: Final = ("mail", "look")
+"""What follows a word of its own in a provider's name."""
+_LONG: Final = 5
+"""Letters a name needs to be believed under an ending that exists but is not the provider's."""
 
 
 def suggest(text: str) -> str | None:
@@ -62,9 +78,13 @@ def suggest(text: str) -> str | None:
             local = plain  # full-width letters
     elif found.suggestion is not None:
         local, _, domain = found.suggestion.rpartition("@")
+    elif found.code == "domain_no_tld" and (text := text.strip())[-1:].isdigit():
+        # A number typed on behind: "ann@gmail.com75011".
+        shorter = text.rstrip("0123456789")
+        return suggest(shorter) or (shorter if isinstance(parse(shorter), Address) else None)
     else:
         return None
-    better = f"{local}@{_meant(domain) or domain}"
+    better = f"{local}@{suggest_domains([domain])[0] or domain}"
     unchanged = isinstance(found, Address) and better == found.text
     if unchanged or better[0] in FORMULA_START or not isinstance(parse(better), Address):
         return None
@@ -76,31 +96,55 @@ def suggest_domains(domains: Sequence[str]) -> list[str | None]:
     For each domain (ASCII, lower-case) the one that was meant, or None: a mail provider's, or, where the ending does
     not exist, the same name with the ending meant ("acme.con" -> "acme.com").
     """
-    return [_meant(domain) for domain in domains]
+    names, plain = _names(), _PLAIN_ENDINGS
+    meant: list[str | None] = []
+    for domain in domains:
+        name, _, ending = domain.partition(".")
+        # Nearly all domains end here: no provider's name, and an ending that was seen to be right.
+        if ending in plain and name not in names and name[:4] != "xn--":
+            meant.append(None)
+        else:
+            meant.append(_meant(domain, name, ending))
+    return meant
 
 
-def _meant(domain: str) -> str | None:
-    found = _slips().get(domain)
-    if found is not None or domain in lists.mail_domains():
+_PLAIN_ENDINGS: set[str] = set()
+"""Endings that were found to exist and to be no slip before a name that is no provider's; public suffixes only."""
+
+
+def _meant(domain: str, name: str, ending: str) -> str | None:
+    if (listed := lists.typo_domains().get(domain)) is not None:
+        return listed
+    if domain in lists.mail_domains():
+        return None
+    if (found := _provider(name, ending)) is not None:
         return found
-    name, _, last = domain.rpartition(".")
-    if (ending := _ending_meant(last)) is not None:
-        fixed = f"{name}.{ending}"
-        return _slips().get(fixed, fixed) if name else None
     if (placed := _without_dots().get(domain.replace(".", ""))) is not None:
         return placed
-    if name in _ONE_HOME:
-        return f"{name}.com"
-    if domain.count(".") >= 2:
-        return _provider_before(*domain.split(".", 1)) or _meant_below(*domain.split(".", 1))
-    return _provider_before(name, last) or (_meant_in_ascii(domain) if domain.startswith("xn--") else None)
+    front, _, last = domain.rpartition(".")
+    if (better := _ending_meant(last)) is not None:
+        fixed = f"{front}.{better}"
+        return (_provider(*fixed.split(".", 1)) or fixed) if front and "." in fixed else None
+    if name in _IN_FRONT and ending in lists.suggestion_targets():
+        return ending
+    if domain.startswith("xn--"):
+        return _meant_in_ascii(domain)
+    if ("." not in ending or ending.find(".") <= 3) and lists.is_public_suffix(ending):  # the second costs
+        _PLAIN_ENDINGS.add(ending)
+    return None
+
+
+# ---------------------------------------------------------------- endings
 
 
 @lru_cache(maxsize=4096)
 def _ending_meant(last: str) -> str | None:
     """What an ending that does not exist was meant to be: a known slip, or one letter away from a usual ending."""
-    known = lists.missing_endings().get(last) or _near_usual_endings().get(last)
-    return None if known is None or lists.is_top_level_domain(last) else known
+    if lists.is_top_level_domain(last):
+        return None
+    if (bare := last.rstrip("0123456789")) != last and lists.is_top_level_domain(bare):
+        return bare  # a house number or a year behind it
+    return lists.missing_endings().get(last) or _near_usual_endings().get(last)
 
 
 @cache
@@ -109,31 +153,254 @@ def _near_usual_endings() -> dict[str, str]:
     near: dict[str, set[str]] = {}
     for ending in _USUAL_ENDINGS:
         first = (key + ending[1:] for key in _NEXT_KEYS[ending[0]])
-        for variant in (*_one_slip(ending, True), *first, *(ending + letter for letter in _ANY)):
+        for variant in (*_likely_slips(ending), *_unlikely_slips(ending), *first):
             near.setdefault(variant, set()).add(ending)
     return {variant: next(iter(endings)) for variant, endings in near.items() if len(endings) == 1}
 
 
 @cache
 def _without_dots() -> dict[str, str]:
-    """The providers' domains without their dots: a dot in the wrong place ("yahooc.om") makes no difference."""
-    targets = lists.suggestion_slips()
-    return {domain.replace(".", ""): domain for domain, slips in targets.items() if slips}
+    """
+    The providers' domains without their dots: a dot in the wrong place ("yahooc.om") makes no difference, nor does one
+    in place of a hyphen ("t.online.de").
+    """
+    targets = [domain for domain, slips in lists.suggestion_slips().items() if slips]
+    hyphened = [domain for domain in targets if "-" in domain]
+    return {domain.replace(".", ""): domain for domain in targets} | {
+        re.sub("[.-]", "", domain): domain for domain in hyphened
+    }
 
 
-def _provider_before(name: str, ending: str) -> str | None:
-    """The provider meant where a well-known name stands before an ending that exists but is a slip: "outlook.co"."""
-    meant = lists.mistyped_endings().get(ending)
-    if meant is None or len(name) < 5:
+def _last(ending: str) -> str:
+    return ending.rpartition(".")[2]
+
+
+class _Home(NamedTuple):
+    """One of a provider's domains, seen from its name."""
+
+    slips: int
+    """How many slips in the name are corrected."""
+    used: bool
+    """Whether it is one of the domains that many write."""
+
+
+@cache
+def _homes() -> dict[str, dict[str, _Home]]:
+    """Name -> endings of the domains the provider has under it, most used first."""
+    homes: dict[str, dict[str, _Home]] = {}
+    for domain, slips in lists.suggestion_slips().items():
+        name, _, ending = domain.partition(".")
+        homes.setdefault(name, {})[ending] = _Home(slips, used=True)
+    for domain in mailbox_domains():
+        name, _, ending = domain.partition(".")
+        if name in homes:
+            slips = max(home.slips for home in homes[name].values())
+            homes[name].setdefault(ending, _Home(min(slips, 2), used=False))
+    return homes
+
+
+def _provider(name: str, ending: str) -> str | None:
+    """The provider's domain that a name and an ending were meant to be; the nearest name whose ending fits."""
+    for meant, slip in _names().get(name, ()):
+        if len(name) < _LONG and ending not in _homes()[meant] and lists.is_top_level_domain(_last(ending)):
+            continue
+        if (at_home := _ending_at_home(meant, ending, slip)) is not None:
+            return f"{meant}.{at_home}"
+    return None
+
+
+@lru_cache(maxsize=4096)
+def _ending_at_home(name: str, written: str, slip: int) -> str | None:
+    """The ending of the provider's domain that was meant; `slip` is how its name was misspelt."""
+    needed = 1 if slip == _UNLIKELY and len(name) > 6 else _ALLOWED[slip]
+    homes = {ending: home for ending, home in _homes()[name].items() if home.slips >= needed}
+    written = re.sub(r"\b(\w+)\.\1$", r"\1", written)  # "fr.fr"
+    if not homes or written in homes:
+        return written if homes else None
+    last = _last(written)
+    if not lists.is_top_level_domain(last):
+        return _nearest_ending(homes, written)
+    if len(name) < _LONG or slip > _LIKELY:
         return None
-    fixed = f"{name}.{meant}"
-    return _slips().get(fixed) or (fixed if fixed in lists.suggestion_targets() else None)
+    if (known := lists.mistyped_endings().get(written)) in homes:
+        return known
+    second, _, country = written.rpartition(".")
+    before_country = not second or _SECOND_LEVEL.fullmatch(second) is not None
+    if len(country) == 2 and before_country:
+        # "net.ar" for com.ar, "com.fr" for fr; a bare "br" means com.br only where people use that branch.
+        there = [ending for ending in homes if ending.rpartition(".")[2] == country]
+        if len(there) == 1 and (second or homes[there[0]].used):
+            return there[0]
+    if name in _ONE_HOME and before_country and (not slip or homes[next(iter(homes))].slips > 1):
+        return next(iter(homes))
+    if before_country and not slip and second and country in homes:
+        return country  # "c.com"
+    return None if slip else _joined(homes).get(_squeezed(written))
 
 
-def _meant_below(name: str, rest: str) -> str | None:
-    if _COUNTRY.fullmatch(rest) and (home := _slips().get(f"{name}.com", f"{name}.com")).partition(".")[0] in _ONE_HOME:
-        return home
-    return rest if name in _IN_FRONT and rest in lists.suggestion_targets() else None
+def _nearest_ending(homes: Mapping[str, _Home], written: str) -> str | None:
+    """Which of the endings is nearest to one that does not exist, if one is nearer than all others."""
+    squeezed = _squeezed(written).rstrip("0123456789")
+    near = sorted((_distance(squeezed, joined), ending) for joined, ending in _joined(homes).items())
+    (nearest, ending), *others = near
+    if nearest > (1.5 if len(ending) > 2 else 1.25) or (others and others[0][0] - nearest < 0.25):
+        first = next(iter(homes))
+        return first if len(first) > 2 and first.startswith(squeezed) else None  # "gmail.c", "yahoo.c"
+    return ending
+
+
+def _joined(homes: Mapping[str, _Home]) -> dict[str, str]:
+    return {ending.replace(".", ""): ending for ending in homes}
+
+
+def _squeezed(ending: str) -> str:
+    """Without dots, and with "com.com" and "co.co" written once."""
+    return re.sub(r"(com?)\1+", r"\1", ending.replace(".", ""))
+
+
+def _distance(written: str, ending: str) -> float:
+    """
+    How far an ending is from the one that was meant, in slips: 0.75 for a likely one, 1.5 for a letter that lies far
+    away or two keys missed by one; less for one cut off than for what was typed on behind it.
+    """
+    if written == ending:
+        return 0
+    if written in _likely_slips(ending):
+        return 0.75
+    if ending.startswith(written):
+        return 1
+    if len(ending) > 2 and written.startswith(ending):
+        return 0.9 + 0.15 * (len(written) - len(ending))
+    if len(written) == len(ending):
+        missed = [(hit, key) for hit, key in zip(written, ending, strict=True) if hit != key]
+        if len(missed) <= 2 and all(hit in _NEXT_KEYS.get(key, "") for hit, key in missed):
+            return 0.75 * len(missed) + 0.25 * (written[:1] != ending[:1])
+    unlikely = written in _unlikely_slips(ending) or (len(ending) > 2 and written[1:] in (ending, ending[1:]))
+    return 1.5 if unlikely or written == ending[1:] else 9
+
+
+# ---------------------------------------------------------------- names
+
+
+@cache
+def _names() -> dict[str, tuple[tuple[str, int], ...]]:
+    """
+    Every spelt-out misspelling of a provider's name, and the name itself -> the names that may be meant and how each
+    was misspelt, nearest and most used first. First labels to be looked at for another reason lead to no name.
+    """
+    found: dict[str, tuple[tuple[str, int], ...]] = {}
+    homes = _homes()
+    own_names = lists.not_typos()
+    for slip in (_EXACT, _LIKELY, _UNLIKELY, _TWICE, _FAR):
+        for name, endings in homes.items():
+            allowed = max(home.slips for home in endings.values())
+            entry = ((name, slip),)
+            for variant in _misspelt(name, slip, allowed):
+                if variant not in found:
+                    if variant not in own_names:
+                        found[variant] = entry
+                elif all(name != other for other, _ in found[variant]):
+                    found[variant] += entry
+    for domain in lists.typo_domains():
+        found.setdefault(domain.partition(".")[0], ())
+    for joined, domain in _without_dots().items():
+        for place in range(2, len(joined) - 1):  # "yahooc.om" and "yahooco.uk" end in what exists
+            if lists.is_top_level_domain(joined[place:]) and joined[:place] != domain.partition(".")[0]:
+                found.setdefault(joined[:place], ())
+    return found
+
+
+def _misspelt(name: str, slip: int, allowed: int) -> Iterator[str]:
+    """How the name is misspelt in one way, where so many slips are allowed; some more than once."""
+    if slip == _EXACT:
+        yield name
+    elif slip == _LIKELY and allowed:
+        if len(name) < _LONG:  # the names near it are all taken, but for a letter that stands twice
+            yield from (name[:place] + name[place - 1 :] for place in range(2, len(name) + 1))
+            return
+        yield from _likely_slips(name)
+        yield from (letter + name for letter in _NEXT_KEYS.get(name[0], ""))
+        for plain, alike in _ALIKE:
+            if plain in name:
+                yield name.replace(plain, alike)
+    elif slip == _UNLIKELY and allowed:
+        if len(name) > 6 or (allowed > 1 and (len(name) > 5 or name == "yahoo")):
+            yield name[1:]
+        if allowed == 1 and len(name) < 8:
+            return
+        yield from _unlikely_slips(name)
+        if len(name) > 5 or name == "yahoo":
+            yield from (key + name[1:] for key in _NEXT_KEYS.get(name[0], "") if key.isalpha())
+            yield from (name.replace(letter * 2, "") for letter in "lo" if letter * 2 in name and len(name) > 5)
+    elif slip == _TWICE and allowed > 1:
+        head, tail = _in_halves(name)
+        for twice in _two_slips(name):
+            # Two slips in one half and none in the other: more likely a name made up of two words.
+            if not tail or not (twice.startswith(head) or twice.endswith(tail)):
+                yield twice
+    elif slip == _FAR and allowed > 2:
+        yield from _two_slips(name)
+        yield from (letter + name for letter in _ANY)
+        if len(name) > 6:
+            yield from (name[:place] + "-" + name[place:] for place in range(1, len(name)))
+            yield from (letter + name[1:] for letter in _LETTERS)
+
+
+def _in_halves(name: str) -> tuple[str, str]:
+    for tail in _HALVES:
+        if name.endswith(tail) and len(name) > len(tail) + 2:
+            return name.removesuffix(tail), tail
+    return name, ""
+
+
+def _likely_slips(name: str) -> Iterator[str]:
+    """
+    A letter doubled, left out, swapped with the next one, hit on the next key, or with a key beside it hit as well.
+    The first letter is mostly typed right.
+    """
+    yield from _commonest_slips(name)
+    for place, letter in enumerate(name):
+        keys = _NEXT_KEYS.get(letter, "")
+        if place:
+            yield from (name[:place] + key + name[place:] for key in keys)
+        yield from (name[: place + 1] + key + name[place + 1 :] for key in keys)
+
+
+def _commonest_slips(name: str) -> Iterator[str]:
+    for place, letter in enumerate(name):
+        yield name[: place + 1] + name[place:]
+        yield name[: place + 1] + letter + name[place + 2 :]
+        if place:
+            yield name[:place] + name[place + 1 :]
+            yield from (name[:place] + key + name[place + 1 :] for key in _NEXT_KEYS.get(letter, "") if key.isalpha())
+        if place + 1 < len(name):
+            yield name[:place] + name[place + 1] + letter + name[place + 2 :]
+
+
+def _unlikely_slips(name: str) -> Iterator[str]:
+    """Any letter wrong or too many, but for the first."""
+    for place in range(1, len(name)):
+        for letter in _ANY:
+            yield name[:place] + letter + name[place + 1 :]
+            yield name[:place] + letter + name[place:]
+    yield from (name + letter for letter in _ANY)
+
+
+def _two_slips(name: str) -> Iterator[str]:
+    """
+    Two of the commonest slips. Short names must begin as they should and be no shorter, since many words are as near;
+    there, a wrong vowel counts as a common slip.
+    """
+    first = set(_commonest_slips(name))
+    short = len(name) < 7
+    if short:
+        for place in range(1, len(name)):
+            if name[place] in "aeiou":
+                first.update(name[:place] + vowel + name[place + 1 :] for vowel in "aeiou")
+    for once in first:
+        for twice in _commonest_slips(once):
+            if (len(twice) >= len(name) and twice[:2] == name[:2]) if short else len(twice) > len(name) - 2:
+                yield twice
 
 
 def _meant_in_ascii(domain: str) -> str | None:
@@ -148,61 +415,3 @@ def _meant_in_ascii(domain: str) -> str | None:
         c for c in unicodedata.normalize("NFKD", shown.translate(_CONFUSABLE)) if not unicodedata.combining(c)
     )
     return bare if bare in lists.suggestion_targets() else None
-
-
-@cache
-def _slips() -> dict[str, str]:
-    """Every spelt-out misspelling -> the provider's domain. Nearer slips and more used providers come first."""
-    known = lists.mail_domains()
-    slips = dict(lists.typo_domains())
-    targets = lists.suggestion_slips()
-    own_names = lists.not_typos()
-    for reach in (1, 2):
-        for domain, allowed in targets.items():
-            name, _, ending = domain.partition(".")
-            if allowed < reach:
-                continue
-            great = allowed == 2 or name in ("gmail", "yahoo")
-            for variant in _one_slip(name, great) if reach == 1 else _two_slips(name):
-                misspelt = f"{variant}.{ending}"
-                if misspelt not in known and variant not in own_names:
-                    slips.setdefault(misspelt, domain)
-    return slips
-
-
-def _one_slip(name: str, great: bool) -> Iterator[str]:
-    """
-    The name with one letter left out, doubled, swapped or hit on the next key; for the great providers, whose names are
-    rarer than their misspellings, any letter wrong or too many. The first letter is mostly typed right.
-    """
-    yield from _likely_slips(name)
-    yield from (letter + name for letter in _NEXT_KEYS.get(name[0], ""))
-    for plain, alike in _LOOK_ALIKES:
-        if plain in name:
-            yield name.replace(plain, alike)
-    if not great:
-        return
-    for place in range(1, len(name)):
-        for letter in _ANY:
-            yield name[:place] + letter + name[place + 1 :]
-            yield name[:place] + letter + name[place:]
-    if len(name) > 5 or name == "yahoo":
-        yield from (name + letter for letter in _ANY)
-        yield from (letter + name[1:] for letter in _NEXT_KEYS.get(name[0], ""))
-        yield name[1:]
-
-
-def _likely_slips(name: str) -> Iterator[str]:
-    for place, letter in enumerate(name):
-        yield name[: place + 1] + name[place:]
-        yield name[: place + 1] + letter + name[place:]
-        if place:
-            yield name[:place] + name[place + 1 :]
-            yield from (name[:place] + key + name[place + 1 :] for key in _NEXT_KEYS.get(letter, ""))
-        if place + 1 < len(name):
-            yield name[:place] + name[place + 1] + letter + name[place + 2 :]
-
-
-def _two_slips(name: str) -> Iterator[str]:
-    for once in set(_likely_slips(name)):
-        yield from (twice for twice in _likely_slips(once) if len(twice) > len(name) - 2)

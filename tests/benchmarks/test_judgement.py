@@ -31,10 +31,17 @@ def test_the_is_email_set_and_the_cases_of_email_validator_come_out_right(figure
 
 def test_typos_are_mended_and_real_mail_domains_left_alone(figures: dict[str, Any]) -> None:
     ours = figures["typos"]["verifiers"]["mailvet"]
-    sets = [share for name, share in ours["mended"].items() if "held out" not in name]
-    assert sum(of for _, of, *_ in sets) >= 200
-    for hits, of, *_ in sets:
-        assert hits >= 0.96 * of
+    # What people type on a day, and what is left when that is taken out: short names, odd words, two slips at once.
+    promised = {
+        "made up by the authors, tuned on": 0.96,
+        "collected by others, seen": 0.96,
+        "the long tail, seen": 0.75,
+    }
+    assert {name for name in ours["mended"] if "held out" not in name} == promised.keys()
+    for name, share in promised.items():
+        hits, of = ours["mended"][name][:2]
+        assert of >= 150
+        assert hits >= share * of, name
     hits, of = ours["spoilt"][:2]
     assert of == 4_000
     assert hits <= 0.002 * of
