@@ -167,22 +167,23 @@ def _syntax_judges(peers: Sequence[str]) -> dict[str, Callable[[str], bool]]:
 def _typos(peers: Sequence[str], mail_domains: int) -> dict[str, Any]:
     from mailvet import lists
 
-    public, seen, held_out = (_rows(f"typos_{name}.csv") for name in ("public", "long_tail", "held_out"))
-    support = [row for row in public if row["part"] == "held-out"]
+    held_out = _rows("typos_held_out.csv")
     sets = {
         "made up by the authors, tuned on": _rows("typos.csv"),
-        "collected by others, seen": [row for row in public if row["part"] == "seen"],
-        "the long tail, seen": seen,
-        "seen typed by others, held out": support + [row for row in held_out if row["basis"] == "typed"],
+        "collected by others, seen": _rows("typos_public.csv"),
+        "the long tail, seen": _rows("typos_long_tail.csv"),
+        "seen typed by others, held out": [row for row in held_out if row["basis"] == "typed"],
         "listed by others, held out": [row for row in held_out if row["basis"] == "listed"],
     }
     real = [row["domain"] for row in _rows("mail_domains.csv")][:mail_domains]
     found: dict[str, Any] = {"real": len(real), "unlisted": sum(name not in lists.mail_domains() for name in real)}
+    all_rows = [row for rows in sets.values() for row in rows]
     found["verifiers"] = {
         name: {
             "mended": {
                 label: _share(suggest(row["typo"]) == row["meant"] for row in rows) for label, rows in sets.items()
             },
+            "wrong": _share(suggest(row["typo"]) not in (None, row["typo"], row["meant"]) for row in all_rows),
             "spoilt": _share(suggest(domain) not in (None, domain) for domain in real),
         }
         for name, suggest in _suggesters(peers).items()
@@ -353,16 +354,16 @@ def markdown(result: dict[str, Any], machine: dict[str, Any]) -> str:
         "",
         "## Suggestions",
         "",
-        "Mended: the domain that was meant is suggested. Spoilt: another domain is suggested for a real mail domain "
-        f"({typos['real']:,} drawn from public lists of mail providers, of which mailvet's own lists do not know "
+        "Mended: the domain that was meant is suggested. Wrong: another one is, for any of these. Spoilt: another "
+        f"domain is suggested for a real mail domain ({typos['real']:,} drawn from public lists of mail providers, of which mailvet's own lists do not know "
         f"{typos['unlisted']:,}). Seen typed: others report them from support cases, bounces and sign-ups. Listed: in "
         "lists of misspelt domains that others keep. What stands in the first two sets, the commonest misspellings "
         "among it, was left out of the others: they are the long tail (see tests/data/typos_held_out.csv).",
         "",
         *_table(
-            ("verifier", *typos["verifiers"]["mailvet"]["mended"], "spoilt"),
+            ("verifier", *typos["verifiers"]["mailvet"]["mended"], "wrong", "spoilt"),
             (
-                (who, *(_percent(share) for share in row["mended"].values()), _percent(row["spoilt"]))
+                (who, *(_percent(share) for share in (*row["mended"].values(), row["wrong"], row["spoilt"])))
                 for who, row in typos["verifiers"].items()
             ),
         ),
