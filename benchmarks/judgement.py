@@ -355,10 +355,10 @@ def markdown(result: dict[str, Any], machine: dict[str, Any]) -> str:
         "## Suggestions",
         "",
         "Mended: the domain that was meant is suggested. Wrong: another one is, for any of these. Spoilt: another "
-        f"domain is suggested for a real mail domain ({typos['real']:,} drawn from public lists of mail providers, of which mailvet's own lists do not know "
-        f"{typos['unlisted']:,}). Seen typed: others report them from support cases, bounces and sign-ups. Listed: in "
-        "lists of misspelt domains that others keep. What stands in the first two sets, the commonest misspellings "
-        "among it, was left out of the others: they are the long tail (see tests/data/typos_held_out.csv).",
+        f"domain is suggested for a real mail domain ({typos['real']:,} drawn from public lists of mail providers, of "
+        f"which mailvet's own lists do not know {typos['unlisted']:,}). Seen typed: others report them "
+        "from support cases, bounces and sign-ups. Listed: in lists of misspelt domains that others keep. What "
+        "stands in the first two sets, the commonest misspellings among it, was left out of the others: they are the long tail (see tests/data/typos_held_out.csv).",
         "",
         *_table(
             ("verifier", *typos["verifiers"]["mailvet"]["mended"], "wrong", "spoilt"),
