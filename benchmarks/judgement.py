@@ -358,7 +358,8 @@ def markdown(result: dict[str, Any], machine: dict[str, Any]) -> str:
         f"domain is suggested for a real mail domain ({typos['real']:,} drawn from public lists of mail providers, of "
         f"which mailvet's own lists do not know {typos['unlisted']:,}). Seen typed: others report them "
         "from support cases, bounces and sign-ups. Listed: in lists of misspelt domains that others keep. What "
-        "stands in the first two sets, the commonest misspellings among it, was left out of the others: they are the long tail (see tests/data/typos_held_out.csv).",
+        "stands in the first two sets, the commonest misspellings among it, was left out of the others: they are the "
+        "long tail (see tests/data/typos_held_out.csv).",
         "",
         *_table(
             ("verifier", *typos["verifiers"]["mailvet"]["mended"], "wrong", "spoilt"),
