@@ -33,7 +33,7 @@ def measure(
     domains: int = 500,
     hosts: int = 20,
     latencies: tuple[float, ...] = (0.02, 0.0),
-    runs: int = 5,
+    runs: int = 3,
     single_sample: int = 2_000,
 ) -> dict[str, Any]:
     """

@@ -27,7 +27,7 @@ _CONCURRENCY = 256
 """Questions under way at once: mailvet's default."""
 
 
-def measure(count: int = 100_000, sample: int = 5_000, runs: int = 5) -> dict[str, Any]:
+def measure(count: int = 100_000, sample: int = 5_000, runs: int = 3) -> dict[str, Any]:
     """
     Interleaved runs, each in a fresh process pinned to one core.
 
