@@ -8,6 +8,7 @@ look for it among the domains of earlier batches; the rest is a handful of expre
 from __future__ import annotations
 
 from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Final
 
@@ -99,21 +100,33 @@ class Reference:
 
     def _looked_up(self, frame: pl.DataFrame) -> pl.DataFrame:
         """By row all that the lists know, and what it was derived from: base, mailbox_domain, dot_blind."""
-        by_domain = self._by_domain(frame["domain"])
-        local, value = frame["local"], pl.col("value")
-        # Most local parts are lower-case and without a tag as they stand; only the others are worked on.
-        other = local.str.contains(_NOT_ITS_BASE).fill_null(False)
-        lower = _replaced(local, other, value.str.to_lowercase())
-        plus = value.str.find("+", literal=True)
-        tagged = _replaced(_nowhere(len(local)), other, (plus > 0).fill_null(False), value=lower)  # first is no tag
-        base = _replaced(lower, tagged, value.cast(pl.Binary).bin.head(plus).cast(pl.String))
+        # What depends on the domain and what on the local part is worked out side by side: the libraries beneath let go
+        # of the interpreter.
+        with ThreadPoolExecutor(1, thread_name_prefix="mailvet-lists") as beside:
+            domains = beside.submit(self._by_domain, frame["domain"])
+            local, value = frame["local"], pl.col("value")
+            # Most local parts are lower-case and without a tag as they stand; only the others are worked on.
+            other = local.str.contains(_NOT_ITS_BASE).fill_null(False)
+            lower = _replaced(local, other, value.str.to_lowercase())
+            plus = value.str.find("+", literal=True)
+            tagged = _replaced(_nowhere(len(local)), other, (plus > 0).fill_null(False), value=lower)  # first is no tag
+            base = _replaced(lower, tagged, value.cast(pl.Binary).bin.head(plus).cast(pl.String))
+            names = (
+                base.alias("base")
+                .to_frame()
+                .select(
+                    "base",
+                    role=pl.col("base").is_in(_roles()),
+                    no_reply=pl.col("base").str.contains(lists.no_reply_pattern()).fill_null(False),
+                )
+            )
+            by_domain = domains.result()
         matches = {name: self._matches(name, lower, frame["domain"], by_domain) for name in _OWN}
         allowed = matches["allow"] & ~matches["suppress"]
-        names = pl.col("base")
-        return by_domain.with_columns(base=base).select(
+        return pl.concat([by_domain, names], how="horizontal").select(
             pl.col("free", "relay_alias", "dot_blind").fill_null(False),
-            role=(names.is_in(_roles()) & ~allowed).fill_null(False),
-            no_reply=names.str.contains(lists.no_reply_pattern()).fill_null(False),
+            role=(pl.col("role") & ~allowed).fill_null(False),
+            no_reply="no_reply",
             disposable=((pl.col("disposable") | matches["extra_disposable"]) & ~allowed).fill_null(False),
             tagged=tagged,
             local_part_unlikely=_unlikely(base, by_domain["shape"]),
@@ -121,7 +134,7 @@ class Reference:
             suppressed=matches["suppress"] | (matches["deny"] & ~matches["allow"]),
             typo_of=pl.when(~allowed).then("typo_of"),
             mailbox_domain="mailbox_domain",
-            base=names,
+            base="base",
         )
 
     def _by_domain(self, domains: pl.Series) -> pl.DataFrame:
