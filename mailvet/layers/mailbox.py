@@ -619,9 +619,11 @@ class Mailboxes:
         errors groups become small, while each of them takes as long as a large one.
         """
         queue, due = servers.operator, len(talk.unanswered)
-        if due < 2 or talk.closing or not servers.waiting or queue.limit is not None:
+        if talk.closing or queue.limit is not None or not self._in_groups(servers, talk):
             return False
-        if not self._in_groups(servers, talk):
+        if not servers.waiting:
+            return not self._expecting and all(asked.domain.control_wanted for asked in talk.unanswered)
+        if due < 2:
             return False
         asked = talk.named + due
         room = min(talk.most, servers.per_session) - asked
