@@ -579,15 +579,16 @@ class Mailboxes:
         Take in the replies that have come and name whoever may be named now. Seconds within which the next reply is
         to come; 0: nobody waits for one.
         """
+        unanswered = talk.unanswered
         for reply in talk.session.heard_already():
-            if talk.unanswered:
-                self._heard(servers, talk, talk.unanswered.popleft(), reply)
+            if unanswered:
+                self._heard(servers, talk, unanswered.popleft(), reply)
             elif talk.proof_due:
                 self._proved(servers, talk, reply)
         self._name(servers, talk)
-        if not talk.unanswered:
+        if not unanswered:
             return self._smtp.command_timeout if talk.proof_due else 0.0
-        left = talk.unanswered[0].patience(self._smtp.address_budget)
+        left = unanswered[0].patience(self._smtp.address_budget)
         return min(max(left, 0.001), self._smtp.command_timeout)
 
     def _name(self, servers: _Servers, talk: _Dialogue) -> None:
@@ -598,16 +599,18 @@ class Mailboxes:
             self._left(servers, talk, farewell)
         if talk.closing:
             return
-        due = len(talk.unanswered)
+        unanswered, eai = talk.unanswered, servers.eai
+        due = len(unanswered)
         for _ in range(self._room(servers, talk)):
             asked = self._next_in_time(servers, session)
             if asked is None:
                 break
-            self.probes += 1
-            servers.operator.asked += 1
-            talk.unanswered.append(asked)
-            session.say(asked.local, asked.domain.name, eai=servers.eai)
-        if len(talk.unanswered) > due:
+            unanswered.append(asked)
+            session.say(asked.local, asked.domain.name, eai=eai)
+        named = len(unanswered) - due
+        if named:
+            self.probes += named
+            servers.operator.asked += named
             talk.turns += 1
             if self._ends_here(servers, talk):
                 self._take_leave(servers, talk)
@@ -619,11 +622,9 @@ class Mailboxes:
         errors groups become small, while each of them takes as long as a large one.
         """
         queue, due = servers.operator, len(talk.unanswered)
-        if talk.closing or queue.limit is not None or not self._in_groups(servers, talk):
+        if due < 2 or talk.closing or not servers.waiting or queue.limit is not None:
             return False
-        if not servers.waiting:
-            return not self._expecting and all(asked.domain.control_wanted for asked in talk.unanswered)
-        if due < 2:
+        if not self._in_groups(servers, talk):
             return False
         asked = talk.named + due
         room = min(talk.most, servers.per_session) - asked
@@ -659,19 +660,21 @@ class Mailboxes:
         queue, due = servers.operator, len(talk.unanswered)
         if due >= servers.group:
             return 0
-        if queue.connections > queue.pace.limit or queue.pace.pause_left() > 0 or self._closed(queue) is not None:
+        pace = queue.pace
+        if queue.connections > pace.limit or (pace.resume_at and pace.pause_left() > 0) or self._closed(queue):
             talk.closing = True
             return 0
         # Without anybody known to exist there is no proof: only so many refusals are believed as come before it.
         refusals = servers.refusals_allowed if servers.witnesses else _PROOF_AFTER - 1
-        rooms = [
-            min(talk.most, servers.per_session) - talk.named, queue.errors.room(talk.errors), refusals - talk.refusals,
-        ]  # fmt: skip
+        room = min(
+            talk.most - talk.named, servers.per_session - talk.named, queue.errors.room(talk.errors),
+            refusals - talk.refusals,
+        )  # fmt: skip
         if queue.limit is not None:
-            rooms.append(queue.limit - self._spent(queue) + due)
-        if min(rooms) <= 0:
+            room = min(room, queue.limit - self._spent(queue) + due)
+        if room <= 0:
             talk.closing = True
-        return min(*rooms, servers.group if self._in_groups(servers, talk) else 1) - due
+        return min(room, servers.group if self._in_groups(servers, talk) else 1) - due
 
     def _in_groups(self, servers: _Servers, talk: _Dialogue) -> bool:
         """Whether several may be named before the first of them is answered."""
@@ -709,7 +712,7 @@ class Mailboxes:
             self._conclude(servers, heard)
             return
         servers.failures = 0
-        self._learn(servers, talk, reply)
+        self._learn(servers, talk, reply.seconds)
         if queue.pace.clean():
             self._wake(queue)
         if reading.reason is None and asked.tell is not None:
@@ -725,15 +728,16 @@ class Mailboxes:
         else:
             self._conclude(servers, heard)
 
-    def _learn(self, servers: _Servers, talk: _Dialogue, reply: Reply) -> None:
+    def _learn(self, servers: _Servers, talk: _Dialogue, seconds: float) -> None:
         """Does the server bear our errors and our groups?"""
-        budget = servers.operator.errors
-        if talk.errors >= _SLOWED_FROM and reply.seconds > _SLOWED + 2 * talk.slowest:
-            budget.complained(talk.errors)
+        budget, errors = servers.operator.errors, talk.errors
+        if errors >= _SLOWED_FROM and seconds > _SLOWED + 2 * talk.slowest:
+            budget.complained(errors)
             talk.closing = True
-        elif talk.errors > budget.borne:
-            budget.bore(talk.errors)
-        talk.slowest = max(talk.slowest, reply.seconds)
+        elif errors > budget.borne:
+            budget.bore(errors)
+        if seconds > talk.slowest:
+            talk.slowest = seconds
         talk.ahead += 1
         if talk.ahead >= servers.group > 1:
             talk.ahead = 0

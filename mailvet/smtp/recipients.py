@@ -262,7 +262,7 @@ _LONGEST_KEPT = 500
 
 def listen(asked: Asked, reply: Reply, host: str, own: tuple[str, ...]) -> Heard:
     """Read a reply, and keep it in the form it may be stored and compared in."""
-    reading, masked = read_and_mask(reply.stage, reply.code, reply.text, recipient=asked.address, own=own)
+    reading, masked = read_and_mask(reply.stage, reply.code, reply.text, asked.local, asked.domain.name, own)
     return Heard(asked, reading, reply, masked[:_LONGEST_KEPT], host)
 
 

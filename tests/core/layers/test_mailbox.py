@@ -61,8 +61,8 @@ def people(*locals_: str, domain: str = "acme.test") -> list[str]:
 
 def cut_off(session: Session) -> None:
     """The connection ends without a word."""
-    assert session._client.transport is not None
-    session._client.transport.close()
+    assert session._transport is not None
+    session._transport.close()
 
 
 def controls(lab: Lab) -> Counter[str]:
