@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import partial
+from typing import Any
 
 from mailvet.layers.route import MailHost, Route
 from mailvet.operators import Operator, operator_of, operators
@@ -185,6 +186,7 @@ class Mailboxes:
         self._asked_today = dict(asked_today or {})
         self._operators: dict[str, _OperatorQueue] = {}
         self._domains: OrderedDict[str, DomainState] = OrderedDict()
+        self._places: dict[str, tuple[Route, DomainState, _Servers]] = {}
         self._connections = 0
         self._starved: deque[_OperatorQueue] = deque()
         self._unreachable: dict[str, float] = {}  # address -> until when it is left aside
@@ -219,35 +221,51 @@ class Mailboxes:
         def withdraw(done: asyncio.Future[MailboxAnswer]) -> None:
             asked.withdrawn = done.cancelled()
 
-        asked = self.ask(recipient, tell)
+        asked = self.ask(recipient.local, recipient.domain, recipient.route, tell)
         future.add_done_callback(withdraw)
         return future
 
     def ask(
-        self, recipient: Recipient, tell: Callable[[Asked, MailboxAnswer | Exception], None], ticket: int = 0
+        self,
+        local: str,
+        domain: str,
+        route: Route,
+        tell: Callable[[Asked, MailboxAnswer | Exception], None],
+        ticket: Any = None,
     ) -> Asked:
         """
         The same without a future: `tell` is called with what is returned here and the answer, at once where that is
         known already. The `ticket` is the caller's.
         """
-        name, route = recipient.domain, recipient.route
-        queue = self._operator(route)
-        domain = self._domains.get(name) or self._new_domain(name, queue)
-        asked = Asked(recipient.local, domain, route, tell, ticket)
-        unasked = self._unasked(queue)
+        place = self._places.get(domain)
+        if place is None or place[0] is not route or not local.isascii():
+            place = self._place(local, domain, route)
+        _, state, servers = place
+        asked = Asked(local, state, route, tell, ticket)
+        unasked = self._unasked(servers.operator)
         if unasked is not None:
             tell(asked, unasked)
             return asked
-        servers = self._servers(queue, recipient)
         self._unanswered.add(asked)
         if servers.failed is not None and servers.failed_until > time.monotonic():
             self._answer(asked, servers.failed)
-        elif domain.accept_all:
-            self._answer(asked, domain.asked_in_vain())
+        elif state.accept_all:
+            self._answer(asked, state.asked_in_vain())
         else:
             servers.failed = None
             self._enqueue(servers, asked)
         return asked
+
+    def _place(self, local: str, name: str, route: Route) -> tuple[Route, DomainState, _Servers]:
+        """What recipients of a domain have in common, kept for those that need no SMTPUTF8."""
+        if self._server_sets >= _REMEMBERED_SERVERS:
+            self._forget_servers()
+        queue = self._operator(route)
+        servers = self._servers(queue, route, eai=not local.isascii())
+        place = route, self._domains.get(name) or self._new_domain(name, queue), servers
+        if not servers.eai:
+            self._places[name] = place
+        return place
 
     @property
     def expecting(self) -> bool:
@@ -267,6 +285,7 @@ class Mailboxes:
 
     def _forget_domains(self) -> None:
         """Forget the older half of the domains that nobody waits for, so that a run of any length stays small."""
+        self._places.clear()
         awaited = {asked.domain.name for asked in self._unanswered}
         for name in list(self._domains)[: _REMEMBERED_DOMAINS // 2]:
             if name not in awaited:
@@ -274,6 +293,7 @@ class Mailboxes:
 
     def _forget_servers(self) -> None:
         """The same for servers; what an operator was asked counts against its daily limit all the same."""
+        self._places.clear()
         awaited = {asked.route.hosts_key for asked in self._unanswered}
         for name, queue in list(self._operators.items()):
             for key, servers in list(queue.servers.items()):
@@ -302,13 +322,11 @@ class Mailboxes:
             queue.asked = self._asked_earlier.pop(rule.name, 0)
         return queue
 
-    def _servers(self, queue: _OperatorQueue, recipient: Recipient) -> _Servers:
-        key = (recipient.route.hosts_key, not recipient.local.isascii())
+    def _servers(self, queue: _OperatorQueue, route: Route, *, eai: bool) -> _Servers:
+        key = (route.hosts_key, eai)
         servers = queue.servers.get(key)
         if servers is None:
-            if self._server_sets >= _REMEMBERED_SERVERS:
-                self._forget_servers()
-            servers = queue.servers[key] = _Servers(queue, recipient.route.hosts, key[1])
+            servers = queue.servers[key] = _Servers(queue, route.hosts, eai)
             self._server_sets += 1
         return servers
 
