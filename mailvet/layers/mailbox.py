@@ -866,8 +866,11 @@ class Mailboxes:
     def _proved(self, servers: _Servers, talk: _Dialogue, reply: Reply | None) -> None:
         """What the reply for somebody known to exist says about the refusals before it."""
         talk.proof_due = False
+        if reply is not None and reply.code == 421:  # it hangs up, which says nothing of honesty
+            self._left(servers, talk, reply)
+            reply = None
         still_honest = reply is not None and reply.stage is Stage.rcpt and reply.code // 100 == 2
-        if not still_honest:
+        if reply is not None and not still_honest:
             servers.refusals_allowed = _PROOF_AFTER - 1
         for heard in talk.doubtful:
             if still_honest:

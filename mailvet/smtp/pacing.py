@@ -117,14 +117,14 @@ class ErrorBudget:
 
     def complained(self, errors: int) -> bool:
         """
-        At this number of refusals the server slowed down, said that it had enough, or hung up. Returns whether that
-        was something to learn.
+        At this number of refusals the server slowed down, said that it had enough, or hung up. Returns whether the
+        limit explains that: learnt now, or meanwhile from another conversation, when this one was beyond it already.
         """
         limit = max(1, errors - 1)
-        if errors < 1 or limit >= self.limit:
-            return False
-        self.limit = limit
-        return True
+        if 1 <= errors and limit < self.limit:
+            self.limit = limit
+            return True
+        return errors > self.limit
 
 
 @dataclass(slots=True)
