@@ -121,7 +121,7 @@ class ErrorBudget:
         limit explains that: learnt now, or meanwhile from another conversation, when this one was beyond it already.
         """
         limit = max(1, errors - 1)
-        if 1 <= errors and limit < self.limit:
+        if errors >= 1 and limit < self.limit:
             self.limit = limit
             return True
         return errors > self.limit
