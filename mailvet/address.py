@@ -71,6 +71,8 @@ PLAIN_DOMAIN: Final = r"(?:[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*\.)+(?:[A-Za-z0-9]+-)*[
 """Host names with a dot and a last letter; two hyphens in a row (Punycode, R-LDH labels) are left to the judge."""
 HOST_NAME: Final = r"[A-Za-z0-9](?:[A-Za-z0-9\-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9\-]*[A-Za-z0-9])?)*"
 SPECIAL_USE: Final = rf"(?i)\.(?:{'|'.join(map(re.escape, SPECIAL_USE_DOMAIN_NAMES))})$"
+SPECIAL_USE_ENDINGS: Final = frozenset(name.rpartition(".")[2] for name in SPECIAL_USE_DOMAIN_NAMES)
+"""Last labels under which names are or may be reserved (RFC 6761)."""
 _SEPARATOR: Final = r" \t\r\n;,|/&<>()\[\]\"'"
 _OTHER: Final = f"[^{_SEPARATOR}@]"
 SEVERAL: Final = f"{_OTHER}@{_OTHER}+[{_SEPARATOR}].*{_OTHER}@{_OTHER}"
