@@ -105,7 +105,9 @@ class Reference:
         other = local.str.contains(_NOT_ITS_BASE)
         lower = _replaced(local, other, value.str.to_lowercase())
         plus = value.str.find("+", literal=True)
-        tagged = _replaced(_nowhere(len(local)), other, (plus > 0).fill_null(False), value=lower)  # at the start it is none
+        tagged = _replaced(
+            _nowhere(len(local)), other, (plus > 0).fill_null(False), value=lower
+        )  # at the start it is none
         base = _replaced(lower, tagged, value.cast(pl.Binary).bin.head(plus).cast(pl.String))
         matches = {name: self._matches(name, lower, domain, listed) for name in _OWN}
         allowed = matches["allow"] & ~matches["suppress"]
