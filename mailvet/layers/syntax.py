@@ -121,11 +121,6 @@ def _examine_others(cells: pl.DataFrame, allow_special_use: bool) -> pl.DataFram
             accepted=_is_plain(text),
             local=octets.bin.head(at).cast(pl.String),
             domain=octets.bin.slice(at + 1).cast(pl.String),
-            odd=(text.str.len_bytes() > _SHORT)
-            | text.str.contains("--", literal=True)
-            | ~text.str.contains(r"^[ -~]*$")
-            | text.str.contains(f"^{address.odd_dots_pattern()}$")
-            | (pl.lit(allow_special_use) & text.str.contains(address.SPECIAL_USE.replace(r"\.", r"[.@]"))),
         )
         .with_columns(trimmed=text != pl.col("cell"))
     )
@@ -139,11 +134,26 @@ def _examine_others(cells: pl.DataFrame, allow_special_use: bool) -> pl.DataFram
         syntax_error=pl.lit(None, pl.String),
         cleaned=pl.lit(None, pl.String),
     )
-    refused = _refuse(parts.filter(~pl.col("accepted") & ~pl.col("odd")))
-    odd = parts.filter(~pl.col("accepted") & pl.col("odd"))
-    by_domain = _judge_domains(odd, allow_special_use)
-    by_text = _parse_each(odd.join(by_domain, on="row", how="anti"), allow_special_use)
-    return pl.concat([accepted, refused, by_domain, by_text])
+    answers = [accepted]
+    rest = parts.filter(~pl.col("accepted"))
+    is_odd = (
+        (text.str.len_bytes() > _SHORT)
+        | text.str.contains("--", literal=True)
+        | ~text.str.contains(r"^[ -~]*$")
+        | text.str.contains(f"^{address.odd_dots_pattern()}$")
+    )
+    if allow_special_use:
+        is_odd |= text.str.contains(address.SPECIAL_USE.replace(r"\.", r"[.@]"))
+    if rest.height:
+        odd = rest.select(is_odd).to_series()
+        if not odd.all():
+            answers.append(_refuse(rest.filter(~odd)))
+        rest = rest.filter(odd)
+    if rest.height:
+        by_domain = _judge_domains(rest, allow_special_use)
+        by_text = _parse_each(rest.join(by_domain, on="row", how="anti"), allow_special_use)
+        answers += [by_domain, by_text]
+    return pl.concat(answers)
 
 
 def _is_plain(text: pl.Expr) -> pl.Expr:
@@ -216,15 +226,7 @@ def _offer(lines: pl.DataFrame) -> pl.DataFrame:
     several = lines["syntax_error"] == "several_addresses"
     tokens = lines.filter(several).select("row", text.str.extract_all(address.TOKEN)).explode("text")
     pieces = pl.concat([lines.filter(~several).select("row", "text", several=False), tokens.with_columns(several=True)])
-    plain = pieces["text"].str.contains(r"^[A-Za-z0-9@._\-]*$")
-    repaired = pl.concat(
-        pl.collect_all(
-            [
-                _repair(pieces.filter(plain).lazy(), address.REPAIRS_OF_PLAIN),
-                _repair(pieces.filter(~plain).lazy(), address.REPAIRS),
-            ]
-        )
-    )
+    repaired = _repair(pieces)
     # Of several addresses in a cell one is offered only if all are the same one; an unreadable one is one more.
     same = (
         repaired.filter("several").group_by("row").agg(pl.when(one.str.to_lowercase().n_unique() == 1).then(one.max()))
@@ -232,17 +234,29 @@ def _offer(lines: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([repaired.filter(~pl.col("several")).select("row", "cleaned"), same]).drop_nulls()
 
 
-def _repair(lines: pl.LazyFrame, repairs: tuple[tuple[str, str], ...]) -> pl.LazyFrame:
+def _repair(lines: pl.DataFrame) -> pl.DataFrame:
     """Rows of row, several, text -> the same of row, several, cleaned (null where nothing acceptable comes out)."""
-    text = pl.col("text")
-    repaired = text
-    for pattern, replacement in repairs:
-        repaired = repaired.str.replace_all(pattern, replacement)
-    domain = text.str.extract(r"@([^@]*)$", 1).str.to_lowercase().replace(address.completions())
+    repaired = lines["text"].clone()
+    anywhere = pl.int_range(lines.height, dtype=pl.UInt32, eager=True)
+    unusual = (~repaired.str.contains(r"^[A-Za-z0-9@._\-]*$")).arg_true()
+    for repair in address.REPAIRS:
+        pattern, replacement, marks = repair
+        rows = anywhere if repair in address.REPAIRS_OF_PLAIN else unusual
+        if marks:
+            those = repaired.gather(rows).to_frame("text")
+            rows = rows.filter(
+                those.select(pl.any_horizontal(pl.col("text").str.contains(mark, literal=True) for mark in marks))
+                .to_series()
+            )  # fmt: skip
+        if len(rows):
+            repaired.scatter(rows, repaired.gather(rows).str.replace_all(pattern, replacement))
+    text, octets, at = pl.col("text"), pl.col("text").cast(pl.Binary), pl.col("text").str.find("@", literal=True)
     accepted = text.str.contains(_PLAIN) & ~text.str.contains(address.SPECIAL_USE) & ~text.str.contains(r"^[=+\-@]")
     return (
         lines.select("row", "several", text=repaired)
-        .select("row", "several", local=text.str.extract(r"^(.*)@", 1), domain=domain)
+        # Where there is another @, nothing acceptable comes out whichever of them the text is cut at.
+        .with_columns(local=octets.bin.head(at).cast(pl.String), domain=octets.bin.slice(at + 1).cast(pl.String))
+        .with_columns(pl.col("domain").str.to_lowercase().replace(address.completions()))
         .select("row", "several", text=pl.concat_str(_lower_caseless("local"), pl.lit("@"), "domain"))
         .select("row", "several", cleaned=pl.when(accepted).then(text))
     )
