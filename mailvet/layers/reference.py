@@ -7,8 +7,9 @@ of domains is compared once, whatever is asked of it, and most columns of the an
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import Final
 
 import polars as pl
@@ -52,7 +53,7 @@ class Reference:
 
     def __init__(self, own: OwnLists | None = None) -> None:
         self._own = own or OwnLists()
-        self._listed = _Listed(self._own)
+        self._listed = _listed(self._own)
 
     def examine(self, frame: pl.DataFrame) -> pl.DataFrame:
         """
@@ -200,6 +201,11 @@ class _Listed:
         return nothing.scatter(rows, _meant().gather(listed.gather(rows) // (1 << _TYPO_OF) - 1))
 
 
+@lru_cache(maxsize=4)
+def _listed(own: OwnLists) -> _Listed:
+    return _Listed(own)
+
+
 def _has(listed: pl.Series, bits: int) -> pl.Series:
     """Whether any of the bits is set."""
     return (listed & bits) != 0
@@ -226,15 +232,25 @@ def _replaced(values: pl.Series, where: pl.Series, by: pl.Expr, **given: pl.Seri
 
 
 def _unlikely(base: pl.Series, listed: pl.Series) -> pl.Series:
-    """Whether `base` has not the shape that the operator of its domain gives out; each is tried on its own rows."""
-    unlikely = _nowhere(len(base))
-    shape = listed // (1 << _SHAPE) % (1 << _TYPO_OF - _SHAPE)
-    for number in shape.unique():
-        if number:
-            rows = (shape == number).arg_true()
-            fits = base.gather(rows).str.contains(f"^(?:{local_parts()[number - 1].shape})$")
-            unlikely.scatter(rows.filter(~fits), True)
-    return unlikely
+    """Whether `base` has not the shape that the operator of its domain gives out."""
+    rows = _has(listed, (1 << _TYPO_OF) - (1 << _SHAPE)).arg_true()
+    place = listed.gather(rows) // (1 << _SHAPE) % (1 << _TYPO_OF - _SHAPE)
+    marked = pl.DataFrame({"mark": _marks().gather(place), "base": base.gather(rows)})
+    fits = marked.select(pl.concat_str("mark", "base").str.contains(_shapes())).to_series()
+    return _nowhere(len(base)).scatter(rows.filter(~fits), True)
+
+
+@cache
+def _marks() -> pl.Series:
+    """A letter for each of `local_parts`, counted from 1; in front of a local part it says which shape is asked for."""
+    return pl.Series([chr(ord("A") + place) for place in range(len(local_parts()) + 1)])
+
+
+@cache
+def _shapes() -> str:
+    """All shapes in one pattern, which is read in one go: each behind its letter."""
+    shapes = (f"{re.escape(mark)}(?:{row.shape})" for mark, row in zip(_marks()[1:], local_parts(), strict=True))
+    return f"^(?:{'|'.join(shapes)})$"
 
 
 def _add(said: dict[str, int], names: Collection[str] | Mapping[str, int], bits: int = 0) -> None:
