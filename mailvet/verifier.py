@@ -21,7 +21,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Itera
 from concurrent.futures import wait as wait_for_futures
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import polars as pl
@@ -501,8 +500,7 @@ class Verifier:
 
     def _submit(self, batch: _Batch, rows: pl.DataFrame, routes: Mapping[str, Route]) -> None:
         assert self.mailboxes is not None
-        waiting, known, ask = self._waiting, self._known, self.mailboxes.ask
-        tell = partial(self._answered, batch)
+        waiting, known, ask, tell = self._waiting, self._known, self.mailboxes.ask, self._answered
         self._rows_waiting += rows.height
         for row, (local, domain) in enumerate(rows.select("local", "domain").iter_rows()):
             # RFC 5321 2.4 lets a server tell Ann from ann; none of note does, and asking both would be asking twice.
@@ -517,17 +515,17 @@ class Verifier:
                 self._also_waiting.setdefault(key, []).append((batch, row))
             else:
                 waiting[key] = batch
-                ask(Recipient(local, domain, route), tell, row)
+                ask(local, domain, route, tell, (batch, row, key))
 
-    def _answered(self, batch: _Batch, asked: Asked, answer: MailboxAnswer | Exception) -> None:
-        key = f"{asked.local.casefold()}@{asked.domain.name}"
+    def _answered(self, asked: Asked, answer: MailboxAnswer | Exception) -> None:
+        batch, row, key = asked.ticket
         if self._waiting.get(key) is not batch:  # of an earlier stream
             return
         if isinstance(answer, Exception):
             self._failure = answer
             self._news.set()
             return
-        if answer.reason is Reason.greylisted and self._comes_back(key, batch, asked, answer):
+        if answer.reason is Reason.greylisted and self._comes_back(key, asked, answer):
             return
         if self._leaving and answer.reason is Reason.not_probed:
             return
@@ -535,7 +533,7 @@ class Verifier:
         if len(self._known) >= _REMEMBERED:
             self._known.clear()
         self._known[key] = answer
-        self._row_answered(batch, asked.ticket, answer)
+        self._row_answered(batch, row, answer)
         others = self._also_waiting.pop(key, ()) if self._also_waiting else ()
         for other, row in others:
             self._row_answered(other, row, answer)
@@ -547,7 +545,7 @@ class Verifier:
         if left < _LEAST_ROWS // 2 and operator in self._backlog:
             self._news.set()
 
-    def _comes_back(self, key: str, batch: _Batch, asked: Asked, answer: MailboxAnswer) -> bool:
+    def _comes_back(self, key: str, asked: Asked, answer: MailboxAnswer) -> bool:
         """Whether a greylisted mailbox is asked again within this run: not when the run does not stay that long."""
         schedule = self.settings.retry.after_greylisting
         times = self._greylisted.get(key, 0)
@@ -559,7 +557,7 @@ class Verifier:
 
         def ask_again() -> None:
             assert self.mailboxes is not None
-            self.mailboxes.ask(asked.recipient, partial(self._answered, batch), asked.ticket)
+            self.mailboxes.ask(asked.local, asked.domain.name, asked.route, self._answered, asked.ticket)
 
         self._greylisted[key] = times + 1
         self._coming_back[key] = asyncio.get_running_loop().call_later(delay, ask_again)
