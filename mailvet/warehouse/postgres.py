@@ -79,6 +79,7 @@ class PostgresWarehouse(SQLWarehouse):
             # Our statements are large and few, and none of them is run often enough to be worth compiling.
             self._execute("set jit = off")
             self._say.has_icu = bool(self._rows("select 1 from pg_collation where collname = 'und-x-icu'"))
+            self._say.is_utf8 = self._rows("show server_encoding")[0][0] == "UTF8"
 
     # ---------------------------------------------------------------- what is there
 

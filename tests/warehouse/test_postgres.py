@@ -198,6 +198,26 @@ def test_a_text_that_postgresql_cannot_hold_gives_its_answer_to_nobody_else(post
     assert postgres.sql("select mailvet_reason from contacts") == [("mailbox_accepted",)]
 
 
+def test_verdicts_without_their_text_are_found_without_reading_the_others(postgres: PostgresPlace) -> None:
+    postgres.contacts("ann@a.test")
+    saved(postgres.opened(), {f"n{n}@a.test": "mailbox_accepted" for n in range(5000)})
+    postgres.sql("analyze mailvet_verdicts")
+    plan = postgres.sql("explain select from mailvet_verdicts where email is null")
+    assert "mailvet_verdicts_unnamed" in str(plan)
+
+
+def test_spellings_fold_as_python_folds_them(postgres: PostgresPlace) -> None:
+    blanks = [chr(code) for code in range(1, 0x3001) if chr(code).isspace()]
+    texts = ["", "A", "Ann@A.Test", "ÉVA@a.test", "straße@A.test", "Ann\u0301@A.test", "Ωμ@A.test", "~A~", "!A", "\x7fA\x7f"]
+    texts += [edge for blank in blanks for edge in (blank, f"{blank}Aé", f"Aé{blank}", f"{blank}A@b", f"A@b{blank}{blank}",
+                                                    f"A{blank}B", f"\x01{blank}A")]  # fmt: skip
+    postgres.contacts(*texts)
+    warehouse = postgres.opened()
+    planned(warehouse)
+    folded = getattr(warehouse, "_rows")("select email, folded from mailvet_cells")  # noqa: B009
+    assert dict(folded) == {text: text.strip().lower() for text in texts}
+
+
 # -------------------------------------------------------------------- tables of every kind
 
 
