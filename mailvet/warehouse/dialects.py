@@ -265,7 +265,7 @@ class Postgres(Dialect):
         if not self.is_utf8:
             return any_text
         # To trim and lower all that there is takes twice as long as for ASCII that begins and ends visibly.
-        ends = f"least(left({value}, 1) collate \"C\", right({value}, 1) collate \"C\") > ' '"
+        ends = f'least(left({value}, 1) collate "C", right({value}, 1) collate "C") > \' \''
         visible = f"octet_length({value}) = length({value}) and {ends}"
         return f'case when {visible} then (lower({value} collate "C")) collate "C" else {any_text} end'
 
@@ -363,7 +363,8 @@ class MySQL(Dialect):
     drop = "drop temporary table if exists {name}"
     temporary = "create temporary table {name} {query}"
     temporary_empty = "create temporary table {name} ({columns}) character set utf8mb4 collate utf8mb4_bin"
-    table_options = " character set utf8mb4 collate utf8mb4_bin"
+    # Whatever the server's default is: a batch is saved as a whole or not at all.
+    table_options = " engine = InnoDB character set utf8mb4 collate utf8mb4_bin"
     upsert = "steps"
     update = "join"
     groups_exactly = False
