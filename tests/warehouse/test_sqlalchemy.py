@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from mailvet.errors import LockedError, SourceError
+from mailvet.warehouse.dialects import SQLite
 from mailvet.warehouse.opening import open_table
 from tests.mariadb import MariaDBServer
 from tests.warehouse.answers import answers
@@ -81,6 +82,29 @@ def test_in_a_table_with_transactions_all_rows_are_written_or_none(mariadb: Mari
     with pytest.raises(SourceError, match="hands off"):
         warehouse.write_back(("reason",))
     assert mariadb.sql("select distinct mailvet_reason from contacts") == [("null_mx",)]
+
+
+# -------------------------------------------------------------------- tables for the moment
+
+
+def test_where_there_are_no_temporary_tables_those_of_runs_long_dead_are_cleared_away(
+    sqlite: SQLitePlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SQLite, "has_temporary", False)
+    monkeypatch.setattr(SQLite, "temporary", "create table {name} as {query}")
+    monkeypatch.setattr(SQLite, "index", None)
+    sqlite.contacts("ann@a.test")
+    others = {f"mailvet_stage_{day}_0123abcd_cells" for day in ("20200101", "29990101")} | {"mailvet_stage_of_mine"}
+    for name in others:
+        sqlite.sql(f"create table {name} (x int)")
+    warehouse = sqlite.opened()
+    planned(warehouse)
+    assert len(sqlite.tables() - others) > 1  # its own are there for as long as it runs
+    saved(warehouse, {"ann@a.test": "null_mx"})
+    assert warehouse.write_back(("reason",)) == 1
+    warehouse.close()
+    kept = others - {"mailvet_stage_20200101_0123abcd_cells"}
+    assert sqlite.tables() == {"contacts", "mailvet_verdicts", "mailvet_runs"} | kept
 
 
 # -------------------------------------------------------------------- other sessions
