@@ -347,7 +347,7 @@ _OWN_RIGHTS = ("select", "insert", "update", "delete")
 _COPY_HEAD = b"PGCOPY\n\xff\r\n\0" + struct.pack(">ii", 0, 0)
 _COPY_TAIL = struct.pack(">h", -1)
 _EPOCH = 946_684_800_000_000  # 2000-01-01 in microseconds since 1970
-_BLOCK_ROWS = 50_000
+_BLOCK_ROWS = 10_000  # a few MB: the server takes one in while the next is made
 
 
 def binary_copy(rows: pa.Table) -> Iterator[bytes]:
