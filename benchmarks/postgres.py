@@ -37,7 +37,8 @@ def measure(rows: int = 1_000_000, sample: int = 20_000, runs: int = 3, settings
         status columns), `again` (nothing has changed) and `tenth` (a tenth of the answers has; rows of the whole table,
         vacuumed as it is by itself after a while); `insert` and `update` of SQLAlchemy. What the server can do at all:
         `bare` (one UPDATE of the six columns, written by hand), `constant` (the six columns of every contact set to
-        constants, which joins nothing and compares nothing) and `copy` (the same verdicts into a table without an index). And the ratios of ours to these.
+        constants, which joins nothing and compares nothing) and `copy` (the same verdicts into a table without an
+        index). And the ratios of ours to these.
     """
     seen = [call("benchmarks.postgres:once", rows=rows, sample=sample, settings=list(settings)) for _ in range(runs)]
     server = {name: seen[0].pop(name) for name in list(seen[0]) if isinstance(seen[0][name], str)}
