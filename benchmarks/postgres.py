@@ -36,8 +36,9 @@ def measure(rows: int = 1_000_000, sample: int = 20_000, runs: int = 3, settings
         committed); `renew` (the same keys when they have become due again); `write_back` (onto a table without the
         status columns), `again` (nothing has changed) and `tenth` (a tenth of the answers has; rows of the whole table,
         vacuumed as it is by itself after a while); `insert` and `update` of SQLAlchemy. What the server can do at all:
-        `bare` (one UPDATE of the six columns, written by hand), `constant` (one column of every contact set to a
-        constant) and `copy` (the same verdicts into a table without an index). And the ratios of ours to these.
+        `bare` (one UPDATE of the six columns, written by hand), `constant` (the six columns of every contact set to
+        constants, which joins nothing and compares nothing) and `copy` (the same verdicts into a table without an
+        index). And the ratios of ours to these.
     """
     seen = [call("benchmarks.postgres:once", rows=rows, sample=sample, settings=list(settings)) for _ in range(runs)]
     server = {name: seen[0].pop(name) for name in list(seen[0]) if isinstance(seen[0][name], str)}
@@ -92,6 +93,11 @@ def once(rows: int, sample: int, settings: Sequence[str] = ()) -> dict[str, Any]
                 yield
                 measured[name] = rows / (time.perf_counter() - began)
 
+            def save(name: str) -> None:
+                with timed(name):
+                    for start in range(0, rows, _BATCH):
+                        warehouse.save(verdicts.slice(start, _BATCH))
+
             now = datetime.now(timezone.utc)
             asked: dict[str, Any] = {"depth_rank": 2, "rules_version": RULES_VERSION, "listed": {}}
             warehouse = open_table(url, "contacts", "email")
@@ -101,12 +107,7 @@ def once(rows: int, sample: int, settings: Sequence[str] = ()) -> dict[str, Any]
             with timed("read"):
                 assert sum(batch.num_rows for batch in warehouse.due(_BATCH)) == rows
             warehouse.open_for_writing()
-            for name in ("save", "renew"):
-                if name == "renew":
-                    assert warehouse.plan(now=now + timedelta(days=400), **asked).due == rows
-                with timed(name):
-                    for start in range(0, rows, _BATCH):
-                        warehouse.save(verdicts.slice(start, _BATCH))
+            save("save")
             db.execute("vacuum analyze mailvet_verdicts")
             with timed("write_back"):
                 written = warehouse.write_back(STATUS_COLUMNS)
@@ -118,7 +119,6 @@ def once(rows: int, sample: int, settings: Sequence[str] = ()) -> dict[str, Any]
             with timed("tenth"):
                 written = warehouse.write_back(STATUS_COLUMNS)
             assert written == changed, f"{changed} answers have changed, but {written} rows were written"
-            warehouse.close()
             wrong = db.execute(
                 "select count(*) from contacts c left join mailvet_verdicts v "
                 "on v.email_key = encode(sha256(convert_to(c.email, 'UTF8')), 'hex') "
@@ -127,8 +127,7 @@ def once(rows: int, sample: int, settings: Sequence[str] = ()) -> dict[str, Any]
             assert wrong == 0, f"{wrong} contacts carry another answer than their verdict"
             for name, statement in _BY_HAND.items():
                 db.execute(_WITHOUT_COLUMNS)
-                if name == "bare":
-                    db.execute(_WITH_COLUMNS)
+                db.execute(_WITH_COLUMNS)
                 db.execute("vacuum full analyze contacts")  # its pages as full as they were before the write-back
                 with timed(name):
                     assert db.execute(statement).rowcount == rows
@@ -136,6 +135,10 @@ def once(rows: int, sample: int, settings: Sequence[str] = ()) -> dict[str, Any]
             with timed("copy"):
                 for start in range(0, rows, _BATCH):
                     _copy(db, verdicts.slice(start, _BATCH))
+            # At the end, for it leaves the table of verdicts twice as large, which no first write-back meets.
+            assert warehouse.plan(now=now + timedelta(days=400), **asked).due == rows
+            save("renew")
+            warehouse.close()
         return measured | _peer(server.url("crm", driver="psycopg"), verdicts.slice(0, sample))
 
 
@@ -146,7 +149,8 @@ _WITH_COLUMNS = f"alter table contacts {', '.join(f'add mailvet_{name} {kind}' f
 _BY_HAND = {
     "bare": f"update contacts c set {', '.join(f'mailvet_{name} = v.{name}' for name in _KINDS)} from mailvet_verdicts "
             "v where v.email_key = encode(sha256(convert_to(c.email, 'UTF8')), 'hex')",
-    "constant": "update contacts set country = 'FR'",
+    "constant": "update contacts set mailvet_status = 'deliverable', mailvet_reason = 'mailbox_accepted', "
+                "mailvet_recommendation = 'send', mailvet_score = 97, mailvet_checked_at = now()",
 }  # fmt: skip
 
 

@@ -264,7 +264,7 @@ def _postgres(result: dict[str, Any]) -> list[str]:
         ("write back again, nothing has changed", "again"), ("plan: keys, de-duplication, what is due", "plan"),
         ("read what is due", "read"), ("SQLAlchemy: INSERT", "insert"), ("SQLAlchemy: UPDATE by key", "update"),
         ("by hand: one UPDATE of the same six columns, joined on the key", "bare"),
-        ("by hand: UPDATE of one column of every contact to a constant", "constant"),
+        ("by hand: UPDATE of these columns of every contact to constants", "constant"),
         ("by hand: COPY of the same verdicts into a table without an index", "copy"),
     )  # fmt: skip
     saved, written = ([100 * share for share in result[key]] for key in ("copy_ratio", "bare_ratio"))

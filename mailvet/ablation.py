@@ -76,7 +76,9 @@ def evidence_sql(
         quoted = f"'{text}'"
         return f"{position(quoted, within)} > 0"
 
-    history = " or ".join(found(f'"layer":"history","fact":"{reason}"', evidence) for reason in _HISTORY)
+    facts = " or ".join(found(f'"layer":"history","fact":"{reason}"', evidence) for reason in _HISTORY)
+    any_history = found('"layer":"history"', evidence)  # most evidence has none, and is then searched once
+    history = f"{any_history} and ({facts})"
     suspicious = " or ".join(found(flag, flags) for flag in SUSPICIOUS)
     conditions = (found('"layer":"reference"', evidence), history, suspicious)
     on_lists, in_history, suspect = (f"case when {condition} then 1 else 0 end" for condition in conditions)

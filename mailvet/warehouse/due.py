@@ -191,9 +191,9 @@ class PlannedTable(SQLSession):
         say, cells, due = self._say, self._staged["cells"], self._staged["due"]
         with self._doing(f"look over the whole of {self.name}"):
             signups = self._signups(signed_up) if signed_up is not None else None
-            counts = self._rows(f"select (select count(*) from {due}) as due, (select count(*) from {cells}) as texts")
-            if not say.finds_signals or not counts[0][0]:
+            if not say.finds_signals or not self._rows(say.limited(f"select 1 from {due}", 1)):
                 return
+            counts = self._rows(f"select (select count(*) from {due}) as due, (select count(*) from {cells}) as texts")
             only = due if counts[0][0] < counts[0][1] else None
             texts = (
                 f"(select email_key, {say.short('email')} as email, {say.short('folded')} as folded from {cells} "

@@ -23,6 +23,7 @@ from mailvet.verdict import verdict_schema
 from mailvet.warehouse.base import Plan
 from mailvet.warehouse.dialects import Postgres, literal
 from mailvet.warehouse.files import first_line
+from mailvet.warehouse.planning import RUN_COLUMNS
 from mailvet.warehouse.session import VERDICTS
 from mailvet.warehouse.sql import SQLWarehouse, newest_of_each
 from mailvet.warehouse.tables import Column, Relation, choose_table
@@ -79,6 +80,7 @@ class PostgresWarehouse(SQLWarehouse):
             # Our statements are large and few, and none of them is run often enough to be worth compiling.
             self._execute("set jit = off")
             self._say.has_icu = bool(self._rows("select 1 from pg_collation where collname = 'und-x-icu'"))
+            self._say.is_utf8 = self._rows("show server_encoding")[0][0] == "UTF8"
 
     # ---------------------------------------------------------------- what is there
 
@@ -93,19 +95,16 @@ class PostgresWarehouse(SQLWarehouse):
 
     def _described(self) -> Sequence[Column]:
         rows = self._rows(
-            "select a.attname, format_type(a.atttypid, a.atttypmod), case when b.typname = 'citext' then 'S' "
-            "else b.typcategory::text end, case when b.typname in ('varchar', 'bpchar') and "
+            "select a.attname, format_type(a.atttypid, a.atttypmod), case when b.typcategory = 'S' or b.typname = "
+            "'citext' then 'text' when b.typname in ('timestamp', 'timestamptz') then 'time' when b.typcategory = 'N' "
+            "and b.typname <> 'money' then 'number' else 'other' end, case when b.typname in ('varchar', 'bpchar') and "
             "a.atttypmod > 0 then a.atttypmod - 4 when d.typtypmod > 0 and b.typname in ('varchar', 'bpchar') then "
             "d.typtypmod - 4 end, a.attgenerated <> '' or a.attidentity = 'a' from pg_attribute a join pg_type d on "
             "d.oid = a.atttypid join pg_type b on b.oid = case when d.typtype = 'd' then d.typbasetype else d.oid end "
             f"where a.attrelid = {literal(self.relation)}::regclass and a.attnum > 0 and not a.attisdropped "
             "order by a.attnum"
         )
-        families = {"S": "text", "E": "text", "N": "number", "D": "time"}
-        return [
-            Column(name, kind, families.get(category, "other"), length, generated)
-            for name, kind, category, length, generated in rows
-        ]
+        return [Column(*row) for row in rows]
 
     def _has(self, table: str) -> bool:
         return self._rows(f"select to_regclass(quote_ident(current_schema()) || '.{table}')")[0][0] is not None
@@ -122,16 +121,26 @@ class PostgresWarehouse(SQLWarehouse):
     def check_rights(self, *, writable: bool) -> None:
         """See `SQLWarehouse.check_rights`."""
         source = literal(self.relation)
-        user, reading, schema, creating, temporary, recovering = self._rows(
+        user, reading, schema, creating, temporary, recovering, read_only = self._rows(
             f"select current_user, has_column_privilege({source}, {literal(self.column)}, 'select'), current_schema(), "
             "current_schema() is not null and has_schema_privilege(current_schema(), 'create'), "
-            "has_database_privilege(current_database(), 'temporary'), pg_is_in_recovery()"
+            "has_database_privilege(current_database(), 'temporary'), pg_is_in_recovery(), "
+            "current_setting('transaction_read_only')::boolean"
         )[0]
         if recovering:
             raise SourceError(
                 f"{self.name} is on a standby server, where not even temporary tables can be made. Name the primary "
                 "server in the URL. Nothing was changed."
             )
+        if read_only:
+            raise SourceError(
+                f"The sessions of the user {user} are read-only (default_transaction_read_only), so not even temporary "
+                "tables can be made. Add ?options=-cdefault_transaction_read_only%3Doff to the URL, or name another "
+                "user. Nothing was changed."
+            )
+        for table in (VERDICTS, "mailvet_runs"):
+            if self._has(table):
+                self._check_ours(table, schema)
         missing = []
         if not reading:
             missing.append(f"grant select on {self.relation} to {user}")
@@ -163,6 +172,18 @@ class PostgresWarehouse(SQLWarehouse):
                 "changed."
             )
 
+    def _check_ours(self, table: str, schema: str) -> None:
+        """Whether a table that is called like one of ours is ours."""
+        relation = f"to_regclass(quote_ident(current_schema()) || '.{table}')"
+        has = [name for (name,) in self._rows(f"select attname from pg_attribute where attrelid = {relation}")]
+        lacking = [name for name in (verdict_schema().names if table == VERDICTS else RUN_COLUMNS) if name not in has]
+        if lacking:
+            raise SourceError(
+                f'The table "{schema}".{table} is not as mailvet makes it: it has no column {lacking[0]}. Rename it, '
+                "or set another schema for mailvet's tables (?options=-csearch_path%3Dmailvet,public). Nothing was "
+                "changed."
+            )
+
     def check_write_back(self, columns: Sequence[str]) -> None:
         """See `Warehouse.check_write_back`."""
         super().check_write_back(columns)
@@ -181,14 +202,29 @@ class PostgresWarehouse(SQLWarehouse):
                 f"to {user}. Or use --no-write-back and join mailvet_verdicts on email_key. Nothing was checked."
             )
         old = [present[name.lower()] for name in wanted if name.lower() in present]
-        refused = [
-            name for name in old
-            if not self._rows(f"select has_column_privilege({source}, {literal(name)}, 'update')")[0][0]
-        ]  # fmt: skip
+        refused = {
+            right: names
+            for right in ("select", "update")
+            if (names := [
+                self._quote(name) for name in old
+                if not self._rows(f"select has_column_privilege({source}, {literal(name)}, '{right}')")[0][0]
+            ])
+        }  # fmt: skip
         if refused:
+            grants = ", ".join(f"{right} ({', '.join(names)})" for right, names in refused.items())
             raise SourceError(
-                f"The user {user} may not write the status columns of {self.name}: grant update "
-                f"({', '.join(map(self._quote, refused))}) on {self.relation} to {user}. Nothing was checked."
+                f"The user {user} may not read and write the status columns of {self.name}: grant {grants} on "
+                f"{self.relation} to {user}. Nothing was checked."
+            )
+        may_be_null = [name for name in columns if verdict_schema().field(name).nullable]
+        listed = ", ".join(literal(present.get((self._prefix + name).lower())) for name in may_be_null) or "null"
+        for (name,) in self._rows(
+            f"select attname from pg_attribute where attrelid = {source}::regclass and attnotnull "
+            f"and attname in ({listed})"
+        ):
+            raise SourceError(
+                f"The column {name} of {self.name} must not be null, but not every address has one: alter table "
+                f"{self.relation} alter column {self._quote(name)} drop not null. Nothing was checked."
             )
 
     def _type_of(self, status_column: str) -> str:
@@ -272,7 +308,7 @@ class PostgresWarehouse(SQLWarehouse):
             return None
         saved = "What was saved stays saved; run the same again to go on."
         text = first_line(error.diag.message_primary or str(error))
-        if isinstance(error, errors.LockNotAvailable):
+        if isinstance(error, (errors.LockNotAvailable, errors.DeadlockDetected)):
             return LockedError(
                 f"Could not {doing}: another session holds a lock on the table ({text}). See pg_locks and "
                 f"pg_stat_activity for who it is, wait for it to end, then run again. {saved}"
@@ -311,7 +347,7 @@ _OWN_RIGHTS = ("select", "insert", "update", "delete")
 _COPY_HEAD = b"PGCOPY\n\xff\r\n\0" + struct.pack(">ii", 0, 0)
 _COPY_TAIL = struct.pack(">h", -1)
 _EPOCH = 946_684_800_000_000  # 2000-01-01 in microseconds since 1970
-_BLOCK_ROWS = 50_000
+_BLOCK_ROWS = 10_000  # a few MB: the server takes one in while the next is made
 
 
 def binary_copy(rows: pa.Table) -> Iterator[bytes]:

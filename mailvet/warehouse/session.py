@@ -51,7 +51,7 @@ class SQLSession(ABC):
         self._prefix = prefix
         self._events = events
         self._staged: dict[str, str] = {}
-        self._token = uuid.uuid4().hex[:8]
+        self._token = f"{datetime.now(timezone.utc):%Y%m%d}_{uuid.uuid4().hex[:8]}"
 
     def on_table(
         self: _Self,

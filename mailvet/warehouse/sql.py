@@ -62,11 +62,14 @@ class SQLWarehouse(PlannedTable):
             for name, kind in RUN_COLUMNS.items()
         )
         with self._doing("make the table of verdicts"):
-            for table, columns in ((VERDICTS, verdicts), (_RUNS, runs)):
+            for table, columns, index in ((VERDICTS, verdicts, say.verdict_index), (_RUNS, runs, None)):
                 if self._has(table):
                     continue
                 try:
-                    self._execute(f"create table {table} ({columns}){say.table_options}")
+                    with self._transaction():
+                        self._execute(f"create table {table} ({columns}){say.table_options}")
+                        if index is not None:
+                            self._execute(index.format(name=table))
                 except Exception:
                     if not self._has(table):  # unless another run was quicker
                         raise

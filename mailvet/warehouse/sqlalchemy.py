@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import re
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pyarrow as pa
@@ -163,6 +163,19 @@ class SQLAlchemyWarehouse(SQLWarehouse):
             raise SourceError(
                 f"The condition --where does not work on {table}: {first_line(str(error.orig))}."
             ) from None
+
+    def open_for_writing(self) -> None:
+        """See `Warehouse.open_for_writing`. Clears away what runs that were killed have left behind."""
+        super().open_for_writing()
+        if self._say.has_temporary:
+            return
+        with self._doing("clear away the tables of earlier runs"):
+            with self._reading():
+                names: Sequence[str] = self._inspected().get_table_names()
+            before = f"{datetime.now(timezone.utc) - _LEFTOVERS_AFTER:%Y%m%d}"
+            for name in names:
+                if (staged := _STAGED.fullmatch(name.lower())) and staged[1] < before:
+                    self._execute(self._say.drop.format(name=name))
 
     # ---------------------------------------------------------------- statements
 
@@ -333,5 +346,8 @@ def _sqlite_any_utc(text: object) -> str | None:
         return None
 
 
+_STAGED = re.compile(r"mailvet_stage_(\d{8})_[0-9a-f]{8}_\w+")
+_LEFTOVERS_AFTER = timedelta(days=30)
+"""No run takes so long, so that nobody needs its tables any more."""
 _UP_TO_DIGITS = re.compile(r"^.*[0-9]", re.DOTALL)
 _EMPTY = email_key("")

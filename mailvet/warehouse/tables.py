@@ -122,7 +122,8 @@ def check_status_columns(present: Sequence[Column], columns: Sequence[str], pref
             raise SourceError(f"The column {found.name} of {table} is computed, so no {name} can be written. {advice}")
         if found.family != family:
             raise SourceError(
-                f"The column {found.name} of {table} holds {found.kind}, but a {name} is a {family}. {advice}"
+                f"The column {found.name} of {table} holds {found.kind}, but a {name} is a "
+                f"{'timestamp' if family == 'time' else family}. {advice}"
             )
         if found.length is not None and found.length < (needed := _LENGTHS.get(name, 255)):
             raise SourceError(

@@ -400,7 +400,7 @@ def test_rows_added_deleted_or_edited_meanwhile_never_get_a_wrong_answer(place: 
 @pytest.mark.parametrize(
     ("column", "says"),
     [("mailvet_status varchar(5)", "too narrow for a status"), ("mailvet_score varchar(10)", "a score is a number"),
-     ("mailvet_checked_at integer", "a checked_at is a time"), ("MAILVET_REASON integer", "a reason is a text")],
+     ("mailvet_checked_at integer", "a checked_at is a timestamp"), ("MAILVET_REASON integer", "a reason is a text")],
 )  # fmt: skip
 def test_a_status_column_that_cannot_take_an_answer_is_told_up_front(place: Place, column: str, says: str) -> None:
     place.contacts("ann@a.test")

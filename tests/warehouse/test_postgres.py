@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from typing import Any
 
@@ -109,6 +109,102 @@ def test_a_session_ended_by_the_server_loses_nothing_that_was_saved(postgres: Po
     assert due(warehouse) == ["bob@b.test"]
 
 
+def waiting_for_a_lock(postgres: PostgresPlace, work: Callable[[], object]) -> tuple[threading.Thread, list[object]]:
+    """Work in a thread, as soon as it waits for another session; and what it comes to: its result or its error."""
+    outcome: list[object] = []
+
+    def run() -> None:
+        try:
+            outcome.append(work())
+        except SourceError as error:
+            outcome.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    while not postgres.sql("select 1 from pg_stat_activity where wait_event_type = 'Lock'"):
+        time.sleep(0.01)
+    return thread, outcome
+
+
+def test_a_session_ended_during_the_write_back_leaves_every_row_as_it_was(postgres: PostgresPlace, other: Any) -> None:
+    postgres.contacts("ann@a.test", "bob@b.test")
+    warehouse = saved(postgres.opened(), {"ann@a.test": "null_mx", "bob@b.test": "null_mx"})
+    warehouse.write_back(("reason",))
+    saved(warehouse, {"ann@a.test": "mailbox_accepted", "bob@b.test": "mailbox_accepted"})
+    other.execute("select from contacts where id = 2 for update")  # the first row is written, the second is waited for
+    thread, outcome = waiting_for_a_lock(postgres, lambda: warehouse.write_back(("reason",)))
+    postgres.sql("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'mailvet'")
+    thread.join()
+    other.rollback()
+    assert "connection to the database was lost" in str(outcome[0])
+    assert postgres.sql("select distinct mailvet_reason from contacts") == [("null_mx",)]
+    warehouse.close()
+    assert postgres.opened().write_back(("reason",)) == 2
+
+
+def test_a_session_ended_during_a_save_saves_all_of_a_batch_or_nothing(postgres: PostgresPlace, other: Any) -> None:
+    postgres.contacts("ann@a.test", "bob@b.test")
+    warehouse = saved(postgres.opened(), {"bob@b.test": "null_mx"})
+    other.execute("select from mailvet_verdicts for update")
+    batch = answers({"ann@a.test": "mailbox_accepted", "bob@b.test": "mailbox_accepted"})
+    thread, outcome = waiting_for_a_lock(postgres, lambda: warehouse.save(batch))
+    postgres.sql("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'mailvet'")
+    thread.join()
+    other.rollback()
+    assert "connection to the database was lost" in str(outcome[0])
+    assert postgres.sql("select email, reason from mailvet_verdicts") == [("bob@b.test", "null_mx")]
+
+
+def test_a_deadlock_with_another_session_is_a_lock_to_wait_for(postgres: PostgresPlace, other: Any) -> None:
+    postgres.contacts("ann@a.test", "bob@b.test")
+    warehouse = saved(postgres.opened(), {"ann@a.test": "null_mx", "bob@b.test": "null_mx"})
+    warehouse.write_back(("reason",))
+    saved(warehouse, {"ann@a.test": "mailbox_accepted", "bob@b.test": "mailbox_accepted"})
+    other.execute("set deadlock_timeout = '60s'")  # so that it is ours that finds out
+    other.execute("select from contacts where id = 2 for update")
+    thread, outcome = waiting_for_a_lock(postgres, lambda: warehouse.write_back(("reason",)))
+    other.execute("select from contacts where id = 1 for update")
+    thread.join()
+    other.rollback()
+    assert isinstance(outcome[0], LockedError)
+    assert "deadlock" in str(outcome[0])
+    assert warehouse.write_back(("reason",)) == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ("alter table contacts rename column email to mail", 'column "email" does not exist'),
+        ("alter table contacts drop column email", 'column "email" does not exist'),
+        ("alter table contacts add mailvet_status varchar(5)", "too long"),
+        ("alter table contacts rename to people; create view contacts as select * from people", "ADD COLUMN"),
+        ("drop table contacts", "does not exist"),
+    ],
+)
+def test_a_table_that_changed_its_form_meanwhile_is_told_and_left_as_it_is(
+    postgres: PostgresPlace, change: str, says: str
+) -> None:
+    postgres.contacts("ann@a.test")
+    warehouse = postgres.opened()
+    planned(warehouse)
+    saved(warehouse, {"ann@a.test": "mailbox_accepted"})
+    warehouse.check_write_back(STATUS_COLUMNS)
+    postgres.sql(change)
+    before = postgres.columns()
+    with pytest.raises(SourceError, match=rf"Could not write the status columns.*{says}.*stays saved"):
+        warehouse.write_back(STATUS_COLUMNS)
+    assert postgres.columns() == before
+
+
+def test_a_status_column_dropped_meanwhile_is_made_anew(postgres: PostgresPlace) -> None:
+    postgres.contacts("ann@a.test")
+    warehouse = postgres.opened()
+    assert written(warehouse) == 1
+    postgres.sql("alter table contacts drop column mailvet_reason")
+    assert warehouse.write_back(STATUS_COLUMNS) == 1
+    assert postgres.sql("select mailvet_reason from contacts") == [("mailbox_accepted",)]
+
+
 def test_two_runs_over_one_database_do_not_disturb_each_other(postgres: PostgresPlace) -> None:
     postgres.contacts("ann@a.test", "bob@b.test")
     first, second = postgres.opened(), postgres.opened()
@@ -174,6 +270,61 @@ def test_the_grants_of_the_docs_are_enough(postgres: PostgresPlace, role: str) -
     warehouse.close()
 
 
+_WITH_COLUMNS = (
+    "alter table contacts add mailvet_status text, add mailvet_reason text, add mailvet_recommendation text, "
+    "add mailvet_score smallint, add mailvet_suggestion text, add mailvet_checked_at timestamptz"
+)
+
+
+def test_status_columns_that_may_not_be_read_are_told_before_anybody_is_asked(
+    postgres: PostgresPlace, role: str
+) -> None:
+    postgres.contacts("ann@a.test")
+    postgres.sql(_WITH_COLUMNS)
+    saved(postgres.opened(), {})
+    postgres.sql("grant usage on schema public to reader; grant select (email), update on contacts to reader")
+    postgres.sql("grant select, insert, update, delete on mailvet_verdicts, mailvet_runs to reader")
+    warehouse = open_table(role, "contacts")
+    with pytest.raises(SourceError, match=r"grant select \(\"mailvet_status\", .*Nothing was checked") as caught:
+        warehouse.check_write_back(STATUS_COLUMNS)
+    postgres.sql(str(caught.value).partition("columns of contacts in contract: ")[2].partition(". Nothing")[0])
+    assert written(warehouse) == 1
+    warehouse.close()
+
+
+def test_rows_that_a_policy_keeps_from_us_are_left_alone(postgres: PostgresPlace, role: str) -> None:
+    postgres.contacts("ann@a.test", "ann@a.test", "ann@a.test")
+    postgres.sql(_WITH_COLUMNS)
+    saved(postgres.opened(), {})
+    postgres.sql("grant usage on schema public to reader; grant select, update on contacts to reader; "
+                 "grant select, insert, update, delete on mailvet_verdicts, mailvet_runs to reader; "
+                 "alter table contacts enable row level security; create policy seen on contacts for select "
+                 "using (id < 3); create policy ours on contacts for update using (id = 1)")  # fmt: skip
+    warehouse = open_table(role, "contacts")
+    assert planned(warehouse).rows == 2
+    assert written(warehouse) == 1
+    assert postgres.sql("select id from contacts where mailvet_status is not null") == [(1,)]
+    postgres.sql("create policy none on contacts as restrictive for update with check (mailvet_status is null)")
+    saved(warehouse, {"ann@a.test": "null_mx"})
+    with pytest.raises(SourceError, match="row-level security policy"):
+        warehouse.write_back(STATUS_COLUMNS)
+    warehouse.close()
+
+
+def test_a_user_whose_sessions_are_read_only_is_told_so(postgres: PostgresPlace) -> None:
+    postgres.contacts("ann@a.test")
+    with pytest.raises(SourceError, match="sessions of the user postgres are read-only"):
+        open_table(postgres.database + "?options=-cdefault_transaction_read_only%3Don", "contacts", writable=False)
+
+
+@pytest.mark.parametrize("made", ["table mailvet_verdicts (email text)", "view mailvet_runs as select 1 as run_id"])
+def test_a_table_of_somebody_elses_that_is_called_like_ours_is_told(postgres: PostgresPlace, made: str) -> None:
+    postgres.contacts("ann@a.test")
+    postgres.sql(f"create {made}")
+    with pytest.raises(SourceError, match=r"mailvet_\w+ is not as mailvet makes it: it has no column \w+. Rename it"):
+        postgres.opened()
+
+
 # -------------------------------------------------------------------- whose answer it is
 
 
@@ -196,6 +347,26 @@ def test_a_text_that_postgresql_cannot_hold_gives_its_answer_to_nobody_else(post
     saved(warehouse, {"ann@a.test": "mailbox_accepted"})
     assert warehouse.write_back(("reason",)) == 1
     assert postgres.sql("select mailvet_reason from contacts") == [("mailbox_accepted",)]
+
+
+def test_verdicts_without_their_text_are_found_without_reading_the_others(postgres: PostgresPlace) -> None:
+    postgres.contacts("ann@a.test")
+    saved(postgres.opened(), {f"n{n}@a.test": "mailbox_accepted" for n in range(5000)})
+    postgres.sql("analyze mailvet_verdicts")
+    plan = postgres.sql("explain select from mailvet_verdicts where email is null")
+    assert "mailvet_verdicts_unnamed" in str(plan)
+
+
+def test_spellings_fold_as_python_folds_them(postgres: PostgresPlace) -> None:
+    blanks = [chr(code) for code in range(1, 0x3001) if chr(code).isspace()]
+    texts = ["", "A", "Ann@A.Test", "ÉVA@a.test", "straße@A.test", "Ann\u0301@A.test", "~A~", "!A", "\x7fA\x7f"]
+    for blank in blanks:
+        texts += [blank, f"{blank}Aé", f"Aé{blank}", f"{blank}A@b", f"A@b{blank}{blank}", f"A{blank}B", f"\x01{blank}A"]
+    postgres.contacts(*texts)
+    warehouse = postgres.opened()
+    planned(warehouse)
+    folded = getattr(warehouse, "_rows")("select email, folded from mailvet_cells")  # noqa: B009
+    assert dict(folded) == {text: text.strip().lower() for text in texts}
 
 
 # -------------------------------------------------------------------- tables of every kind
@@ -250,6 +421,53 @@ def test_computed_status_columns_are_refused_up_front(postgres: PostgresPlace) -
     postgres.sql("alter table contacts add mailvet_status text generated always as (lower(email)) stored")
     with pytest.raises(SourceError, match="is computed"):
         postgres.opened().check_write_back(STATUS_COLUMNS)
+
+
+@pytest.mark.parametrize(
+    ("column", "says"),
+    [
+        ("mailvet_status answer", "holds answer, but a status is a text"),
+        ("mailvet_checked_at date", "holds date, but a checked_at is a timestamp"),
+        ("mailvet_checked_at time", "holds time without time zone, but"),
+        ("mailvet_score money", "holds money, but a score is a number"),
+        ("mailvet_suggestion text not null default ''", "drop not null"),
+    ],
+)
+def test_a_status_column_that_cannot_take_every_answer_is_told_before_anybody_is_asked(
+    postgres: PostgresPlace, column: str, says: str
+) -> None:
+    postgres.contacts("ann@a.test")
+    postgres.sql(f"create type answer as enum ('deliverable', 'unknown'); alter table contacts add {column}")
+    with pytest.raises(SourceError, match=rf"{says}.*Nothing was checked"):
+        postgres.opened().check_write_back(STATUS_COLUMNS)
+
+
+def test_what_a_constraint_refuses_is_written_to_no_row(postgres: PostgresPlace) -> None:
+    postgres.contacts("ann@a.test", "bob@b.test")
+    postgres.sql("alter table contacts add mailvet_reason text check (id = 1 or mailvet_reason is null)")
+    warehouse = saved(postgres.opened(), {"ann@a.test": "mailbox_accepted", "bob@b.test": "mailbox_accepted"})
+    with pytest.raises(SourceError, match="violates check constraint"):
+        warehouse.write_back(("reason",))
+    assert postgres.sql("select count(mailvet_reason) from contacts") == [(0,)]
+
+
+def test_a_trigger_may_keep_a_row_as_it_is(postgres: PostgresPlace) -> None:
+    postgres.contacts("ann@a.test", "ann@a.test")
+    postgres.sql(
+        "create function keep() returns trigger language plpgsql as $$ begin if new.id = 2 then return null; end if; "
+        "return new; end $$; create trigger keep before update on contacts for each row execute function keep()"
+    )
+    assert written(postgres.opened()) == 1
+    assert postgres.sql("select id from contacts where mailvet_status is not null") == [(1,)]
+
+
+def test_columns_of_like_types_are_written_once(postgres: PostgresPlace) -> None:
+    postgres.contacts("ann@a.test")
+    postgres.sql("create extension if not exists citext; alter table contacts add mailvet_checked_at timestamp, "
+                 "add mailvet_score numeric(5, 1), add mailvet_status citext, add mailvet_reason char(40)")  # fmt: skip
+    warehouse = postgres.opened()
+    assert written(warehouse) == 1
+    assert warehouse.write_back(STATUS_COLUMNS) == 0
 
 
 def test_a_materialized_view_is_a_view(postgres: PostgresPlace) -> None:
