@@ -84,6 +84,7 @@ def verify(
         MailvetError: before any job has started, when something does not fit.
         PreflightError: executors cannot reach DNS.
     """
+    from pyspark.sql import functions as F
 
     settings = settings if settings is not None else Settings.load()
     if depth is not None:
@@ -100,10 +101,11 @@ def verify(
         save_every=save_every.total_seconds(),
     )  # fmt: skip
     text = df.select(cell.alias("email"))
-    cells = _with_key(text.distinct())
+    cells = text.distinct().select("email", F.sha2("email", 256).alias("email_key"))
 
     if folder is None:
-        return _current(cells, stored, _offline(job, cells, stored, events), settings)
+        fresh = _new(job, cells, stored, events).mapInArrow(job.judge, verdict_ddl())
+        return _current(cells, stored, fresh, settings)
     answers = folder / "answers"
     answers.make()
     job = replace(job, answers=answers.uri)
@@ -116,7 +118,8 @@ def verify(
             job.asked_today.update(_asked_today(known))
         _ask(job, cells, known, events, folder / job.run_id, tasks)
         return _current(cells, stored, _answered(spark, answers), settings)
-    files = _kept(job, text if known is None and events is None else _due(job, cells, known, events), answers, tasks)
+    due = _new(job, cells, known, events)
+    files = _kept(job, _by_domain(due, text, tasks) if settings.depth is Depth.dns else due, answers)
     if known is None:
         return files_of(spark, answers, files)
     return _current(cells, stored, _answered(spark, answers), settings)
@@ -227,39 +230,27 @@ def _cores(spark: SparkSession) -> int:
 # -------------------------------------------------------------------- the jobs
 
 
-def _with_key(cells: DataFrame) -> DataFrame:
-    from pyspark.sql import functions as F
-
-    return cells.select("email", F.sha2("email", 256).alias("email_key"))
-
-
-def _offline(job: Job, cells: DataFrame, known: DataFrame | None, events: DataFrame | None) -> DataFrame:
-    due = cells if known is None and events is None else _due(job, cells, known, events)
-    return due.mapInArrow(job.judge, verdict_ddl())
+def _new(job: Job, cells: DataFrame, known: DataFrame | None, events: DataFrame | None) -> DataFrame:
+    """Of the cells, those to be verified without asking a mailbox."""
+    return cells if known is None and events is None else _due(job, cells, known, events)
 
 
-def _kept(job: Job, rows: DataFrame, answers: Folder, tasks: int) -> list[str]:
+def _kept(job: Job, due: DataFrame, answers: Folder) -> list[str]:
     """
-    Verify without asking a mailbox.
-
-    Args:
-        rows: `DUE`, or a column `email` of texts that may come more than once.
+    Verify without asking a mailbox, and have the workers write the verdicts.
 
     Returns:
-        The names of the files in `answers` that the tasks wrote, each key once in all of them. What other attempts
-        of the tasks wrote is deleted.
+        The names of the files in `answers`, each key once in all of them. What other attempts of the tasks wrote is
+        deleted.
     """
-    placed = rows.repartition("email") if job.settings.depth is Depth.offline else _by_domain(rows, tasks)
-    due = placed if "email_key" in rows.columns else _with_key(placed.distinct())
-    kept = _started(lambda: due.mapInArrow(job.keep, KEPT).collect())
-    names = [row["name"] for row in kept]
+    names = [row["name"] for row in _started(lambda: due.mapInArrow(job.keep, KEPT).collect())]
     answers.delete_files(f"{job.run_id}-", but=names)
     return names
 
 
-def _by_domain(rows: DataFrame, tasks: int) -> DataFrame:
+def _by_domain(due: DataFrame, text: DataFrame, tasks: int) -> DataFrame:
     """
-    The rows in as many partitions as tasks, a domain in exactly one, so that its route is looked up once.
+    What is due in as many partitions as tasks, a domain in exactly one, so that its route is looked up once.
 
     A domain with so many addresses that one task would keep the others waiting is looked up by each. To find those,
     one row in a hundred is counted.
@@ -267,10 +258,10 @@ def _by_domain(rows: DataFrame, tasks: int) -> DataFrame:
     from pyspark.sql import functions as F
 
     domain = F.expr(f"lower(trim(both '{_WHITE_SPACE}' from substring_index(email, '@', -1)))")
-    counted = rows.sample(fraction=1 / _SAMPLED, seed=7).groupBy(domain.alias("domain")).count()
+    counted = text.sample(fraction=1 / _SAMPLED, seed=7).groupBy(domain.alias("domain")).count()
     large = _started(lambda: counted.where(F.col("count") >= _CROWDED // _SAMPLED).collect())
     together = F.when(domain.isin([row["domain"] for row in large]), F.col("email")).otherwise(domain)
-    return rows.withColumn("place", F.xxhash64(together)).repartition(tasks, "place")
+    return due.repartition(tasks, together)
 
 
 def _ask(
