@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from mailvet import errors
 from mailvet.errors import PreflightError, SettingsError, SourceError
-from mailvet.layers.history import EVENT_KINDS
 from mailvet.lists import OwnLists
 from mailvet.planning import seconds_at
 from mailvet.settings import Settings
@@ -101,7 +100,9 @@ def verify(
         save_every=save_every.total_seconds(),
     )  # fmt: skip
     text = df.select(cell.alias("email"))
-    cells = text.distinct().select("email", F.sha2("email", 256).alias("email_key"))
+    # Each text to its task first: where nearly all are distinct, to look for repeated ones before that is in vain. And
+    # a text that fills half of the table costs its task little more than reading it.
+    cells = text.repartition("email").distinct().select("email", F.sha2("email", 256).alias("email_key"))
 
     if folder is None:
         fresh = _new(job, cells, stored, events).mapInArrow(job.judge, verdict_ddl())
@@ -343,6 +344,8 @@ def _due(job: Job, cells: DataFrame, known: DataFrame | None, events: DataFrame 
     """The cells to be verified, as `DUE`: never checked, due again, less deep than asked for, or contradicted."""
     from pyspark.sql import functions as F
 
+    from mailvet.layers.history import EVENT_KINDS
+
     spark = cells.sparkSession
     rows = cells.alias("c").join(
         (known if known is not None else empty_verdicts(spark)).drop("email").alias("v"), "email_key", "left"
@@ -384,6 +387,8 @@ def _due(job: Job, cells: DataFrame, known: DataFrame | None, events: DataFrame 
 def _history(events: DataFrame) -> DataFrame:
     """The newest event of each kind by address."""
     from pyspark.sql import functions as F
+
+    from mailvet.layers.history import EVENT_KINDS
 
     newest = [
         F.max(F.when(F.lower("event").isin(*words), F.col("occurred_at").cast("timestamp"))).alias(name)

@@ -310,7 +310,10 @@ def copy(batches: Iterator[pa.RecordBatch], *, source: str, to: str) -> Iterator
 
 
 def _one_thread() -> None:
-    """Spark runs a worker for each core: more threads in each would only get into each other's way."""
+    """
+    Spark runs a worker for each core: more threads in each would only get into each other's way. Polars reads this when
+    it is imported, so nothing that a worker imports to receive its `Job` may import it.
+    """
     os.environ.setdefault("POLARS_MAX_THREADS", "1")
 
 
