@@ -47,7 +47,7 @@ def give_spark_a_java(folder: Path) -> None:
 
 @contextmanager
 def running_session(folder: Path) -> Iterator[Any]:
-    """A session of local[2] that tries a task twice, as clusters do; `folder` is an empty one for what it needs on disk."""
+    """A session of local[2] that tries a task twice; `folder` is an empty one for what it needs on disk."""
     give_spark_a_java(folder)
     from pyspark.sql import SparkSession
 

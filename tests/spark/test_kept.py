@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,8 @@ from mailvet.lab import Lab, default_world
 from mailvet.lab.contacts import contacts
 from mailvet.settings import Settings
 from mailvet.spark import job
+from mailvet.spark.staging import Folder
+from mailvet.spark.worker import Job
 from tests.core.probing import lab_settings
 from tests.spark.conftest import addresses, crowd
 from tests.spark.dying import DyingJob
@@ -101,9 +104,11 @@ def test_only_a_crowded_domain_is_shared_among_tasks(spark: Any, monkeypatch: py
     monkeypatch.setattr(job, "_CROWDED", 50)
     text = frame_of(spark, [*(f"p{number}@giant.test" for number in range(60)), *addresses()])
     placed = job._by_domain(text, text, 3).withColumn("task", F.spark_partition_id()).collect()
+    together = [key for key, _ in itertools.groupby((row["email"].partition("@")[2], row["task"]) for row in placed)]
+    assert len(together) == len(set(together)), "rows of a domain do not stand together"
     tasks: dict[str, set[int]] = {}
-    for row in placed:
-        tasks.setdefault(row["email"].partition("@")[2], set()).add(row["task"])
+    for domain, task in together:
+        tasks.setdefault(domain, set()).add(task)
     assert tasks.pop("giant.test") == {0, 1, 2}
     assert {len(each) for each in tasks.values()} == {1}
     assert set.union(*tasks.values()) == {0, 1, 2}
@@ -141,7 +146,7 @@ def test_verdicts_can_be_used_after_they_are_saved(spark: Any, tmp_path: Path) -
 def test_a_copy_that_fails_leaves_no_table(spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     verdicts = mv.verify(frame_of(spark, ["ann@acme.com"]), "email", settings=OFFLINE, staging=tmp_path / "s")
     (file,) = (tmp_path / "s" / "answers").glob("*.parquet")
-    monkeypatch.setattr(job.Folder, "names", lambda self: [file.name] if self.name == "answers" else [])
+    monkeypatch.setattr(Folder, "names", lambda self: [file.name] if self.name == "answers" else [])
     file.unlink()
     with pytest.raises(Exception, match=r"No such file|does not exist"):
         mv.save(verdicts, tmp_path / "verdicts")
@@ -172,7 +177,7 @@ def test_no_route_is_made_up_when_dns_is_silent_on_an_executor(
 
 
 def test_the_table_engine_has_one_thread_in_a_worker(spark: Any) -> None:
-    work = job.Job(OFFLINE, mailvet.lists.OwnLists(), "run")
+    work = Job(OFFLINE, mailvet.lists.OwnLists(), "run")
 
     def threads(batches: Any) -> Any:
         for _ in work.judge(batches):
