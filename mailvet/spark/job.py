@@ -22,7 +22,7 @@ from mailvet.lists import OwnLists
 from mailvet.planning import seconds_at
 from mailvet.settings import Settings
 from mailvet.spark.staging import Folder
-from mailvet.spark.tables import Format, empty_verdicts, files_of, merged, read_verdicts, verdict_ddl
+from mailvet.spark.tables import Format, empty_verdicts, files_of, find_verdicts, merged, verdict_ddl
 from mailvet.spark.worker import DUE, KEPT, REPORT, ROUTE, Job, rules_version, utc_now
 from mailvet.verdict import Depth, Policy, recommendation_sql, verdict_schema
 
@@ -92,7 +92,7 @@ def verify(
     own = OwnLists.load(**settings.lists.model_dump())
     _check_events(events, settings)
     spark = df.sparkSession
-    stored = read_verdicts(spark, verdicts, format=format) if verdicts is not None else None
+    stored = find_verdicts(spark, verdicts, format=format) if verdicts is not None else None
     folder = _checked_staging(spark, settings, staging, tasks)
     job = Job(
         settings.model_copy(update={"lists": type(settings.lists)()}),

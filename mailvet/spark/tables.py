@@ -28,6 +28,7 @@ __all__ = [
     "Format",
     "empty_verdicts",
     "files_of",
+    "find_verdicts",
     "merge_sql",
     "merged",
     "read_verdicts",
@@ -85,18 +86,26 @@ def read_verdicts(spark: SparkSession, table: str | Path | DataFrame, *, format:
     Raises:
         SourceError: it is something else than verdicts.
     """
+    found = find_verdicts(spark, table, format=format)
+    return found if found is not None else empty_verdicts(spark)
+
+
+def find_verdicts(
+    spark: SparkSession, table: str | Path | DataFrame, *, format: Format = "parquet"
+) -> DataFrame | None:
+    """As `read_verdicts`; None where there is no table yet."""
     if not isinstance(table, (str, Path)):
         found = table
     elif "/" in str(table):
         folder = Folder.of(table)
         _recover(folder)
         if not folder.exists() and not (folder / "_delta_log").names():
-            return empty_verdicts(spark)
+            return None
         found = spark.read.format(format).load(folder.uri)
     elif spark.catalog.tableExists(str(table)):
         found = spark.table(str(table))
     else:
-        return empty_verdicts(spark)
+        return None
     missing = [name for name in _NAMES if name not in found.columns]
     if missing:
         raise SourceError(

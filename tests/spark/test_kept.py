@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ OFFLINE = Settings.load(depth="offline", suspicion={"whole_table": False})
 BLANK = [None, "", " ", None, "", "ann@customer-0.test", "ANN@customer-0.test", "ann@customer-0.test"]
 
 
-def frame_of(spark: Any, cells: list[str | None]) -> Any:
+def frame_of(spark: Any, cells: Sequence[str | None]) -> Any:
     return spark.createDataFrame([(cell,) for cell in cells], "email string").repartition(4)
 
 
@@ -133,9 +133,11 @@ def test_a_stopped_verification_goes_on_with_what_no_file_holds(spark: Any, tmp_
 
 
 def test_verdicts_can_be_used_after_they_are_saved(spark: Any, tmp_path: Path) -> None:
-    verdicts = mv.verify(frame_of(spark, ["ann@acme.com", None]), "email", settings=OFFLINE, staging=tmp_path / "s")
-    saved = mv.save(verdicts, tmp_path / "verdicts")
+    frame, table = frame_of(spark, ["ann@acme.com", None]), tmp_path / "verdicts"
+    verdicts = mv.verify(frame, "email", settings=OFFLINE, staging=tmp_path / "s", verdicts=table)
+    saved = mv.save(verdicts, table)
     assert rows_of(saved) == rows_of(verdicts)
+    assert files_in(table) == {Path(name).name for name in verdicts.inputFiles()}
     # And what was made of them is saved as it is, not as the files are.
     some = mv.save(verdicts.where("email <> ''"), tmp_path / "some")
     assert [row["email"] for row in rows_of(some)] == ["ann@acme.com"]
