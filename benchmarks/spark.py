@@ -37,7 +37,7 @@ __all__ = ["measure"]
 _FEW = 1_000
 
 
-def measure(offline: int = 1_000_000, domains: int = 60_000, runs: int = 3) -> dict[str, Any]:
+def measure(offline: int = 1_000_000, domains: int = 100_000, runs: int = 3) -> dict[str, Any]:
     """
     Returns:
         `start` (seconds of a session), and by depth `rows`, `alone` (rows a second of one process on one core) and
