@@ -71,6 +71,7 @@ _MAILBOX_COLUMNS: dict[str, Any] = {
     "gateway": pl.Boolean,
     "probed": pl.Boolean,
 }
+_ROUTE_COLUMNS = ("route_reason", "route_fact", "route_detail", "operator", "mx_host")
 _NOT_WORTH_ASKING = [str(reason) for reason in single.NOT_WORTH_ASKING]
 
 
@@ -398,7 +399,7 @@ class Verifier:
         """All layers over one batch: yields what is settled, queues the rest with the mailboxes."""
         evidence = self._offline(batch)
         if self.depth is Depth.offline:
-            yield self._judge(_with_routes(evidence, {}).with_columns(stopped=pl.lit(None, dtype=pl.String)))
+            yield self._judge(_with_routes(evidence, {}))
             return
         settled = evidence["history_reason"].eq_missing(str(Reason.suppressed)) | evidence["domain"].is_null()
         if self._no_dns:
@@ -581,6 +582,8 @@ def _keys(cells: pl.Series) -> pl.Series:
 
 def _with_routes(evidence: pl.DataFrame, routes: Mapping[str, Route]) -> pl.DataFrame:
     """The route of each row's domain beside it; nulls where none was looked up."""
+    if not routes:
+        return evidence.with_columns(pl.lit(None, dtype=pl.String).alias(name) for name in _ROUTE_COLUMNS)
     table = pl.DataFrame(
         {
             "domain": list(routes),
@@ -590,9 +593,7 @@ def _with_routes(evidence: pl.DataFrame, routes: Mapping[str, Route]) -> pl.Data
             "operator": [route.operator for route in routes.values()],
             "mx_host": [route.mx_host for route in routes.values()],
         },
-        schema=dict.fromkeys(
-            ("domain", "route_reason", "route_fact", "route_detail", "operator", "mx_host"), pl.String
-        ),
+        schema=dict.fromkeys(("domain", *_ROUTE_COLUMNS), pl.String),
     )
     return evidence.join(table, on="domain", how="left", maintain_order="left")
 
