@@ -3,10 +3,10 @@ Spark on two cores beside one process on one core, each doing the whole of a run
 table of their verdicts on disk out.
 
 One process is `mailvet.run` with its verdicts in DuckDB; Spark is `mailvet.spark.verify` and `save`, with its verdicts
-in Parquet. Beside both stand the layers alone: one process that reads and keeps nothing, at the same batch sizes.
-Nobody looks for what only a whole table shows, because Spark's tasks cannot. Depth offline: 90 % plain addresses, the
-rest mangled, international or blank, as in the part on syntax; no two alike. Depth dns: one address for each of the
-domains of the part on mail routes, whose servers share the machine.
+in Parquet, by way of a folder where its workers put them. Beside both stand the layers alone: one process that reads
+and keeps nothing, at the same batch sizes. Nobody looks for what only a whole table shows, because Spark's tasks
+cannot. Depth offline: 90 % plain addresses, the rest mangled, international or blank, as in the part on syntax; no two
+alike. Depth dns: one address for each of the domains of the part on mail routes, whose servers share the machine.
 
 What is paid once stands apart from what is paid for each row. Once: what the first verification of a depth takes
 beyond a later one of the same rows (code is compiled, workers start); the start of the session counts to the depth
@@ -37,7 +37,7 @@ __all__ = ["measure"]
 _FEW = 1_000
 
 
-def measure(offline: int = 500_000, domains: int = 20_000, runs: int = 3) -> dict[str, Any]:
+def measure(offline: int = 1_000_000, domains: int = 100_000, runs: int = 3) -> dict[str, Any]:
     """
     Returns:
         `start` (seconds of a session), and by depth `rows`, `alone` (rows a second of one process on one core) and

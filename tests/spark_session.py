@@ -47,12 +47,12 @@ def give_spark_a_java(folder: Path) -> None:
 
 @contextmanager
 def running_session(folder: Path) -> Iterator[Any]:
-    """A session of local[2]; `folder` is an empty one for what it needs on disk."""
+    """A session of local[2] that tries a task twice; `folder` is an empty one for what it needs on disk."""
     give_spark_a_java(folder)
     from pyspark.sql import SparkSession
 
     session = (
-        SparkSession.builder.master("local[2]")
+        SparkSession.builder.master("local[2, 2]")
         .config("spark.ui.enabled", "false")
         .config("spark.driver.host", "127.0.0.1")
         .config("spark.driver.bindAddress", "127.0.0.1")

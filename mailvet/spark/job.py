@@ -18,13 +18,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from mailvet import errors
 from mailvet.errors import PreflightError, SettingsError, SourceError
-from mailvet.layers.history import EVENT_KINDS
 from mailvet.lists import OwnLists
 from mailvet.planning import seconds_at
 from mailvet.settings import Settings
 from mailvet.spark.staging import Folder
-from mailvet.spark.tables import Format, empty_verdicts, merged, read_verdicts, verdict_ddl
-from mailvet.spark.worker import DUE, REPORT, ROUTE, Job, rules_version, utc_now
+from mailvet.spark.tables import Format, empty_verdicts, files_of, find_verdicts, merged, verdict_ddl
+from mailvet.spark.worker import DUE, KEPT, REPORT, ROUTE, Job, rules_version, utc_now
 from mailvet.verdict import Depth, Policy, recommendation_sql, verdict_schema
 
 if TYPE_CHECKING:
@@ -36,6 +35,8 @@ log = logging.getLogger("mailvet")
 T = TypeVar("T")
 
 _LARGE = 20_000  # operators that are placed by their size; the others are too small to matter and placed by chance
+_CROWDED = 100_000  # addresses of a domain that are judged in more time than all tasks need to look it up
+_SAMPLED = 100
 _WHITE_SPACE = "".join(filter(str.isspace, map(chr, range(0x3001))))
 
 
@@ -56,8 +57,9 @@ def verify(
     """
     Verify a column of addresses; each distinct text once.
 
-    At depth offline this is a plan like any other of Spark's. At depth dns and smtp the jobs run now and others are
-    asked, so the answers are kept in `staging` and never depend on how often the result is used.
+    At depth offline without `staging` this is a plan like any other of Spark's. With `staging`, which depths dns and
+    smtp need, the jobs run now: the workers write the answers there, and these do not depend on how often the result
+    is used.
 
     Args:
         column: of text; null counts as empty.
@@ -67,8 +69,8 @@ def verify(
             is not asked again.
         format: of the path.
         events: your own mail's events: `email`, `event` (see `mailvet.layers.history`), `occurred_at`.
-        staging: for dns and smtp, a folder that the driver and every executor can write to. Answers gather there; a
-            job that was stopped goes on from there when it is called again. Delete it when the verdicts are saved.
+        staging: a folder that the driver and every executor can write to. Answers gather there; a job that was
+            stopped goes on from there when it is called again. Delete it when the verdicts are saved.
         tasks: for dns and smtp, how many tasks ask at the same time. Default: the cores that Spark knows of. More tasks
             than can run at once would only wait.
         wait: how long a task stays for greylisting servers, counted from its start.
@@ -90,32 +92,37 @@ def verify(
     own = OwnLists.load(**settings.lists.model_dump())
     _check_events(events, settings)
     spark = df.sparkSession
-    stored = read_verdicts(spark, verdicts, format=format) if verdicts is not None else None
-    folder = None if settings.depth is Depth.offline else _checked_staging(spark, settings, staging, tasks)
+    stored = find_verdicts(spark, verdicts, format=format) if verdicts is not None else None
+    folder = _checked_staging(spark, settings, staging, tasks)
     job = Job(
         settings.model_copy(update={"lists": type(settings.lists)()}),
         own, f"{utc_now():%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}", wait=wait,
         save_every=save_every.total_seconds(),
     )  # fmt: skip
-    cells = df.select(cell.alias("email")).distinct().select("email", F.sha2("email", 256).alias("email_key"))
+    text = df.select(cell.alias("email"))
+    # Each text to its task first: where nearly all are distinct, to look for repeated ones before that is in vain. And
+    # a text that fills half of the table costs its task little more than reading it.
+    cells = text.repartition("email").distinct().select("email", F.sha2("email", 256).alias("email_key"))
 
     if folder is None:
-        return _current(cells, stored, _offline(job, cells, stored, events), settings)
+        fresh = _new(job, cells, stored, events).mapInArrow(job.judge, verdict_ddl())
+        return _current(cells, stored, fresh, settings)
     answers = folder / "answers"
     answers.make()
+    job = replace(job, answers=answers.uri)
     known, before = stored, _answered(spark, answers)
     if before is not None:
         known = merged(stored, before) if stored is not None else before
-    if settings.depth is Depth.smtp and settings.pacing.daily_limits and known is not None:
-        job.asked_today.update(_asked_today(known))
-    work = folder / job.run_id
-    try:
-        _stages(job, cells, known, events, work, answers, tasks or _cores(spark))
-    finally:
-        work.delete()
-    if known is None and settings.depth is Depth.dns:
-        # Nothing but this run's answers, each once: Spark wrote them, and lets no task's rows in twice.
-        return spark.read.schema(verdict_ddl()).parquet(answers.uri)
+    tasks = tasks or _cores(spark)
+    if settings.depth is Depth.smtp:
+        if settings.pacing.daily_limits and known is not None:
+            job.asked_today.update(_asked_today(known))
+        _ask(job, cells, known, events, folder / job.run_id, tasks)
+        return _current(cells, stored, _answered(spark, answers), settings)
+    due = _new(job, cells, known, events)
+    files = _kept(job, _by_domain(due, text, tasks) if settings.depth is Depth.dns else due, answers)
+    if known is None:
+        return files_of(spark, answers, files)
     return _current(cells, stored, _answered(spark, answers), settings)
 
 
@@ -168,14 +175,18 @@ def _check_events(events: DataFrame | None, settings: Settings) -> None:
         raise SourceError(f"The events lack the columns {', '.join(missing)}; they need email, event, occurred_at.")
 
 
-def _checked_staging(spark: SparkSession, settings: Settings, staging: str | Path | None, tasks: int | None) -> Folder:
+def _checked_staging(
+    spark: SparkSession, settings: Settings, staging: str | Path | None, tasks: int | None
+) -> Folder | None:
+    if tasks is not None and tasks < 1:
+        raise SettingsError(f"tasks={tasks}: at least one task is needed.")
     if staging is None:
+        if settings.depth is Depth.offline:
+            return None
         raise SettingsError(
             f"At depth {settings.depth} others are asked, and their answers are kept in a folder that the driver and "
             "all executors can write to. Give it: verify(..., staging='/shared/mailvet')."
         )
-    if tasks is not None and tasks < 1:
-        raise SettingsError(f"tasks={tasks}: at least one task is needed.")
     if settings.depth is Depth.smtp:
         if spark.conf.get("spark.speculation", "false") == "true":
             raise SettingsError(
@@ -189,7 +200,8 @@ def _checked_staging(spark: SparkSession, settings: Settings, staging: str | Pat
                 "resolves to, or verify with depth 'dns'."
             )
     folder = Folder.of(staging)
-    _preflight(settings)
+    if settings.depth is not Depth.offline:
+        _preflight(settings)
     folder.make()
     return folder
 
@@ -219,35 +231,59 @@ def _cores(spark: SparkSession) -> int:
 # -------------------------------------------------------------------- the jobs
 
 
-def _offline(job: Job, cells: DataFrame, known: DataFrame | None, events: DataFrame | None) -> DataFrame:
-    due = cells if known is None and events is None else _due(job, cells, known, events)
-    return due.mapInArrow(job.judge, verdict_ddl())
+def _new(job: Job, cells: DataFrame, known: DataFrame | None, events: DataFrame | None) -> DataFrame:
+    """Of the cells, those to be verified without asking a mailbox."""
+    return cells if known is None and events is None else _due(job, cells, known, events)
 
 
-def _stages(
-    job: Job,
-    cells: DataFrame,
-    known: DataFrame | None,
-    events: DataFrame | None,
-    work: Folder,
-    answers: Folder,
-    tasks: int,
+def _kept(job: Job, due: DataFrame, answers: Folder) -> list[str]:
+    """
+    Verify without asking a mailbox, and have the workers write the verdicts.
+
+    Returns:
+        The names of the files in `answers`, each key once in all of them. What other attempts of the tasks wrote is
+        deleted.
+    """
+    names = [row["name"] for row in _started(lambda: due.mapInArrow(job.keep, KEPT).collect())]
+    answers.delete_files(f"{job.run_id}-", but=names)
+    return names
+
+
+def _by_domain(due: DataFrame, text: DataFrame, tasks: int) -> DataFrame:
+    """
+    What is due in as many partitions as tasks, a domain in exactly one, so that its route is looked up once.
+
+    A domain with so many addresses that one task would keep the others waiting is looked up by each. To find those,
+    one row in a hundred is counted.
+    """
+    from pyspark.sql import functions as F
+
+    domain = F.expr(f"lower(trim(both '{_WHITE_SPACE}' from substring_index(email, '@', -1)))")
+    counted = text.sample(fraction=1 / _SAMPLED, seed=7).groupBy(domain.alias("domain")).count()
+    large = _started(lambda: counted.where(F.col("count") >= _CROWDED // _SAMPLED).collect())
+    together = F.when(domain.isin([row["domain"] for row in large]), F.col("email")).otherwise(domain)
+    # Rows of a domain stand together, for what is known of it expires; those of a zone do not, for its servers' sake.
+    return due.repartition(tasks, together).sortWithinPartitions(F.xxhash64(domain))
+
+
+def _ask(
+    job: Job, cells: DataFrame, known: DataFrame | None, events: DataFrame | None, work: Folder, tasks: int
 ) -> None:
-    """Each stage is written before the next begins, so nobody is asked twice when Spark works something out anew."""
+    """
+    Ask the mailboxes. Each stage is written to `work` before the next begins, so that nobody is asked twice when Spark
+    works something out anew.
+    """
     spark = cells.sparkSession
-    _started(lambda: _due(job, cells, known, events).write.parquet((work / "due").uri))
-    due = spark.read.schema(DUE).parquet((work / "due").uri)
-    domains = due.select("domain").where("domain is not null").distinct().repartition(tasks)
-    _started(lambda: domains.mapInArrow(job.look_up, ROUTE).write.parquet((work / "routes").uri))
-    routes = spark.read.schema(ROUTE).parquet((work / "routes").uri)
-    routed = due.join(routes, "domain", "left")
-    if job.settings.depth is Depth.dns:
-        judged = routed.mapInArrow(job.judge, verdict_ddl())
-        _started(lambda: judged.write.mode("append").parquet(answers.uri))
-        return
-    asking = replace(job, answers=answers.uri)
-    placed = slots(routed, tasks, job.settings)
-    reports = _started(lambda: placed.mapInArrow(asking.ask, REPORT).collect())
+    try:
+        _started(lambda: _due(job, cells, known, events).write.parquet((work / "due").uri))
+        due = spark.read.schema(DUE).parquet((work / "due").uri)
+        domains = due.select("domain").where("domain is not null").distinct().repartition(tasks)
+        _started(lambda: domains.mapInArrow(job.look_up, ROUTE).write.parquet((work / "routes").uri))
+        routes = spark.read.schema(ROUTE).parquet((work / "routes").uri)
+        placed = slots(due.join(routes, "domain", "left"), tasks, job.settings)
+        reports = _started(lambda: placed.mapInArrow(job.ask, REPORT).collect())
+    finally:
+        work.delete()
     for sentence in sorted({report.degraded for report in reports if report.degraded}):
         log.warning("%s", sentence)
     log.info("run %s asked %d recipients in %d tasks", job.run_id, sum(each.probes for each in reports), len(reports))
@@ -309,6 +345,8 @@ def _due(job: Job, cells: DataFrame, known: DataFrame | None, events: DataFrame 
     """The cells to be verified, as `DUE`: never checked, due again, less deep than asked for, or contradicted."""
     from pyspark.sql import functions as F
 
+    from mailvet.layers.history import EVENT_KINDS
+
     spark = cells.sparkSession
     rows = cells.alias("c").join(
         (known if known is not None else empty_verdicts(spark)).drop("email").alias("v"), "email_key", "left"
@@ -350,6 +388,8 @@ def _due(job: Job, cells: DataFrame, known: DataFrame | None, events: DataFrame 
 def _history(events: DataFrame) -> DataFrame:
     """The newest event of each kind by address."""
     from pyspark.sql import functions as F
+
+    from mailvet.layers.history import EVENT_KINDS
 
     newest = [
         F.max(F.when(F.lower("event").isin(*words), F.col("occurred_at").cast("timestamp"))).alias(name)

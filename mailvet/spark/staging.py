@@ -7,8 +7,10 @@ local Spark, NFS, /dbfs/..., /Volumes/...), or a URI of `file`, `hdfs`, `s3`, `g
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Iterator, Sequence
+import uuid
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +18,7 @@ from mailvet.errors import SettingsError, SourceError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet
 
 __all__ = ["Folder", "is_object_store"]
 
@@ -98,13 +101,48 @@ class Folder:
                 "and all executors can write to. Nothing was asked."
             ) from None
 
-    def write(self, name: str, table: pa.Table) -> None:
-        """Write a Parquet file that appears complete or not at all."""
+    @contextlib.contextmanager
+    def writing(self, name: str, schema: pa.Schema) -> Iterator[pa.parquet.ParquetWriter]:
+        """A writer of a Parquet file that appears complete, when the block has ended well, or not at all."""
         import pyarrow.parquet as pq
 
-        hidden = f"{self._path}/_{name}"  # neither Spark nor Arrow reads names that start so
-        pq.write_table(table, hidden, filesystem=self._filesystem)
-        self._filesystem.move(hidden, f"{self._path}/{name}")
+        hidden = self._hidden(name)
+        # Texts that are all different would only be looked up in a dictionary in vain.
+        repeated = [field.name for field in schema if field.name not in ("email", "email_key")]
+        try:
+            with pq.ParquetWriter(hidden, schema, filesystem=self._filesystem, use_dictionary=repeated) as writer:
+                yield writer
+            self._filesystem.move(hidden, f"{self._path}/{name}")
+        except BaseException:
+            with contextlib.suppress(OSError):
+                self._filesystem.delete_file(hidden)
+            raise
+
+    def write(self, name: str, table: pa.Table) -> None:
+        """Write a Parquet file that appears complete or not at all."""
+        with self.writing(name, table.schema) as writer:
+            writer.write_table(table)
+
+    def copy(self, name: str, to: Folder) -> None:
+        """Copy a file, which appears in the other folder complete or not at all."""
+        from pyarrow import fs
+
+        hidden = to._hidden(name)
+        fs.copy_files(
+            f"{self._path}/{name}", hidden, source_filesystem=self._filesystem, destination_filesystem=to._filesystem
+        )
+        to._filesystem.move(hidden, f"{to._path}/{name}")
+
+    def _hidden(self, name: str) -> str:
+        """A path for what is not complete; neither Spark nor Arrow reads names that start so."""
+        return f"{self._path}/_{name}.{uuid.uuid4().hex[:8]}"
+
+    def delete_files(self, start: str, *, but: Collection[str] = ()) -> None:
+        """Delete the files whose names start so, complete or not, but for those named."""
+        for name in self.names():
+            if name.removeprefix("_").startswith(start) and name not in but:
+                with contextlib.suppress(FileNotFoundError):  # who wrote it has taken it away itself
+                    self._filesystem.delete_file(f"{self._path}/{name}")
 
     def read(self, start: str, columns: Sequence[str]) -> Iterator[pa.Table]:
         """The Parquet files whose names start so."""

@@ -10,19 +10,32 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from functools import reduce
+from functools import partial, reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
+from weakref import WeakKeyDictionary
 
 from mailvet.errors import SettingsError, SourceError
 from mailvet.spark.staging import Folder, is_object_store
+from mailvet.spark.worker import copy
 from mailvet.verdict import STATUS_COLUMNS, verdict_schema
 from mailvet.warehouse.base import KNOWN_FOR, SILENT
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-__all__ = ["Format", "empty_verdicts", "merge_sql", "merged", "read_verdicts", "save", "verdict_ddl", "with_status"]
+__all__ = [
+    "Format",
+    "empty_verdicts",
+    "files_of",
+    "find_verdicts",
+    "merge_sql",
+    "merged",
+    "read_verdicts",
+    "save",
+    "verdict_ddl",
+    "with_status",
+]
 
 Format = Literal["parquet", "delta", "iceberg"]
 
@@ -50,6 +63,18 @@ def empty_verdicts(spark: SparkSession) -> DataFrame:
     return spark.createDataFrame([], verdict_ddl())
 
 
+def files_of(spark: SparkSession, folder: Folder, names: Sequence[str]) -> DataFrame:
+    """The verdicts in these files, each key once in all of them. `save` knows such a DataFrame again."""
+    if not names:
+        return empty_verdicts(spark)
+    found = spark.read.schema(verdict_ddl()).parquet(*((folder / name).uri for name in names))
+    _FILES[found] = folder, tuple(names)
+    return found
+
+
+_FILES: WeakKeyDictionary[DataFrame, tuple[Folder, tuple[str, ...]]] = WeakKeyDictionary()
+
+
 def read_verdicts(spark: SparkSession, table: str | Path | DataFrame, *, format: Format = "parquet") -> DataFrame:
     """
     The verdict table, without rows where there is none yet.
@@ -61,18 +86,26 @@ def read_verdicts(spark: SparkSession, table: str | Path | DataFrame, *, format:
     Raises:
         SourceError: it is something else than verdicts.
     """
+    found = find_verdicts(spark, table, format=format)
+    return found if found is not None else empty_verdicts(spark)
+
+
+def find_verdicts(
+    spark: SparkSession, table: str | Path | DataFrame, *, format: Format = "parquet"
+) -> DataFrame | None:
+    """As `read_verdicts`; None where there is no table yet."""
     if not isinstance(table, (str, Path)):
         found = table
     elif "/" in str(table):
         folder = Folder.of(table)
         _recover(folder)
         if not folder.exists() and not (folder / "_delta_log").names():
-            return empty_verdicts(spark)
+            return None
         found = spark.read.format(format).load(folder.uri)
     elif spark.catalog.tableExists(str(table)):
         found = spark.table(str(table))
     else:
-        return empty_verdicts(spark)
+        return None
     missing = [name for name in _NAMES if name not in found.columns]
     if missing:
         raise SourceError(
@@ -157,12 +190,26 @@ def _save_parquet(verdicts: DataFrame, folder: Folder) -> None:
     known = read_verdicts(verdicts.sparkSession, folder.uri)
     made = folder.beside(f"_{folder.name}.{uuid.uuid4().hex[:8]}")
     try:
-        merged(known, verdicts.select(*_NAMES)).write.parquet(made.uri)
+        if folder.exists() or not _copied(verdicts, made):
+            merged(known, verdicts.select(*_NAMES)).write.parquet(made.uri)
         _replace(folder, made)
     except BaseException:
         _recover(folder)
         made.delete()
         raise
+
+
+def _copied(verdicts: DataFrame, made: Folder) -> bool:
+    """Whether the verdicts are nothing but files of workers, which executors have copied to `made` as they are."""
+    source, names = _FILES.get(verdicts, (made, ()))
+    if not names or not {*names} <= {*source.names()}:
+        return False
+    made.make()
+    spark = verdicts.sparkSession
+    rows = spark.createDataFrame([(name,) for name in names], "name string").repartition(len(names), "name")
+    rows.mapInArrow(partial(copy, source=source.uri, to=made.uri), "name string").collect()
+    made.delete_files("_")  # of attempts that were ended
+    return True
 
 
 def _old(folder: Folder) -> Folder:

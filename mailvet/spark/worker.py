@@ -8,6 +8,7 @@ A worker process is forked from a daemon that has run nothing of ours and theref
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
 import time
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from mailvet.settings import Settings
     from mailvet.verifier import Verifier
 
-__all__ = ["DUE", "REPORT", "ROUTE", "ROUTE_COLUMNS", "Job"]
+__all__ = ["DUE", "KEPT", "REPORT", "ROUTE", "ROUTE_COLUMNS", "Job"]
 
 ROUTE = "domain string, route_reason string, route_detail string, operator string, hosts string"
 """A route as Spark sees it; `hosts` is JSON: [[name, preference, [address, ...]], ...], best first."""
@@ -44,6 +45,8 @@ DUE = (
 """Cells to be verified, with the domain whose route is needed (null: none is) and what is known of them."""
 REPORT = "slot int, probes bigint, kept bigint, degraded string"
 
+KEPT = "name string"
+
 _ROUTES_AT_ONCE = 2_000
 _GATHERED = 60_000  # rows that are judged at once: Spark's own batches are so short that half the time is set-up
 _UTC = pa.timestamp("us", tz="UTC")
@@ -53,6 +56,7 @@ _DUE_SCHEMA = pa.schema(
     + [(name, _UTC) for name in ("unsubscribed_at", "bounced_at", "delivered_at")]
 )
 _ROUTE_SCHEMA = pa.schema([(name, pa.string()) for name in ("domain", *ROUTE_COLUMNS)])
+_KEPT_SCHEMA = pa.schema([("name", pa.string())])
 _REPORT_SCHEMA = pa.schema(
     [("slot", pa.int32()), ("probes", pa.int64()), ("kept", pa.int64()), ("degraded", pa.string())]
 )
@@ -80,26 +84,50 @@ class Job:
     save_every: float = 30.0
     asked_today: dict[str, int] = field(default_factory=dict)
 
-    # ---------------------------------------------------------------- offline
+    # ---------------------------------------------------------------- no mailbox is asked
 
     def judge(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Cells -> verdicts by what needs no network; or with the routes beside them, by those too."""
+        """Cells -> verdicts, for Spark to do with as it likes."""
+        for verdicts in self._judged(batches):
+            yield from verdicts.to_batches()
+
+    def keep(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """
+        Cells -> the name of a file in `answers` that holds their verdicts (`KEPT`); none where there are no cells.
+
+        The way of a verdict into Spark and out again would cost as much as the layers. Every attempt of a task writes
+        a file of its own, and only that of the attempt that Spark counts is named to the driver.
+        """
+        assert self.answers is not None
+        name = f"{self.run_id}-{uuid.uuid4().hex}.parquet"
+        judged = self._judged(batches)
+        first = next(judged, None)
+        if first is None:
+            return
+        with Folder.of(self.answers).writing(name, verdict_schema()) as file:
+            for verdicts in itertools.chain((first,), judged):
+                file.write_table(verdicts)
+        yield pa.RecordBatch.from_pydict({"name": [name]}, schema=_KEPT_SCHEMA)
+
+    def _judged(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
+        """
+        Raises:
+            PreflightError: no DNS answers here, at the start or in the middle. No route is made up.
+        """
         _one_thread()
-        from mailvet.layers.route import KnownRoutes
         from mailvet.verifier import Verifier
 
-        routes = None if self.settings.depth is Depth.offline else KnownRoutes()
-        verifier = Verifier(self.settings, own=self.own, routes=routes)
+        verifier = Verifier(self.settings, own=self.own)
         loop = asyncio.new_event_loop()
         try:
-            loop.run_until_complete(verifier.open())
-            for frame in _gathered(batches):
-                if routes is not None:
-                    routes.bring(_routes(frame))
-                verdicts = verifier.stream(_once(frame), run_id=self.run_id)
-                for part in loop.run_until_complete(_all(verdicts)):
-                    yield from _arrow(part).to_batches()
+            for number, frame in enumerate(_gathered(batches)):
+                if number == 0:  # a task without cells asks nobody
+                    loop.run_until_complete(verifier.open())
+                verdicts = loop.run_until_complete(_all(verifier.stream(_once(frame), run_id=self.run_id)))
+                _stop_if(verifier)
+                yield from map(_arrow, verdicts)
         finally:
+            loop.run_until_complete(verifier.close())
             loop.close()
 
     def find_due(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -270,11 +298,22 @@ class Journal:
         return _Kept(keys, asked)
 
 
+def copy(batches: Iterator[pa.RecordBatch], *, source: str, to: str) -> Iterator[pa.RecordBatch]:
+    """Copy the files named in the column `name` from one folder to another; an attempt more does not matter."""
+    for batch in batches:
+        for name in batch.column("name").to_pylist():
+            Folder.of(source).copy(name, Folder.of(to))
+        yield batch
+
+
 # -------------------------------------------------------------------- frames
 
 
 def _one_thread() -> None:
-    """Spark runs a worker for each core: more threads in each would only get into each other's way."""
+    """
+    Spark runs a worker for each core: more threads in each would only get into each other's way. Polars reads this when
+    it is imported, so nothing that a worker imports to receive its `Job` may import it.
+    """
     os.environ.setdefault("POLARS_MAX_THREADS", "1")
 
 
