@@ -85,6 +85,7 @@ _STAGED = (
     "mailvet_numbered",
     "mailvet_signals",
     "mailvet_stored",
+    "mailvet_answers",
     "mailvet_matched",
 )
 _FOLDED = _SAY.fold("email")
@@ -162,6 +163,8 @@ class DuckDBWarehouse:
         self._has_cells = False
         self._due = _DUE
         self._stored_rows: int | None = None
+        self._counts: list[tuple[Any, ...]] | None = None
+        """What `summary` would find, where `write_back` has found it just now."""
         self.name = name
         self.path = path
         self.relation = relation
@@ -332,6 +335,7 @@ class DuckDBWarehouse:
         count_domains: bool = True,
     ) -> Plan:
         """See `Warehouse.plan`."""
+        self._counts = None
         if self._events is not None:
             self._stage_history()
         self._stage_cells()
@@ -655,6 +659,7 @@ class DuckDBWarehouse:
     def _batch(self, verdicts: pa.Table) -> Iterator[None]:
         """Verdicts as `mailvet_batch`, and a transaction around what is done with them."""
         db = self._db
+        self._counts = None
         db.register("mailvet_batch", _without_zone(verdicts))
         try:
             with _writing(self.path):
@@ -732,7 +737,7 @@ class DuckDBWarehouse:
 
     def forget_before(self, day: datetime) -> int:
         """See `Warehouse.forget_before`."""
-        self._stored_rows = None
+        self._stored_rows = self._counts = None
         with _writing(self.path):
             return int(self._one("delete from mailvet_verdicts where checked_at < $1", [_naive(day)])[0])
 
@@ -741,6 +746,7 @@ class DuckDBWarehouse:
     def apply_policy(self) -> int:
         """See `Warehouse.apply_policy`."""
         self._need_cells()
+        self._counts = None
         advice = recommendation_sql(self._policy, reason="reason", score="score", attempts="attempts")
         with _writing(self.path):
             return int(
@@ -750,12 +756,13 @@ class DuckDBWarehouse:
                 )[0]
             )
 
-    def _verdicts(self, columns: Sequence[str], key: str = "email_key") -> str:
-        """The verdict table under names that no condition of the user's can mean."""
+    def _verdicts(self, columns: Sequence[str], *, also: str | None = None) -> str:
+        """The verdict table under names that no condition of the user's can mean, and what is `also` selected."""
         advice = recommendation_sql(self._policy, reason="reason", score="score", attempts="attempts")
         values = {"recommendation": f"({advice})", "suggestion": _harmless("suggestion")}
-        selected = ", ".join(f'{values.get(name, name)} as "mailvet verdict {name}"' for name in columns)
-        return f'(select {key} as "mailvet verdict key", {selected} from mailvet_verdicts) as "mailvet verdict"'
+        selected = ['email_key as "mailvet verdict key"', *([also] if also else [])]
+        selected += [f'{values.get(name, name)} as "mailvet verdict {name}"' for name in columns]
+        return f'(select {", ".join(selected)} from mailvet_verdicts) as "mailvet verdict"'
 
     def write_back(self, columns: Sequence[str]) -> int:
         """See `Warehouse.write_back`. Matches on the key of the text as it is now, so an edited row is left alone."""
@@ -769,29 +776,25 @@ class DuckDBWarehouse:
             for name, column in zip(names, columns, strict=True):
                 kind = _TYPES[str(verdict_schema().field(column).type)]
                 db.execute(f"alter table {self.relation} add column if not exists {name} {kind}")
+            answer = self._stage_answers(columns)
+            self._match(columns, answer)
+            self._counts = self._count_matched()
             if self._numbers_rows():
-                # First which verdict belongs to which row, in numbers; then the change in the order of the rows: any
-                # other order costs far more.
-                db.execute(
-                    f"create or replace temp table mailvet_matched as select place, verdict from (select rowid as "
-                    f"place, {_numbers(f'sha256({self._cell})')} from {self.relation} where {self._where}) join "
-                    f"(select rowid as verdict, {_numbers('email_key')} from mailvet_verdicts) using (first, second)"
-                )
                 for part in self._parts():
                     count += self._one(
-                        f'with changes as materialized (select place as {_PLACE}, "mailvet verdict".* from '
-                        f"(from mailvet_matched where {part}) join {self._verdicts(columns, 'rowid')} "
-                        f'on "mailvet verdict key" = verdict order by place) '
-                        f"update {self.relation} set {sets} from changes "
-                        f"where {_PLACE} = {self.relation}.rowid and ({changed})"
+                        f"update {self.relation} set {sets} from (select place, answer from mailvet_matched where "
+                        f"{part}) join mailvet_answers using (answer) where place = {self.relation}.rowid "
+                        f"and ({changed})"
                     )[0]
-                db.execute("drop table temp.mailvet_matched")
             else:
                 answers = self._verdicts(columns)
                 matched = f'"mailvet verdict key" = sha256({self._cell}) and ({changed}) and {self._where}'
                 (count,) = self._one(f"update {self.relation} set {sets} from {answers} where {matched}")
+            for table in ("matched", "answers"):
+                db.execute(f"drop table temp.mailvet_{table}")
             db.execute("commit")
         except duckdb.Error as error:
+            self._counts = None
             with contextlib.suppress(duckdb.Error):
                 db.execute("rollback")
             raise SourceError(
@@ -812,42 +815,84 @@ class DuckDBWarehouse:
         ends = [f"place < {start + _PART_ROWS}" for start in starts[:-1]] + ["true"]
         return [f"place >= {start} and {end}" for start, end in zip(starts, ends, strict=True)]
 
-    def summary(self) -> Summary:
-        """See `Warehouse.summary`."""
-        self._need_cells()
-        if not self._has("mailvet_verdicts"):
-            return summarised(
-                (None, None, None, blank, 0, 0, 0, count, rows, 0, 0) for blank, count, rows in self._counted()
+    def _stage_answers(self, columns: Sequence[str]) -> str:
+        """
+        What these columns of the verdicts say, which is the same for thousands of them: `mailvet_answers`.
+
+        Returns:
+            The expression of `answer`, their number, over `_verdicts(columns)`.
+        """
+        said = ", ".join(f'"mailvet verdict {column}"' for column in columns)
+        salt = 0
+        while True:
+            answer = f"hash({salt}, {said})"
+            self._db.execute(
+                f"create or replace temp table mailvet_answers as select distinct {answer} as answer, {said} "
+                f"from {self._verdicts(columns)}"
             )
-        found = ablation.evidence_sql('"mailvet verdict evidence"', '"mailvet verdict flags"', _SAY.position)
-        columns = ("status", "reason", "recommendation", "score", "evidence", "flags")
-        verified = self._rows(
+            if self._one("select count(*) = count(distinct answer) from mailvet_answers")[0]:
+                return answer
+            salt += 1
+
+    def _match(self, columns: Sequence[str] = (), answer: str = "0") -> None:
+        """
+        Which verdict belongs to which row of the source as it is now: `mailvet_matched`. All of it are numbers, so that
+        it stays small, and the rows can be updated in their own order: any other costs far more.
+        """
+        place = "rowid" if self._numbers_rows() else "null::bigint"
+        self._db.execute(
             f"""
-            select status, reason, advice, blank, on_lists, in_history, suspect, count(*), sum(repeats),
-                   sum(repeats * bounce), sum(repeats * repeats * bounce * (100 - bounce))
-            from (
-                select {_numbers('"mailvet verdict key"')}, "mailvet verdict status" as status,
-                       "mailvet verdict reason" as reason, "mailvet verdict recommendation" as advice,
-                       {found[0]} as on_lists, {found[1]} as in_history, {found[2]} as suspect,
-                       100 - "mailvet verdict score" as bounce
-                from {self._verdicts(columns)}
+            create or replace temp table mailvet_matched as select place, verdict, answer, blank from (
+                select {place} as place, {_numbers(f"sha256({self._cell})")}, {_is_blank(self._cell)} as blank
+                from {self.relation} where {self._where}
             ) join (
-                select {_numbers("email_key")}, folded = '' as blank, repeats from mailvet_cells
+                select verdict, {_numbers('"mailvet verdict key"')}, {answer} as answer
+                from {self._verdicts(columns, also="rowid as verdict")}
             ) using (first, second)
-            group by all
             """
         )
-        texts = {blank: (count, int(rows)) for blank, count, rows in self._counted()}
-        for blank, (count, rows) in texts.items():
-            known = [group for group in verified if group[3] == blank]
-            left = count - sum(group[7] for group in known), rows - sum(int(group[8]) for group in known)
-            if left[0]:
-                verified.append((None, None, None, blank, 0, 0, 0, *left, 0, 0))
-        return summarised(verified)
 
-    def _counted(self) -> list[tuple[Any, ...]]:
-        """Whether blank, how many texts, on how many rows."""
-        return self._rows("select folded = '', count(*), sum(repeats) from mailvet_cells group by 1")
+    def _count_matched(self) -> list[tuple[Any, ...]]:
+        """The groups of `summarised`, from `mailvet_matched`; in parts, as all the verdicts would take much room."""
+        columns = ("status", "reason", "recommendation", "score", "evidence", "flags")
+        found = ablation.evidence_sql('"mailvet verdict evidence"', '"mailvet verdict flags"', _SAY.position)
+        groups: list[tuple[Any, ...]] = []
+        (verdicts,) = self._one("select coalesce(max(verdict) + 1, 0) from mailvet_matched")
+        for start in range(0, verdicts, _PART_ROWS):
+            part = f"verdict >= {start} and verdict < {start + _PART_ROWS}"
+            groups += self._rows(
+                f"""
+                select status, reason, advice, blank, on_lists, in_history, suspect, count(*), sum(repeats),
+                       sum(repeats * bounce), sum(repeats * repeats * bounce * (100 - bounce))
+                from (select verdict, blank, count(*) as repeats from mailvet_matched where {part} group by all)
+                join (
+                    select verdict, "mailvet verdict status" as status, "mailvet verdict reason" as reason,
+                           "mailvet verdict recommendation" as advice, {found[0]} as on_lists, {found[1]} as in_history,
+                           {found[2]} as suspect, 100 - "mailvet verdict score" as bounce
+                    from {self._verdicts(columns, also="rowid as verdict")} where {part}
+                ) using (verdict)
+                group by all
+                """
+            )
+        return groups + self._without_verdict(groups)
+
+    def _without_verdict(self, groups: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+        """The rest of the source, as groups."""
+        rows, blank = self._one(
+            f"select count(*), count(*) filter ({_is_blank(self._cell)}) from {self.relation} where {self._where}"
+        )
+        known = {test: sum(int(group[8]) for group in groups if group[3] == test) for test in (True, False)}
+        rest = {True: blank - known[True], False: rows - blank - known[False]}
+        return [(None, None, None, test, 0, 0, 0, 0, count, 0, 0) for test, count in rest.items()]
+
+    def summary(self) -> Summary:
+        """See `Warehouse.summary`."""
+        counts, self._counts = self._counts, None
+        if counts is None and self._has("mailvet_verdicts"):
+            self._match()
+            counts = self._count_matched()
+            self._db.execute("drop table temp.mailvet_matched")
+        return summarised(counts if counts is not None else self._without_verdict(()))
 
     def check_write_back(self, columns: Sequence[str]) -> None:
         """See `Warehouse.check_write_back`."""
@@ -1075,7 +1120,7 @@ class DuckDBWarehouse:
             return 0
         folded = address.strip().lower()
         inside = rf"(^|[^\w.!#$%&'*+/=?^`{{|}}~-]){re.escape(folded)}($|[^\w.-]|\.([^\w-]|$))"
-        self._stored_rows = None
+        self._stored_rows = self._counts = None
         with _writing(self.path):
             (count,) = self._one(
                 "delete from mailvet_verdicts where list_contains($keys, email_key) "
@@ -1214,6 +1259,11 @@ def _quote(name: str) -> str:
 def _harmless(value: str) -> str:
     """A suggestion never starts a formula when the file is opened in a spreadsheet."""
     return f"case when regexp_matches({value}, '^[=+@\\t\\r\\n-]') then null else {value} end"
+
+
+def _is_blank(cell: str) -> str:
+    # Hardly a cell begins with anything but printable ASCII.
+    return f"case when {cell} >= '!' and {cell} < '~' then false else trim({cell}, {literal(WHITE_SPACE)}) = '' end"
 
 
 _FREE = "(select domain from mailvet_free)"
