@@ -349,8 +349,9 @@ class DuckDBWarehouse:
         self._stage_due(condition, has_lists, chosen=among is not None, mixed=depth_rank > 0)
         self._db.execute("drop table if exists temp.mailvet_signals")
         rows, blank, addresses, blanks = self._one(
-            "select coalesce(sum(repeats), 0)::bigint, coalesce(sum(repeats) filter (folded = ''), 0)::bigint, "
-            "count(*) filter (folded <> ''), count(*) filter (folded = '') from mailvet_cells"
+            "select coalesce(sum(repeats), 0)::bigint, coalesce(sum(repeats) filter (blank), 0)::bigint, "
+            f"count(*) filter (not blank), count(*) filter (blank) from (select repeats, {_is_blank('email')} as blank "
+            "from mailvet_texts)"
         )
         due, blank_due = addresses, blanks
         if self._due == _DUE:
@@ -503,7 +504,12 @@ class DuckDBWarehouse:
             "select place from mailvet_mailboxes where mailbox in (select mailbox from mailvet_mailboxes "
             "where mailbox in (select mailbox from mailvet_mailboxes where odd) group by 1 having count(*) > 1)"
         )
-        for name, places in (("doubles", several), ("numbered", numbered_sql(texts, _SAY, free=_FREE))):
+        # Materialized, or else everything is asked of all texts before the digit is.
+        with_digit = (
+            "(with numbered as materialized (select rowid as place, email from mailvet_texts where "
+            f"{_SAY.has_digit_before_at('email')}) select place, {_FOLDED} as folded from numbered)"
+        )
+        for name, places in (("doubles", several), ("numbered", numbered_sql(with_digit, _SAY, free=_FREE))):
             db.execute(
                 f"create or replace temp table mailvet_{name} as select email, sha256(email) as email_key, "
                 f"{_FOLDED} as folded from mailvet_texts where rowid in ({places})"
@@ -864,7 +870,10 @@ class DuckDBWarehouse:
                 f"""
                 select status, reason, advice, blank, on_lists, in_history, suspect, count(*), sum(repeats),
                        sum(repeats * bounce), sum(repeats * repeats * bounce * (100 - bounce))
-                from (select verdict, blank, count(*) as repeats from mailvet_matched where {part} group by all)
+                from (
+                    select verdict, any_value(blank) as blank, count(*) as repeats from mailvet_matched where {part}
+                    group by verdict
+                )
                 join (
                     select verdict, "mailvet verdict status" as status, "mailvet verdict reason" as reason,
                            "mailvet verdict recommendation" as advice, {found[0]} as on_lists, {found[1]} as in_history,
@@ -1271,7 +1280,7 @@ _FREE = "(select domain from mailvet_free)"
 
 def _numbers(key: str) -> str:
     """A key as 128 bits, under the names `first` and `second`: a quarter of the room, and joined as surely."""
-    return f"hash({key}) as first, hash({key}[:32]) as second"
+    return f"hash({key}) as first, hash(substr({key}, 1, 32)) as second"
 
 
 def _naive(moment: datetime) -> datetime:
