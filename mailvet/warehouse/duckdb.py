@@ -86,14 +86,17 @@ _STAGED = (
     "mailvet_signals",
     "mailvet_stored",
     "mailvet_answers",
+    "mailvet_rows",
     "mailvet_matched",
 )
 _FOLDED = _SAY.fold("email")
 _PLACE = '"mailvet\x1fplace"'  # a name that no column has
-MEMORY = "700MB"
+MEMORY = "450MB"
 """What DuckDB may use before it turns to the disk, so that a run of any size stays below 2 GB."""
 _PART_ROWS = 20 * 122_880
 """Rows joined with the verdicts at once: twenty of DuckDB's row groups, a quarter of a gigabyte."""
+_JOINED_ROWS = 4_800_000
+"""Verdicts, as numbers, that are joined in memory: with their hash table a third of a gigabyte."""
 
 
 def open_database(path: Path | None, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
@@ -530,8 +533,7 @@ class DuckDBWarehouse:
             f"series_size, bool_or(burst) as burst, max(duplicate_of)::varchar as duplicate_of "
             f"from ({' union all '.join(found)}) group by 1"
         )
-        for name in ("doubles", "numbered"):
-            db.execute(f"drop table temp.mailvet_{name}")
+        self._drop("doubles", "numbered")
 
     def _signups(self, signed_up: str) -> str:
         """The sign-ups of the source, as a query in brackets: email, folded, signed_up."""
@@ -796,8 +798,7 @@ class DuckDBWarehouse:
                 answers = self._verdicts(columns)
                 matched = f'"mailvet verdict key" = sha256({self._cell}) and ({changed}) and {self._where}'
                 (count,) = self._one(f"update {self.relation} set {sets} from {answers} where {matched}")
-            for table in ("matched", "answers"):
-                db.execute(f"drop table temp.mailvet_{table}")
+            self._drop("rows", "matched", "answers")
             db.execute("commit")
         except duckdb.Error as error:
             self._counts = None
@@ -847,16 +848,25 @@ class DuckDBWarehouse:
         """
         place = "rowid" if self._numbers_rows() else "null::bigint"
         self._db.execute(
-            f"""
-            create or replace temp table mailvet_matched as select place, verdict, answer, blank from (
-                select {place} as place, {_numbers(f"sha256({self._cell})")}, {_is_blank(self._cell)} as blank
-                from {self.relation} where {self._where}
-            ) join (
-                select verdict, {_numbers('"mailvet verdict key"')}, {answer} as answer
-                from {self._verdicts(columns, also="rowid as verdict")}
-            ) using (first, second)
-            """
+            f"create or replace temp table mailvet_rows as select {place} as place, "
+            f"{_numbers(f'sha256({self._cell})')}, {_is_blank(self._cell)} as blank "
+            f"from {self.relation} where {self._where}"
         )
+        self._db.execute(
+            "create or replace temp table mailvet_matched (place bigint, verdict bigint, answer ubigint, blank boolean)"
+        )
+        # In parts, as a join that turns to the disk takes twice the time.
+        parts = -(-self._count_stored() // _JOINED_ROWS) or 1
+        for part in range(parts):
+            self._db.execute(
+                f"""
+                insert into mailvet_matched select place, verdict, answer, blank
+                from (from mailvet_rows where first % {parts} = {part}) join (
+                    select verdict, {_numbers('"mailvet verdict key"')}, {answer} as answer
+                    from {self._verdicts(columns, also="rowid as verdict")} where first % {parts} = {part}
+                ) using (first, second)
+                """
+            )
 
     def _count_matched(self) -> list[tuple[Any, ...]]:
         """The groups of `summarised`, from `mailvet_matched`; in parts, as all the verdicts would take much room."""
@@ -883,25 +893,28 @@ class DuckDBWarehouse:
                 group by all
                 """
             )
-        return groups + self._without_verdict(groups)
-
-    def _without_verdict(self, groups: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-        """The rest of the source, as groups."""
-        rows, blank = self._one(
-            f"select count(*), count(*) filter ({_is_blank(self._cell)}) from {self.relation} where {self._where}"
-        )
-        known = {test: sum(int(group[8]) for group in groups if group[3] == test) for test in (True, False)}
-        rest = {True: blank - known[True], False: rows - blank - known[False]}
-        return [(None, None, None, test, 0, 0, 0, 0, count, 0, 0) for test, count in rest.items()]
+        for blank, rows in self._rows("select blank, count(*) from mailvet_rows group by 1"):
+            known = sum(int(group[8]) for group in groups if group[3] == blank)
+            groups.append((None, None, None, blank, 0, 0, 0, 0, rows - known, 0, 0))
+        return groups
 
     def summary(self) -> Summary:
         """See `Warehouse.summary`."""
+        if self._counts is None:
+            if self._has("mailvet_verdicts"):
+                self._match()
+                self._counts = self._count_matched()
+                self._drop("rows", "matched")
+            else:
+                blank = _is_blank(self._cell)
+                self._counts = [
+                    (None, None, None, is_blank, 0, 0, 0, 0, rows, 0, 0)
+                    for is_blank, rows in self._rows(
+                        f"select {blank}, count(*) from {self.relation} where {self._where} group by 1"
+                    )
+                ]
         counts, self._counts = self._counts, None
-        if counts is None and self._has("mailvet_verdicts"):
-            self._match()
-            counts = self._count_matched()
-            self._db.execute("drop table temp.mailvet_matched")
-        return summarised(counts if counts is not None else self._without_verdict(()))
+        return summarised(counts)
 
     def check_write_back(self, columns: Sequence[str]) -> None:
         """See `Warehouse.check_write_back`."""
@@ -1152,6 +1165,10 @@ class DuckDBWarehouse:
             return
         for table in _STAGED:
             self._db.execute(f"drop table if exists temp.{table}")
+
+    def _drop(self, *names: str) -> None:
+        for name in names:
+            self._db.execute(f"drop table if exists temp.mailvet_{name}")
 
     def _has(self, table: str) -> bool:
         found = self._rows(
