@@ -50,6 +50,7 @@ from mailvet.warehouse.planning import (
     newest_events,
     rank,
     summarised,
+    surely_fresh,
 )
 from mailvet.warehouse.signals import burst_sql, duplicates_sql, mailboxes_sql, numbered_sql, series_sql
 from mailvet.warehouse.tables import Column, check_status_columns, choose_column, one_condition, spellings
@@ -86,17 +87,21 @@ _STAGED = (
     "mailvet_signals",
     "mailvet_stored",
     "mailvet_answers",
-    "mailvet_rows",
+    "mailvet_numbers",
+    "mailvet_fresh",
+    "mailvet_open",
     "mailvet_matched",
 )
 _FOLDED = _SAY.fold("email")
 _PLACE = '"mailvet\x1fplace"'  # a name that no column has
-MEMORY = "450MB"
+MEMORY = "500MB"
 """What DuckDB may use before it turns to the disk, so that a run of any size stays below 2 GB."""
 _PART_ROWS = 20 * 122_880
 """Rows joined with the verdicts at once: twenty of DuckDB's row groups, a quarter of a gigabyte."""
-_JOINED_ROWS = 4_800_000
-"""Verdicts, as numbers, that are joined in memory: with their hash table a third of a gigabyte."""
+_JOINED_ROWS = 3_200_000
+"""Verdicts, as numbers, that are joined in memory: with their hash table a quarter of a gigabyte."""
+_WRITTEN_ROWS = 10 * 122_880
+"""Rows whose answers are joined and written at once."""
 
 
 def open_database(path: Path | None, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
@@ -349,7 +354,8 @@ class DuckDBWarehouse:
             _SAY, depth_rank=depth_rank, now=now, rules_version=rules_version, events=self._events is not None,
             listed=has_lists, among=among,
         )  # fmt: skip
-        self._stage_due(condition, has_lists, chosen=among is not None, mixed=depth_rank > 0)
+        fresh = surely_fresh(_SAY, depth_rank=depth_rank, now=now, rules_version=rules_version)
+        self._stage_due(condition, fresh, has_lists, chosen=among is not None, mixed=depth_rank > 0)
         self._db.execute("drop table if exists temp.mailvet_signals")
         rows, blank, addresses, blanks = self._one(
             "select coalesce(sum(repeats), 0)::bigint, coalesce(sum(repeats) filter (blank), 0)::bigint, "
@@ -459,11 +465,12 @@ class DuckDBWarehouse:
             """
         )
 
-    def _stage_due(self, condition: str, has_lists: bool, *, chosen: bool, mixed: bool) -> None:
+    def _stage_due(self, condition: str, fresh: str, has_lists: bool, *, chosen: bool, mixed: bool) -> None:
         """
         What has to be verified: `mailvet_due`, or all texts there are.
 
         Args:
+            fresh: what is not due for sure, as of `surely_fresh`.
             chosen: by the reason of their verdicts.
             mixed: spellings of one address next to each other, and addresses in no order, as mail servers are asked.
         """
@@ -477,7 +484,12 @@ class DuckDBWarehouse:
         if verdicts is _NO_VERDICTS and not chosen and not mixed and self._events is None:
             self._due = "(select email, rowid from mailvet_texts)"
             return
-        joined = f"mailvet_cells c left join {verdicts} v using (email_key)"
+        cells = "mailvet_cells"
+        mostly_fresh = f"select coalesce(count(*) filter ({fresh}) * 2 > count(*), false) from {verdicts}"
+        if verdicts is not _NO_VERDICTS and self._one(mostly_fresh)[0]:
+            self._stage_open(fresh)
+            cells = "mailvet_open"
+        joined = f"{cells} c left join {verdicts} v using (email_key)"
         if self._events is not None:
             columns |= {name: f"h.{name}" for name in EVENT_KINDS}
             joined += " left join mailvet_history h on h.recipient = c.folded"
@@ -486,10 +498,44 @@ class DuckDBWarehouse:
         selected = ", ".join(f"{value} as {name}" for name, value in columns.items())
         order = "order by hash(c.folded), c.email" if mixed else ""
         self._db.execute(f"create or replace temp table mailvet_due as select {selected} from {joined} where false")
-        for part in self._shares(_PART_ROWS, "c.folded"):
+        for part in self._shares(_PART_ROWS, "c.folded") if cells == "mailvet_cells" else ("true",):
             self._db.execute(
                 f"insert into mailvet_due select {selected} from {joined} where {part} and ({condition}) {order}"
             )
+
+    def _stage_open(self, fresh: str) -> None:
+        """
+        The cells whose verdict is not fresh for sure: `mailvet_open`. On a list that is verified day by day they are
+        few, so the others are told from them by numbers.
+        """
+        self._stage_numbers("rowid", "email", "mailvet_texts")
+        self._db.execute("create or replace temp table mailvet_fresh (place bigint)")
+        for part in self._join_parts():
+            self._db.execute(
+                f"insert into mailvet_fresh select place from (from mailvet_numbers where {part}) semi join "
+                f"(select {_numbers('email_key')} from mailvet_verdicts where {fresh} and {part}) using (first, second)"
+            )
+        news = f" or {_FOLDED} in (select recipient from mailvet_history)" if self._events is not None else ""
+        self._db.execute(
+            f"create or replace temp table mailvet_open as select email, sha256(email) as email_key, {_FOLDED} as "
+            f"folded from mailvet_texts where rowid not in (select place from mailvet_fresh){news}"
+        )
+        self._drop("numbers", "fresh")
+
+    def _stage_numbers(self, place: str, cell: str, rows: str) -> None:
+        """The keys of cells as numbers, and whether they are blank: `mailvet_numbers`."""
+        self._db.execute(
+            f"create or replace temp table mailvet_numbers as select {place} as place, {_numbers(f'sha256({cell})')}, "
+            f"{_is_blank(cell)} as blank from {rows}"
+        )
+
+    def _join_parts(self) -> list[str]:
+        """
+        Conditions that part `mailvet_numbers` and the verdicts alike, so that each part is joined in memory: a join
+        that turns to the disk takes twice the time.
+        """
+        count = -(-self._count_stored() // _JOINED_ROWS) or 1
+        return [f"first % {count} = {number}" for number in range(count)]
 
     def find_signals(self, *, signed_up: str | None, burst_window: timedelta) -> None:
         """See `TableSignals.find_signals`."""
@@ -798,7 +844,7 @@ class DuckDBWarehouse:
                 answers = self._verdicts(columns)
                 matched = f'"mailvet verdict key" = sha256({self._cell}) and ({changed}) and {self._where}'
                 (count,) = self._one(f"update {self.relation} set {sets} from {answers} where {matched}")
-            self._drop("rows", "matched", "answers")
+            self._drop("numbers", "matched", "answers")
             db.execute("commit")
         except duckdb.Error as error:
             self._counts = None
@@ -817,9 +863,9 @@ class DuckDBWarehouse:
     def _parts(self) -> list[str]:
         """Conditions on `place` that cut the rows of the source into parts whose answers fit into a little memory."""
         (rows,) = self._one(f"select count(*) from {self.relation}")
-        starts = range(0, max(1, rows), _PART_ROWS)
+        starts = range(0, max(1, rows), _WRITTEN_ROWS)
         # Numbers have gaps where rows were deleted, so the last part has no end.
-        ends = [f"place < {start + _PART_ROWS}" for start in starts[:-1]] + ["true"]
+        ends = [f"place < {start + _WRITTEN_ROWS}" for start in starts[:-1]] + ["true"]
         return [f"place >= {start} and {end}" for start, end in zip(starts, ends, strict=True)]
 
     def _stage_answers(self, columns: Sequence[str]) -> str:
@@ -847,23 +893,17 @@ class DuckDBWarehouse:
         it stays small, and the rows can be updated in their own order: any other costs far more.
         """
         place = "rowid" if self._numbers_rows() else "null::bigint"
-        self._db.execute(
-            f"create or replace temp table mailvet_rows as select {place} as place, "
-            f"{_numbers(f'sha256({self._cell})')}, {_is_blank(self._cell)} as blank "
-            f"from {self.relation} where {self._where}"
-        )
+        self._stage_numbers(place, self._cell, f"{self.relation} where {self._where}")
         self._db.execute(
             "create or replace temp table mailvet_matched (place bigint, verdict bigint, answer ubigint, blank boolean)"
         )
-        # In parts, as a join that turns to the disk takes twice the time.
-        parts = -(-self._count_stored() // _JOINED_ROWS) or 1
-        for part in range(parts):
+        for part in self._join_parts():
             self._db.execute(
                 f"""
                 insert into mailvet_matched select place, verdict, answer, blank
-                from (from mailvet_rows where first % {parts} = {part}) join (
+                from (from mailvet_numbers where {part}) join (
                     select verdict, {_numbers('"mailvet verdict key"')}, {answer} as answer
-                    from {self._verdicts(columns, also="rowid as verdict")} where first % {parts} = {part}
+                    from {self._verdicts(columns, also="rowid as verdict")} where {part}
                 ) using (first, second)
                 """
             )
@@ -893,7 +933,7 @@ class DuckDBWarehouse:
                 group by all
                 """
             )
-        for blank, rows in self._rows("select blank, count(*) from mailvet_rows group by 1"):
+        for blank, rows in self._rows("select blank, count(*) from mailvet_numbers group by 1"):
             known = sum(int(group[8]) for group in groups if group[3] == blank)
             groups.append((None, None, None, blank, 0, 0, 0, 0, rows - known, 0, 0))
         return groups
@@ -904,7 +944,7 @@ class DuckDBWarehouse:
             if self._has("mailvet_verdicts"):
                 self._match()
                 self._counts = self._count_matched()
-                self._drop("rows", "matched")
+                self._drop("numbers", "matched")
             else:
                 blank = _is_blank(self._cell)
                 self._counts = [
