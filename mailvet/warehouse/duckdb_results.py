@@ -1,13 +1,11 @@
-"""
-DuckDB: verdicts beside the rows of the source: status columns, and what is counted over all of it.
-"""
+"""DuckDB: verdicts beside the rows of the source: status columns, and what is counted over all of it."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import duckdb
 
@@ -17,32 +15,17 @@ from mailvet.verdict import recommendation_sql, verdict_schema
 from mailvet.warehouse.base import Details, Standing, Summary
 from mailvet.warehouse.dialects import WHITE_SPACE
 from mailvet.warehouse.duckdb_due import PART_ROWS
-from mailvet.warehouse.duckdb_session import (
-    SAY,
-    TYPES,
-    columns_of,
-    described,
-    is_blank,
-    naive,
-    numbers,
-    quote,
-)
+from mailvet.warehouse.duckdb_session import SAY, TYPES, columns_of, described, is_blank, naive, numbers, quote
 from mailvet.warehouse.duckdb_verdicts import DuckDBVerdicts
-from mailvet.warehouse.files import (
-    first_line,
-    literal,
-)
-from mailvet.warehouse.planning import (
-    detailed,
-    falls_due,
-    summarised,
-)
+from mailvet.warehouse.files import first_line, literal
+from mailvet.warehouse.planning import detailed, falls_due, summarised
 from mailvet.warehouse.tables import check_status_columns
 
-if TYPE_CHECKING:
-    pass
-
 __all__ = ["DuckDBResults"]
+
+_COUNTED = ("status", "reason", "recommendation", "score")
+_SIGNS = ("on_lists", "in_history", "suspect")
+"""What a summary counts verdicts by."""
 
 _WRITTEN_ROWS = 10 * 122_880
 """Rows whose answers are joined and written at once."""
@@ -75,8 +58,7 @@ class DuckDBResults(DuckDBVerdicts):
             for name, column in zip(names, columns, strict=True):
                 kind = TYPES[str(verdict_schema().field(column).type)]
                 db.execute(f"alter table {self.relation} add column if not exists {name} {kind}")
-            answer = self._stage_answers(columns)
-            self._match(columns, answer)
+            self._match(columns)
             self._counts = self._count_matched()
             if self._numbers_rows():
                 for part in self._parts():
@@ -109,30 +91,26 @@ class DuckDBResults(DuckDBVerdicts):
         ends = [f"place < {start + _WRITTEN_ROWS}" for start in starts[:-1]] + ["true"]
         return [f"place >= {start} and {end}" for start, end in zip(starts, ends, strict=True)]
 
-    def _stage_answers(self, columns: Sequence[str]) -> str:
-        """
-        What these columns of the verdicts say, which is the same for thousands of them: `mailvet_answers`.
-
-        Returns:
-            The expression of `answer`, their number, over `_verdicts(columns)`.
-        """
-        said = ", ".join(f'"mailvet verdict {column}"' for column in columns)
-        salt = 0
-        while True:
-            answer = f"hash({salt}, {said})"
-            self._db.execute(
-                f"create or replace temp table mailvet_answers as select distinct {answer} as answer, {said} "
-                f"from {self._verdicts(columns)}"
-            )
-            if self._one("select count(*) = count(distinct answer) from mailvet_answers")[0]:
-                return answer
-            salt += 1
-
-    def _match(self, columns: Sequence[str] = (), answer: str = "0") -> None:
+    def _match(self, columns: Sequence[str] = ()) -> None:
         """
         Which verdict belongs to which row of the source as it is now: `mailvet_matched`. All of it are numbers, so that
-        it stays small, and the rows can be updated in their own order: any other costs far more.
+        it stays small, and the rows can be updated in their own order: any other costs far more. What a verdict says,
+        in these columns and for the summary, is the same for thousands of them: `mailvet_answers`.
         """
+        said = [f'"mailvet verdict {column}"' for column in dict.fromkeys([*columns, *_COUNTED])]
+        found = ablation.evidence_sql('"mailvet verdict evidence"', '"mailvet verdict flags"', SAY.position)
+        named = [*said, *(f"{sign} as {name}" for name, sign in zip(_SIGNS, found, strict=True))]
+        verdicts = self._verdicts([*dict.fromkeys([*columns, *_COUNTED, "evidence", "flags"])], also="rowid as verdict")
+        salt = 0
+        while True:
+            answer = f"hash({', '.join([str(salt), *said, *found])})"
+            self._db.execute(
+                f"create or replace temp table mailvet_answers as select distinct {answer} as answer, "
+                f"{', '.join(named)} from {verdicts}"
+            )
+            if self._one("select count(*) = count(distinct answer) from mailvet_answers")[0]:
+                break
+            salt += 1
         place = "rowid" if self._numbers_rows() else "null::bigint"
         self._stage_numbers(place, self._cell, f"{self.relation} where {self._where}")
         self._db.execute(
@@ -143,34 +121,29 @@ class DuckDBResults(DuckDBVerdicts):
                 f"""
                 insert into mailvet_matched select place, verdict, answer, blank
                 from (from mailvet_numbers where {part}) join (
-                    select verdict, {numbers('"mailvet verdict key"')}, {answer} as answer
-                    from {self._verdicts(columns, also="rowid as verdict")} where {part}
+                    select verdict, {numbers('"mailvet verdict key"')}, {answer} as answer from {verdicts} where {part}
                 ) using (first, second)
                 """
             )
 
     def _count_matched(self) -> list[tuple[Any, ...]]:
         """The groups of `summarised`, from `mailvet_matched`; in parts, as all the verdicts would take much room."""
-        columns = ("status", "reason", "recommendation", "score", "evidence", "flags")
-        found = ablation.evidence_sql('"mailvet verdict evidence"', '"mailvet verdict flags"', SAY.position)
         groups: list[tuple[Any, ...]] = []
+        status, reason, advice, score = (f'"mailvet verdict {column}"' for column in _COUNTED)
         (verdicts,) = self._one("select coalesce(max(verdict) + 1, 0) from mailvet_matched")
         for start in range(0, verdicts, PART_ROWS):
-            part = f"verdict >= {start} and verdict < {start + PART_ROWS}"
             groups += self._rows(
                 f"""
-                select status, reason, advice, blank, on_lists, in_history, suspect, count(*), sum(repeats),
-                       sum(repeats * bounce), sum(repeats * repeats * bounce * (100 - bounce))
+                select {status}, {reason}, {advice}, blank, {", ".join(_SIGNS)}, sum(texts), sum(rows),
+                       sum(rows * (100 - {score})), sum(squares * (100 - {score}) * {score})
                 from (
-                    select verdict, any_value(blank) as blank, count(*) as repeats from mailvet_matched where {part}
-                    group by verdict
-                )
-                join (
-                    select verdict, "mailvet verdict status" as status, "mailvet verdict reason" as reason,
-                           "mailvet verdict recommendation" as advice, {found[0]} as on_lists, {found[1]} as in_history,
-                           {found[2]} as suspect, 100 - "mailvet verdict score" as bounce
-                    from {self._verdicts(columns, also="rowid as verdict")} where {part}
-                ) using (verdict)
+                    select answer, blank, count(*) as texts, sum(repeats) as rows, sum(repeats * repeats) as squares
+                    from (
+                        select any_value(answer) as answer, any_value(blank) as blank, count(*) as repeats
+                        from mailvet_matched where verdict >= {start} and verdict < {start + PART_ROWS}
+                        group by verdict
+                    ) group by all
+                ) join mailvet_answers using (answer)
                 group by all
                 """
             )
@@ -185,7 +158,7 @@ class DuckDBResults(DuckDBVerdicts):
             if self._has("mailvet_verdicts"):
                 self._match()
                 self._counts = self._count_matched()
-                self._drop("numbers", "matched")
+                self._drop("numbers", "matched", "answers")
             else:
                 blank = is_blank(self._cell)
                 self._counts = [

@@ -20,15 +20,7 @@ import duckdb
 from mailvet.errors import LockedError, SourceError
 from mailvet.verdict import Policy, verdict_schema
 from mailvet.warehouse.dialects import WHITE_SPACE, DuckDB
-from mailvet.warehouse.files import (
-    FORMATS,
-    INPUT,
-    Loaded,
-    first_line,
-    is_database,
-    literal,
-    load,
-)
+from mailvet.warehouse.files import FORMATS, INPUT, Loaded, first_line, is_database, literal, load
 from mailvet.warehouse.tables import Column, choose_column, one_condition
 
 if TYPE_CHECKING:
@@ -55,7 +47,7 @@ __all__ = [
 ]
 
 _Self = TypeVar("_Self", bound="DuckDBSession")
-MEMORY = "500MB"
+MEMORY = "400MB"
 """What DuckDB may use before it turns to the disk, so that a run of any size stays below 2 GB."""
 
 TYPES = {

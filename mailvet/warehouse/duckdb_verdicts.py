@@ -1,6 +1,4 @@
-"""
-DuckDB: verdicts and runs, as they are saved, looked up, brought in line and forgotten.
-"""
+"""DuckDB: verdicts and runs, as they are saved, looked up, brought in line and forgotten."""
 
 from __future__ import annotations
 
@@ -17,21 +15,9 @@ from mailvet.verdict import email_key, recommendation_sql, verdict_schema
 from mailvet.warehouse.base import KNOWN_FOR, SILENT
 from mailvet.warehouse.dialects import WHITE_SPACE
 from mailvet.warehouse.duckdb_due import PlannedDuckDB
-from mailvet.warehouse.duckdb_session import (
-    TYPES,
-    columns_of,
-    naive,
-    quote,
-    with_zone,
-    without_zone,
-    writing,
-)
-from mailvet.warehouse.files import (
-    literal,
-)
-from mailvet.warehouse.planning import (
-    rank,
-)
+from mailvet.warehouse.duckdb_session import TYPES, columns_of, naive, quote, with_zone, without_zone, writing
+from mailvet.warehouse.files import literal
+from mailvet.warehouse.planning import rank
 from mailvet.warehouse.tables import spellings
 
 if TYPE_CHECKING:
