@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SNOWFLAKE := .venv-snowflake
+LAKEHOUSE := .venv-lakehouse
 
 # The extras that the tests and the benchmarks need, as in `pip install -e '.[dev,bench]'`.
 TEST_EXTRAS := dev,airflow,dbt,gx,gx-duckdb,postgres,spark
@@ -18,19 +19,20 @@ INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-byteco
 # Installed once per change of what is installed: the stamps are newer than these files.
 SPECIFICATION := pyproject.toml constraints.txt
 
-.PHONY: help setup demo test test-snowflake bench lint format constraints clean
+.PHONY: help setup demo test test-snowflake test-lakehouse bench lint format constraints clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo            verify a contact table against a mail world on loopback; dbt build and an Airflow DAG over it"
 	@echo "make test            the tests, without the slow ones"
 	@echo "make test-snowflake  the tests of every database, on a stand-in for Snowflake, in $(SNOWFLAKE)"
+	@echo "make test-lakehouse  the verdict table as Delta Lake and Apache Iceberg, over Spark Connect, in $(LAKEHOUSE)"
 	@echo "make lint            ruff and mypy"
 	@echo "make format          let ruff put the code in shape"
 	@echo "make bench           the benchmarks; writes their figures and tables"
 	@echo "make setup           only install, into $(VENV)"
 	@echo "make constraints     resolve every dependency anew into constraints.txt"
-	@echo "make clean           remove $(VENV), $(SNOWFLAKE) and everything built"
+	@echo "make clean           remove $(VENV), $(SNOWFLAKE), $(LAKEHOUSE) and everything built"
 
 setup: $(VENV)/.installed-dev
 
@@ -45,6 +47,9 @@ test: $(VENV)/.installed-dev
 test-snowflake: $(SNOWFLAKE)/.installed
 	$(SNOWFLAKE)/bin/python -m pytest --numprocesses 2 -k snowflake tests/warehouse/test_contract.py \
 	  tests/warehouse/test_counts.py
+
+test-lakehouse: $(LAKEHOUSE)/.installed
+	$(LAKEHOUSE)/bin/python -m pytest tests/lakehouse
 
 bench: $(VENV)/.installed-bench
 	$(BIN)/python benchmarks/run.py
@@ -82,13 +87,20 @@ $(VENV)/.installed-bench: $(BIN)/uv
 	$(INSTALL) --group pyproject.toml:integration --editable '.[$(BENCH_EXTRAS)]'
 	@touch $(VENV)/.installed-demo $(VENV)/.installed-dev $@
 
-$(SNOWFLAKE)/.installed: $(BIN)/uv tests/warehouse/snowflake.txt
+# An environment beside ours, from a file of pinned versions: $(call beside,folder,file of versions)
+define beside
 	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-	  echo "The stand-in for Snowflake needs Python 3.11 or later: make PYTHON=python3.11 ..." >&2; exit 1; }
-	@test -x $(SNOWFLAKE)/bin/python || $(BIN)/python -m venv --without-pip $(SNOWFLAKE)
-	$(BIN)/uv pip install --quiet --python $(SNOWFLAKE)/bin/python --compile-bytecode \
-	  --requirements tests/warehouse/snowflake.txt --no-deps --editable .
+	  echo "These tests need Python 3.11 or later: make PYTHON=python3.11 ..." >&2; exit 1; }
+	@test -x $(1)/bin/python || $(BIN)/python -m venv --without-pip $(1)
+	$(BIN)/uv pip install --quiet --python $(1)/bin/python --compile-bytecode --requirements $(2) --no-deps --editable .
 	@touch $@
+endef
+
+$(SNOWFLAKE)/.installed: $(BIN)/uv tests/warehouse/snowflake.txt
+	$(call beside,$(SNOWFLAKE),tests/warehouse/snowflake.txt)
+
+$(LAKEHOUSE)/.installed: $(BIN)/uv tests/lakehouse/requirements.txt
+	$(call beside,$(LAKEHOUSE),tests/lakehouse/requirements.txt)
 
 # One resolution for every extra and every Python from 3.10 on. It names versions only: no index, no path.
 constraints: $(VENV)/.installed-dev
@@ -99,5 +111,5 @@ constraints: $(VENV)/.installed-dev
 	   echo "# Written by: make constraints"; cat $(VENV)/constraints.txt; } > constraints.txt
 
 clean:
-	rm -rf $(VENV) $(SNOWFLAKE) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(SNOWFLAKE) $(LAKEHOUSE) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find mailvet ge_expectations tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -14,6 +14,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
@@ -135,21 +137,31 @@ def campaign() -> str:
     return block("\n".join(line.rstrip() for line in f"{before}\n\nThe same rows{after_it}".splitlines()))
 
 
+@contextmanager
+def running_lab(folder: Path, store: str) -> Iterator[None]:
+    """The mail world, with its settings and a database of contacts in the folder; `store` is the file of verdicts."""
+    lab = subprocess.Popen(
+        [sys.executable, "-m", "mailvet", "lab", "--config", "mailvet.toml", "--contacts", "crm.duckdb"],
+        cwd=folder, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        while not (folder / "mailvet.toml").exists():
+            time.sleep(0.1)
+        with (folder / "mailvet.toml").open("a") as config:
+            config.write(f'\n[store]\npath = "{store}"\n')
+        yield
+    finally:
+        lab.send_signal(signal.SIGTERM)
+        lab.wait(20)
+
+
 def main() -> None:
     """Write the README's outputs and picture."""
     readme = ROOT / "README.md"
     text = readme.read_text(encoding="utf-8")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        lab = subprocess.Popen(
-            [sys.executable, "-m", "mailvet", "lab", "--config", "mailvet.toml", "--contacts", "crm.duckdb"],
-            cwd=folder, stdout=subprocess.DEVNULL,
-        )  # fmt: skip
-        try:
-            while not (folder / "mailvet.toml").exists():
-                time.sleep(0.1)
-            with (folder / "mailvet.toml").open("a") as config:
-                config.write(f'\n[store]\npath = "{folder / "verdicts.duckdb"}"\n')
+        with running_lab(folder, str(folder / "verdicts.duckdb")):
             with duckdb.connect(str(folder / "crm.duckdb")) as db:
                 db.execute(f"copy (select id, email, country from contacts limit 1000) to '{folder / 'contacts.csv'}'")
             command = "mailvet verify crm.duckdb --table contacts --wait 10s"
@@ -166,9 +178,6 @@ def main() -> None:
             )
             first = first.split("\n\n", 1)[0]
             parts["file"] = block(f"$ {command}\n{first}\n...\n\n$ head -4 verified.csv\n{head.stdout.rstrip()}")
-        finally:
-            lab.send_signal(signal.SIGTERM)
-            lab.wait(20)
     parts |= {"campaign": campaign(), "ratios": ratios(), "figures": figures()}
     for name, part in parts.items():
         begin, end = f"<!-- output: {name} -->", f"<!-- end: {name} -->"

@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import duckdb
-from make_examples import block, plain, run
+from make_examples import block, plain, run, running_lab
 
 HERE = Path(__file__).resolve().parent
 # Nothing but the page: no updates, no reports, no other network.
@@ -62,15 +60,7 @@ def main() -> None:
     """Write the outputs and the picture."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        lab = subprocess.Popen(
-            [sys.executable, "-m", "mailvet", "lab", "--config", "mailvet.toml", "--contacts", "crm.duckdb"],
-            cwd=folder, stdout=subprocess.DEVNULL,
-        )  # fmt: skip
-        try:
-            while not (folder / "mailvet.toml").exists():
-                time.sleep(0.1)
-            with (folder / "mailvet.toml").open("a") as config:
-                config.write('\n[store]\npath = "verdicts.duckdb"\n')
+        with running_lab(folder, "verdicts.duckdb"):
             with duckdb.connect(str(folder / "crm.duckdb")) as db:
                 # A form that a program has filled in, at a domain that accepts anybody.
                 domain = accepting(folder, db)
@@ -88,9 +78,6 @@ def main() -> None:
             write("score.md", "explain", block(f"$ {command}\n{plain(run(command, folder))}"))
             said = plain(run("mailvet doctor", folder)).replace(str(folder), "~")
             write("doctor.md", "doctor", block(f"$ mailvet doctor\n{said}"))
-        finally:
-            lab.send_signal(signal.SIGTERM)
-            lab.wait(20)
 
 
 def accepting(folder: Path, db: duckdb.DuckDBPyConnection) -> str:

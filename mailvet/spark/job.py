@@ -316,8 +316,6 @@ def _due(job: Job, cells: DataFrame, known: DataFrame | None, events: DataFrame 
     if events is not None:
         recipient = F.expr(f"lower(trim(both '{_WHITE_SPACE}' from c.email))")
         rows = rows.join(_history(events).alias("h"), F.col("h.recipient") == recipient, "left")
-    else:
-        rows = rows.selectExpr("*", *(f"cast(null as timestamp) as {name}" for name in EVENT_KINDS))
     now, rules = utc_now(), rules_version(job.own)
     rank = "case {} when 'smtp' then 2 when 'dns' then 1 else 0 end"
     bounced_last = "coalesce(bounced_at > coalesce(delivered_at, timestamp'1900-01-01'), false)"
@@ -338,7 +336,7 @@ def _due(job: Job, cells: DataFrame, known: DataFrame | None, events: DataFrame 
         rows.where(f"{is_due} or {other_lists}")
         .selectExpr(
             "c.email", "email_key", "v.reason as previous_reason", "coalesce(v.attempts, 0) as previous_attempts",
-            *EVENT_KINDS,
+            *(name if events is not None else f"cast(null as timestamp) as {name}" for name in EVENT_KINDS),
             f"case when not {is_due} then v.reason end as only_if_news",
             "coalesce(contains(v.flags, 'allowed'), false) as was_allowed",
             "coalesce(contains(v.flags, 'disposable'), false) as was_disposable",

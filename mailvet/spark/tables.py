@@ -185,12 +185,13 @@ def _recover(folder: Folder) -> None:
         old.move_to(folder)
 
 
-def _save_by_merge(verdicts: DataFrame, table: str, format: str) -> None:
+def _save_by_merge(verdicts: DataFrame, table: str, format: Format) -> None:
     spark = verdicts.sparkSession
     name = f"delta.`{Folder.of(table).uri}`" if format == "delta" and "/" in table else table
     view = f"mailvet_{uuid.uuid4().hex}"
     verdicts.select(*_NAMES).createOrReplaceTempView(view)
     try:
+        read_verdicts(spark, table, format=format)
         spark.sql(f"create table if not exists {name} ({verdict_ddl()}) using {format}")
         spark.sql(merge_sql(name, view))
     except Exception as error:

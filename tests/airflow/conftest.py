@@ -13,7 +13,6 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -71,15 +70,6 @@ def lab(session_lab: Lab) -> Lab:
     """The running mail world, its counters at nothing."""
     session_lab.reset_counters()
     return session_lab
-
-
-def asked(lab: Lab) -> Counter[str]:
-    """How often each recipient was named to a mail server; control addresses of the prober too."""
-    total: Counter[str] = Counter()
-    for counters in lab.counters().values():
-        assert counters.data == 0
-        total.update(counters.recipients)
-    return total
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from airflow_provider_mailvet.operators.verify import MailvetVerifyOperator
 from airflow_provider_mailvet.shards import plan_shards
 from mailvet.lab import Lab
-from tests.airflow.conftest import PEOPLE, asked, connect
+from tests.airflow.conftest import PEOPLE, connect
+from tests.core.probing import asked
 from tests.postgresql import PostgresServer
 
 

@@ -12,7 +12,8 @@ from airflow.sdk import DAG, task
 from airflow_provider_mailvet.operators.verify import MailvetVerifyOperator
 from airflow_provider_mailvet.shards import plan_shards
 from mailvet.lab import Lab
-from tests.airflow.conftest import CELLS, PEOPLE, RunDag, asked, connect
+from tests.airflow.conftest import CELLS, PEOPLE, RunDag, connect
+from tests.core.probing import asked
 from tests.postgresql import PostgresServer
 
 

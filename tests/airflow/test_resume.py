@@ -16,7 +16,8 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from airflow_provider_mailvet.operators.verify import MailvetVerifyOperator
 from mailvet.lab import Lab, World
-from tests.airflow.conftest import RunDag, asked, connect, make_contacts, rows
+from tests.airflow.conftest import RunDag, connect, make_contacts, rows
+from tests.core.probing import asked
 
 PEOPLE = [f"person{number}@slow.test" for number in range(120)]
 

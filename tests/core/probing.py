@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -15,7 +16,7 @@ from mailvet.lab.world import HELLO_NAME, MAIL_FROM
 from mailvet.settings import Settings
 from mailvet.verifier import Verifier
 
-__all__ = ["Probed", "acme", "lab_settings", "probe", "total"]
+__all__ = ["Probed", "acme", "asked", "lab_settings", "probe", "total"]
 
 
 def acme(manner: str = "postfix", *mailboxes: str, **options: Any) -> World:
@@ -94,6 +95,15 @@ async def probe(
         return probed
 
     return await asyncio.wait_for(work(), limit)
+
+
+def asked(lab: Lab) -> Counter[str]:
+    """How often each recipient was named to a mail server; control addresses of the prober too. Nobody was sent to."""
+    whole: Counter[str] = Counter()
+    for counters in lab.counters().values():
+        assert counters.data == 0
+        whole.update(counters.recipients)
+    return whole
 
 
 def total(lab: Lab) -> Counters:

@@ -21,7 +21,8 @@ import duckdb
 import pytest
 
 from mailvet.lab import Lab
-from tests.end_to_end.conftest import PEOPLE, ROOT, STRANGERS, Done, asked, make_table, rows, start
+from tests.core.probing import asked
+from tests.end_to_end.conftest import PEOPLE, ROOT, STRANGERS, Done, make_table, rows, start
 
 Call = Callable[..., Done]
 

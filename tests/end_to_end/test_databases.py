@@ -17,7 +17,8 @@ from mailvet.errors import SourceError
 from mailvet.lab import Lab, World
 from mailvet.run import open_source, run
 from mailvet.settings import Settings
-from tests.end_to_end.conftest import PEOPLE, STRANGERS, asked, make_table, start, write_config
+from tests.core.probing import asked
+from tests.end_to_end.conftest import PEOPLE, STRANGERS, make_table, start, write_config
 from tests.postgresql import PostgresServer
 
 CELLS: list[str | None] = [

@@ -11,7 +11,8 @@ import pytest
 
 from mailvet.lab import MANNERS, Lab, World
 from mailvet.verdict import email_key
-from tests.end_to_end.conftest import Done, asked, make_table, rows, write_config
+from tests.core.probing import asked
+from tests.end_to_end.conftest import Done, make_table, rows, write_config
 
 Call = Callable[..., Done]
 SLOW = {"silent", "tarpit", "exim"}

@@ -19,7 +19,8 @@ from mailvet.lab import Lab, World
 from mailvet.run import open_source, run
 from mailvet.settings import Settings
 from mailvet.warehouse.duckdb import DuckDBWarehouse
-from tests.end_to_end.conftest import asked, make_table, rows, start, write_config
+from tests.core.probing import asked
+from tests.end_to_end.conftest import make_table, rows, start, write_config
 
 PEOPLE = [f"person{number:03}@d{number % 3}.test" for number in range(330)]
 

@@ -18,7 +18,8 @@ from mailvet.lab import Lab
 from mailvet.run import Progress, RunResult
 from mailvet.warehouse.base import Plan
 from mailvet.warehouse.duckdb import DuckDBWarehouse
-from tests.end_to_end.conftest import PEOPLE, STRANGERS, Done, asked, make_table, rows, write_config
+from tests.core.probing import asked
+from tests.end_to_end.conftest import PEOPLE, STRANGERS, Done, make_table, rows, write_config
 
 Verify = Callable[..., RunResult]
 CELLS: list[str | None] = [

@@ -19,7 +19,7 @@ from mailvet import spark as mv  # noqa: E402
 from mailvet.lab import Lab, World, default_world  # noqa: E402
 from mailvet.lab.contacts import contacts  # noqa: E402
 from mailvet.settings import Settings  # noqa: E402
-from tests.core.probing import lab_settings  # noqa: E402
+from tests.core.probing import asked, lab_settings  # noqa: E402
 
 ROOT = Path(mailvet.__file__).parent.parent
 CONTACTS = 250
@@ -51,15 +51,6 @@ def addresses() -> list[str]:
     """Five of each domain, one of them nobody's."""
     domains = [*(f"customer-{number}.test" for number in range(12)), *(f"small-{number}.test" for number in range(6))]
     return [f"{who}@{domain}" for domain in domains for who in ("ann", "bob", "eve", "joe", "nobody")]
-
-
-def asked(lab: Lab) -> Counter[str]:
-    """How often each recipient was named to a mail server."""
-    total: Counter[str] = Counter()
-    for counters in lab.counters().values():
-        assert counters.data == 0
-        total.update(counters.recipients)
-    return total
 
 
 @dataclass

@@ -18,7 +18,8 @@ from mailvet.errors import MailvetError, PreflightError, SettingsError, SourceEr
 from mailvet.settings import Settings
 from mailvet.spark import job
 from mailvet.verdict import email_key
-from tests.spark.conftest import Answered, Both, addresses, asked
+from tests.core.probing import asked
+from tests.spark.conftest import Answered, Both, addresses
 
 SAME = (
     "email", "status", "reason", "recommendation", "score", "suggestion", "flags", "domain", "operator", "smtp_code",

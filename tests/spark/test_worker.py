@@ -17,8 +17,7 @@ from mailvet.lists import OwnLists
 from mailvet.spark.staging import Folder
 from mailvet.spark.worker import Job, Journal
 from mailvet.verdict import email_key
-from tests.core.probing import acme, lab_settings
-from tests.spark.conftest import asked
+from tests.core.probing import acme, asked, lab_settings
 from tests.warehouse.answers import answers
 
 CELLS = [f"person{number}@acme.test" for number in range(30)]
