@@ -15,7 +15,18 @@ from mailvet.lists import free_domains
 from mailvet.verdict import Reason
 from mailvet.warehouse.base import Plan
 from mailvet.warehouse.dialects import WHITE_SPACE
-from mailvet.warehouse.duckdb_session import FOLDED, SAY, DuckDBSession, find_table, is_blank, naive, numbers, quote
+from mailvet.warehouse.duckdb_session import (
+    FOLDED,
+    MEMORY,
+    MEMORY_WHILE_SAVING,
+    SAY,
+    DuckDBSession,
+    find_table,
+    is_blank,
+    naive,
+    numbers,
+    quote,
+)
 from mailvet.warehouse.files import first_line, literal, table_function
 from mailvet.warehouse.planning import LISTS, due_condition, newest_events, surely_fresh
 from mailvet.warehouse.signals import burst_sql, duplicates_sql, mailboxes_sql, numbered_sql, series_sql
@@ -62,6 +73,7 @@ class PlannedDuckDB(DuckDBSession):
     ) -> Plan:
         """See `Warehouse.plan`."""
         self._counts = None
+        self._may_use(MEMORY)
         if self._events is not None:
             self._stage_history()
         self._stage_cells()
@@ -331,6 +343,7 @@ class PlannedDuckDB(DuckDBSession):
 
     def due(self, batch_rows: int) -> Iterator[pa.Table]:
         """See `Warehouse.due`. Spellings of one address (case, white space) stand next to each other."""
+        self._may_use(MEMORY_WHILE_SAVING)
         (count,) = self._one(f"select count(*) from {self._due}")
         signals, joined = ", 0 as series_size, false as burst, null::varchar as duplicate_of", ""
         if self._rows("select 1 from duckdb_tables() where table_name = 'mailvet_signals' and temporary"):

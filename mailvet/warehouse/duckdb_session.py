@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FOLDED",
     "MEMORY",
+    "MEMORY_WHILE_SAVING",
     "SAY",
     "TYPES",
     "DuckDBSession",
@@ -47,8 +48,13 @@ __all__ = [
 ]
 
 _Self = TypeVar("_Self", bound="DuckDBSession")
-MEMORY = "400MB"
-"""What DuckDB may use before it turns to the disk, so that a run of any size stays below 2 GB."""
+MEMORY = "700MB"
+"""
+What DuckDB may use before it turns to the disk, so that a run of any size stays below 2 GB. An update of all rows in
+one transaction needs most of it: with 400 MB, ten million rows could not be written.
+"""
+MEMORY_WHILE_SAVING = "400MB"
+"""The same while addresses are verified, which takes memory of its own."""
 
 TYPES = {
     "string": "VARCHAR", "int16": "SMALLINT", "int32": "INTEGER", "timestamp[us, tz=UTC]": "TIMESTAMP",
@@ -275,6 +281,10 @@ class DuckDBSession:
             return
         for table in _STAGED:
             self._db.execute(f"drop table if exists temp.{table}")
+
+    def _may_use(self, memory: str) -> None:
+        if self._owned:
+            self._db.execute(f"set memory_limit = '{memory}'")
 
     def _drop(self, *names: str) -> None:
         for name in names:

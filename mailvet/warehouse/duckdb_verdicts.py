@@ -15,7 +15,7 @@ from mailvet.verdict import email_key, recommendation_sql, verdict_schema
 from mailvet.warehouse.base import KNOWN_FOR, SILENT
 from mailvet.warehouse.dialects import WHITE_SPACE
 from mailvet.warehouse.duckdb_due import PlannedDuckDB
-from mailvet.warehouse.duckdb_session import TYPES, columns_of, naive, quote, with_zone, without_zone, writing
+from mailvet.warehouse.duckdb_session import MEMORY, TYPES, columns_of, naive, quote, with_zone, without_zone, writing
 from mailvet.warehouse.files import literal
 from mailvet.warehouse.planning import rank
 from mailvet.warehouse.tables import spellings
@@ -161,7 +161,8 @@ class DuckDBVerdicts(PlannedDuckDB):
             self._db.execute("insert into mailvet_verdicts by name select * from mailvet_batch")
 
     def apply_policy(self) -> int:
-        """See `Warehouse.apply_policy`."""
+        """See `Warehouse.apply_policy`; a run does this when everything is saved."""
+        self._may_use(MEMORY)
         self._need_cells()
         self._counts = None
         advice = recommendation_sql(self._policy, reason="reason", score="score", attempts="attempts")
