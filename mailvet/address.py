@@ -71,6 +71,8 @@ PLAIN_DOMAIN: Final = r"(?:[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*\.)+(?:[A-Za-z0-9]+-)*[
 """Host names with a dot and a last letter; two hyphens in a row (Punycode, R-LDH labels) are left to the judge."""
 HOST_NAME: Final = r"[A-Za-z0-9](?:[A-Za-z0-9\-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9\-]*[A-Za-z0-9])?)*"
 SPECIAL_USE: Final = rf"(?i)\.(?:{'|'.join(map(re.escape, SPECIAL_USE_DOMAIN_NAMES))})$"
+SPECIAL_USE_ENDINGS: Final = frozenset(name.rpartition(".")[2] for name in SPECIAL_USE_DOMAIN_NAMES)
+"""Last labels under which names are or may be reserved (RFC 6761)."""
 _SEPARATOR: Final = r" \t\r\n;,|/&<>()\[\]\"'"
 _OTHER: Final = f"[^{_SEPARATOR}@]"
 SEVERAL: Final = f"{_OTHER}@{_OTHER}+[{_SEPARATOR}].*{_OTHER}@{_OTHER}"
@@ -82,25 +84,27 @@ CASELESS_NAMES: Final = tuple(CASE_INSENSITIVE_MAILBOX_NAMES)
 """Mailbox names of RFC 2142: the judge lower-cases them, every other local part keeps its case."""
 
 # Repairs of a malformed text, applied in this order to one line of text. What comes out is only offered if the judge
-# accepts it. `${1}` is the first group.
-REPAIRS: Final[tuple[tuple[str, str], ...]] = (
-    (r"(?i)^[ <\"'(\[]*(?:(?:mailto|e-?mail|mail|smtp|https?) *:[/ ]*)+", ""),
-    (r"^([^@]+@[^@?]+)\?[^@]*$", "${1}"),
-    (r"^([^@]+)(?:%40|&#64;)([^@]+)$", "${1}@${2}"),
-    (r"(?i)^([^@]*[^@ ]) *[(\[{<] *at *[)\]}>] *([^@]+)$", "${1}@${2}"),
-    (r"(?i)^([^@ ]+) +at +([^@]+)$", "${1}@${2}"),
-    (r"(?i) *[(\[{<] *(?:dot|punkt|punto|point) *[)\]}>] *", "."),
-    (r"(?i)^([^@ ]+@[^@ ]+) +dot +([^@ ]+)$", "${1}.${2}"),
-    (r"^\"([^\"@ ]+)\" *@", "${1}@"),
-    (r"^[^<>@]*<([^<>@]+@[^<>@]+)>[^@]*$", "${1}"),
-    (r"^([^@]+@[^@() ]+) *\([^@()]*\)$", "${1}"),
-    (r"^[ <>(\[{\"'`,;:.]+", ""),
-    (r"[ <>)\]}\"'`,;:.!?*|/\\_\-]+$", ""),
-    (r"[ .]*@[@ .]*", "@"),
-    (r" *\.[ .]*", "."),
+# accepts it. `${1}` is the first group. A text that holds none of the marks behind it stays as it is; where there are
+# none, any text may change.
+REPAIRS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
+    (r"(?i)^[ <\"'(\[]*(?:(?:mailto|e-?mail|mail|smtp|https?) *:[/ ]*)+", "", (":",)),
+    (r"^([^@]+@[^@?]+)\?[^@]*$", "${1}", ("?",)),
+    (r"^([^@]+)(?:%40|&#64;)([^@]+)$", "${1}@${2}", ("%40", "&#64;")),
+    (r"(?i)^([^@]*[^@ ]) *[(\[{<] *at *[)\]}>] *([^@]+)$", "${1}@${2}", ("(", "[", "{", "<")),
+    (r"(?i)^([^@ ]+) +at +([^@]+)$", "${1}@${2}", (" ",)),
+    (r"(?i) *[(\[{<] *(?:dot|punkt|punto|point) *[)\]}>] *", ".", ("(", "[", "{", "<")),
+    (r"(?i)^([^@ ]+@[^@ ]+) +dot +([^@ ]+)$", "${1}.${2}", (" ",)),
+    (r"^\"([^\"@ ]+)\" *@", "${1}@", ('"',)),
+    (r"^[^<>@]*<([^<>@]+@[^<>@]+)>[^@]*$", "${1}", ("<",)),
+    (r"^([^@]+@[^@() ]+) *\([^@()]*\)$", "${1}", ("(",)),
+    (r"^[ <>(\[{\"'`,;:.]+", "", ()),
+    (r"[ <>)\]}\"'`,;:.!?*|/\\_\-]+$", "", ()),
+    (r"[ .]*@[@ .]*", "@", ("@@", ".@", " @", "@.", "@ ")),
+    (r" *\.[ .]*", ".", ("..", ". ", " .")),
     (
         r"(?i)@([a-z0-9\-]+(?:\.com?)?),((?:com|net|org|edu|gov|info|biz|[a-z]{2})(?:\.[a-z]{2})?)$",
         "@${1}.${2}",
+        (",",),
     ),
 )
 REPAIRS_OF_PLAIN: Final = REPAIRS[10:14]
@@ -114,7 +118,7 @@ _SEVERAL = re.compile(SEVERAL, re.DOTALL)
 _SAME_WORD_TWICE = re.compile(r"([a-z0-9]+)@\1\Z")
 _NOT_LOCAL = re.compile(rf"[^.{ATEXT}\x80-\U0010ffff]")
 _NOT_DOMAIN = re.compile(r"[^.A-Za-z0-9\-\x80-\U0010ffff]")
-_REPAIRS = tuple((re.compile(pattern), re.sub(r"\$\{(\d)\}", r"\\g<\1>", text)) for pattern, text in REPAIRS)
+_REPAIRS = tuple((re.compile(pattern), re.sub(r"\$\{(\d)\}", r"\\g<\1>", text)) for pattern, text, _ in REPAIRS)
 _TOKEN = re.compile(TOKEN)
 _MOJIBAKE = re.compile("[\u00c2\u00c3][\u0080-\u00bf\u201a-\u203a]|\ufffd")
 COMMON_LETTERS: Final = (

@@ -137,8 +137,8 @@ class Resolver:
         Some providers answer every name with an advertising page; behind such a resolver "the domain exists" means
         nothing, and a domain whose only address is this one must not be called alive or dead.
         """
-        for suffix in ("com", "invalid"):
-            answer = await self.ask(f"mailvet-{secrets.token_hex(10)}.{suffix}", "A")
+        names = [f"mailvet-{secrets.token_hex(10)}.{suffix}" for suffix in ("com", "invalid")]
+        for answer in await asyncio.gather(*(self.ask(name, "A") for name in names)):
             if answer.outcome is Outcome.found:
                 return answer.records[0][1]
         return None

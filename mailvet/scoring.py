@@ -191,7 +191,7 @@ def judge(
     plan = _plan(Policy(settings.policy), settings.store.store_addresses, schedule, tuple((learnt or {}).items()))
     stamp = pl.lit(now).cast(pl.Datetime("us", "UTC"))
     empty = {column.name for column in evidence if column.null_count() == len(column)}
-    rows = evidence.with_columns(_rank([name for name in _CANDIDATES if name not in empty]))
+    rows = evidence.with_columns(_rank(evidence, [name for name in _CANDIDATES if name not in empty]))
     rows = rows.with_columns(_attempts("previous_reason" in empty))
     set_flags = [flag for flag in FLAGS if flag not in empty and rows[flag].any()]
     # Rows of one kind have the same answer, and a table of millions has a few hundred kinds.
@@ -226,11 +226,15 @@ _OF_A_KIND = (
 )  # fmt: skip
 
 
-def _rank(candidates: Collection[str]) -> pl.Expr:
+def _rank(evidence: pl.DataFrame, candidates: Collection[str]) -> pl.Series:
     """The place in the order of `REASONS` of the first reason found."""
-    ranks = [pl.col(name).replace_strict(_ORDER, default=None, return_dtype=pl.Int16) for name in candidates]
-    nothing_found = pl.lit(_ORDER[str(Reason.not_probed)], dtype=pl.Int16)
-    return pl.min_horizontal(*ranks, nothing_found).alias("rank")
+    rank = pl.Series("rank", [_ORDER[str(Reason.not_probed)]], dtype=pl.Int16).new_from_index(0, evidence.height)
+    for name in candidates:
+        # Most layers have nothing to say of most rows.
+        rows = evidence[name].is_not_null().arg_true()
+        found = evidence[name].gather(rows).replace_strict(_ORDER, default=None, return_dtype=pl.Int16)
+        rank.scatter(rows, pl.select(pl.min_horizontal(found, rank.gather(rows))).to_series())
+    return rank
 
 
 def _attempts(is_first: bool) -> pl.Expr:
@@ -338,10 +342,8 @@ def _trace(rows: pl.DataFrame, empty: Collection[str]) -> pl.Series:
     nothing = pl.Series("evidence", ["[]"]).new_from_index(0, rows.height)
     if not facts:
         return nothing
-    found = rows.select(pl.any_horizontal(fact.is_not_null() for _, fact, _ in facts).alias("found"))
-    texts = rows.filter(found["found"]).select(_entries(facts).alias("evidence")).to_series()
-    place = found.select(pl.when("found").then(pl.col("found").cum_sum() - 1)).to_series()
-    return nothing.zip_with(~found["found"], texts[place])
+    found = rows.select(pl.any_horizontal(fact.is_not_null() for _, fact, _ in facts)).to_series().arg_true()
+    return nothing.scatter(found, rows[found].select(_entries(facts)).to_series())
 
 
 _FACTS = (

@@ -21,7 +21,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Itera
 from concurrent.futures import wait as wait_for_futures
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import polars as pl
@@ -71,6 +70,7 @@ _MAILBOX_COLUMNS: dict[str, Any] = {
     "gateway": pl.Boolean,
     "probed": pl.Boolean,
 }
+_ROUTE_COLUMNS = ("route_reason", "route_fact", "route_detail", "operator", "mx_host")
 _NOT_WORTH_ASKING = [str(reason) for reason in single.NOT_WORTH_ASKING]
 
 
@@ -398,7 +398,7 @@ class Verifier:
         """All layers over one batch: yields what is settled, queues the rest with the mailboxes."""
         evidence = self._offline(batch)
         if self.depth is Depth.offline:
-            yield self._judge(_with_routes(evidence, {}).with_columns(stopped=pl.lit(None, dtype=pl.String)))
+            yield self._judge(_with_routes(evidence, {}))
             return
         settled = evidence["history_reason"].eq_missing(str(Reason.suppressed)) | evidence["domain"].is_null()
         if self._no_dns:
@@ -500,8 +500,7 @@ class Verifier:
 
     def _submit(self, batch: _Batch, rows: pl.DataFrame, routes: Mapping[str, Route]) -> None:
         assert self.mailboxes is not None
-        waiting, known, ask = self._waiting, self._known, self.mailboxes.ask
-        tell = partial(self._answered, batch)
+        waiting, known, ask, tell = self._waiting, self._known, self.mailboxes.ask, self._answered
         self._rows_waiting += rows.height
         for row, (local, domain) in enumerate(rows.select("local", "domain").iter_rows()):
             # RFC 5321 2.4 lets a server tell Ann from ann; none of note does, and asking both would be asking twice.
@@ -516,17 +515,17 @@ class Verifier:
                 self._also_waiting.setdefault(key, []).append((batch, row))
             else:
                 waiting[key] = batch
-                ask(Recipient(local, domain, route), tell, row)
+                ask(local, domain, route, tell, (batch, row, key))
 
-    def _answered(self, batch: _Batch, asked: Asked, answer: MailboxAnswer | Exception) -> None:
-        key = f"{asked.local.casefold()}@{asked.domain.name}"
+    def _answered(self, asked: Asked, answer: MailboxAnswer | Exception) -> None:
+        batch, row, key = asked.ticket
         if self._waiting.get(key) is not batch:  # of an earlier stream
             return
         if isinstance(answer, Exception):
             self._failure = answer
             self._news.set()
             return
-        if answer.reason is Reason.greylisted and self._comes_back(key, batch, asked, answer):
+        if answer.reason is Reason.greylisted and self._comes_back(key, asked, answer):
             return
         if self._leaving and answer.reason is Reason.not_probed:
             return
@@ -534,7 +533,7 @@ class Verifier:
         if len(self._known) >= _REMEMBERED:
             self._known.clear()
         self._known[key] = answer
-        self._row_answered(batch, asked.ticket, answer)
+        self._row_answered(batch, row, answer)
         others = self._also_waiting.pop(key, ()) if self._also_waiting else ()
         for other, row in others:
             self._row_answered(other, row, answer)
@@ -546,7 +545,7 @@ class Verifier:
         if left < _LEAST_ROWS // 2 and operator in self._backlog:
             self._news.set()
 
-    def _comes_back(self, key: str, batch: _Batch, asked: Asked, answer: MailboxAnswer) -> bool:
+    def _comes_back(self, key: str, asked: Asked, answer: MailboxAnswer) -> bool:
         """Whether a greylisted mailbox is asked again within this run: not when the run does not stay that long."""
         schedule = self.settings.retry.after_greylisting
         times = self._greylisted.get(key, 0)
@@ -558,7 +557,7 @@ class Verifier:
 
         def ask_again() -> None:
             assert self.mailboxes is not None
-            self.mailboxes.ask(asked.recipient, partial(self._answered, batch), asked.ticket)
+            self.mailboxes.ask(asked.local, asked.domain.name, asked.route, self._answered, asked.ticket)
 
         self._greylisted[key] = times + 1
         self._coming_back[key] = asyncio.get_running_loop().call_later(delay, ask_again)
@@ -581,6 +580,8 @@ def _keys(cells: pl.Series) -> pl.Series:
 
 def _with_routes(evidence: pl.DataFrame, routes: Mapping[str, Route]) -> pl.DataFrame:
     """The route of each row's domain beside it; nulls where none was looked up."""
+    if not routes:
+        return evidence.with_columns(pl.lit(None, dtype=pl.String).alias(name) for name in _ROUTE_COLUMNS)
     table = pl.DataFrame(
         {
             "domain": list(routes),
@@ -590,9 +591,7 @@ def _with_routes(evidence: pl.DataFrame, routes: Mapping[str, Route]) -> pl.Data
             "operator": [route.operator for route in routes.values()],
             "mx_host": [route.mx_host for route in routes.values()],
         },
-        schema=dict.fromkeys(
-            ("domain", "route_reason", "route_fact", "route_detail", "operator", "mx_host"), pl.String
-        ),
+        schema=dict.fromkeys(("domain", *_ROUTE_COLUMNS), pl.String),
     )
     return evidence.join(table, on="domain", how="left", maintain_order="left")
 

@@ -31,9 +31,8 @@ def examine(batch: pl.DataFrame) -> pl.DataFrame:
     order of the batch. An address without events gets nulls, as does a batch without the columns.
     """
     if not set(EVENT_COLUMNS) <= set(batch.columns):
-        return pl.DataFrame(
-            {name: pl.Series([None] * batch.height, dtype=pl.String) for name in ("history_reason", "history_detail")}
-        )
+        nothing = pl.Series([None], dtype=pl.String).new_from_index(0, batch.height)
+        return pl.DataFrame({"history_reason": nothing, "history_detail": nothing})
     unsubscribed, bounced = pl.col("unsubscribed_at"), pl.col("bounced_at")
     bounced_last = bounced.is_not_null() & (pl.col("delivered_at").is_null() | (bounced > pl.col("delivered_at")))
     return batch.select(

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import partial
+from typing import Any
 
 from mailvet.layers.route import MailHost, Route
 from mailvet.operators import Operator, operator_of, operators
@@ -185,6 +186,7 @@ class Mailboxes:
         self._asked_today = dict(asked_today or {})
         self._operators: dict[str, _OperatorQueue] = {}
         self._domains: OrderedDict[str, DomainState] = OrderedDict()
+        self._places: dict[str, tuple[Route, DomainState, _Servers]] = {}
         self._connections = 0
         self._starved: deque[_OperatorQueue] = deque()
         self._unreachable: dict[str, float] = {}  # address -> until when it is left aside
@@ -219,35 +221,51 @@ class Mailboxes:
         def withdraw(done: asyncio.Future[MailboxAnswer]) -> None:
             asked.withdrawn = done.cancelled()
 
-        asked = self.ask(recipient, tell)
+        asked = self.ask(recipient.local, recipient.domain, recipient.route, tell)
         future.add_done_callback(withdraw)
         return future
 
     def ask(
-        self, recipient: Recipient, tell: Callable[[Asked, MailboxAnswer | Exception], None], ticket: int = 0
+        self,
+        local: str,
+        domain: str,
+        route: Route,
+        tell: Callable[[Asked, MailboxAnswer | Exception], None],
+        ticket: Any = None,
     ) -> Asked:
         """
         The same without a future: `tell` is called with what is returned here and the answer, at once where that is
         known already. The `ticket` is the caller's.
         """
-        name, route = recipient.domain, recipient.route
-        queue = self._operator(route)
-        domain = self._domains.get(name) or self._new_domain(name, queue)
-        asked = Asked(recipient.local, domain, route, tell, ticket)
-        unasked = self._unasked(queue)
+        place = self._places.get(domain)
+        if place is None or place[0] is not route or not local.isascii():
+            place = self._place(local, domain, route)
+        _, state, servers = place
+        asked = Asked(local, state, route, tell, ticket)
+        unasked = self._unasked(servers.operator)
         if unasked is not None:
             tell(asked, unasked)
             return asked
-        servers = self._servers(queue, recipient)
         self._unanswered.add(asked)
         if servers.failed is not None and servers.failed_until > time.monotonic():
             self._answer(asked, servers.failed)
-        elif domain.accept_all:
-            self._answer(asked, domain.asked_in_vain())
+        elif state.accept_all:
+            self._answer(asked, state.asked_in_vain())
         else:
             servers.failed = None
             self._enqueue(servers, asked)
         return asked
+
+    def _place(self, local: str, name: str, route: Route) -> tuple[Route, DomainState, _Servers]:
+        """What recipients of a domain have in common, kept for those that need no SMTPUTF8."""
+        if self._server_sets >= _REMEMBERED_SERVERS:
+            self._forget_servers()
+        queue = self._operator(route)
+        servers = self._servers(queue, route, eai=not local.isascii())
+        place = route, self._domains.get(name) or self._new_domain(name, queue), servers
+        if not servers.eai:
+            self._places[name] = place
+        return place
 
     @property
     def expecting(self) -> bool:
@@ -267,6 +285,7 @@ class Mailboxes:
 
     def _forget_domains(self) -> None:
         """Forget the older half of the domains that nobody waits for, so that a run of any length stays small."""
+        self._places.clear()
         awaited = {asked.domain.name for asked in self._unanswered}
         for name in list(self._domains)[: _REMEMBERED_DOMAINS // 2]:
             if name not in awaited:
@@ -274,6 +293,7 @@ class Mailboxes:
 
     def _forget_servers(self) -> None:
         """The same for servers; what an operator was asked counts against its daily limit all the same."""
+        self._places.clear()
         awaited = {asked.route.hosts_key for asked in self._unanswered}
         for name, queue in list(self._operators.items()):
             for key, servers in list(queue.servers.items()):
@@ -302,13 +322,11 @@ class Mailboxes:
             queue.asked = self._asked_earlier.pop(rule.name, 0)
         return queue
 
-    def _servers(self, queue: _OperatorQueue, recipient: Recipient) -> _Servers:
-        key = (recipient.route.hosts_key, not recipient.local.isascii())
+    def _servers(self, queue: _OperatorQueue, route: Route, *, eai: bool) -> _Servers:
+        key = (route.hosts_key, eai)
         servers = queue.servers.get(key)
         if servers is None:
-            if self._server_sets >= _REMEMBERED_SERVERS:
-                self._forget_servers()
-            servers = queue.servers[key] = _Servers(queue, recipient.route.hosts, key[1])
+            servers = queue.servers[key] = _Servers(queue, route.hosts, eai)
             self._server_sets += 1
         return servers
 
@@ -579,15 +597,16 @@ class Mailboxes:
         Take in the replies that have come and name whoever may be named now. Seconds within which the next reply is
         to come; 0: nobody waits for one.
         """
+        unanswered = talk.unanswered
         for reply in talk.session.heard_already():
-            if talk.unanswered:
-                self._heard(servers, talk, talk.unanswered.popleft(), reply)
+            if unanswered:
+                self._heard(servers, talk, unanswered.popleft(), reply)
             elif talk.proof_due:
                 self._proved(servers, talk, reply)
         self._name(servers, talk)
-        if not talk.unanswered:
+        if not unanswered:
             return self._smtp.command_timeout if talk.proof_due else 0.0
-        left = talk.unanswered[0].patience(self._smtp.address_budget)
+        left = unanswered[0].patience(self._smtp.address_budget)
         return min(max(left, 0.001), self._smtp.command_timeout)
 
     def _name(self, servers: _Servers, talk: _Dialogue) -> None:
@@ -598,16 +617,18 @@ class Mailboxes:
             self._left(servers, talk, farewell)
         if talk.closing:
             return
-        due = len(talk.unanswered)
+        unanswered, eai = talk.unanswered, servers.eai
+        due = len(unanswered)
         for _ in range(self._room(servers, talk)):
             asked = self._next_in_time(servers, session)
             if asked is None:
                 break
-            self.probes += 1
-            servers.operator.asked += 1
-            talk.unanswered.append(asked)
-            session.say(asked.local, asked.domain.name, eai=servers.eai)
-        if len(talk.unanswered) > due:
+            unanswered.append(asked)
+            session.say(asked.local, asked.domain.name, eai=eai)
+        named = len(unanswered) - due
+        if named:
+            self.probes += named
+            servers.operator.asked += named
             talk.turns += 1
             if self._ends_here(servers, talk):
                 self._take_leave(servers, talk)
@@ -657,19 +678,21 @@ class Mailboxes:
         queue, due = servers.operator, len(talk.unanswered)
         if due >= servers.group:
             return 0
-        if queue.connections > queue.pace.limit or queue.pace.pause_left() > 0 or self._closed(queue) is not None:
+        pace = queue.pace
+        if queue.connections > pace.limit or (pace.resume_at and pace.pause_left() > 0) or self._closed(queue):
             talk.closing = True
             return 0
         # Without anybody known to exist there is no proof: only so many refusals are believed as come before it.
         refusals = servers.refusals_allowed if servers.witnesses else _PROOF_AFTER - 1
-        rooms = [
-            min(talk.most, servers.per_session) - talk.named, queue.errors.room(talk.errors), refusals - talk.refusals,
-        ]  # fmt: skip
+        room = min(
+            talk.most - talk.named, servers.per_session - talk.named, queue.errors.room(talk.errors),
+            refusals - talk.refusals,
+        )  # fmt: skip
         if queue.limit is not None:
-            rooms.append(queue.limit - self._spent(queue) + due)
-        if min(rooms) <= 0:
+            room = min(room, queue.limit - self._spent(queue) + due)
+        if room <= 0:
             talk.closing = True
-        return min(*rooms, servers.group if self._in_groups(servers, talk) else 1) - due
+        return min(room, servers.group if self._in_groups(servers, talk) else 1) - due
 
     def _in_groups(self, servers: _Servers, talk: _Dialogue) -> bool:
         """Whether several may be named before the first of them is answered."""
@@ -707,7 +730,7 @@ class Mailboxes:
             self._conclude(servers, heard)
             return
         servers.failures = 0
-        self._learn(servers, talk, reply)
+        self._learn(servers, talk, reply.seconds)
         if queue.pace.clean():
             self._wake(queue)
         if reading.reason is None and asked.tell is not None:
@@ -723,15 +746,16 @@ class Mailboxes:
         else:
             self._conclude(servers, heard)
 
-    def _learn(self, servers: _Servers, talk: _Dialogue, reply: Reply) -> None:
+    def _learn(self, servers: _Servers, talk: _Dialogue, seconds: float) -> None:
         """Does the server bear our errors and our groups?"""
-        budget = servers.operator.errors
-        if talk.errors >= _SLOWED_FROM and reply.seconds > _SLOWED + 2 * talk.slowest:
-            budget.complained(talk.errors)
+        budget, errors = servers.operator.errors, talk.errors
+        if errors >= _SLOWED_FROM and seconds > _SLOWED + 2 * talk.slowest:
+            budget.complained(errors)
             talk.closing = True
-        elif talk.errors > budget.borne:
-            budget.bore(talk.errors)
-        talk.slowest = max(talk.slowest, reply.seconds)
+        elif errors > budget.borne:
+            budget.bore(errors)
+        if seconds > talk.slowest:
+            talk.slowest = seconds
         talk.ahead += 1
         if talk.ahead >= servers.group > 1:
             talk.ahead = 0
@@ -842,8 +866,11 @@ class Mailboxes:
     def _proved(self, servers: _Servers, talk: _Dialogue, reply: Reply | None) -> None:
         """What the reply for somebody known to exist says about the refusals before it."""
         talk.proof_due = False
+        if reply is not None and reply.code == 421:  # it hangs up, which says nothing of honesty
+            self._left(servers, talk, reply)
+            reply = None
         still_honest = reply is not None and reply.stage is Stage.rcpt and reply.code // 100 == 2
-        if not still_honest:
+        if reply is not None and not still_honest:
             servers.refusals_allowed = _PROOF_AFTER - 1
         for heard in talk.doubtful:
             if still_honest:

@@ -1,15 +1,15 @@
 """
 The reference layer: what lists know about an address without asking anybody.
 
-Everything that depends on the domain alone is looked up once per distinct domain of a batch, which is quicker than to
-look for it among the domains of earlier batches; the rest is a handful of expressions over whole columns.
+All names that any list holds are numbered once, with what the lists say of each in the bits of one number. So a column
+of domains is compared once, whatever is asked of it, and most columns of the answer are a bit of that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+import re
+from collections.abc import Collection, Mapping
+from functools import cache, lru_cache
 from typing import Final
 
 import polars as pl
@@ -53,6 +53,7 @@ class Reference:
 
     def __init__(self, own: OwnLists | None = None) -> None:
         self._own = own or OwnLists()
+        self._listed = _listed(self._own)
 
     def examine(self, frame: pl.DataFrame) -> pl.DataFrame:
         """
@@ -78,12 +79,12 @@ class Reference:
         """
         rows = self._looked_up(frame)
         without_dots = pl.col("value").str.replace_all(".", "", literal=True)
-        mailbox = _replaced(rows["base"], rows["dot_blind"], without_dots)
+        mailbox = _replaced(rows["base"], _has(rows["listed"], _DOT_BLIND), without_dots)
         return rows.select(
             *_FLAGS,
             "typo_of",
-            mailbox_key=pl.concat_str(mailbox, pl.lit("@"), "mailbox_domain"),
-            suggestion=_suggestion(rows["typo_of"], frame["local"]),
+            mailbox_key=pl.concat_str(mailbox, pl.lit("@"), frame["domain"].replace(SAME_DOMAIN)),
+            suggestion="suggestion",
         )
 
     def evidence(self, frame: pl.DataFrame) -> pl.DataFrame:
@@ -91,69 +92,127 @@ class Reference:
         What a verdict needs: the columns of `examine` without `mailbox_key`, and with `base`, the local part in lower
         case and before any +tag.
         """
-        rows = self._looked_up(frame)
-        return rows.select(*_FLAGS, "typo_of", "base", suggestion=_suggestion(rows["typo_of"], frame["local"]))
+        return self._looked_up(frame).select(*_FLAGS, "typo_of", "base", "suggestion")
 
     def look_up(self, frame: pl.DataFrame) -> pl.DataFrame:
         """What the lists say and nothing more: the flags of `examine` and `typo_of`."""
         return self._looked_up(frame).select(*_FLAGS, "typo_of")
 
     def _looked_up(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """By row all that the lists know, and what it was derived from: base, mailbox_domain, dot_blind."""
-        # What depends on the domain and what on the local part is worked out side by side: the libraries beneath let go
-        # of the interpreter.
-        with ThreadPoolExecutor(1, thread_name_prefix="mailvet-lists") as beside:
-            domains = beside.submit(self._by_domain, frame["domain"])
-            local, value = frame["local"], pl.col("value")
-            # Most local parts are lower-case and without a tag as they stand; only the others are worked on.
-            other = local.str.contains(_NOT_ITS_BASE).fill_null(False)
-            lower = _replaced(local, other, value.str.to_lowercase())
-            plus = value.str.find("+", literal=True)
-            tagged = _replaced(_nowhere(len(local)), other, (plus > 0).fill_null(False), value=lower)  # first is no tag
-            base = _replaced(lower, tagged, value.cast(pl.Binary).bin.head(plus).cast(pl.String))
-            names = (
-                base.alias("base")
-                .to_frame()
-                .select(
-                    "base",
-                    role=pl.col("base").is_in(_roles()),
-                    no_reply=pl.col("base").str.contains(lists.no_reply_pattern()).fill_null(False),
-                )
-            )
-            by_domain = domains.result()
-        matches = {name: self._matches(name, lower, frame["domain"], by_domain) for name in _OWN}
+        """By row all that the lists know, and what it was derived from: base, and the bits of `_Listed`."""
+        local, domain, value = frame["local"], frame["domain"], pl.col("value")
+        listed = self._listed.examine(domain)
+        # Most local parts are lower-case and without a tag as they stand; only the others are worked on.
+        other = local.str.contains(_NOT_ITS_BASE)
+        lower = _replaced(local, other, value.str.to_lowercase())
+        plus = value.str.find("+", literal=True)
+        tagged = _replaced(
+            _nowhere(len(local)), other, (plus > 0).fill_null(False), value=lower
+        )  # at the start it is none
+        base = _replaced(lower, tagged, value.cast(pl.Binary).bin.head(plus).cast(pl.String))
+        matches = {name: self._matches(name, lower, domain, listed) for name in _OWN}
         allowed = matches["allow"] & ~matches["suppress"]
-        return pl.concat([by_domain, names], how="horizontal").select(
-            pl.col("free", "relay_alias", "dot_blind").fill_null(False),
-            role=(pl.col("role") & ~allowed).fill_null(False),
-            no_reply="no_reply",
-            disposable=((pl.col("disposable") | matches["extra_disposable"]) & ~allowed).fill_null(False),
-            tagged=tagged,
-            local_part_unlikely=_unlikely(base, by_domain["shape"]),
-            allowed=allowed,
-            suppressed=matches["suppress"] | (matches["deny"] & ~matches["allow"]),
-            typo_of=pl.when(~allowed).then("typo_of"),
-            mailbox_domain="mailbox_domain",
-            base="base",
+        typo_of = self._listed.typo_of(listed, where=~allowed)
+        harmless = ~pl.col("local").str.slice(0, 1).is_in(list(FORMULA_START))
+        meant = pl.when(harmless).then(pl.concat_str("local", pl.lit("@"), "value"))
+        return pl.DataFrame(
+            {
+                "free": _has(listed, _FREE),
+                "role": base.is_in(_roles()).fill_null(False) & ~allowed,
+                "disposable": (_is_disposable(listed) | matches["extra_disposable"]) & ~allowed,
+                "relay_alias": _has(listed, _RELAY),
+                "tagged": tagged,
+                "no_reply": base.str.contains(lists.no_reply_pattern()).fill_null(False),
+                "local_part_unlikely": _unlikely(base, listed),
+                "allowed": allowed,
+                "suppressed": matches["suppress"] | (matches["deny"] & ~matches["allow"]),
+                "typo_of": typo_of,
+                # A spreadsheet would take some for a formula.
+                "suggestion": _replaced(typo_of, typo_of.is_not_null(), meant, local=local),
+                "base": base,
+                "listed": listed,
+            }
         )
 
-    def _by_domain(self, domains: pl.Series) -> pl.DataFrame:
-        """By row everything that depends on its domain, null where that is."""
-        # Numbers for names: the names are compared once, and what is known of them is fetched by number.
-        coded = domains.to_arrow().dictionary_encode()
-        distinct = pl.Series("domain", coded.dictionary, dtype=pl.String)
-        return _look_up(distinct, self._own)[pl.Series(coded.indices).cast(pl.UInt32)]
-
-    def _matches(self, name: str, lower: pl.Series, domain: pl.Series, by_domain: pl.DataFrame) -> pl.Series:
+    def _matches(self, name: str, lower: pl.Series, domain: pl.Series, listed: pl.Series) -> pl.Series:
         """Whether a row is on one of the user's lists, by its address or its domain."""
         own: OwnList = getattr(self._own, name)
         if not own:
             return _nowhere(len(lower))
-        found = by_domain[f"{name}_domain"].fill_null(False)
+        found = _has(listed, _BELOW[name] | _ONLY[name])
         if not own.addresses:
             return found
         text = pl.select(pl.concat_str(lower, pl.lit("@"), domain)).to_series()
         return found | text.is_in(sorted(own.addresses)).fill_null(False)
+
+
+# What the bits of a listed name say.
+_FREE, _DISPOSABLE, _RELAY, _NO_DISPOSABLE, _DOT_BLIND = (1 << place for place in range(5))
+_BELOW: Final = {name: 1 << place for place, name in enumerate(_OWN, 5)}
+_ONLY: Final = {name: 1 << place for place, name in enumerate(_OWN, 9)}
+_INHERITED: Final = _DISPOSABLE | _RELAY | sum(_BELOW.values())
+"""What holds for the names below as well."""
+_SHAPE: Final = 16
+"""From this bit on: the place of its `local_parts`, counted from 1."""
+_TYPO_OF: Final = 32
+"""From this bit on: the place of the domain that was meant, counted from 1."""
+
+
+class _Listed:
+    """Every domain that any list names, and what the lists say of it."""
+
+    def __init__(self, own: OwnLists) -> None:
+        said = dict(_publicly())
+        for name in _OWN:
+            entries: OwnList = getattr(own, name)
+            _add(said, entries.domains, _BELOW[name])
+            _add(said, entries.only_domains, _ONLY[name])
+        names = sorted(said)
+        self._names = pl.Enum(names)
+        self._bits = pl.Series([said[name] | _from_above(name, said) for name in names], dtype=pl.UInt64)
+        self._fewest_dots = min(name.count(".") for name in names if said[name] & _INHERITED)
+
+    def examine(self, domains: pl.Series) -> pl.Series:
+        """The bits of each domain (UInt64), 0 where no list has anything to say."""
+        found = self._known(domains)
+        # Of the names that are not listed themselves, those that can lie under one that is.
+        below = domains.to_frame("name").with_row_index("row").filter(found.is_null())
+        below = below.with_columns(dots=pl.col("name").str.count_matches(".", literal=True))
+        found = found.fill_null(0)
+        while (below := below.filter(pl.col("dots") > self._fewest_dots)).height:
+            # Octets are cut faster than characters.
+            rest = pl.col("name").cast(pl.Binary).bin.slice(pl.col("name").str.find(".", literal=True) + 1)
+            below = below.select("row", rest.cast(pl.String), dots=pl.col("dots") - 1)
+            above = self._known(below["name"])
+            there = above.is_not_null()
+            found.scatter(below["row"].filter(there), above.filter(there) & _INHERITED)
+            below = below.filter(~there)
+        return found
+
+    def _known(self, domains: pl.Series) -> pl.Series:
+        """The bits of the names that are listed themselves, null for others."""
+        return self._bits.gather(domains.cast(self._names, strict=False).to_physical())
+
+    @staticmethod
+    def typo_of(listed: pl.Series, *, where: pl.Series) -> pl.Series:
+        """The provider's domain of those that are a misspelling of it, null for others and where not told to."""
+        rows = ((listed >= 1 << _TYPO_OF) & where).arg_true()
+        nothing = pl.Series([None], dtype=pl.String).new_from_index(0, len(listed))
+        return nothing.scatter(rows, _meant().gather(listed.gather(rows) // (1 << _TYPO_OF) - 1))
+
+
+@lru_cache(maxsize=4)
+def _listed(own: OwnLists) -> _Listed:
+    return _Listed(own)
+
+
+def _has(listed: pl.Series, bits: int) -> pl.Series:
+    """Whether any of the bits is set."""
+    return (listed & bits) != 0
+
+
+def _is_disposable(listed: pl.Series) -> pl.Series:
+    return (listed & (_DISPOSABLE | _RELAY | _NO_DISPOSABLE)) == _DISPOSABLE
 
 
 def _nowhere(rows: int) -> pl.Series:
@@ -165,105 +224,71 @@ def _replaced(values: pl.Series, where: pl.Series, by: pl.Expr, **given: pl.Seri
     A column with the result of `by` where told to; `by` is worked out for those rows only, from their `value` and what
     else is given by name.
     """
-    if not where.any():
+    rows = where.arg_true()
+    if not len(rows):
         return values
-    part = pl.DataFrame({"value": values} | given).filter(where).select(by).to_series()
-    place = where.alias("where").to_frame().select(pl.when("where").then(pl.col("where").cum_sum() - 1)).to_series()
-    return values.zip_with(~where, part[place])
+    part = pl.DataFrame({"value": values} | given)[rows].select(by).to_series()
+    return values.clone().scatter(rows, part)
 
 
-def _suggestion(typo_of: pl.Series, local: pl.Series) -> pl.Series:
-    """The address at `typo_of`, unless a spreadsheet would take it for a formula."""
-    harmless = ~pl.col("local").str.slice(0, 1).is_in(list(FORMULA_START))
-    meant = pl.when(harmless).then(pl.concat_str("local", pl.lit("@"), "value"))
-    return _replaced(typo_of, typo_of.is_not_null(), meant, local=local)
-
-
-def _unlikely(base: pl.Series, shape: pl.Series) -> pl.Series:
-    """Whether `base` has not the shape that the operator of its domain gives out; each is tried on its own rows."""
-    unlikely = _nowhere(len(base))
-    rows = pl.DataFrame({"base": base, "shape": shape}).with_row_index("row").filter(pl.col("shape").is_not_null())
-    for (number,), those in rows.group_by("shape"):
-        fits = those["base"].str.contains(f"^(?:{local_parts()[int(number)].shape})$")
-        unlikely.scatter(those["row"].filter(~fits), True)
-    return unlikely
-
-
-def _column(names: Collection[str]) -> pl.Series:
-    """Names in the form that a column is compared with; from a list it would be made anew for every batch."""
-    return pl.Series([sorted(names)], dtype=pl.List(pl.String))
+def _unlikely(base: pl.Series, listed: pl.Series) -> pl.Series:
+    """Whether `base` has not the shape that the operator of its domain gives out."""
+    rows = _has(listed, (1 << _TYPO_OF) - (1 << _SHAPE)).arg_true()
+    place = listed.gather(rows) // (1 << _SHAPE) % (1 << _TYPO_OF - _SHAPE)
+    marked = pl.DataFrame({"mark": _marks().gather(place), "base": base.gather(rows)})
+    fits = marked.select(pl.concat_str("mark", "base").str.contains(_shapes())).to_series()
+    return _nowhere(len(base)).scatter(rows.filter(~fits), True)
 
 
 @cache
-def _shapes() -> dict[str, int]:
-    return {domain: number for number, row in enumerate(local_parts()) for domain in row.domains}
+def _marks() -> pl.Series:
+    """A letter for each of `local_parts`, counted from 1; in front of a local part it says which shape is asked for."""
+    return pl.Series([chr(ord("A") + place) for place in range(len(local_parts()) + 1)])
+
+
+@cache
+def _shapes() -> str:
+    """All shapes in one pattern, which is read in one go: each behind its letter."""
+    shapes = (f"{re.escape(mark)}(?:{row.shape})" for mark, row in zip(_marks()[1:], local_parts(), strict=True))
+    return f"^(?:{'|'.join(shapes)})$"
+
+
+def _add(said: dict[str, int], names: Collection[str] | Mapping[str, int], bits: int = 0) -> None:
+    for name in names:
+        said[name] = said.get(name, 0) | (names[name] if isinstance(names, Mapping) else bits)
+
+
+def _from_above(name: str, said: Mapping[str, int]) -> int:
+    """What a name takes over from those it lies under."""
+    bits, above = 0, name.partition(".")[2]
+    while above:
+        bits |= said.get(above, 0) & _INHERITED
+        above = above.partition(".")[2]
+    return bits
+
+
+@cache
+def _publicly() -> dict[str, int]:
+    """The names of the public lists, and the bits of each."""
+    said: dict[str, int] = {}
+    _add(said, lists.free_domains(), _FREE)
+    _add(said, lists.disposable_domains(), _DISPOSABLE)
+    _add(said, lists.relay_domains(), _RELAY)
+    # Domains of their own that happen to lie under a disposable one.
+    _add(said, lists.mail_domains() - lists.disposable_domains(), _NO_DISPOSABLE)
+    _add(said, DOT_BLIND, _DOT_BLIND)
+    _add(said, {domain: place << _SHAPE for place, row in enumerate(local_parts(), 1) for domain in row.domains})
+    places = {meant: place for place, meant in enumerate(_meant(), 1)}
+    _add(said, {typo: places[meant] << _TYPO_OF for typo, meant in lists.typo_domains().items()})
+    return said
+
+
+@cache
+def _meant() -> pl.Series:
+    return pl.Series(sorted(set(lists.typo_domains().values())))
 
 
 @cache
 def _roles() -> pl.Series:
-    return _column(lists.role_names())
-
-
-@cache
-def _free() -> pl.Series:
-    return _column(lists.free_domains())
-
-
-@cache
-def _disposable() -> pl.Series:
-    return _column(lists.disposable_domains())
-
-
-@cache
-def _relay() -> pl.Series:
-    return _column(lists.relay_domains())
-
-
-@cache
-def _kept_from_disposable() -> pl.Series:
-    """Domains of their own that happen to lie under a disposable one."""
-    return _column(lists.mail_domains() - lists.disposable_domains())
-
-
-def _look_up(domains: pl.Series, own: OwnLists) -> pl.DataFrame:
-    """Distinct domains -> everything that depends on the domain alone, one row each."""
-    levels = _levels(domains)
-    relay = _under(levels, _relay())
-    typos = lists.typo_domains()
-    return pl.DataFrame(
-        {
-            "free": domains.is_in(_free()),
-            "disposable": _under(levels, _disposable()) & ~relay & ~domains.is_in(_kept_from_disposable()),
-            "relay_alias": relay,
-            "typo_of": domains.replace_strict(typos, default=None, return_dtype=pl.String),
-            "mailbox_domain": domains.replace(SAME_DOMAIN),
-            "dot_blind": domains.is_in(DOT_BLIND),
-            "shape": domains.replace_strict(_shapes(), default=None, return_dtype=pl.Int8),
-            **{
-                f"{name}_domain": _under(levels, _column(entries.domains)) | domains.is_in(sorted(entries.only_domains))
-                for name in _OWN
-                if (entries := getattr(own, name))
-            },
-        }
-    )
-
-
-def _levels(domains: pl.Series) -> list[pl.Series]:
-    """The domains, what each lies under, what that lies under, and so on; null where there is nothing above."""
-    levels = [domains]
-    name = pl.col("name")
-    while True:
-        above = levels[-1].alias("name").to_frame().with_columns(dot=name.str.find(".", literal=True))
-        if above["dot"].null_count() == len(domains):
-            return levels
-        # Octets are cut faster than characters. Behind the last dot of a name nothing is left.
-        rest = name.cast(pl.Binary).bin.slice(pl.col("dot") + 1).cast(pl.String)
-        levels.append(above.select(pl.when(pl.col("dot").is_not_null()).then(rest)).to_series())
-
-
-def _under(levels: list[pl.Series], names: pl.Series) -> pl.Series:
-    """Whether each domain or one it lies under is among the names."""
-    found = levels[0].is_in(names)
-    for level in levels[1:]:
-        found = found | level.is_in(names).fill_null(False)
-    return found
+    """Names in the form that a column is compared with; from a list it would be made anew for every batch."""
+    return pl.Series([sorted(lists.role_names())], dtype=pl.List(pl.String))

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 from importlib import resources
+from itertools import product
 from typing import Final, NamedTuple
 
 import polars as pl
@@ -180,14 +181,22 @@ SHORTEST_GIBBERISH: Final = 6
 _CHUNK: Final = 1_000_000
 _ALPHABET: Final = "." + string.ascii_lowercase + "0"
 _WIDTH: Final = len(_ALPHABET)
-_LETTER: Final = 1 << 32
-"""One letter, in a sum that counts weights in its lower half and letters in its upper."""
+_LETTER: Final = 1 << 21
+"""
+One letter, in a sum that counts weights below this and letters from it on: 32 bits hold both for some hundred
+characters, and a local part has 64 at most.
+"""
+_BETWEEN: Final = ".\n"
+"""
+Stands between local parts in one long text. The dot is the end of the one before; the line end, a place of its own in
+the alphabet, is the beginning of the next one. No local part has one.
+"""
 
 
 def _codes() -> pl.Series:
     """Byte -> place in the alphabet of the model: every digit is one, whatever else is not a letter is a boundary."""
     places = {ord(letter): place for place, letter in enumerate(_ALPHABET)}
-    places |= dict.fromkeys(map(ord, string.digits), _ALPHABET.index("0"))
+    places |= dict.fromkeys(map(ord, string.digits), _ALPHABET.index("0")) | {ord(_BETWEEN[-1]): _WIDTH}
     return pl.Series([places.get(byte, 0) for byte in range(256)], dtype=pl.UInt16)
 
 
@@ -205,12 +214,19 @@ class CharacterModel:
 
     @property
     def counted(self) -> pl.Series:
-        """The weights (Int64), and `_LETTER` more wherever the last of the three is a letter."""
-        third = pl.int_range(pl.len()) % _WIDTH
-        return (
-            pl.select(self.weights.cast(pl.Int64))
-            .select(pl.first() + third.is_between(1, _WIDTH - 2).cast(pl.Int64) * _LETTER)
-            .to_series()
+        """
+        What three places of the alphabet add to the sum of a text (Int32), the beginning of a text being one more
+        place: the weight, and `_LETTER` more wherever the last of the three is a letter.
+        """
+        places = (*range(_WIDTH), 0)  # a text begins as after a boundary
+        weights = self.weights.to_list()
+        return pl.Series(
+            [
+                (weights[(places[a] * _WIDTH + places[b]) * _WIDTH + c] if c < _WIDTH else 0)
+                + _LETTER * (0 < c < _WIDTH - 1)
+                for a, b, c in product(range(_WIDTH + 1), repeat=3)
+            ],
+            dtype=pl.Int32,
         )
 
     @classmethod
@@ -244,25 +260,11 @@ def log_odds(base: pl.Series, model: CharacterModel | None = None) -> pl.Series:
         model: another model than the shipped one.
     """
     model = model or CharacterModel.shipped()
-    pieces = [_log_odds(base.slice(start, _CHUNK), model) for start in range(0, max(len(base), 1), _CHUNK)]
-    return pl.concat(pieces).alias("gibberish_score")
-
-
-def _log_odds(base: pl.Series, model: CharacterModel) -> pl.Series:
-    # One run of bytes over all rows: every row ends with a boundary, and one more row stands in front, so that the
-    # two characters before any first letter are boundaries. A row's sum is then a difference of running sums.
-    joined = pl.concat([pl.Series(["."]), base.fill_null("").alias("")]).to_frame("text")
-    text = joined.select(pl.concat_str(pl.lit("."), "text", pl.lit("."))).to_series()
-    arrow = text.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())
-    _, offset_buffer, data = arrow.buffers()
-    offsets = _series(pa.int64(), len(text) + 1, offset_buffer).slice(1)
-    starts, ends = offsets.head(-1), offsets.slice(1)
-    places = _codes()[_series(pa.uint8(), int(offsets[-1]), data)]
-    trigrams = places.head(-2) * (_WIDTH * _WIDTH) + places.slice(1).head(-1) * _WIDTH + places.slice(2)
-    running = model.counted[trigrams].cum_sum()
-    both = running[(ends - 3).cast(pl.UInt32)] - running[(starts - 2).cast(pl.UInt32)]
+    counted = _counted() if model is CharacterModel.shipped() else model.counted
+    pieces = [_sums(base.slice(start, _CHUNK), counted) for start in range(0, max(len(base), 1), _CHUNK)]
+    both = pl.concat(pieces)
     letters = (both + _LETTER // 2) // _LETTER
-    sums = pl.DataFrame(
+    rows = pl.DataFrame(
         {
             "sum": both - letters * _LETTER,
             "letters": letters,
@@ -272,7 +274,29 @@ def _log_odds(base: pl.Series, model: CharacterModel) -> pl.Series:
     )
     can_be_judged = (pl.col("letters") >= SHORTEST_GIBBERISH) & (pl.col("size") == pl.col("characters"))
     per_character = pl.col("sum").cast(pl.Float32) / (model.unit * pl.col("size").cast(pl.Float32))
-    return sums.select(pl.when(can_be_judged).then(per_character)).to_series()
+    return rows.select(gibberish_score=pl.when(can_be_judged).then(per_character)).to_series()
+
+
+@cache
+def _counted() -> pl.Series:
+    return CharacterModel.shipped().counted
+
+
+def _sums(base: pl.Series, counted: pl.Series) -> pl.Series:
+    """What every three characters of a text add up to, its end included (Int64)."""
+    text = base.fill_null("")
+    # One run of bytes over all rows, with a beginning before the first and an end after the last.
+    run = pl.select(pl.concat_str(pl.lit(_BETWEEN), pl.lit(text.str.join(_BETWEEN)), pl.lit(_BETWEEN[0]))).to_series()
+    _, offsets, data = run.to_arrow(compat_level=pl.CompatLevel.oldest()).buffers()
+    places = _codes()[_series(pa.uint8(), _series(pa.int64(), 2, offsets)[1], data)]
+    width = _WIDTH + 1
+    trigrams = places.head(-2) * (width * width) + places.slice(1).head(-1) * width + places.slice(2)
+    # A row's are those that end in it, in the dot behind it, or (for nothing) in the line end behind that.
+    ends = (text.str.len_bytes().cast(pl.Int64) + len(_BETWEEN)).cum_sum().clip(upper_bound=len(trigrams))
+    ends = pl.concat([pl.Series([0]), ends])
+    rows = pl.from_arrow(pa.LargeListArray.from_arrays(ends.to_arrow(), counted.gather(trigrams).to_arrow()))
+    assert isinstance(rows, pl.Series)
+    return rows.list.sum().cast(pl.Int64)
 
 
 def _series(kind: pa.DataType, length: int, buffer: pa.Buffer) -> pl.Series:
@@ -361,7 +385,26 @@ def keyboard_walk(base: pl.Series) -> pl.Series:
     Args:
         base: local parts in lower case without tags (String).
     """
-    keys = base.str.replace_all(r"[._-]", "").alias("keys")
+    # Very few can be one, and only those are looked at closely.
+    likely = base.str.contains(_beginning_of_a_walk())
+    rows = likely.arg_true()
+    return likely.scatter(rows, _is_walk(base.gather(rows))).alias("keyboard_walk")
+
+
+@cache
+def _beginning_of_a_walk() -> str:
+    """
+    A regular expression that finds every walk by its first characters, and others: a run of three, digits only, a
+    character that comes again at the distance of a block, or one beyond ASCII.
+    """
+    first_runs = sorted({piece[:3] for piece in walk_runs().some})
+    runs = "|".join("[._-]*".join(run) for run in first_runs)
+    again = "|".join(rf"{re.escape(key)}[!-~]{{1,3}}{re.escape(key)}" for key in map(chr, range(33, 127)))
+    return rf"^(?:[0-9._-]*(?:{runs}|$)|{again}|[!-~]{{0,4}}[^!-~])"
+
+
+def _is_walk(base: pl.Series) -> pl.Series:
+    keys = base.str.replace_all(r"[._-]", "")
     walks = (keys.str.len_bytes() >= 4) & keys.str.contains(_walk_pattern())
     table = base.to_frame("base").with_row_index("row")
     key, size_of_row = pl.col("base"), pl.col("base").str.len_bytes()
@@ -375,7 +418,7 @@ def keyboard_walk(base: pl.Series) -> pl.Series:
             .filter(first.str.contains("[a-z]") & (thrice | ~first.str.contains("[aeiouy0-9]")))
         )
         walks = walks.scatter(repeated["row"], True)
-    return walks.alias("keyboard_walk")
+    return walks
 
 
 # --- Series --------------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ Four ways through, cheapest first; every cell ends exactly as `mailvet.address.p
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
 import polars as pl
@@ -32,17 +33,32 @@ SCHEMA: Final[dict[str, type[pl.DataType]]] = {
 }
 
 _PLAIN: Final = rf"^{address.PLAIN_LOCAL}@{address.PLAIN_DOMAIN}$"
-_PLAIN_LOWER: Final = rf"^{address.PLAIN_LOCAL}@{address.PLAIN_DOMAIN.replace('A-Z', '')}$"
 
 
-def _with_capital(name: str) -> str:
-    """A pattern of the name in any case but all lower."""
-    first, rest = name[0], name[1:]
-    capital_here = first.upper() + "".join(f"[{letter}{letter.upper()}]" for letter in rest)
-    return f"(?:{capital_here}|{first}{_with_capital(rest)})" if rest else capital_here
+def _any_but(names: Collection[str], alphabet: str, *, any_case: bool = False) -> str:
+    """
+    A pattern of every word of an alphabet but these names, letter by letter: there is no look-ahead to say so.
+
+    Args:
+        alphabet: what stands between the brackets of a class.
+        any_case: leave out the names in capitals as well.
+    """
+    letters = sorted({name[0] for name in names if name})
+    classes = [f"{letter}{letter.upper()}" if any_case else letter for letter in letters]
+    ways = [rf"[{alphabet}&&[^{''.join(classes)}]][{alphabet}]*" if letters else f"[{alphabet}]+"]
+    for letter, either in zip(letters, classes, strict=True):
+        rest = [name[1:] for name in names if name[:1] == letter]
+        ways.append(f"[{either}](?:{_any_but(rest, alphabet, any_case=any_case)}){'' if '' in rest else '?'}")
+    return "|".join(ways)
 
 
-_CASELESS_WITH_CAPITAL: Final = f"^(?:{'|'.join(map(_with_capital, address.CASELESS_NAMES))})@"
+_LOWER_ATEXT: Final = address.ATEXT.replace("A-Z", "")
+_AS_IT_STANDS: Final = (
+    # Of local parts with capitals none that the judge would lower-case, and of domains no reserved one.
+    rf"^(?:[{_LOWER_ATEXT}]+|{_any_but(address.CASELESS_NAMES, address.ATEXT, any_case=True)})(?:\.[{address.ATEXT}]+)*"
+    rf"@(?:[a-z0-9]+(?:-[a-z0-9]+)*\.)+(?:{_any_but(address.SPECIAL_USE_ENDINGS, 'a-z')})$"
+)
+"""Plain addresses in which nothing has to be changed; a few of them are left to the way for the others."""
 _SHORT: Final = 64
 """
 Octets up to which nothing can be too long: not the local part (64), not a label (63), and not the whole (254), even
@@ -77,40 +93,26 @@ def examine(cells: pl.Series, *, allow_special_use: bool = False) -> pl.DataFram
         accepted though the judge refuses its dots, see `address.Address`), syntax_error (String, one of
         `address.SYNTAX_ERRORS`, null when accepted), cleaned (String, a suggestion for a refused text, or null).
     """
-    frame = cells.cast(pl.String).fill_null("").alias("cell").to_frame()
     cell, at, octets = pl.col("cell"), pl.col("at"), pl.col("octets")
+    frame = cells.cast(pl.String).fill_null("").alias("cell").to_frame()
     split = frame.with_columns(at=cell.str.find("@", literal=True), octets=cell.cast(pl.Binary)).select(
-        shaped=cell.str.contains(_PLAIN_LOWER) & (cell.str.len_bytes() <= _SHORT),
-        reserved=cell.str.contains(address.SPECIAL_USE),
-        capital=cell.str.contains(_CASELESS_WITH_CAPITAL),
+        plain=cell.str.contains(_AS_IT_STANDS) & (cell.str.len_bytes() <= _SHORT),
         # Octets are cut three times as fast as characters; an ASCII @ is never inside a character.
         local=octets.bin.head(at).cast(pl.String),
         domain=octets.bin.slice(at + 1).cast(pl.String),
     )
-    is_plain = split["shaped"] & ~split["reserved"] & ~split["capital"]
-    others = frame.filter(~is_plain)
-    if others.is_empty():
-        known = pl.DataFrame(schema=SCHEMA)
-    else:
-        known = _examine_others(others.with_row_index("row"), allow_special_use)
-    # Each other row takes its own answer; plain rows take none of these.
-    place = pl.DataFrame({"other": ~is_plain}).select(pl.when("other").then(pl.col("other").cum_sum() - 1)).to_series()
-    answers = known[place]
-    return pl.DataFrame(
-        [
-            split["local"].zip_with(is_plain, answers["local"]),
-            split["domain"].zip_with(is_plain, answers["domain"]),
-            answers["needs_smtputf8"].fill_null(False),
-            answers["trimmed"].fill_null(False),
-            answers["odd_dots"].fill_null(False),
-            answers["syntax_error"],
-            answers["cleaned"],
-        ]
-    )
+    others = _examine_others(frame.with_row_index("row").filter(~split["plain"]), allow_special_use)
+    answers = [split["local"].scatter(others["row"], others["local"])]
+    answers.append(split["domain"].scatter(others["row"], others["domain"]))
+    for name, kind in list(SCHEMA.items())[2:]:
+        usual = pl.Series(name, [False if kind is pl.Boolean else None], dtype=kind).new_from_index(0, len(cells))
+        unusual = others.filter(name) if kind is pl.Boolean else others.filter(pl.col(name).is_not_null())
+        answers.append(usual.scatter(unusual["row"], unusual[name]))
+    return pl.DataFrame(answers)
 
 
 def _examine_others(cells: pl.DataFrame, allow_special_use: bool) -> pl.DataFrame:
-    """Rows of row, cell that are not plain addresses as they stand -> the columns of SCHEMA in the order of `row`."""
+    """Rows of row, cell that are not plain addresses as they stand -> row and the columns of SCHEMA, in any order."""
     text = pl.col("text")
     octets, at = text.cast(pl.Binary), text.str.find("@", literal=True)
     parts = (
@@ -119,11 +121,6 @@ def _examine_others(cells: pl.DataFrame, allow_special_use: bool) -> pl.DataFram
             accepted=_is_plain(text),
             local=octets.bin.head(at).cast(pl.String),
             domain=octets.bin.slice(at + 1).cast(pl.String),
-            odd=(text.str.len_bytes() > _SHORT)
-            | text.str.contains("--", literal=True)
-            | ~text.str.contains(r"^[ -~]*$")
-            | text.str.contains(f"^{address.odd_dots_pattern()}$")
-            | (pl.lit(allow_special_use) & text.str.contains(address.SPECIAL_USE.replace(r"\.", r"[.@]"))),
         )
         .with_columns(trimmed=text != pl.col("cell"))
     )
@@ -137,11 +134,26 @@ def _examine_others(cells: pl.DataFrame, allow_special_use: bool) -> pl.DataFram
         syntax_error=pl.lit(None, pl.String),
         cleaned=pl.lit(None, pl.String),
     )
-    refused = _refuse(parts.filter(~pl.col("accepted") & ~pl.col("odd")))
-    odd = parts.filter(~pl.col("accepted") & pl.col("odd"))
-    by_domain = _judge_domains(odd, allow_special_use)
-    by_text = _parse_each(odd.join(by_domain, on="row", how="anti"), allow_special_use)
-    return pl.concat([accepted, refused, by_domain, by_text]).sort("row").select(*SCHEMA)
+    answers = [accepted]
+    rest = parts.filter(~pl.col("accepted"))
+    is_odd = (
+        (text.str.len_bytes() > _SHORT)
+        | text.str.contains("--", literal=True)
+        | ~text.str.contains(r"^[ -~]*$")
+        | text.str.contains(f"^{address.odd_dots_pattern()}$")
+    )
+    if allow_special_use:
+        is_odd |= text.str.contains(address.SPECIAL_USE.replace(r"\.", r"[.@]"))
+    if rest.height:
+        odd = rest.select(is_odd).to_series()
+        if not odd.all():
+            answers.append(_refuse(rest.filter(~odd)))
+        rest = rest.filter(odd)
+    if rest.height:
+        by_domain = _judge_domains(rest, allow_special_use)
+        by_text = _parse_each(rest.join(by_domain, on="row", how="anti"), allow_special_use)
+        answers += [by_domain, by_text]
+    return pl.concat(answers)
 
 
 def _is_plain(text: pl.Expr) -> pl.Expr:
@@ -214,15 +226,7 @@ def _offer(lines: pl.DataFrame) -> pl.DataFrame:
     several = lines["syntax_error"] == "several_addresses"
     tokens = lines.filter(several).select("row", text.str.extract_all(address.TOKEN)).explode("text")
     pieces = pl.concat([lines.filter(~several).select("row", "text", several=False), tokens.with_columns(several=True)])
-    plain = pieces["text"].str.contains(r"^[A-Za-z0-9@._\-]*$")
-    repaired = pl.concat(
-        pl.collect_all(
-            [
-                _repair(pieces.filter(plain).lazy(), address.REPAIRS_OF_PLAIN),
-                _repair(pieces.filter(~plain).lazy(), address.REPAIRS),
-            ]
-        )
-    )
+    repaired = _repair(pieces)
     # Of several addresses in a cell one is offered only if all are the same one; an unreadable one is one more.
     same = (
         repaired.filter("several").group_by("row").agg(pl.when(one.str.to_lowercase().n_unique() == 1).then(one.max()))
@@ -230,17 +234,29 @@ def _offer(lines: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([repaired.filter(~pl.col("several")).select("row", "cleaned"), same]).drop_nulls()
 
 
-def _repair(lines: pl.LazyFrame, repairs: tuple[tuple[str, str], ...]) -> pl.LazyFrame:
+def _repair(lines: pl.DataFrame) -> pl.DataFrame:
     """Rows of row, several, text -> the same of row, several, cleaned (null where nothing acceptable comes out)."""
-    text = pl.col("text")
-    repaired = text
-    for pattern, replacement in repairs:
-        repaired = repaired.str.replace_all(pattern, replacement)
-    domain = text.str.extract(r"@([^@]*)$", 1).str.to_lowercase().replace(address.completions())
+    repaired = lines["text"].clone()
+    anywhere = pl.int_range(lines.height, dtype=pl.UInt32, eager=True)
+    unusual = (~repaired.str.contains(r"^[A-Za-z0-9@._\-]*$")).arg_true()
+    for repair in address.REPAIRS:
+        pattern, replacement, marks = repair
+        rows = anywhere if repair in address.REPAIRS_OF_PLAIN else unusual
+        if marks:
+            those = repaired.gather(rows).to_frame("text")
+            rows = rows.filter(
+                those.select(pl.any_horizontal(pl.col("text").str.contains(mark, literal=True) for mark in marks))
+                .to_series()
+            )  # fmt: skip
+        if len(rows):
+            repaired.scatter(rows, repaired.gather(rows).str.replace_all(pattern, replacement))
+    text, octets, at = pl.col("text"), pl.col("text").cast(pl.Binary), pl.col("text").str.find("@", literal=True)
     accepted = text.str.contains(_PLAIN) & ~text.str.contains(address.SPECIAL_USE) & ~text.str.contains(r"^[=+\-@]")
     return (
         lines.select("row", "several", text=repaired)
-        .select("row", "several", local=text.str.extract(r"^(.*)@", 1), domain=domain)
+        # Where there is another @, nothing acceptable comes out whichever of them the text is cut at.
+        .with_columns(local=octets.bin.head(at).cast(pl.String), domain=octets.bin.slice(at + 1).cast(pl.String))
+        .with_columns(pl.col("domain").str.to_lowercase().replace(address.completions()))
         .select("row", "several", text=pl.concat_str(_lower_caseless("local"), pl.lit("@"), "domain"))
         .select("row", "several", cleaned=pl.when(accepted).then(text))
     )

@@ -22,6 +22,7 @@ _THROTTLED_TOO_OFTEN = 8
 _POLICY_REFUSALS = 3  # refusals of us at RCPT in a row; one alone may be one customer's own rule
 _SURELY_BORNE = 5  # refusals in one conversation that nobody minds
 _FURTHER = 4  # refusals beyond those known to be borne that may be on their way: 9 at first, as Postfix minds the tenth
+_SOFT_LIMIT = 10  # refusals from which on Postfix is slow; the next number of its own is the twentieth
 _ENOUGH_OPERATORS = 10_000  # reached ones that are remembered by name; no judgement needs more
 
 
@@ -98,12 +99,17 @@ class ErrorBudget:
 
     def room(self, errors: int) -> int:
         """Recipients that may be named after so many refusals, each of them counted as if it were refused."""
-        return min(self.borne + _FURTHER, self.limit) - errors
+        return min(self._reach, self.limit) - errors
 
     @property
     def growing(self) -> bool:
         """Whether the servers may bear more than has been tried."""
-        return self.borne + _FURTHER < self.limit
+        return self._reach < self.limit
+
+    @property
+    def _reach(self) -> int:
+        # Whoever was as prompt after the tenth minds no number before that at which Postfix hangs up.
+        return self.borne + _FURTHER if self.borne <= _SOFT_LIMIT else self.limit
 
     def bore(self, errors: int) -> None:
         """So many refusals were given promptly."""
@@ -111,14 +117,14 @@ class ErrorBudget:
 
     def complained(self, errors: int) -> bool:
         """
-        At this number of refusals the server slowed down, said that it had enough, or hung up. Returns whether that
-        was something to learn.
+        At this number of refusals the server slowed down, said that it had enough, or hung up. Returns whether the
+        limit explains that: learnt now, or meanwhile from another conversation, when this one was beyond it already.
         """
         limit = max(1, errors - 1)
-        if errors < 1 or limit >= self.limit:
-            return False
-        self.limit = limit
-        return True
+        if errors >= 1 and limit < self.limit:
+            self.limit = limit
+            return True
+        return errors > self.limit
 
 
 @dataclass(slots=True)

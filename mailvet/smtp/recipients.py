@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, datetime, timezone
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mailvet.layers.route import Route
 from mailvet.smtp.replies import Reading, Stage, read_and_mask, weigh
@@ -59,7 +59,7 @@ class Asked:
     route: Route
     tell: Callable[[Asked, MailboxAnswer | Exception], None] | None
     """Called once, with the answer or a fault of ours. None for the control address, whose answer is for the domain."""
-    ticket: int = 0
+    ticket: Any = None
     """Whatever the caller wants to find it again by."""
     withdrawn: bool = False
     """Nobody wants the answer any more."""
@@ -238,7 +238,7 @@ def _answer(
 ) -> MailboxAnswer:  # fmt: skip
     # Nothing in an answer is the recipient's own, so thousands of recipients share a few. The text of a reason is
     # ten times as fast a key as the reason.
-    key = (reason.value, code, masked, host, taken, retry_after, detail)
+    key = (reason._value_, code, masked, host, taken, retry_after, detail)
     answer = _answers.get(key)
     if answer is None:
         if len(_answers) >= _MOST_ANSWERS:
@@ -262,7 +262,7 @@ _LONGEST_KEPT = 500
 
 def listen(asked: Asked, reply: Reply, host: str, own: tuple[str, ...]) -> Heard:
     """Read a reply, and keep it in the form it may be stored and compared in."""
-    reading, masked = read_and_mask(reply.stage, reply.code, reply.text, recipient=asked.address, own=own)
+    reading, masked = read_and_mask(reply.stage, reply.code, reply.text, asked.local, asked.domain.name, own)
     return Heard(asked, reading, reply, masked[:_LONGEST_KEPT], host)
 
 
@@ -274,8 +274,8 @@ def control_local_part(domain: str, *, today: date | None = None) -> str:
     The same for a domain all month: a run that comes back to a greylisting server, perhaps in another process, is
     known there with its control address as well.
     """
-    month = today or datetime.now(timezone.utc).date()
-    digest = hashlib.sha256(f"{domain} {month:%Y-%m}".encode()).digest()
+    day = today or datetime.now(timezone.utc).date()
+    digest = hashlib.sha256(f"{domain} {day.year}-{day.month:02}".encode()).digest()
     syllables = "".join(
         _CONSONANTS[digest[2 * n] % len(_CONSONANTS)] + _VOWELS[digest[2 * n + 1] % len(_VOWELS)] for n in range(5)
     )

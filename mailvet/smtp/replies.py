@@ -151,19 +151,19 @@ def read_reply(
     return _read(stage, code, *_with_stand_in(text[:_LONGEST], recipient, own), tuple(own), eai)
 
 
-def read_and_mask(stage: Stage, code: int, text: str, *, recipient: str, own: tuple[str, ...]) -> tuple[Reading, str]:
+def read_and_mask(
+    stage: Stage, code: int, text: str, local: str, domain: str, own: tuple[str, ...]
+) -> tuple[Reading, str]:
     """What `read_reply` and `mask` give, in one go: most servers say the same to one recipient as to the next."""
     text = text[:_LONGEST]
+    recipient = f"{local}@{domain}"
     echoed = recipient in text
     key = (code, text.replace(recipient, _STAND_IN_ADDRESS) if echoed else text, echoed, own)
     if stage is Stage.rcpt and (known := _familiar.get(key)) is not None:
-        local, _, domain = recipient.rpartition("@")
+        result, lower, ours = known
         # What `_with_stand_in` asks of the recipient; what it asks of the text was answered before.
-        if (
-            local.lower() not in known.lower and domain not in known.lower and domain not in known.own
-            and _ORDINARY.fullmatch(local)
-        ):  # fmt: skip
-            return known.result
+        if local.lower() not in lower and domain not in lower and domain not in ours and _ORDINARY.fullmatch(local):
+            return result
     plain, stand_in = _with_stand_in(text, recipient, own)
     if stand_in == recipient:
         return _both(stage, code, plain, stand_in, own, not recipient.isascii())

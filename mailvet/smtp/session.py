@@ -14,10 +14,11 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
-from functools import cache
+from functools import cache, lru_cache
 from typing import Literal, NamedTuple, cast
 
 import aiosmtplib
+from aiosmtplib.esmtp import parse_esmtp_extensions
 from aiosmtplib.protocol import SMTPProtocol
 
 from mailvet.errors import SettingsError
@@ -101,7 +102,7 @@ class Session:
         slow_replies: replies that took so long that it looks deliberate.
     """
 
-    def __init__(self, host: str, address: str, settings: Smtp, client: aiosmtplib.SMTP) -> None:
+    def __init__(self, host: str, address: str, settings: Smtp, hello_name: str) -> None:
         self.host = host
         self.address = address
         self.smtputf8 = False
@@ -109,7 +110,9 @@ class Session:
         self.slowest = 0.0
         self.slow_replies = 0
         self._settings = settings
-        self._client = client
+        self._hello_name = hello_name
+        self._protocol: SMTPProtocol | None = None
+        self._extensions: frozenset[str] = frozenset()
         self._tarpit = min(_TARPIT, settings.command_timeout / 2)
         self._distance = 0.0  # seconds it took to connect: one round trip
         self._wire: Wire | None = None
@@ -146,19 +149,12 @@ class Session:
     ) -> Session:
         began = time.monotonic()
         sock = await _connect(address, settings, source)
-        client = aiosmtplib.SMTP(
-            local_hostname=hello_name,
-            start_tls=False,
-            validate_certs=False,
-            tls_context=_unverified_tls(),
-            timeout=settings.command_timeout,
-        )
-        session = cls(host, address, settings, client)
+        session = cls(host, address, settings, hello_name)
         session._distance = time.monotonic() - began
         try:
             await session._greet(sock)
             await session._hello()
-            if encrypt and client.supports_extension("starttls"):
+            if encrypt and "starttls" in session._extensions:
                 await session._encrypt(required=False)
         except (Broken, Refused, _TlsFailed):
             await session.close()
@@ -174,10 +170,9 @@ class Session:
     async def _greet(self, sock: socket.socket) -> None:
         began = time.monotonic()
         loop = asyncio.get_running_loop()
-        # Not the client's own `connect`, which hangs up without QUIT on whoever greets us with a refusal.
-        protocol = SMTPProtocol(loop=loop)
-        transport, _ = await loop.create_connection(lambda: protocol, sock=sock)
-        self._client.loop, self._client.transport, self._client.protocol = loop, transport, protocol
+        # Not the library's client around it, which hangs up without QUIT on whoever greets us with a refusal.
+        self._protocol = protocol = SMTPProtocol(loop=loop)
+        await loop.create_connection(lambda: protocol, sock=sock)
         try:
             greeting = await protocol.read_response(timeout=self._settings.command_timeout)
         except aiosmtplib.SMTPResponseException as error:
@@ -193,33 +188,37 @@ class Session:
 
     async def _hello(self) -> None:
         began = time.monotonic()
+        assert self._protocol is not None
         try:
-            await self._client.ehlo()
-        except aiosmtplib.SMTPHeloError as error:
-            if error.code // 100 != 5:
-                text = _readable(error.message)
-                raise Refused(Reply(Stage.hello, error.code, text, time.monotonic() - began)) from None
-            await self._old_hello()
+            hello = await self._protocol.execute_command(
+                b"EHLO", self._hello_name.encode("ascii"), timeout=self._settings.command_timeout
+            )
         except aiosmtplib.SMTPResponseException as error:
             raise Broken(Stage.hello, "garbage", _readable(error.message[:80])) from None
         except aiosmtplib.SMTPTimeoutError:
+            self._hang_up()
             raise Broken(Stage.hello, "timeout", "no reply to EHLO") from None
         except (aiosmtplib.SMTPException, OSError):
             raise Broken(Stage.hello, "closed", "closed at EHLO") from None
+        self._extensions = _extensions(hello.message) if hello.code == 250 else frozenset()
+        if hello.code // 100 == 5:
+            await self._old_hello()
+        elif hello.code != 250:
+            raise Refused(Reply(Stage.hello, hello.code, _readable(hello.message), time.monotonic() - began))
         self._took(time.monotonic() - began)
-        self.smtputf8 = self._client.supports_extension("smtputf8")
-        self.pipelining = self._client.supports_extension("pipelining")
+        self.smtputf8 = "smtputf8" in self._extensions
+        self.pipelining = "pipelining" in self._extensions
 
     async def _old_hello(self) -> None:
         """RFC 5321 4.1.1.1: a server without ESMTP refuses EHLO and takes HELO."""
-        reply = await self._command(Stage.hello, f"HELO {self._client.local_hostname}".encode("ascii"))
+        reply = await self._command(Stage.hello, f"HELO {self._hello_name}".encode("ascii"))
         if reply.code != 250:
             raise Refused(reply)
 
     async def _encrypt(self, *, required: bool) -> None:
-        self._hand_back()
+        protocol = self._hand_back()
         try:
-            await self._client.starttls(validate_certs=False, tls_context=_unverified_tls())
+            await protocol.start_tls(_unverified_tls(), timeout=self._settings.command_timeout)
         except (aiosmtplib.SMTPException, OSError):
             raise _TlsFailed(required) from None
         # RFC 3207 section 4.2: what was said before counts no more, on either side.
@@ -228,16 +227,23 @@ class Session:
     def _take_over(self) -> Wire | None:
         """The wire of this conversation; None when the connection is gone."""
         if self._wire is None:
-            transport = self._client.transport
+            transport = self._transport
             if transport is None or transport.is_closing():
                 return None
-            self._wire = Wire(cast(asyncio.Transport, transport))
+            self._wire = Wire(transport)
         return self._wire
 
-    def _hand_back(self) -> None:
-        if self._wire is not None and self._client.transport is not None and self._client.protocol is not None:
-            self._client.transport.set_protocol(self._client.protocol)
+    @property
+    def _transport(self) -> asyncio.Transport | None:
+        return None if self._protocol is None else cast("asyncio.Transport | None", self._protocol.transport)
+
+    def _hand_back(self) -> SMTPProtocol:
+        """The protocol that can start TLS, in charge of the connection again."""
+        assert self._protocol is not None
+        if self._wire is not None and self._transport is not None:
+            self._transport.set_protocol(self._protocol)
             self._wire = None
+        return self._protocol
 
     # ---------------------------------------------------------------- asking
 
@@ -249,7 +255,7 @@ class Session:
     @property
     def may_run_ahead(self) -> bool:
         """Whether MAIL and the first recipients may go together: the server cannot ask for TLS in between."""
-        offered = self._settings.starttls != "never" and self._client.supports_extension("starttls")
+        offered = self._settings.starttls != "never" and "starttls" in self._extensions
         return self.pipelining and not offered
 
     async def ask(self, local: str, domain: str, *, patience: float | None = None) -> Reply:
@@ -278,7 +284,7 @@ class Session:
             await self._command(Stage.mail, b"RSET", patience=patience)
             self._sender_named = False
         reply = await self._command(Stage.mail, self._mail(eai), patience=patience)
-        if reply.code == 530 and self._settings.starttls != "never" and self._client.supports_extension("starttls"):
+        if reply.code == 530 and self._settings.starttls != "never" and "starttls" in self._extensions:
             try:
                 await self._encrypt(required=True)
             except _TlsFailed:
@@ -337,14 +343,16 @@ class Session:
         in the place of the first of them; then no other reply is worth anything.
         """
         replies: list[Reply] = []
-        if self._wire is not None and self._due:
-            for raw in self._wire.come_already(self._due + self._sender_due):
-                reply = self._taken(raw) if self._sender_due else self._reply(Stage.rcpt, raw)
-                if reply is not None:
-                    replies.append(reply)
-                if self._sender_refused:
-                    return replies
-            self._due -= len(replies)
+        if self._wire is None or not self._due:
+            return replies
+        for raw in self._wire.come_already(self._due + self._sender_due):
+            if self._sender_due:
+                refusal = self._taken(raw)
+                if refusal is not None:
+                    return [refusal]
+            else:
+                replies.append(self._reply(Stage.rcpt, raw))
+        self._due -= len(replies)
         return replies
 
     async def hear(self, *, patience: float | None = None) -> Reply:
@@ -373,9 +381,10 @@ class Session:
 
     def farewell(self) -> Reply | None:
         """What the server said without being asked, such as `421 too many errors` before it hangs up."""
-        if self._wire is None or self._due or self._sender_refused or self._goodbye_said:
+        wire = self._wire
+        if wire is None or not wire.heard or self._due or self._sender_refused or self._goodbye_said:
             return None
-        for raw in self._wire.come_already(1):
+        for raw in wire.come_already(1):
             return Reply(Stage.rcpt, raw.code, raw.text, 0.0)
         return None
 
@@ -404,10 +413,14 @@ class Session:
 
     def _reply(self, stage: Stage, raw: Raw) -> Reply:
         # In a group, a server begins with one recipient when it is through with the one before.
-        seconds = raw.at - (self._said_at if self._said_at > self._heard_at else self._heard_at)
-        self._heard_at = raw.at
-        self._took(seconds)
-        return Reply(stage, raw.code, raw.text, seconds)
+        code, text, at = raw
+        seconds = at - (self._said_at if self._said_at > self._heard_at else self._heard_at)
+        self._heard_at = at
+        if seconds > self.slowest:
+            self._took(seconds)
+        elif seconds > self._tarpit:
+            self.slow_replies += 1
+        return Reply(stage, code, text, seconds)
 
     def _took(self, seconds: float) -> None:
         if seconds > self.slowest:
@@ -449,7 +462,14 @@ class Session:
             if wire.encrypted or wire.open:
                 wire.close()
                 await asyncio.sleep(min(self._distance + _GRACE, _QUIT_PATIENCE))
-        self._client.close()
+        if self._transport is not None:
+            self._transport.close()
+
+
+@lru_cache(maxsize=1024)
+def _extensions(hello: str) -> frozenset[str]:
+    """The keywords of an EHLO reply, in lower case; a server says the same every time."""
+    return frozenset(parse_esmtp_extensions(hello)[0])
 
 
 class _TlsFailed(Exception):

@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple
 
 __all__ = ["Raw", "Wire", "WireFailure"]
 
-_CHUNK = 16_384
+_CHUNK = 8_192
 _LONGEST_LINE = 8_192  # octets; RFC 5321 section 4.5.3.1.5 asks for 512
 _LONGEST_REPLY = 32_768
 _CONTROLS = re.compile(rb"[\x00-\x1f\x7f]")
@@ -63,11 +63,17 @@ class Wire(asyncio.BufferedProtocol):
         self._waiter: asyncio.Future[None] | None = None
         self._deadline = 0.0
         self._timer: asyncio.TimerHandle | None = None
+        self._rings_at = 0.0
         self._turn: Callable[[], float] | None = None
         """Takes what comes while somebody waits for its end."""
         self._garbage: str | None = None
         self._lost = False
         transport.set_protocol(self)
+
+    @property
+    def heard(self) -> bool:
+        """Whether replies are there already."""
+        return bool(self._replies)
 
     @property
     def open(self) -> bool:
@@ -91,14 +97,17 @@ class Wire(asyncio.BufferedProtocol):
     def flush(self) -> None:
         """Send what was said."""
         if self._outgoing:
-            packet = b"\r\n".join(self._outgoing) + b"\r\n"
+            self._outgoing.append(b"")
+            packet = b"\r\n".join(self._outgoing)
             self._outgoing.clear()
             if self.open:
                 self._transport.write(packet)
 
     def come_already(self, most: int) -> list[Raw]:
         """The replies that are there already, at most so many."""
-        replies, self._replies = self._replies[:most], self._replies[most:]
+        replies = self._replies
+        self._replies = replies[most:] if len(replies) > most else []
+        del replies[most:]
         return replies
 
     async def converse(self, turn: Callable[[], float], patience: float) -> None:
@@ -149,7 +158,7 @@ class Wire(asyncio.BufferedProtocol):
 
     async def _sleep(self, patience: float) -> None:
         self._waiter = self._loop.create_future()
-        self._arm(self._loop.time() + patience)
+        self._arm(time.monotonic(), patience)
         try:
             await self._waiter
         finally:
@@ -165,20 +174,22 @@ class Wire(asyncio.BufferedProtocol):
         while self.open:
             await self._sleep(max(patience, 0.0))
 
-    def _arm(self, deadline: float) -> None:
+    def _arm(self, now: float, patience: float) -> None:
         # One timer for many replies: it looks at the deadline when it rings, and sets itself anew.
-        self._deadline = deadline
-        if self._timer is None or self._timer.when() > deadline:
+        self._deadline = deadline = now + patience
+        if self._timer is None or self._rings_at > deadline:
             if self._timer is not None:
                 self._timer.cancel()
-            self._timer = self._loop.call_at(deadline, self._ring)
+            self._rings_at = deadline
+            self._timer = self._loop.call_later(patience, self._ring)
 
     def _ring(self) -> None:
         self._timer = None
         if self._waiter is None or self._waiter.done():
             return
-        if self._loop.time() + _SHORT < self._deadline:
-            self._arm(self._deadline)
+        now = time.monotonic()
+        if now + _SHORT < self._deadline:
+            self._arm(now, self._deadline - now)
         else:
             self._waiter.set_exception(WireFailure("timeout", "no reply in time"))
 
@@ -199,14 +210,14 @@ class Wire(asyncio.BufferedProtocol):
         """Something came."""
         if self._garbage is not None:
             return
-        data = self._rest + self._incoming[:nbytes] if self._rest else bytes(self._view[:nbytes])
-        lines = data.split(b"\n")
-        self._rest = lines.pop()
         now = time.monotonic()
+        lines = (self._rest + self._view[:nbytes]).split(b"\n")
+        self._rest = lines.pop()
         for line in lines:
-            if not self._lines and len(line) <= _LONGEST_LINE and line[3:4] == b" " and line[:3].isdigit():
+            code = line[:3]
+            if not self._lines and len(line) <= _LONGEST_LINE and line[3:4] == b" " and code.isdigit():
                 text = line[4:].strip()
-                self._replies.append(Raw(int(line[:3]), text.decode() if text.isascii() else _readable(text), now))
+                self._replies.append(Raw(int(code), text.decode() if text.isascii() else _readable(text), now))
             elif not self._take(line, now):
                 break
         if len(self._rest) > _LONGEST_LINE:
@@ -223,7 +234,7 @@ class Wire(asyncio.BufferedProtocol):
                 return
             if patience > 0 and self._garbage is None:
                 self.flush()
-                self._arm(self._loop.time() + patience)
+                self._arm(now, patience)
                 return
             if patience <= 0:
                 self._turn = None

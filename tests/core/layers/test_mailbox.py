@@ -61,8 +61,8 @@ def people(*locals_: str, domain: str = "acme.test") -> list[str]:
 
 def cut_off(session: Session) -> None:
     """The connection ends without a word."""
-    assert session._client.transport is not None
-    session._client.transport.close()
+    assert session._transport is not None
+    session._transport.close()
 
 
 def controls(lab: Lab) -> Counter[str]:
@@ -520,6 +520,30 @@ async def test_a_server_that_hangs_up_in_a_group_loses_nobody(lab_of: LabFactory
     counters = lab.counters()["mx.acme.test"]
     assert counters.connections - counters.quits <= 5, "learnt once by each conversation that was open then"
     assert counters.peak_connections <= 5
+
+
+@pytest.mark.parametrize("limit", [12, 15, 18])
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_a_limit_of_errors_once_learnt_neither_pauses_the_operator_nor_shortens_conversations(
+    lab_of: LabFactory, limit: int, seed: int
+) -> None:
+    living = [f"p{n}" for n in range(300)]
+    locals_ = living + [f"d{n}" for n in range(150)]
+    random.Random(seed).shuffle(locals_)
+    lab = lab_of(acme("postfix", *living, error_limit=limit, starttls=False, latency=0.01))
+    mailboxes = Mailboxes(lab_settings(lab))
+    answers = await asyncio.wait_for(
+        asyncio.gather(*(mailboxes.submit(_recipient(lab, local, "acme.test")) for local in locals_)), 20
+    )
+    await mailboxes.close()
+    assert [answer.reason for answer in answers] == [
+        Reason.mailbox_accepted if local.startswith("p") else Reason.mailbox_not_found for local in locals_
+    ]
+    operator = mailboxes._operators["acme.test"]
+    assert operator.errors.limit in (limit - 1, 19), "learnt, unless nobody came so far"
+    assert operator.pace.resume_at == 0, "a conversation that was beyond the limit already is no reason to pause"
+    assert {servers.refusals_allowed for servers in operator.servers.values()} == {1 << 30}, "nobody was dishonest"
+    assert lab.counters()["mx.acme.test"].connections < 450 / limit
 
 
 async def test_a_server_that_slows_down_after_errors_is_not_driven_there_again(lab_of: LabFactory) -> None:

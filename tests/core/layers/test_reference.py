@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import polars as pl
@@ -145,19 +146,31 @@ def test_order_length_and_types_are_those_of_the_contract() -> None:
     assert keys == ["b@x.com", None, "info@gmail.com", "b@x.com", None, "a@mailinator.com"]
 
 
-def test_a_domain_is_looked_up_once_however_many_rows_have_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[list[str]] = []
-    original = reference._look_up
+def test_every_listed_name_and_what_lies_below_is_told_as_the_sets_tell_it() -> None:
+    own = OwnLists.load(allow=["allowed.org"], deny=["@denied.org", "x.acme.com"], extra_disposable=["trash.example"])
+    relay, disposable, typos = lists.relay_domains(), lists.disposable_domains(), lists.typo_domains()
+    kept = lists.mail_domains() - disposable
+    listed = sorted({*disposable, *relay, *typos, *kept, "allowed.org", "denied.org", "x.acme.com", "trash.example"})
+    names = [f"{below}{name}" for name in listed for below in ("", "x.", "a.b.", "x")] + ["acme.com", "com", "a..com"]
+    found = Reference(own).examine(pl.DataFrame({"local": ["ann"] * len(names), "domain": names}))
 
-    def counted(domains: pl.Series, own: OwnLists) -> pl.DataFrame:
-        asked.append(sorted(domains))
-        return original(domains, own)
+    def under(name: str, those: Collection[str]) -> bool:
+        return any(name.split(".", places)[-1] in those for places in range(name.count(".") + 1))
 
-    layer = Reference()
-    monkeypatch.setattr(reference, "_look_up", counted)
-    found = layer.examine(syntax.examine(pl.Series(["a@x.com", "b@mailinator.com", "no address", "c@x.com"])))
-    assert asked == [["mailinator.com", "x.com"]]
-    assert found["disposable"].to_list() == [False, True, False, False]
+    def told(name: str) -> tuple[bool, bool, bool, bool, bool, str | None]:
+        allowed = under(name, {"allowed.org"})
+        thrown_away = under(name, disposable) and not under(name, relay) and name not in kept
+        return (
+            name in lists.free_domains(),
+            under(name, relay),
+            (thrown_away or under(name, {"trash.example"})) and not allowed,
+            allowed,
+            name == "denied.org" or under(name, {"x.acme.com"}),
+            None if allowed else typos.get(name),
+        )
+
+    columns = found.select("free", "relay_alias", "disposable", "allowed", "suppressed", "typo_of")
+    assert columns.rows() == list(map(told, names))
 
 
 def test_one_batch_says_nothing_about_the_next() -> None:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from mailvet.layers import suspicion
 from mailvet.layers.reference import Reference
 from mailvet.layers.suspicion import CharacterModel, examine, keyboard_walk, log_odds
+from mailvet.layers.suspicion_scalar import is_keyboard_walk
 
 # Local parts as people of each language choose them; none of them took part in training as a whole.
 PEOPLE = {
@@ -376,3 +377,22 @@ def test_any_text_gets_a_row_and_flags_are_never_null(locals_: list[str | None])
     assert rows.height == len(clean)
     for flag in ("gibberish", "keyboard_walk", "series", "series_size", "burst"):
         assert rows[flag].null_count() == 0
+
+
+@given(
+    pieces=st.lists(
+        st.sampled_from(sorted(suspicion.walk_runs().some | suspicion.walk_runs().long | suspicion.walk_runs().digits)),
+        min_size=1,
+        max_size=3,
+    ),
+    between=st.lists(st.sampled_from(["", ".", "_", "-", "7", "1.2"]), min_size=1, max_size=12),
+    block=st.text("abxyz19._é+", min_size=1, max_size=4),
+    times=st.integers(1, 4),
+)
+def test_a_walk_is_found_though_only_what_begins_like_one_is_looked_at(
+    pieces: list[str], between: list[str], block: str, times: int
+) -> None:
+    keys = "".join(pieces)
+    spread = "".join(key + between[place % len(between)] for place, key in enumerate(keys))
+    texts = [keys, between[0].join(pieces), spread, between[0] + keys, block * times, f"{block * times}{block[:1]}"]
+    assert keyboard_walk(pl.Series(texts)).to_list() == [is_keyboard_walk(text) for text in texts]

@@ -314,3 +314,35 @@ def test_repeated_odd_cells_are_judged_once(monkeypatch: pytest.MonkeyPatch) -> 
     address.ascii_domain.cache_clear()
     assert len(judged) == len(set(judged))
     assert "a@xⅷ.com" in judged
+
+
+@pytest.mark.parametrize("any_case", [False, True])
+def test_a_pattern_of_any_word_but_some_leaves_out_those_and_no_other(any_case: bool) -> None:
+    names = ("test", "te", "local", "localhost", "a")
+    pattern = f"^(?:{syntax._any_but(names, 'A-Za-z', any_case=any_case)})$"
+    words = {text for name in names for text in (name, name.upper(), name.title(), name[:-1], f"{name}x", f"x{name}")}
+    found = pl.DataFrame({"word": sorted(words)}).filter(pl.col("word").str.contains(pattern))["word"].to_list()
+    assert found == sorted(word for word in words if word and (word.lower() if any_case else word) not in names)
+
+
+_PIECES = [
+    "a",
+    "Bob",
+    "acme",
+    "com",
+    "%40",
+    "&#64;",
+    " at ",
+    "(at)",
+    "(dot)",
+    " dot ",
+    "mailto:",
+    *"@@@..:?%&;([{< >}])\"',-",
+]
+
+
+@given(st.lists(st.sampled_from(_PIECES), max_size=7).map("".join))
+def test_a_text_without_the_marks_of_a_repair_is_left_alone_by_it(text: str) -> None:
+    for (_, _, marks), (pattern, replacement) in zip(address.REPAIRS, address._REPAIRS, strict=True):
+        if marks and not any(mark in text for mark in marks):
+            assert pattern.sub(replacement, text) == text

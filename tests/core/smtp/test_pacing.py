@@ -119,9 +119,23 @@ def test_what_a_server_complained_of_is_never_reached_again() -> None:
     assert budget.complained(10)
     budget.bore(18)
     assert budget.room(0) == 9
-    assert not budget.complained(15), "nothing new"
+    assert budget.complained(15), "nothing new, but a conversation that was beyond the limit already"
+    assert budget.room(0) == 9
     assert budget.complained(1)
     assert budget.room(0) == 1, "somebody has to be asked"
+    assert not budget.complained(1), "no limit explains that"
+    assert not budget.complained(0)
+
+
+def test_who_is_as_prompt_after_the_tenth_error_is_asked_up_to_the_setting_at_once() -> None:
+    budget = ErrorBudget(19)
+    for errors in range(11):
+        budget.bore(errors)
+        assert budget.room(0) == max(9, errors + 4)
+        assert budget.growing
+    budget.bore(11)
+    assert budget.room(0) == 19
+    assert not budget.growing
 
 
 @given(events=st.lists(st.tuples(st.booleans(), st.integers(0, 40)), max_size=60), most=st.integers(1, 40))

@@ -71,12 +71,13 @@ def test_a_reply_read_for_a_stand_in_is_read_as_for_the_recipient(
         for name in (local, _NAMES[number % len(_NAMES)], _NAMES[(number * 7 + 3) % len(_NAMES)]):
             text = reply.text.replace(f"{local}@{domain}", f"{name}@{domain}")
             for end in ("", f" <{name}@{domain}>", f" (x{name}@{domain}, {name})", f" at mx.{domain}"):
-                cases.append((Stage(reply.stage), reply.code, text + end, f"{name}@{domain}"))
-    stood_in = sum(replies._with_stand_in(text, recipient, own)[1] != recipient for *_, text, recipient in cases)
+                cases.append((Stage(reply.stage), reply.code, text + end, name, domain))
+    recipients = [(text, f"{local}@{domain}") for *_, text, local, domain in cases]
+    stood_in = sum(replies._with_stand_in(text, recipient, own)[1] != recipient for text, recipient in recipients)
     assert stood_in > len(cases) / 4
-    quick = [replies.read_and_mask(*case[:3], recipient=case[3], own=own) for case in cases]
+    quick = [replies.read_and_mask(*case, own) for case in cases]
     monkeypatch.setattr(replies, "_with_stand_in", lambda text, recipient, own: (text, recipient))
-    assert quick == [replies.read_and_mask(*case[:3], recipient=case[3], own=own) for case in cases]
+    assert quick == [replies.read_and_mask(*case, own) for case in cases]
 
 
 # --- the labelled replies --------------------------------------------------------------------------------------------

@@ -452,10 +452,10 @@ async def test_a_proxy_without_its_package_says_what_to_install(monkeypatch: pyt
 
 
 async def test_the_source_address_is_the_one_asked_for(mailvet_lab_factory: LabFactory) -> None:
-    lab = mailvet_lab_factory(acme("postfix", "ann", hello="{host} Hello [{client}]", starttls=False))
+    lab = mailvet_lab_factory(acme("postfix", replies={"unknown": "550 5.1.1 Nobody here for [{client}]"}))
     settings = lab_settings(lab)
     session = await Session.open("mx.acme.test", "127.77.0.2", settings.smtp, settings.hello_name, source="127.0.0.9")
-    assert "127.0.0.9" in session._client.last_ehlo_response.message  # type: ignore[union-attr]
+    assert "127.0.0.9" in (await session.ask("ann", "acme.test")).text
     await session.close()
 
 
