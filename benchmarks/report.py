@@ -240,7 +240,7 @@ def _storage(result: dict[str, Any]) -> list[str]:
 
 
 def _scale(result: dict[str, Any]) -> list[str]:
-    again = result["again"]
+    again, daily = result["again"], result["daily"]
     return [
         *_table(
             ("rows", "addresses", "seconds", "CPU seconds", "peak memory, MB"),
@@ -254,6 +254,10 @@ def _scale(result: dict[str, Any]) -> list[str]:
         f"From the smallest to the largest, memory grows {result['flatness']:.2f} times. The next run over "
         f"{again['rows']:,} rows, with {again['due']} due, takes {again['seconds']:.1f} s "
         f"({again['cpu']:.1f} s of CPU, {again['peak']:,.0f} MB) and asks {again['asked']} servers.",
+        "",
+        f"The run of the next day, with {daily['new']:,} new rows and {daily['due']:,} addresses due among "
+        f"{daily['rows']:,} rows, takes {daily['seconds']:.1f} s ({daily['cpu']:.1f} s of CPU, {daily['peak']:,.0f} "
+        "MB).",
     ]  # fmt: skip
 
 

@@ -213,6 +213,9 @@ class DuckDB(Dialect):
     def position(self, part: str, value: str) -> str:
         return f"strpos({value}, {part})"
 
+    def after_at(self, value: str) -> str:
+        return f"string_split({value}, '@')[-1]"
+
     def has_digit_before_at(self, value: str) -> str:
         return f"regexp_matches({value}, '[0-9][^@]*@')"
 

@@ -29,6 +29,7 @@ __all__ = [
     "newest_events",
     "rank",
     "summarised",
+    "surely_fresh",
     "verdict_kinds",
 ]
 
@@ -104,6 +105,18 @@ def due_condition(
         f"or (v.rules_version <> {literal(rules_version)} and ({list_is_news}))"
     )
     return due if among is None else f"v.reason in ({', '.join(map(literal, sorted(among)))}) and ({due})"
+
+
+def surely_fresh(say: Dialect, *, depth_rank: int, now: datetime, rules_version: str) -> str:
+    """
+    Over verdicts alone: those that `due_condition` leaves in peace whatever stands on lists. What it says holds for
+    addresses without events.
+    """
+    # A bounce that is no longer among the events is news as well.
+    return (
+        f"reason <> 'hard_bounced' and (next_check_at is null or next_check_at > {say.moment(now)}) "
+        f"and {rank('depth')} >= {depth_rank} and rules_version = {literal(rules_version)}"
+    )
 
 
 def falls_due(say: Dialect, now: datetime) -> str:

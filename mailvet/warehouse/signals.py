@@ -165,7 +165,8 @@ def numbered_sql(cells: str, say: Dialect, *, free: str | None = None) -> str:
     A query that leaves out most of what `series_sql` would only throw away in the end, and takes far less room.
 
     Args:
-        cells: a query in brackets with the columns `place` (any number) and `folded`, as for `series_sql`.
+        cells: a query in brackets with the columns `place` (any number) and `folded`, as for `series_sql`; texts
+            without a digit before an @ may be missing.
 
     Returns:
         SQL for `place`: of every text that differs from four others at least in nothing but a counter. Texts are told
@@ -217,15 +218,17 @@ def mailboxes_sql(cells: str, say: Dialect) -> str:
         SQL for `place`, `mailbox` (64 bits; equal for equal mailboxes, and hardly ever for others), and `odd`: whether
         the text is written another way than its mailbox.
     """
+    domain = say.after_at("folded")
+    local_part = f"substr(folded, 1, {say.length('folded')} - {say.length(domain)} - 1)"
+    names = sorted({*DOT_BLIND, *SAME_DOMAIN})
+    # Nearly all texts are the mailbox itself, and are not taken apart.
+    apart = " or ".join(["contains(folded, '+')", *(f"suffix(folded, {say.literal('@' + name)})" for name in names)])
     return f"""
-with addressed as (
-    select place, email, folded, {say.after_at("folded")} as domain from {cells} cells where {_has_at(say)}
-),
-bases as (
-    select place, email, domain, {_base(say)} as base
-    from (select place, email, domain, {_local(say)} as local_part from addressed) a
-),
-mailboxes as (select place, email, {_mailbox(say)} as mailbox from bases)
+with mailboxes as (
+    select place, email,
+        case when {apart} then {_mailbox(say, _base(say, local_part), domain)} else folded end as mailbox
+    from {cells} cells where {_has_at(say)}
+)
 select place, hash(mailbox) as mailbox, mailbox <> email as odd from mailboxes""".strip()
 
 
@@ -303,17 +306,17 @@ def _local(say: Dialect) -> str:
     return f"substr(folded, 1, {say.length('folded')} - {say.length('domain')} - 1)"
 
 
-def _base(say: Dialect) -> str:
+def _base(say: Dialect, local_part: str = "local_part") -> str:
     # A plus at the very start is no tag.
-    plus = say.position("'+'", "local_part")
-    return f"case when {plus} > 1 then substr(local_part, 1, {plus} - 1) else local_part end"
+    plus = say.position("'+'", local_part)
+    return f"case when {plus} > 1 then substr({local_part}, 1, {plus} - 1) else {local_part} end"
 
 
-def _mailbox(say: Dialect) -> str:
-    same = " ".join(f"when '{other}' then '{domain}'" for other, domain in SAME_DOMAIN.items())
+def _mailbox(say: Dialect, base: str = "base", domain: str = "domain") -> str:
+    same = " ".join(f"when '{other}' then '{name}'" for other, name in SAME_DOMAIN.items())
     blind = ", ".join(map(say.literal, DOT_BLIND))
-    local_part = f"case when domain in ({blind}) then replace(base, '.', '') else base end"
-    return say.joined(local_part, "'@'", f"case domain {same} else domain end")
+    local_part = f"case when {domain} in ({blind}) then replace({base}, '.', '') else {base} end"
+    return say.joined(local_part, "'@'", f"case {domain} {same} else {domain} end")
 
 
 _AT = "'@'"

@@ -548,10 +548,65 @@ def test_tables_with_keys_checks_and_columns_of_their_own_are_written(opened: Op
     assert sql("select mailvet_status, mailvet_score from contacts where id = 1") == [("deliverable", 50)]
 
 
+def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = (
+        "duckdb_due.PART_ROWS",
+        "duckdb_results.PART_ROWS",
+        "duckdb_due._JOINED_ROWS",
+        "duckdb_results._WRITTEN_ROWS",
+    )
+    for name in parts:
+        monkeypatch.setattr(f"mailvet.warehouse.{name}", 2)
+
+
+def test_a_table_planned_and_counted_in_parts_is_planned_and_counted_whole(
+    contacts: Any, opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_parts(monkeypatch)
+    reasons = {f"p{number}@a.test": "mailbox_accepted" for number in range(9)} | {"q@a.test": "mailbox_not_found"}
+    contacts(*reasons, "p1@a.test", "p1@a.test", "new@a.test", "newer@a.test", " ", None)
+    warehouse = saved(opened(), reasons)
+    warehouse.save(answers({"p3@a.test": "mailbox_accepted"}, next_check_at=later(days=1)))
+    found = planned(warehouse, now=later(days=2))
+    assert (found.rows, found.blank, found.addresses, found.due, found.blank_due) == (16, 2, 12, 3, 2)
+    due = [row["email"] for batch in warehouse.due(100) for row in batch.to_pylist()]
+    assert sorted(due) == ["", " ", "new@a.test", "newer@a.test", "p3@a.test"]
+    summary = warehouse.summary()
+    assert (summary.rows, summary.blank, summary.verified) == (16, 2, 12)
+    assert summary.by_reason == {"mailbox_accepted": 11, "mailbox_not_found": 1}
+    # Nine addresses on one row and one on three, each as likely to bounce as not.
+    assert summary.bounce_before_error == pytest.approx((9 + 3**2) ** 0.5 / 2 / 12)
+    assert warehouse.write_back(STATUS_COLUMNS) == 12
+    assert warehouse.summary() == summary
+
+
+def test_the_summary_after_a_write_back_knows_what_was_saved_since(contacts: Any, opened: Open) -> None:
+    contacts("a@a.test", "b@a.test")
+    warehouse = saved(opened(), {"a@a.test": "mailbox_accepted", "b@a.test": "mailbox_accepted"})
+    warehouse.write_back(STATUS_COLUMNS)
+    warehouse.save(answers({"b@a.test": "mailbox_not_found"}, checked_at=later(days=1)))
+    assert warehouse.summary().by_status == {"deliverable": 1, "undeliverable": 1}
+
+
+def test_the_summary_is_of_the_rows_that_the_condition_chose_before_the_write_back(
+    contacts: Any, opened: Open, sql: Any
+) -> None:
+    contacts("a@a.test", "b@a.test", "new@a.test")
+    sql("alter table contacts add column mailvet_status varchar")
+    sql("update contacts set mailvet_status = 'deliverable' where id = 1")
+    warehouse = saved(
+        opened(where="mailvet_status is null"), {"a@a.test": "mailbox_accepted", "b@a.test": "mailbox_accepted"}
+    )
+    planned(warehouse)
+    assert warehouse.write_back(STATUS_COLUMNS) == 1
+    summary = warehouse.summary()
+    assert (summary.rows, summary.verified) == (2, 1)
+
+
 def test_a_table_written_in_parts_is_written_whole(
     contacts: Any, opened: Open, sql: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mailvet.warehouse.duckdb._PART_ROWS", 2)
+    small_parts(monkeypatch)
     cells = [f"p{number}@a.test" for number in range(7)]
     contacts(*cells)
     sql("delete from contacts where email in ('p1@a.test', 'p3@a.test', 'p4@a.test')")

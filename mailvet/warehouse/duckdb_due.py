@@ -1,0 +1,375 @@
+"""DuckDB: what of a table or file is due, and what the whole of it shows about each address."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from mailvet.errors import SettingsError, SourceError
+from mailvet.layers.history import EVENT_KINDS
+from mailvet.lists import free_domains
+from mailvet.verdict import Reason
+from mailvet.warehouse.base import Plan
+from mailvet.warehouse.dialects import WHITE_SPACE
+from mailvet.warehouse.duckdb_session import (
+    FOLDED,
+    MEMORY,
+    MEMORY_WHILE_SAVING,
+    SAY,
+    DuckDBSession,
+    find_table,
+    is_blank,
+    naive,
+    numbers,
+    quote,
+)
+from mailvet.warehouse.files import first_line, literal, table_function
+from mailvet.warehouse.planning import LISTS, due_condition, newest_events, surely_fresh
+from mailvet.warehouse.signals import burst_sql, duplicates_sql, mailboxes_sql, numbered_sql, series_sql
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["PART_ROWS", "PlannedDuckDB"]
+
+_DUE = "mailvet_due"
+
+PART_ROWS = 20 * 122_880
+"""Rows joined with the verdicts at once: twenty of DuckDB's row groups, a quarter of a gigabyte."""
+
+_JOINED_ROWS = 2_400_000
+"""Verdicts, as numbers, that are joined in memory: with their hash table a fifth of a gigabyte."""
+
+_FREE = "(select domain from mailvet_free)"
+
+_NO_VERDICTS = (
+    "(select null::varchar as email_key, null::varchar as reason, null::varchar as depth, 0 as attempts, "
+    "null::timestamp as next_check_at, null::timestamp as checked_at, null::varchar as rules_version, "
+    "null::varchar as flags, null::varchar as evidence where false)"
+)
+
+
+class PlannedDuckDB(DuckDBSession):
+    """A session that plans and reads what is due."""
+
+    _has_cells = False
+    _due = _DUE
+    _counts: list[tuple[Any, ...]] | None = None
+    """What `summary` would find, where `write_back` has found it just now."""
+
+    def plan(
+        self,
+        *,
+        depth_rank: int,
+        now: datetime,
+        rules_version: str,
+        listed: Mapping[str, Sequence[str]],
+        among: Collection[Reason] | None = None,
+        count_domains: bool = True,
+    ) -> Plan:
+        """See `Warehouse.plan`."""
+        self._counts = None
+        self._may_use(MEMORY)
+        if self._events is not None:
+            self._stage_history()
+        self._stage_cells()
+        has_lists = any(listed.get(name) for name in LISTS)
+        if has_lists:
+            self._stage_lists(listed)
+        condition = due_condition(
+            SAY, depth_rank=depth_rank, now=now, rules_version=rules_version, events=self._events is not None,
+            listed=has_lists, among=among,
+        )  # fmt: skip
+        fresh = surely_fresh(SAY, depth_rank=depth_rank, now=now, rules_version=rules_version)
+        self._stage_due(condition, fresh, has_lists, chosen=among is not None, mixed=depth_rank > 0)
+        self._db.execute("drop table if exists temp.mailvet_signals")
+        rows, blank, addresses, blanks = self._one(
+            "select coalesce(sum(repeats), 0)::bigint, coalesce(sum(repeats) filter (blank), 0)::bigint, "
+            f"count(*) filter (not blank), count(*) filter (blank) from (select repeats, {is_blank('email')} as blank "
+            "from mailvet_texts)"
+        )
+        due, blank_due = addresses, blanks
+        if self._due == _DUE:
+            due, blank_due = self._one(
+                f"select count(*) filter (folded <> ''), count(*) filter (folded = '') from {self._due_cells()}"
+            )
+        domains: list[tuple[str, int]] = []
+        if count_domains:
+            domains = self._rows(
+                f"select split_part(folded, '@', -1), count(*) from {self._due_cells()} where contains(folded, '@') "
+                "group by 1 order by 2 desc, 1"
+            )
+        return Plan(rows, blank, addresses, due, tuple(domains), blank_due)
+
+    def _stage_cells(self) -> None:
+        """
+        The distinct texts of the column: `mailvet_cells`. Only the texts are kept; keys of 64 characters, which cost
+        little to compute, would take three times their room.
+        """
+        self._db.execute("create or replace temp table mailvet_texts (email varchar, repeats bigint)")
+        try:
+            for part in self._shares(PART_ROWS, '"mailvet cell"'):
+                self._db.execute(
+                    f'insert into mailvet_texts select "mailvet cell", count(*) from (select {self._cell} as '
+                    f'"mailvet cell" from {self.relation} where {self._where}) where {part} group by 1'
+                )
+        except duckdb.Error as error:
+            raise SourceError(
+                f"{self.name} cannot be read{' with this --where' if self.narrowed else ''}: {first_line(str(error))}."
+            ) from None
+        self._db.execute(
+            f"create or replace temp view mailvet_cells as select email, sha256(email) as email_key, "
+            f"{FOLDED} as folded, repeats from mailvet_texts"
+        )
+        self._has_cells = True
+
+    def _due_cells(self) -> str:
+        return f"(select *, sha256(email) as email_key, {FOLDED} as folded from {self._due})"
+
+    def _need_cells(self) -> None:
+        """For what is asked after a run that had nothing to plan."""
+        if not self._has_cells:
+            self._stage_cells()
+
+    def _shares(self, size: int, text: str) -> list[str]:
+        """Conditions that share out texts among parts of about so many rows of the source, at random."""
+        (rows,) = self._one(f"select count(*) from {self.relation}")
+        count = -(-rows // size) or 1
+        return [f"hash({text}) % {count} = {number}" for number in range(count)] if count > 1 else ["true"]
+
+    def _stage_history(self) -> None:
+        """The newest event of each kind by address: `mailvet_history`."""
+        source = "(select '' as email, '' as event, null::timestamp as occurred_at where false)"
+        try:
+            if self._events is not None:
+                path = Path(self._events).expanduser()
+                if path.is_file():
+                    source = table_function(self._db, path)
+                else:
+                    source = find_table(self._db, self._events, None)[0]
+            self._db.execute(
+                f"create or replace temp table mailvet_history as "
+                f"select lower(trim(email, {literal(WHITE_SPACE)})) as recipient, {newest_events('occurred_at')} "
+                f"from (select email, event, occurred_at::timestamp as occurred_at from {source}) group by 1"
+            )
+        except SourceError as error:
+            raise SettingsError(
+                f"history.events ({self._events}) is neither a file nor a table beside the verdicts. {error}"
+            ) from None
+        except duckdb.Error as error:
+            raise SettingsError(
+                f"history.events ({self._events}) cannot be used: {first_line(str(error))}. It needs the columns "
+                "email, event and occurred_at (UTC)."
+            ) from None
+
+    def _stage_lists(self, listed: Mapping[str, Sequence[str]]) -> None:
+        """Which of the user's own lists each address is on, by itself, its domain or one above: `mailvet_on_lists`."""
+        db = self._db
+        db.execute("create or replace temp table mailvet_listed (list varchar, entry varchar)")
+        for name in LISTS:
+            if listed.get(name):
+                db.execute("insert into mailvet_listed select $1, unnest($2::varchar[])", [name, list(listed[name])])
+        flags = ", ".join(f"bool_or(list = '{name}')::integer as on_{name}" for name in LISTS)
+        db.execute(
+            f"""
+            create or replace temp table mailvet_on_lists as
+            with domains as (
+                select distinct split_part(folded, '@', -1) as domain from mailvet_cells
+                where contains(folded, '@') and exists (from mailvet_listed)
+            ), above as (
+                select domain, array_to_string(labels[place:], '.') as entry
+                from (select domain, string_split(domain, '.') as labels from domains where length(domain) < 256),
+                     unnest(range(1, len(labels) + 1)) as places(place)
+            )
+            select folded, {flags} from (
+                select folded, list from mailvet_cells join mailvet_listed on entry = folded
+                union all
+                select folded, list from mailvet_cells
+                join (select domain, list from above join mailvet_listed using (entry)) as found
+                  on found.domain = split_part(folded, '@', -1)
+            ) group by folded
+            """
+        )
+
+    def _stage_due(self, condition: str, fresh: str, has_lists: bool, *, chosen: bool, mixed: bool) -> None:
+        """
+        What has to be verified: `mailvet_due`, or all texts there are.
+
+        Args:
+            fresh: what is not due for sure, as of `surely_fresh`.
+            chosen: by the reason of their verdicts.
+            mixed: spellings of one address next to each other, and addresses in no order, as mail servers are asked.
+        """
+        verdicts = "mailvet_verdicts" if self._has("mailvet_verdicts") else _NO_VERDICTS
+        columns = {"email": "c.email"}
+        if self._rows(f"select 1 from {verdicts} limit 1"):
+            columns |= {"previous_reason": "v.reason", "previous_attempts": "coalesce(v.attempts, 0)"}
+        else:  # everything is due, and nothing has to be joined to find that out
+            verdicts = _NO_VERDICTS
+        self._due = _DUE
+        if verdicts is _NO_VERDICTS and not chosen and not mixed and self._events is None:
+            self._due = "(select email, rowid from mailvet_texts)"
+            return
+        cells = "mailvet_cells"
+        mostly_fresh = f"select coalesce(count(*) filter ({fresh}) * 2 > count(*), false) from {verdicts}"
+        if verdicts is not _NO_VERDICTS and self._one(mostly_fresh)[0]:
+            self._stage_open(fresh)
+            cells = "mailvet_open"
+        joined = f"{cells} c left join {verdicts} v using (email_key)"
+        if self._events is not None:
+            columns |= {name: f"h.{name}" for name in EVENT_KINDS}
+            joined += " left join mailvet_history h on h.recipient = c.folded"
+        if has_lists:
+            joined += " left join mailvet_on_lists l on l.folded = c.folded"
+        selected = ", ".join(f"{value} as {name}" for name, value in columns.items())
+        order = "order by hash(c.folded), c.email" if mixed else ""
+        self._db.execute(f"create or replace temp table mailvet_due as select {selected} from {joined} where false")
+        for part in self._shares(PART_ROWS, "c.folded") if cells == "mailvet_cells" else ("true",):
+            self._db.execute(
+                f"insert into mailvet_due select {selected} from {joined} where {part} and ({condition}) {order}"
+            )
+
+    def _stage_open(self, fresh: str) -> None:
+        """
+        The cells whose verdict is not fresh for sure: `mailvet_open`. On a list that is verified day by day they are
+        few, so the others are told from them by numbers.
+        """
+        self._stage_numbers("rowid", "email", "mailvet_texts")
+        self._db.execute("create or replace temp table mailvet_fresh (place bigint)")
+        for part in self._join_parts():
+            self._db.execute(
+                f"insert into mailvet_fresh select place from (from mailvet_numbers where {part}) semi join "
+                f"(select {numbers('email_key')} from mailvet_verdicts where {fresh} and {part}) using (first, second)"
+            )
+        news = f" or {FOLDED} in (select recipient from mailvet_history)" if self._events is not None else ""
+        self._db.execute(
+            f"create or replace temp table mailvet_open as select email, sha256(email) as email_key, {FOLDED} as "
+            f"folded from mailvet_texts where rowid not in (select place from mailvet_fresh){news}"
+        )
+        self._drop("numbers", "fresh")
+
+    def _stage_numbers(self, place: str, cell: str, rows: str) -> None:
+        """The keys of cells as numbers, and whether they are blank: `mailvet_numbers`."""
+        self._db.execute(
+            f"create or replace temp table mailvet_numbers as select {place} as place, {numbers(f'sha256({cell})')}, "
+            f"{is_blank(cell)} as blank from {rows}"
+        )
+
+    def _join_parts(self) -> list[str]:
+        """
+        Conditions that part `mailvet_numbers` and the verdicts alike, so that each part is joined in memory: a join
+        that turns to the disk takes twice the time.
+        """
+        count = -(-self._count_stored() // _JOINED_ROWS) or 1
+        return [f"first % {count} = {number}" for number in range(count)]
+
+    def _count_stored(self) -> int:
+        return int(self._one("select count(*) from mailvet_verdicts")[0])
+
+    def find_signals(self, *, signed_up: str | None, burst_window: timedelta) -> None:
+        """See `TableSignals.find_signals`."""
+        db = self._db
+        due, cells = self._one(f"select (select count(*) from {self._due}), (select count(*) from mailvet_texts)")
+        if not due:
+            return
+        only = self._due_cells() if due < cells else None
+        db.execute("create or replace temp table mailvet_free (domain varchar)")
+        db.execute("insert into mailvet_free select unnest($1::varchar[])", [sorted(free_domains())])
+        # Numbers first: of the texts, only the few are taken up that can have a signal at all.
+        texts = f"(select rowid as place, email, {FOLDED} as folded from mailvet_texts)"
+        db.execute(f"create or replace temp table mailvet_mailboxes as {mailboxes_sql(texts, SAY)}")
+        several = (
+            "select place from mailvet_mailboxes where mailbox in (select mailbox from mailvet_mailboxes "
+            "where mailbox in (select mailbox from mailvet_mailboxes where odd) group by 1 having count(*) > 1)"
+        )
+        # Materialized, or else everything is asked of all texts before the digit is.
+        with_digit = (
+            "(with numbered as materialized (select rowid as place, email from mailvet_texts where "
+            f"{SAY.has_digit_before_at('email')}) select place, {FOLDED} as folded from numbered)"
+        )
+        for name, places in (("doubles", several), ("numbered", numbered_sql(with_digit, SAY, free=_FREE))):
+            db.execute(
+                f"create or replace temp table mailvet_{name} as select email, sha256(email) as email_key, "
+                f"{FOLDED} as folded from mailvet_texts where rowid in ({places})"
+            )
+        db.execute("drop table temp.mailvet_mailboxes")
+        series = series_sql("mailvet_numbered", SAY, due=only, free=_FREE, everybody="mailvet_cells")
+        found = [
+            f"select email_key, series_size, false as burst, null as duplicate_of from ({series})",
+            f"select email_key, 0, false, duplicate_of from ({duplicates_sql('mailvet_doubles', SAY)})",
+        ]
+        if signed_up is not None:
+            signups = self._signups(signed_up)
+            bursts = burst_sql(signups, SAY, due=only, free=_FREE, window=burst_window)
+            found.append(f"select sha256(cell), 0, true, null from ({bursts})")
+        # The few rows with a signal, to be joined as the due ones are read.
+        db.execute(
+            "create or replace temp table mailvet_signals as select email_key, max(series_size)::integer as "
+            f"series_size, bool_or(burst) as burst, max(duplicate_of)::varchar as duplicate_of "
+            f"from ({' union all '.join(found)}) group by 1"
+        )
+        self._drop("doubles", "numbered")
+
+    def _signups(self, signed_up: str) -> str:
+        """The sign-ups of the source, as a query in brackets: email, folded, signed_up."""
+        described = {str(row[0]): str(row[1]) for row in self._rows(f"describe {self.relation}")}
+        name = next((name for name in described if name.lower() == signed_up.lower()), None)
+        if name is None:
+            raise SettingsError(
+                f"suspicion.signed_up: there is no column {signed_up} in {self.name}; it has: {', '.join(described)}."
+            )
+        kind = described[name]
+        time = f"{quote(name)}::timestamp" if kind.startswith("TIMESTAMP_") else quote(name)
+        if kind == "VARCHAR":  # as a file without types brings it
+            time = f"try_cast({quote(name)} as timestamp)"
+        holds_times, filled = (
+            self._one(f"select count({time}), count({quote(name)}) from {self.relation} where {self._where}")
+            if kind.startswith(("VARCHAR", "TIMESTAMP", "DATE"))
+            else (0, 1)
+        )
+        if filled and not holds_times:
+            raise SettingsError(
+                f"suspicion.signed_up: the column {name} of {self.name} ({kind}) holds no dates or times. Name the "
+                "column with the time of each sign-up, or leave the setting out."
+            )
+        return (
+            f"(select email as cell, {FOLDED} as folded, signed_up "
+            f"from (select {self._cell} as email, {time} as signed_up from {self.relation} where {self._where}))"
+        )
+
+    def due(self, batch_rows: int) -> Iterator[pa.Table]:
+        """See `Warehouse.due`. Spellings of one address (case, white space) stand next to each other."""
+        self._may_use(MEMORY_WHILE_SAVING)
+        (count,) = self._one(f"select count(*) from {self._due}")
+        signals, joined = ", 0 as series_size, false as burst, null::varchar as duplicate_of", ""
+        if self._rows("select 1 from duckdb_tables() where table_name = 'mailvet_signals' and temporary"):
+            signals = ", coalesce(s.series_size, 0) as series_size, coalesce(s.burst, false) as burst, s.duplicate_of"
+            joined = "left join mailvet_signals s using (email_key)"
+        for start in range(0, count, batch_rows):
+            yield self._arrow(
+                f"select d.* exclude (place){signals} from (select *, sha256(email) as email_key, rowid as place "
+                f"from {self._due} where rowid >= {start} and rowid < {start + batch_rows}) d {joined} order by d.place"
+            )
+
+    def asked_today(self, now: datetime) -> dict[str, int]:
+        """See `Warehouse.asked_today`."""
+        if not self._has("mailvet_verdicts"):
+            return {}
+        return dict(
+            self._rows(
+                "select operator, count(*) from mailvet_verdicts where smtp_code is not null and operator is not null "
+                "and checked_at >= date_trunc('day', $1::timestamp) group by 1",
+                [naive(now)],
+            )
+        )
+
+    def looks_numeric(self) -> bool:
+        """See `Warehouse.looks_numeric`."""
+        filled = "from mailvet_cells where folded <> ''"
+        return bool(self._rows(f"select 1 {filled} limit 1")) and not self._rows(
+            f"select 1 {filled} and try_cast(folded as double) is null limit 1"
+        )

@@ -1,0 +1,242 @@
+"""DuckDB: verdicts beside the rows of the source: status columns, and what is counted over all of it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from typing import Any
+
+import duckdb
+
+from mailvet import ablation
+from mailvet.errors import SourceError
+from mailvet.verdict import recommendation_sql, verdict_schema
+from mailvet.warehouse.base import Details, Standing, Summary
+from mailvet.warehouse.dialects import WHITE_SPACE
+from mailvet.warehouse.duckdb_due import PART_ROWS
+from mailvet.warehouse.duckdb_session import SAY, TYPES, columns_of, described, is_blank, naive, numbers, quote
+from mailvet.warehouse.duckdb_verdicts import DuckDBVerdicts
+from mailvet.warehouse.files import first_line, literal
+from mailvet.warehouse.planning import detailed, falls_due, summarised
+from mailvet.warehouse.tables import check_status_columns
+
+__all__ = ["DuckDBResults"]
+
+_COUNTED = ("status", "reason", "recommendation", "score")
+_SIGNS = ("on_lists", "in_history", "suspect")
+"""What a summary counts verdicts by."""
+
+_WRITTEN_ROWS = 10 * 122_880
+"""Rows whose answers are joined and written at once."""
+
+
+class DuckDBResults(DuckDBVerdicts):
+    """A session that writes answers back and counts them."""
+
+    def _verdicts(self, columns: Sequence[str], *, also: str | None = None) -> str:
+        """The verdict table under names that no condition of the user's can mean, and what is `also` selected."""
+        advice = recommendation_sql(self._policy, reason="reason", score="score", attempts="attempts")
+        values = {"recommendation": f"({advice})", "suggestion": _harmless("suggestion")}
+        selected = ['email_key as "mailvet verdict key"', *([also] if also else [])]
+        selected += [f'{values.get(name, name)} as "mailvet verdict {name}"' for name in columns]
+        return f'(select {", ".join(selected)} from mailvet_verdicts) as "mailvet verdict"'
+
+    def check_write_back(self, columns: Sequence[str]) -> None:
+        """See `Warehouse.check_write_back`."""
+        check_status_columns(described(self._db, self.relation), columns, self._prefix, self.name)
+
+    def write_back(self, columns: Sequence[str]) -> int:
+        """See `Warehouse.write_back`. Matches on the key of the text as it is now, so an edited row is left alone."""
+        db = self._db
+        names = {quote(self._prefix + column): f'"mailvet verdict {column}"' for column in columns}
+        sets = ", ".join(f"{name} = {value}" for name, value in names.items())
+        changed = " or ".join(f"{name} is distinct from {value}" for name, value in names.items())
+        count = 0
+        db.execute("begin")
+        try:
+            for name, column in zip(names, columns, strict=True):
+                kind = TYPES[str(verdict_schema().field(column).type)]
+                db.execute(f"alter table {self.relation} add column if not exists {name} {kind}")
+            self._match(columns)
+            self._counts = self._count_matched()
+            if self._numbers_rows():
+                for part in self._parts():
+                    count += self._one(
+                        f"update {self.relation} set {sets} from (select place, answer from mailvet_matched where "
+                        f"{part}) join mailvet_answers using (answer) where place = {self.relation}.rowid "
+                        f"and ({changed})"
+                    )[0]
+            else:
+                answers = self._verdicts(columns)
+                matched = f'"mailvet verdict key" = sha256({self._cell}) and ({changed}) and {self._where}'
+                (count,) = self._one(f"update {self.relation} set {sets} from {answers} where {matched}")
+            self._drop("numbers", "matched", "answers")
+            db.execute("commit")
+        except duckdb.Error as error:
+            self._counts = None
+            with contextlib.suppress(duckdb.Error):
+                db.execute("rollback")
+            raise SourceError(
+                f"The status columns could not be written to {self.name}: {first_line(str(error))}. The table is "
+                "unchanged; the verdicts are saved in mailvet_verdicts."
+            ) from None
+        return count
+
+    def _parts(self) -> list[str]:
+        """Conditions on `place` that cut the rows of the source into parts whose answers fit into a little memory."""
+        (rows,) = self._one(f"select count(*) from {self.relation}")
+        starts = range(0, max(1, rows), _WRITTEN_ROWS)
+        # Numbers have gaps where rows were deleted, so the last part has no end.
+        ends = [f"place < {start + _WRITTEN_ROWS}" for start in starts[:-1]] + ["true"]
+        return [f"place >= {start} and {end}" for start, end in zip(starts, ends, strict=True)]
+
+    def _match(self, columns: Sequence[str] = ()) -> None:
+        """
+        Which verdict belongs to which row of the source as it is now: `mailvet_matched`. All of it are numbers, so that
+        it stays small, and the rows can be updated in their own order: any other costs far more. What a verdict says,
+        in these columns and for the summary, is the same for thousands of them: `mailvet_answers`.
+        """
+        said = [f'"mailvet verdict {column}"' for column in dict.fromkeys([*columns, *_COUNTED])]
+        found = ablation.evidence_sql('"mailvet verdict evidence"', '"mailvet verdict flags"', SAY.position)
+        named = [*said, *(f"{sign} as {name}" for name, sign in zip(_SIGNS, found, strict=True))]
+        verdicts = self._verdicts([*dict.fromkeys([*columns, *_COUNTED, "evidence", "flags"])], also="rowid as verdict")
+        salt = 0
+        while True:
+            answer = f"hash({', '.join([str(salt), *said, *found])})"
+            self._db.execute(
+                f"create or replace temp table mailvet_answers as select distinct {answer} as answer, "
+                f"{', '.join(named)} from {verdicts}"
+            )
+            if self._one("select count(*) = count(distinct answer) from mailvet_answers")[0]:
+                break
+            salt += 1
+        place = "rowid" if self._numbers_rows() else "null::bigint"
+        self._stage_numbers(place, self._cell, f"{self.relation} where {self._where}")
+        self._db.execute(
+            "create or replace temp table mailvet_matched (place bigint, verdict bigint, answer ubigint, blank boolean)"
+        )
+        for part in self._join_parts():
+            self._db.execute(
+                f"""
+                insert into mailvet_matched select place, verdict, answer, blank
+                from (from mailvet_numbers where {part}) join (
+                    select verdict, {numbers('"mailvet verdict key"')}, {answer} as answer from {verdicts} where {part}
+                ) using (first, second)
+                """
+            )
+
+    def _count_matched(self) -> list[tuple[Any, ...]]:
+        """The groups of `summarised`, from `mailvet_matched`; in parts, as all the verdicts would take much room."""
+        groups: list[tuple[Any, ...]] = []
+        status, reason, advice, score = (f'"mailvet verdict {column}"' for column in _COUNTED)
+        (verdicts,) = self._one("select coalesce(max(verdict) + 1, 0) from mailvet_matched")
+        for start in range(0, verdicts, PART_ROWS):
+            groups += self._rows(
+                f"""
+                select {status}, {reason}, {advice}, blank, {", ".join(_SIGNS)}, sum(texts), sum(rows),
+                       sum(rows * (100 - {score})), sum(squares * (100 - {score}) * {score})
+                from (
+                    select answer, blank, count(*) as texts, sum(repeats) as rows, sum(repeats * repeats) as squares
+                    from (
+                        select any_value(answer) as answer, any_value(blank) as blank, count(*) as repeats
+                        from mailvet_matched where verdict >= {start} and verdict < {start + PART_ROWS}
+                        group by verdict
+                    ) group by all
+                ) join mailvet_answers using (answer)
+                group by all
+                """
+            )
+        for blank, rows in self._rows("select blank, count(*) from mailvet_numbers group by 1"):
+            known = sum(int(group[8]) for group in groups if group[3] == blank)
+            groups.append((None, None, None, blank, 0, 0, 0, 0, rows - known, 0, 0))
+        return groups
+
+    def summary(self) -> Summary:
+        """See `Warehouse.summary`."""
+        if self._counts is None:
+            if self._has("mailvet_verdicts"):
+                self._match()
+                self._counts = self._count_matched()
+                self._drop("numbers", "matched", "answers")
+            else:
+                blank = is_blank(self._cell)
+                self._counts = [
+                    (None, None, None, is_blank, 0, 0, 0, 0, rows, 0, 0)
+                    for is_blank, rows in self._rows(
+                        f"select {blank}, count(*) from {self.relation} where {self._where} group by 1"
+                    )
+                ]
+        counts, self._counts = self._counts, None
+        return summarised(counts)
+
+    def standing(self, *, stale_before: datetime | None = None) -> list[Standing]:
+        """See `Warehouse.standing`."""
+        self._need_cells()
+        names = ("status", "reason", "recommendation", "score", "checked_at")
+        said = ", ".join(f'"mailvet verdict {name}"' for name in names[:4])
+        verdicts = self._verdicts(names)
+        if not self._has("mailvet_verdicts"):
+            nothing = ", ".join(f'null as "mailvet verdict {name}"' for name in names)
+            verdicts = f'(select null as "mailvet verdict key", {nothing}) as "mailvet verdict"'
+        rows = self._rows(
+            f"""
+            select {said}, coalesce("mailvet verdict checked_at"::timestamp < $before, false) as stale, folded = '',
+                   sum(repeats)::bigint
+            from mailvet_cells left join {verdicts} on "mailvet verdict key" = email_key group by all
+            """,
+            {"before": naive(stale_before) if stale_before else None},
+        )
+        return [Standing(*row) for row in rows]
+
+    def pending(self) -> tuple[int, datetime | None]:
+        """See `Warehouse.pending`."""
+        self._need_cells()
+        if not self._has("mailvet_verdicts"):
+            return 0, None
+        count, moment = self._one(
+            "select count(*), min(next_check_at) from mailvet_cells join mailvet_verdicts using (email_key) "
+            "where reason = 'greylisted' and next_check_at is not null"
+        )
+        return count, moment and moment.replace(tzinfo=timezone.utc)
+
+    def details(self, now: datetime, *, by: str | None = None) -> Details:
+        """See `Detailed.details`."""
+        self._need_cells()
+        last_run = None
+        if self._has("mailvet_runs"):
+            found = self._db.execute(
+                "select * from mailvet_runs where source = $1 and finished_at is not null "
+                "order by started_at desc limit 1",
+                [self.name],
+            )
+            names = [column[0] for column in found.description or ()]
+            last_run = next((dict(zip(names, row, strict=True)) for row in found.fetchall()), None)
+        if not self._has("mailvet_verdicts"):
+            return Details(last_run=last_run)
+        verdicts = "(select * from mailvet_cells join mailvet_verdicts using (email_key) where folded <> '')"
+        operators = self._rows(
+            f"select operator, status, count(*) from {verdicts} where operator is not null group by 1, 2"
+        )
+        due = self._rows(f"select {falls_due(SAY, now)}, count(*) from {verdicts} group by 1")
+        return detailed(operators, due, self._sources(by) if by is not None else (), last_run)
+
+    def _sources(self, column: str) -> list[tuple[Any, ...]]:
+        present = columns_of(self._db, self.relation)
+        name = next((name for name in present if name.lower() == column.lower()), None)
+        if name is None:
+            raise SourceError(f"There is no column {column} in {self.name}; there are: {', '.join(present)}.")
+        return self._rows(
+            f"""
+            select coalesce({quote(name)}::varchar, ''), "mailvet verdict recommendation", count(*),
+                   sum(100 - "mailvet verdict score")
+            from {self.relation}
+            join {self._verdicts(("recommendation", "score"))} on "mailvet verdict key" = sha256({self._cell})
+            where {self._where} and trim({self._cell}, {literal(WHITE_SPACE)}) <> '' group by 1, 2
+            """
+        )
+
+
+def _harmless(value: str) -> str:
+    """A suggestion never starts a formula when the file is opened in a spreadsheet."""
+    return f"case when regexp_matches({value}, '^[=+@\\t\\r\\n-]') then null else {value} end"

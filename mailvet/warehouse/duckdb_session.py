@@ -1,0 +1,442 @@
+"""
+One DuckDB database that is open, and the table or file of the user's that it is about.
+
+Times are stored as TIMESTAMP in UTC: DuckDB's TIMESTAMP WITH TIME ZONE cannot be fetched from Python without a
+further package.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import duckdb
+
+from mailvet.errors import LockedError, SourceError
+from mailvet.verdict import Policy, verdict_schema
+from mailvet.warehouse.dialects import WHITE_SPACE, DuckDB
+from mailvet.warehouse.files import FORMATS, INPUT, Loaded, first_line, is_database, literal, load
+from mailvet.warehouse.tables import Column, choose_column, one_condition
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = [
+    "FOLDED",
+    "MEMORY",
+    "MEMORY_WHILE_SAVING",
+    "SAY",
+    "TYPES",
+    "DuckDBSession",
+    "columns_of",
+    "described",
+    "find_table",
+    "is_blank",
+    "naive",
+    "numbers",
+    "open_database",
+    "opening_failed",
+    "quote",
+    "with_zone",
+    "without_zone",
+    "writing",
+]
+
+_Self = TypeVar("_Self", bound="DuckDBSession")
+MEMORY = "700MB"
+"""
+What DuckDB may use before it turns to the disk, so that a run of any size stays below 2 GB. An update of all rows in
+one transaction needs most of it: with 400 MB, ten million rows could not be written.
+"""
+MEMORY_WHILE_SAVING = "400MB"
+"""The same while addresses are verified, which takes memory of its own."""
+
+TYPES = {
+    "string": "VARCHAR", "int16": "SMALLINT", "int32": "INTEGER", "timestamp[us, tz=UTC]": "TIMESTAMP",
+}  # fmt: skip
+
+SAY = DuckDB()
+
+FOLDED = SAY.fold("email")
+
+_STAGED = (
+    "mailvet_texts",
+    "mailvet_history",
+    "mailvet_listed",
+    "mailvet_on_lists",
+    "mailvet_due",
+    "mailvet_kept",
+    "mailvet_free",
+    "mailvet_mailboxes",
+    "mailvet_doubles",
+    "mailvet_numbered",
+    "mailvet_signals",
+    "mailvet_stored",
+    "mailvet_answers",
+    "mailvet_numbers",
+    "mailvet_fresh",
+    "mailvet_open",
+    "mailvet_matched",
+)
+
+
+class DuckDBSession:
+    """
+    A table or file and the database of its verdicts. Build it with `of_table`, `of_connection`, `of_file` or
+    `of_store`.
+
+    Not to be used from two threads at once, but for `interrupt`.
+    """
+
+    def __init__(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        *,
+        name: str,
+        path: Path,
+        relation: str = "",
+        column: str = "",
+        where: str | None = None,
+        policy: Policy = Policy.marketing,
+        prefix: str = "mailvet_",
+        events: str | None = None,
+        loaded: Loaded | None = None,
+        is_view: bool = False,
+        owned: bool = True,
+    ) -> None:
+        self._db = connection
+        self._owned = owned
+        self.name = name
+        self.path = path
+        self.relation = relation
+        self.column = column
+        self._where = f"({where}\n)" if where else "true"  # the line break ends a comment in the condition
+        self.narrowed = where is not None
+        self._policy = policy
+        self._prefix = prefix
+        self._events = events
+        self._loaded = loaded
+        self._is_view = is_view
+        self._cell = f"coalesce({quote(column)}::varchar, '')"
+
+    @classmethod
+    def of_table(
+        cls: type[_Self],
+        path: Path,
+        table: str,
+        column: str | None,
+        *,
+        where: str | None = None,
+        policy: Policy = Policy.marketing,
+        prefix: str = "mailvet_",
+        events: str | None = None,
+        writable: bool = True,
+        updatable: bool = True,
+    ) -> _Self:
+        """
+        A table of a DuckDB database.
+
+        Args:
+            table: name, also `schema.table`; names with odd characters as they are, or in quotes.
+            column: the column of addresses; None finds it by its name.
+            where: SQL condition on the table's rows.
+            writable: verdicts will be saved.
+            updatable: status columns will be written, so `table` must not be a view.
+
+        Raises:
+            SourceError: missing or unfit table or column, a condition that fails, a read-only file; LockedError.
+        """
+        if not path.exists():
+            raise SourceError(f"There is no file {path}. Check the path.")
+        if path.is_file() and path.stat().st_size and not is_database(path):
+            raise SourceError(
+                f"{path.name} is neither a DuckDB database nor a file of a known kind "
+                f"({', '.join(FORMATS)}, also with .gz or .zst). Rename or convert it."
+            )
+        if writable and not os.access(path, os.W_OK):
+            raise SourceError(
+                f"The database {path} is read-only, so verdicts cannot be saved in it. Make it writable, or copy the "
+                "table to a file and verify that with --output."
+            )
+        db = open_database(path, read_only=not writable)
+        named: dict[str, Any] = {"where": where, "policy": policy, "prefix": prefix, "events": events}
+        try:
+            return cls._bound(db, path, table, column, updatable=updatable, owned=True, **named)
+        except BaseException:
+            db.close()
+            raise
+
+    @classmethod
+    def of_connection(
+        cls: type[_Self],
+        connection: duckdb.DuckDBPyConnection,
+        table: str,
+        column: str | None,
+        *,
+        where: str | None = None,
+        policy: Policy = Policy.marketing,
+        prefix: str = "mailvet_",
+        events: str | None = None,
+        writable: bool = True,
+        updatable: bool = True,
+    ) -> _Self:
+        """
+        A table of a database that is open already; arguments and errors as `of_table`. The connection stays open, and
+        in its session times are UTC from now on.
+        """
+        row = connection.execute(
+            "select coalesce(path, ''), readonly from duckdb_databases() where database_name = current_database()"
+        ).fetchall()[0]
+        if writable and row[1]:
+            raise SourceError("The DuckDB connection is read-only, so verdicts cannot be saved. Open it for writing.")
+        with contextlib.suppress(duckdb.Error):
+            connection.execute("set TimeZone = 'UTC'")
+        path = Path(row[0] or "memory")
+        named: dict[str, Any] = {"where": where, "policy": policy, "prefix": prefix, "events": events}
+        return cls._bound(connection, path, table, column, updatable=updatable, owned=False, **named)
+
+    @classmethod
+    def _bound(
+        cls: type[_Self], db: duckdb.DuckDBPyConnection, path: Path, table: str, column: str | None, *, updatable: bool,
+        owned: bool, where: str | None, **named: Any,
+    ) -> _Self:  # fmt: skip
+        relation, is_view = find_table(db, table, path)
+        if is_view and updatable:
+            raise SourceError(
+                f"{table} is a view: status columns cannot be written to it. Verify the table behind it, or use "
+                "--no-write-back and join mailvet_verdicts on email_key."
+            )
+        return cls(
+            db, name=f"{table} in {path.name}", path=path, relation=relation,
+            column=choose_column(described(db, relation), column, table), where=_tried(db, relation, table, where),
+            is_view=is_view, owned=owned, **named,
+        )  # fmt: skip
+
+    @classmethod
+    def of_file(
+        cls: type[_Self],
+        path: Path,
+        column: str | None,
+        store: Path,
+        *,
+        where: str | None = None,
+        policy: Policy = Policy.marketing,
+        prefix: str = "mailvet_",
+        events: str | None = None,
+        encoding: str = "utf-8",
+        writable: bool = True,
+    ) -> _Self:
+        """
+        A file of addresses; `store` is the DuckDB file of its verdicts, made if missing and `writable`.
+
+        Raises:
+            SourceError: missing, empty or unreadable file, missing column; LockedError for the store.
+        """
+        if not path.exists():
+            raise SourceError(f"There is no file {path}. Check the path.")
+        if writable:
+            try:
+                store.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            except OSError as error:
+                raise SourceError(
+                    f"The folder {store.parent} for the store of verdicts cannot be made: {error.strerror}. Set "
+                    "store.path to a file in a folder that may be written to."
+                ) from None
+        db = open_database(store if writable or store.exists() else None, read_only=not writable and store.exists())
+        try:
+            loaded = load(db, path, encoding)
+            found = choose_column(described(db, INPUT), column, path.name, loaded.headers)
+            return cls(
+                db, name=path.name, path=path, relation=INPUT, column=found,
+                where=_tried(db, INPUT, path.name, where), policy=policy, prefix=prefix, events=events, loaded=loaded,
+            )  # fmt: skip
+        except BaseException:
+            db.close()
+            raise
+
+    @classmethod
+    def of_store(cls: type[_Self], path: Path, *, read_only: bool) -> _Self:
+        """Only the verdicts of a database, without a source."""
+        if not path.exists():
+            raise SourceError(f"There is no database {path}: nothing has been verified there yet.")
+        return cls(open_database(path, read_only=read_only), name=path.name, path=path)
+
+    def _numbers_rows(self) -> bool:
+        """Whether `rowid` means DuckDB's number of a row; views have none, and a table may have such a column."""
+        return not self._is_view and "rowid" not in map(str.lower, columns_of(self._db, self.relation))
+
+    def interrupt(self) -> None:
+        """See `Warehouse.interrupt`."""
+        self._db.interrupt()
+
+    def close(self) -> None:
+        """See `Warehouse.close`."""
+        if self._owned:
+            self._db.close()
+            return
+        for table in _STAGED:
+            self._db.execute(f"drop table if exists temp.{table}")
+
+    def _may_use(self, memory: str) -> None:
+        if self._owned:
+            self._db.execute(f"set memory_limit = '{memory}'")
+
+    def _drop(self, *names: str) -> None:
+        for name in names:
+            self._db.execute(f"drop table if exists temp.mailvet_{name}")
+
+    def _has(self, table: str) -> bool:
+        found = self._rows(
+            "select 1 from duckdb_tables() where table_name = $1 and not temporary "
+            "and database_name = current_database() and schema_name = current_schema()",
+            [table],
+        )
+        return bool(found)
+
+    def _rows(self, query: str, parameters: Any = None) -> list[tuple[Any, ...]]:
+        # Every result is read to its end: an unfinished one blocks the connection.
+        return list(self._db.execute(query, parameters).fetchall())
+
+    def _one(self, query: str, parameters: Any = None) -> tuple[Any, ...]:
+        return self._rows(query, parameters)[0]
+
+    def _arrow(self, query: str, parameters: Any = None) -> pa.Table:
+        return self._db.sql(query, params=parameters).to_arrow_table()
+
+
+def open_database(path: Path | None, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
+    """
+    Open a DuckDB file, or one in memory; the mistakes people make become errors that say what to do.
+
+    Raises:
+        LockedError: another process has it open.
+        SourceError: it is no DuckDB file, or may not be read or written.
+    """
+    try:
+        db = duckdb.connect(":memory:" if path is None else str(path), read_only=read_only)
+    except duckdb.Error as error:
+        raise opening_failed(error, path, read_only=read_only) from None
+    # What the user's own columns hold with a time zone is compared and written in UTC, whatever the machine's zone.
+    with contextlib.suppress(duckdb.Error):  # a build without time zones knows only UTC
+        db.execute("set TimeZone = 'UTC'")
+    db.execute(f"set memory_limit = '{MEMORY}'")
+    return db
+
+
+def opening_failed(error: duckdb.Error, path: Path | None, *, read_only: bool = False) -> SourceError:
+    """What to tell people for DuckDB's own error on opening a file: who holds it, or what is wrong with it."""
+    text = str(error)
+    if "lock" in text.lower():
+        holder = re.search(r"PID (\d+)", text)
+        who = f" (process {holder[1]})" if holder else ""
+        return LockedError(
+            f"The database {path.name if path else 'in memory'} is open in another program{who}. DuckDB allows one "
+            "writer at a time: close it there (a notebook, dbt, or another run), then start again. Nothing was changed."
+        )
+    if "not a valid DuckDB" in text:
+        return SourceError(
+            f"{path} is no DuckDB database. For a list of addresses give a CSV, Parquet or JSON Lines file."
+        )
+    return SourceError(
+        f"The database {path} cannot be opened{'' if read_only else ' for writing'}: {first_line(text)}. "
+        "Check that the file and its folder may be written to."
+    )
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except duckdb.Error as error:
+        raise SourceError(
+            f"Verdicts cannot be saved in {path.name}: {first_line(str(error))}. Check that the file and its folder "
+            "may be written to and that the disk is not full; what was saved before stays saved."
+        ) from None
+
+
+def find_table(db: duckdb.DuckDBPyConnection, table: str, path: Path | None) -> tuple[str, bool]:
+    """(quoted name, whether it is a view)."""
+    rows = db.execute(
+        "select table_schema, table_name, table_type, table_catalog from information_schema.tables "
+        "where table_catalog = current_database() order by all"
+    ).fetchall()
+    for wanted in (table.lower(), table.replace('"', "").lower()):
+        matches = [r for r in rows if wanted in (f"{r[0]}.{r[1]}".lower(), str(r[1]).lower())]
+        exact = [r for r in matches if f"{r[0]}.{r[1]}".lower() == wanted or r[0] == "main"] or matches
+        if exact:
+            break
+    if len(exact) == 1:
+        schema, name, kind, catalog = exact[0]
+        return f"{quote(catalog)}.{quote(schema)}.{quote(name)}", kind == "VIEW"
+    names = ", ".join(f"{r[0]}.{r[1]}" if r[0] != "main" else r[1] for r in rows if not r[1].startswith("mailvet_"))
+    where = f" in {path.name}" if path else ""
+    if len(exact) > 1:
+        raise SourceError(f"{table}{where} is ambiguous; write schema.table. There are: {names}.")
+    raise SourceError(f"There is no table {table}{where}; there are: {names or 'no tables at all'}.")
+
+
+def described(db: duckdb.DuckDBPyConnection, relation: str) -> list[Column]:
+    return [
+        Column(str(row[0]), str(row[1]), _family(str(row[1]))) for row in db.execute(f"describe {relation}").fetchall()
+    ]
+
+
+def columns_of(db: duckdb.DuckDBPyConnection, relation: str) -> list[str]:
+    return [column.name for column in described(db, relation)]
+
+
+def _family(kind: str) -> str:
+    if kind == "VARCHAR" or kind.startswith("ENUM"):
+        return "text"
+    if kind.startswith(("TIMESTAMP", "DATE")):
+        return "time"
+    return "number" if kind.endswith("INT") or kind.startswith(("INTEGER", "DECIMAL", "DOUBLE", "FLOAT")) else "other"
+
+
+def _tried(db: duckdb.DuckDBPyConnection, relation: str, table: str, where: str | None) -> str | None:
+    """The condition, once it has been found to be one condition and to work, within brackets and without."""
+    if where:
+        one_condition(where)
+        for condition in (f"({where}\n)", f"{where}\n"):
+            try:
+                db.execute(f"select 1 from {relation} where {condition} limit 1").fetchall()
+            except duckdb.Error as error:
+                raise SourceError(
+                    f"The condition --where does not work on {table}: {first_line(str(error))}."
+                ) from None
+    return where
+
+
+def quote(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def is_blank(cell: str) -> str:
+    # Hardly a cell begins with anything but printable ASCII.
+    return f"case when {cell} >= '!' and {cell} < '~' then false else trim({cell}, {literal(WHITE_SPACE)}) = '' end"
+
+
+def numbers(key: str) -> str:
+    """A key as 128 bits, under the names `first` and `second`: a quarter of the room, and joined as surely."""
+    return f"hash({key}) as first, hash(substr({key}, 1, 32)) as second"
+
+
+def naive(moment: datetime) -> datetime:
+    return moment.replace(tzinfo=None)
+
+
+def without_zone(table: pa.Table) -> pa.Table:
+    import pyarrow as pa
+
+    return table.cast(
+        pa.schema([f.with_type(pa.timestamp("us")) if pa.types.is_timestamp(f.type) else f for f in table.schema])
+    )
+
+
+def with_zone(table: pa.Table) -> pa.Table:
+    return table.select(verdict_schema().names).cast(verdict_schema())

@@ -1,0 +1,250 @@
+"""DuckDB: verdicts and runs, as they are saved, looked up, brought in line and forgotten."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from mailvet.verdict import email_key, recommendation_sql, verdict_schema
+from mailvet.warehouse.base import KNOWN_FOR, SILENT
+from mailvet.warehouse.dialects import WHITE_SPACE
+from mailvet.warehouse.duckdb_due import PlannedDuckDB
+from mailvet.warehouse.duckdb_session import MEMORY, TYPES, columns_of, naive, quote, with_zone, without_zone, writing
+from mailvet.warehouse.files import literal
+from mailvet.warehouse.planning import rank
+from mailvet.warehouse.tables import spellings
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["DuckDBVerdicts"]
+
+_ANSWER = (
+    "email_key", "status", "reason", "recommendation", "score", "suggestion", "flags", "smtp_code", "smtp_reply",
+    "depth", "attempts", "checked_at", "next_check_at", "rules_version",
+)  # fmt: skip
+"""What of a verdict can end up beside a contact or say when it is due."""
+
+_STORED_AS = {"email_key": " using compression uncompressed", "email": " using compression uncompressed"}
+"""No two rows are alike: to look for a way to make them smaller costs more than all the rest of saving."""
+
+_RANK = rank("{}")
+
+_RUNS = """
+create table if not exists mailvet_runs (
+  run_id varchar primary key, source varchar, started_at timestamp, finished_at timestamp, depth varchar,
+  policy varchar, rows bigint, addresses bigint, due bigint, checked bigint, written bigint, by_status varchar,
+  by_reason varchar, by_recommendation varchar, by_operator varchar, probes bigint, lookups bigint, seconds double,
+  health varchar, mailvet_version varchar, rules_version varchar, fingerprint varchar, outcome varchar
+)
+"""
+
+_RUNS_GREW = tuple(
+    f"alter table mailvet_runs add column if not exists {name} varchar" for name in ("fingerprint", "outcome")
+)
+
+
+class DuckDBVerdicts(PlannedDuckDB):
+    """A session that saves verdicts."""
+
+    _stored_rows: int | None = None
+
+    def open_for_writing(self) -> None:
+        """See `Warehouse.open_for_writing`."""
+        columns = ",\n  ".join(
+            f"{field.name} {TYPES[str(field.type)]}{_STORED_AS.get(field.name, '')}"
+            + ("" if field.nullable else " not null")
+            for field in verdict_schema()
+        )
+        with writing(self.path):
+            self._db.execute(f"create table if not exists mailvet_verdicts (\n  {columns}\n)")
+            for statement in (_RUNS, *_RUNS_GREW):
+                self._db.execute(statement)
+
+    def save(self, verdicts: pa.Table) -> None:
+        """
+        See `Warehouse.save`. Old rows are deleted and new ones appended: an update in an order that is not the table's
+        would cost a hundred times as much, and so would an index on keys of 64 characters, which a database with one
+        writer can do without.
+        """
+        silent = ", ".join(literal(reason) for reason in SILENT)
+        known = (
+            f"b.reason in ({silent}) and v.status <> 'unknown' "
+            f"and b.checked_at < v.checked_at + interval {KNOWN_FOR.days} days"
+        )
+        # How deep we asked and when to ask again go by the newest answer that went as deep.
+        kept = (
+            "select v.* replace (b.depth as depth, b.next_check_at as next_check_at), "
+            f"{_RANK.format('b.depth')} >= {_RANK.format('v.depth')} as deep_enough "
+            f"from mailvet_batch b join mailvet_verdicts v using (email_key) where {known}"
+        )
+        self._note_stored()
+        stored = "select h from mailvet_stored where h in (select hash(email_key) from mailvet_batch)"
+        with self._batch(verdicts):
+            if self._rows(f"{stored} limit 1"):
+                self._db.execute(f"create or replace temp table mailvet_kept as {kept}")
+                self._db.execute(
+                    "delete from mailvet_verdicts where email_key in (select email_key from mailvet_batch) "
+                    "and email_key not in (select email_key from mailvet_kept where not deep_enough)"
+                )
+                self._db.execute(
+                    "insert into mailvet_verdicts by name select * from mailvet_batch "
+                    "where email_key not in (select email_key from mailvet_kept) "
+                    "union all by name select * exclude (deep_enough) from mailvet_kept where deep_enough"
+                )
+                self._db.execute(
+                    "insert into mailvet_stored select hash(email_key) as h from mailvet_batch "
+                    f"where h not in ({stored})"
+                )
+            else:
+                self._db.execute("insert into mailvet_verdicts by name select * from mailvet_batch")
+                self._db.execute("insert into mailvet_stored select hash(email_key) from mailvet_batch")
+        self._stored_rows = self._count_stored()
+
+    def _note_stored(self) -> None:
+        """
+        The keys of all verdicts as numbers of 64 bits: `mailvet_stored`. Most batches of a run hold nothing that is
+        stored already, and this tells it without reading keys of 64 characters through and through.
+        """
+        count = self._count_stored()
+        if self._stored_rows != count:
+            self._db.execute(
+                "create or replace temp table mailvet_stored as select hash(email_key) as h from mailvet_verdicts"
+            )
+            self._stored_rows = count
+
+    @contextlib.contextmanager
+    def _batch(self, verdicts: pa.Table) -> Iterator[None]:
+        """Verdicts as `mailvet_batch`, and a transaction around what is done with them."""
+        db = self._db
+        self._counts = None
+        db.register("mailvet_batch", without_zone(verdicts))
+        try:
+            with writing(self.path):
+                db.execute("begin")
+                try:
+                    yield
+                    db.execute("commit")
+                except BaseException:
+                    with contextlib.suppress(duckdb.Error):
+                        db.execute("rollback")
+                    raise
+        finally:
+            db.unregister("mailvet_batch")
+
+    def replies(self, batch_rows: int) -> Iterator[pa.Table]:
+        """See `Warehouse.replies`."""
+        last = ""
+        while self._has("mailvet_verdicts"):
+            batch = with_zone(
+                self._arrow(
+                    "select * from mailvet_verdicts where smtp_code >= 400 and smtp_reply is not null "
+                    f"and email_key > {literal(last)} order by email_key limit {batch_rows}"
+                )
+            )
+            if not batch.num_rows:
+                return
+            yield batch
+            last = batch["email_key"][-1].as_py()
+
+    def revise(self, verdicts: pa.Table) -> None:
+        """See `Warehouse.revise`."""
+        self._stored_rows = None
+        with self._batch(verdicts):
+            self._db.execute("delete from mailvet_verdicts where email_key in (select email_key from mailvet_batch)")
+            self._db.execute("insert into mailvet_verdicts by name select * from mailvet_batch")
+
+    def apply_policy(self) -> int:
+        """See `Warehouse.apply_policy`; a run does this when everything is saved."""
+        self._may_use(MEMORY)
+        self._need_cells()
+        self._counts = None
+        advice = recommendation_sql(self._policy, reason="reason", score="score", attempts="attempts")
+        with writing(self.path):
+            return int(
+                self._one(
+                    f"update mailvet_verdicts set recommendation = {advice} where recommendation <> {advice} "
+                    "and email_key in (select email_key from mailvet_cells)"
+                )[0]
+            )
+
+    def fingerprint(self, context: str, now: datetime) -> str | None:
+        """See `Recognising.fingerprint`: two sums of 64 bits over the rows of either table, in any order."""
+        if not self._has("mailvet_verdicts"):
+            return None
+        columns = {name.lower(): name for name in columns_of(self._db, self.relation)}
+        written = [columns[own] for own in ((self._prefix + name).lower() for name in _ANSWER) if own in columns]
+        sums = "select count(*), sum(h)::varchar, bit_xor(hash(h, 1)) from (select hash({}) as h from {})"
+        source = sums.format(", ".join([self._cell, *map(quote, written)]), f"{self.relation} where {self._where}")
+        verdicts = sums.format(", ".join(_ANSWER), "mailvet_verdicts")
+        if self._rows("select 1 from mailvet_verdicts where next_check_at <= $1 limit 1", [naive(now)]):
+            return None
+        state = [context, self.relation, self.column, self._where, duckdb.__version__, written]
+        state += [str(self._rows(query)) for query in (source, verdicts)]
+        return email_key(json.dumps(state))
+
+    def last_outcome(self, fingerprint: str) -> str | None:
+        """See `Recognising.last_outcome`."""
+        grown = "select 1 from duckdb_columns() where table_name = 'mailvet_runs' and column_name = 'fingerprint'"
+        if not self._rows(grown):
+            return None
+        found = self._rows(
+            "select outcome from mailvet_runs where fingerprint = $1 order by started_at desc limit 1", [fingerprint]
+        )
+        return found[0][0] if found else None
+
+    def save_run(self, run: Mapping[str, Any]) -> None:
+        """See `Warehouse.save_run`."""
+        values = {
+            name: json.dumps(value)
+            if isinstance(value, dict)
+            else naive(value)
+            if isinstance(value, datetime)
+            else value
+            for name, value in run.items()
+        }
+        places = ", ".join("$" + name for name in values)
+        with writing(self.path):
+            self._db.execute(f"insert or replace into mailvet_runs ({', '.join(values)}) values ({places})", values)
+
+    def forget_before(self, day: datetime) -> int:
+        """See `Warehouse.forget_before`."""
+        self._stored_rows = self._counts = None
+        with writing(self.path):
+            return int(self._one("delete from mailvet_verdicts where checked_at < $1", [naive(day)])[0])
+
+    def stored(self, address: str) -> dict[str, Any] | None:
+        """See `Warehouse.stored`."""
+        if not self._has("mailvet_verdicts"):
+            return None
+        rows = with_zone(
+            self._arrow(
+                f"select * from mailvet_verdicts where email_key = sha256($text) "
+                f"or lower(trim(email, {literal(WHITE_SPACE)})) = $folded "
+                "order by email_key <> sha256($text), checked_at desc limit 1",
+                {"text": address, "folded": address.strip().lower()},
+            )
+        )
+        return rows.to_pylist()[0] if rows.num_rows else None
+
+    def forget(self, address: str) -> int:
+        """See `Warehouse.forget`."""
+        if not self._has("mailvet_verdicts"):
+            return 0
+        folded = address.strip().lower()
+        inside = rf"(^|[^\w.!#$%&'*+/=?^`{{|}}~-]){re.escape(folded)}($|[^\w.-]|\.([^\w-]|$))"
+        self._stored_rows = self._counts = None
+        with writing(self.path):
+            (count,) = self._one(
+                "delete from mailvet_verdicts where list_contains($keys, email_key) "
+                "or regexp_matches(lower(email), $inside) or lower(suggestion) = $folded",
+                {"keys": [email_key(text) for text in spellings(address)], "inside": inside, "folded": folded},
+            )
+            self._db.execute("checkpoint")  # out of the write-ahead log as well
+        return int(count)
