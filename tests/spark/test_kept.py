@@ -50,7 +50,7 @@ def world() -> Iterator[Lab]:
         yield running
 
 
-@pytest.mark.parametrize("depth", ["offline", "dns"])
+@pytest.mark.parametrize("depth", [pytest.param("offline", marks=pytest.mark.slow), "dns"])
 def test_workers_write_what_one_process_answers(spark: Any, world: Lab, tmp_path: Path, depth: str) -> None:
     cells = [*contacts(default_world(7), 400)["email"].to_pylist(), *BLANK]
     settings = lab_settings(world, depth=depth, suspicion={"whole_table": False})

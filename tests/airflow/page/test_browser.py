@@ -14,7 +14,7 @@ from tests.airflow.page.serving import browse, picture, served
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 # Chromium prints the outer document only, so the frame's text is written beside it by a script of the test.
 _LOOK_INSIDE = """
