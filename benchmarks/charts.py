@@ -79,7 +79,7 @@ def _routes(result: dict[str, Any], path: Path) -> None:
 
 
 def _syntax(result: dict[str, Any], path: Path) -> None:
-    bars = [(name, rate, rate, rate) for name, rate in result["per_second"].items()]
+    bars = [(name, *rate) for name, rate in result["per_second"].items()]
     _bars(path, [("syntax, logarithmic", bars)], "addresses a second", log=True)
 
 

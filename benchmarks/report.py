@@ -159,15 +159,18 @@ def _accuracy(result: dict[str, Any]) -> list[str]:
 
 
 def _syntax(result: dict[str, Any]) -> list[str]:
-    base = result["per_second"]["email-validator"]
-    ordered = sorted(result["per_second"].items(), key=lambda item: -item[1])
+    rates, times = result["per_second"], result["times_email_validator"]
     return [
         f"{result['cells']:,} cells for mailvet, {result['sample']:,} of them for the validators that are called per "
-        f"address; {result['disagreements']} answers differ from email-validator's.",
+        f"address; {result['runs']} interleaved runs in one process; {result['disagreements']} answers differ from "
+        "email-validator's.",
         "",
         *_table(
             ("validator", "addresses a second", "times email-validator"),
-            ((name, f"{rate:,.0f}", f"{rate / base:,.1f}") for name, rate in ordered),
+            (
+                (name, _range(rates[name]), _range(times[name], 1))
+                for name in sorted(rates, key=lambda name: -rates[name][0])
+            ),
         ),
     ]
 

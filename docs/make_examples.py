@@ -107,7 +107,10 @@ def ratios() -> str:
     groups = next(each for each in results["probing"]["latencies"] if each["pipelining"] and each["latency"])
     peers = {name: row["ratio"][0] for name, row in groups["rows"].items() if name != "mailvet"}
     best = min(peers, key=lambda name: peers[name])
-    syntax, postgres = results["syntax"]["times_email_validator"], results["postgres"]["write_back_ratio"][0]
+    syntax, postgres = (
+        results["syntax"]["times_email_validator"]["mailvet"][0],
+        results["postgres"]["write_back_ratio"][0],
+    )
     return "\n".join(
         (
             f"* syntax, with the reason: {syntax:.0f} times email-validator",
