@@ -148,7 +148,7 @@ def test_log_lines_come_now_and_then_and_once_at_the_end(caplog: pytest.LogCaptu
         watcher.planned("contacts.csv", PLAN)
         for done in (0, 10, 500, 900, 900):
             watcher.progressed(progress(done))
-    assert [record.message.split(":")[0] for record in caplog.records] == [
+    assert [record.getMessage().split(":")[0] for record in caplog.records] == [
         "contacts.csv", "900 of 900 addresses (100 %), 90/s, done",
     ]  # fmt: skip
 
@@ -156,7 +156,7 @@ def test_log_lines_come_now_and_then_and_once_at_the_end(caplog: pytest.LogCaptu
 def test_a_log_line_names_the_busiest_operators(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "mailvet"):
         LogWatcher(every=0).progressed(progress(90))
-    (line,) = [record.message for record in caplog.records]
+    (line,) = [record.getMessage() for record in caplog.records]
     assert "90 of 900" in line
     assert "acme.test: 1,200 waiting, 3 of 5 connections" in line
     assert "about 90 s left" in line
