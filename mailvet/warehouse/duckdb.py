@@ -16,7 +16,6 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import duckdb
 
@@ -26,9 +25,6 @@ from mailvet.warehouse import output as output_files
 from mailvet.warehouse.duckdb_results import DuckDBResults
 from mailvet.warehouse.duckdb_session import columns_of, open_database, opening_failed, quote
 from mailvet.warehouse.files import first_line, format_of, literal, unique_names
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["DuckDBWarehouse", "open_database", "opening_failed"]
 
