@@ -190,6 +190,7 @@ _PERSONAL = frozenset(
         Reason.mailbox_moved,
         Reason.recipient_throttled,
         Reason.restricted_recipient,
+        Reason.sender_not_known,
         Reason.syntax_invalid,
     }
 )
@@ -288,6 +289,8 @@ _SETTLES_NOTHING = re.compile(r"[45]\.[0125]\.0")
 _RELAYED = re.compile(r"(?:[^\w\n]*(?:unknown address error|other address status)) (?:\d{3}[ -])?(?=')")
 """Cisco's gateways put the reply of the server behind into quotes."""
 _LONG_WORD = re.compile(r"[!-~]{61,}")
+_QUOTES = re.compile(r"(?: said:|->)$")
+"""What stands on the next line is the reply of a third server, and belongs to this sentence."""
 _UNFINISHED = re.compile(r"[^\s.!?:;)\]]$")
 
 
@@ -304,7 +307,9 @@ def _reduce(code: int, text: str, recipient: str | None, own: tuple[str, ...]) -
         rest = " ".join(rest.split())
         if not rest:
             continue
-        if folded:
+        if _QUOTES.search(folded):
+            folded += " "
+        elif folded:
             folded += "\n " if rest[0].islower() and _UNFINISHED.search(folded) else "\n"
         folded += _BRACKETED.sub(r"\1", fold(rest))
     enhanced = next((found for found in codes if not _SETTLES_NOTHING.fullmatch(found)), codes[0] if codes else "")
