@@ -94,11 +94,11 @@ _TYPOGRAPHY = str.maketrans(
 
 @cache
 def _accents() -> dict[int, str]:
-    """Latin letters with marks to their base letter; servers send both `boîte` and `boite`."""
+    """Latin and Greek letters with marks to their base letter; servers send both `boîte` and `boite`."""
     table = {}
-    for point in (*range(0xC0, 0x250), *range(0x1E00, 0x1F00)):
+    for point in (*range(0xC0, 0x250), *range(0x386, 0x3CF), *range(0x1E00, 0x2000)):
         base = unicodedata.normalize("NFD", chr(point))[0]
-        if base.isascii():
+        if base.isascii() or "\u0391" <= base <= "\u03c9":
             table[point] = base
     # ß is left to casefold ("ss"); these have no decomposition.
     plain = {
@@ -113,11 +113,16 @@ def _accents() -> dict[int, str]:
     return {**table, **{ord(letter): base for letter, base in plain.items()}}
 
 
+def fold_marks(text: str) -> str:
+    """The text in compatibility form and without the marks of Latin and Greek letters."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFKC", text)).translate(_accents())
+
+
 def fold(text: str) -> str:
     if text.isascii():
         return text.replace("`", "'").lower()
     text = unicodedata.normalize("NFKC", text.translate(_TYPOGRAPHY)).casefold()
-    return unicodedata.normalize("NFC", text).translate(_accents())
+    return fold_marks(text)
 
 
 @cache
@@ -165,11 +170,10 @@ def _expander(words: dict[str, str]) -> Callable[[str], str]:
     known: dict[str, str] = {}
 
     def expand(pattern: str) -> str:
-        if "\n" in pattern:
-            # Long patterns are wrapped before an alternative; no line begins or ends with a blank that counts.
-            pattern = re.sub(r"\s*\n\s*", "", pattern).strip()
+        # Long patterns are wrapped before an alternative; no line begins or ends with a blank that counts.
+        pattern = re.sub(r"\s*\n\s*", "", pattern).strip()
         filled = re.sub(r"\{([a-z_]+)\}", lambda found: known[found[1]], pattern)
-        return unicodedata.normalize("NFC", filled).translate(_accents())
+        return fold_marks(filled)
 
     for name, pattern in words.items():
         known[name] = expand(pattern)
