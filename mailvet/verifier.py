@@ -27,14 +27,14 @@ import polars as pl
 
 from mailvet import single
 from mailvet.backlog import Backlog
+from mailvet.dns.resolver import Outcome, Resolver
+from mailvet.dns.routes import KnownRoutes, Route, Routes
 from mailvet.errors import PreflightError, SettingsError
 from mailvet.layers import history, suspicion, suspicion_scalar, syntax
 from mailvet.layers.mailbox import Asked, MailboxAnswer, Mailboxes, OperatorProgress, Recipient
 from mailvet.layers.reference import Reference
-from mailvet.layers.route import KnownRoutes, Route, Routes
 from mailvet.lists import OwnLists
 from mailvet.operators import operator_of
-from mailvet.resolver import Outcome, Resolver
 from mailvet.scoring import judge
 from mailvet.settings import Settings
 from mailvet.suggestions import suggest_domains
