@@ -21,8 +21,10 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from mailvet.errors import SettingsError
+from mailvet.lab.guards import HarvestGuard, RateLimit
+from mailvet.lab.reply_faults import ReplyFault
 
-__all__ = ["MANNERS", "STATES", "Manner", "State", "manner_named", "wire"]
+__all__ = ["MANNERS", "STATES", "Manner", "State", "wire", "with_options"]
 
 State = Literal["live", "full", "disabled", "moved", "restricted", "throttled", "temporary", "forwarded"]
 """What a mailbox can be. An address without a mailbox is unknown."""
@@ -104,10 +106,13 @@ class Manner:
     banner_delay: float = 0.0
     reply_delay: float = 0.0
     """Before every single reply, one after the other (a tarpit)."""
+    refusal_delay: float = 0.0
+    """Before each refusal of a recipient, on top of it."""
     # ---- replies
     sender_ok: str = "250 2.1.0 Ok"
     recipient_ok: str = "250 2.1.5 Ok"
-    goodbye: str = "221 2.0.0 Bye"
+    goodbye: str | None = "221 2.0.0 Bye"
+    """Reply to QUIT. None: none, and the connection stays open."""
     replies: Mapping[str, str] = field(default_factory=dict)
     """Reply per state of a mailbox, and for `unknown`."""
     relay_reply: str = "554 5.7.1 <{recipient}>: Relay access denied"
@@ -146,6 +151,18 @@ class Manner:
     """Its yes is known to be worth little, though it is true here: a careful prober says unknown."""
     harvest_limit: int | None = None
     """After so many unknown recipients on a connection everybody is refused as unknown, live ones too."""
+    guard: HarvestGuard | None = None
+    rate: RateLimit | None = None
+    busy_every: int | None = None
+    """The first of so many connections is sent away with `busy_reply`, and so on in turn."""
+    busy_reply: str = "421 4.3.2 {host} System busy, try again later"
+    # ---- what it gets wrong
+    fault: ReplyFault | None = None
+    tells: Literal["all", "living", "nothing"] = "all"
+    """
+    What a careful prober can learn of it: of every mailbox whether it is there; of the living alone, since its
+    refusals are no proof; nothing.
+    """
 
     def reply(self, state: str) -> str:
         """The reply to a recipient in this state, or `unknown`."""
@@ -558,22 +575,20 @@ MANNERS: Mapping[str, Manner] = MappingProxyType({manner.name: manner for manner
 """Every manner by name."""
 
 
-def manner_named(name: str, **options: Any) -> Manner:
+def with_options(base: Manner, *, name: str | None = None, **options: Any) -> Manner:
     """
-    A manner with some of its fields changed. Raises SettingsError for a name or an option that there is not.
+    A manner with some of its fields changed, under another name. Raises SettingsError for an option that there
+    is not.
     """
-    if name not in MANNERS:
-        raise SettingsError(f"no manner {name!r}. There are: {', '.join(MANNERS)}.")
     known = {entry.name for entry in fields(Manner)} - {"name"}
     strange = sorted(set(options) - known)
     if strange:
         raise SettingsError(f"a mail server has no option {', '.join(strange)}. There are: {', '.join(sorted(known))}.")
-    base = MANNERS[name]
     if "replies" in options:
         options["replies"] = {**base.replies, **options["replies"]}
-    changed = replace(base, **options)
-    for name in _REPLIES:
-        _check(getattr(changed, name))
+    changed = replace(base, name=name or base.name, **options)
+    for each in _REPLIES:
+        _check(getattr(changed, each))
     for reply in changed.replies.values():
         _check(reply)
     return changed
@@ -592,6 +607,7 @@ _REPLIES = (
     "connections_reply",
     "recipients_reply",
     "errors_reply",
+    "busy_reply",
 )
 _PLACEHOLDERS = dict.fromkeys(("recipient", "local", "domain", "sender", "hello", "client", "host"), "")
 

@@ -178,8 +178,8 @@ class Lab:
             f'mail_from = "{MAIL_FROM}"\n'
             'allow_private_networks = ["127.0.0.0/8", "::1/128"]\n'
             "connect_timeout = 2.0\n"
-            "command_timeout = 2.0\n"
-            "address_budget = 8.0\n"
+            f"command_timeout = {self.world.command_timeout}\n"
+            f"address_budget = {self.world.address_budget}\n"
             "\n[retry]\n"
             'after_greylisting = ["2s", "4s"]\n'
         )
@@ -196,6 +196,16 @@ class Lab:
     def counters(self) -> dict[str, Counters]:
         """What clients did so far, by name of the mail server; every server is there."""
         return self._ask(lambda: {name: server.counters.copy() for name, server in self._servers.items()})
+
+    def counters_by_address(self) -> dict[str, Counters]:
+        """
+        What clients did so far, by IP address of the mail server, whatever names lead there. A server that
+        listens on ::1 as well is counted once, under its IPv4 address where it has one.
+        """
+        hosts = self.world.hosts
+        return {
+            hosts[name].address if hosts[name].ipv4 else "::1": counters for name, counters in self.counters().items()
+        }
 
     def dns_queries(self) -> Counter[tuple[str, str]]:
         """How often each (name, type) was asked; names in lower case without the final dot."""
