@@ -18,6 +18,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mailvet.lab.faulty_resolver import FaultyResolver
     from mailvet.lab.guards import HarvestGuard, RateLimit
     from mailvet.lab.hostile_world import hostile_world
     from mailvet.lab.inhabitants import default_world
@@ -33,6 +34,7 @@ __all__ = [
     "PROFILES",
     "Counters",
     "Domain",
+    "FaultyResolver",
     "HarvestGuard",
     "Host",
     "Lab",
@@ -51,6 +53,7 @@ _HOMES = {
     "MANNERS": "manners",
     "Manner": "manners",
     "PROFILES": "profiles",
+    "FaultyResolver": "faulty_resolver",
     "HarvestGuard": "guards",
     "RateLimit": "guards",
     "ReplyFault": "reply_faults",

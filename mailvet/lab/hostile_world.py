@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from mailvet.lab.hostile_profiles import ACCESS_DENIED, HOSTILE_PROFILES
 from mailvet.lab.inhabitants import WorldBuilder
-from mailvet.lab.world import World
+from mailvet.lab.world import Behaviour, World
 
 __all__ = ["hostile_world"]
 
@@ -39,6 +39,7 @@ def hostile_world(seed: int = 7) -> World:
     _microsoft(builder)
     _google(builder)
     _shared_hosting(builder)
+    _name_servers(builder)
     return builder.world
 
 
@@ -137,3 +138,35 @@ def _shared_hosting(builder: WorldBuilder) -> None:
                 targets.insert(0, (5, f"old.{domain}"))
             world.domain(domain, targets)
         builder.people(domain, builder.rng.randint(2, 5), _LANGUAGES, business=True)
+
+
+_FAULTY_ZONES: tuple[Behaviour, ...] = (
+    "badvers",
+    "referral",
+    "lame",
+    "alias_loop",
+    "truncated_for_good",
+    "mx_nxdomain",
+    "nxdomain_with_records",
+    "servfail",
+    "dropped",
+)
+
+
+def _name_servers(builder: WorldBuilder) -> None:
+    """Two domains of every faulty kind of zone, their mailboxes on an ordinary server; and domains that are gone."""
+    world = builder.world
+    world.host("mx.faulty-zones.example")
+    address = world.hosts["mx.faulty-zones.example"].address
+    for behaviour in _FAULTY_ZONES:
+        for _ in range(2):
+            domain = builder.company()
+            world.domain(domain, [(10, "mx.faulty-zones.example")], dns=behaviour)
+            if behaviour == "mx_nxdomain":
+                world.record(domain, "A", address)
+            builder.people(domain, _people(builder), _LANGUAGES, business=True)
+    for _ in range(6):
+        world.domain(builder.company(), dns="nxdomain")
+        domain = builder.company()
+        world.domain(domain, cname=f"gone.{domain}")
+        world.domain(builder.company(), [(0, ".")])

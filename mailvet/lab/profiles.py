@@ -8,7 +8,8 @@ from typing import Any
 
 from mailvet.errors import SettingsError
 from mailvet.lab.hostile_profiles import HOSTILE_PROFILES
-from mailvet.lab.manners import MANNERS, Manner, with_options
+from mailvet.lab.manners import MANNERS, Manner
+from mailvet.lab.profile_options import with_options
 
 __all__ = ["PROFILES", "profile_named"]
 

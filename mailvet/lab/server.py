@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from mailvet.errors import MailvetError
 from mailvet.lab.dns import NameServer, Zone
+from mailvet.lab.faulty_resolver import FaultyResolver
 from mailvet.lab.smtp import Counters, MailServer
 from mailvet.lab.world import HELLO_NAME, MAIL_FROM, Truth, World
 
@@ -40,8 +41,9 @@ class Lab:
 
     `world` defaults to `default_world(seed)`. `latency` (seconds) is how long every DNS answer and every turn
     of an SMTP conversation takes; `greylist_delay` (seconds) is how long greylisting hosts make a sender
-    wait. Every mail server has its own address in 127.0.0.0/8 and all share one unprivileged port, so a lab
-    needs Linux, or a machine where those addresses were added to the loopback interface.
+    wait; `resolver` makes the DNS server fail or lie as a whole. Every mail server has its own address in
+    127.0.0.0/8 and all share one unprivileged port, so a lab needs Linux, or a machine where those addresses
+    were added to the loopback interface.
 
     >>> with Lab(World().host("mx.acme.test").domain("acme.test", [(10, "mx.acme.test")])) as lab:
     ...     lab.truth("ann@acme.test").kind
@@ -49,7 +51,13 @@ class Lab:
     """
 
     def __init__(
-        self, world: World | None = None, latency: float = 0.0, seed: int = 7, *, greylist_delay: float = 1.5
+        self,
+        world: World | None = None,
+        latency: float = 0.0,
+        seed: int = 7,
+        *,
+        greylist_delay: float = 1.5,
+        resolver: FaultyResolver | None = None,
     ) -> None:
         if world is None:
             from mailvet.lab.inhabitants import default_world
@@ -59,6 +67,7 @@ class Lab:
         self.latency = latency
         self.greylist_delay = greylist_delay
         self.ipv6 = False
+        self._resolver = resolver
         self._zone: Zone | None = None
         self._servers: dict[str, MailServer] = {}
         self._dns_port = 0
@@ -78,7 +87,7 @@ class Lab:
             udp.close()
             tcp.close()
             raise
-        self._zone = Zone(self.world)
+        self._zone = Zone(self.world, self._resolver)
         served = self.world.served()
         self._servers = {
             name: MailServer(self.world, host, served[name], latency=self.latency, greylist_delay=self.greylist_delay)
@@ -206,6 +215,13 @@ class Lab:
         return {
             hosts[name].address if hosts[name].ipv4 else "::1": counters for name, counters in self.counters().items()
         }
+
+    def resolve_by(self, resolver: FaultyResolver | None) -> None:
+        """Let the DNS server answer by another resolver from now on; None for a true one."""
+        self._resolver = resolver
+        zone = self._zone
+        if zone is not None:
+            self._ask(lambda: zone.resolve_by(resolver))
 
     def dns_queries(self) -> Counter[tuple[str, str]]:
         """How often each (name, type) was asked; names in lower case without the final dot."""

@@ -11,7 +11,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import idna
 
@@ -50,13 +50,33 @@ them, also where the world says nothing about it.
 CONTROL_SERVER = ("mx.control.mailvet-lab.test", "127.77.255.254")
 """The mail server in those MX records, by name and address. It refuses connections."""
 
-Behaviour = Literal["answers", "nxdomain", "servfail", "refused", "dropped", "lame", "truncated"]
+Behaviour = Literal[
+    "answers",
+    "nxdomain",
+    "servfail",
+    "refused",
+    "dropped",
+    "lame",
+    "truncated",
+    "badvers",
+    "referral",
+    "alias_loop",
+    "truncated_for_good",
+    "mx_nxdomain",
+    "nxdomain_with_records",
+]
 """
 How name servers answer for a domain: `dropped` never, `lame` with a referral to the root instead of an
-answer, `truncated` over UDP with TC set and no records, over TCP in full.
+answer, `truncated` over UDP with TC set and no records, over TCP in full; `badvers` with that extended code
+alone, `referral` with the NS records of the domain itself and no answer, `alias_loop` with two CNAME records that
+lead to each other, `truncated_for_good` like `truncated` without TCP, `mx_nxdomain` with addresses, but as if the
+name did not exist for every other type, `nxdomain_with_records` with the records and that code.
 """
 
-_BEHAVIOURS = ("answers", "nxdomain", "servfail", "refused", "dropped", "lame", "truncated")
+_BEHAVIOURS: tuple[Behaviour, ...] = get_args(Behaviour)
+_FAILING = frozenset(_BEHAVIOURS) - {"answers", "nxdomain", "truncated", "mx_nxdomain"}
+"""Behaviours from which nothing can be learnt of a domain."""
+
 _SLOW = 2.0
 """Seconds of delay per reply from which a server counts as a tarpit: the command_timeout of `Lab.config`."""
 
@@ -348,7 +368,7 @@ class World:
         """
         name = self.canonical(a_label(domain))
         entry = self.domains.get(name)
-        if entry is not None and entry.mx:
+        if entry is not None and entry.mx and self.behaviour(name) != "mx_nxdomain":
             targets: Sequence[str] = [target for _, target in sorted(entry.mx) if target != "."]
         else:
             targets = [name]
@@ -428,7 +448,7 @@ class World:
             return "disposable"
         name = self.canonical(domain)
         behaviour = self.behaviour(name)
-        if behaviour in ("servfail", "refused", "dropped", "lame"):
+        if behaviour in _FAILING:
             return "dns_failing"
         if name in self.controls():
             return "unreachable"
