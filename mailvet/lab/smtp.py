@@ -10,7 +10,7 @@ import contextlib
 import re
 import ssl
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -116,6 +116,8 @@ class MailServer:
         """Shared by all sessions: what arrives is taken out before the next one reads."""
         self.sessions: set[Session] = set()
         self.active = 0
+        self.on_recipient: Callable[[], None] | None = None
+        """Called at each RCPT, before its reply."""
 
     def session(self) -> Session:
         """A protocol for one connection; the factory for `loop.create_server`."""
@@ -440,6 +442,10 @@ class Session(asyncio.BufferedProtocol):
         recipient = raw.decode("utf-8", "surrogateescape").rpartition(":")[2]
         local, at, domain = recipient.rpartition("@")
         self.counters.recipients[recipient.lower()] += 1
+        if server.on_recipient is not None:
+            server.on_recipient()
+            if self.over:
+                return None
         values = {"recipient": recipient, "local": local, "domain": domain}
         if self.sender is None:
             return self._refuse("503 5.5.1 Error: need MAIL command")
