@@ -18,15 +18,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mailvet.lab.counters import Counters
     from mailvet.lab.faulty_resolver import FaultyResolver
     from mailvet.lab.guards import HarvestGuard, RateLimit
+    from mailvet.lab.holds import Hold
     from mailvet.lab.hostile_world import hostile_world
     from mailvet.lab.inhabitants import default_world
     from mailvet.lab.manners import MANNERS, Manner
     from mailvet.lab.profiles import PROFILES
     from mailvet.lab.reply_faults import ReplyFault
     from mailvet.lab.server import Lab, serve
-    from mailvet.lab.smtp import Counters
     from mailvet.lab.world import Domain, Host, Mailbox, Truth, World
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "Domain",
     "FaultyResolver",
     "HarvestGuard",
+    "Hold",
     "Host",
     "Lab",
     "Mailbox",
@@ -55,10 +57,11 @@ _HOMES = {
     "PROFILES": "profiles",
     "FaultyResolver": "faulty_resolver",
     "HarvestGuard": "guards",
+    "Hold": "holds",
     "RateLimit": "guards",
     "ReplyFault": "reply_faults",
     "hostile_world": "hostile_world",
-    "Counters": "smtp",
+    "Counters": "counters",
     "Domain": "world",
     "Host": "world",
     "Mailbox": "world",

@@ -22,6 +22,7 @@ from typing import Literal
 
 from mailvet.errors import SettingsError
 from mailvet.lab.guards import HarvestGuard, RateLimit
+from mailvet.lab.holds import Hold
 from mailvet.lab.reply_faults import ReplyFault
 
 __all__ = ["MANNERS", "STATES", "Manner", "State", "wire"]
@@ -158,6 +159,7 @@ class Manner:
     busy_reply: str = "421 4.3.2 {host} System busy, try again later"
     # ---- what it gets wrong
     fault: ReplyFault | None = None
+    hold: Hold | None = None
     tells: Literal["all", "living", "nothing"] = "all"
     """
     What a careful prober can learn of it: of every mailbox whether it is there; of the living alone, since its
@@ -171,7 +173,8 @@ class Manner:
     @property
     def reachable(self) -> bool:
         """Whether a conversation gets as far as a recipient's reply."""
-        return self.listens and self.closes_at is None and not self.silent and self.garbage is None
+        holds = self.hold is not None and self.hold.at not in ("quit", "idle")
+        return self.listens and self.closes_at is None and not (self.silent or holds) and self.garbage is None
 
 
 _SPAMHAUS_TRAP = (

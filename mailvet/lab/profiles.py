@@ -7,13 +7,14 @@ from types import MappingProxyType
 from typing import Any
 
 from mailvet.errors import SettingsError
+from mailvet.lab.endless_profiles import ENDLESS_PROFILES
 from mailvet.lab.hostile_profiles import HOSTILE_PROFILES
 from mailvet.lab.manners import MANNERS, Manner
 from mailvet.lab.profile_options import with_options
 
 __all__ = ["PROFILES", "profile_named"]
 
-PROFILES: Mapping[str, Manner] = MappingProxyType({**MANNERS, **HOSTILE_PROFILES})
+PROFILES: Mapping[str, Manner] = MappingProxyType({**MANNERS, **HOSTILE_PROFILES, **ENDLESS_PROFILES})
 """Every server profile by name."""
 
 

@@ -15,10 +15,11 @@ from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mailvet.errors import MailvetError
+from mailvet.lab.counters import Counters
 from mailvet.lab.dns import NameServer, Zone
 from mailvet.lab.faulty_resolver import FaultyResolver
 from mailvet.lab.listening import NAME_SERVER, MailListeners, bind_mail_servers, bind_name_server
-from mailvet.lab.smtp import Counters, MailServer
+from mailvet.lab.smtp import MailServer
 from mailvet.lab.world import HELLO_NAME, MAIL_FROM, Truth, World
 
 if TYPE_CHECKING:

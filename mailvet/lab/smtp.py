@@ -9,74 +9,25 @@ import asyncio
 import contextlib
 import re
 import ssl
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 from mailvet.errors import SettingsError
+from mailvet.lab.counters import Counters
 from mailvet.lab.guards import GuardMemory, HarvestGuard, RateMemory
+from mailvet.lab.holds import Holding
 from mailvet.lab.manners import Manner, wire
 from mailvet.lab.reply_faults import FaultyReplies, Said
 from mailvet.lab.world import Host, World, a_label
 
-__all__ = ["Counters", "MailServer"]
+__all__ = ["MailServer"]
 
 _PATH = re.compile(rb"(?:MAIL FROM|RCPT TO):\s*<([^>]*)>\s*(.*)", re.IGNORECASE | re.DOTALL)
 _MAX_LINE = 8192
 _NOTHING: Mapping[str, str] = MappingProxyType({})
-
-
-@dataclass
-class Counters:
-    """What clients did at one mail server."""
-
-    connections: int = 0
-    """Accepted, refused ones included."""
-    peak_connections: int = 0
-    """Most connections open at the same moment."""
-    refused: int = 0
-    """Connections sent away because of the connection limit."""
-    commands: Counter[str] = field(default_factory=Counter)
-    """By verb; what is no SMTP verb counts as `?`."""
-    recipients: Counter[str] = field(default_factory=Counter)
-    """Address in lower case -> how often it was asked."""
-    mail_from: set[str] = field(default_factory=set)
-    hello_names: set[str] = field(default_factory=set)
-    resets: int = 0
-    quits: int = 0
-    data: int = 0
-    """DATA and BDAT commands. Whoever only verifies leaves this at 0."""
-    aborted: int = 0
-    """Connections that the client closed without QUIT after it had been greeted."""
-    tls: int = 0
-    """Conversations that went over to TLS."""
-    pipelined: int = 0
-    """Packets with several commands."""
-    pipelined_unasked: int = 0
-    """
-    Such packets where PIPELINING was not offered, or that came before the banner: a fault of the client.
-    """
-
-    def copy(self) -> Counters:
-        """A copy that later traffic does not change."""
-        return replace(
-            self,
-            commands=self.commands.copy(),
-            recipients=self.recipients.copy(),
-            mail_from=self.mail_from.copy(),
-            hello_names=self.hello_names.copy(),
-        )
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; sets as sorted lists."""
-        return {
-            name: sorted(value) if isinstance(value, set) else dict(value) if isinstance(value, Counter) else value
-            for name, value in vars(self).items()
-        }
 
 
 @lru_cache(maxsize=1)
@@ -148,6 +99,10 @@ class Session(asyncio.BufferedProtocol):
         self.said: list[Said] = []
         """Replies of this turn that `faulty` still has to arrange."""
         self.verb = ""
+        self.holding = Holding(self.manner.hold, self._write_at_once) if self.manner.hold is not None else None
+        self.held_up = False
+        """The hold has begun: no command is heard any more."""
+        self.idle: asyncio.TimerHandle | None = None
         self.skip = 0
         self.buffer = b""
         self.batch: list[bytes] = []
@@ -201,11 +156,13 @@ class Session(asyncio.BufferedProtocol):
         self.server.sessions.discard(self)
         if self.server.guard is not None:
             self.server.guard.forget(self)
-        for timer in (self.timer, self.resuming):
+        for timer in (self.timer, self.resuming, self.idle):
             if timer is not None:
                 timer.cancel()
+        if self.holding is not None:
+            self.holding.stop()
         if not self.over:
-            self.counters.aborted += self.greeted and self.manner.garbage is None
+            self.counters.aborted += self.greeted and self.manner.garbage is None and not self.held_up
             self.over = True
 
     def _hang_up(self) -> None:
@@ -225,6 +182,8 @@ class Session(asyncio.BufferedProtocol):
     def _say(
         self, reply: str, values: Mapping[str, str] = _NOTHING, *, delay: float = 0.0, close: bool = False
     ) -> None:
+        if self.held_up or self._holds():
+            return
         text = wire(reply)
         if "{" in text:
             known = {
@@ -245,6 +204,33 @@ class Session(asyncio.BufferedProtocol):
                 self.over = self.ended_by_server = True
             number = self.recipients if self.verb == "RCPT" else 0
             self.said.append(Said(self.verb, payload, delay, close, number))
+
+    def _holds(self) -> bool:
+        """Whether the hold begins instead of this reply."""
+        hold = self.manner.hold
+        if hold is None or not hold.concerns(self.verb):
+            return False
+        self._hold()
+        return True
+
+    def _hold(self) -> None:
+        assert self.holding is not None
+        self.held_up = True
+        self._write_batch()
+        self.holding.begin()
+
+    def _write_at_once(self, data: bytes) -> None:
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.write(data)
+            self.greeted = True
+
+    def pause_writing(self) -> None:
+        if self.holding is not None:
+            self.holding.pause()
+
+    def resume_writing(self) -> None:
+        if self.holding is not None:
+            self.holding.resume()
 
     def _send(self, payload: bytes, delay: float = 0.0, close: bool = False) -> None:
         """Queue a reply. Replies leave in order; `delay` holds this one and all later ones back."""
@@ -268,6 +254,11 @@ class Session(asyncio.BufferedProtocol):
             for each in self.faulty.arrange(said):
                 self._send(each.payload, each.delay, each.close)
         self._write_batch()
+        hold = self.manner.hold
+        if hold is not None and hold.at == "idle" and self.greeted and not self.held_up:
+            if self.idle is not None:
+                self.idle.cancel()
+            self.idle = self.loop.call_later(hold.idle, self._hold)
 
     def _write_batch(self) -> None:
         if self.batch and self.transport is not None and not self.transport.is_closing():
@@ -358,7 +349,7 @@ class Session(asyncio.BufferedProtocol):
         self.data_received(b"")
 
     def _finished(self) -> bool:
-        return self.over
+        return self.over or self.held_up
 
     def _command(self, line: bytes) -> None:
         verb = line[:4].upper()
