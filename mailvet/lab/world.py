@@ -430,15 +430,22 @@ class World:
         live = bool(exists) and box is not None and box.state in ("live", "forwarded", "throttled")
         role = _local(local) in ROLE_NAMES
         truth = _truth(kind, exists, live and kind not in ("disposable", "no_smtputf8"), role=role)
-        if kind not in ("live", "ambiguous_dead", *_DEAD_STATES):
+        server = self._reachable(domain, ipv6)
+        if server is None:
             return truth
-        manners = [to.manner for to in self.routes(domain) if isinstance(to, Host)]
-        if any(manner.doubted for manner in manners):
+        if server.manner.doubted and kind in _TOLD:
             expected = (*truth.expected, "unknown") if kind == "live" else truth.expected
             return replace(truth, server_tells=False, expected=expected)
-        if kind == "ambiguous_dead" and manners[0].tells == "living":
+        if server.manner.temporary_reply is not None:
+            return replace(truth, server_tells=False)
+        if kind == "ambiguous_dead" and server.manner.tells == "living":
             return replace(truth, server_tells=True)
         return truth
+
+    def _reachable(self, domain: str, ipv6: bool) -> Host | None:
+        """The first server of a domain with which a conversation gets as far as a recipient's reply."""
+        servers = [to for to in self.routes(domain) if isinstance(to, Host)]
+        return next((to for to in servers if to.manner.reachable and (to.ipv4 or ipv6)), None)
 
     def _kind(self, local: str, domain: str, box: Mailbox | None, ipv6: bool) -> str:
         entry = self.domains.get(domain)
@@ -462,15 +469,14 @@ class World:
         routes = self.routes(name)
         if not routes:
             return "no_mail"
-        servers = [to for to in routes if isinstance(to, Host)]
-        if not servers:
+        if not any(isinstance(to, Host) for to in routes):
             return "unroutable"
-        reachable = [to for to in servers if to.manner.reachable and (to.ipv4 or ipv6)]
-        if not reachable:
+        server = self._reachable(name, ipv6)
+        if server is None:
             return "unreachable"
         if end is not None and end.refuses is not None:
             return _ambiguous(box)
-        return _kind_at(reachable[0].manner, local, box, accepts_all=bool(end and end.accepts_all))
+        return _kind_at(server.manner, local, box, accepts_all=bool(end and end.accepts_all))
 
     # ---------------------------------------------------------------- tables
     def contacts(self, rows: int = 10_000, seed: int = 7) -> pa.Table:

@@ -285,10 +285,9 @@ def test_each_hostile_profile_has_living_and_unknown_recipients_at_several_domai
                 dead[name] += exists is False
                 domains.setdefault(name, set()).add(domain)
     for profile in HOSTILE_PROFILES:
-        several = profile != "blocks_at_greeting"
-        assert living[profile] >= (5 if several else 2), profile
-        assert dead[profile] >= (3 if several else 1) or HOSTILE_PROFILES[profile].accepts_all, profile
-        assert len(domains[profile]) >= (5 if several else 1), profile
+        assert living[profile] >= 5, profile
+        assert dead[profile] >= 3 or HOSTILE_PROFILES[profile].accepts_all, profile
+        assert len(domains[profile]) >= 3, profile
 
 
 def test_many_domains_stand_behind_one_address_under_names_of_their_own() -> None:
