@@ -9,9 +9,10 @@ from __future__ import annotations
 import ipaddress
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal
 
 import idna
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = [
+    "BEHAVIOURS",
     "CONTROL_NAMES",
     "CONTROL_SERVER",
     "HELLO_NAME",
@@ -65,16 +67,28 @@ Behaviour = Literal[
     "mx_nxdomain",
     "nxdomain_with_records",
 ]
-"""
-How name servers answer for a domain: `dropped` never, `lame` with a referral to the root instead of an
-answer, `truncated` over UDP with TC set and no records, over TCP in full; `badvers` with that extended code
-alone, `referral` with the NS records of the domain itself and no answer, `alias_loop` with two CNAME records that
-lead to each other, `truncated_for_good` like `truncated` without TCP, `mx_nxdomain` with addresses, but as if the
-name did not exist for every other type, `nxdomain_with_records` with the records and that code.
-"""
+"""How the name servers of a domain behave, see `BEHAVIOURS`."""
 
-_BEHAVIOURS: tuple[Behaviour, ...] = get_args(Behaviour)
-_FAILING = frozenset(_BEHAVIOURS) - {"answers", "nxdomain", "truncated", "mx_nxdomain"}
+BEHAVIOURS: Mapping[Behaviour, str] = MappingProxyType(
+    {
+        "answers": "its records",
+        "nxdomain": "NXDOMAIN",
+        "servfail": "SERVFAIL",
+        "refused": "REFUSED",
+        "dropped": "none",
+        "lame": "a referral to the root",
+        "truncated": "over UDP truncated and without records, over TCP in full",
+        "badvers": "the extended code BADVERS, without records",
+        "referral": "the NS records of the domain itself, as authority",
+        "alias_loop": "two CNAME records that lead to each other",
+        "truncated_for_good": "over UDP truncated and without records, over TCP none",
+        "mx_nxdomain": "addresses, but NXDOMAIN for every other type",
+        "nxdomain_with_records": "its records, with NXDOMAIN",
+    }
+)
+"""What each behaviour of a domain's name servers responds with."""
+
+_FAILING = frozenset(BEHAVIOURS) - {"answers", "nxdomain", "truncated", "mx_nxdomain"}
 """Behaviours from which nothing can be learnt of a domain."""
 
 _SLOW = 2.0
@@ -302,8 +316,8 @@ class World:
         5.1). MX targets need not exist. `dns` covers the domain and the names below it that are not given
         themselves.
         """
-        if dns not in _BEHAVIOURS:
-            raise SettingsError(f"no DNS behaviour {dns!r}. There are: {', '.join(_BEHAVIOURS)}.")
+        if dns not in BEHAVIOURS:
+            raise SettingsError(f"no DNS behaviour {dns!r}. There are: {', '.join(BEHAVIOURS)}.")
         key = a_label(name)
         targets = tuple((preference, "." if target == "." else a_label(target)) for preference, target in mx)
         alias = a_label(cname) if cname else None
