@@ -140,9 +140,7 @@ class Verifier:
         self._resolver = Resolver(settings.dns)
         self.routes = Routes(self._resolver, settings.dns, allow_private_networks=settings.smtp.allow_private_networks)
         # Side by side: what is asked before anything else keeps everything waiting.
-        answers, invented, complaint = await asyncio.gather(
-            self._resolver.answers(), self._resolver.rewritten_address(), self._why_not_greet()
-        )
+        answers, complaint = await asyncio.gather(self._resolver.answers(), self._why_not_greet())
         if not answers:
             self._no_dns = True
             servers = ", ".join(settings.dns.nameservers) or "the system's resolver"
@@ -151,12 +149,6 @@ class Verifier:
                 "Check the network and [dns] nameservers, then run again; only what is due will be asked."
             )
             return
-        self.routes.invented = invented
-        if invented is not None:
-            self._degraded = (
-                f"The resolver answers {invented} for names that do not exist. Domains without MX that "
-                "get this address were marked dns_error. Set [dns] nameservers to an honest resolver and run again."
-            )
         if self.depth is Depth.smtp:
             if complaint is not None:
                 raise PreflightError(complaint)
@@ -198,14 +190,35 @@ class Verifier:
                 "DNS stopped answering during the run. The rest was not checked. Check the network, then run again; "
                 "only what is due will be asked."
             )
-        if self._degraded is None and self.mailboxes is not None:
-            return self.mailboxes.health.degraded
-        return self._degraded
+        if self._degraded is not None:
+            return self._degraded
+        reasons = [
+            self._resolver.trust.degraded if self._resolver is not None else None,
+            self.mailboxes.health.degraded if self.mailboxes is not None else None,
+        ]
+        return " ".join(filter(None, reasons)) or None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the reader of this run's results should know, though nothing is wrong."""
+        if self._resolver is not None and not self._resolver.trust.controls:
+            return ("DNS: the resolver was believed without controls ([dns] controls = []).",)
+        return ()
 
     @property
     def cut_off(self) -> bool:
         """Whether the resolver is silent, so that only a new verifier could find it again."""
         return self._no_dns or (self._resolver is not None and self._resolver.down)
+
+    @property
+    def outdated(self) -> bool:
+        """Whether this verifier should make room for a new one: its resolver is silent or may have become honest."""
+        return self.cut_off or (self._resolver is not None and self._resolver.trust.is_outdated)
+
+    async def check_resolver(self) -> None:
+        """Do now what a run does when the first domain is said not to exist; `degraded` has the result."""
+        if self._resolver is not None and not self.cut_off:
+            await self._resolver.trust.examine_all()
 
     @property
     def lists_digest(self) -> str:
@@ -652,7 +665,7 @@ class _Background:
         key = settings.model_dump_json()
         async with self.lock:
             known = self.verifiers.get(key)
-            if known is not None and not known.cut_off:
+            if known is not None and not known.outdated:
                 return known
             fresh = Verifier(settings)
             await fresh.open()
