@@ -15,7 +15,7 @@ import dns.exception
 import dns.message
 
 from mailvet.dns.responses import Outcome, Response, read_in_full, read_message
-from mailvet.dns.udp import NoUse, UdpPorts
+from mailvet.dns.udp import NoUse, Result, UdpPorts
 
 __all__ = ["NameServer"]
 
@@ -39,6 +39,8 @@ class NameServer:
         self.port = port
         self.responded = False
         """Whether it has given any response so far."""
+        self.finds_mixed_case: bool | None = None
+        """Whether names in random letter case are found; None as long as no control has shown it."""
         self._timeout = timeout
         self._streams = asyncio.Semaphore(_STREAMS)
         self._closed = False
@@ -52,20 +54,26 @@ class NameServer:
         return self._udp.silent if self._udp is not None else 0
 
     @property
-    def mixes_case(self) -> bool:
-        """Whether questions to it are asked in random letter case."""
-        return self._udp is not None and self._udp.echoes_case is not False
+    def may_miss_mixed_case(self) -> bool:
+        """Whether questions to it are asked in random letter case although it is not known that they are found so."""
+        return self._udp is not None and self._udp.echoes_case is not False and not self.finds_mixed_case
+
+    def ask_in_lower_case(self) -> None:
+        """Ask in lower case from now on: the server does not find names in other letters."""
+        if self._udp is not None:
+            self._udp.echoes_case = False
 
     async def ask(self, name: str, kind: str, *, mixed_case: bool = True) -> Response:
         """Look up one name, once; `kind` is MX, A or AAAA. Never raises for what the server says or fails to say."""
-        response = await self._ask(name, kind, mixed_case)
+        asked = self._udp.ask(name, kind, mixed_case=mixed_case) if self._udp is not None else None
+        result = await asked if asked is not None else None
+        response = result if isinstance(result, Response) else await self._look_closer(name, kind, mixed_case, result)
         if response.outcome is not Outcome.timed_out:
             self.responded = True
         return response
 
-    async def _ask(self, name: str, kind: str, mixed_case: bool) -> Response:
-        asked = self._udp.ask(name, kind, mixed_case=mixed_case) if self._udp is not None else None
-        result = await asked if asked is not None else None
+    async def _look_closer(self, name: str, kind: str, mixed_case: bool, result: Result | None) -> Response:
+        """The response where UDP gave none of the usual shape."""
         if isinstance(result, bytes) and _code(result) == _FORMAT_ERROR:  # a server from before RFC 6891
             again = self._udp.ask(name, kind, mixed_case=mixed_case, edns=False) if self._udp is not None else None
             result = await again if again is not None else result

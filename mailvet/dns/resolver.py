@@ -52,7 +52,7 @@ class Resolver:
 
         Args:
             mixed_case: vary the case of letters, so that a forged response shows. What is not found so is asked for
-                once more as it is written: some authorities know names in lower case only.
+                once more as it is written, until it is known that the server finds names in any letters.
         """
         if self.down or not self._servers:
             return Response(Outcome.timed_out)
@@ -61,7 +61,7 @@ class Resolver:
         if response.outcome is Outcome.found:
             self._unanswered = 0
             return response
-        if mixed_case and response.outcome in _FINAL and server.mixes_case:
+        if mixed_case and response.outcome in _FINAL and server.may_miss_mixed_case:
             response = await server.ask(name, kind, mixed_case=False)
         if response.outcome in _FINAL:
             self._unanswered = 0

@@ -218,6 +218,10 @@ class Routes:
             if response.outcome is Outcome.failed:
                 return self._failed(domain, response)
         if Outcome.no_data in outcomes:
+            # Perhaps a server that knows the name in lower case only.
+            response = await ask(domain, "MX", mixed_case=False)
+            if response.outcome is Outcome.found:
+                return self._as_known(domain, response) or await self._from_mx(domain, response)
             return self._doubtful(domain, "the name exists for one type and does not for another")
         if Outcome.no_name in outcomes:
             return await self._dead(domain, Reason.domain_not_found, "NXDOMAIN", _NEGATIVE_TTL)

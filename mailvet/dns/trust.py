@@ -61,6 +61,7 @@ class _Known:
     responds: bool = False
     inventions_until: float = 0.0
     finds_controls: bool = False
+    finds_mixed_case: bool = False
     controls_until: float = 0.0
 
 
@@ -177,6 +178,10 @@ class Trust:
         known = self._of(server)
         if afresh or time.monotonic() >= known.controls_until:
             await self._once("controls", server)
+        if known.finds_controls:
+            server.finds_mixed_case = known.finds_mixed_case
+            if not known.finds_mixed_case:
+                server.ask_in_lower_case()
         return known.finds_controls
 
     def _of(self, server: NameServer) -> _Known:
@@ -207,15 +212,18 @@ class Trust:
         known.inventions_until = time.monotonic() + (_KEPT_SECONDS if known.responds else 0.0)
 
     async def _ask_controls(self, server: NameServer) -> None:
+        """In random letter case first, then as they are written: that tells whether the server minds."""
         known = self._of(server)
         inventions = known.inventions or Inventions()
-        open_names, left, finds = list(self.controls), MOST_QUESTIONS, False
-        while open_names and left and not finds and "MX" not in inventions.kinds:
-            now, left = open_names[:left], left - len(open_names[:left])
-            responses = await asyncio.gather(*(server.ask(name, "MX", mixed_case=False) for name in now))
-            finds = any(r.outcome is Outcome.found and any(host for _, host in r.records) for r in responses)
-            # What got no response is asked once more, within the number of questions.
-            lost = (Outcome.timed_out, Outcome.failed)
-            open_names = [name for name, r in zip(now, responses, strict=True) if r.outcome in lost]
-        known.finds_controls = finds
+        left = MOST_QUESTIONS
+        known.finds_controls = False
+        for mixed_case in (True, False):
+            names = self.controls[:left]
+            left -= len(names)
+            if "MX" in inventions.kinds:
+                break
+            responses = await asyncio.gather(*(server.ask(name, "MX", mixed_case=mixed_case) for name in names))
+            if any(r.outcome is Outcome.found and any(host for _, host in r.records) for r in responses):
+                known.finds_controls, known.finds_mixed_case = True, mixed_case
+                break
         known.controls_until = time.monotonic() + _KEPT_SECONDS

@@ -22,7 +22,7 @@ from typing import Final, Union
 
 from mailvet.dns.responses import Outcome, Response, question, read_plain
 
-__all__ = ["NoUse", "UdpPorts"]
+__all__ = ["NoUse", "Result", "UdpPorts"]
 
 
 class NoUse(Enum):
@@ -53,7 +53,6 @@ _EDNS: Final = b"\x00\x00\x29\x04\xd0\x00\x00\x00\x00\x00\x00"
 _HEADER: Final = 12
 _RECEIVE_BUFFER: Final = 1 << 20  # octets; a burst of responses waits here while we are busy
 _LARGEST: Final = 65535
-_MOST_WAITING: Final = 16384  # on one port; a quarter of the ids
 _LATE_IDS: Final = 4096
 _TIMED_OUT: Final = Response(Outcome.timed_out)
 _CASE_BIT: Final = bytes(0x20 if chr(octet).isalpha() and octet < 128 else 0 for octet in range(256))
@@ -83,6 +82,7 @@ class UdpPorts:
         self.forged = 0
         """Ports that were closed because of messages that fitted no question."""
         self._random = b""
+        self._random_at = _RANDOM_OCTETS
         self._ports: list[_Port | None] = [None] * _PORTS  # opened when first used
         self._left: set[_Port] = set()  # closed to new questions, still waiting for responses
         self._ports[0] = _Port(self, server)
@@ -98,26 +98,25 @@ class UdpPorts:
         asked = question(name, kind)
         if asked is None:
             return None
+        size = len(asked)
+        chance = self.random(size + 3)
         if mixed_case and self.echoes_case is not False:
-            asked = self._in_random_case(asked)
-        place = self.random(1)[0] % _PORTS
+            letters = int.from_bytes(asked.translate(_CASE_BIT), "big") & int.from_bytes(chance[3:], "big")
+            asked = (int.from_bytes(asked, "big") ^ letters).to_bytes(size, "big")
+        place = chance[2] % _PORTS
         port = self._ports[place]
         if port is None or not port.has_room:
             port = self._renew(place)
-        return port.ask(asked, edns) if port is not None else None
+        return port.ask(asked, chance[:2], edns) if port is not None else None
 
     def random(self, count: int) -> bytes:
         """Octets that cannot be guessed; a system call for each question would cost more than all else here."""
-        if len(self._random) < count:
+        at = self._random_at
+        self._random_at = end = at + count
+        if end > _RANDOM_OCTETS:
             self._random = os.urandom(_RANDOM_OCTETS)
-        octets, self._random = self._random[:count], self._random[count:]
-        return octets
-
-    def _in_random_case(self, asked: bytes) -> bytes:
-        size = len(asked)
-        letters = int.from_bytes(asked.translate(_CASE_BIT), "big")
-        chance = int.from_bytes(self.random(size), "big")
-        return (int.from_bytes(asked, "big") ^ (letters & chance)).to_bytes(size, "big")
+            at, self._random_at = 0, count
+        return self._random[at : at + count]
 
     def _renew(self, place: int) -> _Port | None:
         old = self._ports[place]
@@ -170,6 +169,8 @@ class _Port:
         self._timer: asyncio.TimerHandle | None = None
         self._wrong = 0
         self._left = _QUESTIONS_PER_PORT
+        self.has_room = True
+        """Whether one more question may be asked here."""
         self._closed = False
         self._socket = socket.socket(socket.AF_INET6 if ":" in server[0] else socket.AF_INET, socket.SOCK_DGRAM)
         try:
@@ -195,17 +196,12 @@ class _Port:
                 return
 
     @property
-    def has_room(self) -> bool:
-        """Whether one more question may be asked here."""
-        return self._left > 0 and len(self._waiting) < _MOST_WAITING
-
-    @property
     def is_idle(self) -> bool:
         """Whether nothing waits here."""
         return not self._waiting
 
-    def ask(self, asked: bytes, edns: bool) -> asyncio.Future[Result] | None:
-        number = self._owner.random(2)
+    def ask(self, asked: bytes, number: bytes, edns: bool) -> asyncio.Future[Result] | None:
+        """Send a question under this id, or another if it is in use."""
         while number in self._waiting:
             number = self._owner.random(2)
         rest = asked + _EDNS if edns else asked
@@ -214,6 +210,8 @@ class _Port:
         except OSError:  # the network is away, or the send buffer is full
             return None
         self._left -= 1
+        if not self._left:
+            self.has_room = False
         future: asyncio.Future[Result] = self._loop.create_future()
         until = self._loop.time() + self._owner.timeout
         self._waiting[number] = (asked, future, until)
