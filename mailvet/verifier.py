@@ -43,7 +43,7 @@ from mailvet.verdict import Depth, Reason, Verdict, email_key, verdict_schema
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Verifier", "averify", "run_in_background", "verify", "verify_many"]
+__all__ = ["Verifier", "averify", "run_in_background", "verify", "verify_all", "verify_many"]
 
 T = TypeVar("T")
 
@@ -729,19 +729,23 @@ async def _collect(verifier: Verifier, cells: list[str]) -> pl.DataFrame:
     return keys.to_frame().join(pl.concat(frames), on="email_key", how="left", maintain_order="left")
 
 
-async def _with_verifier(settings: Settings, work: Callable[[Verifier], Awaitable[T]]) -> T:
+async def _with_verifier(
+    settings: Settings, work: Callable[[Verifier], Awaitable[T]]
+) -> tuple[T, str | None]:
+    """The result of the work, and why it is degraded if it is."""
     if settings.depth is not Depth.smtp:
         # Routes stay known from call to call; the state of a stream is its own.
-        return await work((await _in_background().verifier(settings)).sibling())
+        shared = (await _in_background().verifier(settings)).sibling()
+        return await work(shared), shared.degraded
     async with Verifier(settings) as verifier:
-        return await work(verifier)
+        return await work(verifier), verifier.degraded
 
 
-async def _verify_table(cells: list[str], settings: Settings) -> pl.DataFrame:
+async def _verify_table(cells: list[str], settings: Settings) -> tuple[pl.DataFrame, str | None]:
     return await _with_verifier(settings, lambda verifier: _collect(verifier, cells))
 
 
-async def _verify_each(cells: list[str], settings: Settings) -> list[Verdict]:
+async def _verify_each(cells: list[str], settings: Settings) -> tuple[list[Verdict], str | None]:
     async def work(verifier: Verifier) -> list[Verdict]:
         together = len(cells) > 1 and settings.suspicion.whole_table
         shown = suspicion_scalar.examine_table(cells) if together else {}
@@ -803,14 +807,22 @@ def verify_many(
     Raises:
         SettingsError, PreflightError: before anything is asked.
     """
-    settings = _resolve_settings(settings, depth)
+    return verify_all(addresses, _resolve_settings(settings, depth), poll)[0]
+
+
+def verify_all(
+    addresses: Iterable[str | None], settings: Settings, poll: Callable[[], object] | None = None
+) -> tuple[pa.Table, str | None]:
+    """The same as `verify_many`, and beside the table why it is degraded: None when all could be asked and believed."""
     cells = [_text(cell) for cell in addresses]
     if not cells:
-        return verdict_schema().empty_table()
+        return verdict_schema().empty_table(), None
     distinct = list(dict.fromkeys(cells))
     if _tables_lost() or (len(distinct) <= _FEW and settings.depth is not Depth.smtp):
-        return _table_of(cells, run_in_background(_verify_each(distinct, settings), poll))
-    return _in_input_order(cells, run_in_background(_verify_table(distinct, settings), poll))
+        verdicts, degraded = run_in_background(_verify_each(distinct, settings), poll)
+        return _table_of(cells, verdicts), degraded
+    frame, degraded = run_in_background(_verify_table(distinct, settings), poll)
+    return _in_input_order(cells, frame), degraded
 
 
 def _table_of(cells: list[str], verdicts: list[Verdict]) -> pa.Table:
@@ -836,7 +848,7 @@ def verify(address: str | None, *, depth: Depth | str | None = None, settings: S
     <Reason.not_probed: 'not_probed'>
     """
     settings = _resolve_settings(settings, depth)
-    return run_in_background(_verify_each([_text(address)], settings))[0]
+    return run_in_background(_verify_each([_text(address)], settings))[0][0]
 
 
 async def averify(
@@ -845,7 +857,7 @@ async def averify(
     """The same as `verify` for code that runs in an event loop: it waits without blocking the loop."""
     work = _verify_each([_text(address)], _resolve_settings(settings, depth))
     future = asyncio.run_coroutine_threadsafe(work, _in_background().loop)
-    return (await asyncio.wrap_future(future))[0]
+    return (await asyncio.wrap_future(future))[0][0]
 
 
 def _text(cell: object) -> str:
