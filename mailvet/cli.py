@@ -138,10 +138,10 @@ def check(
 ) -> None:
     """Verify single addresses and show the evidence; nothing is stored."""
     from mailvet.verdict import Verdict
-    from mailvet.verifier import verify_many
+    from mailvet.verifier import verify_all
 
-    settings = _settings(config, depth=depth, policy=policy)
-    verdicts = [Verdict.from_row(row) for row in verify_many(addresses, settings=settings).to_pylist()]
+    table, degraded = verify_all(addresses, _settings(config, depth=depth, policy=policy))
+    verdicts = [Verdict.from_row(row) for row in table.to_pylist()]
     for position, verdict in enumerate(verdicts):
         if as_json:
             print(json.dumps(verdict.as_dict(), ensure_ascii=False))
@@ -154,6 +154,9 @@ def check(
     unasked = [fact.detail for verdict in verdicts for fact in verdict.evidence if fact.layer == "run"]
     if unasked:
         _say("Degraded:", f"not everything could be asked: {unasked[0] or 'the run was stopped'}.")
+    elif degraded:
+        _say("Degraded:", degraded)
+    if unasked or degraded:
         raise typer.Exit(ExitCode.degraded)
 
 

@@ -141,6 +141,8 @@ class RunResult:
     outputs: Sequence[Path] = field(default=())
     answers: Mapping[str, Answers] = field(default_factory=dict)
     """What the mail servers said in this run, by operator."""
+    notes: Sequence[str] = ()
+    """What the reader should know although nothing is wrong, in sentences."""
 
     @property
     def undeliverable_share(self) -> float:
@@ -431,7 +433,7 @@ class _Run:
         result = RunResult(
             run_id, warehouse.name, str(settings.depth), str(settings.policy), planned, summary, self._done, written,
             verifier.mailboxes.probes if verifier.mailboxes else 0, verifier.routes.lookups if verifier.routes else 0,
-            time.monotonic() - self._began, verifier.degraded, operators, outputs, self._answers,
+            time.monotonic() - self._began, verifier.degraded, operators, outputs, self._answers, verifier.notes,
         )  # fmt: skip
         await self._call(
             warehouse.save_run,
