@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mailvet.smtp import replies
+from mailvet.smtp.masking import with_stand_in
 from mailvet.smtp.replies import Reading, Rule, Stage, classify_reply, mask, read_reply, rules, weigh
 from mailvet.verdict import REASONS, Reason, Status
 
@@ -73,7 +74,7 @@ def test_a_reply_read_for_a_stand_in_is_read_as_for_the_recipient(
             for end in ("", f" <{name}@{domain}>", f" (x{name}@{domain}, {name})", f" at mx.{domain}"):
                 cases.append((Stage(reply.stage), reply.code, text + end, name, domain))
     recipients = [(text, f"{local}@{domain}") for *_, text, local, domain in cases]
-    stood_in = sum(replies.with_stand_in(text, recipient, own)[1] != recipient for text, recipient in recipients)
+    stood_in = sum(with_stand_in(text, recipient, own)[1] != recipient for text, recipient in recipients)
     assert stood_in > len(cases) / 4
     quick = [replies.read_and_mask(*case, own) for case in cases]
     monkeypatch.setattr(replies, "with_stand_in", lambda text, recipient, own: (text, recipient))

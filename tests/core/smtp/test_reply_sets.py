@@ -24,8 +24,9 @@ class Public(NamedTuple):
 def rows(name: str, delimiter: str) -> list[dict[str, str]]:
     with (DATA / name).open(encoding="utf-8", newline="") as file:
         lines = (line for line in file if not line.startswith("#"))
-        quoting = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
-        return list(csv.DictReader(lines, delimiter=delimiter, quoting=quoting))
+        if delimiter == "\t":
+            return list(csv.DictReader(lines, dialect="excel-tab", quoting=csv.QUOTE_NONE))
+        return list(csv.DictReader(lines))
 
 
 PUBLIC = [
