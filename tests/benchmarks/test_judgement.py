@@ -31,11 +31,11 @@ def test_the_page_names_source_licence_date_and_size_of_every_set_of_replies(fig
 
 def test_the_section_of_replies_is_written_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page = tmp_path / "accuracy.md"
-    page.write_text(f"# Accuracy\n\n{replies.HEADING}\n\nold\n\n## Syntax\n\nkept\n")
+    page.write_text(f"# Accuracy\n\n{replies.HEADING}\n\nof before\n\n## Syntax\n\nkept\n")
     monkeypatch.setattr(replies, "measure", dict)
     assert replies.main(["--page", str(page)]) == 0
     after = page.read_text()
-    assert "old" not in after
+    assert "of before" not in after
     assert after.startswith(f"# Accuracy\n\n{replies.HEADING}\n")
     assert after.endswith("\n\n## Syntax\n\nkept\n")
 
