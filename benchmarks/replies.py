@@ -96,9 +96,7 @@ def _sets() -> Iterable[_Set]:
     ]
     ours = ("the authors", "Apache-2.0")
     yield _Set("written by the authors, tuned on", "replies.csv", *ours, "2026-11", written)
-    yield _Set(
-        "in 32 languages, written by the authors, tuned on", "replies_wordings.csv", *ours, "2026-12", wordings
-    )
+    yield _Set("in 32 languages, written by the authors, tuned on", "replies_wordings.csv", *ours, "2026-12", wordings)
     yield _Set(
         "published by others, seen while the rules were mended", "replies_public.tsv",
         "pages of providers, bounces and other programs' rules, collected by the authors", "facts", "2026-12", public,

@@ -146,11 +146,11 @@ def _spellings(local: str, domain: str) -> re.Pattern[str]:
     """
     letters = "".join(_spelling(letter) for letter in local)
     whole = rf"(?:\\?\")?{letters}(?:\\?\")?[@{FULLWIDTH_AT}]{re.escape(domain)}(?![\w-]|\.\w)"
-    bare = rf"{letters}(?![\w@{FULLWIDTH_AT}+/-]|[.'][^\W_])"
+    bare = rf"|{letters}(?![\w@{FULLWIDTH_AT}+/-]|[.'][^\W_])"
+    if sum(map(str.isalnum, local)) < 2:
+        bare = ""  # punctuation alone is no name
     # The name may not be the end of a longer one: `d'ann@` is not `ann@`, but `'ann@` is, between quotes.
-    return re.compile(
-        rf"(?<![\w.+-])(?<!\w['/])(?:{whole}|{bare})" if domain else rf"(?<![\w.+-])(?<!\w['/]){bare}", re.I
-    )
+    return re.compile(rf"(?<![\w.+-])(?<!\w['/])(?:{whole}{bare})", re.IGNORECASE)
 
 
 def _spelling(letter: str) -> str:
