@@ -37,6 +37,8 @@ CONTROL = "x7k2q9v4m1zp@example.com"
         ("jo\u0308rg@example.com", "j\u00f6rg@example.com", "<recipient>"),
         ("\u044e\u0437@\u043f\u0440.\u0440\u0444 no", "\u044e\u0437@\u043f\u0440.\u0440\u0444", "<recipient> no"),
         ("forwarded to d'o'neil@example.com", "o'neil@example.com", "forwarded to <address>"),
+        ("5.1.1 <1.1@example.com> or 1.1", "1.1@example.com", "5.1.1 <recipient> or 1.1"),
+        ("5.1.1 <5.1.1@example.com> refused", "5.1.1@example.com", "5.1.1 <recipient> refused"),
         ("to {x}|y~z@other.test", "ann@example.com", "to {<address>"),
     ],
 )  # fmt: skip
