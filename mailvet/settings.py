@@ -16,6 +16,7 @@ import sys
 from collections.abc import Mapping
 from contextvars import ContextVar
 from datetime import timedelta
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -82,8 +83,9 @@ def parse_share(value: str) -> float:
     """
     text = value.strip()
     try:
-        share = float(text[:-1]) / 100 if text.endswith("%") else float(text)
-    except ValueError:
+        # As a decimal number, since 0.7 / 100 is less than 0.007 in binary, and seven of a thousand keep to 0.7 %.
+        share = float(Decimal(text[:-1]) / 100) if text.endswith("%") else float(text)
+    except (ValueError, InvalidOperation):
         share = -1.0
     if not 0 <= share <= 1:
         raise ValueError(f"{value!r} is no share; write for example '2%' or '0.02'")

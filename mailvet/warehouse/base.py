@@ -17,6 +17,8 @@ from mailvet.verdict import Reason
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from mailvet.gates import VerdictCount
+
 __all__ = [
     "KNOWN_FOR",
     "MOST_NAMED",
@@ -27,7 +29,6 @@ __all__ = [
     "Plan",
     "Recognising",
     "SourceShare",
-    "Standing",
     "Summary",
     "TableSignals",
     "Warehouse",
@@ -129,21 +130,6 @@ class Details:
 
 MOST_NAMED = 12
 """Operators and sources that a report names."""
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """Rows of the source of which the same is known; everything is None where nothing is."""
-
-    status: str | None
-    reason: str | None
-    recommendation: str | None
-    score: int | None
-    stale: bool
-    """The verdict is older than asked for."""
-    blank: bool
-    """The cells are empty."""
-    rows: int
 
 
 class Warehouse(Protocol):
@@ -263,9 +249,10 @@ class Warehouse(Protocol):
     def summary(self) -> Summary:
         """Count the source by its verdicts."""
 
-    def standing(self, *, stale_before: datetime | None = None) -> list[Standing]:
+    def verdict_counts(self, *, stale_before: datetime | None = None) -> list[VerdictCount]:
         """
-        After `plan`: the rows of the source by what is known of them.
+        After `plan`: the rows of the source by what is known of them, recommendations under the policy. What a gate,
+        a report and every plug-in count from.
 
         Args:
             stale_before: aware, UTC; verdicts made before it are stale. None: none is.

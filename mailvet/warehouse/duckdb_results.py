@@ -5,21 +5,25 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from datetime import datetime, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 
 from mailvet import ablation
 from mailvet.errors import SourceError
 from mailvet.verdict import recommendation_sql, verdict_schema
-from mailvet.warehouse.base import Details, Standing, Summary
+from mailvet.warehouse.base import Details, Summary
+from mailvet.warehouse.counts import count_query, counted
 from mailvet.warehouse.dialects import WHITE_SPACE
 from mailvet.warehouse.duckdb_due import PART_ROWS
-from mailvet.warehouse.duckdb_session import SAY, TYPES, columns_of, described, is_blank, naive, numbers, quote
+from mailvet.warehouse.duckdb_session import SAY, TYPES, columns_of, described, is_blank, numbers, quote
 from mailvet.warehouse.duckdb_verdicts import DuckDBVerdicts
 from mailvet.warehouse.files import first_line, literal
 from mailvet.warehouse.planning import detailed, falls_due, summarised
 from mailvet.warehouse.tables import check_status_columns
+
+if TYPE_CHECKING:
+    from mailvet.gates import VerdictCount
 
 __all__ = ["DuckDBResults"]
 
@@ -170,24 +174,13 @@ class DuckDBResults(DuckDBVerdicts):
         counts, self._counts = self._counts, None
         return summarised(counts)
 
-    def standing(self, *, stale_before: datetime | None = None) -> list[Standing]:
-        """See `Warehouse.standing`."""
+    def verdict_counts(self, *, stale_before: datetime | None = None) -> list[VerdictCount]:
+        """See `Warehouse.verdict_counts`."""
         self._need_cells()
-        names = ("status", "reason", "recommendation", "score", "checked_at")
-        said = ", ".join(f'"mailvet verdict {name}"' for name in names[:4])
-        verdicts = self._verdicts(names)
-        if not self._has("mailvet_verdicts"):
-            nothing = ", ".join(f'null as "mailvet verdict {name}"' for name in names)
-            verdicts = f'(select null as "mailvet verdict key", {nothing}) as "mailvet verdict"'
-        rows = self._rows(
-            f"""
-            select {said}, coalesce("mailvet verdict checked_at"::timestamp < $before, false) as stale, folded = '',
-                   sum(repeats)::bigint
-            from mailvet_cells left join {verdicts} on "mailvet verdict key" = email_key group by all
-            """,
-            {"before": naive(stale_before) if stale_before else None},
+        verdicts = "mailvet_verdicts" if self._has("mailvet_verdicts") else None
+        return counted(
+            self._rows(count_query(SAY, "mailvet_cells", verdicts, policy=self._policy, stale_before=stale_before))
         )
-        return [Standing(*row) for row in rows]
 
     def pending(self) -> tuple[int, datetime | None]:
         """See `Warehouse.pending`."""
