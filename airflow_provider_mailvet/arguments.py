@@ -3,9 +3,26 @@
 from __future__ import annotations
 
 import re
+import warnings
 from datetime import timedelta
+from typing import Any
 
-__all__ = ["count", "duration", "share"]
+__all__ = ["count", "duration", "given", "renamed", "share"]
+
+
+def given(value: Any) -> Any:
+    """A value, or None where a template rendered nothing: "", "None" or null."""
+    return None if isinstance(value, str) and value.strip() in ("", "None") else value
+
+
+def renamed(old: str, new: str, value: Any) -> Any:
+    """
+    The value of an argument that has another name now, with a DeprecationWarning.
+
+    A flag becomes the limit it stands for: True allows none, False is no limit.
+    """
+    warnings.warn(f"{old} is called {new} now.", DeprecationWarning, stacklevel=3)
+    return (0.0 if value else None) if isinstance(value, bool) else value
 
 
 def share(value: float | str | None, name: str) -> float | None:

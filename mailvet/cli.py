@@ -72,6 +72,10 @@ Where = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option(metavar="SQL", help="Condition on the rows to verify and to write."),
 ]
+LimitOption = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(metavar="SHARE", help="The largest share allowed, as 2% or 0.02."),
+]
 Encoding = Annotated[str, typer.Option(metavar="NAME", help="Of a text file: utf-8, utf-16, cp1252, latin-1, ...")]
 StoreOption = Annotated[
     Optional[str],  # noqa: UP045
@@ -241,6 +245,65 @@ def _judged(result: RunResult, gate: float | None) -> int:
         )
         return ExitCode.gate_failed
     return ExitCode.done
+
+
+@app.command()
+def gate(
+    source: Source,
+    table: Table = None,
+    email_column: Column = None,
+    where: Where = None,
+    among: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(metavar="WORD", help="The audience: rows so recommended, as send; repeatable. Default: all rows."),
+    ] = None,
+    policy: PolicyOption = None,
+    max_undeliverable_rate: LimitOption = None,
+    max_bounce_rate: LimitOption = None,
+    max_unknown_rate: LimitOption = None,
+    max_do_not_send_rate: LimitOption = None,
+    max_unverified_rate: LimitOption = None,
+    max_unprobed_rate: LimitOption = None,
+    max_missing_rate: LimitOption = None,
+    max_age: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="TIME", help="Verdicts older than this are stale, as 30d; alone it allows none."),
+    ] = None,
+    max_stale_rate: LimitOption = None,
+    judge_by: Annotated[
+        str, typer.Option(metavar="NAME", help="What --max-bounce-rate bounds: estimate, or upper end of its interval.")
+    ] = "estimate",
+    confidence: Annotated[str, typer.Option(metavar="SHARE", help="Of that interval.")] = "0.95",
+    config: Config = None,
+    encoding: Encoding = "utf-8",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Hold a verified table against limits: exit code 0 if it keeps to all of them, else 1. Asks no server."""
+    from mailvet.gates import Limits
+    from mailvet.report import show_gate
+    from mailvet.table_gate import gate as gate_of
+
+    given = {
+        "max_undeliverable_rate": max_undeliverable_rate, "max_bounce_rate": max_bounce_rate,
+        "max_unknown_rate": max_unknown_rate, "max_do_not_send_rate": max_do_not_send_rate,
+        "max_unverified_rate": max_unverified_rate, "max_unprobed_rate": max_unprobed_rate,
+        "max_missing_rate": max_missing_rate, "max_age": max_age, "max_stale_rate": max_stale_rate,
+        "judge_by": judge_by, "confidence": confidence, "among": ",".join(among or ()),
+    }  # fmt: skip
+    limits = Limits.of(spell=_option, **given)
+    result = gate_of(
+        source, table=table, email_column=email_column, where=where, encoding=encoding,
+        settings=_settings(config, policy=policy), limits=limits,
+    )  # fmt: skip
+    if as_json:
+        print(result.as_json())
+    else:
+        show_gate(_console(), result)
+    raise typer.Exit(ExitCode.done if result.passed else ExitCode.gate_failed)
+
+
+def _option(name: str) -> str:
+    return "--" + name.replace("_", "-")
 
 
 @app.command()

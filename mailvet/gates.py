@@ -304,7 +304,9 @@ class Limits:
         """
         known = {each.name for each in fields(cls)}
         if odd := sorted(set(given) - known):
-            raise SettingsError(f"There is no limit {spell(odd[0])}; there are: {', '.join(map(spell, sorted(known)))}.")
+            raise SettingsError(
+                f"There is no limit {spell(odd[0])}; there are: {', '.join(map(spell, sorted(known)))}."
+            )
         read: dict[str, Any] = {}
         for name, value in given.items():
             if value is None or value == "":
@@ -498,7 +500,7 @@ def _held(figure: Figure, limits: Limits, counts: Counts, figures: Mapping[str, 
     said = "nothing of it" if value is None else _percent(value)
     text = f"{said} {figure.words}"
     if figure.limit == "max_bounce_rate" and value is not None:
-        text += f" ({_percent(figures['low'])} to {_percent(figures['high'])} at {limits.confidence:.4g})"
+        text += f" ({_percent(figures['low'])} to {_percent(figures['high'])} at {100 * limits.confidence:.4g}%)"
         value = value if limits.judge_by == "estimate" else figures["high"]
     everything = figure.limit in ADDRESS_LIMITS
     concerned = counts.addresses if everything else counts.audience
@@ -512,9 +514,7 @@ def _percent(share: float | None) -> str:
     return "-" if share is None else f"{100 * share:.2f}%"
 
 
-def _warnings(
-    limits: Limits, counts: Counts, figures: Mapping[str, float | None], policy: Policy
-) -> Iterable[str]:
+def _warnings(limits: Limits, counts: Counts, figures: Mapping[str, float | None], policy: Policy) -> Iterable[str]:
     unverified = figures["unverified_rate"] or 0.0
     if limits.max_unverified_rate is None and unverified > UNVERIFIED_TOLERATED + ROUNDING:
         yield (

@@ -16,6 +16,7 @@ from rich.text import Text
 from mailvet.ablation import ASKED_FROM, LAYERS
 from mailvet.doctor import Check
 from mailvet.doctor import summary as summary_of_checks
+from mailvet.gates import FIGURES, GateResult
 from mailvet.layers.mailbox import OperatorProgress
 from mailvet.operators import local_parts_at
 from mailvet.planning import Forecast
@@ -30,6 +31,7 @@ __all__ = [
     "duration_text",
     "explain",
     "show_checks",
+    "show_gate",
     "show_plan",
     "show_result",
     "show_summary",
@@ -178,6 +180,39 @@ def show_plan(console: Console, source: str, plan: Plan, forecast: Forecast) -> 
         console.print(busiest)
     else:
         console.print("\nNothing is due.")
+
+
+def show_gate(console: Console, result: GateResult) -> None:
+    """What a gate counted, every figure, and which limits were kept."""
+    counts = Table(box=None, padding=(0, 2), show_header=False)
+    counts.add_column()
+    counts.add_column(justify="right")
+    for name in ("rows", "missing", "addresses", "verified", "unprobed", "audience"):
+        counts.add_row(name, f"{getattr(result.counts, name):,}")
+    figures = Table(box=None, padding=(0, 2), header_style="dim")
+    for name in ("figure", "share", "limit", ""):
+        figures.add_column(name, justify="right" if name in ("share", "limit") else "left")
+    held = {limit.name: limit for limit in result.limits}
+    for figure in FIGURES:
+        share, limit = result.figures[figure.name], held.get(figure.limit)
+        words = "-" if share is None else f"{100 * share:.2f} %"
+        if figure.name == "expected_bounce_rate" and share is not None:
+            words += f" ({100 * (result.figures['low'] or 0):.2f} to {100 * (result.figures['high'] or 0):.2f} %)"
+        if limit is None:
+            figures.add_row(figure.name, words, "", "")
+        else:
+            verdict = Text("passed", style="green") if limit.passed else Text("failed", style="red")
+            figures.add_row(figure.name, words, f"{100 * limit.limit:g} %", verdict)
+    audience = f", among {', '.join(result.asked.among)}" if result.asked.among else ""
+    console.print(f"[bold]{escape(result.source)}[/] (policy {result.policy}{audience})", highlight=False)
+    console.print(counts)
+    console.print()
+    console.print(figures)
+    for warning in result.warnings:
+        console.print(Text(f"Warning: {warning}.", style="yellow"))
+    for limit in result.failed:
+        allowed = f"{limit.name} allows {100 * limit.limit:g} %"
+        console.print(Text.assemble(("Failed: ", "bold red"), f"{limit.text}, where {allowed}."), highlight=False)
 
 
 def show_result(console: Console, result: RunResult) -> None:

@@ -35,7 +35,8 @@ def gate(
     policy: str | None = None,
     encoding: str = "utf-8",
     settings: Settings | None = None,
-    **limits: Any,
+    limits: Limits | None = None,
+    **given: Any,
 ) -> GateResult:
     """
     Hold a verified table against limits. Only what stands in the verdict table is counted; no server is asked and
@@ -48,7 +49,8 @@ def gate(
         where: SQL condition on the rows to count.
         policy: marketing, transactional or signup; None as the settings say. An open table has its own.
         settings: None reads the environment.
-        limits: the fields of `mailvet.gates.Limits`: `max_bounce_rate="2%"`, `max_age="30d"`, `among=["send"]`, ...
+        limits: instead of the arguments that follow.
+        given: the fields of `mailvet.gates.Limits`: `max_bounce_rate="2%"`, `max_age="30d"`, `among=["send"]`, ...
 
     Returns:
         `result.passed`, `result.limits`, `result.warnings`, and every count and figure by its name.
@@ -56,14 +58,16 @@ def gate(
     Raises:
         SettingsError: a limit that cannot be read. SourceError: the source cannot be read.
     """
-    asked = Limits.of(**limits)
+    asked = limits if limits is not None else Limits.of(**given)
     if not isinstance(source, (str, Path)):
         if table is not None or email_column is not None or where is not None or policy is not None:
-            raise SettingsError("The source is an open table: name table, email_column, where and policy on opening it.")
+            raise SettingsError(
+                "The source is an open table: name table, email_column, where and policy on opening it."
+            )
         return held_against(source, settings or Settings.load(), asked)
     chosen = settings or Settings.load(policy=policy)
     if settings is not None and policy is not None:
-        chosen = settings.model_copy(update={"policy": type(settings.policy)(policy)})
+        chosen = settings.model_copy(update={"policy": Settings.load(policy=policy).policy})
     warehouse = open_source(
         str(source), chosen, table=table, column=email_column, where=where, encoding=encoding, writable=False,
         updatable=False,
@@ -87,7 +91,7 @@ def held_against(warehouse: Warehouse, settings: Settings, limits: Limits) -> Ga
         warehouse.verdict_counts(stale_before=None if limits.max_age is None else now - limits.max_age),
         limits,
         source=warehouse.name,
-        policy=settings.policy,
+        policy=warehouse.policy,
         unverified_bounce_rate=unverified_bounce_rate(),
     )
     for warning in result.warnings:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from mailvet.ablation import LayerCount
-from mailvet.verdict import Reason
+from mailvet.verdict import Policy, Reason
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -137,6 +137,9 @@ class Warehouse(Protocol):
 
     name: str
     """For people: `contacts in crm.duckdb`."""
+
+    policy: Policy
+    """What recommendations follow."""
 
     def plan(
         self,

@@ -23,18 +23,16 @@ def count_query(
     square of their rows.
 
     Args:
-        cells: the distinct texts of the source: email_key, folded, repeats.
+        cells: the distinct texts of the source: email, email_key, repeats.
         verdicts: the verdict table; None where there is none yet.
         policy: what recommendations follow, whatever was stored.
         stale_before: aware, UTC; verdicts made before it are stale. None: none is.
     """
     values = dict.fromkeys(_SAID[:4], "null")
-    values |= {"stale": "0", "missing": "case when c.folded = '' then 1 else 0 end"}
+    values |= {"stale": "0", "missing": f"case when {say.missing('c.email')} then 1 else 0 end"}
     if verdicts is not None:
         values |= {name: f"v.{name}" for name in ("status", "reason", "score")}
-        values["recommendation"] = recommendation_sql(
-            policy, reason="v.reason", score="v.score", attempts="v.attempts"
-        )
+        values["recommendation"] = recommendation_sql(policy, reason="v.reason", score="v.score", attempts="v.attempts")
         if stale_before is not None:
             values["stale"] = f"case when v.checked_at < {say.moment(stale_before)} then 1 else 0 end"
     joined = f" left join {verdicts} v on v.email_key = c.email_key" if verdicts is not None else ""

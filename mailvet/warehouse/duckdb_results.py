@@ -14,11 +14,10 @@ from mailvet.errors import SourceError
 from mailvet.verdict import recommendation_sql, verdict_schema
 from mailvet.warehouse.base import Details, Summary
 from mailvet.warehouse.counts import count_query, counted
-from mailvet.warehouse.dialects import WHITE_SPACE
 from mailvet.warehouse.duckdb_due import PART_ROWS
 from mailvet.warehouse.duckdb_session import SAY, TYPES, columns_of, described, is_blank, numbers, quote
 from mailvet.warehouse.duckdb_verdicts import DuckDBVerdicts
-from mailvet.warehouse.files import first_line, literal
+from mailvet.warehouse.files import first_line
 from mailvet.warehouse.planning import detailed, falls_due, summarised
 from mailvet.warehouse.tables import check_status_columns
 
@@ -40,7 +39,7 @@ class DuckDBResults(DuckDBVerdicts):
 
     def _verdicts(self, columns: Sequence[str], *, also: str | None = None) -> str:
         """The verdict table under names that no condition of the user's can mean, and what is `also` selected."""
-        advice = recommendation_sql(self._policy, reason="reason", score="score", attempts="attempts")
+        advice = recommendation_sql(self.policy, reason="reason", score="score", attempts="attempts")
         values = {"recommendation": f"({advice})", "suggestion": _harmless("suggestion")}
         selected = ['email_key as "mailvet verdict key"', *([also] if also else [])]
         selected += [f'{values.get(name, name)} as "mailvet verdict {name}"' for name in columns]
@@ -179,7 +178,7 @@ class DuckDBResults(DuckDBVerdicts):
         self._need_cells()
         verdicts = "mailvet_verdicts" if self._has("mailvet_verdicts") else None
         return counted(
-            self._rows(count_query(SAY, "mailvet_cells", verdicts, policy=self._policy, stale_before=stale_before))
+            self._rows(count_query(SAY, "mailvet_cells", verdicts, policy=self.policy, stale_before=stale_before))
         )
 
     def pending(self) -> tuple[int, datetime | None]:
@@ -225,7 +224,7 @@ class DuckDBResults(DuckDBVerdicts):
                    sum(100 - "mailvet verdict score")
             from {self.relation}
             join {self._verdicts(("recommendation", "score"))} on "mailvet verdict key" = sha256({self._cell})
-            where {self._where} and trim({self._cell}, {literal(WHITE_SPACE)}) <> '' group by 1, 2
+            where {self._where} and not {is_blank(self._cell)} group by 1, 2
             """
         )
 

@@ -19,8 +19,8 @@ import duckdb
 
 from mailvet.errors import LockedError, SourceError
 from mailvet.verdict import Policy, verdict_schema
-from mailvet.warehouse.dialects import WHITE_SPACE, DuckDB
-from mailvet.warehouse.files import FORMATS, INPUT, Loaded, first_line, is_database, literal, load
+from mailvet.warehouse.dialects import DuckDB
+from mailvet.warehouse.files import FORMATS, INPUT, Loaded, first_line, is_database, load
 from mailvet.warehouse.tables import Column, choose_column, one_condition
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ class DuckDBSession:
         self.column = column
         self._where = f"({where}\n)" if where else "true"  # the line break ends a comment in the condition
         self.narrowed = where is not None
-        self._policy = policy
+        self.policy = policy
         self._prefix = prefix
         self._events = events
         self._loaded = loaded
@@ -417,8 +417,7 @@ def quote(name: str) -> str:
 
 
 def is_blank(cell: str) -> str:
-    # Hardly a cell begins with anything but printable ASCII.
-    return f"case when {cell} >= '!' and {cell} < '~' then false else trim({cell}, {literal(WHITE_SPACE)}) = '' end"
+    return SAY.missing(cell)
 
 
 def numbers(key: str) -> str:

@@ -193,7 +193,7 @@ class SQLWarehouse(PlannedTable):
     # ---------------------------------------------------------------- results
 
     def _advice(self) -> str:
-        return recommendation_sql(self._policy, reason="reason", score="score", attempts="attempts")
+        return recommendation_sql(self.policy, reason="reason", score="score", attempts="attempts")
 
     def apply_policy(self) -> int:
         """See `Warehouse.apply_policy`."""
@@ -299,7 +299,7 @@ class SQLWarehouse(PlannedTable):
             return counted(
                 self._rows(
                     count_query(
-                        self._say, self._staged["cells"], verdicts, policy=self._policy, stale_before=stale_before
+                        self._say, self._staged["cells"], verdicts, policy=self.policy, stale_before=stale_before
                     )
                 )
             )
