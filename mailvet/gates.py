@@ -40,6 +40,7 @@ __all__ = [
     "count",
     "estimate_bounces",
     "expected_bounces",
+    "in_audience",
     "judge",
 ]
 
@@ -154,14 +155,15 @@ def count(groups: Iterable[VerdictCount], among: Collection[str] = ()) -> Counts
     """
     totals = dict.fromkeys((each.name for each in COUNTS), 0)
     for group in groups:
-        inside = _in_audience(group, among)
+        inside = in_audience(group, among)
         for each in COUNTS:
             if each.wanted(group, inside):
                 totals[each.name] += group.rows
     return Counts(**totals)
 
 
-def _in_audience(group: VerdictCount, among: Collection[str]) -> bool:
+def in_audience(group: VerdictCount, among: Collection[str]) -> bool:
+    """Whether a group is an address of the audience; `among` is empty for all addresses."""
     return not group.missing and (not among or group.recommendation in among or group.status in among)
 
 
@@ -468,7 +470,7 @@ def judge(
     counts = count(groups, limits.among)
     estimate = expected_bounces(
         groups,
-        lambda group: _in_audience(group, limits.among),
+        lambda group: in_audience(group, limits.among),
         confidence=limits.confidence,
         unverified_bounce_rate=unverified_bounce_rate,
     )
