@@ -24,6 +24,7 @@ from mailvet.verdict import REASONS, Policy, Reason, Recommendation, Status, pos
 
 __all__ = [
     "ADDRESS_LIMITS",
+    "COUNTED_BY",
     "COUNTS",
     "FIGURES",
     "ROUNDING",
@@ -37,6 +38,7 @@ __all__ = [
     "Limits",
     "VerdictCount",
     "among_words",
+    "audience_words",
     "count",
     "estimate_bounces",
     "expected_bounces",
@@ -265,6 +267,13 @@ FIGURES = (
 
 ADDRESS_LIMITS = frozenset(f.limit for f in FIGURES if f.whole in ("addresses", "rows"))
 """Limits that look at all addresses, whatever the audience."""
+
+COUNTED_BY = {
+    "max_undeliverable_rate": "undeliverable",
+    "max_unknown_rate": "unknown",
+    "max_do_not_send_rate": "do_not_send",
+}
+"""What the addresses are that a limit counts: a status or a recommendation."""
 
 _WORDS = frozenset(str(word) for kind in (Recommendation, Status) for word in kind)
 
@@ -526,27 +535,20 @@ def _warnings(limits: Limits, counts: Counts, figures: Mapping[str, float | None
     for name, limit in limits.applied.items():
         if limit >= 1:
             yield f"{name} of 100% cannot fail"
-        elif limits.among and name in _STATUS_OF and not _possible(name, limits.among, policy):
+        elif limits.among and name in COUNTED_BY and audience_words(name, policy).isdisjoint(limits.among):
             yield (
                 f"{name} cannot fail among {', '.join(limits.among)}: under the policy {policy} no such address is "
-                f"{_STATUS_OF[name]}"
+                f"{COUNTED_BY[name]}"
             )
 
 
-_STATUS_OF = {
-    "max_undeliverable_rate": "undeliverable",
-    "max_unknown_rate": "unknown",
-    "max_do_not_send_rate": "do_not_send",
-}
-"""What the addresses are that a limit counts: a status or a recommendation."""
-
-
-def _possible(name: str, among: Collection[str], policy: Policy) -> bool:
-    """Whether an address that this limit counts can be in the audience."""
-    wanted = _STATUS_OF[name]
-    for reason, rule in REASONS.items():
-        for recommendation in possible_recommendations(reason, policy):
-            inside = recommendation in among or rule.status in among
-            if inside and wanted in (rule.status, recommendation):
-                return True
-    return False
+def audience_words(limit: str, policy: Policy) -> frozenset[str]:
+    """The words of `among` that let an address into the audience which this limit counts; empty for other limits."""
+    wanted = COUNTED_BY.get(limit)
+    return frozenset(
+        str(word)
+        for reason, rule in REASONS.items()
+        for recommendation in possible_recommendations(reason, policy)
+        if wanted in (rule.status, recommendation)
+        for word in (rule.status, recommendation)
+    )

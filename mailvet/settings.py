@@ -33,6 +33,7 @@ else:
     import tomli as tomllib
 
 __all__ = [
+    "DURATION_SECONDS",
     "Dns",
     "History",
     "Lists",
@@ -49,7 +50,8 @@ __all__ = [
 log = logging.getLogger(__name__)
 
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)\s*")
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+DURATION_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+"""What the units of a duration stand for."""
 _LONGEST = 36_525 * 86400.0
 
 
@@ -64,7 +66,7 @@ def parse_duration(value: object) -> timedelta:
         return value
     match = _DURATION.fullmatch(str(value))
     if match:
-        seconds = float(match[1]) * _SECONDS[match[2]]
+        seconds = float(match[1]) * DURATION_SECONDS[match[2]]
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
         seconds = float(value)
     else:

@@ -234,7 +234,9 @@ def test_every_public_macro_and_argument_is_described() -> None:
         "email_key", "with_verdicts", "candidates", "offline_checks", "write_back", "send_list", "suppression_list",
         "source_quality", "kpis", "create_functions", "verified", "verdicts", "status_case", "recommendation_case",
         "test_email_syntax", "test_email_deliverable", "test_email_verified_recently",
-        "test_undeliverable_rate_below", "test_bounce_risk_below", "test_no_do_not_send",
+        "test_undeliverable_rate_below", "test_bounce_risk_below", "test_no_do_not_send", "test_gate", "gate_figures",
+        "test_unknown_rate_below", "test_do_not_send_rate_below", "test_unverified_rate_below",
+        "test_unprobed_rate_below", "test_stale_rate_below", "test_missing_rate_below",
     }  # fmt: skip
     assert set(documented) == public
     signatures = _signatures()
