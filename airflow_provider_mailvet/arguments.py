@@ -7,7 +7,7 @@ import warnings
 from datetime import timedelta
 from typing import Any
 
-__all__ = ["count", "duration", "given", "renamed", "share"]
+__all__ = ["count", "duration", "given", "renamed"]
 
 
 def given(value: Any) -> Any:
@@ -23,24 +23,6 @@ def renamed(old: str, new: str, value: Any) -> Any:
     """
     warnings.warn(f"{old} is called {new} now.", DeprecationWarning, stacklevel=3)
     return (0.0 if value else None) if isinstance(value, bool) else value
-
-
-def share(value: float | str | None, name: str) -> float | None:
-    """
-    "2%", 0.02 or "0.02" as a number between 0 and 1; None and "" as None.
-
-    Raises:
-        SettingsError: it is no share.
-    """
-    from mailvet.errors import SettingsError
-    from mailvet.settings import parse_share
-
-    if value is None or value == "":
-        return None
-    try:
-        return parse_share(str(value))
-    except ValueError as error:
-        raise SettingsError(f"{name}: {error}.") from None
 
 
 def duration(value: timedelta | str | float | None, name: str) -> timedelta:

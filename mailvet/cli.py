@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import warnings
 from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
@@ -18,7 +19,6 @@ from mailvet.errors import MailvetError, PreflightError, SourceError
 from mailvet.verdict import Depth, Policy
 
 if TYPE_CHECKING:
-    from mailvet.run import RunResult
     from mailvet.settings import Settings
 
 __all__ = ["ExitCode", "app", "main"]
@@ -171,10 +171,11 @@ def verify(
     wait: Annotated[
         str, typer.Option(metavar="TIME", help="How long to stay for servers that say 'come back later', as 10m.")
     ] = "0s",
-    max_undeliverable: Annotated[
+    max_undeliverable_rate: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(metavar="SHARE", help="Gate: exit with 1 if more of the addresses are undeliverable, as 2%."),
     ] = None,
+    max_undeliverable: Annotated[Optional[str], typer.Option(hidden=True)] = None,  # noqa: UP045
     write_back: Annotated[
         bool, typer.Option(" /--no-write-back", help="Save the verdicts, but put no columns on the table.")
     ] = True,
@@ -187,15 +188,20 @@ def verify(
 ) -> None:
     """Verify a table or file, save the verdicts, and write the status back."""
     from mailvet import html_report
+    from mailvet.gates import Limits
     from mailvet.report import LogWatcher, TerminalWatcher, show_result
     from mailvet.run import open_source, run
-    from mailvet.settings import parse_duration, parse_share
+    from mailvet.settings import parse_duration
+    from mailvet.table_gate import judged
     from mailvet.verdict import STATUS_COLUMNS
     from mailvet.warehouse.files import format_of
 
     settings = _settings(config, depth=depth, policy=policy)
     patience = _parsed(parse_duration, wait, "--wait")
-    gate = _parsed(parse_share, max_undeliverable, "--max-undeliverable") if max_undeliverable else None
+    if max_undeliverable is not None:
+        warnings.warn("--max-undeliverable is called --max-undeliverable-rate now.", DeprecationWarning, stacklevel=1)
+        _say("Deprecated:", "--max-undeliverable is called --max-undeliverable-rate now.")
+    limits = Limits.of(spell=_option, max_undeliverable_rate=max_undeliverable_rate or max_undeliverable)
     chosen = tuple(name.strip() for name in columns.split(",")) if columns else STATUS_COLUMNS
     is_file = format_of(Path(source)) is not None
     if is_file and output is None:
@@ -225,6 +231,7 @@ def verify(
                 result = run(warehouse, settings, watcher=LogWatcher(), **work)
             if report is not None:
                 html_report.write(report, html_report.gather(warehouse, settings))
+            gate = judged(warehouse, limits) if limits.applied and not result.degraded else None
         finally:
             warehouse.close()
     except KeyboardInterrupt:
@@ -233,20 +240,11 @@ def verify(
     show_result(_console(), result)
     if report is not None:
         _written(report)
-    raise typer.Exit(_judged(result, gate))
-
-
-def _judged(result: RunResult, gate: float | None) -> int:
     if result.degraded:
-        return ExitCode.degraded
-    if gate is not None and result.undeliverable_share > gate:
-        _say(
-            "Gate failed:",
-            f"{100 * result.undeliverable_share:.1f} % of the addresses are undeliverable, more than the "
-            f"{100 * gate:g} % allowed.",
-        )
-        return ExitCode.gate_failed
-    return ExitCode.done
+        raise typer.Exit(ExitCode.degraded)
+    for limit in gate.failed if gate is not None else ():
+        _say("Gate failed:", f"{limit.text}, more than the {100 * limit.limit:g}% allowed.")
+    raise typer.Exit(ExitCode.done if gate is None or gate.passed else ExitCode.gate_failed)
 
 
 @app.command()

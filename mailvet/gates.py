@@ -28,6 +28,7 @@ __all__ = [
     "COUNTS",
     "FIGURES",
     "ROUNDING",
+    "SENDINGS",
     "UNVERIFIED_TOLERATED",
     "BounceEstimate",
     "Count",
@@ -235,6 +236,14 @@ def expected_bounces(
         ),
         confidence,
     )
+
+
+SENDINGS: dict[str, Callable[[VerdictCount], bool]] = {
+    "everything": lambda group: True,
+    "without_do_not_send": lambda group: group.recommendation != Recommendation.do_not_send,
+    "send": lambda group: group.recommendation == Recommendation.send,
+}
+"""What may be sent to: every address, all but those recommended not to be sent to, those recommended to be sent to."""
 
 
 # -------------------------------------------------------------------- figures and limits

@@ -24,6 +24,7 @@ from mailvet.run import Progress, RunResult
 from mailvet.scoring import contributions
 from mailvet.verdict import REASONS, Depth, Reason, Verdict
 from mailvet.warehouse.base import Plan, Summary
+from mailvet.warehouse.planning import UNVERIFIED_BOUNCES
 
 __all__ = [
     "LogWatcher",
@@ -258,11 +259,20 @@ def show_summary(console: Console, summary: Summary, depth: Depth) -> None:
         console.print(_layers(summary, depth))
     if summary.bounce_before is not None:
         after = f"{100 * summary.bounce_after:.1f} %" if summary.bounce_after is not None else "nothing to send"
+        middle = summary.bounce_without_do_not_send
+        but_forbidden = f"{100 * middle:.1f} %" if middle is not None else "nothing to send"
         console.print(
             f"\nExpected hard bounces: [bold red]{100 * summary.bounce_before:.1f} %[/] if everything were sent, "
-            f"[bold green]{after}[/] if only what is recommended.",
+            f"[bold]{but_forbidden}[/] if all but do_not_send, [bold green]{after}[/] if only what is recommended.",
             highlight=False,
         )
+        unverified = summary.unverified
+        if unverified:
+            console.print(
+                f"{unverified:,} addresses have no verdict yet; each counts with the base rate of "
+                f"{UNVERIFIED_BOUNCES:g} %.",
+                highlight=False,
+            )
 
 
 def _reasons(summary: Summary) -> RenderableType:

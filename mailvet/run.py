@@ -142,13 +142,6 @@ class RunResult:
     answers: Mapping[str, Answers] = field(default_factory=dict)
     """What the mail servers said in this run, by operator."""
 
-    @property
-    def undeliverable_share(self) -> float:
-        """Share of the rows with an address that are undeliverable."""
-        rows = self.summary.rows - self.summary.blank
-        blank_bad = self.summary.blank if self.summary.verified else 0
-        return max(0, self.summary.by_status.get("undeliverable", 0) - blank_bad) / rows if rows else 0.0
-
 
 def default_store() -> Path:
     """Where verdicts on files are kept unless `store.path` says otherwise."""

@@ -16,7 +16,7 @@ from mailvet.settings import Settings
 from mailvet.verdict import Reason
 from mailvet.warehouse.base import Warehouse
 
-__all__ = ["gate", "held_against", "unverified_bounce_rate"]
+__all__ = ["gate", "held_against", "judged", "unverified_bounce_rate"]
 
 log = logging.getLogger("mailvet")
 
@@ -85,8 +85,13 @@ def held_against(warehouse: Warehouse, settings: Settings, limits: Limits) -> Ga
     Raises:
         SourceError: the column holds numbers, or the condition on the rows fails.
     """
-    now = datetime.now(timezone.utc)
     plan_run(warehouse, settings, count_domains=False)
+    return judged(warehouse, limits)
+
+
+def judged(warehouse: Warehouse, limits: Limits) -> GateResult:
+    """The same after a plan or a run over the table."""
+    now = datetime.now(timezone.utc)
     result = judge(
         warehouse.verdict_counts(stale_before=None if limits.max_age is None else now - limits.max_age),
         limits,

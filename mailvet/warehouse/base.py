@@ -78,14 +78,20 @@ class Summary:
     by_reason: Mapping[str, int]
     by_recommendation: Mapping[str, int]
     bounce_before: float | None
-    """Expected share of hard bounces if every row that is not blank were sent to; None without rows."""
+    """
+    Expected share of hard bounces if every address were sent to, one without a verdict with the base rate of
+    `not_probed`; None without addresses. The figure `expected_bounce_rate` of `mailvet.gates`.
+    """
     bounce_after: float | None
     """The same if only rows recommended to send were."""
-    bounce_before_error: float | None = None
-    """Standard error of `bounce_before` by chance alone, were every score right and addresses independent."""
-    bounce_after_error: float | None = None
+    bounce_without_do_not_send: float | None = None
+    """The same if all were but those recommended not to be sent to."""
+    undeliverable_rate: float | None = None
+    """Undeliverable, of the addresses with a verdict; None without any. The figure of `mailvet.gates`."""
     by_layer: Mapping[str, LayerCount] = field(default_factory=dict)
     """What each layer was the first to find, in the order of `mailvet.ablation.LAYERS`; without blank rows."""
+    unverified: int = 0
+    """Rows with an address that has no verdict."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +111,9 @@ class SourceShare:
     rows: int
     by_recommendation: Mapping[str, int]
     bounce: float
-    """Expected share of hard bounces if all of them were sent to."""
+    """Expected share of hard bounces if all of them were sent to, one without a verdict with the base rate."""
+    unverified: int = 0
+    """Rows without a verdict."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +129,8 @@ class Details:
     Addresses by when they fall due for the next check: `overdue`, within `1 day`, `7 days`, `30 days`, `90 days`,
     `later`, `never`.
     """
+    reverify_due: Mapping[str, int] = field(default_factory=dict)
+    """The same of those recommended to be verified again alone."""
     sources: Sequence[SourceShare] = ()
     """The largest first; at most `MOST_NAMED`."""
     other_sources: int = 0

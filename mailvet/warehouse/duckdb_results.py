@@ -138,9 +138,9 @@ class DuckDBResults(DuckDBVerdicts):
             groups += self._rows(
                 f"""
                 select {status}, {reason}, {advice}, blank, {", ".join(_SIGNS)}, sum(texts), sum(rows),
-                       sum(rows * (100 - {score})), sum(squares * (100 - {score}) * {score})
+                       sum(rows * (100 - {score}))
                 from (
-                    select answer, blank, count(*) as texts, sum(repeats) as rows, sum(repeats * repeats) as squares
+                    select answer, blank, count(*) as texts, sum(repeats) as rows
                     from (
                         select any_value(answer) as answer, any_value(blank) as blank, count(*) as repeats
                         from mailvet_matched where verdict >= {start} and verdict < {start + PART_ROWS}
@@ -152,7 +152,7 @@ class DuckDBResults(DuckDBVerdicts):
             )
         for blank, rows in self._rows("select blank, count(*) from mailvet_numbers group by 1"):
             known = sum(int(group[8]) for group in groups if group[3] == blank)
-            groups.append((None, None, None, blank, 0, 0, 0, 0, rows - known, 0, 0))
+            groups.append((None, None, None, blank, 0, 0, 0, 0, rows - known, 0))
         return groups
 
     def summary(self) -> Summary:
@@ -165,7 +165,7 @@ class DuckDBResults(DuckDBVerdicts):
             else:
                 blank = is_blank(self._cell)
                 self._counts = [
-                    (None, None, None, is_blank, 0, 0, 0, 0, rows, 0, 0)
+                    (None, None, None, is_blank, 0, 0, 0, 0, rows, 0)
                     for is_blank, rows in self._rows(
                         f"select {blank}, count(*) from {self.relation} where {self._where} group by 1"
                     )
@@ -210,7 +210,8 @@ class DuckDBResults(DuckDBVerdicts):
         operators = self._rows(
             f"select operator, status, count(*) from {verdicts} where operator is not null group by 1, 2"
         )
-        due = self._rows(f"select {falls_due(SAY, now)}, count(*) from {verdicts} group by 1")
+        advice = recommendation_sql(self.policy, reason="reason", score="score", attempts="attempts")
+        due = self._rows(f"select {falls_due(SAY, now)}, {advice}, count(*) from {verdicts} group by 1, 2")
         return detailed(operators, due, self._sources(by) if by is not None else (), last_run)
 
     def _sources(self, column: str) -> list[tuple[Any, ...]]:
@@ -223,7 +224,7 @@ class DuckDBResults(DuckDBVerdicts):
             select coalesce({quote(name)}::varchar, ''), "mailvet verdict recommendation", count(*),
                    sum(100 - "mailvet verdict score")
             from {self.relation}
-            join {self._verdicts(("recommendation", "score"))} on "mailvet verdict key" = sha256({self._cell})
+            left join {self._verdicts(("recommendation", "score"))} on "mailvet verdict key" = sha256({self._cell})
             where {self._where} and not {is_blank(self._cell)} group by 1, 2
             """
         )

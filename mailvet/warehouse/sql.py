@@ -282,8 +282,7 @@ class SQLWarehouse(PlannedTable):
         with self._doing(f"count {self.name}"):
             return summarised(
                 self._rows(
-                    f"select {groups}, count(*), sum(repeats), sum(repeats * (100 - mailvet__score)), "
-                    "sum(repeats * repeats * (100 - mailvet__score) * mailvet__score) from ("
+                    f"select {groups}, count(*), sum(repeats), sum(repeats * (100 - mailvet__score)) from ("
                     "select mailvet__status, mailvet__reason, mailvet__recommendation, "
                     f"case when folded = '' then 1 else 0 end as mailvet__blank, {on_lists} as mailvet__listed, "
                     f"{in_history} as mailvet__past, {suspicious} as mailvet__suspect, repeats, mailvet__score "
@@ -433,9 +432,10 @@ class SQLWarehouse(PlannedTable):
                 f"select v.operator, v.status, count(*) {joined} and v.operator is not null group by v.operator, "
                 "v.status"
             )
+            advice = recommendation_sql(self.policy, reason="v.reason", score="v.score", attempts="v.attempts")
             due = self._rows(
-                f"select label, count(*) from (select {falls_due(self._say, now)} as label {joined}) as labels "
-                "group by label"
+                f"select label, advice, count(*) from (select {falls_due(self._say, now)} as label, {advice} as advice "
+                f"{joined}) as labels group by label, advice"
             )
             return detailed(operators, due, self._sources(by) if by is not None else (), last_run)
 
@@ -459,8 +459,9 @@ class SQLWarehouse(PlannedTable):
         return self._rows(
             f"select mailvet__value, mailvet__recommendation, count(*), sum(100 - mailvet__score) from (select {value} "
             f"as mailvet__value, {say.key(self._cell)} as mailvet__cell_key from {self.relation} where {self._where} "
-            f"and {say.fold(self._cell)} <> '') as mailvet__rows join {self._verdicts(('recommendation', 'score'))} as "
-            "mailvet__verdict on mailvet__key = mailvet__cell_key group by mailvet__value, mailvet__recommendation"
+            f"and not {say.missing(self._cell)}) as mailvet__rows left join "
+            f"{self._verdicts(('recommendation', 'score'))} as mailvet__verdict on mailvet__key = mailvet__cell_key "
+            "group by mailvet__value, mailvet__recommendation"
         )
 
     # ---------------------------------------------------------------- files
