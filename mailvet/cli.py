@@ -243,7 +243,14 @@ def verify(
     if result.degraded:
         raise typer.Exit(ExitCode.degraded)
     for limit in gate.failed if gate is not None else ():
-        _say("Gate failed:", f"{limit.text}, more than the {100 * limit.limit:g}% allowed.")
+        if limit.figure is None:
+            _say("Gate failed:", f"{limit.text}.")
+        else:
+            _say(
+                "Gate failed:",
+                f"{100 * limit.figure:.1f} % of the addresses are undeliverable, more than the "
+                f"{100 * limit.limit:g} % allowed.",
+            )
     raise typer.Exit(ExitCode.done if gate is None or gate.passed else ExitCode.gate_failed)
 
 
