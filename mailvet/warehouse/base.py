@@ -151,6 +151,10 @@ class Warehouse(Protocol):
     policy: Policy
     """What recommendations follow."""
 
+    @property
+    def remarks(self) -> Sequence[str]:
+        """What was odd about the source and how it was read all the same, a sentence each."""
+
     def plan(
         self,
         *,
