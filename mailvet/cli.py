@@ -313,12 +313,15 @@ def gate(
     confidence: Annotated[str, typer.Option(metavar="SHARE", help="Of that interval.")] = "0.95",
     config: Config = None,
     encoding: Encoding = "utf-8",
+    no_header: NoHeader = False,
+    lenient: Lenient = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Hold a verified table against limits: exit code 0 if it keeps to all of them, else 1. Asks no server."""
     from mailvet.gates import Limits
     from mailvet.report import show_gate
-    from mailvet.table_gate import gate as gate_of
+    from mailvet.run import open_source
+    from mailvet.table_gate import held_against
 
     given = {
         "max_undeliverable_rate": max_undeliverable_rate, "max_bounce_rate": max_bounce_rate,
@@ -328,10 +331,18 @@ def gate(
         "judge_by": judge_by, "confidence": confidence, "among": ",".join(among or ()),
     }  # fmt: skip
     limits = Limits.of(spell=_option, **given)
-    result = gate_of(
-        source, table=table, email_column=email_column, where=where, encoding=encoding,
-        settings=_settings(config, policy=policy), limits=limits,
+    settings = _settings(config, policy=policy)
+    warehouse = open_source(
+        source, settings, table=table, column=email_column, where=where,
+        reading=_reading(encoding, no_header, lenient), writable=False, updatable=False,
     )  # fmt: skip
+    _say_remarks(warehouse)
+    if not as_json:  # the warnings are shown with the figures
+        logging.getLogger("mailvet").addHandler(logging.NullHandler())
+    try:
+        result = held_against(warehouse, settings, limits)
+    finally:
+        warehouse.close()
     if as_json:
         print(result.as_json())
     else:

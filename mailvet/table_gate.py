@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mailvet.errors import SettingsError
 from mailvet.gates import GateResult, Limits, judge
@@ -15,6 +15,9 @@ from mailvet.scoring import bounce_probability
 from mailvet.settings import Settings
 from mailvet.verdict import Reason
 from mailvet.warehouse.base import Warehouse
+
+if TYPE_CHECKING:
+    from mailvet.warehouse.files import Reading
 
 __all__ = ["gate", "held_against", "judged", "unverified_bounce_rate"]
 
@@ -33,10 +36,9 @@ def gate(
     email_column: str | None = None,
     where: str | None = None,
     policy: str | None = None,
-    encoding: str = "utf-8",
+    reading: Reading | None = None,
     settings: Settings | None = None,
-    limits: Limits | None = None,
-    **given: Any,
+    **limits: Any,
 ) -> GateResult:
     """
     Hold a verified table against limits. Only what stands in the verdict table is counted; no server is asked and
@@ -47,10 +49,10 @@ def gate(
         table: of the database.
         email_column: None finds it by its name.
         where: SQL condition on the rows to count.
+        reading: how a text file is read, for one that is not plain UTF-8 with a header.
         policy: marketing, transactional or signup; None as the settings say. An open table has its own.
         settings: None reads the environment.
-        limits: instead of the arguments that follow.
-        given: the fields of `mailvet.gates.Limits`: `max_bounce_rate="2%"`, `max_age="30d"`, `among=["send"]`, ...
+        limits: the fields of `mailvet.gates.Limits`: `max_bounce_rate="2%"`, `max_age="30d"`, `among=["send"]`, ...
 
     Returns:
         `result.passed`, `result.limits`, `result.warnings`, and every count and figure by its name.
@@ -58,7 +60,7 @@ def gate(
     Raises:
         SettingsError: a limit that cannot be read. SourceError: the source cannot be read.
     """
-    asked = limits if limits is not None else Limits.of(**given)
+    asked = Limits.of(**limits)
     if not isinstance(source, (str, Path)):
         if table is not None or email_column is not None or where is not None or policy is not None:
             raise SettingsError(
@@ -69,9 +71,11 @@ def gate(
     if settings is not None and policy is not None:
         chosen = settings.model_copy(update={"policy": Settings.load(policy=policy).policy})
     warehouse = open_source(
-        str(source), chosen, table=table, column=email_column, where=where, encoding=encoding, writable=False,
+        str(source), chosen, table=table, column=email_column, where=where, reading=reading, writable=False,
         updatable=False,
     )  # fmt: skip
+    for remark in warehouse.remarks:
+        log.warning("%s: %s", warehouse.name, remark)
     try:
         return held_against(warehouse, chosen, asked)
     finally:
