@@ -115,6 +115,7 @@ class Verifier:
         self._degraded: str | None = None
         self._no_dns = False
         self._known: dict[str, MailboxAnswer] = {}
+        self._coming_back: dict[str, asyncio.TimerHandle] = {}
 
     async def __aenter__(self) -> Verifier:
         await self.open()
@@ -225,6 +226,12 @@ class Verifier:
         """Short hash of the user's own lists, part of `rules_version`."""
         return self._own.digest
 
+    @property
+    def retry_in(self) -> float:
+        """Seconds until the last of the recipients that greylisting servers put off is asked again; 0 for none."""
+        now = asyncio.get_running_loop().time()
+        return max((0.0, *(timer.when() - now for timer in self._coming_back.values())))
+
     def progress(self) -> list[OperatorProgress]:
         """What each operator is doing."""
         return self.mailboxes.progress() if self.mailboxes is not None else []
@@ -258,7 +265,7 @@ class Verifier:
         self._waiting: dict[str, _Batch] = {}  # by mailbox, the batch of the row that waits for it
         self._also_waiting: dict[str, list[tuple[_Batch, int]]] = {}  # further spellings of the same mailbox
         self._greylisted: dict[str, int] = {}  # how often
-        self._coming_back: dict[str, asyncio.TimerHandle] = {}
+        self._coming_back = {}
         self._ready: list[_Batch] = []
         self._rows_ready = self._rows_waiting = 0
         self._waiting_at: Counter[str] = Counter()
@@ -729,9 +736,7 @@ async def _collect(verifier: Verifier, cells: list[str]) -> pl.DataFrame:
     return keys.to_frame().join(pl.concat(frames), on="email_key", how="left", maintain_order="left")
 
 
-async def _with_verifier(
-    settings: Settings, work: Callable[[Verifier], Awaitable[T]]
-) -> tuple[T, str | None]:
+async def _with_verifier(settings: Settings, work: Callable[[Verifier], Awaitable[T]]) -> tuple[T, str | None]:
     """The result of the work, and why it is degraded if it is."""
     if settings.depth is not Depth.smtp:
         # Routes stay known from call to call; the state of a stream is its own.
