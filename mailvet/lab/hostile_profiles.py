@@ -78,7 +78,7 @@ _BANS = (
         "bans_slow",
         unknown=_NAMED,
         error_limit=None,
-        refusal_delay=0.75,
+        reply_delay=0.75,
         guard=HarvestGuard(8, seconds=6.0),
     ),
     _profile(
