@@ -162,6 +162,8 @@ TRIPLE = rcpt(unknown(1), unknown(2), unknown(3), ANN)
         ("refusal_repeated", PAIR, ["550 5.1.1 <unk", "550 5.1.1 <unk", "250"]),
         ("group_reply_lost", TRIPLE, ["550 5.1.1 <unknown-1", "550 5.1.1 <unknown-3", "250"]),
         ("group_reply_lost", rcpt(unknown(1)), ["550"]),
+        ("reply_lost_at_third", TRIPLE, ["550 5.1.1 <unknown-1", "550 5.1.1 <unknown-2", "250"]),
+        ("refusal_split_unnamed", PAIR, ["550 5.1.1 User", "550 5.1.1 Check", "250"]),
         ("group_reversed", PAIR, ["250 2.1.5 <ann@", "550 5.1.1 <unk"]),
         ("glued_code", PAIR, ["5505.1.1 ", "250"]),
         ("two_codes", PAIR, ["250-", "550 5.1.1 ", "250"]),
@@ -182,8 +184,9 @@ def test_replies_are_out_of_step_or_out_of_shape(
     assert all(line.startswith(start) for line, start in zip(found, expected, strict=True)), found
 
 
-def test_a_stray_reply_follows_the_reply_to_ehlo(mailvet_lab_factory: LabFactory) -> None:
-    client = Client(mailvet_lab_factory(acme("stray_after_hello")))
+@pytest.mark.parametrize("profile", ["stray_after_hello", "stray_after_hello_late"])
+def test_a_stray_reply_follows_the_reply_to_ehlo(mailvet_lab_factory: LabFactory, profile: str) -> None:
+    client = Client(mailvet_lab_factory(acme(profile)))
     client.reply()
     assert client.say(f"EHLO {HELLO_NAME}").startswith("250-")
     assert client.reply() == "250 2.0.0 Ok"
