@@ -104,6 +104,11 @@ class Resolver:
             self._endings[ending] = known
         return known[0]
 
+    async def look_for_inventions(self) -> None:
+        """See whether the server that is asked first invents records, unless that is known."""
+        if self._servers and not self.down:
+            await self.trust.examine(self._servers[self._first])
+
     async def answers(self) -> bool:
         """
         Whether anything answers at all, and on the way whether it invents records. Questions that any server can answer

@@ -99,8 +99,8 @@ class Routes:
         """
         The route of every domain (ASCII, lower case). Lookups run side by side, at most `dns.concurrency` at once.
         """
-        if self._resolver.trust.is_due and not self._resolver.down:
-            await self._resolver.answers()
+        if self._resolver.trust.is_due:
+            await self._resolver.look_for_inventions()
         now = time.monotonic()
         routes: dict[str, Route] = {}
         missing: list[str] = []
