@@ -135,9 +135,9 @@ class Trust:
             kinds = sorted({kind for each in self._inventors.values() for kind in each.kinds}, key=list(TYPES).index)
             values = sorted({value for each in self._inventors.values() for value in each.values})
             sentences.append(
-                f"The resolver {', '.join(self._inventors)} answers {values[0]} for names that do not exist: it "
-                f"invents {' and '.join(kinds)} records. Records of this kind proved nothing, and domains that have "
-                "nothing else were marked dns_error. Set [dns] nameservers to an honest resolver and run again."
+                f"The resolver answers {values[0]} for names that do not exist. {', '.join(self._inventors)} invents "
+                f"{' and '.join(kinds)} records, so these prove nothing, and domains that have nothing else were "
+                "marked dns_error. Set [dns] nameservers to an honest resolver and run again."
             )
         return " ".join(sentences) or None
 
