@@ -169,7 +169,8 @@ class Verifier:
         for kind in ("A", "AAAA"):
             if (await self._resolver.ask(name, kind)).outcome is Outcome.found:
                 return None
-        return f"The hello name {name!r} does not resolve. {advice}"
+        await self.check_resolver()
+        return self._resolver.trust.degraded or f"The hello name {name!r} does not resolve. {advice}"
 
     async def close(self) -> None:
         """End conversations and free sockets."""
