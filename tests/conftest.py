@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,15 +32,6 @@ def _own_settings_and_store(tmp_path_factory: pytest.TempPathFactory) -> Iterato
         for name in ("XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME"):
             patch.setenv(name, str(home / name.lower()))
         yield
-
-
-@pytest.fixture(autouse=True)
-def _no_memory_of_name_servers() -> Iterator[None]:
-    """What a process remembers of a resolver ends with the test: the next one may get the same port."""
-    yield
-    trust = sys.modules.get("mailvet.dns.trust")
-    if trust is not None:
-        trust.forget()
 
 
 _HERE = Path(__file__).parent
