@@ -29,6 +29,7 @@ from mailvet import single
 from mailvet.backlog import Backlog
 from mailvet.dns.resolver import Outcome, Resolver
 from mailvet.dns.routes import KnownRoutes, Route, Routes
+from mailvet.dns.trust import Memory
 from mailvet.errors import PreflightError, SettingsError
 from mailvet.layers import history, suspicion, suspicion_scalar, syntax
 from mailvet.layers.mailbox import Asked, MailboxAnswer, Mailboxes, OperatorProgress, Recipient
@@ -94,6 +95,7 @@ class Verifier:
         own: the user's own lists, where somebody has read them already; default: as the settings say.
         routes: routes that somebody has looked up already. The resolver is left alone, and whether this machine is
             fit to ask is taken for granted.
+        dns_memory: what is known of the name servers already, where many verifiers share one run.
     """
 
     def __init__(
@@ -103,8 +105,10 @@ class Verifier:
         asked_today: Mapping[str, int] | None = None,
         own: OwnLists | None = None,
         routes: KnownRoutes | None = None,
+        dns_memory: Memory | None = None,
     ) -> None:
         self.settings = settings
+        self._dns_memory = dns_memory
         self.depth = Depth(settings.depth)
         self._own = own if own is not None else OwnLists.load(**settings.lists.model_dump())
         self._reference: Reference | None = None
@@ -138,7 +142,7 @@ class Verifier:
             if self.depth is Depth.smtp:
                 self.mailboxes = Mailboxes(settings, asked_today=self._asked_today)
             return
-        self._resolver = Resolver(settings.dns)
+        self._resolver = Resolver(settings.dns, memory=self._dns_memory)
         self.routes = Routes(self._resolver, settings.dns, allow_private_networks=settings.smtp.allow_private_networks)
         # Side by side: what is asked before anything else keeps everything waiting.
         answers, complaint = await asyncio.gather(self._resolver.answers(), self._why_not_greet())
@@ -170,7 +174,8 @@ class Verifier:
         for kind in ("A", "AAAA"):
             if (await self._resolver.ask(name, kind)).outcome is Outcome.found:
                 return None
-        return f"The hello name {name!r} does not resolve. {advice}"
+        await self.check_resolver()
+        return self._resolver.trust.degraded or f"The hello name {name!r} does not resolve. {advice}"
 
     async def close(self) -> None:
         """End conversations and free sockets."""
