@@ -21,7 +21,7 @@ from datetime import datetime, timezone
 from functools import partial
 from typing import Any
 
-from mailvet.layers.route import MailHost, Route
+from mailvet.dns.routes import MailHost, Route
 from mailvet.operators import Operator, operator_of, operators
 from mailvet.settings import Settings
 from mailvet.smtp.pacing import ErrorBudget, Pace, RunHealth
