@@ -34,6 +34,7 @@ class Recheck:
 
     def not_since(self, moment: datetime) -> Recheck:
         """Without the verdicts made since then: what one command, or one task with its retries, has asked already."""
+        moment = moment.astimezone(timezone.utc)
         before = moment if self.checked_before is None else min(moment, self.checked_before)
         return replace(self, checked_before=before)
 
