@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from datetime import datetime, timezone
 from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
@@ -18,6 +19,7 @@ from mailvet.errors import MailvetError, PreflightError, SourceError
 from mailvet.verdict import Depth, Policy
 
 if TYPE_CHECKING:
+    from mailvet.recheck import Recheck
     from mailvet.run import RunResult
     from mailvet.settings import Settings
 
@@ -71,6 +73,13 @@ Column = Annotated[
 Where = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option(metavar="SQL", help="Condition on the rows to verify and to write."),
+]
+RecheckOption = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option(
+        metavar="WHICH",
+        help="Ask again what is fresh: all, reason=mailbox_not_found, older-than=30d; by comma or repeated.",
+    ),
 ]
 Encoding = Annotated[str, typer.Option(metavar="NAME", help="Of a text file: utf-8, utf-16, cp1252, latin-1, ...")]
 StoreOption = Annotated[
@@ -167,6 +176,7 @@ def verify(
     wait: Annotated[
         str, typer.Option(metavar="TIME", help="How long to stay for servers that say 'come back later', as 10m.")
     ] = "0s",
+    recheck: RecheckOption = None,
     max_undeliverable: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(metavar="SHARE", help="Gate: exit with 1 if more of the addresses are undeliverable, as 2%."),
@@ -183,6 +193,7 @@ def verify(
 ) -> None:
     """Verify a table or file, save the verdicts, and write the status back."""
     from mailvet import html_report
+    from mailvet.recheck import parse_recheck
     from mailvet.report import LogWatcher, TerminalWatcher, show_result
     from mailvet.run import open_source, run
     from mailvet.settings import parse_duration, parse_share
@@ -191,6 +202,7 @@ def verify(
 
     settings = _settings(config, depth=depth, policy=policy)
     patience = _parsed(parse_duration, wait, "--wait")
+    again = parse_recheck(recheck)
     gate = _parsed(parse_share, max_undeliverable, "--max-undeliverable") if max_undeliverable else None
     chosen = tuple(name.strip() for name in columns.split(",")) if columns else STATUS_COLUMNS
     is_file = format_of(Path(source)) is not None
@@ -203,10 +215,10 @@ def verify(
     back = write_back and not is_file
     if report is not None:
         html_report.check_path(report)
-    terminal = _console(stderr=True)
+    terminal, started = _console(stderr=True), datetime.now(timezone.utc)
     work: dict[str, Any] = {
         "write_back": back, "columns": chosen, "output": output, "key_columns": tuple(key_column or ()),
-        "split_by": split_by, "wait": patience,
+        "split_by": split_by, "wait": patience, "recheck": again,
     }  # fmt: skip
     try:
         warehouse = open_source(
@@ -224,12 +236,22 @@ def verify(
         finally:
             warehouse.close()
     except KeyboardInterrupt:
-        _say("Stopped.", "What was verified is saved. Run the same again to go on; only what is left will be asked.")
+        _say("Stopped.", stopped_advice(again, started))
         raise typer.Exit(ExitCode.interrupted) from None
     show_result(_console(), result)
     if report is not None:
         _written(report)
     raise typer.Exit(_judged(result, gate))
+
+
+def stopped_advice(recheck: Recheck | None, started: datetime) -> str:
+    """How to go on after an interruption, without asking a second time what was asked already."""
+    if recheck is None:
+        return "What was verified is saved. Run the same again to go on; only what is left will be asked."
+    return (
+        "What was verified is saved. To go on without asking the same again, run it once more with --recheck "
+        f"{recheck.not_since(started)}."
+    )
 
 
 def _judged(result: RunResult, gate: float | None) -> int:
@@ -252,6 +274,7 @@ def plan(
     email_column: Column = None,
     where: Where = None,
     depth: DepthOption = None,
+    recheck: RecheckOption = None,
     config: Config = None,
     encoding: Encoding = "utf-8",
 ) -> None:
@@ -267,7 +290,7 @@ def plan(
         updatable=False,
     )  # fmt: skip
     try:
-        planned = plan_run(warehouse, settings)
+        planned = plan_run(warehouse, settings, recheck=recheck)
     finally:
         warehouse.close()
     show_plan(_console(), warehouse.name, planned, estimate(planned, settings))

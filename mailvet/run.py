@@ -25,6 +25,7 @@ import polars as pl
 from mailvet.ablation import LayerCount
 from mailvet.errors import SettingsError, SourceError
 from mailvet.layers.mailbox import OperatorProgress
+from mailvet.recheck import Recheck, RecheckText, parse_recheck
 from mailvet.settings import Settings
 from mailvet.verdict import (
     REASONS,
@@ -209,20 +210,28 @@ def open_source(
 
 
 def plan(
-    warehouse: Warehouse, settings: Settings, *, among: Collection[Reason] | None = None, count_domains: bool = True
+    warehouse: Warehouse,
+    settings: Settings,
+    *,
+    among: Collection[Reason] | None = None,
+    recheck: RecheckText = None,
+    count_domains: bool = True,
 ) -> Plan:
     """
     What `run` would do with this source now; asks nobody and changes nothing.
 
     Args:
         among: only addresses whose last answer was one of these.
+        recheck: what is asked again although it is fresh (see `mailvet.recheck`).
         count_domains: fill in `Plan.domains`, which takes its time over millions.
 
     Raises:
+        SettingsError: `recheck` cannot be read.
         SourceError: the column holds numbers, or the condition on the rows fails.
     """
     from mailvet.lists import OwnLists
 
+    again = parse_recheck(recheck)
     own = OwnLists.load(**settings.lists.model_dump())
     kinds = {"allow": own.allow, "deny": own.deny, "suppress": own.suppress, "extra_disposable": own.extra_disposable}
     planned = warehouse.plan(
@@ -231,6 +240,7 @@ def plan(
         rules_version=f"{RULES_VERSION}{'+' if own.digest else ''}{own.digest}",
         listed={name: _as_written(kind) for name, kind in kinds.items()},
         among=among,
+        recheck=again,
         count_domains=count_domains,
     )
     if planned.addresses and warehouse.looks_numeric():
@@ -266,6 +276,7 @@ def run(
     batch_rows: int | None = None,
     limit: int | None = None,
     among: Collection[Reason] | None = None,
+    recheck: RecheckText = None,
 ) -> RunResult:
     """
     Verify what is due and write the answers back.
@@ -281,19 +292,21 @@ def run(
         batch_rows: addresses examined together; by default as many as suit the depth.
         limit: verify at most so many addresses now; the rest stays due.
         among: verify only addresses whose last answer was one of these.
+        recheck: verify also what is fresh, as `all`, `reason=mailbox_not_found`, `older-than=30d` (see
+            `mailvet.recheck`). What is due by itself is verified first.
 
     Raises:
         MailvetError: before anything is asked, when something does not fit. What was saved before a later failure
             stays saved.
     """
-    columns = _known(columns)
+    columns, again = _known(columns), parse_recheck(recheck)
     if split_by is not None and split_by not in SPLIT_COLUMNS:
         raise SettingsError(f"--split-by {split_by}: choose one of {', '.join(SPLIT_COLUMNS)}.")
     if output is not None:
         warehouse.check_output(output, key_columns)
     if write_back:
         warehouse.check_write_back(columns)
-    job = _Run(warehouse, settings, watcher, limit, among)
+    job = _Run(warehouse, settings, watcher, limit, among, again)
     if batch_rows is None:  # where nobody is asked, a batch costs nothing but memory
         batch_rows = _OFFLINE_BATCH_ROWS if Depth(settings.depth) is Depth.offline else BATCH_ROWS
     ended = threading.Event()
@@ -339,12 +352,14 @@ class _Run:
         watcher: Watcher | None,
         limit: int | None,
         among: Collection[Reason] | None,
+        recheck: Recheck | None,
     ) -> None:
         self._warehouse = warehouse
         self._settings = settings
         self._watcher = watcher
         self._limit = limit
         self._among = among
+        self._recheck = recheck
         self._answers: dict[str, Answers] = {}
         self._done = 0
         self._began = time.monotonic()
@@ -391,7 +406,9 @@ class _Run:
             known = await self._outcome_of_last_run(columns, write_back)
             if known is not None:
                 return await self._nothing_new(run_id, started, known, write_back)
-        planned = await self._call(plan, warehouse, settings, among=self._among, count_domains=False)
+        planned = await self._call(
+            plan, warehouse, settings, among=self._among, recheck=self._recheck, count_domains=False
+        )
         if settings.suspicion.whole_table and isinstance(warehouse, TableSignals):
             suspicion = settings.suspicion
             await self._call(warehouse.find_signals, signed_up=suspicion.signed_up, burst_window=suspicion.burst_window)
@@ -449,7 +466,7 @@ class _Run:
 
     async def _fingerprint(self, columns: Sequence[str], write_back: bool) -> str | None:
         warehouse, settings = self._warehouse, self._settings
-        narrowed = self._among is not None or self._limit is not None
+        narrowed = self._among is not None or self._limit is not None or self._recheck is not None
         if not isinstance(warehouse, Recognising) or narrowed or settings.history.events or settings.store.keep_days:
             return None
         from mailvet.lists import OwnLists

@@ -12,7 +12,7 @@ import re
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -20,6 +20,7 @@ from mailvet import errors
 from mailvet.errors import PreflightError, SettingsError, SourceError
 from mailvet.lists import OwnLists
 from mailvet.planning import seconds_at
+from mailvet.recheck import Recheck, RecheckText, parse_recheck
 from mailvet.settings import Settings
 from mailvet.spark.staging import Folder
 from mailvet.spark.tables import Format, empty_verdicts, files_of, find_verdicts, merged, verdict_ddl
@@ -54,6 +55,7 @@ def verify(
     tasks: int | None = None,
     wait: timedelta = timedelta(0),
     save_every: timedelta = timedelta(seconds=30),
+    recheck: RecheckText = None,
 ) -> DataFrame:
     """
     Verify a column of addresses; each distinct text once.
@@ -76,6 +78,8 @@ def verify(
             than can run at once would only wait.
         wait: how long a task stays for greylisting servers, counted from its start.
         save_every: how long an answer may wait in a task before it is kept in `staging`.
+        recheck: ask again also what is fresh in `verdicts`, as `all`, `reason=mailbox_not_found`, `older-than=30d` (see
+            `mailvet.recheck`). What `staging` holds already is not asked again.
 
     Returns:
         One row for each distinct text of the column, with the columns of `verdict_schema()`.
@@ -86,6 +90,9 @@ def verify(
     """
     from pyspark.sql import functions as F
 
+    again = parse_recheck(recheck)
+    if again is not None and verdicts is None:
+        raise SettingsError("recheck asks again what stands in a verdict table: give it with verdicts=.")
     settings = settings if settings is not None else Settings.load()
     if depth is not None:
         settings = _at_depth(settings, depth)
@@ -106,7 +113,7 @@ def verify(
     cells = text.repartition("email").distinct().select("email", F.sha2("email", 256).alias("email_key"))
 
     if folder is None:
-        fresh = _new(job, cells, stored, events).mapInArrow(job.judge, verdict_ddl())
+        fresh = _new(job, cells, stored, events, again).mapInArrow(job.judge, verdict_ddl())
         return _current(cells, stored, fresh, settings)
     answers = folder / "answers"
     answers.make()
@@ -114,13 +121,16 @@ def verify(
     known, before = stored, _answered(spark, answers)
     if before is not None:
         known = merged(stored, before) if stored is not None else before
+    if again is not None and stored is not None and before is not None:
+        # What was asked since the table was saved is not asked a second time when a stopped job is called again.
+        known = known.join(_not_saved(stored, before), "email_key", "left")
     tasks = tasks or _cores(spark)
     if settings.depth is Depth.smtp:
         if settings.pacing.daily_limits and known is not None:
             job.asked_today.update(_asked_today(known))
-        _ask(job, cells, known, events, folder / job.run_id, tasks)
+        _ask(job, _due(job, cells, known, events, again), folder / job.run_id, tasks)
         return _current(cells, stored, _answered(spark, answers), settings)
-    due = _new(job, cells, known, events)
+    due = _new(job, cells, known, events, again)
     files = _kept(job, _by_domain(due, text, tasks) if settings.depth is Depth.dns else due, answers)
     if known is None:
         return files_of(spark, answers, files)
@@ -232,9 +242,11 @@ def _cores(spark: SparkSession) -> int:
 # -------------------------------------------------------------------- the jobs
 
 
-def _new(job: Job, cells: DataFrame, known: DataFrame | None, events: DataFrame | None) -> DataFrame:
+def _new(
+    job: Job, cells: DataFrame, known: DataFrame | None, events: DataFrame | None, recheck: Recheck | None
+) -> DataFrame:
     """Of the cells, those to be verified without asking a mailbox."""
-    return cells if known is None and events is None else _due(job, cells, known, events)
+    return cells if known is None and events is None else _due(job, cells, known, events, recheck)
 
 
 def _kept(job: Job, due: DataFrame, answers: Folder) -> list[str]:
@@ -267,16 +279,14 @@ def _by_domain(due: DataFrame, text: DataFrame, tasks: int) -> DataFrame:
     return due.repartition(tasks, together).sortWithinPartitions(F.xxhash64(domain))
 
 
-def _ask(
-    job: Job, cells: DataFrame, known: DataFrame | None, events: DataFrame | None, work: Folder, tasks: int
-) -> None:
+def _ask(job: Job, planned: DataFrame, work: Folder, tasks: int) -> None:
     """
-    Ask the mailboxes. Each stage is written to `work` before the next begins, so that nobody is asked twice when Spark
-    works something out anew.
+    Ask the mailboxes of what is due. Each stage is written to `work` before the next begins, so that no recipient is
+    asked twice when Spark works something out anew.
     """
-    spark = cells.sparkSession
+    spark = planned.sparkSession
     try:
-        _started(lambda: _due(job, cells, known, events).write.parquet((work / "due").uri))
+        _started(lambda: planned.write.parquet((work / "due").uri))
         due = spark.read.schema(DUE).parquet((work / "due").uri)
         domains = due.select("domain").where("domain is not null").distinct().repartition(tasks)
         _started(lambda: domains.mapInArrow(job.look_up, ROUTE).write.parquet((work / "routes").uri))
@@ -342,11 +352,33 @@ def _partition_ids(spark: SparkSession, tasks: int) -> list[int]:
     return [found[partition] for partition in range(tasks)]
 
 
-def _due(job: Job, cells: DataFrame, known: DataFrame | None, events: DataFrame | None) -> DataFrame:
-    """The cells to be verified, as `DUE`: never checked, due again, less deep than asked for, or contradicted."""
+def _not_saved(stored: DataFrame, before: DataFrame) -> DataFrame:
+    """Keys of answers that are newer than the verdict table: `email_key`, and `asked` (true)."""
+    from pyspark.sql import functions as F
+
+    answers = before.select("email_key", F.col("checked_at").alias("answered_at"))
+    both = answers.join(stored.select("email_key", "checked_at"), "email_key", "left")
+    return both.where("checked_at is null or answered_at > checked_at").select("email_key", F.lit(True).alias("asked"))
+
+
+def _due(
+    job: Job,
+    cells: DataFrame,
+    known: DataFrame | None,
+    events: DataFrame | None,
+    recheck: Recheck | None,
+) -> DataFrame:
+    """
+    The cells to be verified, as `DUE`: never checked, due again, less deep than asked for, contradicted, or asked for
+    by `recheck`.
+
+    Args:
+        known: verdicts; a column `asked` (true) marks those that `recheck` leaves alone.
+    """
     from pyspark.sql import functions as F
 
     from mailvet.layers.history import EVENT_KINDS
+    from mailvet.warehouse.planning import due_by_itself, recheck_condition
 
     spark = cells.sparkSession
     rows = cells.alias("c").join(
@@ -355,21 +387,14 @@ def _due(job: Job, cells: DataFrame, known: DataFrame | None, events: DataFrame 
     if events is not None:
         recipient = F.expr(_SAY.fold("c.email"))
         rows = rows.join(_history(events).alias("h"), F.col("h.recipient") == recipient, "left")
-    now, rules = utc_now(), rules_version(job.own)
-    rank = "case {} when 'smtp' then 2 when 'dns' then 1 else 0 end"
-    bounced_last = "coalesce(bounced_at > coalesce(delivered_at, timestamp'1900-01-01'), false)"
-    conditions = [
-        "v.status is null",
-        f"v.next_check_at <= timestamp'{now.isoformat()}'",
-        f"{rank.format('v.depth')} < {Depth(job.settings.depth).rank}",
-    ]
-    if events is not None:
-        conditions += [
-            "(unsubscribed_at is not null and v.reason <> 'suppressed')",
-            f"({bounced_last} and bounced_at > v.checked_at and v.reason not in ('hard_bounced', 'suppressed'))",
-            f"(v.reason = 'hard_bounced' and not {bounced_last})",
-        ]
-    is_due = f"coalesce({' or '.join(conditions)}, false)"
+    rules = rules_version(job.own)
+    condition = due_by_itself(
+        _moment, depth_rank=Depth(job.settings.depth).rank, now=utc_now(), events=events is not None
+    )
+    if recheck is not None:
+        left_alone = "v.asked is null and " if known is not None and "asked" in known.columns else ""
+        condition += f" or ({left_alone}{recheck_condition(_moment, recheck)})"
+    is_due = f"coalesce({condition}, false)"
     other_lists = f"v.rules_version <> '{rules}'"
     return (
         rows.where(f"{is_due} or {other_lists}")
@@ -384,6 +409,11 @@ def _due(job: Job, cells: DataFrame, known: DataFrame | None, events: DataFrame 
         )
         .mapInArrow(job.find_due, DUE)
     )  # fmt: skip
+
+
+def _moment(at: datetime) -> str:
+    """A point in time (aware, UTC) as Spark writes it."""
+    return f"timestamp'{at.isoformat()}'"
 
 
 def _history(events: DataFrame) -> DataFrame:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import duckdb
 from mailvet.errors import SettingsError, SourceError
 from mailvet.layers.history import EVENT_KINDS
 from mailvet.lists import free_domains
+from mailvet.recheck import Recheck
 from mailvet.verdict import Reason
 from mailvet.warehouse.base import Plan
 from mailvet.warehouse.duckdb_session import (
@@ -68,6 +70,7 @@ class PlannedDuckDB(DuckDBSession):
         rules_version: str,
         listed: Mapping[str, Sequence[str]],
         among: Collection[Reason] | None = None,
+        recheck: Recheck | None = None,
         count_domains: bool = True,
     ) -> Plan:
         """See `Warehouse.plan`."""
@@ -79,22 +82,36 @@ class PlannedDuckDB(DuckDBSession):
         has_lists = any(listed.get(name) for name in LISTS)
         if has_lists:
             self._stage_lists(listed)
-        condition = due_condition(
-            SAY, depth_rank=depth_rank, now=now, rules_version=rules_version, events=self._events is not None,
-            listed=has_lists, among=among,
-        )  # fmt: skip
-        fresh = surely_fresh(SAY, depth_rank=depth_rank, now=now, rules_version=rules_version)
-        self._stage_due(condition, fresh, has_lists, chosen=among is not None, mixed=depth_rank > 0)
+        condition = partial(
+            due_condition,
+            SAY,
+            depth_rank=depth_rank,
+            now=now,
+            rules_version=rules_version,
+            events=self._events is not None,
+            listed=has_lists,
+            among=among,
+        )
+        fresh = surely_fresh(SAY, depth_rank=depth_rank, now=now, rules_version=rules_version, recheck=recheck)
+        self._stage_due(
+            condition(recheck=recheck),
+            condition() if recheck is not None else None,
+            fresh,
+            has_lists,
+            chosen=among is not None,
+            mixed=depth_rank > 0,
+        )
         self._db.execute("drop table if exists temp.mailvet_signals")
         rows, blank, addresses, blanks = self._one(
             "select coalesce(sum(repeats), 0)::bigint, coalesce(sum(repeats) filter (blank), 0)::bigint, "
             f"count(*) filter (not blank), count(*) filter (blank) from (select repeats, {is_blank('email')} as blank "
             "from mailvet_texts)"
         )
-        due, blank_due = addresses, blanks
+        due, blank_due, rechecked = addresses, blanks, 0
         if self._due == _DUE:
-            due, blank_due = self._one(
-                f"select count(*) filter (folded <> ''), count(*) filter (folded = '') from {self._due_cells()}"
+            due, blank_due, rechecked = self._one(
+                "select count(*) filter (folded <> ''), count(*) filter (folded = ''), "
+                f"count(*) filter (folded <> '' and rechecked) from {self._due_cells()}"
             )
         domains: list[tuple[str, int]] = []
         if count_domains:
@@ -102,7 +119,7 @@ class PlannedDuckDB(DuckDBSession):
                 f"select split_part(folded, '@', -1), count(*) from {self._due_cells()} where contains(folded, '@') "
                 "group by 1 order by 2 desc, 1"
             )
-        return Plan(rows, blank, addresses, due, tuple(domains), blank_due)
+        return Plan(rows, blank, addresses, due, tuple(domains), blank_due, rechecked)
 
     def _stage_cells(self) -> None:
         """
@@ -194,24 +211,30 @@ class PlannedDuckDB(DuckDBSession):
             """
         )
 
-    def _stage_due(self, condition: str, fresh: str, has_lists: bool, *, chosen: bool, mixed: bool) -> None:
+    def _stage_due(
+        self, condition: str, by_itself: str | None, fresh: str, has_lists: bool, *, chosen: bool, mixed: bool
+    ) -> None:
         """
         What has to be verified: `mailvet_due`, or all texts there are.
 
         Args:
+            by_itself: without what is asked again although it is fresh; None where nothing is.
             fresh: what is not due for sure, as of `surely_fresh`.
             chosen: by the reason of their verdicts.
             mixed: spellings of one address next to each other, and addresses in no order, as mail servers are asked.
         """
         verdicts = "mailvet_verdicts" if self._has("mailvet_verdicts") else _NO_VERDICTS
-        columns = {"email": "c.email"}
+        columns = {
+            "email": "c.email",
+            "rechecked": "false" if by_itself is None else f"not coalesce({by_itself}, false)",
+        }
         if self._rows(f"select 1 from {verdicts} limit 1"):
             columns |= {"previous_reason": "v.reason", "previous_attempts": "coalesce(v.attempts, 0)"}
         else:  # everything is due, and nothing has to be joined to find that out
             verdicts = _NO_VERDICTS
         self._due = _DUE
         if verdicts is _NO_VERDICTS and not chosen and not mixed and self._events is None:
-            self._due = "(select email, rowid from mailvet_texts)"
+            self._due = "(select email, false as rechecked, rowid from mailvet_texts)"
             return
         cells = "mailvet_cells"
         mostly_fresh = f"select coalesce(count(*) filter ({fresh}) * 2 > count(*), false) from {verdicts}"
@@ -225,11 +248,13 @@ class PlannedDuckDB(DuckDBSession):
         if has_lists:
             joined += " left join mailvet_on_lists l on l.folded = c.folded"
         selected = ", ".join(f"{value} as {name}" for name, value in columns.items())
-        order = "order by hash(c.folded), c.email" if mixed else ""
+        # What is due by itself comes first, so that no limit is used up by the others.
+        order = ["rechecked"] * (by_itself is not None) + ["hash(c.folded)", "c.email"] * mixed
+        ordered = f"order by {', '.join(order)}" if order else ""
         self._db.execute(f"create or replace temp table mailvet_due as select {selected} from {joined} where false")
         for part in self._shares(PART_ROWS, "c.folded") if cells == "mailvet_cells" else ("true",):
             self._db.execute(
-                f"insert into mailvet_due select {selected} from {joined} where {part} and ({condition}) {order}"
+                f"insert into mailvet_due select {selected} from {joined} where {part} and ({condition}) {ordered}"
             )
 
     def _stage_open(self, fresh: str) -> None:
@@ -350,7 +375,8 @@ class PlannedDuckDB(DuckDBSession):
             joined = "left join mailvet_signals s using (email_key)"
         for start in range(0, count, batch_rows):
             yield self._arrow(
-                f"select d.* exclude (place){signals} from (select *, sha256(email) as email_key, rowid as place "
+                f"select d.* exclude (place, rechecked){signals} from (select *, sha256(email) as email_key, "
+                "rowid as place "
                 f"from {self._due} where rowid >= {start} and rowid < {start + batch_rows}) d {joined} order by d.place"
             )
 

@@ -9,6 +9,7 @@ import contextlib
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pyarrow as pa
 
 from mailvet.errors import SettingsError, SourceError
 from mailvet.layers.history import EVENT_COLUMNS, EVENT_KINDS
+from mailvet.recheck import Recheck
 from mailvet.verdict import Reason
 from mailvet.warehouse.base import Plan
 from mailvet.warehouse.dialects import literal
@@ -42,6 +44,7 @@ class PlannedTable(SQLSession):
         rules_version: str,
         listed: Mapping[str, Sequence[str]],
         among: Collection[Reason] | None = None,
+        recheck: Recheck | None = None,
         count_domains: bool = True,
     ) -> Plan:
         """See `Warehouse.plan`."""
@@ -55,20 +58,25 @@ class PlannedTable(SQLSession):
             has_lists = any(listed.get(name) for name in LISTS)
             if has_lists:
                 self._stage_lists(listed)
-            due = self._stage_due(
-                due_condition(
-                    say, depth_rank=depth_rank, now=now, rules_version=rules_version,
-                    events=self._events is not None, listed=has_lists, among=among,
-                ),
-                has_lists,
-            )  # fmt: skip
+            condition = partial(
+                due_condition,
+                say,
+                depth_rank=depth_rank,
+                now=now,
+                rules_version=rules_version,
+                events=self._events is not None,
+                listed=has_lists,
+                among=among,
+            )
+            due = self._stage_due(condition(recheck=recheck), condition() if recheck is not None else None, has_lists)
             rows, blank, addresses = self._rows(
                 "select coalesce(sum(repeats), 0), coalesce(sum(case when folded = '' then repeats else 0 end), 0), "
                 f"coalesce(sum(case when folded <> '' then 1 else 0 end), 0) from {cells}"
             )[0]
-            count, blank_due = self._rows(
+            count, blank_due, rechecked = self._rows(
                 "select coalesce(sum(case when folded <> '' then 1 else 0 end), 0), "
-                f"coalesce(sum(case when folded = '' then 1 else 0 end), 0) from {due}"
+                "coalesce(sum(case when folded = '' then 1 else 0 end), 0), "
+                f"coalesce(sum(case when folded <> '' then rechecked else 0 end), 0) from {due}"
             )[0]
             domains: list[tuple[Any, ...]] = []
             if count_domains:
@@ -79,7 +87,7 @@ class PlannedTable(SQLSession):
                 )
         return Plan(
             int(rows), int(blank), int(addresses), int(count), tuple((str(d), int(n)) for d, n in domains),
-            int(blank_due),
+            int(blank_due), int(rechecked),
         )  # fmt: skip
 
     def _stage_cells(self) -> str:
@@ -163,17 +171,26 @@ class PlannedTable(SQLSession):
         flags = ", ".join(f"max(case when list_name = '{name}' then 1 else 0 end) as on_{name}" for name in LISTS)
         self._stage("on_lists", f"select folded, {flags} from {self._staged['found']} group by folded")
 
-    def _stage_due(self, condition: str, has_lists: bool) -> str:
+    def _stage_due(self, condition: str, by_itself: str | None, has_lists: bool) -> str:
+        """
+        What has to be verified: place, folded, email, email_key, what is known, and `rechecked` (1 or 0).
+
+        Args:
+            by_itself: without what is asked again although it is fresh; None where nothing is.
+        """
         say = self._say
+        # What is due by itself comes first, so that no limit is used up by the others.
+        rechecked = "0" if by_itself is None else f"case when {by_itself} then 0 else 1 end"
+        first = "" if by_itself is None else f"{rechecked}, "
         events = ", ".join(["", *(f"h.{name}" for name in EVENT_KINDS)]) if self._events is not None else ""
         history = f"left join {self._staged['history']} h on h.recipient = c.folded " if events else ""
         lists = f"left join {self._staged['on_lists']} l on l.folded = c.folded " if has_lists else ""
         due = self._stage(
             "due",
-            f"select row_number() over (order by {say.shuffled('c.folded')}) - 1 as place, c.folded, c.email, "
-            f"c.email_key, v.reason as previous_reason, coalesce(v.attempts, 0) as previous_attempts{events} "
-            f"from {self._staged['cells']} c left join {self._known()} v on v.email_key = c.email_key "
-            f"{history}{lists}where {condition}",
+            f"select row_number() over (order by {first}{say.shuffled('c.folded')}) - 1 as place, c.folded, c.email, "
+            f"c.email_key, v.reason as previous_reason, coalesce(v.attempts, 0) as previous_attempts, {rechecked} as "
+            f"rechecked{events} from {self._staged['cells']} c left join {self._known()} v "
+            f"on v.email_key = c.email_key {history}{lists}where {condition}",
         )
         self._indexed(due, "place")
         return due

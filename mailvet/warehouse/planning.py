@@ -9,13 +9,14 @@ on (columns `on_...` that are 1 or 0).
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from mailvet import ablation
 from mailvet.layers.history import EVENT_KINDS
+from mailvet.recheck import Recheck
 from mailvet.verdict import Reason, verdict_schema
 from mailvet.warehouse.base import MOST_NAMED, Details, OperatorShare, SourceShare, Summary
 from mailvet.warehouse.dialects import Dialect, literal
@@ -24,10 +25,12 @@ __all__ = [
     "LISTS",
     "RUN_COLUMNS",
     "detailed",
+    "due_by_itself",
     "due_condition",
     "falls_due",
     "newest_events",
     "rank",
+    "recheck_condition",
     "summarised",
     "surely_fresh",
     "verdict_kinds",
@@ -59,6 +62,40 @@ def newest_events(occurred_at: str) -> str:
     )
 
 
+def due_by_itself(moment: Callable[[datetime], str], *, depth_rank: int, now: datetime, events: bool) -> str:
+    """
+    The part of what is due that needs no lists: never checked, its date has come, less deep than asked for, or
+    contradicted by an event.
+
+    Args:
+        moment: a point in time (aware, UTC) as the database writes it.
+        events: there are events, and `h` is joined.
+    """
+    bounced_last = "(h.bounced_at is not null and (h.delivered_at is null or h.bounced_at > h.delivered_at))"
+    event_is_news = (
+        "(h.unsubscribed_at is not null and v.reason <> 'suppressed') "
+        f"or ({bounced_last} and h.bounced_at > v.checked_at and v.reason not in ('hard_bounced', 'suppressed')) "
+        f"or (v.reason = 'hard_bounced' and not {bounced_last})"
+    )
+    news = f" or ({event_is_news})" if events else ""
+    return f"v.reason is null or v.next_check_at <= {moment(now)} or {rank('v.depth')} < {depth_rank}{news}"
+
+
+def recheck_condition(moment: Callable[[datetime], str], recheck: Recheck, *, of: str = "v.") -> str:
+    """
+    The verdicts that are asked again although they are fresh; false, never null, where there is no verdict.
+
+    Args:
+        of: before the names of the verdict's columns.
+    """
+    conditions = [f"{of}reason is not null"]
+    if recheck.reasons is not None:
+        conditions.append(f"{of}reason in ({', '.join(map(literal, sorted(recheck.reasons)))})")
+    if recheck.checked_before is not None:
+        conditions.append(f"{of}checked_at < {moment(recheck.checked_before)}")
+    return f"({' and '.join(conditions)})"
+
+
 def due_condition(
     say: Dialect,
     *,
@@ -68,6 +105,7 @@ def due_condition(
     events: bool,
     listed: bool,
     among: Collection[Reason] | None = None,
+    recheck: Recheck | None = None,
 ) -> str:
     """
     What has to be verified. A verdict that an event or one of the user's own lists contradicts is due, whatever its
@@ -77,13 +115,8 @@ def due_condition(
         events: there are events, and `h` is joined.
         listed: there are entries on lists, and `l` is joined.
         among: only verdicts of these reasons.
+        recheck: verdicts that are due as well, though they are fresh.
     """
-    bounced_last = "(h.bounced_at is not null and (h.delivered_at is null or h.bounced_at > h.delivered_at))"
-    event_is_news = (
-        "(h.unsubscribed_at is not null and v.reason <> 'suppressed') "
-        f"or ({bounced_last} and h.bounced_at > v.checked_at and v.reason not in ('hard_bounced', 'suppressed')) "
-        f"or (v.reason = 'hard_bounced' and not {bounced_last})"
-    )
     on = {name: f"coalesce(l.on_{name}, 0) = 1" if listed else "1 = 0" for name in LISTS}
     stopped = f"({on['suppress']} or ({on['deny']} and not {on['allow']}))"
     was_allowed = f"{say.position(literal('allowed'), 'v.flags')} > 0"
@@ -99,23 +132,25 @@ def due_condition(
         f"or (not (v.rules_version = {literal(rules)} or v.rules_version like {literal(rules + '+%')}) "
         "and v.reason in ('syntax_invalid', 'typo_domain'))"
     )
-    news = f" or ({event_is_news})" if events else ""
-    due = (
-        f"v.email_key is null or v.next_check_at <= {say.moment(now)} or {rank('v.depth')} < {depth_rank}{news} "
-        f"or (v.rules_version <> {literal(rules_version)} and ({list_is_news}))"
-    )
+    due = due_by_itself(say.moment, depth_rank=depth_rank, now=now, events=events)
+    due += f" or (v.rules_version <> {literal(rules_version)} and ({list_is_news}))"
+    if recheck is not None:
+        due += f" or {recheck_condition(say.moment, recheck)}"
     return due if among is None else f"v.reason in ({', '.join(map(literal, sorted(among)))}) and ({due})"
 
 
-def surely_fresh(say: Dialect, *, depth_rank: int, now: datetime, rules_version: str) -> str:
+def surely_fresh(
+    say: Dialect, *, depth_rank: int, now: datetime, rules_version: str, recheck: Recheck | None = None
+) -> str:
     """
     Over verdicts alone: those that `due_condition` leaves in peace whatever stands on lists. What it says holds for
     addresses without events.
     """
+    again = f" and not {recheck_condition(say.moment, recheck, of='')}" if recheck is not None else ""
     # A bounce that is no longer among the events is news as well.
     return (
         f"reason <> 'hard_bounced' and (next_check_at is null or next_check_at > {say.moment(now)}) "
-        f"and {rank('depth')} >= {depth_rank} and rules_version = {literal(rules_version)}"
+        f"and {rank('depth')} >= {depth_rank} and rules_version = {literal(rules_version)}{again}"
     )
 
 

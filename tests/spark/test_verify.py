@@ -129,6 +129,31 @@ def test_a_run_that_was_stopped_goes_on_with_what_is_left(answered: Answered, tm
     assert [path.name for path in staging.iterdir()] == ["answers"], "what was planned is left lying about"
 
 
+def test_a_recheck_asks_fresh_verdicts_again_and_goes_on_where_it_was_stopped(
+    answered: Answered, tmp_path: Path
+) -> None:
+    def verified(recheck: Any) -> dict[str, Any]:
+        answered.lab.reset_counters()
+        return by_text(
+            mv.verify(
+                answered.frame, "email", settings=answered.settings, verdicts=table, staging=tmp_path / "staging",
+                tasks=2, recheck=recheck,
+            )
+        )  # fmt: skip
+
+    table = tmp_path / "verdicts"
+    before = by_text(mv.save(answered.verdicts, table))
+    refused = {text for text, row in before.items() if row["reason"] == "mailbox_not_found"}
+    after = verified("reason=mailbox_not_found")
+    assert {address for address in asked(answered.lab) if address in refused} == refused
+    assert {text for text, row in after.items() if row["run_id"] != before[text]["run_id"]} == refused
+    # What the folder of a stopped job holds is not asked again; what it does not hold, is.
+    assert verified("reason=mailbox_not_found") == after
+    assert not asked(answered.lab)
+    verified(["older-than=0s"])
+    assert {address for address in asked(answered.lab) if address in addresses()} >= {*addresses()} - refused
+
+
 def test_texts_that_a_collation_calls_equal_stay_apart(spark: Any) -> None:
     frame = frame_of(spark, "Ann@acme.com", "ann@acme.com").selectExpr("collate(email, 'UTF8_LCASE') as email")
     assert set(by_text(mv.verify(frame, "email", settings=OFFLINE))) == {"Ann@acme.com", "ann@acme.com"}
@@ -219,6 +244,14 @@ def _foreign_table(frame: Any, folder: Path) -> Any:
     return mv.verify(frame, "email", settings=OFFLINE, verdicts=frame)
 
 
+def _odd_recheck(frame: Any, folder: Path) -> Any:
+    return mv.verify(frame, "email", settings=OFFLINE, verdicts=str(folder / "none"), recheck="reason=gone")
+
+
+def _recheck_of_nothing(frame: Any, folder: Path) -> Any:
+    return mv.verify(frame, "email", settings=OFFLINE, recheck="all")
+
+
 def _no_tasks(frame: Any, folder: Path) -> Any:
     return mv.verify(frame, "email", settings=OFFLINE, depth="dns", staging=folder, tasks=0)
 
@@ -236,6 +269,8 @@ def _no_tasks(frame: Any, folder: Path) -> Any:
         (_events_setting, SettingsError, "events=spark.table"),
         (_foreign_table, SourceError, "no table of verdicts"),
         (_no_tasks, SettingsError, "tasks=0"),
+        (_odd_recheck, SettingsError, "'gone' is no reason"),
+        (_recheck_of_nothing, SettingsError, "verdicts="),
     ],
 )
 def test_what_cannot_work_is_refused_before_any_job(

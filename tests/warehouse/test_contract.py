@@ -11,6 +11,7 @@ import duckdb
 import pytest
 
 from mailvet.errors import SettingsError, SourceError
+from mailvet.recheck import parse_recheck
 from mailvet.verdict import STATUS_COLUMNS, Policy, email_key, verdict_schema
 from mailvet.warehouse.base import SILENT, Plan, Warehouse
 from tests.warehouse.answers import NO_LISTS, NOW, answers, later
@@ -150,6 +151,46 @@ def test_a_column_of_numbers_is_told(place: Place, cells: tuple[str | None, ...]
     place.sql("insert into contacts values (9, 'x', 'DE')")
     planned(warehouse)
     assert not warehouse.looks_numeric()
+
+
+@pytest.mark.parametrize(
+    ("recheck", "asked_again"),
+    [
+        ("all", ["gone@a.test", "old@a.test", "well@a.test", "x"]),
+        ("reason=mailbox_not_found", ["gone@a.test", "old@a.test"]),
+        ("reason=mailbox_not_found,syntax_invalid", ["gone@a.test", "old@a.test", "x"]),
+        ("older-than=30d", ["old@a.test"]),
+        ("reason=mailbox_accepted,older-than=30d", []),
+        ("reason=mailbox_full", []),
+    ],
+)
+def test_a_recheck_makes_fresh_verdicts_due_after_what_is_due_by_itself(
+    place: Place, recheck: str, asked_again: list[str]
+) -> None:
+    place.contacts("gone@a.test", "old@a.test", "well@a.test", "x", "again@a.test", "new@a.test", "")
+    reasons = {"gone@a.test": "mailbox_not_found", "well@a.test": "mailbox_accepted", "x": "syntax_invalid"}
+    warehouse = saved(place.opened(), reasons, now=later(days=-1))
+    warehouse.save(answers({"old@a.test": "mailbox_not_found"}, now=later(days=-40)))
+    warehouse.save(answers({"again@a.test": "mailbox_accepted"}, now=later(days=-61)))
+    plan = planned(warehouse, recheck=parse_recheck(recheck, now=NOW))
+    found = due(warehouse)
+    assert sorted(found[:3]) == ["", "again@a.test", "new@a.test"]
+    assert sorted(found[3:]) == asked_again
+    assert (plan.due, plan.rechecked, plan.fresh) == (2 + len(asked_again), len(asked_again), 4)
+    assert sum(count for _, count in plan.domains) == plan.due - asked_again.count("x")
+
+
+def test_a_recheck_at_depth_offline_asks_again_too(place: Place) -> None:
+    place.contacts("x", "y")
+    warehouse = saved(place.opened(), {"x": "syntax_invalid", "y": "syntax_invalid"}, depth="offline")
+    assert planned(warehouse, depth_rank=0, recheck=parse_recheck("all")).due == 2
+    assert sorted(due(warehouse)) == ["x", "y"]
+
+
+def test_a_recheck_of_a_table_without_verdicts_is_a_first_run(place: Place) -> None:
+    place.contacts("ann@a.test", "")
+    plan = planned(place.opened(), recheck=parse_recheck("all"))
+    assert (plan.due, plan.rechecked, plan.fresh) == (1, 0, 0)
 
 
 # -------------------------------------------------------------------- own lists and events
