@@ -146,9 +146,8 @@ class RunResult:
     @property
     def undeliverable_share(self) -> float:
         """Share of the rows with an address that are undeliverable."""
-        rows = self.summary.rows - self.summary.blank
-        blank_bad = self.summary.blank if self.summary.verified else 0
-        return max(0, self.summary.by_status.get("undeliverable", 0) - blank_bad) / rows if rows else 0.0
+        rows = self.summary.rows - self.summary.missing
+        return self.summary.by_status.get("undeliverable", 0) / rows if rows else 0.0
 
 
 def default_store() -> Path:
@@ -421,13 +420,12 @@ class _Run:
             "policy": str(settings.policy), "rows": planned.rows, "addresses": planned.addresses, "due": planned.due,
             "rules_version": RULES_VERSION, "mailvet_version": _version(),
         }  # fmt: skip
-        work_to_do = planned.due + planned.blank_due
         try:
-            if work_to_do:
+            if planned.due:
                 await verifier.open()  # refuses before anything is written
             await self._call(warehouse.open_for_writing)
             await self._call(warehouse.save_run, record)
-            if work_to_do:
+            if planned.due:
                 due = planned.due if self._limit is None else min(planned.due, self._limit)
                 await self._verify(verifier, run_id, wait, due, batch_rows)
         finally:
@@ -489,7 +487,7 @@ class _Run:
         if mark is None:
             return {}
         outcome = {
-            "rows": result.plan.rows, "blank": result.plan.blank, "addresses": result.plan.addresses,
+            "rows": result.plan.rows, "missing": result.plan.missing, "addresses": result.plan.addresses,
             "summary": asdict(result.summary),
         }  # fmt: skip
         return {"fingerprint": mark, "outcome": json.dumps(outcome)}
@@ -499,7 +497,7 @@ class _Run:
     ) -> RunResult:
         """The run over a source in which nothing changed and nothing is due: what the last one found still holds."""
         warehouse, settings = self._warehouse, self._settings
-        planned = Plan(known["rows"], known["blank"], known["addresses"], 0)
+        planned = Plan(known["rows"], known["missing"], known["addresses"], 0)
         counts = dict(known["summary"])
         counts["by_layer"] = {name: LayerCount(**count) for name, count in counts["by_layer"].items()}
         if self._watcher:
@@ -523,7 +521,6 @@ class _Run:
 
     async def _verify(self, verifier: Verifier, run_id: str, wait: timedelta, due: int, batch_rows: int) -> None:
         batches = _first(self._warehouse.due(batch_rows), self._limit)
-        blank: set[str] = set()
         unsaved: list[pl.DataFrame] = []
         saving: asyncio.Future[None] | None = None
         saved_at = time.monotonic()
@@ -540,16 +537,14 @@ class _Run:
             if table is None:
                 return None
             ahead = fetch()
-            frame = pl.DataFrame(pl.from_arrow(table))
-            blank.update(frame.filter(pl.col("email").str.strip_chars() == "")["email_key"])
-            return frame
+            return pl.DataFrame(pl.from_arrow(table))
 
         watching = asyncio.ensure_future(self._watch(verifier, due)) if self._watcher else None
 
         def take(verdicts: pl.DataFrame) -> None:
             unsaved.append(verdicts)
             self._count_answers(verdicts)
-            self._done += verdicts.height - int(verdicts["email_key"].is_in(blank).sum())
+            self._done += verdicts.height
 
         try:
             async for verdicts in verifier.stream(read, run_id=run_id, wait=wait):

@@ -274,7 +274,7 @@ class MailvetVerifyOperator(BaseSQLOperator):
 
     def _assert(self, summary: dict[str, Any], share: float | None) -> None:
         """What OpenLineage tells of the quality of the table."""
-        rows = max(summary["rows"] - summary["blank"], 1)
+        rows = max(summary["rows"] - summary["missing"], 1)
         unknown = summary["by_status"].get("unknown", 0) / rows
         self.check_results = [
             SQLCheckResult(

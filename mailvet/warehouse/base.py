@@ -50,16 +50,14 @@ class Plan:
     """What a run over this source would do."""
 
     rows: int
-    blank: int
-    """Rows whose cell is missing, empty or white space."""
+    missing: int
+    """Rows whose cell is null or blank (`mailvet.missing`)."""
     addresses: int
-    """Distinct texts that are not blank."""
+    """Distinct texts of the others."""
     due: int
     """Addresses to be verified: never checked, due again, checked less deeply than asked, or asked for by `recheck`."""
     domains: Sequence[tuple[str, int]] = field(default=())
     """Due addresses by domain as written, the most frequent first; empty where they were not asked for."""
-    blank_due: int = 0
-    """Distinct blank texts without a verdict; they cost nothing."""
     rechecked: int = 0
     """Of those due, addresses whose verdict is fresh and that only `recheck` asks again."""
 
@@ -74,20 +72,21 @@ class Summary:
     """The whole source after a run, counted in rows (duplicates count each time)."""
 
     rows: int
-    blank: int
+    missing: int
+    """Rows whose cell is null or blank; they have no verdict."""
     verified: int
     by_status: Mapping[str, int]
     by_reason: Mapping[str, int]
     by_recommendation: Mapping[str, int]
     bounce_before: float | None
-    """Expected share of hard bounces if every row that is not blank were sent to; None without rows."""
+    """Expected share of hard bounces if every verified row were sent to; None without rows."""
     bounce_after: float | None
     """The same if only rows recommended to send were."""
     bounce_before_error: float | None = None
     """Standard error of `bounce_before` by chance alone, were every score right and addresses independent."""
     bounce_after_error: float | None = None
     by_layer: Mapping[str, LayerCount] = field(default_factory=dict)
-    """What each layer was the first to find, in the order of `mailvet.ablation.LAYERS`; without blank rows."""
+    """What each layer was the first to find, in the order of `mailvet.ablation.LAYERS`."""
 
 
 @dataclass(frozen=True, slots=True)

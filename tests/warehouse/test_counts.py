@@ -12,7 +12,7 @@ import pytest
 from mailvet.ablation import LayerCount
 from mailvet.errors import SettingsError, SourceError
 from mailvet.layers import suspicion_scalar
-from mailvet.verdict import email_key
+from mailvet.verdict import RULES_VERSION, email_key
 from mailvet.warehouse.base import Detailed, Details, Summary, TableSignals, Warehouse
 from mailvet.warehouse.dialects import literal
 from mailvet.warehouse.duckdb import DuckDBWarehouse
@@ -43,7 +43,7 @@ def table(place: Place) -> Open:
 
 
 def plan(warehouse: Warehouse, now: datetime = NOW) -> Warehouse:
-    warehouse.plan(depth_rank=2, now=now, rules_version="2026.11", listed=NO_LISTS)
+    warehouse.plan(depth_rank=2, now=now, rules_version=RULES_VERSION, listed=NO_LISTS)
     return warehouse
 
 
