@@ -6,7 +6,7 @@ with rows_judged as (
     select
         contacts_to_count.{{ source_column }} as source,
         case
-            when {{ mailvet.trimmed(mailvet.as_text('contacts_to_count.' ~ email_column)) }} = '' then 1 else 0
+            when {{ mailvet.is_missing('contacts_to_count.' ~ email_column) }} then 1 else 0
         end as is_blank,
         verdict.status,
         verdict.score,
