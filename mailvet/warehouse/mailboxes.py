@@ -19,8 +19,10 @@ __all__ = [
     "EVENT_KEYS",
     "ascii_names",
     "backfill_sql",
+    "has_mailbox",
     "history_sql",
     "list_entry",
+    "mailbox_key_sql",
     "missing_verdicts",
     "newest_events",
     "odd_domains",
@@ -152,17 +154,25 @@ def list_entry(entry: str) -> str:
     return key_of(mailbox_of(local, domain)) if at and local else entry
 
 
+def mailbox_key_sql(say: Dialect) -> str:
+    """`mailbox_key` over the columns `email` and `domain` of verdicts of which `has_mailbox` holds."""
+    folded = say.fold("email")
+    local = f"substring({folded}, 1, {say.length(folded)} - {say.length(say.after_at(folded))} - 1)"
+    return say.key(mailbox_sql(local, "domain", say))
+
+
+def has_mailbox(say: Dialect) -> str:
+    """The condition on verdicts that are of an address which is stored."""
+    return f"domain is not null and email is not null and {say.position(literal('@'), 'email')} > 1"
+
+
 def backfill_sql(say: Dialect, verdicts: str) -> str:
     """
     The statement that gives verdicts of an older version their `mailbox_key`, where the address is stored. Those
     without it get theirs when they are verified again.
     """
-    folded = say.fold("email")
-    local = f"substring({folded}, 1, {say.length(folded)} - {say.length(say.after_at(folded))} - 1)"
-    has_at = f"{say.position(literal('@'), 'email')} > 1"
     return (
-        f"update {verdicts} set mailbox_key = {say.key(mailbox_sql(local, 'domain', say))} "
-        f"where mailbox_key is null and domain is not null and email is not null and {has_at}"
+        f"update {verdicts} set mailbox_key = {mailbox_key_sql(say)} where mailbox_key is null and {has_mailbox(say)}"
     )
 
 
