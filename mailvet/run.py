@@ -145,12 +145,6 @@ class RunResult:
     notes: Sequence[str] = ()
     """What the reader should know although nothing is wrong, in sentences."""
 
-    @property
-    def undeliverable_share(self) -> float:
-        """Share of the rows with an address that are undeliverable."""
-        rows = self.summary.rows - self.summary.missing
-        return self.summary.by_status.get("undeliverable", 0) / rows if rows else 0.0
-
 
 def default_store() -> Path:
     """Where verdicts on files are kept unless `store.path` says otherwise."""

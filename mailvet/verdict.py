@@ -38,6 +38,7 @@ __all__ = [
     "email_key",
     "mask_address",
     "mask_addresses",
+    "possible_recommendations",
     "recommend",
     "recommendation_sql",
     "verdict_schema",
@@ -249,6 +250,13 @@ def recommend(reason: Reason, policy: Policy, score: int, attempts: int) -> Reco
     if rule.is_by_score(policy):
         return Recommendation.send if score >= SEND_FROM_SCORE[policy] else Recommendation.reverify
     return rule.recommendation(policy)
+
+
+def possible_recommendations(reason: Reason, policy: Policy) -> frozenset[Recommendation]:
+    """All that `recommend` may say of a reason, whatever the score and the number of checks."""
+    rule = REASONS[reason]
+    found = {Recommendation.send, Recommendation.reverify} if rule.is_by_score(policy) else {rule.recommendation(policy)}
+    return frozenset(found | ({Recommendation.do_not_send} if rule.give_up_after is not None else set()))
 
 
 def recommendation_sql(policy: Policy, *, reason: str, score: str, attempts: str) -> str:
