@@ -38,6 +38,16 @@ class ExitCode(IntEnum):
     interrupted = 130
 
 
+class LabResolver(str, Enum):
+    """How the DNS server of `mailvet lab` answers as a whole."""
+
+    true = "true"
+    nxdomain = "nxdomain"
+    servfail = "servfail"
+    dropped = "dropped"
+    invents = "invents"
+
+
 class LabWorld(str, Enum):
     """The mail worlds that `mailvet lab` serves."""
 
@@ -598,6 +608,18 @@ def lab(
     world: Annotated[
         LabWorld, typer.Option(help="default: operators as they are; hostile: servers that lie or break.")
     ] = LabWorld.default,
+    resolver: Annotated[
+        LabResolver,
+        typer.Option(help="Of the DNS server: true, or nxdomain, servfail, dropped to all questions, or invents."),
+    ] = LabResolver.true,
+    outage_after: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(help="From this recipient on all mail servers refuse connections.", min=1),
+    ] = None,
+    outage_seconds: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(help="How long; default: for good.", min=0.0),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the mail world.")] = 7,
     counters: Annotated[
         Optional[Path],  # noqa: UP045
@@ -605,10 +627,16 @@ def lab(
     ] = None,
 ) -> None:
     """Start a mail world on loopback (DNS and SMTP servers with operators' manners) to try things safely."""
-    from mailvet.lab import Lab, World, serve
+    from mailvet.lab import FaultyResolver, Lab, World, serve
     from mailvet.lab.contacts import write_contacts
 
-    running = Lab(World.hostile(seed)) if world is LabWorld.hostile else Lab(seed=seed)
+    running = Lab(
+        World.hostile(seed) if world is LabWorld.hostile else None,
+        seed=seed,
+        resolver=None if resolver is LabResolver.true else FaultyResolver(resolver.value),
+    )
+    if outage_after is not None:
+        running.plan_outage(outage_after, outage_seconds)
     if contacts is not None:
         write_contacts(running.world.contacts(rows=rows, seed=seed), contacts)
         print(f"{rows:,} contacts in {contacts}")

@@ -90,10 +90,21 @@ class Progress:
         """Addresses a second since the start."""
         return self.done / self.seconds if self.seconds > 0 else 0.0
 
+    retry_in: float = 0.0
+    """Seconds until the last of the recipients that a greylisting server put off is asked again."""
+
     @property
     def seconds_left(self) -> float | None:
-        """At the rate so far; None before there is one."""
-        return (self.due - self.done) / self.rate if self.done else None
+        """
+        Until the slowest operator is through with its queue and the last retry has been made, and not before the rest
+        is done at the rate so far; None before there is one.
+        """
+        if not self.done:
+            return None
+        if self.done >= self.due:
+            return 0.0
+        queues = max((row.seconds_left for row in self.operators), default=0.0)
+        return max((self.due - self.done) / self.rate, queues, self.retry_in)
 
 
 class Watcher(Protocol):
@@ -602,7 +613,7 @@ class _Run:
     def _tell(self, verifier: Verifier, due: int) -> None:
         if self._watcher:
             seconds = time.monotonic() - self._began
-            self._watcher.progressed(Progress(due, self._done, seconds, verifier.progress()))
+            self._watcher.progressed(Progress(due, self._done, seconds, verifier.progress(), verifier.retry_in))
 
 
 def _version() -> str:

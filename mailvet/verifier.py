@@ -29,6 +29,7 @@ from mailvet import single
 from mailvet.backlog import Backlog
 from mailvet.dns.resolver import Outcome, Resolver
 from mailvet.dns.routes import KnownRoutes, Route, Routes
+from mailvet.dns.trust import Memory
 from mailvet.errors import PreflightError, SettingsError
 from mailvet.layers import history, suspicion, suspicion_scalar, syntax
 from mailvet.layers.mailbox import Asked, MailboxAnswer, Mailboxes, OperatorProgress, Recipient
@@ -97,6 +98,7 @@ class Verifier:
         own: the user's own lists, where somebody has read them already; default: as the settings say.
         routes: routes that somebody has looked up already. The resolver is left alone, and whether this machine is
             fit to ask is taken for granted.
+        dns_memory: what is known of the name servers already, where many verifiers share one run.
     """
 
     def __init__(
@@ -106,8 +108,10 @@ class Verifier:
         asked_today: Mapping[str, int] | None = None,
         own: OwnLists | None = None,
         routes: KnownRoutes | None = None,
+        dns_memory: Memory | None = None,
     ) -> None:
         self.settings = settings
+        self._dns_memory = dns_memory
         self.depth = Depth(settings.depth)
         self._own = own if own is not None else OwnLists.load(**settings.lists.model_dump())
         self._reference: Reference | None = None
@@ -118,6 +122,7 @@ class Verifier:
         self._degraded: str | None = None
         self._no_dns = False
         self._known: dict[str, MailboxAnswer] = {}
+        self._coming_back: dict[str, asyncio.TimerHandle] = {}
 
     async def __aenter__(self) -> Verifier:
         await self.open()
@@ -140,7 +145,7 @@ class Verifier:
             if self.depth is Depth.smtp:
                 self.mailboxes = Mailboxes(settings, asked_today=self._asked_today)
             return
-        self._resolver = Resolver(settings.dns)
+        self._resolver = Resolver(settings.dns, memory=self._dns_memory)
         self.routes = Routes(self._resolver, settings.dns, allow_private_networks=settings.smtp.allow_private_networks)
         # Side by side: what is asked before anything else keeps everything waiting.
         answers, complaint = await asyncio.gather(self._resolver.answers(), self._why_not_greet())
@@ -172,7 +177,8 @@ class Verifier:
         for kind in ("A", "AAAA"):
             if (await self._resolver.ask(name, kind)).outcome is Outcome.found:
                 return None
-        return f"The hello name {name!r} does not resolve. {advice}"
+        await self.check_resolver()
+        return self._resolver.trust.degraded or f"The hello name {name!r} does not resolve. {advice}"
 
     async def close(self) -> None:
         """End conversations and free sockets."""
@@ -228,6 +234,12 @@ class Verifier:
         """Short hash of the user's own lists, part of `rules_version`."""
         return self._own.digest
 
+    @property
+    def retry_in(self) -> float:
+        """Seconds until the last of the recipients that greylisting servers put off is asked again; 0 for none."""
+        now = asyncio.get_running_loop().time()
+        return max((0.0, *(timer.when() - now for timer in self._coming_back.values())))
+
     def progress(self) -> list[OperatorProgress]:
         """What each operator is doing."""
         return self.mailboxes.progress() if self.mailboxes is not None else []
@@ -261,7 +273,7 @@ class Verifier:
         self._waiting: dict[str, _Batch] = {}  # by mailbox, the batch of the row that waits for it
         self._also_waiting: dict[str, list[tuple[_Batch, int]]] = {}  # further spellings of the same mailbox
         self._greylisted: dict[str, int] = {}  # how often
-        self._coming_back: dict[str, asyncio.TimerHandle] = {}
+        self._coming_back = {}
         self._ready: list[_Batch] = []
         self._rows_ready = self._rows_waiting = 0
         self._waiting_at: Counter[str] = Counter()

@@ -96,6 +96,21 @@ def test_brackets_in_names_are_shown_as_they_are() -> None:
         assert name in text_of(console)
 
 
+def test_the_time_left_is_that_of_the_slowest_queue() -> None:
+    slow = OperatorProgress("slow.test", 1, 0, 1, "1 of 5 connections", seconds_left=110.0)
+    idle = OperatorProgress("idle.test", 900, 0, 0, "done")
+    assert Progress(1000, 999, 10.0, (idle,)).seconds_left == pytest.approx(0.01, abs=0.001)
+    assert Progress(1000, 999, 10.0, (idle, slow)).seconds_left == 110
+    assert Progress(1000, 10, 10.0, (slow,)).seconds_left == 990
+    assert Progress(1000, 999, 10.0, (slow,), retry_in=300.0).seconds_left == 300
+    assert Progress(1000, 1000, 10.0, (slow,)).seconds_left == 0
+    assert Progress(1000, 0, 10.0, (slow,)).seconds_left is None
+    console = screen(100, colour=True)
+    with TerminalWatcher(console) as watcher:
+        watcher.progressed(Progress(1000, 999, 10.0, (idle, slow)))
+    assert "110 s left" in text_of(console)
+
+
 def test_a_source_without_rows_has_a_summary() -> None:
     console = screen()
     empty = Summary(0, 0, 0, {}, {}, {}, None, None)
