@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import warnings
 from enum import Enum, IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
@@ -18,7 +19,6 @@ from mailvet.errors import MailvetError, PreflightError, SourceError
 from mailvet.verdict import Depth, Policy
 
 if TYPE_CHECKING:
-    from mailvet.run import RunResult
     from mailvet.settings import Settings
     from mailvet.warehouse.base import Warehouse
     from mailvet.warehouse.files import Reading
@@ -90,6 +90,10 @@ Column = Annotated[
 Where = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option(metavar="SQL", help="Condition on the rows to verify and to write."),
+]
+LimitOption = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(metavar="SHARE", help="The largest share allowed, as 2% or 0.02."),
 ]
 Encoding = Annotated[str, typer.Option(metavar="NAME", help="Of a text file: utf-8, utf-16, cp1252, latin-1, ...")]
 NoHeader = Annotated[
@@ -198,10 +202,11 @@ def verify(
     wait: Annotated[
         str, typer.Option(metavar="TIME", help="How long to stay for servers that say 'come back later', as 10m.")
     ] = "0s",
-    max_undeliverable: Annotated[
+    max_undeliverable_rate: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(metavar="SHARE", help="Gate: exit with 1 if more of the addresses are undeliverable, as 2%."),
     ] = None,
+    max_undeliverable: Annotated[Optional[str], typer.Option(hidden=True)] = None,  # noqa: UP045
     write_back: Annotated[
         bool, typer.Option(" /--no-write-back", help="Save the verdicts, but put no columns on the table.")
     ] = True,
@@ -216,15 +221,20 @@ def verify(
 ) -> None:
     """Verify a table or file, save the verdicts, and write the status back."""
     from mailvet import html_report
+    from mailvet.gates import Limits
     from mailvet.report import LogWatcher, TerminalWatcher, show_result
     from mailvet.run import open_source, run
-    from mailvet.settings import parse_duration, parse_share
+    from mailvet.settings import parse_duration
+    from mailvet.table_gate import judged
     from mailvet.verdict import STATUS_COLUMNS
     from mailvet.warehouse.files import format_of
 
     settings = _settings(config, depth=depth, policy=policy)
     patience = _parsed(parse_duration, wait, "--wait")
-    gate = _parsed(parse_share, max_undeliverable, "--max-undeliverable") if max_undeliverable else None
+    if max_undeliverable is not None:
+        warnings.warn("--max-undeliverable is called --max-undeliverable-rate now.", DeprecationWarning, stacklevel=1)
+        _say("Deprecated:", "--max-undeliverable is called --max-undeliverable-rate now.")
+    limits = Limits.of(spell=_option, max_undeliverable_rate=max_undeliverable_rate or max_undeliverable)
     chosen = tuple(name.strip() for name in columns.split(",")) if columns else STATUS_COLUMNS
     is_file = format_of(Path(source)) is not None
     if is_file and output is None:
@@ -261,6 +271,7 @@ def verify(
                 result = run(warehouse, settings, watcher=LogWatcher(), **work)
             if report is not None:
                 html_report.write(report, html_report.gather(warehouse, settings))
+            gate = judged(warehouse, limits) if limits.applied and not result.degraded else None
         finally:
             warehouse.close()
     except KeyboardInterrupt:
@@ -269,20 +280,88 @@ def verify(
     show_result(_console(), result)
     if report is not None:
         _written(report)
-    raise typer.Exit(_judged(result, gate))
-
-
-def _judged(result: RunResult, gate: float | None) -> int:
     if result.degraded:
-        return ExitCode.degraded
-    if gate is not None and result.undeliverable_share > gate:
-        _say(
-            "Gate failed:",
-            f"{100 * result.undeliverable_share:.1f} % of the addresses are undeliverable, more than the "
-            f"{100 * gate:g} % allowed.",
-        )
-        return ExitCode.gate_failed
-    return ExitCode.done
+        raise typer.Exit(ExitCode.degraded)
+    for limit in gate.failed if gate is not None else ():
+        if limit.figure is None:
+            _say("Gate failed:", f"{limit.text}.")
+        else:
+            _say(
+                "Gate failed:",
+                f"{100 * limit.figure:.1f} % of the addresses are undeliverable, more than the "
+                f"{100 * limit.limit:g} % allowed.",
+            )
+    raise typer.Exit(ExitCode.done if gate is None or gate.passed else ExitCode.gate_failed)
+
+
+@app.command()
+def gate(
+    source: Source,
+    table: Table = None,
+    email_column: Column = None,
+    where: Where = None,
+    among: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(metavar="WORD", help="The audience: rows so recommended, as send; repeatable. Default: all rows."),
+    ] = None,
+    policy: PolicyOption = None,
+    max_undeliverable_rate: LimitOption = None,
+    max_bounce_rate: LimitOption = None,
+    max_unknown_rate: LimitOption = None,
+    max_do_not_send_rate: LimitOption = None,
+    max_unverified_rate: LimitOption = None,
+    max_unprobed_rate: LimitOption = None,
+    max_missing_rate: LimitOption = None,
+    max_age: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="TIME", help="Verdicts older than this are stale, as 30d; alone it allows none."),
+    ] = None,
+    max_stale_rate: LimitOption = None,
+    judge_by: Annotated[
+        str, typer.Option(metavar="NAME", help="What --max-bounce-rate bounds: estimate, or upper end of its interval.")
+    ] = "estimate",
+    confidence: Annotated[str, typer.Option(metavar="SHARE", help="Of that interval.")] = "0.95",
+    config: Config = None,
+    encoding: Encoding = "utf-8",
+    no_header: NoHeader = False,
+    lenient: Lenient = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Hold a verified table against limits: exit code 0 if it keeps to all of them, else 1. Asks no server."""
+    from mailvet.gates import Limits
+    from mailvet.report import show_gate
+    from mailvet.run import open_source
+    from mailvet.table_gate import held_against
+
+    given = {
+        "max_undeliverable_rate": max_undeliverable_rate, "max_bounce_rate": max_bounce_rate,
+        "max_unknown_rate": max_unknown_rate, "max_do_not_send_rate": max_do_not_send_rate,
+        "max_unverified_rate": max_unverified_rate, "max_unprobed_rate": max_unprobed_rate,
+        "max_missing_rate": max_missing_rate, "max_age": max_age, "max_stale_rate": max_stale_rate,
+        "judge_by": judge_by, "confidence": confidence, "among": ",".join(among or ()),
+    }  # fmt: skip
+    limits = Limits.of(spell=_option, **given)
+    settings = _settings(config, policy=policy)
+    warehouse = open_source(
+        source, settings, table=table, column=email_column, where=where,
+        reading=_reading(encoding, no_header, lenient), writable=False, updatable=False,
+    )  # fmt: skip
+    _say_remarks(warehouse)
+    if not as_json:  # the warnings are shown with the figures
+        logging.getLogger("mailvet").addHandler(logging.NullHandler())
+    try:
+        result = held_against(warehouse, settings, limits)
+    finally:
+        warehouse.close()
+    if as_json:
+        print(result.as_json())
+    else:
+        show_gate(_console(), result)
+    raise typer.Exit(ExitCode.done if result.passed else ExitCode.gate_failed)
+
+
+def _option(name: str) -> str:
+    return "--" + name.replace("_", "-")
 
 
 @app.command()

@@ -119,6 +119,7 @@ class Verifier:
         self._degraded: str | None = None
         self._no_dns = False
         self._known: dict[str, MailboxAnswer] = {}
+        self._coming_back: dict[str, asyncio.TimerHandle] = {}
 
     async def __aenter__(self) -> Verifier:
         await self.open()
@@ -230,6 +231,12 @@ class Verifier:
         """Short hash of the user's own lists, part of `rules_version`."""
         return self._own.digest
 
+    @property
+    def retry_in(self) -> float:
+        """Seconds until the last of the recipients that greylisting servers put off is asked again; 0 for none."""
+        now = asyncio.get_running_loop().time()
+        return max((0.0, *(timer.when() - now for timer in self._coming_back.values())))
+
     def progress(self) -> list[OperatorProgress]:
         """What each operator is doing."""
         return self.mailboxes.progress() if self.mailboxes is not None else []
@@ -263,7 +270,7 @@ class Verifier:
         self._waiting: dict[str, _Batch] = {}  # by mailbox, the batch of the row that waits for it
         self._also_waiting: dict[str, list[tuple[_Batch, int]]] = {}  # further spellings of the same mailbox
         self._greylisted: dict[str, int] = {}  # how often
-        self._coming_back: dict[str, asyncio.TimerHandle] = {}
+        self._coming_back = {}
         self._ready: list[_Batch] = []
         self._rows_ready = self._rows_waiting = 0
         self._waiting_at: Counter[str] = Counter()
