@@ -236,7 +236,7 @@ def _takes_long(message: bytes) -> bool:
     Whether names may be hidden behind so many pointers, and so often, that reading them would hold up everything: each
     of the records could lead through all of the pointers.
     """
-    records = sum(struct.unpack_from(">HHH", message, 6))
+    records: int = sum(struct.unpack_from(">HHH", message, 6))
     pointers = len(message.translate(None, _NO_POINTERS))
     return records * pointers > _MOST_STEPS
 
