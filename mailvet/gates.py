@@ -384,7 +384,9 @@ def among_words(value: object) -> tuple[str, ...]:
         parts = [*value.split(",")]
     elif isinstance(value, Iterable):
         parts = [*value]
-    words = tuple(dict.fromkeys(str(part).strip() for part in parts if str(part).strip()))
+    # A template may have rendered a list as text, with brackets and quotation marks.
+    stripped = (str(part).strip(" \t\n[]()'\"") for part in parts)
+    words = tuple(dict.fromkeys(word for word in stripped if word))
     if odd := [word for word in words if word not in _WORDS]:
         raise ValueError(f"{odd[0]!r} is unknown; choose from {', '.join(sorted(_WORDS))}")
     return words

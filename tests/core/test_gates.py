@@ -66,7 +66,8 @@ def test_the_audience_is_those_so_recommended() -> None:
     assert (found.audience, found.audience_verified, found.addresses) == (6, 6, 100)
     assert found.expected_bounce_rate == pytest.approx(0.02)
     assert (found.unverified_rate, found.unprobed_rate) == (0.8, 0.04)
-    assert held(*HALF_BAD, among="send,reverify").audience == 10
+    for written in ("send,reverify", "send, reverify", "['send', 'reverify']", ("send", "reverify", "send")):
+        assert held(*HALF_BAD, among=written).audience == 10
     assert held(*HALF_BAD, among=["undeliverable"]).undeliverable_rate == 1
 
 
