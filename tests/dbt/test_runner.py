@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -64,6 +65,24 @@ def test_a_run_fills_the_table_that_dbt_owns_and_a_second_asks_and_changes_nothi
     # dbt has nothing to do with these rows either, whatever it is told.
     project.built("run", "--full-refresh", "--select", "mailvet_verdicts")
     assert project.rows(versions) == before
+
+
+def test_a_recheck_asks_fresh_verdicts_again_each_once_in_a_command(
+    make_project: Callable[..., DbtProject], lab: Lab, caplog: pytest.LogCaptureFixture
+) -> None:
+    project = make_project()
+    lab.write_config(project.folder / "mailvet.toml")
+    project.write("models/others.sql", "select 9 as id, email from {{ ref('contacts') }}\n")
+    project.write("models/others.yml", "models: [{name: others, config: {meta: {mailvet: {email_column: email}}}}]\n")
+    project.built("run")
+    assert run(project)[0] == 0
+    lab.reset_counters()
+    code, output = run(project, "--recheck", "reason=mailbox_not_found")
+    assert code == 0, output
+    assert [int(due) for due in re.findall(r"(\d+) due", caplog.text)] == [5, 0, 1, 0]
+    assert asked(lab) > 0
+    assert len(project.rows("select distinct run_id from dbt.mailvet_verdicts")) == 2
+    assert "'gone' is no reason" in run(project, "--recheck", "reason=gone")[1]
 
 
 def test_write_back_puts_the_columns_on_the_selected_table(make_project: Callable[..., DbtProject], lab: Lab) -> None:

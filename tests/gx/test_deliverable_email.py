@@ -225,8 +225,26 @@ def test_a_column_of_many_texts_that_differ_in_white_space_is_told_apart(
     rows = [(1, "ann@acme.test", "a"), (2, " ann@acme.test", "a"), (3, "ANN@acme.test", "a"), (4, "", "a")]
     home = make_home("sqlite", rows=rows, stored=False)
     result = home.validate(deliverable(home, config, verify="missing"))
-    assert result.result["details"]["by_status"] == {"deliverable": 3, "undeliverable": 1}
+    assert result.result["details"]["by_status"] == {"deliverable": 3}
+    assert result.result["missing_count"] == 1
     assert contacts(rows).shape == (4, 5)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_blank_cell_counts_as_a_null(
+    engine: str, make_home: Callable[..., Home], config: str, core_calls: list[int]
+) -> None:
+    blanks = [None, "", " \t", "\xa0", "\u200b\ufeff"]
+    rows = [(n, cell, "a") for n, cell in enumerate(["ann@acme.test", "nobody@acme.test", *blanks])]
+    home = make_home(engine, rows=rows, stored=False)
+    half = home.validate(deliverable(home, config, verify="missing", mostly=0.5))
+    assert half.success is True
+    counts = half.result
+    assert (counts["element_count"], counts["missing_count"], counts["unexpected_count"]) == (7, 5, 1)
+    assert counts["unexpected_percent_nonmissing"] == 50
+    assert core_calls == [2]
+    syntax = home.validate(mx.ExpectColumnValuesToBeEmailSyntax(column="email"))
+    assert syntax.result["missing_count"] == 5
 
 
 def test_a_machine_not_fit_for_the_depth_is_an_error_met_once(
