@@ -348,8 +348,8 @@ class Warehouse(Protocol):
 
     def forget(self, address: str) -> int:
         """
-        Erase the verdicts of one address in every spelling, also where it stands inside a longer text or is what was
-        suggested; returns how many. Where addresses are not stored, the usual spellings are found by their keys.
+        Erase the verdicts of one address in every spelling of its mailbox, also where it stands inside a longer text or
+        is what was suggested; returns how many. Where addresses are not stored, the usual spellings are found by their keys.
         """
 
     def interrupt(self) -> None:

@@ -81,7 +81,7 @@ class DuckDBResults(DuckDBVerdicts):
                 f"update {self.relation} set {', '.join(f'{name} = null' for name in names)} where "
                 f"{is_blank(self._cell)} and ({' or '.join(f'{name} is not null' for name in names)}) and {self._where}"
             )
-            count += cleared
+            count += int(cleared)
             db.execute("commit")
         except duckdb.Error as error:
             self._counts = None

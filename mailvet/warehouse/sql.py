@@ -21,6 +21,7 @@ import pyarrow as pa
 
 from mailvet import ablation
 from mailvet.errors import SourceError
+from mailvet.mailbox_key import mailbox_key
 from mailvet.verdict import email_key, recommendation_sql, verdict_schema
 from mailvet.warehouse import output as files_out
 from mailvet.warehouse.base import KNOWN_FOR, SILENT, Details, Summary
@@ -623,6 +624,7 @@ class SQLWarehouse(PlannedTable):
         folded = address.strip().lower()
         inside = re.compile(rf"(^|[^\w.!#$%&'*+/=?^`{{|}}~-]){re.escape(folded)}($|[^\w.-]|\.([^\w-]|$))")
         with self._doing("erase the address"):
+            self._upgrade()
             # The address itself travels as data, never within a statement.
             wanted = self._stage_empty("wanted", {"entry": "string"})
             self._append(wanted, pa.table({"entry": [folded]}))
@@ -637,7 +639,10 @@ class SQLWarehouse(PlannedTable):
                         keys.add(str(key))
                 self._execute(self._say.drop.format(name=wanted))
                 listed = ", ".join(map(literal, sorted(keys)))
-                return self._execute(f"delete from {VERDICTS} where email_key in ({listed})")
+                # The other spellings of the mailbox are the same person's, and their evidence may name this one.
+                mailbox = mailbox_key(address)
+                others = f" or mailbox_key = {literal(mailbox)}" if mailbox else ""
+                return self._execute(f"delete from {VERDICTS} where email_key in ({listed}){others}")
 
 
 _DECIMAL = re.compile(r"(?:decimal|numeric|number)\((\d+)(?:, ?(\d+))?\)")
