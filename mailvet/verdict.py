@@ -255,9 +255,8 @@ def recommend(reason: Reason, policy: Policy, score: int, attempts: int) -> Reco
 def possible_recommendations(reason: Reason, policy: Policy) -> frozenset[Recommendation]:
     """All that `recommend` may say of a reason, whatever the score and the number of checks."""
     rule = REASONS[reason]
-    found = (
-        {Recommendation.send, Recommendation.reverify} if rule.is_by_score(policy) else {rule.recommendation(policy)}
-    )
+    by_score = {Recommendation.send, Recommendation.reverify}
+    found = by_score if rule.is_by_score(policy) else {rule.recommendation(policy)}
     return frozenset(found | ({Recommendation.do_not_send} if rule.give_up_after is not None else set()))
 
 

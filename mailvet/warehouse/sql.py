@@ -458,9 +458,10 @@ class SQLWarehouse(PlannedTable):
         fields += [f"mailvet__{column} as {self._quote(self._prefix + column)}" for column in columns]
         read = list(dict.fromkeys([*columns, "recommendation"]))
         rows = (
-            f"from {self.relation} join {self._verdicts(read)} as mailvet__verdict "
+            f"from {self.relation} left join {self._verdicts(read)} as mailvet__verdict "
             f"on mailvet__key = {self._say.key(self._cell)} where {self._where}"
         )
+        part = self._part("recommendation")
         present = [name for name in names.values() if self._has(name)]
         if present and not replace:
             raise SourceError(f"There is a table {present[0]} already. Choose another name, or replace it.")
@@ -470,7 +471,7 @@ class SQLWarehouse(PlannedTable):
                     self._execute(f"drop table {self._quote(name)}")
                 self._execute(
                     f"create table {self._quote(name)} as select {', '.join(fields)} {rows} "
-                    f"and mailvet__recommendation = {literal(word)}"
+                    f"and {part} = {literal(word)}"
                 )
 
     def details(self, now: datetime, *, by: str | None = None) -> Details:
@@ -567,7 +568,7 @@ class SQLWarehouse(PlannedTable):
             db.execute("set TimeZone = 'UTC'")
             conditions: dict[Path, str] = {output: "1 = 1"}
             if split_by is not None:
-                part = f"case when {self._say.missing(self._cell)} then 'missing' else mailvet__{split_by} end"
+                part = self._part(split_by)
                 found = [word for (word,) in self._rows(f"select distinct {part} {rows}")] if others else []
                 conditions = {
                     path: f"{part} is null" if word is None else f"{part} = {literal(word)}"
@@ -579,6 +580,10 @@ class SQLWarehouse(PlannedTable):
                 db.register(f"part{number}", pa.RecordBatchReader.from_batches(schema, batches))
                 queries[path] = (f"select {shown} from part{number}", files_out.copy_options(path))
             return files_out.publish(db, queries, 0o600)
+
+    def _part(self, column: str) -> str:
+        """Which part of a result a row belongs to, by a column of the verdict table."""
+        return f"case when {self._say.missing(self._cell)} then 'missing' else mailvet__{column} end"
 
     def _exported(self, column: Column) -> tuple[str, pa.DataType]:
         """(SQL expression, Arrow type) under which a column of the source travels."""

@@ -502,6 +502,15 @@ def test_a_split_writes_missing_cells_into_a_file_of_their_own(place: Place, tmp
         assert [line.partition(",")[0] for line in lines[part]] == ["1"]
 
 
+def test_rows_without_an_address_have_a_table_of_their_own(place: Place) -> None:
+    place.contacts("ann@a.test", None, " ", "new@a.test")
+    warehouse = saved(place.opened(), {"ann@a.test": "mailbox_accepted"})
+    planned(warehouse)
+    warehouse.export_tables({"send": "list_send", "missing": "list_missing"}, ("reason",))
+    assert place.sql("select id, mailvet_reason from list_send") == [(1, "mailbox_accepted")]
+    assert place.sql("select id, mailvet_reason from list_missing order by id") == [(2, None), (3, None)]
+
+
 def test_to_forget_an_address_forgets_every_spelling_of_its_mailbox(place: Place) -> None:
     place.contacts("x@a.test")
     texts = ("dots@gmail.com", "D.o.ts+shop@googlemail.com", "other@gmail.com", "d.ots@a.test")
