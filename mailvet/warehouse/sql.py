@@ -480,7 +480,8 @@ class SQLWarehouse(PlannedTable):
             last_run = self._last_run() if self._has(_RUNS) else None
             if not self._has(VERDICTS):
                 return Details(last_run=last_run)
-            joined = f"from {self._staged['cells']} c join {VERDICTS} v on v.email_key = c.email_key where 1 = 1"
+            joined = f"from {self._staged['cells']} c join {VERDICTS} v on v.email_key = c.email_key "
+            joined += f"where not {self._say.missing('c.email')}"
             operators = self._rows(
                 f"select v.operator, v.status, count(*) {joined} and v.operator is not null group by v.operator, "
                 "v.status"
