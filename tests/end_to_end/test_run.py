@@ -47,7 +47,7 @@ def test_every_row_of_a_table_has_an_answer_after_one_run(lab: Lab, crm: Path, v
     found = dict(rows(crm, "select email, mailvet_reason from contacts where email not like '%mailinator%' "
                            "or email is null"))  # fmt: skip
     assert found == EXPECTED
-    assert rows(crm, "select count(*) from contacts where mailvet_checked_at is null") == [(0,)]
+    assert rows(crm, "select count(*) from contacts where mailvet_checked_at is null") == [(3,)]  # blank cells
     assert result.written == len(CELLS)
     assert result.summary.rows == result.summary.verified == len(CELLS)
     assert result.plan.missing == 3
