@@ -32,7 +32,9 @@ __all__ = [
     "list_infos",
     "mail_domains",
     "missing_endings",
+    "mailbox_providers",
     "mistyped_endings",
+    "names_above",
     "no_reply_pattern",
     "not_typos",
     "placeholders",
@@ -134,17 +136,36 @@ def placeholders() -> frozenset[str]:
 
 
 @cache
+def mailbox_providers() -> frozenset[str]:
+    """
+    Domains of real mailbox providers, and suffixes with subscribers below them, that lists of disposable domains name
+    now and then; exact domains.
+    """
+    return frozenset(row[0] for row in _read("mailbox_providers").rows)
+
+
+def names_above(domain: str) -> Iterator[str]:
+    """The names a domain lies under, nearest first: "a.b.com" -> "b.com", "com"."""
+    while domain := domain.partition(".")[2]:
+        yield domain
+
+
+@cache
 def disposable_domains() -> frozenset[str]:
     """
-    Domains of throw-away addresses; subdomains count too. Relay aliases, the operators' own mailbox domains and
-    misspelt providers are taken out: they are something else.
+    Domains of throw-away addresses; subdomains count too.
+
+    The package disposable-email-domains, whose entries are reviewed one by one, and what independent lineages of lists
+    agree on (`mailvet/data/disposable_domains.csv`). Real mailbox providers, relay aliases and misspelt providers are
+    taken out: they are something else. So are suffixes under which anybody registers names of their own.
     """
     from disposable_email_domains import blocklist
 
     from mailvet.operators import mailbox_domains
 
+    listed = frozenset(blocklist).union(row[0] for row in _read("disposable_domains").rows)
     others = relay_domains() | set(mailbox_domains()) | typo_domains().keys() | suggestion_targets().keys()
-    return frozenset(blocklist) - others
+    return listed - others - mailbox_providers()
 
 
 @cache
