@@ -17,7 +17,7 @@ from email_validator import EmailNotValidError, validate_email
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mailvet import address
+from mailvet import address, repairs
 from mailvet.address import Address, parse
 from mailvet.layers import syntax
 
@@ -343,6 +343,6 @@ _PIECES = [
 
 @given(st.lists(st.sampled_from(_PIECES), max_size=7).map("".join))
 def test_a_text_without_the_marks_of_a_repair_is_left_alone_by_it(text: str) -> None:
-    for (_, _, marks), (pattern, replacement) in zip(address.REPAIRS, address._REPAIRS, strict=True):
+    for (_, _, marks), (pattern, replacement) in zip(repairs.REPAIRS, repairs._COMPILED, strict=True):
         if marks and not any(mark in text for mark in marks):
             assert pattern.sub(replacement, text) == text
