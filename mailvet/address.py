@@ -156,6 +156,8 @@ def parse(cell: str | None, *, allow_special_use: bool = False) -> Address | Syn
             return Address(*odd, needs_smtputf8=False, trimmed=text != cell, odd_dots=True)
         return SyntaxProblem(_explain(text), _repair(text))
     local, domain = found
+    if is_placeholder_address(local, domain):
+        return SyntaxProblem("placeholder", None)
     return Address(local, domain, not local.isascii(), trimmed=text != cell)
 
 
@@ -274,6 +276,46 @@ def _explain_long(text: str) -> str:
     if at == 0:
         return "local_empty"
     return "local_too_long" if at > MAX_LOCAL else "domain_too_long"
+
+
+def is_placeholder_address(local: str, domain: str) -> bool:
+    """
+    Whether an address the judge accepts stands for a missing one: a word for "none" at any domain ("noemail@gmail.com"),
+    or two such words, or one letter, on both sides ("none@none.com", "test@email.com", "x@x.x", "aaa@aaa.com").
+    """
+    word = re.fullmatch(placeholder_local_pattern(), local)
+    if word is None:
+        return False
+    low, (first, _, ending) = local.lower(), domain.partition(".")
+    if low in _NO_ADDRESS:
+        return True
+    if ending.count(".") > 1 or (first != low and min(len(first), len(low)) < 3):
+        return False
+    if low == low[:1] * len(low):
+        return first == first[:1] * len(first) and first[:1] == low[:1]
+    return first == low or re.fullmatch(placeholder_local_pattern(), first) is not None
+
+
+_NO_ADDRESS: Final = frozenset(
+    f"{no}{between}{word}"
+    for no in ("no", "not", "none", "sin", "sem", "kein", "keine", "geen", "ingen", "pas-de", "pasde", "pasd", "senza", "bez", "donthave")
+    for between in ("", "-", "_", ".")
+    for word in ("email", "e-mail", "mail", "correo", "emailaddress", "mailaddress", "adresse", "adres")
+) | frozenset(("no.tiene", "notiene", "nomailadress", "noaddress", "noemails", "noemail1", "dontknow", "nicht-vorhanden"))  # fmt: skip
+"""Local parts that say that there is no address."""
+
+
+@lru_cache(maxsize=1)
+def placeholder_local_pattern() -> str:
+    """
+    Local parts that may stand for a missing address, in any case; what the domain says decides. Read by `re` and by
+    Polars alike.
+    """
+    from mailvet.lists import placeholders
+
+    words = sorted({word for word in placeholders() if re.fullmatch(r"[a-z][a-z._-]*[a-z]", word)} | _NO_ADDRESS)
+    same = "|".join(f"{letter}+" for letter in ascii_lowercase)
+    return f"(?i:{'|'.join(map(re.escape, words))}|{same})"
 
 
 def is_placeholder(text: str) -> bool:

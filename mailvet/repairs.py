@@ -136,7 +136,8 @@ def plain_line(text: str) -> str:
         text = " ".join(part for part in formula.groups() if part)
     if "#mailto:" in text.lower():
         text = _FIELD.sub(r" \1", text)
-    text = _ESCAPES.sub(" ", _TAG.sub(" ", _LINK.sub(r" \1 ", text)))
+    links, text = _LINK.findall(text), _TAG.sub(" ", _LINK.sub(" ", text))
+    text = _ESCAPES.sub(" ", " ".join([*links, text] if "@" in text or not links else links))
     if text.isascii() and text.isprintable():
         return text.strip()
     text = unicodedata.normalize("NFKC", _without_glue(text).translate(_STRAIGHT)).translate(_STRAIGHT)

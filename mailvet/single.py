@@ -18,7 +18,7 @@ from functools import cache
 from typing import Any
 
 from mailvet import lists
-from mailvet.address import FORMULA_START, Address, parse
+from mailvet.address import Address, parse
 from mailvet.layers.route import Route
 from mailvet.layers.suspicion_scalar import TableSignals, is_gibberish, is_keyboard_walk
 from mailvet.lists import OwnList, OwnLists
@@ -26,7 +26,7 @@ from mailvet.operators import is_likely_local_part, operator_of
 from mailvet.scoring import AT_LEAST, FLAGS, SERIES_DETAIL, score_of
 from mailvet.settings import Settings
 from mailvet.smtp.recipients import MailboxAnswer
-from mailvet.suggestions import suggest_domains
+from mailvet.suggestions import has_unknown_tld, suggest_for, suggest_repaired
 from mailvet.verdict import (
     REASONS,
     RULES_VERSION,
@@ -39,10 +39,8 @@ from mailvet.verdict import (
     recommend,
 )
 
-__all__ = ["DEAD", "NOT_WORTH_ASKING", "ODD_DOTS", "Finding", "as_row", "examine", "judge"]
+__all__ = ["NOT_WORTH_ASKING", "ODD_DOTS", "Finding", "as_row", "examine", "judge"]
 
-DEAD = frozenset({Reason.domain_not_found, Reason.no_mail_server, Reason.null_mx, Reason.mx_unroutable})
-"""Reasons for which another domain may have been meant."""
 NOT_WORTH_ASKING = frozenset({Reason.disposable, Reason.typo_domain, Reason.provider_unverifiable})
 """Reasons of the reference layer that no answer of a mail server could change."""
 ODD_DOTS = "two dots in a row or one before the @: a mobile carrier gave such addresses out, but SMTP cannot name them"
@@ -91,11 +89,6 @@ class Finding:
             self.reasons.append(route.reason)
         fact = str(route.reason) if route.reason is not None else "route_found"
         self.facts["route"] = (fact, route.detail or route.mx_host)
-        if route.reason in DEAD and self.suggestion is None:
-            (meant,) = suggest_domains([route.domain])
-            assert self.local is not None
-            if meant and self.local[:1] not in "=+-@":
-                self.suggestion = f"{self.local}@{meant}"
 
     def answered(self, answer: MailboxAnswer) -> None:
         """Take in what the mail server said."""
@@ -132,7 +125,7 @@ def examine(cell: str, own: OwnLists, *, allow_special_use: bool) -> Finding:
     finding = Finding(cell)
     parsed = parse(cell, allow_special_use=allow_special_use)
     if not isinstance(parsed, Address):
-        finding.suggestion = parsed.suggestion
+        finding.suggestion = suggest_repaired(parsed.suggestion)
         finding.found("syntax", Reason.syntax_invalid, parsed.code)
         return finding
     finding.local, finding.domain = parsed.local, parsed.domain
@@ -140,6 +133,8 @@ def examine(cell: str, own: OwnLists, *, allow_special_use: bool) -> Finding:
         finding.flags.add("eai")
     if parsed.odd_dots:
         finding.flags.add("odd_dots")
+    if has_unknown_tld(parsed.domain, allow_special_use=allow_special_use):
+        finding.flags.add("unknown_tld")
     _look_up(finding, parsed.local, parsed.domain, own)
     return finding
 
@@ -165,8 +160,8 @@ def _look_up(finding: Finding, local: str, domain: str, own: OwnLists) -> None:
         "gibberish": not relay and is_gibberish(base), "keyboard_walk": is_keyboard_walk(base),
     }  # fmt: skip
     finding.flags |= {name for name, holds in held.items() if holds}
-    if typo_of is not None and local[:1] not in FORMULA_START:
-        finding.suggestion = f"{local}@{typo_of}"
+    if not allowed:
+        finding.suggestion = suggest_for(local, domain)
     if suppress or (_listed(own.deny, text, domain) and not allow):
         finding.found("history", Reason.suppressed, "on your own list")
     if disposable:

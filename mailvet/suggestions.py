@@ -29,6 +29,7 @@ from mailvet.repairs import plain_line
 __all__ = [
     "MAY_NEED_CLEANING",
     "clean_local",
+    "has_unknown_tld",
     "provider_of_name",
     "suggest",
     "suggest_domains",
@@ -101,9 +102,19 @@ def suggest_repaired(repaired: str | None) -> str | None:
         return None
     local, _, domain = repaired.rpartition("@")
     (meant,) = suggest_domains([domain])
-    if meant is None and not lists.is_top_level_domain(_last(domain)):
+    if meant is None and has_unknown_tld(domain):
         return None  # the repair took a word behind the address for its ending
     return _offered(clean_local(local) or local, meant or domain)
+
+
+_PRIVATE: Final = SPECIAL_USE_ENDINGS | {"internal", "corp", "home", "lan", "intranet", "private"}
+"""Endings in use inside private networks (RFC 6761, RFC 6762 appendix G, and .internal as reserved by ICANN)."""
+
+
+def has_unknown_tld(domain: str, *, allow_special_use: bool = False) -> bool:
+    """Whether the last label of a domain (ASCII, lower-case) is no top-level domain; private names where allowed are."""
+    last = domain.rpartition(".")[2]
+    return not lists.is_top_level_domain(last) and not (allow_special_use and last in _PRIVATE)
 
 
 def _offered(local: str, domain: str) -> str | None:

@@ -28,7 +28,7 @@ import polars as pl
 from mailvet import single
 from mailvet.backlog import Backlog
 from mailvet.errors import PreflightError, SettingsError
-from mailvet.layers import history, suspicion, suspicion_scalar, syntax
+from mailvet.layers import history, suggesting, suspicion, suspicion_scalar, syntax
 from mailvet.layers.mailbox import Asked, MailboxAnswer, Mailboxes, OperatorProgress, Recipient
 from mailvet.layers.reference import Reference
 from mailvet.layers.route import KnownRoutes, Route, Routes
@@ -37,7 +37,6 @@ from mailvet.operators import operator_of
 from mailvet.resolver import Outcome, Resolver
 from mailvet.scoring import judge
 from mailvet.settings import Settings
-from mailvet.suggestions import suggest_domains
 from mailvet.verdict import Depth, Reason, Verdict, email_key, verdict_schema
 
 if TYPE_CHECKING:
@@ -407,7 +406,7 @@ class Verifier:
         assert self.routes is not None
         domains = evidence.filter(~settled)["domain"].unique().to_list()
         routes = await self.routes.examine(domains)
-        evidence = self._suggest(_with_routes(evidence, routes), routes)
+        evidence = _with_routes(evidence, routes)
         if self.depth is Depth.dns:
             yield self._judge(evidence)
             return
@@ -425,7 +424,8 @@ class Verifier:
     def _offline(self, batch: pl.DataFrame) -> pl.DataFrame:
         """Syntax, reference data and history: what needs no network."""
         cells = batch["email"].fill_null("").rename("cell")
-        parsed = syntax.examine(cells, allow_special_use=bool(self.settings.smtp.allow_private_networks))
+        private = bool(self.settings.smtp.allow_private_networks)
+        parsed = syntax.examine(cells, allow_special_use=private)
         if self._reference is None:
             self._reference = Reference(self._own)
         listed = self._reference.evidence(parsed)
@@ -433,7 +433,8 @@ class Verifier:
         nothing = pl.lit(None, dtype=pl.String)
         known = set(batch.columns)
         alike = suspicion.examine_addresses(listed["base"], relay_alias=listed["relay_alias"]).drop("gibberish_score")
-        frame = pl.concat([cells.to_frame(), parsed, listed.drop("base"), alike, past], how="horizontal")
+        meant = suggesting.examine(parsed, listed["allowed"], allow_special_use=private)
+        frame = pl.concat([cells.to_frame(), parsed, listed.drop("base"), alike, meant, past], how="horizontal")
         frame = frame.with_columns(
             batch["email_key"] if "email_key" in known else _keys(cells),
             batch["previous_reason"] if "previous_reason" in known else nothing.alias("previous_reason"),
@@ -469,7 +470,6 @@ class Verifier:
             .otherwise("history_reason")
             .alias("history_reason"),
             pl.when(suppressed).then(pl.lit("on your own list")).otherwise("history_detail").alias("history_detail"),
-            pl.coalesce("cleaned", "suggestion").alias("suggestion"),
             pl.col("needs_smtputf8").alias("eai"),
             ((pl.col("series_size") > 0) & valid).alias("series"),
             (pl.col("burst") & valid).alias("burst"),
@@ -477,18 +477,6 @@ class Verifier:
             *(pl.lit(None, dtype=kind).alias(name) for name, kind in _MAILBOX_COLUMNS.items()),
             nothing.alias("stopped"),
             nothing.alias("run_fact"),
-        )
-
-    def _suggest(self, evidence: pl.DataFrame, routes: Mapping[str, Route]) -> pl.DataFrame:
-        """Only a domain that takes no mail may have been meant otherwise."""
-        dead = [domain for domain, route in routes.items() if route.reason in single.DEAD]
-        meant = {domain: other for domain, other in zip(dead, suggest_domains(dead), strict=True) if other}
-        if not meant:
-            return evidence
-        other = pl.col("domain").replace_strict(meant, default=None, return_dtype=pl.String)
-        harmless = ~pl.col("local").str.contains(r"^[=+\-@]")
-        return evidence.with_columns(
-            pl.coalesce("suggestion", pl.when(harmless).then(pl.col("local") + "@" + other)).alias("suggestion")
         )
 
     def _unasked(self, evidence: pl.DataFrame, settled: pl.Series, why: str) -> pl.DataFrame:

@@ -15,7 +15,6 @@ from typing import Final
 import polars as pl
 
 from mailvet import lists
-from mailvet.address import FORMULA_START
 from mailvet.lists import OwnList, OwnLists
 from mailvet.operators import local_parts
 
@@ -33,7 +32,6 @@ SCHEMA: Final[dict[str, type[pl.DataType]]] = {
     "suppressed": pl.Boolean,
     "typo_of": pl.String,
     "mailbox_key": pl.String,
-    "suggestion": pl.String,
 }
 
 _FLAGS: Final = (
@@ -75,7 +73,6 @@ class Reference:
             - mailbox_key (String): the local part in lower case and without its +tag, its dots dropped where the
               operator ignores them, and the domain; equal for addresses that reach the same mailbox. Null where the
               address is.
-            - suggestion (String or null): the address at `typo_of`.
         """
         rows = self._looked_up(frame)
         without_dots = pl.col("value").str.replace_all(".", "", literal=True)
@@ -84,7 +81,6 @@ class Reference:
             *_FLAGS,
             "typo_of",
             mailbox_key=pl.concat_str(mailbox, pl.lit("@"), frame["domain"].replace(SAME_DOMAIN)),
-            suggestion="suggestion",
         )
 
     def evidence(self, frame: pl.DataFrame) -> pl.DataFrame:
@@ -92,7 +88,7 @@ class Reference:
         What a verdict needs: the columns of `examine` without `mailbox_key`, and with `base`, the local part in lower
         case and before any +tag.
         """
-        return self._looked_up(frame).select(*_FLAGS, "typo_of", "base", "suggestion")
+        return self._looked_up(frame).select(*_FLAGS, "typo_of", "base")
 
     def look_up(self, frame: pl.DataFrame) -> pl.DataFrame:
         """What the lists say and nothing more: the flags of `examine` and `typo_of`."""
@@ -113,8 +109,6 @@ class Reference:
         matches = {name: self._matches(name, lower, domain, listed) for name in _OWN}
         allowed = matches["allow"] & ~matches["suppress"]
         typo_of = self._listed.typo_of(listed, where=~allowed)
-        harmless = ~pl.col("local").str.slice(0, 1).is_in(list(FORMULA_START))
-        meant = pl.when(harmless).then(pl.concat_str("local", pl.lit("@"), "value"))
         return pl.DataFrame(
             {
                 "free": _has(listed, _FREE),
@@ -127,8 +121,6 @@ class Reference:
                 "allowed": allowed,
                 "suppressed": matches["suppress"] | (matches["deny"] & ~matches["allow"]),
                 "typo_of": typo_of,
-                # A spreadsheet would take some for a formula.
-                "suggestion": _replaced(typo_of, typo_of.is_not_null(), meant, local=local),
                 "base": base,
                 "listed": listed,
             }

@@ -108,7 +108,21 @@ def examine(cells: pl.Series, *, allow_special_use: bool = False) -> pl.DataFram
         usual = pl.Series(name, [False if kind is pl.Boolean else None], dtype=kind).new_from_index(0, len(cells))
         unusual = others.filter(name) if kind is pl.Boolean else others.filter(pl.col(name).is_not_null())
         answers.append(usual.scatter(unusual["row"], unusual[name]))
-    return pl.DataFrame(answers)
+    return _without_placeholders(pl.DataFrame(answers))
+
+
+def _without_placeholders(answers: pl.DataFrame) -> pl.DataFrame:
+    """The same, with addresses that stand for a missing one refused."""
+    likely = answers["local"].str.contains(f"^{address.placeholder_local_pattern()}$").fill_null(False).arg_true()
+    pairs = zip(answers["local"].gather(likely), answers["domain"].gather(likely), strict=True)
+    refused = likely.filter(pl.Series([address.is_placeholder_address(*pair) for pair in pairs], dtype=pl.Boolean))
+    if not len(refused):
+        return answers
+    instead = {name: False for name, kind in SCHEMA.items() if kind is pl.Boolean} | {"syntax_error": "placeholder"}
+    return answers.with_columns(
+        answers[name].scatter(refused, pl.Series([instead.get(name)], dtype=kind).new_from_index(0, len(refused)))
+        for name, kind in SCHEMA.items()
+    )
 
 
 def _examine_others(cells: pl.DataFrame, allow_special_use: bool) -> pl.DataFrame:

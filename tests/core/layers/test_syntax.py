@@ -194,7 +194,11 @@ def assert_agreement(cells: list[str]) -> None:
     for cell, row in zip(cells, rows, strict=True):
         assert row == row_of(cell), ascii(cell)
         split = (row["local"], row["domain"]) if row["local"] is not None and not row["odd_dots"] else None
-        assert split == judge(cell.strip()), ascii(cell)
+        accepted = judge(cell.strip())
+        if row["syntax_error"] == "placeholder" and accepted:
+            assert address.is_placeholder_address(*accepted), ascii(cell)
+            continue
+        assert split == accepted, ascii(cell)
 
 
 def published() -> list[str]:
@@ -337,7 +341,15 @@ _PIECES = [
     "(dot)",
     " dot ",
     "mailto:",
-    *"@@@..:?%&;([{< >}])\"',-",
+    "Dr. ",
+    "1. ",
+    " Tel",
+    "Ann Lee",
+    "Lee, ",
+    "2gmail.com",
+    ".com",
+    "75011",
+    *"@@@_*#|/..:?%&;([{< >}])\"',-",
 ]
 
 
