@@ -320,9 +320,12 @@ def _own_list(name: str, values: Sequence[str]) -> OwnList:
             only_domains.add(domain)
         elif "@" in entry:
             found = address.parse(entry, allow_special_use=True)
-            if isinstance(found, address.SyntaxProblem):
+            if isinstance(found, address.Address):
+                addresses.add(found.text.lower())
+            elif found.code == "placeholder":  # "none@none.com" on a list of the user's is meant
+                addresses.add(entry.lower())
+            else:
                 raise _unreadable(where, entry)
-            addresses.add(found.text.lower())
         else:
             domain = address.ascii_domain(entry, allow_special_use=True)
             if domain is None:
