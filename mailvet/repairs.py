@@ -23,15 +23,18 @@ _TITLES: Final = (
     "mr|mrs|ms|miss|mx|dr|prof|sir|madam|rev|fr|hr|herr|frau|dipl|ing|mag|med|phil|jur|m|mme|mlle|monsieur|madame|me|"
     "sr|sra|srta|don|dona|sig|sigra|dott|avv|arch|geom|rag|dhr|mevr|mw|drs|ir|pan|pani|inz|mgr|bc|mudr|judr|phdr"
 )
-_LABELS: Final = "e-?mail|mail|mailto|smtp|contact|home|work|office|private|addr(?:ess)?|correo|courriel|kontakt|to|cc|bcc"
+_LABELS: Final = (
+    "e-?mail|mail|mailto|smtp|contact|home|work|office|private|addr(?:ess)?|correo|courriel|kontakt|to|cc|bcc"
+)
 _WORD_BEHIND: Final = (
     "tel|fax|phone|mob(?:ile)?|cell|tlf|tfno|t[ée]l[ée]phone|telefono|telefon|mobil|handy|home|work|office|web|www|"
     "skype|best|regards|thanks|thank|please|contact|and|or|und|et"
 )
 _WITHOUT_AT: Final = (
-    r"(?:gmail|hotmail|yahoo|outlook|icloud|aol|live|msn|ymail|googlemail|rediffmail)\.(?:com|co\.uk|co\.in|com\.br|fr|de|it|es)"
+    r"(?:gmail|hotmail|yahoo|outlook|icloud|aol|live|msn|ymail|googlemail|rediffmail)"
+    r"\.(?:com|co\.uk|co\.in|com\.br|fr|de|it|es)"
 )
-
+"""Domains that are recognised behind a local part although the @ between them is missing."""
 _ENDING: Final = r"(?:com|net|org|edu|gov|info|biz|[a-z]{2})"
 
 # In this order. What comes out is only offered if the judge accepts it. `${1}` is the first group. A text that holds
@@ -80,8 +83,10 @@ REPAIRS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
     # "ann@gmail.com75011", "ann@gmail.com2"
     (rf"(?i)(@[^@]*\.{_ENDING})[-_ ]?[0-9]{{1,6}}$", "${1}", ("@",)),
 )
-REPAIRS_OF_PLAIN: Final = tuple(repair for repair in REPAIRS if repair[0].startswith((r"[ .]*@", r"\.\.", "^[ <>", "[ <>", "@[_", "(@[^@]*[A"))
-    or "[0-9]{1,6}$" in repair[0])  # fmt: skip
+_OF_PLAIN: Final = (
+    "^[ <>", "[ <>", "(?i)^([a-z0-9._+-]*", "[ .]*@", "@[_", "(@[^@]*[A", r"\.\.", r"(?i)(@[^@]*\."
+)  # fmt: skip
+REPAIRS_OF_PLAIN: Final = tuple(repair for repair in REPAIRS if repair[0].startswith(_OF_PLAIN))
 """Those that can change a text of nothing but letters, digits, and `@._-`; the others need some other character."""
 MISSING_AT: Final = rf"(?i)[^a-z0-9]at[^a-z0-9]|%40|&#64;|[a-z0-9][2\"#'*!?&;:$ ]{_WITHOUT_AT}\W*$"
 """Finds the texts without an @ that may become an address all the same."""
@@ -110,14 +115,16 @@ _STRAIGHT: Final = str.maketrans(
         **dict.fromkeys("\u2018\u2019\u201a\u201b\u2032\u2035\u2039\u203a\u00b4\u02bc\u02b9", "'"),
         **dict.fromkeys("\u201c\u201d\u201e\u201f\u2033\u00ab\u00bb", '"'),
         **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63", "-"),
-        **dict.fromkeys("\u2022\u2023\u25e6\u2043\u2219\u25aa\u25cf\u25cb\u25a0\u25a1\u00b7\u2713\u2714\u27a4\u2192\u00bb", "*"),
+        **dict.fromkeys("\u2022\u2023\u25e6\u2043\u2219\u25aa\u25cf\u25cb\u25a0\u25a1\u00b7\u2713\u2714", "*"),
         **dict.fromkeys("\u2709\u260e\U0001f4e7\U0001f4e9\u2706", " "),
         # Typed with a Turkish keyboard or lower-cased by its rules; `İ` decomposes to `I` and a dot above.
         "\u0130": "I",
         "\u0131": "i",
     }
 )  # fmt: skip
-_ESCAPES: Final = re.compile(r"\\+[rntRNT](?![A-Za-z0-9]*@)|%20|%3[CcEe]|^(?:[uU]003|[xX]3)[cCeE]|\\u003[ce]|\\+(?=[\"'])")
+_ESCAPES: Final = re.compile(
+    r"\\+[rntRNT](?![A-Za-z0-9]*@)|%20|%3[CcEe]|^(?:[uU]003|[xX]3)[cCeE]|\\u003[ce]|\\+(?=[\"'])"
+)
 _LINK: Final = re.compile(r"(?i)<a\s[^>]*?mailto:\s*([^\"'>?\s]+)[^>]*>")
 _TAG: Final = re.compile(r"</?[A-Za-z][^<>@]*>")
 _FORMULA: Final = re.compile(r"(?is)^=\s*(?:hyperlink\(\s*)?\"(?:mailto:)?([^\"]*)\"(?:\s*[,;]\s*\"([^\"]*)\")?\s*\)?$")

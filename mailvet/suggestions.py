@@ -89,7 +89,7 @@ def suggest(text: str) -> str | None:
 
 
 def suggest_for(local: str, domain: str) -> str | None:
-    """What an accepted address was meant to be; None where nothing better is known. Special-use names are left alone."""
+    """What an accepted address was meant to be; None where nothing better is known."""
     better_local, (better_domain,) = clean_local(local), suggest_domains([domain])
     if better_local is None and better_domain is None:
         return None
@@ -112,7 +112,7 @@ _PRIVATE: Final = SPECIAL_USE_ENDINGS | {"internal", "corp", "home", "lan", "int
 
 
 def has_unknown_tld(domain: str, *, allow_special_use: bool = False) -> bool:
-    """Whether the last label of a domain (ASCII, lower-case) is no top-level domain; private names where allowed are."""
+    """Whether the last label of a domain (ASCII, lower-case) is no top-level domain, and no private one if allowed."""
     last = domain.rpartition(".")[2]
     return not lists.is_top_level_domain(last) and not (allow_special_use and last in _PRIVATE)
 
@@ -122,10 +122,10 @@ def _offered(local: str, domain: str) -> str | None:
     return better if better[0] not in FORMULA_START and isinstance(parse(better), Address) else None
 
 
-MAY_NEED_CLEANING: Final = r"^['`*#|~%]|^(?:[uU]003|[xX]3)[cCeE]|^[EeMm]-?[Mm]?[Aa][Ii][Ll](?:[Tt][Oo])?=|['`*#|~]$|[^\x00-\x7f]"
+MAY_NEED_CLEANING: Final = r"^['`*#|~%]|^u003[ce]|[^\x00-\x7f]"
 """Finds every local part that `clean_local` changes, and others."""
 _MAY_NEED_CLEANING: Final = re.compile(MAY_NEED_CLEANING)
-_IN_FRONT_OF_LOCAL: Final = re.compile(r"(?i)^(?:['`*#|~]|%(?:20|22|27|3c|3e)|u003[ce]|x3[ce]|(?:e-?mail|mail|mailto)=)+")
+_IN_FRONT_OF_LOCAL: Final = re.compile(r"^(?:['`*#|~]|%(?:20|22|27|3[CcEe])|u003[ce])+")
 _BEHIND_LOCAL: Final = re.compile(r"['`*#|~]+$")
 
 
@@ -133,7 +133,7 @@ _BEHIND_LOCAL: Final = re.compile(r"['`*#|~]+$")
 def clean_local(local: str) -> str | None:
     """
     A local part without quotes, bullets and remains of markup around it, and in plain ASCII where all that is not ASCII
-    is typography ("o’connor") or the dotted and dotless i of Turkish; None where nothing is to be done.
+    is typography (a curly apostrophe) or the dotted and dotless i of Turkish; None where nothing is to be done.
     """
     if not _MAY_NEED_CLEANING.search(local):
         return None
@@ -172,7 +172,14 @@ _PLAIN_ENDINGS: set[str] = set()
 
 def _may_hold_provider(name: str) -> bool:
     """Whether a name may be a provider's with more around it, or with several slips; false for nearly all others."""
-    return "mail" in name or "hoo" in name or (name[0] in "hgoa" and 4 < len(name) < 11)
+    if "mail" in name or "hoo" in name:
+        return True
+    size, first = len(name), name[0]
+    if first == "h":
+        return 4 < size < 11 and "m" in name and "l" in name[-2:]
+    if first == "g":
+        return 5 < size < 9 and name[2] == "m"
+    return first in "oa" and 4 < size < 10 and name[-1] == "k"
 
 
 def _meant(domain: str, name: str, ending: str) -> str | None:
@@ -228,18 +235,28 @@ def _ending_meant(last: str) -> str | None:
 def _one_ending(domain: str) -> str:
     """A domain without the second of two endings: "foo.edu.com", mended from "foo.edu.con", is foo.edu."""
     front, _, last = domain.rpartition(".")
-    return front if last == "com" and _last(front) in (*_USUAL_ENDINGS, "gov", "mil", "int") and "." in front else domain
+    return (
+        front if last == "com" and _last(front) in (*_USUAL_ENDINGS, "gov", "mil", "int") and "." in front else domain
+    )
 
 
 _COM: Final = frozenset(
-    "con cmo ocm ccom coom comm conm comn cnm vom xom fom om cm c0m cpm cim co9m co0m coml comp clm comj comk comd cokm "
-    "cojm coim copm cvom cxom vcom xcom c-om co-m cop kom cem cam cmm cmn come como ckm dom".split()
+    """
+    con cmo ocm ccom coom comm conm comn cnm vom xom fom om cm c0m cpm cim co9m co0m coml comp clm comj comk comd
+    cokm cojm coim copm cvom cxom vcom xcom c-om co-m cop kom cem cam cmm cmn come como ckm dom
+    """.split()  # noqa: SIM905
 )
-_CO: Final = frozenset("cp ci c0 vo xo cou coo oc c co9 co0 cok col cco c-o co-".split())
+_CO: Final = frozenset(
+    ["cp", "ci", "c0", "vo", "xo", "cou", "coo", "oc", "c", "co9", "co0", "cok", "col", "cco", "c-o", "co-"]
+)
 """What "com" and "co" become before a country's ending, where names are not registered right below it."""
 _BRANCHES: Final = {
-    "com": frozenset("br ar mx au tr pe uy ve ec bo py gt cn hk tw sg my ph vn ua pl pt gr cy mt eg sa ng gh pk bd np".split()),
-    "co": frozenset("uk in jp za nz kr id th il ke ug tz zw cr ve ma".split()),
+    "com": frozenset(
+        """
+        br ar mx au tr pe uy ve ec bo py gt cn hk tw sg my ph vn ua pl pt gr cy mt eg sa ng gh pk bd np
+        """.split()  # noqa: SIM905
+    ),
+    "co": frozenset("uk in jp za nz kr id th il ke ug tz zw cr ve ma".split()),  # noqa: SIM905
 }
 
 
@@ -261,7 +278,7 @@ def _second_level_meant(domain: str) -> str | None:
     return None
 
 
-_CLOSED: Final = frozenset("br tr uy py bd np ke pk ua".split())
+_CLOSED: Final = frozenset(["br", "tr", "uy", "py", "bd", "np", "ke", "pk", "ua"])
 """Countries where companies register below "com" and the like only."""
 
 
@@ -371,8 +388,8 @@ def _ending_at_home(name: str, written: str, slip: int) -> str | None:
 
 def _branch(homes: Mapping[str, _Home], written: str) -> str | None:
     """
-    The provider's one branch below "com" or "co" whose country is one slip away ("co.k", "com.bl"), where what is written
-    is no ending of names; None where several are as near.
+    The provider's one branch below "com" or "co" whose country is one slip away ("co.k", "com.bl"), where what is
+    written is no ending of names; None where several are as near.
     """
     second, _, country = written.partition(".")
     if second not in ("com", "co") or not country or "." in country or lists.is_public_suffix(written):
@@ -511,9 +528,11 @@ _CHUNK_TWICE: Final = re.compile(r"([a-z]{2,4})\1")
 _HOT_MAIL: Final = re.compile(r"h[aeiouy0]{1,2}t[aeiou]?m[aeiouy]{1,4}l{1,2}")
 _G_MAIL: Final = re.compile(r"g[aeiou]m(?:ei|ia|ea|ae|ie|ay|ey)l{1,2}")
 _WORDS: Final = frozenset(
-    "heat hit hat host hotel hoist hall hi ho hop how hog hub her his has home hope out our cut put nut but oat aut art "
-    "meal mall mill male mole mule mil mull mail email main maid nail rail sail tail bail fail hail jail book cook hook "
-    "look lock loop loom loo nook rook brook looks outs hut auto".split()
+    """
+    heat hit hat host hotel hoist hall hi ho hop how hog hub her his has home hope out our cut put nut but oat aut
+    art meal mall mill male mole mule mil mull mail email main maid nail rail sail tail bail fail hail jail book
+    cook hook look lock loop loom loo nook rook brook looks outs hut auto
+    """.split()  # noqa: SIM905
 )
 
 
@@ -523,22 +542,29 @@ def _held_provider(name: str, ending: str) -> str | None:
         # "hotmail.commail.com", "hotmail.hotmai.com"
         again = _provider(*ending.split(".", 1))
         return f"{name}.com" if ending.startswith("com") or again == f"{name}.com" else None
+    bare = name.replace("-", "")
     for provider in _GREATEST:
         if ending not in _homes()[provider] or name in _homes() or len(name) > len(provider) + 4:
             continue
-        bare = name.replace("-", "")
-        if provider in bare:
-            front, _, behind = name.partition(provider) if provider in name else ("-", "", "")
-            word = _NO_WORD_IN_FRONT.get(provider)
-            ahead = not front or (_JUNK.fullmatch(front) and not front.isdigit()) or front == "1" or (word is not None and word.fullmatch(front))
-            trailing = not behind or _JUNK.fullmatch(behind) or (behind == "mail" and provider != "gmail")
-            if ahead and trailing:
-                return f"{provider}.{ending}"
-        if provider in (once := _CHUNK_TWICE.sub(r"\1", name)) and once == provider:
-            return f"{provider}.{ending}"
-        if _slip_in_both_halves(bare, provider):
+        twice = _CHUNK_TWICE.sub(r"\1", name) == provider
+        if twice or _in_junk(name, provider) or _slip_in_both_halves(bare, provider):
             return f"{provider}.{ending}"
     return None
+
+
+def _in_junk(name: str, provider: str) -> bool:
+    """Whether a name is the provider's with digits, signs or a few letters around it that make no word with it."""
+    if provider not in name:
+        return name.replace("-", "") == provider
+    front, _, behind = name.partition(provider)
+    word = _NO_WORD_IN_FRONT.get(provider)
+    ahead = (
+        not front
+        or front == "1"
+        or (_JUNK.fullmatch(front) is not None and not front.isdigit())
+        or (word is not None and word.fullmatch(front) is not None)
+    )
+    return ahead and (not behind or _JUNK.fullmatch(behind) is not None or (behind == "mail" and provider != "gmail"))
 
 
 def _slip_in_both_halves(name: str, provider: str) -> bool:

@@ -433,8 +433,10 @@ class Verifier:
         nothing = pl.lit(None, dtype=pl.String)
         known = set(batch.columns)
         alike = suspicion.examine_addresses(listed["base"], relay_alias=listed["relay_alias"]).drop("gibberish_score")
-        meant = suggesting.examine(parsed, listed["allowed"], allow_special_use=private)
-        frame = pl.concat([cells.to_frame(), parsed, listed.drop("base"), alike, meant, past], how="horizontal")
+        meant = suggesting.examine(parsed, listed["allowed"], listed["known"], allow_special_use=private)
+        frame = pl.concat(
+            [cells.to_frame(), parsed, listed.drop("base", "known"), alike, meant, past], how="horizontal"
+        )
         frame = frame.with_columns(
             batch["email_key"] if "email_key" in known else _keys(cells),
             batch["previous_reason"] if "previous_reason" in known else nothing.alias("previous_reason"),

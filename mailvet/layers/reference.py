@@ -85,10 +85,11 @@ class Reference:
 
     def evidence(self, frame: pl.DataFrame) -> pl.DataFrame:
         """
-        What a verdict needs: the columns of `examine` without `mailbox_key`, and with `base`, the local part in lower
-        case and before any +tag.
+        What a verdict needs: the columns of `examine` without `mailbox_key`; with `base`, the local part in lower case
+        and before any +tag, and `known`, whether the domain is one of `lists.mail_domains` that is not disposable.
         """
-        return self._looked_up(frame).select(*_FLAGS, "typo_of", "base")
+        rows = self._looked_up(frame)
+        return rows.select(*_FLAGS, "typo_of", "base", known=_has(rows["listed"], _NO_DISPOSABLE).fill_null(False))
 
     def look_up(self, frame: pl.DataFrame) -> pl.DataFrame:
         """What the lists say and nothing more: the flags of `examine` and `typo_of`."""

@@ -14,7 +14,15 @@ from email_validator import validate_email
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mailvet.address import FORMULA_START, SYNTAX_ERRORS, Address, SyntaxProblem, ascii_domain, is_placeholder_address, parse
+from mailvet.address import (
+    FORMULA_START,
+    SYNTAX_ERRORS,
+    Address,
+    SyntaxProblem,
+    ascii_domain,
+    is_placeholder_address,
+    parse,
+)
 
 PUBLISHED: dict[str, list[str]] = json.loads(
     (Path(__file__).parents[1] / "data" / "judged_addresses.json").read_text("utf-8")

@@ -1,5 +1,7 @@
 """Suggestions of whole columns are those of `suggest`, and none is a guess."""
 
+# ruff: noqa: E501, RUF001 - tables of cases; look-alike characters are what is tested
+
 from __future__ import annotations
 
 import csv
@@ -49,7 +51,9 @@ def test_a_cell_from_the_field_leads_to_the_address_that_was_meant(cell: str, ri
 def test_misspelt_domains_from_the_field_are_mended_in_a_verdict_without_the_network() -> None:
     pairs = [(row["typo"], row["meant"]) for row in rows("typos_field.csv")]
     shown = verify_many([f"ann@{typo}" for typo, _ in pairs], depth="offline")["suggestion"].to_pylist()
-    mended = [text is not None and text.rpartition("@")[2] == meant for text, (_, meant) in zip(shown, pairs, strict=True)]
+    mended = [
+        text is not None and text.rpartition("@")[2] == meant for text, (_, meant) in zip(shown, pairs, strict=True)
+    ]
     wrong = [(typo, text) for text, (typo, meant) in zip(shown, pairs, strict=True) if text and text != f"ann@{meant}"]
     assert sum(mended) >= 0.8 * len(pairs)
     assert len(wrong) <= 0.01 * len(pairs), wrong
