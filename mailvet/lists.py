@@ -15,19 +15,22 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib import metadata, resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from mailvet import address
 from mailvet.errors import SettingsError
 from mailvet.verdict import mask_address
 
 __all__ = [
+    "AT_COMPANIES",
+    "EVERYWHERE",
     "ListInfo",
     "OwnList",
     "OwnLists",
     "disposable_domains",
     "free_domains",
     "is_public_suffix",
+    "is_role",
     "is_top_level_domain",
     "list_infos",
     "mail_domains",
@@ -38,11 +41,14 @@ __all__ = [
     "no_reply_pattern",
     "not_typos",
     "placeholders",
+    "provider_domains",
     "relay_domains",
     "role_names",
+    "role_places",
     "suggestion_slips",
     "suggestion_targets",
     "typo_domains",
+    "weak_role_names",
 ]
 
 
@@ -74,10 +80,66 @@ def _read(name: str) -> _File:
     return _File(about, tuple(rows[1:]))
 
 
+EVERYWHERE: Final = "everywhere"
+AT_COMPANIES: Final = "companies"
+"""Places of a role (`role_places`): any domain, and any but those of mailbox providers."""
+_SHORT_NAME: Final = 3
+"""Letters up to which a role is as likely the initials of a person."""
+
+
+@cache
+def role_places() -> dict[str, str]:
+    """
+    Local parts, lower-case, that stand for a function and not for a person (RFC 2142 and others) -> where they do:
+    `EVERYWHERE`, `AT_COMPANIES`, or the top-level domains of the countries that speak the language, as "|br|es|".
+    """
+    endings = {language: names.split() for language, names in _read("language_endings").rows}
+    spoken: dict[str, set[str]] = {}
+    places: dict[str, str] = {}
+    for language, names in _read("roles").rows:
+        for name in names.split():
+            if language == "weak":
+                continue
+            if language == "certain":
+                places[name] = EVERYWHERE
+            elif language == EVERYWHERE or len(name) > _SHORT_NAME:
+                places.setdefault(name, AT_COMPANIES)
+            else:
+                spoken.setdefault(name, set()).update(endings[language])
+    return {name: f"|{'|'.join(sorted(countries))}|" for name, countries in spoken.items()} | places
+
+
 @cache
 def role_names() -> frozenset[str]:
-    """Local parts, lower-case, that stand for a function and not for a person (RFC 2142 and others)."""
-    return frozenset(name for _, names in _read("roles").rows for name in names.split())
+    """Local parts, lower-case, that stand for a function, at least at some domains; see `role_places`."""
+    return frozenset(role_places())
+
+
+@cache
+def weak_role_names() -> frozenset[str]:
+    """Local parts, lower-case, that are as often one person's own address at a domain of theirs as they are a role."""
+    return frozenset(name for language, names in _read("roles").rows if language == "weak" for name in names.split())
+
+
+def is_role(name: str, domain: str) -> bool:
+    """
+    Whether a local part (lower-case, before any +tag) stands for a function at a domain (ASCII, lower-case). At mailbox
+    providers, where names of people are taken first, only what can be nobody's name does.
+    """
+    place = role_places().get(name)
+    if place is None or place == EVERYWHERE:
+        return place is not None
+    if domain in provider_domains():
+        return False
+    return place == AT_COMPANIES or f"|{domain.rpartition('.')[2]}|" in place
+
+
+@cache
+def provider_domains() -> frozenset[str]:
+    """Domains where people have mailboxes of their own, free of charge or paid for."""
+    from mailvet.operators import mailbox_domains
+
+    return free_domains() | mailbox_domains() | mailbox_providers() | relay_domains()
 
 
 @cache
@@ -176,7 +238,8 @@ def free_domains() -> frozenset[str]:
     from mailvet.operators import operators
 
     operated = {domain for operator in operators() if operator.free for domain in operator.domains}
-    return (frozenset(domain.lower() for domain in whitelist) | operated) - typo_domains().keys()
+    listed = frozenset(domain.lower() for domain in whitelist).union(row[0] for row in _read("free_domains").rows)
+    return (listed | operated) - typo_domains().keys()
 
 
 @cache
@@ -217,6 +280,10 @@ def list_infos() -> list[ListInfo]:
         "ending_slips": len(missing_endings()) + len(mistyped_endings()),
         "not_typos": len(not_typos()),
         "placeholders": len(placeholders()),
+        "language_endings": len(_read("language_endings").rows),
+        "mailbox_providers": len(mailbox_providers()),
+        "disposable_domains": len(_read("disposable_domains").rows),
+        "free_domains": len(_read("free_domains").rows),
     }
     own = [
         ListInfo(name, size, about["source"], about["version"], about["licence"], about["date"])

@@ -40,7 +40,7 @@ __all__ = [
 FLAGS = (
     "free", "role", "disposable", "relay_alias", "tagged", "no_reply", "gibberish", "keyboard_walk", "series", "burst",
     "duplicate_of", "eai", "allowed", "accept_all", "accept_all_unknown", "gateway", "probed",
-    "local_part_unlikely", "odd_dots", "unknown_tld",
+    "local_part_unlikely", "odd_dots", "unknown_tld", "maybe_role",
 )  # fmt: skip
 """Names of the flags, in the order in which they are written."""
 

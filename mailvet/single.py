@@ -151,10 +151,12 @@ def _look_up(finding: Finding, local: str, domain: str, own: OwnLists) -> None:
         (_under(domain, lists.disposable_domains()) and not relay and domain not in _kept_from_disposable())
         or _listed(own.extra_disposable, text, domain)
     )
-    role = base in lists.role_names() and not allowed
+    role = not allowed and lists.is_role(base, domain)
     typo_of = None if allowed else lists.typo_domains().get(domain)
     held = {
-        "free": domain in lists.free_domains(), "role": role, "disposable": disposable, "relay_alias": relay,
+        "free": domain in lists.free_domains(), "role": role,
+        "maybe_role": not allowed and base in lists.weak_role_names() and domain not in lists.provider_domains(),
+        "disposable": disposable, "relay_alias": relay,
         "tagged": plus > 0, "no_reply": _no_reply().search(base) is not None, "allowed": allowed,
         "local_part_unlikely": not is_likely_local_part(base, domain),
         "gibberish": not relay and is_gibberish(base), "keyboard_walk": is_keyboard_walk(base),

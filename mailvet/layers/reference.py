@@ -28,6 +28,7 @@ SCHEMA: Final[dict[str, type[pl.DataType]]] = {
     "tagged": pl.Boolean,
     "no_reply": pl.Boolean,
     "local_part_unlikely": pl.Boolean,
+    "maybe_role": pl.Boolean,
     "allowed": pl.Boolean,
     "suppressed": pl.Boolean,
     "typo_of": pl.String,
@@ -35,7 +36,8 @@ SCHEMA: Final[dict[str, type[pl.DataType]]] = {
 }
 
 _FLAGS: Final = (
-    "free", "role", "disposable", "relay_alias", "tagged", "no_reply", "local_part_unlikely", "allowed", "suppressed",
+    "free", "role", "disposable", "relay_alias", "tagged", "no_reply", "local_part_unlikely", "maybe_role",
+    "allowed", "suppressed",
 )  # fmt: skip
 _OWN: Final = ("allow", "deny", "suppress", "extra_disposable")
 DOT_BLIND: Final = ("gmail.com", "googlemail.com")
@@ -65,6 +67,7 @@ class Reference:
 
             - free, role, disposable, relay_alias, no_reply (Boolean): what the public lists say; an allowed address is
               never called role or disposable.
+            - maybe_role (Boolean): a name such as mail@ that is a role at some domains and one person's at others.
             - tagged (Boolean): has a +tag.
             - local_part_unlikely (Boolean): the operator does not give such local parts out, at least not today.
             - allowed (Boolean): on the allow list and not suppressed.
@@ -113,7 +116,8 @@ class Reference:
         return pl.DataFrame(
             {
                 "free": _has(listed, _FREE),
-                "role": base.is_in(_roles()).fill_null(False) & ~allowed,
+                "role": _is_role(base, domain, listed) & ~allowed,
+                "maybe_role": base.is_in(_weak_roles()).fill_null(False) & ~allowed & ~_has(listed, _PROVIDER),
                 "disposable": (_is_disposable(listed) | matches["extra_disposable"]) & ~allowed,
                 "relay_alias": _has(listed, _RELAY),
                 "tagged": tagged,
@@ -140,9 +144,9 @@ class Reference:
 
 
 # What the bits of a listed name say.
-_FREE, _DISPOSABLE, _RELAY, _NO_DISPOSABLE, _DOT_BLIND = (1 << place for place in range(5))
-_BELOW: Final = {name: 1 << place for place, name in enumerate(_OWN, 5)}
-_ONLY: Final = {name: 1 << place for place, name in enumerate(_OWN, 9)}
+_FREE, _DISPOSABLE, _RELAY, _NO_DISPOSABLE, _DOT_BLIND, _PROVIDER = (1 << place for place in range(6))
+_BELOW: Final = {name: 1 << place for place, name in enumerate(_OWN, 6)}
+_ONLY: Final = {name: 1 << place for place, name in enumerate(_OWN, 10)}
 _INHERITED: Final = _DISPOSABLE | _RELAY | sum(_BELOW.values())
 """What holds for the names below as well."""
 _SHAPE: Final = 16
@@ -265,6 +269,7 @@ def _publicly() -> dict[str, int]:
     """The names of the public lists, and the bits of each."""
     said: dict[str, int] = {}
     _add(said, lists.free_domains(), _FREE)
+    _add(said, lists.provider_domains(), _PROVIDER)
     _add(said, lists.disposable_domains(), _DISPOSABLE)
     _add(said, lists.relay_domains(), _RELAY)
     # Domains of their own that happen to lie under a disposable one.
@@ -281,7 +286,34 @@ def _meant() -> pl.Series:
     return pl.Series(sorted(set(lists.typo_domains().values())))
 
 
+def _is_role(base: pl.Series, domain: pl.Series, listed: pl.Series) -> pl.Series:
+    """The same as `lists.is_role` for each row; few names can be one, and only those are looked at closely."""
+    rows = base.is_in(_roles()).fill_null(False).arg_true()
+    found = pl.DataFrame(
+        {
+            "place": base.gather(rows).replace_strict(lists.role_places(), return_dtype=pl.String),
+            "last": domain.gather(rows).str.extract(r"([^.]+)$"),
+            "provider": _has(listed.gather(rows), _PROVIDER),
+        }
+    ).select(
+        (pl.col("place") == lists.EVERYWHERE)
+        | (
+            ~pl.col("provider")
+            & (
+                (pl.col("place") == lists.AT_COMPANIES)
+                | pl.col("place").str.contains(pl.concat_str(pl.lit("|"), "last", pl.lit("|")), literal=True)
+            )
+        )
+    )
+    return _nowhere(len(base)).scatter(rows.filter(found.to_series().fill_null(False)), True)
+
+
 @cache
 def _roles() -> pl.Series:
     """Names in the form that a column is compared with; from a list it would be made anew for every batch."""
     return pl.Series([sorted(lists.role_names())], dtype=pl.List(pl.String))
+
+
+@cache
+def _weak_roles() -> pl.Series:
+    return pl.Series([sorted(lists.weak_role_names())], dtype=pl.List(pl.String))
