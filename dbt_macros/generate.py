@@ -131,7 +131,7 @@ def _syntax() -> str:
         "white_space_codes": white_space,
         "longest_cell": address.MAX_CELL,
         "longest_address": address.MAX_ADDRESS,
-        "placeholder_names": sorted(address.placeholder_locals()),
+        "placeholder_names": sorted({name.lower() for name in address.placeholder_locals()}),
         "role_everywhere": lists.EVERYWHERE,
         "role_at_companies": lists.AT_COMPANIES,
         "caseless_names": [name.lower() for name in address.CASELESS_NAMES],

@@ -28,6 +28,7 @@ __all__ = [
     "OwnList",
     "OwnLists",
     "disposable_domains",
+    "forget_disposable",
     "free_domains",
     "is_public_suffix",
     "is_role",
@@ -40,6 +41,7 @@ __all__ = [
     "names_above",
     "no_reply_pattern",
     "not_typos",
+    "packaged_disposable_domains",
     "placeholders",
     "provider_domains",
     "relay_domains",
@@ -223,11 +225,30 @@ def disposable_domains() -> frozenset[str]:
     """
     from disposable_email_domains import blocklist
 
+    from mailvet import list_updates  # checks domains with this module's rules
     from mailvet.operators import mailbox_domains
 
-    listed = frozenset(blocklist).union(row[0] for row in _read("disposable_domains").rows)
+    agreed = list_updates.kept_domains() or packaged_disposable_domains()
     others = relay_domains() | set(mailbox_domains()) | typo_domains().keys() | suggestion_targets().keys()
-    return listed - others - mailbox_providers()
+    return (agreed | frozenset(blocklist)) - others - mailbox_providers()
+
+
+@cache
+def packaged_disposable_domains() -> frozenset[str]:
+    """What independent lineages of lists agree on, as packaged; `mailvet.list_updates` may put another in place."""
+    return frozenset(row[0] for row in _read("disposable_domains").rows)
+
+
+def forget_disposable() -> None:
+    """Read the list of disposable domains anew, and what rests on it, in this process."""
+    from mailvet import single
+    from mailvet.layers import reference
+
+    disposable_domains.cache_clear()
+    mail_domains.cache_clear()
+    single._kept_from_disposable.cache_clear()
+    reference._publicly.cache_clear()
+    reference._listed.cache_clear()
 
 
 @cache
@@ -361,8 +382,13 @@ class OwnLists:
 
     @property
     def digest(self) -> str:
-        """Twelve hexadecimal digits that change whenever any list does; empty when all lists are."""
-        found = hashlib.sha256()
+        """
+        Twelve hexadecimal digits that change whenever any list does, an updated list of disposable domains included;
+        empty where there are only packaged lists.
+        """
+        from mailvet.list_updates import kept_digest
+
+        found = hashlib.sha256(kept_digest().encode())
         for name in ("allow", "deny", "suppress", "extra_disposable"):
             entries: OwnList = getattr(self, name)
             for kind in (
@@ -371,7 +397,7 @@ class OwnLists:
                 {f"@{domain}" for domain in entries.only_domains},
             ):
                 found.update("".join(f"{name}:{entry}\n" for entry in sorted(kind)).encode())
-        return found.hexdigest()[:12] if self else ""
+        return found.hexdigest()[:12] if self or kept_digest() else ""
 
     def __bool__(self) -> bool:
         return bool(self.allow or self.deny or self.suppress or self.extra_disposable)

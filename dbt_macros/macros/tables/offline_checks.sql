@@ -75,7 +75,8 @@ facts as (
         addresses_found.email,
         -- Whether it stands for a missing address is for the core to say.
         case
-            when addresses_found.local_part in ({{ mailvet.literals(mailvet.placeholder_names()) }}) then 'undecided'
+            when {{ mailvet.lower_ascii('addresses_found.local_part') }} in ({{ mailvet.literals(mailvet.placeholder_names()) }})
+                then 'undecided'
             else addresses_found.syntax
         end as syntax,
         addresses_found.local_part,
