@@ -10,10 +10,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mailvet import doctor, spark
     from mailvet.errors import LockedError, MailvetError, PreflightError, SettingsError, SourceError
     from mailvet.settings import Settings
     from mailvet.smtp.replies import classify_reply
     from mailvet.suggestions import suggest
+    from mailvet.table_gate import gate
     from mailvet.verdict import Depth, Evidence, Policy, Reason, Recommendation, Status, Verdict, email_key
     from mailvet.verifier import averify, verify, verify_many
 
@@ -36,7 +38,10 @@ __all__ = [
     "__version__",
     "averify",
     "classify_reply",
+    "doctor",
     "email_key",
+    "gate",
+    "spark",
     "suggest",
     "verify",
     "verify_many",
@@ -50,8 +55,12 @@ _HOMES = {
     **dict.fromkeys(("averify", "verify", "verify_many"), "verifier"),
     "Settings": "settings",
     "classify_reply": "smtp.replies",
+    "gate": "table_gate",
     "suggest": "suggestions",
 }
+
+_ROOMS = ("doctor", "spark")
+"""Modules that are used by their own name: `mailvet.spark.verify(...)`."""
 
 
 def __getattr__(name: str) -> Any:
@@ -59,6 +68,8 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("mailvet")
+    if name in _ROOMS:
+        return import_module(f"mailvet.{name}")
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module 'mailvet' has no attribute {name!r}")

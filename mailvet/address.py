@@ -295,11 +295,11 @@ def is_placeholder_address(local: str, domain: str) -> bool:
     return first == low or first in placeholder_locals()
 
 
-_NO: Final = "no not none sin sem kein keine geen ingen pas-de pasde pasd senza bez donthave"
-_MAIL: Final = "email e-mail mail correo emailaddress mailaddress adresse adres"
+_NO: Final = "no none sin sem kein keine geen ingen pasde pasd senza bez donthave"
+_MAIL: Final = "email e-mail mail correo emailaddress"
 _NO_ADDRESS: Final = frozenset(
-    [f"{no}{between}{word}" for no in _NO.split() for between in ("", "-", "_", ".") for word in _MAIL.split()]
-    + ["no.tiene", "notiene", "noaddress", "noemails", "noemail1", "dontknow", "nicht-vorhanden"]
+    [f"{no}{between}{word}" for no in _NO.split() for between in ("", "-", "_") for word in _MAIL.split()]
+    + ["no.email", "no.mail", "no.tiene", "notiene", "noaddress", "noemails", "noemail1", "dontknow", "nicht-vorhanden"]
 )
 """Local parts that say that there is no address."""
 
@@ -310,7 +310,7 @@ def placeholder_locals() -> frozenset[str]:
     from mailvet.lists import placeholders
 
     words = {word for word in placeholders() if re.fullmatch(r"[a-z][a-z._-]*[a-z]", word)} | _NO_ADDRESS
-    words |= {letter * size for letter in ascii_lowercase for size in range(1, 13)}
+    words |= {letter * size for letter in ascii_lowercase for size in range(1, 7)}
     no_mail = {f"{word[:-4].capitalize()}{word[-4:].capitalize()}" for word in words if word.endswith("mail")}
     no_mail |= {f"{word[:-5].capitalize()}{word[-5:].capitalize()}" for word in words if word.endswith("email")}
     return frozenset(words.union(no_mail, *({word.upper(), word.capitalize(), word.title()} for word in words)))

@@ -7,19 +7,21 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from enum import IntEnum
+import warnings
+from enum import Enum, IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
 from mailvet.dbt.commands import app as dbt_commands
-from mailvet.errors import MailvetError, PreflightError
+from mailvet.errors import MailvetError, PreflightError, SourceError
 from mailvet.verdict import Depth, Policy
 
 if TYPE_CHECKING:
-    from mailvet.run import RunResult
     from mailvet.settings import Settings
+    from mailvet.warehouse.base import Warehouse
+    from mailvet.warehouse.files import Reading
 
 __all__ = ["ExitCode", "app", "main"]
 
@@ -32,6 +34,23 @@ class ExitCode(IntEnum):
     bad_input = 2
     degraded = 3
     interrupted = 130
+
+
+class LabResolver(str, Enum):
+    """How the DNS server of `mailvet lab` answers as a whole."""
+
+    true = "true"
+    nxdomain = "nxdomain"
+    servfail = "servfail"
+    dropped = "dropped"
+    invents = "invents"
+
+
+class LabWorld(str, Enum):
+    """The mail worlds that `mailvet lab` serves."""
+
+    default = "default"
+    hostile = "hostile"
 
 
 app = typer.Typer(
@@ -72,10 +91,25 @@ Where = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option(metavar="SQL", help="Condition on the rows to verify and to write."),
 ]
+LimitOption = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(metavar="SHARE", help="The largest share allowed, as 2% or 0.02."),
+]
 Encoding = Annotated[str, typer.Option(metavar="NAME", help="Of a text file: utf-8, utf-16, cp1252, latin-1, ...")]
+NoHeader = Annotated[
+    bool, typer.Option("--no-header", help="A CSV file has no line of names; its columns are column1, column2, ...")
+]
+Lenient = Annotated[
+    bool,
+    typer.Option(
+        "--lenient", help="Read CSV rows of uneven length, stray quotation marks and text above the header; count them."
+    ),
+]
 StoreOption = Annotated[
     Optional[str],  # noqa: UP045
-    typer.Option(metavar="FILE|URL", help="Database of the verdicts; default: the store of verdicts on files."),
+    typer.Option(
+        metavar="SOURCE", help="File or database as given to verify; default: the store of verdicts on files."
+    ),
 ]
 
 
@@ -118,10 +152,10 @@ def check(
 ) -> None:
     """Verify single addresses and show the evidence; nothing is stored."""
     from mailvet.verdict import Verdict
-    from mailvet.verifier import verify_many
+    from mailvet.verifier import verify_all
 
-    settings = _settings(config, depth=depth, policy=policy)
-    verdicts = [Verdict.from_row(row) for row in verify_many(addresses, settings=settings).to_pylist()]
+    table, degraded = verify_all(addresses, _settings(config, depth=depth, policy=policy))
+    verdicts = [Verdict.from_row(row) for row in table.to_pylist()]
     for position, verdict in enumerate(verdicts):
         if as_json:
             print(json.dumps(verdict.as_dict(), ensure_ascii=False))
@@ -134,6 +168,9 @@ def check(
     unasked = [fact.detail for verdict in verdicts for fact in verdict.evidence if fact.layer == "run"]
     if unasked:
         _say("Degraded:", f"not everything could be asked: {unasked[0] or 'the run was stopped'}.")
+    elif degraded:
+        _say("Degraded:", degraded)
+    if unasked or degraded:
         raise typer.Exit(ExitCode.degraded)
 
 
@@ -165,10 +202,11 @@ def verify(
     wait: Annotated[
         str, typer.Option(metavar="TIME", help="How long to stay for servers that say 'come back later', as 10m.")
     ] = "0s",
-    max_undeliverable: Annotated[
+    max_undeliverable_rate: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(metavar="SHARE", help="Gate: exit with 1 if more of the addresses are undeliverable, as 2%."),
     ] = None,
+    max_undeliverable: Annotated[Optional[str], typer.Option(hidden=True)] = None,  # noqa: UP045
     write_back: Annotated[
         bool, typer.Option(" /--no-write-back", help="Save the verdicts, but put no columns on the table.")
     ] = True,
@@ -177,19 +215,26 @@ def verify(
         typer.Option(metavar="FILE", help="Also write an HTML report here; it holds no addresses."),
     ] = None,
     encoding: Encoding = "utf-8",
+    no_header: NoHeader = False,
+    lenient: Lenient = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log lines instead of a live view.")] = False,
 ) -> None:
     """Verify a table or file, save the verdicts, and write the status back."""
     from mailvet import html_report
+    from mailvet.gates import Limits
     from mailvet.report import LogWatcher, TerminalWatcher, show_result
     from mailvet.run import open_source, run
-    from mailvet.settings import parse_duration, parse_share
+    from mailvet.settings import parse_duration
+    from mailvet.table_gate import judged
     from mailvet.verdict import STATUS_COLUMNS
     from mailvet.warehouse.files import format_of
 
     settings = _settings(config, depth=depth, policy=policy)
     patience = _parsed(parse_duration, wait, "--wait")
-    gate = _parsed(parse_share, max_undeliverable, "--max-undeliverable") if max_undeliverable else None
+    if max_undeliverable is not None:
+        warnings.warn("--max-undeliverable is called --max-undeliverable-rate now.", DeprecationWarning, stacklevel=1)
+        _say("Deprecated:", "--max-undeliverable is called --max-undeliverable-rate now.")
+    limits = Limits.of(spell=_option, max_undeliverable_rate=max_undeliverable_rate or max_undeliverable)
     chosen = tuple(name.strip() for name in columns.split(",")) if columns else STATUS_COLUMNS
     is_file = format_of(Path(source)) is not None
     if is_file and output is None:
@@ -208,8 +253,15 @@ def verify(
     }  # fmt: skip
     try:
         warehouse = open_source(
-            source, settings, table=table, column=email_column, where=where, encoding=encoding, updatable=back
+            source,
+            settings,
+            table=table,
+            column=email_column,
+            where=where,
+            reading=_reading(encoding, no_header, lenient),
+            updatable=back,
         )
+        _say_remarks(warehouse)
         try:
             if terminal.is_terminal and not verbose:
                 with TerminalWatcher(terminal) as watcher:
@@ -219,6 +271,7 @@ def verify(
                 result = run(warehouse, settings, watcher=LogWatcher(), **work)
             if report is not None:
                 html_report.write(report, html_report.gather(warehouse, settings))
+            gate = judged(warehouse, limits) if limits.applied and not result.degraded else None
         finally:
             warehouse.close()
     except KeyboardInterrupt:
@@ -227,20 +280,88 @@ def verify(
     show_result(_console(), result)
     if report is not None:
         _written(report)
-    raise typer.Exit(_judged(result, gate))
-
-
-def _judged(result: RunResult, gate: float | None) -> int:
     if result.degraded:
-        return ExitCode.degraded
-    if gate is not None and result.undeliverable_share > gate:
-        _say(
-            "Gate failed:",
-            f"{100 * result.undeliverable_share:.1f} % of the addresses are undeliverable, more than the "
-            f"{100 * gate:g} % allowed.",
-        )
-        return ExitCode.gate_failed
-    return ExitCode.done
+        raise typer.Exit(ExitCode.degraded)
+    for limit in gate.failed if gate is not None else ():
+        if limit.figure is None:
+            _say("Gate failed:", f"{limit.text}.")
+        else:
+            _say(
+                "Gate failed:",
+                f"{100 * limit.figure:.1f} % of the addresses are undeliverable, more than the "
+                f"{100 * limit.limit:g} % allowed.",
+            )
+    raise typer.Exit(ExitCode.done if gate is None or gate.passed else ExitCode.gate_failed)
+
+
+@app.command()
+def gate(
+    source: Source,
+    table: Table = None,
+    email_column: Column = None,
+    where: Where = None,
+    among: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(metavar="WORD", help="The audience: rows so recommended, as send; repeatable. Default: all rows."),
+    ] = None,
+    policy: PolicyOption = None,
+    max_undeliverable_rate: LimitOption = None,
+    max_bounce_rate: LimitOption = None,
+    max_unknown_rate: LimitOption = None,
+    max_do_not_send_rate: LimitOption = None,
+    max_unverified_rate: LimitOption = None,
+    max_unprobed_rate: LimitOption = None,
+    max_missing_rate: LimitOption = None,
+    max_age: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="TIME", help="Verdicts older than this are stale, as 30d; alone it allows none."),
+    ] = None,
+    max_stale_rate: LimitOption = None,
+    judge_by: Annotated[
+        str, typer.Option(metavar="NAME", help="What --max-bounce-rate bounds: estimate, or upper end of its interval.")
+    ] = "estimate",
+    confidence: Annotated[str, typer.Option(metavar="SHARE", help="Of that interval.")] = "0.95",
+    config: Config = None,
+    encoding: Encoding = "utf-8",
+    no_header: NoHeader = False,
+    lenient: Lenient = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Hold a verified table against limits: exit code 0 if it keeps to all of them, else 1. Asks no server."""
+    from mailvet.gates import Limits
+    from mailvet.report import show_gate
+    from mailvet.run import open_source
+    from mailvet.table_gate import held_against
+
+    given = {
+        "max_undeliverable_rate": max_undeliverable_rate, "max_bounce_rate": max_bounce_rate,
+        "max_unknown_rate": max_unknown_rate, "max_do_not_send_rate": max_do_not_send_rate,
+        "max_unverified_rate": max_unverified_rate, "max_unprobed_rate": max_unprobed_rate,
+        "max_missing_rate": max_missing_rate, "max_age": max_age, "max_stale_rate": max_stale_rate,
+        "judge_by": judge_by, "confidence": confidence, "among": ",".join(among or ()),
+    }  # fmt: skip
+    limits = Limits.of(spell=_option, **given)
+    settings = _settings(config, policy=policy)
+    warehouse = open_source(
+        source, settings, table=table, column=email_column, where=where,
+        reading=_reading(encoding, no_header, lenient), writable=False, updatable=False,
+    )  # fmt: skip
+    _say_remarks(warehouse)
+    if not as_json:  # the warnings are shown with the figures
+        logging.getLogger("mailvet").addHandler(logging.NullHandler())
+    try:
+        result = held_against(warehouse, settings, limits)
+    finally:
+        warehouse.close()
+    if as_json:
+        print(result.as_json())
+    else:
+        show_gate(_console(), result)
+    raise typer.Exit(ExitCode.done if result.passed else ExitCode.gate_failed)
+
+
+def _option(name: str) -> str:
+    return "--" + name.replace("_", "-")
 
 
 @app.command()
@@ -252,6 +373,8 @@ def plan(
     depth: DepthOption = None,
     config: Config = None,
     encoding: Encoding = "utf-8",
+    no_header: NoHeader = False,
+    lenient: Lenient = False,
 ) -> None:
     """What a run would do: addresses, domains, operators, time. Asks nobody and changes nothing."""
     from mailvet.planning import estimate
@@ -261,9 +384,16 @@ def plan(
 
     settings = _settings(config, depth=depth)
     warehouse = open_source(
-        source, settings, table=table, column=email_column, where=where, encoding=encoding, writable=False,
+        source,
+        settings,
+        table=table,
+        column=email_column,
+        where=where,
+        reading=_reading(encoding, no_header, lenient),
+        writable=False,
         updatable=False,
-    )  # fmt: skip
+    )
+    _say_remarks(warehouse)
     try:
         planned = plan_run(warehouse, settings)
     finally:
@@ -287,6 +417,8 @@ def report(
     policy: PolicyOption = None,
     config: Config = None,
     encoding: Encoding = "utf-8",
+    no_header: NoHeader = False,
+    lenient: Lenient = False,
 ) -> None:
     """How a verified source stands, here and as an HTML file. Asks nobody and changes nothing in the source."""
     from mailvet import html_report
@@ -297,9 +429,16 @@ def report(
     settings = _settings(config, policy=policy)
     html_report.check_path(output)
     warehouse = open_source(
-        source, settings, table=table, column=email_column, where=where, encoding=encoding, writable=False,
+        source,
+        settings,
+        table=table,
+        column=email_column,
+        where=where,
+        reading=_reading(encoding, no_header, lenient),
+        writable=False,
         updatable=False,
-    )  # fmt: skip
+    )
+    _say_remarks(warehouse)
     try:
         plan_run(warehouse, settings)
         found = html_report.gather(warehouse, settings, by=by)
@@ -376,9 +515,15 @@ def forget(
 
 
 def _store(source: str | None, config: Path | None, *, read_only: bool) -> Any:
+    """The verdicts on a SOURCE as `verify` takes it; those on files are in the store."""
     from mailvet.run import default_store
-    from mailvet.warehouse.opening import open_store
+    from mailvet.warehouse.files import format_of
+    from mailvet.warehouse.opening import is_url, open_store
 
+    if source is not None and not is_url(source) and format_of(Path(source)) is not None:
+        if not Path(source).expanduser().exists():
+            raise SourceError(f"There is no file {source}. Check the path.")
+        source = None
     return open_store(source or _settings(config).store.path or default_store(), read_only=read_only)
 
 
@@ -459,6 +604,21 @@ def lab(
         typer.Option(help="Also write a messy contact table here (.csv, .parquet or .duckdb)."),
     ] = None,
     rows: Annotated[int, typer.Option(help="Rows of the contact table.", min=1)] = 10_000,
+    world: Annotated[
+        LabWorld, typer.Option(help="default: operators as they are; hostile: servers that lie or break.")
+    ] = LabWorld.default,
+    resolver: Annotated[
+        LabResolver,
+        typer.Option(help="Of the DNS server: true, or nxdomain, servfail, dropped to all questions, or invents."),
+    ] = LabResolver.true,
+    outage_after: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(help="From this recipient on all mail servers refuse connections.", min=1),
+    ] = None,
+    outage_seconds: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(help="How long; default: for good.", min=0.0),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the mail world.")] = 7,
     counters: Annotated[
         Optional[Path],  # noqa: UP045
@@ -466,21 +626,39 @@ def lab(
     ] = None,
 ) -> None:
     """Start a mail world on loopback (DNS and SMTP servers with operators' manners) to try things safely."""
-    from mailvet.lab import Lab, serve
+    from mailvet.lab import FaultyResolver, Lab, World, serve
     from mailvet.lab.contacts import write_contacts
 
-    world = Lab(seed=seed)
+    running = Lab(
+        World.hostile(seed) if world is LabWorld.hostile else None,
+        seed=seed,
+        resolver=None if resolver is LabResolver.true else FaultyResolver(resolver.value),
+    )
+    if outage_after is not None:
+        running.plan_outage(outage_after, outage_seconds)
     if contacts is not None:
-        write_contacts(world.world.contacts(rows=rows, seed=seed), contacts)
+        write_contacts(running.world.contacts(rows=rows, seed=seed), contacts)
         print(f"{rows:,} contacts in {contacts}")
     print(f"Stop the lab with Ctrl-C. Until then: mailvet verify ... --config {config}", flush=True)
-    serve(world, config, counters)
+    serve(running, config, counters)
 
 
 def _console(*, stderr: bool = False) -> Any:
     from rich.console import Console
 
     return Console(stderr=stderr)
+
+
+def _reading(encoding: str, no_header: bool, lenient: bool) -> Reading:
+    from mailvet.warehouse.files import Reading
+
+    return Reading(encoding, header=not no_header, lenient=lenient)
+
+
+def _say_remarks(warehouse: Warehouse) -> None:
+    """What was odd about a source."""
+    for remark in warehouse.remarks:
+        _say("Note:", remark)
 
 
 def _say(head: str, text: str) -> None:

@@ -27,14 +27,15 @@ import polars as pl
 
 from mailvet import single
 from mailvet.backlog import Backlog
+from mailvet.dns.resolver import Outcome, Resolver
+from mailvet.dns.routes import KnownRoutes, Route, Routes
+from mailvet.dns.trust import Memory
 from mailvet.errors import PreflightError, SettingsError
 from mailvet.layers import history, suggesting, suspicion, suspicion_scalar, syntax
 from mailvet.layers.mailbox import Asked, MailboxAnswer, Mailboxes, OperatorProgress, Recipient
 from mailvet.layers.reference import Reference
-from mailvet.layers.route import KnownRoutes, Route, Routes
 from mailvet.lists import OwnLists
 from mailvet.operators import operator_of
-from mailvet.resolver import Outcome, Resolver
 from mailvet.scoring import judge
 from mailvet.settings import Settings
 from mailvet.verdict import Depth, Reason, Verdict, email_key, verdict_schema
@@ -42,7 +43,7 @@ from mailvet.verdict import Depth, Reason, Verdict, email_key, verdict_schema
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Verifier", "averify", "run_in_background", "verify", "verify_many"]
+__all__ = ["Verifier", "averify", "run_in_background", "verify", "verify_all", "verify_many"]
 
 T = TypeVar("T")
 
@@ -93,6 +94,7 @@ class Verifier:
         own: the user's own lists, where somebody has read them already; default: as the settings say.
         routes: routes that somebody has looked up already. The resolver is left alone, and whether this machine is
             fit to ask is taken for granted.
+        dns_memory: what is known of the name servers already, where many verifiers share one run.
     """
 
     def __init__(
@@ -102,8 +104,10 @@ class Verifier:
         asked_today: Mapping[str, int] | None = None,
         own: OwnLists | None = None,
         routes: KnownRoutes | None = None,
+        dns_memory: Memory | None = None,
     ) -> None:
         self.settings = settings
+        self._dns_memory = dns_memory
         self.depth = Depth(settings.depth)
         self._own = own if own is not None else OwnLists.load(**settings.lists.model_dump())
         self._reference: Reference | None = None
@@ -114,6 +118,7 @@ class Verifier:
         self._degraded: str | None = None
         self._no_dns = False
         self._known: dict[str, MailboxAnswer] = {}
+        self._coming_back: dict[str, asyncio.TimerHandle] = {}
 
     async def __aenter__(self) -> Verifier:
         await self.open()
@@ -136,12 +141,10 @@ class Verifier:
             if self.depth is Depth.smtp:
                 self.mailboxes = Mailboxes(settings, asked_today=self._asked_today)
             return
-        self._resolver = Resolver(settings.dns)
+        self._resolver = Resolver(settings.dns, memory=self._dns_memory)
         self.routes = Routes(self._resolver, settings.dns, allow_private_networks=settings.smtp.allow_private_networks)
         # Side by side: what is asked before anything else keeps everything waiting.
-        answers, invented, complaint = await asyncio.gather(
-            self._resolver.answers(), self._resolver.rewritten_address(), self._why_not_greet()
-        )
+        answers, complaint = await asyncio.gather(self._resolver.answers(), self._why_not_greet())
         if not answers:
             self._no_dns = True
             servers = ", ".join(settings.dns.nameservers) or "the system's resolver"
@@ -150,12 +153,6 @@ class Verifier:
                 "Check the network and [dns] nameservers, then run again; only what is due will be asked."
             )
             return
-        self.routes.invented = invented
-        if invented is not None:
-            self._degraded = (
-                f"The resolver answers {invented} for names that do not exist. Domains without MX that "
-                "get this address were marked dns_error. Set [dns] nameservers to an honest resolver and run again."
-            )
         if self.depth is Depth.smtp:
             if complaint is not None:
                 raise PreflightError(complaint)
@@ -176,7 +173,8 @@ class Verifier:
         for kind in ("A", "AAAA"):
             if (await self._resolver.ask(name, kind)).outcome is Outcome.found:
                 return None
-        return f"The hello name {name!r} does not resolve. {advice}"
+        await self.check_resolver()
+        return self._resolver.trust.degraded or f"The hello name {name!r} does not resolve. {advice}"
 
     async def close(self) -> None:
         """End conversations and free sockets."""
@@ -197,9 +195,20 @@ class Verifier:
                 "DNS stopped answering during the run. The rest was not checked. Check the network, then run again; "
                 "only what is due will be asked."
             )
-        if self._degraded is None and self.mailboxes is not None:
-            return self.mailboxes.health.degraded
-        return self._degraded
+        if self._degraded is not None:
+            return self._degraded
+        reasons = [
+            self._resolver.trust.degraded if self._resolver is not None else None,
+            self.mailboxes.health.degraded if self.mailboxes is not None else None,
+        ]
+        return " ".join(filter(None, reasons)) or None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the reader of this run's results should know, though nothing is wrong."""
+        if self._resolver is not None and not self._resolver.trust.controls:
+            return ("DNS: the resolver was believed without controls ([dns] controls = []).",)
+        return ()
 
     @property
     def cut_off(self) -> bool:
@@ -207,9 +216,25 @@ class Verifier:
         return self._no_dns or (self._resolver is not None and self._resolver.down)
 
     @property
+    def outdated(self) -> bool:
+        """Whether this verifier should make room for a new one: its resolver is silent or may have become honest."""
+        return self.cut_off or (self._resolver is not None and self._resolver.trust.is_outdated)
+
+    async def check_resolver(self) -> None:
+        """Do now what a run does when the first domain is said not to exist; `degraded` has the result."""
+        if self._resolver is not None and not self.cut_off:
+            await self._resolver.trust.examine_all()
+
+    @property
     def lists_digest(self) -> str:
         """Short hash of the user's own lists, part of `rules_version`."""
         return self._own.digest
+
+    @property
+    def retry_in(self) -> float:
+        """Seconds until the last of the recipients that greylisting servers put off is asked again; 0 for none."""
+        now = asyncio.get_running_loop().time()
+        return max((0.0, *(timer.when() - now for timer in self._coming_back.values())))
 
     def progress(self) -> list[OperatorProgress]:
         """What each operator is doing."""
@@ -244,7 +269,7 @@ class Verifier:
         self._waiting: dict[str, _Batch] = {}  # by mailbox, the batch of the row that waits for it
         self._also_waiting: dict[str, list[tuple[_Batch, int]]] = {}  # further spellings of the same mailbox
         self._greylisted: dict[str, int] = {}  # how often
-        self._coming_back: dict[str, asyncio.TimerHandle] = {}
+        self._coming_back = {}
         self._ready: list[_Batch] = []
         self._rows_ready = self._rows_waiting = 0
         self._waiting_at: Counter[str] = Counter()
@@ -642,7 +667,7 @@ class _Background:
         key = settings.model_dump_json()
         async with self.lock:
             known = self.verifiers.get(key)
-            if known is not None and not known.cut_off:
+            if known is not None and not known.outdated:
                 return known
             fresh = Verifier(settings)
             await fresh.open()
@@ -706,19 +731,21 @@ async def _collect(verifier: Verifier, cells: list[str]) -> pl.DataFrame:
     return keys.to_frame().join(pl.concat(frames), on="email_key", how="left", maintain_order="left")
 
 
-async def _with_verifier(settings: Settings, work: Callable[[Verifier], Awaitable[T]]) -> T:
+async def _with_verifier(settings: Settings, work: Callable[[Verifier], Awaitable[T]]) -> tuple[T, str | None]:
+    """The result of the work, and why it is degraded if it is."""
     if settings.depth is not Depth.smtp:
         # Routes stay known from call to call; the state of a stream is its own.
-        return await work((await _in_background().verifier(settings)).sibling())
+        shared = (await _in_background().verifier(settings)).sibling()
+        return await work(shared), shared.degraded
     async with Verifier(settings) as verifier:
-        return await work(verifier)
+        return await work(verifier), verifier.degraded
 
 
-async def _verify_table(cells: list[str], settings: Settings) -> pl.DataFrame:
+async def _verify_table(cells: list[str], settings: Settings) -> tuple[pl.DataFrame, str | None]:
     return await _with_verifier(settings, lambda verifier: _collect(verifier, cells))
 
 
-async def _verify_each(cells: list[str], settings: Settings) -> list[Verdict]:
+async def _verify_each(cells: list[str], settings: Settings) -> tuple[list[Verdict], str | None]:
     async def work(verifier: Verifier) -> list[Verdict]:
         together = len(cells) > 1 and settings.suspicion.whole_table
         shown = suspicion_scalar.examine_table(cells) if together else {}
@@ -769,7 +796,8 @@ def verify_many(
     Verify addresses; each distinct text is verified once.
 
     Args:
-        addresses: cells of text, as they stand in a contact table; None counts as empty.
+        addresses: cells of text, as they stand in a contact table: a list, a column of pandas, Polars, Arrow or
+            NumPy, or any other iterable. None, NaN and NA count as empty.
         depth: offline, dns or smtp; default: as the settings say.
         settings: default: from the environment.
         poll: called a few times a second by the waiting thread; what it raises ends the work.
@@ -779,15 +807,24 @@ def verify_many(
 
     Raises:
         SettingsError, PreflightError: before anything is asked.
+        TypeError: what was given is not one column of cells.
     """
-    settings = _resolve_settings(settings, depth)
-    cells = [_text(cell) for cell in addresses]
+    return verify_all(addresses, _resolve_settings(settings, depth), poll)[0]
+
+
+def verify_all(
+    addresses: Iterable[str | None], settings: Settings, poll: Callable[[], object] | None = None
+) -> tuple[pa.Table, str | None]:
+    """The same as `verify_many`, and beside the table why it is degraded: None when all could be asked and believed."""
+    cells = [_text(cell) for cell in _column_of(addresses)]
     if not cells:
-        return verdict_schema().empty_table()
+        return verdict_schema().empty_table(), None
     distinct = list(dict.fromkeys(cells))
     if _tables_lost() or (len(distinct) <= _FEW and settings.depth is not Depth.smtp):
-        return _table_of(cells, run_in_background(_verify_each(distinct, settings), poll))
-    return _in_input_order(cells, run_in_background(_verify_table(distinct, settings), poll))
+        verdicts, degraded = run_in_background(_verify_each(distinct, settings), poll)
+        return _table_of(cells, verdicts), degraded
+    frame, degraded = run_in_background(_verify_table(distinct, settings), poll)
+    return _in_input_order(cells, frame), degraded
 
 
 def _table_of(cells: list[str], verdicts: list[Verdict]) -> pa.Table:
@@ -813,7 +850,7 @@ def verify(address: str | None, *, depth: Depth | str | None = None, settings: S
     <Reason.not_probed: 'not_probed'>
     """
     settings = _resolve_settings(settings, depth)
-    return run_in_background(_verify_each([_text(address)], settings))[0]
+    return run_in_background(_verify_each([_text(address)], settings))[0][0]
 
 
 async def averify(
@@ -822,12 +859,32 @@ async def averify(
     """The same as `verify` for code that runs in an event loop: it waits without blocking the loop."""
     work = _verify_each([_text(address)], _resolve_settings(settings, depth))
     future = asyncio.run_coroutine_threadsafe(work, _in_background().loop)
-    return (await asyncio.wrap_future(future))[0]
+    return (await asyncio.wrap_future(future))[0][0]
+
+
+def _column_of(addresses: Any) -> Iterable[object]:
+    """The cells of one column. A text or a table is refused: its letters or column names would be taken for cells."""
+    if isinstance(addresses, str | bytes):
+        raise TypeError("verify_many takes many addresses, such as a list. For a single one call mailvet.verify(text).")
+    if isinstance(addresses, Mapping) or hasattr(addresses, "columns") or getattr(addresses, "ndim", 1) != 1:
+        raise TypeError("verify_many takes one column. Pass the column of addresses, such as verify_many(df['email']).")
+    if not isinstance(addresses, Iterable):
+        kind = type(addresses).__name__
+        raise TypeError(f"verify_many takes a list or a column of addresses, not {kind}. Collect the column first.")
+    for convert in ("to_pylist", "to_list", "tolist"):  # Arrow; pandas and Polars; NumPy
+        if hasattr(addresses, convert):
+            cells: Iterable[object] = getattr(addresses, convert)()
+            return cells
+    return addresses
 
 
 def _text(cell: object) -> str:
-    """A cell as text. A lone surrogate, which no table could hold, becomes U+FFFF, which no address may hold either."""
-    text = "" if cell is None else str(cell)
+    """
+    A cell as text, an absent one as the empty text. A lone surrogate, which no table could hold, becomes U+FFFF, which
+    no address may hold either.
+    """
+    absent = cell is None or (isinstance(cell, float) and cell != cell) or type(cell).__name__ == "NAType"
+    text = "" if absent else str(cell)
     return text if text.isascii() else _SURROGATE.sub("\uffff", text)
 
 

@@ -21,7 +21,7 @@ from datetime import datetime, timezone
 from functools import partial
 from typing import Any
 
-from mailvet.layers.route import MailHost, Route
+from mailvet.dns.routes import MailHost, Route
 from mailvet.operators import Operator, operator_of, operators
 from mailvet.settings import Settings
 from mailvet.smtp.pacing import ErrorBudget, Pace, RunHealth
@@ -67,6 +67,8 @@ class OperatorProgress:
     waiting: int
     connections: int
     state: str
+    seconds_left: float = 0.0
+    """Expected time until its queue is empty, at the pace it has had; 0 where nothing waits."""
 
 
 @dataclass(slots=True, eq=False)
@@ -115,12 +117,26 @@ class _OperatorQueue:
     connections: int = 0
     asked: int = 0
     waiting: int = 0
+    began: float = field(default_factory=time.monotonic)
     honest: bool = False
     """Somebody was accepted here while a control was refused."""
     undecided: dict[str, DomainState] = field(default_factory=dict)
     alarm: asyncio.TimerHandle | None = None
     starved: bool = False
     """Waits for its turn because all connections are taken."""
+
+    def seconds_left(self, longest_reply: float) -> float:
+        """
+        Expected seconds until nothing waits here, at the pace so far.
+
+        A conversation counts as one recipient more. Where the first reply has not come yet, it is expected to take as
+        long again as it has taken, and never longer than `longest_reply` seconds.
+        """
+        if self.pace.stopped or not (self.waiting or self.connections):
+            return 0.0
+        elapsed = time.monotonic() - self.began
+        left = (self.waiting + self.connections) * elapsed / max(self.asked, 1)
+        return self.pace.pause_left() + (left if self.waiting else min(left, longest_reply))
 
     @property
     def busy(self) -> bool:
@@ -1041,7 +1057,8 @@ class Mailboxes:
                 state = f"{queue.connections} of {queue.pace.limit} connections"
             else:
                 state = "waiting" if queue.waiting else "done"
-            rows.append(OperatorProgress(queue.rule.name, queue.asked, queue.waiting, queue.connections, state))
+            left = queue.seconds_left(self._smtp.address_budget)
+            rows.append(OperatorProgress(queue.rule.name, queue.asked, queue.waiting, queue.connections, state, left))
         return sorted(rows, key=lambda row: (-row.waiting - row.connections, -row.asked))
 
     async def close(self) -> None:

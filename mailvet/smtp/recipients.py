@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timezone
 from typing import Any, NamedTuple
 
-from mailvet.layers.route import Route
+from mailvet.dns.routes import Route
 from mailvet.smtp.replies import Reading, Stage, read_and_mask, weigh
 from mailvet.smtp.session import Reply
 from mailvet.verdict import REASONS, Reason, Status

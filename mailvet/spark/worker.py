@@ -28,7 +28,7 @@ from mailvet.verdict import RULES_VERSION, Depth, verdict_schema
 if TYPE_CHECKING:
     import polars as pl
 
-    from mailvet.layers.route import Route
+    from mailvet.dns.routes import Route
     from mailvet.lists import OwnLists
     from mailvet.settings import Settings
     from mailvet.verifier import Verifier
@@ -115,9 +115,10 @@ class Job:
             PreflightError: no DNS answers here, at the start or in the middle. No route is made up.
         """
         _one_thread()
+        from mailvet.dns.trust import SHARED
         from mailvet.verifier import Verifier
 
-        verifier = Verifier(self.settings, own=self.own)
+        verifier = Verifier(self.settings, own=self.own, dns_memory=SHARED)
         loop = asyncio.new_event_loop()
         try:
             for number, frame in enumerate(_gathered(batches)):
@@ -163,9 +164,11 @@ class Job:
             PreflightError: no DNS answers here, at the start or in the middle. No route is made up.
         """
         _one_thread()
+        from mailvet.dns.trust import SHARED
         from mailvet.verifier import Verifier
 
-        verifier = Verifier(self.settings.model_copy(update={"depth": Depth.dns}), own=self.own)
+        at_dns = self.settings.model_copy(update={"depth": Depth.dns})
+        verifier = Verifier(at_dns, own=self.own, dns_memory=SHARED)
         loop = asyncio.new_event_loop()
         try:
             loop.run_until_complete(verifier.open())
@@ -202,7 +205,7 @@ class Job:
     async def _ask(self, batches: Iterator[pa.RecordBatch], journal: Journal) -> dict[str, Any]:
         import polars as pl
 
-        from mailvet.layers.route import KnownRoutes
+        from mailvet.dns.routes import KnownRoutes
         from mailvet.verifier import Verifier
 
         routes = KnownRoutes()
@@ -382,7 +385,7 @@ def _route_table(routes: list[Route]) -> pa.Table:
 
 
 def _routes(frame: pl.DataFrame) -> list[Route]:
-    from mailvet.layers.route import MailHost, Route
+    from mailvet.dns.routes import MailHost, Route
     from mailvet.verdict import Reason
 
     names = ["domain", *ROUTE_COLUMNS]

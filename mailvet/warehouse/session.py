@@ -36,6 +36,9 @@ class SQLSession(ABC):
     `prefix` and `events` as for `mailvet.warehouse.opening.open_table`.
     """
 
+    remarks: Sequence[str] = ()
+    """See `Warehouse.remarks`."""
+
     def __init__(
         self,
         dialect: Dialect,
@@ -47,7 +50,7 @@ class SQLSession(ABC):
     ) -> None:
         self._say = dialect
         self.name = name
-        self._policy = policy
+        self.policy = policy
         self._prefix = prefix
         self._events = events
         self._staged: dict[str, str] = {}
