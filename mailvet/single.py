@@ -19,6 +19,7 @@ from typing import Any
 
 from mailvet import lists
 from mailvet.address import Address, parse
+from mailvet.disposable_servers import disposable_server
 from mailvet.dns.routes import Route
 from mailvet.layers.suspicion_scalar import TableSignals, is_gibberish, is_keyboard_walk
 from mailvet.lists import OwnList, OwnLists
@@ -45,6 +46,8 @@ NOT_WORTH_ASKING = frozenset({Reason.disposable, Reason.typo_domain, Reason.prov
 """Reasons of the reference layer that no answer of a mail server could change."""
 ODD_DOTS = "two dots in a row or one before the @: a mobile carrier gave such addresses out, but SMTP cannot name them"
 """What is said of an address that is real though RFC 5321 does not allow it."""
+SERVED_BY = "its mail server serves disposable domains alone: "
+"""What stands before the server's name in the evidence."""
 
 _RANK = {reason: rank for rank, reason in enumerate(REASONS)}
 _LONGEST_KEPT = 1024  # octets; a text far longer than an address is kept by its key only
@@ -89,6 +92,10 @@ class Finding:
             self.reasons.append(route.reason)
         fact = str(route.reason) if route.reason is not None else "route_found"
         self.facts["route"] = (fact, route.detail or route.mx_host)
+        known = self.flags & {"allowed", "disposable", "relay_alias"}
+        if not known and (server := disposable_server(route)) is not None:
+            self.flags.add("disposable")
+            self.found("reference", Reason.disposable, f"{SERVED_BY}{server}")
 
     def answered(self, answer: MailboxAnswer) -> None:
         """Take in what the mail server said."""

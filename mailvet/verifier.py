@@ -27,6 +27,7 @@ import polars as pl
 
 from mailvet import single
 from mailvet.backlog import Backlog
+from mailvet.disposable_servers import disposable_server
 from mailvet.dns.resolver import Outcome, Resolver
 from mailvet.dns.routes import KnownRoutes, Route, Routes
 from mailvet.dns.trust import Memory
@@ -431,7 +432,7 @@ class Verifier:
         assert self.routes is not None
         domains = evidence.filter(~settled)["domain"].unique().to_list()
         routes = await self.routes.examine(domains)
-        evidence = _with_routes(evidence, routes)
+        evidence = _with_disposable_servers(_with_routes(evidence, routes), routes)
         if self.depth is Depth.dns:
             yield self._judge(evidence)
             return
@@ -609,6 +610,23 @@ def _with_routes(evidence: pl.DataFrame, routes: Mapping[str, Route]) -> pl.Data
         schema=dict.fromkeys(("domain", *_ROUTE_COLUMNS), pl.String),
     )
     return evidence.join(table, on="domain", how="left", maintain_order="left")
+
+
+def _with_disposable_servers(evidence: pl.DataFrame, routes: Mapping[str, Route]) -> pl.DataFrame:
+    """The same, with domains that only the servers of disposable ones take mail for called disposable too."""
+    served = {domain: server for domain, route in routes.items() if (server := disposable_server(route)) is not None}
+    if not served:
+        return evidence
+    server = pl.col("domain").replace_strict(served, default=None, return_dtype=pl.String)
+    found = server.is_not_null() & ~pl.any_horizontal("allowed", "disposable", "relay_alias")
+    return evidence.with_columns(
+        pl.when(found).then(pl.lit(str(Reason.disposable))).otherwise("reference_reason").alias("reference_reason"),
+        pl.when(found)
+        .then(pl.concat_str(pl.lit(single.SERVED_BY), server))
+        .otherwise("reference_detail")
+        .alias("reference_detail"),
+        (pl.col("disposable") | found).alias("disposable"),
+    )
 
 
 def _mailbox_columns(answers: list[MailboxAnswer]) -> dict[str, pl.Series]:
