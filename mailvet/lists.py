@@ -265,10 +265,16 @@ def free_domains() -> frozenset[str]:
 
 @cache
 def mail_domains() -> frozenset[str]:
-    """Every domain that is known to be one of its own and never to be corrected to another."""
+    """
+    Every domain that is known to be one of its own and never to be corrected to another. Of the disposable ones those
+    that were reviewed one by one: other lists hold misspelt providers too, caught by services that live on them.
+    """
+    from disposable_email_domains import blocklist
+
     from mailvet.operators import mailbox_domains
 
-    known = free_domains() | set(mailbox_domains()) | relay_domains() | disposable_domains() | set(suggestion_targets())
+    reviewed = disposable_domains().intersection(blocklist)
+    known = free_domains() | set(mailbox_domains()) | relay_domains() | reviewed | set(suggestion_targets())
     return known - typo_domains().keys()
 
 
