@@ -172,7 +172,7 @@ _PLAIN_ENDINGS: set[str] = set()
 
 def _may_hold_provider(name: str) -> bool:
     """Whether a name may be a provider's with more around it, or with several slips; false for nearly all others."""
-    if "mail" in name or "hoo" in name:
+    if "mail" in name or "hoo" in name or name[-3:] == "com" or name[-2:] == "co":  # "terracom.br"
         return True
     size, first = len(name), name[0]
     if first == "h":
@@ -529,9 +529,9 @@ _HOT_MAIL: Final = re.compile(r"h[aeiouy0]{1,2}t[aeiou]?m[aeiouy]{1,4}l{1,2}")
 _G_MAIL: Final = re.compile(r"g[aeiou]m(?:ei|ia|ea|ae|ie|ay|ey)l{1,2}")
 _WORDS: Final = frozenset(
     """
-    heat hit hat host hotel hoist hall hi ho hop how hog hub her his has home hope out our cut put nut but oat aut
-    art meal mall mill male mole mule mil mull mail email main maid nail rail sail tail bail fail hail jail book
-    cook hook look lock loop loom loo nook rook brook looks outs hut auto
+    heat hit hat host hotel hoist hall hi hop how hog hub her his has home hope out our cut put nut but oat art meal
+    mall mill male mole mule mull mail email main maid nail rail sail tail bail fail hail jail book cook hook look
+    lock loop loom loo nook rook brook looks
     """.split()  # noqa: SIM905
 )
 
