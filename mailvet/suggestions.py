@@ -172,7 +172,7 @@ _PLAIN_ENDINGS: set[str] = set()
 
 def _may_hold_provider(name: str) -> bool:
     """Whether a name may be a provider's with more around it, or with several slips; false for nearly all others."""
-    if "mail" in name or "hoo" in name or name[-3:] == "com" or name[-2:] == "co":  # "terracom.br"
+    if "mail" in name or "oo" in name or name[-3:] == "com" or name[-2:] == "co":  # "terracom.br"
         return True
     size, first = len(name), name[0]
     if first == "h":
