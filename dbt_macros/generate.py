@@ -257,6 +257,8 @@ def _syntax() -> str:
         "role_at_companies": lists.AT_COMPANIES,
         "caseless_names": [name.lower() for name in address.CASELESS_NAMES],
         "formula_starts": [c for c in address.FORMULA_START if c.isprintable()],
+        # What the core cleans off a local part is not for SQL to correct (`suggestions.clean_local`).
+        "markup_starts": list("'`*#|~%"),
         "labels_of_lists": deepest,
         "rules_version": RULES_VERSION,
     }

@@ -127,7 +127,11 @@ def rows() -> list[tuple[str, ...]]:
     made: list[tuple[str, ...]] = []
     for text, verdict in zip(texts, verdicts, strict=True):
         # SQL corrects known misspellings of domains; every other suggestion is the core's own.
-        suggestion = verdict["suggestion"] if (verdict["domain"] or "") in lists.typo_domains() else None
+        suggestion = verdict["suggestion"] if verdict["domain"] in lists.typo_domains() else None
+        if suggestion and suggestion.rpartition("@")[0].lower() not in text.lower():
+            suggestion = None
+        if suggestion and text.strip()[:1] in "'`*#|~%":
+            suggestion = None
         flags = ",".join(flag for flag in FLAGS if flag in verdict["flags"].split(","))
         made.append(
             (text.encode().hex(), verdict["status"], verdict["reason"], (suggestion or "").encode().hex(), flags, "")

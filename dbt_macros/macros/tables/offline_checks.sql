@@ -121,7 +121,8 @@ select
     reason,
     {{ mailvet.recommendation_case('reason', '0', '1', policy) }} as recommendation,
     case
-        when substring(local_part, 1, 1) in ({{ mailvet.literals(mailvet.formula_starts()) }}) then null
+        when substring(local_part, 1, 1) in ({{ mailvet.literals(mailvet.formula_starts() + mailvet.markup_starts()) }})
+            then null
         when typo_of is not null then concat(local_part, '@', typo_of)
     end as suggestion,
     domain,
