@@ -276,7 +276,7 @@ class SqlVerdicts:
 
     def condition(self, passes: Value, otherwise: bool) -> sa.ColumnElement[bool]:
         """
-        True where the verdict of the column's cell passes.
+        True where the verdict of the column's cell passes, and where the cell is blank.
 
         Args:
             passes: SQL condition on a row of verdicts.
@@ -289,7 +289,7 @@ class SqlVerdicts:
             found.append(sa.select(rows.c.mailvet_passes).where(rows.c.mailvet_key == key).scalar_subquery())
         default: Any = sa.literal_column(str(int(otherwise)))
         answer = sa.func.coalesce(*found, default) if found else default
-        return answer == sa.literal_column("1")
+        return sa.or_(self._missing(), answer == sa.literal_column("1"))
 
     def gate(self, gate: Gate) -> sa.ColumnElement[bool]:
         """True where the gate lets the cell pass; the same function as `Gate.passes`."""
@@ -385,7 +385,7 @@ class SqlVerdicts:
     def distinct(self, *, without_verdict: Sequence[Table] = ()) -> Iterator[list[Any]]:
         """Batches of the column's distinct values, leaving out those that have a verdict in these tables."""
         column: Any = sa.column(self.column)
-        query: Any = sa.select(column).select_from(self.source()).where(column.is_not(None)).distinct()
+        query: Any = sa.select(column).select_from(self.source()).where(sa.not_(self._missing())).distinct()
         for table in without_verdict:
             rows = table.rows()
             key = email_key_sql(self.dialect, column)

@@ -16,7 +16,7 @@ from mailvet.warehouse.base import Plan
 def plan(**domains: int) -> Plan:
     pairs = tuple((name.replace("_", "."), count) for name, count in domains.items())
     due = sum(domains.values())
-    return Plan(rows=due, blank=0, addresses=due, due=due, domains=pairs)
+    return Plan(rows=due, missing=0, addresses=due, due=due, domains=pairs)
 
 
 def seconds(due: Plan, depth: str = "smtp", **settings: Any) -> float:

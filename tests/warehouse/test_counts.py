@@ -14,7 +14,7 @@ from mailvet.ablation import LayerCount
 from mailvet.errors import SettingsError, SourceError
 from mailvet.layers import suspicion_scalar
 from mailvet.scoring import bounce_probability
-from mailvet.verdict import Reason, email_key
+from mailvet.verdict import RULES_VERSION, Reason, email_key
 from mailvet.warehouse.base import Detailed, Details, Summary, TableSignals, Warehouse
 from mailvet.warehouse.dialects import literal
 from mailvet.warehouse.duckdb import DuckDBWarehouse
@@ -45,7 +45,7 @@ def table(place: Place) -> Open:
 
 
 def plan(warehouse: Warehouse, now: datetime = NOW) -> Warehouse:
-    warehouse.plan(depth_rank=2, now=now, rules_version="2026.11", listed=NO_LISTS)
+    warehouse.plan(depth_rank=2, now=now, rules_version=RULES_VERSION, listed=NO_LISTS)
     return warehouse
 
 
