@@ -216,6 +216,15 @@ class Retry(_Section):
 
     after_greylisting: tuple[Duration, ...] = (timedelta(minutes=5), timedelta(minutes=30), timedelta(hours=4))
     """After the first, second, ... greylisting reply; a run stays for these only as long as `--wait` allows."""
+    after_failure: Duration = timedelta(seconds=30)
+    """
+    After a connection that failed or a reply that did not come: the earliest second try. It takes place within
+    `--wait`, else in the next run; without one, the failure does not count.
+    """
+    outage_after: Duration = timedelta(minutes=1)
+    """
+    Our network is down when for so long no connection succeeds to any of at least five servers that replied earlier.
+    """
 
 
 class Lists(_Section):

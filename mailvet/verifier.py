@@ -34,6 +34,7 @@ from mailvet.layers.reference import Reference
 from mailvet.layers.route import KnownRoutes, Route, Routes
 from mailvet.lists import OwnLists
 from mailvet.operators import operator_of
+from mailvet.probing.retries import Retries
 from mailvet.resolver import Outcome, Resolver
 from mailvet.scoring import judge
 from mailvet.settings import Settings
@@ -244,8 +245,6 @@ class Verifier:
         self._wait_until = time.monotonic() + wait.total_seconds()
         self._waiting: dict[str, _Batch] = {}  # by mailbox, the batch of the row that waits for it
         self._also_waiting: dict[str, list[tuple[_Batch, int]]] = {}  # further spellings of the same mailbox
-        self._greylisted: dict[str, int] = {}  # how often
-        self._coming_back: dict[str, asyncio.TimerHandle] = {}
         self._ready: list[_Batch] = []
         self._rows_ready = self._rows_waiting = 0
         self._waiting_at: Counter[str] = Counter()
@@ -253,13 +252,17 @@ class Verifier:
         self._failure: BaseException | None = None
         self._leaving = False
         self._backlog = Backlog()
+        if self.mailboxes is not None:
+            self._retries = Retries(
+                self.mailboxes, self.settings.retry, self._wait_until, self._concluded, self._failed_before
+            )
         try:
             async for verdicts in self._stream(read):
                 yield verdicts
         finally:
             self._backlog.close()
-            for timer in self._coming_back.values():
-                timer.cancel()
+            if self._retries is not None:
+                self._retries.close()
         if self.mailboxes is not None:
             self.mailboxes.health.finish()
 
@@ -279,6 +282,10 @@ class Verifier:
                 self.mailboxes.expecting = more or bool(self._backlog)
             if not more or self._rows_waiting >= _WAITING_ROWS:
                 await self._pause()
+                if self._retries is not None and 0 < self._retries.held == len(self._waiting):
+                    await self._retries.settle()
+            if self._retries is not None:
+                self._retries.look()
             if self._failure is not None:
                 raise self._failure
             if self._rows_ready >= _FLUSH_ROWS or (self._rows_ready and (not more or self._flush_due())):
@@ -324,7 +331,9 @@ class Verifier:
         After a stream that was interrupted: wait for the replies to those who were named already, a moment at most,
         and ask nobody else. `answered` has them then; who was not asked gets no verdict, and stays due.
         """
-        self._leaving, self._wait_until = True, 0.0
+        self._leaving = True
+        if self._retries is not None:
+            self._retries.wait_until = 0.0
         if self.mailboxes is not None:
             await self.mailboxes.close()
 
@@ -370,6 +379,7 @@ class Verifier:
 
     _last_flush = 0.0
     _rows_ready = 0
+    _retries: Retries | None = None
 
     def _flush(self) -> list[pl.DataFrame]:
         self._last_flush = time.monotonic()
@@ -518,17 +528,22 @@ class Verifier:
                 ask(local, domain, route, tell, (batch, row, key))
 
     def _answered(self, asked: Asked, answer: MailboxAnswer | Exception) -> None:
-        batch, row, key = asked.ticket
+        batch, _, key = asked.ticket
         if self._waiting.get(key) is not batch:  # of an earlier stream
             return
         if isinstance(answer, Exception):
             self._failure = answer
             self._news.set()
             return
-        if answer.reason is Reason.greylisted and self._comes_back(key, asked, answer):
-            return
+        assert self._retries is not None
+        if not self._retries.keep(key, asked, answer):
+            self._concluded(key, asked, answer)
+
+    def _concluded(self, key: str, asked: Asked, answer: MailboxAnswer) -> None:
+        """The answer counts."""
         if self._leaving and answer.reason is Reason.not_probed:
             return
+        batch, row, _ = asked.ticket
         del self._waiting[key]
         if len(self._known) >= _REMEMBERED:
             self._known.clear()
@@ -545,23 +560,10 @@ class Verifier:
         if left < _LEAST_ROWS // 2 and operator in self._backlog:
             self._news.set()
 
-    def _comes_back(self, key: str, asked: Asked, answer: MailboxAnswer) -> bool:
-        """Whether a greylisted mailbox is asked again within this run: not when the run does not stay that long."""
-        schedule = self.settings.retry.after_greylisting
-        times = self._greylisted.get(key, 0)
-        if times >= len(schedule):
-            return False
-        delay = max(schedule[times].total_seconds(), answer.retry_after or 0.0)
-        if time.monotonic() + delay > self._wait_until:
-            return False
-
-        def ask_again() -> None:
-            assert self.mailboxes is not None
-            self.mailboxes.ask(asked.local, asked.domain.name, asked.route, self._answered, asked.ticket)
-
-        self._greylisted[key] = times + 1
-        self._coming_back[key] = asyncio.get_running_loop().call_later(delay, ask_again)
-        return True
+    def _failed_before(self, key: str, asked: Asked, reason: Reason) -> bool:
+        """Whether the run before found the same."""
+        batch, row, _ = asked.ticket
+        return bool(batch.evidence["previous_reason"][row] == str(reason))
 
     def _row_answered(self, batch: _Batch, row: int, answer: MailboxAnswer) -> None:
         if not batch.rows:

@@ -23,8 +23,9 @@ from typing import Any
 
 from mailvet.layers.route import MailHost, Route
 from mailvet.operators import Operator, operator_of, operators
+from mailvet.probing.health import RunHealth
 from mailvet.settings import Settings
-from mailvet.smtp.pacing import ErrorBudget, Pace, RunHealth
+from mailvet.smtp.pacing import ErrorBudget, Pace
 from mailvet.smtp.recipients import (
     Asked,
     DomainState,
@@ -197,7 +198,8 @@ class Mailboxes:
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended = False
         self._expecting = False
-        self.health = RunHealth()
+        self.health = RunHealth(settings.retry.outage_after.total_seconds())
+        self._failed_for = min(_FAILED_FOR, 0.9 * settings.retry.after_failure.total_seconds())
         self.probes = 0
         """RCPT commands sent."""
 
@@ -255,6 +257,33 @@ class Mailboxes:
             servers.failed = None
             self._enqueue(servers, asked)
         return asked
+
+    def ask_again(self, probe: Asked) -> None:
+        """Ask a recipient again whose result did not count."""
+        assert probe.tell is not None
+        self.ask(probe.local, probe.domain.name, probe.route, probe.tell, probe.ticket)
+
+    def forget_failures(self) -> None:
+        """Our own network was at fault: servers that could not be reached are tried again at once."""
+        self._unreachable.clear()
+        for queue in self._operators.values():
+            for servers in queue.servers.values():
+                servers.failed = None
+
+    async def reach(self, address: str) -> bool:
+        """Whether a connection to this server address succeeds now; `health` is told."""
+        try:
+            session = await Session.open(address, address, self._smtp, self._hello)
+        except Refused:
+            pass
+        except Broken as failure:
+            if failure.kind == "unreachable":
+                self.health.address_failed(address)
+                return False
+        else:
+            await session.close()
+        self.health.address_replied(address)
+        return True
 
     def _place(self, local: str, name: str, route: Route) -> tuple[Route, DomainState, _Servers]:
         """What recipients of a domain have in common, kept for those that need no SMTPUTF8."""
@@ -338,6 +367,8 @@ class Mailboxes:
 
     def _closed(self, queue: _OperatorQueue, *, ahead: int = 0) -> MailboxAnswer | None:
         """Why nobody is asked at this operator now, if so; `ahead` recipients will have been asked before."""
+        if self.health.network_down:
+            return MailboxAnswer(Reason.not_probed, detail="our network was down", retry_after=0.0)
         if self._ended or self.health.degraded is not None:
             return MailboxAnswer(Reason.not_probed, detail="the run was stopped", retry_after=3600.0)
         if queue.pace.stopped is not None:
@@ -473,7 +504,7 @@ class Mailboxes:
                     host.name, address, self._smtp, self._hello, source=self._source(servers, address)
                 )
             except Refused as refusal:
-                self.health.connection_made(queue.rule.name)
+                self.health.connection_made(queue.rule.name, address)
                 if refusal.reply.code // 100 == 4 and "connections" not in refusal.reply.text.lower():
                     # RFC 5321 5.1: a server that cannot serve now is what the other servers are for.
                     put_off = put_off or (refusal.reply, host.name)
@@ -482,9 +513,11 @@ class Mailboxes:
                 return None
             except Broken as failure:
                 broken.append(failure)
+                if failure.kind == "unreachable":
+                    self.health.address_failed(address)
                 self._unreachable[address] = time.monotonic() + _FAILED_FOR
                 continue
-            self.health.connection_made(queue.rule.name)
+            self.health.connection_made(queue.rule.name, address)
             self._unreachable.pop(address, None)
             if servers.eai and not session.smtputf8:
                 without_eai += 1
@@ -991,7 +1024,7 @@ class Mailboxes:
     def _fail(self, servers: _Servers, answer: MailboxAnswer) -> None:
         """These servers give no answers now: say so to everybody who waits for them, and for a while to newcomers."""
         if answer.reason is not Reason.greylisted:
-            servers.failed, servers.failed_until = answer, time.monotonic() + _FAILED_FOR
+            servers.failed, servers.failed_until = answer, time.monotonic() + self._failed_for
         while (asked := self._next(servers)) is not None:
             self._answer(asked, answer)
 
