@@ -29,11 +29,11 @@ from mailvet import single
 from mailvet.backlog import Backlog
 from mailvet.errors import PreflightError, SettingsError
 from mailvet.layers import history, suspicion, suspicion_scalar, syntax
-from mailvet.layers.mailbox import Asked, MailboxAnswer, Mailboxes, OperatorProgress, Recipient
 from mailvet.layers.reference import Reference
 from mailvet.layers.route import KnownRoutes, Route, Routes
 from mailvet.lists import OwnLists
 from mailvet.operators import operator_of
+from mailvet.probing.pool import Mailboxes, MailboxResult, OperatorProgress, Probe, Recipient
 from mailvet.resolver import Outcome, Resolver
 from mailvet.scoring import judge
 from mailvet.settings import Settings
@@ -81,7 +81,7 @@ class _Batch:
     evidence: pl.DataFrame
     rows: list[int] = field(default_factory=list)
     """Those answered, in the order of the answers."""
-    answers: list[MailboxAnswer] = field(default_factory=list)
+    answers: list[MailboxResult] = field(default_factory=list)
 
 
 class Verifier:
@@ -114,7 +114,7 @@ class Verifier:
         self.mailboxes: Mailboxes | None = None
         self._degraded: str | None = None
         self._no_dns = False
-        self._known: dict[str, MailboxAnswer] = {}
+        self._known: dict[str, MailboxResult] = {}
 
     async def __aenter__(self) -> Verifier:
         await self.open()
@@ -242,6 +242,9 @@ class Verifier:
         _claim_tables()
         self._run_id = run_id
         self._wait_until = time.monotonic() + wait.total_seconds()
+        if self.mailboxes is not None:
+            self.mailboxes.wait_until = self._wait_until
+            self.mailboxes.retries_pending = lambda: bool(self._coming_back)
         self._waiting: dict[str, _Batch] = {}  # by mailbox, the batch of the row that waits for it
         self._also_waiting: dict[str, list[tuple[_Batch, int]]] = {}  # further spellings of the same mailbox
         self._greylisted: dict[str, int] = {}  # how often
@@ -517,8 +520,8 @@ class Verifier:
                 waiting[key] = batch
                 ask(local, domain, route, tell, (batch, row, key))
 
-    def _answered(self, asked: Asked, answer: MailboxAnswer | Exception) -> None:
-        batch, row, key = asked.ticket
+    def _answered(self, asked: Probe, answer: MailboxResult | Exception) -> None:
+        batch, row, key = asked.context
         if self._waiting.get(key) is not batch:  # of an earlier stream
             return
         if isinstance(answer, Exception):
@@ -545,7 +548,7 @@ class Verifier:
         if left < _LEAST_ROWS // 2 and operator in self._backlog:
             self._news.set()
 
-    def _comes_back(self, key: str, asked: Asked, answer: MailboxAnswer) -> bool:
+    def _comes_back(self, key: str, asked: Probe, answer: MailboxResult) -> bool:
         """Whether a greylisted mailbox is asked again within this run: not when the run does not stay that long."""
         schedule = self.settings.retry.after_greylisting
         times = self._greylisted.get(key, 0)
@@ -557,13 +560,14 @@ class Verifier:
 
         def ask_again() -> None:
             assert self.mailboxes is not None
-            self.mailboxes.ask(asked.local, asked.domain.name, asked.route, self._answered, asked.ticket)
+            self._coming_back.pop(key, None)
+            self.mailboxes.ask(asked.local, asked.domain.name, asked.route, self._answered, asked.context)
 
         self._greylisted[key] = times + 1
         self._coming_back[key] = asyncio.get_running_loop().call_later(delay, ask_again)
         return True
 
-    def _row_answered(self, batch: _Batch, row: int, answer: MailboxAnswer) -> None:
+    def _row_answered(self, batch: _Batch, row: int, answer: MailboxResult) -> None:
         if not batch.rows:
             self._ready.append(batch)
         batch.rows.append(row)
@@ -596,7 +600,7 @@ def _with_routes(evidence: pl.DataFrame, routes: Mapping[str, Route]) -> pl.Data
     return evidence.join(table, on="domain", how="left", maintain_order="left")
 
 
-def _mailbox_columns(answers: list[MailboxAnswer]) -> dict[str, pl.Series]:
+def _mailbox_columns(answers: list[MailboxResult]) -> dict[str, pl.Series]:
     # Thousands of recipients share a few answers, so the columns are made of those, and each row takes its own.
     shared = {id(answer): answer for answer in answers}
     place = {key: number for number, key in enumerate(shared)}
@@ -605,7 +609,7 @@ def _mailbox_columns(answers: list[MailboxAnswer]) -> dict[str, pl.Series]:
     return {name: pl.Series(values, dtype=_MAILBOX_COLUMNS[name])[rows] for name, values in columns.items()}
 
 
-def _columns_of(answers: list[MailboxAnswer]) -> dict[str, list[Any]]:
+def _columns_of(answers: list[MailboxResult]) -> dict[str, list[Any]]:
     probed = [answer.code is not None for answer in answers]
     return {
         "mailbox_reason": [str(answer.reason) for answer in answers],
