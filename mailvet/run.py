@@ -24,7 +24,7 @@ import polars as pl
 
 from mailvet.ablation import LayerCount
 from mailvet.errors import SettingsError, SourceError
-from mailvet.layers.mailbox import OperatorProgress
+from mailvet.probing.pool import OperatorProgress
 from mailvet.recheck import Recheck, RecheckText, parse_recheck
 from mailvet.settings import Settings
 from mailvet.verdict import (

@@ -29,11 +29,11 @@ from mailvet import single
 from mailvet.backlog import Backlog
 from mailvet.errors import PreflightError, SettingsError
 from mailvet.layers import history, suspicion, suspicion_scalar, syntax
-from mailvet.layers.mailbox import Asked, MailboxAnswer, Mailboxes, OperatorProgress, Recipient
 from mailvet.layers.reference import Reference
 from mailvet.layers.route import KnownRoutes, Route, Routes
 from mailvet.lists import OwnLists
 from mailvet.operators import operator_of
+from mailvet.probing.pool import Mailboxes, MailboxResult, OperatorProgress, Probe, Recipient
 from mailvet.probing.retries import Retries
 from mailvet.resolver import Outcome, Resolver
 from mailvet.scoring import judge
@@ -82,7 +82,7 @@ class _Batch:
     evidence: pl.DataFrame
     rows: list[int] = field(default_factory=list)
     """Those answered, in the order of the answers."""
-    answers: list[MailboxAnswer] = field(default_factory=list)
+    answers: list[MailboxResult] = field(default_factory=list)
 
 
 class Verifier:
@@ -115,7 +115,7 @@ class Verifier:
         self.mailboxes: Mailboxes | None = None
         self._degraded: str | None = None
         self._no_dns = False
-        self._known: dict[str, MailboxAnswer] = {}
+        self._known: dict[str, MailboxResult] = {}
 
     async def __aenter__(self) -> Verifier:
         await self.open()
@@ -256,6 +256,8 @@ class Verifier:
             self._retries = Retries(
                 self.mailboxes, self.settings.retry, self._wait_until, self._concluded, self._failed_before
             )
+            self.mailboxes.wait_until = self._wait_until
+            self.mailboxes.retries_pending = self._retries.pending
         try:
             async for verdicts in self._stream(read):
                 yield verdicts
@@ -527,8 +529,8 @@ class Verifier:
                 waiting[key] = batch
                 ask(local, domain, route, tell, (batch, row, key))
 
-    def _answered(self, asked: Asked, answer: MailboxAnswer | Exception) -> None:
-        batch, _, key = asked.ticket
+    def _answered(self, asked: Probe, answer: MailboxResult | Exception) -> None:
+        batch, _, key = asked.context
         if self._waiting.get(key) is not batch:  # of an earlier stream
             return
         if isinstance(answer, Exception):
@@ -539,11 +541,11 @@ class Verifier:
         if not self._retries.keep(key, asked, answer):
             self._concluded(key, asked, answer)
 
-    def _concluded(self, key: str, asked: Asked, answer: MailboxAnswer) -> None:
+    def _concluded(self, key: str, asked: Probe, answer: MailboxResult) -> None:
         """The answer counts."""
         if self._leaving and answer.reason is Reason.not_probed:
             return
-        batch, row, _ = asked.ticket
+        batch, row, _ = asked.context
         del self._waiting[key]
         if len(self._known) >= _REMEMBERED:
             self._known.clear()
@@ -560,12 +562,12 @@ class Verifier:
         if left < _LEAST_ROWS // 2 and operator in self._backlog:
             self._news.set()
 
-    def _failed_before(self, key: str, asked: Asked, reason: Reason) -> bool:
+    def _failed_before(self, key: str, asked: Probe, reason: Reason) -> bool:
         """Whether the run before found the same."""
-        batch, row, _ = asked.ticket
+        batch, row, _ = asked.context
         return bool(batch.evidence["previous_reason"][row] == str(reason))
 
-    def _row_answered(self, batch: _Batch, row: int, answer: MailboxAnswer) -> None:
+    def _row_answered(self, batch: _Batch, row: int, answer: MailboxResult) -> None:
         if not batch.rows:
             self._ready.append(batch)
         batch.rows.append(row)
@@ -598,7 +600,7 @@ def _with_routes(evidence: pl.DataFrame, routes: Mapping[str, Route]) -> pl.Data
     return evidence.join(table, on="domain", how="left", maintain_order="left")
 
 
-def _mailbox_columns(answers: list[MailboxAnswer]) -> dict[str, pl.Series]:
+def _mailbox_columns(answers: list[MailboxResult]) -> dict[str, pl.Series]:
     # Thousands of recipients share a few answers, so the columns are made of those, and each row takes its own.
     shared = {id(answer): answer for answer in answers}
     place = {key: number for number, key in enumerate(shared)}
@@ -607,7 +609,7 @@ def _mailbox_columns(answers: list[MailboxAnswer]) -> dict[str, pl.Series]:
     return {name: pl.Series(values, dtype=_MAILBOX_COLUMNS[name])[rows] for name, values in columns.items()}
 
 
-def _columns_of(answers: list[MailboxAnswer]) -> dict[str, list[Any]]:
+def _columns_of(answers: list[MailboxResult]) -> dict[str, list[Any]]:
     probed = [answer.code is not None for answer in answers]
     return {
         "mailbox_reason": [str(answer.reason) for answer in answers],

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
-from mailvet.layers.mailbox import Asked, MailboxAnswer
+from mailvet.probing.domain import MailboxResult, Probe
 from mailvet.probing.health import ENOUGH_ADDRESSES, RunHealth
 from mailvet.verdict import Reason
 
@@ -31,13 +31,13 @@ _LINGER = 10.0  # seconds at the end of a run for a network that is down to come
 _LOOK_EVERY = 1.0  # seconds between two looks during that time
 _TRIED_ADDRESSES = 3 * ENOUGH_ADDRESSES  # addresses that are tried to find out whether the network is down
 
-_NETWORK_DOWN = MailboxAnswer(Reason.not_probed, detail="our network was down", retry_after=0.0)
+_NETWORK_DOWN = MailboxResult(Reason.not_probed, detail="our network was down", retry_after=0.0)
 
 
 class _Pool(Protocol):
     health: RunHealth
 
-    def ask_again(self, probe: Asked) -> None: ...
+    def ask_again(self, probe: Probe) -> None: ...
 
     def forget_failures(self) -> None: ...
 
@@ -46,8 +46,8 @@ class _Pool(Protocol):
 
 @dataclass(slots=True)
 class _Kept:
-    probe: Asked
-    result: MailboxAnswer
+    probe: Probe
+    result: MailboxResult
     tries: int
     """Conversations that were tried for it, at least half a minute apart."""
 
@@ -69,8 +69,8 @@ class Retries:
         pool: _Pool,
         retry: Retry,
         wait_until: float,
-        conclude: Callable[[str, Asked, MailboxAnswer], None],
-        failed_before: Callable[[str, Asked, Reason], bool],
+        conclude: Callable[[str, Probe, MailboxResult], None],
+        failed_before: Callable[[str, Probe, Reason], bool],
     ) -> None:
         self._pool = pool
         self._health = pool.health
@@ -91,7 +91,7 @@ class Retries:
 
     # ---------------------------------------------------------------- results
 
-    def keep(self, key: str, probe: Asked, result: MailboxAnswer) -> bool:
+    def keep(self, key: str, probe: Probe, result: MailboxResult) -> bool:
         """Whether this result does not count: then `conclude` gets one in its place, now or later."""
         failed = result.reason in FAILURES and result.code is None
         if failed and self._health.network_down:
@@ -127,6 +127,10 @@ class Retries:
 
         self._scheduled[key] = asyncio.get_running_loop().call_later(delay, due), kept
         return True
+
+    def pending(self) -> bool:
+        """Whether recipients will be asked again within this run."""
+        return bool(self._scheduled)
 
     @property
     def held(self) -> int:

@@ -18,9 +18,10 @@ _GROW_AFTER = 10  # clean answers for one more connection
 _FIRST_PAUSE = 2.0  # seconds after the first throttling reply; doubles with each that follows
 _LONGEST_PAUSE = 300.0
 _THROTTLED_TOO_OFTEN = 8
-_POLICY_REFUSALS = 3  # refusals of us at RCPT in a row; one alone may be one customer's own rule
-_SURELY_BORNE = 5  # refusals in one conversation that nobody minds
-_FURTHER = 4  # refusals beyond those known to be borne that may be on their way: 9 at first, as Postfix minds the tenth
+_SURELY_TOLERATED = 5  # refusals in one conversation that nobody minds
+_FURTHER = (
+    4  # refusals beyond those known to be tolerated that may be on their way: 9 at first, as Postfix minds the tenth
+)
 _SOFT_LIMIT = 10  # refusals from which on Postfix is slow; the next number of its own is the twentieth
 
 
@@ -37,7 +38,6 @@ class Pace:
     resume_at: float = 0.0
     _clean: int = 0
     _throttled: int = 0
-    _refused: int = 0
 
     def __post_init__(self) -> None:
         self.limit = min(_START, self.cap)
@@ -48,7 +48,6 @@ class Pace:
 
     def clean(self) -> bool:
         """An answer about a recipient came, whatever it said. Returns whether the limit has grown."""
-        self._refused = 0
         self._clean += 1
         if self._clean < _GROW_AFTER:
             return False
@@ -69,14 +68,9 @@ class Pace:
         if self._throttled >= _THROTTLED_TOO_OFTEN:
             self.stopped = "it keeps asking for fewer questions"
 
-    def blocked(self, *, whole_operator: bool) -> None:
-        """
-        The operator refused us. Before RCPT that holds for all its customers; at RCPT it may be one customer's rule,
-        so only several in a row without any answer about a recipient stop the operator.
-        """
-        self._refused += 1
-        if whole_operator or self._refused >= _POLICY_REFUSALS:
-            self.stopped = "it refuses us"
+    def blocked(self) -> None:
+        """The operator refuses us, whoever the recipient is."""
+        self.stopped = "it refuses us"
 
 
 @dataclass(slots=True)
@@ -86,13 +80,13 @@ class ErrorBudget:
 
     Unknown recipients are errors of the client to a mail server. Postfix slows down from the tenth error and hangs up
     at the twentieth (postconf(5): smtpd_soft_error_limit, smtpd_hard_error_limit; neither RSET nor an accepted
-    recipient resets the count), others sooner. So the budget starts small, grows by what is seen to be borne, and
-    never again comes near the number at which a server slowed down, complained or hung up.
+    recipient resets the count), others sooner. So the budget starts small, grows by what is seen to be tolerated, and
+    never again comes near the number at which a server slowed down, limit_reached or hung up.
     """
 
     limit: int
-    """Refusals never exceeded; lowered for good by `complained`."""
-    borne: int = _SURELY_BORNE
+    """Refusals never exceeded; lowered for good by `limit_reached`."""
+    tolerated: int = _SURELY_TOLERATED
     """Refusals in one conversation that went by without any sign of displeasure."""
 
     def room(self, errors: int) -> int:
@@ -107,13 +101,13 @@ class ErrorBudget:
     @property
     def _reach(self) -> int:
         # Whoever was as prompt after the tenth minds no number before that at which Postfix hangs up.
-        return self.borne + _FURTHER if self.borne <= _SOFT_LIMIT else self.limit
+        return self.tolerated + _FURTHER if self.tolerated <= _SOFT_LIMIT else self.limit
 
-    def bore(self, errors: int) -> None:
+    def tolerate(self, errors: int) -> None:
         """So many refusals were given promptly."""
-        self.borne = max(self.borne, errors)
+        self.tolerated = max(self.tolerated, errors)
 
-    def complained(self, errors: int) -> bool:
+    def limit_reached(self, errors: int) -> bool:
         """
         At this number of refusals the server slowed down, said that it had enough, or hung up. Returns whether the
         limit explains that: learnt now, or meanwhile from another conversation, when this one was beyond it already.
