@@ -95,8 +95,8 @@ def settings(port: int, depth: str) -> Any:
 
 def _mailvet(domains: list[str], port: int) -> _Answers:
     """The route layer, resolver and all."""
-    from mailvet.layers.route import Routes
-    from mailvet.resolver import Resolver
+    from mailvet.dns.resolver import Resolver
+    from mailvet.dns.routes import Routes
 
     chosen = settings(port, "dns")
 

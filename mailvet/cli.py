@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 from mailvet.dbt.commands import app as dbt_commands
-from mailvet.errors import MailvetError, PreflightError
+from mailvet.errors import MailvetError, PreflightError, SourceError
 from mailvet.verdict import Depth, Policy
 
 if TYPE_CHECKING:
@@ -84,7 +84,9 @@ RecheckOption = Annotated[
 Encoding = Annotated[str, typer.Option(metavar="NAME", help="Of a text file: utf-8, utf-16, cp1252, latin-1, ...")]
 StoreOption = Annotated[
     Optional[str],  # noqa: UP045
-    typer.Option(metavar="FILE|URL", help="Database of the verdicts; default: the store of verdicts on files."),
+    typer.Option(
+        metavar="SOURCE", help="File or database as given to verify; default: the store of verdicts on files."
+    ),
 ]
 
 
@@ -399,9 +401,15 @@ def forget(
 
 
 def _store(source: str | None, config: Path | None, *, read_only: bool) -> Any:
+    """The verdicts on a SOURCE as `verify` takes it; those on files are in the store."""
     from mailvet.run import default_store
-    from mailvet.warehouse.opening import open_store
+    from mailvet.warehouse.files import format_of
+    from mailvet.warehouse.opening import is_url, open_store
 
+    if source is not None and not is_url(source) and format_of(Path(source)) is not None:
+        if not Path(source).expanduser().exists():
+            raise SourceError(f"There is no file {source}. Check the path.")
+        source = None
     return open_store(source or _settings(config).store.path or default_store(), read_only=read_only)
 
 

@@ -26,10 +26,10 @@ import dns.exception
 import dns.resolver
 import dns.reversename
 
+from mailvet.dns.resolver import Resolver
+from mailvet.dns.routes import Route, Routes
 from mailvet.errors import LockedError, MailvetError
-from mailvet.layers.route import Route, Routes
 from mailvet.lists import list_infos
-from mailvet.resolver import Resolver
 from mailvet.settings import Settings
 from mailvet.smtp.replies import mask
 from mailvet.smtp.session import Broken, Refused, Session

@@ -27,15 +27,15 @@ import polars as pl
 
 from mailvet import single
 from mailvet.backlog import Backlog
+from mailvet.dns.resolver import Outcome, Resolver
+from mailvet.dns.routes import KnownRoutes, Route, Routes
 from mailvet.errors import PreflightError, SettingsError
 from mailvet.layers import history, suspicion, suspicion_scalar, syntax
 from mailvet.layers.reference import Reference
-from mailvet.layers.route import KnownRoutes, Route, Routes
 from mailvet.lists import OwnLists
 from mailvet.operators import operator_of
 from mailvet.probing.pool import Mailboxes, MailboxResult, OperatorProgress, Probe, Recipient
 from mailvet.probing.retries import Retries
-from mailvet.resolver import Outcome, Resolver
 from mailvet.scoring import judge
 from mailvet.settings import Settings
 from mailvet.suggestions import suggest_domains
@@ -783,7 +783,8 @@ def verify_many(
     Verify addresses; each distinct text is verified once.
 
     Args:
-        addresses: cells of text, as they stand in a contact table; None counts as empty.
+        addresses: cells of text, as they stand in a contact table: a list, a column of pandas, Polars, Arrow or
+            NumPy, or any other iterable. None, NaN and NA count as empty.
         depth: offline, dns or smtp; default: as the settings say.
         settings: default: from the environment.
         poll: called a few times a second by the waiting thread; what it raises ends the work.
@@ -793,9 +794,10 @@ def verify_many(
 
     Raises:
         SettingsError, PreflightError: before anything is asked.
+        TypeError: what was given is not one column of cells.
     """
     settings = _resolve_settings(settings, depth)
-    cells = [_text(cell) for cell in addresses]
+    cells = [_text(cell) for cell in _column_of(addresses)]
     if not cells:
         return verdict_schema().empty_table()
     distinct = list(dict.fromkeys(cells))
@@ -839,9 +841,29 @@ async def averify(
     return (await asyncio.wrap_future(future))[0]
 
 
+def _column_of(addresses: Any) -> Iterable[object]:
+    """The cells of one column. A text or a table is refused: its letters or column names would be taken for cells."""
+    if isinstance(addresses, str | bytes):
+        raise TypeError("verify_many takes many addresses, such as a list. For a single one call mailvet.verify(text).")
+    if isinstance(addresses, Mapping) or hasattr(addresses, "columns") or getattr(addresses, "ndim", 1) != 1:
+        raise TypeError("verify_many takes one column. Pass the column of addresses, such as verify_many(df['email']).")
+    if not isinstance(addresses, Iterable):
+        kind = type(addresses).__name__
+        raise TypeError(f"verify_many takes a list or a column of addresses, not {kind}. Collect the column first.")
+    for convert in ("to_pylist", "to_list", "tolist"):  # Arrow; pandas and Polars; NumPy
+        if hasattr(addresses, convert):
+            cells: Iterable[object] = getattr(addresses, convert)()
+            return cells
+    return addresses
+
+
 def _text(cell: object) -> str:
-    """A cell as text. A lone surrogate, which no table could hold, becomes U+FFFF, which no address may hold either."""
-    text = "" if cell is None else str(cell)
+    """
+    A cell as text, an absent one as the empty text. A lone surrogate, which no table could hold, becomes U+FFFF, which
+    no address may hold either.
+    """
+    absent = cell is None or (isinstance(cell, float) and cell != cell) or type(cell).__name__ == "NAType"
+    text = "" if absent else str(cell)
     return text if text.isascii() else _SURROGATE.sub("\uffff", text)
 
 

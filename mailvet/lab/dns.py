@@ -24,7 +24,7 @@ import dns.rdata
 import dns.rdataclass
 import dns.rdatatype
 
-from mailvet.lab.world import HELLO_NAME, World
+from mailvet.lab.world import CONTROL_SERVER, HELLO_NAME, World
 
 __all__ = ["NameServer", "Zone"]
 
@@ -162,6 +162,10 @@ class Zone:
             for type, values in records.items():
                 for value in values:
                     self._add(name, type, f"{value.rstrip('.')}." if type == "CNAME" else value)
+        target, address = CONTROL_SERVER
+        for name in world.controls():
+            self._add(name, "MX", f"10 {target}.")
+            self._add(target, "A", address)
         sender = HELLO_NAME
         self._add(sender, "A", "127.0.0.1")
         # Bounces of the sender would go to an ordinary server of the world, where it has one.

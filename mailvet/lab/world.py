@@ -21,12 +21,33 @@ from mailvet.lab.manners import STATES, Manner, State, manner_named
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["HELLO_NAME", "MAIL_FROM", "Behaviour", "Domain", "Host", "Mailbox", "Truth", "World", "a_label"]
+__all__ = [
+    "CONTROL_NAMES",
+    "CONTROL_SERVER",
+    "HELLO_NAME",
+    "MAIL_FROM",
+    "Behaviour",
+    "Domain",
+    "Host",
+    "Mailbox",
+    "Truth",
+    "World",
+    "a_label",
+]
 
 HELLO_NAME = "probe.mailvet-lab.test"
 """The name under which a prober greets the lab's servers; the lab's DNS knows it forwards and backwards."""
 
 MAIL_FROM = f"verify@{HELLO_NAME}"
+
+CONTROL_NAMES = ("gmail.com", "outlook.com", "yahoo.com", "icloud.com", "qq.com")
+"""
+Domains by which a prober sees that a resolver finds what exists. The lab's DNS has an MX record for each of
+them, also where the world says nothing about it.
+"""
+
+CONTROL_SERVER = ("mx.control.mailvet-lab.test", "127.77.255.254")
+"""The mail server in those MX records, by name and address. It refuses connections."""
 
 Behaviour = Literal["answers", "nxdomain", "servfail", "refused", "dropped", "lame", "truncated"]
 """
@@ -328,6 +349,15 @@ class World:
             return "answers"
         return next((self.domains[above].dns for above in _ancestors(name) if above in self.domains), "answers")
 
+    def controls(self) -> list[str]:
+        """The control names that the lab's DNS answers for although this world does not define them."""
+        return [
+            name
+            for name in CONTROL_NAMES
+            if not (name in self.domains or name in self.hosts or name in self.records)
+            and self.behaviour(name) == "answers"
+        ]
+
     def served(self) -> dict[str, set[str]]:
         """The domains whose mail comes to each host, under every name they have."""
         served: dict[str, set[str]] = {name: set() for name in self.hosts}
@@ -371,6 +401,8 @@ class World:
         behaviour = self.behaviour(name)
         if behaviour in ("servfail", "refused", "dropped", "lame"):
             return "dns_failing"
+        if name in self.controls():
+            return "unreachable"
         end = self.domains.get(name)
         known = end is not None or name in self.hosts or name in self.records
         if behaviour == "nxdomain" or not known:

@@ -18,7 +18,7 @@ from datetime import date, datetime, timezone
 from enum import Enum
 from typing import Any, NamedTuple
 
-from mailvet.layers.route import Route
+from mailvet.dns.routes import Route
 from mailvet.smtp.replies import Reading, Stage, read_and_mask, read_reply, weigh
 from mailvet.smtp.session import Reply
 from mailvet.verdict import REASONS, Reason, Status

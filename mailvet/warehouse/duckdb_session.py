@@ -19,8 +19,8 @@ import duckdb
 
 from mailvet.errors import LockedError, SourceError
 from mailvet.verdict import Policy, verdict_schema
-from mailvet.warehouse.dialects import WHITE_SPACE, DuckDB
-from mailvet.warehouse.files import FORMATS, INPUT, Loaded, first_line, is_database, literal, load
+from mailvet.warehouse.dialects import DuckDB
+from mailvet.warehouse.files import FORMATS, INPUT, Loaded, first_line, is_database, load
 from mailvet.warehouse.tables import Column, choose_column, one_condition
 
 if TYPE_CHECKING:
@@ -417,8 +417,7 @@ def quote(name: str) -> str:
 
 
 def is_blank(cell: str) -> str:
-    # Hardly a cell begins with anything but printable ASCII.
-    return f"case when {cell} >= '!' and {cell} < '~' then false else trim({cell}, {literal(WHITE_SPACE)}) = '' end"
+    return SAY.missing(cell)
 
 
 def numbers(key: str) -> str:

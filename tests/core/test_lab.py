@@ -35,7 +35,7 @@ from disposable_email_domains import blocklist
 from mailvet.errors import MailvetError, SettingsError
 from mailvet.lab import MANNERS, Lab, World, default_world
 from mailvet.lab.manners import wire
-from mailvet.lab.world import HELLO_NAME, MAIL_FROM
+from mailvet.lab.world import CONTROL_NAMES, HELLO_NAME, MAIL_FROM
 from mailvet.verdict import Status
 
 ANN, BOB, NOBODY = "ann@acme.test", "bob@acme.test", "nobody.there@acme.test"
@@ -292,6 +292,24 @@ def test_queries_are_counted_by_name_and_type() -> None:
         lab.reset_counters()
         assert lab.dns_queries() == Counter()
     assert lab.dns_queries() == Counter()
+
+
+@pytest.mark.parametrize("name", CONTROL_NAMES)
+def test_a_small_world_has_an_mx_for_each_control_name(names: Lab, name: str) -> None:
+    assert answers(query(names, name)) == ["10 mx.control.mailvet-lab.test."]
+    assert answers(query(names, "mx.control.mailvet-lab.test", "A")) == ["127.77.255.254"]
+    assert query(names, f"www.{name}").rcode() == dns.rcode.NXDOMAIN
+    assert names.truth(f"ann@{name}").kind == "unreachable"
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.77.255.254", names.smtp_port), timeout=1)
+
+
+def test_a_control_name_that_the_world_defines_is_as_the_world_says() -> None:
+    world = World().host("mx.test").domain("gmail.com", [(1, "mx.test")]).domain("qq.com", dns="nxdomain")
+    with Lab(world.domain("yahoo.com", dns="servfail")) as lab:
+        assert answers(query(lab, "gmail.com")) == ["1 mx.test."]
+        assert query(lab, "qq.com").rcode() == dns.rcode.NXDOMAIN
+        assert query(lab, "yahoo.com").rcode() == dns.rcode.SERVFAIL
 
 
 def test_a_rewriting_resolver_has_an_address_for_every_name() -> None:

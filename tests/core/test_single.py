@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mailvet import single, verifier
+from mailvet.dns.routes import Route
 from mailvet.lab import Lab
-from mailvet.layers.route import Route
 from mailvet.lists import OwnLists
 from mailvet.settings import Settings
 from mailvet.probing.domain import MailboxResult

@@ -16,12 +16,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mailvet.dns.routes import MailHost, Route
 from mailvet.errors import SettingsError
 from mailvet.lab import MANNERS, Lab, World
 from mailvet.lab.world import HELLO_NAME, MAIL_FROM
 from mailvet.layers import mailbox as layer
 from mailvet.layers.mailbox import Mailboxes, Recipient
-from mailvet.layers.route import MailHost, Route
 from mailvet.smtp import pacing
 from mailvet.smtp.session import Session
 from mailvet.verdict import Reason

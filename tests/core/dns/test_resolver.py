@@ -12,9 +12,9 @@ import aiodns
 import dns.resolver
 import pytest
 
-from mailvet import resolver as module
+from mailvet.dns import resolver as module
+from mailvet.dns.resolver import Outcome, Resolver
 from mailvet.lab import Lab, World
-from mailvet.resolver import Outcome, Resolver
 from mailvet.settings import Dns
 from tests.core.probing import lab_settings, probe
 

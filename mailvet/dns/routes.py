@@ -14,8 +14,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from mailvet.dns.resolver import Answer, Outcome, Resolver
 from mailvet.operators import operator_of
-from mailvet.resolver import Answer, Outcome, Resolver
 from mailvet.settings import Dns
 from mailvet.verdict import Reason
 

@@ -3,7 +3,7 @@ The plain case of a DNS question: one datagram there, one back, and the answer s
 
 That is nearly every question, and a library that builds an object for every record of every section spends five times
 the CPU on it. Whatever is not plain (truncated, refused, failed, unanswered, odd) is left to c-ares, which knows about
-retries, other servers and TCP: see `mailvet.resolver`.
+retries, other servers and TCP: see `mailvet.dns.resolver`.
 """
 
 from __future__ import annotations

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from mailvet.dns import routes as module
+from mailvet.dns.resolver import Answer, Outcome, Resolver
+from mailvet.dns.routes import Route, Routes
 from mailvet.lab import Lab, World
-from mailvet.layers import route as module
-from mailvet.layers.route import Route, Routes
-from mailvet.resolver import Answer, Outcome, Resolver
 from mailvet.settings import Dns
 from mailvet.verdict import Reason
 from tests.core.probing import lab_settings, probe, total

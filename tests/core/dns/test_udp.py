@@ -16,8 +16,8 @@ import dns.rdatatype
 import dns.rrset
 import pytest
 
-from mailvet.dns_udp import Answer, DatagramSocket, Outcome, question, read
-from mailvet.resolver import Resolver
+from mailvet.dns.resolver import Resolver
+from mailvet.dns.udp import Answer, DatagramSocket, Outcome, question, read
 from mailvet.settings import Dns
 
 

@@ -1,6 +1,6 @@
 """
 Asking the DNS. One small interface, `Resolver.ask`. The plain case, which is nearly every one, is a datagram there and
-one back (`mailvet.dns_udp`). Whatever is not plain goes to c-ares (aiodns): a second try, other servers, failures,
+one back (`mailvet.dns.udp`). Whatever is not plain goes to c-ares (aiodns): a second try, other servers, failures,
 answers too long for a datagram.
 
 An answer keeps apart what verification must keep apart: the name does not exist (NXDOMAIN), it exists without such
@@ -23,7 +23,7 @@ import dns.rdatatype
 import dns.resolver
 import pycares
 
-from mailvet.dns_udp import LONGEST_TTL, TYPES, Answer, DatagramSocket, Outcome
+from mailvet.dns.udp import LONGEST_TTL, TYPES, Answer, DatagramSocket, Outcome
 from mailvet.settings import Dns
 
 __all__ = ["Answer", "Outcome", "Resolver"]
