@@ -8,7 +8,7 @@ import json
 import logging
 import sys
 from datetime import datetime, timezone
-from enum import IntEnum
+from enum import Enum, IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
@@ -34,6 +34,13 @@ class ExitCode(IntEnum):
     bad_input = 2
     degraded = 3
     interrupted = 130
+
+
+class LabWorld(str, Enum):
+    """The mail worlds that `mailvet lab` serves."""
+
+    default = "default"
+    hostile = "hostile"
 
 
 app = typer.Typer(
@@ -468,6 +475,9 @@ def lab(
         typer.Option(help="Also write a messy contact table here (.csv, .parquet or .duckdb)."),
     ] = None,
     rows: Annotated[int, typer.Option(help="Rows of the contact table.", min=1)] = 10_000,
+    world: Annotated[
+        LabWorld, typer.Option(help="default: operators as they are; hostile: servers that lie or break.")
+    ] = LabWorld.default,
     seed: Annotated[int, typer.Option(help="Of the mail world.")] = 7,
     counters: Annotated[
         Optional[Path],  # noqa: UP045
@@ -475,15 +485,15 @@ def lab(
     ] = None,
 ) -> None:
     """Start a mail world on loopback (DNS and SMTP servers with operators' manners) to try things safely."""
-    from mailvet.lab import Lab, serve
+    from mailvet.lab import Lab, World, serve
     from mailvet.lab.contacts import write_contacts
 
-    world = Lab(seed=seed)
+    running = Lab(World.hostile(seed)) if world is LabWorld.hostile else Lab(seed=seed)
     if contacts is not None:
-        write_contacts(world.world.contacts(rows=rows, seed=seed), contacts)
+        write_contacts(running.world.contacts(rows=rows, seed=seed), contacts)
         print(f"{rows:,} contacts in {contacts}")
     print(f"Stop the lab with Ctrl-C. Until then: mailvet verify ... --config {config}", flush=True)
-    serve(world, config, counters)
+    serve(running, config, counters)
 
 
 def _console(*, stderr: bool = False) -> Any:

@@ -11,12 +11,13 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import idna
 
 from mailvet.errors import SettingsError
-from mailvet.lab.manners import STATES, Manner, State, manner_named
+from mailvet.lab.manners import STATES, Manner, State
+from mailvet.lab.profiles import profile_named
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -49,13 +50,33 @@ them, also where the world says nothing about it.
 CONTROL_SERVER = ("mx.control.mailvet-lab.test", "127.77.255.254")
 """The mail server in those MX records, by name and address. It refuses connections."""
 
-Behaviour = Literal["answers", "nxdomain", "servfail", "refused", "dropped", "lame", "truncated"]
+Behaviour = Literal[
+    "answers",
+    "nxdomain",
+    "servfail",
+    "refused",
+    "dropped",
+    "lame",
+    "truncated",
+    "badvers",
+    "referral",
+    "alias_loop",
+    "truncated_for_good",
+    "mx_nxdomain",
+    "nxdomain_with_records",
+]
 """
 How name servers answer for a domain: `dropped` never, `lame` with a referral to the root instead of an
-answer, `truncated` over UDP with TC set and no records, over TCP in full.
+answer, `truncated` over UDP with TC set and no records, over TCP in full; `badvers` with that extended code
+alone, `referral` with the NS records of the domain itself and no answer, `alias_loop` with two CNAME records that
+lead to each other, `truncated_for_good` like `truncated` without TCP, `mx_nxdomain` with addresses, but as if the
+name did not exist for every other type, `nxdomain_with_records` with the records and that code.
 """
 
-_BEHAVIOURS = ("answers", "nxdomain", "servfail", "refused", "dropped", "lame", "truncated")
+_BEHAVIOURS: tuple[Behaviour, ...] = get_args(Behaviour)
+_FAILING = frozenset(_BEHAVIOURS) - {"answers", "nxdomain", "truncated", "mx_nxdomain"}
+"""Behaviours from which nothing can be learnt of a domain."""
+
 _SLOW = 2.0
 """Seconds of delay per reply from which a server counts as a tarpit: the command_timeout of `Lab.config`."""
 
@@ -107,6 +128,8 @@ class Domain:
     cname: str | None = None
     dns: Behaviour = "answers"
     accepts_all: bool = False
+    refuses: str | None = None
+    """The reply to every recipient, where its server refuses all of this domain alone."""
     disposable: bool = False
     misspells: str | None = None
     """The provider's domain that people meant."""
@@ -135,7 +158,8 @@ class Truth:
     live, unknown_mailbox, disabled, moved, restricted, full, throttled, temporary, forwarded (the mailbox as
     its server would say); accept_all, unverifiable, gateway (the server accepts everybody); blocked,
     relay_denied, tarpit, unreachable, no_smtputf8 (it does not talk about the mailbox); greylisted_live,
-    greylisted_dead; harvest_guard (it may lie); dead_domain, no_mail, null_mx, unroutable, dns_failing (DNS);
+    greylisted_dead; harvest_guard (it may lie); ambiguous_live, ambiguous_dead (its replies cannot settle it);
+    dead_domain, no_mail, null_mx, unroutable, dns_failing (DNS);
     disposable, typo, syntax.
     """
     exists: bool | None
@@ -144,6 +168,8 @@ class Truth:
     """Whether mail from an ordinary sender would be delivered to that mailbox today."""
     dead_and_server_answers: bool
     """Nobody is there, and the domain's mail server says so to whoever asks properly."""
+    server_tells: bool
+    """The domain's mail server tells living mailboxes from unknown ones to whoever asks properly."""
     expected: tuple[str, ...]
     """The statuses that are right for a prober who sees only DNS and SMTP."""
 
@@ -169,6 +195,8 @@ _EXPECTED: dict[str, tuple[str, ...]] = {
     "greylisted_live": ("deliverable", "unknown"),
     "greylisted_dead": ("undeliverable", "unknown"),
     "harvest_guard": ("deliverable", "undeliverable", "unknown"),
+    "ambiguous_live": ("unknown", "risky", "deliverable"),
+    "ambiguous_dead": ("unknown", "risky", "undeliverable"),
     "dead_domain": ("undeliverable",),
     "no_mail": ("undeliverable",),
     "null_mx": ("undeliverable",),
@@ -190,6 +218,8 @@ ROLE_NAMES = frozenset(_ROLES.split())
 """Local parts of shared mailboxes. A tool may call their addresses risky whatever the server says."""
 
 _DEAD_STATES = {"unknown_mailbox", "disabled", "moved"}
+_TOLD = {*STATES, "unknown_mailbox", "greylisted_live", "greylisted_dead"}
+"""Kinds of addresses at servers that tell living mailboxes from unknown ones."""
 
 
 @dataclass
@@ -215,6 +245,16 @@ class World:
     """Further DNS records: name -> type -> values in presentation form."""
     rewrites_nxdomain: str | None = None
     """The resolver answers every name that does not exist with this IPv4 address, as some providers' do."""
+    command_timeout: float = 2.0
+    """Seconds a prober should wait for a reply here, and for an address in all: what `Lab.config` says."""
+    address_budget: float = 8.0
+
+    @staticmethod
+    def hostile(seed: int = 7) -> World:
+        """A world of servers that lie or break, see `mailvet.lab.hostile_world`."""
+        from mailvet.lab.hostile_world import hostile_world
+
+        return hostile_world(seed)
 
     # ---------------------------------------------------------------- building
     def host(
@@ -240,7 +280,7 @@ class World:
             free = f"127.77.{number // 250}.{number % 250 + 1}"
         if address is not None and (address in taken or not _is_loopback(address)):
             raise SettingsError(f"{address} is taken or no loopback address. Give each host its own in 127/8.")
-        self.hosts[key] = Host(key, manner_named(manner, **options), address or free, ipv6 or not ipv4, ipv4)
+        self.hosts[key] = Host(key, profile_named(manner, **options), address or free, ipv6 or not ipv4, ipv4)
         return self
 
     def domain(
@@ -251,6 +291,7 @@ class World:
         cname: str | None = None,
         dns: Behaviour = "answers",
         accepts_all: bool = False,
+        refuses: str | None = None,
         disposable: bool = False,
         misspells: str | None = None,
         ignores_dots: bool = False,
@@ -266,7 +307,9 @@ class World:
         key = a_label(name)
         targets = tuple((preference, "." if target == "." else a_label(target)) for preference, target in mx)
         alias = a_label(cname) if cname else None
-        self.domains[key] = Domain(key, targets, alias, dns, accepts_all, disposable, misspells, ignores_dots, country)
+        self.domains[key] = Domain(
+            key, targets, alias, dns, accepts_all, refuses, disposable, misspells, ignores_dots, country
+        )
         return self
 
     def record(self, name: str, type: str, *values: str) -> World:
@@ -325,7 +368,7 @@ class World:
         """
         name = self.canonical(a_label(domain))
         entry = self.domains.get(name)
-        if entry is not None and entry.mx:
+        if entry is not None and entry.mx and self.behaviour(name) != "mx_nxdomain":
             targets: Sequence[str] = [target for _, target in sorted(entry.mx) if target != "."]
         else:
             targets = [name]
@@ -387,8 +430,14 @@ class World:
         live = bool(exists) and box is not None and box.state in ("live", "forwarded", "throttled")
         role = _local(local) in ROLE_NAMES
         truth = _truth(kind, exists, live and kind not in ("disposable", "no_smtputf8"), role=role)
-        if kind == "live" and any(to.manner.doubted for to in self.routes(domain) if isinstance(to, Host)):
-            return replace(truth, expected=(*truth.expected, "unknown"))
+        if kind not in ("live", "ambiguous_dead", *_DEAD_STATES):
+            return truth
+        manners = [to.manner for to in self.routes(domain) if isinstance(to, Host)]
+        if any(manner.doubted for manner in manners):
+            expected = (*truth.expected, "unknown") if kind == "live" else truth.expected
+            return replace(truth, server_tells=False, expected=expected)
+        if kind == "ambiguous_dead" and manners[0].tells == "living":
+            return replace(truth, server_tells=True)
         return truth
 
     def _kind(self, local: str, domain: str, box: Mailbox | None, ipv6: bool) -> str:
@@ -399,7 +448,7 @@ class World:
             return "disposable"
         name = self.canonical(domain)
         behaviour = self.behaviour(name)
-        if behaviour in ("servfail", "refused", "dropped", "lame"):
+        if behaviour in _FAILING:
             return "dns_failing"
         if name in self.controls():
             return "unreachable"
@@ -419,6 +468,8 @@ class World:
         reachable = [to for to in servers if to.manner.reachable and (to.ipv4 or ipv6)]
         if not reachable:
             return "unreachable"
+        if end is not None and end.refuses is not None:
+            return _ambiguous(box)
         return _kind_at(reachable[0].manner, local, box, accepts_all=bool(end and end.accepts_all))
 
     # ---------------------------------------------------------------- tables
@@ -480,6 +531,10 @@ def _kind_at(manner: Manner, local: str, box: Mailbox | None, *, accepts_all: bo
     if manner.accepts_all or accepts_all:
         return manner.accepts_all or "accept_all"
     dead = box is None or box.state in ("disabled", "moved")
+    if manner.tells == "nothing":
+        return _ambiguous(box)
+    if manner.tells == "living" and dead:
+        return "ambiguous_dead"
     if manner.harvest_limit is not None and (box is None or box.state == "live"):
         return "harvest_guard"
     if manner.greylisting == "first" or (manner.greylisting == "known" and box is not None):
@@ -487,9 +542,13 @@ def _kind_at(manner: Manner, local: str, box: Mailbox | None, *, accepts_all: bo
     return "unknown_mailbox" if box is None else box.state
 
 
+def _ambiguous(box: Mailbox | None) -> str:
+    return "ambiguous_dead" if box is None or box.state in ("disabled", "moved") else "ambiguous_live"
+
+
 def _truth(kind: str, exists: bool | None, live: bool = False, *, role: bool = False) -> Truth:
     expected = _EXPECTED[kind]
     if role and "deliverable" in expected:
         expected = (*expected, "risky")
     answers = kind in _DEAD_STATES or kind == "greylisted_dead"
-    return Truth(kind, exists, live, answers, expected)
+    return Truth(kind, exists, live, answers, kind in _TOLD, expected)
