@@ -179,6 +179,15 @@ class Mailboxes:
         for queue in self._operators.values():
             for servers in queue.servers.values():
                 servers.failed = None
+                servers.failures = 0
+        for domain in self._domains.values():
+            for at in domain.places.values():
+                if at.control is None:
+                    at.control_done = False
+
+    def give_up(self) -> None:
+        """No recipient is asked any more, since `health` says so: report that for all that wait."""
+        self._drain(self._operators.values())
 
     async def reach(self, ip: str) -> bool:
         """Whether a connection to this address succeeds now; `health` is told."""

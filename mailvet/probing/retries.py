@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from mailvet.probing.domain import MailboxResult, Probe
 from mailvet.probing.health import ENOUGH_ADDRESSES, RunHealth
-from mailvet.verdict import Reason
+from mailvet.verdict import REASONS, Reason, Status
 
 if TYPE_CHECKING:
     from mailvet.settings import Retry
@@ -26,6 +26,7 @@ __all__ = ["FAILURES", "Retries"]
 
 FAILURES = (Reason.connect_failed, Reason.smtp_timeout)
 """Reasons without a reply that our own network may have caused."""
+_COUNTS = 2  # tries after which a failure counts
 _TRIES_AFTER_OUTAGE = 3  # times that a recipient is asked again because the network was back
 _LINGER = 10.0  # seconds at the end of a run for a network that is down to come back
 _LOOK_EVERY = 1.0  # seconds between two looks during that time
@@ -40,6 +41,10 @@ class _Pool(Protocol):
     def ask_again(self, probe: Probe) -> None: ...
 
     def forget_failures(self) -> None: ...
+
+    def settle_all(self) -> None: ...
+
+    def give_up(self) -> None: ...
 
     async def reach(self, address: str) -> bool: ...
 
@@ -109,10 +114,16 @@ class Retries:
             self._greylisted[key] = times + 1
             return True
         if not failed:
-            return False
+            # A comparison may have failed for want of a connection.
+            if self._health.failing_since is None or REASONS[result.reason].status is not Status.unknown:
+                return False
+            if result.reason is Reason.not_probed:
+                return False
+            self._held[key] = _Kept(probe, result, _COUNTS)
+            return True
         tries = self._failed[key] = self._failed.get(key, 0) + 1
         kept = _Kept(probe, result, tries)
-        if tries == 1 and self._schedule(key, kept, self._second_try):
+        if tries < _COUNTS and self._schedule(key, kept, self._second_try):
             return True
         self._held[key] = kept
         return True
@@ -124,6 +135,8 @@ class Retries:
         def due() -> None:
             del self._scheduled[key]
             self._pool.ask_again(kept.probe)
+            if not self._scheduled:
+                self._pool.settle_all()
 
         self._scheduled[key] = asyncio.get_running_loop().call_later(delay, due), kept
         return True
@@ -149,14 +162,14 @@ class Retries:
         for key, kept in held.items():
             if was_suspected and self._recovered.get(key, 0) < _TRIES_AFTER_OUTAGE:
                 self._recovered[key] = self._recovered.get(key, 0) + 1
-                self._failed[key] = kept.tries - 1
+                self._failed[key] = max(0, self._failed.get(key, 0) - 1)
                 self._pool.ask_again(kept.probe)
             else:
                 self._count(key, kept)
 
     def _count(self, key: str, kept: _Kept) -> None:
         result = kept.result
-        if kept.tries == 1 and not self._failed_before(key, kept.probe, result.reason):
+        if kept.tries < _COUNTS and not self._failed_before(key, kept.probe, result.reason):
             result = replace(result, retry_after=self._second_try)
         self._conclude(key, kept.probe, result)
 
@@ -169,6 +182,7 @@ class Retries:
         for key, (timer, kept) in scheduled.items():
             timer.cancel()
             self._conclude(key, kept.probe, _NETWORK_DOWN if kept.result.reason in FAILURES else kept.result)
+        self._pool.give_up()
 
     def look(self) -> None:
         """To be called about once a second: whether the network has been down for long."""
