@@ -562,6 +562,8 @@ class Verifier:
             assert self.mailboxes is not None
             self._coming_back.pop(key, None)
             self.mailboxes.ask(asked.local, asked.domain.name, asked.route, self._answered, asked.context)
+            if not self._coming_back:
+                self.mailboxes.settle_all()
 
         self._greylisted[key] = times + 1
         self._coming_back[key] = asyncio.get_running_loop().call_later(delay, ask_again)

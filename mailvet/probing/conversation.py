@@ -70,7 +70,7 @@ class Conversation:
         self._preferred = way.host.preference <= servers.best
         self._smtp = pool.smtp
         self._ledger = Ledger()
-        first = way.place.one_connection and bool(way.place.canaries)
+        first = way.place.one_connection and bool(way.place.canaries.get(servers.group_key))
         self._proof = ConversationProof(servers, way.place, pool.domain_of, begins_with_canary=first)
         self._careful = way.address.careful
         self._outstanding: deque[Probe] = deque()
@@ -377,7 +377,7 @@ class Conversation:
             and self._operator.rule.pipelining
             and session.slowest < _SLOW_REPLY_SECONDS
             # The first are asked one by one, until these servers are known to tell recipients apart.
-            and bool(place.canaries)
+            and bool(place.canaries.get(self._servers.group_key))
             and not self._careful
             and not place.one_connection
             and self._servers.group > 1

@@ -263,13 +263,18 @@ class Mailboxes:
         servers = queue.servers.get(key)
         if servers is None:
             ways = []
+            group = ",".join(route.hosts_key) if queue.listed else ""
             for host in in_order(route.hosts):
                 for ip in host.addresses[:_ADDRESSES_PER_HOST]:
                     place = self.place(f"operator:{queue.rule.name}" if queue.listed else place_of(ip, self.smtp.port))
-                    place.recall(host.name.lower())
+                    place.recall(host.name.lower(), group)
+                    place.recall(place.key, group)
                     ways.append(Way(host, self._address(ip), place))
             places = tuple(dict.fromkeys(way.place for way in ways))
-            servers = queue.servers[key] = ServerSet(queue, route, eai, tuple(ways), places)
+            servers = queue.servers[key] = ServerSet(queue, route, eai, tuple(ways), places, group_key=group)
+            for place in places:
+                place.servers.setdefault(group, servers)
+                place.recall(group, group)
             self._server_sets += 1
         return servers
 

@@ -266,7 +266,7 @@ class ConversationProof:
     @property
     def knows_canary(self) -> bool:
         """Whether a recipient is known to exist here."""
-        return bool(self.place.canaries or self.canaries)
+        return bool(self.canaries or self.place.canaries.get(self.servers.group_key))
 
     @property
     def canary_due(self) -> bool:
@@ -285,7 +285,7 @@ class ConversationProof:
         if self.canaries:
             local, name = self.canaries[self.canary_refused % len(self.canaries)]
         else:
-            known = self.place.next_canary()
+            known = self.place.next_canary(self.servers.group_key)
             if known is None:
                 return None
             local, name = known
@@ -325,7 +325,7 @@ class ConversationProof:
             at = exchange.at
             if at is not but and at not in accepted_controls and self.distinguishes(at):
                 return at
-        others = [*self._distinguishing, *self.place.distinguishing.values()]
+        others = [*self._distinguishing, *self.place.distinguishing.get(self.servers.group_key, {}).values()]
         return next((at for at in others if at is not but and at not in accepted_controls), None)
 
 

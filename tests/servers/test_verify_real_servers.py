@@ -10,7 +10,7 @@ import pytest
 
 import mailvet
 from mailvet.settings import Settings
-from mailvet.smtp import pacing
+from mailvet.probing import pacing
 from mailvet.verdict import REASONS, Reason, verdict_schema
 from tests.servers.real_mail import CASES, GREYLIST_SECONDS, RECIPIENT_RATE, Case, RealMail
 

@@ -8,9 +8,9 @@ from datetime import date
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mailvet.smtp.recipients import Asked, DomainState, Heard, MailboxAnswer, control_local_part, listen
 
 from mailvet.layers.route import MailHost, Route
-from mailvet.smtp.recipients import Asked, DomainState, Heard, MailboxAnswer, control_local_part, listen
 from mailvet.smtp.replies import Stage
 from mailvet.smtp.session import Reply
 from mailvet.verdict import REASONS, Reason, Status
