@@ -228,7 +228,7 @@ class Decisions:
         """
         place = proof.place
         if fault is not None:
-            for acceptance in proof.acceptances:
+            for acceptance in [*proof.acceptances, *proof.acceptances_seen]:
                 acceptance.void = True
             place.open += [pair for pair in proof.proven_elsewhere if not pair[1].done and not accepted(pair[1].reply)]
             place.unconfirmed += [
@@ -388,15 +388,19 @@ class Decisions:
         self._pool.enqueue(where, probe, first=True)
 
     def _queue_closing(self, servers: ServerSet, place: Place) -> None:
-        if not place.unconfirmed or place.closing_queued or not place.quiet:
+        if place.closing_queued or not place.quiet:
             return
-        where, exchange = place.unconfirmed[-1]
+        # Where a control is still to come, its refusal is the one that is wanted.
+        waiting = [pair for pair in place.unconfirmed if pair[1].at.control_done]
+        if not waiting:
+            return
+        where, exchange = waiting[-1]
         at = exchange.at if exchange.at.distinguishes_recipients else None
         at = at or next(iter(place.distinguishing.get(where.group_key, {}).values()), None)
         if at is None or place.closings >= _CLOSING_ASKS:
             place.closings = 0
-            pending, place.unconfirmed = place.unconfirmed, []
-            for servers_of, one in pending:
+            place.unconfirmed = [pair for pair in place.unconfirmed if not pair[1].at.control_done]
+            for servers_of, one in waiting:
                 one.done = True
                 self._again(servers_of, place, one)
             return
