@@ -37,6 +37,7 @@ _ADDRESSES_PER_HOST = 2
 _FAILED_FOR = 600.0  # seconds for which servers that failed are not tried again
 _SHUTDOWN_TIMEOUT = 2.0  # seconds for conversations to end properly when the run is stopped
 _IDLE = 5.0  # seconds for which a conversation stays open for recipients that are still to be read
+_WORTH_A_CONVERSATION = 10  # waiting recipients for each conversation
 _REMEMBERED_DOMAINS = 200_000
 _REMEMBERED_SERVERS = 20_000
 
@@ -378,8 +379,10 @@ class Mailboxes:
                 servers.queued = False
                 continue
             queue.queued.rotate(-1)
-            # One more conversation is worth its greeting only if those that run will not soon be through.
-            while len(servers.waiting) > 3 * servers.conversations:
+            # One more conversation is worth its greeting, and the canary that it needs itself, only if those that run
+            # will not soon be through.
+            each = _WORTH_A_CONVERSATION if self.recipients_per_session(servers) > _WORTH_A_CONVERSATION else 3
+            while len(servers.waiting) > each * servers.conversations:
                 if queue.connections >= queue.pace.limit:
                     self._release(1, queue)
                     return
