@@ -8,39 +8,66 @@ from datetime import date
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mailvet.smtp.recipients import Asked, DomainState, Heard, MailboxAnswer, control_local_part, listen
 
 from mailvet.layers.route import MailHost, Route
+from mailvet.probing.domain import (
+    DomainAtPlace,
+    DomainState,
+    MailboxResult,
+    Probe,
+    RecipientReply,
+    Role,
+    cannot_say,
+    control_local_part,
+    read_recipient_reply,
+    says_accept_all,
+    unknown_for_now,
+)
 from mailvet.smtp.replies import Stage
 from mailvet.smtp.session import Reply
 from mailvet.verdict import REASONS, Reason, Status
 
 ROUTE = Route("acme.test", hosts=(MailHost("mx.acme.test", 10, ("192.0.2.1",)),))
+PLACE = "192.0.2.1:25"
 YES, NO = (250, "2.1.5 Ok"), (550, "5.1.1 User unknown")
 MAYBE = (550, "5.4.1 Recipient address rejected: Access denied")
+POLICY = (550, "5.7.1 Denied by policy")
 LATER, GREY, BLOCK = (
     (451, "4.3.0 Temporary failure"),
     (450, "4.2.0 Greylisted"),
     (554, "5.7.1 Client host blocked using zen.spamhaus.org"),
 )
+UNKNOWN_FOR_NOW = (450, "4.1.1 User unknown in local recipient table")
 
 
-def heard(domain: DomainState, local: str, reply: tuple[int, str], *, control: bool = False) -> Heard:
-    asked = Asked(local, domain, ROUTE, None if control else lambda *_: None)
+def said(
+    domain: DomainState, local: str, reply: tuple[int, str], *, role: Role = Role.recipient, preferred: bool = True
+) -> RecipientReply:
+    probe = Probe(local, domain, ROUTE, None if role is Role.control else lambda *_: None, role=role)
     code, text = reply
-    return listen(asked, Reply(Stage.rcpt, code, text, 0.0), "mx.acme.test", ())
+    whole = Reply(Stage.rcpt, code, text, 0.0)
+    return read_recipient_reply(probe, whole, "mx.acme.test", (), place=PLACE, preferred=preferred)
 
 
-def control(domain: DomainState, reply: tuple[int, str] | None) -> None:
-    """The control address was asked; None: it got no reply."""
-    domain.control_done = True
+def control(at: DomainAtPlace, reply: tuple[int, str] | None) -> None:
+    """The control was asked; None: it got no reply."""
+    at.control_done = True
     if reply is not None:
-        domain.compare(heard(domain, "random", reply, control=True))
+        at.compare(said(at.domain, "random", reply, role=Role.control))
 
 
-def answers(domain: DomainState, *, elsewhere: bool = False, last_call: bool = False) -> dict[str, MailboxAnswer]:
-    ready = domain.ready(honest_elsewhere=elsewhere, last_call=last_call)
-    return {one.asked.recipient.local: answer for one, answer in ready}
+def results(at: DomainAtPlace, *, final: bool = False) -> dict[str, MailboxResult | None]:
+    return {one.probe.local: result for one, result in at.ready(final=final)}
+
+
+def result(at: DomainAtPlace, local: str, *, final: bool = False) -> MailboxResult:
+    found = results(at, final=final)[local]
+    assert found is not None
+    return found
+
+
+def here(answers: str = "mixed") -> DomainAtPlace:
+    return DomainState("acme.test", answers).at(PLACE)
 
 
 @pytest.mark.parametrize(
@@ -49,130 +76,143 @@ def answers(domain: DomainState, *, elsewhere: bool = False, last_call: bool = F
         (YES, True, Reason.accept_all),
         (NO, False, Reason.mailbox_accepted),
         (MAYBE, False, Reason.mailbox_accepted),
+        (POLICY, False, Reason.mailbox_accepted),
+        (UNKNOWN_FOR_NOW, False, Reason.mailbox_accepted),
         (LATER, None, Reason.provider_unverifiable),
-        (GREY, None, Reason.greylisted),
+        (GREY, None, Reason.provider_unverifiable),
         (BLOCK, None, Reason.provider_unverifiable),
+        ((252, "2.1.5 Cannot VRFY user"), None, Reason.provider_unverifiable),
         (None, None, Reason.provider_unverifiable),
     ],
 )
-def test_a_yes_is_worth_what_the_random_address_got(
+def test_an_acceptance_is_worth_what_the_control_got(
     reply: tuple[int, str] | None, accept_all: bool | None, reason: Reason
 ) -> None:
+    at = here()
+    at.take(said(at.domain, "ann", YES))
+    assert not results(at), "no recipient is decided before the comparison"
+    control(at, reply)
+    got = result(at, "ann")
+    assert (got.reason, got.accept_all) == (reason, accept_all)
+    assert not at.undecided
+
+
+def test_what_one_place_said_is_compared_with_its_own_control_alone() -> None:
     domain = DomainState("acme.test", "mixed")
-    assert domain.hear(heard(domain, "ann", YES)) is not None
-    assert not answers(domain), "nobody is answered before the comparison"
-    control(domain, reply)
-    answer = answers(domain)["ann"]
-    assert (answer.reason, answer.accept_all) == (reason, accept_all)
-    assert not domain.undecided
+    preferred, backup = domain.at("192.0.2.1:25"), domain.at("192.0.2.2:25")
+    control(preferred, NO)
+    backup.take(said(domain, "ann", YES))
+    assert not results(backup)
 
 
-def test_the_control_address_is_wanted_once() -> None:
-    domain = DomainState("acme.test", "mixed")
-    wanted = [domain.hear(heard(domain, f"p{n}", YES if n % 2 else MAYBE)) for n in range(6)]
-    assert [one is not None for one in wanted] == [True] + [False] * 5
+def test_a_backup_that_accepts_anybody_tells_nothing() -> None:
+    at = here()
+    at.take(said(at.domain, "ann", YES, preferred=False))
+    control(at, YES)
+    assert results(at) == {"ann": None}
 
 
-def test_after_greylisting_the_same_control_address_is_asked_once_more() -> None:
-    domain = DomainState("acme.test", "mixed")
-    first = domain.hear(heard(domain, "ann", YES))
-    domain.hear(heard(domain, "bob", YES))
-    control(domain, GREY)
-    assert {answer.reason for answer in answers(domain).values()} == {Reason.greylisted}
-    assert domain.hear(heard(domain, "ann", YES)) == first
-    assert domain.hear(heard(domain, "bob", YES)) is None
-    assert not answers(domain)
-    control(domain, NO)
-    assert {answer.reason for answer in answers(domain).values()} == {Reason.mailbox_accepted}
-
-
-@pytest.mark.parametrize("reply", [LATER, BLOCK, None])
-def test_only_greylisting_makes_it_worth_to_ask_again(reply: tuple[int, str] | None) -> None:
-    domain = DomainState("acme.test", "mixed")
-    domain.hear(heard(domain, "ann", YES))
-    control(domain, reply)
-    assert answers(domain)["ann"].reason is not Reason.greylisted
-
-
-def test_an_operator_whose_answers_say_nothing_needs_no_control() -> None:
-    domain = DomainState("acme.test", "unverifiable")
-    assert domain.hear(heard(domain, "ann", YES)) is None
-    assert answers(domain)["ann"].reason is Reason.provider_unverifiable
+def test_an_operator_whose_acceptances_say_nothing_needs_no_control() -> None:
+    at = here("unverifiable")
+    at.take(said(at.domain, "ann", YES))
+    assert result(at, "ann").reason is Reason.provider_unverifiable
 
 
 def test_a_gateway_that_takes_everybody_is_a_gateway() -> None:
-    domain = DomainState("acme.test", "gateway")
-    domain.hear(heard(domain, "ann", YES))
-    control(domain, YES)
-    assert answers(domain)["ann"].reason is Reason.security_gateway
-    assert domain.asked_in_vain().reason is Reason.security_gateway
+    at = here("gateway")
+    at.take(said(at.domain, "ann", YES))
+    control(at, YES)
+    assert result(at, "ann").reason is Reason.security_gateway
+    assert at.domain.accept_all_result().reason is Reason.security_gateway
 
 
-def test_a_gateway_that_tells_people_apart_is_believed() -> None:
-    domain = DomainState("acme.test", "gateway")
-    domain.hear(heard(domain, "ann", YES))
-    control(domain, NO)
-    assert answers(domain)["ann"].reason is Reason.mailbox_accepted
+def test_a_gateway_that_tells_recipients_apart_is_believed() -> None:
+    at = here("gateway")
+    at.take(said(at.domain, "ann", YES))
+    control(at, NO)
+    assert result(at, "ann").reason is Reason.mailbox_accepted
 
 
-def test_an_ambiguous_no_waits_for_somebody_s_yes() -> None:
-    domain = DomainState("acme.test", "mixed")
-    domain.hear(heard(domain, "eve", MAYBE))
-    control(domain, MAYBE)
-    assert not answers(domain)
-    domain.hear(heard(domain, "ann", YES))
-    result = answers(domain)
-    assert result["ann"].reason is Reason.mailbox_accepted
-    assert result["eve"].reason is Reason.mailbox_not_found
+@pytest.mark.parametrize("words", [MAYBE, POLICY])
+def test_an_ambiguous_or_policy_refusal_waits_for_an_acceptance_after_the_control(words: tuple[int, str]) -> None:
+    at = here()
+    at.take(said(at.domain, "eve", words))
+    control(at, words)
+    assert not results(at)
+    at.accepted_after_control = True
+    assert result(at, "eve").reason is Reason.mailbox_not_found
 
 
-def test_a_yes_elsewhere_is_proof_as_well() -> None:
-    domain = DomainState("acme.test", "mixed")
-    domain.hear(heard(domain, "eve", MAYBE))
-    control(domain, MAYBE)
-    assert answers(domain, elsewhere=True)["eve"].reason is Reason.mailbox_not_found
+@pytest.mark.parametrize("words", [MAYBE, POLICY])
+def test_without_any_acceptance_an_ambiguous_or_policy_refusal_stays_open(words: tuple[int, str]) -> None:
+    at = here()
+    at.take(said(at.domain, "eve", words))
+    control(at, words)
+    assert REASONS[result(at, "eve", final=True).reason].status is Status.unknown
 
 
-def test_without_any_yes_an_ambiguous_no_stays_open_to_the_end() -> None:
-    domain = DomainState("acme.test", "mixed")
-    domain.hear(heard(domain, "eve", MAYBE))
-    control(domain, MAYBE)
-    answer = answers(domain, last_call=True)["eve"]
-    assert REASONS[answer.reason].status is Status.unknown
-
-
-def test_an_ambiguous_no_that_differs_from_the_control_s_is_not_called_unknown_mailbox() -> None:
-    domain = DomainState("acme.test", "mixed")
-    domain.hear(heard(domain, "eve", MAYBE))
-    domain.hear(heard(domain, "ann", YES))
-    control(domain, NO)
-    assert REASONS[answers(domain)["eve"].reason].status is Status.unknown
+@pytest.mark.parametrize("words", [MAYBE, POLICY])
+def test_a_refusal_in_other_words_than_the_control_s_is_not_called_unknown_mailbox(words: tuple[int, str]) -> None:
+    at = here()
+    at.take(said(at.domain, "eve", words))
+    control(at, NO)
+    at.accepted_after_control = True
+    assert REASONS[result(at, "eve").reason].status is Status.unknown
 
 
 @given(
-    replies=st.lists(st.sampled_from([YES, MAYBE]), min_size=1, max_size=8),
-    asked=st.sampled_from([YES, NO, MAYBE, LATER, GREY, BLOCK, None]),
+    replies=st.lists(st.sampled_from([YES, MAYBE, POLICY]), min_size=1, max_size=8),
+    asked=st.sampled_from([YES, NO, MAYBE, POLICY, LATER, GREY, BLOCK, UNKNOWN_FOR_NOW, None]),
     worth=st.sampled_from(["reliable", "mixed", "gateway", "unverifiable"]),
-    elsewhere=st.booleans(),
+    after=st.booleans(),
 )
-def test_everybody_is_answered_at_the_last_call_and_deliverable_needs_a_refused_control(
-    replies: list[tuple[int, str]], asked: tuple[int, str] | None, worth: str, elsewhere: bool
+def test_in_the_end_every_recipient_is_decided_and_deliverable_needs_a_refused_control(
+    replies: list[tuple[int, str]], asked: tuple[int, str] | None, worth: str, after: bool
 ) -> None:
-    domain = DomainState("acme.test", worth)
-    wanted = False
+    at = here(worth)
     for number, reply in enumerate(replies):
-        wanted |= domain.hear(heard(domain, f"p{number}", reply)) is not None
-    if wanted:
-        control(domain, asked)
-    result = answers(domain, elsewhere=elsewhere, last_call=True)
-    assert len(result) == len(replies)
-    assert not domain.undecided
-    for answer in result.values():
-        if answer.reason is Reason.mailbox_accepted:
-            assert asked in (NO, MAYBE)
-        if REASONS[answer.reason].status is Status.undeliverable:
-            assert asked == MAYBE, "the very same refusal"
-            assert elsewhere or YES in replies
+        at.take(said(at.domain, f"p{number}", reply))
+    control(at, asked)
+    at.accepted_after_control = after and at.accept_all is False
+    found = results(at, final=True)
+    assert len(found) == len(replies)
+    assert not at.undecided
+    for number, reply in enumerate(replies):
+        one = found[f"p{number}"]
+        assert one is not None
+        if one.reason is Reason.mailbox_accepted:
+            assert asked in (NO, MAYBE, POLICY, UNKNOWN_FOR_NOW)
+        if REASONS[one.reason].status is Status.undeliverable:
+            assert asked == reply, "the very same refusal"
+            assert after
+
+
+@pytest.mark.parametrize(
+    ("reply", "expected"),
+    [
+        (UNKNOWN_FOR_NOW, True),
+        ((450, "4.1.1 <eve@acme.test>: Recipient address rejected: User unknown"), True),
+        ((550, "5.1.1 User unknown"), False),
+        (GREY, False),
+        (LATER, False),
+        ((452, "4.2.2 Mailbox full"), False),
+    ],
+)
+def test_a_temporary_refusal_of_an_unknown_recipient_is_told_from_greylisting(
+    reply: tuple[int, str], expected: bool
+) -> None:
+    assert unknown_for_now(said(DomainState("acme.test", "mixed"), "eve", reply)) is expected
+
+
+def test_only_250_and_251_accept() -> None:
+    domain = DomainState("acme.test", "mixed")
+    assert [says_accept_all(said(domain, "x", (code, "ok"))) for code in (250, 251, 252, 299)] == [
+        True,
+        True,
+        None,
+        None,
+    ]
+    assert [cannot_say(said(domain, "x", (code, "ok"))) for code in (250, 251, 252, 299)] == [False, False, True, True]
 
 
 def test_a_control_address_looks_like_one_that_people_choose() -> None:
@@ -189,13 +229,13 @@ def test_the_control_address_of_a_domain_stays_the_same_for_a_month() -> None:
 
 def test_the_budget_of_an_address_begins_when_it_is_first_asked() -> None:
     domain = DomainState("acme.test", "mixed")
-    asked = heard(domain, "ann", YES).asked
-    assert asked.patience(5.0) == pytest.approx(5.0, abs=0.1)
-    assert asked.patience(500.0) <= 5.0
+    probe = said(domain, "ann", YES).probe
+    assert probe.timeout(5.0) == pytest.approx(5.0, abs=0.1)
+    assert probe.timeout(500.0) <= 5.0
 
 
 def test_what_is_kept_of_a_reply_holds_no_address() -> None:
     domain = DomainState("acme.test", "mixed")
-    kept = heard(domain, "ann.lee", (550, "5.1.1 <ann.lee@acme.test>: user ann.lee unknown " + "x" * 900))
+    kept = said(domain, "ann.lee", (550, "5.1.1 <ann.lee@acme.test>: user ann.lee unknown " + "x" * 900))
     assert "ann.lee" not in kept.masked
     assert len(kept.masked) <= 500

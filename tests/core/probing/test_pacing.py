@@ -70,21 +70,9 @@ def test_clean_answers_are_forgiven_for_throttling(clock: list[float]) -> None:
     assert pace.stopped is None
 
 
-def test_a_refusal_of_us_before_the_recipient_stops_at_once() -> None:
+def test_a_refusal_of_us_stops_at_once() -> None:
     pace = Pace(5)
     pace.blocked()
-    assert pace.stopped
-
-
-def test_refusals_of_us_at_the_recipient_stop_only_in_a_row() -> None:
-    pace = Pace(5)
-    for _ in range(5):
-        pace.blocked(whole_operator=False)
-        pace.blocked(whole_operator=False)
-        pace.clean()
-    assert pace.stopped is None
-    for _ in range(3):
-        pace.blocked(whole_operator=False)
     assert pace.stopped
 
 
@@ -97,7 +85,7 @@ def test_the_limit_is_always_between_one_and_the_cap(cap: int, events: list[str]
         elif event == "throttled":
             pace.throttled()
         elif event == "blocked":
-            pace.blocked(whole_operator=False)
+            pace.blocked()
         assert 1 <= pace.limit <= cap
 
 
