@@ -59,11 +59,16 @@ class Place:
 
     key: str
     memory: ServerMemory
-    canaries: deque[tuple[str, str]] = field(default_factory=lambda: deque(maxlen=KEPT_CANARIES))
-    """Local part and domain of recipients known to exist, asked in turn."""
+    canaries: dict[str, deque[tuple[str, str]]] = field(default_factory=dict)
+    """
+    Local part and domain of recipients known to exist, asked in turn. By group of servers: at a listed operator, one
+    customer's servers need not serve another's recipients; at a server address there is one group.
+    """
     acceptances: deque[Acceptance] = field(default_factory=lambda: deque(maxlen=_ACCEPTANCES))
-    distinguishing: dict[str, DomainAtPlace] = field(default_factory=dict)
-    """Domains whose control was refused here, by name."""
+    distinguishing: dict[str, dict[str, DomainAtPlace]] = field(default_factory=dict)
+    """Domains whose control was refused here, by group of servers and name."""
+    servers: dict[str, ServerSet] = field(default_factory=dict)
+    """A set of servers for each group."""
     free_refusals: int = 0
     last_asked: float | None = None
     refusals_per_canary: int = REFUSALS_PER_CANARY
@@ -111,18 +116,20 @@ class Place:
             if suspicion.until is not None:
                 left = (suspicion.until - datetime.now(timezone.utc)).total_seconds()
                 self.rest_until = time.monotonic() + left if left > 0 else 0.0
-        self.recall(self.key)
 
-    def recall(self, name: str) -> None:
-        """Take over the canaries that earlier runs found at this place or host."""
+    def recall(self, name: str, group: str) -> None:
+        """Take over the canaries that earlier runs found under the key of a place or the name of a host."""
         oldest = datetime.now(timezone.utc) - timedelta(days=CANARY_DAYS)
         for canary in self.memory.canaries.get(name, ()):
             if canary.accepted_at >= oldest and is_canary_name(canary.local):
-                self._remember(canary.local, canary.domain)
+                self._remember((canary.local, canary.domain), group)
 
-    def _remember(self, local: str, domain: str) -> None:
-        if (local, domain) not in self.canaries:
-            self.canaries.append((local, domain))
+    def _remember(self, canary: tuple[str, str], group: str) -> bool:
+        known = self.canaries.setdefault(group, deque(maxlen=KEPT_CANARIES))
+        if canary in known:
+            return False
+        known.append(canary)
+        return True
 
     # ---------------------------------------------------------------- contact
 
@@ -158,29 +165,25 @@ class Place:
 
     # ---------------------------------------------------------------- canaries
 
-    def next_canary(self) -> tuple[str, str] | None:
-        """Local part and domain of the canary whose turn it is."""
-        if not self.canaries:
+    def next_canary(self, group: str) -> tuple[str, str] | None:
+        """Local part and domain of the canary of a group of servers whose turn it is."""
+        known = self.canaries.get(group)
+        if not known:
             return None
-        self.canaries.rotate(-1)
-        return self.canaries[-1]
+        known.rotate(-1)
+        return known[-1]
 
-    def add_canary(self, probe: Probe) -> None:
+    def add_canary(self, probe: Probe, group: str) -> None:
         """A recipient exists, as far as can be told."""
         local, domain = probe.local, probe.domain.name
-        if not is_canary_name(local) or (local, domain) in self.canaries:
+        if not is_canary_name(local) or not self._remember((local, domain), group):
             return
-        self.canaries.append((local, domain))
         if probe.domain.answers == "unverifiable":
             return
-        kept = [one for one in self.memory.canaries.get(self.key, ()) if (one.local, one.domain) != (local, domain)]
+        key = group or self.key
+        kept = [one for one in self.memory.canaries.get(key, ()) if (one.local, one.domain) != (local, domain)]
         kept.append(Canary(local, domain, datetime.now(timezone.utc)))
-        self.memory.canaries[self.key] = kept[-KEPT_CANARIES:]
-
-    def canary_died(self, local: str, domain: str) -> None:
-        """A canary was refused while another was accepted."""
-        if (local, domain) in self.canaries and len(self.canaries) > 1:
-            self.canaries.remove((local, domain))
+        self.memory.canaries[key] = kept[-KEPT_CANARIES:]
 
     def accepted(self, began: float, at: float, *, at_start: bool) -> Acceptance:
         """

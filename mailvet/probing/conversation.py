@@ -70,7 +70,7 @@ class Conversation:
         self._preferred = way.host.preference <= servers.best
         self._smtp = pool.smtp
         self._ledger = Ledger()
-        first = way.place.one_connection and bool(way.place.canaries)
+        first = way.place.one_connection and bool(way.place.canaries.get(servers.group_key))
         self._proof = ConversationProof(servers, way.place, pool.domain_of, begins_with_canary=first)
         self._careful = way.address.careful
         self._outstanding: deque[Probe] = deque()
@@ -264,16 +264,26 @@ class Conversation:
                 return proof.canary() if not proof.canaries_out else None
         room = self._remaining_slots()
         if proof.controls and room > 0 and not (self._few_waiting() and room > len(proof.controls)):
-            return proof.controls.popleft()
+            return self._control()
         if room > len(proof.controls) + bool(proof.trailing and proof.refusals):
             probe = self._next_recipient()
+            if probe is None and proof.controls and room > 0:
+                return self._control()
             if probe is not None:
                 return probe
         if proof.controls and room > 0:
-            return proof.controls.popleft()
+            return self._control()
         if outstanding:
             return None
         return self._proving_probe(room)
+
+    def _control(self) -> Probe | None:
+        """The next control; before it, where need be, a recipient of its domain that was accepted."""
+        proof = self._proof
+        first = proof.before_control(proof.controls[0], time.monotonic())
+        if first is None:
+            return proof.controls.popleft()
+        return first if not self._outstanding and self._most() >= _SHORT and self._can_prove() else None
 
     def _proving_probe(self, room: int) -> Probe | None:
         """With nobody else to ask: what the replies so far still need."""
@@ -308,7 +318,7 @@ class Conversation:
             elif probe.role is Role.control:
                 assert probe.at is not None
                 if probe.at.place == self._place.key:
-                    found = probe
+                    proof.controls.append(probe)
                     break
                 probe.attempts += 1  # another server was asked this time
                 if probe.attempts < TRIES + 1:
@@ -377,7 +387,7 @@ class Conversation:
             and self._operator.rule.pipelining
             and session.slowest < _SLOW_REPLY_SECONDS
             # The first are asked one by one, until these servers are known to tell recipients apart.
-            and bool(place.canaries)
+            and bool(place.canaries.get(self._servers.group_key))
             and not self._careful
             and not place.one_connection
             and self._servers.group > 1

@@ -72,7 +72,7 @@ class Decisions:
             place.contradict()
             at.known = (probe.local, probe.domain.name)
             if at.unverifiable:
-                self._found_canary(place, probe)
+                self._found_canary(servers, place, probe)
             at.take(reply)
             self.decide(at, servers, place)
         elif cannot_say(reply):
@@ -99,7 +99,7 @@ class Decisions:
         if not at.distinguishes_recipients:  # then no refusal of anybody makes an acceptance clearer
             at.accepts += self._unconfirmed_of(place, at)
         if at.accept_all is False:
-            place.distinguishing[at.domain.name] = at
+            place.distinguishing.setdefault(servers.group_key, {})[at.domain.name] = at
         elif at.accept_all and reply.preferred:
             at.domain.accept_all, at.domain.accept_all_reply = True, reply
             self._pool.skip_domain(servers, at.domain)
@@ -164,15 +164,15 @@ class Decisions:
             else:
                 self._pool.report(probe, result)
                 if result.reason is Reason.mailbox_accepted:
-                    self._found_canary(place, probe)
+                    self._found_canary(servers, place, probe)
         if at.undecided:
             place.undecided[at] = servers
         else:
             place.undecided.pop(at, None)
 
-    def _found_canary(self, place: Place, probe: Probe) -> None:
+    def _found_canary(self, servers: ServerSet, place: Place, probe: Probe) -> None:
         first = not place.canaries
-        place.add_canary(probe)
+        place.add_canary(probe, servers.group_key)
         if first and place.canaries and place.held:
             held, place.held = place.held, []
             for where, exchange in held:
@@ -228,7 +228,7 @@ class Decisions:
         """
         place = proof.place
         if fault is not None:
-            for acceptance in proof.acceptances:
+            for acceptance in [*proof.acceptances, *proof.acceptances_seen]:
                 acceptance.void = True
             place.open += [pair for pair in proof.proven_elsewhere if not pair[1].done and not accepted(pair[1].reply)]
             place.unconfirmed += [
@@ -250,7 +250,9 @@ class Decisions:
             elif id(exchange) in trailing and not proof.shut_out:
                 exchange.done = False
                 place.unconfirmed.append((servers, exchange))
-            elif id(exchange) in unproven and short and place.canaries and not proof.shut_out:
+            elif (
+                id(exchange) in unproven and place.canaries and not proof.shut_out and (short or not proof.knows_canary)
+            ):
                 exchange.done = False
                 place.open.append((servers, exchange))
             else:
@@ -377,25 +379,30 @@ class Decisions:
         oldest = place.open[0][1].came
         if len(place.open) < _OPEN_MOST and place.waiting and now - oldest < _OPEN_SECONDS:
             return
-        known = place.next_canary()
-        if known is None:
+        group = servers.group_key if place.canaries.get(servers.group_key) else next(iter(place.canaries), "")
+        known, where = place.next_canary(group), place.servers.get(group)
+        if known is None or where is None:
             return
         local, name = known
         domain = self._pool.domain_of(name)
         place.canary_queued = True
-        probe = Probe(local, domain, servers.route, None, role=Role.canary, at=domain.at(place.key))
-        self._pool.enqueue(servers, probe, first=True)
+        probe = Probe(local, domain, where.route, None, role=Role.canary, at=domain.at(place.key))
+        self._pool.enqueue(where, probe, first=True)
 
     def _queue_closing(self, servers: ServerSet, place: Place) -> None:
-        if not place.unconfirmed or place.closing_queued or not place.quiet:
+        if place.closing_queued or not place.quiet:
             return
-        where, exchange = place.unconfirmed[-1]
+        # Where a control is still to come, its refusal is the one that is wanted.
+        waiting = [pair for pair in place.unconfirmed if pair[1].at.control_done]
+        if not waiting:
+            return
+        where, exchange = waiting[-1]
         at = exchange.at if exchange.at.distinguishes_recipients else None
-        at = at or next(iter(place.distinguishing.values()), None)
+        at = at or next(iter(place.distinguishing.get(where.group_key, {}).values()), None)
         if at is None or place.closings >= _CLOSING_ASKS:
             place.closings = 0
-            pending, place.unconfirmed = place.unconfirmed, []
-            for servers_of, one in pending:
+            place.unconfirmed = [pair for pair in place.unconfirmed if not pair[1].at.control_done]
+            for servers_of, one in waiting:
                 one.done = True
                 self._again(servers_of, place, one)
             return

@@ -16,12 +16,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, datetime, timezone
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mailvet.dns.routes import Route
 from mailvet.smtp.replies import Reading, Stage, read_and_mask, read_reply, weigh
 from mailvet.smtp.session import Reply
 from mailvet.verdict import REASONS, Reason, Status
+
+if TYPE_CHECKING:
+    from mailvet.probing.canary import Acceptance
 
 __all__ = [
     "DomainAtPlace",
@@ -196,6 +199,8 @@ class DomainAtPlace:
     """Seconds from a recipient's first try to its acceptance, the least there was."""
     known: tuple[str, str] | None = None
     """Local part and domain of a recipient that was accepted."""
+    last_acceptance: Acceptance | None = None
+    """Of a recipient of the domain."""
     accepts: list[RecipientReply] = field(default_factory=list)
     """Accepted recipients that wait for the comparison."""
     doubts: list[RecipientReply] = field(default_factory=list)

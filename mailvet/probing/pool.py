@@ -38,6 +38,7 @@ _ADDRESSES_PER_HOST = 2
 _FAILED_FOR = 600.0  # seconds for which servers that failed are not tried again
 _SHUTDOWN_TIMEOUT = 2.0  # seconds for conversations to end properly when the run is stopped
 _IDLE = 5.0  # seconds for which a conversation stays open for recipients that are still to be read
+_WORTH_A_CONVERSATION = 10  # waiting recipients for each conversation
 _REMEMBERED_DOMAINS = 200_000
 _REMEMBERED_SERVERS = 20_000
 
@@ -305,13 +306,18 @@ class Mailboxes:
         servers = queue.servers.get(key)
         if servers is None:
             ways = []
+            group = ",".join(route.hosts_key) if queue.listed else ""
             for host in in_order(route.hosts):
                 for ip in host.addresses[:_ADDRESSES_PER_HOST]:
                     place = self.place(f"operator:{queue.rule.name}" if queue.listed else place_of(ip, self.smtp.port))
-                    place.recall(host.name.lower())
+                    place.recall(host.name.lower(), group)
+                    place.recall(place.key, group)
                     ways.append(Way(host, self._address(ip), place))
             places = tuple(dict.fromkeys(way.place for way in ways))
-            servers = queue.servers[key] = ServerSet(queue, route, eai, tuple(ways), places)
+            servers = queue.servers[key] = ServerSet(queue, route, eai, tuple(ways), places, group_key=group)
+            for place in places:
+                place.servers.setdefault(group, servers)
+                place.recall(group, group)
             self._server_sets += 1
         return servers
 
@@ -417,8 +423,10 @@ class Mailboxes:
                 servers.queued = False
                 continue
             queue.queued.rotate(-1)
-            # One more conversation is worth its greeting only if those that run will not soon be through.
-            while len(servers.waiting) > 3 * servers.conversations:
+            # One more conversation is worth its greeting, and the canary that it needs itself, only if those that run
+            # will not soon be through.
+            each = _WORTH_A_CONVERSATION if self.recipients_per_session(servers) > _WORTH_A_CONVERSATION else 3
+            while len(servers.waiting) > each * servers.conversations:
                 if queue.connections >= queue.pace.limit:
                     self._release(1, queue)
                     return

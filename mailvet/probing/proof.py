@@ -104,6 +104,8 @@ class ConversationProof:
     touched: dict[DomainAtPlace, Route] = field(default_factory=dict)
     acceptances: list[Acceptance] = field(default_factory=list)
     """Of canaries in this conversation."""
+    acceptances_seen: list[Acceptance] = field(default_factory=list)
+    """Of any recipient."""
     _distinguishing: set[DomainAtPlace] = field(default_factory=set)
     _provisional: dict[DomainAtPlace, list[tuple[str, str]]] = field(default_factory=dict)
     """Accepted recipients, until the control of their domain is refused."""
@@ -141,6 +143,9 @@ class ConversationProof:
         code, probe = exchange.reply.reply.code, exchange.probe
         if accepted(exchange.reply):
             self.canary_first = False
+            self._note_acceptance(exchange)
+            if not self._is_canary(exchange):
+                return
             if self.distinguishes(exchange.at):
                 self._after_control.add(exchange.at)
             self._prove(exchange)
@@ -152,6 +157,18 @@ class ConversationProof:
                 self.place.shut_out(at_start=self._at_start, covered=self.covered)
         else:
             self.over = True
+
+    def _is_canary(self, exchange: Exchange) -> bool:
+        """Whether the recipient is known to exist, rather than accepted while the control's reply is still wanting."""
+        at = exchange.at
+        known = self.place.canaries.get(self.servers.group_key, ())
+        return at.unverifiable or self.distinguishes(at) or (exchange.probe.local, at.domain.name) in known
+
+    def _note_acceptance(self, exchange: Exchange) -> Acceptance:
+        acceptance = Acceptance(exchange.began, exchange.came)
+        exchange.at.last_acceptance = acceptance
+        self.acceptances_seen.append(acceptance)
+        return acceptance
 
     def _prove(self, exchange: Exchange) -> None:
         """A canary was accepted: so the refusals since the last one count, if both lie close together."""
@@ -181,6 +198,8 @@ class ConversationProof:
             self.want_control(at, probe.route)
             return
         name = (probe.local, probe.domain.name)
+        at.known = at.known or name
+        self._note_acceptance(exchange)
         self._provisional.setdefault(at, []).append(name)
         # Where acceptances tell nothing by themselves, they show all the same that not everybody is refused.
         if at.unverifiable or self.distinguishes(at):
@@ -229,7 +248,8 @@ class ConversationProof:
             return
         if probe.role is Role.control:
             self._distinguishing.add(exchange.at)
-            self.canaries += self._provisional.get(exchange.at, ())
+            known = self._provisional.get(exchange.at) or ([exchange.at.known] if exchange.at.known else [])
+            self.canaries += known
         if place.free_refusals > 0:
             place.free_refusals -= 1
             exchange.counts = True
@@ -237,6 +257,10 @@ class ConversationProof:
             exchange.counts = True
         else:
             exchange.before = place.latest(exchange.began)
+            own = exchange.at.last_acceptance  # of its own domain, before it
+            if probe.role is Role.control and own is not None and not own.void and own.at <= exchange.began:
+                if exchange.before is None or exchange.before.began < own.began:
+                    exchange.before = own
             self.unproven.append(exchange)
 
     def _confirm_earlier(self, refusal: Exchange) -> None:
@@ -266,7 +290,7 @@ class ConversationProof:
     @property
     def knows_canary(self) -> bool:
         """Whether a recipient is known to exist here."""
-        return bool(self.place.canaries or self.canaries)
+        return bool(self.canaries or self.place.canaries.get(self.servers.group_key))
 
     @property
     def canary_due(self) -> bool:
@@ -285,7 +309,7 @@ class ConversationProof:
         if self.canaries:
             local, name = self.canaries[self.canary_refused % len(self.canaries)]
         else:
-            known = self.place.next_canary()
+            known = self.place.next_canary(self.servers.group_key)
             if known is None:
                 return None
             local, name = known
@@ -310,6 +334,20 @@ class ConversationProof:
                 return Probe(local, at.domain, route, None, role=Role.canary, at=at)
         return None
 
+    def before_control(self, control: Probe, now: float) -> Probe | None:
+        """
+        An accepted recipient of the control's domain, to be asked again before it: where no canary is known, the
+        control's refusal must stand between two acceptances of it.
+        """
+        at = control.at
+        if at is None or at.known is None or self.knows_canary or self.place.free_refusals > 0:
+            return None
+        last = at.last_acceptance
+        if last is not None and not last.void and now - last.began < BETWEEN_SECONDS / 2:
+            return None
+        local, _ = at.known
+        return Probe(local, at.domain, control.route, None, role=Role.canary, at=at)
+
     def closing(self) -> Probe | None:
         """A control that was refused before, to be asked again."""
         at = self._closing_domain()
@@ -325,7 +363,7 @@ class ConversationProof:
             at = exchange.at
             if at is not but and at not in accepted_controls and self.distinguishes(at):
                 return at
-        others = [*self._distinguishing, *self.place.distinguishing.values()]
+        others = [*self._distinguishing, *self.place.distinguishing.get(self.servers.group_key, {}).values()]
         return next((at for at in others if at is not but and at not in accepted_controls), None)
 
 

@@ -46,6 +46,8 @@ class ServerSet:
     places: tuple[Place, ...] = ()
     """Those of `ways`, each once."""
     waiting: deque[Probe] = field(default_factory=deque)
+    group_key: str = ""
+    """The servers whose customers can be asked about at each other's; empty where the address says that."""
     queued: bool = False
     """In the operator's round of servers to be asked."""
     conversations: int = 0

@@ -16,8 +16,8 @@ from mailvet import single, verifier
 from mailvet.dns.routes import Route
 from mailvet.lab import Lab
 from mailvet.lists import OwnLists
-from mailvet.settings import Settings
 from mailvet.probing.domain import MailboxResult
+from mailvet.settings import Settings
 from mailvet.verdict import Reason, Status, Verdict, email_key
 from tests.core.probing import lab_settings
 

@@ -20,9 +20,9 @@ from mailvet.dns.routes import MailHost, Route
 from mailvet.errors import SettingsError
 from mailvet.lab import MANNERS, Lab, World
 from mailvet.lab.world import HELLO_NAME, MAIL_FROM
-from mailvet.layers import mailbox as layer
-from mailvet.layers.mailbox import Mailboxes, Recipient
-from mailvet.smtp import pacing
+from mailvet.probing import conversation, pacing, queues
+from mailvet.probing import pool as layer
+from mailvet.probing.pool import Mailboxes, Recipient
 from mailvet.smtp.session import Session
 from mailvet.verdict import Reason
 from tests.core.probing import Probed, acme, lab_settings, probe, total
@@ -182,14 +182,14 @@ async def test_a_server_that_hangs_up_on_the_control_could_not_be_compared(
     lab_of: LabFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lab = lab_of(acme("postfix", "ann"))
-    say = Session.say
+    say = Session.send_rcpt
 
     def said(self: Session, local: str, domain: str, **options: Any) -> None:
         if local != "ann":
             cut_off(self)
         say(self, local, domain, **options)
 
-    monkeypatch.setattr(Session, "say", said)
+    monkeypatch.setattr(Session, "send_rcpt", said)
     row = (await probe(lab, people("ann")))["ann@acme.test"]
     assert row["reason"] == "provider_unverifiable"
 
@@ -767,7 +767,7 @@ async def test_a_connection_that_is_cut_in_the_middle_is_taken_up_again(lab_of: 
     """Whoever had not been asked is asked in the next conversation, and nobody is answered twice."""
     locals_ = [f"p{n}" for n in range(30)]
     lab = lab_of(acme("postfix", *locals_))
-    say, calls = Session.say, itertools.count(1)
+    say, calls = Session.send_rcpt, itertools.count(1)
 
     def cut(self: Session, local: str, domain: str, **options: Any) -> None:
         if next(calls) % 7 == 0:
@@ -775,7 +775,7 @@ async def test_a_connection_that_is_cut_in_the_middle_is_taken_up_again(lab_of: 
         say(self, local, domain, **options)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Session, "say", cut)
+        patch.setattr(Session, "send_rcpt", cut)
         probed = await probe(lab, people(*locals_))
     assert set(probed.reasons().values()) <= {"mailbox_accepted", "provider_unverifiable"}
 
@@ -807,7 +807,7 @@ async def test_the_preferred_server_is_asked_and_equals_take_turns(
     lab_of: LabFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hosts = (MailHost("a", 10, ("192.0.2.1",)), MailHost("b", 10, ("192.0.2.2",)), MailHost("c", 20, ("192.0.2.3",)))
-    orders = {tuple(host.name for host in layer._in_order(hosts)) for _ in range(60)}
+    orders = {tuple(host.name for host in queues.in_order(hosts)) for _ in range(60)}
     assert orders == {("a", "b", "c"), ("b", "a", "c")}
 
 
@@ -864,7 +864,7 @@ def _recipient(lab: Lab, local: str, domain: str) -> Recipient:
 async def test_closing_in_the_middle_answers_everybody_and_says_goodbye(
     lab_of: LabFactory, monkeypatch: pytest.MonkeyPatch, farewell: float
 ) -> None:
-    monkeypatch.setattr(layer, "_FAREWELL", farewell)
+    monkeypatch.setattr(layer, "_SHUTDOWN_TIMEOUT", farewell)
     locals_ = [f"p{n}" for n in range(60)]
     lab = lab_of(acme("postfix", *locals_, latency=0.02, starttls=False, pipelining=False))
     mailboxes = Mailboxes(lab_settings(lab))
@@ -887,7 +887,7 @@ async def test_a_fault_of_our_own_reaches_whoever_waits(lab_of: LabFactory, monk
     def faulty(*_: Any, **__: Any) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(layer, "listen", faulty)
+    monkeypatch.setattr(conversation, "read_recipient_reply", faulty)
     with pytest.raises(ZeroDivisionError):
         await probe(lab, people("ann", "bob", "cid"))
 
@@ -979,7 +979,7 @@ async def test_in_a_world_of_every_manner_and_random_cuts_everybody_is_answered_
     rng = random.Random(seed)
     world, cells = _every_manner(rng)
     lab = lab_of(world, greylist_delay=0.2)
-    say, heard_already = Session.say, Session.heard_already
+    say, heard_already = Session.send_rcpt, Session.received
 
     def sometimes_cut(self: Session, local: str, domain: str, **options: Any) -> None:
         if rng.random() < 0.03:
@@ -992,8 +992,8 @@ async def test_in_a_world_of_every_manner_and_random_cuts_everybody_is_answered_
             cut_off(self)
         return replies
 
-    monkeypatch.setattr(Session, "say", sometimes_cut)
-    monkeypatch.setattr(Session, "heard_already", cut_in_a_group)
+    monkeypatch.setattr(Session, "send_rcpt", sometimes_cut)
+    monkeypatch.setattr(Session, "received", cut_in_a_group)
     probed = await _probe_all(lab, cells)
     assert set(probed.rows) == set(cells)
     for cell, row in probed.rows.items():
