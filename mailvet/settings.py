@@ -200,6 +200,10 @@ class Pacing(_Section):
     """Most recipients asked in a run by operator name; "default" holds for all others."""
     quiet_hours: str | None = None
     """UTC hours in which nobody is asked, as "22-06"."""
+    shared: bool = True
+    """Count the connections to a server address over all processes of this machine and user."""
+    shared_folder: Path | None = None
+    """Of the lock files by which they count. Default: in the user's state directory."""
 
     @field_validator("quiet_hours")
     @classmethod
@@ -403,6 +407,9 @@ def _beside(document: dict[str, Any], folder: Path) -> dict[str, Any]:
     history, store = document.get("history"), document.get("store")
     if isinstance(history, dict) and "events" in history:
         history["events"] = _path(history["events"], folder)
+    pacing = document.get("pacing")
+    if isinstance(pacing, dict) and isinstance(pacing.get("shared_folder"), str):
+        pacing["shared_folder"] = str(folder / Path(pacing["shared_folder"]).expanduser())
     if isinstance(store, dict) and isinstance(store.get("path"), str):
         store["path"] = str(folder / Path(store["path"]).expanduser())
     return document

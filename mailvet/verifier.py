@@ -34,8 +34,10 @@ from mailvet.layers import history, suspicion, suspicion_scalar, syntax
 from mailvet.layers.reference import Reference
 from mailvet.lists import OwnLists
 from mailvet.operators import operator_of
+from mailvet.probing.memory import ServerMemory
 from mailvet.probing.pool import Mailboxes, MailboxResult, OperatorProgress, Probe, Recipient
 from mailvet.probing.retries import Retries
+from mailvet.probing.slots import connection_slots
 from mailvet.scoring import judge
 from mailvet.settings import Settings
 from mailvet.suggestions import suggest_domains
@@ -92,6 +94,7 @@ class Verifier:
     Args:
         settings: everything configurable.
         asked_today: recipients already asked today by operator, for the daily limits.
+        memory: what earlier runs learnt about server addresses; used and changed.
         own: the user's own lists, where somebody has read them already; default: as the settings say.
         routes: routes that somebody has looked up already. The resolver is left alone, and whether this machine is
             fit to ask is taken for granted.
@@ -102,6 +105,7 @@ class Verifier:
         settings: Settings,
         *,
         asked_today: Mapping[str, int] | None = None,
+        memory: ServerMemory | None = None,
         own: OwnLists | None = None,
         routes: KnownRoutes | None = None,
     ) -> None:
@@ -110,6 +114,7 @@ class Verifier:
         self._own = own if own is not None else OwnLists.load(**settings.lists.model_dump())
         self._reference: Reference | None = None
         self._asked_today = asked_today
+        self._memory = memory
         self._resolver: Resolver | None = None
         self.routes: Routes | KnownRoutes | None = routes
         self.mailboxes: Mailboxes | None = None
@@ -136,7 +141,7 @@ class Verifier:
         settings = self.settings
         if self.routes is not None:
             if self.depth is Depth.smtp:
-                self.mailboxes = Mailboxes(settings, asked_today=self._asked_today)
+                self.mailboxes = self._pool()
             return
         self._resolver = Resolver(settings.dns)
         self.routes = Routes(self._resolver, settings.dns, allow_private_networks=settings.smtp.allow_private_networks)
@@ -161,7 +166,7 @@ class Verifier:
         if self.depth is Depth.smtp:
             if complaint is not None:
                 raise PreflightError(complaint)
-            self.mailboxes = Mailboxes(settings, asked_today=self._asked_today)
+            self.mailboxes = self._pool()
 
     async def _why_not_greet(self) -> str | None:
         """RFC 5321 4.1.1.1: the hello name is ours and resolves, or the sender gets listed. None: all is well."""
@@ -179,6 +184,11 @@ class Verifier:
             if (await self._resolver.ask(name, kind)).outcome is Outcome.found:
                 return None
         return f"The hello name {name!r} does not resolve. {advice}"
+
+    def _pool(self) -> Mailboxes:
+        settings = self.settings
+        slots = connection_slots(settings.pacing, settings.smtp.port)
+        return Mailboxes(settings, asked_today=self._asked_today, memory=self._memory, slots=slots)
 
     async def close(self) -> None:
         """End conversations and free sockets."""

@@ -50,7 +50,9 @@ def reasons(here: Path) -> Counter[str]:
 
 
 def complete(here: Path) -> None:
-    found = {row[0]: row[1:] for row in rows(here / "crm.duckdb", "select email, reason, evidence from mailvet_verdicts")}
+    found = {
+        row[0]: row[1:] for row in rows(here / "crm.duckdb", "select email, reason, evidence from mailvet_verdicts")
+    }
     wrong = {
         (person, *found[person])
         for person in PEOPLE
