@@ -122,14 +122,23 @@ class Place:
         oldest = datetime.now(timezone.utc) - timedelta(days=CANARY_DAYS)
         for canary in self.memory.canaries.get(name, ()):
             if canary.accepted_at >= oldest and is_canary_name(canary.local):
-                self._remember((canary.local, canary.domain), group)
+                self.remember((canary.local, canary.domain), group)
 
-    def _remember(self, canary: tuple[str, str], group: str) -> bool:
+    def remember(self, canary: tuple[str, str], group: str) -> bool:
+        """Ask this canary in the conversations to come; whether it is a new one."""
         known = self.canaries.setdefault(group, deque(maxlen=KEPT_CANARIES))
         if canary in known:
             return False
         known.append(canary)
         return True
+
+    def forget_canaries_of(self, domain: str, group: str) -> None:
+        """Those of a domain are not known to exist after all."""
+        known = [canary for canary in self.canaries.get(group, ()) if canary[1] != domain]
+        if known:
+            self.canaries[group] = deque(known, maxlen=KEPT_CANARIES)
+        else:
+            self.canaries.pop(group, None)
 
     # ---------------------------------------------------------------- contact
 
@@ -176,8 +185,9 @@ class Place:
     def add_canary(self, probe: Probe, group: str) -> None:
         """A recipient exists, as far as can be told."""
         local, domain = probe.local, probe.domain.name
-        if not is_canary_name(local) or not self._remember((local, domain), group):
+        if not is_canary_name(local):
             return
+        self.remember((local, domain), group)
         if probe.domain.answers == "unverifiable":
             return
         key = group or self.key
@@ -219,7 +229,7 @@ class Place:
         covered so many refusals. A new conversation shows whether this one had enough of us, or the place has.
         """
         if not at_start and not self.suspicious:
-            self.doubted = max(_LEAST_ALLOWED, covered)
+            self.doubted = covered or (_LEAST_ALLOWED if self.refusals_allowed > _LEAST_ALLOWED else 1)
             return
         now = time.monotonic()
         self.doubted = 0

@@ -89,6 +89,8 @@ class Conversation:
         self._throttled = False
         self._progress = time.monotonic()
         self._stall_timer: asyncio.TimerHandle | None = None
+        self._cut = False
+        """The server ended it."""
         self.closing = False
         self.over = False
         way.place.contacted(began)
@@ -462,6 +464,8 @@ class Conversation:
         if accepted(reply):
             self._note_age(at, probe, now)
         proof.take(Exchange(reply, at, now - said.seconds, now))
+        if probe.role is Role.recipient:
+            self._pool.decisions.count_refusals_of_us(servers, self._place, reply)
         if proof.over:
             self.closing = True
         if ledger.checked == ledger.replies and self._careful:
@@ -528,7 +532,7 @@ class Conversation:
     def _broken(self, failure: Broken) -> None:
         """The conversation ended without a usable reply."""
         servers, session, ledger = self._servers, self._session, self._ledger
-        self.over = self.closing = True
+        self.over = self.closing = self._cut = True
         if failure.kind == "garbage":
             ledger.fault = failure.detail or "no SMTP"
             return
@@ -594,7 +598,7 @@ class Conversation:
 
     def _server_closes(self, reply: Reply) -> None:
         """The server ends the conversation by itself, after the reply for one recipient and before the next."""
-        self.over = self.closing = True
+        self.over = self.closing = self._cut = True
         reading = read_reply(reply.stage, reply.code, reply.text, own=self._pool.own)
         if reading.limit == "errors":
             self._limit_of_errors(self._errors)
@@ -619,7 +623,7 @@ class Conversation:
     def _asked_for_less(self, reply: RecipientReply) -> None:
         """The server asks for less instead of speaking about the recipient."""
         probe, reading = reply.probe, reply.reading
-        self.over = self.closing = True
+        self.over = self.closing = self._cut = True
         if reply.reply.code == 421:  # it hangs up
             self._requeue()
         # This reply stands where that of a recipient should be, and is no error of ours itself.
@@ -662,7 +666,7 @@ class Conversation:
             ledger.check()
         else:
             self._out_of_step(ledger.fault)
-        pool.decisions.finish(servers, proof, ledger.checked, ledger.fault, host)
+        pool.decisions.finish(servers, proof, ledger.checked, fault=ledger.fault, host=host, cut=self._cut)
 
     def _out_of_step(self, fault: str) -> None:
         """Void what lies behind the last checked point; those who were sent without a reply are asked again."""

@@ -79,11 +79,9 @@ class Decisions:
             detail = "the server says that it cannot verify the recipient"
             self._pool.report(probe, result_of(reply, Reason.provider_unverifiable, detail=detail))
         elif is_doubt(reply):
-            self._count_policy_refusal(servers, place, reply)
             at.take(reply)
             self.decide(at, servers, place)
         else:
-            place.policy_refusals = 0
             self._pool.report(probe, result_of(reply))
 
     def _control(self, servers: ServerSet, place: Place, exchange: Exchange) -> None:
@@ -139,8 +137,12 @@ class Decisions:
             exchange.done = True
         return [exchange.reply for exchange in taken if exchange.probe.role is Role.recipient]
 
-    def _count_policy_refusal(self, servers: ServerSet, place: Place, reply: RecipientReply) -> None:
-        if reply.reading.ambiguous or place.accepted_anybody:
+    def count_refusals_of_us(self, servers: ServerSet, place: Place, reply: RecipientReply) -> None:
+        """Stop the operator where everybody is refused in words about us, and nobody was accepted."""
+        if reply.reading.reason is not Reason.sender_blocked or reply.reading.ambiguous:
+            place.policy_refusals = 0
+            return
+        if place.accepted_anybody:
             return
         place.policy_refusals += 1
         if place.policy_refusals >= _POLICY_REFUSALS:
@@ -171,9 +173,8 @@ class Decisions:
             place.undecided.pop(at, None)
 
     def _found_canary(self, servers: ServerSet, place: Place, probe: Probe) -> None:
-        first = not place.canaries
         place.add_canary(probe, servers.group_key)
-        if first and place.canaries and place.held:
+        if place.held:
             held, place.held = place.held, []
             for where, exchange in held:
                 self._ask_for_proof(where, place, exchange.probe)
@@ -218,18 +219,20 @@ class Decisions:
                 exchange.done = True
                 self._again(where, place, exchange)
 
-    def finish(self, servers: ServerSet, proof: ConversationProof, checked: int, fault: str | None, host: str) -> None:
+    def finish(
+        self, servers: ServerSet, proof: ConversationProof, checked: int, *, fault: str | None, host: str, cut: bool
+    ) -> None:
         """
         A conversation is over, and so many of its replies are in step.
 
         Args:
             fault: what showed that it was out of step, if it was.
             host: name of the server.
+            cut: the server ended it before all was asked that it needs.
         """
         place = proof.place
         if fault is not None:
-            for acceptance in [*proof.acceptances, *proof.acceptances_seen]:
-                acceptance.void = True
+            proof.take_back()
             place.open += [pair for pair in proof.proven_elsewhere if not pair[1].done and not accepted(pair[1].reply)]
             place.unconfirmed += [
                 pair for pair in proof.proven_elsewhere if not pair[1].done and accepted(pair[1].reply)
@@ -251,7 +254,10 @@ class Decisions:
                 exchange.done = False
                 place.unconfirmed.append((servers, exchange))
             elif (
-                id(exchange) in unproven and place.canaries and not proof.shut_out and (short or not proof.knows_canary)
+                id(exchange) in unproven
+                and place.canaries
+                and not proof.shut_out
+                and (short or cut or not proof.knows_canary)
             ):
                 exchange.done = False
                 place.open.append((servers, exchange))
@@ -290,6 +296,7 @@ class Decisions:
         """A reply in step that is not proven."""
         probe = exchange.probe
         if probe.role is not Role.recipient:
+            exchange.at.control_unproven |= probe.role is Role.control
             self.lost(probe)
         elif not accepted(exchange.reply) and not place.canaries:
             place.held.append((servers, exchange))
@@ -317,7 +324,13 @@ class Decisions:
         accepts = [*at.accepts, *(one.reply for _, one in place.unconfirmed if one.at is at)]
         if not accepts:
             return
-        if at.control_asks >= _CONTROL_ASKS or place.given_up(self._pool.wait_until):
+        given_up = place.given_up(self._pool.wait_until)
+        if at.control_asks >= _CONTROL_ASKS and not given_up and not at.control_unproven:
+            at.control_done = True
+            at.accepts += self._unconfirmed_of(place, at)
+            self.decide(at, servers, place)
+            return
+        if at.control_asks >= _CONTROL_ASKS or given_up:
             accepts = [*at.accepts, *self._unconfirmed_of(place, at)]
             at.accepts = []
             for reply in accepts:
@@ -434,6 +447,9 @@ class Decisions:
         for servers, exchange in held:
             if exchange.probe.role is not Role.recipient:
                 self.lost(exchange.probe)
+            elif is_doubt(exchange.reply):
+                exchange.at.take(exchange.reply)
+                self.decide(exchange.at, servers, place, final=True)
             elif for_good:
                 exchange.counts = True
                 self.deliver(servers, place, exchange)

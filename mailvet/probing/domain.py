@@ -187,12 +187,16 @@ class DomainAtPlace:
     control_in_flight: bool = False
     """It is queued or sent."""
     control_asks: int = 0
+    control_unproven: bool = False
+    """It was refused, and may have been so because everybody was."""
     control_at: float = 0.0
     """`time.monotonic()` of the control's first reply."""
     control_postponed: bool = False
     """It was greylisted or the like; its next reply counts."""
     accept_all: bool | None = None
     """Whether the control is accepted: yes, no, or could not tell."""
+    seen_to_distinguish: bool = False
+    """The control was refused in a conversation that still goes on."""
     accepted_after_control: bool = False
     """A recipient was accepted after the control was refused."""
     accepted_age: float = 0.0

@@ -180,6 +180,8 @@ class ConversationProof:
         self.covered = self.refusals
         for refusal in self.unproven[-REFUSALS_PER_CANARY:]:
             _between(refusal, acceptance)
+            if refusal.counts and refusal.probe.role is Role.control:
+                self._control_counts(refusal)
         self.unproven.clear()
         if place.open:
             earlier = [pair for pair in place.open if pair[1].came <= exchange.began]
@@ -205,6 +207,8 @@ class ConversationProof:
         if at.unverifiable or self.distinguishes(at):
             self.canaries.append(name)
             self._after_control.add(at)
+            if at.seen_to_distinguish:
+                self.place.remember(name, self.servers.group_key)
             self._prove(exchange)
         self.want_control(at, probe.route)
 
@@ -253,6 +257,8 @@ class ConversationProof:
         if place.free_refusals > 0:
             place.free_refusals -= 1
             exchange.counts = True
+            if probe.role is Role.control:
+                self._control_counts(exchange)
         elif for_now and probe.role is Role.recipient:
             exchange.counts = True
         else:
@@ -262,6 +268,22 @@ class ConversationProof:
                 if exchange.before is None or exchange.before.began < own.began:
                     exchange.before = own
             self.unproven.append(exchange)
+
+    def _control_counts(self, exchange: Exchange) -> None:
+        """A control's refusal is proven: let the other conversations with the place know, before this one ends."""
+        at = exchange.at
+        at.seen_to_distinguish = True
+        for local, name in self._provisional.get(at) or ([at.known] if at.known else []):
+            self.place.remember((local, name), self.servers.group_key)
+
+    def take_back(self) -> None:
+        """The conversation was out of step: what it let others know is void."""
+        for acceptance in [*self.acceptances, *self.acceptances_seen]:
+            acceptance.void = True
+        for at in self._distinguishing:
+            if not at.distinguishes_recipients:
+                at.seen_to_distinguish = False
+                self.place.forget_canaries_of(at.domain.name, self.servers.group_key)
 
     def _confirm_earlier(self, refusal: Exchange) -> None:
         """Acceptances of earlier conversations have a refusal after them."""
@@ -278,7 +300,7 @@ class ConversationProof:
 
     def distinguishes(self, at: DomainAtPlace) -> bool:
         """Whether the control of the domain was refused here, in this conversation or before."""
-        return at in self._distinguishing or at.distinguishes_recipients
+        return at in self._distinguishing or at.seen_to_distinguish or at.distinguishes_recipients
 
     def want_control(self, at: DomainAtPlace, route: Route) -> None:
         """Have the control of a domain asked, if nobody has yet."""
