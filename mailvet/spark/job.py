@@ -123,7 +123,7 @@ def verify(
         known = merged(stored, before) if stored is not None else before
     if again is not None and stored is not None and before is not None:
         # What was asked since the table was saved is not asked a second time when a stopped job is called again.
-        known = known.join(_not_saved(stored, before), "email_key", "left")
+        known = merged(stored, before).join(_not_saved(stored, before), "email_key", "left")
     tasks = tasks or _cores(spark)
     if settings.depth is Depth.smtp:
         if settings.pacing.daily_limits and known is not None:

@@ -58,7 +58,7 @@ class PlannedTable(SQLSession):
             has_lists = any(listed.get(name) for name in LISTS)
             if has_lists:
                 self._stage_lists(listed)
-            condition = partial(
+            is_due = partial(
                 due_condition,
                 say,
                 depth_rank=depth_rank,
@@ -68,7 +68,7 @@ class PlannedTable(SQLSession):
                 listed=has_lists,
                 among=among,
             )
-            due = self._stage_due(condition(recheck=recheck), condition() if recheck is not None else None, has_lists)
+            due = self._stage_due(is_due(recheck=recheck), is_due() if recheck is not None else None, has_lists)
             rows, blank, addresses = self._rows(
                 "select coalesce(sum(repeats), 0), coalesce(sum(case when folded = '' then repeats else 0 end), 0), "
                 f"coalesce(sum(case when folded <> '' then 1 else 0 end), 0) from {cells}"

@@ -30,7 +30,8 @@ _UTC = pa.timestamp("us", tz="UTC")
 SERVER_SCHEMA = pa.schema(
     [
         pa.field("place", pa.string(), nullable=False), pa.field("suspected_since", _UTC),
-        pa.field("rests", pa.int32()), pa.field("rest_until", _UTC), pa.field("refused_words", pa.string()), pa.field("refused_days", pa.string()),
+        pa.field("rests", pa.int32()), pa.field("rest_until", _UTC),
+        pa.field("refused_words", pa.string()), pa.field("refused_days", pa.string()),
         pa.field("changed_at", _UTC, nullable=False),
     ]
 )  # fmt: skip
