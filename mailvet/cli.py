@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from mailvet.recheck import Recheck
     from mailvet.run import RunResult
     from mailvet.settings import Settings
+    from mailvet.warehouse.base import Warehouse
+    from mailvet.warehouse.files import Reading
 
 __all__ = ["ExitCode", "app", "main"]
 
@@ -89,6 +91,15 @@ RecheckOption = Annotated[
     ),
 ]
 Encoding = Annotated[str, typer.Option(metavar="NAME", help="Of a text file: utf-8, utf-16, cp1252, latin-1, ...")]
+NoHeader = Annotated[
+    bool, typer.Option("--no-header", help="A CSV file has no line of names; its columns are column1, column2, ...")
+]
+Lenient = Annotated[
+    bool,
+    typer.Option(
+        "--lenient", help="Read CSV rows of uneven length, stray quotation marks and text above the header; count them."
+    ),
+]
 StoreOption = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option(
@@ -136,10 +147,10 @@ def check(
 ) -> None:
     """Verify single addresses and show the evidence; nothing is stored."""
     from mailvet.verdict import Verdict
-    from mailvet.verifier import verify_many
+    from mailvet.verifier import verify_all
 
-    settings = _settings(config, depth=depth, policy=policy)
-    verdicts = [Verdict.from_row(row) for row in verify_many(addresses, settings=settings).to_pylist()]
+    table, degraded = verify_all(addresses, _settings(config, depth=depth, policy=policy))
+    verdicts = [Verdict.from_row(row) for row in table.to_pylist()]
     for position, verdict in enumerate(verdicts):
         if as_json:
             print(json.dumps(verdict.as_dict(), ensure_ascii=False))
@@ -152,6 +163,9 @@ def check(
     unasked = [fact.detail for verdict in verdicts for fact in verdict.evidence if fact.layer == "run"]
     if unasked:
         _say("Degraded:", f"not everything could be asked: {unasked[0] or 'the run was stopped'}.")
+    elif degraded:
+        _say("Degraded:", degraded)
+    if unasked or degraded:
         raise typer.Exit(ExitCode.degraded)
 
 
@@ -196,6 +210,8 @@ def verify(
         typer.Option(metavar="FILE", help="Also write an HTML report here; it holds no addresses."),
     ] = None,
     encoding: Encoding = "utf-8",
+    no_header: NoHeader = False,
+    lenient: Lenient = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log lines instead of a live view.")] = False,
 ) -> None:
     """Verify a table or file, save the verdicts, and write the status back."""
@@ -229,8 +245,15 @@ def verify(
     }  # fmt: skip
     try:
         warehouse = open_source(
-            source, settings, table=table, column=email_column, where=where, encoding=encoding, updatable=back
+            source,
+            settings,
+            table=table,
+            column=email_column,
+            where=where,
+            reading=_reading(encoding, no_header, lenient),
+            updatable=back,
         )
+        _say_remarks(warehouse)
         try:
             if terminal.is_terminal and not verbose:
                 with TerminalWatcher(terminal) as watcher:
@@ -284,6 +307,8 @@ def plan(
     recheck: RecheckOption = None,
     config: Config = None,
     encoding: Encoding = "utf-8",
+    no_header: NoHeader = False,
+    lenient: Lenient = False,
 ) -> None:
     """What a run would do: addresses, domains, operators, time. Asks nobody and changes nothing."""
     from mailvet.planning import estimate
@@ -293,9 +318,16 @@ def plan(
 
     settings = _settings(config, depth=depth)
     warehouse = open_source(
-        source, settings, table=table, column=email_column, where=where, encoding=encoding, writable=False,
+        source,
+        settings,
+        table=table,
+        column=email_column,
+        where=where,
+        reading=_reading(encoding, no_header, lenient),
+        writable=False,
         updatable=False,
-    )  # fmt: skip
+    )
+    _say_remarks(warehouse)
     try:
         planned = plan_run(warehouse, settings, recheck=recheck)
     finally:
@@ -319,6 +351,8 @@ def report(
     policy: PolicyOption = None,
     config: Config = None,
     encoding: Encoding = "utf-8",
+    no_header: NoHeader = False,
+    lenient: Lenient = False,
 ) -> None:
     """How a verified source stands, here and as an HTML file. Asks nobody and changes nothing in the source."""
     from mailvet import html_report
@@ -329,9 +363,16 @@ def report(
     settings = _settings(config, policy=policy)
     html_report.check_path(output)
     warehouse = open_source(
-        source, settings, table=table, column=email_column, where=where, encoding=encoding, writable=False,
+        source,
+        settings,
+        table=table,
+        column=email_column,
+        where=where,
+        reading=_reading(encoding, no_header, lenient),
+        writable=False,
         updatable=False,
-    )  # fmt: skip
+    )
+    _say_remarks(warehouse)
     try:
         plan_run(warehouse, settings)
         found = html_report.gather(warehouse, settings, by=by)
@@ -500,6 +541,18 @@ def _console(*, stderr: bool = False) -> Any:
     from rich.console import Console
 
     return Console(stderr=stderr)
+
+
+def _reading(encoding: str, no_header: bool, lenient: bool) -> Reading:
+    from mailvet.warehouse.files import Reading
+
+    return Reading(encoding, header=not no_header, lenient=lenient)
+
+
+def _say_remarks(warehouse: Warehouse) -> None:
+    """What was odd about a source."""
+    for remark in warehouse.remarks:
+        _say("Note:", remark)
 
 
 def _say(head: str, text: str) -> None:

@@ -1,147 +1,71 @@
 """
-The plain case of a DNS question: one datagram there, one back, and the answer says what was asked for.
+The usual case of a DNS question: one datagram there, one back, and the response says what was asked for.
 
 That is nearly every question, and a library that builds an object for every record of every section spends five times
-the CPU on it. Whatever is not plain (truncated, refused, failed, unanswered, odd) is left to c-ares, which knows about
-retries, other servers and TCP: see `mailvet.dns.resolver`.
+the CPU on it. What has no usual shape is handed on as it came; what cannot be asked or trusted over UDP is left to
+TCP: see `mailvet.dns.name_server`.
+
+A stranger who cannot read our datagrams has to guess the source port, the id and the letter case of the question (RFC
+5452 section 9.2; draft-vixie-dnsext-dns0x20). There are several ports, all random and each used for a while only; and
+a port that hears a few wrong guesses is closed before one of them can be right.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
 import os
-import re
 import socket
-import struct
-from collections.abc import Sequence
 from enum import Enum
-from typing import Final, NamedTuple
+from typing import Final, Union
 
-__all__ = ["LONGEST_TTL", "TYPES", "Answer", "DatagramSocket", "Outcome", "question", "read"]
+from mailvet.dns.responses import Outcome, Response, question, read_plain
 
-
-class Outcome(Enum):
-    """How a question ended."""
-
-    found = "found"
-    no_data = "no data"
-    no_name = "no such name"
-    failed = "server failure"
-    timed_out = "no answer in time"
+__all__ = ["NoUse", "Result", "UdpPorts"]
 
 
-class Answer(NamedTuple):
-    """What came back for one name and type."""
+class NoUse(Enum):
+    """Why a question has no response over UDP."""
 
-    outcome: Outcome
-    records: Sequence[tuple[int, str]] = ()
-    """MX: (preference, host name without the final dot; "" is the root). A, AAAA: (0, address)."""
-    ttl: float = 0.0
-    """Seconds, the least of the records' own."""
+    unreachable = "no name server there"
+    distrusted = "responses that did not fit"
 
 
-TYPES: Final = {"MX": 15, "A": 1, "AAAA": 28}
-LONGEST_TTL: Final = 86400.0
-_FAMILIES: Final = {TYPES["A"]: socket.AF_INET, TYPES["AAAA"]: socket.AF_INET6}
-_IN: Final = 1
-_NAME: Final = re.compile(rb"(?:[A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}")
-_LABEL: Final = re.compile(rb"[A-Za-z0-9_-]+")
-_LONGEST_NAME: Final = 253
-_RECORD: Final = struct.Struct(">HHIH")  # type, class, TTL, length of the data; RFC 1035 section 4.1.3
+Result = Union[Response, bytes, NoUse]  # noqa: UP007  (evaluated on Python 3.10 as well)
+"""A response of usual shape or a time-out; a message of other shape, to be read in full; or neither."""
+
+_PORTS: Final = 8
+"""Sockets side by side; each further one costs the event loop another call for the same number of messages."""
+_QUESTIONS_PER_PORT: Final = 2000
+_WRONG_GUESSES: Final = 16
+"""
+Messages that fit no question, after which a port is closed. An attacker who knows it is right with one guess in
+65,536; a network that doubles datagrams or delays them comes near it in no time that a port lives.
+"""
+_LEAST_PORT: Final = 1024
+_PORT_TRIES: Final = 8
 _RECURSION_DESIRED: Final = b"\x01\x00"
 _COUNTS: Final = b"\x00\x01\x00\x00\x00\x00\x00\x01"  # one question, one additional record: OPT
-# Root, type OPT, answers of 1232 octets fit (RFC 6891; the size that is never cut into fragments, dnsflagday.net/2020).
+_COUNTS_BARE: Final = b"\x00\x01\x00\x00\x00\x00\x00\x00"
+# Root, type OPT, responses of 1232 octets fit (RFC 6891; the size that is never cut into fragments, dnsflagday.net).
 _EDNS: Final = b"\x00\x00\x29\x04\xd0\x00\x00\x00\x00\x00\x00"
 _HEADER: Final = 12
-_NO_NAME: Final = Answer(Outcome.no_name)
-_NO_DATA: Final = Answer(Outcome.no_data)
-_RECEIVE_BUFFER: Final = 1 << 20  # octets; a burst of answers waits here while we are busy
+_RECEIVE_BUFFER: Final = 1 << 20  # octets; a burst of responses waits here while we are busy
 _LARGEST: Final = 65535
-_MOST_WAITING: Final = 32768  # half of the ids
+_LATE_IDS: Final = 4096
+_TIMED_OUT: Final = Response(Outcome.timed_out)
+_CASE_BIT: Final = bytes(0x20 if chr(octet).isalpha() and octet < 128 else 0 for octet in range(256))
+_RANDOM_OCTETS: Final = 4096
 
 
-def question(name: str, kind: str) -> bytes | None:
-    """The question section for a name (RFC 1035 section 4.1.2); None if the name is not a plain host name."""
-    try:
-        text = name.encode("ascii")
-    except UnicodeEncodeError:
-        return None
-    if len(text) > _LONGEST_NAME or not _NAME.fullmatch(text):
-        return None
-    labels = b"".join([b"%c%b" % (len(label), label) for label in text.split(b".")])
-    return labels + b"\x00\x00%c\x00\x01" % TYPES[kind]
-
-
-def read(message: bytes, asked: bytes) -> Answer | None:
+class UdpPorts:
     """
-    The answer in a message, which repeats the question `asked`; None if there is more to it than a plain answer.
-
-    Names and NODATA are judged as RFC 2308 has them: no answer record of the type is no data, whatever else is there.
-    """
-    if message[2] & 0xFA != 0x80 or message[4:6] != b"\x00\x01":  # a response, standard query, not truncated
-        return None
-    code = message[3] & 0x0F
-    if code == 3:
-        return _NO_NAME
-    if code != 0:
-        return None
-    wanted = asked[-3]
-    records: list[tuple[int, str]] = []
-    least = LONGEST_TTL
-    try:
-        at = _HEADER + len(asked)
-        for _ in range(message[6] << 8 | message[7]):
-            while 0 < message[at] < 0xC0:
-                at += message[at] + 1
-            at += 2 if message[at] else 1  # a pointer ends a name, and so does the root
-            kind, network, ttl, length = _RECORD.unpack_from(message, at)
-            at += 10
-            if ttl < least:
-                least = float(ttl)
-            if kind == wanted and network == _IN:
-                if kind == TYPES["MX"]:
-                    records.append((message[at] << 8 | message[at + 1], _name(message, at + 2)))
-                else:
-                    records.append((0, socket.inet_ntop(_FAMILIES[kind], message[at : at + length])))
-            at += length
-        if at > len(message):
-            return None
-    except (IndexError, ValueError, struct.error):
-        return None
-    return Answer(Outcome.found, records, least) if records else _NO_DATA
-
-
-def _name(message: bytes, at: int) -> str:
-    """
-    The name that starts there, pointers followed (RFC 1035 section 4.1.4).
-
-    Raises:
-        ValueError: the name is malformed, or has characters that need escapes.
-    """
-    labels = []
-    end = at
-    while length := message[at]:
-        if length >= 0xC0:
-            target = (length & 0x3F) << 8 | message[at + 1]
-            if target >= end:  # names are pointed to backwards only: no endless chase
-                raise ValueError
-            at = end = target
-            continue
-        label = message[at + 1 : at + 1 + length]
-        if length > 63 or not _LABEL.fullmatch(label):
-            raise ValueError
-        labels.append(label)
-        at += length + 1
-    return b".".join(labels).decode("ascii")
-
-
-class DatagramSocket:
-    """
-    One UDP socket to one name server, bound to the running event loop.
+    The sockets to one name server, bound to the running event loop.
 
     Args:
         server: address and port.
-        timeout: seconds that an answer may take.
+        timeout: seconds that a response may take.
 
     Raises:
         OSError: there is no way to the server.
@@ -149,65 +73,197 @@ class DatagramSocket:
     """
 
     def __init__(self, server: tuple[str, int], timeout: float) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._timeout = timeout
-        # Oldest first. Ids are at random (RFC 5452), and so is the port, which the system chooses.
-        self._waiting: dict[bytes, tuple[bytes, asyncio.Future[Answer | None], float]] = {}
-        self._timer: asyncio.TimerHandle | None = None
+        self._server = server
+        self.timeout = timeout
         self.silent = 0
-        """Questions in a row that nobody answered."""
+        """Questions in a row without a response."""
+        self.echoes_case: bool | None = None
+        """Whether the server repeats the question letter by letter; None before its first response."""
+        self.forged = 0
+        """Ports that were closed because of messages that fitted no question."""
+        self._random = b""
+        self._random_at = _RANDOM_OCTETS
+        self._ports: list[_Port | None] = [None] * _PORTS  # opened when first used
+        self._left: set[_Port] = set()  # closed to new questions, still waiting for responses
+        self._ports[0] = _Port(self, server)
+
+    def ask(self, name: str, kind: str, *, mixed_case: bool = True, edns: bool = True) -> asyncio.Future[Result] | None:
+        """
+        Look up one name; `kind` is MX, A or AAAA. None: this is no plain host name, or no datagram can be sent.
+
+        Args:
+            mixed_case: vary the case of letters, where the server repeats them as they came.
+            edns: offer EDNS (RFC 6891).
+        """
+        asked = question(name, kind)
+        if asked is None:
+            return None
+        size = len(asked)
+        chance = self.random(size + 3)
+        if mixed_case and self.echoes_case is not False:
+            letters = int.from_bytes(asked.translate(_CASE_BIT), "big") & int.from_bytes(chance[3:], "big")
+            asked = (int.from_bytes(asked, "big") ^ letters).to_bytes(size, "big")
+        place = chance[2] % _PORTS
+        port = self._ports[place]
+        if port is None or not port.has_room:
+            port = self._renew(place)
+        return port.ask(asked, chance[:2], edns) if port is not None else None
+
+    def random(self, count: int) -> bytes:
+        """Octets that cannot be guessed; a system call for each question would cost more than all else here."""
+        at = self._random_at
+        self._random_at = end = at + count
+        if end > _RANDOM_OCTETS:
+            self._random = os.urandom(_RANDOM_OCTETS)
+            at, self._random_at = 0, count
+        return self._random[at : at + count]
+
+    def _renew(self, place: int) -> _Port | None:
+        old = self._ports[place]
+        self._ports[place] = None
+        if old is not None:
+            self._leave(old)
+        try:
+            self._ports[place] = _Port(self, self._server)
+        except OSError:  # no more file descriptors, no way to the server: another port will do
+            return next((port for port in self._ports if port is not None and port.has_room), None)
+        return self._ports[place]
+
+    def _leave(self, port: _Port) -> None:
+        if port.is_idle:
+            port.close(NoUse.unreachable)
+        else:
+            self._left.add(port)
+
+    def drained(self, port: _Port) -> None:
+        """Close a port that has been left, now that nothing waits there."""
+        if port in self._left:
+            self._left.discard(port)
+            port.close(NoUse.unreachable)
+
+    def distrust(self, port: _Port) -> None:
+        """Close a port at which somebody guesses; what waits there is asked over TCP."""
+        self.forged += 1
+        self._left.discard(port)
+        self._ports = [None if each is port else each for each in self._ports]
+        port.close(NoUse.distrusted)
+
+    def close(self, result: Response) -> None:
+        """Free the sockets; what waits ends with this response."""
+        for port in (*self._ports, *self._left):
+            if port is not None:
+                port.close(result)
+        self._ports = [None] * _PORTS
+        self._left.clear()
+
+
+class _Port:
+    """One UDP socket with a random source port."""
+
+    def __init__(self, owner: UdpPorts, server: tuple[str, int]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._owner = owner
+        # By id, oldest first: the question as sent, who waits, until when.
+        self._waiting: dict[bytes, tuple[bytes, asyncio.Future[Result], float]] = {}
+        self._late: dict[bytes, bytes] = {}  # by id, questions that have timed out: a late response is no guess
+        self._timer: asyncio.TimerHandle | None = None
+        self._wrong = 0
+        self._left = _QUESTIONS_PER_PORT
+        self.has_room = True
+        """Whether one more question may be asked here."""
+        self._closed = False
         self._socket = socket.socket(socket.AF_INET6 if ":" in server[0] else socket.AF_INET, socket.SOCK_DGRAM)
         try:
             self._socket.setblocking(False)
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+            self._bind()
             self._socket.connect(server)  # the kernel drops what comes from elsewhere
             self._loop.add_reader(self._socket, self._receive)
         except BaseException:
             self._socket.close()
             raise
 
-    def ask(self, name: str, kind: str) -> asyncio.Future[Answer | None] | None:
-        """
-        Look up one name; `kind` is MX, A or AAAA. None, now or as the result: this is not a plain case; an `Answer`
-        that timed out: nobody answered in time.
-        """
-        asked = question(name, kind)
-        if asked is None or len(self._waiting) >= _MOST_WAITING:
-            return None
-        number = os.urandom(2)
+    def _bind(self) -> None:
+        """To a random port; the system's own choice is the last resort."""
+        for _ in range(_PORT_TRIES):
+            number = _LEAST_PORT + int.from_bytes(self._owner.random(4), "big") % (65536 - _LEAST_PORT)
+            try:
+                self._socket.bind(("", number))
+            except OSError as error:
+                if error.errno not in (errno.EADDRINUSE, errno.EACCES):
+                    raise
+            else:
+                return
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits here."""
+        return not self._waiting
+
+    def ask(self, asked: bytes, number: bytes, edns: bool) -> asyncio.Future[Result] | None:
+        """Send a question under this id, or another if it is in use."""
         while number in self._waiting:
-            number = os.urandom(2)
+            number = self._owner.random(2)
+        rest = asked + _EDNS if edns else asked
         try:
-            self._socket.send(number + _RECURSION_DESIRED + _COUNTS + asked + _EDNS)
+            self._socket.send(number + _RECURSION_DESIRED + (_COUNTS if edns else _COUNTS_BARE) + rest)
         except OSError:  # the network is away, or the send buffer is full
             return None
-        future: asyncio.Future[Answer | None] = self._loop.create_future()
-        until = self._loop.time() + self._timeout
+        self._left -= 1
+        if not self._left:
+            self.has_room = False
+        future: asyncio.Future[Result] = self._loop.create_future()
+        until = self._loop.time() + self._owner.timeout
         self._waiting[number] = (asked, future, until)
         if self._timer is None:
             self._timer = self._loop.call_at(until, self._expire)
         return future
 
     def _receive(self) -> None:
-        while True:
+        owner = self._owner
+        while not self._closed:
             try:
                 message = self._socket.recv(_LARGEST)
             except BlockingIOError:
-                return
+                break
             except OSError:  # such as a port that is closed
-                self._end_all(None)
-                return
+                self._end_all(NoUse.unreachable)
+                break
             waiting = self._waiting.get(message[:2])
-            if waiting is None:  # late, or not for us
+            if waiting is None:
+                self._count_wrong(message)
                 continue
             asked, future, _ = waiting
             repeated = message[_HEADER : _HEADER + len(asked)]
-            if repeated != asked and repeated.lower() != asked.lower():
-                continue
+            result: Result
+            if repeated != asked:
+                if repeated.lower() != asked.lower():
+                    self._count_wrong(message)
+                    continue
+                if owner.echoes_case is None:
+                    owner.echoes_case = False
+            elif owner.echoes_case is None and asked != asked.lower():
+                owner.echoes_case = True
             del self._waiting[message[:2]]
-            self.silent = 0
-            if not future.done():
-                future.set_result(read(message, asked))
+            owner.silent = 0
+            if future.done():
+                continue
+            if repeated != asked and owner.echoes_case:
+                result = NoUse.distrusted
+            else:
+                result = read_plain(message, asked) or message
+            future.set_result(result)
+        if not self._waiting:
+            owner.drained(self)
+
+    def _count_wrong(self, message: bytes) -> None:
+        late = self._late.get(message[:2])
+        if late is not None and message[_HEADER : _HEADER + len(late)].lower() == late.lower():
+            del self._late[message[:2]]
+            return
+        self._wrong += 1
+        if self._wrong >= _WRONG_GUESSES:
+            self._owner.distrust(self)
 
     def _expire(self) -> None:
         """End what waited too long, and come back when the next is due; one timer serves all."""
@@ -219,22 +275,31 @@ class DatagramSocket:
                 self._timer = self._loop.call_at(until, self._expire)
                 break
             late.append(number)
+        if len(self._late) > _LATE_IDS:
+            self._late.clear()
         for number in late:
-            _, future, _ = self._waiting.pop(number)
-            self.silent += 1
+            asked, future, _ = self._waiting.pop(number)
+            self._late[number] = asked
+            self._owner.silent += 1
             if not future.done():
-                future.set_result(Answer(Outcome.timed_out))
+                future.set_result(_TIMED_OUT)
+        if not self._waiting:
+            self._owner.drained(self)
 
-    def close(self, answer: Answer | None) -> None:
-        """Free the socket; what waits ends with this answer."""
+    def close(self, result: Result) -> None:
+        """Free the socket; what waits ends so."""
+        if self._closed:
+            return
+        self._closed = True
         if self._timer is not None:
             self._timer.cancel()
-        self._loop.remove_reader(self._socket)
+        with contextlib.suppress(OSError, ValueError):
+            self._loop.remove_reader(self._socket)
         self._socket.close()
-        self._end_all(answer)
+        self._end_all(result)
 
-    def _end_all(self, answer: Answer | None) -> None:
+    def _end_all(self, result: Result) -> None:
         for _, future, _ in self._waiting.values():
             if not future.done():
-                future.set_result(answer)
+                future.set_result(result)
         self._waiting.clear()

@@ -29,7 +29,7 @@ def _profiles() -> Iterator[Manner]:
             name = f"{_VERBS[how]}_{'when_idle' if at == 'idle' else f'at_{at}'}"
             tells = "all" if at in ("quit", "idle") else "nothing"
             hold = Hold(at, how)  # type: ignore[arg-type]
-            yield with_options(MANNERS["postfix"], name=name, hold=hold, starttls=False, tells=tells)
+            yield with_options(MANNERS["postfix"], name=name, hold=hold, starttls=False, tells=tells, error_limit=None)
 
 
 ENDLESS_PROFILES: Mapping[str, Manner] = MappingProxyType({profile.name: profile for profile in _profiles()})

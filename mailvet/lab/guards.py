@@ -32,11 +32,11 @@ class HarvestGuard:
 
     def summary(self) -> str:
         """The rule in words."""
-        where = "of a client address, over all conversations" if self.scope == "client" else "of a conversation"
+        where = "of a client address (over all conversations)" if self.scope == "client" else "of a conversation"
         until = "for good" if self.seconds is None else f"for {self.seconds:g} s"
         if self.scope == "conversation":
             until = "until its end" if self.seconds is None else until
-        end = "is unknown, in the same words" if self.then == "refuses" else "is accepted"
+        end = "is unknown in the same words" if self.then == "refuses" else "is accepted"
         but = f", {', '.join(f'{name}@' for name in self.exempt)} excepted" if self.exempt else ""
         return f"after {self.after} unknown recipients {where} every recipient {end} {until}{but}"
 

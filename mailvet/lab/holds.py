@@ -56,8 +56,9 @@ class Hold:
 
     def summary(self) -> str:
         """The hold in words."""
-        where = "when the client is idle" if self.at == "idle" else f"at {self.at}"
-        return f"{HOLDS[self.how]} {where}"
+        names = {"connect": "the connection", "hello": "EHLO"}
+        where = "when the client is idle" if self.at == "idle" else f"at {names.get(self.at, self.at.upper())}"
+        return f"{where} {HOLDS[self.how]}"
 
     def pieces(self) -> tuple[bytes, bytes, int | None]:
         """What is sent first, what is sent again and again, and how often (None: without end)."""

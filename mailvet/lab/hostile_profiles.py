@@ -95,12 +95,14 @@ _ACCEPTS = (
         "accepts_after_refusals",
         unknown=_NAMED,
         error_limit=None,
+        max_connections=1,
         guard=HarvestGuard(5, "accepts", "conversation"),
     ),
     _profile(
         "accepts_after_refusals_unnamed",
         like="exim",
         unknown="550 No Such User Here",
+        max_connections=2,
         guard=HarvestGuard(5, "accepts", "conversation"),
     ),
     _profile(

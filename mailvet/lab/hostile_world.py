@@ -76,8 +76,8 @@ def _busy_servers(builder: WorldBuilder) -> None:
 
 def _microsoft(builder: WorldBuilder) -> None:
     """
-    Tenants of Microsoft 365 at two shared addresses, some of which refuse all recipients, and a domain that lists
-    a host there beside twenty of its own.
+    Tenants of Microsoft 365 at two shared addresses, some of which refuse all recipients, and domains that list
+    a host there beside twenty of their own.
     """
     world = builder.world
     for server in range(2):
@@ -90,18 +90,20 @@ def _microsoft(builder: WorldBuilder) -> None:
             refuses = ACCESS_DENIED if number % 3 == 1 else None
             world.domain(domain, [(0, name)], refuses=refuses, accepts_all=number == 6)
             builder.people(domain, _people(builder), _LANGUAGES, business=True)
-    domain = builder.company()
-    world.host("mixed-set.mail.protection.outlook.com", "port_closed")
-    targets = [(0, "mixed-set.mail.protection.outlook.com")]
-    for number in range(1, 21):
-        world.host(f"mx{number}.{domain}")
-        targets.append((10 * number, f"mx{number}.{domain}"))
-    world.domain(domain, targets)
-    builder.people(domain, _people(builder), _LANGUAGES, business=True)
+    for mixed in range(3):
+        domain = builder.company()
+        first = f"mixed-set-{mixed}.mail.protection.outlook.com"
+        world.host(first, "port_closed")
+        targets = [(0, first)]
+        for number in range(1, 21):
+            world.host(f"mx{number}.{domain}")
+            targets.append((10 * number, f"mx{number}.{domain}"))
+        world.domain(domain, targets)
+        builder.people(domain, _people(builder), _LANGUAGES, business=True)
 
 
 def _google(builder: WorldBuilder) -> None:
-    """Customers of Google, and a domain that lists a host of Google's behind one that blocks us."""
+    """Customers of Google, and domains that list a host of Google's behind one that blocks us."""
     world = builder.world
     for host in ("aspmx.l.google.com", "alt1.aspmx.l.google.com", "gmail-smtp-in.l.google.com"):
         world.host(host, "gmail", starttls=False)
@@ -111,10 +113,11 @@ def _google(builder: WorldBuilder) -> None:
         domain = builder.company()
         world.domain(domain, [(1, "aspmx.l.google.com"), (5, "alt1.aspmx.l.google.com")])
         builder.people(domain, _people(builder), _LANGUAGES, business=True)
-    domain = builder.company()
-    world.host(f"mx.{domain}", "blocks_at_greeting")
-    world.domain(domain, [(0, f"mx.{domain}"), (10, "aspmx.l.google.com")])
-    builder.people(domain, _people(builder), _LANGUAGES, business=True)
+    for _ in range(3):
+        domain = builder.company()
+        world.host(f"mx.{domain}", "blocks_at_greeting")
+        world.domain(domain, [(0, f"mx.{domain}"), (10, "aspmx.l.google.com")])
+        builder.people(domain, _people(builder), _LANGUAGES, business=True)
 
 
 def _shared_hosting(builder: WorldBuilder) -> None:

@@ -48,7 +48,7 @@ class ReplyFault:
 
     def summary(self) -> str:
         """The fault in words."""
-        where = "" if self.at_recipient is None else f", at recipient {self.at_recipient} of a conversation alone"
+        where = "" if self.at_recipient is None else f", only at recipient {self.at_recipient} of each conversation"
         return FAULTS[self.kind] + where
 
 

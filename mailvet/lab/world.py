@@ -9,9 +9,10 @@ from __future__ import annotations
 import ipaddress
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal
 
 import idna
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = [
+    "BEHAVIOURS",
     "CONTROL_NAMES",
     "CONTROL_SERVER",
     "HELLO_NAME",
@@ -65,16 +67,28 @@ Behaviour = Literal[
     "mx_nxdomain",
     "nxdomain_with_records",
 ]
-"""
-How name servers answer for a domain: `dropped` never, `lame` with a referral to the root instead of an
-answer, `truncated` over UDP with TC set and no records, over TCP in full; `badvers` with that extended code
-alone, `referral` with the NS records of the domain itself and no answer, `alias_loop` with two CNAME records that
-lead to each other, `truncated_for_good` like `truncated` without TCP, `mx_nxdomain` with addresses, but as if the
-name did not exist for every other type, `nxdomain_with_records` with the records and that code.
-"""
+"""How the name servers of a domain behave, see `BEHAVIOURS`."""
 
-_BEHAVIOURS: tuple[Behaviour, ...] = get_args(Behaviour)
-_FAILING = frozenset(_BEHAVIOURS) - {"answers", "nxdomain", "truncated", "mx_nxdomain"}
+BEHAVIOURS: Mapping[Behaviour, str] = MappingProxyType(
+    {
+        "answers": "its records",
+        "nxdomain": "NXDOMAIN",
+        "servfail": "SERVFAIL",
+        "refused": "REFUSED",
+        "dropped": "none",
+        "lame": "a referral to the root",
+        "truncated": "over UDP truncated and without records, over TCP in full",
+        "badvers": "the extended code BADVERS, without records",
+        "referral": "the NS records of the domain itself, as authority",
+        "alias_loop": "two CNAME records that lead to each other",
+        "truncated_for_good": "over UDP truncated and without records, over TCP none",
+        "mx_nxdomain": "addresses, but NXDOMAIN for every other type",
+        "nxdomain_with_records": "its records, with NXDOMAIN",
+    }
+)
+"""What each behaviour of a domain's name servers responds with."""
+
+_FAILING = frozenset(BEHAVIOURS) - {"answers", "nxdomain", "truncated", "mx_nxdomain"}
 """Behaviours from which nothing can be learnt of a domain."""
 
 _SLOW = 2.0
@@ -302,8 +316,8 @@ class World:
         5.1). MX targets need not exist. `dns` covers the domain and the names below it that are not given
         themselves.
         """
-        if dns not in _BEHAVIOURS:
-            raise SettingsError(f"no DNS behaviour {dns!r}. There are: {', '.join(_BEHAVIOURS)}.")
+        if dns not in BEHAVIOURS:
+            raise SettingsError(f"no DNS behaviour {dns!r}. There are: {', '.join(BEHAVIOURS)}.")
         key = a_label(name)
         targets = tuple((preference, "." if target == "." else a_label(target)) for preference, target in mx)
         alias = a_label(cname) if cname else None
@@ -430,15 +444,22 @@ class World:
         live = bool(exists) and box is not None and box.state in ("live", "forwarded", "throttled")
         role = _local(local) in ROLE_NAMES
         truth = _truth(kind, exists, live and kind not in ("disposable", "no_smtputf8"), role=role)
-        if kind not in ("live", "ambiguous_dead", *_DEAD_STATES):
+        server = self._reachable(domain, ipv6)
+        if server is None:
             return truth
-        manners = [to.manner for to in self.routes(domain) if isinstance(to, Host)]
-        if any(manner.doubted for manner in manners):
+        if server.manner.doubted and kind in _TOLD:
             expected = (*truth.expected, "unknown") if kind == "live" else truth.expected
             return replace(truth, server_tells=False, expected=expected)
-        if kind == "ambiguous_dead" and manners[0].tells == "living":
+        if server.manner.temporary_reply is not None:
+            return replace(truth, server_tells=False)
+        if kind == "ambiguous_dead" and server.manner.tells == "living":
             return replace(truth, server_tells=True)
         return truth
+
+    def _reachable(self, domain: str, ipv6: bool) -> Host | None:
+        """The first server of a domain with which a conversation gets as far as a recipient's reply."""
+        servers = [to for to in self.routes(domain) if isinstance(to, Host)]
+        return next((to for to in servers if to.manner.reachable and (to.ipv4 or ipv6)), None)
 
     def _kind(self, local: str, domain: str, box: Mailbox | None, ipv6: bool) -> str:
         entry = self.domains.get(domain)
@@ -462,15 +483,14 @@ class World:
         routes = self.routes(name)
         if not routes:
             return "no_mail"
-        servers = [to for to in routes if isinstance(to, Host)]
-        if not servers:
+        if not any(isinstance(to, Host) for to in routes):
             return "unroutable"
-        reachable = [to for to in servers if to.manner.reachable and (to.ipv4 or ipv6)]
-        if not reachable:
+        server = self._reachable(name, ipv6)
+        if server is None:
             return "unreachable"
         if end is not None and end.refuses is not None:
             return _ambiguous(box)
-        return _kind_at(reachable[0].manner, local, box, accepts_all=bool(end and end.accepts_all))
+        return _kind_at(server.manner, local, box, accepts_all=bool(end and end.accepts_all))
 
     # ---------------------------------------------------------------- tables
     def contacts(self, rows: int = 10_000, seed: int = 7) -> pa.Table:

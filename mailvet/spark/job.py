@@ -223,6 +223,7 @@ def _preflight(settings: Settings) -> None:
 
     async def look() -> tuple[bool, str | None]:
         async with Verifier(settings) as verifier:
+            await verifier.check_resolver()
             return verifier.cut_off, verifier.degraded
 
     cut_off, degraded = run_in_background(look())

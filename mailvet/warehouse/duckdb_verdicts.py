@@ -13,6 +13,7 @@ import duckdb
 
 from mailvet.verdict import email_key, recommendation_sql, verdict_schema
 from mailvet.warehouse.base import KNOWN_FOR, SILENT
+from mailvet.warehouse.dialects import literal
 from mailvet.warehouse.duckdb_due import PlannedDuckDB
 from mailvet.warehouse.duckdb_session import (
     MEMORY,
@@ -25,7 +26,6 @@ from mailvet.warehouse.duckdb_session import (
     without_zone,
     writing,
 )
-from mailvet.warehouse.files import literal
 from mailvet.warehouse.planning import rank
 from mailvet.warehouse.servers import (
     CANARIES_PER_HOST,

@@ -19,6 +19,8 @@ import pytest
 from mailvet.lab import HarvestGuard, Lab, RateLimit, ReplyFault, World, default_world
 from mailvet.lab.hostile_profiles import HOSTILE_PROFILES
 from mailvet.lab.hostile_world import _IN_SETS_OF_SERVERS
+from mailvet.lab.profile_summary import summary
+from mailvet.lab.profiles import PROFILES
 from mailvet.lab.reply_faults import FAULTS
 from mailvet.lab.world import HELLO_NAME, MAIL_FROM
 from tests.core.lab_client import Client
@@ -248,6 +250,19 @@ def test_recipients_beyond_the_rate_are_told_to_come_back(mailvet_lab_factory: L
     assert codes(received(lab, *rcpt(ANN))) == ["250"]
 
 
+def test_each_profile_is_described_by_what_it_does() -> None:
+    told = {name: summary(profile) for name, profile in PROFILES.items()}
+    ordinary = {name for name, text in told.items() if text == "knows its mailboxes"}
+    assert ordinary.isdisjoint(HOSTILE_PROFILES.keys() - {"unknown_for_now", "denies_by_policy"})
+    assert told["bans_6s"] == (
+        "after 6 unknown recipients of a client address (over all conversations) every recipient is unknown in the "
+        "same words for 6 s"
+    )
+    assert told["split_at_third"].endswith("only at recipient 3 of each conversation")
+    assert told["quit_unanswered"].endswith("has no reply to QUIT")
+    assert told["drips_at_rcpt"].endswith("at RCPT sends one line without end, a byte a second")
+
+
 # ------------------------------------------------------------------------------------------------ the world
 def test_the_hostile_world_is_the_same_every_time() -> None:
     world = World.hostile()
@@ -285,10 +300,9 @@ def test_each_hostile_profile_has_living_and_unknown_recipients_at_several_domai
                 dead[name] += exists is False
                 domains.setdefault(name, set()).add(domain)
     for profile in HOSTILE_PROFILES:
-        several = profile != "blocks_at_greeting"
-        assert living[profile] >= (5 if several else 2), profile
-        assert dead[profile] >= (3 if several else 1) or HOSTILE_PROFILES[profile].accepts_all, profile
-        assert len(domains[profile]) >= (5 if several else 1), profile
+        assert living[profile] >= 5, profile
+        assert dead[profile] >= 3 or HOSTILE_PROFILES[profile].accepts_all, profile
+        assert len(domains[profile]) >= 3, profile
 
 
 def test_many_domains_stand_behind_one_address_under_names_of_their_own() -> None:

@@ -31,9 +31,9 @@ _OWN = {
 
 def both(cells: list[str], configured: Settings) -> tuple[list[Verdict], list[Verdict]]:
     """The verdicts of the columns and those one by one, for distinct cells."""
-    table = verifier._in_input_order(cells, verifier.run_in_background(verifier._verify_table(cells, configured)))
+    table = verifier._in_input_order(cells, verifier.run_in_background(verifier._verify_table(cells, configured))[0])
     columns = [Verdict.from_row(row) for row in table.to_pylist()]
-    return columns, verifier.run_in_background(verifier._verify_each(cells, configured))
+    return columns, verifier.run_in_background(verifier._verify_each(cells, configured))[0]
 
 
 def comparable(verdict: Verdict) -> dict[str, Any]:

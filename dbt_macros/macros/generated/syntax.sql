@@ -17,4 +17,4 @@
 {%- macro caseless_names() -%}{{ return(['info', 'marketing', 'sales', 'support', 'abuse', 'noc', 'security', 'postmaster', 'hostmaster', 'usenet', 'news', 'webmaster', 'www', 'uucp', 'ftp']) }}{%- endmacro -%}
 {%- macro formula_starts() -%}{{ return(['=', '+', '-', '@']) }}{%- endmacro -%}
 {%- macro labels_of_lists() -%}{{ return({'disposable': [2, 3, 4], 'relay': [2, 3, 4]}) }}{%- endmacro -%}
-{%- macro rules_version() -%}{{ return('2026.11') }}{%- endmacro -%}
+{%- macro rules_version() -%}{{ return('2026.12') }}{%- endmacro -%}
