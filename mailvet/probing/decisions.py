@@ -94,6 +94,7 @@ class Decisions:
             return
         at.control_at = exchange.came
         at.compare(reply)
+        at.accept_all_pending = False
         if not at.distinguishes_recipients:  # then no refusal of anybody makes an acceptance clearer
             at.accepts += self._unconfirmed_of(place, at)
         if at.accept_all is False:

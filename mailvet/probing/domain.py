@@ -195,6 +195,8 @@ class DomainAtPlace:
     """It was greylisted or the like; its next reply counts."""
     accept_all: bool | None = None
     """Whether the control is accepted: yes, no, or could not tell."""
+    accept_all_pending: bool = False
+    """The control was accepted in a conversation that still goes on, so its domain is not asked about meanwhile."""
     seen_to_distinguish: bool = False
     """The control was refused in a conversation that still goes on."""
     accepted_after_control: bool = False
