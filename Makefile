@@ -19,12 +19,13 @@ INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-byteco
 # Installed once per change of what is installed: the stamps are newer than these files.
 SPECIFICATION := pyproject.toml constraints.txt
 
-.PHONY: help setup demo test test-snowflake test-lakehouse bench lint format constraints clean
+.PHONY: help setup demo test test-fast test-snowflake test-lakehouse bench lint format constraints clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo            verify a contact table against a mail world on loopback; dbt build and an Airflow DAG over it"
 	@echo "make test            the tests, without the slow ones"
+	@echo "make test-fast       those that need no server, no Spark, no Airflow and no dbt"
 	@echo "make test-snowflake  the tests of every database, on a stand-in for Snowflake, in $(SNOWFLAKE)"
 	@echo "make test-lakehouse  the verdict table as Delta Lake and Apache Iceberg, over Spark Connect, in $(LAKEHOUSE)"
 	@echo "make lint            ruff and mypy"
@@ -43,6 +44,10 @@ demo: $(VENV)/.installed-demo
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup $(PYTEST_ARGS)
+
+test-fast: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup -m "not slow and not external" \
+	  tests/core tests/warehouse $(PYTEST_ARGS)
 
 test-snowflake: $(SNOWFLAKE)/.installed
 	$(SNOWFLAKE)/bin/python -m pytest --numprocesses 2 -k snowflake tests/warehouse/test_contract.py \

@@ -68,9 +68,17 @@ def call(function: str, *, core: int | None = None, **arguments: Any) -> Any:
         return json.loads(result.read_text())
 
 
-def run_python(*arguments: str, log: Path, core: int | None = None, ok: Sequence[int] = (0,)) -> float:
+def run_python(
+    *arguments: str,
+    log: Path,
+    core: int | None = None,
+    ok: Sequence[int] = (0,),
+    limit: float = _JOB_SECONDS,
+    codes: list[int] | None = None,
+) -> float:
     """
-    Run this Python with arguments in a process of its own, its output in `log`; seconds it took.
+    Run this Python with arguments in a process of its own, its output in `log`, for at most `limit` seconds; seconds
+    it took. Its exit code is added to `codes`.
 
     Raises:
         JobFailed: its exit code is not one of `ok`.
@@ -82,7 +90,7 @@ def run_python(*arguments: str, log: Path, core: int | None = None, ok: Sequence
             stderr=subprocess.STDOUT, preexec_fn=_pin(core),
         )  # fmt: skip
         try:
-            code = process.wait(_JOB_SECONDS)
+            code = process.wait(limit)
         except subprocess.TimeoutExpired:
             code = -1
         finally:
@@ -93,6 +101,8 @@ def run_python(*arguments: str, log: Path, core: int | None = None, ok: Sequence
     if code not in ok:
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-25:])
         raise JobFailed(f"{' '.join(arguments)} ended with {code}:\n{tail}")
+    if codes is not None:
+        codes.append(code)
     return seconds
 
 

@@ -88,6 +88,7 @@ def settings(port: int, depth: str) -> Any:
         path = Path(home, "mailvet.toml")
         path.write_text(
             f'depth = "{depth}"\n[dns]\nnameservers = ["127.0.0.1"]\nport = {port}\nconcurrency = {_CONCURRENCY}\n'
+            f"controls = {[f'company-{number:06d}.bench.test' for number in range(5)]}\n"
             "[smtp]\nallow_private_networks = true\n"
         )
         return Settings.load(path)
@@ -95,8 +96,8 @@ def settings(port: int, depth: str) -> Any:
 
 def _mailvet(domains: list[str], port: int) -> _Answers:
     """The route layer, resolver and all."""
-    from mailvet.layers.route import Routes
-    from mailvet.resolver import Resolver
+    from mailvet.dns.resolver import Resolver
+    from mailvet.dns.routes import Routes
 
     chosen = settings(port, "dns")
 

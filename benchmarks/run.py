@@ -23,6 +23,7 @@ if __name__ == "__main__":
 
 from benchmarks import (
     accuracy,
+    accuracy_page,
     airflow,
     charts,
     dbt,
@@ -39,6 +40,7 @@ from benchmarks import (
     storage,
     suggesting,
     targets,
+    whole_runs,
 )
 from benchmarks.processes import ROOT, JobFailed, call
 
@@ -56,6 +58,7 @@ def _great_expectations(**options: int) -> Any:
 PARTS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "accuracy": (accuracy.measure, {"rows": 300, "peers": False, "wait": "0s"}),
     "judgement": (judgement.measure, {"mail_domains": 200, "blocked": 2}),
+    "worlds": (whole_runs.measure, {"seeds": (7,), "rows": 60, "wait": "0s"}),
     "syntax": (_syntax, {"count": 5_000, "sample": 200, "runs": 1}),
     "probing": (
         probing.measure,
@@ -115,11 +118,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if "error" in figures:
             print(f"failed   {part:>8}  {figures['error'].splitlines()[-1]}")
 
-    figures = results.get("judgement", {"error": "not measured"})
-    if "error" not in figures and (chosen.docs or not chosen.quick):
-        folder = chosen.docs or ROOT / "docs"
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "accuracy.md").write_text(judgement.markdown(figures, about), encoding="utf-8")
+    if chosen.docs or not chosen.quick:
+        accuracy_page.write(chosen.docs or ROOT / "docs", results, about)
 
     complete = set(results) == set(PARTS) and not chosen.quick
     docs = chosen.docs or (ROOT / "docs" if complete else None)

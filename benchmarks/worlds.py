@@ -7,7 +7,8 @@ import random
 from mailvet.lab import World, default_world
 
 __all__ = [
-    "PROBING_SHARE", "WARM_UP", "accuracy", "addresses", "probing", "probing_addresses", "routing", "routing_zone",
+    "PROBING_SHARE", "WARM_UP", "accuracy", "addresses", "hostile", "probing", "probing_addresses", "routing",
+    "routing_zone",
 ]  # fmt: skip
 
 PROBING_SHARE = 0.7
@@ -20,6 +21,11 @@ WARM_UP = "warm-up.test"
 def accuracy(seed: int = 7) -> World:
     """The lab's own world: operators' manners, failing servers, broken domains."""
     return default_world(seed)
+
+
+def hostile(seed: int = 7) -> World:
+    """The lab's world of servers that lie or break."""
+    return World.hostile(seed)
 
 
 def addresses(world: World, *, ipv6: bool) -> dict[str, list[str]]:

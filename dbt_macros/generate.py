@@ -17,7 +17,7 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from mailvet import address, lists
+from mailvet import address, lists, missing
 from mailvet.verdict import REASONS, RULES_VERSION, Policy, recommendation_sql, verdict_schema
 
 HERE = Path(__file__).resolve().parent
@@ -119,7 +119,6 @@ def _syntax() -> str:
         "long_label": f"^[^@]+@(.*[.])?[A-Za-z0-9-]{{{address.MAX_LABEL + 1}}}.*$",
         "special_use": f"^.*[.@]({'|'.join(special)})$",
     }
-    white_space = [ord(c) for c in map(chr, range(0x3001)) if c.isspace()]
     deepest = {
         "disposable": sorted({name.count(".") + 1 for name in lists.disposable_domains()}),
         "relay": sorted({name.count(".") + 1 for name in lists.relay_domains()}),
@@ -128,7 +127,8 @@ def _syntax() -> str:
     parts += [f'    "{name}": "{pattern}",' for name, pattern in patterns.items()]
     parts += ["}) }}", "{%- endmacro -%}"]
     values = {
-        "white_space_codes": white_space,
+        "white_space_codes": [ord(character) for character in missing.WHITE_SPACE],
+        "blank_codes": [ord(character) for character in missing.BLANK],
         "longest_cell": address.MAX_CELL,
         "longest_address": address.MAX_ADDRESS,
         "caseless_names": [name.lower() for name in address.CASELESS_NAMES],

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
 
 from mailvet.address import SYNTAX_ERRORS
+from mailvet.lab.endless_profiles import ENDLESS_PROFILES
+from mailvet.lab.hostile_profiles import HOSTILE_PROFILES
+from mailvet.lab.manners import MANNERS, STATES, Manner
+from mailvet.lab.profile_summary import learnt, refusal, summary
+from mailvet.lab.world import BEHAVIOURS
 from mailvet.scoring import PRIORS, SETTLED, WEIGHTS, contributions, score_of
 from mailvet.verdict import REASONS, SEND_FROM_SCORE, Policy, Reason, ReasonRule, verdict_schema
 
@@ -85,8 +91,53 @@ def weights() -> str:
     return "\n".join(lines)
 
 
+def _profiles(profiles: Iterable[Manner], *, tells: bool = False) -> str:
+    lines = [
+        "| profile | does | unknown recipients get |" + (" tells |" if tells else ""),
+        "|---|---|---|" + "---|" * tells,
+    ]
+    for profile in profiles:
+        reply = refusal(profile)
+        shown = f"`{reply}`" if reply else ""
+        lines.append(
+            f"| `{profile.name}` | {summary(profile)} | {shown} |" + (f" {learnt(profile)} |" if tells else "")
+        )
+    return "\n".join(lines)
+
+
+def lab_profiles() -> str:
+    """The ordinary server profiles of the lab."""
+    return _profiles(MANNERS.values())
+
+
+def lab_hostile_profiles() -> str:
+    """The server profiles that lie or break."""
+    return _profiles(HOSTILE_PROFILES.values(), tells=True)
+
+
+def lab_endless_profiles() -> str:
+    """The server profiles that hold a client."""
+    lines = ["| profile | does |", "|---|---|"]
+    lines += [f"| `{profile.name}` | {summary(profile)} |" for profile in ENDLESS_PROFILES.values()]
+    return "\n".join(lines)
+
+
+def lab_zones() -> str:
+    """How the name servers of a domain may behave."""
+    return "\n".join(
+        ["| `dns` | responses |", "|---|---|", *(f"| `{name}` | {text} |" for name, text in BEHAVIOURS.items())]
+    )
+
+
+def lab_states() -> str:
+    """What a mailbox can be."""
+    return ", ".join(f"`{state}`" for state in STATES) + "."
+
+
 TABLES = {
     "reasons": reasons, "columns": columns, "syntax_errors": syntax_errors, "priors": priors, "weights": weights,
+    "lab profiles": lab_profiles, "lab hostile profiles": lab_hostile_profiles,
+    "lab endless profiles": lab_endless_profiles, "lab zones": lab_zones, "lab states": lab_states,
 }  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mailvet import doctor, spark
     from mailvet.errors import LockedError, MailvetError, PreflightError, SettingsError, SourceError
     from mailvet.settings import Settings
     from mailvet.smtp.replies import classify_reply
@@ -36,7 +37,9 @@ __all__ = [
     "__version__",
     "averify",
     "classify_reply",
+    "doctor",
     "email_key",
+    "spark",
     "suggest",
     "verify",
     "verify_many",
@@ -53,12 +56,17 @@ _HOMES = {
     "suggest": "suggestions",
 }
 
+_ROOMS = ("doctor", "spark")
+"""Modules that are used by their own name: `mailvet.spark.verify(...)`."""
+
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
         from importlib.metadata import version
 
         return version("mailvet")
+    if name in _ROOMS:
+        return import_module(f"mailvet.{name}")
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module 'mailvet' has no attribute {name!r}")

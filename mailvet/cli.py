@@ -7,19 +7,21 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from enum import IntEnum
+from enum import Enum, IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
 from mailvet.dbt.commands import app as dbt_commands
-from mailvet.errors import MailvetError, PreflightError
+from mailvet.errors import MailvetError, PreflightError, SourceError
 from mailvet.verdict import Depth, Policy
 
 if TYPE_CHECKING:
     from mailvet.run import RunResult
     from mailvet.settings import Settings
+    from mailvet.warehouse.base import Warehouse
+    from mailvet.warehouse.files import Reading
 
 __all__ = ["ExitCode", "app", "main"]
 
@@ -32,6 +34,13 @@ class ExitCode(IntEnum):
     bad_input = 2
     degraded = 3
     interrupted = 130
+
+
+class LabWorld(str, Enum):
+    """The mail worlds that `mailvet lab` serves."""
+
+    default = "default"
+    hostile = "hostile"
 
 
 app = typer.Typer(
@@ -73,9 +82,20 @@ Where = Annotated[
     typer.Option(metavar="SQL", help="Condition on the rows to verify and to write."),
 ]
 Encoding = Annotated[str, typer.Option(metavar="NAME", help="Of a text file: utf-8, utf-16, cp1252, latin-1, ...")]
+NoHeader = Annotated[
+    bool, typer.Option("--no-header", help="A CSV file has no line of names; its columns are column1, column2, ...")
+]
+Lenient = Annotated[
+    bool,
+    typer.Option(
+        "--lenient", help="Read CSV rows of uneven length, stray quotation marks and text above the header; count them."
+    ),
+]
 StoreOption = Annotated[
     Optional[str],  # noqa: UP045
-    typer.Option(metavar="FILE|URL", help="Database of the verdicts; default: the store of verdicts on files."),
+    typer.Option(
+        metavar="SOURCE", help="File or database as given to verify; default: the store of verdicts on files."
+    ),
 ]
 
 
@@ -118,10 +138,10 @@ def check(
 ) -> None:
     """Verify single addresses and show the evidence; nothing is stored."""
     from mailvet.verdict import Verdict
-    from mailvet.verifier import verify_many
+    from mailvet.verifier import verify_all
 
-    settings = _settings(config, depth=depth, policy=policy)
-    verdicts = [Verdict.from_row(row) for row in verify_many(addresses, settings=settings).to_pylist()]
+    table, degraded = verify_all(addresses, _settings(config, depth=depth, policy=policy))
+    verdicts = [Verdict.from_row(row) for row in table.to_pylist()]
     for position, verdict in enumerate(verdicts):
         if as_json:
             print(json.dumps(verdict.as_dict(), ensure_ascii=False))
@@ -134,6 +154,9 @@ def check(
     unasked = [fact.detail for verdict in verdicts for fact in verdict.evidence if fact.layer == "run"]
     if unasked:
         _say("Degraded:", f"not everything could be asked: {unasked[0] or 'the run was stopped'}.")
+    elif degraded:
+        _say("Degraded:", degraded)
+    if unasked or degraded:
         raise typer.Exit(ExitCode.degraded)
 
 
@@ -177,6 +200,8 @@ def verify(
         typer.Option(metavar="FILE", help="Also write an HTML report here; it holds no addresses."),
     ] = None,
     encoding: Encoding = "utf-8",
+    no_header: NoHeader = False,
+    lenient: Lenient = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log lines instead of a live view.")] = False,
 ) -> None:
     """Verify a table or file, save the verdicts, and write the status back."""
@@ -208,8 +233,15 @@ def verify(
     }  # fmt: skip
     try:
         warehouse = open_source(
-            source, settings, table=table, column=email_column, where=where, encoding=encoding, updatable=back
+            source,
+            settings,
+            table=table,
+            column=email_column,
+            where=where,
+            reading=_reading(encoding, no_header, lenient),
+            updatable=back,
         )
+        _say_remarks(warehouse)
         try:
             if terminal.is_terminal and not verbose:
                 with TerminalWatcher(terminal) as watcher:
@@ -252,6 +284,8 @@ def plan(
     depth: DepthOption = None,
     config: Config = None,
     encoding: Encoding = "utf-8",
+    no_header: NoHeader = False,
+    lenient: Lenient = False,
 ) -> None:
     """What a run would do: addresses, domains, operators, time. Asks nobody and changes nothing."""
     from mailvet.planning import estimate
@@ -261,9 +295,16 @@ def plan(
 
     settings = _settings(config, depth=depth)
     warehouse = open_source(
-        source, settings, table=table, column=email_column, where=where, encoding=encoding, writable=False,
+        source,
+        settings,
+        table=table,
+        column=email_column,
+        where=where,
+        reading=_reading(encoding, no_header, lenient),
+        writable=False,
         updatable=False,
-    )  # fmt: skip
+    )
+    _say_remarks(warehouse)
     try:
         planned = plan_run(warehouse, settings)
     finally:
@@ -287,6 +328,8 @@ def report(
     policy: PolicyOption = None,
     config: Config = None,
     encoding: Encoding = "utf-8",
+    no_header: NoHeader = False,
+    lenient: Lenient = False,
 ) -> None:
     """How a verified source stands, here and as an HTML file. Asks nobody and changes nothing in the source."""
     from mailvet import html_report
@@ -297,9 +340,16 @@ def report(
     settings = _settings(config, policy=policy)
     html_report.check_path(output)
     warehouse = open_source(
-        source, settings, table=table, column=email_column, where=where, encoding=encoding, writable=False,
+        source,
+        settings,
+        table=table,
+        column=email_column,
+        where=where,
+        reading=_reading(encoding, no_header, lenient),
+        writable=False,
         updatable=False,
-    )  # fmt: skip
+    )
+    _say_remarks(warehouse)
     try:
         plan_run(warehouse, settings)
         found = html_report.gather(warehouse, settings, by=by)
@@ -376,9 +426,15 @@ def forget(
 
 
 def _store(source: str | None, config: Path | None, *, read_only: bool) -> Any:
+    """The verdicts on a SOURCE as `verify` takes it; those on files are in the store."""
     from mailvet.run import default_store
-    from mailvet.warehouse.opening import open_store
+    from mailvet.warehouse.files import format_of
+    from mailvet.warehouse.opening import is_url, open_store
 
+    if source is not None and not is_url(source) and format_of(Path(source)) is not None:
+        if not Path(source).expanduser().exists():
+            raise SourceError(f"There is no file {source}. Check the path.")
+        source = None
     return open_store(source or _settings(config).store.path or default_store(), read_only=read_only)
 
 
@@ -437,6 +493,9 @@ def lab(
         typer.Option(help="Also write a messy contact table here (.csv, .parquet or .duckdb)."),
     ] = None,
     rows: Annotated[int, typer.Option(help="Rows of the contact table.", min=1)] = 10_000,
+    world: Annotated[
+        LabWorld, typer.Option(help="default: operators as they are; hostile: servers that lie or break.")
+    ] = LabWorld.default,
     seed: Annotated[int, typer.Option(help="Of the mail world.")] = 7,
     counters: Annotated[
         Optional[Path],  # noqa: UP045
@@ -444,21 +503,33 @@ def lab(
     ] = None,
 ) -> None:
     """Start a mail world on loopback (DNS and SMTP servers with operators' manners) to try things safely."""
-    from mailvet.lab import Lab, serve
+    from mailvet.lab import Lab, World, serve
     from mailvet.lab.contacts import write_contacts
 
-    world = Lab(seed=seed)
+    running = Lab(World.hostile(seed)) if world is LabWorld.hostile else Lab(seed=seed)
     if contacts is not None:
-        write_contacts(world.world.contacts(rows=rows, seed=seed), contacts)
+        write_contacts(running.world.contacts(rows=rows, seed=seed), contacts)
         print(f"{rows:,} contacts in {contacts}")
     print(f"Stop the lab with Ctrl-C. Until then: mailvet verify ... --config {config}", flush=True)
-    serve(world, config, counters)
+    serve(running, config, counters)
 
 
 def _console(*, stderr: bool = False) -> Any:
     from rich.console import Console
 
     return Console(stderr=stderr)
+
+
+def _reading(encoding: str, no_header: bool, lenient: bool) -> Reading:
+    from mailvet.warehouse.files import Reading
+
+    return Reading(encoding, header=not no_header, lenient=lenient)
+
+
+def _say_remarks(warehouse: Warehouse) -> None:
+    """What was odd about a source."""
+    for remark in warehouse.remarks:
+        _say("Note:", remark)
 
 
 def _say(head: str, text: str) -> None:

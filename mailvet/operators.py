@@ -35,6 +35,7 @@ __all__ = [
     "operator_of",
     "operator_of_route",
     "operators",
+    "public_suffix",
 ]
 
 Answers = Literal["reliable", "accepts_all", "blocks_probes", "unverifiable", "gateway", "mixed"]
@@ -256,6 +257,11 @@ def _public_suffixes() -> Any:
 
     # A name under a private suffix (a hoster's customers) still belongs to the hoster: the servers are its own.
     return PublicSuffixList(only_icann=True)
+
+
+def public_suffix(name: str) -> str:
+    """The public suffix at the end of a name (ICANN section): `co.uk` for `shop.example.co.uk`."""
+    return str(_public_suffixes().publicsuffix(name) or name.rpartition(".")[2])
 
 
 def _registrable(host: str) -> str:

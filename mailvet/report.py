@@ -202,6 +202,8 @@ def show_result(console: Console, result: RunResult) -> None:
     if stopped:
         names = ", ".join(row.name for row in stopped[:8])
         console.print(f"[yellow]Operators that refused us or slowed us down: {escape(names)}[/]", highlight=False)
+    for note in result.notes:
+        console.print(f"[dim]{escape(note)}[/]", highlight=False)
     if result.degraded:
         console.print(f"\n[bold red]Degraded:[/] {escape(result.degraded)}", highlight=False)
 

@@ -39,7 +39,7 @@ from mailvet.verdict import (
 from mailvet.verifier import BATCH_ROWS, Verifier, run_in_background
 from mailvet.warehouse.base import Plan, Recognising, Summary, TableSignals, Warehouse
 from mailvet.warehouse.duckdb import DuckDBWarehouse
-from mailvet.warehouse.files import FORMATS, format_of, is_database
+from mailvet.warehouse.files import FORMATS, Reading, format_of, is_database
 from mailvet.warehouse.opening import is_url, open_table
 
 if TYPE_CHECKING:
@@ -141,6 +141,8 @@ class RunResult:
     outputs: Sequence[Path] = field(default=())
     answers: Mapping[str, Answers] = field(default_factory=dict)
     """What the mail servers said in this run, by operator."""
+    notes: Sequence[str] = ()
+    """What the reader should know although nothing is wrong, in sentences."""
 
     @property
     def undeliverable_share(self) -> float:
@@ -164,13 +166,13 @@ def open_source(
     table: str | None = None,
     column: str | None = None,
     where: str | None = None,
-    encoding: str = "utf-8",
+    reading: Reading | None = None,
     writable: bool = True,
     updatable: bool = True,
 ) -> Warehouse:
     """
     The warehouse behind a SOURCE: a data file; or, together with `table`, a DuckDB database or a database URL
-    (`postgresql://user@host/database`, in SQLAlchemy's form for all others).
+    (`postgresql://user@host/database`, in SQLAlchemy's form for all others). `reading` says how a file is to be read.
 
     Raises:
         SourceError: it cannot be read; SettingsError: its kind is not known, or its driver not installed.
@@ -195,7 +197,7 @@ def open_source(
         if table is not None:
             raise SettingsError(f"--table goes with a database; {path.name} is a file of rows. Leave --table out.")
         store = settings.store.path or default_store()
-        return DuckDBWarehouse.of_file(path, column, store, encoding=encoding, writable=writable, **common)
+        return DuckDBWarehouse.of_file(path, column, store, reading=reading, writable=writable, **common)
     if table is None:
         if not path.exists():
             raise SourceError(f"There is no file {path}. Check the path.")
@@ -431,7 +433,7 @@ class _Run:
         result = RunResult(
             run_id, warehouse.name, str(settings.depth), str(settings.policy), planned, summary, self._done, written,
             verifier.mailboxes.probes if verifier.mailboxes else 0, verifier.routes.lookups if verifier.routes else 0,
-            time.monotonic() - self._began, verifier.degraded, operators, outputs, self._answers,
+            time.monotonic() - self._began, verifier.degraded, operators, outputs, self._answers, verifier.notes,
         )  # fmt: skip
         await self._call(
             warehouse.save_run,

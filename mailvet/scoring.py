@@ -75,6 +75,7 @@ _BY_REASON = {
     Reason.recently_delivered: Prior(0.01, "it took your mail a short while ago"),
     Reason.recently_engaged: Prior(0.005, "somebody read your mail there"),
     Reason.recipient_throttled: Prior(0.02, "the mailbox exists"),
+    Reason.sender_not_known: Prior(0.10, "the mailbox exists; who is in its address book gets through"),
     Reason.mailbox_full: Prior(0.25, "the mailbox exists; those nobody empties are closed in the end"),
     Reason.role_account: Prior(0.05, "roles are kept longer than people stay"),
     Reason.disposable: Prior(0.40, "made to be thrown away; many are gone within the hour"),

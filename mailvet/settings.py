@@ -112,6 +112,19 @@ class Dns(_Section):
     """Longest time a route is remembered, whatever its own TTL."""
     concurrency: int = Field(256, ge=1, le=10_000)
     """Lookups under way at once."""
+    controls: tuple[str, ...] | None = Field(None, max_length=12)
+    """
+    Domains whose mail servers every resolver must find before it is believed that others do not exist. Default: five
+    mailbox providers; `[]` believes any resolver.
+    """
+
+    @field_validator("controls")
+    @classmethod
+    def _controls_are_domains(cls, controls: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        for name in controls or ():
+            if not re.fullmatch(r"(?!-)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?", name):
+                raise ValueError(f"{name!r} is no domain; write for example 'example.com', in Punycode where needed")
+        return None if controls is None else tuple(name.rstrip(".").lower() for name in controls)
 
     @field_validator("nameservers")
     @classmethod

@@ -15,8 +15,8 @@ from datetime import datetime, timezone
 
 import idna
 
+from mailvet.dns.routes import Route
 from mailvet.errors import PreflightError, SettingsError
-from mailvet.layers.route import Route
 from mailvet.planning import seconds_at
 from mailvet.run import plan
 from mailvet.settings import Settings

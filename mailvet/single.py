@@ -19,7 +19,7 @@ from typing import Any
 
 from mailvet import lists
 from mailvet.address import FORMULA_START, Address, parse
-from mailvet.layers.route import Route
+from mailvet.dns.routes import Route
 from mailvet.layers.suspicion_scalar import TableSignals, is_gibberish, is_keyboard_walk
 from mailvet.lists import OwnList, OwnLists
 from mailvet.operators import is_likely_local_part, operator_of

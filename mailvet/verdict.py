@@ -43,7 +43,7 @@ __all__ = [
     "verdict_schema",
 ]
 
-RULES_VERSION = "2026.11"
+RULES_VERSION = "2026.12"
 """Version of the judgement: reasons, reply rules, reference data. Stored with every verdict."""
 
 
@@ -110,6 +110,7 @@ class Reason(_Word):
     mailbox_disabled = "mailbox_disabled"
     mailbox_moved = "mailbox_moved"
     restricted_recipient = "restricted_recipient"
+    sender_not_known = "sender_not_known"
     mailbox_full = "mailbox_full"
     recipient_throttled = "recipient_throttled"
     greylisted = "greylisted"
@@ -201,6 +202,7 @@ _TABLE = (
     _rule("typo_domain", _RISKY, "reference", "DDD", "", "the domain is a known misspelling of a mail provider"),
     _rule("mailbox_full", _RISKY, "mailbox", "RRS", "3d 5d 7d", "the mailbox exists but is full", give_up_after=3),
     _rule("recipient_throttled", _RISKY, "mailbox", "RSS", "1d", "the mailbox exists and is getting too much mail"),
+    _rule("sender_not_known", _RISKY, "mailbox", "RSS", "90d", "the mailbox takes mail only from senders it knows"),
     _rule("recently_engaged", _GOOD, "history", "SSS", "90d", "the recipient opened or clicked recently"),
     _rule("recently_delivered", _GOOD, "history", "SSS", "90d", "your own mail was delivered recently"),
     _rule("repeated_soft_bounce", _RISKY, "history", "RRS", "14d", "your own mail soft-bounced several times in a row"),

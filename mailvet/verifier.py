@@ -27,14 +27,14 @@ import polars as pl
 
 from mailvet import single
 from mailvet.backlog import Backlog
+from mailvet.dns.resolver import Outcome, Resolver
+from mailvet.dns.routes import KnownRoutes, Route, Routes
 from mailvet.errors import PreflightError, SettingsError
 from mailvet.layers import history, suspicion, suspicion_scalar, syntax
 from mailvet.layers.reference import Reference
-from mailvet.layers.route import KnownRoutes, Route, Routes
 from mailvet.lists import OwnLists
 from mailvet.operators import operator_of
 from mailvet.probing.pool import Mailboxes, MailboxResult, OperatorProgress, Probe, Recipient
-from mailvet.resolver import Outcome, Resolver
 from mailvet.scoring import judge
 from mailvet.settings import Settings
 from mailvet.suggestions import suggest_domains
@@ -43,7 +43,7 @@ from mailvet.verdict import Depth, Reason, Verdict, email_key, verdict_schema
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Verifier", "averify", "run_in_background", "verify", "verify_many"]
+__all__ = ["Verifier", "averify", "run_in_background", "verify", "verify_all", "verify_many"]
 
 T = TypeVar("T")
 
@@ -140,9 +140,7 @@ class Verifier:
         self._resolver = Resolver(settings.dns)
         self.routes = Routes(self._resolver, settings.dns, allow_private_networks=settings.smtp.allow_private_networks)
         # Side by side: what is asked before anything else keeps everything waiting.
-        answers, invented, complaint = await asyncio.gather(
-            self._resolver.answers(), self._resolver.rewritten_address(), self._why_not_greet()
-        )
+        answers, complaint = await asyncio.gather(self._resolver.answers(), self._why_not_greet())
         if not answers:
             self._no_dns = True
             servers = ", ".join(settings.dns.nameservers) or "the system's resolver"
@@ -151,12 +149,6 @@ class Verifier:
                 "Check the network and [dns] nameservers, then run again; only what is due will be asked."
             )
             return
-        self.routes.invented = invented
-        if invented is not None:
-            self._degraded = (
-                f"The resolver answers {invented} for names that do not exist. Domains without MX that "
-                "get this address were marked dns_error. Set [dns] nameservers to an honest resolver and run again."
-            )
         if self.depth is Depth.smtp:
             if complaint is not None:
                 raise PreflightError(complaint)
@@ -198,14 +190,35 @@ class Verifier:
                 "DNS stopped answering during the run. The rest was not checked. Check the network, then run again; "
                 "only what is due will be asked."
             )
-        if self._degraded is None and self.mailboxes is not None:
-            return self.mailboxes.health.degraded
-        return self._degraded
+        if self._degraded is not None:
+            return self._degraded
+        reasons = [
+            self._resolver.trust.degraded if self._resolver is not None else None,
+            self.mailboxes.health.degraded if self.mailboxes is not None else None,
+        ]
+        return " ".join(filter(None, reasons)) or None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the reader of this run's results should know, though nothing is wrong."""
+        if self._resolver is not None and not self._resolver.trust.controls:
+            return ("DNS: the resolver was believed without controls ([dns] controls = []).",)
+        return ()
 
     @property
     def cut_off(self) -> bool:
         """Whether the resolver is silent, so that only a new verifier could find it again."""
         return self._no_dns or (self._resolver is not None and self._resolver.down)
+
+    @property
+    def outdated(self) -> bool:
+        """Whether this verifier should make room for a new one: its resolver is silent or may have become honest."""
+        return self.cut_off or (self._resolver is not None and self._resolver.trust.is_outdated)
+
+    async def check_resolver(self) -> None:
+        """Do now what a run does when the first domain is said not to exist; `degraded` has the result."""
+        if self._resolver is not None and not self.cut_off:
+            await self._resolver.trust.examine_all()
 
     @property
     def lists_digest(self) -> str:
@@ -658,7 +671,7 @@ class _Background:
         key = settings.model_dump_json()
         async with self.lock:
             known = self.verifiers.get(key)
-            if known is not None and not known.cut_off:
+            if known is not None and not known.outdated:
                 return known
             fresh = Verifier(settings)
             await fresh.open()
@@ -722,19 +735,23 @@ async def _collect(verifier: Verifier, cells: list[str]) -> pl.DataFrame:
     return keys.to_frame().join(pl.concat(frames), on="email_key", how="left", maintain_order="left")
 
 
-async def _with_verifier(settings: Settings, work: Callable[[Verifier], Awaitable[T]]) -> T:
+async def _with_verifier(
+    settings: Settings, work: Callable[[Verifier], Awaitable[T]]
+) -> tuple[T, str | None]:
+    """The result of the work, and why it is degraded if it is."""
     if settings.depth is not Depth.smtp:
         # Routes stay known from call to call; the state of a stream is its own.
-        return await work((await _in_background().verifier(settings)).sibling())
+        shared = (await _in_background().verifier(settings)).sibling()
+        return await work(shared), shared.degraded
     async with Verifier(settings) as verifier:
-        return await work(verifier)
+        return await work(verifier), verifier.degraded
 
 
-async def _verify_table(cells: list[str], settings: Settings) -> pl.DataFrame:
+async def _verify_table(cells: list[str], settings: Settings) -> tuple[pl.DataFrame, str | None]:
     return await _with_verifier(settings, lambda verifier: _collect(verifier, cells))
 
 
-async def _verify_each(cells: list[str], settings: Settings) -> list[Verdict]:
+async def _verify_each(cells: list[str], settings: Settings) -> tuple[list[Verdict], str | None]:
     async def work(verifier: Verifier) -> list[Verdict]:
         together = len(cells) > 1 and settings.suspicion.whole_table
         shown = suspicion_scalar.examine_table(cells) if together else {}
@@ -785,7 +802,8 @@ def verify_many(
     Verify addresses; each distinct text is verified once.
 
     Args:
-        addresses: cells of text, as they stand in a contact table; None counts as empty.
+        addresses: cells of text, as they stand in a contact table: a list, a column of pandas, Polars, Arrow or
+            NumPy, or any other iterable. None, NaN and NA count as empty.
         depth: offline, dns or smtp; default: as the settings say.
         settings: default: from the environment.
         poll: called a few times a second by the waiting thread; what it raises ends the work.
@@ -795,15 +813,24 @@ def verify_many(
 
     Raises:
         SettingsError, PreflightError: before anything is asked.
+        TypeError: what was given is not one column of cells.
     """
-    settings = _resolve_settings(settings, depth)
-    cells = [_text(cell) for cell in addresses]
+    return verify_all(addresses, _resolve_settings(settings, depth), poll)[0]
+
+
+def verify_all(
+    addresses: Iterable[str | None], settings: Settings, poll: Callable[[], object] | None = None
+) -> tuple[pa.Table, str | None]:
+    """The same as `verify_many`, and beside the table why it is degraded: None when all could be asked and believed."""
+    cells = [_text(cell) for cell in _column_of(addresses)]
     if not cells:
-        return verdict_schema().empty_table()
+        return verdict_schema().empty_table(), None
     distinct = list(dict.fromkeys(cells))
     if _tables_lost() or (len(distinct) <= _FEW and settings.depth is not Depth.smtp):
-        return _table_of(cells, run_in_background(_verify_each(distinct, settings), poll))
-    return _in_input_order(cells, run_in_background(_verify_table(distinct, settings), poll))
+        verdicts, degraded = run_in_background(_verify_each(distinct, settings), poll)
+        return _table_of(cells, verdicts), degraded
+    frame, degraded = run_in_background(_verify_table(distinct, settings), poll)
+    return _in_input_order(cells, frame), degraded
 
 
 def _table_of(cells: list[str], verdicts: list[Verdict]) -> pa.Table:
@@ -829,7 +856,7 @@ def verify(address: str | None, *, depth: Depth | str | None = None, settings: S
     <Reason.not_probed: 'not_probed'>
     """
     settings = _resolve_settings(settings, depth)
-    return run_in_background(_verify_each([_text(address)], settings))[0]
+    return run_in_background(_verify_each([_text(address)], settings))[0][0]
 
 
 async def averify(
@@ -838,12 +865,32 @@ async def averify(
     """The same as `verify` for code that runs in an event loop: it waits without blocking the loop."""
     work = _verify_each([_text(address)], _resolve_settings(settings, depth))
     future = asyncio.run_coroutine_threadsafe(work, _in_background().loop)
-    return (await asyncio.wrap_future(future))[0]
+    return (await asyncio.wrap_future(future))[0][0]
+
+
+def _column_of(addresses: Any) -> Iterable[object]:
+    """The cells of one column. A text or a table is refused: its letters or column names would be taken for cells."""
+    if isinstance(addresses, str | bytes):
+        raise TypeError("verify_many takes many addresses, such as a list. For a single one call mailvet.verify(text).")
+    if isinstance(addresses, Mapping) or hasattr(addresses, "columns") or getattr(addresses, "ndim", 1) != 1:
+        raise TypeError("verify_many takes one column. Pass the column of addresses, such as verify_many(df['email']).")
+    if not isinstance(addresses, Iterable):
+        kind = type(addresses).__name__
+        raise TypeError(f"verify_many takes a list or a column of addresses, not {kind}. Collect the column first.")
+    for convert in ("to_pylist", "to_list", "tolist"):  # Arrow; pandas and Polars; NumPy
+        if hasattr(addresses, convert):
+            cells: Iterable[object] = getattr(addresses, convert)()
+            return cells
+    return addresses
 
 
 def _text(cell: object) -> str:
-    """A cell as text. A lone surrogate, which no table could hold, becomes U+FFFF, which no address may hold either."""
-    text = "" if cell is None else str(cell)
+    """
+    A cell as text, an absent one as the empty text. A lone surrogate, which no table could hold, becomes U+FFFF, which
+    no address may hold either.
+    """
+    absent = cell is None or (isinstance(cell, float) and cell != cell) or type(cell).__name__ == "NAType"
+    text = "" if absent else str(cell)
     return text if text.isascii() else _SURROGATE.sub("\uffff", text)
 
 

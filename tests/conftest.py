@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -36,15 +38,30 @@ _HERE = Path(__file__).parent
 # Folders whose tests share what takes long to start: an Airflow, a parsed dbt project, a JVM, real mail servers.
 _TOGETHER = {"airflow": "airflow", "dbt": "dbt", "gx": "spark", "spark": "spark", "servers": "servers"}
 
+_NO_CHOICE = SimpleNamespace(params={})
+_EXTERNAL_FOLDERS = {"airflow", "benchmarks", "dbt", "end_to_end", "gx", "lakehouse", "packaging", "servers", "spark"}
+_EXTERNAL_FIXTURES = {"mariadb_server", "postgres", "postgres_server", "real_mail", "spark"}
+_EXTERNAL_PLACES = {"mariadb", "postgres", "postgresql"}
 
+
+def _is_external(item: pytest.Item, folder: str) -> bool:
+    """Whether a test needs more than this process: a server, a JVM, a browser, an Airflow, a dbt, a built wheel."""
+    fixtures = set(getattr(item, "fixturenames", ()))
+    chosen = {value for value in getattr(item, "callspec", _NO_CHOICE).params.values() if isinstance(value, str)}
+    return folder in _EXTERNAL_FOLDERS or bool(fixtures & _EXTERNAL_FIXTURES or chosen & _EXTERNAL_PLACES)
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     With pytest-xdist (`--dist loadgroup`), tests that share a start stay in one process; others go by file. Slow tests
-    may take so long on a busy machine.
+    may take so long on a busy machine. Tests that `make test-fast` leaves out are marked.
     """
     for item in items:
         parts = item.path.parts
         folder = parts[len(_HERE.parts)] if parts[: len(_HERE.parts)] == _HERE.parts else ""
+        if _is_external(item, folder):
+            item.add_marker(pytest.mark.external)
         item.add_marker(pytest.mark.xdist_group(_TOGETHER.get(folder, str(item.path))))
         if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(600))
@@ -68,14 +85,19 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Name the tests that were skipped although CI is set."""
-    skipped = _skipped(config)
+    """Say in one line for each reason how many tests were skipped; where CI is set, name each of them."""
+    skipped = [(report.nodeid, _reason(report)) for report in _skipped(config)]
+    for why, count in Counter(why for _, why in skipped).items():
+        terminalreporter.write_line(f"{count} skipped: {why.removeprefix('Skipped: ')}", yellow=True)
     if not (_skips_are_failures() and skipped):
         return
     terminalreporter.section("skipped, which is a failure here because CI is set", red=True)
-    for report in skipped:
-        why = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
-        terminalreporter.write_line(f"{report.nodeid}: {why}")
+    for name, why in skipped:
+        terminalreporter.write_line(f"{name}: {why}")
+
+
+def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
+    return report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
 
 
 @pytest.fixture(scope="session")

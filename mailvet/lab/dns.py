@@ -24,13 +24,16 @@ import dns.rdata
 import dns.rdataclass
 import dns.rdatatype
 
-from mailvet.lab.world import HELLO_NAME, World
+from mailvet.lab.faulty_resolver import FaultyResolver
+from mailvet.lab.world import CONTROL_SERVER, HELLO_NAME, World
 
 __all__ = ["NameServer", "Zone"]
 
 TTL = 300
 _OPT = b"\x00\x00\x29\x04\xd0\x00\x00\x00\x00\x00\x00"
 """An empty OPT record that offers 1232 octets."""
+_BAD_VERSION = b"\x00\x00\x29\x04\xd0\x01\x00\x00\x00\x00\x00"
+"""An OPT record with the upper bits of RCODE 16, BADVERS (RFC 6891 section 6.1.3)."""
 _MAX_ENTRIES = 200_000
 _DATAGRAMS_A_TURN = 64
 """Datagrams answered before the mail servers get their turn again."""
@@ -52,7 +55,19 @@ class _Answer:
 class _Entry:
     """The answer to one question: everything after the question, ready to send."""
 
-    __slots__ = ("body", "counts", "counts_opt", "dropped", "flags", "key", "over_tcp", "times")
+    __slots__ = (
+        "body",
+        "counts",
+        "counts_opt",
+        "dropped",
+        "flags",
+        "key",
+        "opt",
+        "over_tcp",
+        "times",
+        "volatile",
+        "without_tcp",
+    )
 
     def __init__(self, key: tuple[str, str], answer: _Answer) -> None:
         self.key = key
@@ -66,8 +81,12 @@ class _Entry:
             + rdata
             for owner, type, ttl, rdata in (*answer.records, *answer.authority)
         )
+        self.opt = _OPT
         self.dropped = False
         self.over_tcp = False
+        self.without_tcp = False
+        self.volatile = False
+        """Made anew for each question."""
         self.times = 0
 
 
@@ -105,11 +124,18 @@ _SOA = (
 )
 
 
+def _resolver(world: World, given: FaultyResolver | None) -> FaultyResolver | None:
+    if given is None and world.rewrites_nxdomain:
+        return FaultyResolver("invents", address=world.rewrites_nxdomain)
+    return given
+
+
 class Zone:
     """Everything the lab's DNS knows: `answer` turns the wire form of a query into that of its answer."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, resolver: FaultyResolver | None = None) -> None:
         self._world = world
+        self._resolver = _resolver(world, resolver)
         self._entries: dict[bytes, _Entry] = {}
         self._counted: Counter[tuple[str, str]] = Counter()
         self._records: dict[str, dict[str, list[str]]] = {}
@@ -134,6 +160,16 @@ class Zone:
         self._counted.clear()
         for entry in self._entries.values():
             entry.times = 0
+
+    def resolve_by(self, resolver: FaultyResolver | None) -> None:
+        """Answer by another resolver from now on; None for a true one."""
+        self._resolver = _resolver(self._world, resolver)
+        self._forget_entries()
+
+    def _forget_entries(self) -> None:
+        for old in self._entries.values():
+            self._counted[old.key] += old.times
+        self._entries.clear()
 
     # ---------------------------------------------------------------- content
     def _add(self, name: str, type: str, value: str) -> None:
@@ -162,6 +198,10 @@ class Zone:
             for type, values in records.items():
                 for value in values:
                     self._add(name, type, f"{value.rstrip('.')}." if type == "CNAME" else value)
+        target, address = CONTROL_SERVER
+        for name in world.controls():
+            self._add(name, "MX", f"10 {target}.")
+            self._add(target, "A", address)
         sender = HELLO_NAME
         self._add(sender, "A", "127.0.0.1")
         # Bounces of the sender would go to an ordinary server of the world, where it has one.
@@ -175,7 +215,12 @@ class Zone:
     def _build(self, key: tuple[str, str]) -> _Entry:
         name, type = key
         answer = _Answer()
+        resolver = self._resolver
         behaviour = self._world.behaviour(name)
+        if resolver is not None and not resolver.concerns(name):
+            resolver = None
+        if resolver is not None and resolver.fault != "invents":
+            behaviour = resolver.fault
         if behaviour == "servfail":
             answer.rcode = dns.rcode.SERVFAIL
         elif behaviour == "refused":
@@ -183,23 +228,45 @@ class Zone:
         elif behaviour == "lame":
             answer.flags = dns.flags.Flag.QR
             answer.authority.append((".", "NS", 518_400, _name("a.root.mailvet-lab.test")))
-        else:
-            self._look_up(answer, name, type)
+        elif behaviour == "referral":
+            answer.authority.append((name, "NS", TTL, _name(f"ns1.{name}")))
+        elif behaviour == "alias_loop":
+            other = name.removeprefix("loop.") if name.startswith("loop.") else f"loop.{name}"
+            answer.records = [(name, "CNAME", TTL, _name(other)), (other, "CNAME", TTL, _name(name))]
+        elif (resolver is not None and resolver.fault == "nxdomain") or (
+            behaviour == "mx_nxdomain" and type not in ("A", "AAAA")
+        ):
+            self._say_nothing_there(answer, name)
+        elif behaviour != "badvers":
+            self._look_up(answer, name, type, resolver)
+            if behaviour == "nxdomain_with_records":
+                answer.rcode = dns.rcode.NXDOMAIN
         entry = _Entry(key, answer)
         entry.dropped = behaviour == "dropped"
-        entry.over_tcp = behaviour == "truncated"
+        entry.over_tcp = behaviour in ("truncated", "truncated_for_good")
+        entry.without_tcp = behaviour == "truncated_for_good"
+        entry.volatile = resolver is not None and resolver.fault == "invents" and resolver.address is None
+        if behaviour == "badvers":
+            entry.opt = _BAD_VERSION
         return entry
 
-    def _look_up(self, answer: _Answer, name: str, type: str) -> None:
+    def _say_nothing_there(self, answer: _Answer, name: str) -> None:
+        answer.rcode = dns.rcode.NXDOMAIN
+        answer.authority.append((self._apex(name), "SOA", TTL, _SOA))
+
+    def _look_up(self, answer: _Answer, name: str, type: str, resolver: FaultyResolver | None) -> None:
         for _ in range(9):
             records = self._records.get(name)
-            if records is None and name not in self._inner:
-                instead = self._world.rewrites_nxdomain
-                if instead and type in ("A", "ANY"):
-                    answer.records.append((name, "A", 60, _rdata("A", instead)))
+            missing = records is None and name not in self._inner
+            if resolver is not None and (missing or resolver.everything):
+                value = resolver.invented("A" if type == "ANY" else type)
+                if value is not None:
+                    made = "A" if type == "ANY" else type
+                    answer.records.append((name, made, 60, _rdata(made, value)))
                     return
-                if not instead:
-                    answer.rcode = dns.rcode.NXDOMAIN
+                break
+            if missing:
+                answer.rcode = dns.rcode.NXDOMAIN
                 break
             values = (records or {}).get(type)
             if values:
@@ -238,8 +305,12 @@ class Zone:
             entry = self._enter(key, query, tail)
             if entry is None:
                 return query[:2] + _FORMAT_ERROR
+        elif entry.volatile:
+            times = entry.times
+            entry = self._entries[key] = self._build(entry.key)
+            entry.times = times
         entry.times += 1
-        if entry.dropped:
+        if entry.dropped or (entry.without_tcp and not udp):
             return None
         edns = query[10:12] != b"\x00\x00" and query[tail : tail + 3] == b"\x00\x00\x29"
         first, second = entry.flags
@@ -250,8 +321,8 @@ class Zone:
                 counts = b"\x00\x01\x00\x00\x00\x00" + (b"\x00\x01" if edns else b"\x00\x00")
                 cut = query[:2] + bytes((first | _TRUNCATED | query[2] & 1, second)) + counts + query[12:tail]
                 return cut + _OPT if edns else cut
-        if edns:
-            return head + entry.counts_opt + query[12:tail] + entry.body + _OPT
+        if edns or entry.opt is not _OPT:
+            return head + entry.counts_opt + query[12:tail] + entry.body + entry.opt
         return head + entry.counts + query[12:tail] + entry.body
 
     def _enter(self, key: bytes, query: bytes, tail: int) -> _Entry | None:
@@ -266,9 +337,7 @@ class Zone:
         if rdclass != dns.rdataclass.IN:
             return None
         if len(self._entries) >= _MAX_ENTRIES:
-            for old in self._entries.values():
-                self._counted[old.key] += old.times
-            self._entries.clear()
+            self._forget_entries()
         type = dns.rdatatype.to_text(dns.rdatatype.RdataType.make(rdtype))
         entry = self._entries[key] = self._build((name, type))
         return entry

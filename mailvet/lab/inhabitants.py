@@ -16,7 +16,7 @@ from mailvet.lab.manners import State
 from mailvet.lab.names import local_part, person
 from mailvet.lab.world import Behaviour, World
 
-__all__ = ["default_world"]
+__all__ = ["WorldBuilder", "default_world"]
 
 _WESTERN = ("en", "en", "en", "de", "de", "fr", "es", "it", "pt", "pl", "sv", "tr")
 
@@ -202,7 +202,7 @@ _LEGAL_FORMS = ("", "", "", "-gmbh", "-ag", "-ltd", "-group", "-sarl", "-srl", "
 _ROLES = ("info", "sales", "office", "support", "kontakt", "contact", "service", "team", "buchhaltung", "hr")
 
 
-class _Settler:
+class WorldBuilder:
     """Fills a world with companies and people, all drawn from one seed."""
 
     def __init__(self, seed: int) -> None:
@@ -261,7 +261,7 @@ def default_world(seed: int = 7, mailboxes: int = 13_000) -> World:
     Roughly half of the mailboxes lie with free-mail operators, the rest with hosted and self-run business
     domains, among them a few with every manner and every DNS behaviour there is.
     """
-    settler = _Settler(seed)
+    settler = WorldBuilder(seed)
     world = settler.world
     _free_mail(settler, mailboxes)
     business = _business(settler)
@@ -273,7 +273,7 @@ def default_world(seed: int = 7, mailboxes: int = 13_000) -> World:
     return world
 
 
-def _free_mail(settler: _Settler, mailboxes: int) -> None:
+def _free_mail(settler: WorldBuilder, mailboxes: int) -> None:
     world = settler.world
     for manner, hosts, names, languages, share, options in _FREE_MAIL:
         domains = names.split()
@@ -288,7 +288,7 @@ def _free_mail(settler: _Settler, mailboxes: int) -> None:
             settler.people(name, max(2, round(mailboxes * share / 1000 * weight)), languages, business=False)
 
 
-def _business(settler: _Settler) -> list[tuple[str, Sequence[str]]]:
+def _business(settler: WorldBuilder) -> list[tuple[str, Sequence[str]]]:
     world, rng = settler.world, settler.rng
     found: list[tuple[str, Sequence[str]]] = []
     for number in range(58):
@@ -329,7 +329,7 @@ def _business(settler: _Settler) -> list[tuple[str, Sequence[str]]]:
     return found
 
 
-def _oddities(settler: _Settler) -> None:
+def _oddities(settler: WorldBuilder) -> None:
     """Domains whose DNS or whose letters are out of the ordinary, with a few people each."""
     world = settler.world
 
@@ -405,7 +405,7 @@ def _oddities(settler: _Settler) -> None:
         some(domain)
 
 
-def _without_people(settler: _Settler) -> None:
+def _without_people(settler: WorldBuilder) -> None:
     """Domains where nobody can be reached, throw-away services and misspelt names."""
     world = settler.world
     for _ in range(26):

@@ -15,14 +15,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Literal
 
 from mailvet.errors import SettingsError
+from mailvet.lab.guards import HarvestGuard, RateLimit
+from mailvet.lab.holds import Hold
+from mailvet.lab.reply_faults import ReplyFault
 
-__all__ = ["MANNERS", "STATES", "Manner", "State", "manner_named", "wire"]
+__all__ = ["MANNERS", "STATES", "Manner", "State", "wire"]
 
 State = Literal["live", "full", "disabled", "moved", "restricted", "throttled", "temporary", "forwarded"]
 """What a mailbox can be. An address without a mailbox is unknown."""
@@ -104,10 +107,13 @@ class Manner:
     banner_delay: float = 0.0
     reply_delay: float = 0.0
     """Before every single reply, one after the other (a tarpit)."""
+    refusal_delay: float = 0.0
+    """Before each refusal of a recipient, on top of it."""
     # ---- replies
     sender_ok: str = "250 2.1.0 Ok"
     recipient_ok: str = "250 2.1.5 Ok"
-    goodbye: str = "221 2.0.0 Bye"
+    goodbye: str | None = "221 2.0.0 Bye"
+    """Reply to QUIT. None: none, and the connection stays open."""
     replies: Mapping[str, str] = field(default_factory=dict)
     """Reply per state of a mailbox, and for `unknown`."""
     relay_reply: str = "554 5.7.1 <{recipient}>: Relay access denied"
@@ -146,6 +152,19 @@ class Manner:
     """Its yes is known to be worth little, though it is true here: a careful prober says unknown."""
     harvest_limit: int | None = None
     """After so many unknown recipients on a connection everybody is refused as unknown, live ones too."""
+    guard: HarvestGuard | None = None
+    rate: RateLimit | None = None
+    busy_every: int | None = None
+    """The first of so many connections is sent away with `busy_reply`, and so on in turn."""
+    busy_reply: str = "421 4.3.2 {host} System busy, try again later"
+    # ---- what it gets wrong
+    fault: ReplyFault | None = None
+    hold: Hold | None = None
+    tells: Literal["all", "living", "nothing"] = "all"
+    """
+    What a careful prober can learn of it: of every mailbox whether it is there; of the living alone, since its
+    refusals are no proof; nothing.
+    """
 
     def reply(self, state: str) -> str:
         """The reply to a recipient in this state, or `unknown`."""
@@ -154,7 +173,8 @@ class Manner:
     @property
     def reachable(self) -> bool:
         """Whether a conversation gets as far as a recipient's reply."""
-        return self.listens and self.closes_at is None and not self.silent and self.garbage is None
+        holds = self.hold is not None and self.hold.at not in ("quit", "idle")
+        return self.listens and self.closes_at is None and not (self.silent or holds) and self.garbage is None
 
 
 _SPAMHAUS_TRAP = (
@@ -556,52 +576,3 @@ _MANNERS = (
 
 MANNERS: Mapping[str, Manner] = MappingProxyType({manner.name: manner for manner in _MANNERS})
 """Every manner by name."""
-
-
-def manner_named(name: str, **options: Any) -> Manner:
-    """
-    A manner with some of its fields changed. Raises SettingsError for a name or an option that there is not.
-    """
-    if name not in MANNERS:
-        raise SettingsError(f"no manner {name!r}. There are: {', '.join(MANNERS)}.")
-    known = {entry.name for entry in fields(Manner)} - {"name"}
-    strange = sorted(set(options) - known)
-    if strange:
-        raise SettingsError(f"a mail server has no option {', '.join(strange)}. There are: {', '.join(sorted(known))}.")
-    base = MANNERS[name]
-    if "replies" in options:
-        options["replies"] = {**base.replies, **options["replies"]}
-    changed = replace(base, **options)
-    for name in _REPLIES:
-        _check(getattr(changed, name))
-    for reply in changed.replies.values():
-        _check(reply)
-    return changed
-
-
-_REPLIES = (
-    "banner",
-    "sender_ok",
-    "recipient_ok",
-    "goodbye",
-    "relay_reply",
-    "utf8_reply",
-    "block_reply",
-    "temporary_reply",
-    "greylist_reply",
-    "connections_reply",
-    "recipients_reply",
-    "errors_reply",
-)
-_PLACEHOLDERS = dict.fromkeys(("recipient", "local", "domain", "sender", "hello", "client", "host"), "")
-
-
-def _check(reply: str | None) -> None:
-    if reply is None:
-        return
-    try:
-        wire(reply).format_map(_PLACEHOLDERS)
-    except (KeyError, ValueError, IndexError) as error:
-        raise SettingsError(
-            f"an SMTP reply has an unknown placeholder: {error}. There are: {', '.join(_PLACEHOLDERS)}."
-        ) from None

@@ -5,12 +5,9 @@ The lab itself: it puts a world on loopback, in a thread of this process with an
 from __future__ import annotations
 
 import asyncio
-import errno
 import json
 import os
-import random
 import signal
-import socket
 import threading
 from collections import Counter
 from pathlib import Path
@@ -18,8 +15,11 @@ from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mailvet.errors import MailvetError
+from mailvet.lab.counters import Counters
 from mailvet.lab.dns import NameServer, Zone
-from mailvet.lab.smtp import Counters, MailServer
+from mailvet.lab.faulty_resolver import FaultyResolver
+from mailvet.lab.listening import NAME_SERVER, MailListeners, bind_mail_servers, bind_name_server
+from mailvet.lab.smtp import MailServer
 from mailvet.lab.world import HELLO_NAME, MAIL_FROM, Truth, World
 
 if TYPE_CHECKING:
@@ -28,10 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["Lab", "serve"]
 
 _T = TypeVar("_T")
-_NAME_SERVER = "127.0.0.1"
-_PORTS = range(12_000, 32_000)
-"""Below the range from which Linux takes the ports of outgoing connections."""
-_BACKLOG = 512
 
 
 class Lab:
@@ -40,8 +36,9 @@ class Lab:
 
     `world` defaults to `default_world(seed)`. `latency` (seconds) is how long every DNS answer and every turn
     of an SMTP conversation takes; `greylist_delay` (seconds) is how long greylisting hosts make a sender
-    wait. Every mail server has its own address in 127.0.0.0/8 and all share one unprivileged port, so a lab
-    needs Linux, or a machine where those addresses were added to the loopback interface.
+    wait; `resolver` makes the DNS server fail or lie as a whole. Every mail server has its own address in
+    127.0.0.0/8 and all share one unprivileged port, so a lab needs Linux, or a machine where those addresses
+    were added to the loopback interface.
 
     >>> with Lab(World().host("mx.acme.test").domain("acme.test", [(10, "mx.acme.test")])) as lab:
     ...     lab.truth("ann@acme.test").kind
@@ -49,7 +46,13 @@ class Lab:
     """
 
     def __init__(
-        self, world: World | None = None, latency: float = 0.0, seed: int = 7, *, greylist_delay: float = 1.5
+        self,
+        world: World | None = None,
+        latency: float = 0.0,
+        seed: int = 7,
+        *,
+        greylist_delay: float = 1.5,
+        resolver: FaultyResolver | None = None,
     ) -> None:
         if world is None:
             from mailvet.lab.inhabitants import default_world
@@ -59,8 +62,10 @@ class Lab:
         self.latency = latency
         self.greylist_delay = greylist_delay
         self.ipv6 = False
+        self._resolver = resolver
         self._zone: Zone | None = None
         self._servers: dict[str, MailServer] = {}
+        self._listeners: MailListeners | None = None
         self._dns_port = 0
         self._smtp_port = 0
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -71,24 +76,25 @@ class Lab:
         """Bind every socket and begin to answer. Raises MailvetError when that cannot be."""
         if self._thread is not None:
             raise MailvetError("this lab is already running; stop it first.")
-        udp, tcp, self._dns_port = _bind_name_server()
+        udp, tcp, self._dns_port = bind_name_server()
         try:
-            listeners, self._smtp_port, self.ipv6 = _bind_mail_servers(self.world)
+            bound, self._smtp_port, self.ipv6 = bind_mail_servers(self.world)
         except MailvetError:
             udp.close()
             tcp.close()
             raise
-        self._zone = Zone(self.world)
+        self._zone = Zone(self.world, self._resolver)
         served = self.world.served()
         self._servers = {
             name: MailServer(self.world, host, served[name], latency=self.latency, greylist_delay=self.greylist_delay)
             for name, host in self.world.hosts.items()
         }
+        self._listeners = MailListeners(self._servers, bound, self._smtp_port)
         names = NameServer(self._zone, udp, tcp, self.latency)
         ready = threading.Event()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(
-            target=self._run, args=(self._loop, names, listeners, ready), name="mailvet-lab", daemon=True
+            target=self._run, args=(self._loop, names, self._listeners, ready), name="mailvet-lab", daemon=True
         )
         self._thread.start()
         ready.wait()
@@ -114,25 +120,18 @@ class Lab:
         self,
         loop: asyncio.AbstractEventLoop,
         names: NameServer,
-        listeners: list[tuple[str, socket.socket]],
+        listeners: MailListeners,
         ready: threading.Event,
     ) -> None:
         asyncio.set_event_loop(loop)
-        opened: list[asyncio.Server] = []
 
         async def begin() -> None:
             await names.start()
-            for name, listener in listeners:
-                server = self._servers[name]
-                opened.append(await loop.create_server(server.session, sock=listener, backlog=_BACKLOG))
+            await listeners.open()
 
         async def end() -> None:
             await names.stop()
-            for listening in opened:
-                listening.close()
-            for server in self._servers.values():
-                for session in list(server.sessions):
-                    session.abort()
+            listeners.close()
             # Two turns of the loop: one for the transports to close, one for what that cancels.
             await asyncio.sleep(0)
             await asyncio.sleep(0)
@@ -154,7 +153,7 @@ class Lab:
     @property
     def nameserver(self) -> tuple[str, int]:
         """Address and port of the DNS server, UDP and TCP."""
-        return _NAME_SERVER, self._dns_port
+        return NAME_SERVER, self._dns_port
 
     @property
     def smtp_port(self) -> int:
@@ -178,8 +177,8 @@ class Lab:
             f'mail_from = "{MAIL_FROM}"\n'
             'allow_private_networks = ["127.0.0.0/8", "::1/128"]\n'
             "connect_timeout = 2.0\n"
-            "command_timeout = 2.0\n"
-            "address_budget = 8.0\n"
+            f"command_timeout = {self.world.command_timeout}\n"
+            f"address_budget = {self.world.address_budget}\n"
             "\n[retry]\n"
             'after_greylisting = ["2s", "4s"]\n'
         )
@@ -196,6 +195,44 @@ class Lab:
     def counters(self) -> dict[str, Counters]:
         """What clients did so far, by name of the mail server; every server is there."""
         return self._ask(lambda: {name: server.counters.copy() for name, server in self._servers.items()})
+
+    def counters_by_address(self) -> dict[str, Counters]:
+        """
+        What clients did so far, by IP address of the mail server, whatever names lead there. A server that
+        listens on ::1 as well is counted once, under its IPv4 address where it has one.
+        """
+        hosts = self.world.hosts
+        return {
+            hosts[name].address if hosts[name].ipv4 else "::1": counters for name, counters in self.counters().items()
+        }
+
+    def plan_outage(self, after: int = 0, seconds: float | None = None) -> None:
+        """
+        Let all mail servers refuse connections once `after` more recipients were asked, counted over all servers,
+        for that many seconds or for good. Open conversations are cut, the reply to that recipient with them.
+        """
+        if self._listeners is None or self._loop is None:
+            raise MailvetError("an outage needs a lab that is running; start it first.")
+        listeners = self._listeners
+        self._ask(lambda: listeners.plan_outage(after, seconds))
+
+    def end_outage(self) -> None:
+        """End the outage that is on or was planned."""
+        listeners = self._listeners
+        if listeners is not None and self._loop is not None:
+            self._ask(listeners.end_outage)
+
+    @property
+    def down(self) -> bool:
+        """Whether an outage is on."""
+        return self._listeners is not None and self._listeners.down
+
+    def resolve_by(self, resolver: FaultyResolver | None) -> None:
+        """Let the DNS server answer by another resolver from now on; None for a true one."""
+        self._resolver = resolver
+        zone = self._zone
+        if zone is not None:
+            self._ask(lambda: zone.resolve_by(resolver))
 
     def dns_queries(self) -> Counter[tuple[str, str]]:
         """How often each (name, type) was asked; names in lower case without the final dot."""
@@ -262,81 +299,3 @@ def _write(path: Path, text: str) -> None:
     beside = path.with_name(f"{path.name}.{os.getpid()}.part")
     beside.write_text(text, encoding="utf-8")
     os.replace(beside, path)
-
-
-def _bind_name_server() -> tuple[socket.socket, socket.socket, int]:
-    """One UDP and one TCP socket on the same free port."""
-    for port in random.SystemRandom().sample(_PORTS, 50):
-        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        try:
-            udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_194_304)
-            udp.bind((_NAME_SERVER, port))
-            tcp.bind((_NAME_SERVER, port))
-            tcp.listen(128)
-        except OSError as error:
-            udp.close()
-            tcp.close()
-            if error.errno != errno.EADDRINUSE:
-                raise MailvetError(f"the lab cannot open its DNS port on {_NAME_SERVER}: {error.strerror}.") from error
-        else:
-            return udp, tcp, port
-    raise MailvetError("the lab found no free port for DNS. Stop other servers on this machine and try again.")
-
-
-def _bind_mail_servers(world: World) -> tuple[list[tuple[str, socket.socket]], int, bool]:
-    """A listening socket for every host that listens, all on one port; that port; whether IPv6 works."""
-    wanted = [
-        (host.name, family, address)
-        for host in world.hosts.values()
-        if host.manner.listens
-        for family, address in (
-            *([(socket.AF_INET, host.address)] if host.ipv4 else []),
-            *([(socket.AF_INET6, "::1")] if host.ipv6 else []),
-        )
-    ]
-    for port in random.SystemRandom().sample(_PORTS, 50):
-        bound: list[tuple[str, socket.socket]] = []
-        ipv6 = False
-        taken = False
-        for name, family, address in wanted:
-            try:
-                listener = _listen(family, address, port)
-            except OSError as error:
-                if family == socket.AF_INET6 and error.errno != errno.EADDRINUSE:
-                    continue
-                for _, other in bound:
-                    other.close()
-                if error.errno != errno.EADDRINUSE:
-                    raise MailvetError(_unbound(address, error)) from error
-                taken = True
-                break
-            ipv6 = ipv6 or family == socket.AF_INET6
-            bound.append((name, listener))
-        if not taken:
-            return bound, port, ipv6
-    raise MailvetError("the lab found no port that is free on all its addresses. Stop other labs and try again.")
-
-
-def _listen(family: int, address: str, port: int) -> socket.socket:
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        if family == socket.AF_INET6:
-            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((address, port))
-        listener.listen(_BACKLOG)
-    except OSError:
-        listener.close()
-        raise
-    return listener
-
-
-def _unbound(address: str, error: OSError) -> str:
-    if error.errno == errno.EMFILE:
-        return "the lab needs one open file per mail server. Raise the limit (ulimit -n) and try again."
-    return (
-        f"the lab cannot listen on {address}: {error.strerror}. It gives every mail server an address of its "
-        "own in "
-        "127.0.0.0/8, which works on Linux; elsewhere add those addresses to the loopback interface first."
-    )

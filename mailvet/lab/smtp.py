@@ -9,72 +9,25 @@ import asyncio
 import contextlib
 import re
 import ssl
-from collections import Counter, deque
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections import deque
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 from mailvet.errors import SettingsError
-from mailvet.lab.manners import wire
+from mailvet.lab.counters import Counters
+from mailvet.lab.guards import GuardMemory, HarvestGuard, RateMemory
+from mailvet.lab.holds import Holding
+from mailvet.lab.manners import Manner, wire
+from mailvet.lab.reply_faults import FaultyReplies, Said
 from mailvet.lab.world import Host, World, a_label
 
-__all__ = ["Counters", "MailServer"]
+__all__ = ["MailServer"]
 
 _PATH = re.compile(rb"(?:MAIL FROM|RCPT TO):\s*<([^>]*)>\s*(.*)", re.IGNORECASE | re.DOTALL)
 _MAX_LINE = 8192
 _NOTHING: Mapping[str, str] = MappingProxyType({})
-
-
-@dataclass
-class Counters:
-    """What clients did at one mail server."""
-
-    connections: int = 0
-    """Accepted, refused ones included."""
-    peak_connections: int = 0
-    """Most connections open at the same moment."""
-    refused: int = 0
-    """Connections sent away because of the connection limit."""
-    commands: Counter[str] = field(default_factory=Counter)
-    """By verb; what is no SMTP verb counts as `?`."""
-    recipients: Counter[str] = field(default_factory=Counter)
-    """Address in lower case -> how often it was asked."""
-    mail_from: set[str] = field(default_factory=set)
-    hello_names: set[str] = field(default_factory=set)
-    resets: int = 0
-    quits: int = 0
-    data: int = 0
-    """DATA and BDAT commands. Whoever only verifies leaves this at 0."""
-    aborted: int = 0
-    """Connections that the client closed without QUIT after it had been greeted."""
-    tls: int = 0
-    """Conversations that went over to TLS."""
-    pipelined: int = 0
-    """Packets with several commands."""
-    pipelined_unasked: int = 0
-    """
-    Such packets where PIPELINING was not offered, or that came before the banner: a fault of the client.
-    """
-
-    def copy(self) -> Counters:
-        """A copy that later traffic does not change."""
-        return replace(
-            self,
-            commands=self.commands.copy(),
-            recipients=self.recipients.copy(),
-            mail_from=self.mail_from.copy(),
-            hello_names=self.hello_names.copy(),
-        )
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; sets as sorted lists."""
-        return {
-            name: sorted(value) if isinstance(value, set) else dict(value) if isinstance(value, Counter) else value
-            for name, value in vars(self).items()
-        }
 
 
 @lru_cache(maxsize=1)
@@ -82,6 +35,12 @@ def _tls() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(Path(__file__).with_name("certificate.pem"))
     return context
+
+
+def _guard(manner: Manner) -> HarvestGuard | None:
+    if manner.guard is None and manner.harvest_limit is not None:
+        return HarvestGuard(manner.harvest_limit, scope="conversation")
+    return manner.guard
 
 
 class MailServer:
@@ -94,7 +53,12 @@ class MailServer:
         self.host = host
         self.manner = host.manner
         self.served = served
-        self.accept_all = {name for name in served if world.domains[world.canonical(name)].accepts_all}
+        entries = {name: world.domains[world.canonical(name)] for name in served}
+        self.accept_all = {name for name, entry in entries.items() if entry.accepts_all}
+        self.refused = {name: entry.refuses for name, entry in entries.items() if entry.refuses is not None}
+        guard = _guard(host.manner)
+        self.guard = GuardMemory(guard) if guard is not None else None
+        self.rate = RateMemory(host.manner.rate) if host.manner.rate is not None else None
         self.latency = latency + host.manner.latency
         self.greylist_delay = greylist_delay if host.manner.greylist_delay is None else host.manner.greylist_delay
         self.greylist: dict[tuple[str, str, str], float] = {}
@@ -103,6 +67,8 @@ class MailServer:
         """Shared by all sessions: what arrives is taken out before the next one reads."""
         self.sessions: set[Session] = set()
         self.active = 0
+        self.on_recipient: Callable[[], None] | None = None
+        """Called at each RCPT, before its reply."""
 
     def session(self) -> Session:
         """A protocol for one connection; the factory for `loop.create_server`."""
@@ -129,12 +95,21 @@ class Session(asyncio.BufferedProtocol):
         self.ended_by_server = False
         self.recipients = 0
         self.errors = 0
-        self.unknown = 0
+        self.faulty = FaultyReplies(self.manner.fault) if self.manner.fault is not None else None
+        self.said: list[Said] = []
+        """Replies of this turn that `faulty` still has to arrange."""
+        self.verb = ""
+        self.holding = Holding(self.manner.hold, self._write_at_once) if self.manner.hold is not None else None
+        self.held_up = False
+        """The hold has begun: no command is heard any more."""
+        self.idle: asyncio.TimerHandle | None = None
         self.skip = 0
         self.buffer = b""
         self.batch: list[bytes] = []
         self.queue: deque[tuple[float, bytes, bool]] = deque()
         self.timer: asyncio.TimerHandle | None = None
+        self.resuming: asyncio.TimerHandle | None = None
+        """Set while a slow server is still at a command: what came after it waits in `buffer`."""
         self.due = 0.0
         self.upgrade: asyncio.Task[None] | None = None
         self.shaking = False
@@ -161,6 +136,9 @@ class Session(asyncio.BufferedProtocol):
         elif manner.max_connections is not None and server.active > manner.max_connections:
             counters.refused += 1
             self._say(manner.connections_reply, close=True)
+        elif manner.busy_every is not None and counters.connections % manner.busy_every == 1 % manner.busy_every:
+            counters.refused += 1
+            self._say(manner.busy_reply, close=True)
         elif manner.blocks == "connect":
             self._say(manner.block_reply, close=True)
         else:
@@ -176,10 +154,15 @@ class Session(asyncio.BufferedProtocol):
         self.open = False
         self.server.active -= 1
         self.server.sessions.discard(self)
-        if self.timer is not None:
-            self.timer.cancel()
+        if self.server.guard is not None:
+            self.server.guard.forget(self)
+        for timer in (self.timer, self.resuming, self.idle):
+            if timer is not None:
+                timer.cancel()
+        if self.holding is not None:
+            self.holding.stop()
         if not self.over:
-            self.counters.aborted += self.greeted and self.manner.garbage is None
+            self.counters.aborted += self.greeted and self.manner.garbage is None and not self.held_up
             self.over = True
 
     def _hang_up(self) -> None:
@@ -199,6 +182,8 @@ class Session(asyncio.BufferedProtocol):
     def _say(
         self, reply: str, values: Mapping[str, str] = _NOTHING, *, delay: float = 0.0, close: bool = False
     ) -> None:
+        if self.held_up or self._holds():
+            return
         text = wire(reply)
         if "{" in text:
             known = {
@@ -211,7 +196,41 @@ class Session(asyncio.BufferedProtocol):
                 "domain": "",
             }
             text = text.format_map({**known, **values})
-        self._send(text.encode("utf-8", "surrogateescape"), delay, close)
+        payload = text.encode("utf-8", "surrogateescape")
+        if self.faulty is None:
+            self._send(payload, delay, close)
+        else:
+            if close:
+                self.over = self.ended_by_server = True
+            number = self.recipients if self.verb == "RCPT" else 0
+            self.said.append(Said(self.verb, payload, delay, close, number))
+
+    def _holds(self) -> bool:
+        """Whether the hold begins instead of this reply."""
+        hold = self.manner.hold
+        if hold is None or not hold.concerns(self.verb):
+            return False
+        self._hold()
+        return True
+
+    def _hold(self) -> None:
+        assert self.holding is not None
+        self.held_up = True
+        self._write_batch()
+        self.holding.begin()
+
+    def _write_at_once(self, data: bytes) -> None:
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.write(data)
+            self.greeted = True
+
+    def pause_writing(self) -> None:
+        if self.holding is not None:
+            self.holding.pause()
+
+    def resume_writing(self) -> None:
+        if self.holding is not None:
+            self.holding.resume()
 
     def _send(self, payload: bytes, delay: float = 0.0, close: bool = False) -> None:
         """Queue a reply. Replies leave in order; `delay` holds this one and all later ones back."""
@@ -221,7 +240,7 @@ class Session(asyncio.BufferedProtocol):
         if not latency and not delay and not self.queue:
             self.batch.append(payload)
             if close:
-                self._flush()
+                self._write_batch()
                 self._close()
             return
         self.due = max(self.due, self.loop.time() + latency) + delay
@@ -230,6 +249,18 @@ class Session(asyncio.BufferedProtocol):
             self.timer = self.loop.call_at(self.due, self._release)
 
     def _flush(self) -> None:
+        if self.faulty is not None:
+            said, self.said = self.said, []
+            for each in self.faulty.arrange(said):
+                self._send(each.payload, each.delay, each.close)
+        self._write_batch()
+        hold = self.manner.hold
+        if hold is not None and hold.at == "idle" and self.greeted and not self.held_up:
+            if self.idle is not None:
+                self.idle.cancel()
+            self.idle = self.loop.call_later(hold.idle, self._hold)
+
+    def _write_batch(self) -> None:
         if self.batch and self.transport is not None and not self.transport.is_closing():
             self.transport.write(b"".join(self.batch))
             self.greeted = True
@@ -268,6 +299,9 @@ class Session(asyncio.BufferedProtocol):
             # In plain text it is forgotten (RFC 3207 section 4.2); decrypted it waits for its turn.
             self.held += data if self.shaking else b""
             return
+        if self.resuming is not None:
+            self.buffer += data
+            return
         if self.skip:
             self.skip, data = max(0, self.skip - len(data)), data[self.skip :]
         if self.buffer:
@@ -281,6 +315,9 @@ class Session(asyncio.BufferedProtocol):
         if len(self.buffer) > _MAX_LINE:
             self.buffer = b""
             self._say("500 5.5.2 Line too long", close=True)
+        if self.manner.fault is not None and self.manner.fault.kind == "forgets_ahead":
+            del lines[1:]
+            self.buffer = b"" if lines else self.buffer
         for number, line in enumerate(lines):
             if self.skip:
                 rest = b"\n".join([*lines[number:], self.buffer])
@@ -294,10 +331,25 @@ class Session(asyncio.BufferedProtocol):
             self._command(line.rstrip(b"\r"))
             if self._finished() or self.upgrade is not None:
                 break
+            if self.manner.refusal_delay and self._works_until(lines[number + 1 :]):
+                break
         self._flush()
 
+    def _works_until(self, rest: list[bytes]) -> bool:
+        """Whether the last reply is still held back: the commands in `rest` are looked at when it is out."""
+        self._flush()
+        if self.due <= self.loop.time() + self.server.latency:
+            return False
+        self.buffer = b"\n".join([*rest, self.buffer])
+        self.resuming = self.loop.call_at(self.due, self._resume)
+        return True
+
+    def _resume(self) -> None:
+        self.resuming = None
+        self.data_received(b"")
+
     def _finished(self) -> bool:
-        return self.over
+        return self.over or self.held_up
 
     def _command(self, line: bytes) -> None:
         verb = line[:4].upper()
@@ -308,12 +360,15 @@ class Session(asyncio.BufferedProtocol):
             return
         word = "STARTTLS" if verb == b"STAR" else verb.decode("ascii")
         self.counters.commands[word] += 1
+        self.verb = word
         handler(self, line)
 
     def _answer(self, reply: str, values: Mapping[str, str] = _NOTHING) -> None:
         manner, delay = self.manner, self.manner.reply_delay
         if manner.soft_error_limit is not None and self.errors >= manner.soft_error_limit:
             delay += manner.soft_error_delay  # as Postfix does: each reply from then on, good or bad
+        if self.verb == "RCPT" and reply[0] in "45":
+            delay += manner.refusal_delay
         self._say(reply, values, delay=delay)
 
     def _refuse(self, reply: str, values: Mapping[str, str] = _NOTHING) -> None:
@@ -378,6 +433,10 @@ class Session(asyncio.BufferedProtocol):
         recipient = raw.decode("utf-8", "surrogateescape").rpartition(":")[2]
         local, at, domain = recipient.rpartition("@")
         self.counters.recipients[recipient.lower()] += 1
+        if server.on_recipient is not None:
+            server.on_recipient()
+            if self.over:
+                return None
         values = {"recipient": recipient, "local": local, "domain": domain}
         if self.sender is None:
             return self._refuse("503 5.5.1 Error: need MAIL command")
@@ -400,7 +459,14 @@ class Session(asyncio.BufferedProtocol):
             return self._refuse("501 5.1.3 Bad recipient address syntax")
         if manner.denies_relay or name not in server.served:
             return self._refuse(manner.relay_reply, values)
-        if manner.harvest_limit is not None and self.unknown >= manner.harvest_limit:
+        if server.rate is not None and server.rate.exceeded(self.client, self.loop.time()):
+            return self._refuse(server.rate.limit.reply, values)
+        if name in server.refused:
+            return self._refuse(server.refused[name], values)
+        guard = server.guard
+        if guard is not None and guard.holds(self._guard_key(guard), local, self.loop.time()):
+            if guard.guard.then == "accepts":
+                return self._answer(manner.recipient_ok, values)
             return self._refuse(manner.reply("unknown"), values)
         if manner.greylisting == "first" and self._is_new(recipient):
             return self._refuse(manner.greylist_reply, values)
@@ -408,13 +474,17 @@ class Session(asyncio.BufferedProtocol):
             return self._answer(manner.recipient_ok, values)
         box = server.world.find(f"{local}@{name}")
         if box is None or box.state in ("disabled", "moved"):
-            self.unknown += 1
+            if guard is not None:
+                guard.count(self._guard_key(guard), self.loop.time())
             return self._refuse(manner.reply("unknown" if box is None else box.state), values)
         if manner.greylisting == "known" and self._is_new(recipient):
             return self._refuse(manner.greylist_reply, values)
         if box.state in ("live", "forwarded"):
             return self._answer(manner.reply(box.state), values)
         return self._refuse(manner.reply(box.state), values)
+
+    def _guard_key(self, guard: GuardMemory) -> Session | str:
+        return self.client if guard.guard.scope == "client" else self
 
     def _is_new(self, recipient: str) -> bool:
         """Whether (client, sender, recipient) was first seen less than the greylisting delay ago."""
@@ -432,7 +502,8 @@ class Session(asyncio.BufferedProtocol):
 
     def _quit(self, line: bytes) -> None:
         self.counters.quits += 1
-        self._say(self.manner.goodbye, delay=self.manner.reply_delay, close=True)
+        if self.manner.goodbye is not None:
+            self._say(self.manner.goodbye, delay=self.manner.reply_delay, close=True)
 
     def _data(self, line: bytes) -> None:
         self.counters.data += 1

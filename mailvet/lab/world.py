@@ -9,32 +9,88 @@ from __future__ import annotations
 import ipaddress
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 import idna
 
 from mailvet.errors import SettingsError
-from mailvet.lab.manners import STATES, Manner, State, manner_named
+from mailvet.lab.manners import STATES, Manner, State
+from mailvet.lab.profiles import profile_named
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["HELLO_NAME", "MAIL_FROM", "Behaviour", "Domain", "Host", "Mailbox", "Truth", "World", "a_label"]
+__all__ = [
+    "BEHAVIOURS",
+    "CONTROL_NAMES",
+    "CONTROL_SERVER",
+    "HELLO_NAME",
+    "MAIL_FROM",
+    "Behaviour",
+    "Domain",
+    "Host",
+    "Mailbox",
+    "Truth",
+    "World",
+    "a_label",
+]
 
 HELLO_NAME = "probe.mailvet-lab.test"
 """The name under which a prober greets the lab's servers; the lab's DNS knows it forwards and backwards."""
 
 MAIL_FROM = f"verify@{HELLO_NAME}"
 
-Behaviour = Literal["answers", "nxdomain", "servfail", "refused", "dropped", "lame", "truncated"]
+CONTROL_NAMES = ("gmail.com", "outlook.com", "yahoo.com", "icloud.com", "qq.com")
 """
-How name servers answer for a domain: `dropped` never, `lame` with a referral to the root instead of an
-answer, `truncated` over UDP with TC set and no records, over TCP in full.
+Domains by which a prober sees that a resolver finds what exists. The lab's DNS has an MX record for each of
+them, also where the world says nothing about it.
 """
 
-_BEHAVIOURS = ("answers", "nxdomain", "servfail", "refused", "dropped", "lame", "truncated")
+CONTROL_SERVER = ("mx.control.mailvet-lab.test", "127.77.255.254")
+"""The mail server in those MX records, by name and address. It refuses connections."""
+
+Behaviour = Literal[
+    "answers",
+    "nxdomain",
+    "servfail",
+    "refused",
+    "dropped",
+    "lame",
+    "truncated",
+    "badvers",
+    "referral",
+    "alias_loop",
+    "truncated_for_good",
+    "mx_nxdomain",
+    "nxdomain_with_records",
+]
+"""How the name servers of a domain behave, see `BEHAVIOURS`."""
+
+BEHAVIOURS: Mapping[Behaviour, str] = MappingProxyType(
+    {
+        "answers": "its records",
+        "nxdomain": "NXDOMAIN",
+        "servfail": "SERVFAIL",
+        "refused": "REFUSED",
+        "dropped": "none",
+        "lame": "a referral to the root",
+        "truncated": "over UDP truncated and without records, over TCP in full",
+        "badvers": "the extended code BADVERS, without records",
+        "referral": "the NS records of the domain itself, as authority",
+        "alias_loop": "two CNAME records that lead to each other",
+        "truncated_for_good": "over UDP truncated and without records, over TCP none",
+        "mx_nxdomain": "addresses, but NXDOMAIN for every other type",
+        "nxdomain_with_records": "its records, with NXDOMAIN",
+    }
+)
+"""What each behaviour of a domain's name servers responds with."""
+
+_FAILING = frozenset(BEHAVIOURS) - {"answers", "nxdomain", "truncated", "mx_nxdomain"}
+"""Behaviours from which nothing can be learnt of a domain."""
+
 _SLOW = 2.0
 """Seconds of delay per reply from which a server counts as a tarpit: the command_timeout of `Lab.config`."""
 
@@ -86,6 +142,8 @@ class Domain:
     cname: str | None = None
     dns: Behaviour = "answers"
     accepts_all: bool = False
+    refuses: str | None = None
+    """The reply to every recipient, where its server refuses all of this domain alone."""
     disposable: bool = False
     misspells: str | None = None
     """The provider's domain that people meant."""
@@ -114,7 +172,8 @@ class Truth:
     live, unknown_mailbox, disabled, moved, restricted, full, throttled, temporary, forwarded (the mailbox as
     its server would say); accept_all, unverifiable, gateway (the server accepts everybody); blocked,
     relay_denied, tarpit, unreachable, no_smtputf8 (it does not talk about the mailbox); greylisted_live,
-    greylisted_dead; harvest_guard (it may lie); dead_domain, no_mail, null_mx, unroutable, dns_failing (DNS);
+    greylisted_dead; harvest_guard (it may lie); ambiguous_live, ambiguous_dead (its replies cannot settle it);
+    dead_domain, no_mail, null_mx, unroutable, dns_failing (DNS);
     disposable, typo, syntax.
     """
     exists: bool | None
@@ -123,6 +182,8 @@ class Truth:
     """Whether mail from an ordinary sender would be delivered to that mailbox today."""
     dead_and_server_answers: bool
     """Nobody is there, and the domain's mail server says so to whoever asks properly."""
+    server_tells: bool
+    """The domain's mail server tells living mailboxes from unknown ones to whoever asks properly."""
     expected: tuple[str, ...]
     """The statuses that are right for a prober who sees only DNS and SMTP."""
 
@@ -148,6 +209,8 @@ _EXPECTED: dict[str, tuple[str, ...]] = {
     "greylisted_live": ("deliverable", "unknown"),
     "greylisted_dead": ("undeliverable", "unknown"),
     "harvest_guard": ("deliverable", "undeliverable", "unknown"),
+    "ambiguous_live": ("unknown", "risky", "deliverable"),
+    "ambiguous_dead": ("unknown", "risky", "undeliverable"),
     "dead_domain": ("undeliverable",),
     "no_mail": ("undeliverable",),
     "null_mx": ("undeliverable",),
@@ -169,6 +232,8 @@ ROLE_NAMES = frozenset(_ROLES.split())
 """Local parts of shared mailboxes. A tool may call their addresses risky whatever the server says."""
 
 _DEAD_STATES = {"unknown_mailbox", "disabled", "moved"}
+_TOLD = {*STATES, "unknown_mailbox", "greylisted_live", "greylisted_dead"}
+"""Kinds of addresses at servers that tell living mailboxes from unknown ones."""
 
 
 @dataclass
@@ -194,6 +259,16 @@ class World:
     """Further DNS records: name -> type -> values in presentation form."""
     rewrites_nxdomain: str | None = None
     """The resolver answers every name that does not exist with this IPv4 address, as some providers' do."""
+    command_timeout: float = 2.0
+    """Seconds a prober should wait for a reply here, and for an address in all: what `Lab.config` says."""
+    address_budget: float = 8.0
+
+    @staticmethod
+    def hostile(seed: int = 7) -> World:
+        """A world of servers that lie or break, see `mailvet.lab.hostile_world`."""
+        from mailvet.lab.hostile_world import hostile_world
+
+        return hostile_world(seed)
 
     # ---------------------------------------------------------------- building
     def host(
@@ -219,7 +294,7 @@ class World:
             free = f"127.77.{number // 250}.{number % 250 + 1}"
         if address is not None and (address in taken or not _is_loopback(address)):
             raise SettingsError(f"{address} is taken or no loopback address. Give each host its own in 127/8.")
-        self.hosts[key] = Host(key, manner_named(manner, **options), address or free, ipv6 or not ipv4, ipv4)
+        self.hosts[key] = Host(key, profile_named(manner, **options), address or free, ipv6 or not ipv4, ipv4)
         return self
 
     def domain(
@@ -230,6 +305,7 @@ class World:
         cname: str | None = None,
         dns: Behaviour = "answers",
         accepts_all: bool = False,
+        refuses: str | None = None,
         disposable: bool = False,
         misspells: str | None = None,
         ignores_dots: bool = False,
@@ -240,12 +316,14 @@ class World:
         5.1). MX targets need not exist. `dns` covers the domain and the names below it that are not given
         themselves.
         """
-        if dns not in _BEHAVIOURS:
-            raise SettingsError(f"no DNS behaviour {dns!r}. There are: {', '.join(_BEHAVIOURS)}.")
+        if dns not in BEHAVIOURS:
+            raise SettingsError(f"no DNS behaviour {dns!r}. There are: {', '.join(BEHAVIOURS)}.")
         key = a_label(name)
         targets = tuple((preference, "." if target == "." else a_label(target)) for preference, target in mx)
         alias = a_label(cname) if cname else None
-        self.domains[key] = Domain(key, targets, alias, dns, accepts_all, disposable, misspells, ignores_dots, country)
+        self.domains[key] = Domain(
+            key, targets, alias, dns, accepts_all, refuses, disposable, misspells, ignores_dots, country
+        )
         return self
 
     def record(self, name: str, type: str, *values: str) -> World:
@@ -304,7 +382,7 @@ class World:
         """
         name = self.canonical(a_label(domain))
         entry = self.domains.get(name)
-        if entry is not None and entry.mx:
+        if entry is not None and entry.mx and self.behaviour(name) != "mx_nxdomain":
             targets: Sequence[str] = [target for _, target in sorted(entry.mx) if target != "."]
         else:
             targets = [name]
@@ -327,6 +405,15 @@ class World:
         if name in self.hosts or name in self.records:
             return "answers"
         return next((self.domains[above].dns for above in _ancestors(name) if above in self.domains), "answers")
+
+    def controls(self) -> list[str]:
+        """The control names that the lab's DNS answers for although this world does not define them."""
+        return [
+            name
+            for name in CONTROL_NAMES
+            if not (name in self.domains or name in self.hosts or name in self.records)
+            and self.behaviour(name) == "answers"
+        ]
 
     def served(self) -> dict[str, set[str]]:
         """The domains whose mail comes to each host, under every name they have."""
@@ -357,9 +444,22 @@ class World:
         live = bool(exists) and box is not None and box.state in ("live", "forwarded", "throttled")
         role = _local(local) in ROLE_NAMES
         truth = _truth(kind, exists, live and kind not in ("disposable", "no_smtputf8"), role=role)
-        if kind == "live" and any(to.manner.doubted for to in self.routes(domain) if isinstance(to, Host)):
-            return replace(truth, expected=(*truth.expected, "unknown"))
+        server = self._reachable(domain, ipv6)
+        if server is None:
+            return truth
+        if server.manner.doubted and kind in _TOLD:
+            expected = (*truth.expected, "unknown") if kind == "live" else truth.expected
+            return replace(truth, server_tells=False, expected=expected)
+        if server.manner.temporary_reply is not None:
+            return replace(truth, server_tells=False)
+        if kind == "ambiguous_dead" and server.manner.tells == "living":
+            return replace(truth, server_tells=True)
         return truth
+
+    def _reachable(self, domain: str, ipv6: bool) -> Host | None:
+        """The first server of a domain with which a conversation gets as far as a recipient's reply."""
+        servers = [to for to in self.routes(domain) if isinstance(to, Host)]
+        return next((to for to in servers if to.manner.reachable and (to.ipv4 or ipv6)), None)
 
     def _kind(self, local: str, domain: str, box: Mailbox | None, ipv6: bool) -> str:
         entry = self.domains.get(domain)
@@ -369,8 +469,10 @@ class World:
             return "disposable"
         name = self.canonical(domain)
         behaviour = self.behaviour(name)
-        if behaviour in ("servfail", "refused", "dropped", "lame"):
+        if behaviour in _FAILING:
             return "dns_failing"
+        if name in self.controls():
+            return "unreachable"
         end = self.domains.get(name)
         known = end is not None or name in self.hosts or name in self.records
         if behaviour == "nxdomain" or not known:
@@ -381,13 +483,14 @@ class World:
         routes = self.routes(name)
         if not routes:
             return "no_mail"
-        servers = [to for to in routes if isinstance(to, Host)]
-        if not servers:
+        if not any(isinstance(to, Host) for to in routes):
             return "unroutable"
-        reachable = [to for to in servers if to.manner.reachable and (to.ipv4 or ipv6)]
-        if not reachable:
+        server = self._reachable(name, ipv6)
+        if server is None:
             return "unreachable"
-        return _kind_at(reachable[0].manner, local, box, accepts_all=bool(end and end.accepts_all))
+        if end is not None and end.refuses is not None:
+            return _ambiguous(box)
+        return _kind_at(server.manner, local, box, accepts_all=bool(end and end.accepts_all))
 
     # ---------------------------------------------------------------- tables
     def contacts(self, rows: int = 10_000, seed: int = 7) -> pa.Table:
@@ -448,6 +551,10 @@ def _kind_at(manner: Manner, local: str, box: Mailbox | None, *, accepts_all: bo
     if manner.accepts_all or accepts_all:
         return manner.accepts_all or "accept_all"
     dead = box is None or box.state in ("disabled", "moved")
+    if manner.tells == "nothing":
+        return _ambiguous(box)
+    if manner.tells == "living" and dead:
+        return "ambiguous_dead"
     if manner.harvest_limit is not None and (box is None or box.state == "live"):
         return "harvest_guard"
     if manner.greylisting == "first" or (manner.greylisting == "known" and box is not None):
@@ -455,9 +562,13 @@ def _kind_at(manner: Manner, local: str, box: Mailbox | None, *, accepts_all: bo
     return "unknown_mailbox" if box is None else box.state
 
 
+def _ambiguous(box: Mailbox | None) -> str:
+    return "ambiguous_dead" if box is None or box.state in ("disabled", "moved") else "ambiguous_live"
+
+
 def _truth(kind: str, exists: bool | None, live: bool = False, *, role: bool = False) -> Truth:
     expected = _EXPECTED[kind]
     if role and "deliverable" in expected:
         expected = (*expected, "risky")
     answers = kind in _DEAD_STATES or kind == "greylisted_dead"
-    return Truth(kind, exists, live, answers, expected)
+    return Truth(kind, exists, live, answers, kind in _TOLD, expected)

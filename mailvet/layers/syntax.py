@@ -19,6 +19,7 @@ import polars as pl
 from mailvet import address
 from mailvet.address import Address
 from mailvet.lists import placeholders
+from mailvet.missing import WHITE_SPACE
 
 __all__ = ["SCHEMA", "examine"]
 
@@ -76,7 +77,6 @@ _INTERNATIONAL_LOCAL: Final = (
     rf"^[{address.ATEXT}{_LETTERS}][{address.ATEXT}{_LETTERS}{_SIGNS}]*"
     rf"(?:\.[{address.ATEXT}{_LETTERS}{_SIGNS}]+)*$"
 )
-_WHITE_SPACE: Final = "".join(character for character in map(chr, range(0x3001)) if character.isspace())
 
 
 def examine(cells: pl.Series, *, allow_special_use: bool = False) -> pl.DataFrame:
@@ -116,7 +116,7 @@ def _examine_others(cells: pl.DataFrame, allow_special_use: bool) -> pl.DataFram
     text = pl.col("text")
     octets, at = text.cast(pl.Binary), text.str.find("@", literal=True)
     parts = (
-        cells.with_columns(text=pl.col("cell").str.strip_chars(_WHITE_SPACE))
+        cells.with_columns(text=pl.col("cell").str.strip_chars(WHITE_SPACE))
         .with_columns(
             accepted=_is_plain(text),
             local=octets.bin.head(at).cast(pl.String),

@@ -18,7 +18,7 @@ from datetime import date, datetime, timezone
 from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mailvet.layers.route import Route
+from mailvet.dns.routes import Route
 from mailvet.smtp.replies import Reading, Stage, read_and_mask, read_reply, weigh
 from mailvet.smtp.session import Reply
 from mailvet.verdict import REASONS, Reason, Status
@@ -187,6 +187,8 @@ class DomainAtPlace:
     control_in_flight: bool = False
     """It is queued or sent."""
     control_asks: int = 0
+    control_due: float = 0.0
+    """`time.monotonic()` at which it is to come back, where the run does not wait so long."""
     control_unproven: bool = False
     """It was refused, and may have been so because everybody was."""
     control_at: float = 0.0

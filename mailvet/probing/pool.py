@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from mailvet.layers.route import Route
+from mailvet.dns.routes import Route
 from mailvet.operators import operator_of_route, operators
 from mailvet.probing.addresses import ServerAddress
 from mailvet.probing.canary import Place

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from mailvet.layers.route import Route
+from mailvet.dns.routes import Route
 from mailvet.probing.canary import (
     BETWEEN_SECONDS,
     REFUSALS_PER_CANARY,

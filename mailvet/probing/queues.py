@@ -13,7 +13,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from mailvet.layers.route import MailHost, Route
+from mailvet.dns.routes import MailHost, Route
 from mailvet.operators import Operator
 from mailvet.probing.addresses import ServerAddress
 from mailvet.probing.canary import Place

@@ -25,6 +25,7 @@ from mailvet.spark.staging import Folder
 from mailvet.spark.tables import Format, empty_verdicts, files_of, find_verdicts, merged, verdict_ddl
 from mailvet.spark.worker import DUE, KEPT, REPORT, ROUTE, Job, rules_version, utc_now
 from mailvet.verdict import Depth, Policy, recommendation_sql, verdict_schema
+from mailvet.warehouse.dialects import Databricks
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
@@ -37,7 +38,7 @@ T = TypeVar("T")
 _LARGE = 20_000  # operators that are placed by their size; the others are too small to matter and placed by chance
 _CROWDED = 100_000  # addresses of a domain that are judged in more time than all tasks need to look it up
 _SAMPLED = 100
-_WHITE_SPACE = "".join(filter(str.isspace, map(chr, range(0x3001))))
+_SAY = Databricks()
 
 
 def verify(
@@ -212,6 +213,7 @@ def _preflight(settings: Settings) -> None:
 
     async def look() -> tuple[bool, str | None]:
         async with Verifier(settings) as verifier:
+            await verifier.check_resolver()
             return verifier.cut_off, verifier.degraded
 
     cut_off, degraded = run_in_background(look())
@@ -258,7 +260,7 @@ def _by_domain(due: DataFrame, text: DataFrame, tasks: int) -> DataFrame:
     """
     from pyspark.sql import functions as F
 
-    domain = F.expr(f"lower(trim(both '{_WHITE_SPACE}' from substring_index(email, '@', -1)))")
+    domain = F.expr(_SAY.fold(_SAY.after_at("email")))
     counted = text.sample(fraction=1 / _SAMPLED, seed=7).groupBy(domain.alias("domain")).count()
     large = _started(lambda: counted.where(F.col("count") >= _CROWDED // _SAMPLED).collect())
     together = F.when(domain.isin([row["domain"] for row in large]), F.col("email")).otherwise(domain)
@@ -352,7 +354,7 @@ def _due(job: Job, cells: DataFrame, known: DataFrame | None, events: DataFrame 
         (known if known is not None else empty_verdicts(spark)).drop("email").alias("v"), "email_key", "left"
     )
     if events is not None:
-        recipient = F.expr(f"lower(trim(both '{_WHITE_SPACE}' from c.email))")
+        recipient = F.expr(_SAY.fold("c.email"))
         rows = rows.join(_history(events).alias("h"), F.col("h.recipient") == recipient, "left")
     now, rules = utc_now(), rules_version(job.own)
     rank = "case {} when 'smtp' then 2 when 'dns' then 1 else 0 end"
@@ -395,7 +397,7 @@ def _history(events: DataFrame) -> DataFrame:
         F.max(F.when(F.lower("event").isin(*words), F.col("occurred_at").cast("timestamp"))).alias(name)
         for name, words in EVENT_KINDS.items()
     ]
-    recipient = F.expr(f"lower(trim(both '{_WHITE_SPACE}' from email))").alias("recipient")
+    recipient = F.expr(_SAY.fold("email")).alias("recipient")
     return events.groupBy(recipient).agg(*newest)
 
 

@@ -28,7 +28,7 @@ from mailvet.verdict import RULES_VERSION, Depth, verdict_schema
 if TYPE_CHECKING:
     import polars as pl
 
-    from mailvet.layers.route import Route
+    from mailvet.dns.routes import Route
     from mailvet.lists import OwnLists
     from mailvet.settings import Settings
     from mailvet.verifier import Verifier
@@ -202,7 +202,7 @@ class Job:
     async def _ask(self, batches: Iterator[pa.RecordBatch], journal: Journal) -> dict[str, Any]:
         import polars as pl
 
-        from mailvet.layers.route import KnownRoutes
+        from mailvet.dns.routes import KnownRoutes
         from mailvet.verifier import Verifier
 
         routes = KnownRoutes()
@@ -382,7 +382,7 @@ def _route_table(routes: list[Route]) -> pa.Table:
 
 
 def _routes(frame: pl.DataFrame) -> list[Route]:
-    from mailvet.layers.route import MailHost, Route
+    from mailvet.dns.routes import MailHost, Route
     from mailvet.verdict import Reason
 
     names = ["domain", *ROUTE_COLUMNS]

@@ -152,6 +152,10 @@ class Warehouse(Protocol):
     name: str
     """For people: `contacts in crm.duckdb`."""
 
+    @property
+    def remarks(self) -> Sequence[str]:
+        """What was odd about the source and how it was read all the same, a sentence each."""
+
     def plan(
         self,
         *,

@@ -11,11 +11,9 @@ from datetime import datetime
 from typing import ClassVar
 
 from mailvet.errors import SettingsError
+from mailvet.missing import BLANK, WHITE_SPACE
 
-__all__ = ["DIALECTS", "WHITE_SPACE", "Dialect", "DuckDB", "Postgres", "dialect_of", "literal"]
-
-WHITE_SPACE = "".join(filter(str.isspace, map(chr, range(0x3001))))
-"""What is trimmed from a cell before it is compared: everything that Python's `str.strip` removes."""
+__all__ = ["DIALECTS", "Dialect", "DuckDB", "Postgres", "dialect_of", "literal", "missing_sql"]
 
 
 def literal(text: str | None) -> str:
@@ -118,9 +116,17 @@ class Dialect:
         """Any order in which equal texts stand together and neighbours in the alphabet do not."""
         return self.key(value)
 
+    def trimmed(self, value: str, characters: str = WHITE_SPACE) -> str:
+        """Without these characters at the ends."""
+        return f"trim({literal(characters)} from {value})"
+
     def fold(self, value: str) -> str:
         """Lower case, without white space at the ends."""
-        return f"lower(trim({literal(WHITE_SPACE)} from {value}))"
+        return f"lower({self.trimmed(value)})"
+
+    def missing(self, value: str) -> str:
+        """Whether a text is null or holds nothing that can be seen: `mailvet.missing.is_missing`. Never null."""
+        return f"({value} is null or {self.trimmed(self.exact(value), BLANK)} = '')"
 
     def position(self, part: str, value: str) -> str:
         """Where `part` begins in `value`, from 1; 0 where it does not occur."""
@@ -204,11 +210,19 @@ class DuckDB(Dialect):
     name = "duckdb"
     types: ClassVar[dict[str, str]] = {**Dialect.types, "double": "double"}
 
+    def trimmed(self, value: str, characters: str = WHITE_SPACE) -> str:
+        return f"trim({value}, {literal(characters)})"
+
+    def missing(self, value: str) -> str:
+        # Most cells begin with a visible character of ASCII; to trim them all takes ten times as long.
+        blank = f"{self.trimmed(value, BLANK)} = ''"
+        return f"(case when {value} >= '!' and {value} < '~' then false else {value} is null or {blank} end)"
+
     def fold(self, value: str) -> str:
         # To look for all the white space there is takes ten times as long as all the rest, and cells that begin and
         # end in printable ASCII have none.
         visible = f"{value} >= '!' and {value} < '~' and {value}[-1] between '!' and '~'"
-        return f"lower(case when {visible} then {value} else trim({value}, {literal(WHITE_SPACE)}) end)"
+        return f"lower(case when {visible} then {value} else {self.trimmed(value)} end)"
 
     def position(self, part: str, value: str) -> str:
         return f"strpos({value}, {part})"
@@ -262,9 +276,17 @@ class Postgres(Dialect):
     def shuffled(self, value: str) -> str:
         return f'md5({value}) collate "C"'
 
+    def trimmed(self, value: str, characters: str = WHITE_SPACE) -> str:
+        return f"btrim({value}, {literal(characters)})"
+
+    def missing(self, value: str) -> str:
+        # To trim all cells takes longer than all the rest; most begin with a visible character of ASCII.
+        visible = f"({value}) collate \"C\" between '!' and '~'"
+        blank = f"{self.trimmed(value, BLANK)} = ''"
+        return f"(case when {visible} then false else {value} is null or {blank} end)"
+
     def fold(self, value: str) -> str:
-        trimmed = f"btrim({value}, {literal(WHITE_SPACE)})"
-        any_text = f'(lower({trimmed} collate "{"und-x-icu" if self.has_icu else "default"}")) collate "C"'
+        any_text = f'(lower({self.trimmed(value)} collate "{"und-x-icu" if self.has_icu else "default"}")) collate "C"'
         if not self.is_utf8:
             return any_text
         # To trim and lower all that there is takes twice as long as for ASCII that begins and ends visibly.
@@ -311,6 +333,9 @@ class SQLite(Dialect):
 
     def fold(self, value: str) -> str:
         return f"mailvet_fold({value})"
+
+    def missing(self, value: str) -> str:
+        return f"mailvet_missing({value})"
 
     def position(self, part: str, value: str) -> str:
         return f"instr({value}, {part})"
@@ -393,10 +418,21 @@ class MySQL(Dialect):
     def key(self, value: str) -> str:
         return f"sha2({value}, 256)"
 
-    def fold(self, value: str) -> str:
+    def trimmed(self, value: str, characters: str = WHITE_SPACE) -> str:
         # TRIM takes off one string, not a set of characters.
-        spaces = "".join(f"\\x{{{ord(c):X}}}" for c in WHITE_SPACE).replace("\\", "\\\\")
-        return f"lower(regexp_replace({value}, '^[{spaces}]+|[{spaces}]+$', '')) collate utf8mb4_bin"
+        listed = self._listed(characters)
+        return f"regexp_replace({value}, '^[{listed}]+|[{listed}]+$', '')"
+
+    def _listed(self, characters: str) -> str:
+        """What stands between the brackets of a class of these characters, within a literal."""
+        return "".join(f"\\x{{{ord(c):X}}}" for c in characters).replace("\\", "\\\\")
+
+    def missing(self, value: str) -> str:
+        # A pattern that ends at the end would let a line end pass behind it.
+        return f"({value} is null or not {self.exact(value)} regexp '[^{self._listed(BLANK)}]')"
+
+    def fold(self, value: str) -> str:
+        return f"lower({self.trimmed(value)}) collate utf8mb4_bin"
 
     def position(self, part: str, value: str) -> str:
         return f"locate({part}, {value})"
@@ -464,8 +500,11 @@ class SQLServer(Dialect):
     def exact(self, value: str) -> str:
         return f"{value} collate Latin1_General_100_BIN2"
 
+    def trimmed(self, value: str, characters: str = WHITE_SPACE) -> str:
+        return f"trim(N{literal(characters)} from {value})"
+
     def fold(self, value: str) -> str:
-        return f"lower(trim(N{literal(WHITE_SPACE)} from {value})) collate Latin1_General_100_BIN2"
+        return f"lower({self.trimmed(value)}) collate Latin1_General_100_BIN2"
 
     def position(self, part: str, value: str) -> str:
         return f"charindex({part}, {value})"
@@ -505,8 +544,8 @@ class Snowflake(Dialect):
     def literal(self, text: str) -> str:
         return literal(text.replace("\\", "\\\\"))
 
-    def fold(self, value: str) -> str:
-        return f"lower(trim({value}, {literal(WHITE_SPACE)}))"
+    def trimmed(self, value: str, characters: str = WHITE_SPACE) -> str:
+        return f"trim({value}, {literal(characters)})"
 
     def position(self, part: str, value: str) -> str:
         return f"position({part}, {value})"
@@ -529,8 +568,8 @@ class Redshift(Dialect):
     upsert = "steps"
     session = ("set timezone = 'UTC'",)
 
-    def fold(self, value: str) -> str:
-        return f"lower(btrim({value}, {literal(WHITE_SPACE)}))"
+    def trimmed(self, value: str, characters: str = WHITE_SPACE) -> str:
+        return f"btrim({value}, {literal(characters)})"
 
     def after_at(self, value: str) -> str:
         return f"regexp_substr({value}, '[^@]*$')"
@@ -569,9 +608,9 @@ class BigQuery(Dialect):
     def key(self, value: str) -> str:
         return f"to_hex(sha256({value}))"
 
-    def fold(self, value: str) -> str:
-        spaces = "".join(f"\\u{ord(c):04x}" for c in WHITE_SPACE)
-        return f"lower(trim({value}, '{spaces}'))"
+    def trimmed(self, value: str, characters: str = WHITE_SPACE) -> str:
+        listed = "".join(f"\\u{ord(c):04x}" for c in characters)
+        return f"trim({value}, '{listed}')"
 
     def position(self, part: str, value: str) -> str:
         return f"strpos({value}, {part})"
@@ -610,9 +649,9 @@ class Databricks(Dialect):
     def literal(self, text: str) -> str:
         return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
-    def fold(self, value: str) -> str:
-        spaces = "".join(f"\\u{ord(c):04x}" for c in WHITE_SPACE)
-        return f"lower(trim(both '{spaces}' from {value}))"
+    def trimmed(self, value: str, characters: str = WHITE_SPACE) -> str:
+        listed = "".join(f"\\u{ord(c):04x}" for c in characters)
+        return f"trim(both '{listed}' from {value})"
 
     def after_at(self, value: str) -> str:
         return f"substring_index({value}, '@', -1)"
@@ -643,9 +682,6 @@ class Trino(Dialect):
     def key(self, value: str) -> str:
         return f"lower(to_hex(sha256(to_utf8({value}))))"
 
-    def fold(self, value: str) -> str:
-        return f"lower(trim({literal(WHITE_SPACE)} from {value}))"
-
     def after_at(self, value: str) -> str:
         return f"element_at(split({value}, '@'), -1)"
 
@@ -674,3 +710,19 @@ def dialect_of(name: str) -> Dialect:
             f"Databases of the kind {name} are not supported; these are: duckdb, {', '.join(DIALECTS)}. Copy the table "
             "to a file (CSV, Parquet) and verify that."
         ) from None
+
+
+def missing_sql(value: str, dialect: str | Dialect) -> str:
+    """
+    The condition that a text is missing (`mailvet.missing.is_missing`): true or false, never null.
+
+    Args:
+        value: a SQL expression of a text.
+        dialect: itself, or its name: SQLAlchemy's, `duckdb`, or `spark`, whose SQL is that of Databricks.
+
+    Raises:
+        SettingsError: there is no such dialect.
+    """
+    if isinstance(dialect, str):
+        dialect = DuckDB() if dialect == "duckdb" else dialect_of("databricks" if dialect == "spark" else dialect)
+    return dialect.missing(value)

@@ -22,9 +22,10 @@ import duckdb
 from mailvet.errors import SettingsError, SourceError
 from mailvet.verdict import verdict_schema
 from mailvet.warehouse import output as output_files
+from mailvet.warehouse.dialects import literal
 from mailvet.warehouse.duckdb_results import DuckDBResults
 from mailvet.warehouse.duckdb_session import columns_of, open_database, opening_failed, quote
-from mailvet.warehouse.files import first_line, format_of, literal, unique_names
+from mailvet.warehouse.files import first_line, format_of, unique_names
 
 __all__ = ["DuckDBWarehouse", "open_database", "opening_failed"]
 

@@ -14,7 +14,6 @@ from mailvet.layers.history import EVENT_KINDS
 from mailvet.lists import free_domains
 from mailvet.verdict import Reason
 from mailvet.warehouse.base import Plan
-from mailvet.warehouse.dialects import WHITE_SPACE
 from mailvet.warehouse.duckdb_session import (
     FOLDED,
     MEMORY,
@@ -27,7 +26,7 @@ from mailvet.warehouse.duckdb_session import (
     numbers,
     quote,
 )
-from mailvet.warehouse.files import first_line, literal, table_function
+from mailvet.warehouse.files import first_line, table_function
 from mailvet.warehouse.planning import LISTS, due_condition, newest_events, surely_fresh
 from mailvet.warehouse.signals import burst_sql, duplicates_sql, mailboxes_sql, numbered_sql, series_sql
 
@@ -153,7 +152,7 @@ class PlannedDuckDB(DuckDBSession):
                     source = find_table(self._db, self._events, None)[0]
             self._db.execute(
                 f"create or replace temp table mailvet_history as "
-                f"select lower(trim(email, {literal(WHITE_SPACE)})) as recipient, {newest_events('occurred_at')} "
+                f"select {SAY.fold('email')} as recipient, {newest_events('occurred_at')} "
                 f"from (select email, event, occurred_at::timestamp as occurred_at from {source}) group by 1"
             )
         except SourceError as error:

@@ -13,11 +13,10 @@ from mailvet import ablation
 from mailvet.errors import SourceError
 from mailvet.verdict import recommendation_sql, verdict_schema
 from mailvet.warehouse.base import Details, Standing, Summary
-from mailvet.warehouse.dialects import WHITE_SPACE
 from mailvet.warehouse.duckdb_due import PART_ROWS
 from mailvet.warehouse.duckdb_session import SAY, TYPES, columns_of, described, is_blank, naive, numbers, quote
 from mailvet.warehouse.duckdb_verdicts import DuckDBVerdicts
-from mailvet.warehouse.files import first_line, literal
+from mailvet.warehouse.files import first_line
 from mailvet.warehouse.planning import detailed, falls_due, summarised
 from mailvet.warehouse.tables import check_status_columns
 
@@ -232,7 +231,7 @@ class DuckDBResults(DuckDBVerdicts):
                    sum(100 - "mailvet verdict score")
             from {self.relation}
             join {self._verdicts(("recommendation", "score"))} on "mailvet verdict key" = sha256({self._cell})
-            where {self._where} and trim({self._cell}, {literal(WHITE_SPACE)}) <> '' group by 1, 2
+            where {self._where} and not {is_blank(self._cell)} group by 1, 2
             """
         )
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,8 +19,8 @@ import duckdb
 
 from mailvet.errors import LockedError, SourceError
 from mailvet.verdict import Policy, verdict_schema
-from mailvet.warehouse.dialects import WHITE_SPACE, DuckDB
-from mailvet.warehouse.files import FORMATS, INPUT, Loaded, first_line, is_database, literal, load
+from mailvet.warehouse.dialects import DuckDB
+from mailvet.warehouse.files import FORMATS, INPUT, Loaded, Reading, first_line, is_database, load
 from mailvet.warehouse.tables import Column, choose_column, one_condition
 
 if TYPE_CHECKING:
@@ -228,7 +228,7 @@ class DuckDBSession:
         policy: Policy = Policy.marketing,
         prefix: str = "mailvet_",
         events: str | None = None,
-        encoding: str = "utf-8",
+        reading: Reading | None = None,
         writable: bool = True,
     ) -> _Self:
         """
@@ -249,7 +249,8 @@ class DuckDBSession:
                 ) from None
         db = open_database(store if writable or store.exists() else None, read_only=not writable and store.exists())
         try:
-            loaded = load(db, path, encoding)
+            loaded = load(db, path, reading)
+            column = column or loaded.address_column
             found = choose_column(described(db, INPUT), column, path.name, loaded.headers)
             return cls(
                 db, name=path.name, path=path, relation=INPUT, column=found,
@@ -269,6 +270,11 @@ class DuckDBSession:
     def _numbers_rows(self) -> bool:
         """Whether `rowid` means DuckDB's number of a row; views have none, and a table may have such a column."""
         return not self._is_view and "rowid" not in map(str.lower, columns_of(self._db, self.relation))
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        """See `Warehouse.remarks`."""
+        return () if self._loaded is None else self._loaded.remarks
 
     def interrupt(self) -> None:
         """See `Warehouse.interrupt`."""
@@ -417,8 +423,7 @@ def quote(name: str) -> str:
 
 
 def is_blank(cell: str) -> str:
-    # Hardly a cell begins with anything but printable ASCII.
-    return f"case when {cell} >= '!' and {cell} < '~' then false else trim({cell}, {literal(WHITE_SPACE)}) = '' end"
+    return SAY.missing(cell)
 
 
 def numbers(key: str) -> str:

@@ -13,10 +13,19 @@ import duckdb
 
 from mailvet.verdict import email_key, recommendation_sql, verdict_schema
 from mailvet.warehouse.base import KNOWN_FOR, SILENT
-from mailvet.warehouse.dialects import WHITE_SPACE
+from mailvet.warehouse.dialects import literal
 from mailvet.warehouse.duckdb_due import PlannedDuckDB
-from mailvet.warehouse.duckdb_session import MEMORY, TYPES, columns_of, naive, quote, with_zone, without_zone, writing
-from mailvet.warehouse.files import literal
+from mailvet.warehouse.duckdb_session import (
+    MEMORY,
+    SAY,
+    TYPES,
+    columns_of,
+    naive,
+    quote,
+    with_zone,
+    without_zone,
+    writing,
+)
 from mailvet.warehouse.planning import rank
 from mailvet.warehouse.tables import spellings
 
@@ -226,7 +235,7 @@ class DuckDBVerdicts(PlannedDuckDB):
         rows = with_zone(
             self._arrow(
                 f"select * from mailvet_verdicts where email_key = sha256($text) "
-                f"or lower(trim(email, {literal(WHITE_SPACE)})) = $folded "
+                f"or {SAY.fold('email')} = $folded "
                 "order by email_key <> sha256($text), checked_at desc limit 1",
                 {"text": address, "folded": address.strip().lower()},
             )

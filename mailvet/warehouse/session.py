@@ -36,6 +36,9 @@ class SQLSession(ABC):
     `prefix` and `events` as for `mailvet.warehouse.opening.open_table`.
     """
 
+    remarks: Sequence[str] = ()
+    """See `Warehouse.remarks`."""
+
     def __init__(
         self,
         dialect: Dialect,

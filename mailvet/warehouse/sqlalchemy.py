@@ -19,8 +19,9 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 
 from mailvet.errors import LockedError, MailvetError, SettingsError, SourceError
+from mailvet.missing import WHITE_SPACE, is_missing
 from mailvet.verdict import email_key
-from mailvet.warehouse.dialects import WHITE_SPACE, dialect_of
+from mailvet.warehouse.dialects import dialect_of
 from mailvet.warehouse.files import first_line
 from mailvet.warehouse.sql import SQLWarehouse
 from mailvet.warehouse.tables import Column, Relation, choose_table
@@ -312,6 +313,7 @@ def _register_functions(connection: Connection) -> None:
     functions: Mapping[str, Any] = {
         "mailvet_key": _sqlite_key, "mailvet_fold": _sqlite_fold, "mailvet_utc": _sqlite_utc,
         "mailvet_any_utc": _sqlite_any_utc, "mailvet_after_digits": lambda text: text and _UP_TO_DIGITS.sub("", text),
+        "mailvet_missing": is_missing,
         "mailvet_after_at": lambda text: None if text is None else text.rpartition("@")[2],
     }  # fmt: skip
     for name, function in functions.items():

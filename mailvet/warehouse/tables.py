@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from mailvet.errors import SourceError
 from mailvet.verdict import Depth, Reason, Recommendation, Status, verdict_schema
+from mailvet.warehouse.address_column import likely_columns
 
 __all__ = ["Column", "Relation", "check_status_columns", "choose_column", "choose_table", "one_condition", "spellings"]
 
@@ -43,7 +44,6 @@ class Relation:
     """Found without naming the schema."""
 
 
-_ADDRESS_COLUMN = re.compile(r"e[-_ ]?mail([-_ ]?(address|addr|adresse))?|mail", re.IGNORECASE)
 _SHOWN = 40
 
 
@@ -80,7 +80,7 @@ def choose_column(columns: Sequence[Column], column: str | None, table: str, hea
     """
     names = _listed([c.name for c in columns])
     if column is None:
-        likely = [c.name for c in columns if _ADDRESS_COLUMN.fullmatch(c.name.strip())]
+        likely = likely_columns([c.name for c in columns])
         if len(likely) != 1:
             raise SourceError(
                 f"Which column of {table} holds the addresses? Name it with --email-column; there are: {names}."

@@ -11,6 +11,7 @@ import pytest
 from mailvet.lab import Lab, World
 from tests.airflow.deployment import Deployment, free_port
 from tests.postgresql import PostgresServer
+from tests.programs import require
 
 OPERATORS = ("north.test", "south.test", "east.test", "west.test")
 CAP = 2
@@ -57,6 +58,7 @@ def _world() -> tuple[World, list[str | None]]:
 def test_two_workers_verify_one_table_and_no_operator_is_asked_by_both(
     postgres_server: PostgresServer, tmp_path: Path
 ) -> None:
+    require("redis-server")
     world, cells = _world()
     metadata = postgres_server.new_database("airflow_celery")
     url = postgres_server.new_database("airflow_celery_crm")

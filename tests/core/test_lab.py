@@ -35,8 +35,9 @@ from disposable_email_domains import blocklist
 from mailvet.errors import MailvetError, SettingsError
 from mailvet.lab import MANNERS, Lab, World, default_world
 from mailvet.lab.manners import wire
-from mailvet.lab.world import HELLO_NAME, MAIL_FROM
+from mailvet.lab.world import CONTROL_NAMES, HELLO_NAME, MAIL_FROM
 from mailvet.verdict import Status
+from tests.core.lab_client import Client, answers, query
 
 ANN, BOB, NOBODY = "ann@acme.test", "bob@acme.test", "nobody.there@acme.test"
 
@@ -50,65 +51,12 @@ def one_server(manner: str = "postfix", **options: Any) -> World:
     return world
 
 
-class Client:
-    """A mail client that speaks to one host of a lab line by line."""
-
-    def __init__(self, lab: Lab, host: str = "mx.acme.test", timeout: float = 5.0) -> None:
-        entry = lab.world.hosts[host]
-        address = entry.address if entry.ipv4 else "::1"
-        self.socket = socket.create_connection((address, lab.smtp_port), timeout)
-        self.file = self.socket.makefile("rb")
-
-    def reply(self) -> str:
-        """The next reply, lines joined with a newline; "" when the server has closed."""
-        lines = []
-        while True:
-            line = self.file.readline().decode("utf-8")
-            lines.append(line.rstrip("\r\n"))
-            if line[3:4] != "-":
-                return "\n".join(lines)
-
-    def say(self, text: str) -> str:
-        self.socket.sendall(text.encode() + b"\r\n")
-        return self.reply()
-
-    def greet(self) -> Client:
-        self.reply()
-        self.say(f"EHLO {HELLO_NAME}")
-        self.say(f"MAIL FROM:<{MAIL_FROM}>")
-        return self
-
-    def ask(self, address: str) -> str:
-        return self.say(f"RCPT TO:<{address}>")
-
-    def close(self) -> None:
-        self.file.close()
-        self.socket.close()
-
-    def quit(self) -> None:
-        self.say("QUIT")
-        self.close()
-
-
 def asked(lab: Lab, *addresses: str, host: str = "mx.acme.test") -> list[str]:
     """The replies to the addresses in one conversation."""
     client = Client(lab, host).greet()
     replies = [client.ask(address) for address in addresses]
     client.quit()
     return replies
-
-
-def query(lab: Lab, name: str, type: str = "MX", *, tcp: bool = False, **options: object) -> dns.message.Message:
-    """The answer of the lab's name server, sent once."""
-    message = dns.message.make_query(name, type, **options)  # type: ignore[arg-type]
-    address, port = lab.nameserver
-    if tcp:
-        return dns.query.tcp(message, address, timeout=2, port=port)
-    return dns.query.udp(message, address, timeout=0.5, port=port)
-
-
-def answers(message: dns.message.Message) -> list[str]:
-    return sorted(str(record) for rrset in message.answer for record in rrset)
 
 
 def settled(condition: Callable[[], bool]) -> bool:
@@ -292,6 +240,24 @@ def test_queries_are_counted_by_name_and_type() -> None:
         lab.reset_counters()
         assert lab.dns_queries() == Counter()
     assert lab.dns_queries() == Counter()
+
+
+@pytest.mark.parametrize("name", CONTROL_NAMES)
+def test_a_small_world_has_an_mx_for_each_control_name(names: Lab, name: str) -> None:
+    assert answers(query(names, name)) == ["10 mx.control.mailvet-lab.test."]
+    assert answers(query(names, "mx.control.mailvet-lab.test", "A")) == ["127.77.255.254"]
+    assert query(names, f"www.{name}").rcode() == dns.rcode.NXDOMAIN
+    assert names.truth(f"ann@{name}").kind == "unreachable"
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.77.255.254", names.smtp_port), timeout=1)
+
+
+def test_a_control_name_that_the_world_defines_is_as_the_world_says() -> None:
+    world = World().host("mx.test").domain("gmail.com", [(1, "mx.test")]).domain("qq.com", dns="nxdomain")
+    with Lab(world.domain("yahoo.com", dns="servfail")) as lab:
+        assert answers(query(lab, "gmail.com")) == ["1 mx.test."]
+        assert query(lab, "qq.com").rcode() == dns.rcode.NXDOMAIN
+        assert query(lab, "yahoo.com").rcode() == dns.rcode.SERVFAIL
 
 
 def test_a_rewriting_resolver_has_an_address_for_every_name() -> None:
@@ -935,7 +901,7 @@ def test_the_fixtures_start_labs_and_stop_them(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: World().host("a.test", "no-such-manner"), "no manner"),
+        (lambda: World().host("a.test", "no-such-profile"), "no server profile"),
         (lambda: World().host("a.test", "postfix", max_conections=2), "no option max_conections"),
         (lambda: World().host("a.test", replies={"unknown": "no code"}), "not an SMTP reply"),
         (lambda: World().host("a.test", banner="220 {queue}"), "placeholder"),

@@ -13,9 +13,9 @@ import pytest
 from mailvet import single
 from mailvet.errors import SourceError
 from mailvet.lists import OwnLists
+from mailvet.probing.domain import MailboxResult
 from mailvet.reclassification import open_verdicts, reclassify, reread
 from mailvet.settings import Settings
-from mailvet.probing.domain import MailboxResult
 from mailvet.verdict import RULES_VERSION, Evidence, Reason, Recommendation, Status, Verdict, verdict_schema
 from mailvet.warehouse.duckdb import DuckDBWarehouse
 

@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mailvet import single, verifier
+from mailvet.dns.routes import Route
 from mailvet.lab import Lab
-from mailvet.layers.route import Route
 from mailvet.lists import OwnLists
-from mailvet.settings import Settings
 from mailvet.probing.domain import MailboxResult
+from mailvet.settings import Settings
 from mailvet.verdict import Reason, Status, Verdict, email_key
 from tests.core.probing import lab_settings
 
@@ -31,9 +31,9 @@ _OWN = {
 
 def both(cells: list[str], configured: Settings) -> tuple[list[Verdict], list[Verdict]]:
     """The verdicts of the columns and those one by one, for distinct cells."""
-    table = verifier._in_input_order(cells, verifier.run_in_background(verifier._verify_table(cells, configured)))
+    table = verifier._in_input_order(cells, verifier.run_in_background(verifier._verify_table(cells, configured))[0])
     columns = [Verdict.from_row(row) for row in table.to_pylist()]
-    return columns, verifier.run_in_background(verifier._verify_each(cells, configured))
+    return columns, verifier.run_in_background(verifier._verify_each(cells, configured))[0]
 
 
 def comparable(verdict: Verdict) -> dict[str, Any]:

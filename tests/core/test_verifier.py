@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import socket
 import statistics
@@ -14,7 +15,10 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 
 import mailvet
@@ -90,6 +94,40 @@ def test_odd_cells_are_verdicts_and_never_errors(count: int, offline: Settings) 
     odd: list[Any] = ["\ud800@acme.com", "a\x00b@acme.com", 17, float("nan"), "x" * 100_000, "\u202eann@acme.com", "🙃"]
     table = module.verify_many(odd + [f"p{n}@acme.com" for n in range(count)], settings=offline)
     assert set(table["status"].to_pylist()[: len(odd)]) == {"undeliverable"}
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("ann@acme.com", "call mailvet.verify(text)"),
+        (b"ann@acme.com", "call mailvet.verify(text)"),
+        (pd.DataFrame({"email": ["ann@acme.com"]}), "Pass the column"),
+        (pl.DataFrame({"email": ["ann@acme.com"]}), "Pass the column"),
+        (pa.table({"email": ["ann@acme.com"]}), "Pass the column"),
+        ({"email": ["ann@acme.com"]}, "Pass the column"),
+        (np.array([["ann@acme.com"]]), "Pass the column"),
+        (7, "not int"),
+    ],
+    ids=lambda given: type(given).__name__,
+)
+def test_what_is_not_one_column_of_cells_is_refused_by_what_to_pass(given: Any, said: str) -> None:
+    with pytest.raises(TypeError, match=re.escape(said)) as refused:
+        module.verify_many(given)
+    assert "ann@" not in str(refused.value)
+
+
+@pytest.mark.parametrize("make", [list, iter, pd.Series, pl.Series, pa.array, lambda c: np.array(c, dtype=object)])
+def test_a_column_of_every_library_is_read_alike(make: Callable[[list[str | None]], Any], offline: Settings) -> None:
+    cells = ["ann@acme.com", None, "bob@@acme.com"]
+    found, listed = module.verify_many(make(cells), settings=offline), module.verify_many(cells, settings=offline)
+    assert found.select(["email_key", "reason"]).equals(listed.select(["email_key", "reason"]))
+
+
+def test_absent_values_of_pandas_are_no_text(offline: Settings) -> None:
+    cells = pd.Series(["ann@acme.com", float("nan"), pd.NA], dtype=object)
+    assert module.verify_many(cells, settings=offline)["reason"].to_pylist()[1:] == (
+        module.verify_many([None, None], settings=offline)["reason"].to_pylist()
+    )
 
 
 def test_an_unknown_depth_is_a_mistake() -> None:
@@ -380,7 +418,7 @@ async def test_odd_dots_of_a_carrier_are_routed_and_never_named_to_its_server(ma
     assert total(lab).connections == 0
     gone = mailvet_lab_factory(acme("postfix").domain("docomo.ne.jp", [(0, ".")]))
     row = (await probe(gone, ["a..b@docomo.ne.jp"]))["a..b@docomo.ne.jp"]
-    assert row["reason"] == "null_mx"
+    assert row["reason"] == "dns_error"  # of a provider it is not believed that it takes no mail
 
 
 async def test_the_depth_is_written_in_every_verdict(lab: Lab) -> None:

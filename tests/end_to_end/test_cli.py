@@ -144,6 +144,10 @@ def test_explain_shows_the_evidence_of_a_stored_verdict(config: Path, here: Path
     assert done.code == 0
     assert "mailbox_not_found" in done.out
     assert "550" in done.out
+    assert mailvet_command("explain", "Stranger1@acme.test", "--source", "list.csv") == done
+    gone = mailvet_command("explain", "Stranger1@acme.test", "--source", "gone.csv")
+    assert gone.code == 2
+    assert "There is no file gone.csv" in gone.err
     missing = mailvet_command("explain", "nobody.known@acme.test")
     assert missing.code == 2
     assert "mailvet check" in missing.err

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.programs import require
 from tests.servers import real_mail as world
 from tests.servers.real_mail import RealMail
 
@@ -14,9 +15,7 @@ from tests.servers.real_mail import RealMail
 @pytest.fixture(scope="session")
 def real_mail() -> Iterator[RealMail]:
     """NSD, Postfix and postgrey on loopback, one set for the whole session."""
-    missing = world.missing_packages()
-    if missing:
-        pytest.skip("needs the Debian packages " + ", ".join(missing))
+    require(*world.PROGRAMS)
     if os.geteuid() != 0:
         pytest.skip("needs root: Postfix changes to its own users")
     with world.start() as mail:

@@ -9,7 +9,6 @@ Manuals: nsd.conf(5), postconf(5), postgrey(8).
 
 from __future__ import annotations
 
-import os
 import shutil
 import smtplib
 import socket
@@ -25,9 +24,10 @@ import dns.message
 import dns.query
 import dns.rcode
 
+from tests.programs import find
 from tests.servers.processes import Daemon, free_port
 
-__all__ = ["CASES", "HOSTS", "Case", "RealMail", "missing_packages", "start"]
+__all__ = ["CASES", "HOSTS", "PROGRAMS", "Case", "RealMail", "start"]
 
 _DAEMONS = "/usr/lib/postfix/sbin"
 NAMESERVER = "127.0.0.53"
@@ -205,15 +205,12 @@ class RealMail:
         return next(case for case in self.cases if case.name == name)
 
 
-def missing_packages() -> list[str]:
-    """The Debian packages that are not installed, by the program each brings."""
-    path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
-    programs = {"nsd": "nsd", "postfix": "postfix", "postgrey": "postgrey", "openssl": "openssl"}
-    return [package for package, program in programs.items() if not shutil.which(program, path=path)]
+PROGRAMS = ("nsd", "postfix", "postgrey", "openssl")
+"""What has to be installed."""
 
 
 def _program(name: str) -> str:
-    found = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+    found = find(name)
     if found is None:
         raise FileNotFoundError(name)
     return found

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from mailvet.errors import SettingsError, SourceError
 from mailvet.verdict import STATUS_COLUMNS
 from mailvet.warehouse.duckdb import DuckDBWarehouse
-from mailvet.warehouse.files import INPUT, format_of, is_database, load, split_name
+from mailvet.warehouse.files import INPUT, Reading, format_of, is_database, load, split_name
 from tests.warehouse.answers import NO_LISTS, NOW, answers
 
 Write = Callable[..., Path]
@@ -59,7 +59,7 @@ def opened(tmp_path: Path) -> Iterator[Open]:
 
 def rows_of(path: Path, encoding: str = "utf-8") -> list[tuple[Any, ...]]:
     with duckdb.connect() as db:
-        load(db, path, encoding)
+        load(db, path, Reading(encoding))
         return list(db.execute(f"select * from {INPUT} order by rowid").fetchall())
 
 
@@ -178,7 +178,8 @@ def test_a_cell_of_ten_megabytes_is_read(write: Write) -> None:
         (b"email,id\nann@x.test,1\nann@secret.test\n", "another number of columns than its header in line 3"),
         (b'email,id\n"ann@secret.test,1\nb,2\n', "unclosed quotation mark.* in line 2"),
         (b'email,id\n"ann"@secret.test,1\n', "unclosed quotation mark.* in line 2"),
-        (b"email,id\r\nann@secret.test,1\nb,2\r\n", "mixes line endings"),
+        (b"ann@secret.test,1\nbob@secret.test,2\n", "no header line: its first line holds an address.*--no-header"),
+        (b"Export of May\nid,email\n1,ann@secret.test\n", "text above its header, which is line 2.*--lenient"),
     ],
 )  # fmt: skip
 def test_a_broken_csv_is_one_sentence_with_the_line_but_not_its_text(write: Write, content: bytes, says: str) -> None:
@@ -189,6 +190,135 @@ def test_a_broken_csv_is_one_sentence_with_the_line_but_not_its_text(write: Writ
     assert "secret" not in message
     assert "\n" not in message
     assert len(message) < 400
+
+
+@pytest.mark.parametrize(
+    ("content", "rows"),
+    [
+        (
+            b"id,email\r\n1,a@x.test\n2,b@x.test\r\n3,c@x.test\n",
+            [("1", "a@x.test"), ("2", "b@x.test"), ("3", "c@x.test")],
+        ),
+        (b'id,email\n1,"a\r\nb"\r\n2,\n3,""\r4,d\n', [("1", "a\r\nb"), ("2", None), ("3", ""), ("4", "d")]),
+        (b"sep=;\r\nid;email\r\n1;a@x.test, b@x.test\r\n", [("1", "a@x.test, b@x.test")]),
+        (b'\xef\xbb\xbf"sep=|"\nid|email\n1|a;b\n', [("1", "a;b")]),
+        (b"\n\nid,email\n1,a@x.test\n", [("1", "a@x.test")]),
+        ("id,email\r\n1,jörg@x.test\r\n".encode("utf-16-le"), [("1", "jörg@x.test")]),
+        ("id,email\n1,jörg@x.test\n".encode("utf-16-be"), [("1", "jörg@x.test")]),
+        (
+            b'id,email,name\n1,a@x.test,"say \\"hi\\", x"\n2,b,"c:\\d"\n',
+            [("1", "a@x.test", 'say "hi", x'), ("2", "b", "c:\\d")],
+        ),
+    ],
+    ids=[
+        "line ends by turns",
+        "all three line ends",
+        "sep=",
+        "sep= in quotes",
+        "blank lines above",
+        "UTF-16LE",
+        "UTF-16BE",
+        "backslash before a quotation mark",
+    ],
+)
+def test_what_can_be_read_in_one_way_only_is_read(write: Write, content: bytes, rows: list[tuple[Any, ...]]) -> None:
+    assert rows_of(write(content)) == rows
+
+
+@pytest.mark.parametrize(
+    ("content", "rows", "remark"),
+    [
+        (
+            b"id,email,name\n1,a@x.test\n2,b@x.test,Bob\n3\n",
+            [("1", "a@x.test", None), ("2", "b@x.test", "Bob"), ("3", None, None)],
+            "2 rows of fewer cells than the header",
+        ),
+        (
+            b"id,email\n1,a@x.test,Lee,Ann\n2,b@x.test\n",
+            [("1", "a@x.test", "Lee", "Ann"), ("2", "b@x.test", None, None)],
+            "1 row of more cells than the header",
+        ),
+        (
+            b'id,email\n1,"a@x.test\n2,"b"@x.test\n3,c@x.test\n',
+            [("1", '"a@x.test'), ("2", '"b"@x.test'), ("3", "c@x.test")],
+            "2 rows with stray quotation marks",
+        ),
+        (
+            b"Contacts\nas of May 2026\n\nid,email\n1,a@x.test\n",
+            [("1", "a@x.test")],
+            "2 lines above the header left out",
+        ),
+    ],
+    ids=["short rows", "long rows", "stray quotation marks", "titles"],
+)
+def test_what_may_mean_two_things_is_read_on_request_and_counted(
+    write: Write, content: bytes, rows: list[tuple[Any, ...]], remark: str
+) -> None:
+    path = write(content)
+    with pytest.raises(SourceError, match="--lenient"):
+        rows_of(path)
+    with duckdb.connect() as db:
+        loaded = load(db, path, Reading(lenient=True))
+        assert list(db.execute(f"select * from {INPUT} order by rowid").fetchall()) == rows
+    assert loaded.remarks == (f"contacts.csv was read with {remark}.",)
+
+
+def test_a_file_without_a_header_is_read_on_request_and_keeps_its_first_contact(write: Write, opened: Open) -> None:
+    path = write("1;ann@x.test\n2;bob@x.test\n")
+    warehouse = opened(path, reading=Reading(header=False))
+    assert warehouse.column == "column2"
+    output = path.with_name("out.csv")
+    verified(warehouse).export(output, ["status"])
+    assert cells(output, ";") == [
+        ["column1", "column2", "mailvet_status"],
+        ["1", "ann@x.test", "deliverable"],
+        ["2", "bob@x.test", "undeliverable"],
+    ]
+
+
+ODD_NAMES = (
+    "keep[1].csv",
+    "contacts(1).csv",
+    "a*b.csv",
+    "q?.csv",
+    "{x,y}.csv",
+    "back\\slash.csv",
+    "-dash.csv",
+    "back\\[1].csv",
+    'it\'s "odd" one.csv',
+    "ünï 日本.csv",
+    "k=v.csv",
+    "[!a].csv",
+    "**.csv",
+    "~x.csv",
+    "a%20b.csv",
+    "s3:x.csv",
+    "-- x.csv",
+)
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_the_file_named_is_the_one_that_is_read_and_written(write: Write, opened: Open, name: str) -> None:
+    for decoy in ("keep1.csv", "axb.csv", "qq.csv", "x.csv", "b.csv", "back[1].csv"):
+        write("id,email\n9,decoy@x.test\n", decoy)
+    path = write("id,email\n1,ann@x.test\n", name)
+    verified(opened(path)).export(path, ["status"])
+    assert cells(path) == [["id", "email", "mailvet_status"], ["1", "ann@x.test", "deliverable"]]
+    assert all(cells(path.with_name(decoy))[1] == ["9", "decoy@x.test"] for decoy in ("keep1.csv", "x.csv", "b.csv"))
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_odd_names_of_folders_and_files_are_no_patterns_and_no_columns(tmp_path: Path, kind: str) -> None:
+    folder = tmp_path / "email=x@evil.test" / "id=7"
+    folder.mkdir(parents=True)
+    for name, who in (("p[1]", "ann@x.test"), ("p1", "decoy@x.test")):
+        target = folder / f"{name}.{kind}"
+        if kind == "parquet":
+            pq.write_table(pa.table({"id": ["1"], "email": [who]}), target)
+        else:
+            target.write_text(f"id,email\n1,{who}\n" if kind == "csv" else f'{{"id": "1", "email": "{who}"}}\n')
+    assert rows_of(folder / f"p[1].{kind}") == [("1", "ann@x.test")]
+    assert columns_of(folder / f"p[1].{kind}") == ["id", "email"]
 
 
 def test_a_wrong_encoding_is_said_to_be_wrong(write: Write) -> None:

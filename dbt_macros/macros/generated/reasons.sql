@@ -2,7 +2,7 @@
 {%- macro status_case(reason) -%}
 case
     when {{ reason }} in ('suppressed', 'syntax_invalid', 'domain_not_found', 'null_mx', 'no_mail_server', 'mx_unroutable', 'hard_bounced', 'mailbox_not_found', 'mailbox_disabled', 'mailbox_moved', 'restricted_recipient', 'smtputf8_unsupported') then 'undeliverable'
-    when {{ reason }} in ('suspected_trap', 'disposable', 'typo_domain', 'mailbox_full', 'recipient_throttled', 'repeated_soft_bounce', 'accept_all', 'security_gateway', 'inactive', 'role_account') then 'risky'
+    when {{ reason }} in ('suspected_trap', 'disposable', 'typo_domain', 'mailbox_full', 'recipient_throttled', 'sender_not_known', 'repeated_soft_bounce', 'accept_all', 'security_gateway', 'inactive', 'role_account') then 'risky'
     when {{ reason }} in ('recently_engaged', 'recently_delivered', 'mailbox_accepted') then 'deliverable'
     when {{ reason }} in ('greylisted', 'server_temporary_error', 'sender_blocked', 'sender_throttled', 'relay_denied', 'connect_failed', 'smtp_timeout', 'protocol_error', 'tarpit', 'dns_timeout', 'dns_error', 'provider_unverifiable', 'not_probed') then 'unknown'
 end
@@ -15,7 +15,7 @@ case
   when {{ reason }} in ('accept_all', 'security_gateway') and {{ score }} >= 90 then 'send'
   when {{ reason }} in ('accept_all', 'security_gateway') then 'reverify'
   when {{ reason }} in ('recently_engaged', 'recently_delivered', 'mailbox_accepted') then 'send'
-  when {{ reason }} in ('smtputf8_unsupported', 'mailbox_full', 'recipient_throttled', 'repeated_soft_bounce', 'greylisted', 'server_temporary_error', 'sender_blocked', 'sender_throttled', 'relay_denied', 'connect_failed', 'smtp_timeout', 'protocol_error', 'tarpit', 'dns_timeout', 'dns_error', 'provider_unverifiable', 'inactive', 'not_probed') then 'reverify'
+  when {{ reason }} in ('smtputf8_unsupported', 'mailbox_full', 'recipient_throttled', 'sender_not_known', 'repeated_soft_bounce', 'greylisted', 'server_temporary_error', 'sender_blocked', 'sender_throttled', 'relay_denied', 'connect_failed', 'smtp_timeout', 'protocol_error', 'tarpit', 'dns_timeout', 'dns_error', 'provider_unverifiable', 'inactive', 'not_probed') then 'reverify'
   when {{ reason }} in ('suppressed', 'syntax_invalid', 'domain_not_found', 'null_mx', 'no_mail_server', 'mx_unroutable', 'hard_bounced', 'mailbox_not_found', 'mailbox_disabled', 'mailbox_moved', 'restricted_recipient', 'suspected_trap', 'disposable', 'typo_domain', 'role_account') then 'do_not_send'
 end
 {%- elif chosen == 'transactional' -%}
@@ -23,7 +23,7 @@ case
   when {{ reason }} = 'mailbox_full' and {{ attempts }} >= 3 then 'do_not_send'
   when {{ reason }} in ('accept_all', 'security_gateway') and {{ score }} >= 60 then 'send'
   when {{ reason }} in ('accept_all', 'security_gateway') then 'reverify'
-  when {{ reason }} in ('recipient_throttled', 'recently_engaged', 'recently_delivered', 'provider_unverifiable', 'inactive', 'role_account', 'mailbox_accepted') then 'send'
+  when {{ reason }} in ('recipient_throttled', 'sender_not_known', 'recently_engaged', 'recently_delivered', 'provider_unverifiable', 'inactive', 'role_account', 'mailbox_accepted') then 'send'
   when {{ reason }} in ('smtputf8_unsupported', 'mailbox_full', 'repeated_soft_bounce', 'greylisted', 'server_temporary_error', 'sender_blocked', 'sender_throttled', 'relay_denied', 'connect_failed', 'smtp_timeout', 'protocol_error', 'tarpit', 'dns_timeout', 'dns_error', 'not_probed') then 'reverify'
   when {{ reason }} in ('suppressed', 'syntax_invalid', 'domain_not_found', 'null_mx', 'no_mail_server', 'mx_unroutable', 'hard_bounced', 'mailbox_not_found', 'mailbox_disabled', 'mailbox_moved', 'restricted_recipient', 'suspected_trap', 'disposable', 'typo_domain') then 'do_not_send'
 end
@@ -32,11 +32,11 @@ case
   when {{ reason }} = 'mailbox_full' and {{ attempts }} >= 3 then 'do_not_send'
   when {{ reason }} in ('accept_all', 'security_gateway') and {{ score }} >= 40 then 'send'
   when {{ reason }} in ('accept_all', 'security_gateway') then 'reverify'
-  when {{ reason }} in ('mailbox_full', 'recipient_throttled', 'recently_engaged', 'recently_delivered', 'repeated_soft_bounce', 'greylisted', 'server_temporary_error', 'sender_blocked', 'sender_throttled', 'relay_denied', 'connect_failed', 'smtp_timeout', 'protocol_error', 'tarpit', 'dns_timeout', 'dns_error', 'provider_unverifiable', 'inactive', 'role_account', 'mailbox_accepted', 'not_probed') then 'send'
+  when {{ reason }} in ('mailbox_full', 'recipient_throttled', 'sender_not_known', 'recently_engaged', 'recently_delivered', 'repeated_soft_bounce', 'greylisted', 'server_temporary_error', 'sender_blocked', 'sender_throttled', 'relay_denied', 'connect_failed', 'smtp_timeout', 'protocol_error', 'tarpit', 'dns_timeout', 'dns_error', 'provider_unverifiable', 'inactive', 'role_account', 'mailbox_accepted', 'not_probed') then 'send'
   when {{ reason }} in ('smtputf8_unsupported') then 'reverify'
   when {{ reason }} in ('suppressed', 'syntax_invalid', 'domain_not_found', 'null_mx', 'no_mail_server', 'mx_unroutable', 'hard_bounced', 'mailbox_not_found', 'mailbox_disabled', 'mailbox_moved', 'restricted_recipient', 'suspected_trap', 'disposable', 'typo_domain') then 'do_not_send'
 end
 {%- endif -%}
 {%- endmacro -%}
 {%- macro policies() -%}{{ return(['marketing', 'transactional', 'signup']) }}{%- endmacro -%}
-{%- macro reasons() -%}{{ return(['suppressed', 'syntax_invalid', 'domain_not_found', 'null_mx', 'no_mail_server', 'mx_unroutable', 'hard_bounced', 'mailbox_not_found', 'mailbox_disabled', 'mailbox_moved', 'restricted_recipient', 'smtputf8_unsupported', 'suspected_trap', 'disposable', 'typo_domain', 'mailbox_full', 'recipient_throttled', 'recently_engaged', 'recently_delivered', 'repeated_soft_bounce', 'accept_all', 'security_gateway', 'greylisted', 'server_temporary_error', 'sender_blocked', 'sender_throttled', 'relay_denied', 'connect_failed', 'smtp_timeout', 'protocol_error', 'tarpit', 'dns_timeout', 'dns_error', 'provider_unverifiable', 'inactive', 'role_account', 'mailbox_accepted', 'not_probed']) }}{%- endmacro -%}
+{%- macro reasons() -%}{{ return(['suppressed', 'syntax_invalid', 'domain_not_found', 'null_mx', 'no_mail_server', 'mx_unroutable', 'hard_bounced', 'mailbox_not_found', 'mailbox_disabled', 'mailbox_moved', 'restricted_recipient', 'smtputf8_unsupported', 'suspected_trap', 'disposable', 'typo_domain', 'mailbox_full', 'recipient_throttled', 'sender_not_known', 'recently_engaged', 'recently_delivered', 'repeated_soft_bounce', 'accept_all', 'security_gateway', 'greylisted', 'server_temporary_error', 'sender_blocked', 'sender_throttled', 'relay_denied', 'connect_failed', 'smtp_timeout', 'protocol_error', 'tarpit', 'dns_timeout', 'dns_error', 'provider_unverifiable', 'inactive', 'role_account', 'mailbox_accepted', 'not_probed']) }}{%- endmacro -%}

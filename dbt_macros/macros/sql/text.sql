@@ -79,38 +79,38 @@ lower({{ text }} collate "C")
 lower({{ text }})
 {%- endmacro -%}
 
-{#- A text without the white space at its ends, that of Unicode included. -#}
-{%- macro trimmed(text) -%}
-{{- return(adapter.dispatch('trimmed', 'mailvet')(text)) -}}
+{#- A text without the characters of these codes at its ends; white space, that of Unicode included, if none are given. -#}
+{%- macro trimmed(text, codes=none) -%}
+{{- return(adapter.dispatch('trimmed', 'mailvet')(text, mailvet.characters(codes or mailvet.white_space_codes()))) -}}
 {%- endmacro -%}
 
-{%- macro default__trimmed(text) -%}
-trim({{ text }}, {{ mailvet.white_space() }})
+{%- macro default__trimmed(text, characters) -%}
+trim({{ text }}, {{ characters }})
 {%- endmacro -%}
 
-{%- macro postgres__trimmed(text) -%}
-btrim({{ text }}, {{ mailvet.white_space() }})
+{%- macro postgres__trimmed(text, characters) -%}
+btrim({{ text }}, {{ characters }})
 {%- endmacro -%}
 
-{%- macro spark__trimmed(text) -%}
-trim(both {{ mailvet.white_space() }} from {{ text }})
+{%- macro spark__trimmed(text, characters) -%}
+trim(both {{ characters }} from {{ text }})
 {%- endmacro -%}
 
-{#- Every character of white space as one text. -#}
-{%- macro white_space() -%}
-{{- return(adapter.dispatch('white_space', 'mailvet')()) -}}
+{#- The characters of these codes as one text. -#}
+{%- macro characters(codes) -%}
+{{- return(adapter.dispatch('characters', 'mailvet')(codes)) -}}
 {%- endmacro -%}
 
-{%- macro default__white_space() -%}
-'{% for code in mailvet.white_space_codes() %}{{ "\\u%04x" % code }}{% endfor %}'
+{%- macro default__characters(codes) -%}
+'{% for code in codes %}{{ "\\u%04x" % code }}{% endfor %}'
 {%- endmacro -%}
 
-{%- macro duckdb__white_space() -%}
-{%- for code in mailvet.white_space_codes() -%}chr({{ code }}){{ ' || ' if not loop.last }}{%- endfor -%}
+{%- macro duckdb__characters(codes) -%}
+{%- for code in codes -%}chr({{ code }}){{ ' || ' if not loop.last }}{%- endfor -%}
 {%- endmacro -%}
 
-{%- macro postgres__white_space() -%}
-{{- mailvet.duckdb__white_space() -}}
+{%- macro postgres__characters(codes) -%}
+{{- mailvet.duckdb__characters(codes) -}}
 {%- endmacro -%}
 
 {#- The part of a text before a character, and the second part; the character stands in it at most once or does not

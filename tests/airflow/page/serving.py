@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 import subprocess
 import tempfile
@@ -12,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from tests.programs import find, require
 
 __all__ = ["browse", "served"]
 
@@ -48,8 +49,10 @@ def browse(address: str, *more: str, size: tuple[int, int] = (1440, 1200), secon
     A Chromium that has not said anything in time is tried once more: with a clock of its own it now and then waits
     for ever.
     """
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    assert program is not None, "Chromium is not installed"
+    program = find("chromium") or find("chromium-browser") or find("google-chrome")
+    if program is None:
+        require("chromium")
+    assert program is not None
     for is_last in (False, True):
         with tempfile.TemporaryDirectory(prefix="mailvet-chromium-", ignore_cleanup_errors=True) as profile:
             command = [program, *_FLAGS, f"--user-data-dir={profile}", f"--window-size={size[0]},{size[1]}"]

@@ -238,7 +238,7 @@ def test_published_addresses_get_the_answer_of_the_judge() -> None:
     assert_agreement(cells)
 
 
-@pytest.mark.parametrize("count", [15_000, pytest.param(150_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [3_000, pytest.param(150_000, marks=pytest.mark.slow)])
 def test_generated_cells_get_the_answers_of_the_judge_and_of_parse(count: int) -> None:
     cells = generated(count, seed=count)
     codes = syntax.examine(pl.Series(cells))["syntax_error"]
@@ -283,6 +283,7 @@ def test_order_length_and_types_are_those_of_the_contract(allow_special_use: boo
     assert found["syntax_error"].to_list()[1:3] == ["empty", "empty"]
 
 
+@pytest.mark.slow
 def test_every_letter_accepted_without_the_judge_is_one_the_judge_accepts() -> None:
     """The letters outside ASCII that the columns decide alone; every hundredth of the Han and Hangul blocks."""
     letters = [chr(code) for code in (*range(0x80, 0x3100), *range(0x4E00, 0xD7A4, 100), 0x9FA5, 0xD7A3)]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailvet.layers.route import MailHost, Route
+from mailvet.dns.routes import MailHost, Route
 from mailvet.probing.domain import (
     DomainAtPlace,
     DomainState,

@@ -16,10 +16,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mailvet.dns.routes import MailHost, Route
 from mailvet.errors import SettingsError
 from mailvet.lab import MANNERS, Lab, World
 from mailvet.lab.world import HELLO_NAME, MAIL_FROM
-from mailvet.layers.route import MailHost, Route
 from mailvet.probing import conversation, pacing, queues
 from mailvet.probing import pool as layer
 from mailvet.probing.pool import Mailboxes, Recipient
@@ -102,6 +102,25 @@ async def test_a_mailbox_is_what_its_server_says(lab_of: LabFactory, manner: str
     counters = lab.counters()["mx.acme.test"]
     assert counters.aborted == 0
     assert counters.quits == counters.connections
+
+
+async def test_an_allow_list_of_a_person_is_no_block_of_us(lab_of: LabFactory) -> None:
+    reply = "550 5.7.1 <{recipient}>: this mailbox only accepts mail from known senders"
+    lab = lab_of(acme("postfix", "ann", "bob:restricted", "cid", replies={"restricted": reply}))
+    probed = await probe(lab, people("bob", "ann", "cid"))
+    assert probed.reasons() == {
+        "ann@acme.test": "mailbox_accepted",
+        "bob@acme.test": "sender_not_known",
+        "cid@acme.test": "mailbox_accepted",
+    }
+
+
+async def test_a_dead_mailbox_with_an_apostrophe_is_found_and_no_half_of_its_name_is_kept(lab_of: LabFactory) -> None:
+    reply = "550 5.4.1 <{recipient}>: Recipient address rejected: Access denied"
+    lab = lab_of(acme("postfix", "ann", replies={"unknown": reply}))
+    row = (await probe(lab, people("ann", "o'neil")))["o'neil@acme.test"]
+    assert row["reason"] == "mailbox_not_found"
+    assert "neil" not in row["smtp_reply"]
 
 
 async def test_one_conversation_asks_all_recipients_of_a_server(lab_of: LabFactory) -> None:

@@ -73,10 +73,10 @@ def test_a_reply_read_for_a_stand_in_is_read_as_for_the_recipient(
             for end in ("", f" <{name}@{domain}>", f" (x{name}@{domain}, {name})", f" at mx.{domain}"):
                 cases.append((Stage(reply.stage), reply.code, text + end, name, domain))
     recipients = [(text, f"{local}@{domain}") for *_, text, local, domain in cases]
-    stood_in = sum(replies._with_stand_in(text, recipient, own)[1] != recipient for text, recipient in recipients)
+    stood_in = sum(replies.with_stand_in(text, recipient, own)[1] != recipient for text, recipient in recipients)
     assert stood_in > len(cases) / 4
     quick = [replies.read_and_mask(*case, own) for case in cases]
-    monkeypatch.setattr(replies, "_with_stand_in", lambda text, recipient, own: (text, recipient))
+    monkeypatch.setattr(replies, "with_stand_in", lambda text, recipient, own: (text, recipient))
     assert quick == [replies.read_and_mask(*case, own) for case in cases]
 
 
@@ -206,6 +206,7 @@ def test_a_careless_rule_cannot_break_the_guarantee(monkeypatch: pytest.MonkeyPa
             ambiguous=False,
             limit=None,
             eai=False,
+            alone=False,
             operator=None,
             language="en",
             source="",
@@ -293,8 +294,15 @@ def test_a_repeated_basic_code_is_tolerated(text: str) -> None:
     assert read(text).reason is Reason.mailbox_not_found
 
 
-def test_a_phrase_may_run_over_two_lines() -> None:
-    assert read("5.0.0 The address you wrote to does\n5.0.0 not exist").reason is Reason.mailbox_not_found
+def test_a_phrase_about_the_mailbox_does_not_run_over_two_lines() -> None:
+    assert not undeliverable(read("5.0.0 The address you wrote to does\n5.0.0 not exist").reason)
+    assert not undeliverable(read("5.0.0 Message refused for this user\nunknown client software").reason)
+
+
+def test_a_refusal_of_us_may_run_over_two_lines() -> None:
+    text = "5.7.1 Our system has detected that this message is\n5.7.1 likely suspicious"
+    assert read(text).rule == "operator.google.blocked"
+    assert not undeliverable(read("5.1.1 The sender's\n5.1.1 mailbox does not exist").reason)
 
 
 @pytest.mark.parametrize("code", ["5.1.0", "5.2.0", "5.5.0", "5.0.0"])

@@ -14,8 +14,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from mailvet.operators import operator_of
-from mailvet.resolver import Answer, Outcome, Resolver
+from mailvet.dns.resolver import Outcome, Resolver, Response
+from mailvet.operators import mailbox_domains, operator_of, public_suffix
 from mailvet.settings import Dns
 from mailvet.verdict import Reason
 
@@ -25,6 +25,7 @@ _CACHED_ROUTES = 500_000
 _NEGATIVE_TTL = 900.0  # seconds; a resolver hides the SOA's own number from us
 _FAILURE_TTL = 600.0
 _LEAST_TTL = 60.0
+_INVENTED_ADDRESS = "the resolver invents this address"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,6 @@ class Routes:
         settings: cache and concurrency.
         allow_private_networks: count loopback and private addresses as routable, all or those in the networks named;
             for a lab only.
-        invented: the address the resolver gives for names that do not exist, if it does that.
     """
 
     def __init__(
@@ -81,7 +81,6 @@ class Routes:
         settings: Dns,
         *,
         allow_private_networks: bool | tuple[str, ...] = False,
-        invented: str | None = None,
     ) -> None:
         self._resolver = resolver
         self._settings = settings
@@ -89,10 +88,9 @@ class Routes:
         named = allow_private_networks if isinstance(allow_private_networks, tuple) else ()
         self._longest = settings.cache_ttl.total_seconds()
         self._private = tuple(ipaddress.ip_network(network) for network in named)
-        self.invented = invented
         self._cache: dict[str, Route] = {}
         self._reached: dict[str, bool] = {}
-        self._hosts: dict[str, asyncio.Task[tuple[Answer, float]]] = {}
+        self._hosts: dict[str, asyncio.Task[tuple[Response, float]]] = {}
         self._usable: dict[tuple[int, str], tuple[MailHost, float]] = {}  # and until when
         self.lookups = 0
         """Domains looked up so far, cache hits not counted."""
@@ -101,6 +99,8 @@ class Routes:
         """
         The route of every domain (ASCII, lower case). Lookups run side by side, at most `dns.concurrency` at once.
         """
+        if self._resolver.trust.is_due and not self._resolver.down:
+            await self._resolver.answers()
         now = time.monotonic()
         routes: dict[str, Route] = {}
         missing: list[str] = []
@@ -129,19 +129,21 @@ class Routes:
 
     async def _look_up(self, domain: str) -> Route:
         self.lookups += 1
-        answer = await self._resolver.ask(domain, "MX")
-        if answer.outcome is Outcome.found:
-            return self._as_known(domain, answer) or await self._from_mx(domain, answer)
-        if answer.outcome is Outcome.no_data:
+        response = await self._resolver.ask(domain, "MX")
+        if response.outcome is Outcome.found:
+            if "MX" in self._resolver.trust.inventions.kinds:
+                return self._doubtful(domain, "the resolver invents MX records")
+            return self._as_known(domain, response) or await self._from_mx(domain, response)
+        if response.outcome is Outcome.no_data:
             return await self._implicit(domain)
-        if answer.outcome is Outcome.no_name:
-            return self._dead(domain, Reason.domain_not_found, "NXDOMAIN", _NEGATIVE_TTL)
-        return self._failed(domain, answer.outcome)
+        if response.outcome is Outcome.no_name:
+            return await self._confirm_missing(domain)
+        return self._failed(domain, response)
 
-    def _as_known(self, domain: str, answer: Answer) -> Route | None:
+    def _as_known(self, domain: str, response: Response) -> Route | None:
         """The route, if others have led to all of its servers: most domains share theirs with many."""
-        hosts, now, until = [], time.monotonic(), self._expiry(answer.ttl)
-        for record in answer.records:
+        hosts, now, until = [], time.monotonic(), self._expiry(response.ttl)
+        for record in response.records:
             known = self._usable.get(record)
             if known is None or known[1] <= now:
                 return None
@@ -151,15 +153,16 @@ class Routes:
             hosts.sort(key=_by_preference)
         return Route(domain, None, tuple(hosts), _operator_name(hosts[0].name), None, until)
 
-    async def _from_mx(self, domain: str, answer: Answer) -> Route:
-        named = sorted((preference, name.lower()) for preference, name in answer.records if name not in ("", "."))
+    async def _from_mx(self, domain: str, response: Response) -> Route:
+        named = sorted((preference, name.lower()) for preference, name in response.records if name not in ("", "."))
         if not named:  # RFC 7505: the only MX is the root
-            return self._dead(domain, Reason.null_mx, "MX 0 .", answer.ttl)
+            return await self._dead(domain, Reason.null_mx, "MX 0 .", response.ttl)
         found = await asyncio.gather(*(self._addresses(name) for _, name in named))
-        hosts, unroutable, made_up, ttl = [], 0, 0, answer.ttl
+        invented = self._resolver.trust.inventions.values
+        hosts, unroutable, made_up, ttl = [], 0, 0, response.ttl
         for (preference, name), (addresses, host_ttl) in zip(named, found, strict=True):
             ttl = min(ttl, host_ttl)
-            records = [record for record in addresses.records if record[1] != self.invented]
+            records = [record for record in addresses.records if record[1] not in invented]
             usable = self._routable(records)
             if usable:
                 host = MailHost(name, preference, usable)
@@ -172,50 +175,77 @@ class Routes:
         if hosts:
             return self._alive(domain, tuple(hosts), None, ttl)
         # RFC 5321 5.1: with MX records present, the domain's own address is no way round them.
-        failures = [a.outcome for a, _ in found if a.outcome in (Outcome.failed, Outcome.timed_out)]
+        failures = [each for each, _ in found if each.outcome in (Outcome.failed, Outcome.timed_out)]
         if failures:
             return self._failed(domain, failures[0])
         if made_up:
-            return self._invention(domain)
+            return self._doubtful(domain, _INVENTED_ADDRESS)
         if unroutable:
-            return self._dead(domain, Reason.mx_unroutable, named[0][1], ttl)
-        return self._dead(domain, Reason.no_mail_server, f"MX {named[0][1]} has no address", ttl)
+            return await self._dead(domain, Reason.mx_unroutable, named[0][1], ttl)
+        return await self._dead(domain, Reason.no_mail_server, f"MX {named[0][1]} has no address", ttl)
 
     async def _implicit(self, domain: str) -> Route:
         """RFC 5321 5.1: without any MX, the domain itself is the mail server."""
-        answer, ttl = await self._addresses(domain)
-        if answer.outcome in (Outcome.failed, Outcome.timed_out):
-            return self._failed(domain, answer.outcome)
-        if not answer.records:
-            if await self._resolver.is_lame(domain):
-                return Route(domain, Reason.dns_error, detail="lame delegation", expires=_soon())
-            return self._dead(domain, Reason.no_mail_server, "neither MX nor address", _NEGATIVE_TTL)
-        if self.invented is not None and all(address == self.invented for _, address in answer.records):
-            return self._invention(domain)
-        usable = self._routable(answer.records)
+        addresses, ttl = await self._addresses(domain)
+        if addresses.outcome in (Outcome.failed, Outcome.timed_out):
+            return self._failed(domain, addresses)
+        if not addresses.records:
+            return await self._dead(domain, Reason.no_mail_server, "neither MX nor address", _NEGATIVE_TTL)
+        return await self._at_own_address(domain, addresses, ttl)
+
+    async def _at_own_address(self, domain: str, addresses: Response, ttl: float) -> Route:
+        """The route to a domain that has nothing but addresses, if they are not invented."""
+        kind = "AAAA" if ":" in addresses.records[0][1] else "A"
+        if kind in self._resolver.trust.inventions.kinds or await self._resolver.invents_below(_ending(domain)):
+            return self._doubtful(domain, _INVENTED_ADDRESS)
+        usable = self._routable(addresses.records)
         if not usable:
-            return self._dead(domain, Reason.mx_unroutable, answer.records[0][1], ttl)
+            return await self._dead(domain, Reason.mx_unroutable, addresses.records[0][1], ttl)
         return self._alive(domain, (MailHost(domain, 0, usable),), "no MX, address used", ttl)
 
-    async def _addresses(self, name: str) -> tuple[Answer, float]:
+    async def _confirm_missing(self, domain: str) -> Route:
+        """
+        NXDOMAIN to MX: a name server that knows no such type says so too, and A and AAAA show it. One NXDOMAIN to them
+        is enough where the other has no response.
+        """
+        ask = self._resolver.ask
+        found = await asyncio.gather(*(ask(domain, kind, mixed_case=False) for kind in ("A", "AAAA")))
+        outcomes = {each.outcome for each in found}
+        for response in found:
+            if response.outcome is Outcome.found:
+                return await self._at_own_address(domain, response, response.ttl)
+        for response in found:
+            if response.outcome is Outcome.failed:
+                return self._failed(domain, response)
+        if Outcome.no_data in outcomes:
+            # Perhaps a server that knows the name in lower case only.
+            response = await ask(domain, "MX", mixed_case=False)
+            if response.outcome is Outcome.found:
+                return self._as_known(domain, response) or await self._from_mx(domain, response)
+            return self._doubtful(domain, "the name exists for one type and does not for another")
+        if Outcome.no_name in outcomes:
+            return await self._dead(domain, Reason.domain_not_found, "NXDOMAIN", _NEGATIVE_TTL)
+        return self._failed(domain, found[0])
+
+    async def _addresses(self, name: str) -> tuple[Response, float]:
         """A records, or AAAA where there is no A; one lookup per server however many domains ask."""
         task = self._hosts.get(name)
         if task is None or (task.done() and _stale(task)):
             task = asyncio.ensure_future(self._ask_addresses(name))
             self._hosts[name] = task
         # Shielded: others wait for the same server's addresses when one run is cancelled.
-        answer, expires = await asyncio.shield(task)
-        return answer, max(expires - time.monotonic(), 0.0)
+        response, expires = await asyncio.shield(task)
+        return response, max(expires - time.monotonic(), 0.0)
 
-    async def _ask_addresses(self, name: str) -> tuple[Answer, float]:
-        answer = await self._resolver.ask(name, "A")
-        if answer.outcome in (Outcome.no_data, Outcome.failed, Outcome.timed_out):
+    async def _ask_addresses(self, name: str) -> tuple[Response, float]:
+        response = await self._resolver.ask(name, "A")
+        if response.outcome is not Outcome.found:
             six = await self._resolver.ask(name, "AAAA")
-            # A server failure for A stays one unless AAAA has something to offer.
-            if six.records or answer.outcome is Outcome.no_data:
-                answer = six
-        ttl = answer.ttl if answer.records else _FAILURE_TTL
-        return answer, time.monotonic() + min(max(ttl, _LEAST_TTL), self._longest)
+            # Without records, what failed or had no response for one of the types leaves the question open.
+            if six.outcome is Outcome.found or response.outcome in (Outcome.no_data, Outcome.no_name):
+                response = six
+        ttl = response.ttl if response.records else _FAILURE_TTL
+        return response, time.monotonic() + min(max(ttl, _LEAST_TTL), self._longest)
 
     def _routable(self, records: Iterable[tuple[int, str]]) -> tuple[str, ...]:
         return tuple(address for _, address in records if self._all_private or self._reachable(address))
@@ -234,15 +264,20 @@ class Routes:
         operator = _operator_name(hosts[0].name)
         return Route(domain, None, hosts, operator, detail, self._expiry(ttl))
 
-    def _dead(self, domain: str, reason: Reason, detail: str, ttl: float) -> Route:
+    async def _dead(self, domain: str, reason: Reason, detail: str, ttl: float) -> Route:
+        """The domain takes no mail, if the resolver can be believed."""
+        if domain in mailbox_domains():  # a provider does not vanish; a resolver that says so errs
+            return self._doubtful(domain, f"{reason}, which is not believed of a mailbox provider ({detail})")
+        if not await self._resolver.trust.believes_negatives():
+            return self._doubtful(domain, f"{reason}, from a resolver that finds none of the control domains")
         return Route(domain, reason, detail=detail, expires=self._expiry(ttl))
 
-    def _invention(self, domain: str) -> Route:
-        return Route(domain, Reason.dns_error, detail="the resolver invents this address", expires=_soon())
+    def _doubtful(self, domain: str, detail: str) -> Route:
+        return Route(domain, Reason.dns_error, detail=detail, expires=_soon())
 
-    def _failed(self, domain: str, outcome: Outcome) -> Route:
-        reason = Reason.dns_timeout if outcome is Outcome.timed_out else Reason.dns_error
-        return Route(domain, reason, detail=outcome.value, expires=_soon())
+    def _failed(self, domain: str, response: Response) -> Route:
+        reason = Reason.dns_timeout if response.outcome is Outcome.timed_out else Reason.dns_error
+        return Route(domain, reason, detail=response.detail or response.outcome.value, expires=_soon())
 
     def _expiry(self, ttl: float) -> float:
         return time.monotonic() + min(max(ttl, _LEAST_TTL), self._longest)
@@ -277,12 +312,18 @@ class KnownRoutes:
         return {domain: self._routes[domain] for domain in domains}
 
 
-def _stale(task: asyncio.Task[tuple[Answer, float]]) -> bool:
+def _stale(task: asyncio.Task[tuple[Response, float]]) -> bool:
     return task.cancelled() or task.exception() is not None or task.result()[1] < time.monotonic()
 
 
 def _soon() -> float:
     return time.monotonic() + _FAILURE_TTL
+
+
+@lru_cache(maxsize=4096)
+def _ending(domain: str) -> str:
+    """The public suffix that the domain lies below; of an ending itself, what is left of it."""
+    return public_suffix(domain.partition(".")[2] or domain)
 
 
 @lru_cache(maxsize=65536)

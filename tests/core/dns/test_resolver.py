@@ -8,14 +8,14 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import aiodns
 import dns.resolver
 import pytest
 
-from mailvet import resolver as module
+from mailvet.dns import resolver as module
+from mailvet.dns.resolver import Outcome, Resolver
 from mailvet.lab import Lab, World
-from mailvet.resolver import Outcome, Resolver
 from mailvet.settings import Dns
+from tests.core.dns.name_servers import Asked, ScriptedServer, Wire, response_to, settings_for
 from tests.core.probing import lab_settings, probe
 
 LabFactory = Callable[..., Lab]
@@ -56,26 +56,6 @@ async def test_the_kinds_of_answers_are_kept_apart(
     assert answer.outcome is outcome
     assert list(answer.records) == records
     assert (answer.ttl > 0) == bool(records)
-
-
-async def test_a_referral_in_place_of_an_answer_is_lame_and_an_empty_answer_is_not(
-    mailvet_lab_factory: LabFactory,
-) -> None:
-    world = _world().domain("empty.test").record("empty.test", "TXT", '"x"')
-    resolver = Resolver(lab_settings(mailvet_lab_factory(world)).dns)
-    assert await resolver.is_lame("lame.test")
-    assert not await resolver.is_lame("empty.test")
-    assert not await resolver.is_lame("acme.test")
-    await resolver.close()
-
-
-async def test_a_resolver_that_invents_addresses_is_found_out(mailvet_lab_factory: LabFactory) -> None:
-    honest = Resolver(lab_settings(mailvet_lab_factory(World())).dns)
-    assert await honest.rewritten_address() is None
-    await honest.close()
-    other = Resolver(lab_settings(mailvet_lab_factory(World(rewrites_nxdomain="127.9.9.9"))).dns)
-    assert await other.rewritten_address() == "127.9.9.9"
-    await other.close()
 
 
 def _silent() -> socket.socket:
@@ -135,26 +115,54 @@ async def test_a_closed_port_is_no_answer() -> None:
     await resolver.close()
 
 
-@pytest.mark.parametrize(("timeout", "lifetime", "tries"), [(3.0, 9.0, 2), (3.0, 3.0, 1), (1.0, 7.0, 3), (5.0, 1.0, 1)])
-async def test_all_tries_together_stay_within_the_lifetime(
-    monkeypatch: pytest.MonkeyPatch, timeout: float, lifetime: float, tries: int
-) -> None:
-    made: dict[str, Any] = {}
-    monkeypatch.setattr(aiodns, "DNSResolver", lambda **options: made.update(options))
-    Resolver(Dns(nameservers=("127.0.0.1", "::1"), timeout=timeout, lifetime=lifetime))
-    # The datagram is the first try; c-ares doubles the time with every one of its own.
-    first = 0.0 if tries == 1 else timeout
-    assert made["tries"] == max(tries - 1, 1)
-    assert first + made["timeout"] * (2 ** made["tries"] - 1) == timeout * (2**tries - 1)
-    assert made["nameservers"] == ["127.0.0.1:53", "[::1]:53"]
+@pytest.mark.parametrize(("timeout", "lifetime", "tries"), [(0.1, 0.3, 3), (0.1, 0.1, 1), (0.3, 0.1, 1)])
+async def test_all_tries_together_stay_within_the_lifetime(timeout: float, lifetime: float, tries: int) -> None:
+    async with ScriptedServer.serving(lambda _: None) as server:
+        resolver = Resolver(settings_for(server, timeout=timeout, lifetime=lifetime))
+        assert (await resolver.ask("acme.test", "MX")).outcome is Outcome.timed_out
+        assert server.asked["acme.test", "MX"] == tries
+        await resolver.close()
 
 
 async def test_without_name_servers_those_of_the_system_are_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    made: dict[str, Any] = {}
-    monkeypatch.setattr(aiodns, "DNSResolver", lambda **options: made.update(options))
-    monkeypatch.setattr(module, "_servers", lambda settings: [("127.0.0.1", 53)])
-    Resolver(Dns())
-    assert made["nameservers"] is None
+    class System:
+        nameservers = ("127.0.0.1", "::1")
+
+    monkeypatch.setattr(dns.resolver, "Resolver", System)
+    assert module._servers(Dns()) == [("127.0.0.1", 53), ("::1", 53)]
+
+
+async def test_a_failure_is_asked_about_once_more_and_each_other_server_once() -> None:
+    def failing(asked: Asked) -> Wire:
+        return response_to(asked, code="SERVFAIL")
+
+    async with (
+        ScriptedServer.serving(failing) as first,
+        ScriptedServer.serving(failing, host="127.0.0.2", port=first.port) as second,
+        ScriptedServer.serving(failing, host="127.0.0.3", port=first.port) as third,
+    ):
+        resolver = Resolver(settings_for(first))
+        assert (await resolver.ask("acme.test", "MX")).outcome is Outcome.failed
+        await resolver.close()
+        assert first.asked["acme.test", "MX"] == 2
+        resolver = Resolver(settings_for(first, second, third))
+        response = await resolver.ask("firm.test", "MX")
+        await resolver.close()
+        assert (response.outcome, response.detail) == (Outcome.failed, "SERVFAIL")
+        assert [each.asked["firm.test", "MX"] for each in (first, second, third)] == [1, 1, 1]
+
+
+async def test_a_server_that_knows_names_in_lower_case_only_is_asked_so() -> None:
+    def by_letter(asked: Asked) -> Wire:
+        if b"\x04acme\x04test" in asked.wire:
+            return response_to(asked, "acme.test. 300 IN MX 10 mx.acme.test.")
+        return response_to(asked, code="NXDOMAIN")
+
+    async with ScriptedServer.serving(by_letter) as server:
+        resolver = Resolver(settings_for(server))
+        for _ in range(5):
+            assert (await resolver.ask("acme.test", "MX")).outcome is Outcome.found
+        await resolver.close()
 
 
 async def test_a_machine_without_resolv_conf_is_not_lame(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
+from mailvet.dns import routes as module
+from mailvet.dns.resolver import Outcome, Resolver, Response
+from mailvet.dns.routes import Route, Routes
+from mailvet.dns.trust import Trust
 from mailvet.lab import Lab, World
-from mailvet.layers import route as module
-from mailvet.layers.route import Route, Routes
-from mailvet.resolver import Answer, Outcome, Resolver
 from mailvet.settings import Dns
 from mailvet.verdict import Reason
 from tests.core.probing import lab_settings, probe, total
@@ -24,7 +25,6 @@ LabFactory = Callable[..., Lab]
 async def look_up(lab: Lab, *domains: str, allow: bool | tuple[str, ...] = ("127.0.0.0/8", "::1/128")) -> list[Route]:
     resolver = Resolver(lab_settings(lab).dns)
     routes = Routes(resolver, lab_settings(lab).dns, allow_private_networks=allow)
-    routes.invented = await resolver.rewritten_address()
     found = await routes.examine(domains)
     await resolver.close()
     return [found[domain] for domain in domains]
@@ -119,7 +119,7 @@ async def test_every_domain_and_every_server_is_looked_up_once(mailvet_lab_facto
     queries = lab.dns_queries()
     assert {queries[(domain, "MX")] for domain in domains} == {1}
     assert queries[("mx.acme.test", "A")] == 1
-    assert not any(kind == "AAAA" for _, kind in queries)
+    assert not any(kind == "AAAA" for name, kind in queries if not name.startswith("mailvet-"))
     assert not any((domain, "A") in queries for domain in domains)
 
 
@@ -190,23 +190,24 @@ async def test_an_address_that_the_resolver_invents_says_nothing(
 class Records(Resolver):
     """Answers from a table and counts; what is not in it does not exist."""
 
-    def __init__(self, table: dict[tuple[str, str], Answer], delay: float = 0.0) -> None:
+    def __init__(self, table: dict[tuple[str, str], Response], delay: float = 0.0) -> None:
         self.table, self.delay, self.asked = table, delay, 0
         self.down = False
+        self.trust = Trust([], Dns(controls=()))
 
-    async def ask(self, name: str, kind: str) -> Answer:
+    async def answers(self) -> bool:
+        return True
+
+    async def ask(self, name: str, kind: str, *, mixed_case: bool = True) -> Response:
         self.asked += 1
         await asyncio.sleep(self.delay)
-        return self.table.get((name, kind), Answer(Outcome.no_name))
-
-    async def is_lame(self, name: str) -> bool:
-        return False
+        return self.table.get((name, kind), Response(Outcome.no_name))
 
 
-def _table(ttl: float = 300.0) -> dict[tuple[str, str], Answer]:
+def _table(ttl: float = 300.0) -> dict[tuple[str, str], Response]:
     return {
-        ("acme.test", "MX"): Answer(Outcome.found, [(10, "mx.acme.test")], ttl),
-        ("mx.acme.test", "A"): Answer(Outcome.found, [(0, "192.0.2.1")], ttl),
+        ("acme.test", "MX"): Response(Outcome.found, [(10, "mx.acme.test")], ttl),
+        ("mx.acme.test", "A"): Response(Outcome.found, [(0, "192.0.2.1")], ttl),
     }
 
 
@@ -232,9 +233,9 @@ async def test_an_expired_route_is_looked_up_anew(monkeypatch: pytest.MonkeyPatc
 
 async def test_a_run_that_is_cancelled_does_not_take_the_lookups_of_another_with_it() -> None:
     class SlowAddresses(Records):
-        async def ask(self, name: str, kind: str) -> Answer:
+        async def ask(self, name: str, kind: str, *, mixed_case: bool = True) -> Response:
             await asyncio.sleep(0.1 if kind == "A" else 0)
-            return await super().ask(name, kind)
+            return await super().ask(name, kind, mixed_case=mixed_case)
 
     routes = Routes(SlowAddresses(_table()), Dns(), allow_private_networks=True)
     first = asyncio.ensure_future(routes.examine(["acme.test"]))
@@ -249,13 +250,13 @@ async def test_lookups_run_side_by_side_within_the_limit() -> None:
     running, peak = 0, 0
 
     class Counting(Records):
-        async def ask(self, name: str, kind: str) -> Answer:
+        async def ask(self, name: str, kind: str, *, mixed_case: bool = True) -> Response:
             nonlocal running, peak
-            running += 1
+            running += kind == "MX"
             peak = max(peak, running)
-            answer = await super().ask(name, kind)
-            running -= 1
-            return answer
+            response = await super().ask(name, kind, mixed_case=mixed_case)
+            running -= kind == "MX"
+            return response
 
     routes = Routes(Counting({}, delay=0.005), Dns(concurrency=7))
     await routes.examine(f"d{n}.test" for n in range(50))
@@ -264,7 +265,7 @@ async def test_lookups_run_side_by_side_within_the_limit() -> None:
 
 async def test_a_resolver_that_raises_is_heard() -> None:
     class Faulty(Records):
-        async def ask(self, name: str, kind: str) -> Answer:
+        async def ask(self, name: str, kind: str, *, mixed_case: bool = True) -> Response:
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -272,15 +273,17 @@ async def test_a_resolver_that_raises_is_heard() -> None:
 
 
 @pytest.mark.parametrize(("a", "aaaa", "reason"), [
-    (Answer(Outcome.failed), Answer(Outcome.found, [(0, "2606:4700::1")], 60), None),
-    (Answer(Outcome.failed), Answer(Outcome.no_data), Reason.dns_error),
-    (Answer(Outcome.timed_out), Answer(Outcome.no_data), Reason.dns_timeout),
-    (Answer(Outcome.no_data), Answer(Outcome.failed), Reason.dns_error),
-    (Answer(Outcome.no_data), Answer(Outcome.no_data), Reason.no_mail_server),
-    (Answer(Outcome.no_name), Answer(Outcome.found, [(0, "2606:4700::1")], 60), Reason.no_mail_server),
+    (Response(Outcome.failed), Response(Outcome.found, [(0, "2606:4700::1")], 60), None),
+    (Response(Outcome.failed), Response(Outcome.no_data), Reason.dns_error),
+    (Response(Outcome.timed_out), Response(Outcome.no_data), Reason.dns_timeout),
+    (Response(Outcome.no_data), Response(Outcome.failed), Reason.dns_error),
+    (Response(Outcome.no_data), Response(Outcome.no_data), Reason.no_mail_server),
+    (Response(Outcome.no_name), Response(Outcome.found, [(0, "2606:4700::1")], 60), None),
+    (Response(Outcome.no_name), Response(Outcome.no_name), Reason.no_mail_server),
+    (Response(Outcome.no_name), Response(Outcome.timed_out), Reason.dns_timeout),
 ])  # fmt: skip
 async def test_a_server_without_ipv4_may_have_ipv6_and_a_failure_is_not_an_absence(
-    a: Answer, aaaa: Answer, reason: Reason | None
+    a: Response, aaaa: Response, reason: Reason | None
 ) -> None:
     table: dict[tuple[str, str], Any] = {**_table(), ("mx.acme.test", "A"): a, ("mx.acme.test", "AAAA"): aaaa}
     route = (await Routes(Records(table), Dns()).examine(["acme.test"]))["acme.test"]

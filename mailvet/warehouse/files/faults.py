@@ -1,0 +1,50 @@
+"""What can be wrong with a data file, in one sentence that names the line and never quotes its text."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from mailvet.errors import SourceError
+
+__all__ = ["first_line", "unreadable"]
+
+_LENIENT = "Correct it, or go on with --lenient, which keeps every cell and counts such rows."
+
+
+def first_line(text: str) -> str:
+    """The first line of a database's message, without addresses: it may quote cells."""
+    line = text.strip().splitlines()[0].rstrip(".") if text.strip() else "no reason given"
+    return re.sub(r"[^\s\"'<>,;()]+@[^\s\"'<>,;()]+", "<address>", line)
+
+
+def unreadable(path: Path, text: str, encoding: str) -> SourceError:
+    """DuckDB quotes the offending line, addresses and all; only its number and the kind of fault are passed on."""
+    line = re.search(r"[Ll]ine:? (\d+)", text)
+    where = f" in line {line[1]}" if line else ""
+    lowered = text.lower()
+    if "unicode" in lowered or "utf-8" in lowered or "utf8" in lowered:
+        advice = (
+            "Spreadsheets on Windows often write cp1252 (latin-1): try --encoding cp1252, or save it again as UTF-8."
+            if encoding == "utf-8"
+            else "Try another --encoding, or save it again as UTF-8."
+        )
+        return SourceError(f"The file {path.name} is not {encoding.upper()} text{where}. {advice} Nothing was read.")
+    if "quote" in lowered and "unterminated" in lowered:
+        return SourceError(
+            f'The file {path.name} has an unclosed quotation mark, or text after a closing one{where}. Inside "quotes" '
+            f'a quotation mark is written twice (""). {_LENIENT} Nothing was read.'
+        )
+    if "expected number of columns" in lowered:
+        return SourceError(
+            f"The file {path.name} has a row with another number of columns than its header{where}: probably a "
+            f'missing quotation mark or a delimiter inside a cell. Put such cells in "quotes". {_LENIENT} Nothing was '
+            "read."
+        )
+    if "line size" in lowered or "maximum_object_size" in lowered:
+        return SourceError(f"The file {path.name} has a line of more than 64 MB{where}. Nothing was read.")
+    if "json" in lowered and "malformed" in lowered:
+        return SourceError(
+            f"The file {path.name} is not well-formed JSON Lines{where}: one object a line. Nothing was read."
+        )
+    return SourceError(f"The file {path.name} cannot be read{where}: {first_line(text)}. Nothing was read.")
