@@ -85,7 +85,9 @@ class Place:
     conversations: int = 0
     idle: int = 0
     """Of these, conversations that have no recipient to ask at the moment."""
-    refusals_seen: bool = False
+    refusals_seen: int = 0
+    recipients_accepted: int = 0
+    recipients_refused: int = 0
     accepted_anybody: bool = False
     policy_refusals: int = 0
     """Refusals of us in a row."""
@@ -161,6 +163,11 @@ class Place:
         """Its rest lasts longer than the run waits."""
         now = time.monotonic()
         return self.rest_until > now and self.rest_until > wait_until
+
+    @property
+    def mostly_accepts(self) -> bool:
+        """Whether most recipients were accepted here."""
+        return self.recipients_accepted >= self.recipients_refused
 
     @property
     def one_connection(self) -> bool:
@@ -248,7 +255,7 @@ class Place:
 
     def note_words(self, words: str) -> None:
         """A recipient or control was refused in these words."""
-        self.refusals_seen = True
+        self.refusals_seen += 1
         if self._words is None:
             self._words = words
         elif words != self._words:

@@ -13,7 +13,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
-from mailvet.probing.canary import BETWEEN_SECONDS
+from mailvet.probing.canary import BETWEEN_SECONDS, Acceptance
 from mailvet.probing.domain import (
     DomainAtPlace,
     MailboxResult,
@@ -44,7 +44,9 @@ _LARGEST_GROUP = 50  # as many as Postfix's own client names in one transaction,
 _SLOW_REPLY_SECONDS = 1.0  # from which on nothing is sent ahead to a server that takes its time
 _SLOWED = 0.5  # seconds; a reply that takes so much longer after refusals shows that a limit is near (Postfix: 1 s)
 _SLOWED_FROM = 4  # refusals; before so many, a slow reply has other reasons
+_REFUSALS_WITHOUT_CANARY = 2
 _SHORT = 4  # a conversation of fewer recipients leaves its canary to one that follows
+_MOST_PASSED = 50  # recipients of a domain that may accept all, behind which others are looked for
 _RESERVED = 2  # recipients of a conversation that are kept for a control and a canary at its end
 _STALLED_SECONDS = 2.0  # of silence in a group, after which QUIT shows whether a reply is wanting
 _FEW = 4  # waiting recipients, up to which controls are asked after them: there they serve as the last refusal too
@@ -89,6 +91,10 @@ class Conversation:
         self._throttled = False
         self._progress = time.monotonic()
         self._stall_timer: asyncio.TimerHandle | None = None
+        self._passed = False
+        """Recipients wait whose domain may accept all."""
+        self._led = False
+        self._led_after: Acceptance | None = None
         self._cut = False
         """The server ended it."""
         self.closing = False
@@ -133,6 +139,11 @@ class Conversation:
                 pause = self._address.next_at - time.monotonic()
                 if pause > 0:
                     await asyncio.sleep(pause)
+                continue
+            if self._passed and not self.closing:  # it is known once this conversation, or the other, was checked
+                self._passed = False
+                if not await self._check():
+                    return
                 continue
             if self.closing or self._careful or not self._pool.may_idle(servers):
                 return
@@ -262,8 +273,16 @@ class Conversation:
             return proof.canary() if not proof.canaries_out and not (proof.canary_first and outstanding) else None
         exposed = (0 if proof.canaries_out else len(proof.unproven)) + min(self._since_canary, outstanding)
         if proof.knows_canary and most >= _SHORT:
-            if exposed >= place.refusals_per_canary or (not proof.canaries_out and self._canary_is_old(outstanding)):
+            if exposed >= place.refusals_per_canary:
                 return proof.canary() if not proof.canaries_out else None
+            if not proof.canaries_out and self._can_prove():
+                if self._proof_is_late():
+                    return proof.canary()
+                if not proof.unproven and self._acceptance_is_old():
+                    if outstanding:
+                        return None
+                    if not self._may_lead():
+                        return proof.canary()
         room = self._remaining_slots()
         if proof.controls and room > 0 and not (self._few_waiting() and room > len(proof.controls)):
             return self._control()
@@ -327,11 +346,14 @@ class Conversation:
                     passed.append(probe)
                 else:
                     pool.report(probe, MailboxResult(Reason.connect_failed))
-            elif probe.domain.at(self._place.key) in proof.accepts_anybody:
+            elif probe.domain.at(self._place.key).accept_all_pending:
                 passed.append(probe)
+                if len(passed) >= _MOST_PASSED:
+                    break
             else:
                 found = probe
                 break
+        self._passed = bool(passed) and found is None
         for probe in reversed(passed):
             pool.enqueue(servers, probe, first=True, wake=False)
         return found
@@ -359,7 +381,7 @@ class Conversation:
             most - (_RESERVED if most >= _SHORT else 0) - self._answered,
             operator.errors.room(self._errors),
             self._address.error_limit - self._errors,
-            place.refusals_allowed - self._proof.refusals,
+            self._refusals_allowed() - self._proof.refusals,
         )
         if operator.limit is not None:
             room = min(room, operator.limit - self._pool.spent(operator) + due)
@@ -367,15 +389,36 @@ class Conversation:
             self.closing = True
         return room - due
 
-    def _canary_is_old(self, outstanding: int) -> bool:
-        """Whether a canary is to be asked before anybody else, so that refusals lie close between two of them."""
-        if not self._can_prove():
+    def _refusals_allowed(self) -> int:
+        # Without a canary no conversation goes far: some servers refuse everybody after a few unknown recipients, and
+        # there is nobody yet to show it.
+        most = self._place.refusals_allowed
+        return most if self._proof.knows_canary else min(most, _REFUSALS_WITHOUT_CANARY)
+
+    def _proof_is_late(self) -> bool:
+        """Whether a canary is to be asked now, so that the refusals before it lie close between two acceptances."""
+        if not self._proof.unproven:
             return False
         latest = self._place.latest(time.monotonic())
-        since = time.monotonic() - latest.began if latest is not None else BETWEEN_SECONDS
-        if self._proof.unproven:
-            return since + 2 * self._slowest > BETWEEN_SECONDS - 0.5
-        return not outstanding and since > BETWEEN_SECONDS / 2
+        if latest is None:
+            return True
+        return time.monotonic() - latest.began + 2 * self._slowest > BETWEEN_SECONDS - 0.5
+
+    def _acceptance_is_old(self) -> bool:
+        """Whether the last acceptance lies so far back that a refusal now could hardly be proven."""
+        latest = self._place.latest(time.monotonic())
+        return latest is None or time.monotonic() - latest.began > BETWEEN_SECONDS / 2
+
+    def _may_lead(self) -> bool:
+        """
+        Whether a recipient is asked in the place of the canary that is due: where most are accepted, it will be the
+        acceptance that is wanted. If it is refused, a canary follows, and it is asked again.
+        """
+        latest = self._place.latest(time.monotonic())
+        if self._led and latest is self._led_after:
+            return False
+        self._led, self._led_after = True, latest
+        return self._place.mostly_accepts
 
     def _can_prove(self) -> bool:
         """Whether two canaries and a recipient between them fit into the time that a proof may take."""

@@ -94,6 +94,7 @@ class Decisions:
             return
         at.control_at = exchange.came
         at.compare(reply)
+        at.accept_all_pending = False
         if not at.distinguishes_recipients:  # then no refusal of anybody makes an acceptance clearer
             at.accepts += self._unconfirmed_of(place, at)
         if at.accept_all is False:
@@ -106,27 +107,27 @@ class Decisions:
     def _ask_control_once_more(self, servers: ServerSet, at: DomainAtPlace, exchange: Exchange) -> bool:
         """
         Greylisting and the like are no reply about the control: it is asked once more at the age at which the
-        recipient was accepted. Whether it will be, within the time that the run has.
+        recipient was accepted. Whether it will be: false when it was already.
         """
         if at.control_postponed:
             return False
         at.control_postponed = True
         now = time.monotonic()
-        delay = max(exchange.came + at.accepted_age - now, 0.0)
-        if delay and now + delay > self._pool.wait_until:
-            self._come_back_with_control(self._pool.place(at.place), at, delay)
+        due = exchange.came + at.accepted_age
+        if due > now and due > self._pool.wait_until:
+            at.control_due = due
             return True
         at.control_in_flight = True
-        self._pool.later(delay, servers, control_probe(at, exchange.probe.route))
+        self._pool.later(due - now, servers, control_probe(at, exchange.probe.route))
         return True
 
-    def _come_back_with_control(self, place: Place, at: DomainAtPlace, delay: float) -> None:
+    def _come_back_with_control(self, place: Place, at: DomainAtPlace) -> None:
         """No time is left for the control to come back: its domain's recipients come back later, and it with them."""
-        accepts, at.accepts = at.accepts, []
-        for reply in [*accepts, *self._unconfirmed_of(place, at)]:
+        accepts, at.accepts = [*at.accepts, *self._unconfirmed_of(place, at)], []
+        for reply in accepts:
             detail = "accepted, but a random address was asked to come back"
             result = result_of(reply, Reason.greylisted, detail=detail)
-            self._pool.report(reply.probe, replace(result, retry_after=delay))
+            self._pool.report(reply.probe, replace(result, retry_after=at.control_due - time.monotonic()))
 
     @staticmethod
     def _unconfirmed_of(place: Place, at: DomainAtPlace) -> list[RecipientReply]:
@@ -209,6 +210,8 @@ class Decisions:
                 exchange.counts = True
                 if not exchange.done:
                     self.deliver(servers, place, exchange)
+        for at in proof.touched:
+            self._want_control(servers, place, at)
         earlier, proof.proven_elsewhere = proof.proven_elsewhere, []
         for where, exchange in earlier:
             if exchange.done:
@@ -323,6 +326,9 @@ class Decisions:
             return
         accepts = [*at.accepts, *(one.reply for _, one in place.unconfirmed if one.at is at)]
         if not accepts:
+            return
+        if at.control_due > time.monotonic():
+            self._come_back_with_control(place, at)
             return
         given_up = place.given_up(self._pool.wait_until)
         if at.control_asks >= _CONTROL_ASKS and not given_up and not at.control_unproven:

@@ -187,6 +187,8 @@ class DomainAtPlace:
     control_in_flight: bool = False
     """It is queued or sent."""
     control_asks: int = 0
+    control_due: float = 0.0
+    """`time.monotonic()` at which it is to come back, where the run does not wait so long."""
     control_unproven: bool = False
     """It was refused, and may have been so because everybody was."""
     control_at: float = 0.0
@@ -195,6 +197,8 @@ class DomainAtPlace:
     """It was greylisted or the like; its next reply counts."""
     accept_all: bool | None = None
     """Whether the control is accepted: yes, no, or could not tell."""
+    accept_all_pending: bool = False
+    """The control was accepted in a conversation that still goes on, so its domain is not asked about meanwhile."""
     seen_to_distinguish: bool = False
     """The control was refused in a conversation that still goes on."""
     accepted_after_control: bool = False

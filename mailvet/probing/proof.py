@@ -192,6 +192,7 @@ class ConversationProof:
 
     def _recipient_accepted(self, exchange: Exchange) -> None:
         at, probe = exchange.at, exchange.probe
+        self.place.recipients_accepted += 1
         if at.unverifiable or at in self.accepts_anybody or at.accept_all:
             exchange.counts = True
         else:
@@ -218,6 +219,7 @@ class ConversationProof:
             if not self.refusals:
                 exchange.counts = True
                 self.accepts_anybody.add(at)
+                at.accept_all_pending = True
                 return
             if self._closing_domain(but=at) is not None and self.closings < _CLOSINGS:
                 # A domain that accepts all, or a server that does by now? The control of another domain tells.
@@ -250,6 +252,8 @@ class ConversationProof:
             exchange.counts = True
             place.closings = 0
             return
+        if probe.role is Role.recipient:
+            place.recipients_refused += 1
         if probe.role is Role.control:
             self._distinguishing.add(exchange.at)
             known = self._provisional.get(exchange.at) or ([exchange.at.known] if exchange.at.known else [])
@@ -280,6 +284,8 @@ class ConversationProof:
         """The conversation was out of step: what it let others know is void."""
         for acceptance in [*self.acceptances, *self.acceptances_seen]:
             acceptance.void = True
+        for at in self.accepts_anybody:
+            at.accept_all_pending = False
         for at in self._distinguishing:
             if not at.distinguishes_recipients:
                 at.seen_to_distinguish = False
@@ -322,8 +328,10 @@ class ConversationProof:
     @property
     def closing_due(self) -> bool:
         """Whether acceptances wait for a refusal after them."""
-        if not self.trailing or self.closings >= _CLOSINGS or not (self.refusals or self.place.refusals_seen):
+        if not self.trailing or self.closings >= _CLOSINGS or not self.place.refusals_seen:
             return False
+        if not self.refusals and (self.place.waiting or self.place.conversations > 1):
+            return False  # nothing was refused in this conversation, so a refusal in another one will do
         return self._closing_domain() is not None
 
     def canary(self) -> Probe | None:
