@@ -41,6 +41,8 @@ CONNECTING = """
         release = await slots.acquire("192.0.2.1", 3)
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         await asyncio.sleep(0.01)
+        writer.write_eof()
+        await reader.read()  # until the server has counted the end
         writer.close()
         await writer.wait_closed()
         release()
