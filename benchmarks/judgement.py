@@ -16,6 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from benchmarks import replies
 from benchmarks.intervals import wilson
 from benchmarks.peers import installed
 from benchmarks.processes import ROOT
@@ -43,7 +44,7 @@ def measure(mail_domains: int = 4_000, blocked: int = 40, peers: bool = True) ->
     """
     others = [name for name in _PEERS if peers and installed(name)]
     return {
-        "replies": _replies(others),
+        "replies": replies.measure(others),
         "syntax": _syntax(others),
         "typos": _typos(others, mail_domains),
         "disposable": _disposable(others),
@@ -59,52 +60,6 @@ def _share(cases: Iterable[bool]) -> Share:
 def _rows(name: str) -> list[dict[str, str]]:
     with (_DATA / name).open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(line for line in file if not line.startswith("#")))
-
-
-# ------------------------------------------------------------------- replies
-
-
-def _replies(peers: Sequence[str]) -> dict[str, Any]:
-    tuned = [row for row in _rows("replies.csv") if row["stage"] == "rcpt"]
-    held_out = _rows("replies_heldout.csv")
-    spare = ("sender", "temporary", "relay", "server", "us", "full", "throttled")
-    sets: dict[str, tuple[list[dict[str, str]], Callable[[dict[str, str]], bool]]] = {
-        "written by the authors, tuned on": (tuned, lambda row: row["expected"] == "mailbox_not_found"),
-        "from bounces others received, held out": (held_out, lambda row: row["about"] == "unknown"),
-    }
-    return {
-        name: {
-            verifier: {
-                "wrong": _share(dead(row) for row in rows if row["about"] in spare),
-                "found": _share(dead(row) for row in rows if unknown(row)),
-            }
-            for verifier, dead in _readers(peers).items()
-        }
-        | {"rows": len(rows)}
-        for name, (rows, unknown) in sets.items()
-    }
-
-
-def _readers(peers: Sequence[str]) -> dict[str, Callable[[dict[str, str]], bool]]:
-    """Verifier -> whether it calls the recipient of a reply undeliverable."""
-    from mailvet.smtp.replies import read_reply
-    from mailvet.verdict import REASONS, Status
-
-    def ours(row: dict[str, str]) -> bool:
-        reading = read_reply("rcpt", int(row["code"]), row["text"], recipient=row["recipient"], own=_OWN)
-        return reading.reason is not None and REASONS[reading.reason].status is Status.undeliverable
-
-    readers: dict[str, Callable[[dict[str, str]], bool]] = {"mailvet": ours}
-    if "listwash" in peers:
-        classify = import_module("listwash.classify").classify_code
-        readers["listwash"] = lambda row: classify(int(row["code"]), row["text"]) == "invalid"
-    if "pigeontrust" in peers:
-        probe = import_module("pigeontrust.smtp_probe")
-        readers["pigeontrust"] = lambda row: (
-            probe.classify_reply(int(row["code"]), row["text"]) is probe.ProbeStatus.NOT_EXISTS
-        )
-    readers["any 5xx is invalid"] = lambda row: row["code"].startswith("5")
-    return readers
 
 
 # -------------------------------------------------------------------- syntax
@@ -311,7 +266,7 @@ def _statuses(path: Path) -> dict[str, str]:
 
 def markdown(result: dict[str, Any], machine: dict[str, Any]) -> str:
     """docs/accuracy.md from the figures of `measure`."""
-    replies, syntax, typos = result["replies"], result["syntax"], result["typos"]
+    syntax, typos = result["syntax"], result["typos"]
     disposable, blocked = result["disposable"], result["blocked"]
     lines = [
         "# Accuracy",
@@ -323,18 +278,9 @@ def markdown(result: dict[str, Any], machine: dict[str, Any]) -> str:
         f"Measured {machine['date']} with {machine['python']}. Whole runs against a mail world with known truth are in "
         "[benchmarks.md](benchmarks.md), the signals of suspicion in [suspicion.md](suspicion.md).",
         "",
-        "## Replies of mail servers",
-        "",
-        "Wrong: a refusal of us, of the message or of relaying, a temporary answer, or a mailbox that is only full, "
-        "taken for an undeliverable address. Found: unambiguous replies that there is no such mailbox. All replies are "
-        "read as answers to RCPT; mailvet is also told the recipient and its own names, which the others cannot be.",
+        *replies.markdown(result["replies"], machine).splitlines(),
         "",
     ]
-    for name, figures in replies.items():
-        body = [
-            (who, _percent(found["wrong"]), _percent(found["found"])) for who, found in figures.items() if who != "rows"
-        ]
-        lines += [f"{figures['rows']} replies {name}:", "", *_table(("verifier", "wrong", "found"), body), ""]
     lines += [
         "## Syntax",
         "",

@@ -300,7 +300,9 @@ class ColumnUndeliverableRows(MetricProvider):
         frame, column = _domain(execution_engine, metric_domain_kwargs, metrics)
         source = _source(recently_source(metric_value_kwargs))
         gate = Gate.of(source, metric_value_kwargs["policy"], metric_value_kwargs["forbid"], "fail")
-        forbidden = {text: known for text, (_, known) in _usable(metrics[VERDICTS]).cells.items() if gate.allows(known)}
+        forbidden = {
+            text: cell.known for text, cell in _usable(metrics[VERDICTS]).cells.items() if gate.allows(cell.known)
+        }
         bad = frame[frame[column].isin(list(forbidden))]
         ids = [bad[name].tolist() for name in metric_value_kwargs["id_columns"]]
         return [

@@ -17,10 +17,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from ge_expectations.tally import Tally
+from ge_expectations.tally import Group, Tally
 from ge_expectations.verification import Gate, Known, Recency
 from mailvet.errors import MailvetError, SourceError
+from mailvet.missing import is_missing
 from mailvet.verdict import Status, email_key, recommendation_sql
+from mailvet.warehouse.dialects import missing_sql
 
 __all__ = ["SqlVerdicts", "Stage", "Table", "email_key_sql", "open_table", "prepare"]
 
@@ -171,6 +173,7 @@ class _Staging:
         driver = connection.connection.driver_connection
         if self.dialect == "sqlite" and not connection.info.get(_SQLITE_FUNCTION):
             driver.create_function(_SQLITE_FUNCTION, 1, email_key, deterministic=True)  # type: ignore[union-attr]
+            driver.create_function("mailvet_missing", 1, is_missing, deterministic=True)  # type: ignore[union-attr]
             connection.info[_SQLITE_FUNCTION] = True
         alive = {stage.name: stage for stage in list(self.stages)}
         for name in [name for name in present if name not in alive]:
@@ -317,11 +320,19 @@ class SqlVerdicts:
     def tally(self) -> Tally:
         """Count the rows by verdict."""
         names = ("status", "reason", "score", "attempts", "detail", "checked_at")
-        key = email_key_sql(self.dialect, sa.column(self.column))
+        column: Any = sa.column(self.column)
+        key = email_key_sql(self.dialect, column)
+        one, none = sa.literal_column("1"), sa.literal_column("0")
+        is_null: Any = sa.case((column.is_(None), one), else_=none)
         cells = (
-            sa.select(key.label("mailvet_cell"))
+            sa.select(
+                key.label("mailvet_cell"),
+                is_null.label("mailvet_null"),
+                sa.func.max(sa.case((self._missing(), one), else_=none)).label("mailvet_missing"),
+                sa.func.count().label("mailvet_repeats"),
+            )
             .select_from(self.source())
-            .where(sa.column(self.column).is_not(None))
+            .group_by(key, is_null)
             .subquery()
         )
         joined: Any = cells
@@ -332,8 +343,7 @@ class SqlVerdicts:
             joined = joined.outerjoin(rows, rows.c.mailvet_key == cells.c.mailvet_cell)
             parts.append({name: rows.c[f"mailvet_{name}"] for name in names})
         if not parts:
-            count = self._run(sa.select(sa.func.count()).select_from(cells))[0][0]
-            return Tally(((None, count),) if count else (), None)
+            parts.append(dict.fromkeys(names, sa.null()))
         merged = {
             name: sa.func.coalesce(*(part[name] for part in parts)) if len(parts) > 1 else parts[0][name]
             for name in names[:-1]
@@ -341,16 +351,32 @@ class SqlVerdicts:
         labels = [merged[name].label(f"mailvet_{name}") for name in names[:-1]]
         stored = [part for part, table in zip(parts, self.tables, strict=True) if not table.staged]
         oldest = [sa.func.min(part["checked_at"]) for part in stored]
-        query = sa.select(*labels, sa.func.count(), *oldest).select_from(joined).group_by(*merged.values())
-        groups: list[tuple[Known | None, int]] = []
+        repeats: Any = cells.c.mailvet_repeats
+        kinds = (cells.c.mailvet_null, cells.c.mailvet_missing)
+        by_verdict = () if not self.tables else merged.values()
+        query = (
+            sa.select(*labels, *kinds, sa.func.sum(repeats), sa.func.sum(repeats * repeats), *oldest)
+            .select_from(joined)
+            .group_by(*by_verdict, *kinds)
+        )
+        groups: list[Group] = []
         times: list[datetime] = []
-        for status, reason, score, attempts, detail, count, *moments in self._run(query):
+        nulls = 0
+        for status, reason, score, attempts, detail, null, missing, rows, squares, *moments in self._run(query):
+            if null:
+                nulls += int(rows)
+                continue
             known = None if status is None else Known(
                 status, reason, score, attempts, "", datetime.min, None, detail
             )  # fmt: skip
-            groups.append((known, count))
+            groups.append(Group(known, int(rows), int(squares), bool(missing)))
             times += [_moment_of(at) for at in moments if at is not None]
-        return Tally(tuple(groups), min(times, default=None))
+        return Tally(tuple(groups), min(times, default=None), nulls)
+
+    def _missing(self) -> sa.ColumnElement[bool]:
+        """Whether the column's cell is blank: `mailvet.missing.is_missing`."""
+        text = sa.cast(sa.column(self.column), sa.Text()).compile(dialect=self.engine.engine.dialect)
+        return sa.literal_column(missing_sql(str(text), self.dialect))  # type: ignore[no-any-return]
 
     def source(self) -> Any:
         """The rows to validate as something to select from."""

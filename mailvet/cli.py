@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import warnings
 from datetime import datetime, timezone
 from enum import Enum, IntEnum
 from pathlib import Path
@@ -20,7 +21,6 @@ from mailvet.verdict import Depth, Policy
 
 if TYPE_CHECKING:
     from mailvet.recheck import Recheck
-    from mailvet.run import RunResult
     from mailvet.settings import Settings
     from mailvet.warehouse.base import Warehouse
     from mailvet.warehouse.files import Reading
@@ -36,6 +36,16 @@ class ExitCode(IntEnum):
     bad_input = 2
     degraded = 3
     interrupted = 130
+
+
+class LabResolver(str, Enum):
+    """How the DNS server of `mailvet lab` answers as a whole."""
+
+    true = "true"
+    nxdomain = "nxdomain"
+    servfail = "servfail"
+    dropped = "dropped"
+    invents = "invents"
 
 
 class LabWorld(str, Enum):
@@ -89,6 +99,10 @@ RecheckOption = Annotated[
         metavar="WHICH",
         help="Ask again what is fresh: all, reason=mailbox_not_found, older-than=30d; by comma or repeated.",
     ),
+]
+LimitOption = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(metavar="SHARE", help="The largest share allowed, as 2% or 0.02."),
 ]
 Encoding = Annotated[str, typer.Option(metavar="NAME", help="Of a text file: utf-8, utf-16, cp1252, latin-1, ...")]
 NoHeader = Annotated[
@@ -198,10 +212,11 @@ def verify(
         str, typer.Option(metavar="TIME", help="How long to stay for servers that say 'come back later', as 10m.")
     ] = "0s",
     recheck: RecheckOption = None,
-    max_undeliverable: Annotated[
+    max_undeliverable_rate: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(metavar="SHARE", help="Gate: exit with 1 if more of the addresses are undeliverable, as 2%."),
     ] = None,
+    max_undeliverable: Annotated[Optional[str], typer.Option(hidden=True)] = None,  # noqa: UP045
     write_back: Annotated[
         bool, typer.Option(" /--no-write-back", help="Save the verdicts, but put no columns on the table.")
     ] = True,
@@ -216,17 +231,22 @@ def verify(
 ) -> None:
     """Verify a table or file, save the verdicts, and write the status back."""
     from mailvet import html_report
+    from mailvet.gates import Limits
     from mailvet.recheck import parse_recheck
     from mailvet.report import LogWatcher, TerminalWatcher, show_result
     from mailvet.run import open_source, run
-    from mailvet.settings import parse_duration, parse_share
+    from mailvet.settings import parse_duration
+    from mailvet.table_gate import judged
     from mailvet.verdict import STATUS_COLUMNS
     from mailvet.warehouse.files import format_of
 
     settings = _settings(config, depth=depth, policy=policy)
     patience = _parsed(parse_duration, wait, "--wait")
     again = parse_recheck(recheck)
-    gate = _parsed(parse_share, max_undeliverable, "--max-undeliverable") if max_undeliverable else None
+    if max_undeliverable is not None:
+        warnings.warn("--max-undeliverable is called --max-undeliverable-rate now.", DeprecationWarning, stacklevel=1)
+        _say("Deprecated:", "--max-undeliverable is called --max-undeliverable-rate now.")
+    limits = Limits.of(spell=_option, max_undeliverable_rate=max_undeliverable_rate or max_undeliverable)
     chosen = tuple(name.strip() for name in columns.split(",")) if columns else STATUS_COLUMNS
     is_file = format_of(Path(source)) is not None
     if is_file and output is None:
@@ -263,6 +283,7 @@ def verify(
                 result = run(warehouse, settings, watcher=LogWatcher(), **work)
             if report is not None:
                 html_report.write(report, html_report.gather(warehouse, settings))
+            gate = judged(warehouse, limits) if limits.applied and not result.degraded else None
         finally:
             warehouse.close()
     except KeyboardInterrupt:
@@ -271,7 +292,84 @@ def verify(
     show_result(_console(), result)
     if report is not None:
         _written(report)
-    raise typer.Exit(_judged(result, gate))
+    if result.degraded:
+        raise typer.Exit(ExitCode.degraded)
+    for limit in gate.failed if gate is not None else ():
+        if limit.figure is None:
+            _say("Gate failed:", f"{limit.text}.")
+        else:
+            _say(
+                "Gate failed:",
+                f"{100 * limit.figure:.1f} % of the addresses are undeliverable, more than the "
+                f"{100 * limit.limit:g} % allowed.",
+            )
+    raise typer.Exit(ExitCode.done if gate is None or gate.passed else ExitCode.gate_failed)
+
+
+@app.command()
+def gate(
+    source: Source,
+    table: Table = None,
+    email_column: Column = None,
+    where: Where = None,
+    among: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(metavar="WORD", help="The audience: rows so recommended, as send; repeatable. Default: all rows."),
+    ] = None,
+    policy: PolicyOption = None,
+    max_undeliverable_rate: LimitOption = None,
+    max_bounce_rate: LimitOption = None,
+    max_unknown_rate: LimitOption = None,
+    max_do_not_send_rate: LimitOption = None,
+    max_unverified_rate: LimitOption = None,
+    max_unprobed_rate: LimitOption = None,
+    max_missing_rate: LimitOption = None,
+    max_age: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="TIME", help="Verdicts older than this are stale, as 30d; alone it allows none."),
+    ] = None,
+    max_stale_rate: LimitOption = None,
+    judge_by: Annotated[
+        str, typer.Option(metavar="NAME", help="What --max-bounce-rate bounds: estimate, or upper end of its interval.")
+    ] = "estimate",
+    confidence: Annotated[str, typer.Option(metavar="SHARE", help="Of that interval.")] = "0.95",
+    config: Config = None,
+    encoding: Encoding = "utf-8",
+    no_header: NoHeader = False,
+    lenient: Lenient = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Hold a verified table against limits: exit code 0 if it keeps to all of them, else 1. Asks no server."""
+    from mailvet.gates import Limits
+    from mailvet.report import show_gate
+    from mailvet.run import open_source
+    from mailvet.table_gate import held_against
+
+    given = {
+        "max_undeliverable_rate": max_undeliverable_rate, "max_bounce_rate": max_bounce_rate,
+        "max_unknown_rate": max_unknown_rate, "max_do_not_send_rate": max_do_not_send_rate,
+        "max_unverified_rate": max_unverified_rate, "max_unprobed_rate": max_unprobed_rate,
+        "max_missing_rate": max_missing_rate, "max_age": max_age, "max_stale_rate": max_stale_rate,
+        "judge_by": judge_by, "confidence": confidence, "among": ",".join(among or ()),
+    }  # fmt: skip
+    limits = Limits.of(spell=_option, **given)
+    settings = _settings(config, policy=policy)
+    warehouse = open_source(
+        source, settings, table=table, column=email_column, where=where,
+        reading=_reading(encoding, no_header, lenient), writable=False, updatable=False,
+    )  # fmt: skip
+    _say_remarks(warehouse)
+    if not as_json:  # the warnings are shown with the figures
+        logging.getLogger("mailvet").addHandler(logging.NullHandler())
+    try:
+        result = held_against(warehouse, settings, limits)
+    finally:
+        warehouse.close()
+    if as_json:
+        print(result.as_json())
+    else:
+        show_gate(_console(), result)
+    raise typer.Exit(ExitCode.done if result.passed else ExitCode.gate_failed)
 
 
 def stopped_advice(recheck: Recheck | None, started: datetime) -> str:
@@ -284,17 +382,8 @@ def stopped_advice(recheck: Recheck | None, started: datetime) -> str:
     )
 
 
-def _judged(result: RunResult, gate: float | None) -> int:
-    if result.degraded:
-        return ExitCode.degraded
-    if gate is not None and result.undeliverable_share > gate:
-        _say(
-            "Gate failed:",
-            f"{100 * result.undeliverable_share:.1f} % of the addresses are undeliverable, more than the "
-            f"{100 * gate:g} % allowed.",
-        )
-        return ExitCode.gate_failed
-    return ExitCode.done
+def _option(name: str) -> str:
+    return "--" + name.replace("_", "-")
 
 
 @app.command()
@@ -519,6 +608,18 @@ def lab(
     world: Annotated[
         LabWorld, typer.Option(help="default: operators as they are; hostile: servers that lie or break.")
     ] = LabWorld.default,
+    resolver: Annotated[
+        LabResolver,
+        typer.Option(help="Of the DNS server: true, or nxdomain, servfail, dropped to all questions, or invents."),
+    ] = LabResolver.true,
+    outage_after: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(help="From this recipient on all mail servers refuse connections.", min=1),
+    ] = None,
+    outage_seconds: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(help="How long; default: for good.", min=0.0),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the mail world.")] = 7,
     counters: Annotated[
         Optional[Path],  # noqa: UP045
@@ -526,10 +627,16 @@ def lab(
     ] = None,
 ) -> None:
     """Start a mail world on loopback (DNS and SMTP servers with operators' manners) to try things safely."""
-    from mailvet.lab import Lab, World, serve
+    from mailvet.lab import FaultyResolver, Lab, World, serve
     from mailvet.lab.contacts import write_contacts
 
-    running = Lab(World.hostile(seed)) if world is LabWorld.hostile else Lab(seed=seed)
+    running = Lab(
+        World.hostile(seed) if world is LabWorld.hostile else None,
+        seed=seed,
+        resolver=None if resolver is LabResolver.true else FaultyResolver(resolver.value),
+    )
+    if outage_after is not None:
+        running.plan_outage(outage_after, outage_seconds)
     if contacts is not None:
         write_contacts(running.world.contacts(rows=rows, seed=seed), contacts)
         print(f"{rows:,} contacts in {contacts}")

@@ -91,10 +91,21 @@ class Progress:
         """Addresses a second since the start."""
         return self.done / self.seconds if self.seconds > 0 else 0.0
 
+    retry_in: float = 0.0
+    """Seconds until the last of the recipients that a greylisting server put off is asked again."""
+
     @property
     def seconds_left(self) -> float | None:
-        """At the rate so far; None before there is one."""
-        return (self.due - self.done) / self.rate if self.done else None
+        """
+        Until the slowest operator is through with its queue and the last retry has been made, and not before the rest
+        is done at the rate so far; None before there is one.
+        """
+        if not self.done:
+            return None
+        if self.done >= self.due:
+            return 0.0
+        queues = max((row.seconds_left for row in self.operators), default=0.0)
+        return max((self.due - self.done) / self.rate, queues, self.retry_in)
 
 
 class Watcher(Protocol):
@@ -145,13 +156,6 @@ class RunResult:
     """What the mail servers said in this run, by operator."""
     notes: Sequence[str] = ()
     """What the reader should know although nothing is wrong, in sentences."""
-
-    @property
-    def undeliverable_share(self) -> float:
-        """Share of the rows with an address that are undeliverable."""
-        rows = self.summary.rows - self.summary.blank
-        blank_bad = self.summary.blank if self.summary.verified else 0
-        return max(0, self.summary.by_status.get("undeliverable", 0) - blank_bad) / rows if rows else 0.0
 
 
 def default_store() -> Path:
@@ -630,7 +634,7 @@ class _Run:
     def _tell(self, verifier: Verifier, due: int) -> None:
         if self._watcher:
             seconds = time.monotonic() - self._began
-            self._watcher.progressed(Progress(due, self._done, seconds, verifier.progress()))
+            self._watcher.progressed(Progress(due, self._done, seconds, verifier.progress(), verifier.retry_in))
 
 
 def _version() -> str:

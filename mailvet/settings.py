@@ -16,6 +16,7 @@ import sys
 from collections.abc import Mapping
 from contextvars import ContextVar
 from datetime import timedelta
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -32,6 +33,7 @@ else:
     import tomli as tomllib
 
 __all__ = [
+    "DURATION_SECONDS",
     "Dns",
     "History",
     "Lists",
@@ -48,7 +50,8 @@ __all__ = [
 log = logging.getLogger(__name__)
 
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)\s*")
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+DURATION_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+"""What the units of a duration stand for."""
 _LONGEST = 36_525 * 86400.0
 
 
@@ -63,7 +66,7 @@ def parse_duration(value: object) -> timedelta:
         return value
     match = _DURATION.fullmatch(str(value))
     if match:
-        seconds = float(match[1]) * _SECONDS[match[2]]
+        seconds = float(match[1]) * DURATION_SECONDS[match[2]]
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
         seconds = float(value)
     else:
@@ -82,8 +85,9 @@ def parse_share(value: str) -> float:
     """
     text = value.strip()
     try:
-        share = float(text[:-1]) / 100 if text.endswith("%") else float(text)
-    except ValueError:
+        # As a decimal number, since 0.7 / 100 is less than 0.007 in binary, and seven of a thousand keep to 0.7 %.
+        share = float(Decimal(text[:-1]) / 100) if text.endswith("%") else float(text)
+    except (ValueError, InvalidOperation):
         share = -1.0
     if not 0 <= share <= 1:
         raise ValueError(f"{value!r} is no share; write for example '2%' or '0.02'")

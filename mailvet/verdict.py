@@ -38,6 +38,7 @@ __all__ = [
     "email_key",
     "mask_address",
     "mask_addresses",
+    "possible_recommendations",
     "recommend",
     "recommendation_sql",
     "verdict_schema",
@@ -243,6 +244,13 @@ def recommend(reason: Reason, policy: Policy, score: int, attempts: int) -> Reco
     if rule.by_score:
         return Recommendation.reverify
     return rule.recommendation(policy)
+
+
+def possible_recommendations(reason: Reason, policy: Policy) -> frozenset[Recommendation]:
+    """All that `recommend` may say of a reason, whatever the score and the number of checks."""
+    rule = REASONS[reason]
+    found = {Recommendation.send, Recommendation.reverify} if rule.by_score else {rule.recommendation(policy)}
+    return frozenset(found | ({Recommendation.do_not_send} if rule.give_up_after is not None else set()))
 
 
 def recommendation_sql(policy: Policy, *, reason: str, score: str, attempts: str) -> str:

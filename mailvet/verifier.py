@@ -29,6 +29,7 @@ from mailvet import single
 from mailvet.backlog import Backlog
 from mailvet.dns.resolver import Outcome, Resolver
 from mailvet.dns.routes import KnownRoutes, Route, Routes
+from mailvet.dns.trust import Memory
 from mailvet.errors import PreflightError, SettingsError
 from mailvet.layers import history, suspicion, suspicion_scalar, syntax
 from mailvet.layers.reference import Reference
@@ -98,6 +99,7 @@ class Verifier:
         own: the user's own lists, where somebody has read them already; default: as the settings say.
         routes: routes that somebody has looked up already. The resolver is left alone, and whether this machine is
             fit to ask is taken for granted.
+        dns_memory: what is known of the name servers already, where many verifiers share one run.
     """
 
     def __init__(
@@ -108,8 +110,10 @@ class Verifier:
         memory: ServerMemory | None = None,
         own: OwnLists | None = None,
         routes: KnownRoutes | None = None,
+        dns_memory: Memory | None = None,
     ) -> None:
         self.settings = settings
+        self._dns_memory = dns_memory
         self.depth = Depth(settings.depth)
         self._own = own if own is not None else OwnLists.load(**settings.lists.model_dump())
         self._reference: Reference | None = None
@@ -143,7 +147,7 @@ class Verifier:
             if self.depth is Depth.smtp:
                 self.mailboxes = self._pool()
             return
-        self._resolver = Resolver(settings.dns)
+        self._resolver = Resolver(settings.dns, memory=self._dns_memory)
         self.routes = Routes(self._resolver, settings.dns, allow_private_networks=settings.smtp.allow_private_networks)
         # Side by side: what is asked before anything else keeps everything waiting.
         answers, complaint = await asyncio.gather(self._resolver.answers(), self._why_not_greet())
@@ -175,7 +179,8 @@ class Verifier:
         for kind in ("A", "AAAA"):
             if (await self._resolver.ask(name, kind)).outcome is Outcome.found:
                 return None
-        return f"The hello name {name!r} does not resolve. {advice}"
+        await self.check_resolver()
+        return self._resolver.trust.degraded or f"The hello name {name!r} does not resolve. {advice}"
 
     def _pool(self) -> Mailboxes:
         settings = self.settings
@@ -235,6 +240,11 @@ class Verifier:
     def lists_digest(self) -> str:
         """Short hash of the user's own lists, part of `rules_version`."""
         return self._own.digest
+
+    @property
+    def retry_in(self) -> float:
+        """Seconds until the last of the recipients that are to be asked again is asked again; 0 for none."""
+        return self._retries.retry_in() if self._retries is not None else 0.0
 
     def progress(self) -> list[OperatorProgress]:
         """What each operator is doing."""
@@ -743,9 +753,7 @@ async def _collect(verifier: Verifier, cells: list[str]) -> pl.DataFrame:
     return keys.to_frame().join(pl.concat(frames), on="email_key", how="left", maintain_order="left")
 
 
-async def _with_verifier(
-    settings: Settings, work: Callable[[Verifier], Awaitable[T]]
-) -> tuple[T, str | None]:
+async def _with_verifier(settings: Settings, work: Callable[[Verifier], Awaitable[T]]) -> tuple[T, str | None]:
     """The result of the work, and why it is degraded if it is."""
     if settings.depth is not Depth.smtp:
         # Routes stay known from call to call; the state of a stream is its own.

@@ -102,7 +102,7 @@ class MailvetExportOperator(BaseSQLOperator):
                 plan(warehouse, settings)
                 columns, keys = self.columns or STATUS_COLUMNS, list(self.key_columns or ())
                 counts = dict.fromkeys(wanted, 0)
-                for group in warehouse.standing():
+                for group in warehouse.verdict_counts():
                     if group.recommendation in counts:
                         counts[group.recommendation] += group.rows
                 if self.output_path is not None:

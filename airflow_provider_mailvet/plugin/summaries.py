@@ -113,6 +113,7 @@ class Run:
     by_reason: Mapping[str, int]
     by_recommendation: Mapping[str, int]
     bounce_before: float | None
+    bounce_without_do_not_send: float | None
     bounce_after: float | None
     operators: Sequence[OperatorAnswers]
     probes: int
@@ -128,6 +129,11 @@ class Run:
     def judged(self) -> int:
         """Rows with a status."""
         return sum(self.by_status.values())
+
+    @property
+    def filled(self) -> int:
+        """Rows with an address."""
+        return self.rows - self.blank
 
     @property
     def healthy(self) -> bool:
@@ -175,6 +181,7 @@ class Run:
             by_reason=_counts(take("by_reason"), [str(reason) for reason in REASONS]),
             by_recommendation=_counts(take("by_recommendation"), [str(choice) for choice in Recommendation]),
             bounce_before=_share(take("bounce_before")),
+            bounce_without_do_not_send=_share(take("bounce_without_do_not_send")),
             bounce_after=_share(take("bounce_after")),
             operators=tuple(_operators(take("operators"))),
             probes=_count(take("probes")),
@@ -271,7 +278,13 @@ def _together(parts: Sequence[Run]) -> Run:
         by_status=_added(part.by_status for part in parts),
         by_reason=_added(part.by_reason for part in parts),
         by_recommendation=_added(part.by_recommendation for part in parts),
-        bounce_before=_mean([(part.bounce_before, part.judged) for part in parts]),
+        bounce_before=_mean([(part.bounce_before, part.filled) for part in parts]),
+        bounce_without_do_not_send=_mean(
+            [
+                (part.bounce_without_do_not_send, part.filled - part.by_recommendation.get("do_not_send", 0))
+                for part in parts
+            ]
+        ),
         bounce_after=_mean([(part.bounce_after, part.by_recommendation.get("send", 0)) for part in parts]),
     )
 

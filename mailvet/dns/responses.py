@@ -74,6 +74,9 @@ _RECURSION_AVAILABLE: Final = 0x80  # of the fourth octet
 _NO_NAME: Final = Response(Outcome.no_name)
 _NO_DATA: Final = Response(Outcome.no_data)
 
+_LENGTHS: Final = [bytes((length,)) for length in range(64)]
+_QUESTION_ENDS: Final = {kind: b"\x00\x00%c\x00\x01" % number for kind, number in TYPES.items()}  # root, type, class
+
 _SPOILING_ERRORS: Final = frozenset(
     {
         dns.edns.EDECode.STALE_ANSWER, dns.edns.EDECode.FORGED_ANSWER, dns.edns.EDECode.DNSSEC_BOGUS,
@@ -94,8 +97,12 @@ def question(name: str, kind: str) -> bytes | None:
         return None
     if len(text) > _LONGEST_NAME or not _NAME.fullmatch(text):
         return None
-    labels = b"".join([b"%c%b" % (len(label), label) for label in text.split(b".")])
-    return labels + b"\x00\x00%c\x00\x01" % TYPES[kind]
+    parts = []
+    for label in text.split(b"."):
+        parts.append(_LENGTHS[len(label)])
+        parts.append(label)
+    parts.append(_QUESTION_ENDS[kind])
+    return b"".join(parts)
 
 
 def read_plain(message: bytes, asked: bytes) -> Response | None:

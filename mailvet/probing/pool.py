@@ -52,6 +52,8 @@ class OperatorProgress:
     waiting: int
     connections: int
     state: str
+    seconds_left: float = 0.0
+    """Expected time until its queue is empty, at the pace it has had; 0 where nothing waits."""
 
 
 class Mailboxes:
@@ -664,7 +666,8 @@ class Mailboxes:
                 state = f"{queue.connections} of {queue.pace.limit} connections"
             else:
                 state = "waiting" if queue.waiting else "done"
-            rows.append(OperatorProgress(queue.rule.name, queue.asked, queue.waiting, queue.connections, state))
+            left = queue.seconds_left(self.smtp.address_budget)
+            rows.append(OperatorProgress(queue.rule.name, queue.asked, queue.waiting, queue.connections, state, left))
         return sorted(rows, key=lambda row: (-row.waiting - row.connections, -row.asked))
 
     async def close(self) -> None:

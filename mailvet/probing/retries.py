@@ -145,6 +145,11 @@ class Retries:
         """Whether recipients will be asked again within this run."""
         return bool(self._scheduled)
 
+    def retry_in(self) -> float:
+        """Seconds until the last of them is asked again; 0 for none."""
+        now = asyncio.get_running_loop().time()
+        return max((0.0, *(timer.when() - now for timer, _ in self._scheduled.values())))
+
     @property
     def held(self) -> int:
         """Recipients that wait for nothing but to know whether our network is up."""

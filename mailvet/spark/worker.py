@@ -122,9 +122,10 @@ class Job:
             PreflightError: no DNS answers here, at the start or in the middle. No route is made up.
         """
         _one_thread()
+        from mailvet.dns.trust import SHARED
         from mailvet.verifier import Verifier
 
-        verifier = Verifier(self.settings, own=self.own)
+        verifier = Verifier(self.settings, own=self.own, dns_memory=SHARED)
         loop = asyncio.new_event_loop()
         try:
             for number, frame in enumerate(_gathered(batches)):
@@ -170,9 +171,11 @@ class Job:
             PreflightError: no DNS answers here, at the start or in the middle. No route is made up.
         """
         _one_thread()
+        from mailvet.dns.trust import SHARED
         from mailvet.verifier import Verifier
 
-        verifier = Verifier(self.settings.model_copy(update={"depth": Depth.dns}), own=self.own)
+        at_dns = self.settings.model_copy(update={"depth": Depth.dns})
+        verifier = Verifier(at_dns, own=self.own, dns_memory=SHARED)
         loop = asyncio.new_event_loop()
         try:
             loop.run_until_complete(verifier.open())

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from mailvet.ablation import LayerCount
 from mailvet.recheck import Recheck
-from mailvet.verdict import Reason
+from mailvet.verdict import Policy, Reason
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from mailvet.gates import VerdictCount
 
 __all__ = [
     "KNOWN_FOR",
@@ -28,7 +30,6 @@ __all__ = [
     "Plan",
     "Recognising",
     "SourceShare",
-    "Standing",
     "Summary",
     "TableSignals",
     "Warehouse",
@@ -80,14 +81,20 @@ class Summary:
     by_reason: Mapping[str, int]
     by_recommendation: Mapping[str, int]
     bounce_before: float | None
-    """Expected share of hard bounces if every row that is not blank were sent to; None without rows."""
+    """
+    Expected share of hard bounces if every address were sent to, one without a verdict with the base rate of
+    `not_probed`; None without addresses. The figure `expected_bounce_rate` of `mailvet.gates`.
+    """
     bounce_after: float | None
     """The same if only rows recommended to send were."""
-    bounce_before_error: float | None = None
-    """Standard error of `bounce_before` by chance alone, were every score right and addresses independent."""
-    bounce_after_error: float | None = None
+    bounce_without_do_not_send: float | None = None
+    """The same if all were but those recommended not to be sent to."""
+    undeliverable_rate: float | None = None
+    """Undeliverable, of the addresses with a verdict; None without any. The figure of `mailvet.gates`."""
     by_layer: Mapping[str, LayerCount] = field(default_factory=dict)
     """What each layer was the first to find, in the order of `mailvet.ablation.LAYERS`; without blank rows."""
+    unverified: int = 0
+    """Rows with an address that has no verdict."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +114,9 @@ class SourceShare:
     rows: int
     by_recommendation: Mapping[str, int]
     bounce: float
-    """Expected share of hard bounces if all of them were sent to."""
+    """Expected share of hard bounces if all of them were sent to, one without a verdict with the base rate."""
+    unverified: int = 0
+    """Rows without a verdict."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +132,8 @@ class Details:
     Addresses by when they fall due for the next check: `overdue`, within `1 day`, `7 days`, `30 days`, `90 days`,
     `later`, `never`.
     """
+    reverify_due: Mapping[str, int] = field(default_factory=dict)
+    """The same of those recommended to be verified again alone."""
     sources: Sequence[SourceShare] = ()
     """The largest first; at most `MOST_NAMED`."""
     other_sources: int = 0
@@ -134,26 +145,14 @@ MOST_NAMED = 12
 """Operators and sources that a report names."""
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """Rows of the source of which the same is known; everything is None where nothing is."""
-
-    status: str | None
-    reason: str | None
-    recommendation: str | None
-    score: int | None
-    stale: bool
-    """The verdict is older than asked for."""
-    blank: bool
-    """The cells are empty."""
-    rows: int
-
-
 class Warehouse(Protocol):
     """One source: a table with a column of addresses, and the verdict table beside it."""
 
     name: str
     """For people: `contacts in crm.duckdb`."""
+
+    policy: Policy
+    """What recommendations follow."""
 
     @property
     def remarks(self) -> Sequence[str]:
@@ -290,9 +289,10 @@ class Warehouse(Protocol):
     def summary(self) -> Summary:
         """Count the source by its verdicts."""
 
-    def standing(self, *, stale_before: datetime | None = None) -> list[Standing]:
+    def verdict_counts(self, *, stale_before: datetime | None = None) -> list[VerdictCount]:
         """
-        After `plan`: the rows of the source by what is known of them.
+        After `plan`: the rows of the source by what is known of them, recommendations under the policy. What a gate,
+        a report and every plug-in count from.
 
         Args:
             stale_before: aware, UTC; verdicts made before it are stale. None: none is.

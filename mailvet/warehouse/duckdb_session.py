@@ -117,7 +117,7 @@ class DuckDBSession:
         self.column = column
         self._where = f"({where}\n)" if where else "true"  # the line break ends a comment in the condition
         self.narrowed = where is not None
-        self._policy = policy
+        self.policy = policy
         self._prefix = prefix
         self._events = events
         self._loaded = loaded

@@ -231,7 +231,7 @@ class DuckDBVerdicts(PlannedDuckDB):
         self._may_use(MEMORY)
         self._need_cells()
         self._counts = None
-        advice = recommendation_sql(self._policy, reason="reason", score="score", attempts="attempts")
+        advice = recommendation_sql(self.policy, reason="reason", score="score", attempts="attempts")
         with writing(self.path):
             return int(
                 self._one(

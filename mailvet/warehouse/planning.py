@@ -8,7 +8,6 @@ on (columns `on_...` that are 1 or 0).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,7 +16,8 @@ from typing import Any
 from mailvet import ablation
 from mailvet.layers.history import EVENT_KINDS
 from mailvet.recheck import Recheck
-from mailvet.verdict import Reason, verdict_schema
+from mailvet.scoring import bounce_probability
+from mailvet.verdict import Reason, Recommendation, Status, verdict_schema
 from mailvet.warehouse.base import MOST_NAMED, Details, OperatorShare, SourceShare, Summary
 from mailvet.warehouse.dialects import Dialect, literal
 
@@ -35,6 +35,9 @@ __all__ = [
     "surely_fresh",
     "verdict_kinds",
 ]
+
+UNVERIFIED_BOUNCES = 100 * bounce_probability(Reason.not_probed)
+"""Percentage of hard bounces of addresses without a verdict."""
 
 LISTS = ("allow", "deny", "suppress", "extra_disposable")
 """The user's own lists."""
@@ -176,39 +179,54 @@ def detailed(
     """
     Args:
         operators: (operator, status, addresses).
-        due: (label of `falls_due`, addresses).
-        sources: (value, recommendation, rows, sum over the rows of 100 - score).
+        due: (label of `falls_due`, recommendation, addresses).
+        sources: (value, recommendation, rows, sum over the rows of 100 - score); no recommendation and no sum where
+            there is no verdict.
     """
     by_status: dict[str, dict[str, int]] = {}
     for name, status, count in operators:
         by_status.setdefault(str(name), {})[str(status)] = int(count)
     by_advice: dict[str, dict[str, int]] = {}
-    bounces: dict[str, int] = {}
+    bounces: dict[str, float] = {}
+    unverified: dict[str, int] = {}
     for value, advice, count, expected in sources:
-        by_advice.setdefault(str(value), {})[str(advice)] = int(count)
-        bounces[str(value)] = bounces.get(str(value), 0) + int(expected)
-    falling = {str(label): int(count) for label, count in due}
+        counts, name = by_advice.setdefault(str(value), {}), str(value)
+        if advice is None:
+            unverified[name] = int(count)
+        else:
+            counts[str(advice)] = int(count)
+        bounces[name] = bounces.get(name, 0) + (UNVERIFIED_BOUNCES * int(count) if advice is None else int(expected))
+    falling: dict[str, int] = {}
+    reverified: dict[str, int] = {}
+    for label, advice, count in due:
+        falling[str(label)] = falling.get(str(label), 0) + int(count)
+        if advice == Recommendation.reverify:
+            reverified[str(label)] = reverified.get(str(label), 0) + int(count)
     named_operators, other_operators = _largest(by_status)
-    named_sources, other_sources = _largest(by_advice)
+    named_sources, other_sources = _largest(by_advice, unverified)
+    labels = (*_SPANS, "later", "never")
     return Details(
         tuple(OperatorShare(name, sum(counts.values()), counts) for name, counts in named_operators),
         other_operators,
-        {label: falling[label] for label in (*_SPANS, "later", "never") if label in falling},
+        {label: falling[label] for label in labels if label in falling},
+        {label: reverified[label] for label in labels if label in reverified},
         tuple(
-            SourceShare(value, total, counts, bounces[value] / 100 / total)
+            SourceShare(value, total, counts, bounces[value] / 100 / total, unverified.get(value, 0))
             for value, counts in named_sources
-            for total in [sum(counts.values())]
+            for total in [sum(counts.values()) + unverified.get(value, 0)]
         ),
         other_sources,
         last_run,
     )
 
 
-def _largest(groups: Mapping[str, dict[str, int]]) -> tuple[list[tuple[str, dict[str, int]]], int]:
-    """The largest by the sum of their counts, and how many others there are."""
+def _largest(
+    groups: Mapping[str, dict[str, int]], more: Mapping[str, int] | None = None
+) -> tuple[list[tuple[str, dict[str, int]]], int]:
+    """The largest by the sum of their counts (and what is `more` of each), and how many others there are."""
     ranked = sorted(
         ((name, dict(sorted(counts.items()))) for name, counts in groups.items()),
-        key=lambda group: (-sum(group[1].values()), group[0]),
+        key=lambda group: (-sum(group[1].values()) - (more or {}).get(group[0], 0), group[0]),
     )
     return ranked[:MOST_NAMED], max(0, len(ranked) - MOST_NAMED)
 
@@ -216,20 +234,27 @@ def _largest(groups: Mapping[str, dict[str, int]]) -> tuple[list[tuple[str, dict
 def summarised(groups: Iterable[tuple[Any, ...]]) -> Summary:
     """
     A summary of groups of distinct texts: (status, reason, recommendation, whether blank, on lists, in history,
-    suspicious, texts, rows, sum over the texts of rows * bounce, sum of rows * rows * bounce * score), where bounce
-    is 100 - score: whole numbers, so that the order of the groups plays no part. The three in the middle are as in
-    `ablation.Group`.
+    suspicious, texts, rows, sum over the rows of 100 - score): whole numbers, so that the order of the groups plays no
+    part. The three in the middle are as in `ablation.Group`.
     """
     by_status: dict[str, int] = {}
     by_reason: dict[str, int] = {}
     by_advice: dict[str, int] = {}
     layers: list[ablation.Group] = []
-    total = blank_rows = verified = 0
-    all_of_them, sent = _Bounces(), _Bounces()
-    for status, reason, advice, blank, on_lists, in_history, suspicious, texts, repeats, bounces, variance in groups:
+    total = blank_rows = verified = unverified = judged = undeliverable = 0
+    everything, but_forbidden, sent = _Bounces(), _Bounces(), _Bounces()
+    for status, reason, advice, blank, on_lists, in_history, suspicious, texts, repeats, bounces in groups:
         count = int(repeats)
         total += count
         blank_rows += count if blank else 0
+        if not blank:
+            unverified += count if status is None else 0
+            expected = UNVERIFIED_BOUNCES * count if status is None else int(bounces)
+            everything.add(count, expected)
+            if advice != Recommendation.do_not_send:
+                but_forbidden.add(count, expected)
+            if advice == Recommendation.send:
+                sent.add(count, expected)
         if status is None:
             continue
         verified += count
@@ -237,12 +262,12 @@ def summarised(groups: Iterable[tuple[Any, ...]]) -> Summary:
             counts[word] = counts.get(word, 0) + count
         if not blank:
             layers.append(ablation.Group(reason, bool(on_lists), bool(in_history), bool(suspicious), int(texts), count))
-            all_of_them.add(count, int(bounces), int(variance))
-        if advice == "send":
-            sent.add(count, int(bounces), int(variance))
+            judged += count
+            undeliverable += count if status == Status.undeliverable else 0
     return Summary(
         total, blank_rows, verified, _most_first(by_status), _most_first(by_reason), _most_first(by_advice),
-        all_of_them.share, sent.share, all_of_them.error, sent.error, ablation.by_layer(layers) if verified else {},
+        everything.share, sent.share, but_forbidden.share, undeliverable / judged if judged else None,
+        ablation.by_layer(layers) if verified else {}, unverified,
     )  # fmt: skip
 
 
@@ -251,23 +276,16 @@ class _Bounces:
     """Expected hard bounces, added up."""
 
     rows: int = 0
-    expected: int = 0
+    expected: float = 0.0
     """In hundredths."""
-    variance: int = 0
-    """In ten thousandths."""
 
-    def add(self, rows: int, expected: int, variance: int) -> None:
+    def add(self, rows: int, expected: float) -> None:
         self.rows += rows
         self.expected += expected
-        self.variance += variance
 
     @property
     def share(self) -> float | None:
         return self.expected / 100 / self.rows if self.rows else None
-
-    @property
-    def error(self) -> float | None:
-        return math.sqrt(self.variance) / 100 / self.rows if self.rows else None
 
 
 def _most_first(counts: dict[str, int]) -> dict[str, int]:

@@ -50,7 +50,7 @@ class SQLSession(ABC):
     ) -> None:
         self._say = dialect
         self.name = name
-        self._policy = policy
+        self.policy = policy
         self._prefix = prefix
         self._events = events
         self._staged: dict[str, str] = {}

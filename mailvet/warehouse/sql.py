@@ -25,7 +25,8 @@ from mailvet import ablation
 from mailvet.errors import MailvetError, SourceError
 from mailvet.verdict import email_key, recommendation_sql, verdict_schema
 from mailvet.warehouse import output as files_out
-from mailvet.warehouse.base import KNOWN_FOR, SILENT, Details, Standing, Summary
+from mailvet.warehouse.base import KNOWN_FOR, SILENT, Details, Summary
+from mailvet.warehouse.counts import count_query, counted
 from mailvet.warehouse.dialects import literal
 from mailvet.warehouse.due import PlannedTable
 from mailvet.warehouse.planning import RUN_COLUMNS, detailed, falls_due, rank, summarised, verdict_kinds
@@ -42,6 +43,8 @@ from mailvet.warehouse.tables import Column, check_status_columns, spellings
 
 if TYPE_CHECKING:
     import polars as pl
+
+    from mailvet.gates import VerdictCount
 
 __all__ = ["SQLWarehouse", "newest_of_each"]
 
@@ -263,7 +266,7 @@ class SQLWarehouse(PlannedTable):
     # ---------------------------------------------------------------- results
 
     def _advice(self) -> str:
-        return recommendation_sql(self._policy, reason="reason", score="score", attempts="attempts")
+        return recommendation_sql(self.policy, reason="reason", score="score", attempts="attempts")
 
     def apply_policy(self) -> int:
         """See `Warehouse.apply_policy`."""
@@ -352,8 +355,7 @@ class SQLWarehouse(PlannedTable):
         with self._doing(f"count {self.name}"):
             return summarised(
                 self._rows(
-                    f"select {groups}, count(*), sum(repeats), sum(repeats * (100 - mailvet__score)), "
-                    "sum(repeats * repeats * (100 - mailvet__score) * mailvet__score) from ("
+                    f"select {groups}, count(*), sum(repeats), sum(repeats * (100 - mailvet__score)) from ("
                     "select mailvet__status, mailvet__reason, mailvet__recommendation, "
                     f"case when folded = '' then 1 else 0 end as mailvet__blank, {on_lists} as mailvet__listed, "
                     f"{in_history} as mailvet__past, {suspicious} as mailvet__suspect, repeats, mailvet__score "
@@ -362,31 +364,17 @@ class SQLWarehouse(PlannedTable):
                 )
             )
 
-    def standing(self, *, stale_before: datetime | None = None) -> list[Standing]:
-        """See `Warehouse.standing`."""
-        names = ("status", "reason", "recommendation", "score")
-        said = ", ".join(f"mailvet__{name}" for name in names)
-        stale = "0" if stale_before is None else (
-            f"case when mailvet__checked_at < {self._say.moment(stale_before)} then 1 else 0 end"
-        )  # fmt: skip
-        cells = self._staged["cells"]
+    def verdict_counts(self, *, stale_before: datetime | None = None) -> list[VerdictCount]:
+        """See `Warehouse.verdict_counts`."""
         with self._doing(f"count {self.name}"):
-            if self._has(VERDICTS):
-                known = f"select {said}, {stale} as mailvet__stale, folded, repeats from {cells} left join " + (
-                    f"{self._verdicts((*names, 'checked_at'))} as mailvet__verdict on mailvet__key = email_key"
+            verdicts = VERDICTS if self._has(VERDICTS) else None
+            return counted(
+                self._rows(
+                    count_query(
+                        self._say, self._staged["cells"], verdicts, policy=self.policy, stale_before=stale_before
+                    )
                 )
-            else:
-                nothing = ", ".join(f"null as mailvet__{name}" for name in names)
-                known = f"select {nothing}, 0 as mailvet__stale, folded, repeats from {cells}"
-            rows = self._rows(
-                f"select {said}, mailvet__stale, mailvet__blank, sum(repeats) from (select {said}, mailvet__stale, "
-                f"case when folded = '' then 1 else 0 end as mailvet__blank, repeats from ({known}) as mailvet__known) "
-                f"as mailvet__rows group by {said}, mailvet__stale, mailvet__blank"
             )
-        return [
-            Standing(status, reason, advice, score, bool(old), bool(blank), int(count))
-            for status, reason, advice, score, old, blank, count in rows
-        ]
 
     def pending(self) -> tuple[int, datetime | None]:
         """See `Warehouse.pending`."""
@@ -517,9 +505,10 @@ class SQLWarehouse(PlannedTable):
                 f"select v.operator, v.status, count(*) {joined} and v.operator is not null group by v.operator, "
                 "v.status"
             )
+            advice = recommendation_sql(self.policy, reason="v.reason", score="v.score", attempts="v.attempts")
             due = self._rows(
-                f"select label, count(*) from (select {falls_due(self._say, now)} as label {joined}) as labels "
-                "group by label"
+                f"select label, advice, count(*) from (select {falls_due(self._say, now)} as label, {advice} as advice "
+                f"{joined}) as labels group by label, advice"
             )
             return detailed(operators, due, self._sources(by) if by is not None else (), last_run)
 
@@ -543,8 +532,9 @@ class SQLWarehouse(PlannedTable):
         return self._rows(
             f"select mailvet__value, mailvet__recommendation, count(*), sum(100 - mailvet__score) from (select {value} "
             f"as mailvet__value, {say.key(self._cell)} as mailvet__cell_key from {self.relation} where {self._where} "
-            f"and {say.fold(self._cell)} <> '') as mailvet__rows join {self._verdicts(('recommendation', 'score'))} as "
-            "mailvet__verdict on mailvet__key = mailvet__cell_key group by mailvet__value, mailvet__recommendation"
+            f"and not {say.missing(self._cell)}) as mailvet__rows left join "
+            f"{self._verdicts(('recommendation', 'score'))} as mailvet__verdict on mailvet__key = mailvet__cell_key "
+            "group by mailvet__value, mailvet__recommendation"
         )
 
     # ---------------------------------------------------------------- files

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from benchmarks import judgement
+from benchmarks import judgement, replies
 
 
 @pytest.fixture(scope="module")
@@ -16,9 +17,27 @@ def figures() -> dict[str, Any]:
 
 def test_no_reply_about_us_is_taken_for_the_mailbox_and_unknown_mailboxes_are_found(figures: dict[str, Any]) -> None:
     for found in figures["replies"].values():
-        wrong, unknown = found["mailvet"]["wrong"], found["mailvet"]["found"]
+        wrong, unknown = found["verifiers"]["mailvet"]["wrong"], found["verifiers"]["mailvet"]["found"]
         assert wrong[0] == 0
-        assert unknown[0] >= 0.95 * unknown[1]
+        assert unknown[0] >= 0.97 * unknown[1]
+
+
+def test_the_page_names_source_licence_date_and_size_of_every_set_of_replies(figures: dict[str, Any]) -> None:
+    page = replies.markdown(figures["replies"], {"date": "2026-12-01"})
+    for name, found in figures["replies"].items():
+        assert f"{found['rows']} replies {name} (tests/data/{found['file']}; source: {found['source']}" in page
+        assert f"licence: {found['licence']}; {found['date']}" in page
+
+
+def test_the_section_of_replies_is_written_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = tmp_path / "accuracy.md"
+    page.write_text(f"# Accuracy\n\n{replies.HEADING}\n\nof before\n\n## Syntax\n\nkept\n")
+    monkeypatch.setattr(replies, "measure", dict)
+    assert replies.main(["--page", str(page)]) == 0
+    after = page.read_text()
+    assert "of before" not in after
+    assert after.startswith(f"# Accuracy\n\n{replies.HEADING}\n")
+    assert after.endswith("\n\n## Syntax\n\nkept\n")
 
 
 def test_the_is_email_set_and_the_cases_of_email_validator_come_out_right(figures: dict[str, Any]) -> None:

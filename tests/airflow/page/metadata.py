@@ -133,7 +133,7 @@ def summary_of(at: datetime, rows: int, shares: Mapping[str, float], **changes: 
     by_reason = {reason: round(rows * share / whole) for reason, share in shares.items()}
     by_status: dict[str, int] = {}
     by_recommendation: dict[str, int] = {}
-    bounces = sent_bounces = 0.0
+    bounces = sent_bounces = kept_bounces = 0.0
     for word, count in by_reason.items():
         reason = Reason(word)
         chance = bounce_probability(reason)
@@ -142,8 +142,10 @@ def summary_of(at: datetime, rows: int, shares: Mapping[str, float], **changes: 
         by_recommendation[choice] = by_recommendation.get(choice, 0) + count
         bounces += count * chance
         sent_bounces += count * chance if choice == "send" else 0.0
+        kept_bounces += count * chance if choice != "do_not_send" else 0.0
     judged = sum(by_reason.values())
     sent = by_recommendation.get("send", 0)
+    kept = judged - by_recommendation.get("do_not_send", 0)
     return {
         "mailvet": 1, "run_id": f"{at:%Y%m%dT%H%M%S}-0badc0de", "source": "contacts in crm", "conn_id": "crm",
         "table": "contacts", "depth": "smtp", "policy": "marketing", "started_at": at.isoformat(), "seconds": 141.2,
@@ -152,7 +154,8 @@ def summary_of(at: datetime, rows: int, shares: Mapping[str, float], **changes: 
         "next_check_at": (at + timedelta(minutes=30)).isoformat() if by_reason.get("greylisted") else None,
         "by_status": by_status, "by_reason": by_reason, "by_recommendation": by_recommendation,
         "bounce_before": bounces / judged if judged else None, "bounce_after": sent_bounces / sent if sent else None,
-        "undeliverable_share": by_status.get("undeliverable", 0) / max(judged, 1),
+        "bounce_without_do_not_send": kept_bounces / kept if kept else None,
+        "undeliverable_rate": by_status.get("undeliverable", 0) / max(judged, 1),
         "operators": [
             {"name": name, "asked": asked, "accepted": accepted, "refused": refused,
              "unclear": asked - accepted - refused, "state": state}
