@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -199,14 +199,20 @@ class Retries:
 
     async def _look_around(self) -> None:
         """Try addresses that replied earlier until one does, or enough of them do not."""
+        addresses = self._health.unproven()[:_TRIED_ADDRESSES]
         try:
-            for address in self._health.unproven()[:_TRIED_ADDRESSES]:
-                if self._health.suspected or await self._pool.reach(address):
+            # One alone as a rule: where our network is up, the first replies.
+            for few in (addresses[:1], addresses[1 : 1 + ENOUGH_ADDRESSES], addresses[1 + ENOUGH_ADDRESSES :]):
+                if self._health.suspected or await self._any_replies(few):
                     break
         finally:
             self._looked_at = time.monotonic()
             self._looking = None
         self._health.look()
+
+    async def _any_replies(self, addresses: Sequence[str]) -> bool:
+        """Whether a connection to one of them succeeds; they are tried side by side."""
+        return any(await asyncio.gather(*map(self._pool.reach, addresses)))
 
     async def settle(self) -> None:
         """
@@ -223,9 +229,8 @@ class Retries:
                 self._health.outage()
                 return
             await asyncio.sleep(_LOOK_EVERY)
-            for address in [*self._health.lost][:ENOUGH_ADDRESSES]:
-                if await self._pool.reach(address):
-                    return
+            if await self._any_replies([*self._health.lost][:ENOUGH_ADDRESSES]):
+                return
         if self._held and self._health.degraded is None:
             held, self._held = self._held, {}
             for key, kept in held.items():
