@@ -18,6 +18,7 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from mailvet import address, gates, lists, missing
+from mailvet.mailbox_key import mailbox_sql
 from mailvet.scoring import bounce_probability
 from mailvet.settings import DURATION_SECONDS
 from mailvet.verdict import (
@@ -55,6 +56,7 @@ _ABOUT_COLUMNS = {
     "attempts": "Checks in a row with the same answer.",
     "run_id": "The run that found it.",
     "rules_version": "Version of the rules and lists it was judged by.",
+    "mailbox_key": "The same for all spellings of one mailbox: SHA-256 of the address as its provider folds it.",
 }
 
 
@@ -64,6 +66,7 @@ def files() -> dict[Path, str]:
         HERE / "macros" / "generated" / "reasons.sql": _reasons(),
         HERE / "macros" / "generated" / "syntax.sql": _syntax(),
         HERE / "macros" / "generated" / "columns.sql": _columns(),
+        HERE / "macros" / "generated" / "mailbox.sql": _mailbox(),
         HERE / "macros" / "generated" / "gates.sql": _gates(),
         HERE / "models" / "mailvet_verdicts.yml": _verdicts_yml(),
         **{HERE / "seeds" / f"mailvet_{name}.csv": text for name, text in _seeds().items()},
@@ -239,6 +242,8 @@ def _syntax() -> str:
         "long_local": f"^[^@]{{{address.MAX_LOCAL + 1}}}.*$",
         "long_label": f"^[^@]+@(.*[.])?[A-Za-z0-9-]{{{address.MAX_LABEL + 1}}}.*$",
         "special_use": f"^.*[.@]({'|'.join(special)})$",
+        # Over local parts in lower case and without a tag.
+        "no_reply": f"^({'|'.join(pattern for pattern in lists.no_reply_patterns() if pattern.isascii())})$",
     }
     deepest = {
         "disposable": sorted({name.count(".") + 1 for name in lists.disposable_domains()}),
@@ -261,6 +266,31 @@ def _syntax() -> str:
         f"{{%- macro {name}() -%}}{{{{ return({value!r}) }}}}{{%- endmacro -%}}" for name, value in values.items()
     ]
     return "\n".join(parts) + "\n"
+
+
+# -------------------------------------------------------------------- mailboxes
+
+
+class _Jinja:
+    """A dialect that writes macros, for `mailbox_sql`."""
+
+    @staticmethod
+    def literal(text: str) -> str:
+        return f"'{text}'"
+
+    @staticmethod
+    def position(part: str, value: str) -> str:
+        name = value.removeprefix("{{ ").removesuffix(" }}")
+        return f'{{{{ mailvet.position_of("{part}", {name}) }}}}'
+
+    @staticmethod
+    def joined(*values: str) -> str:
+        return f"concat({', '.join(values)})"
+
+
+def _mailbox() -> str:
+    folded = mailbox_sql("{{ local_part }}", "{{ domain }}", _Jinja())
+    return f"{MARK}\n{{%- macro mailbox_case(local_part, domain) -%}}\n{folded}\n{{%- endmacro -%}}\n"
 
 
 # -------------------------------------------------------------------- the verdict table

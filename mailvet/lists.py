@@ -19,12 +19,14 @@ from typing import Any
 
 from mailvet import address
 from mailvet.errors import SettingsError
+from mailvet.mailbox_key import mailbox_of
 from mailvet.verdict import mask_address
 
 __all__ = [
     "ListInfo",
     "OwnList",
     "OwnLists",
+    "by_mailbox",
     "disposable_domains",
     "free_domains",
     "is_public_suffix",
@@ -34,6 +36,7 @@ __all__ = [
     "missing_endings",
     "mistyped_endings",
     "no_reply_pattern",
+    "no_reply_patterns",
     "not_typos",
     "placeholders",
     "relay_domains",
@@ -81,8 +84,17 @@ def role_names() -> frozenset[str]:
 @cache
 def no_reply_pattern() -> str:
     """A regular expression over lower-case local parts (before any +tag) that no person reads."""
-    names = [re.escape(name).replace(r"\*", ".*") for (name,) in _read("no_reply").rows]
-    return f"^(?:{'|'.join(names)})$"
+    return f"^(?:{'|'.join(no_reply_patterns())})$"
+
+
+@cache
+def no_reply_patterns() -> tuple[str, ...]:
+    """The alternatives of `no_reply_pattern`; they hold no backslash, which databases read differently."""
+    patterns = []
+    for (name,) in _read("no_reply").rows:
+        stem, behind = (name[:-2], "[._=-].*") if name.endswith("-*") else (name.rstrip("*"), ".*" * name.endswith("*"))
+        patterns.append(stem.replace("-", "[._-]?") + behind)
+    return tuple(patterns)
 
 
 @cache
@@ -227,6 +239,17 @@ class OwnList:
 
     def __bool__(self) -> bool:
         return bool(self.addresses or self.domains or self.only_domains)
+
+
+@lru_cache(maxsize=16)
+def by_mailbox(addresses: frozenset[str]) -> Mapping[str, str]:
+    """The mailboxes of a list (`mailvet.mailbox_key.mailbox_of`) -> the address that names it there."""
+    return {mailbox_of(*_parted(address)): address for address in sorted(addresses, reverse=True)}
+
+
+def _parted(text: str) -> tuple[str, str]:
+    local, _, domain = text.rpartition("@")
+    return local, domain
 
 
 _FILE_ENDINGS = (".txt", ".csv", ".tsv", ".list", ".lst")

@@ -155,7 +155,7 @@ def show_plan(console: Console, source: str, plan: Plan, forecast: Forecast) -> 
     table.add_column(justify="left")
     table.add_column(justify="right")
     for label, number in (
-        ("rows", plan.rows), ("of these blank", plan.blank), ("distinct addresses", plan.addresses),
+        ("rows", plan.rows), ("of these missing", plan.missing), ("distinct addresses", plan.addresses),
         ("verdict still fresh", plan.fresh),
         *([("of these to be asked again", plan.rechecked)] if plan.rechecked else []),
         ("due", plan.due), ("domains among them", len(plan.domains)),

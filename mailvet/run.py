@@ -435,11 +435,11 @@ class _Run:
             "rules_version": RULES_VERSION, "mailvet_version": _version(),
         }  # fmt: skip
         try:
-            if work_to_do:
+            if planned.due:
                 await verifier.open()  # refuses before anything is written
             await self._call(warehouse.open_for_writing)
             await self._call(warehouse.save_run, record)
-            if work_to_do:
+            if planned.due:
                 due = planned.due if self._limit is None else min(planned.due, self._limit)
                 await self._verify(verifier, run_id, wait, due, batch_rows)
         finally:
@@ -511,7 +511,7 @@ class _Run:
         if mark is None:
             return {}
         outcome = {
-            "rows": result.plan.rows, "blank": result.plan.blank, "addresses": result.plan.addresses,
+            "rows": result.plan.rows, "missing": result.plan.missing, "addresses": result.plan.addresses,
             "summary": asdict(result.summary),
         }  # fmt: skip
         return {"fingerprint": mark, "outcome": json.dumps(outcome)}
@@ -521,7 +521,7 @@ class _Run:
     ) -> RunResult:
         """The run over a source in which nothing changed and nothing is due: what the last one found still holds."""
         warehouse, settings = self._warehouse, self._settings
-        planned = Plan(known["rows"], known["blank"], known["addresses"], 0)
+        planned = Plan(known["rows"], known["missing"], known["addresses"], 0)
         counts = dict(known["summary"])
         counts["by_layer"] = {name: LayerCount(**count) for name, count in counts["by_layer"].items()}
         if self._watcher:
@@ -545,7 +545,6 @@ class _Run:
 
     async def _verify(self, verifier: Verifier, run_id: str, wait: timedelta, due: int, batch_rows: int) -> None:
         batches = _first(self._warehouse.due(batch_rows), self._limit)
-        blank: set[str] = set()
         unsaved: list[pl.DataFrame] = []
         saving: asyncio.Future[None] | None = None
         saved_at = time.monotonic()
@@ -562,16 +561,14 @@ class _Run:
             if table is None:
                 return None
             ahead = fetch()
-            frame = pl.DataFrame(pl.from_arrow(table))
-            blank.update(frame.filter(pl.col("email").str.strip_chars() == "")["email_key"])
-            return frame
+            return pl.DataFrame(pl.from_arrow(table))
 
         watching = asyncio.ensure_future(self._watch(verifier, due)) if self._watcher else None
 
         def take(verdicts: pl.DataFrame) -> None:
             unsaved.append(verdicts)
             self._count_answers(verdicts)
-            self._done += verdicts.height - int(verdicts["email_key"].is_in(blank).sum())
+            self._done += verdicts.height
 
         try:
             async for verdicts in verifier.stream(read, run_id=run_id, wait=wait):

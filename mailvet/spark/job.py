@@ -27,9 +27,10 @@ from mailvet.settings import Settings
 from mailvet.spark.servers import ServerFolder, canaries
 from mailvet.spark.staging import Folder
 from mailvet.spark.tables import Format, empty_verdicts, files_of, find_verdicts, merged, verdict_ddl
-from mailvet.spark.worker import DUE, KEPT, REPORT, ROUTE, Job, rules_version, utc_now
+from mailvet.spark.worker import DUE, KEPT, REPORT, ROUTE, Job, rules_version, utc_now, with_mailbox_key
 from mailvet.verdict import Depth, Policy, recommendation_sql, verdict_schema
 from mailvet.warehouse.dialects import Databricks
+from mailvet.warehouse.mailboxes import EVENT_KEYS
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
@@ -68,13 +69,14 @@ def verify(
     is used.
 
     Args:
-        column: of text; null counts as empty.
+        column: of text; cells that are null or blank have no verdict.
         depth: offline, dns or smtp; default: as the settings say.
         settings: default: from the environment of the driver. Executors read no settings.
         verdicts: the verdict table so far: a DataFrame, a path (it has a slash), or a table's name. What still holds
             is not asked again.
         format: of the path.
-        events: your own mail's events: `email`, `event` (see `mailvet.layers.history`), `occurred_at`.
+        events: your own mail's events: `event` (see `mailvet.layers.history`), `occurred_at`, and whose they are:
+            `email`, `mailbox_key` or `email_key`. They hold for the mailbox, whatever its spelling.
         staging: a folder that the driver and every executor can write to. Answers gather there; a job that was
             stopped goes on from there when it is called again. Delete it when the verdicts are saved.
         tasks: for dns and smtp, how many tasks ask at the same time. Default: the cores that Spark knows of. More tasks
@@ -85,7 +87,7 @@ def verify(
             `mailvet.recheck`). What `staging` holds already is not asked again.
 
     Returns:
-        One row for each distinct text of the column, with the columns of `verdict_schema()`.
+        One row for each distinct text of the column that is not blank, with the columns of `verdict_schema()`.
 
     Raises:
         MailvetError: before any job has started, when something does not fit.
@@ -110,7 +112,7 @@ def verify(
         own, f"{utc_now():%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}", wait=wait,
         save_every=save_every.total_seconds(),
     )  # fmt: skip
-    text = df.select(cell.alias("email"))
+    text = df.select(cell.alias("email")).where(f"not {_SAY.missing('email')}")
     # Each text to its task first: where nearly all are distinct, to look for repeated ones before that is in vain. And
     # a text that fills half of the table costs its task little more than reading it.
     cells = text.repartition("email").distinct().select("email", F.sha2("email", 256).alias("email_key"))
@@ -185,9 +187,16 @@ def _check_events(events: DataFrame | None, settings: Settings) -> None:
             "history.events names a table or file for the warehouses of one machine. Give the events as a DataFrame: "
             "verify(..., events=spark.table('...')), and leave history.events out."
         )
-    missing = [name for name in ("email", "event", "occurred_at") if events is not None and name not in events.columns]
-    if missing:
-        raise SourceError(f"The events lack the columns {', '.join(missing)}; they need email, event, occurred_at.")
+    if events is None:
+        return
+    lacking = [name for name in ("event", "occurred_at") if name not in events.columns]
+    if not set(EVENT_KEYS) & set(events.columns):
+        lacking.insert(0, "email")
+    if lacking:
+        raise SourceError(
+            f"The events lack the columns {', '.join(lacking)}; they need email (or mailbox_key, or email_key), event, "
+            "occurred_at."
+        )
 
 
 def _checked_staging(
@@ -394,16 +403,19 @@ def _due(
     """
     from pyspark.sql import functions as F
 
-    from mailvet.layers.history import EVENT_KINDS
+    from mailvet.layers.history import EVENT_SPELLINGS, EVENT_TIMES
     from mailvet.warehouse.planning import due_by_itself, recheck_condition
 
     spark = cells.sparkSession
-    rows = cells.alias("c").join(
-        (known if known is not None else empty_verdicts(spark)).drop("email").alias("v"), "email_key", "left"
-    )
     if events is not None:
-        recipient = F.expr(_SAY.fold("c.email"))
-        rows = rows.join(_history(events).alias("h"), F.col("h.recipient") == recipient, "left")
+        cells = cells.mapInArrow(with_mailbox_key, "email string, email_key string, mailbox_key string")
+    rows = cells.alias("c").join(
+        (known if known is not None else empty_verdicts(spark)).drop("email", "mailbox_key").alias("v"),
+        "email_key", "left",
+    )  # fmt: skip
+    if events is not None:
+        history = _history(events, cells).alias("h")
+        rows = rows.join(history, F.col("h.mailbox_key") == F.col("c.mailbox_key"), "left")
     rules = rules_version(job.own)
     condition = due_by_itself(
         _moment, depth_rank=Depth(job.settings.depth).rank, now=utc_now(), events=events is not None
@@ -417,12 +429,15 @@ def _due(
         rows.where(f"{is_due} or {other_lists}")
         .selectExpr(
             "c.email", "email_key", "v.reason as previous_reason", "coalesce(v.attempts, 0) as previous_attempts",
-            *(name if events is not None else f"cast(null as timestamp) as {name}" for name in EVENT_KINDS),
+            *(name if events is not None else f"cast(null as timestamp) as {name}" for name in EVENT_TIMES),
+            *(name if events is not None else f"cast(null as string) as {name}" for name in EVENT_SPELLINGS.values()),
             f"case when not {is_due} then v.reason end as only_if_news",
             "coalesce(contains(v.flags, 'allowed'), false) as was_allowed",
             "coalesce(contains(v.flags, 'disposable'), false) as was_disposable",
             "coalesce(v.reason = 'suppressed' and contains(v.evidence, 'on your own list'), false) as was_suppressed",
-            f"coalesce(split(v.rules_version, '[+]')[0] <> '{rules.partition('+')[0]}', false) as other_rules",
+            f"coalesce(split(v.rules_version, '[+]')[0] <> '{rules.partition('+')[0]}' and (v.reason in "
+            "('syntax_invalid', 'typo_domain') or (contains(v.flags, 'no_reply') and v.reason <> 'no_reply')), false) "
+            "as judged_otherwise",
         )
         .mapInArrow(job.find_due, DUE)
     )  # fmt: skip
@@ -433,18 +448,44 @@ def _moment(at: datetime) -> str:
     return f"timestamp'{at.isoformat()}'"
 
 
-def _history(events: DataFrame) -> DataFrame:
-    """The newest event of each kind by address."""
+def _history(events: DataFrame, cells: DataFrame) -> DataFrame:
+    """
+    The newest event of each kind by mailbox, and the address it was about.
+
+    Args:
+        cells: email, email_key and mailbox_key of the texts to be verified.
+    """
     from pyspark.sql import functions as F
 
-    from mailvet.layers.history import EVENT_KINDS
+    from mailvet.layers.history import EVENT_KINDS, EVENT_SPELLINGS
 
+    nothing = F.lit(None).cast("string")
+    given = {name: F.col(name).cast("string") if name in events.columns else nothing for name in EVENT_KEYS}
+    address = F.expr(_SAY.fold("cast(email as string)")) if "email" in events.columns else nothing
     newest = [
         F.max(F.when(F.lower("event").isin(*words), F.col("occurred_at").cast("timestamp"))).alias(name)
         for name, words in EVENT_KINDS.items()
     ]
-    recipient = F.expr(_SAY.fold("email")).alias("recipient")
-    return events.groupBy(recipient).agg(*newest)
+    recipients = events.groupBy(
+        address.alias("email"), given["mailbox_key"].alias("given_mailbox"), given["email_key"].alias("given_key")
+    ).agg(*newest)
+    columns = ", ".join(f"{field.name} {field.dataType.simpleString()}" for field in recipients.schema)
+    keyed = recipients.mapInArrow(with_mailbox_key, f"{columns}, mailbox_key string").alias("e")
+    texts = cells.select(F.col("email_key").alias("given_key"), F.col("mailbox_key").alias("mailbox_of_text")).alias(
+        "t"
+    )
+    # The key of an address that is written as its mailbox is, is that of the mailbox.
+    found = F.coalesce("e.given_mailbox", "e.mailbox_key", "t.mailbox_of_text", "e.given_key")
+    return (
+        keyed.join(texts, F.col("e.given_key") == F.col("t.given_key"), "left")
+        .select(found.alias("mailbox_key"), "e.email", *EVENT_KINDS)
+        .where("mailbox_key is not null")
+        .groupBy("mailbox_key")
+        .agg(
+            *(F.max(name).alias(name) for name in EVENT_KINDS),
+            *(F.expr(f"max_by(email, {name})").alias(spelling) for name, spelling in EVENT_SPELLINGS.items()),
+        )
+    )
 
 
 def _asked_today(known: DataFrame) -> dict[str, int]:

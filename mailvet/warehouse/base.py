@@ -51,16 +51,14 @@ class Plan:
     """What a run over this source would do."""
 
     rows: int
-    blank: int
-    """Rows whose cell is missing, empty or white space."""
+    missing: int
+    """Rows whose cell is null or blank (`mailvet.missing`)."""
     addresses: int
-    """Distinct texts that are not blank."""
+    """Distinct texts of the others."""
     due: int
     """Addresses to be verified: never checked, due again, checked less deeply than asked, or asked for by `recheck`."""
     domains: Sequence[tuple[str, int]] = field(default=())
     """Due addresses by domain as written, the most frequent first; empty where they were not asked for."""
-    blank_due: int = 0
-    """Distinct blank texts without a verdict; they cost nothing."""
     rechecked: int = 0
     """Of those due, addresses whose verdict is fresh and that only `recheck` asks again."""
 
@@ -75,7 +73,8 @@ class Summary:
     """The whole source after a run, counted in rows (duplicates count each time)."""
 
     rows: int
-    blank: int
+    missing: int
+    """Rows whose cell is null or blank; they have no verdict."""
     verified: int
     by_status: Mapping[str, int]
     by_reason: Mapping[str, int]
@@ -92,7 +91,7 @@ class Summary:
     undeliverable_rate: float | None = None
     """Undeliverable, of the addresses with a verdict; None without any. The figure of `mailvet.gates`."""
     by_layer: Mapping[str, LayerCount] = field(default_factory=dict)
-    """What each layer was the first to find, in the order of `mailvet.ablation.LAYERS`; without blank rows."""
+    """What each layer was the first to find, in the order of `mailvet.ablation.LAYERS`."""
     unverified: int = 0
     """Rows with an address that has no verdict."""
 

@@ -24,7 +24,7 @@ from mailvet.verdict import verdict_schema
 from mailvet.warehouse import output as output_files
 from mailvet.warehouse.dialects import literal
 from mailvet.warehouse.duckdb_results import DuckDBResults
-from mailvet.warehouse.duckdb_session import columns_of, open_database, opening_failed, quote
+from mailvet.warehouse.duckdb_session import columns_of, is_blank, open_database, opening_failed, quote
 from mailvet.warehouse.files import first_line, format_of, unique_names
 
 __all__ = ["DuckDBWarehouse", "open_database", "opening_failed"]
@@ -101,7 +101,7 @@ class DuckDBWarehouse(DuckDBResults):
         )
         conditions = {output: "true"}
         if split_by is not None:
-            part = f'"mailvet verdict {split_by}"'
+            part = f"case when {is_blank(self._cell)} then 'missing' else \"mailvet verdict {split_by}\" end"
             found = [word for (word,) in self._rows(f"select distinct {part} from {rows}")] if others else []
             conditions = {
                 path: f"{part} is null" if word is None else f"{part} = {literal(word)}"

@@ -23,7 +23,7 @@ from mailvet.verdict import verdict_schema
 from mailvet.warehouse.base import Plan
 from mailvet.warehouse.dialects import Postgres, literal
 from mailvet.warehouse.files import first_line
-from mailvet.warehouse.planning import RUN_COLUMNS
+from mailvet.warehouse.planning import ADDED_LATER, RUN_COLUMNS
 from mailvet.warehouse.servers import SERVER_SCHEMA, SERVERS
 from mailvet.warehouse.session import VERDICTS
 from mailvet.warehouse.sql import SQLWarehouse, newest_of_each
@@ -178,8 +178,11 @@ class PostgresWarehouse(SQLWarehouse):
         """Whether a table that is called like one of ours is ours."""
         relation = f"to_regclass(quote_ident(current_schema()) || '.{table}')"
         has = [name for (name,) in self._rows(f"select attname from pg_attribute where attrelid = {relation}")]
-        columns = {VERDICTS: verdict_schema().names, SERVERS: SERVER_SCHEMA.names}.get(table, list(RUN_COLUMNS))
-        lacking = [name for name in columns if name not in has]
+        ours = {
+            VERDICTS: [name for name in verdict_schema().names if name not in ADDED_LATER],
+            SERVERS: SERVER_SCHEMA.names,
+        }
+        lacking = [name for name in ours.get(table, list(RUN_COLUMNS)) if name not in has]
         if lacking:
             raise SourceError(
                 f'The table "{schema}".{table} is not as mailvet makes it: it has no column {lacking[0]}. Rename it, '

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from airflow_provider_mailvet.operators.check import MailvetCheckOperator
@@ -92,6 +93,16 @@ def test_old_names_of_limits_warn_and_mean_the_new_ones(verified: Path) -> None:
     assert [(limit["name"], limit["limit"]) for limit in result["limits"]] == [
         ("max_undeliverable_rate", 0.5), ("max_do_not_send_rate", 0.0), ("max_unverified_rate", 0.2),
     ]  # fmt: skip
+    with pytest.warns(DeprecationWarning, match="max_unverified is called"):
+        assert check(max_unverified=None)["limits"] == []
+
+
+def test_old_names_still_go_into_a_mapped_task() -> None:
+    with DAG("mapped_gates"):
+        with pytest.warns(DeprecationWarning, match="max_undeliverable is called"):
+            MailvetVerifyOperator(task_id="verify", conn_id="crm", table="contacts", max_undeliverable="2%")
+        mapped = MailvetCheckOperator.partial(task_id="gate", conn_id="crm", max_unknown="5%", forbid_do_not_send=True)
+        assert mapped.expand(table=["a", "b"]).partial_kwargs["max_unknown"] == "5%"
 
 
 @pytest.mark.parametrize("arguments", [

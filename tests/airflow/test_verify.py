@@ -39,7 +39,7 @@ def test_the_answers_stand_beside_the_addresses_and_the_counts_in_xcom(
     assert len(json.dumps(summary)) < 2048
     assert "@" not in json.dumps(summary)
     assert summary["mailvet"] == 1
-    assert (summary["rows"], summary["blank"], summary["addresses"], summary["due"]) == (len(CELLS), 2, 23, 23)
+    assert (summary["rows"], summary["missing"], summary["addresses"], summary["due"]) == (len(CELLS), 2, 23, 23)
     assert summary["checked"] == 23  # however often they were asked
     assert summary["updates"] >= len(CELLS) + len(SHY)  # once when they were kept back, once when they were let in
     assert (summary["pending"], summary["next_check_at"]) == (0, None)

@@ -50,7 +50,7 @@ def test_every_row_of_a_table_has_an_answer_after_one_run(lab: Lab, crm: Path, v
     assert rows(crm, "select count(*) from contacts where mailvet_checked_at is null") == [(0,)]
     assert result.written == len(CELLS)
     assert result.summary.rows == result.summary.verified == len(CELLS)
-    assert result.plan.blank == 3
+    assert result.plan.missing == 3
     assert result.checked == result.plan.due == len(set(CELLS) - {None, "", "  "})
     assert result.degraded is None
     assert rows(crm, "select id, email from contacts order by id") == list(enumerate(CELLS, 1))
@@ -92,8 +92,8 @@ def test_a_source_in_which_nothing_changed_is_recognised_and_any_change_is_seen(
     again = verify("crm.duckdb", table="contacts")
     assert not planned
     assert (again.summary, again.written) == (first.summary, 0)
-    assert (again.plan.rows, again.plan.blank, again.plan.addresses) == (
-        first.plan.rows, first.plan.blank, first.plan.addresses
+    assert (again.plan.rows, again.plan.missing, again.plan.addresses) == (
+        first.plan.rows, first.plan.missing, first.plan.addresses
     )  # fmt: skip
     changes = {
         "update contacts set mailvet_status = 'deliverable' where mailvet_status = 'undeliverable'": True,

@@ -17,6 +17,7 @@ from mailvet import spark as mv
 from mailvet.errors import MailvetError, PreflightError, SettingsError, SourceError
 from mailvet.lab import Lab, World
 from mailvet.lab.guards import HarvestGuard
+from mailvet.mailbox_key import mailbox_key
 from mailvet.settings import Settings
 from mailvet.spark import job
 from mailvet.verdict import email_key
@@ -94,13 +95,13 @@ def test_each_mailbox_is_asked_once(answered: Answered) -> None:
 
 def test_there_is_one_verdict_for_each_distinct_text_and_a_status_beside_each_row(answered: Answered) -> None:
     texts = [row["email"] or "" for row in answered.frame.collect()]
-    assert sorted(by_text(answered.verdicts)) == sorted(set(texts))
+    assert sorted(by_text(answered.verdicts)) == sorted({text for text in texts if text.strip()})
     rows = mv.with_status(answered.frame, "email", answered.verdicts).orderBy("id").collect()
     assert [row["email"] or "" for row in rows] == texts
     reasons = {row["email"]: row["mailvet_reason"] for row in rows}
     assert reasons["ann@small-3.test"] == reasons["ANN@customer-0.test"] == "mailbox_accepted"
     assert reasons["nobody@customer-5.test"] == "mailbox_not_found"
-    assert reasons[None] == reasons[" "] == "syntax_invalid"
+    assert reasons[None] is reasons[" "] is None
 
 
 def test_a_second_run_asks_nobody(spark: Any, answered: Answered, tmp_path: Path) -> None:
@@ -210,6 +211,39 @@ def test_events_of_the_own_mail_count_before_anybody_is_asked(spark: Any) -> Non
     assert {cell: row["reason"] for cell, row in verdicts.items()} == {
         "ann@acme.com": "hard_bounced", "bob@acme.com": "not_probed", "eve@acme.com": "suppressed",
     }  # fmt: skip
+
+
+def test_events_and_lists_hold_for_every_spelling_of_a_mailbox(spark: Any) -> None:
+    now = datetime(2026, 11, 1, tzinfo=timezone.utc)
+    cells = (
+        "dots@gmail.com",
+        "d.o.t.s+shop@googlemail.com",
+        "d.o.t.s@acme.com",
+        "ann@xn--bcher-kva.de",
+        "bob+x@gmail.com",
+    )
+    events = spark.createDataFrame(
+        [("Dots+x@gmail.com", "complaint", now), ("ANN@B\xdcCHER.de", "hard_bounce", now)],
+        "email string, event string, occurred_at timestamp",
+    )
+    own = Settings.load(depth="offline", lists={"suppress": ["b.ob@gmail.com"]})
+    found = by_text(mv.verify(frame_of(spark, *cells, "", None, "\u200b"), "email", settings=own, events=events))
+    assert {cell: row["reason"] for cell, row in found.items()} == dict(
+        zip(cells, ("suppressed", "suppressed", "not_probed", "hard_bounced", "suppressed"), strict=True)
+    )
+    assert "on 2026-11-01 as dots+x@gmail.com" in found[cells[1]]["evidence"]
+    assert "on your own list as b.ob@gmail.com" in found[cells[4]]["evidence"]
+    assert found[cells[0]]["mailbox_key"] == found[cells[1]]["mailbox_key"] == mailbox_key("dots@gmail.com")
+
+
+@pytest.mark.parametrize("column", ["mailbox_key", "email_key"])
+def test_events_may_say_by_keys_alone_whose_they_are(spark: Any, column: str) -> None:
+    now = datetime(2026, 11, 1, tzinfo=timezone.utc)
+    key = mailbox_key("dots@gmail.com") if column == "mailbox_key" else email_key("d.ots@gmail.com")
+    events = spark.createDataFrame([(key, "complaint", now)], f"{column} string, event string, occurred_at timestamp")
+    cells = ("dots@gmail.com", "d.ots@gmail.com", "bob@gmail.com")
+    found = by_text(mv.verify(frame_of(spark, *cells), "email", settings=OFFLINE, events=events))
+    assert [found[cell]["reason"] for cell in cells] == ["suppressed", "suppressed", "not_probed"]
 
 
 def test_workers_load_nothing_heavy(spark: Any) -> None:

@@ -14,7 +14,7 @@ from mailvet.ablation import LayerCount
 from mailvet.errors import SettingsError, SourceError
 from mailvet.layers import suspicion_scalar
 from mailvet.scoring import bounce_probability
-from mailvet.verdict import Reason, email_key
+from mailvet.verdict import RULES_VERSION, Reason, email_key
 from mailvet.warehouse.base import Detailed, Details, Summary, TableSignals, Warehouse
 from mailvet.warehouse.dialects import literal
 from mailvet.warehouse.duckdb import DuckDBWarehouse
@@ -45,7 +45,7 @@ def table(place: Place) -> Open:
 
 
 def plan(warehouse: Warehouse, now: datetime = NOW) -> Warehouse:
-    warehouse.plan(depth_rank=2, now=now, rules_version="2026.11", listed=NO_LISTS)
+    warehouse.plan(depth_rank=2, now=now, rules_version=RULES_VERSION, listed=NO_LISTS)
     return warehouse
 
 
@@ -207,8 +207,8 @@ def test_only_what_is_to_be_verified_again_is_due_for_it(table: Open) -> None:
     found = details(plan(warehouse), by="source")
     assert (dict(found.due), dict(found.reverify_due)) == ({"overdue": 2}, {"overdue": 1})
     form, shop = found.sources
-    assert (form.rows, form.unverified, form.bounce) == (2, 0, pytest.approx((0.99 + 0.12) / 2))
-    assert (shop.rows, shop.unverified, shop.bounce) == (1, 1, pytest.approx(0.12))
+    assert (form.rows, form.unverified, shop.rows, shop.unverified) == (2, 0, 1, 1)
+    assert [form.bounce, shop.bounce] == pytest.approx([(0.99 + 0.12) / 2, 0.12])
 
 
 def test_details_count_operators_dates_and_sources(table: Open) -> None:

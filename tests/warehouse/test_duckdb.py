@@ -14,12 +14,12 @@ import pyarrow as pa
 import pytest
 
 from mailvet.errors import LockedError, SettingsError, SourceError
-from mailvet.verdict import STATUS_COLUMNS, Policy, email_key, verdict_schema
+from mailvet.verdict import RULES_VERSION, STATUS_COLUMNS, Policy, email_key, verdict_schema
 from mailvet.warehouse.base import SILENT, Plan
 from mailvet.warehouse.duckdb import DuckDBWarehouse, open_database
 from tests.warehouse.answers import NO_LISTS, NOW, answers, later
 
-RULES = "2026.11"
+RULES = RULES_VERSION
 Open = Callable[..., DuckDBWarehouse]
 
 
@@ -89,7 +89,7 @@ def test_each_distinct_text_is_due_once(contacts: Any, opened: Open) -> None:
     contacts("ann@a.test", "ann@a.test", "Ann@A.test", " ann@a.test", "bob@b.test", None, "", "  ", "\t\u00a0")
     warehouse = opened()
     plan = planned(warehouse)
-    assert (plan.rows, plan.blank, plan.addresses, plan.due, plan.blank_due, plan.fresh) == (9, 4, 4, 4, 3, 0)
+    assert (plan.rows, plan.missing, plan.addresses, plan.due, plan.fresh) == (9, 4, 4, 4, 0)
     assert sorted(due(warehouse)) == sorted(["ann@a.test", "Ann@A.test", " ann@a.test", "bob@b.test", "", "  ",
                                              "\t\u00a0"])  # fmt: skip
     assert plan.domains == (("a.test", 3), ("b.test", 1))
@@ -568,11 +568,11 @@ def test_a_table_planned_and_counted_in_parts_is_planned_and_counted_whole(
     warehouse = saved(opened(), reasons)
     warehouse.save(answers({"p3@a.test": "mailbox_accepted"}, next_check_at=later(days=1)))
     found = planned(warehouse, now=later(days=2))
-    assert (found.rows, found.blank, found.addresses, found.due, found.blank_due) == (16, 2, 12, 3, 2)
+    assert (found.rows, found.missing, found.addresses, found.due) == (16, 2, 12, 3)
     due = [row["email"] for batch in warehouse.due(100) for row in batch.to_pylist()]
     assert sorted(due) == ["", " ", "new@a.test", "newer@a.test", "p3@a.test"]
     summary = warehouse.summary()
-    assert (summary.rows, summary.blank, summary.verified) == (16, 2, 12)
+    assert (summary.rows, summary.missing, summary.verified) == (16, 2, 12)
     assert summary.by_reason == {"mailbox_accepted": 11, "mailbox_not_found": 1}
     assert summary.unverified == 2
     assert warehouse.write_back(STATUS_COLUMNS) == 12
@@ -663,7 +663,7 @@ def test_the_summary_counts_rows(contacts: Any, opened: Open) -> None:
     warehouse.save(answers({"": "syntax_invalid"}, score=0))
     planned(warehouse)
     summary = warehouse.summary()
-    assert (summary.rows, summary.blank, summary.verified) == (5, 1, 4)
+    assert (summary.rows, summary.missing, summary.verified) == (5, 1, 4)
     assert summary.by_status == {"deliverable": 2, "risky": 1, "undeliverable": 1}
     assert list(summary.by_reason) == ["mailbox_accepted", "role_account", "syntax_invalid"]
     assert summary.by_recommendation == {"send": 2, "do_not_send": 2}

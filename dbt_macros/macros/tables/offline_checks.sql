@@ -3,6 +3,7 @@
 {%- set known = mailvet.labels_of_lists() -%}
 with cells_to_check as (
     select distinct {{ mailvet.as_text(email_column) }} as email from {{ relation }}
+    where not {{ mailvet.is_missing(email_column) }}
 ),
 texts as (
     select email, {{ mailvet.trimmed('email') }} as text_found from cells_to_check
@@ -80,7 +81,11 @@ facts as (
         coalesce(domains_known.is_relay_alias, 0) = 1 as is_relay_alias,
         coalesce(domains_known.is_under_disposable, 0) = 1
             and coalesce(domains_known.is_relay_alias, 0) = 0 as is_disposable,
-        roles.name is not null as is_role
+        roles.name is not null as is_role,
+        case
+            when addresses_found.name_found is null then false
+            else {{ mailvet.matches('addresses_found.name_found', mailvet.syntax_patterns()['no_reply']) }}
+        end as is_no_reply
     from addresses_found
     left join domains_known on domains_known.domain = addresses_found.domain
     left join {{ ref('mailvet_role_names') }} as roles on roles.name = addresses_found.name_found
@@ -93,6 +98,7 @@ reasons_found as (
             when syntax = 'undecided' then 'not_probed'
             when is_disposable then 'disposable'
             when typo_of is not null then 'typo_domain'
+            when is_no_reply then 'no_reply'
             when is_role then 'role_account'
             else 'not_probed'
         end as reason
@@ -112,6 +118,7 @@ select
     domain,
     is_free,
     is_role,
+    is_no_reply,
     is_disposable,
     is_relay_alias,
     typo_of
