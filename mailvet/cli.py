@@ -306,6 +306,16 @@ def verify(
     raise typer.Exit(ExitCode.done if gate is None or gate.passed else ExitCode.gate_failed)
 
 
+def stopped_advice(recheck: Recheck | None, started: datetime) -> str:
+    """How to go on after an interruption, without asking a second time what was asked already."""
+    if recheck is None:
+        return "What was verified is saved. Run the same again to go on; only what is left will be asked."
+    return (
+        "What was verified is saved. To go on without asking the same again, run it once more with --recheck "
+        f"{recheck.not_since(started)}."
+    )
+
+
 @app.command()
 def gate(
     source: Source,
@@ -370,16 +380,6 @@ def gate(
     else:
         show_gate(_console(), result)
     raise typer.Exit(ExitCode.done if result.passed else ExitCode.gate_failed)
-
-
-def stopped_advice(recheck: Recheck | None, started: datetime) -> str:
-    """How to go on after an interruption, without asking a second time what was asked already."""
-    if recheck is None:
-        return "What was verified is saved. Run the same again to go on; only what is left will be asked."
-    return (
-        "What was verified is saved. To go on without asking the same again, run it once more with --recheck "
-        f"{recheck.not_since(started)}."
-    )
 
 
 def _option(name: str) -> str:
