@@ -123,9 +123,9 @@ class Conversation:
     async def _ask(self) -> None:
         session, ledger, servers = self._session, self._ledger, self._servers
         while ledger.fault is None:
-            if not session.mail_from_accepted and not self._may_send_ahead():
-                if not await self._send_mail_from():
-                    return
+            alone = not (session.mail_from_accepted or self._may_send_ahead())
+            if alone and not await self._send_mail_from():
+                return
             timeout = self._step()
             if timeout > 0:
                 await session.run(self._step, timeout)
@@ -296,7 +296,7 @@ class Conversation:
             return self._control()
         if outstanding:
             return None
-        return self._proving_probe(room)
+        return self._proving_probe()
 
     def _control(self) -> Probe | None:
         """The next control; before it, where need be, a recipient of its domain that was accepted."""
@@ -306,12 +306,12 @@ class Conversation:
             return proof.controls.popleft()
         return first if not self._outstanding and self._most() >= _SHORT and self._can_prove() else None
 
-    def _proving_probe(self, room: int) -> Probe | None:
+    def _proving_probe(self) -> Probe | None:
         """With nobody else to ask: what the replies so far still need."""
         proof = self._proof
         if self._most() < _SHORT:
             return None
-        if room > 0 and proof.closing_due:
+        if proof.closing_due and self._operator.errors.room(self._errors) > 0:
             return proof.closing()
         probe = proof.domain_canary()
         if probe is not None:
@@ -367,7 +367,7 @@ class Conversation:
 
     def _remaining_slots(self) -> int:
         """How many recipients may still be sent now, if all of those not answered yet should be refused."""
-        operator, due, place = self._operator, len(self._outstanding), self._place
+        operator, due = self._operator, len(self._outstanding)
         pace = operator.pace
         if (
             operator.connections > pace.limit
@@ -486,9 +486,9 @@ class Conversation:
         servers.mail_from_accepted = True
         if said.code // 100 != 2:
             self._errors += 1
-        if said.code // 100 == 4 and said.code != 421 and _A_SECOND.search(said.text):
-            if self._asked_too_fast(probe):
-                return
+        too_fast = said.code // 100 == 4 and said.code != 421 and _A_SECOND.search(said.text)
+        if too_fast and self._asked_too_fast(probe):
+            return
         if reading.limit == "recipients" and self._answered > 1:
             # Not a fault: this server takes so many in one conversation and wants a new one.
             servers.per_session = min(servers.per_session, self._answered - 1)

@@ -267,10 +267,8 @@ class ConversationProof:
             exchange.counts = True
         else:
             exchange.before = place.latest(exchange.began)
-            own = exchange.at.last_acceptance  # of its own domain, before it
-            if probe.role is Role.control and own is not None and not own.void and own.at <= exchange.began:
-                if exchange.before is None or exchange.before.began < own.began:
-                    exchange.before = own
+            if probe.role is Role.control:
+                exchange.before = _later(exchange.before, exchange.at.last_acceptance, exchange.began)
             self.unproven.append(exchange)
 
     def _control_counts(self, exchange: Exchange) -> None:
@@ -405,6 +403,13 @@ def control_probe(at: DomainAtPlace, route: Route, role: Role = Role.control) ->
 def is_doubt(reply: RecipientReply) -> bool:
     """Refused in words that may be about us, or about a policy."""
     return against_mailbox(reply) and (reply.reading.ambiguous or reply.reading.reason == "sender_blocked")
+
+
+def _later(one: Acceptance | None, own: Acceptance | None, until: float) -> Acceptance | None:
+    """The later of two acceptances, the second of the control's own domain."""
+    if own is None or own.void or own.at > until:
+        return one
+    return own if one is None or one.began < own.began else one
 
 
 def _between(refusal: Exchange, acceptance: Acceptance) -> None:
