@@ -302,9 +302,9 @@ class Conversation:
         """The next control; before it, where need be, a recipient of its domain that was accepted."""
         proof = self._proof
         first = proof.before_control(proof.controls[0], time.monotonic())
-        if first is None:
+        if first is None or not self._can_prove():
             return proof.controls.popleft()
-        return first if not self._outstanding and self._most() >= _SHORT and self._can_prove() else None
+        return first if not self._outstanding else None
 
     def _proving_probe(self) -> Probe | None:
         """With nobody else to ask: what the replies so far still need."""
@@ -720,7 +720,8 @@ class Conversation:
             if address.silent_faults >= TRIES:
                 result = MailboxResult(Reason.protocol_error, mx_host=host, detail=fault)
                 self._pool.fail(self._servers, result)
-        address.out_of_step(ledger.checked)
+        if ledger.checked < ledger.replies or self._outstanding or not self._careful:
+            address.out_of_step(ledger.checked, careful=self._careful)
         while self._outstanding:
             probe = self._outstanding.pop()
             leading = first and not self._outstanding
