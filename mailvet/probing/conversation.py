@@ -201,9 +201,11 @@ class Conversation:
         come; 0: none is waited for.
         """
         outstanding, ledger, session = self._outstanding, self._ledger, self._session
+        checking = False
         for reply in session.received():
             if outstanding and ledger.fault is None:
                 self._receive(outstanding.popleft(), reply)
+                checking = self._careful
         if ledger.fault is not None:
             return 0.0
         extra = session.unsolicited_reply()
@@ -212,7 +214,7 @@ class Conversation:
                 ledger.fault = "more replies than commands"
                 return 0.0
             self._server_closes(extra)
-        if not self.over:
+        if not (self.over or checking):
             self._send_recipients()
         if not outstanding:
             return 0.0

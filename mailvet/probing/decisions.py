@@ -239,6 +239,8 @@ class Decisions:
         if checked < len(proof.exchanges):
             proof.take_back(checked)
             self._reinstate(place, proof)
+        else:
+            proof.conclude()
         self.check(servers, proof, checked)
         short = self._pool.recipients_per_session(servers) < 4
         trailing = {id(exchange) for exchange in proof.trailing}
@@ -414,9 +416,7 @@ class Decisions:
         self._pool.enqueue(where, probe, first=True)
 
     @staticmethod
-    def _canary_of_another_conversation(
-        servers: ServerSet, place: Place
-    ) -> tuple[tuple[str, str], ServerSet] | None:
+    def _canary_of_another_conversation(servers: ServerSet, place: Place) -> tuple[tuple[str, str], ServerSet] | None:
         """A recipient to be asked in a conversation to come, and the servers that it is asked at."""
         group = servers.group_key if place.canaries.get(servers.group_key) else next(iter(place.canaries), "")
         known, where = place.next_canary(group), place.servers.get(group)

@@ -100,6 +100,8 @@ class ConversationProof:
     closings: int = 0
     shut_out: bool = False
     """Two canaries were refused."""
+    accepts_after: int | None = None
+    """Refusals after which controls were still refused, where more were followed by accepting everybody."""
     over: bool = False
     """Nothing more is asked in this conversation."""
     proven_elsewhere: list[tuple[ServerSet, Exchange]] = field(default_factory=list)
@@ -155,7 +157,6 @@ class ConversationProof:
             self.canaries = [one for one in self.canaries if one != (probe.local, probe.domain.name)] or self.canaries
             if self.canary_refused >= 2:
                 self.shut_out = self.over = True
-                self.place.shut_out(at_start=self._at_start, covered=self.covered)
         else:
             self.over = True
 
@@ -241,7 +242,7 @@ class ConversationProof:
 
     def _accepts_everybody(self) -> None:
         """Controls are accepted after refusals, so what was accepted since the last refusal tells nothing."""
-        self.place.refusals_allowed = min(self.place.refusals_allowed, max(1, self.refusals - 1))
+        self.accepts_after = max(1, self.refusals - 1)
         self.trailing.clear()
         self.over = True
 
@@ -289,6 +290,13 @@ class ConversationProof:
         at.seen_to_distinguish = True
         for local, name in self._provisional.get(at) or ([at.known] if at.known else []):
             self.place.remember((local, name), self.servers.group_key)
+
+    def conclude(self) -> None:
+        """The conversation was in step to its end: so it, or the place, had enough of us."""
+        if self.shut_out:
+            self.place.shut_out(at_start=self._at_start, covered=self.covered)
+        if self.accepts_after is not None:
+            self.place.refusals_allowed = min(self.place.refusals_allowed, self.accepts_after)
 
     def take_back(self, checked: int) -> None:
         """The conversation was out of step after so many replies: what the others let anybody know is void."""
