@@ -105,11 +105,15 @@ class ServerAddress:
             self._since_rate_reply = 0
             self.interval /= 1.5 if self.interval > _FIRST_INTERVAL / 2 else 1.0
 
-    def out_of_step(self, checked: int) -> None:
+    def out_of_step(self, checked: int, *, careful: bool) -> None:
         """
         A conversation was out of step after so many recipients whose replies are known to be their own. The first
         time, recipients are asked one by one from now on; if that fails as well, no conversation asks more of them.
+
+        Args:
+            checked: recipients.
+            careful: they were asked one by one already.
         """
-        if self.careful:
+        if careful:
             self.recipients_per_session = max(1, min(self.recipients_per_session, checked))
         self.careful = True

@@ -82,6 +82,8 @@ class Place:
     rest_until: float = 0.0
     waiting: int = 0
     """Recipients in the queues of its servers."""
+    expected: int = 0
+    """Controls that come back to it after a while."""
     conversations: int = 0
     idle: int = 0
     """Of these, conversations that have no recipient to ask at the moment."""
@@ -177,7 +179,7 @@ class Place:
     @property
     def quiet(self) -> bool:
         """Nobody waits for it, and no recipient is being asked."""
-        return not self.waiting and self.conversations == self.idle
+        return not self.waiting and not self.expected and self.conversations == self.idle
 
     # ---------------------------------------------------------------- canaries
 

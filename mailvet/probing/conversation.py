@@ -123,9 +123,9 @@ class Conversation:
     async def _ask(self) -> None:
         session, ledger, servers = self._session, self._ledger, self._servers
         while ledger.fault is None:
-            if not session.mail_from_accepted and not self._may_send_ahead():
-                if not await self._send_mail_from():
-                    return
+            alone = not (session.mail_from_accepted or self._may_send_ahead())
+            if alone and not await self._send_mail_from():
+                return
             timeout = self._step()
             if timeout > 0:
                 await session.run(self._step, timeout)
@@ -201,9 +201,11 @@ class Conversation:
         come; 0: none is waited for.
         """
         outstanding, ledger, session = self._outstanding, self._ledger, self._session
+        checking = False
         for reply in session.received():
             if outstanding and ledger.fault is None:
                 self._receive(outstanding.popleft(), reply)
+                checking = self._careful
         if ledger.fault is not None:
             return 0.0
         extra = session.unsolicited_reply()
@@ -212,7 +214,7 @@ class Conversation:
                 ledger.fault = "more replies than commands"
                 return 0.0
             self._server_closes(extra)
-        if not self.over:
+        if not (self.over or checking):
             self._send_recipients()
         if not outstanding:
             return 0.0
@@ -296,22 +298,22 @@ class Conversation:
             return self._control()
         if outstanding:
             return None
-        return self._proving_probe(room)
+        return self._proving_probe()
 
     def _control(self) -> Probe | None:
         """The next control; before it, where need be, a recipient of its domain that was accepted."""
         proof = self._proof
         first = proof.before_control(proof.controls[0], time.monotonic())
-        if first is None:
+        if first is None or not self._can_prove():
             return proof.controls.popleft()
-        return first if not self._outstanding and self._most() >= _SHORT and self._can_prove() else None
+        return first if not self._outstanding else None
 
-    def _proving_probe(self, room: int) -> Probe | None:
+    def _proving_probe(self) -> Probe | None:
         """With nobody else to ask: what the replies so far still need."""
         proof = self._proof
         if self._most() < _SHORT:
             return None
-        if room > 0 and proof.closing_due:
+        if proof.closing_due and self._operator.errors.room(self._errors) > 0:
             return proof.closing()
         probe = proof.domain_canary()
         if probe is not None:
@@ -367,7 +369,7 @@ class Conversation:
 
     def _remaining_slots(self) -> int:
         """How many recipients may still be sent now, if all of those not answered yet should be refused."""
-        operator, due, place = self._operator, len(self._outstanding), self._place
+        operator, due = self._operator, len(self._outstanding)
         pace = operator.pace
         if (
             operator.connections > pace.limit
@@ -486,9 +488,9 @@ class Conversation:
         servers.mail_from_accepted = True
         if said.code // 100 != 2:
             self._errors += 1
-        if said.code // 100 == 4 and said.code != 421 and _A_SECOND.search(said.text):
-            if self._asked_too_fast(probe):
-                return
+        too_fast = said.code // 100 == 4 and said.code != 421 and _A_SECOND.search(said.text)
+        if too_fast and self._asked_too_fast(probe):
+            return
         if reading.limit == "recipients" and self._answered > 1:
             # Not a fault: this server takes so many in one conversation and wants a new one.
             servers.per_session = min(servers.per_session, self._answered - 1)
@@ -720,7 +722,8 @@ class Conversation:
             if address.silent_faults >= TRIES:
                 result = MailboxResult(Reason.protocol_error, mx_host=host, detail=fault)
                 self._pool.fail(self._servers, result)
-        address.out_of_step(ledger.checked)
+        if ledger.checked < ledger.replies or self._outstanding or not self._careful:
+            address.out_of_step(ledger.checked, careful=self._careful)
         while self._outstanding:
             probe = self._outstanding.pop()
             leading = first and not self._outstanding

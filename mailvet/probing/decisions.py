@@ -12,7 +12,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mailvet.probing.canary import PROOF_ASKS, Place
+from mailvet.probing.canary import PROOF_ASKS, Place, is_canary_name
 from mailvet.probing.domain import (
     UNPROVEN,
     DomainAtPlace,
@@ -59,7 +59,8 @@ class Decisions:
         reply, at, probe = exchange.reply, exchange.at, exchange.probe
         if probe.role is Role.closing:
             return
-        if accepted(reply) and at.distinguishes_recipients and exchange.began >= at.control_at:
+        telling = accepted(reply) and is_canary_name(probe.local)
+        if telling and at.distinguishes_recipients and exchange.began >= at.control_at:
             at.accepted_after_control = True
         if probe.role is Role.canary:
             if at.undecided:
@@ -70,7 +71,8 @@ class Decisions:
             return
         if accepted(reply):
             place.contradict()
-            at.known = (probe.local, probe.domain.name)
+            if telling:
+                at.known = (probe.local, probe.domain.name)
             if at.unverifiable:
                 self._found_canary(servers, place, probe)
             at.take(reply)
@@ -234,15 +236,11 @@ class Decisions:
             cut: the server ended it before all was asked that it needs.
         """
         place = proof.place
-        if fault is not None:
-            proof.take_back()
-            place.open += [pair for pair in proof.proven_elsewhere if not pair[1].done and not accepted(pair[1].reply)]
-            place.unconfirmed += [
-                pair for pair in proof.proven_elsewhere if not pair[1].done and accepted(pair[1].reply)
-            ]
-            for _, exchange in proof.proven_elsewhere:
-                exchange.counts = False
-            proof.proven_elsewhere = []
+        if checked < len(proof.exchanges):
+            proof.take_back(checked)
+            self._reinstate(place, proof)
+        else:
+            proof.conclude()
         self.check(servers, proof, checked)
         short = self._pool.recipients_per_session(servers) < 4
         trailing = {id(exchange) for exchange in proof.trailing}
@@ -258,9 +256,9 @@ class Decisions:
                 place.unconfirmed.append((servers, exchange))
             elif (
                 id(exchange) in unproven
-                and place.canaries
                 and not proof.shut_out
                 and (short or cut or not proof.knows_canary)
+                and (place.canaries or (exchange.probe.role is Role.control and exchange.at.known))
             ):
                 exchange.done = False
                 place.open.append((servers, exchange))
@@ -277,6 +275,16 @@ class Decisions:
         for at in proof.touched:
             self._want_control(servers, place, at)
         self.settle(servers, place)
+
+    @staticmethod
+    def _reinstate(place: Place, proof: ConversationProof) -> None:
+        """What a conversation out of step seemed to prove about earlier ones waits for another."""
+        pending, proof.proven_elsewhere = proof.proven_elsewhere, []
+        for pair in pending:
+            exchange = pair[1]
+            if not exchange.done:
+                exchange.counts = False
+                (place.unconfirmed if accepted(exchange.reply) else place.open).append(pair)
 
     def _void(self, servers: ServerSet, exchange: Exchange, *, first: bool, fault: str, host: str) -> None:
         probe = exchange.probe
@@ -398,15 +406,26 @@ class Decisions:
         oldest = place.open[0][1].came
         if len(place.open) < _OPEN_MOST and place.waiting and now - oldest < _OPEN_SECONDS:
             return
-        group = servers.group_key if place.canaries.get(servers.group_key) else next(iter(place.canaries), "")
-        known, where = place.next_canary(group), place.servers.get(group)
-        if known is None or where is None:
+        found = self._canary_of_another_conversation(servers, place)
+        if found is None:
             return
-        local, name = known
+        (local, name), where = found
         domain = self._pool.domain_of(name)
         place.canary_queued = True
         probe = Probe(local, domain, where.route, None, role=Role.canary, at=domain.at(place.key))
         self._pool.enqueue(where, probe, first=True)
+
+    @staticmethod
+    def _canary_of_another_conversation(servers: ServerSet, place: Place) -> tuple[tuple[str, str], ServerSet] | None:
+        """A recipient to be asked in a conversation to come, and the servers that it is asked at."""
+        group = servers.group_key if place.canaries.get(servers.group_key) else next(iter(place.canaries), "")
+        known, where = place.next_canary(group), place.servers.get(group)
+        if known is not None and where is not None:
+            return known, where
+        for where, exchange in place.open:  # a control is proven by the recipients of its own domain
+            if exchange.probe.role is Role.control and exchange.at.known is not None:
+                return exchange.at.known, where
+        return None
 
     def _queue_closing(self, servers: ServerSet, place: Place) -> None:
         if place.closing_queued or not place.quiet:

@@ -378,8 +378,12 @@ class Mailboxes:
 
         def now() -> None:
             self._timers.discard(timer)
+            for place in servers.places:
+                place.expected -= 1
             self.enqueue(servers, probe, first=True)
 
+        for place in servers.places:
+            place.expected += 1
         timer = asyncio.get_running_loop().call_later(delay, now)
         self._timers.add(timer)
 

@@ -52,6 +52,9 @@ class Exchange:
     before: Acceptance | None = None
     after: Acceptance | None = None
     """The acceptances of canaries around a refusal."""
+    own: Acceptance | None = None
+    proof: Acceptance | None = None
+    """It is an acceptance itself, of a recipient or of a canary."""
     done: bool = False
     """It became a result, or was asked again."""
 
@@ -97,6 +100,8 @@ class ConversationProof:
     closings: int = 0
     shut_out: bool = False
     """Two canaries were refused."""
+    accepts_after: int | None = None
+    """Refusals after which controls were still refused, where more were followed by accepting everybody."""
     over: bool = False
     """Nothing more is asked in this conversation."""
     proven_elsewhere: list[tuple[ServerSet, Exchange]] = field(default_factory=list)
@@ -104,8 +109,6 @@ class ConversationProof:
     touched: dict[DomainAtPlace, Route] = field(default_factory=dict)
     acceptances: list[Acceptance] = field(default_factory=list)
     """Of canaries in this conversation."""
-    acceptances_seen: list[Acceptance] = field(default_factory=list)
-    """Of any recipient."""
     _distinguishing: set[DomainAtPlace] = field(default_factory=set)
     _provisional: dict[DomainAtPlace, list[tuple[str, str]]] = field(default_factory=dict)
     """Accepted recipients, until the control of their domain is refused."""
@@ -144,7 +147,7 @@ class ConversationProof:
         if accepted(exchange.reply):
             self.canary_first = False
             self._note_acceptance(exchange)
-            if not self._is_canary(exchange):
+            if not self._is_canary(exchange) and not self._proves_own_control(exchange):
                 return
             if self.distinguishes(exchange.at):
                 self._after_control.add(exchange.at)
@@ -154,7 +157,6 @@ class ConversationProof:
             self.canaries = [one for one in self.canaries if one != (probe.local, probe.domain.name)] or self.canaries
             if self.canary_refused >= 2:
                 self.shut_out = self.over = True
-                self.place.shut_out(at_start=self._at_start, covered=self.covered)
         else:
             self.over = True
 
@@ -164,10 +166,20 @@ class ConversationProof:
         known = self.place.canaries.get(self.servers.group_key, ())
         return at.unverifiable or self.distinguishes(at) or (exchange.probe.local, at.domain.name) in known
 
+    def _proves_own_control(self, exchange: Exchange) -> bool:
+        """Whether it is accepted again after the control of its domain was refused in an earlier conversation."""
+        for _, earlier in self.place.open:
+            if earlier.at is exchange.at and earlier.probe.role is Role.control and earlier.came <= exchange.began:
+                _between(earlier, Acceptance(exchange.began, exchange.came))
+                if earlier.counts:
+                    self._control_counts(earlier)
+                    return True
+        return False
+
     def _note_acceptance(self, exchange: Exchange) -> Acceptance:
         acceptance = Acceptance(exchange.began, exchange.came)
         exchange.at.last_acceptance = acceptance
-        self.acceptances_seen.append(acceptance)
+        exchange.own = acceptance
         return acceptance
 
     def _prove(self, exchange: Exchange) -> None:
@@ -175,6 +187,7 @@ class ConversationProof:
         place, came = self.place, exchange.came
         acceptance = place.accepted(exchange.began, came, at_start=self._at_start)
         self.acceptances.append(acceptance)
+        exchange.proof = acceptance
         if self.canary_refused:
             self.canary_refused = 0
         self.covered = self.refusals
@@ -229,7 +242,7 @@ class ConversationProof:
 
     def _accepts_everybody(self) -> None:
         """Controls are accepted after refusals, so what was accepted since the last refusal tells nothing."""
-        self.place.refusals_allowed = min(self.place.refusals_allowed, max(1, self.refusals - 1))
+        self.accepts_after = max(1, self.refusals - 1)
         self.trailing.clear()
         self.over = True
 
@@ -267,10 +280,8 @@ class ConversationProof:
             exchange.counts = True
         else:
             exchange.before = place.latest(exchange.began)
-            own = exchange.at.last_acceptance  # of its own domain, before it
-            if probe.role is Role.control and own is not None and not own.void and own.at <= exchange.began:
-                if exchange.before is None or exchange.before.began < own.began:
-                    exchange.before = own
+            if probe.role is Role.control:
+                exchange.before = _later(exchange.before, exchange.at.last_acceptance, exchange.began)
             self.unproven.append(exchange)
 
     def _control_counts(self, exchange: Exchange) -> None:
@@ -280,15 +291,22 @@ class ConversationProof:
         for local, name in self._provisional.get(at) or ([at.known] if at.known else []):
             self.place.remember((local, name), self.servers.group_key)
 
-    def take_back(self) -> None:
-        """The conversation was out of step: what it let others know is void."""
-        for acceptance in [*self.acceptances, *self.acceptances_seen]:
-            acceptance.void = True
-        for at in self.accepts_anybody:
-            at.accept_all_pending = False
-        for at in self._distinguishing:
-            if not at.distinguishes_recipients:
-                at.seen_to_distinguish = False
+    def conclude(self) -> None:
+        """The conversation was in step to its end: so it, or the place, had enough of us."""
+        if self.shut_out:
+            self.place.shut_out(at_start=self._at_start, covered=self.covered)
+        if self.accepts_after is not None:
+            self.place.refusals_allowed = min(self.place.refusals_allowed, self.accepts_after)
+
+    def take_back(self, checked: int) -> None:
+        """The conversation was out of step after so many replies: what the others let anybody know is void."""
+        for exchange in self.exchanges[checked:]:
+            at = exchange.at
+            for acceptance in (exchange.own, exchange.proof):
+                if acceptance is not None:
+                    acceptance.void = True
+            if exchange.probe.role is Role.control and not at.control_done:
+                at.accept_all_pending = at.seen_to_distinguish = False
                 self.place.forget_canaries_of(at.domain.name, self.servers.group_key)
 
     def _confirm_earlier(self, refusal: Exchange) -> None:
@@ -405,6 +423,13 @@ def control_probe(at: DomainAtPlace, route: Route, role: Role = Role.control) ->
 def is_doubt(reply: RecipientReply) -> bool:
     """Refused in words that may be about us, or about a policy."""
     return against_mailbox(reply) and (reply.reading.ambiguous or reply.reading.reason == "sender_blocked")
+
+
+def _later(one: Acceptance | None, own: Acceptance | None, until: float) -> Acceptance | None:
+    """The later of two acceptances, the second of the control's own domain."""
+    if own is None or own.void or own.at > until:
+        return one
+    return own if one is None or one.began < own.began else one
 
 
 def _between(refusal: Exchange, acceptance: Acceptance) -> None:
