@@ -164,7 +164,8 @@ async def test_an_outage_leaves_nothing_that_failed_but_what_was_greylisted() ->
     assert (results["ann"].reason, results["ann"].retry_after) == (Reason.not_probed, 0.0)
     # What was under way says nothing either.
     assert retries.keep("bob", probe("bob"), FAILED)
-    assert results["bob"].reason is Reason.not_probed
+    assert retries.keep("eve", probe("eve"), MailboxResult(Reason.provider_unverifiable, 250))
+    assert results["bob"].reason is results["eve"].reason is Reason.not_probed
 
 
 async def test_at_the_end_of_a_run_addresses_that_replied_are_tried() -> None:
