@@ -668,7 +668,7 @@ def test_the_summary_counts_rows(contacts: Any, opened: Open) -> None:
     assert summary.by_status == {"deliverable": 2, "risky": 1}
     assert list(summary.by_reason) == ["mailbox_accepted", "role_account"]
     assert summary.by_recommendation == {"send": 2, "do_not_send": 1}
-    assert summary.bounce_before == pytest.approx((0.01 + 0.01 + 0.05) / 3)
+    assert summary.bounce_before == pytest.approx((0.01 + 0.01 + 0.05 + 0.12) / 4)
     assert summary.bounce_after == pytest.approx(0.01)
 
 
