@@ -711,7 +711,14 @@ class Conversation:
             ledger.check()
         else:
             self._out_of_step(ledger.fault)
-        pool.decisions.finish(servers, proof, ledger.checked, fault=ledger.fault, host=host, cut=self._cut)
+        pool.decisions.finish(
+            servers,
+            proof,
+            ledger.checked,
+            fault=ledger.fault,
+            host=host,
+            short=self._cut or ledger.fault is not None or self._most() < _SHORT,
+        )
 
     def _out_of_step(self, fault: str) -> None:
         """Void what lies behind the last checked point; those who were sent without a reply are asked again."""
