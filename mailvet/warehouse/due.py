@@ -14,7 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from mailvet.errors import SettingsError, SourceError
+from mailvet.errors import SettingsError, SourceError, argument
 from mailvet.layers.history import EVENT_COLUMNS, EVENT_KINDS
 from mailvet.verdict import Reason
 from mailvet.warehouse.base import Plan
@@ -46,7 +46,7 @@ class PlannedTable(SQLSession):
     ) -> Plan:
         """See `Warehouse.plan`."""
         say = self._say
-        condition = " with this --where" if self.narrowed else ""
+        condition = f" with this {argument('where')}" if self.narrowed else ""
         with self._doing(f"plan over {self.name}{condition}"):
             self._unstage("signals")
             if self._events is not None:
