@@ -180,8 +180,9 @@ def translated(kept: str = "") -> Iterator[None]:
         raise AirflowFailException(_masked(error.worded(argument_words))) from None
     except Exception as error:
         if is_permanent(error):
+            said = _masked(first_line(str(getattr(error, "orig", None) or error)))
             raise AirflowFailException(
-                f"The database refuses the connection: {_masked(first_line(str(getattr(error, 'orig', None) or error)))}. "
+                f"The database refuses the connection: {said}. "
                 "Correct the Airflow connection (user, password, key, database)."
             ) from None
         log.error("%s", _masked(traceback.format_exc()))

@@ -334,7 +334,8 @@ class Limits:
                 raise SettingsError(f"{argument(name)}: {error}.") from None
         if read.get("max_stale_rate") is not None and read.get("max_age") is None:
             raise SettingsError(
-                f"{argument('max_stale_rate')} needs {argument('max_age')}: how old a verdict may be before it is stale."
+                f"{argument('max_stale_rate')} needs {argument('max_age')}: how old a verdict may be before it is "
+                "stale."
             )
         if read.get("max_age") is not None:
             read.setdefault("max_stale_rate", 0.0)

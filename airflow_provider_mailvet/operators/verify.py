@@ -141,8 +141,8 @@ class MailvetVerifyOperator(BaseSQLOperator):
             end = datetime.fromisoformat(legs.started_at) + patience
             now = datetime.now(timezone.utc)
             with opened(
-                database_hook(self.get_db_hook, self.conn_id), settings, table=self.table, column=self.email_column, where=self.where,
-                updatable=self.write_back,
+                database_hook(self.get_db_hook, self.conn_id), settings, table=self.table, column=self.email_column,
+                where=self.where, updatable=self.write_back,
             ) as warehouse:  # fmt: skip
                 if self.shard is not None:
                     warehouse.keep_shard(*_shard(self.shard))
@@ -174,8 +174,8 @@ class MailvetVerifyOperator(BaseSQLOperator):
         self._asking = True
         try:
             return run(
-                warehouse, settings, write_back=self.write_back, columns=listed(self.columns) or STATUS_COLUMNS, wait=stay,
-                watcher=watcher, limit=limit, among=(Reason.greylisted,) if again else None,
+                warehouse, settings, write_back=self.write_back, columns=listed(self.columns) or STATUS_COLUMNS,
+                wait=stay, watcher=watcher, limit=limit, among=(Reason.greylisted,) if again else None,
             )  # fmt: skip
         except UnavailableError:
             raise

@@ -27,8 +27,8 @@ def check(output: Path) -> None:
     """
     if format_of(output) is None:
         raise SettingsError(
-            f"{argument('output', output.name)}: the name must end in one of {', '.join(FORMATS)}, with .gz or .zst behind it "
-            "if compressed."
+            f"{argument('output', output.name)}: the name must end in one of {', '.join(FORMATS)}, with .gz or .zst "
+            "behind it if compressed."
         )
     if output.is_dir():
         raise SettingsError(f"{argument('output', str(output))} is a folder; give the name of a file.")

@@ -201,7 +201,8 @@ class PostgresWarehouse(SQLWarehouse):
             raise SourceError(
                 f"The user {user} does not own {self.name}, so it cannot add the status columns. Its owner can: alter "
                 f"table {self.relation} {adds}; grant update ({', '.join(map(self._quote, new))}) on {self.relation} "
-                f"to {user}. Or use {argument('write_back', False)} and join mailvet_verdicts on email_key. Nothing was checked."
+                f"to {user}. Or use {argument('write_back', False)} and join mailvet_verdicts on email_key. "
+                "Nothing was checked."
             )
         old = [present[name.lower()] for name in wanted if name.lower() in present]
         refused = {

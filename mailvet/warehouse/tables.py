@@ -92,7 +92,8 @@ def choose_column(columns: Sequence[Column], column: str | None, table: str, hea
         likely = likely_columns([c.name for c in columns])
         if len(likely) != 1:
             raise SourceError(
-                f"Which column of {table} holds the addresses? Name it with {argument('email_column')}; there are: {names}."
+                f"Which column of {table} holds the addresses? Name it with {argument('email_column')}; there "
+                f"are: {names}."
             )
         column = likely[0]
     found = [c for c in columns if c.name == column] or [c for c in columns if c.name.lower() == column.lower()]

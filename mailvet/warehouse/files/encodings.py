@@ -40,7 +40,8 @@ def in_utf8(path: Path, encoding: str) -> Iterator[tuple[Path, str]]:
         name = codecs.lookup(encoding).name
     except LookupError:
         raise SettingsError(
-            f"{argument('encoding', encoding)}: there is no such encoding; common ones are utf-8, utf-16, latin-1, cp1252."
+            f"{argument('encoding', encoding)}: there is no such encoding; common ones are utf-8, utf-16, "
+            "latin-1, cp1252."
         ) from None
     if kind[0] != "parquet" and kind[1] is None and name == "utf-8":
         with path.open("rb") as stream:

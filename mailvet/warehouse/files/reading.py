@@ -160,7 +160,8 @@ def _layout(path: Path, readable: Path, reading: Reading) -> Layout:
     if reading.header and layout.holds_address and not any(map(is_address_column, layout.first)):
         raise SourceError(
             f"The file {path.name} has no header line: its first line holds an address. Add a line with names, or read "
-            f"it with {argument('header', False)}, which calls the columns column1, column2 and so on. Nothing was read."
+            f"it with {argument('header', False)}, which calls the columns column1, column2 and so on. "
+            "Nothing was read."
         )
     if layout.titles and not reading.lenient:
         raise SourceError(
