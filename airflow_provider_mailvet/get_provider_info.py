@@ -98,7 +98,7 @@ _CONNECTION: dict[str, Any] = {
         },
         "config": {
             "label": "Settings file",
-            "description": "Path of a mailvet.toml on the workers. What is filled in above overrides it; what is empty does not.",
+            "description": "Path of a mailvet.toml on the workers. Only fields that are filled in override it.",
             "schema": {"type": ["string", "null"]},
         },
     },
