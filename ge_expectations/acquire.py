@@ -294,6 +294,11 @@ def _sql_tables(verdicts: SqlVerdicts, source: VerdictSource) -> tuple[Any, Any]
     from ge_expectations import relation
 
     name = source.verdict_table or DEFAULT_VERDICT_TABLE
+    if is_file_of_verdicts(name):
+        raise SourceError(
+            f"verdict_table is the path {name}, which is for a dataframe. For a database it is a table of the same "
+            "database: schema.table."
+        )
     depths, now = _depths(source), datetime.now(timezone.utc)
     with verdicts.engine.get_connection() as connection:
         try:

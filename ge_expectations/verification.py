@@ -244,7 +244,7 @@ def still_holds(known: Known, depths: Collection[str], now: datetime) -> bool:
 
 def is_file_of_verdicts(name: str) -> bool:
     """Whether `verdict_table` is a path: its ending says so, or it has folders."""
-    return "/" in name or "\\" in name or Path(name).suffix.lower() in (".parquet", ".duckdb", ".db")
+    return "/" in name or "\\" in name or Path(name).suffix.lower() in (".parquet", ".duckdb")
 
 
 def read_stored_verdicts(path: str, keys: Sequence[str]) -> dict[str, Known]:

@@ -48,6 +48,8 @@ def test_every_argument_of_every_expectation_may_be_a_suite_parameter(
         batch = home.definition.get_batch(home.parameters or None)
         by_name = batch.validate(stored, result_format="COMPLETE", expectation_parameters=values)
         assert mx.errors_of(plain) == mx.errors_of(by_name) == []
+        for each in (plain, by_name):
+            each.result.pop("unexpected_index_query", None)  # holds the time of the run
         assert (by_name.success, by_name.result) == (plain.success, plain.result)
         # In a suite without values the sentence tells the names.
         (shown, *_) = stored._prescriptive_renderer(
