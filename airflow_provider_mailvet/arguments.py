@@ -10,7 +10,10 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
-__all__ = ["argument_words", "count", "drop_unset", "duration", "given", "listed", "renamed"]
+__all__ = ["NOT_GIVEN", "argument_words", "count", "drop_unset", "duration", "given", "listed", "renamed"]
+
+NOT_GIVEN: Any = "not given"
+"""The default of arguments for which None means something."""
 
 _WORDS = {
     "config": "the field 'Settings file' (config) of the mailvet connection",

@@ -105,7 +105,7 @@ def summarise(
             "started_at": legs.started_at,
             "seconds": round(legs.seconds, 1),
             "rows": found.rows,
-            "blank": found.blank,
+            "missing": found.missing,
             "addresses": result.plan.addresses,
             "due": legs.due,
             "checked": legs.checked,

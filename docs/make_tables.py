@@ -31,7 +31,7 @@ def span(wait: timedelta) -> str:
 
 def advice(rule: ReasonRule, policy: Policy) -> str:
     """The recommendation with its exceptions."""
-    if rule.by_score:
+    if rule.is_by_score(policy):
         return f"send from score {SEND_FROM_SCORE[policy]}, else reverify"
     text = str(rule.recommendation(policy))
     return text + (f"; do_not_send after {rule.give_up_after} alike" if rule.give_up_after else "")

@@ -54,8 +54,8 @@ class LocalVerdicts:
     """Rows without a value."""
 
     def failing(self, passes: Callable[[Known | None], bool]) -> set[str]:
-        """The cells that do not pass."""
-        return {text for text, cell in self.cells.items() if not passes(cell.known)}
+        """The cells that do not pass; blank ones do."""
+        return {text for text, cell in self.cells.items() if not cell.missing and not passes(cell.known)}
 
     def tally(self) -> Tally:
         """Count the rows by verdict."""
@@ -92,7 +92,10 @@ def _due(stored: Iterable[tuple[str, Known | None]], source: VerdictSource) -> l
     if source.verify == "never":
         return []
     depths, now = _depths(source), datetime.now(timezone.utc)
-    return [text for text, known in stored if known is None or not still_holds(known, depths, now)]
+    return [
+        text for text, known in stored
+        if not is_missing(text) and (known is None or not still_holds(known, depths, now))
+    ]  # fmt: skip
 
 
 def _missing_table(source: VerdictSource, where: str) -> SourceError:

@@ -8,9 +8,9 @@ from great_expectations.execution_engine import (  # type: ignore[attr-defined]
     PandasExecutionEngine,
     SqlAlchemyExecutionEngine,
 )
-from great_expectations.validator.validator import ValidationDependencies
 from great_expectations.expectations.metrics.metric_provider import MetricProvider, metric_value
 from great_expectations.validator.metric_configuration import MetricConfiguration
+from great_expectations.validator.validator import ValidationDependencies
 
 from mailvet.errors import SourceError
 

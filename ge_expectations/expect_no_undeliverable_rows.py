@@ -26,6 +26,7 @@ from ge_expectations.presentation import EmailExpectation, counted
 from ge_expectations.tally import Tally
 from ge_expectations.verification import DEFAULT_VERDICT_TABLE, Gate, VerdictSource, is_file_of_verdicts
 from mailvet.verdict import Policy, Recommendation, Status, recommendation_sql
+from mailvet.warehouse.dialects import missing_sql
 
 __all__ = ["ExpectNoUndeliverableRows"]
 
@@ -140,6 +141,7 @@ class ExpectNoUndeliverableRows(EmailExpectation, UnexpectedRowsExpectation):
             if dialect == "spark" and is_file_of_verdicts(name)
             else ".".join(_quoted(part, dialect) for part in name.split("."))
         )
+        present = f" and not {missing_sql(cell, dialect)}" if dialect else ""
         ids = "".join(f"b.{_quoted(name, dialect)}, " for name in given["id_columns"])
         statuses = [word for word in given["forbid"] if word in {str(each) for each in Status}]
         advised = [word for word in given["forbid"] if word in {str(each) for each in Recommendation}]
@@ -150,7 +152,7 @@ class ExpectNoUndeliverableRows(EmailExpectation, UnexpectedRowsExpectation):
             forbidden.append(f"({advice}) in ({_listed(advised)})")
         return (
             f"select {ids}v.email_key, v.status, v.reason, {advice} as recommendation, v.checked_at\n"
-            f"from {{batch}} b join {table} v on {match}\nwhere {' or '.join(forbidden)}"
+            f"from {{batch}} b join {table} v on {match}{present}\nwhere {' or '.join(forbidden)}"
         )
 
     @classmethod

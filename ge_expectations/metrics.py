@@ -25,7 +25,7 @@ from great_expectations.expectations.metrics.util import get_dbms_compatible_met
 from great_expectations.validator.metric_configuration import MetricConfiguration
 
 from ge_expectations import acquire
-from ge_expectations.tally import Tally
+from ge_expectations.tally import TALLY, Tally
 from ge_expectations.verification import NOT_TEXT, Gate, Recency, VerdictSource
 from ge_expectations.worker import is_among
 from mailvet.errors import MailvetError
@@ -46,7 +46,6 @@ __all__ = [
 ]
 
 VERDICTS = "column.mailvet_verdicts"
-TALLY = "column.mailvet_tally"
 UNDELIVERABLE_ROWS = "column.mailvet_undeliverable_rows"
 SOURCE_KEYS = ("depth", "config", "verdict_table", "verify")
 """Settings that decide which verdicts there are; `mailvet_only` is ours alone."""
@@ -303,7 +302,9 @@ class ColumnUndeliverableRows(MetricProvider):
         source = _source(recently_source(metric_value_kwargs))
         gate = Gate.of(source, metric_value_kwargs["policy"], metric_value_kwargs["forbid"], "fail")
         forbidden = {
-            text: cell.known for text, cell in _usable(metrics[VERDICTS]).cells.items() if gate.allows(cell.known)
+            text: cell.known
+            for text, cell in _usable(metrics[VERDICTS]).cells.items()
+            if gate.allows(cell.known) and not cell.missing
         }
         texts = acquire.texts_of(frame[column], column)
         bad = frame[texts.isin(list(forbidden))]

@@ -276,7 +276,7 @@ class SqlVerdicts:
 
     def condition(self, passes: Value, otherwise: bool) -> sa.ColumnElement[bool]:
         """
-        True where the verdict of the column's cell passes.
+        True where the verdict of the column's cell passes, and where the cell is blank.
 
         Args:
             passes: SQL condition on a row of verdicts.
@@ -289,7 +289,7 @@ class SqlVerdicts:
             found.append(sa.select(rows.c.mailvet_passes).where(rows.c.mailvet_key == key).scalar_subquery())
         default: Any = sa.literal_column(str(int(otherwise)))
         answer = sa.func.coalesce(*found, default) if found else default
-        return answer == sa.literal_column("1")
+        return sa.or_(self._missing(), answer == sa.literal_column("1"))
 
     def gate(self, gate: Gate) -> sa.ColumnElement[bool]:
         """True where the gate lets the cell pass; the same function as `Gate.passes`."""
@@ -322,7 +322,8 @@ class SqlVerdicts:
         names = ("status", "reason", "score", "attempts", "detail", "checked_at")
         column: Any = sa.column(self.column)
         key = email_key_sql(self.dialect, column)
-        one, none = sa.literal_column("1"), sa.literal_column("0")
+        one: Any = sa.literal_column("1")
+        none: Any = sa.literal_column("0")
         is_null: Any = sa.case((column.is_(None), one), else_=none)
         cells = (
             sa.select(
@@ -376,7 +377,7 @@ class SqlVerdicts:
     def _missing(self) -> sa.ColumnElement[bool]:
         """Whether the column's cell is blank: `mailvet.missing.is_missing`."""
         text = sa.cast(sa.column(self.column), sa.Text()).compile(dialect=self.engine.engine.dialect)
-        return sa.literal_column(missing_sql(str(text), self.dialect))  # type: ignore[no-any-return]
+        return sa.literal_column(missing_sql(str(text), self.dialect))
 
     def source(self) -> Any:
         """The rows to validate as something to select from."""
@@ -385,7 +386,7 @@ class SqlVerdicts:
     def distinct(self, *, without_verdict: Sequence[Table] = ()) -> Iterator[list[Any]]:
         """Batches of the column's distinct values, leaving out those that have a verdict in these tables."""
         column: Any = sa.column(self.column)
-        query: Any = sa.select(column).select_from(self.source()).where(column.is_not(None)).distinct()
+        query: Any = sa.select(column).select_from(self.source()).where(sa.not_(self._missing())).distinct()
         for table in without_verdict:
             rows = table.rows()
             key = email_key_sql(self.dialect, column)

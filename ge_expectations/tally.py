@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ge_expectations.verification import Cell, Known
 from mailvet.gates import VerdictCount
 from mailvet.verdict import Policy, Reason, recommend
 
-__all__ = ["Group", "Tally", "tally_of"]
+__all__ = ["TALLY", "Group", "Tally", "blank_as_null", "tally_of"]
+
+TALLY = "column.mailvet_tally"
+"""The metric that is a `Tally`."""
 
 
 class Group(NamedTuple):
@@ -29,7 +32,10 @@ class Group(NamedTuple):
 
 @dataclass(frozen=True)
 class Tally:
-    """Rows counted by verdict. `groups` hold those with a value, and leave times and depth out of account."""
+    """
+    Rows counted by verdict. `groups` hold those with a value, and leave times and depth out of account. A blank cell
+    (`mailvet.missing`) counts as one without a value.
+    """
 
     groups: tuple[Group, ...]
     oldest: datetime | None
@@ -39,17 +45,27 @@ class Tally:
 
     @property
     def rows(self) -> int:
-        """Rows with a value."""
-        return sum(group.rows for group in self.groups)
+        """Rows with an address."""
+        return sum(group.rows for group in self.addressed)
+
+    @property
+    def addressed(self) -> tuple[Group, ...]:
+        """The groups of rows with an address."""
+        return tuple(group for group in self.groups if not group.missing)
+
+    @property
+    def blank(self) -> int:
+        """Rows whose value is blank."""
+        return sum(group.rows for group in self.groups if group.missing)
 
     @property
     def unverified(self) -> int:
         """Rows whose address was never verified."""
-        return sum(group.rows for group in self.groups if group.known is None)
+        return sum(group.rows for group in self.addressed if group.known is None)
 
     def count(self, wanted: Callable[[Known | None], bool]) -> int:
         """Rows whose verdict is wanted."""
-        return sum(group.rows for group in self.groups if wanted(group.known))
+        return sum(group.rows for group in self.addressed if wanted(group.known))
 
     def verdict_counts(self, policy: Policy) -> list[VerdictCount]:
         """The same for a gate of `mailvet.gates`, with recommendations under this policy; nothing is stale in it."""
@@ -67,10 +83,16 @@ class Tally:
     def by(self, name: Callable[[Known], str], wanted: Callable[[Known | None], bool] | None = None) -> dict[str, int]:
         """Rows by a name of their verdict, most first; those never verified as `unverified`."""
         counts: Counter[str] = Counter()
-        for group in self.groups:
+        for group in self.addressed:
             if wanted is None or wanted(group.known):
                 counts["unverified" if group.known is None else name(group.known)] += group.rows
         return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def blank_as_null(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """The metrics of a map expectation, where blank cells count among those without a value."""
+    nulls = "column_values.nonnull.unexpected_count"
+    return {**metrics, nulls: (metrics[nulls] or 0) + metrics[TALLY].blank}
 
 
 def tally_of(cells: Iterable[Cell], nulls: int) -> Tally:

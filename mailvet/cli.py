@@ -8,6 +8,7 @@ import json
 import logging
 import sys
 import warnings
+from datetime import datetime, timezone
 from enum import Enum, IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
@@ -19,6 +20,7 @@ from mailvet.errors import MailvetError, PreflightError, SourceError, option
 from mailvet.verdict import Depth, Policy
 
 if TYPE_CHECKING:
+    from mailvet.recheck import Recheck
     from mailvet.settings import Settings
     from mailvet.warehouse.base import Warehouse
     from mailvet.warehouse.files import Reading
@@ -90,6 +92,13 @@ Column = Annotated[
 Where = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option(metavar="SQL", help="Condition on the rows to verify and to write."),
+]
+RecheckOption = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option(
+        metavar="WHICH",
+        help="Ask again what is fresh: all, reason=mailbox_not_found, older-than=30d; by comma or repeated.",
+    ),
 ]
 LimitOption = Annotated[
     Optional[str],  # noqa: UP045
@@ -202,6 +211,7 @@ def verify(
     wait: Annotated[
         str, typer.Option(metavar="TIME", help="How long to stay for servers that say 'come back later', as 10m.")
     ] = "0s",
+    recheck: RecheckOption = None,
     max_undeliverable_rate: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(metavar="SHARE", help="Gate: exit with 1 if more of the addresses are undeliverable, as 2%."),
@@ -222,6 +232,7 @@ def verify(
     """Verify a table or file, save the verdicts, and write the status back."""
     from mailvet import html_report
     from mailvet.gates import Limits
+    from mailvet.recheck import parse_recheck
     from mailvet.report import LogWatcher, TerminalWatcher, show_result
     from mailvet.run import open_source, run
     from mailvet.settings import parse_duration
@@ -231,6 +242,7 @@ def verify(
 
     settings = _settings(config, depth=depth, policy=policy)
     patience = _parsed(parse_duration, wait, "--wait")
+    again = parse_recheck(recheck)
     if max_undeliverable is not None:
         warnings.warn("--max-undeliverable is called --max-undeliverable-rate now.", DeprecationWarning, stacklevel=1)
         _say("Deprecated:", "--max-undeliverable is called --max-undeliverable-rate now.")
@@ -246,10 +258,10 @@ def verify(
     back = write_back and not is_file
     if report is not None:
         html_report.check_path(report)
-    terminal = _console(stderr=True)
+    terminal, started = _console(stderr=True), datetime.now(timezone.utc)
     work: dict[str, Any] = {
         "write_back": back, "columns": chosen, "output": output, "key_columns": tuple(key_column or ()),
-        "split_by": split_by, "wait": patience,
+        "split_by": split_by, "wait": patience, "recheck": again,
     }  # fmt: skip
     try:
         warehouse = open_source(
@@ -275,7 +287,7 @@ def verify(
         finally:
             warehouse.close()
     except KeyboardInterrupt:
-        _say("Stopped.", "What was verified is saved. Run the same again to go on; only what is left will be asked.")
+        _say("Stopped.", stopped_advice(again, started))
         raise typer.Exit(ExitCode.interrupted) from None
     show_result(_console(), result)
     if report is not None:
@@ -292,6 +304,16 @@ def verify(
                 f"{100 * limit.limit:g} % allowed.",
             )
     raise typer.Exit(ExitCode.done if gate is None or gate.passed else ExitCode.gate_failed)
+
+
+def stopped_advice(recheck: Recheck | None, started: datetime) -> str:
+    """How to go on after an interruption, without asking a second time what was asked already."""
+    if recheck is None:
+        return "What was verified is saved. Run the same again to go on; only what is left will be asked."
+    return (
+        "What was verified is saved. To go on without asking the same again, run it once more with --recheck "
+        f"{recheck.not_since(started)}."
+    )
 
 
 @app.command()
@@ -367,6 +389,7 @@ def plan(
     email_column: Column = None,
     where: Where = None,
     depth: DepthOption = None,
+    recheck: RecheckOption = None,
     config: Config = None,
     encoding: Encoding = "utf-8",
     no_header: NoHeader = False,
@@ -391,7 +414,7 @@ def plan(
     )
     _say_remarks(warehouse)
     try:
-        planned = plan_run(warehouse, settings)
+        planned = plan_run(warehouse, settings, recheck=recheck)
     finally:
         warehouse.close()
     show_plan(_console(), warehouse.name, planned, estimate(planned, settings))
@@ -523,9 +546,31 @@ def _store(source: str | None, config: Path | None, *, read_only: bool) -> Any:
     return open_store(source or _settings(config).store.path or default_store(), read_only=read_only)
 
 
-@app.command()
-def lists(config: Config = None) -> None:
+list_commands = typer.Typer(context_settings={"help_option_names": ["-h", "--help"]})
+app.add_typer(list_commands, name="lists")
+
+
+@list_commands.command()
+def update(
+    source: Annotated[Path, typer.Option("--from", metavar="FILE", help="Domains: one a line, CSV, or a JSON array.")],
+    force: Annotated[bool, typer.Option("--force", help="Take a list that is less than half as long.")] = False,
+) -> None:
+    """Use a newer list of disposable domains from now on; says what changed, and changes all or nothing."""
+    from mailvet.list_updates import update_disposable
+
+    done = update_disposable(source, force=force)
+    lines = [f"{done.entries:,} disposable domains: {done.added:,} added, {done.removed:,} removed."]
+    if done.left_out:
+        shown = ", ".join(done.left_out[:5]) + (", ..." if len(done.left_out) > 5 else "")
+        lines.append(f"{len(done.left_out):,} left out: real mailbox providers and misspelt ones ({shown}).")
+    _console().print("\n".join([*lines, f"Kept in {done.path}"]), highlight=False, soft_wrap=True)
+
+
+@list_commands.callback(invoke_without_command=True)
+def lists(context: typer.Context, config: Config = None) -> None:
     """Reference data: what it is, how old, from where; and your own lists."""
+    if context.invoked_subcommand:
+        return
     from rich.table import Table as RichTable
     from rich.text import Text
 

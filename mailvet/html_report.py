@@ -241,8 +241,8 @@ def _pair(*sections: str) -> str:
 def _head(report: Report, version: str) -> str:
     run = report.details.last_run or {}
     facts = [f"{_number(report.summary.rows)} rows"]
-    if report.summary.blank:
-        facts.append(f"{_number(report.summary.blank)} without an address")
+    if report.summary.missing:
+        facts.append(f"{_number(report.summary.missing)} without an address")
     facts += [f"depth {report.depth}", f"policy {escape(report.policy)}"]
     asked = ""
     if run.get("finished_at"):

@@ -155,8 +155,10 @@ def show_plan(console: Console, source: str, plan: Plan, forecast: Forecast) -> 
     table.add_column(justify="left")
     table.add_column(justify="right")
     for label, number in (
-        ("rows", plan.rows), ("of these blank", plan.blank), ("distinct addresses", plan.addresses),
-        ("verdict still fresh", plan.fresh), ("due", plan.due), ("domains among them", len(plan.domains)),
+        ("rows", plan.rows), ("of these missing", plan.missing), ("distinct addresses", plan.addresses),
+        ("verdict still fresh", plan.fresh),
+        *([("of these to be asked again", plan.rechecked)] if plan.rechecked else []),
+        ("due", plan.due), ("domains among them", len(plan.domains)),
     ):  # fmt: skip
         table.add_row(label, f"{number:,}")
     console.print(table)
@@ -253,6 +255,8 @@ def show_summary(console: Console, summary: Summary, depth: Depth) -> None:
     for word, count in summary.by_recommendation.items():
         bar = Text("█" * max(1, round(30 * count / rows)), style=_STYLES[word])
         advice.add_row(Text(_ADVICE[word], style=_STYLES[word]), f"{count:,}", f"{100 * count / rows:.1f} %", bar)
+    if summary.missing:
+        advice.add_row("missing: no address", f"{summary.missing:,}", f"{100 * summary.missing / rows:.1f} %", "")
     console.print(advice)
     console.print()
     console.print(_reasons(summary))

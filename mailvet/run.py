@@ -25,6 +25,7 @@ import polars as pl
 from mailvet.ablation import LayerCount
 from mailvet.errors import SettingsError, SourceError, argument
 from mailvet.layers.mailbox import OperatorProgress
+from mailvet.recheck import Recheck, RecheckText, parse_recheck
 from mailvet.settings import Settings
 from mailvet.verdict import (
     REASONS,
@@ -219,20 +220,28 @@ def open_source(
 
 
 def plan(
-    warehouse: Warehouse, settings: Settings, *, among: Collection[Reason] | None = None, count_domains: bool = True
+    warehouse: Warehouse,
+    settings: Settings,
+    *,
+    among: Collection[Reason] | None = None,
+    recheck: RecheckText = None,
+    count_domains: bool = True,
 ) -> Plan:
     """
     What `run` would do with this source now; asks nobody and changes nothing.
 
     Args:
         among: only addresses whose last answer was one of these.
+        recheck: what is asked again although it is fresh (see `mailvet.recheck`).
         count_domains: fill in `Plan.domains`, which takes its time over millions.
 
     Raises:
+        SettingsError: `recheck` cannot be read.
         SourceError: the column holds numbers, or the condition on the rows fails.
     """
     from mailvet.lists import OwnLists
 
+    again = parse_recheck(recheck)
     own = OwnLists.load(**settings.lists.model_dump())
     kinds = {"allow": own.allow, "deny": own.deny, "suppress": own.suppress, "extra_disposable": own.extra_disposable}
     planned = warehouse.plan(
@@ -241,6 +250,7 @@ def plan(
         rules_version=f"{RULES_VERSION}{'+' if own.digest else ''}{own.digest}",
         listed={name: _as_written(kind) for name, kind in kinds.items()},
         among=among,
+        recheck=again,
         count_domains=count_domains,
     )
     if planned.addresses and warehouse.looks_numeric():
@@ -276,6 +286,7 @@ def run(
     batch_rows: int | None = None,
     limit: int | None = None,
     among: Collection[Reason] | None = None,
+    recheck: RecheckText = None,
 ) -> RunResult:
     """
     Verify what is due and write the answers back.
@@ -291,19 +302,21 @@ def run(
         batch_rows: addresses examined together; by default as many as suit the depth.
         limit: verify at most so many addresses now; the rest stays due.
         among: verify only addresses whose last answer was one of these.
+        recheck: verify also what is fresh, as `all`, `reason=mailbox_not_found`, `older-than=30d` (see
+            `mailvet.recheck`). What is due by itself is verified first.
 
     Raises:
         MailvetError: before anything is asked, when something does not fit. What was saved before a later failure
             stays saved.
     """
-    columns = _known(columns)
+    columns, again = _known(columns), parse_recheck(recheck)
     if split_by is not None and split_by not in SPLIT_COLUMNS:
         raise SettingsError(f"{argument('split_by', split_by)}: choose one of {', '.join(SPLIT_COLUMNS)}.")
     if output is not None:
         warehouse.check_output(output, key_columns)
     if write_back:
         warehouse.check_write_back(columns)
-    job = _Run(warehouse, settings, watcher, limit, among)
+    job = _Run(warehouse, settings, watcher, limit, among, again)
     if batch_rows is None:  # where nobody is asked, a batch costs nothing but memory
         batch_rows = _OFFLINE_BATCH_ROWS if Depth(settings.depth) is Depth.offline else BATCH_ROWS
     ended = threading.Event()
@@ -349,12 +362,14 @@ class _Run:
         watcher: Watcher | None,
         limit: int | None,
         among: Collection[Reason] | None,
+        recheck: Recheck | None,
     ) -> None:
         self._warehouse = warehouse
         self._settings = settings
         self._watcher = watcher
         self._limit = limit
         self._among = among
+        self._recheck = recheck
         self._answers: dict[str, Answers] = {}
         self._done = 0
         self._began = time.monotonic()
@@ -401,7 +416,9 @@ class _Run:
             known = await self._outcome_of_last_run(columns, write_back)
             if known is not None:
                 return await self._nothing_new(run_id, started, known, write_back)
-        planned = await self._call(plan, warehouse, settings, among=self._among, count_domains=False)
+        planned = await self._call(
+            plan, warehouse, settings, among=self._among, recheck=self._recheck, count_domains=False
+        )
         if settings.suspicion.whole_table and isinstance(warehouse, TableSignals):
             suspicion = settings.suspicion
             await self._call(warehouse.find_signals, signed_up=suspicion.signed_up, burst_window=suspicion.burst_window)
@@ -414,13 +431,12 @@ class _Run:
             "policy": str(settings.policy), "rows": planned.rows, "addresses": planned.addresses, "due": planned.due,
             "rules_version": RULES_VERSION, "mailvet_version": _version(),
         }  # fmt: skip
-        work_to_do = planned.due + planned.blank_due
         try:
-            if work_to_do:
+            if planned.due:
                 await verifier.open()  # refuses before anything is written
             await self._call(warehouse.open_for_writing)
             await self._call(warehouse.save_run, record)
-            if work_to_do:
+            if planned.due:
                 due = planned.due if self._limit is None else min(planned.due, self._limit)
                 await self._verify(verifier, run_id, wait, due, batch_rows)
         finally:
@@ -459,7 +475,7 @@ class _Run:
 
     async def _fingerprint(self, columns: Sequence[str], write_back: bool) -> str | None:
         warehouse, settings = self._warehouse, self._settings
-        narrowed = self._among is not None or self._limit is not None
+        narrowed = self._among is not None or self._limit is not None or self._recheck is not None
         if not isinstance(warehouse, Recognising) or narrowed or settings.history.events or settings.store.keep_days:
             return None
         from mailvet.lists import OwnLists
@@ -482,7 +498,7 @@ class _Run:
         if mark is None:
             return {}
         outcome = {
-            "rows": result.plan.rows, "blank": result.plan.blank, "addresses": result.plan.addresses,
+            "rows": result.plan.rows, "missing": result.plan.missing, "addresses": result.plan.addresses,
             "summary": asdict(result.summary),
         }  # fmt: skip
         return {"fingerprint": mark, "outcome": json.dumps(outcome)}
@@ -492,7 +508,7 @@ class _Run:
     ) -> RunResult:
         """The run over a source in which nothing changed and nothing is due: what the last one found still holds."""
         warehouse, settings = self._warehouse, self._settings
-        planned = Plan(known["rows"], known["blank"], known["addresses"], 0)
+        planned = Plan(known["rows"], known["missing"], known["addresses"], 0)
         counts = dict(known["summary"])
         counts["by_layer"] = {name: LayerCount(**count) for name, count in counts["by_layer"].items()}
         if self._watcher:
@@ -516,7 +532,6 @@ class _Run:
 
     async def _verify(self, verifier: Verifier, run_id: str, wait: timedelta, due: int, batch_rows: int) -> None:
         batches = _first(self._warehouse.due(batch_rows), self._limit)
-        blank: set[str] = set()
         unsaved: list[pl.DataFrame] = []
         saving: asyncio.Future[None] | None = None
         saved_at = time.monotonic()
@@ -533,16 +548,14 @@ class _Run:
             if table is None:
                 return None
             ahead = fetch()
-            frame = pl.DataFrame(pl.from_arrow(table))
-            blank.update(frame.filter(pl.col("email").str.strip_chars() == "")["email_key"])
-            return frame
+            return pl.DataFrame(pl.from_arrow(table))
 
         watching = asyncio.ensure_future(self._watch(verifier, due)) if self._watcher else None
 
         def take(verdicts: pl.DataFrame) -> None:
             unsaved.append(verdicts)
             self._count_answers(verdicts)
-            self._done += verdicts.height - int(verdicts["email_key"].is_in(blank).sum())
+            self._done += verdicts.height
 
         try:
             async for verdicts in verifier.stream(read, run_id=run_id, wait=wait):

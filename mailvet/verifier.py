@@ -27,19 +27,21 @@ import polars as pl
 
 from mailvet import single
 from mailvet.backlog import Backlog
+from mailvet.disposable_servers import disposable_server
 from mailvet.dns.resolver import Outcome, Resolver
 from mailvet.dns.routes import KnownRoutes, Route, Routes
 from mailvet.dns.trust import Memory
 from mailvet.errors import PreflightError, SettingsError
-from mailvet.layers import history, suspicion, suspicion_scalar, syntax
+from mailvet.layers import history, suggesting, suspicion, suspicion_scalar, syntax
 from mailvet.layers.mailbox import Asked, MailboxAnswer, Mailboxes, OperatorProgress, Recipient
 from mailvet.layers.reference import Reference
 from mailvet.lists import OwnLists
+from mailvet.mailbox_key import key_of
+from mailvet.missing import missing_expression
 from mailvet.operators import operator_of
 from mailvet.scoring import judge
 from mailvet.settings import Settings
-from mailvet.suggestions import suggest_domains
-from mailvet.verdict import Depth, Reason, Verdict, email_key, verdict_schema
+from mailvet.verdict import Depth, Reason, Verdict, email_key, mask_address, verdict_schema
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -70,6 +72,7 @@ _MAILBOX_COLUMNS: dict[str, Any] = {
     "accept_all_unknown": pl.Boolean,
     "gateway": pl.Boolean,
     "probed": pl.Boolean,
+    "accepted": pl.Boolean,
 }
 _ROUTE_COLUMNS = ("route_reason", "route_fact", "route_detail", "operator", "mx_host")
 _NOT_WORTH_ASKING = [str(reason) for reason in single.NOT_WORTH_ASKING]
@@ -408,7 +411,11 @@ class Verifier:
         return frames
 
     def _judge(self, evidence: pl.DataFrame) -> pl.DataFrame:
-        evidence = evidence.with_columns(pl.coalesce("answering_host", "mx_host").alias("mx_host"))
+        # `accepted` is a flag where the reason is another one that goes by it.
+        is_no_reply = pl.col("reference_reason").eq_missing(str(Reason.no_reply))
+        evidence = evidence.with_columns(
+            pl.coalesce("answering_host", "mx_host").alias("mx_host"), pl.col("accepted") & is_no_reply
+        )
         return judge(
             evidence,
             self.settings,
@@ -432,7 +439,7 @@ class Verifier:
         assert self.routes is not None
         domains = evidence.filter(~settled)["domain"].unique().to_list()
         routes = await self.routes.examine(domains)
-        evidence = self._suggest(_with_routes(evidence, routes), routes)
+        evidence = _with_disposable_servers(_with_routes(evidence, routes), routes)
         if self.depth is Depth.dns:
             yield self._judge(evidence)
             return
@@ -450,17 +457,23 @@ class Verifier:
     def _offline(self, batch: pl.DataFrame) -> pl.DataFrame:
         """Syntax, reference data and history: what needs no network."""
         cells = batch["email"].fill_null("").rename("cell")
-        parsed = syntax.examine(cells, allow_special_use=bool(self.settings.smtp.allow_private_networks))
+        private = bool(self.settings.smtp.allow_private_networks)
+        parsed = syntax.examine(cells, allow_special_use=private)
         if self._reference is None:
             self._reference = Reference(self._own)
         listed = self._reference.evidence(parsed)
-        past = history.examine(batch)
+        past = history.examine(batch, keep_addresses=self.settings.store.store_addresses)
         nothing = pl.lit(None, dtype=pl.String)
         known = set(batch.columns)
+        keys = batch["email_key"] if "email_key" in known else _keys(cells)
         alike = suspicion.examine_addresses(listed["base"], relay_alias=listed["relay_alias"]).drop("gibberish_score")
-        frame = pl.concat([cells.to_frame(), parsed, listed.drop("base"), alike, past], how="horizontal")
+        meant = suggesting.examine(parsed, listed["allowed"], listed["known"], allow_special_use=private)
+        frame = pl.concat(
+            [cells.to_frame(), parsed, listed.drop("base", "known", "mailbox"), alike, meant, past], how="horizontal"
+        )
         frame = frame.with_columns(
-            batch["email_key"] if "email_key" in known else _keys(cells),
+            keys,
+            _mailbox_keys(listed["mailbox"], cells, keys),
             batch["previous_reason"] if "previous_reason" in known else nothing.alias("previous_reason"),
             (batch["previous_attempts"] if "previous_attempts" in known else pl.lit(0)).alias("previous_attempts"),
             (batch["series_size"] if "series_size" in known else pl.lit(0)).alias("series_size"),
@@ -468,10 +481,19 @@ class Verifier:
             (batch["duplicate_of"] if "duplicate_of" in known else nothing).alias("duplicate_key"),
         )
         valid = pl.col("syntax_error").is_null()
+        missing = missing_expression(pl.col("cell"))
         suppressed = pl.col("suppressed") & valid
+        if not self.settings.store.store_addresses:
+            frame = frame.with_columns(_masked(frame["suppressed_as"]))
         return frame.with_columns(
-            pl.when(~valid).then(pl.lit(str(Reason.syntax_invalid))).alias("syntax_reason"),
-            pl.coalesce("syntax_error", pl.when("trimmed").then(pl.lit("white space trimmed"))).alias("syntax_detail"),
+            pl.when(missing)
+            .then(pl.lit(str(Reason.missing)))
+            .when(~valid)
+            .then(pl.lit(str(Reason.syntax_invalid)))
+            .alias("syntax_reason"),
+            pl.when(~missing)
+            .then(pl.coalesce("syntax_error", pl.when("trimmed").then(pl.lit("white space trimmed"))))
+            .alias("syntax_detail"),
             pl.when(~valid)
             .then(None)
             .when("disposable")
@@ -480,6 +502,8 @@ class Verifier:
             .then(pl.lit(str(Reason.typo_domain)))
             .when("odd_dots")
             .then(pl.lit(str(Reason.provider_unverifiable)))
+            .when("no_reply")
+            .then(pl.lit(str(Reason.no_reply)))
             .when("role")
             .then(pl.lit(str(Reason.role_account)))
             .alias("reference_reason"),
@@ -493,8 +517,17 @@ class Verifier:
             .then(pl.lit(str(Reason.suppressed)))
             .otherwise("history_reason")
             .alias("history_reason"),
-            pl.when(suppressed).then(pl.lit("on your own list")).otherwise("history_detail").alias("history_detail"),
-            pl.coalesce("cleaned", "suggestion").alias("suggestion"),
+            pl.when(suppressed)
+            .then(
+                pl.concat_str(
+                    pl.lit(single.on_own_list(None)),
+                    pl.when(pl.col("suppressed_as").is_not_null()).then(pl.lit(" as ") + pl.col("suppressed_as")),
+                    ignore_nulls=True,
+                )
+            )
+            .otherwise("history_detail")
+            .alias("history_detail"),
+            pl.when(~missing).then("suggestion").alias("suggestion"),
             pl.col("needs_smtputf8").alias("eai"),
             ((pl.col("series_size") > 0) & valid).alias("series"),
             (pl.col("burst") & valid).alias("burst"),
@@ -502,18 +535,6 @@ class Verifier:
             *(pl.lit(None, dtype=kind).alias(name) for name, kind in _MAILBOX_COLUMNS.items()),
             nothing.alias("stopped"),
             nothing.alias("run_fact"),
-        )
-
-    def _suggest(self, evidence: pl.DataFrame, routes: Mapping[str, Route]) -> pl.DataFrame:
-        """Only a domain that takes no mail may have been meant otherwise."""
-        dead = [domain for domain, route in routes.items() if route.reason in single.DEAD]
-        meant = {domain: other for domain, other in zip(dead, suggest_domains(dead), strict=True) if other}
-        if not meant:
-            return evidence
-        other = pl.col("domain").replace_strict(meant, default=None, return_dtype=pl.String)
-        harmless = ~pl.col("local").str.contains(r"^[=+\-@]")
-        return evidence.with_columns(
-            pl.coalesce("suggestion", pl.when(harmless).then(pl.col("local") + "@" + other)).alias("suggestion")
         )
 
     def _unasked(self, evidence: pl.DataFrame, settled: pl.Series, why: str) -> pl.DataFrame:
@@ -603,6 +624,21 @@ def _keys(cells: pl.Series) -> pl.Series:
     return pl.Series("email_key", [email_key(cell) for cell in cells], dtype=pl.String)
 
 
+def _mailbox_keys(mailboxes: pl.Series, cells: pl.Series, keys: pl.Series) -> pl.Series:
+    """`mailbox_key` of each row. Most cells are written as their mailbox is, so that its key is theirs."""
+    others = ((mailboxes != cells) & mailboxes.is_not_null()).arg_true()
+    same = pl.select(pl.when(mailboxes.is_not_null()).then(keys)).to_series()
+    made = pl.Series([key_of(mailbox) for mailbox in mailboxes.gather(others)], dtype=pl.String)
+    return same.scatter(others, made).alias("mailbox_key")
+
+
+def _masked(texts: pl.Series) -> pl.Series:
+    """Addresses of which only the first character and the domain are shown."""
+    rows = texts.is_not_null().arg_true()
+    masked = pl.Series([mask_address(text) for text in texts.gather(rows)], dtype=pl.String)
+    return texts.clone().scatter(rows, masked)
+
+
 def _with_routes(evidence: pl.DataFrame, routes: Mapping[str, Route]) -> pl.DataFrame:
     """The route of each row's domain beside it; nulls where none was looked up."""
     if not routes:
@@ -619,6 +655,23 @@ def _with_routes(evidence: pl.DataFrame, routes: Mapping[str, Route]) -> pl.Data
         schema=dict.fromkeys(("domain", *_ROUTE_COLUMNS), pl.String),
     )
     return evidence.join(table, on="domain", how="left", maintain_order="left")
+
+
+def _with_disposable_servers(evidence: pl.DataFrame, routes: Mapping[str, Route]) -> pl.DataFrame:
+    """The same, with domains that only the servers of disposable ones take mail for called disposable too."""
+    served = {domain: server for domain, route in routes.items() if (server := disposable_server(route)) is not None}
+    if not served:
+        return evidence
+    server = pl.col("domain").replace_strict(served, default=None, return_dtype=pl.String)
+    found = server.is_not_null() & ~pl.any_horizontal("allowed", "disposable", "relay_alias")
+    return evidence.with_columns(
+        pl.when(found).then(pl.lit(str(Reason.disposable))).otherwise("reference_reason").alias("reference_reason"),
+        pl.when(found)
+        .then(pl.concat_str(pl.lit(single.SERVED_BY), server))
+        .otherwise("reference_detail")
+        .alias("reference_detail"),
+        (pl.col("disposable") | found).alias("disposable"),
+    )
 
 
 def _mailbox_columns(answers: list[MailboxAnswer]) -> dict[str, pl.Series]:
@@ -645,6 +698,7 @@ def _columns_of(answers: list[MailboxAnswer]) -> dict[str, list[Any]]:
         ],
         "gateway": [_behind_gateway(answer.mx_host) for answer in answers],
         "probed": probed,
+        "accepted": [answer.reason is Reason.mailbox_accepted for answer in answers],
     }
 
 

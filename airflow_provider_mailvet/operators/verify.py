@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, Asset, conf
 from airflow.providers.common.sql.operators.sql import BaseSQLOperator, SQLCheckResult
 
-from airflow_provider_mailvet.arguments import argument_words, count, drop_unset, duration, listed, renamed
+from airflow_provider_mailvet.arguments import (
+    NOT_GIVEN,
+    argument_words,
+    count,
+    drop_unset,
+    duration,
+    listed,
+    renamed,
+)
 from airflow_provider_mailvet.assets import verified_table
 from airflow_provider_mailvet.links import VerificationReportLink
 from airflow_provider_mailvet.sources import database_hook, opened, translated
@@ -19,6 +27,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from mailvet.gates import GateResult
+    from mailvet.recheck import Recheck
     from mailvet.run import RunResult
     from mailvet.settings import Settings
 
@@ -50,6 +59,8 @@ class MailvetVerifyOperator(BaseSQLOperator):
     :param mailvet_conn_id: connection of the type mailvet. The default one need not exist.
     :param write_back: put status columns on the table; otherwise the answers stand in `mailvet_verdicts` only.
     :param columns: which status columns; default: status, reason, recommendation, score, suggestion, checked_at.
+    :param recheck: ask again what is fresh: "all", "reason=mailbox_not_found", "older-than=30d", several by comma or as
+        a list. What this DAG run has asked already is not asked again by a retry.
     :param max_addresses: verify at most so many addresses in this task; the rest stays due.
     :param max_undeliverable_rate: fail when a larger share of the addresses with a verdict is undeliverable ("2%" or
         0.02), or when none has a verdict: the figure and the limit of `MailvetCheckOperator`.
@@ -64,7 +75,7 @@ class MailvetVerifyOperator(BaseSQLOperator):
     template_fields: Sequence[str] = (
         *BaseSQLOperator.template_fields,
         "table", "email_column", "key_columns", "where", "depth", "policy", "mailvet_conn_id", "columns",
-        "max_addresses", "max_undeliverable_rate", "wait_for_greylisting", "shard",
+        "recheck", "max_addresses", "max_undeliverable_rate", "wait_for_greylisting", "shard",
     )  # fmt: skip
     template_fields_renderers = {  # noqa: RUF012  (as Airflow declares it)
         "where": "sql", "columns": "json", "key_columns": "json", "hook_params": "json", "shard": "json",
@@ -85,15 +96,16 @@ class MailvetVerifyOperator(BaseSQLOperator):
         mailvet_conn_id: str = "mailvet_default",
         write_back: bool = True,
         columns: Sequence[str] | None = None,
+        recheck: str | Sequence[str] | None = None,
         max_addresses: int | None = None,
         max_undeliverable_rate: float | str | None = None,
         on_degraded: Literal["fail", "warn"] = "fail",
         wait_for_greylisting: timedelta | str | float | None = None,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         shard: dict[str, Any] | None = None,
+        max_undeliverable: float | str | None = NOT_GIVEN,
         **kwargs: Any,
     ) -> None:
-        old = kwargs.pop("max_undeliverable", None)
         if "outlets" not in kwargs and "{{" not in f"{conn_id}{table}":
             kwargs["outlets"] = [verified_table(conn_id, table)]
         super().__init__(conn_id=conn_id, **kwargs)
@@ -106,10 +118,11 @@ class MailvetVerifyOperator(BaseSQLOperator):
         self.mailvet_conn_id = mailvet_conn_id
         self.write_back = write_back
         self.columns = columns
+        self.recheck = recheck
         self.max_addresses = max_addresses
         self.max_undeliverable_rate = max_undeliverable_rate
-        if old is not None:
-            self.max_undeliverable_rate = renamed("max_undeliverable", "max_undeliverable_rate", old)
+        if max_undeliverable is not NOT_GIVEN:
+            self.max_undeliverable_rate = renamed("max_undeliverable", "max_undeliverable_rate", max_undeliverable)
         self.on_degraded = on_degraded
         self.wait_for_greylisting = wait_for_greylisting
         self.deferrable = deferrable
@@ -138,6 +151,7 @@ class MailvetVerifyOperator(BaseSQLOperator):
             settings = self._settings(legs)
             limits = Limits.of(max_undeliverable_rate=self.max_undeliverable_rate)
             patience = duration(self.wait_for_greylisting, "wait_for_greylisting")
+            recheck = None if legs.count else self._recheck(context)
             end = datetime.fromisoformat(legs.started_at) + patience
             now = datetime.now(timezone.utc)
             with opened(
@@ -148,7 +162,7 @@ class MailvetVerifyOperator(BaseSQLOperator):
                     warehouse.keep_shard(*_shard(self.shard))
                 warehouse.check_keys(listed(self.key_columns))
                 stay = timedelta(0) if self.deferrable else max(end - now, timedelta(0))
-                result = self._run(warehouse, settings, stay, again=legs.count > 0)
+                result = self._run(warehouse, settings, stay, again=legs.count > 0, recheck=recheck)
                 legs.add(result)
                 pending, next_check_at = warehouse.pending()
                 gate = judged(warehouse, limits) if limits.applied else None
@@ -157,7 +171,17 @@ class MailvetVerifyOperator(BaseSQLOperator):
             self._wait(legs, pending, next_check_at)
         return self._finish(context, result, legs, gate, pending, next_check_at)
 
-    def _run(self, warehouse: Any, settings: Settings, stay: timedelta, *, again: bool) -> RunResult:
+    def _recheck(self, context: Context) -> Recheck | None:
+        """What is asked again although it is fresh; of that, nothing twice in one DAG run, whatever is retried."""
+        from mailvet.recheck import parse_recheck
+
+        recheck, dag_run = parse_recheck(self.recheck), context.get("dag_run")
+        started = getattr(dag_run, "start_date", None)
+        return recheck.not_since(started) if recheck is not None and started is not None else recheck
+
+    def _run(
+        self, warehouse: Any, settings: Settings, stay: timedelta, *, again: bool, recheck: Recheck | None
+    ) -> RunResult:
         from mailvet.errors import SourceError, UnavailableError
         from mailvet.report import LogWatcher
         from mailvet.run import Progress, run
@@ -176,6 +200,7 @@ class MailvetVerifyOperator(BaseSQLOperator):
             return run(
                 warehouse, settings, write_back=self.write_back, columns=listed(self.columns) or STATUS_COLUMNS,
                 wait=stay, watcher=watcher, limit=limit, among=(Reason.greylisted,) if again else None,
+                recheck=recheck,
             )  # fmt: skip
         except UnavailableError:
             raise

@@ -98,7 +98,8 @@ class Run:
     policy: str
     seconds: float | None
     rows: int
-    blank: int
+    missing: int
+    """Rows whose cell is null or blank."""
     addresses: int
     due: int
     """Addresses without a verdict that still holds."""
@@ -133,7 +134,7 @@ class Run:
     @property
     def filled(self) -> int:
         """Rows with an address."""
-        return self.rows - self.blank
+        return self.rows - self.missing
 
     @property
     def healthy(self) -> bool:
@@ -170,7 +171,7 @@ class Run:
             policy=_text(take("policy")) or str(Policy.marketing),
             seconds=_number(take("seconds")),
             rows=_count(take("rows")),
-            blank=_count(take("blank")),
+            missing=_count(take("missing", take("blank"))),  # as runs of an older version call it
             addresses=_count(take("addresses")),
             due=_count(take("due")),
             checked=_count(take("checked")),
@@ -272,7 +273,7 @@ def _together(parts: Sequence[Run]) -> Run:
     return replace(
         work,
         rows=sum(part.rows for part in parts),
-        blank=sum(part.blank for part in parts),
+        missing=sum(part.missing for part in parts),
         addresses=sum(part.addresses for part in parts),
         due=sum(part.due for part in parts),
         by_status=_added(part.by_status for part in parts),

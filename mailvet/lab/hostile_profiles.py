@@ -128,7 +128,7 @@ _OUT_OF_STEP = (
     _faulty("refusal_split", "split_refusal", _TWO_LINES),
     _faulty("refusal_split_unnamed", "split_refusal", "550 5.1.1 User unknown\nCheck the address", tells="living"),
     _faulty("refusal_repeated", "repeated_refusal", delay=0.003),
-    _faulty("refusal_repeated_unnamed", "repeated_refusal", _UNKNOWN, delay=0.003),
+    _faulty("refusal_repeated_unnamed", "repeated_refusal", _UNKNOWN, delay=0.003, tells="living"),
     _faulty("group_reply_lost", "lost_reply"),
     _faulty("group_reply_lost_unnamed", "lost_reply", _UNKNOWN),
     _faulty("group_reversed", "reversed_group", recipient_ok="250 2.1.5 <{recipient}>... Recipient ok"),

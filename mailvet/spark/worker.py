@@ -33,14 +33,14 @@ if TYPE_CHECKING:
     from mailvet.settings import Settings
     from mailvet.verifier import Verifier
 
-__all__ = ["DUE", "KEPT", "REPORT", "ROUTE", "ROUTE_COLUMNS", "Job"]
+__all__ = ["DUE", "KEPT", "REPORT", "ROUTE", "ROUTE_COLUMNS", "Job", "with_mailbox_key"]
 
 ROUTE = "domain string, route_reason string, route_detail string, operator string, hosts string"
 """A route as Spark sees it; `hosts` is JSON: [[name, preference, [address, ...]], ...], best first."""
 ROUTE_COLUMNS = ("route_reason", "route_detail", "operator", "hosts")
 DUE = (
     "email string, email_key string, domain string, previous_reason string, previous_attempts int, "
-    "unsubscribed_at timestamp, bounced_at timestamp, delivered_at timestamp"
+    "unsubscribed_at timestamp, bounced_at timestamp, delivered_at timestamp, unsubscribed_as string, bounced_as string"
 )
 """Cells to be verified, with the domain whose route is needed (null: none is) and what is known of them."""
 REPORT = "slot int, probes bigint, kept bigint, degraded string"
@@ -54,6 +54,7 @@ _DUE_SCHEMA = pa.schema(
     [(name, pa.string()) for name in ("email", "email_key", "domain", "previous_reason")]
     + [("previous_attempts", pa.int32())]
     + [(name, _UTC) for name in ("unsubscribed_at", "bounced_at", "delivered_at")]
+    + [(name, pa.string()) for name in ("unsubscribed_as", "bounced_as")]
 )
 _ROUTE_SCHEMA = pa.schema([(name, pa.string()) for name in ("domain", *ROUTE_COLUMNS)])
 _KEPT_SCHEMA = pa.schema([("name", pa.string())])
@@ -301,6 +302,23 @@ class Journal:
         return _Kept(keys, asked)
 
 
+def with_mailbox_key(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Any rows with a column `email` -> the same with `mailbox_key`, the key of the mailbox that each text reaches."""
+    _one_thread()
+    import polars as pl
+
+    from mailvet.layers import syntax
+    from mailvet.mailbox_key import key_of, mailbox_expression
+
+    for batch in batches:
+        cells = pl.Series(pl.from_arrow(batch.column("email").cast(pa.large_string())))
+        parsed = syntax.examine(cells, allow_special_use=True)
+        mailboxes = parsed.select(mailbox_expression(pl.col("local"), pl.col("domain"))).to_series()
+        keys = [None if mailbox is None else key_of(mailbox) for mailbox in mailboxes]
+        names = [*batch.schema.names, "mailbox_key"]
+        yield pa.RecordBatch.from_arrays([*batch.columns, pa.array(keys, pa.string())], names=names)
+
+
 def copy(batches: Iterator[pa.RecordBatch], *, source: str, to: str) -> Iterator[pa.RecordBatch]:
     """Copy the files named in the column `name` from one folder to another; an attempt more does not matter."""
     for batch in batches:
@@ -367,7 +385,7 @@ def _is_news() -> pl.Expr:
         | (pl.col("was_suppressed") & ~pl.col("suppressed"))
         | (pl.col("allowed") != pl.col("was_allowed"))
         | (pl.col("disposable") != pl.col("was_disposable"))
-        | (pl.col("other_rules") & reason.is_in(["syntax_invalid", "typo_domain"]))
+        | pl.col("judged_otherwise")
     )
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from mailvet.ablation import LayerCount
+from mailvet.recheck import Recheck
 from mailvet.verdict import Policy, Reason
 
 if TYPE_CHECKING:
@@ -50,21 +51,21 @@ class Plan:
     """What a run over this source would do."""
 
     rows: int
-    blank: int
-    """Rows whose cell is missing, empty or white space."""
+    missing: int
+    """Rows whose cell is null or blank (`mailvet.missing`)."""
     addresses: int
-    """Distinct texts that are not blank."""
+    """Distinct texts of the others."""
     due: int
-    """Addresses to be verified: never checked, due again, or checked less deeply than asked."""
+    """Addresses to be verified: never checked, due again, checked less deeply than asked, or asked for by `recheck`."""
     domains: Sequence[tuple[str, int]] = field(default=())
     """Due addresses by domain as written, the most frequent first; empty where they were not asked for."""
-    blank_due: int = 0
-    """Distinct blank texts without a verdict; they cost nothing."""
+    rechecked: int = 0
+    """Of those due, addresses whose verdict is fresh and that only `recheck` asks again."""
 
     @property
     def fresh(self) -> int:
         """Addresses whose verdict still holds."""
-        return self.addresses - self.due
+        return self.addresses - self.due + self.rechecked
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,8 @@ class Summary:
     """The whole source after a run, counted in rows (duplicates count each time)."""
 
     rows: int
-    blank: int
+    missing: int
+    """Rows whose cell is null or blank; they have no verdict."""
     verified: int
     by_status: Mapping[str, int]
     by_reason: Mapping[str, int]
@@ -89,7 +91,7 @@ class Summary:
     undeliverable_rate: float | None = None
     """Undeliverable, of the addresses with a verdict; None without any. The figure of `mailvet.gates`."""
     by_layer: Mapping[str, LayerCount] = field(default_factory=dict)
-    """What each layer was the first to find, in the order of `mailvet.ablation.LAYERS`; without blank rows."""
+    """What each layer was the first to find, in the order of `mailvet.ablation.LAYERS`."""
     unverified: int = 0
     """Rows with an address that has no verdict."""
 
@@ -163,6 +165,7 @@ class Warehouse(Protocol):
         rules_version: str,
         listed: Mapping[str, Sequence[str]],
         among: Collection[Reason] | None = None,
+        recheck: Recheck | None = None,
         count_domains: bool = True,
     ) -> Plan:
         """
@@ -175,6 +178,7 @@ class Warehouse(Protocol):
             listed: the user's own lists by name (allow, deny, suppress, extra_disposable): addresses and domains,
                 lower-case. An older verdict that they contradict is due.
             among: only addresses whose verdict has one of these reasons are due.
+            recheck: verdicts that are due as well, though they are fresh; `due` brings them last.
             count_domains: fill in `Plan.domains`, which of millions of domains only a forecast wants to know.
 
         Raises:
@@ -287,7 +291,7 @@ class Warehouse(Protocol):
         Write rows of the source with their status columns to tables of the same database, all or none.
 
         Args:
-            names: recommendation -> name of its table.
+            names: recommendation -> name of its table; `missing` is for rows without an address.
             columns: of the verdict table.
             key_columns: keep only these of the source's columns.
             replace: tables of these names make way.
@@ -344,8 +348,9 @@ class Warehouse(Protocol):
 
     def forget(self, address: str) -> int:
         """
-        Erase the verdicts of one address in every spelling, also where it stands inside a longer text or is what was
-        suggested; returns how many. Where addresses are not stored, the usual spellings are found by their keys.
+        Erase the verdicts of one address in every spelling of its mailbox, also where it stands inside a longer text or
+        is what was suggested; returns how many. Where addresses are not stored, the usual spellings are found by their
+        keys.
         """
 
     def interrupt(self) -> None:

@@ -73,9 +73,16 @@ class DuckDBResults(DuckDBVerdicts):
                     )[0]
             else:
                 answers = self._verdicts(columns)
-                matched = f'"mailvet verdict key" = sha256({self._cell}) and ({changed}) and {self._where}'
+                matched = f'"mailvet verdict key" = sha256({self._cell}) and not {is_blank(self._cell)} '
+                matched += f"and ({changed}) and {self._where}"
                 (count,) = self._one(f"update {self.relation} set {sets} from {answers} where {matched}")
             self._drop("numbers", "matched", "answers")
+            # What has no address has no answer, whatever it held before.
+            (cleared,) = self._one(
+                f"update {self.relation} set {', '.join(f'{name} = null' for name in names)} where "
+                f"{is_blank(self._cell)} and ({' or '.join(f'{name} is not null' for name in names)}) and {self._where}"
+            )
+            count += int(cleared)
             db.execute("commit")
         except duckdb.Error as error:
             self._counts = None
@@ -125,7 +132,7 @@ class DuckDBResults(DuckDBVerdicts):
             self._db.execute(
                 f"""
                 insert into mailvet_matched select place, verdict, answer, blank
-                from (from mailvet_numbers where {part}) join (
+                from (from mailvet_numbers where {part} and not blank) join (
                     select verdict, {numbers('"mailvet verdict key"')}, {answer} as answer from {verdicts} where {part}
                 ) using (first, second)
                 """
@@ -208,7 +215,8 @@ class DuckDBResults(DuckDBVerdicts):
             last_run = next((dict(zip(names, row, strict=True)) for row in found.fetchall()), None)
         if not self._has("mailvet_verdicts"):
             return Details(last_run=last_run)
-        verdicts = "(select * from mailvet_cells join mailvet_verdicts using (email_key) where folded <> '')"
+        cells = f"(select email_key from mailvet_cells where not {is_blank('email')})"
+        verdicts = f"(select * from {cells} join mailvet_verdicts using (email_key))"
         operators = self._rows(
             f"select operator, status, count(*) from {verdicts} where operator is not null group by 1, 2"
         )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from mailvet.mailbox_key import mailbox_key
 from mailvet.verdict import email_key, recommendation_sql, verdict_schema
 from mailvet.warehouse.base import KNOWN_FOR, SILENT
 from mailvet.warehouse.dialects import literal
@@ -20,12 +21,14 @@ from mailvet.warehouse.duckdb_session import (
     SAY,
     TYPES,
     columns_of,
+    is_blank,
     naive,
     quote,
     with_zone,
     without_zone,
     writing,
 )
+from mailvet.warehouse.mailboxes import backfill_sql, missing_verdicts
 from mailvet.warehouse.planning import rank
 from mailvet.warehouse.tables import spellings
 
@@ -75,6 +78,36 @@ class DuckDBVerdicts(PlannedDuckDB):
             self._db.execute(f"create table if not exists mailvet_verdicts (\n  {columns}\n)")
             for statement in (_RUNS, *_RUNS_GREW):
                 self._db.execute(statement)
+            self._upgrade()
+            if self._has_cells:
+                self._drop_missing()
+
+    def _upgrade(self) -> None:
+        """Bring a table of verdicts that an older version made up to date: in place, and once."""
+        if "mailbox_key" in self._verdict_columns():
+            return
+        self._stored_rows = self._counts = None
+        self._db.execute("begin")
+        try:
+            self._db.execute("alter table mailvet_verdicts add column mailbox_key varchar")
+            self._db.execute(f"delete from mailvet_verdicts where {missing_verdicts(SAY)}")
+            self._db.execute(backfill_sql(SAY, "mailvet_verdicts"))
+            self._db.execute("commit")
+        except BaseException:
+            with contextlib.suppress(duckdb.Error):
+                self._db.execute("rollback")
+            raise
+
+    def _verdict_columns(self) -> list[str]:
+        return columns_of(self._db, "mailvet_verdicts")
+
+    def _drop_missing(self) -> None:
+        """Drop the verdicts that an older version, or another tool, gave to cells of this source without an address."""
+        blank = f"select sha256(email) from mailvet_texts where {is_blank('email')}"
+        found = f"from mailvet_verdicts where email_key in ({blank})"
+        if self._rows(f"select 1 {found} limit 1"):
+            self._stored_rows = self._counts = None
+            self._db.execute(f"delete {found}")
 
     def save(self, verdicts: pa.Table) -> None:
         """
@@ -165,6 +198,8 @@ class DuckDBVerdicts(PlannedDuckDB):
     def revise(self, verdicts: pa.Table) -> None:
         """See `Warehouse.revise`."""
         self._stored_rows = None
+        with writing(self.path):
+            self._upgrade()
         with self._batch(verdicts):
             self._db.execute("delete from mailvet_verdicts where email_key in (select email_key from mailvet_batch)")
             self._db.execute("insert into mailvet_verdicts by name select * from mailvet_batch")
@@ -250,10 +285,17 @@ class DuckDBVerdicts(PlannedDuckDB):
         inside = rf"(^|[^\w.!#$%&'*+/=?^`{{|}}~-]){re.escape(folded)}($|[^\w.-]|\.([^\w-]|$))"
         self._stored_rows = self._counts = None
         with writing(self.path):
+            self._upgrade()
+            # The other spellings of the mailbox are the same person's, and their evidence may name this one.
             (count,) = self._one(
                 "delete from mailvet_verdicts where list_contains($keys, email_key) "
-                "or regexp_matches(lower(email), $inside) or lower(suggestion) = $folded",
-                {"keys": [email_key(text) for text in spellings(address)], "inside": inside, "folded": folded},
+                "or regexp_matches(lower(email), $inside) or lower(suggestion) = $folded or mailbox_key = $mailbox",
+                {
+                    "keys": [email_key(text) for text in spellings(address)],
+                    "inside": inside,
+                    "folded": folded,
+                    "mailbox": mailbox_key(address),
+                },
             )
             self._db.execute("checkpoint")  # out of the write-ahead log as well
         return int(count)

@@ -24,7 +24,7 @@ from mailvet.warehouse.base import Plan
 from mailvet.warehouse.dialects import Postgres, literal
 from mailvet.warehouse.driver_errors import source_error
 from mailvet.warehouse.files import first_line
-from mailvet.warehouse.planning import RUN_COLUMNS
+from mailvet.warehouse.planning import ADDED_LATER, RUN_COLUMNS
 from mailvet.warehouse.session import VERDICTS
 from mailvet.warehouse.sql import SQLWarehouse, newest_of_each
 from mailvet.warehouse.tables import Column, Relation, choose_table, condition_fails
@@ -178,7 +178,8 @@ class PostgresWarehouse(SQLWarehouse):
         """Whether a table that is called like one of ours is ours."""
         relation = f"to_regclass(quote_ident(current_schema()) || '.{table}')"
         has = [name for (name,) in self._rows(f"select attname from pg_attribute where attrelid = {relation}")]
-        lacking = [name for name in (verdict_schema().names if table == VERDICTS else RUN_COLUMNS) if name not in has]
+        ours = [name for name in verdict_schema().names if name not in ADDED_LATER]
+        lacking = [name for name in (ours if table == VERDICTS else RUN_COLUMNS) if name not in has]
         if lacking:
             raise SourceError(
                 f'The table "{schema}".{table} is not as mailvet makes it: it has no column {lacking[0]}. Rename it, '

@@ -96,6 +96,7 @@ class SQLSession(ABC):
                 f"{argument('write_back', False)} and join mailvet_verdicts on email_key."
             )
         self.name = f"{table} in {database}"
+        self._found = found
         self.relation = self._qualified(found)
         self._columns = self._described()
         self.column = choose_column(self._columns, column, table)

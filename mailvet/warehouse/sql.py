@@ -21,13 +21,15 @@ import pyarrow as pa
 
 from mailvet import ablation
 from mailvet.errors import SourceError
+from mailvet.mailbox_key import mailbox_key
 from mailvet.verdict import email_key, recommendation_sql, verdict_schema
 from mailvet.warehouse import output as files_out
 from mailvet.warehouse.base import KNOWN_FOR, SILENT, Details, Summary
 from mailvet.warehouse.counts import count_query, counted
 from mailvet.warehouse.dialects import literal
 from mailvet.warehouse.due import PlannedTable
-from mailvet.warehouse.planning import RUN_COLUMNS, detailed, falls_due, rank, summarised, verdict_kinds
+from mailvet.warehouse.mailboxes import backfill_sql, missing_verdicts
+from mailvet.warehouse.planning import ADDED_LATER, RUN_COLUMNS, detailed, falls_due, rank, summarised, verdict_kinds
 from mailvet.warehouse.session import UTC, VERDICTS, arrays, aware
 from mailvet.warehouse.tables import Column, check_status_columns, spellings
 
@@ -57,6 +59,7 @@ class SQLWarehouse(PlannedTable):
         verdicts = ", ".join(
             f"{say.own(field.name)} "
             + (f"{say.key_type} not null{say.primary_key}" if field.name == "email_key" else
+               say.key_type if field.name == "mailbox_key" else
                say.types[kind] + ("" if field.nullable else " not null"))
             for field, kind in zip(verdict_schema(), verdict_kinds().values(), strict=True)
         )  # fmt: skip
@@ -76,6 +79,44 @@ class SQLWarehouse(PlannedTable):
                 except Exception:
                     if not self._has(table):  # unless another run was quicker
                         raise
+            self._upgrade()
+            self._drop_missing()
+
+    def _upgrade(self) -> None:
+        """Bring a table of verdicts that an older version made up to date: in place, and once."""
+        say = self._say
+        if self._has_column(VERDICTS, "mailbox_key"):
+            return
+        try:
+            self._execute(say.add_column.format(table=VERDICTS, name="mailbox_key", kind=say.key_type))
+        except Exception:
+            if not self._has_column(VERDICTS, "mailbox_key"):  # unless another run was quicker
+                raise
+        with self._transaction():
+            self._execute(f"delete from {VERDICTS} where {missing_verdicts(say)}")
+            self._execute(backfill_sql(say, VERDICTS))
+
+    def _drop_missing(self) -> None:
+        """Drop the verdicts that an older version, or another tool, gave to cells of this source without an address."""
+        if (cells := self._staged.get("cells")) is not None:
+            blank = f"select email_key from {cells} where {self._say.missing('email')}"
+            self._execute(f"delete from {VERDICTS} where email_key in ({blank})")
+
+    def _stored_names(self) -> list[str]:
+        """The columns of verdicts that the table has; one of an older version lacks some until it is written to."""
+        return [
+            name for name in verdict_schema().names
+            if name not in ADDED_LATER or self._has_column(VERDICTS, name)
+        ]  # fmt: skip
+
+    def _as_verdicts(self, rows: list[tuple[Any, ...]], names: Sequence[str]) -> pa.Table:
+        """Rows of these columns as verdicts; what is not among them is null."""
+        schema = pa.schema([verdict_schema().field(name) for name in names])
+        found = pa.Table.from_arrays(arrays(rows, schema), schema=schema)
+        for field in verdict_schema():
+            if field.name not in names:
+                found = found.append_column(field, pa.nulls(found.num_rows, field.type))
+        return found.select(verdict_schema().names)
 
     def save(self, verdicts: pa.Table) -> None:
         """See `Warehouse.save`."""
@@ -94,9 +135,9 @@ class SQLWarehouse(PlannedTable):
     def replies(self, batch_rows: int) -> Iterator[pa.Table]:
         """See `Warehouse.replies`."""
         say, last = self._say, ""
-        names = verdict_schema().names
         with self._doing("read the verdicts"):
-            while self._has(VERDICTS):
+            names = self._stored_names() if self._has(VERDICTS) else []
+            while names:
                 rows = self._rows(
                     say.limited(
                         f"select {', '.join(map(say.own, names))} from {VERDICTS} where smtp_code >= 400 and "
@@ -106,12 +147,14 @@ class SQLWarehouse(PlannedTable):
                 )
                 if not rows:
                     return
-                batch = pa.Table.from_arrays(arrays(rows, verdict_schema()), schema=verdict_schema())
+                batch = self._as_verdicts(rows, names)
                 yield batch
                 last = batch["email_key"][-1].as_py()
 
     def revise(self, verdicts: pa.Table) -> None:
         """See `Warehouse.revise`."""
+        with self._doing("save verdicts"):
+            self._upgrade()
         with self._doing("save verdicts"), self._transaction():
             batch = self._stage_batch()
             known_since = pa.nulls(verdicts.num_rows, UTC)  # for the rule of `save`, which does not hold here
@@ -238,7 +281,8 @@ class SQLWarehouse(PlannedTable):
                 with self._transaction():
                     for statement in self._say.before_guesses:
                         self._execute(statement)
-                    return sum(self._execute(statement) for statement in self._writing_back(columns))
+                    statements = [*self._writing_back(columns), self._clearing(columns)]
+                    return sum(self._execute(statement) for statement in statements)
         except BaseException:
             with contextlib.suppress(Exception):  # the connection may be gone; empty columns do no harm
                 for name in added:
@@ -261,6 +305,15 @@ class SQLWarehouse(PlannedTable):
             self._answering(columns, by_key, key),
         ]  # fmt: skip
 
+    def _clearing(self, columns: Sequence[str]) -> str:
+        """The UPDATE that empties the status columns of rows without an address."""
+        names = [self._quote(self._prefix + column) for column in columns]
+        sets = ", ".join(f"{name} = null" for name in names)
+        filled = " or ".join(f"{self.relation}.{name} is not null" for name in names)
+        return (
+            f"update {self.relation} set {sets} where {self._say.missing(self._cell)} and ({filled}) and {self._where}"
+        )
+
     def _answering(self, columns: Sequence[str], verdicts: str, cell: str) -> str:
         """An UPDATE of the rows whose `cell` is the `mailvet__key` of one of these verdicts, and that say otherwise."""
         say = self._say
@@ -268,7 +321,7 @@ class SQLWarehouse(PlannedTable):
         changed = " or ".join(say.differs(f"{self.relation}.{name}", value) for name, value in names.items())
         return self._update(
             self.relation, f"{verdicts} as mailvet__verdict", f"mailvet__key = {cell}", names,
-            f"({changed}) and {self._where}",
+            f"({changed}) and not {say.missing(self._cell)} and {self._where}",
         ) + (say.statement_end if say.update == "merge" else "")  # fmt: skip
 
     def summary(self) -> Summary:
@@ -284,7 +337,8 @@ class SQLWarehouse(PlannedTable):
                 self._rows(
                     f"select {groups}, count(*), sum(repeats), sum(repeats * (100 - mailvet__score)) from ("
                     "select mailvet__status, mailvet__reason, mailvet__recommendation, "
-                    f"case when folded = '' then 1 else 0 end as mailvet__blank, {on_lists} as mailvet__listed, "
+                    f"case when {say.missing('email')} then 1 else 0 end as mailvet__blank, "
+                    f"{on_lists} as mailvet__listed, "
                     f"{in_history} as mailvet__past, {suspicious} as mailvet__suspect, repeats, mailvet__score "
                     f"from {self._staged['cells']} left join {verdicts} as mailvet__verdict "
                     f"on mailvet__key = email_key) as mailvet__rows group by {groups}"
@@ -404,9 +458,10 @@ class SQLWarehouse(PlannedTable):
         fields += [f"mailvet__{column} as {self._quote(self._prefix + column)}" for column in columns]
         read = list(dict.fromkeys([*columns, "recommendation"]))
         rows = (
-            f"from {self.relation} join {self._verdicts(read)} as mailvet__verdict "
+            f"from {self.relation} left join {self._verdicts(read)} as mailvet__verdict "
             f"on mailvet__key = {self._say.key(self._cell)} where {self._where}"
         )
+        part = self._part("recommendation")
         present = [name for name in names.values() if self._has(name)]
         if present and not replace:
             raise SourceError(f"There is a table {present[0]} already. Choose another name, or replace it.")
@@ -416,7 +471,7 @@ class SQLWarehouse(PlannedTable):
                     self._execute(f"drop table {self._quote(name)}")
                 self._execute(
                     f"create table {self._quote(name)} as select {', '.join(fields)} {rows} "
-                    f"and mailvet__recommendation = {literal(word)}"
+                    f"and {part} = {literal(word)}"
                 )
 
     def details(self, now: datetime, *, by: str | None = None) -> Details:
@@ -425,9 +480,8 @@ class SQLWarehouse(PlannedTable):
             last_run = self._last_run() if self._has(_RUNS) else None
             if not self._has(VERDICTS):
                 return Details(last_run=last_run)
-            joined = (
-                f"from {self._staged['cells']} c join {VERDICTS} v on v.email_key = c.email_key where c.folded <> ''"
-            )
+            joined = f"from {self._staged['cells']} c join {VERDICTS} v on v.email_key = c.email_key "
+            joined += f"where not {self._say.missing('c.email')}"
             operators = self._rows(
                 f"select v.operator, v.status, count(*) {joined} and v.operator is not null group by v.operator, "
                 "v.status"
@@ -515,7 +569,7 @@ class SQLWarehouse(PlannedTable):
             db.execute("set TimeZone = 'UTC'")
             conditions: dict[Path, str] = {output: "1 = 1"}
             if split_by is not None:
-                part = f"mailvet__{split_by}"
+                part = self._part(split_by)
                 found = [word for (word,) in self._rows(f"select distinct {part} {rows}")] if others else []
                 conditions = {
                     path: f"{part} is null" if word is None else f"{part} = {literal(word)}"
@@ -527,6 +581,10 @@ class SQLWarehouse(PlannedTable):
                 db.register(f"part{number}", pa.RecordBatchReader.from_batches(schema, batches))
                 queries[path] = (f"select {shown} from part{number}", files_out.copy_options(path))
             return files_out.publish(db, queries, 0o600)
+
+    def _part(self, column: str) -> str:
+        """Which part of a result a row belongs to, by a column of the verdict table."""
+        return f"case when {self._say.missing(self._cell)} then 'missing' else mailvet__{column} end"
 
     def _exported(self, column: Column) -> tuple[str, pa.DataType]:
         """(SQL expression, Arrow type) under which a column of the source travels."""
@@ -549,8 +607,8 @@ class SQLWarehouse(PlannedTable):
         if not self._has(VERDICTS):
             return None
         say, key, folded = self._say, email_key(address), email_key(address.strip().lower())
-        names = verdict_schema().names
         with self._doing("read the verdicts"):
+            names = self._stored_names()
             rows = self._rows(
                 say.limited(
                     f"select {', '.join(map(say.own, names))} from {VERDICTS} where email_key = {literal(key)} or "
@@ -561,8 +619,7 @@ class SQLWarehouse(PlannedTable):
             )
         if not rows:
             return None
-        table = pa.Table.from_arrays(arrays(rows, verdict_schema()), schema=verdict_schema())
-        found: dict[str, Any] = table.to_pylist()[0]
+        found: dict[str, Any] = self._as_verdicts(rows, names).to_pylist()[0]
         return found
 
     def forget(self, address: str) -> int:
@@ -573,6 +630,7 @@ class SQLWarehouse(PlannedTable):
         folded = address.strip().lower()
         inside = re.compile(rf"(^|[^\w.!#$%&'*+/=?^`{{|}}~-]){re.escape(folded)}($|[^\w.-]|\.([^\w-]|$))")
         with self._doing("erase the address"):
+            self._upgrade()
             # The address itself travels as data, never within a statement.
             wanted = self._stage_empty("wanted", {"entry": "string"})
             self._append(wanted, pa.table({"entry": [folded]}))
@@ -587,7 +645,10 @@ class SQLWarehouse(PlannedTable):
                         keys.add(str(key))
                 self._execute(self._say.drop.format(name=wanted))
                 listed = ", ".join(map(literal, sorted(keys)))
-                return self._execute(f"delete from {VERDICTS} where email_key in ({listed})")
+                # The other spellings of the mailbox are the same person's, and their evidence may name this one.
+                mailbox = mailbox_key(address)
+                others = f" or mailbox_key = {literal(mailbox)}" if mailbox else ""
+                return self._execute(f"delete from {VERDICTS} where email_key in ({listed}){others}")
 
 
 _DECIMAL = re.compile(r"(?:decimal|numeric|number)\((\d+)(?:, ?(\d+))?\)")

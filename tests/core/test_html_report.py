@@ -20,7 +20,7 @@ from mailvet.warehouse.base import Details, OperatorShare, SourceShare, Summary
 
 NOW = datetime(2026, 11, 22, 12, 30, tzinfo=timezone.utc)
 SUMMARY = Summary(
-    rows=12_500, blank=40, verified=12_500,
+    rows=12_500, missing=40, verified=12_500,
     by_status={"deliverable": 8_000, "undeliverable": 3_500, "unknown": 1_000},
     by_reason={"mailbox_accepted": 8_000, "mailbox_not_found": 3_460, "greylisted": 1_000, "syntax_invalid": 40},
     by_recommendation={"send": 8_000, "do_not_send": 3_500, "reverify": 1_000},
@@ -164,7 +164,7 @@ def test_layers_that_were_not_asked_say_so() -> None:
 def test_odd_tables_have_a_page_too(summary: Summary) -> None:
     rates = (summary.bounce_before, summary.bounce_without_do_not_send, summary.bounce_after)
     bounces = {
-        name: None if rate is None else BounceEstimate(summary.rows - summary.blank, rate, rate, rate)
+        name: None if rate is None else BounceEstimate(summary.rows - summary.missing, rate, rate, rate)
         for name, rate in zip(SENDINGS, rates, strict=True)
     }
     reader = read(summary, Details(), bounces=bounces)

@@ -18,9 +18,9 @@ from mailvet.run import Progress, RunResult
 from mailvet.verdict import Depth, Evidence, Reason, Recommendation, Status, Verdict
 from mailvet.warehouse.base import Plan, Summary
 
-PLAN = Plan(rows=1500, blank=40, addresses=1300, due=900, domains=(("acme.test", 900),), blank_due=2)
+PLAN = Plan(rows=1500, missing=40, addresses=1300, due=900, domains=(("acme.test", 900),))
 SUMMARY = Summary(
-    rows=1500, blank=40, verified=1500,
+    rows=1500, missing=40, verified=1500,
     by_status={"deliverable": 800, "undeliverable": 500, "unknown": 200},
     by_reason={"mailbox_accepted": 800, "mailbox_not_found": 460, "dns_timeout": 200, "syntax_invalid": 40},
     by_recommendation={"send": 800, "do_not_send": 500, "reverify": 200},

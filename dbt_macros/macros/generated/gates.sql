@@ -52,8 +52,8 @@ cast(case when expected_bounces + reach > audience then audience else expected_b
 {%- macro limit_can_fail(limit, words, policy) -%}
 {%- set deciding = {
     'max_undeliverable_rate': {'marketing': ['do_not_send', 'reverify', 'undeliverable'], 'transactional': ['do_not_send', 'reverify', 'undeliverable'], 'signup': ['do_not_send', 'reverify', 'undeliverable']},
-    'max_unknown_rate': {'marketing': ['reverify', 'unknown'], 'transactional': ['reverify', 'send', 'unknown'], 'signup': ['send', 'unknown']},
-    'max_do_not_send_rate': {'marketing': ['do_not_send', 'risky', 'undeliverable'], 'transactional': ['do_not_send', 'risky', 'undeliverable'], 'signup': ['do_not_send', 'risky', 'undeliverable']},
+    'max_unknown_rate': {'marketing': ['do_not_send', 'reverify', 'unknown'], 'transactional': ['do_not_send', 'reverify', 'send', 'unknown'], 'signup': ['do_not_send', 'send', 'unknown']},
+    'max_do_not_send_rate': {'marketing': ['do_not_send', 'risky', 'undeliverable', 'unknown'], 'transactional': ['do_not_send', 'risky', 'undeliverable', 'unknown'], 'signup': ['do_not_send', 'risky', 'undeliverable', 'unknown']},
 }.get(limit) -%}
 {{- return(not deciding or words | select('in', deciding[policy]) | list | length > 0) -}}
 {%- endmacro -%}

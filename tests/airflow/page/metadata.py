@@ -149,7 +149,7 @@ def summary_of(at: datetime, rows: int, shares: Mapping[str, float], **changes: 
     return {
         "mailvet": 1, "run_id": f"{at:%Y%m%dT%H%M%S}-0badc0de", "source": "contacts in crm", "conn_id": "crm",
         "table": "contacts", "depth": "smtp", "policy": "marketing", "started_at": at.isoformat(), "seconds": 141.2,
-        "rows": judged, "blank": 0, "addresses": round(judged * 0.97), "due": round(judged * 0.2),
+        "rows": judged, "missing": 0, "addresses": round(judged * 0.97), "due": round(judged * 0.2),
         "checked": round(judged * 0.2), "updates": round(judged * 0.07), "pending": by_reason.get("greylisted", 0),
         "next_check_at": (at + timedelta(minutes=30)).isoformat() if by_reason.get("greylisted") else None,
         "by_status": by_status, "by_reason": by_reason, "by_recommendation": by_recommendation,
@@ -192,7 +192,7 @@ def months(now: datetime) -> str:
         shares["hard_bounced"] *= 1 + old
         shares["not_probed"] = 0.12 * max(0.0, (week - 13) / 3)
         rows = 41_800 + 310 * (16 - week) + (2900 if week <= 5 else 0)
-        values = summary_of(at, rows, shares, seconds=96 + chance.random() * 140, blank=chance.randrange(90, 140))
+        values = summary_of(at, rows, shares, seconds=96 + chance.random() * 140, missing=chance.randrange(90, 140))
         newest = record("campaign", "verify_contacts", at, [values])
     for day in range(12, -1, -1):
         at = now - timedelta(days=day, hours=5, minutes=40)

@@ -496,6 +496,14 @@ def test_a_random_address_cannot_be_full() -> None:
     assert weighed(text, text, another_accepted=True, code=452).reason is Reason.server_temporary_error
 
 
+def test_a_random_address_keeps_no_allow_list() -> None:
+    text = "5.7.1 This mailbox only accepts mail from known senders"
+    assert weighed(text, None).reason is Reason.sender_not_known
+    assert weighed(text, "5.1.1 User unknown", another_accepted=True).reason is Reason.sender_not_known
+    assert weighed(text, text).reason is Reason.sender_blocked
+    assert weighed(text, text, another_accepted=True).reason is Reason.sender_blocked
+
+
 def test_unknown_like_the_control_is_the_strong_negative() -> None:
     assert weighed("5.1.1 User unknown", "5.1.1 User unknown").reason is Reason.mailbox_not_found
 
