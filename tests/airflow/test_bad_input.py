@@ -160,7 +160,7 @@ def test_a_template_that_renders_to_nothing_counts_as_not_given_in_every_argumen
     export = MailvetExportOperator(**given | {"task_id": "lists", "output_path": str(crm.with_name("out.csv"))})
     for name in set(MailvetExportOperator.template_fields) - required - {"output_path"}:
         setattr(export, name, nothing)
-    assert len(export.execute({})) == 3
+    assert len(export.execute({})) == 4  # and the rows without an address
     export.output_path = nothing
     with pytest.raises(AirflowFailException, match="Give either output_path"):
         export.execute({})
@@ -232,7 +232,7 @@ def test_reserved_words_and_quotes_in_names_work(
     database: psycopg.Connection[Any], metadata_database: Path, lab: Lab, lab_connection: str
 ) -> None:
     verify(conn_id="pg", table="order", email_column='it"s', depth="offline")
-    assert database.execute('select count(mailvet_status) from "order"').fetchone() == (2,)
+    assert database.execute('select count(mailvet_status) from "order"').fetchone() == (1,)
 
 
 def test_a_table_that_another_session_locks_is_tried_again_and_no_server_is_asked(
