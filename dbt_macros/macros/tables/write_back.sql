@@ -1,7 +1,7 @@
 {%- macro write_back(relation, email_column='email', columns=none, prefix=none, policy=none, where=none) -%}
 {%- if execute -%}
     {%- set named = mailvet.relation_named(relation) -%}
-    {%- set found = load_relation(named) -%}
+    {%- set found = mailvet.stored_relation(named) -%}
     {%- if found is none -%}
         {%- do exceptions.raise_compiler_error(
             "mailvet: there is no table " ~ named ~ " to write back to. Give a model's name, 'source.table', or"
@@ -122,7 +122,7 @@ select
     {%- for column in columns %}
     {{ mailvet.status_value('stored', column, policy) }} as new_{{ column }}{{ ',' if not loop.last }}
     {%- endfor %}
-from {{ verdicts }} as stored
+from {{ mailvet.rows_of(verdicts, 'stored') }}
 {%- endmacro -%}
 
 {%- macro any_differs(start, columns) -%}

@@ -1,0 +1,16 @@
+{#-
+The value of a variable of this package, as dbt finds it for a node of the package itself: of the command line, else of
+`vars: {mailvet: {...}}`, else of `vars`. In a model of yours dbt looks under your project's name instead of mailvet;
+what is written there comes before what is written under mailvet.
+-#}
+{%- macro setting(name, default=none) -%}
+    {%- set scoped = var('mailvet', none) or {} -%}
+    {%- set of_node = var(model.package_name, none) or {} -%}
+    {%- set of_command = invocation_args_dict.vars or {} -%}
+    {%- set of_unit_test = (model.overrides or {}).vars or {} -%}
+    {%- if name not in scoped or name in of_node or name in of_command or name in of_unit_test -%}
+        {{- return(var(name, default)) -}}
+    {%- endif -%}
+    {%- set value = scoped[name] -%}
+    {{- return(render(value) if value is string else value) -}}
+{%- endmacro -%}
