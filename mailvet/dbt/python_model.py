@@ -99,8 +99,8 @@ def verdicts(
         )  # fmt: skip
         if result.degraded and on_degraded == "fail":
             raise MailvetError(
-                f"{result.degraded} The table of {dbt.this.identifier} stays as it was; on_degraded='warn' saves what such "
-                "a run found out."
+                f"{result.degraded} The table of {dbt.this.identifier} stays as it was; on_degraded='warn' saves what "
+                "such a run found out."
             )
         if result.degraded:
             log.warning("%s: %s", result.source, result.degraded)

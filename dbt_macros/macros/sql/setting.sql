@@ -14,3 +14,16 @@ what is written there comes before what is written under mailvet.
     {%- set value = scoped[name] -%}
     {{- return(render(value) if value is string else value) -}}
 {%- endmacro -%}
+
+{#- A warning for each name under `vars: {mailvet: ...}` that nothing reads. -#}
+{%- macro warn_of_unknown_settings() -%}
+    {%- set names = [
+        'mailvet_policy', 'mailvet_depth', 'mailvet_prefix', 'mailvet_verdict_model', 'mailvet_verdict_table',
+        'mailvet_python_path', 'mailvet_functions_schema',
+    ] -%}
+    {%- for name in var('mailvet', none) or {} if execute and name not in names -%}
+        {%- do exceptions.warn(
+            "mailvet: vars: mailvet: " ~ name ~ " is no variable of this package; there are: " ~ names | join(', ') ~ "."
+        ) -%}
+    {%- endfor -%}
+{%- endmacro -%}
