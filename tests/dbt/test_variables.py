@@ -20,8 +20,9 @@ vars: {variables}
 _ANSWERS = """
 {{ config(alias='mailvet_verdicts') }}
 select sha256(email) as email_key, email, 'risky' as status, 'accept_all' as reason, 'reverify' as recommendation,
-    cast(70 as smallint) as score, cast(null as varchar) as suggestion, 'dns' as depth, 1 as attempts, '1' as rules_version,
-    cast(null as varchar) as mailbox_key, timestamp '2026-11-01' as checked_at, cast(null as timestamp) as next_check_at
+    cast(70 as smallint) as score, cast(null as varchar) as suggestion, 'dns' as depth, 1 as attempts,
+    '1' as rules_version, cast(null as varchar) as mailbox_key, timestamp '2026-11-01' as checked_at,
+    cast(null as timestamp) as next_check_at
     {%- for name in ('flags', 'domain', 'operator', 'mx_host', 'smtp_code', 'smtp_reply', 'evidence', 'run_id') %},
     cast(null as varchar) as {{ name }}
     {%- endfor %}
@@ -35,8 +36,8 @@ select '{{ mailvet.policy_named() }}' as policy, '{{ mailvet.prefix_named() }}' 
     '{{ mailvet.verdicts().identifier }}' as verdicts
 """
 _ALL = (
-    "{mailvet_policy: transactional, mailvet_depth: dns, mailvet_verdict_model: answers, mailvet_python_path: [/a, /b], "
-    "mailvet_functions_schema: checks, mailvet_prefix: \"{{ 'v' ~ '_' }}\"}"
+    "{mailvet_policy: transactional, mailvet_depth: dns, mailvet_verdict_model: answers, "
+    "mailvet_python_path: [/a, /b], mailvet_functions_schema: checks, mailvet_prefix: \"{{ 'v' ~ '_' }}\"}"
 )
 _UNIT_TEST = """
 unit_tests:

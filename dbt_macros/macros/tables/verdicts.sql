@@ -32,7 +32,10 @@ knows it ("schema.table" or "database.schema.table"). What is no text is taken f
     {%- if not execute -%}{{- return(api.Relation.create(identifier=name)) -}}{%- endif -%}
     {%- for node in graph.nodes.values() -%}
         {%- if node.name == name and node.resource_type in ('model', 'seed', 'snapshot') -%}
-            {{- return(api.Relation.create(database=node.database, schema=node.schema, identifier=node.alias)) -}}
+            {%- set type = 'cte' if node.config.materialized == 'ephemeral' -%}
+            {{- return(api.Relation.create(
+                database=node.database, schema=node.schema, identifier=node.alias, type=type or none
+            )) -}}
         {%- endif -%}
     {%- endfor -%}
     {%- for node in graph.sources.values() -%}

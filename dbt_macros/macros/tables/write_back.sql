@@ -2,7 +2,12 @@
 {%- if execute -%}
     {%- set named = mailvet.relation_named(relation) -%}
     {%- set found = mailvet.stored_relation(named) -%}
-    {%- if found is none -%}
+    {%- if named.is_cte -%}
+        {%- do exceptions.raise_compiler_error(
+            "mailvet: " ~ relation ~ " is an ephemeral model, which is no table: write back to the table behind it, or"
+            ~ " join the status columns with mailvet.with_verdicts()."
+        ) -%}
+    {%- elif found is none -%}
         {%- do exceptions.raise_compiler_error(
             "mailvet: there is no table " ~ named ~ " to write back to. Give a model's name, 'source.table', or"
             ~ " schema.table as the database knows it."
