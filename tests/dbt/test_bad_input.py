@@ -53,6 +53,12 @@ def test_the_lists_of_offline_checks_are_asked_for_by_name(make_project: Callabl
     assert "is not there yet. Load them with `dbt seed --select package:mailvet`" in message
     # To look at the SQL needs no seed.
     project.built("compile", "--select", "offline")
+    # A project without it may leave the seeds out.
+    settings = (project.folder / "dbt_project.yml").read_text()
+    project.write("dbt_project.yml", f"{settings}seeds: {{mailvet: {{+enabled: false}}}}\n")
+    (project.folder / "models" / "offline.sql").unlink()
+    project.built("build")
+    assert project.rows("select table_name from duckdb_tables() where table_name like '%domains'") == []
 
 
 def test_an_ephemeral_model_cannot_be_written_to(make_project: Callable[..., DbtProject]) -> None:

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+import yaml
 
-from tests.dbt.conftest import DbtProject
-
-pytestmark = pytest.mark.slow
+from tests.dbt.conftest import PACKAGE, DbtProject
 
 TARGETS = ("duckdb", "postgres")
 
@@ -275,6 +274,20 @@ def built(target: str, make_project: Callable[..., DbtProject]) -> Built:
     return Built(project, said, _results(project))
 
 
+def test_every_macro_and_test_is_tried() -> None:
+    described = [
+        macro
+        for path in (PACKAGE / "macros").rglob("*.yml")
+        for macro in yaml.safe_load(path.read_text("utf-8"))["macros"]
+        if "arguments" in macro
+    ]
+    takes_a_relation = {m["name"] for m in described if m["arguments"][0]["name"] == "relation"}
+    # write_back changes a table; test_bad_input has what it says of anything else.
+    assert takes_a_relation - {"write_back"} == set(CALLS)
+    assert {m["name"].removeprefix("test_") for m in described if m["name"].startswith("test_")} == set(TESTS)
+
+
+@pytest.mark.slow
 def test_every_macro_and_test_works_on_whatever_dbt_makes_of_a_relation(built: Built, target: str) -> None:
     wrong = {name: result for name, result in built.results.items() if result[0] not in ("success", "pass", "warn")}
     assert not wrong, built.said[-8000:]
