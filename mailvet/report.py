@@ -17,9 +17,9 @@ from mailvet.ablation import ASKED_FROM, LAYERS
 from mailvet.doctor import Check
 from mailvet.doctor import summary as summary_of_checks
 from mailvet.gates import FIGURES, GateResult
-from mailvet.layers.mailbox import OperatorProgress
 from mailvet.operators import local_parts_at
 from mailvet.planning import Forecast
+from mailvet.probing.pool import OperatorProgress
 from mailvet.run import Progress, RunResult
 from mailvet.scoring import contributions
 from mailvet.verdict import REASONS, Depth, Reason, Verdict
@@ -255,6 +255,8 @@ def show_summary(console: Console, summary: Summary, depth: Depth) -> None:
     for word, count in summary.by_recommendation.items():
         bar = Text("█" * max(1, round(30 * count / rows)), style=_STYLES[word])
         advice.add_row(Text(_ADVICE[word], style=_STYLES[word]), f"{count:,}", f"{100 * count / rows:.1f} %", bar)
+    if summary.missing:
+        advice.add_row("missing: no address", f"{summary.missing:,}", f"{100 * summary.missing / rows:.1f} %", "")
     console.print(advice)
     console.print()
     console.print(_reasons(summary))

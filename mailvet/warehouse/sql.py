@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -18,9 +19,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from mailvet import ablation
-from mailvet.errors import SourceError
+from mailvet.errors import MailvetError, SourceError
+from mailvet.mailbox_key import mailbox_key
 from mailvet.verdict import email_key, recommendation_sql, verdict_schema
 from mailvet.warehouse import output as files_out
 from mailvet.warehouse.base import KNOWN_FOR, SILENT, Details, Summary
@@ -29,6 +32,14 @@ from mailvet.warehouse.dialects import literal
 from mailvet.warehouse.due import PlannedTable
 from mailvet.warehouse.mailboxes import backfill_sql, missing_verdicts
 from mailvet.warehouse.planning import ADDED_LATER, RUN_COLUMNS, detailed, falls_due, rank, summarised, verdict_kinds
+from mailvet.warehouse.servers import (
+    CANARIES_PER_HOST,
+    CANARY_AGE,
+    CANARY_SCHEMA,
+    MOST_CANARIES,
+    SERVER_SCHEMA,
+    SERVERS,
+)
 from mailvet.warehouse.session import UTC, VERDICTS, arrays, aware
 from mailvet.warehouse.tables import Column, check_status_columns, spellings
 
@@ -38,6 +49,11 @@ if TYPE_CHECKING:
     from mailvet.gates import VerdictCount
 
 __all__ = ["SQLWarehouse", "newest_of_each"]
+
+log = logging.getLogger("mailvet")
+
+SERVER_KINDS = {field.name: str(field.type).partition("[")[0] for field in SERVER_SCHEMA}
+"""Columns of `mailvet_servers` and their types by the names of `Dialect.types`."""
 
 _RUNS = "mailvet_runs"
 _SHARDS = "mailvet_shards"
@@ -66,6 +82,10 @@ class SQLWarehouse(PlannedTable):
             f"{say.own(name)} " + (f"{say.key_type} not null{say.primary_key}" if name == "run_id" else say.types[kind])
             for name, kind in RUN_COLUMNS.items()
         )
+        servers = ", ".join(
+            f"{say.own(name)} " + (f"{say.key_type} not null{say.primary_key}" if name == "place" else say.types[kind])
+            for name, kind in SERVER_KINDS.items()
+        )
         with self._doing("make the table of verdicts"):
             for table, columns, index in ((VERDICTS, verdicts, say.verdict_index), (_RUNS, runs, None)):
                 if self._has(table):
@@ -80,6 +100,58 @@ class SQLWarehouse(PlannedTable):
                         raise
             self._upgrade()
             self._drop_missing()
+        self._make_servers(f"create table {SERVERS} ({servers}){say.table_options}")
+
+    def _make_servers(self, statement: str) -> None:
+        """A user who may make no table goes on without: the tables of an older version may be all there are."""
+        try:
+            with self._doing("make the table of servers"):
+                if not self._has(SERVERS):
+                    with self._transaction():
+                        self._execute(statement)
+        except MailvetError as error:
+            if not self._has(SERVERS):
+                log.warning("What this run learns about servers is not kept: %s", error)
+
+    def servers(self) -> pa.Table:
+        """See `Warehouse.servers`."""
+        if not self._has(SERVERS):
+            return SERVER_SCHEMA.empty_table()
+        names = ", ".join(map(self._say.own, SERVER_SCHEMA.names))
+        with self._doing("read what is known of servers"):
+            rows = self._rows(f"select {names} from {SERVERS}")
+        return pa.Table.from_arrays(arrays(rows, SERVER_SCHEMA), schema=SERVER_SCHEMA)
+
+    def canaries(self, now: datetime) -> pa.Table:
+        """See `Warehouse.canaries`."""
+        if not self._has(VERDICTS):
+            return CANARY_SCHEMA.empty_table()
+        say, domain = self._say, self._say.after_at("folded")
+        query = (
+            "select mailvet__host, mailvet__email, mailvet__at from (select v.mx_host as mailvet__host, "
+            "coalesce(v.email, c.email) as mailvet__email, v.checked_at as mailvet__at, row_number() over "
+            "(partition by v.mx_host order by v.checked_at desc, v.email_key) as mailvet__place "
+            f"from {VERDICTS} v left join {self._staged['cells']} c on c.email_key = v.email_key "
+            f"where v.reason = 'mailbox_accepted' and v.checked_at >= {say.moment(now - CANARY_AGE)} and v.mx_host in "
+            f"(select w.mx_host from {VERDICTS} w where w.mx_host is not null and w.domain in "
+            f"(select {domain} from {self._staged['due']})) and coalesce(v.email, c.email) is not null) "
+            f"as mailvet__known where mailvet__place <= {CANARIES_PER_HOST} order by mailvet__at desc"
+        )
+        with self._doing("read the recipients that are known to exist"):
+            rows = self._rows(say.limited(query, MOST_CANARIES))
+        return pa.Table.from_arrays(arrays(rows, CANARY_SCHEMA), schema=CANARY_SCHEMA)
+
+    def save_servers(self, rows: pa.Table) -> None:
+        """See `Warehouse.save_servers`."""
+        if not self._has(SERVERS):
+            return
+        is_kept = pc.or_(pc.is_valid(rows["suspected_since"]), pc.is_valid(rows["refused_words"]))
+        kept = rows.filter(is_kept)
+        places = ", ".join(map(self._say.literal, rows["place"].to_pylist()))
+        with self._doing("save what is known of servers"), self._transaction():
+            self._execute(f"delete from {SERVERS} where place in ({places})")
+            if kept.num_rows:
+                self._append(SERVERS, kept)
 
     def _upgrade(self) -> None:
         """Bring a table of verdicts that an older version made up to date: in place, and once."""
@@ -230,6 +302,8 @@ class SQLWarehouse(PlannedTable):
     def forget_before(self, day: datetime) -> int:
         """See `Warehouse.forget_before`."""
         with self._doing("drop old verdicts"):
+            if self._has(SERVERS):
+                self._execute(f"delete from {SERVERS} where changed_at < {self._say.moment(day)}")
             return self._execute(f"delete from {VERDICTS} where checked_at < {self._say.moment(day)}")
 
     # ---------------------------------------------------------------- results
@@ -457,9 +531,10 @@ class SQLWarehouse(PlannedTable):
         fields += [f"mailvet__{column} as {self._quote(self._prefix + column)}" for column in columns]
         read = list(dict.fromkeys([*columns, "recommendation"]))
         rows = (
-            f"from {self.relation} join {self._verdicts(read)} as mailvet__verdict "
+            f"from {self.relation} left join {self._verdicts(read)} as mailvet__verdict "
             f"on mailvet__key = {self._say.key(self._cell)} where {self._where}"
         )
+        part = self._part("recommendation")
         present = [name for name in names.values() if self._has(name)]
         if present and not replace:
             raise SourceError(f"There is a table {present[0]} already. Choose another name, or replace it.")
@@ -469,7 +544,7 @@ class SQLWarehouse(PlannedTable):
                     self._execute(f"drop table {self._quote(name)}")
                 self._execute(
                     f"create table {self._quote(name)} as select {', '.join(fields)} {rows} "
-                    f"and mailvet__recommendation = {literal(word)}"
+                    f"and {part} = {literal(word)}"
                 )
 
     def details(self, now: datetime, *, by: str | None = None) -> Details:
@@ -478,7 +553,8 @@ class SQLWarehouse(PlannedTable):
             last_run = self._last_run() if self._has(_RUNS) else None
             if not self._has(VERDICTS):
                 return Details(last_run=last_run)
-            joined = f"from {self._staged['cells']} c join {VERDICTS} v on v.email_key = c.email_key where 1 = 1"
+            joined = f"from {self._staged['cells']} c join {VERDICTS} v on v.email_key = c.email_key "
+            joined += f"where not {self._say.missing('c.email')}"
             operators = self._rows(
                 f"select v.operator, v.status, count(*) {joined} and v.operator is not null group by v.operator, "
                 "v.status"
@@ -566,7 +642,7 @@ class SQLWarehouse(PlannedTable):
             db.execute("set TimeZone = 'UTC'")
             conditions: dict[Path, str] = {output: "1 = 1"}
             if split_by is not None:
-                part = f"case when {self._say.missing(self._cell)} then 'missing' else mailvet__{split_by} end"
+                part = self._part(split_by)
                 found = [word for (word,) in self._rows(f"select distinct {part} {rows}")] if others else []
                 conditions = {
                     path: f"{part} is null" if word is None else f"{part} = {literal(word)}"
@@ -578,6 +654,10 @@ class SQLWarehouse(PlannedTable):
                 db.register(f"part{number}", pa.RecordBatchReader.from_batches(schema, batches))
                 queries[path] = (f"select {shown} from part{number}", files_out.copy_options(path))
             return files_out.publish(db, queries, 0o600)
+
+    def _part(self, column: str) -> str:
+        """Which part of a result a row belongs to, by a column of the verdict table."""
+        return f"case when {self._say.missing(self._cell)} then 'missing' else mailvet__{column} end"
 
     def _exported(self, column: Column) -> tuple[str, pa.DataType]:
         """(SQL expression, Arrow type) under which a column of the source travels."""
@@ -623,6 +703,7 @@ class SQLWarehouse(PlannedTable):
         folded = address.strip().lower()
         inside = re.compile(rf"(^|[^\w.!#$%&'*+/=?^`{{|}}~-]){re.escape(folded)}($|[^\w.-]|\.([^\w-]|$))")
         with self._doing("erase the address"):
+            self._upgrade()
             # The address itself travels as data, never within a statement.
             wanted = self._stage_empty("wanted", {"entry": "string"})
             self._append(wanted, pa.table({"entry": [folded]}))
@@ -637,7 +718,10 @@ class SQLWarehouse(PlannedTable):
                         keys.add(str(key))
                 self._execute(self._say.drop.format(name=wanted))
                 listed = ", ".join(map(literal, sorted(keys)))
-                return self._execute(f"delete from {VERDICTS} where email_key in ({listed})")
+                # The other spellings of the mailbox are the same person's, and their evidence may name this one.
+                mailbox = mailbox_key(address)
+                others = f" or mailbox_key = {literal(mailbox)}" if mailbox else ""
+                return self._execute(f"delete from {VERDICTS} where email_key in ({listed}){others}")
 
 
 _DECIMAL = re.compile(r"(?:decimal|numeric|number)\((\d+)(?:, ?(\d+))?\)")

@@ -26,6 +26,8 @@ CALLS = {
     "source_quality": "mailvet.source_quality({relation}, 'source', acquired_column='happened_at')",
     "gate_figures": "mailvet.gate_figures({relation}, 'email', max_age='30d')",
     "kpis": "mailvet.kpis({relation}, 'email', 'event', 'happened_at', source_column='source')",
+    "mailbox_keys": "mailvet.mailbox_keys({relation}, 'email')",
+    "verdicts_of": "mailvet.verdicts_of({relation}, 'email')",
     "verified": "mailvet.verified({relation}, 'email')",
 }
 """Macro -> a call of it that makes a whole select."""
@@ -205,10 +207,10 @@ _GIVEN_VERDICTS = """
 """
 _GIVEN_LISTS = """
       - {input: ref('mailvet_typo_domains'), rows: [{domain: gmial.com, meant: gmail.com}]}
-      - {input: ref('mailvet_free_domains'), rows: [{domain: gmail.com}]}
+      - {input: ref('mailvet_free_domains'), rows: [{domain: gmail.com, kind: free}]}
       - {input: ref('mailvet_disposable_domains'), rows: [{domain: mailinator.com, kind: disposable}]}
       - {input: ref('mailvet_relay_domains'), rows: [{domain: relay.firefox.com}]}
-      - {input: ref('mailvet_role_names'), rows: [{name: info}]}
+      - {input: ref('mailvet_role_names'), rows: [{name: info, place: everywhere}]}
 """
 _EXPECTED = {
     "with_verdicts": (

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from mailvet.cli import app
 from mailvet.errors import MailvetError
 from mailvet.lab import Lab
+from tests.core.dns.name_servers import in_thread, split_horizon
 from tests.dbt.conftest import PACKAGE, ROOT, DbtProject, asked
 
 STATUSES = "select c.id, v.reason from dbt.contacts c join dbt.mailvet_verdicts v on v.email = c.email order by c.id"
@@ -36,6 +37,23 @@ def run(project: DbtProject, *arguments: str) -> tuple[int, str]:
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result.exit_code, result.output
+
+
+def test_a_resolver_that_finds_nothing_degrades_the_run_and_makes_nobody_undeliverable(
+    make_project: Callable[..., DbtProject],
+) -> None:
+    project = make_project("duckdb")
+    with in_thread(split_horizon, knows_controls=False) as server:
+        (project.folder / "mailvet.toml").write_text(
+            f'depth = "dns"\n[dns]\nnameservers = ["{server.host}"]\nport = {server.port}\ntimeout = 0.5\n'
+            "lifetime = 1.0\n[smtp]\nallow_private_networks = true\n"
+        )
+        project.built("run")
+        code, output = run(project)
+    assert code == 3, output
+    assert "[dns] controls" in " ".join(output.split())
+    found = project.rows("select distinct status, reason from dbt.mailvet_verdicts where domain is not null")
+    assert found == [("unknown", "dns_error")]
 
 
 @pytest.mark.parametrize("target", ["duckdb", "postgres"])

@@ -12,6 +12,7 @@ import pytest
 
 import ge_expectations as mx
 from mailvet.lab import Lab
+from tests.core.dns.name_servers import in_thread, split_horizon
 
 from .conftest import DATABASES, ENGINES, PLANTED, Home, contacts, row_condition
 
@@ -156,6 +157,25 @@ def test_an_outage_is_an_error_and_never_a_failed_expectation(
         assert (each.success, each.result) == (False, {})
     assert mx.outcome_of(result) == "error"
     assert syntax.success is True
+
+
+@pytest.mark.parametrize("engine", ["pandas", "duckdb"])
+def test_a_resolver_that_finds_nothing_is_an_error_and_never_a_failed_expectation(
+    engine: str, make_home: Callable[..., Home], tmp_path: Path
+) -> None:
+    with in_thread(split_horizon, knows_controls=False) as server:
+        config = tmp_path / "lying.toml"
+        config.write_text(
+            f'depth = "dns"\n[dns]\nnameservers = ["{server.host}"]\nport = {server.port}\ntimeout = 0.3\n'
+            'lifetime = 0.6\n[smtp]\nallow_private_networks = ["127.0.0.0/8"]\n'
+        )
+        home = make_home(engine, stored=False)
+        result = home.suite(deliverable(home, str(config), verify="missing", unknown="fail", depth="dns"))
+    (each,) = result.results
+    (message,) = mx.errors_of(each)
+    assert "[dns] controls" in message
+    assert (each.success, each.result) == (False, {})
+    assert mx.outcome_of(result) == "error"
 
 
 def test_an_outage_does_not_matter_where_every_verdict_is_stored(

@@ -20,6 +20,7 @@ from mailvet.settings import Settings
 from mailvet.spark import job
 from mailvet.spark.staging import Folder
 from mailvet.spark.worker import Job
+from tests.core.dns.name_servers import in_thread, split_horizon
 from tests.core.probing import lab_settings
 from tests.spark.conftest import addresses, crowd
 from tests.spark.dying import DyingJob
@@ -177,6 +178,20 @@ def test_no_route_is_made_up_when_dns_is_silent_on_an_executor(
     with pytest.raises(mailvet.errors.PreflightError, match="No DNS answers"):
         mv.verify(frame_of(spark, ["ann@acme.com"]), "email", depth="dns", settings=settings, staging=tmp_path)
     assert files_in(tmp_path / "answers") == set()
+
+
+def test_a_resolver_that_finds_nothing_is_warned_of_and_makes_nobody_undeliverable(
+    spark: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with in_thread(split_horizon, knows_controls=False) as server:
+        settings = Settings.load(
+            dns={"nameservers": [server.host], "port": server.port, "timeout": 0.5, "lifetime": 1.0}
+        )
+        verdicts = mv.verify(
+            frame_of(spark, ["ann@acme.com", "bob@firm.org"]), "email", depth="dns", settings=settings, staging=tmp_path
+        )
+        assert {row["reason"] for row in verdicts.collect()} == {"dns_error"}
+    assert "[dns] controls" in caplog.text
 
 
 def test_the_table_engine_has_one_thread_in_a_worker(spark: Any) -> None:
