@@ -316,7 +316,7 @@ def _batches_and_samples_are_of_contacts_and_not_of_verdicts(built: Built, targe
 
     others = [name for name in RELATIONS if name != "table"]
     built.again("run", "--sample", "{'start': '2026-11-29', 'end': '2026-11-30'}", "--select", *_models(target))
-    for name in _calls(target):
+    for name in _rendered_anew(target):
         for relation in others:
             assert built.rows(f"{name}_{relation}") == built.rows(f"{name}_table"), (name, relation)
     found = built.project.rows("select id, mailvet_status from dbt.with_verdicts_table order by 1")
@@ -325,12 +325,17 @@ def _batches_and_samples_are_of_contacts_and_not_of_verdicts(built: Built, targe
     built.again(
         "build", "--empty", "--exclude", "resource_type:unit_test", "--select", *_models(target), "contacts_view"
     )
-    for name in _calls(target):
+    for name in _rendered_anew(target):
         for relation in RELATIONS:
             expected = 1 if name == "gate_figures" else 0
             assert len(built.rows(f"{name}_{relation}")) == expected, (name, relation)
     assert {status for status, _ in _results(built.project).values()} <= {"success", "pass", "warn"}
 
 
+def _rendered_anew(target: str) -> list[str]:
+    """The macros built again of a sample and empty: each where a second alias is an error, two where it is not."""
+    return list(_calls(target)) if target == "postgres" else ["with_verdicts", "gate_figures"]
+
+
 def _models(target: str) -> list[str]:
-    return [f"{name}_{relation}" for name in _calls(target) for relation in RELATIONS] + ["contacts_ephemeral"]
+    return [f"{name}_{relation}" for name in _rendered_anew(target) for relation in RELATIONS] + ["contacts_ephemeral"]
