@@ -179,7 +179,12 @@ class Place:
     @property
     def one_connection(self) -> bool:
         """Whether one connection must do."""
-        return self.suspicious or bool(self.doubted) or self.canary_queued
+        return self.in_doubt or self.canary_queued
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether a canary comes first."""
+        return self.suspicious or bool(self.doubted)
 
     @property
     def quiet(self) -> bool:

@@ -71,7 +71,7 @@ class Conversation:
         self._preferred = way.host.preference <= servers.best
         self._smtp = pool.smtp
         self._ledger = Ledger()
-        first = way.place.one_connection and bool(way.place.canaries.get(servers.group_key))
+        first = way.place.in_doubt and bool(way.place.canaries.get(servers.group_key))
         self._proof = ConversationProof(servers, way.place, pool.domain_of, begins_with_canary=first)
         self._careful = way.address.careful
         self._outstanding: deque[Probe] = deque()
@@ -444,7 +444,7 @@ class Conversation:
             # The first are asked one by one, until these servers are known to tell recipients apart.
             and bool(place.canaries.get(self._servers.group_key))
             and not self._careful
-            and not place.one_connection
+            and not place.in_doubt
             and self._servers.group > 1
         )
 
