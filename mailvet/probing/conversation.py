@@ -80,7 +80,7 @@ class Conversation:
         """Sent since the last canary was."""
         self._stashed: Probe | None = None
         self._grouped = False
-        """More than one recipient was outstanding at some time."""
+        """Several commands were sent together, and not all of them are answered."""
         self._answered = 0
         self._errors = 0
         self._slowest = 0.0
@@ -234,6 +234,8 @@ class Conversation:
         if address.next_at > now:
             return
         groups = self._in_groups()
+        if not outstanding:
+            self._grouped = not session.mail_from_accepted  # MAIL goes along
         most = self._servers.group if groups and not address.interval else 1
         sent = 0
         while len(outstanding) < most:
@@ -259,8 +261,8 @@ class Conversation:
             self._pool.probes += sent
             self._operator.asked += sent
             self._progress = now
-            if len(outstanding) > 1:
-                self._grouped = True
+            self._grouped |= len(outstanding) > 1
+            if self._grouped:
                 self._watch_group()
 
     def _next_probe(self) -> Probe | None:
@@ -596,10 +598,9 @@ class Conversation:
             return
         if not self._outstanding:
             return
-        grouped = self._grouped and len(self._outstanding) + (self._ahead or self._answered) > 1
         if len(self._outstanding) > 1:
             servers.group = 1  # it may not take groups, whatever it offers
-        if failure.kind == "timeout" and grouped and self._grouped:
+        if failure.kind == "timeout" and self._grouped:
             ledger.fault = "a reply is wanting in a group"
             return
         probe = self._outstanding.popleft()
