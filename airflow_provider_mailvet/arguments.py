@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import re
+import warnings
 from datetime import timedelta
+from typing import Any
 
-__all__ = ["count", "duration", "share"]
+__all__ = ["NOT_GIVEN", "count", "duration", "given", "renamed"]
+
+NOT_GIVEN: Any = "not given"
+"""The default of arguments for which None means something."""
 
 
-def share(value: float | str | None, name: str) -> float | None:
+def given(value: Any) -> Any:
+    """A value, or None where a template rendered nothing: "", "None" or null."""
+    return None if isinstance(value, str) and value.strip() in ("", "None") else value
+
+
+def renamed(old: str, new: str, value: Any) -> Any:
     """
-    "2%", 0.02 or "0.02" as a number between 0 and 1; None and "" as None.
+    The value of an argument that has another name now, with a DeprecationWarning.
 
-    Raises:
-        SettingsError: it is no share.
+    A flag becomes the limit it stands for: True allows none, False is no limit.
     """
-    from mailvet.errors import SettingsError
-    from mailvet.settings import parse_share
-
-    if value is None or value == "":
-        return None
-    try:
-        return parse_share(str(value))
-    except ValueError as error:
-        raise SettingsError(f"{name}: {error}.") from None
+    warnings.warn(f"{old} is called {new} now.", DeprecationWarning, stacklevel=3)
+    return (0.0 if value else None) if isinstance(value, bool) else value
 
 
 def duration(value: timedelta | str | float | None, name: str) -> timedelta:

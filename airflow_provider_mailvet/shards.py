@@ -23,6 +23,7 @@ def plan_shards(
     mailvet_conn_id: str = "mailvet_default",
     write_back: bool = True,
     columns: Sequence[str] | None = None,
+    recheck: str | Sequence[str] | None = None,
 ) -> list[dict[str, Any]]:
     """
     Divide a table among mapped tasks; call it in a task of its own and map the verification over what it returns:
@@ -55,7 +56,7 @@ def plan_shards(
         hook: Any = BaseSQLOperator.get_hook(conn_id)
         with opened(hook, settings, table=table, column=email_column, where=where, updatable=write_back) as warehouse:
             planned = dividing.plan_shards(
-                warehouse, settings, shards, columns=columns or STATUS_COLUMNS, write_back=write_back
+                warehouse, settings, shards, columns=columns or STATUS_COLUMNS, write_back=write_back, recheck=recheck
             )
     for number, (seconds, addresses) in enumerate(zip(planned.seconds, planned.addresses, strict=True)):
         log.info("shard %d: %s addresses due, about %.0f s at the current pace", number, f"{addresses:,}", seconds)

@@ -105,7 +105,7 @@ def summarise(
             "started_at": legs.started_at,
             "seconds": round(legs.seconds, 1),
             "rows": found.rows,
-            "blank": found.blank,
+            "missing": found.missing,
             "addresses": result.plan.addresses,
             "due": legs.due,
             "checked": legs.checked,
@@ -116,8 +116,9 @@ def summarise(
             "by_reason": dict(found.by_reason),
             "by_recommendation": dict(found.by_recommendation),
             "bounce_before": _rounded(found.bounce_before),
+            "bounce_without_do_not_send": _rounded(found.bounce_without_do_not_send),
             "bounce_after": _rounded(found.bounce_after),
-            "undeliverable_share": _rounded(result.undeliverable_share),
+            "undeliverable_rate": _rounded(found.undeliverable_rate),
             "operators": [
                 {"name": name, "asked": sum(row[:3]), "accepted": row[0], "refused": row[1], "unclear": row[2],
                  "state": row[3]}

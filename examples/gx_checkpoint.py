@@ -36,7 +36,7 @@ def expectations(config: str) -> list[Any]:
             column="email", config=config, verify="never", mostly=0.9, severity="critical"
         ),
         mx.ExpectColumnBounceRateToBeBelow(
-            column="email", config=config, verify="never", max_rate=0.02, among=["send"], severity="critical"
+            column="email", config=config, verify="never", max_rate="2%", among=["send"], severity="critical"
         ),
         mx.ExpectNoUndeliverableRows(column="email", config=config, id_columns=["id"], severity="critical"),
     ]

@@ -24,6 +24,7 @@ from ge_expectations.verification import (
     still_holds,
 )
 from mailvet.errors import MailvetError, SourceError
+from mailvet.missing import is_missing
 from mailvet.verdict import Reason, email_key
 
 if TYPE_CHECKING:
@@ -42,14 +43,16 @@ class LocalVerdicts:
     cells: dict[str, Cell]
     failure: MailvetError | None = None
     staged: bool = False
+    nulls: int = 0
+    """Rows without a value."""
 
     def failing(self, passes: Callable[[Known | None], bool]) -> set[str]:
-        """The cells that do not pass."""
-        return {cell for cell, (_, known) in self.cells.items() if not passes(known)}
+        """The cells that do not pass; blank ones do."""
+        return {text for text, cell in self.cells.items() if not cell.missing and not passes(cell.known)}
 
     def tally(self) -> Tally:
         """Count the rows by verdict."""
-        return tally_of(self.cells.values())
+        return tally_of(self.cells.values(), self.nulls)
 
 
 def require_text(value: Any, column: str) -> None:
@@ -82,7 +85,10 @@ def _due(stored: Iterable[tuple[str, Known | None]], source: VerdictSource) -> l
     if source.verify == "never":
         return []
     depths, now = _depths(source), datetime.now(timezone.utc)
-    return [text for text, known in stored if known is None or not still_holds(known, depths, now)]
+    return [
+        text for text, known in stored
+        if not is_missing(text) and (known is None or not still_holds(known, depths, now))
+    ]  # fmt: skip
 
 
 def _missing_table(source: VerdictSource, where: str) -> SourceError:
@@ -113,8 +119,9 @@ def pandas_verdicts(series: pd.Series[Any], column: str, source: VerdictSource) 
         stored = {keys[key]: known for key, known in read_stored_verdicts(path, list(keys)).items()}
     fresh, failure = _verified(_due(((text, stored.get(text)) for text in rows), source), source)
     return LocalVerdicts(
-        {text: Cell(count, fresh.get(text, stored.get(text))) for text, count in rows.items()}, failure
-    )
+        {text: Cell(count, fresh.get(text, stored.get(text)), is_missing(text)) for text, count in rows.items()},
+        failure, nulls=int(series.isna().sum()),
+    )  # fmt: skip
 
 
 def spark_verdicts(frame: DataFrame, column: str, source: VerdictSource) -> LocalVerdicts:
@@ -132,10 +139,8 @@ def spark_verdicts(frame: DataFrame, column: str, source: VerdictSource) -> Loca
             "the right column, or cast it."
         )
     text = F.col(column).cast("string")
-    cells = (
-        frame.where(text.isNotNull())
-        .groupBy(F.sha2(text, 256).alias("mailvet_key"))
-        .agg(F.count(F.lit(1)).alias("mailvet_rows"), F.first(text).alias("mailvet_text"))
+    cells = frame.groupBy(F.sha2(text, 256).alias("mailvet_key")).agg(
+        F.count(F.lit(1)).alias("mailvet_rows"), F.first(text).alias("mailvet_text")
     )
     names = ("status", "reason", "score", "attempts", "depth", "checked_at", "next_check_at")
     table = None if source.verify == "always" else _spark_table(frame, source)
@@ -143,7 +148,11 @@ def spark_verdicts(frame: DataFrame, column: str, source: VerdictSource) -> Loca
         verdicts = table.select(F.col("email_key"), *[F.col(name).alias(f"mailvet_{name}") for name in names])
         cells = cells.join(verdicts, cells["mailvet_key"] == verdicts["email_key"], "left")
     found: dict[str, tuple[int, str, Known | None]] = {}
+    nulls = 0
     for row in cells.collect():
+        if row["mailvet_key"] is None:
+            nulls = row["mailvet_rows"]
+            continue
         status = row["mailvet_status"] if table is not None else None
         known = None
         if status is not None:
@@ -152,8 +161,9 @@ def spark_verdicts(frame: DataFrame, column: str, source: VerdictSource) -> Loca
         found[row["mailvet_key"]] = (row["mailvet_rows"], row["mailvet_text"], known)
     fresh, failure = _verified(_due(((text, known) for _, text, known in found.values()), source), source)
     return LocalVerdicts(
-        {key: Cell(rows, fresh.get(text, known)) for key, (rows, text, known) in found.items()}, failure
-    )
+        {key: Cell(rows, fresh.get(text, known), is_missing(text)) for key, (rows, text, known) in found.items()},
+        failure, nulls=nulls,
+    )  # fmt: skip
 
 
 def _spark_table(frame: DataFrame, source: VerdictSource) -> DataFrame | None:

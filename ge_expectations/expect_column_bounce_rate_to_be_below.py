@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Literal
 
 from great_expectations.compatibility import pydantic
@@ -14,12 +15,14 @@ from ge_expectations import fields, presentation
 from ge_expectations.metrics import SOURCE_KEYS, TALLY
 from ge_expectations.presentation import EmailExpectation, percent
 from ge_expectations.tally import Tally
-from ge_expectations.verification import Gate, Known, VerdictSource
-from mailvet.bounces import estimate_bounces
+from ge_expectations.verification import VerdictSource
+from mailvet.gates import Limits, VerdictCount, in_audience, judge
 from mailvet.scoring import bounce_probability
-from mailvet.verdict import Reason
+from mailvet.verdict import Policy, Reason
 
 __all__ = ["ExpectColumnBounceRateToBeBelow"]
+
+log = logging.getLogger("mailvet")
 
 _TITLE = "Expect the share of hard bounces to expect of a column of e-mail addresses to be below a limit."
 
@@ -29,15 +32,18 @@ class ExpectColumnBounceRateToBeBelow(EmailExpectation, ColumnAggregateExpectati
     Expect the share of hard bounces to expect of a column of e-mail addresses to be below a limit.
 
     Every verdict has a score of 100 x (1 - P(hard bounce)); the mean of those probabilities over the rows is the share
-    to expect, and its interval is what chance makes of it in one mailing. Rows never verified count with the share
-    usual for such addresses. When verification is not possible the expectation raises: it does not fail.
+    to expect, and its interval is what chance makes of it in one mailing. Rows never verified count with the base rate
+    of such addresses; null and blank cells get no message. When verification is not possible the expectation raises:
+    it does not fail.
 
     Args:
         column: The column of addresses. Nulls are left out.
-        max_rate: The limit, a share between 0 and 1. Default: 0.02, where mailbox providers begin to object.
+        max_rate: The limit on the figure `expected_bounce_rate` of a mailvet gate (`max_bounce_rate` elsewhere), such
+            as 0.02 or "2%"; what equals it passes, and where nothing is verified it fails. Default: 0.02, where mailbox
+            providers begin to object.
         judge_by: estimate compares the expected share with the limit, upper the upper end of the interval.
         confidence: Of the interval. Default: 0.95.
-        among: Only rows whose recommendation or status is one of these, such as ["send"]. Default: all rows.
+        among: The audience: rows whose recommendation (or status) is one of these, as ["send"]. Default: all rows.
         policy: marketing, transactional or signup, for recommendations. Default: as the settings say.
         depth, config, verdict_table, verify: As for ExpectColumnValuesToBeDeliverableEmail.
 
@@ -46,7 +52,7 @@ class ExpectColumnBounceRateToBeBelow(EmailExpectation, ColumnAggregateExpectati
 
     Returns:
         An ExpectationSuiteValidationResult; `observed_value` is the expected share, None without addresses, which
-        passes; `result["details"]` holds the interval.
+        passes; `result["details"]` holds the interval and every other count and figure of the gate but the stale.
 
     Supported Data Sources:
         Pandas, Spark, SQLite, PostgreSQL, DuckDB.
@@ -61,8 +67,8 @@ class ExpectColumnBounceRateToBeBelow(EmailExpectation, ColumnAggregateExpectati
         Failing case: `ExpectColumnBounceRateToBeBelow(column="email")`
     """
 
-    max_rate: float | SuiteParameterDict[str, Any] = pydantic.Field(
-        default=0.02, description="The limit, a share between 0 and 1."
+    max_rate: float | str | SuiteParameterDict[str, Any] = pydantic.Field(
+        default=0.02, description="The limit on the figure expected_bounce_rate: a share such as 0.02 or 2%."
     )
     judge_by: Literal["estimate", "upper"] = pydantic.Field(
         default="estimate", description="Compare the expected share with the limit, or the upper end of its interval."
@@ -83,11 +89,9 @@ class ExpectColumnBounceRateToBeBelow(EmailExpectation, ColumnAggregateExpectati
     )  # fmt: skip
     args_keys: ClassVar[tuple[str, ...]] = ("column", "max_rate")
 
-    @pydantic.validator("max_rate")
+    @pydantic.validator("max_rate", pre=True)
     def _max_rate_is_a_share(cls, rate: Any) -> Any:
-        if isinstance(rate, (int, float)) and not 0 <= rate <= 1:
-            raise ValueError("a share lies between 0 and 1; write 0.02 for 2 %")
-        return rate
+        return fields.checked_share(rate)
 
     @pydantic.validator("among")
     def _among_is_known(cls, words: list[str] | None) -> list[str] | None:
@@ -121,7 +125,7 @@ class ExpectColumnBounceRateToBeBelow(EmailExpectation, ColumnAggregateExpectati
         if rate is None:
             return "no addresses" if details else None
         span = f"{percent(details['low'])} to {percent(details['high'])}"
-        text = f"{percent(rate)} of {details['addresses']:,} addresses ({span} at {percent(details['confidence'])})"
+        text = f"{percent(rate)} of {details['audience']:,} addresses ({span} at {percent(details['confidence'])})"
         causes = presentation.counted(details["expected_bounces_by_reason"])
         return f"{text}; expected bounces: {causes}" if causes else text
 
@@ -129,42 +133,34 @@ class ExpectColumnBounceRateToBeBelow(EmailExpectation, ColumnAggregateExpectati
         self, metrics: dict[str, Any], runtime_configuration: Any = None, execution_engine: Any = None
     ) -> Any:
         tally: Tally = metrics[TALLY]
-        counted = tally.groups
-        if self.among is not None:
-            source = VerdictSource(self.depth, self.config, self.verdict_table, self.verify)
-            gate = Gate.of(source, self.policy, self.among, "fail")
-            counted = tuple((known, rows) for known, rows in counted if gate.allows(known))
-        limit = float(self._get_success_kwarg("max_rate"))
-        estimate = estimate_bounces(((_probability(known), rows) for known, rows in counted), self.confidence)
-        unverified = sum(rows for known, rows in counted if known is None)
-        if estimate is None:
-            details: dict[str, Any] = {"addresses": 0, "unverified": 0}
-            return {"success": True, "result": {"observed_value": None, "details": details}}
-        judged = estimate.rate if self.judge_by == "estimate" else estimate.high
-        details = {
-            "addresses": estimate.addresses,
-            "low": round(estimate.low, 6),
-            "high": round(estimate.high, 6),
-            "confidence": self.confidence,
-            "judged_by": self.judge_by,
-            "unverified": unverified,
-            "expected_bounces_by_reason": _causes(counted),
-        }
+        source = VerdictSource(self.depth, self.config, self.verdict_table, self.verify)
+        policy = Policy(self.policy) if self.policy else source.settings().policy
+        limits = Limits.of(
+            spell=lambda name: "max_rate" if name == "max_bounce_rate" else name,
+            max_bounce_rate=self._get_success_kwarg("max_rate"), judge_by=self.judge_by, confidence=self.confidence,
+            among=self.among,
+        )  # fmt: skip
+        base = bounce_probability(Reason.not_probed)
+        groups = tally.verdict_counts(policy)
+        gate = judge(groups, limits, source=self.column, policy=policy, unverified_bounce_rate=base)
+        for warning in gate.warnings:
+            log.warning("%s: %s", self.column, warning)
+        details = gate.as_dict()
+        for name in ("source", "passed", "max_age", "stale", "stale_rate"):
+            del details[name]
+        details["expected_bounces_by_reason"] = _causes(group for group in groups if in_audience(group, limits.among))
         return {
-            "success": judged <= limit,
-            "result": {"observed_value": round(estimate.rate, 6), "details": details},
+            "success": gate.passed,
+            "result": {"observed_value": gate.figures["expected_bounce_rate"], "details": details},
         }
 
 
-def _probability(known: Known | None) -> float:
-    return bounce_probability(Reason.not_probed) if known is None else 1 - known.score / 100
-
-
-def _causes(groups: tuple[tuple[Known | None, int], ...]) -> dict[str, int]:
+def _causes(groups: Iterable[VerdictCount]) -> dict[str, int]:
     """Bounces to expect by reason, in whole mails, most first; less than half a mail is none."""
     expected: dict[str, float] = {}
-    for known, rows in groups:
-        name = "unverified" if known is None else known.reason
-        expected[name] = expected.get(name, 0.0) + _probability(known) * rows
+    for group in groups:
+        name = group.reason or "unverified"
+        chance = bounce_probability(Reason.not_probed) if group.score is None else 1 - group.score / 100
+        expected[name] = expected.get(name, 0.0) + chance * group.rows
     whole = {name: round(mails) for name, mails in sorted(expected.items(), key=lambda item: -item[1])}
     return {name: mails for name, mails in whole.items() if mails}

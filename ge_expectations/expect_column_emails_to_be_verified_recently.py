@@ -14,7 +14,7 @@ from great_expectations.validator.metric_configuration import MetricConfiguratio
 from ge_expectations import fields, presentation
 from ge_expectations.metrics import TALLY, VERDICTS, recently_source
 from ge_expectations.presentation import EmailExpectation, oldest_of, unexpected_in_words, without_addresses
-from ge_expectations.tally import Tally
+from ge_expectations.tally import Tally, blank_as_null
 
 __all__ = ["ExpectColumnEmailsToBeVerifiedRecently"]
 
@@ -37,7 +37,7 @@ class ExpectColumnEmailsToBeVerifiedRecently(EmailExpectation, ColumnMapExpectat
         show_addresses: Let results show failing addresses; without it they hold counts and ids.
 
     Other Parameters:
-        mostly: Share of the non-null rows that have to pass. Default 1.
+        mostly: Share of the rows with an address that have to pass. Default 1.
         severity: critical, warning or info.
 
     Returns:
@@ -110,7 +110,7 @@ class ExpectColumnEmailsToBeVerifiedRecently(EmailExpectation, ColumnMapExpectat
     def _validate(
         self, metrics: dict[str, Any], runtime_configuration: Any = None, execution_engine: Any = None
     ) -> Any:
-        outcome: dict[str, Any] = super()._validate(metrics, runtime_configuration, execution_engine)
+        outcome: dict[str, Any] = super()._validate(blank_as_null(metrics), runtime_configuration, execution_engine)
         if not self.show_addresses:
             without_addresses(outcome, self.column, keep_query=True)
         if "result" in outcome:

@@ -14,7 +14,7 @@ from great_expectations.validator.metric_configuration import MetricConfiguratio
 from ge_expectations import fields, presentation
 from ge_expectations.metrics import SOURCE_KEYS, TALLY, VERDICTS
 from ge_expectations.presentation import EmailExpectation, unexpected_in_words, without_addresses
-from ge_expectations.tally import Tally
+from ge_expectations.tally import Tally, blank_as_null
 from ge_expectations.verification import Gate, UnknownVerdictsError, VerdictSource
 
 __all__ = ["ExpectColumnValuesToBeDeliverableEmail"]
@@ -44,7 +44,7 @@ class ExpectColumnValuesToBeDeliverableEmail(EmailExpectation, ColumnMapExpectat
         show_addresses: Let results show failing addresses; without it they hold counts and ids.
 
     Other Parameters:
-        mostly: Share of the non-null rows that have to pass. Default 1.
+        mostly: Share of the rows with an address that have to pass. Default 1.
         severity: critical, warning or info.
 
     Returns:
@@ -134,7 +134,7 @@ class ExpectColumnValuesToBeDeliverableEmail(EmailExpectation, ColumnMapExpectat
                 f"{undecided} of {tally.rows} addresses have no definite verdict ({reasons}), and unknown is "
                 '"error". Verify them again later, or set unknown to "pass" or "fail".'
             )
-        outcome: dict[str, Any] = super()._validate(metrics, runtime_configuration, execution_engine)
+        outcome: dict[str, Any] = super()._validate(blank_as_null(metrics), runtime_configuration, execution_engine)
         if not self.show_addresses:
             without_addresses(outcome, self.column, keep_query=not metrics[VERDICTS].staged)
         if "result" in outcome:

@@ -14,7 +14,7 @@ from great_expectations.validator.metric_configuration import MetricConfiguratio
 from ge_expectations import fields, presentation
 from ge_expectations.metrics import TALLY, VERDICTS, syntax_source
 from ge_expectations.presentation import EmailExpectation, unexpected_in_words, without_addresses
-from ge_expectations.tally import Tally
+from ge_expectations.tally import Tally, blank_as_null
 from mailvet.verdict import Reason
 
 __all__ = ["ExpectColumnValuesToBeEmailSyntax"]
@@ -37,7 +37,7 @@ class ExpectColumnValuesToBeEmailSyntax(EmailExpectation, ColumnMapExpectation):
         show_addresses: Let results show failing values; without it they hold counts and ids.
 
     Other Parameters:
-        mostly: Share of the non-null rows that have to pass. Default 1.
+        mostly: Share of the rows with an address that have to pass. Default 1.
         severity: critical, warning or info.
 
     Returns:
@@ -101,7 +101,7 @@ class ExpectColumnValuesToBeEmailSyntax(EmailExpectation, ColumnMapExpectation):
     def _validate(
         self, metrics: dict[str, Any], runtime_configuration: Any = None, execution_engine: Any = None
     ) -> Any:
-        outcome: dict[str, Any] = super()._validate(metrics, runtime_configuration, execution_engine)
+        outcome: dict[str, Any] = super()._validate(blank_as_null(metrics), runtime_configuration, execution_engine)
         if not self.show_addresses:
             without_addresses(outcome, self.column, keep_query=not metrics[VERDICTS].staged)
         if "result" in outcome:

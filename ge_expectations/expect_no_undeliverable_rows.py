@@ -24,6 +24,7 @@ from ge_expectations.presentation import EmailExpectation, counted
 from ge_expectations.tally import Tally
 from ge_expectations.verification import DEFAULT_VERDICT_TABLE, Gate, VerdictSource
 from mailvet.verdict import Policy, Recommendation, Status, recommendation_sql
+from mailvet.warehouse.dialects import missing_sql
 
 __all__ = ["ExpectNoUndeliverableRows"]
 
@@ -132,6 +133,7 @@ class ExpectNoUndeliverableRows(EmailExpectation, UnexpectedRowsExpectation):
         table = ".".join(
             _quoted(part, dialect) for part in (given["verdict_table"] or DEFAULT_VERDICT_TABLE).split(".")
         )
+        present = f" and not {missing_sql(cell, dialect)}" if dialect else ""
         ids = "".join(f"b.{_quoted(name, dialect)}, " for name in given["id_columns"])
         statuses = [word for word in given["forbid"] if word in {str(each) for each in Status}]
         advised = [word for word in given["forbid"] if word in {str(each) for each in Recommendation}]
@@ -142,7 +144,7 @@ class ExpectNoUndeliverableRows(EmailExpectation, UnexpectedRowsExpectation):
             forbidden.append(f"({advice}) in ({_listed(advised)})")
         return (
             f"select {ids}v.email_key, v.status, v.reason, {advice} as recommendation, v.checked_at\n"
-            f"from {{batch}} b join {table} v on {match}\nwhere {' or '.join(forbidden)}"
+            f"from {{batch}} b join {table} v on {match}{present}\nwhere {' or '.join(forbidden)}"
         )
 
     @classmethod

@@ -7,12 +7,12 @@ from typing import Literal
 
 from great_expectations.compatibility import pydantic
 
-from mailvet.settings import parse_duration
+from mailvet.settings import parse_duration, parse_share
 from mailvet.verdict import Recommendation, Status
 
 __all__ = [
     "CONFIG", "DEPTH", "POLICY", "SHOW_ADDRESSES", "VERDICT_TABLE", "VERIFY", "DepthName", "PolicyName", "UnknownRule",
-    "VerifyRule", "checked_duration", "checked_words",
+    "VerifyRule", "checked_duration", "checked_share", "checked_words",
 ]  # fmt: skip
 
 DepthName = Literal["offline", "dns", "smtp"]
@@ -56,6 +56,20 @@ def checked_words(words: Iterable[str]) -> list[str]:
     if odd or not chosen:
         raise ValueError(f"{odd or 'nothing'} named; there are: {', '.join(sorted(_WORDS))}")
     return chosen
+
+
+def checked_share(value: object) -> object:
+    """
+    A share such as "2%" or 0.02 as a number; what is a suite parameter stays as it is.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if isinstance(value, dict):
+        return value
+    if isinstance(value, bool):
+        raise ValueError(f"{value!r} is no share; write for example '2%' or '0.02'")
+    return parse_share(str(value))
 
 
 def checked_duration(text: str) -> str:

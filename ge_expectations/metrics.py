@@ -25,7 +25,7 @@ from great_expectations.expectations.metrics.util import get_dbms_compatible_met
 from great_expectations.validator.metric_configuration import MetricConfiguration
 
 from ge_expectations import acquire
-from ge_expectations.tally import Tally
+from ge_expectations.tally import TALLY, Tally
 from ge_expectations.verification import Gate, Recency, VerdictSource
 from ge_expectations.worker import is_among
 from mailvet.errors import MailvetError
@@ -46,7 +46,6 @@ __all__ = [
 ]
 
 VERDICTS = "column.mailvet_verdicts"
-TALLY = "column.mailvet_tally"
 UNDELIVERABLE_ROWS = "column.mailvet_undeliverable_rows"
 SOURCE_KEYS = ("depth", "config", "verdict_table", "verify")
 """Settings that decide which verdicts there are; `mailvet_only` is ours alone."""
@@ -300,7 +299,11 @@ class ColumnUndeliverableRows(MetricProvider):
         frame, column = _domain(execution_engine, metric_domain_kwargs, metrics)
         source = _source(recently_source(metric_value_kwargs))
         gate = Gate.of(source, metric_value_kwargs["policy"], metric_value_kwargs["forbid"], "fail")
-        forbidden = {text: known for text, (_, known) in _usable(metrics[VERDICTS]).cells.items() if gate.allows(known)}
+        forbidden = {
+            text: cell.known
+            for text, cell in _usable(metrics[VERDICTS]).cells.items()
+            if gate.allows(cell.known) and not cell.missing
+        }
         bad = frame[frame[column].isin(list(forbidden))]
         ids = [bad[name].tolist() for name in metric_value_kwargs["id_columns"]]
         return [

@@ -17,10 +17,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from ge_expectations.tally import Tally
+from ge_expectations.tally import Group, Tally
 from ge_expectations.verification import Gate, Known, Recency
 from mailvet.errors import MailvetError, SourceError
+from mailvet.missing import is_missing
 from mailvet.verdict import Status, email_key, recommendation_sql
+from mailvet.warehouse.dialects import missing_sql
 
 __all__ = ["SqlVerdicts", "Stage", "Table", "email_key_sql", "open_table", "prepare"]
 
@@ -171,6 +173,7 @@ class _Staging:
         driver = connection.connection.driver_connection
         if self.dialect == "sqlite" and not connection.info.get(_SQLITE_FUNCTION):
             driver.create_function(_SQLITE_FUNCTION, 1, email_key, deterministic=True)  # type: ignore[union-attr]
+            driver.create_function("mailvet_missing", 1, is_missing, deterministic=True)  # type: ignore[union-attr]
             connection.info[_SQLITE_FUNCTION] = True
         alive = {stage.name: stage for stage in list(self.stages)}
         for name in [name for name in present if name not in alive]:
@@ -273,7 +276,7 @@ class SqlVerdicts:
 
     def condition(self, passes: Value, otherwise: bool) -> sa.ColumnElement[bool]:
         """
-        True where the verdict of the column's cell passes.
+        True where the verdict of the column's cell passes, and where the cell is blank.
 
         Args:
             passes: SQL condition on a row of verdicts.
@@ -286,7 +289,7 @@ class SqlVerdicts:
             found.append(sa.select(rows.c.mailvet_passes).where(rows.c.mailvet_key == key).scalar_subquery())
         default: Any = sa.literal_column(str(int(otherwise)))
         answer = sa.func.coalesce(*found, default) if found else default
-        return answer == sa.literal_column("1")
+        return sa.or_(self._missing(), answer == sa.literal_column("1"))
 
     def gate(self, gate: Gate) -> sa.ColumnElement[bool]:
         """True where the gate lets the cell pass; the same function as `Gate.passes`."""
@@ -317,11 +320,20 @@ class SqlVerdicts:
     def tally(self) -> Tally:
         """Count the rows by verdict."""
         names = ("status", "reason", "score", "attempts", "detail", "checked_at")
-        key = email_key_sql(self.dialect, sa.column(self.column))
+        column: Any = sa.column(self.column)
+        key = email_key_sql(self.dialect, column)
+        one: Any = sa.literal_column("1")
+        none: Any = sa.literal_column("0")
+        is_null: Any = sa.case((column.is_(None), one), else_=none)
         cells = (
-            sa.select(key.label("mailvet_cell"))
+            sa.select(
+                key.label("mailvet_cell"),
+                is_null.label("mailvet_null"),
+                sa.func.max(sa.case((self._missing(), one), else_=none)).label("mailvet_missing"),
+                sa.func.count().label("mailvet_repeats"),
+            )
             .select_from(self.source())
-            .where(sa.column(self.column).is_not(None))
+            .group_by(key, is_null)
             .subquery()
         )
         joined: Any = cells
@@ -332,8 +344,7 @@ class SqlVerdicts:
             joined = joined.outerjoin(rows, rows.c.mailvet_key == cells.c.mailvet_cell)
             parts.append({name: rows.c[f"mailvet_{name}"] for name in names})
         if not parts:
-            count = self._run(sa.select(sa.func.count()).select_from(cells))[0][0]
-            return Tally(((None, count),) if count else (), None)
+            parts.append(dict.fromkeys(names, sa.null()))
         merged = {
             name: sa.func.coalesce(*(part[name] for part in parts)) if len(parts) > 1 else parts[0][name]
             for name in names[:-1]
@@ -341,16 +352,32 @@ class SqlVerdicts:
         labels = [merged[name].label(f"mailvet_{name}") for name in names[:-1]]
         stored = [part for part, table in zip(parts, self.tables, strict=True) if not table.staged]
         oldest = [sa.func.min(part["checked_at"]) for part in stored]
-        query = sa.select(*labels, sa.func.count(), *oldest).select_from(joined).group_by(*merged.values())
-        groups: list[tuple[Known | None, int]] = []
+        repeats: Any = cells.c.mailvet_repeats
+        kinds = (cells.c.mailvet_null, cells.c.mailvet_missing)
+        by_verdict = () if not self.tables else merged.values()
+        query = (
+            sa.select(*labels, *kinds, sa.func.sum(repeats), sa.func.sum(repeats * repeats), *oldest)
+            .select_from(joined)
+            .group_by(*by_verdict, *kinds)
+        )
+        groups: list[Group] = []
         times: list[datetime] = []
-        for status, reason, score, attempts, detail, count, *moments in self._run(query):
+        nulls = 0
+        for status, reason, score, attempts, detail, null, missing, rows, squares, *moments in self._run(query):
+            if null:
+                nulls += int(rows)
+                continue
             known = None if status is None else Known(
                 status, reason, score, attempts, "", datetime.min, None, detail
             )  # fmt: skip
-            groups.append((known, count))
+            groups.append(Group(known, int(rows), int(squares), bool(missing)))
             times += [_moment_of(at) for at in moments if at is not None]
-        return Tally(tuple(groups), min(times, default=None))
+        return Tally(tuple(groups), min(times, default=None), nulls)
+
+    def _missing(self) -> sa.ColumnElement[bool]:
+        """Whether the column's cell is blank: `mailvet.missing.is_missing`."""
+        text = sa.cast(sa.column(self.column), sa.Text()).compile(dialect=self.engine.engine.dialect)
+        return sa.literal_column(missing_sql(str(text), self.dialect))
 
     def source(self) -> Any:
         """The rows to validate as something to select from."""
@@ -359,7 +386,7 @@ class SqlVerdicts:
     def distinct(self, *, without_verdict: Sequence[Table] = ()) -> Iterator[list[Any]]:
         """Batches of the column's distinct values, leaving out those that have a verdict in these tables."""
         column: Any = sa.column(self.column)
-        query: Any = sa.select(column).select_from(self.source()).where(column.is_not(None)).distinct()
+        query: Any = sa.select(column).select_from(self.source()).where(sa.not_(self._missing())).distinct()
         for table in without_verdict:
             rows = table.rows()
             key = email_key_sql(self.dialect, column)

@@ -66,6 +66,8 @@ class Cell(NamedTuple):
     """In how many rows it stands."""
     known: Known | None
     """None: never verified, and not to be verified now."""
+    missing: bool = False
+    """The text is blank."""
 
 
 class Answers(Protocol):

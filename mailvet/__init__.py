@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mailvet.settings import Settings
     from mailvet.smtp.replies import classify_reply
     from mailvet.suggestions import suggest
+    from mailvet.table_gate import gate
     from mailvet.verdict import Depth, Evidence, Policy, Reason, Recommendation, Status, Verdict, email_key
     from mailvet.verifier import averify, verify, verify_many
 
@@ -39,6 +40,7 @@ __all__ = [
     "classify_reply",
     "doctor",
     "email_key",
+    "gate",
     "spark",
     "suggest",
     "verify",
@@ -53,6 +55,7 @@ _HOMES = {
     **dict.fromkeys(("averify", "verify", "verify_many"), "verifier"),
     "Settings": "settings",
     "classify_reply": "smtp.replies",
+    "gate": "table_gate",
     "suggest": "suggestions",
 }
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import warnings
+from datetime import datetime, timezone
 from enum import Enum, IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
@@ -18,7 +20,7 @@ from mailvet.errors import MailvetError, PreflightError, SourceError
 from mailvet.verdict import Depth, Policy
 
 if TYPE_CHECKING:
-    from mailvet.run import RunResult
+    from mailvet.recheck import Recheck
     from mailvet.settings import Settings
     from mailvet.warehouse.base import Warehouse
     from mailvet.warehouse.files import Reading
@@ -34,6 +36,16 @@ class ExitCode(IntEnum):
     bad_input = 2
     degraded = 3
     interrupted = 130
+
+
+class LabResolver(str, Enum):
+    """How the DNS server of `mailvet lab` answers as a whole."""
+
+    true = "true"
+    nxdomain = "nxdomain"
+    servfail = "servfail"
+    dropped = "dropped"
+    invents = "invents"
 
 
 class LabWorld(str, Enum):
@@ -80,6 +92,17 @@ Column = Annotated[
 Where = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option(metavar="SQL", help="Condition on the rows to verify and to write."),
+]
+RecheckOption = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option(
+        metavar="WHICH",
+        help="Ask again what is fresh: all, reason=mailbox_not_found, older-than=30d; by comma or repeated.",
+    ),
+]
+LimitOption = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(metavar="SHARE", help="The largest share allowed, as 2% or 0.02."),
 ]
 Encoding = Annotated[str, typer.Option(metavar="NAME", help="Of a text file: utf-8, utf-16, cp1252, latin-1, ...")]
 NoHeader = Annotated[
@@ -188,10 +211,12 @@ def verify(
     wait: Annotated[
         str, typer.Option(metavar="TIME", help="How long to stay for servers that say 'come back later', as 10m.")
     ] = "0s",
-    max_undeliverable: Annotated[
+    recheck: RecheckOption = None,
+    max_undeliverable_rate: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(metavar="SHARE", help="Gate: exit with 1 if more of the addresses are undeliverable, as 2%."),
     ] = None,
+    max_undeliverable: Annotated[Optional[str], typer.Option(hidden=True)] = None,  # noqa: UP045
     write_back: Annotated[
         bool, typer.Option(" /--no-write-back", help="Save the verdicts, but put no columns on the table.")
     ] = True,
@@ -206,15 +231,22 @@ def verify(
 ) -> None:
     """Verify a table or file, save the verdicts, and write the status back."""
     from mailvet import html_report
+    from mailvet.gates import Limits
+    from mailvet.recheck import parse_recheck
     from mailvet.report import LogWatcher, TerminalWatcher, show_result
     from mailvet.run import open_source, run
-    from mailvet.settings import parse_duration, parse_share
+    from mailvet.settings import parse_duration
+    from mailvet.table_gate import judged
     from mailvet.verdict import STATUS_COLUMNS
     from mailvet.warehouse.files import format_of
 
     settings = _settings(config, depth=depth, policy=policy)
     patience = _parsed(parse_duration, wait, "--wait")
-    gate = _parsed(parse_share, max_undeliverable, "--max-undeliverable") if max_undeliverable else None
+    again = parse_recheck(recheck)
+    if max_undeliverable is not None:
+        warnings.warn("--max-undeliverable is called --max-undeliverable-rate now.", DeprecationWarning, stacklevel=1)
+        _say("Deprecated:", "--max-undeliverable is called --max-undeliverable-rate now.")
+    limits = Limits.of(spell=_option, max_undeliverable_rate=max_undeliverable_rate or max_undeliverable)
     chosen = tuple(name.strip() for name in columns.split(",")) if columns else STATUS_COLUMNS
     is_file = format_of(Path(source)) is not None
     if is_file and output is None:
@@ -226,10 +258,10 @@ def verify(
     back = write_back and not is_file
     if report is not None:
         html_report.check_path(report)
-    terminal = _console(stderr=True)
+    terminal, started = _console(stderr=True), datetime.now(timezone.utc)
     work: dict[str, Any] = {
         "write_back": back, "columns": chosen, "output": output, "key_columns": tuple(key_column or ()),
-        "split_by": split_by, "wait": patience,
+        "split_by": split_by, "wait": patience, "recheck": again,
     }  # fmt: skip
     try:
         warehouse = open_source(
@@ -251,28 +283,107 @@ def verify(
                 result = run(warehouse, settings, watcher=LogWatcher(), **work)
             if report is not None:
                 html_report.write(report, html_report.gather(warehouse, settings))
+            gate = judged(warehouse, limits) if limits.applied and not result.degraded else None
         finally:
             warehouse.close()
     except KeyboardInterrupt:
-        _say("Stopped.", "What was verified is saved. Run the same again to go on; only what is left will be asked.")
+        _say("Stopped.", stopped_advice(again, started))
         raise typer.Exit(ExitCode.interrupted) from None
     show_result(_console(), result)
     if report is not None:
         _written(report)
-    raise typer.Exit(_judged(result, gate))
-
-
-def _judged(result: RunResult, gate: float | None) -> int:
     if result.degraded:
-        return ExitCode.degraded
-    if gate is not None and result.undeliverable_share > gate:
-        _say(
-            "Gate failed:",
-            f"{100 * result.undeliverable_share:.1f} % of the addresses are undeliverable, more than the "
-            f"{100 * gate:g} % allowed.",
-        )
-        return ExitCode.gate_failed
-    return ExitCode.done
+        raise typer.Exit(ExitCode.degraded)
+    for limit in gate.failed if gate is not None else ():
+        if limit.figure is None:
+            _say("Gate failed:", f"{limit.text}.")
+        else:
+            _say(
+                "Gate failed:",
+                f"{100 * limit.figure:.1f} % of the addresses are undeliverable, more than the "
+                f"{100 * limit.limit:g} % allowed.",
+            )
+    raise typer.Exit(ExitCode.done if gate is None or gate.passed else ExitCode.gate_failed)
+
+
+def stopped_advice(recheck: Recheck | None, started: datetime) -> str:
+    """How to go on after an interruption, without asking a second time what was asked already."""
+    if recheck is None:
+        return "What was verified is saved. Run the same again to go on; only what is left will be asked."
+    return (
+        "What was verified is saved. To go on without asking the same again, run it once more with --recheck "
+        f"{recheck.not_since(started)}."
+    )
+
+
+@app.command()
+def gate(
+    source: Source,
+    table: Table = None,
+    email_column: Column = None,
+    where: Where = None,
+    among: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(metavar="WORD", help="The audience: rows so recommended, as send; repeatable. Default: all rows."),
+    ] = None,
+    policy: PolicyOption = None,
+    max_undeliverable_rate: LimitOption = None,
+    max_bounce_rate: LimitOption = None,
+    max_unknown_rate: LimitOption = None,
+    max_do_not_send_rate: LimitOption = None,
+    max_unverified_rate: LimitOption = None,
+    max_unprobed_rate: LimitOption = None,
+    max_missing_rate: LimitOption = None,
+    max_age: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="TIME", help="Verdicts older than this are stale, as 30d; alone it allows none."),
+    ] = None,
+    max_stale_rate: LimitOption = None,
+    judge_by: Annotated[
+        str, typer.Option(metavar="NAME", help="What --max-bounce-rate bounds: estimate, or upper end of its interval.")
+    ] = "estimate",
+    confidence: Annotated[str, typer.Option(metavar="SHARE", help="Of that interval.")] = "0.95",
+    config: Config = None,
+    encoding: Encoding = "utf-8",
+    no_header: NoHeader = False,
+    lenient: Lenient = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Hold a verified table against limits: exit code 0 if it keeps to all of them, else 1. Asks no server."""
+    from mailvet.gates import Limits
+    from mailvet.report import show_gate
+    from mailvet.run import open_source
+    from mailvet.table_gate import held_against
+
+    given = {
+        "max_undeliverable_rate": max_undeliverable_rate, "max_bounce_rate": max_bounce_rate,
+        "max_unknown_rate": max_unknown_rate, "max_do_not_send_rate": max_do_not_send_rate,
+        "max_unverified_rate": max_unverified_rate, "max_unprobed_rate": max_unprobed_rate,
+        "max_missing_rate": max_missing_rate, "max_age": max_age, "max_stale_rate": max_stale_rate,
+        "judge_by": judge_by, "confidence": confidence, "among": ",".join(among or ()),
+    }  # fmt: skip
+    limits = Limits.of(spell=_option, **given)
+    settings = _settings(config, policy=policy)
+    warehouse = open_source(
+        source, settings, table=table, column=email_column, where=where,
+        reading=_reading(encoding, no_header, lenient), writable=False, updatable=False,
+    )  # fmt: skip
+    _say_remarks(warehouse)
+    if not as_json:  # the warnings are shown with the figures
+        logging.getLogger("mailvet").addHandler(logging.NullHandler())
+    try:
+        result = held_against(warehouse, settings, limits)
+    finally:
+        warehouse.close()
+    if as_json:
+        print(result.as_json())
+    else:
+        show_gate(_console(), result)
+    raise typer.Exit(ExitCode.done if result.passed else ExitCode.gate_failed)
+
+
+def _option(name: str) -> str:
+    return "--" + name.replace("_", "-")
 
 
 @app.command()
@@ -282,6 +393,7 @@ def plan(
     email_column: Column = None,
     where: Where = None,
     depth: DepthOption = None,
+    recheck: RecheckOption = None,
     config: Config = None,
     encoding: Encoding = "utf-8",
     no_header: NoHeader = False,
@@ -306,7 +418,7 @@ def plan(
     )
     _say_remarks(warehouse)
     try:
-        planned = plan_run(warehouse, settings)
+        planned = plan_run(warehouse, settings, recheck=recheck)
     finally:
         warehouse.close()
     show_plan(_console(), warehouse.name, planned, estimate(planned, settings))
@@ -438,9 +550,31 @@ def _store(source: str | None, config: Path | None, *, read_only: bool) -> Any:
     return open_store(source or _settings(config).store.path or default_store(), read_only=read_only)
 
 
-@app.command()
-def lists(config: Config = None) -> None:
+list_commands = typer.Typer(context_settings={"help_option_names": ["-h", "--help"]})
+app.add_typer(list_commands, name="lists")
+
+
+@list_commands.command()
+def update(
+    source: Annotated[Path, typer.Option("--from", metavar="FILE", help="Domains: one a line, CSV, or a JSON array.")],
+    force: Annotated[bool, typer.Option("--force", help="Take a list that is less than half as long.")] = False,
+) -> None:
+    """Use a newer list of disposable domains from now on; says what changed, and changes all or nothing."""
+    from mailvet.list_updates import update_disposable
+
+    done = update_disposable(source, force=force)
+    lines = [f"{done.entries:,} disposable domains: {done.added:,} added, {done.removed:,} removed."]
+    if done.left_out:
+        shown = ", ".join(done.left_out[:5]) + (", ..." if len(done.left_out) > 5 else "")
+        lines.append(f"{len(done.left_out):,} left out: real mailbox providers and misspelt ones ({shown}).")
+    _console().print("\n".join([*lines, f"Kept in {done.path}"]), highlight=False, soft_wrap=True)
+
+
+@list_commands.callback(invoke_without_command=True)
+def lists(context: typer.Context, config: Config = None) -> None:
     """Reference data: what it is, how old, from where; and your own lists."""
+    if context.invoked_subcommand:
+        return
     from rich.table import Table as RichTable
     from rich.text import Text
 
@@ -496,6 +630,18 @@ def lab(
     world: Annotated[
         LabWorld, typer.Option(help="default: operators as they are; hostile: servers that lie or break.")
     ] = LabWorld.default,
+    resolver: Annotated[
+        LabResolver,
+        typer.Option(help="Of the DNS server: true, or nxdomain, servfail, dropped to all questions, or invents."),
+    ] = LabResolver.true,
+    outage_after: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(help="From this recipient on all mail servers refuse connections.", min=1),
+    ] = None,
+    outage_seconds: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(help="How long; default: for good.", min=0.0),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the mail world.")] = 7,
     counters: Annotated[
         Optional[Path],  # noqa: UP045
@@ -503,10 +649,16 @@ def lab(
     ] = None,
 ) -> None:
     """Start a mail world on loopback (DNS and SMTP servers with operators' manners) to try things safely."""
-    from mailvet.lab import Lab, World, serve
+    from mailvet.lab import FaultyResolver, Lab, World, serve
     from mailvet.lab.contacts import write_contacts
 
-    running = Lab(World.hostile(seed)) if world is LabWorld.hostile else Lab(seed=seed)
+    running = Lab(
+        World.hostile(seed) if world is LabWorld.hostile else None,
+        seed=seed,
+        resolver=None if resolver is LabResolver.true else FaultyResolver(resolver.value),
+    )
+    if outage_after is not None:
+        running.plan_outage(outage_after, outage_seconds)
     if contacts is not None:
         write_contacts(running.world.contacts(rows=rows, seed=seed), contacts)
         print(f"{rows:,} contacts in {contacts}")

@@ -11,7 +11,7 @@ import math
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from html import escape
 from importlib import resources
@@ -20,8 +20,10 @@ from string import Template
 
 from mailvet.ablation import ASKED_FROM, LAYERS
 from mailvet.errors import SettingsError, SourceError
+from mailvet.gates import SENDINGS, BounceEstimate, expected_bounces
 from mailvet.operators import operators
 from mailvet.report import duration_text
+from mailvet.scoring import bounce_probability
 from mailvet.settings import Settings
 from mailvet.verdict import REASONS, Depth, Reason, Recommendation, Status, mask_address
 from mailvet.warehouse.base import Detailed, Details, Summary, Warehouse
@@ -45,7 +47,13 @@ _DUE = {
 }  # fmt: skip
 _ACCEPTED_BOUNCES = 0.02
 """Hard bounces that a sending service still finds healthy (Amazon SES, sending review process FAQ: below 2 %)."""
-_95 = 1.96
+_CONFIDENCE = 0.95
+_SENDINGS = {
+    "everything": ("If everything were sent", "do_not_send"),
+    "without_do_not_send": ("If all but do_not_send were sent", "reverify"),
+    "send": ("If only what is recommended were sent", "send"),
+}
+"""What may be sent to, as `mailvet.gates.SENDINGS`, in words and in which colour."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +69,8 @@ class Report:
     """Aware, UTC."""
     by: str | None = None
     """The column that `details.sources` goes by."""
+    bounces: Mapping[str, BounceEstimate | None] = field(default_factory=dict)
+    """Hard bounces to expect, by what is sent to: the names of `mailvet.gates.SENDINGS`."""
 
 
 def check_path(path: Path) -> None:
@@ -100,7 +110,12 @@ def gather(warehouse: Warehouse, settings: Settings, *, by: str | None = None) -
     else:
         raise SourceError(f"{warehouse.name} cannot be counted by a column yet. Leave --by out.")
     depth = (details.last_run or {}).get("depth") or settings.depth
-    return Report(warehouse.name, summary, details, Depth(depth), str(settings.policy), now, by)
+    groups, base = warehouse.verdict_counts(), bounce_probability(Reason.not_probed)
+    bounces = {
+        name: expected_bounces(groups, wanted, confidence=_CONFIDENCE, unverified_bounce_rate=base)
+        for name, wanted in SENDINGS.items()
+    }
+    return Report(warehouse.name, summary, details, Depth(depth), str(settings.policy), now, by, bounces)
 
 
 def write(path: Path, report: Report) -> None:
@@ -127,7 +142,7 @@ def render(report: Report) -> str:
     sections = (
         _head(report, __version__),
         _advice(report.summary),
-        _bounces(report.summary),
+        _bounces(report),
         _health(report),
         _layers(report),
         _reasons(report.summary),
@@ -209,8 +224,8 @@ def _pair(*sections: str) -> str:
 def _head(report: Report, version: str) -> str:
     run = report.details.last_run or {}
     facts = [f"{_number(report.summary.rows)} rows"]
-    if report.summary.blank:
-        facts.append(f"{_number(report.summary.blank)} without an address")
+    if report.summary.missing:
+        facts.append(f"{_number(report.summary.missing)} without an address")
     facts += [f"depth {report.depth}", f"policy {escape(report.policy)}"]
     asked = ""
     if run.get("finished_at"):
@@ -235,59 +250,61 @@ def _advice(summary: Summary) -> str:
         )
         if count:
             stack += f'<i class="{word}" style="flex:{count}"></i>'
-    unseen = rows - summary.verified
+    rest = rows - summary.verified
     note = ""
-    if unseen:
-        stack += f'<i class="unseen" style="flex:{unseen}"></i>'
-        note = f'<p class="note">{_number(unseen)} rows are not verified yet.</p>'
+    if rest:
+        stack += f'<i class="unseen" style="flex:{rest}"></i>'
+    if summary.unverified:
+        note = f'<p class="note">{_number(summary.unverified)} rows are not verified yet.</p>'
     return (
         f"<section><h2>What to do with the {_number(rows)} rows</h2>"
         f'<div class="tiles">{tiles}</div><div class="stack" aria-hidden="true">{stack}</div>{note}</section>'
     )
 
 
-def _bounces(summary: Summary) -> str:
-    if summary.bounce_before is None:
+def _bounces(report: Report) -> str:
+    found = {name: report.bounces.get(name) for name in _SENDINGS}
+    highest = [estimate.high for estimate in found.values() if estimate is not None]
+    if not highest:
         return ""
-    before = _interval(summary.bounce_before, summary.bounce_before_error)
-    after = _interval(summary.bounce_after, summary.bounce_after_error) if summary.bounce_after is not None else None
-    top = max(before[2], after[2] if after else 0.0, 2 * _ACCEPTED_BOUNCES)
-    scale = math.ceil(top * 20) / 20
-    lines = _bounce_row("If everything were sent", before, scale, "do_not_send")
-    if after is None:
-        lines += '<tr><th scope="row">If only what is recommended</th><td colspan="3">nothing to send</td></tr>'
-    else:
-        lines += _bounce_row("If only what is recommended", after, scale, "send")
+    scale = math.ceil(max(*highest, 2 * _ACCEPTED_BOUNCES) * 20) / 20
+    lines = ""
+    for name, (label, tone) in _SENDINGS.items():
+        estimate = found[name]
+        if estimate is None:
+            lines += f'<tr><th scope="row">{label}</th><td colspan="4">nothing to send</td></tr>'
+        else:
+            lines += _bounce_row(label, estimate, scale, tone)
+    unverified = report.summary.unverified
+    counted = ""
+    if unverified:
+        rate = _percent(bounce_probability(Reason.not_probed))
+        counted = f" {_number(unverified)} addresses are not verified yet; each counts with the base rate of {rate}."
+    heads = ("", "addresses", "expected", f"{_CONFIDENCE:.0%} by chance", f"0 to {_percent(scale)}")
     return (
-        f"<section><h2>Expected hard bounces</h2>"
-        f"{_table(('', 'share of the mail', '95 % by chance', f'0 to {_percent(scale)}'), [lines], numbers=(1, 2))}"
+        f"<section><h2>Expected hard bounces</h2>{_table(heads, [lines], numbers=(1, 2, 3))}"
         '<p class="note">Added up from the scores. The interval covers chance alone, were every score right and '
-        f"every address on its own; scores that are off by a part move both figures by the same part. Sending services "
-        f"want it below {_percent(_ACCEPTED_BOUNCES)}.</p></section>"
+        "every address on its own; scores that are off by a part move all figures by the same part."
+        f"{counted} Sending services want it below {_percent(_ACCEPTED_BOUNCES)}.</p></section>"
     )
 
 
-def _interval(share: float, error: float | None) -> tuple[float, float, float]:
-    spread = _95 * (error or 0.0)
-    return share, max(0.0, share - spread), min(1.0, share + spread)
-
-
-def _bounce_row(label: str, interval: tuple[float, float, float], scale: float, tone: str) -> str:
-    share, low, high = interval
+def _bounce_row(label: str, found: BounceEstimate, scale: float, tone: str) -> str:
     picture = (
-        f'<div class="range {tone}" aria-hidden="true"><i style="width:{_width(share / scale)}"></i>'
-        f'<u style="left:{_width(low / scale)};width:{_width((high - low) / scale)}"></u></div>'
+        f'<div class="range {tone}" aria-hidden="true"><i style="width:{_width(found.rate / scale)}"></i>'
+        f'<u style="left:{_width(found.low / scale)};width:{_width((found.high - found.low) / scale)}"></u></div>'
     )
     return _row(
         label,
-        _n(f"<b>{_percent(share)}</b>"),
-        _n(f"{_percent(low)} to {_percent(high)}"),
-        f'<td style="width:46%;padding-right:0">{picture}</td>',
+        _n(_number(found.addresses)),
+        _n(f"<b>{_percent(found.rate)}</b>"),
+        _n(f"{_percent(found.low)} to {_percent(found.high)}"),
+        f'<td style="width:36%;padding-right:0">{picture}</td>',
     )
 
 
 def _health(report: Report) -> str:
-    summary, due = report.summary, report.details.due
+    summary, due = report.summary, report.details.reverify_due
     health = str((report.details.last_run or {}).get("health") or "ok")
     advice = summary.by_recommendation
     todo = []
@@ -298,7 +315,7 @@ def _health(report: Report) -> str:
     again = advice.get("reverify", 0)
     if again:
         soon = due.get("overdue", 0) + due.get("1 day", 0)
-        when = f"; {_number(soon)} addresses are due now or within a day" if soon else ""
+        when = f"; {_number(soon)} of their addresses are due now or within a day" if soon else ""
         todo.append(
             f"Run mailvet again for the {_number(again)} rows marked reverify{when}. Only what is due is asked."
         )

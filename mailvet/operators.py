@@ -83,9 +83,6 @@ class LocalParts:
     shape: str
     """Regular expression over the whole local part, lower case, without its tag; read by `re` and by Polars alike."""
     meaning: str
-    dots: Literal["significant", "ignored"]
-    tags: str
-    """The sign before a subaddress (RFC 5233), or empty."""
     source: str
     sure: Literal["published", "recalled"]
 
@@ -180,9 +177,7 @@ def odd_dot_domains() -> frozenset[str]:
 def local_parts() -> tuple[LocalParts, ...]:
     """What is known of the local parts at the operators' domains; each domain in one row at most."""
     return tuple(
-        LocalParts(
-            tuple(row["domains"]), row["shape"], row["meaning"], row["dots"], row["tags"], row["source"], row["sure"]
-        )
+        LocalParts(tuple(row["domains"]), row["shape"], row["meaning"], row["source"], row["sure"])
         for row in _document()["local_parts"]
     )
 

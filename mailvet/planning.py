@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -13,11 +14,25 @@ from mailvet.warehouse.base import Plan
 
 __all__ = ["Forecast", "estimate", "seconds_at"]
 
-# Seconds, from the lab and from RTTs on the internet: a guess to plan a night with, not a promise.
-_ROUND_TRIP = 0.1
-_PER_RECIPIENT = 0.05  # what a server takes to look one up
+
+@dataclass(frozen=True, slots=True)
+class _Servers:
+    """How mail servers are expected to reply; seconds."""
+
+    round_trip: float
+    per_recipient: float
+    """What a server takes to look one up."""
+    per_conversation: float
+    """From the connection to the first recipient, and QUIT."""
+
+
+_INTERNET = _Servers(0.1, 0.05, 1.0)
+_LOOPBACK = _Servers(0.001, 0.01, 0.1)
+"""A mail world on this machine, as `mailvet lab` starts it."""
 _GROUP = 10  # recipients a round trip where they are named in groups, as in docs/asking.md; small operators get fewer
-_PER_CONVERSATION = 1.0
+_MANY_DOMAINS = 200
+"""Among so many domains of no known operator there are servers that never reply."""
+_SILENT_ATTEMPTS = 4  # connections that run into the timeout at such a domain: two hosts, two addresses each
 _DOMAINS_A_SECOND = 500.0  # through an ordinary resolver with a cold cache
 _OFFLINE_A_SECOND = 200_000.0
 
@@ -40,7 +55,9 @@ class Forecast:
 def estimate(plan: Plan, settings: Settings) -> Forecast:
     """
     The expected length of a run: the slowest operator at its cap of connections, or the sum over the cap of all
-    connections, whichever is more. Operators that are not asked (their answers say nothing) cost nothing.
+    connections, or servers that never reply where there are many domains, whichever is more. Operators that are not
+    asked (their replies say nothing) cost nothing. Where the resolver is this machine's own and private networks may
+    be contacted, the servers are taken for those of a lab, without the internet's round trips.
     """
     known = {domain: operator for operator in operators() for domain in operator.domains}
     groups: dict[str, int] = {}
@@ -58,7 +75,9 @@ def estimate(plan: Plan, settings: Settings) -> Forecast:
     if depth is not Depth.offline:
         seconds += len(plan.domains) / _DOMAINS_A_SECOND
     if depth is Depth.smtp:
-        seconds += max(slowest, total / pacing.connections)
+        lone = sum(name not in _rules() for name in groups)
+        silent = min(settings.smtp.address_budget, _SILENT_ATTEMPTS * settings.smtp.connect_timeout)
+        seconds += max(slowest, total / pacing.connections, silent if lone >= _MANY_DOMAINS else 0.0)
     by_operator = dict(sorted(groups.items(), key=lambda item: (-item[1], item[0])))
     if depth is not Depth.smtp:
         return Forecast(by_operator, seconds)
@@ -77,12 +96,20 @@ def seconds_at(operator: str, addresses: int, settings: Settings) -> float:
 
 def _work(operator: str, addresses: int, settings: Settings) -> float:
     """The same over one connection."""
-    rule, pacing = _rules().get(operator), settings.pacing
+    rule, pacing, servers = _rules().get(operator), settings.pacing, _servers(settings)
     count = _asked(operator, addresses, settings)
     per_session = min(pacing.recipients_per_session, (rule.recipients_per_session if rule else None) or 1 << 30)
     # Nearly every server offers PIPELINING, so whoever is not known to dislike groups is asked in groups.
     group = 1 if rule is not None and not rule.pipelining else min(_GROUP, per_session)
-    return count * (_PER_RECIPIENT + _ROUND_TRIP / group) + -(-count // per_session) * _PER_CONVERSATION
+    conversations = -(-count // per_session)
+    return count * (servers.per_recipient + servers.round_trip / group) + conversations * servers.per_conversation
+
+
+def _servers(settings: Settings) -> _Servers:
+    """Where the servers are: on the internet, or in a mail world on this machine."""
+    resolvers = settings.dns.nameservers
+    local = bool(resolvers) and all(ipaddress.ip_address(address).is_loopback for address in resolvers)
+    return _LOOPBACK if local and settings.smtp.allow_private_networks else _INTERNET
 
 
 def _asked(operator: str, addresses: int, settings: Settings) -> int:

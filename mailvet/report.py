@@ -16,6 +16,7 @@ from rich.text import Text
 from mailvet.ablation import ASKED_FROM, LAYERS
 from mailvet.doctor import Check
 from mailvet.doctor import summary as summary_of_checks
+from mailvet.gates import FIGURES, GateResult
 from mailvet.operators import local_parts_at
 from mailvet.planning import Forecast
 from mailvet.probing.pool import OperatorProgress
@@ -23,6 +24,7 @@ from mailvet.run import Progress, RunResult
 from mailvet.scoring import contributions
 from mailvet.verdict import REASONS, Depth, Reason, Verdict
 from mailvet.warehouse.base import Plan, Summary
+from mailvet.warehouse.planning import UNVERIFIED_BOUNCES
 
 __all__ = [
     "LogWatcher",
@@ -30,6 +32,7 @@ __all__ = [
     "duration_text",
     "explain",
     "show_checks",
+    "show_gate",
     "show_plan",
     "show_result",
     "show_summary",
@@ -152,8 +155,10 @@ def show_plan(console: Console, source: str, plan: Plan, forecast: Forecast) -> 
     table.add_column(justify="left")
     table.add_column(justify="right")
     for label, number in (
-        ("rows", plan.rows), ("of these blank", plan.blank), ("distinct addresses", plan.addresses),
-        ("verdict still fresh", plan.fresh), ("due", plan.due), ("domains among them", len(plan.domains)),
+        ("rows", plan.rows), ("of these missing", plan.missing), ("distinct addresses", plan.addresses),
+        ("verdict still fresh", plan.fresh),
+        *([("of these to be asked again", plan.rechecked)] if plan.rechecked else []),
+        ("due", plan.due), ("domains among them", len(plan.domains)),
     ):  # fmt: skip
         table.add_row(label, f"{number:,}")
     console.print(table)
@@ -178,6 +183,39 @@ def show_plan(console: Console, source: str, plan: Plan, forecast: Forecast) -> 
         console.print(busiest)
     else:
         console.print("\nNothing is due.")
+
+
+def show_gate(console: Console, result: GateResult) -> None:
+    """What a gate counted, every figure, and which limits were kept."""
+    counts = Table(box=None, padding=(0, 2), show_header=False)
+    counts.add_column()
+    counts.add_column(justify="right")
+    for name in ("rows", "missing", "addresses", "verified", "unprobed", "audience"):
+        counts.add_row(name, f"{getattr(result.counts, name):,}")
+    figures = Table(box=None, padding=(0, 2), header_style="dim")
+    for name in ("figure", "share", "limit", ""):
+        figures.add_column(name, justify="right" if name in ("share", "limit") else "left")
+    held = {limit.name: limit for limit in result.limits}
+    for figure in FIGURES:
+        share, limit = result.figures[figure.name], held.get(figure.limit)
+        words = "-" if share is None else f"{100 * share:.2f} %"
+        if figure.name == "expected_bounce_rate" and share is not None:
+            words += f" ({100 * (result.figures['low'] or 0):.2f} to {100 * (result.figures['high'] or 0):.2f} %)"
+        if limit is None:
+            figures.add_row(figure.name, words, "", "")
+        else:
+            verdict = Text("passed", style="green") if limit.passed else Text("failed", style="red")
+            figures.add_row(figure.name, words, f"{100 * limit.limit:g} %", verdict)
+    audience = f", among {', '.join(result.asked.among)}" if result.asked.among else ""
+    console.print(f"[bold]{escape(result.source)}[/] (policy {result.policy}{audience})", highlight=False)
+    console.print(counts)
+    console.print()
+    console.print(figures)
+    for warning in result.warnings:
+        console.print(Text(f"Warning: {warning}.", style="yellow"))
+    for limit in result.failed:
+        allowed = f"{limit.name} allows {100 * limit.limit:g} %"
+        console.print(Text.assemble(("Failed: ", "bold red"), f"{limit.text}, where {allowed}."), highlight=False)
 
 
 def show_result(console: Console, result: RunResult) -> None:
@@ -217,6 +255,8 @@ def show_summary(console: Console, summary: Summary, depth: Depth) -> None:
     for word, count in summary.by_recommendation.items():
         bar = Text("█" * max(1, round(30 * count / rows)), style=_STYLES[word])
         advice.add_row(Text(_ADVICE[word], style=_STYLES[word]), f"{count:,}", f"{100 * count / rows:.1f} %", bar)
+    if summary.missing:
+        advice.add_row("missing: no address", f"{summary.missing:,}", f"{100 * summary.missing / rows:.1f} %", "")
     console.print(advice)
     console.print()
     console.print(_reasons(summary))
@@ -225,11 +265,20 @@ def show_summary(console: Console, summary: Summary, depth: Depth) -> None:
         console.print(_layers(summary, depth))
     if summary.bounce_before is not None:
         after = f"{100 * summary.bounce_after:.1f} %" if summary.bounce_after is not None else "nothing to send"
+        middle = summary.bounce_without_do_not_send
+        but_forbidden = f"{100 * middle:.1f} %" if middle is not None else "nothing to send"
         console.print(
             f"\nExpected hard bounces: [bold red]{100 * summary.bounce_before:.1f} %[/] if everything were sent, "
-            f"[bold green]{after}[/] if only what is recommended.",
+            f"[bold]{but_forbidden}[/] if all but do_not_send, [bold green]{after}[/] if only what is recommended.",
             highlight=False,
         )
+        unverified = summary.unverified
+        if unverified:
+            console.print(
+                f"{unverified:,} addresses have no verdict yet; each counts with the base rate of "
+                f"{UNVERIFIED_BOUNCES:g} %.",
+                highlight=False,
+            )
 
 
 def _reasons(summary: Summary) -> RenderableType:

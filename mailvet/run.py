@@ -25,6 +25,7 @@ import polars as pl
 from mailvet.ablation import LayerCount
 from mailvet.errors import SettingsError, SourceError
 from mailvet.probing.pool import OperatorProgress
+from mailvet.recheck import Recheck, RecheckText, parse_recheck
 from mailvet.settings import Settings
 from mailvet.verdict import (
     REASONS,
@@ -41,6 +42,7 @@ from mailvet.warehouse.base import Plan, Recognising, Summary, TableSignals, War
 from mailvet.warehouse.duckdb import DuckDBWarehouse
 from mailvet.warehouse.files import FORMATS, Reading, format_of, is_database
 from mailvet.warehouse.opening import is_url, open_table
+from mailvet.warehouse.servers import StoredServers
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -89,10 +91,21 @@ class Progress:
         """Addresses a second since the start."""
         return self.done / self.seconds if self.seconds > 0 else 0.0
 
+    retry_in: float = 0.0
+    """Seconds until the last of the recipients that a greylisting server put off is asked again."""
+
     @property
     def seconds_left(self) -> float | None:
-        """At the rate so far; None before there is one."""
-        return (self.due - self.done) / self.rate if self.done else None
+        """
+        Until the slowest operator is through with its queue and the last retry has been made, and not before the rest
+        is done at the rate so far; None before there is one.
+        """
+        if not self.done:
+            return None
+        if self.done >= self.due:
+            return 0.0
+        queues = max((row.seconds_left for row in self.operators), default=0.0)
+        return max((self.due - self.done) / self.rate, queues, self.retry_in)
 
 
 class Watcher(Protocol):
@@ -143,13 +156,6 @@ class RunResult:
     """What the mail servers said in this run, by operator."""
     notes: Sequence[str] = ()
     """What the reader should know although nothing is wrong, in sentences."""
-
-    @property
-    def undeliverable_share(self) -> float:
-        """Share of the rows with an address that are undeliverable."""
-        rows = self.summary.rows - self.summary.blank
-        blank_bad = self.summary.blank if self.summary.verified else 0
-        return max(0, self.summary.by_status.get("undeliverable", 0) - blank_bad) / rows if rows else 0.0
 
 
 def default_store() -> Path:
@@ -211,20 +217,28 @@ def open_source(
 
 
 def plan(
-    warehouse: Warehouse, settings: Settings, *, among: Collection[Reason] | None = None, count_domains: bool = True
+    warehouse: Warehouse,
+    settings: Settings,
+    *,
+    among: Collection[Reason] | None = None,
+    recheck: RecheckText = None,
+    count_domains: bool = True,
 ) -> Plan:
     """
     What `run` would do with this source now; asks nobody and changes nothing.
 
     Args:
         among: only addresses whose last answer was one of these.
+        recheck: what is asked again although it is fresh (see `mailvet.recheck`).
         count_domains: fill in `Plan.domains`, which takes its time over millions.
 
     Raises:
+        SettingsError: `recheck` cannot be read.
         SourceError: the column holds numbers, or the condition on the rows fails.
     """
     from mailvet.lists import OwnLists
 
+    again = parse_recheck(recheck)
     own = OwnLists.load(**settings.lists.model_dump())
     kinds = {"allow": own.allow, "deny": own.deny, "suppress": own.suppress, "extra_disposable": own.extra_disposable}
     planned = warehouse.plan(
@@ -233,6 +247,7 @@ def plan(
         rules_version=f"{RULES_VERSION}{'+' if own.digest else ''}{own.digest}",
         listed={name: _as_written(kind) for name, kind in kinds.items()},
         among=among,
+        recheck=again,
         count_domains=count_domains,
     )
     if planned.addresses and warehouse.looks_numeric():
@@ -268,6 +283,7 @@ def run(
     batch_rows: int | None = None,
     limit: int | None = None,
     among: Collection[Reason] | None = None,
+    recheck: RecheckText = None,
 ) -> RunResult:
     """
     Verify what is due and write the answers back.
@@ -283,19 +299,21 @@ def run(
         batch_rows: addresses examined together; by default as many as suit the depth.
         limit: verify at most so many addresses now; the rest stays due.
         among: verify only addresses whose last answer was one of these.
+        recheck: verify also what is fresh, as `all`, `reason=mailbox_not_found`, `older-than=30d` (see
+            `mailvet.recheck`). What is due by itself is verified first.
 
     Raises:
         MailvetError: before anything is asked, when something does not fit. What was saved before a later failure
             stays saved.
     """
-    columns = _known(columns)
+    columns, again = _known(columns), parse_recheck(recheck)
     if split_by is not None and split_by not in SPLIT_COLUMNS:
         raise SettingsError(f"--split-by {split_by}: choose one of {', '.join(SPLIT_COLUMNS)}.")
     if output is not None:
         warehouse.check_output(output, key_columns)
     if write_back:
         warehouse.check_write_back(columns)
-    job = _Run(warehouse, settings, watcher, limit, among)
+    job = _Run(warehouse, settings, watcher, limit, among, again)
     if batch_rows is None:  # where nobody is asked, a batch costs nothing but memory
         batch_rows = _OFFLINE_BATCH_ROWS if Depth(settings.depth) is Depth.offline else BATCH_ROWS
     ended = threading.Event()
@@ -341,13 +359,16 @@ class _Run:
         watcher: Watcher | None,
         limit: int | None,
         among: Collection[Reason] | None,
+        recheck: Recheck | None,
     ) -> None:
         self._warehouse = warehouse
         self._settings = settings
         self._watcher = watcher
         self._limit = limit
         self._among = among
+        self._recheck = recheck
         self._answers: dict[str, Answers] = {}
+        self._servers: StoredServers | None = None
         self._done = 0
         self._began = time.monotonic()
         # The database's connection belongs to one thread, and the event loop must not wait for a disk.
@@ -393,26 +414,31 @@ class _Run:
             known = await self._outcome_of_last_run(columns, write_back)
             if known is not None:
                 return await self._nothing_new(run_id, started, known, write_back)
-        planned = await self._call(plan, warehouse, settings, among=self._among, count_domains=False)
+        planned = await self._call(
+            plan, warehouse, settings, among=self._among, recheck=self._recheck, count_domains=False
+        )
         if settings.suspicion.whole_table and isinstance(warehouse, TableSignals):
             suspicion = settings.suspicion
             await self._call(warehouse.find_signals, signed_up=suspicion.signed_up, burst_window=suspicion.burst_window)
         if self._watcher:
             self._watcher.planned(warehouse.name, planned)
         asked_today = await self._call(warehouse.asked_today, started)
-        verifier = Verifier(settings, asked_today=asked_today)
+        if planned.due and Depth(settings.depth) is Depth.smtp:
+            self._servers = await self._call(self._remembered, started)
+        verifier = Verifier(
+            settings, asked_today=asked_today, memory=self._servers.memory if self._servers is not None else None
+        )
         record: dict[str, Any] = {
             "run_id": run_id, "source": warehouse.name, "started_at": started, "depth": str(settings.depth),
             "policy": str(settings.policy), "rows": planned.rows, "addresses": planned.addresses, "due": planned.due,
             "rules_version": RULES_VERSION, "mailvet_version": _version(),
         }  # fmt: skip
-        work_to_do = planned.due + planned.blank_due
         try:
-            if work_to_do:
+            if planned.due:
                 await verifier.open()  # refuses before anything is written
             await self._call(warehouse.open_for_writing)
             await self._call(warehouse.save_run, record)
-            if work_to_do:
+            if planned.due:
                 due = planned.due if self._limit is None else min(planned.due, self._limit)
                 await self._verify(verifier, run_id, wait, due, batch_rows)
         finally:
@@ -447,11 +473,21 @@ class _Run:
         )  # fmt: skip
         return result
 
+    def _remembered(self, now: datetime) -> StoredServers:
+        """What earlier runs learnt about servers."""
+        special = bool(self._settings.smtp.allow_private_networks)
+        return StoredServers(self._warehouse.servers(), self._warehouse.canaries(now), special_use=special)
+
+    async def _save_servers(self) -> None:
+        changed = self._servers.changes(datetime.now(timezone.utc)) if self._servers is not None else None
+        if changed is not None:
+            await self._call(self._warehouse.save_servers, changed)
+
     # ---------------------------------------------------------------- a source that has not changed
 
     async def _fingerprint(self, columns: Sequence[str], write_back: bool) -> str | None:
         warehouse, settings = self._warehouse, self._settings
-        narrowed = self._among is not None or self._limit is not None
+        narrowed = self._among is not None or self._limit is not None or self._recheck is not None
         if not isinstance(warehouse, Recognising) or narrowed or settings.history.events or settings.store.keep_days:
             return None
         from mailvet.lists import OwnLists
@@ -474,7 +510,7 @@ class _Run:
         if mark is None:
             return {}
         outcome = {
-            "rows": result.plan.rows, "blank": result.plan.blank, "addresses": result.plan.addresses,
+            "rows": result.plan.rows, "missing": result.plan.missing, "addresses": result.plan.addresses,
             "summary": asdict(result.summary),
         }  # fmt: skip
         return {"fingerprint": mark, "outcome": json.dumps(outcome)}
@@ -484,7 +520,7 @@ class _Run:
     ) -> RunResult:
         """The run over a source in which nothing changed and nothing is due: what the last one found still holds."""
         warehouse, settings = self._warehouse, self._settings
-        planned = Plan(known["rows"], known["blank"], known["addresses"], 0)
+        planned = Plan(known["rows"], known["missing"], known["addresses"], 0)
         counts = dict(known["summary"])
         counts["by_layer"] = {name: LayerCount(**count) for name, count in counts["by_layer"].items()}
         if self._watcher:
@@ -508,7 +544,6 @@ class _Run:
 
     async def _verify(self, verifier: Verifier, run_id: str, wait: timedelta, due: int, batch_rows: int) -> None:
         batches = _first(self._warehouse.due(batch_rows), self._limit)
-        blank: set[str] = set()
         unsaved: list[pl.DataFrame] = []
         saving: asyncio.Future[None] | None = None
         saved_at = time.monotonic()
@@ -525,16 +560,14 @@ class _Run:
             if table is None:
                 return None
             ahead = fetch()
-            frame = pl.DataFrame(pl.from_arrow(table))
-            blank.update(frame.filter(pl.col("email").str.strip_chars() == "")["email_key"])
-            return frame
+            return pl.DataFrame(pl.from_arrow(table))
 
         watching = asyncio.ensure_future(self._watch(verifier, due)) if self._watcher else None
 
         def take(verdicts: pl.DataFrame) -> None:
             unsaved.append(verdicts)
             self._count_answers(verdicts)
-            self._done += verdicts.height - int(verdicts["email_key"].is_in(blank).sum())
+            self._done += verdicts.height
 
         try:
             async for verdicts in verifier.stream(read, run_id=run_id, wait=wait):
@@ -580,6 +613,7 @@ class _Run:
             table = pl.concat(frames[:count]).to_arrow().cast(verdict_schema())
             await self._call(self._warehouse.save, table)
             del frames[:count]
+        await self._save_servers()
 
     async def _save_rest(self, saving: asyncio.Future[None] | None, frames: list[pl.DataFrame]) -> None:
         """Save what is left once the save under way has ended; what that one could not save is tried again."""
@@ -596,7 +630,7 @@ class _Run:
     def _tell(self, verifier: Verifier, due: int) -> None:
         if self._watcher:
             seconds = time.monotonic() - self._began
-            self._watcher.progressed(Progress(due, self._done, seconds, verifier.progress()))
+            self._watcher.progressed(Progress(due, self._done, seconds, verifier.progress(), verifier.retry_in))
 
 
 def _version() -> str:

@@ -40,7 +40,7 @@ __all__ = [
 FLAGS = (
     "free", "role", "disposable", "relay_alias", "tagged", "no_reply", "gibberish", "keyboard_walk", "series", "burst",
     "duplicate_of", "eai", "allowed", "accept_all", "accept_all_unknown", "gateway", "probed",
-    "local_part_unlikely", "odd_dots",
+    "local_part_unlikely", "odd_dots", "unknown_tld", "maybe_role", "accepted",
 )  # fmt: skip
 """Names of the flags, in the order in which they are written."""
 
@@ -78,6 +78,8 @@ _BY_REASON = {
     Reason.sender_not_known: Prior(0.10, "the mailbox exists; who is in its address book gets through"),
     Reason.mailbox_full: Prior(0.25, "the mailbox exists; those nobody empties are closed in the end"),
     Reason.role_account: Prior(0.05, "roles are kept longer than people stay"),
+    Reason.no_reply: Prior(0.50, "a system that only sends; often nothing is there but where its server accepts it"),
+    Reason.missing: Prior(1.0, "there is nothing to write to"),
     Reason.disposable: Prior(0.40, "made to be thrown away; many are gone within the hour"),
     Reason.typo_domain: Prior(0.90, "nobody has the mailbox at the misspelt domain"),
     Reason.suspected_trap: Prior(0.50, "traps accept mail as often as not"),
@@ -102,11 +104,13 @@ WEIGHTS: Mapping[str, Weight] = {
     "tagged": Weight(-0.2, "who adds a +tag knows the mailbox to be theirs and means to sort its mail"),
     "free": Weight(-0.1, "large providers keep mailboxes for years"),
     "no_reply": Weight(0.5, "an address of a system that only sends; often there is no mailbox behind it"),
+    "accepted": Weight(-4.5, "the server told it from a random name"),
     "gibberish": Weight(0.7, "random characters are typed to get past a form, or made up by a program"),
     "keyboard_walk": Weight(0.9, "what fingers do to fill a field; real mailboxes of the kind are rare"),
     "series": Weight(0.5, "numbered addresses are made by a program; some exist, as of tills and of students"),
     "burst": Weight(0.4, "many sign-ups of one domain at once are a form under attack, or colleagues after a meeting"),
     "local_part_unlikely": Weight(1.0, "the operator does not give such names out, at least not today"),
+    "unknown_tld": Weight(4.0, "no such top-level domain is known; only one that is newer than the list can take mail"),
     "duplicate_of": Weight(0.1, "another spelling of a mailbox is a sign-up repeated, now and then a guess"),
 }
 """
@@ -181,7 +185,7 @@ def judge(
             (`syntax_detail`, ...), the flags as booleans, `series_size` and `duplicate_key` (of
             `mailvet.layers.suspicion`, 0 and null for none), `suggestion`, `operator`, `mx_host`, `smtp_code`,
             `smtp_reply`, `retry_after` (seconds or null), `stopped` (why a layer was not asked, or null),
-            `previous_reason` and `previous_attempts`.
+            `previous_reason` and `previous_attempts`. `mailbox_key` may be left out, and is null then.
         settings: policy, depth, greylisting schedule, whether to keep addresses.
         now: aware, UTC.
 
@@ -192,6 +196,8 @@ def judge(
     plan = _plan(Policy(settings.policy), settings.store.store_addresses, schedule, tuple((learnt or {}).items()))
     stamp = pl.lit(now).cast(pl.Datetime("us", "UTC"))
     empty = {column.name for column in evidence if column.null_count() == len(column)}
+    if "mailbox_key" not in evidence.columns:
+        evidence = evidence.with_columns(pl.lit(None, dtype=pl.String).alias("mailbox_key"))
     rows = evidence.with_columns(_rank(evidence, [name for name in _CANDIDATES if name not in empty]))
     rows = rows.with_columns(_attempts("previous_reason" in empty))
     set_flags = [flag for flag in FLAGS if flag not in empty and rows[flag].any()]
@@ -215,6 +221,7 @@ def judge(
         "attempts",
         pl.lit(run_id, dtype=pl.String).alias("run_id"),
         pl.lit(f"{RULES_VERSION}{'+' if lists_digest else ''}{lists_digest}").alias("rules_version"),
+        "mailbox_key",
     )
 
 

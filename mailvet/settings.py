@@ -16,6 +16,7 @@ import sys
 from collections.abc import Mapping
 from contextvars import ContextVar
 from datetime import timedelta
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -32,6 +33,7 @@ else:
     import tomli as tomllib
 
 __all__ = [
+    "DURATION_SECONDS",
     "Dns",
     "History",
     "Lists",
@@ -48,7 +50,8 @@ __all__ = [
 log = logging.getLogger(__name__)
 
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)\s*")
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+DURATION_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+"""What the units of a duration stand for."""
 _LONGEST = 36_525 * 86400.0
 
 
@@ -63,7 +66,7 @@ def parse_duration(value: object) -> timedelta:
         return value
     match = _DURATION.fullmatch(str(value))
     if match:
-        seconds = float(match[1]) * _SECONDS[match[2]]
+        seconds = float(match[1]) * DURATION_SECONDS[match[2]]
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
         seconds = float(value)
     else:
@@ -82,8 +85,9 @@ def parse_share(value: str) -> float:
     """
     text = value.strip()
     try:
-        share = float(text[:-1]) / 100 if text.endswith("%") else float(text)
-    except ValueError:
+        # As a decimal number, since 0.7 / 100 is less than 0.007 in binary, and seven of a thousand keep to 0.7 %.
+        share = float(Decimal(text[:-1]) / 100) if text.endswith("%") else float(text)
+    except (ValueError, InvalidOperation):
         share = -1.0
     if not 0 <= share <= 1:
         raise ValueError(f"{value!r} is no share; write for example '2%' or '0.02'")
@@ -213,6 +217,10 @@ class Pacing(_Section):
     """Most recipients asked in a run by operator name; "default" holds for all others."""
     quiet_hours: str | None = None
     """UTC hours in which nobody is asked, as "22-06"."""
+    shared: bool = True
+    """Count the connections to a server address over all processes of this machine and user."""
+    shared_folder: Path | None = None
+    """Of the lock files by which they count. Default: in the user's state directory."""
 
     @field_validator("quiet_hours")
     @classmethod
@@ -229,6 +237,15 @@ class Retry(_Section):
 
     after_greylisting: tuple[Duration, ...] = (timedelta(minutes=5), timedelta(minutes=30), timedelta(hours=4))
     """After the first, second, ... greylisting reply; a run stays for these only as long as `--wait` allows."""
+    after_failure: Duration = timedelta(seconds=30)
+    """
+    After a connection that failed or a reply that did not come: the earliest second try. It takes place within
+    `--wait`, else in the next run; without one, the failure does not count.
+    """
+    outage_after: Duration = timedelta(minutes=1)
+    """
+    Our network is down when for so long no connection succeeds to any of at least five servers that replied earlier.
+    """
 
 
 class Lists(_Section):
@@ -407,6 +424,9 @@ def _beside(document: dict[str, Any], folder: Path) -> dict[str, Any]:
     history, store = document.get("history"), document.get("store")
     if isinstance(history, dict) and "events" in history:
         history["events"] = _path(history["events"], folder)
+    pacing = document.get("pacing")
+    if isinstance(pacing, dict) and isinstance(pacing.get("shared_folder"), str):
+        pacing["shared_folder"] = str(folder / Path(pacing["shared_folder"]).expanduser())
     if isinstance(store, dict) and isinstance(store.get("path"), str):
         store["path"] = str(folder / Path(store["path"]).expanduser())
     return document

@@ -18,6 +18,7 @@ import idna
 from mailvet.dns.routes import Route
 from mailvet.errors import PreflightError, SettingsError
 from mailvet.planning import seconds_at
+from mailvet.recheck import RecheckText, parse_recheck
 from mailvet.run import plan
 from mailvet.settings import Settings
 from mailvet.verdict import STATUS_COLUMNS, Depth
@@ -43,7 +44,7 @@ class ShardPlan:
 
 def plan_shards(
     warehouse: Warehouse, settings: Settings, shards: int, *, columns: Sequence[str] = STATUS_COLUMNS,
-    write_back: bool = True,
+    write_back: bool = True, recheck: RecheckText = None,
 ) -> ShardPlan:  # fmt: skip
     """
     Divide what is due among `shards` runs, whole operators to each, by the time they take, and keep the division in
@@ -51,18 +52,22 @@ def plan_shards(
 
     Fewer shards come back where there are fewer operators.
 
+    Args:
+        recheck: what is asked again although it is fresh (see `mailvet.recheck`); the same as for the runs.
+
     Raises:
-        SettingsError: a number of shards that cannot be.
+        SettingsError: a number of shards that cannot be, or a `recheck` that cannot be read.
         SourceError: a DuckDB file, or a table that does not fit.
         PreflightError: no DNS answers.
     """
     if not 1 <= shards <= MOST_SHARDS:
         raise SettingsError(f"{shards} shards cannot be; give a number from 1 to {MOST_SHARDS}.")
+    again = parse_recheck(recheck)
     plan_id = f"{datetime.now(timezone.utc):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
     warehouse.save_shards(plan_id, {}, datetime.now(timezone.utc))  # says at once where it cannot be done
     if write_back:
         warehouse.check_write_back(columns)
-    planned = plan(warehouse, settings)
+    planned = plan(warehouse, settings, recheck=again)
     counts = dict(planned.domains)
     operators = run_in_background(_operators(list(counts), settings))
     work: dict[str, int] = {}

@@ -18,15 +18,18 @@ from functools import cache
 from typing import Any
 
 from mailvet import lists
-from mailvet.address import FORMULA_START, Address, parse
+from mailvet.address import Address, parse
+from mailvet.disposable_servers import disposable_server
 from mailvet.dns.routes import Route
 from mailvet.layers.suspicion_scalar import TableSignals, is_gibberish, is_keyboard_walk
-from mailvet.lists import OwnList, OwnLists
+from mailvet.lists import OwnList, OwnLists, by_mailbox
+from mailvet.mailbox_key import key_of, mailbox_of
+from mailvet.missing import is_missing
 from mailvet.operators import is_likely_local_part, operator_of
 from mailvet.probing.domain import MailboxResult
 from mailvet.scoring import AT_LEAST, FLAGS, SERIES_DETAIL, score_of
 from mailvet.settings import Settings
-from mailvet.suggestions import suggest_domains
+from mailvet.suggestions import has_unknown_tld, suggest_for, suggest_repaired
 from mailvet.verdict import (
     REASONS,
     RULES_VERSION,
@@ -36,17 +39,18 @@ from mailvet.verdict import (
     Status,
     Verdict,
     email_key,
+    mask_addresses,
     recommend,
 )
 
-__all__ = ["DEAD", "NOT_WORTH_ASKING", "ODD_DOTS", "Finding", "as_row", "examine", "judge"]
+__all__ = ["NOT_WORTH_ASKING", "ODD_DOTS", "Finding", "as_row", "examine", "judge", "on_own_list"]
 
-DEAD = frozenset({Reason.domain_not_found, Reason.no_mail_server, Reason.null_mx, Reason.mx_unroutable})
-"""Reasons for which another domain may have been meant."""
 NOT_WORTH_ASKING = frozenset({Reason.disposable, Reason.typo_domain, Reason.provider_unverifiable})
 """Reasons of the reference layer that no answer of a mail server could change."""
 ODD_DOTS = "two dots in a row or one before the @: a mobile carrier gave such addresses out, but SMTP cannot name them"
 """What is said of an address that is real though RFC 5321 does not allow it."""
+SERVED_BY = "its mail server serves disposable domains alone: "
+"""What stands before the server's name in the evidence."""
 
 _RANK = {reason: rank for rank, reason in enumerate(REASONS)}
 _LONGEST_KEPT = 1024  # octets; a text far longer than an address is kept by its key only
@@ -59,6 +63,8 @@ class Finding:
     cell: str
     local: str | None = None
     domain: str | None = None
+    mailbox: str | None = None
+    """The one spelling for all addresses of the mailbox (`mailvet.mailbox_key.mailbox_of`)."""
     suggestion: str | None = None
     flags: set[str] = field(default_factory=set)
     facts: dict[str, tuple[str, str | None]] = field(default_factory=dict)
@@ -91,11 +97,10 @@ class Finding:
             self.reasons.append(route.reason)
         fact = str(route.reason) if route.reason is not None else "route_found"
         self.facts["route"] = (fact, route.detail or route.mx_host)
-        if route.reason in DEAD and self.suggestion is None:
-            (meant,) = suggest_domains([route.domain])
-            assert self.local is not None
-            if meant and self.local[:1] not in "=+-@":
-                self.suggestion = f"{self.local}@{meant}"
+        known = self.flags & {"allowed", "disposable", "relay_alias"}
+        if not known and (server := disposable_server(route)) is not None:
+            self.flags.add("disposable")
+            self.found("reference", Reason.disposable, f"{SERVED_BY}{server}")
 
     def answered(self, answer: MailboxResult) -> None:
         """Take in what the mail server said."""
@@ -104,8 +109,9 @@ class Finding:
         self.found("mailbox", answer.reason, answer.detail or answer.reply)
         probed = answer.code is not None
         behind = answer.mx_host is not None and operator_of(answer.mx_host).answers == "gateway"
-        held = (answer.accept_all is True, probed and answer.accept_all is None, behind, probed)
-        names = ("accept_all", "accept_all_unknown", "gateway", "probed")
+        accepted = answer.reason is Reason.mailbox_accepted and Reason.no_reply in self.reasons
+        held = (answer.accept_all is True, probed and answer.accept_all is None, behind, probed, accepted)
+        names = ("accept_all", "accept_all_unknown", "gateway", "probed", "accepted")
         self.flags |= {name for name, holds in zip(names, held, strict=True) if holds}
 
     def among(self, signals: TableSignals) -> None:
@@ -130,16 +136,22 @@ class Finding:
 def examine(cell: str, own: OwnLists, *, allow_special_use: bool) -> Finding:
     """What syntax and lists say about a cell: all that needs no network."""
     finding = Finding(cell)
+    if is_missing(cell):
+        finding.found("syntax", Reason.missing, None)
+        return finding
     parsed = parse(cell, allow_special_use=allow_special_use)
     if not isinstance(parsed, Address):
-        finding.suggestion = parsed.suggestion
+        finding.suggestion = suggest_repaired(parsed.suggestion)
         finding.found("syntax", Reason.syntax_invalid, parsed.code)
         return finding
     finding.local, finding.domain = parsed.local, parsed.domain
+    finding.mailbox = mailbox_of(parsed.local, parsed.domain)
     if parsed.needs_smtputf8:
         finding.flags.add("eai")
     if parsed.odd_dots:
         finding.flags.add("odd_dots")
+    if has_unknown_tld(parsed.domain, allow_special_use=allow_special_use):
+        finding.flags.add("unknown_tld")
     _look_up(finding, parsed.local, parsed.domain, own)
     return finding
 
@@ -148,33 +160,37 @@ def _look_up(finding: Finding, local: str, domain: str, own: OwnLists) -> None:
     lower = local.lower()
     plus = lower.find("+")
     base = lower[:plus] if plus > 0 else lower
-    text = f"{lower}@{domain}"
+    mailbox = finding.mailbox or ""
     relay = _under(domain, lists.relay_domains())
-    allow, suppress = _listed(own.allow, text, domain), _listed(own.suppress, text, domain)
+    allow, suppress = _listed(own.allow, mailbox, domain), _listed(own.suppress, mailbox, domain)
     allowed = allow and not suppress
     disposable = not allowed and (
         (_under(domain, lists.disposable_domains()) and not relay and domain not in _kept_from_disposable())
-        or _listed(own.extra_disposable, text, domain)
+        or _listed(own.extra_disposable, mailbox, domain)
     )
-    role = base in lists.role_names() and not allowed
+    role = not allowed and lists.is_role(base, domain)
     typo_of = None if allowed else lists.typo_domains().get(domain)
     held = {
-        "free": domain in lists.free_domains(), "role": role, "disposable": disposable, "relay_alias": relay,
-        "tagged": plus > 0, "no_reply": _no_reply().search(base) is not None, "allowed": allowed,
+        "free": domain in lists.free_domains(), "role": role,
+        "maybe_role": not allowed and base in lists.weak_role_names() and domain not in lists.provider_domains(),
+        "disposable": disposable, "relay_alias": relay,
+        "tagged": plus > 0, "no_reply": not allowed and _no_reply().search(base) is not None, "allowed": allowed,
         "local_part_unlikely": not is_likely_local_part(base, domain),
         "gibberish": not relay and is_gibberish(base), "keyboard_walk": is_keyboard_walk(base),
     }  # fmt: skip
     finding.flags |= {name for name, holds in held.items() if holds}
-    if typo_of is not None and local[:1] not in FORMULA_START:
-        finding.suggestion = f"{local}@{typo_of}"
-    if suppress or (_listed(own.deny, text, domain) and not allow):
-        finding.found("history", Reason.suppressed, "on your own list")
+    if not allowed:
+        finding.suggestion = suggest_for(local, domain)
+    if suppress or (_listed(own.deny, mailbox, domain) and not allow):
+        finding.found("history", Reason.suppressed, on_own_list(_other_spelling(own, f"{lower}@{domain}", mailbox)))
     if disposable:
         finding.found("reference", Reason.disposable, typo_of)
     elif typo_of is not None:
         finding.found("reference", Reason.typo_domain, typo_of)
     elif "odd_dots" in finding.flags:
         finding.found("reference", Reason.provider_unverifiable, ODD_DOTS)
+    elif "no_reply" in finding.flags:
+        finding.found("reference", Reason.no_reply, None)
     elif role:
         finding.found("reference", Reason.role_account, None)
 
@@ -187,8 +203,24 @@ def _under(domain: str, names: Collection[str]) -> bool:
     return False
 
 
-def _listed(own: OwnList, text: str, domain: str) -> bool:
-    return bool(own) and (text in own.addresses or domain in own.only_domains or _under(domain, own.domains))
+def _listed(own: OwnList, mailbox: str, domain: str) -> bool:
+    return bool(own) and (
+        (bool(own.addresses) and mailbox in by_mailbox(own.addresses))
+        or domain in own.only_domains
+        or _under(domain, own.domains)
+    )
+
+
+def _other_spelling(own: OwnLists, text: str, mailbox: str) -> str | None:
+    """The address on a list of the user's by which this one is suppressed, if it is written otherwise."""
+    if text in own.deny.addresses or text in own.suppress.addresses:
+        return None
+    return {**by_mailbox(own.deny.addresses), **by_mailbox(own.suppress.addresses)}.get(mailbox)
+
+
+def on_own_list(spelling: str | None) -> str:
+    """What the evidence says of a suppressed address; `spelling`: the entry, where it is another one of the mailbox."""
+    return "on your own list" + (f" as {spelling}" if spelling else "")
 
 
 @cache
@@ -219,6 +251,9 @@ def judge(finding: Finding, settings: Settings, *, lists_digest: str = "") -> Ve
     now = datetime.now(timezone.utc)
     wait = _wait(reason, finding.retry_after, settings)
     answer, route = finding.answer, finding.route
+    if not settings.store.store_addresses and "history" in finding.facts:
+        fact, detail = finding.facts["history"]
+        finding.facts["history"] = (fact, detail and mask_addresses(detail))
     keep = settings.store.store_addresses and len(finding.cell.encode("utf-8", "surrogatepass")) <= _LONGEST_KEPT
     return Verdict(
         email_key=email_key(finding.cell),
@@ -244,6 +279,7 @@ def judge(finding: Finding, settings: Settings, *, lists_digest: str = "") -> Ve
         checked_at=now,
         next_check_at=None if wait is None else now + wait,
         rules_version=f"{RULES_VERSION}{'+' if lists_digest else ''}{lists_digest}",
+        mailbox_key=None if finding.mailbox is None else key_of(finding.mailbox),
     )
 
 

@@ -38,6 +38,7 @@ __all__ = [
     "email_key",
     "mask_address",
     "mask_addresses",
+    "possible_recommendations",
     "recommend",
     "recommendation_sql",
     "verdict_schema",
@@ -95,6 +96,7 @@ class Depth(_Word):
 class Reason(_Word):
     """Why. The list is closed; each reason implies one status."""
 
+    missing = "missing"
     syntax_invalid = "syntax_invalid"
     typo_domain = "typo_domain"
     domain_not_found = "domain_not_found"
@@ -126,6 +128,7 @@ class Reason(_Word):
     provider_unverifiable = "provider_unverifiable"
     not_probed = "not_probed"
     disposable = "disposable"
+    no_reply = "no_reply"
     role_account = "role_account"
     suspected_trap = "suspected_trap"
     suppressed = "suppressed"
@@ -151,9 +154,13 @@ class ReasonRule:
     """When to ask again after the first, second, ... answer alike; the last one repeats. Empty: never."""
     meaning: str
     by_score: bool = False
-    """Send when the score is high enough for the policy (`SEND_FROM_SCORE`), else as listed."""
+    """Send when the score is high enough for the policy (`SEND_FROM_SCORE`), else reverify; never where D is listed."""
     give_up_after: int | None = None
     """After so many checks alike in a row, do not send."""
+
+    def is_by_score(self, policy: Policy) -> bool:
+        """Whether the score decides under this policy."""
+        return self.by_score and self.recommendation(policy) is not Recommendation.do_not_send
 
     def recommendation(self, policy: Policy) -> Recommendation:
         """What the policy recommends for this reason, before score and number of attempts."""
@@ -186,6 +193,7 @@ _GOOD, _BAD, _RISKY, _UNKNOWN = Status.deliverable, Status.undeliverable, Status
 # The order of the rows is the precedence when several facts hold: the first that applies is the reason.
 _TABLE = (
     _rule("suppressed", _BAD, "history", "DDD", "", "on your own suppression or deny list, unsubscribed or complained"),
+    _rule("missing", _UNKNOWN, "syntax", "DDD", "", "the cell is empty, or holds nothing that can be seen"),
     _rule("syntax_invalid", _BAD, "syntax", "DDD", "", "the text cannot be an e-mail address"),
     _rule("domain_not_found", _BAD, "route", "DDD", "1d 90d", "the domain does not exist (NXDOMAIN)"),
     _rule("null_mx", _BAD, "route", "DDD", "90d", "the domain declares that it takes no mail (RFC 7505)"),
@@ -200,6 +208,7 @@ _TABLE = (
     _rule("suspected_trap", _RISKY, "reference", "DDD", "90d", "evidence points to a spam trap"),
     _rule("disposable", _RISKY, "reference", "DDD", "7d", "a throw-away address service"),
     _rule("typo_domain", _RISKY, "reference", "DDD", "", "the domain is a known misspelling of a mail provider"),
+    _rule("no_reply", _RISKY, "reference", "DSD", "7d 30d", "no person reads it: noreply@, bounce@", by_score=True),
     _rule("mailbox_full", _RISKY, "mailbox", "RRS", "3d 5d 7d", "the mailbox exists but is full", give_up_after=3),
     _rule("recipient_throttled", _RISKY, "mailbox", "RSS", "1d", "the mailbox exists and is getting too much mail"),
     _rule("sender_not_known", _RISKY, "mailbox", "RSS", "90d", "the mailbox takes mail only from senders it knows"),
@@ -238,11 +247,17 @@ def recommend(reason: Reason, policy: Policy, score: int, attempts: int) -> Reco
     rule = REASONS[reason]
     if rule.give_up_after is not None and attempts >= rule.give_up_after:
         return Recommendation.do_not_send
-    if rule.by_score and score >= SEND_FROM_SCORE[policy]:
-        return Recommendation.send
-    if rule.by_score:
-        return Recommendation.reverify
+    if rule.is_by_score(policy):
+        return Recommendation.send if score >= SEND_FROM_SCORE[policy] else Recommendation.reverify
     return rule.recommendation(policy)
+
+
+def possible_recommendations(reason: Reason, policy: Policy) -> frozenset[Recommendation]:
+    """All that `recommend` may say of a reason, whatever the score and the number of checks."""
+    rule = REASONS[reason]
+    by_score = {Recommendation.send, Recommendation.reverify}
+    found = by_score if rule.is_by_score(policy) else {rule.recommendation(policy)}
+    return frozenset(found | ({Recommendation.do_not_send} if rule.give_up_after is not None else set()))
 
 
 def recommendation_sql(policy: Policy, *, reason: str, score: str, attempts: str) -> str:
@@ -253,11 +268,13 @@ def recommendation_sql(policy: Policy, *, reason: str, score: str, attempts: str
     for rule in _TABLE:
         if rule.give_up_after is not None:
             lines.append(f"  when {reason} = '{rule.reason}' and {attempts} >= {rule.give_up_after} then 'do_not_send'")
-    scored = ", ".join(f"'{rule.reason}'" for rule in _TABLE if rule.by_score)
+    scored = ", ".join(f"'{rule.reason}'" for rule in _TABLE if rule.is_by_score(policy))
     lines.append(f"  when {reason} in ({scored}) and {score} >= {SEND_FROM_SCORE[policy]} then 'send'")
     lines.append(f"  when {reason} in ({scored}) then 'reverify'")
     for choice in Recommendation:
-        reasons = [rule.reason for rule in _TABLE if not rule.by_score and rule.recommendation(policy) is choice]
+        reasons = [
+            rule.reason for rule in _TABLE if not rule.is_by_score(policy) and rule.recommendation(policy) is choice
+        ]
         if reasons:
             lines.append(f"  when {reason} in ({', '.join(repr(str(r)) for r in reasons)}) then '{choice}'")
     return "\n".join([*lines, "end"])
@@ -304,6 +321,8 @@ class Verdict:
     attempts: int = 1
     run_id: str | None = None
     rules_version: str = RULES_VERSION
+    mailbox_key: str | None = None
+    """The mailbox that the address reaches, whatever its spelling (`mailvet.mailbox_key`); None where it is none."""
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Verdict:
@@ -364,6 +383,7 @@ def verdict_schema() -> pa.Schema:
             pa.field("attempts", pa.int32(), nullable=False),
             pa.field("run_id", pa.string()),
             pa.field("rules_version", pa.string(), nullable=False),
+            pa.field("mailbox_key", pa.string()),
         ]
     )
 

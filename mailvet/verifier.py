@@ -27,18 +27,24 @@ import polars as pl
 
 from mailvet import single
 from mailvet.backlog import Backlog
+from mailvet.disposable_servers import disposable_server
 from mailvet.dns.resolver import Outcome, Resolver
 from mailvet.dns.routes import KnownRoutes, Route, Routes
+from mailvet.dns.trust import Memory
 from mailvet.errors import PreflightError, SettingsError
-from mailvet.layers import history, suspicion, suspicion_scalar, syntax
+from mailvet.layers import history, suggesting, suspicion, suspicion_scalar, syntax
 from mailvet.layers.reference import Reference
 from mailvet.lists import OwnLists
+from mailvet.mailbox_key import key_of
+from mailvet.missing import missing_expression
 from mailvet.operators import operator_of
+from mailvet.probing.memory import ServerMemory
 from mailvet.probing.pool import Mailboxes, MailboxResult, OperatorProgress, Probe, Recipient
+from mailvet.probing.retries import Retries
+from mailvet.probing.slots import connection_slots
 from mailvet.scoring import judge
 from mailvet.settings import Settings
-from mailvet.suggestions import suggest_domains
-from mailvet.verdict import Depth, Reason, Verdict, email_key, verdict_schema
+from mailvet.verdict import Depth, Reason, Verdict, email_key, mask_address, verdict_schema
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -69,6 +75,7 @@ _MAILBOX_COLUMNS: dict[str, Any] = {
     "accept_all_unknown": pl.Boolean,
     "gateway": pl.Boolean,
     "probed": pl.Boolean,
+    "accepted": pl.Boolean,
 }
 _ROUTE_COLUMNS = ("route_reason", "route_fact", "route_detail", "operator", "mx_host")
 _NOT_WORTH_ASKING = [str(reason) for reason in single.NOT_WORTH_ASKING]
@@ -91,9 +98,11 @@ class Verifier:
     Args:
         settings: everything configurable.
         asked_today: recipients already asked today by operator, for the daily limits.
+        memory: what earlier runs learnt about server addresses; used and changed.
         own: the user's own lists, where somebody has read them already; default: as the settings say.
         routes: routes that somebody has looked up already. The resolver is left alone, and whether this machine is
             fit to ask is taken for granted.
+        dns_memory: what is known of the name servers already, where many verifiers share one run.
     """
 
     def __init__(
@@ -101,14 +110,18 @@ class Verifier:
         settings: Settings,
         *,
         asked_today: Mapping[str, int] | None = None,
+        memory: ServerMemory | None = None,
         own: OwnLists | None = None,
         routes: KnownRoutes | None = None,
+        dns_memory: Memory | None = None,
     ) -> None:
         self.settings = settings
+        self._dns_memory = dns_memory
         self.depth = Depth(settings.depth)
         self._own = own if own is not None else OwnLists.load(**settings.lists.model_dump())
         self._reference: Reference | None = None
         self._asked_today = asked_today
+        self._memory = memory
         self._resolver: Resolver | None = None
         self.routes: Routes | KnownRoutes | None = routes
         self.mailboxes: Mailboxes | None = None
@@ -135,9 +148,9 @@ class Verifier:
         settings = self.settings
         if self.routes is not None:
             if self.depth is Depth.smtp:
-                self.mailboxes = Mailboxes(settings, asked_today=self._asked_today)
+                self.mailboxes = self._pool()
             return
-        self._resolver = Resolver(settings.dns)
+        self._resolver = Resolver(settings.dns, memory=self._dns_memory)
         self.routes = Routes(self._resolver, settings.dns, allow_private_networks=settings.smtp.allow_private_networks)
         # Side by side: what is asked before anything else keeps everything waiting.
         answers, complaint = await asyncio.gather(self._resolver.answers(), self._why_not_greet())
@@ -152,7 +165,7 @@ class Verifier:
         if self.depth is Depth.smtp:
             if complaint is not None:
                 raise PreflightError(complaint)
-            self.mailboxes = Mailboxes(settings, asked_today=self._asked_today)
+            self.mailboxes = self._pool()
 
     async def _why_not_greet(self) -> str | None:
         """RFC 5321 4.1.1.1: the hello name is ours and resolves, or the sender gets listed. None: all is well."""
@@ -169,7 +182,13 @@ class Verifier:
         for kind in ("A", "AAAA"):
             if (await self._resolver.ask(name, kind)).outcome is Outcome.found:
                 return None
-        return f"The hello name {name!r} does not resolve. {advice}"
+        await self.check_resolver()
+        return self._resolver.trust.degraded or f"The hello name {name!r} does not resolve. {advice}"
+
+    def _pool(self) -> Mailboxes:
+        settings = self.settings
+        slots = connection_slots(settings.pacing, settings.smtp.port)
+        return Mailboxes(settings, asked_today=self._asked_today, memory=self._memory, slots=slots)
 
     async def close(self) -> None:
         """End conversations and free sockets."""
@@ -225,6 +244,11 @@ class Verifier:
         """Short hash of the user's own lists, part of `rules_version`."""
         return self._own.digest
 
+    @property
+    def retry_in(self) -> float:
+        """Seconds until the last of the recipients that are to be asked again is asked again; 0 for none."""
+        return self._retries.retry_in() if self._retries is not None else 0.0
+
     def progress(self) -> list[OperatorProgress]:
         """What each operator is doing."""
         return self.mailboxes.progress() if self.mailboxes is not None else []
@@ -255,13 +279,8 @@ class Verifier:
         _claim_tables()
         self._run_id = run_id
         self._wait_until = time.monotonic() + wait.total_seconds()
-        if self.mailboxes is not None:
-            self.mailboxes.wait_until = self._wait_until
-            self.mailboxes.retries_pending = lambda: bool(self._coming_back)
         self._waiting: dict[str, _Batch] = {}  # by mailbox, the batch of the row that waits for it
         self._also_waiting: dict[str, list[tuple[_Batch, int]]] = {}  # further spellings of the same mailbox
-        self._greylisted: dict[str, int] = {}  # how often
-        self._coming_back: dict[str, asyncio.TimerHandle] = {}
         self._ready: list[_Batch] = []
         self._rows_ready = self._rows_waiting = 0
         self._waiting_at: Counter[str] = Counter()
@@ -269,13 +288,19 @@ class Verifier:
         self._failure: BaseException | None = None
         self._leaving = False
         self._backlog = Backlog()
+        if self.mailboxes is not None:
+            self._retries = Retries(
+                self.mailboxes, self.settings.retry, self._wait_until, self._concluded, self._failed_before
+            )
+            self.mailboxes.wait_until = self._wait_until
+            self.mailboxes.retries_pending = self._retries.pending
         try:
             async for verdicts in self._stream(read):
                 yield verdicts
         finally:
             self._backlog.close()
-            for timer in self._coming_back.values():
-                timer.cancel()
+            if self._retries is not None:
+                self._retries.close()
         if self.mailboxes is not None:
             self.mailboxes.health.finish()
 
@@ -295,6 +320,10 @@ class Verifier:
                 self.mailboxes.expecting = more or bool(self._backlog)
             if not more or self._rows_waiting >= _WAITING_ROWS:
                 await self._pause()
+                if self._retries is not None and 0 < self._retries.held == len(self._waiting):
+                    await self._retries.settle()
+            if self._retries is not None:
+                self._retries.look()
             if self._failure is not None:
                 raise self._failure
             if self._rows_ready >= _FLUSH_ROWS or (self._rows_ready and (not more or self._flush_due())):
@@ -340,7 +369,9 @@ class Verifier:
         After a stream that was interrupted: wait for the replies to those who were named already, a moment at most,
         and ask nobody else. `answered` has them then; who was not asked gets no verdict, and stays due.
         """
-        self._leaving, self._wait_until = True, 0.0
+        self._leaving = True
+        if self._retries is not None:
+            self._retries.wait_until = 0.0
         if self.mailboxes is not None:
             await self.mailboxes.close()
 
@@ -386,6 +417,7 @@ class Verifier:
 
     _last_flush = 0.0
     _rows_ready = 0
+    _retries: Retries | None = None
 
     def _flush(self) -> list[pl.DataFrame]:
         self._last_flush = time.monotonic()
@@ -399,7 +431,11 @@ class Verifier:
         return frames
 
     def _judge(self, evidence: pl.DataFrame) -> pl.DataFrame:
-        evidence = evidence.with_columns(pl.coalesce("answering_host", "mx_host").alias("mx_host"))
+        # `accepted` is a flag where the reason is another one that goes by it.
+        is_no_reply = pl.col("reference_reason").eq_missing(str(Reason.no_reply))
+        evidence = evidence.with_columns(
+            pl.coalesce("answering_host", "mx_host").alias("mx_host"), pl.col("accepted") & is_no_reply
+        )
         return judge(
             evidence,
             self.settings,
@@ -423,7 +459,7 @@ class Verifier:
         assert self.routes is not None
         domains = evidence.filter(~settled)["domain"].unique().to_list()
         routes = await self.routes.examine(domains)
-        evidence = self._suggest(_with_routes(evidence, routes), routes)
+        evidence = _with_disposable_servers(_with_routes(evidence, routes), routes)
         if self.depth is Depth.dns:
             yield self._judge(evidence)
             return
@@ -441,17 +477,23 @@ class Verifier:
     def _offline(self, batch: pl.DataFrame) -> pl.DataFrame:
         """Syntax, reference data and history: what needs no network."""
         cells = batch["email"].fill_null("").rename("cell")
-        parsed = syntax.examine(cells, allow_special_use=bool(self.settings.smtp.allow_private_networks))
+        private = bool(self.settings.smtp.allow_private_networks)
+        parsed = syntax.examine(cells, allow_special_use=private)
         if self._reference is None:
             self._reference = Reference(self._own)
         listed = self._reference.evidence(parsed)
-        past = history.examine(batch)
+        past = history.examine(batch, keep_addresses=self.settings.store.store_addresses)
         nothing = pl.lit(None, dtype=pl.String)
         known = set(batch.columns)
+        keys = batch["email_key"] if "email_key" in known else _keys(cells)
         alike = suspicion.examine_addresses(listed["base"], relay_alias=listed["relay_alias"]).drop("gibberish_score")
-        frame = pl.concat([cells.to_frame(), parsed, listed.drop("base"), alike, past], how="horizontal")
+        meant = suggesting.examine(parsed, listed["allowed"], listed["known"], allow_special_use=private)
+        frame = pl.concat(
+            [cells.to_frame(), parsed, listed.drop("base", "known", "mailbox"), alike, meant, past], how="horizontal"
+        )
         frame = frame.with_columns(
-            batch["email_key"] if "email_key" in known else _keys(cells),
+            keys,
+            _mailbox_keys(listed["mailbox"], cells, keys),
             batch["previous_reason"] if "previous_reason" in known else nothing.alias("previous_reason"),
             (batch["previous_attempts"] if "previous_attempts" in known else pl.lit(0)).alias("previous_attempts"),
             (batch["series_size"] if "series_size" in known else pl.lit(0)).alias("series_size"),
@@ -459,10 +501,19 @@ class Verifier:
             (batch["duplicate_of"] if "duplicate_of" in known else nothing).alias("duplicate_key"),
         )
         valid = pl.col("syntax_error").is_null()
+        missing = missing_expression(pl.col("cell"))
         suppressed = pl.col("suppressed") & valid
+        if not self.settings.store.store_addresses:
+            frame = frame.with_columns(_masked(frame["suppressed_as"]))
         return frame.with_columns(
-            pl.when(~valid).then(pl.lit(str(Reason.syntax_invalid))).alias("syntax_reason"),
-            pl.coalesce("syntax_error", pl.when("trimmed").then(pl.lit("white space trimmed"))).alias("syntax_detail"),
+            pl.when(missing)
+            .then(pl.lit(str(Reason.missing)))
+            .when(~valid)
+            .then(pl.lit(str(Reason.syntax_invalid)))
+            .alias("syntax_reason"),
+            pl.when(~missing)
+            .then(pl.coalesce("syntax_error", pl.when("trimmed").then(pl.lit("white space trimmed"))))
+            .alias("syntax_detail"),
             pl.when(~valid)
             .then(None)
             .when("disposable")
@@ -471,6 +522,8 @@ class Verifier:
             .then(pl.lit(str(Reason.typo_domain)))
             .when("odd_dots")
             .then(pl.lit(str(Reason.provider_unverifiable)))
+            .when("no_reply")
+            .then(pl.lit(str(Reason.no_reply)))
             .when("role")
             .then(pl.lit(str(Reason.role_account)))
             .alias("reference_reason"),
@@ -484,8 +537,17 @@ class Verifier:
             .then(pl.lit(str(Reason.suppressed)))
             .otherwise("history_reason")
             .alias("history_reason"),
-            pl.when(suppressed).then(pl.lit("on your own list")).otherwise("history_detail").alias("history_detail"),
-            pl.coalesce("cleaned", "suggestion").alias("suggestion"),
+            pl.when(suppressed)
+            .then(
+                pl.concat_str(
+                    pl.lit(single.on_own_list(None)),
+                    pl.when(pl.col("suppressed_as").is_not_null()).then(pl.lit(" as ") + pl.col("suppressed_as")),
+                    ignore_nulls=True,
+                )
+            )
+            .otherwise("history_detail")
+            .alias("history_detail"),
+            pl.when(~missing).then("suggestion").alias("suggestion"),
             pl.col("needs_smtputf8").alias("eai"),
             ((pl.col("series_size") > 0) & valid).alias("series"),
             (pl.col("burst") & valid).alias("burst"),
@@ -493,18 +555,6 @@ class Verifier:
             *(pl.lit(None, dtype=kind).alias(name) for name, kind in _MAILBOX_COLUMNS.items()),
             nothing.alias("stopped"),
             nothing.alias("run_fact"),
-        )
-
-    def _suggest(self, evidence: pl.DataFrame, routes: Mapping[str, Route]) -> pl.DataFrame:
-        """Only a domain that takes no mail may have been meant otherwise."""
-        dead = [domain for domain, route in routes.items() if route.reason in single.DEAD]
-        meant = {domain: other for domain, other in zip(dead, suggest_domains(dead), strict=True) if other}
-        if not meant:
-            return evidence
-        other = pl.col("domain").replace_strict(meant, default=None, return_dtype=pl.String)
-        harmless = ~pl.col("local").str.contains(r"^[=+\-@]")
-        return evidence.with_columns(
-            pl.coalesce("suggestion", pl.when(harmless).then(pl.col("local") + "@" + other)).alias("suggestion")
         )
 
     def _unasked(self, evidence: pl.DataFrame, settled: pl.Series, why: str) -> pl.DataFrame:
@@ -534,17 +584,22 @@ class Verifier:
                 ask(local, domain, route, tell, (batch, row, key))
 
     def _answered(self, asked: Probe, answer: MailboxResult | Exception) -> None:
-        batch, row, key = asked.context
+        batch, _, key = asked.context
         if self._waiting.get(key) is not batch:  # of an earlier stream
             return
         if isinstance(answer, Exception):
             self._failure = answer
             self._news.set()
             return
-        if answer.reason is Reason.greylisted and self._comes_back(key, asked, answer):
-            return
+        assert self._retries is not None
+        if not self._retries.keep(key, asked, answer):
+            self._concluded(key, asked, answer)
+
+    def _concluded(self, key: str, asked: Probe, answer: MailboxResult) -> None:
+        """The answer counts."""
         if self._leaving and answer.reason is Reason.not_probed:
             return
+        batch, row, _ = asked.context
         del self._waiting[key]
         if len(self._known) >= _REMEMBERED:
             self._known.clear()
@@ -561,26 +616,10 @@ class Verifier:
         if left < _LEAST_ROWS // 2 and operator in self._backlog:
             self._news.set()
 
-    def _comes_back(self, key: str, asked: Probe, answer: MailboxResult) -> bool:
-        """Whether a greylisted mailbox is asked again within this run: not when the run does not stay that long."""
-        schedule = self.settings.retry.after_greylisting
-        times = self._greylisted.get(key, 0)
-        if times >= len(schedule):
-            return False
-        delay = max(schedule[times].total_seconds(), answer.retry_after or 0.0)
-        if time.monotonic() + delay > self._wait_until:
-            return False
-
-        def ask_again() -> None:
-            assert self.mailboxes is not None
-            self._coming_back.pop(key, None)
-            self.mailboxes.ask(asked.local, asked.domain.name, asked.route, self._answered, asked.context)
-            if not self._coming_back:
-                self.mailboxes.settle_all()
-
-        self._greylisted[key] = times + 1
-        self._coming_back[key] = asyncio.get_running_loop().call_later(delay, ask_again)
-        return True
+    def _failed_before(self, key: str, asked: Probe, reason: Reason) -> bool:
+        """Whether the run before found the same."""
+        batch, row, _ = asked.context
+        return bool(batch.evidence["previous_reason"][row] == str(reason))
 
     def _row_answered(self, batch: _Batch, row: int, answer: MailboxResult) -> None:
         if not batch.rows:
@@ -595,6 +634,21 @@ class Verifier:
 
 def _keys(cells: pl.Series) -> pl.Series:
     return pl.Series("email_key", [email_key(cell) for cell in cells], dtype=pl.String)
+
+
+def _mailbox_keys(mailboxes: pl.Series, cells: pl.Series, keys: pl.Series) -> pl.Series:
+    """`mailbox_key` of each row. Most cells are written as their mailbox is, so that its key is theirs."""
+    others = ((mailboxes != cells) & mailboxes.is_not_null()).arg_true()
+    same = pl.select(pl.when(mailboxes.is_not_null()).then(keys)).to_series()
+    made = pl.Series([key_of(mailbox) for mailbox in mailboxes.gather(others)], dtype=pl.String)
+    return same.scatter(others, made).alias("mailbox_key")
+
+
+def _masked(texts: pl.Series) -> pl.Series:
+    """Addresses of which only the first character and the domain are shown."""
+    rows = texts.is_not_null().arg_true()
+    masked = pl.Series([mask_address(text) for text in texts.gather(rows)], dtype=pl.String)
+    return texts.clone().scatter(rows, masked)
 
 
 def _with_routes(evidence: pl.DataFrame, routes: Mapping[str, Route]) -> pl.DataFrame:
@@ -613,6 +667,23 @@ def _with_routes(evidence: pl.DataFrame, routes: Mapping[str, Route]) -> pl.Data
         schema=dict.fromkeys(("domain", *_ROUTE_COLUMNS), pl.String),
     )
     return evidence.join(table, on="domain", how="left", maintain_order="left")
+
+
+def _with_disposable_servers(evidence: pl.DataFrame, routes: Mapping[str, Route]) -> pl.DataFrame:
+    """The same, with domains that only the servers of disposable ones take mail for called disposable too."""
+    served = {domain: server for domain, route in routes.items() if (server := disposable_server(route)) is not None}
+    if not served:
+        return evidence
+    served_by = pl.col("domain").replace_strict(served, default=None, return_dtype=pl.String)
+    found = served_by.is_not_null() & ~pl.any_horizontal("allowed", "disposable", "relay_alias")
+    return evidence.with_columns(
+        pl.when(found).then(pl.lit(str(Reason.disposable))).otherwise("reference_reason").alias("reference_reason"),
+        pl.when(found)
+        .then(pl.concat_str(pl.lit(single.SERVED_BY), served_by))
+        .otherwise("reference_detail")
+        .alias("reference_detail"),
+        (pl.col("disposable") | found).alias("disposable"),
+    )
 
 
 def _mailbox_columns(answers: list[MailboxResult]) -> dict[str, pl.Series]:
@@ -639,6 +710,7 @@ def _columns_of(answers: list[MailboxResult]) -> dict[str, list[Any]]:
         ],
         "gateway": [_behind_gateway(answer.mx_host) for answer in answers],
         "probed": probed,
+        "accepted": [answer.reason is Reason.mailbox_accepted for answer in answers],
     }
 
 
@@ -735,9 +807,7 @@ async def _collect(verifier: Verifier, cells: list[str]) -> pl.DataFrame:
     return keys.to_frame().join(pl.concat(frames), on="email_key", how="left", maintain_order="left")
 
 
-async def _with_verifier(
-    settings: Settings, work: Callable[[Verifier], Awaitable[T]]
-) -> tuple[T, str | None]:
+async def _with_verifier(settings: Settings, work: Callable[[Verifier], Awaitable[T]]) -> tuple[T, str | None]:
     """The result of the work, and why it is degraded if it is."""
     if settings.depth is not Depth.smtp:
         # Routes stay known from call to call; the state of a stream is its own.

@@ -43,11 +43,9 @@ with DAG(
         conn_id=DATABASE,
         table=TABLE,
         mailvet_conn_id=MAIL,
-        where="mailvet_recommendation = 'send'",
-        max_undeliverable=0,
+        among=["send"],
         max_bounce_rate="2%",
         max_age="30d",
-        forbid_do_not_send=True,
     )
     lists = MailvetExportOperator(
         task_id="lists",

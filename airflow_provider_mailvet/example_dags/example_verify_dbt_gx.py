@@ -84,7 +84,7 @@ with DAG(
         expectations = [
             mx.ExpectColumnEmailsToBeVerifiedRecently(column="email", config=config, max_age="30d"),
             mx.ExpectColumnValuesToBeDeliverableEmail(column="email", config=config, verify="never"),
-            mx.ExpectColumnBounceRateToBeBelow(column="email", config=config, verify="never", max_rate=0.02),
+            mx.ExpectColumnBounceRateToBeBelow(column="email", config=config, verify="never", max_rate="2%"),
             mx.ExpectNoUndeliverableRows(column="email", config=config, id_columns=["id"]),
         ]
         suite = context.suites.add(gx.ExpectationSuite(name="audience", expectations=expectations))

@@ -1,54 +1,65 @@
-"""Gate a table on its verdicts: nobody is asked, only what stands in `mailvet_verdicts` is counted."""
+"""Hold a table against limits: no server is asked, only what stands in `mailvet_verdicts` is counted."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta, timezone
+from collections.abc import Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
 from airflow.providers.common.sql.operators.sql import BaseSQLOperator, SQLCheckResult
 
-from airflow_provider_mailvet.arguments import duration, share
+from airflow_provider_mailvet.arguments import NOT_GIVEN, given, renamed
 from airflow_provider_mailvet.sources import opened, translated
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from mailvet.warehouse.base import Standing
+    from mailvet.gates import GateResult, Limits
 
 __all__ = ["MailvetCheckOperator"]
+
+_NONE_UNVERIFIED = 0.0
+"""What `max_unverified_rate` is unless said otherwise, since this operator is the last one before a send."""
+
+_RATES = (
+    "max_undeliverable_rate", "max_bounce_rate", "max_unknown_rate", "max_do_not_send_rate", "max_unverified_rate",
+    "max_unprobed_rate", "max_stale_rate", "max_missing_rate",
+)  # fmt: skip
 
 
 class MailvetCheckOperator(BaseSQLOperator):
     """
     Let the DAG go on only when a table is fit to be sent to.
 
-    Shares are of the rows with an address. A rule that is None is not looked at. Returns the counts and what each rule
-    found.
+    The figures and limits are those of every mailvet gate (`mailvet gate`, `mailvet.gate`, dbt, Great Expectations).
+    A limit is a share ("2%" or 0.02); one that is not given is not applied, what equals it passes, and one that is
+    given fails where nothing is verified. Returns every count and figure, the limits and the warnings.
 
     :param conn_id: connection of the database.
     :param table: name, also `schema.table`.
     :param email_column: the column of addresses.
-    :param where: SQL condition on the rows that will be sent to: the audience.
-    :param max_undeliverable: largest share of undeliverable addresses ("2%" or 0.02).
-    :param max_unknown: largest share of addresses of which nothing is known.
-    :param max_unverified: largest share of addresses without any verdict. Unlike the others it is 0 unless said
-        otherwise: a table that nobody verified must not pass.
-    :param max_age: verdicts older than this ("30d", a timedelta) are stale.
-    :param max_stale: largest share of stale verdicts; needs `max_age`.
-    :param max_bounce_rate: the share of hard bounces to expect has to stay below it.
-    :param judge_by: compare the expected share with that limit, or the upper end of its interval.
+    :param where: SQL condition on the rows to count.
+    :param among: the audience, by recommendation: ["send"]; default: all addresses.
+    :param max_undeliverable_rate: undeliverable, of the verified addresses in the audience.
+    :param max_bounce_rate: hard bounces expected, of the audience.
+    :param judge_by: what `max_bounce_rate` bounds: the estimate, or the upper end of its interval.
     :param confidence: of the interval.
-    :param forbid_do_not_send: no row of the audience may be recommended not to be sent to.
+    :param max_unknown_rate: unknown, of the verified addresses in the audience.
+    :param max_do_not_send_rate: recommended not to be sent to, of the verified addresses in the audience.
+    :param max_unverified_rate: without a verdict, of all addresses. Unlike the others it is 0 unless you say otherwise:
+        a table that was never verified must not pass. None takes it away.
+    :param max_unprobed_rate: not probed, of all addresses.
+    :param max_age: verdicts older than this ("30d", a timedelta) are stale; alone it means `max_stale_rate` 0.
+    :param max_stale_rate: stale, of all addresses; needs `max_age`.
+    :param max_missing_rate: null or blank, of all rows.
     :param policy: marketing, transactional or signup; default: as the mailvet connection says.
     :param on_failure: fail the task, only warn, or skip what comes after it ("skip" short-circuits the DAG).
     """
 
     template_fields: Sequence[str] = (
         *BaseSQLOperator.template_fields,
-        "table", "email_column", "where", "policy", "mailvet_conn_id", "max_undeliverable", "max_unknown",
-        "max_unverified", "max_age", "max_stale", "max_bounce_rate",
+        "table", "email_column", "where", "among", "policy", "mailvet_conn_id", "max_age", *_RATES,
     )  # fmt: skip
     template_fields_renderers = {"where": "sql", "hook_params": "json"}  # noqa: RUF012  (as Airflow declares it)
     ui_color = "#fdf3dc"
@@ -60,146 +71,131 @@ class MailvetCheckOperator(BaseSQLOperator):
         conn_id: str,
         email_column: str = "email",
         where: str | None = None,
-        max_undeliverable: float | str | None = None,
-        max_unknown: float | str | None = None,
-        max_unverified: float | str | None = 0.0,
-        max_age: timedelta | str | float | None = None,
-        max_stale: float | str | None = None,
+        among: Sequence[str] | str | None = None,
+        max_undeliverable_rate: float | str | None = None,
         max_bounce_rate: float | str | None = None,
         judge_by: Literal["estimate", "upper"] = "estimate",
         confidence: float = 0.95,
-        forbid_do_not_send: bool = False,
+        max_unknown_rate: float | str | None = None,
+        max_do_not_send_rate: float | str | None = None,
+        max_unverified_rate: float | str | None = _NONE_UNVERIFIED,
+        max_unprobed_rate: float | str | None = None,
+        max_age: timedelta | str | float | None = None,
+        max_stale_rate: float | str | None = None,
+        max_missing_rate: float | str | None = None,
         policy: str | None = None,
         mailvet_conn_id: str = "mailvet_default",
         on_failure: Literal["fail", "warn", "skip"] = "fail",
+        max_undeliverable: float | str | None = NOT_GIVEN,
+        max_unknown: float | str | None = NOT_GIVEN,
+        max_unverified: float | str | None = NOT_GIVEN,
+        max_stale: float | str | None = NOT_GIVEN,
+        forbid_do_not_send: bool = NOT_GIVEN,
         **kwargs: Any,
     ) -> None:
         super().__init__(conn_id=conn_id, **kwargs)
         self.table = table
         self.email_column = email_column
         self.where = where
-        self.max_undeliverable = max_undeliverable
-        self.max_unknown = max_unknown
-        self.max_unverified = max_unverified
-        self.max_age = max_age
-        self.max_stale = max_stale
+        self.among = among
+        self.max_undeliverable_rate = max_undeliverable_rate
         self.max_bounce_rate = max_bounce_rate
         self.judge_by = judge_by
         self.confidence = confidence
-        self.forbid_do_not_send = forbid_do_not_send
+        self.max_unknown_rate = max_unknown_rate
+        self.max_do_not_send_rate = max_do_not_send_rate
+        self.max_unverified_rate = max_unverified_rate
+        self.max_unprobed_rate = max_unprobed_rate
+        self.max_age = max_age
+        self.max_stale_rate = max_stale_rate
+        self.max_missing_rate = max_missing_rate
         self.policy = policy
         self.mailvet_conn_id = mailvet_conn_id
         self.on_failure = on_failure
+        for old, new, value in (
+            ("max_undeliverable", "max_undeliverable_rate", max_undeliverable),
+            ("max_unknown", "max_unknown_rate", max_unknown),
+            ("max_unverified", "max_unverified_rate", max_unverified),
+            ("max_stale", "max_stale_rate", max_stale),
+            ("forbid_do_not_send", "max_do_not_send_rate", forbid_do_not_send),
+        ):
+            if value is not NOT_GIVEN:
+                setattr(self, new, renamed(old, new, value))
+        # A template that renders nothing is not given, and then the default holds; None in the DAG takes it away.
+        self._may_be_unverified = self.max_unverified_rate is None
         if on_failure not in ("fail", "warn", "skip"):
             raise ValueError(f"on_failure={on_failure!r}: choose 'fail', 'warn' or 'skip'.")
         if judge_by not in ("estimate", "upper"):
             raise ValueError(f"judge_by={judge_by!r}: choose 'estimate' or 'upper'.")
         if not 0 < confidence < 1:
             raise ValueError(f"confidence={confidence!r}: give a number between 0 and 1, such as 0.95.")
-        if max_stale is not None and max_age is None:
-            raise ValueError("max_stale needs max_age: how old a verdict may be before it is stale.")
+        if self.max_stale_rate is not None and max_age is None:
+            raise ValueError("max_stale_rate needs max_age: how old a verdict may be before it is stale.")
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Count, and judge every rule, so that the log names all that fail."""
+        """Count, and look at every limit, so that the log names all that fail."""
         with translated():
-            from mailvet.run import plan
+            from mailvet.table_gate import held_against
 
-            limits = {
-                name: share(getattr(self, name), name)
-                for name in ("max_undeliverable", "max_unknown", "max_unverified", "max_stale", "max_bounce_rate")
-            }
-            age = duration(self.max_age, "max_age") if self.max_age is not None else None
-            if age is not None and limits["max_stale"] is None:
-                limits["max_stale"] = 0.0
-            settings = self._settings()
-            now = datetime.now(timezone.utc)
+            limits, settings = self._limits(), self._settings()
             with opened(
-                self.get_db_hook(), settings, table=self.table, column=self.email_column, where=self.where,
+                self.get_db_hook(), settings, table=self.table, column=self.email_column, where=given(self.where),
                 writable=False, updatable=False,
             ) as warehouse:  # fmt: skip
-                plan(warehouse, settings)
-                standing = warehouse.standing(stale_before=now - age if age is not None else None)
-                source = warehouse.name
-        return self._judge(source, standing, limits)
+                result = held_against(warehouse, settings, limits)
+        self._record(result)
+        if not result.passed:
+            self._refuse(result)
+        return result.as_dict()
+
+    def _limits(self) -> Limits:
+        from mailvet.gates import Limits
+
+        rates = {name: given(getattr(self, name)) for name in _RATES}
+        if rates["max_unverified_rate"] is None and not self._may_be_unverified:
+            rates["max_unverified_rate"] = _NONE_UNVERIFIED
+        return Limits.of(
+            **rates, max_age=given(self.max_age), among=given(self.among), judge_by=self.judge_by,
+            confidence=self.confidence,
+        )  # fmt: skip
 
     def _settings(self) -> Any:
         from airflow_provider_mailvet.hooks.mailvet import MailvetHook
 
-        return MailvetHook(self.mailvet_conn_id).settings(policy=self.policy, depth="offline")
+        return MailvetHook(self.mailvet_conn_id).settings(policy=given(self.policy), depth="offline")
 
-    def _judge(self, source: str, standing: Sequence[Standing], limits: Mapping[str, float | None]) -> dict[str, Any]:
-        counts = _counted(standing)
-        rows = counts["addresses"]
-        found: dict[str, float] = {
-            f"max_{name}": counts[name] / rows if rows else 0.0
-            for name in ("undeliverable", "unknown", "unverified", "stale")
-        }
-        rules = [(name, limit, found[name], f"{found[name]:.2%} {_WORDS[name]}")
-                 for name, limit in limits.items() if limit is not None and name in found]  # fmt: skip
-        limit = limits["max_bounce_rate"]
-        estimate = self._bounces(standing)
-        if estimate is not None:
-            rate, low, high = estimate
-            counts |= {"bounce_rate": round(rate, 5), "bounce_low": round(low, 5), "bounce_high": round(high, 5)}
-            if limit is not None:
-                said = f"{rate:.2%} hard bounces to expect ({low:.2%} to {high:.2%} at {self.confidence:.0%})"
-                rules.append(("max_bounce_rate", limit, rate if self.judge_by == "estimate" else high, said))
-        verdicts = [(name, limit, value, said, value <= limit) for name, limit, value, said in rules]
-        if self.forbid_do_not_send:
-            bad = counts["do_not_send"]
-            verdicts.append(("forbid_do_not_send", 0.0, float(bad), f"{bad:,} rows not to be sent to", bad == 0))
+    def _record(self, result: GateResult) -> None:
+        """For the log, and for OpenLineage: each limit is an assertion on the column."""
+        severity = {"fail": "error", "warn": "warn", "skip": "info"}[self.on_failure]
         self.check_results = [
             SQLCheckResult(
-                name=name, check_type=f"email_{name.removeprefix('max_')}", success=passed,
-                severity="error" if self.on_failure == "fail" else "warn" if self.on_failure == "warn" else "info",
-                column=self.email_column, table=self.table.replace('"', ""), expected=f"<= {limit}",
-                actual=str(round(value, 5)),
+                name=limit.name, check_type=f"email_{limit.name.removeprefix('max_')}", success=limit.passed,
+                severity=severity, column=self.email_column, table=self.table.replace('"', ""),
+                expected=f"<= {limit.limit}", actual=str(limit.figure),
             )
-            for name, limit, value, _, passed in verdicts
+            for limit in result.limits
         ]  # fmt: skip
-        for name, limit, _, said, passed in verdicts:
-            self.log.info("%s: %s (%s %s)", "passed" if passed else "FAILED", said, name, _limit(name, limit))
-        failed = [(name, limit, said) for name, limit, _, said, passed in verdicts if not passed]
-        result = {
-            "source": source,
-            "passed": not failed,
-            **counts,
-            "rules": {name: {"limit": limit, "found": round(value, 5), "passed": passed}
-                      for name, limit, value, _, passed in verdicts},
-        }  # fmt: skip
-        if failed:
-            self._refuse(source, failed, counts)
-        return result
+        for limit in result.limits:
+            allowed = f"{limit.name} allows {limit.limit:.2%}"
+            self.log.info("%s: %s (%s)", "passed" if limit.passed else "FAILED", limit.text, allowed)
 
-    def _refuse(self, source: str, failed: Sequence[tuple[str, float, str]], counts: Mapping[str, Any]) -> None:
-        reasons = "; ".join(f"{said}, where {name} {_limit(name, limit)}" for name, limit, said in failed)
+    def _refuse(self, result: GateResult) -> None:
+        reasons = "; ".join(f"{limit.text}, where {limit.name} allows {limit.limit:.2%}" for limit in result.failed)
+        verifying_helps = {"max_unverified_rate", "max_unprobed_rate", "max_stale_rate"}
         advice = (
             "Verify it first (MailvetVerifyOperator)."
-            if any(name in ("max_unverified", "max_stale") for name, _, _ in failed)
+            if any(limit.name in verifying_helps for limit in result.failed)
             else "Send to the rows recommended to send only, or correct the addresses."
         )
-        message = f"{source} is not fit to be sent to: of {counts['addresses']:,} addresses {reasons}. {advice}"
+        message = (
+            f"{result.source} is not fit to be sent to: of {result.counts.addresses:,} addresses {reasons}. {advice}"
+        )
         if self.on_failure == "fail":
             raise AirflowFailException(message)
         if self.on_failure == "skip":
             # Skipping goes on to the tasks after this one, by their trigger rules.
             raise AirflowSkipException(message)
         self.log.warning("%s", message)
-
-    def _bounces(self, standing: Sequence[Standing]) -> tuple[float, float, float] | None:
-        """Share of hard bounces to expect, with its interval; None without addresses."""
-        from mailvet.bounces import estimate_bounces
-        from mailvet.scoring import bounce_probability
-        from mailvet.verdict import Reason
-
-        usual = bounce_probability(Reason.not_probed)
-        groups = (
-            (usual if group.score is None else 1 - group.score / 100, group.rows)
-            for group in standing
-            if not group.blank
-        )
-        found = estimate_bounces(groups, self.confidence)
-        return None if found is None else (found.rate, found.low, found.high)
 
     def get_openlineage_facets_on_start(self) -> Any:
         """The table and its verdicts as inputs."""
@@ -208,37 +204,7 @@ class MailvetCheckOperator(BaseSQLOperator):
         return datasets_of(self, inputs=[self.table, "mailvet_verdicts"], outputs=[])
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
-        """The same with every rule as a data quality assertion."""
+        """The same with every limit as a data quality assertion."""
         from airflow_provider_mailvet.lineage import datasets_of
 
         return datasets_of(self, inputs=[self.table, "mailvet_verdicts"], outputs=[], assertions=True)
-
-
-_WORDS = {
-    "max_undeliverable": "undeliverable",
-    "max_unknown": "unknown",
-    "max_unverified": "without a verdict",
-    "max_stale": "with a verdict that is too old",
-}
-
-
-def _limit(name: str, limit: float) -> str:
-    return "allows none" if name == "forbid_do_not_send" else f"allows {limit:.2%}"
-
-
-def _counted(standing: Sequence[Standing]) -> dict[str, Any]:
-    """Rows, and rows with an address by what is known of it."""
-    filled = [group for group in standing if not group.blank]
-
-    def rows(wanted: Any) -> int:
-        return sum(group.rows for group in filled if wanted(group))
-
-    return {
-        "rows": sum(group.rows for group in standing),
-        "addresses": sum(group.rows for group in filled),
-        "undeliverable": rows(lambda group: group.status == "undeliverable"),
-        "unknown": rows(lambda group: group.status == "unknown"),
-        "unverified": rows(lambda group: group.status is None),
-        "stale": rows(lambda group: group.stale),
-        "do_not_send": rows(lambda group: group.recommendation == "do_not_send"),
-    }

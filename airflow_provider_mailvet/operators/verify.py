@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, Asset, conf
 from airflow.providers.common.sql.operators.sql import BaseSQLOperator, SQLCheckResult
 
-from airflow_provider_mailvet.arguments import count, duration
-from airflow_provider_mailvet.arguments import share as share_of
+from airflow_provider_mailvet.arguments import NOT_GIVEN, count, duration, given, renamed
 from airflow_provider_mailvet.assets import verified_table
 from airflow_provider_mailvet.links import VerificationReportLink
 from airflow_provider_mailvet.sources import opened, translated
@@ -19,6 +18,8 @@ from airflow_provider_mailvet.summary import Legs, summarise
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from mailvet.gates import GateResult
+    from mailvet.recheck import Recheck
     from mailvet.run import RunResult
     from mailvet.settings import Settings
 
@@ -50,8 +51,11 @@ class MailvetVerifyOperator(BaseSQLOperator):
     :param mailvet_conn_id: connection of the type mailvet. The default one need not exist.
     :param write_back: put status columns on the table; otherwise the answers stand in `mailvet_verdicts` only.
     :param columns: which status columns; default: status, reason, recommendation, score, suggestion, checked_at.
+    :param recheck: ask again what is fresh: "all", "reason=mailbox_not_found", "older-than=30d", several by comma or as
+        a list. What this DAG run has asked already is not asked again by a retry.
     :param max_addresses: verify at most so many addresses in this task; the rest stays due.
-    :param max_undeliverable: fail when a larger share of the rows with an address is undeliverable ("2%" or 0.02).
+    :param max_undeliverable_rate: fail when a larger share of the addresses with a verdict is undeliverable ("2%" or
+        0.02), or when none has a verdict: the figure and the limit of `MailvetCheckOperator`.
     :param on_degraded: what to do when the machine or its network kept the answers from being full (no DNS, port 25
         closed, block-listed): fail this try or only warn.
     :param wait_for_greylisting: how long to stay for servers that ask strangers to come back ("45m", a timedelta);
@@ -63,7 +67,7 @@ class MailvetVerifyOperator(BaseSQLOperator):
     template_fields: Sequence[str] = (
         *BaseSQLOperator.template_fields,
         "table", "email_column", "key_columns", "where", "depth", "policy", "mailvet_conn_id", "columns",
-        "max_addresses", "max_undeliverable", "wait_for_greylisting", "shard",
+        "recheck", "max_addresses", "max_undeliverable_rate", "wait_for_greylisting", "shard",
     )  # fmt: skip
     template_fields_renderers = {  # noqa: RUF012  (as Airflow declares it)
         "where": "sql", "columns": "json", "key_columns": "json", "hook_params": "json", "shard": "json",
@@ -84,12 +88,14 @@ class MailvetVerifyOperator(BaseSQLOperator):
         mailvet_conn_id: str = "mailvet_default",
         write_back: bool = True,
         columns: Sequence[str] | None = None,
+        recheck: str | Sequence[str] | None = None,
         max_addresses: int | None = None,
-        max_undeliverable: float | str | None = None,
+        max_undeliverable_rate: float | str | None = None,
         on_degraded: Literal["fail", "warn"] = "fail",
         wait_for_greylisting: timedelta | str | float | None = None,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         shard: dict[str, Any] | None = None,
+        max_undeliverable: float | str | None = NOT_GIVEN,
         **kwargs: Any,
     ) -> None:
         if "outlets" not in kwargs and "{{" not in f"{conn_id}{table}":
@@ -104,8 +110,11 @@ class MailvetVerifyOperator(BaseSQLOperator):
         self.mailvet_conn_id = mailvet_conn_id
         self.write_back = write_back
         self.columns = columns
+        self.recheck = recheck
         self.max_addresses = max_addresses
-        self.max_undeliverable = max_undeliverable
+        self.max_undeliverable_rate = max_undeliverable_rate
+        if max_undeliverable is not NOT_GIVEN:
+            self.max_undeliverable_rate = renamed("max_undeliverable", "max_undeliverable_rate", max_undeliverable)
         self.on_degraded = on_degraded
         self.wait_for_greylisting = wait_for_greylisting
         self.deferrable = deferrable
@@ -127,9 +136,13 @@ class MailvetVerifyOperator(BaseSQLOperator):
 
     def _leg(self, context: Context, legs: Legs) -> dict[str, Any]:
         with translated(_KEPT):
+            from mailvet.gates import Limits
+            from mailvet.table_gate import judged
+
             settings = self._settings(legs)
-            share = share_of(self.max_undeliverable, "max_undeliverable")
+            limits = Limits.of(max_undeliverable_rate=given(self.max_undeliverable_rate))
             patience = duration(self.wait_for_greylisting, "wait_for_greylisting")
+            recheck = None if legs.count else self._recheck(context)
             end = datetime.fromisoformat(legs.started_at) + patience
             now = datetime.now(timezone.utc)
             with opened(
@@ -141,15 +154,26 @@ class MailvetVerifyOperator(BaseSQLOperator):
                 keys = [self.key_columns] if isinstance(self.key_columns, str) else list(self.key_columns or ())
                 warehouse.check_keys(keys)
                 stay = timedelta(0) if self.deferrable else max(end - now, timedelta(0))
-                result = self._run(warehouse, settings, stay, again=legs.count > 0)
+                result = self._run(warehouse, settings, stay, again=legs.count > 0, recheck=recheck)
                 legs.add(result)
                 pending, next_check_at = warehouse.pending()
+                gate = judged(warehouse, limits) if limits.applied else None
         legs.hello_name = settings.hello_name
         if self.deferrable and pending and next_check_at and next_check_at <= end and legs.count < _MOST_LEGS:
             self._wait(legs, pending, next_check_at)
-        return self._finish(context, result, legs, share, pending, next_check_at)
+        return self._finish(context, result, legs, gate, pending, next_check_at)
 
-    def _run(self, warehouse: Any, settings: Settings, stay: timedelta, *, again: bool) -> RunResult:
+    def _recheck(self, context: Context) -> Recheck | None:
+        """What is asked again although it is fresh; of that, nothing twice in one DAG run, whatever is retried."""
+        from mailvet.recheck import parse_recheck
+
+        recheck, dag_run = parse_recheck(self.recheck), context.get("dag_run")
+        started = getattr(dag_run, "start_date", None)
+        return recheck.not_since(started) if recheck is not None and started is not None else recheck
+
+    def _run(
+        self, warehouse: Any, settings: Settings, stay: timedelta, *, again: bool, recheck: Recheck | None
+    ) -> RunResult:
         from mailvet.errors import LockedError, SourceError
         from mailvet.report import LogWatcher
         from mailvet.run import Progress, run
@@ -168,6 +192,7 @@ class MailvetVerifyOperator(BaseSQLOperator):
             return run(
                 warehouse, settings, write_back=self.write_back, columns=self.columns or STATUS_COLUMNS, wait=stay,
                 watcher=watcher, limit=limit, among=(Reason.greylisted,) if again else None,
+                recheck=recheck,
             )  # fmt: skip
         except LockedError:
             raise
@@ -189,7 +214,7 @@ class MailvetVerifyOperator(BaseSQLOperator):
         self.defer(trigger=GreylistingTrigger(moment.isoformat(), legs.as_dict()), method_name="resume")
 
     def _finish(
-        self, context: Context, result: RunResult, legs: Legs, share: float | None, pending: int,
+        self, context: Context, result: RunResult, legs: Legs, gate: GateResult | None, pending: int,
         next_check_at: datetime | None,
     ) -> dict[str, Any]:  # fmt: skip
         assert self.conn_id is not None
@@ -200,18 +225,18 @@ class MailvetVerifyOperator(BaseSQLOperator):
             if isinstance(outlet, Asset):
                 context["outlet_events"][outlet].extra = {
                     name: summary[name]
-                    for name in ("run_id", "rows", "checked", "pending", "by_recommendation", "undeliverable_share")
+                    for name in ("run_id", "rows", "checked", "pending", "by_recommendation", "undeliverable_rate")
                 }
         self._log(summary)
-        self._assert(summary, share)
+        self._assert(summary, gate)
         failure: AirflowException | None = None
         if result.degraded and self.on_degraded == "fail":
             failure = AirflowException(f"{result.degraded} {_KEPT}")
-        elif share is not None and summary["undeliverable_share"] > share:
+        elif gate is not None and not gate.passed:
+            (limit,) = gate.failed
             failure = AirflowFailException(
-                f"{summary['undeliverable_share']:.2%} of the rows of {result.source} with an address are "
-                f"undeliverable; max_undeliverable allows {share:.2%}. Most of them: {_worst(summary)}. Do not send "
-                "before they are taken out; the answers are written."
+                f"Of the addresses of {result.source} {limit.text}; {limit.name} allows {limit.limit:.2%}. Most of "
+                f"them: {_worst(summary)}. Do not send before they are taken out; the verdicts are written."
             )
         if result.degraded:
             self.log.warning("%s", result.degraded)
@@ -230,10 +255,14 @@ class MailvetVerifyOperator(BaseSQLOperator):
             f"{summary['rows']:,}", advice or "none verified", updates,
         )  # fmt: skip
         if summary["bounce_before"] is not None:
-            after = summary["bounce_after"]
+            after = [
+                "nothing to send" if rate is None else f"{100 * rate:.1f} %"
+                for rate in (summary["bounce_without_do_not_send"], summary["bounce_after"])
+            ]
             self.log.info(
-                "expected hard bounces: %.1f %% if everything were sent, %s if only what is recommended",
-                100 * summary["bounce_before"], "nothing to send" if after is None else f"{100 * after:.1f} %",
+                "expected hard bounces: %.1f %% if everything were sent, %s if all but do_not_send, %s if only what is "
+                "recommended",
+                100 * summary["bounce_before"], *after,
             )  # fmt: skip
 
     def on_kill(self) -> None:
@@ -255,20 +284,21 @@ class MailvetVerifyOperator(BaseSQLOperator):
         smtp = {"hello_name": legs.hello_name} if legs.count and legs.hello_name else None
         return hook.settings(depth=self.depth, policy=self.policy, smtp=smtp)
 
-    def _assert(self, summary: dict[str, Any], share: float | None) -> None:
+    def _assert(self, summary: dict[str, Any], gate: GateResult | None) -> None:
         """What OpenLineage tells of the quality of the table."""
-        rows = max(summary["rows"] - summary["blank"], 1)
-        unknown = summary["by_status"].get("unknown", 0) / rows
+        verified = max(sum(summary["by_status"].values()), 1)
+        unknown = summary["by_status"].get("unknown", 0) / verified
+        limit = gate.limits[0] if gate is not None else None
         self.check_results = [
             SQLCheckResult(
-                name="share of undeliverable addresses", check_type="email_undeliverable_share",
-                success=share is None or summary["undeliverable_share"] <= share,
-                severity="info" if share is None else "error", column=self.email_column, table=_bare(self.table),
-                expected=None if share is None else f"<= {share}", actual=str(summary["undeliverable_share"]),
+                name="rate of undeliverable addresses", check_type="email_undeliverable_rate",
+                success=limit is None or limit.passed, severity="info" if limit is None else "error",
+                column=self.email_column, table=_bare(self.table),
+                expected=None if limit is None else f"<= {limit.limit}", actual=str(summary["undeliverable_rate"]),
                 params={"depth": summary["depth"], "run_id": summary["run_id"]},
             ),
             SQLCheckResult(
-                name="share of unknown addresses", check_type="email_unknown_share", success=True, severity="info",
+                name="rate of unknown addresses", check_type="email_unknown_rate", success=True, severity="info",
                 column=self.email_column, table=_bare(self.table), actual=str(round(unknown, 5)),
                 params={"depth": summary["depth"]},
             ),

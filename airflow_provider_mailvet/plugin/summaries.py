@@ -98,7 +98,8 @@ class Run:
     policy: str
     seconds: float | None
     rows: int
-    blank: int
+    missing: int
+    """Rows whose cell is null or blank."""
     addresses: int
     due: int
     """Addresses without a verdict that still holds."""
@@ -113,6 +114,7 @@ class Run:
     by_reason: Mapping[str, int]
     by_recommendation: Mapping[str, int]
     bounce_before: float | None
+    bounce_without_do_not_send: float | None
     bounce_after: float | None
     operators: Sequence[OperatorAnswers]
     probes: int
@@ -128,6 +130,11 @@ class Run:
     def judged(self) -> int:
         """Rows with a status."""
         return sum(self.by_status.values())
+
+    @property
+    def filled(self) -> int:
+        """Rows with an address."""
+        return self.rows - self.missing
 
     @property
     def healthy(self) -> bool:
@@ -164,7 +171,7 @@ class Run:
             policy=_text(take("policy")) or str(Policy.marketing),
             seconds=_number(take("seconds")),
             rows=_count(take("rows")),
-            blank=_count(take("blank")),
+            missing=_count(take("missing", take("blank"))),  # as runs of an older version call it
             addresses=_count(take("addresses")),
             due=_count(take("due")),
             checked=_count(take("checked")),
@@ -175,6 +182,7 @@ class Run:
             by_reason=_counts(take("by_reason"), [str(reason) for reason in REASONS]),
             by_recommendation=_counts(take("by_recommendation"), [str(choice) for choice in Recommendation]),
             bounce_before=_share(take("bounce_before")),
+            bounce_without_do_not_send=_share(take("bounce_without_do_not_send")),
             bounce_after=_share(take("bounce_after")),
             operators=tuple(_operators(take("operators"))),
             probes=_count(take("probes")),
@@ -265,13 +273,19 @@ def _together(parts: Sequence[Run]) -> Run:
     return replace(
         work,
         rows=sum(part.rows for part in parts),
-        blank=sum(part.blank for part in parts),
+        missing=sum(part.missing for part in parts),
         addresses=sum(part.addresses for part in parts),
         due=sum(part.due for part in parts),
         by_status=_added(part.by_status for part in parts),
         by_reason=_added(part.by_reason for part in parts),
         by_recommendation=_added(part.by_recommendation for part in parts),
-        bounce_before=_mean([(part.bounce_before, part.judged) for part in parts]),
+        bounce_before=_mean([(part.bounce_before, part.filled) for part in parts]),
+        bounce_without_do_not_send=_mean(
+            [
+                (part.bounce_without_do_not_send, part.filled - part.by_recommendation.get("do_not_send", 0))
+                for part in parts
+            ]
+        ),
         bounce_after=_mean([(part.bounce_after, part.by_recommendation.get("send", 0)) for part in parts]),
     )
 

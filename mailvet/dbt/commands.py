@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
@@ -68,6 +69,13 @@ def run(
     wait: Annotated[
         str, typer.Option(metavar="TIME", help="How long to stay for servers that say 'come back later', as 10m.")
     ] = "0s",
+    recheck: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(
+            metavar="WHICH",
+            help="Ask again what is fresh: all, reason=mailbox_not_found, older-than=30d; by comma or repeated.",
+        ),
+    ] = None,
     write_back: Annotated[
         bool, typer.Option("--write-back", help="Also put status columns on the selected tables.")
     ] = False,
@@ -75,8 +83,9 @@ def run(
     """Verify what the models or sources of a dbt project hold, and fill its verdict table: after `dbt run`."""
     from rich.console import Console
 
-    from mailvet.cli import ExitCode
+    from mailvet.cli import ExitCode, stopped_advice
     from mailvet.dbt.runner import open_selected, read_project
+    from mailvet.recheck import parse_recheck
     from mailvet.report import LogWatcher, show_result
     from mailvet.run import run as run_source
     from mailvet.settings import parse_duration
@@ -85,6 +94,10 @@ def run(
         patience = parse_duration(wait)
     except ValueError as error:
         raise typer.BadParameter(f"--wait: {error}") from None
+    started = datetime.now(timezone.utc)
+    again = parse_recheck(recheck)
+    # Two models may hold the same addresses, which share one verdict.
+    once = again.not_since(started) if again is not None else None
     project_dir, config = project_dir.resolve(), _config(config, project_dir)
     arguments = {"depth": depth, "policy": policy}
     _settings(config, arguments)
@@ -101,9 +114,11 @@ def run(
         settings = _settings(config, {**selected.options, **{k: v for k, v in arguments.items() if v is not None}})
         warehouse = open_selected(project, selected, settings, column=email_column, updatable=write_back)
         try:
-            result = run_source(warehouse, settings, write_back=write_back, wait=patience, watcher=LogWatcher())
+            result = run_source(
+                warehouse, settings, write_back=write_back, wait=patience, watcher=LogWatcher(), recheck=once
+            )
         except KeyboardInterrupt:
-            print("Stopped. What was verified is saved; run the same again to go on.", file=sys.stderr)
+            print(f"Stopped. {stopped_advice(again, started)}", file=sys.stderr)
             raise typer.Exit(ExitCode.interrupted) from None
         finally:
             warehouse.close()

@@ -10,17 +10,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-import dns.asyncquery
 import dns.exception
 import dns.message
 
-from mailvet.dns.responses import Outcome, Response, read_in_full, read_message
+from mailvet.dns.responses import Outcome, Response, read_in_full
 from mailvet.dns.udp import NoUse, Result, UdpPorts
 
 __all__ = ["NameServer"]
 
 _TRUNCATED = 0x02  # of the third octet
 _FORMAT_ERROR = 1
+_HEADER = 12
+_OPT_SIZE = 11  # octets of an OPT record without options, the last of a query
 _STREAMS = 16
 """TCP connections to the server at once."""
 
@@ -93,19 +94,33 @@ class NameServer:
         if self._closed:
             return Response(Outcome.failed)
         try:
-            query = dns.message.make_query(name, kind, use_edns=0, payload=1232)
+            query = dns.message.make_query(name, kind, use_edns=0, payload=1232).to_wire()
         except (dns.exception.DNSException, UnicodeError, ValueError):
             return Response(Outcome.failed, detail="a name that cannot be asked for")
         async with self._streams:
             try:
-                message = await dns.asyncquery.tcp(
-                    query, self.address, self._timeout, self.port, one_rr_per_rrset=True, ignore_trailing=True
-                )
-            except (dns.exception.Timeout, OSError, EOFError):
+                message = await asyncio.wait_for(self._exchange(query), self._timeout)
+            except (asyncio.TimeoutError, OSError, EOFError):
                 return Response(Outcome.timed_out)
-            except (dns.exception.DNSException, ValueError):
-                return Response(Outcome.failed, detail="a malformed response")
-        return read_message(message, kind)
+        asked = query[_HEADER:-_OPT_SIZE]
+        if message[:2] != query[:2] or message[_HEADER : _HEADER + len(asked)].lower() != asked.lower():
+            return Response(Outcome.failed, detail="a response to another question")
+        return read_in_full(message, kind)
+
+    async def _exchange(self, query: bytes) -> bytes:
+        """
+        One message there and one back over TCP: two octets of length before each (RFC 1035 section 4.2.2).
+
+        Raises:
+            OSError, EOFError: no connection, or it ended too soon.
+        """
+        reader, writer = await asyncio.open_connection(self.address, self.port)
+        try:
+            writer.write(len(query).to_bytes(2, "big") + query)
+            length = int.from_bytes(await reader.readexactly(2), "big")
+            return await reader.readexactly(length)
+        finally:
+            writer.close()
 
     def close(self) -> None:
         """Free the sockets; what waits has failed."""

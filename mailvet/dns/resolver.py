@@ -17,7 +17,7 @@ import dns.resolver
 
 from mailvet.dns.name_server import NameServer
 from mailvet.dns.responses import Outcome, Response
-from mailvet.dns.trust import Trust
+from mailvet.dns.trust import Memory, Trust
 from mailvet.settings import Dns
 
 __all__ = ["Outcome", "Resolver", "Response"]
@@ -34,9 +34,13 @@ class Resolver:
 
     Gives up for good (`down`) when dozens of questions in a row stayed without a response, so that a lost network
     costs seconds, not a time-out for every domain of a list.
+
+    Args:
+        settings: which servers, how long.
+        memory: what is known of them already, see `mailvet.dns.trust`.
     """
 
-    def __init__(self, settings: Dns) -> None:
+    def __init__(self, settings: Dns, *, memory: Memory | None = None) -> None:
         self._tries = max(1, int(settings.lifetime / settings.timeout + 1e-9))
         self._servers = [NameServer(address, port, settings.timeout) for address, port in _servers(settings)]
         self._first = 0
@@ -44,7 +48,7 @@ class Resolver:
         self._doubt: asyncio.Task[bool] | None = None
         self._endings: dict[str, tuple[bool, float]] = {}
         self.down = False
-        self.trust = Trust(self._servers, settings)
+        self.trust = Trust(self._servers, settings, {} if memory is None else memory)
 
     async def ask(self, name: str, kind: str, *, mixed_case: bool = True) -> Response:
         """
@@ -100,9 +104,17 @@ class Resolver:
         if known is None or known[1] < time.monotonic():
             name = f"mailvet-{secrets.token_hex(10)}.{ending}"
             found = await asyncio.gather(*(self.ask(name, kind, mixed_case=False) for kind in ("A", "AAAA")))
-            known = any(each.outcome is Outcome.found for each in found), time.monotonic() + _ENDING_SECONDS
+            values = [value for each in found if each.outcome is Outcome.found for _, value in each.records]
+            if values:
+                self.trust.note_ending(ending, values[0])
+            known = bool(values), time.monotonic() + _ENDING_SECONDS
             self._endings[ending] = known
         return known[0]
+
+    async def look_for_inventions(self) -> None:
+        """See whether the server that is asked first invents records, unless that is known."""
+        if self._servers and not self.down:
+            await self.trust.examine(self._servers[self._first])
 
     async def answers(self) -> bool:
         """
@@ -115,7 +127,9 @@ class Resolver:
         asks_now = not self.trust.has_examined(first)
         if await self.trust.examine(first) and asks_now:
             return True
-        return any(await asyncio.gather(*(self._responds(server) for server in self._servers)))
+        live = await asyncio.gather(*(self._responds(server) for server in self._servers))
+        # A closed network may have a response to its own names alone, such as our host name.
+        return any(live) or any(server.responded for server in self._servers)
 
     async def _responds(self, server: NameServer) -> bool:
         response = await server.ask(f"mailvet-{secrets.token_hex(10)}.invalid", "A", mixed_case=False)

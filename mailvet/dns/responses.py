@@ -74,6 +74,12 @@ _RECURSION_AVAILABLE: Final = 0x80  # of the fourth octet
 _NO_NAME: Final = Response(Outcome.no_name)
 _NO_DATA: Final = Response(Outcome.no_data)
 
+_MOST_POINTERS: Final = 16  # of one name
+_NO_POINTERS: Final = bytes(range(0xC0))
+_MOST_STEPS: Final = 1_000_000
+_LENGTHS: Final = [bytes((length,)) for length in range(64)]
+_QUESTION_ENDS: Final = {kind: b"\x00\x00%c\x00\x01" % number for kind, number in TYPES.items()}  # root, type, class
+
 _SPOILING_ERRORS: Final = frozenset(
     {
         dns.edns.EDECode.STALE_ANSWER, dns.edns.EDECode.FORGED_ANSWER, dns.edns.EDECode.DNSSEC_BOGUS,
@@ -94,8 +100,12 @@ def question(name: str, kind: str) -> bytes | None:
         return None
     if len(text) > _LONGEST_NAME or not _NAME.fullmatch(text):
         return None
-    labels = b"".join([b"%c%b" % (len(label), label) for label in text.split(b".")])
-    return labels + b"\x00\x00%c\x00\x01" % TYPES[kind]
+    parts = []
+    for label in text.split(b"."):
+        parts.append(_LENGTHS[len(label)])
+        parts.append(label)
+    parts.append(_QUESTION_ENDS[kind])
+    return b"".join(parts)
 
 
 def read_plain(message: bytes, asked: bytes) -> Response | None:
@@ -188,10 +198,12 @@ def _name(message: bytes, at: int) -> str:
     """
     labels = []
     end = at
+    pointers = 0
     while length := message[at]:
         if length >= 0xC0:
+            pointers += 1
             target = (length & 0x3F) << 8 | message[at + 1]
-            if target >= end:  # names are pointed to backwards only: no endless chase
+            if target >= end or pointers > _MOST_POINTERS:  # names are pointed to backwards only: no endless chase
                 raise ValueError
             at = end = target
             continue
@@ -210,15 +222,26 @@ def read_in_full(message: bytes, kind: str) -> Response:
     """
     The response in a whole message, whatever its shape. `kind` is MX, A or AAAA. What is malformed has failed.
     """
+    if len(message) < _HEADER or _takes_long(message):
+        return _failed("a malformed response")
     try:
         parsed = dns.message.from_wire(message, ignore_trailing=True, one_rr_per_rrset=True)
-    except (dns.exception.DNSException, ValueError, struct.error):
+    except (dns.exception.DNSException, ValueError, IndexError, struct.error):
         return _failed("a malformed response")
-    return read_message(parsed, kind)
+    return _judge(parsed, kind)
 
 
-def read_message(message: dns.message.Message, kind: str) -> Response:
-    """The same for a message that dnspython has parsed, each record by itself; one that is cut off has failed."""
+def _takes_long(message: bytes) -> bool:
+    """
+    Whether names may be hidden behind so many pointers, and so often, that reading them would hold up everything: each
+    of the records could lead through all of the pointers.
+    """
+    records: int = sum(struct.unpack_from(">HHH", message, 6))
+    pointers = len(message.translate(None, _NO_POINTERS))
+    return records * pointers > _MOST_STEPS
+
+
+def _judge(message: dns.message.Message, kind: str) -> Response:
     if message.flags & dns.flags.TC:
         return _failed("the response is cut off")
     code = message.rcode()

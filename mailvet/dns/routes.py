@@ -99,8 +99,8 @@ class Routes:
         """
         The route of every domain (ASCII, lower case). Lookups run side by side, at most `dns.concurrency` at once.
         """
-        if self._resolver.trust.is_due and not self._resolver.down:
-            await self._resolver.answers()
+        if self._resolver.trust.is_due:
+            await self._resolver.look_for_inventions()
         now = time.monotonic()
         routes: dict[str, Route] = {}
         missing: list[str] = []
@@ -208,12 +208,13 @@ class Routes:
         NXDOMAIN to MX: a name server that knows no such type says so too, and A and AAAA show it. One NXDOMAIN to them
         is enough where the other has no response.
         """
-        ask = self._resolver.ask
-        found = await asyncio.gather(*(ask(domain, kind, mixed_case=False) for kind in ("A", "AAAA")))
-        outcomes = {each.outcome for each in found}
-        for response in found:
+        ask, found = self._resolver.ask, []
+        for kind in ("A", "AAAA"):
+            response = await ask(domain, kind, mixed_case=False)
             if response.outcome is Outcome.found:
                 return await self._at_own_address(domain, response, response.ttl)
+            found.append(response)
+        outcomes = {each.outcome for each in found}
         for response in found:
             if response.outcome is Outcome.failed:
                 return self._failed(domain, response)

@@ -1,7 +1,7 @@
 """
 Can the name servers be believed?
 
-Two checks, both once for each name server and process, kept for ten minutes:
+Two checks, both once for each name server and resolver, kept for ten minutes:
 
 * **Controls.** A negative response counts only from a server that has found the mail servers of one domain that is
   known to exist. Resolvers of internal networks (split horizon, a VPC, Kubernetes) know internal names alone, and say
@@ -33,7 +33,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ["MOST_QUESTIONS", "Inventions", "Trust", "control_names", "forget"]
+__all__ = ["MOST_QUESTIONS", "SHARED", "Inventions", "Memory", "Trust", "control_names"]
 
 MOST_QUESTIONS = 12
 """For each of the two checks."""
@@ -55,7 +55,7 @@ class Inventions:
 
 @dataclass(slots=True)
 class _Known:
-    """What this process knows of one name server."""
+    """What is known of one name server."""
 
     inventions: Inventions | None = None
     responds: bool = False
@@ -65,12 +65,11 @@ class _Known:
     controls_until: float = 0.0
 
 
-_known: dict[tuple[Any, ...], _Known] = {}
+Memory = dict[tuple[Any, ...], _Known]
+"""What is known of name servers, by address, port and controls."""
 
-
-def forget() -> None:
-    """Have every name server checked anew."""
-    _known.clear()
+SHARED: Memory = {}
+"""For the many short-lived resolvers of one process that are part of one run."""
 
 
 @cache
@@ -92,14 +91,18 @@ class Trust:
     Args:
         servers: all of them; only those that have responded are checked.
         settings: whose controls are asked for.
+        memory: of earlier checks. By default a resolver begins with none: the network may be another one by now,
+            behind the same address.
     """
 
     servers: Sequence[NameServer]
     settings: Dns
+    memory: Memory = field(default_factory=dict)
     inventions: Inventions = field(default_factory=Inventions)
     """Of all servers checked so far."""
     _distrusted: dict[str, None] = field(default_factory=dict)
     _inventors: dict[str, Inventions] = field(default_factory=dict)
+    _endings: dict[str, str] = field(default_factory=dict)
     _asking: dict[tuple[str, NameServer], asyncio.Task[None]] = field(default_factory=dict)
     _fresh_until: float = 0.0
     _outdated_at: float = field(default_factory=lambda: time.monotonic() + _KEPT_SECONDS)
@@ -117,7 +120,7 @@ class Trust:
     @property
     def is_outdated(self) -> bool:
         """Whether something was not believed, so long ago that it should be checked anew."""
-        return bool(self._distrusted or self._inventors) and time.monotonic() >= self._outdated_at
+        return self.degraded is not None and time.monotonic() >= self._outdated_at
 
     @property
     def degraded(self) -> str | None:
@@ -135,14 +138,25 @@ class Trust:
             kinds = sorted({kind for each in self._inventors.values() for kind in each.kinds}, key=list(TYPES).index)
             values = sorted({value for each in self._inventors.values() for value in each.values})
             sentences.append(
-                f"The resolver {', '.join(self._inventors)} answers {values[0]} for names that do not exist: it "
-                f"invents {' and '.join(kinds)} records. Records of this kind proved nothing, and domains that have "
-                "nothing else were marked dns_error. Set [dns] nameservers to an honest resolver and run again."
+                f"The resolver answers {values[0]} for names that do not exist. {', '.join(self._inventors)} invents "
+                f"{' and '.join(kinds)} records, so these prove nothing, and domains that have nothing else were "
+                "marked dns_error. Set [dns] nameservers to an honest resolver and run again."
+            )
+        elif len(self._endings) > 1:  # one alone may be its registry's doing
+            value = next(iter(self._endings.values()))
+            sentences.append(
+                f"The resolver answers {value} for names that do not exist below {' and '.join(self._endings)}. "
+                "Domains there that have nothing but addresses were marked dns_error. Set [dns] nameservers to an "
+                "honest resolver and run again."
             )
         return " ".join(sentences) or None
 
+    def note_ending(self, ending: str, value: str) -> None:
+        """Names that do not exist have this address below an ending."""
+        self._endings.setdefault(ending, value)
+
     def has_examined(self, server: NameServer) -> bool:
-        """Whether this process has looked for inventions of this server already, not too long ago."""
+        """Whether inventions of this server have been looked for, not too long ago."""
         return time.monotonic() < self._of(server).inventions_until
 
     async def examine(self, server: NameServer, *, afresh: bool = False) -> bool:
@@ -185,7 +199,7 @@ class Trust:
         return known.finds_controls
 
     def _of(self, server: NameServer) -> _Known:
-        return _known.setdefault((server.address, server.port, self.controls), _Known())
+        return self.memory.setdefault((server.address, server.port, self.controls), _Known())
 
     async def _once(self, check: str, server: NameServer) -> None:
         """Run a check, or wait for the one that is running."""
@@ -208,7 +222,7 @@ class Trust:
                 values.update(value or "." for _, value in response.records)
         known = self._of(server)
         known.inventions = Inventions(frozenset(kinds), frozenset(values))
-        known.responds = any(response.outcome is not Outcome.timed_out for response in responses)
+        known.responds = server.responded or any(r.outcome is not Outcome.timed_out for r in responses)
         known.inventions_until = time.monotonic() + (_KEPT_SECONDS if known.responds else 0.0)
 
     async def _ask_controls(self, server: NameServer) -> None:

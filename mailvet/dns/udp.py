@@ -57,6 +57,7 @@ _LATE_IDS: Final = 4096
 _TIMED_OUT: Final = Response(Outcome.timed_out)
 _CASE_BIT: Final = bytes(0x20 if chr(octet).isalpha() and octet < 128 else 0 for octet in range(256))
 _RANDOM_OCTETS: Final = 4096
+_number: Final = int.from_bytes
 
 
 class UdpPorts:
@@ -101,8 +102,8 @@ class UdpPorts:
         size = len(asked)
         chance = self.random(size + 3)
         if mixed_case and self.echoes_case is not False:
-            letters = int.from_bytes(asked.translate(_CASE_BIT), "big") & int.from_bytes(chance[3:], "big")
-            asked = (int.from_bytes(asked, "big") ^ letters).to_bytes(size, "big")
+            letters = _number(asked.translate(_CASE_BIT), "big") & _number(chance[3:], "big")
+            asked = (_number(asked, "big") ^ letters).to_bytes(size, "big")
         place = chance[2] % _PORTS
         port = self._ports[place]
         if port is None or not port.has_room:
@@ -220,40 +221,38 @@ class _Port:
         return future
 
     def _receive(self) -> None:
-        owner = self._owner
+        owner, waiting, receive = self._owner, self._waiting, self._socket.recv
         while not self._closed:
             try:
-                message = self._socket.recv(_LARGEST)
+                message = receive(_LARGEST)
             except BlockingIOError:
                 break
             except OSError:  # such as a port that is closed
                 self._end_all(NoUse.unreachable)
                 break
-            waiting = self._waiting.get(message[:2])
-            if waiting is None:
+            number = message[:2]
+            known = waiting.get(number)
+            if known is None:
                 self._count_wrong(message)
                 continue
-            asked, future, _ = waiting
+            asked, future, _ = known
             repeated = message[_HEADER : _HEADER + len(asked)]
-            result: Result
-            if repeated != asked:
-                if repeated.lower() != asked.lower():
-                    self._count_wrong(message)
-                    continue
-                if owner.echoes_case is None:
-                    owner.echoes_case = False
-            elif owner.echoes_case is None and asked != asked.lower():
-                owner.echoes_case = True
-            del self._waiting[message[:2]]
-            owner.silent = 0
-            if future.done():
+            if repeated == asked:
+                if owner.echoes_case is None and asked != asked.lower():
+                    owner.echoes_case = True
+            elif repeated.lower() != asked.lower():
+                self._count_wrong(message)
                 continue
-            if repeated != asked and owner.echoes_case:
-                result = NoUse.distrusted
-            else:
-                result = read_plain(message, asked) or message
-            future.set_result(result)
-        if not self._waiting:
+            elif owner.echoes_case is None:
+                owner.echoes_case = False
+            del waiting[number]
+            owner.silent = 0
+            if not future.done():
+                if repeated != asked and owner.echoes_case:
+                    future.set_result(NoUse.distrusted)
+                else:
+                    future.set_result(read_plain(message, asked) or message)
+        if not waiting:
             owner.drained(self)
 
     def _count_wrong(self, message: bytes) -> None:

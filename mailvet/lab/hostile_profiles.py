@@ -33,8 +33,10 @@ def _profile(name: str, /, *, like: str = "postfix", unknown: str | None = None,
     return with_options(MANNERS[like], name=name, **options)
 
 
-def _faulty(name: str, kind: str, unknown: str = _NAMED, *, at: int | None = None, **options: Any) -> Manner:
-    fault = ReplyFault(kind, at)  # type: ignore[arg-type]
+def _faulty(
+    name: str, kind: str, unknown: str = _NAMED, *, at: int | None = None, delay: float = 0.0, **options: Any
+) -> Manner:
+    fault = ReplyFault(kind, at, delay)  # type: ignore[arg-type]
     return _profile(name, unknown=unknown, fault=fault, error_limit=None, **options)
 
 
@@ -78,7 +80,7 @@ _BANS = (
         "bans_slow",
         unknown=_NAMED,
         error_limit=None,
-        refusal_delay=0.75,
+        reply_delay=0.75,
         guard=HarvestGuard(8, seconds=6.0),
     ),
     _profile(
@@ -124,18 +126,21 @@ _ACCEPTS = (
 
 _OUT_OF_STEP = (
     _faulty("refusal_split", "split_refusal", _TWO_LINES),
-    _faulty("refusal_repeated", "repeated_refusal"),
-    _faulty("refusal_repeated_unnamed", "repeated_refusal", _UNKNOWN),
+    _faulty("refusal_split_unnamed", "split_refusal", "550 5.1.1 User unknown\nCheck the address", tells="living"),
+    _faulty("refusal_repeated", "repeated_refusal", delay=0.003),
+    _faulty("refusal_repeated_unnamed", "repeated_refusal", _UNKNOWN, delay=0.003, tells="living"),
     _faulty("group_reply_lost", "lost_reply"),
     _faulty("group_reply_lost_unnamed", "lost_reply", _UNKNOWN),
     _faulty("group_reversed", "reversed_group", recipient_ok="250 2.1.5 <{recipient}>... Recipient ok"),
     _faulty("stray_after_hello", "stray_after_hello", _UNKNOWN, tells="nothing"),
+    _faulty("stray_after_hello_late", "stray_after_hello", _UNKNOWN, delay=0.02, tells="nothing"),
     _faulty("forgets_what_is_sent_ahead", "forgets_ahead"),
     _faulty("glued_code", "glued_code", tells="nothing"),
     _faulty("two_codes", "two_codes", tells="nothing"),
     _faulty("surplus_at_third", "surplus_acceptance", _UNKNOWN, at=3),
     _faulty("surplus_at_third_named", "surplus_acceptance", at=3),
     _faulty("split_at_third", "split_refusal", _TWO_LINES, at=3),
+    _faulty("reply_lost_at_third", "lost_reply", at=3),
     _faulty("leftover_at_quit", "leftover_at_quit", _UNKNOWN),
     _profile("quit_accepted", unknown=_UNKNOWN, goodbye="250 2.0.0 Ok"),
     _profile("quit_unanswered", unknown=_UNKNOWN, goodbye=None),

@@ -108,7 +108,7 @@ class Manner:
     reply_delay: float = 0.0
     """Before every single reply, one after the other (a tarpit)."""
     refusal_delay: float = 0.0
-    """Before each refusal of a recipient, on top of it."""
+    """Before each refusal of a recipient, on top of it. A slow server with a `guard` works one by one."""
     # ---- replies
     sender_ok: str = "250 2.1.0 Ok"
     recipient_ok: str = "250 2.1.5 Ok"

@@ -82,8 +82,10 @@ def _before_recipients(profile: Manner) -> Iterator[str]:
 
 
 def _limits(profile: Manner) -> Iterator[str]:
-    if profile.banner_delay or profile.reply_delay:
-        yield f"takes {profile.banner_delay:g} s to greet and {profile.reply_delay:g} s for each reply"
+    if profile.banner_delay:
+        yield f"takes {profile.banner_delay:g} s to greet"
+    if profile.reply_delay:
+        yield f"takes {profile.reply_delay:g} s for each reply"
     if profile.refusal_delay:
         yield f"takes {profile.refusal_delay:g} s for each refusal"
     if profile.max_connections is not None:

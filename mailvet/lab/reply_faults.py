@@ -14,10 +14,10 @@ __all__ = ["FAULTS", "FaultyReplies", "ReplyFault", "Said"]
 FAULTS = {
     "split_refusal": "each line of a refusal is a reply of its own, the hyphen is wanting",
     "surplus_acceptance": "a stray 250 is sent in front of the reply",
-    "lost_reply": "of a pipelined group the second recipient gets no reply",
+    "lost_reply": "a recipient of a pipelined group gets no reply",
     "reversed_group": "a pipelined group of recipients is answered in reverse order",
     "stray_after_hello": "a stray 250 follows the reply to EHLO",
-    "repeated_refusal": "each refusal is sent a second time, 3 ms later",
+    "repeated_refusal": "each refusal is sent a second time",
     "forgets_ahead": "of commands sent together only the first is answered",
     "glued_code": "a refusal has no space between code and text",
     "two_codes": "a refusal begins with the line 250- and ends with its own code",
@@ -25,12 +25,14 @@ FAULTS = {
 }
 """Each fault by name, in words."""
 
-_REPEATED_AFTER = 0.003
-
 
 @dataclass(frozen=True, slots=True)
 class ReplyFault:
-    """One fault of `FAULTS`. `at_recipient`: only at the recipient of that number in a conversation."""
+    """
+    One fault of `FAULTS`. `at_recipient`: only at the recipient of that number in a conversation; of a lost reply,
+    None is the second of each group. `delay`: seconds
+    until the surplus reply, where there is one.
+    """
 
     kind: Literal[
         "split_refusal",
@@ -45,10 +47,16 @@ class ReplyFault:
         "leftover_at_quit",
     ]
     at_recipient: int | None = None
+    delay: float = 0.0
 
     def summary(self) -> str:
         """The fault in words."""
-        where = "" if self.at_recipient is None else f", only at recipient {self.at_recipient} of each conversation"
+        late = f", {1000 * self.delay:g} ms later" if self.delay else ""
+        where = (
+            late
+            if self.at_recipient is None
+            else late + f", only at recipient {self.at_recipient} of each conversation"
+        )
         return FAULTS[self.kind] + where
 
 
@@ -92,11 +100,13 @@ class FaultyReplies:
 
     def _regroup(self, said: Sequence[Said]) -> list[Said]:
         sent = list(said)
-        places = [place for place, each in enumerate(sent) if each.recipient and self._applies(each)]
+        places = [place for place, each in enumerate(sent) if each.recipient]
         if len(places) < 2:
             return sent
         if self.fault.kind == "lost_reply":
-            del sent[places[1]]
+            lost = [place for place in places if sent[place].recipient == self.fault.at_recipient]
+            for place in lost if self.fault.at_recipient is not None else places[1:2]:
+                del sent[place]
             return sent
         for place, each in zip(places, [sent[place] for place in reversed(places)], strict=True):
             sent[place] = each
@@ -105,7 +115,7 @@ class FaultyReplies:
     def _instead(self, said: Said) -> list[Said]:
         kind = self.fault.kind
         if kind == "stray_after_hello" and said.verb == "EHLO":
-            return [said, Said("EHLO", b"250 2.0.0 Ok\r\n")]
+            return [said, Said("EHLO", b"250 2.0.0 Ok\r\n", self.fault.delay)]
         if kind == "leftover_at_quit" and said.verb == "QUIT" and self._last_refusal:
             return [Said("QUIT", self._last_refusal), said]
         if kind == "surplus_acceptance" and said.recipient and self._applies(said):
@@ -113,7 +123,7 @@ class FaultyReplies:
         if not (said.refuses and self._applies(said)):
             return [said]
         if kind == "repeated_refusal":
-            return [said, Said(said.verb, said.payload, _REPEATED_AFTER)]
+            return [said, Said(said.verb, said.payload, self.fault.delay)]
         code, rest = said.payload[:3], said.payload[4:]
         if kind == "split_refusal":
             return [said._replace(payload=said.payload.replace(code + b"-", code + b" "))]

@@ -66,6 +66,7 @@ class Lab:
         self._zone: Zone | None = None
         self._servers: dict[str, MailServer] = {}
         self._listeners: MailListeners | None = None
+        self._outage: tuple[int, float | None] | None = None
         self._dns_port = 0
         self._smtp_port = 0
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -124,10 +125,13 @@ class Lab:
         ready: threading.Event,
     ) -> None:
         asyncio.set_event_loop(loop)
+        outage, self._outage = self._outage, None
 
         async def begin() -> None:
             await names.start()
             await listeners.open()
+            if outage is not None:
+                listeners.plan_outage(*outage)
 
         async def end() -> None:
             await names.stop()
@@ -209,15 +213,18 @@ class Lab:
     def plan_outage(self, after: int = 0, seconds: float | None = None) -> None:
         """
         Let all mail servers refuse connections once `after` more recipients were asked, counted over all servers,
-        for that many seconds or for good. Open conversations are cut, the reply to that recipient with them.
+        for that many seconds or for good. Open conversations are cut, the reply to that recipient with them. Before
+        the lab runs, it counts from the start.
         """
-        if self._listeners is None or self._loop is None:
-            raise MailvetError("an outage needs a lab that is running; start it first.")
         listeners = self._listeners
-        self._ask(lambda: listeners.plan_outage(after, seconds))
+        if listeners is None or self._loop is None:
+            self._outage = (after, seconds)
+        else:
+            self._ask(lambda: listeners.plan_outage(after, seconds))
 
     def end_outage(self) -> None:
         """End the outage that is on or was planned."""
+        self._outage = None
         listeners = self._listeners
         if listeners is not None and self._loop is not None:
             self._ask(listeners.end_outage)

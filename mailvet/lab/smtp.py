@@ -58,6 +58,8 @@ class MailServer:
         self.refused = {name: entry.refuses for name, entry in entries.items() if entry.refuses is not None}
         guard = _guard(host.manner)
         self.guard = GuardMemory(guard) if guard is not None else None
+        self.one_by_one = guard is not None and (host.manner.refusal_delay > 0 or host.manner.reply_delay > 0)
+        """Looks at a command when the reply to the one before is out: a guard may let go in between."""
         self.rate = RateMemory(host.manner.rate) if host.manner.rate is not None else None
         self.latency = latency + host.manner.latency
         self.greylist_delay = greylist_delay if host.manner.greylist_delay is None else host.manner.greylist_delay
@@ -293,6 +295,10 @@ class Session(asyncio.BufferedProtocol):
         self.data_received(bytes(self.server.incoming[:nbytes]))
 
     def data_received(self, data: bytes) -> None:
+        self._read(data)
+
+    def _read(self, data: bytes, *, counts: bool = True) -> None:
+        """Handle what came; with `counts` false it came earlier and was counted then."""
         if self._finished() or self.manner.silent or self.manner.garbage is not None:
             return
         if self.upgrade is not None:
@@ -308,9 +314,11 @@ class Session(asyncio.BufferedProtocol):
             data = self.buffer + data
         lines = data.split(b"\n")
         self.buffer = lines.pop()
-        if len(lines) > 1:
+        if len(lines) > 1 and counts:
             self.counters.pipelined += 1
-        if (len(lines) > 1 and not (self.manner.pipelining and self.hello)) or (lines and not self.greeted):
+        if counts and (
+            (len(lines) > 1 and not (self.manner.pipelining and self.hello)) or (lines and not self.greeted)
+        ):
             self.counters.pipelined_unasked += 1
         if len(self.buffer) > _MAX_LINE:
             self.buffer = b""
@@ -331,11 +339,11 @@ class Session(asyncio.BufferedProtocol):
             self._command(line.rstrip(b"\r"))
             if self._finished() or self.upgrade is not None:
                 break
-            if self.manner.refusal_delay and self._works_until(lines[number + 1 :]):
+            if self.server.one_by_one and self._waits(lines[number + 1 :]):
                 break
         self._flush()
 
-    def _works_until(self, rest: list[bytes]) -> bool:
+    def _waits(self, rest: list[bytes]) -> bool:
         """Whether the last reply is still held back: the commands in `rest` are looked at when it is out."""
         self._flush()
         if self.due <= self.loop.time() + self.server.latency:
@@ -346,7 +354,7 @@ class Session(asyncio.BufferedProtocol):
 
     def _resume(self) -> None:
         self.resuming = None
-        self.data_received(b"")
+        self._read(b"", counts=False)
 
     def _finished(self) -> bool:
         return self.over or self.held_up

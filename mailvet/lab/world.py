@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import idna
 
+from mailvet.dns.trust import control_names
 from mailvet.errors import SettingsError
 from mailvet.lab.manners import STATES, Manner, State
 from mailvet.lab.profiles import profile_named
@@ -43,7 +44,7 @@ HELLO_NAME = "probe.mailvet-lab.test"
 
 MAIL_FROM = f"verify@{HELLO_NAME}"
 
-CONTROL_NAMES = ("gmail.com", "outlook.com", "yahoo.com", "icloud.com", "qq.com")
+CONTROL_NAMES = control_names()
 """
 Domains by which a prober sees that a resolver finds what exists. The lab's DNS has an MX record for each of
 them, also where the world says nothing about it.

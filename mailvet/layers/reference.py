@@ -15,11 +15,11 @@ from typing import Final
 import polars as pl
 
 from mailvet import lists
-from mailvet.address import FORMULA_START
-from mailvet.lists import OwnList, OwnLists
+from mailvet.lists import OwnList, OwnLists, by_mailbox
+from mailvet.mailbox_key import mailbox_expression, mailbox_rules
 from mailvet.operators import local_parts
 
-__all__ = ["DOT_BLIND", "SAME_DOMAIN", "SCHEMA", "Reference"]
+__all__ = ["SCHEMA", "Reference"]
 
 SCHEMA: Final[dict[str, type[pl.DataType]]] = {
     "free": pl.Boolean,
@@ -29,21 +29,19 @@ SCHEMA: Final[dict[str, type[pl.DataType]]] = {
     "tagged": pl.Boolean,
     "no_reply": pl.Boolean,
     "local_part_unlikely": pl.Boolean,
+    "maybe_role": pl.Boolean,
     "allowed": pl.Boolean,
     "suppressed": pl.Boolean,
+    "suppressed_as": pl.String,
     "typo_of": pl.String,
-    "mailbox_key": pl.String,
-    "suggestion": pl.String,
+    "mailbox": pl.String,
 }
 
 _FLAGS: Final = (
-    "free", "role", "disposable", "relay_alias", "tagged", "no_reply", "local_part_unlikely", "allowed", "suppressed",
+    "free", "role", "disposable", "relay_alias", "tagged", "no_reply", "local_part_unlikely", "maybe_role",
+    "allowed", "suppressed",
 )  # fmt: skip
 _OWN: Final = ("allow", "deny", "suppress", "extra_disposable")
-DOT_BLIND: Final = ("gmail.com", "googlemail.com")
-"""Domains whose operator ignores dots in local parts (support.google.com/mail/answer/7436150)."""
-SAME_DOMAIN: Final = {"googlemail.com": "gmail.com"}
-"""Domains that are two names of the same mailboxes (support.google.com/mail/answer/10313)."""
 _NOT_ITS_BASE: Final = r"[A-Z+]|[^\x00-\x7f]"
 """Finds the local parts that may change when capitals and the tag go."""
 
@@ -66,33 +64,26 @@ class Reference:
             A frame as long as the argument and in its order:
 
             - free, role, disposable, relay_alias, no_reply (Boolean): what the public lists say; an allowed address is
-              never called role or disposable.
+              never called role, disposable or no_reply.
+            - maybe_role (Boolean): a name such as mail@ that is a role at some domains and one person's at others.
             - tagged (Boolean): has a +tag.
             - local_part_unlikely (Boolean): the operator does not give such local parts out, at least not today.
             - allowed (Boolean): on the allow list and not suppressed.
             - suppressed (Boolean): on the suppress list, or on the deny list and not allowed.
+            - suppressed_as (String or null): the address on that list, where it is another spelling of the mailbox.
             - typo_of (String or null): the provider's domain, where this one is a well-known misspelling of it.
-            - mailbox_key (String): the local part in lower case and without its +tag, its dots dropped where the
-              operator ignores them, and the domain; equal for addresses that reach the same mailbox. Null where the
-              address is.
-            - suggestion (String or null): the address at `typo_of`.
+            - mailbox (String): the one spelling that stands for all addresses of a mailbox (`mailvet.mailbox_key`).
+              Null where the address is.
         """
-        rows = self._looked_up(frame)
-        without_dots = pl.col("value").str.replace_all(".", "", literal=True)
-        mailbox = _replaced(rows["base"], _has(rows["listed"], _DOT_BLIND), without_dots)
-        return rows.select(
-            *_FLAGS,
-            "typo_of",
-            mailbox_key=pl.concat_str(mailbox, pl.lit("@"), frame["domain"].replace(SAME_DOMAIN)),
-            suggestion="suggestion",
-        )
+        return self._looked_up(frame).select(*SCHEMA)
 
     def evidence(self, frame: pl.DataFrame) -> pl.DataFrame:
         """
-        What a verdict needs: the columns of `examine` without `mailbox_key`, and with `base`, the local part in lower
-        case and before any +tag.
+        What a verdict needs: the columns of `examine`; with `base`, the local part in lower case and before any +tag,
+        and `known`, whether the domain is one of `lists.mail_domains` that is not disposable.
         """
-        return self._looked_up(frame).select(*_FLAGS, "typo_of", "base", "suggestion")
+        rows = self._looked_up(frame)
+        return rows.select(*SCHEMA, "base", known=_has(rows["listed"], _NO_DISPOSABLE).fill_null(False))
 
     def look_up(self, frame: pl.DataFrame) -> pl.DataFrame:
         """What the lists say and nothing more: the flags of `examine` and `typo_of`."""
@@ -110,46 +101,62 @@ class Reference:
             _nowhere(len(local)), other, (plus > 0).fill_null(False), value=lower
         )  # at the start it is none
         base = _replaced(lower, tagged, value.cast(pl.Binary).bin.head(plus).cast(pl.String))
-        matches = {name: self._matches(name, lower, domain, listed) for name in _OWN}
+        text = pl.select(pl.concat_str(lower, pl.lit("@"), domain)).to_series()
+        mailbox = _replaced(text, _has(listed, _MAILBOX_RULES), _MAILBOX, local=lower, domain=domain)
+        matches = {name: self._matches(name, mailbox, listed) for name in _OWN}
         allowed = matches["allow"] & ~matches["suppress"]
+        suppressed = matches["suppress"] | (matches["deny"] & ~matches["allow"])
         typo_of = self._listed.typo_of(listed, where=~allowed)
-        harmless = ~pl.col("local").str.slice(0, 1).is_in(list(FORMULA_START))
-        meant = pl.when(harmless).then(pl.concat_str("local", pl.lit("@"), "value"))
         return pl.DataFrame(
             {
                 "free": _has(listed, _FREE),
-                "role": base.is_in(_roles()).fill_null(False) & ~allowed,
+                "role": _is_role(base, domain, listed) & ~allowed,
+                "maybe_role": base.is_in(_weak_roles()).fill_null(False) & ~allowed & ~_has(listed, _PROVIDER),
                 "disposable": (_is_disposable(listed) | matches["extra_disposable"]) & ~allowed,
                 "relay_alias": _has(listed, _RELAY),
                 "tagged": tagged,
-                "no_reply": base.str.contains(lists.no_reply_pattern()).fill_null(False),
+                "no_reply": base.str.contains(lists.no_reply_pattern()).fill_null(False) & ~allowed,
                 "local_part_unlikely": _unlikely(base, listed),
                 "allowed": allowed,
-                "suppressed": matches["suppress"] | (matches["deny"] & ~matches["allow"]),
+                "suppressed": suppressed,
+                "suppressed_as": self._other_spelling(suppressed, text, mailbox),
                 "typo_of": typo_of,
-                # A spreadsheet would take some for a formula.
-                "suggestion": _replaced(typo_of, typo_of.is_not_null(), meant, local=local),
+                "mailbox": mailbox,
                 "base": base,
                 "listed": listed,
             }
         )
 
-    def _matches(self, name: str, lower: pl.Series, domain: pl.Series, listed: pl.Series) -> pl.Series:
-        """Whether a row is on one of the user's lists, by its address or its domain."""
+    def _matches(self, name: str, mailbox: pl.Series, listed: pl.Series) -> pl.Series:
+        """Whether a row is on one of the user's lists, by its mailbox or its domain."""
         own: OwnList = getattr(self._own, name)
         if not own:
-            return _nowhere(len(lower))
+            return _nowhere(len(mailbox))
         found = _has(listed, _BELOW[name] | _ONLY[name])
         if not own.addresses:
             return found
-        text = pl.select(pl.concat_str(lower, pl.lit("@"), domain)).to_series()
-        return found | text.is_in(sorted(own.addresses)).fill_null(False)
+        return found | mailbox.is_in(sorted(by_mailbox(own.addresses))).fill_null(False)
 
+    def _other_spelling(self, suppressed: pl.Series, text: pl.Series, mailbox: pl.Series) -> pl.Series:
+        """The address on the list where a row is suppressed that is written otherwise."""
+        entries = {**by_mailbox(self._own.deny.addresses), **by_mailbox(self._own.suppress.addresses)}
+        nothing = pl.Series([None], dtype=pl.String).new_from_index(0, len(text))
+        if not entries:
+            return nothing
+        rows = suppressed.arg_true()
+        found = mailbox.gather(rows).replace_strict(entries, default=None, return_dtype=pl.String)
+        written = text.gather(rows)
+        as_listed = written.is_in(sorted(self._own.deny.addresses | self._own.suppress.addresses))
+        others = found.is_not_null() & ~as_listed
+        return nothing.scatter(rows.filter(others), found.filter(others))
+
+
+_MAILBOX: Final = mailbox_expression(pl.col("local"), pl.col("domain"))
 
 # What the bits of a listed name say.
-_FREE, _DISPOSABLE, _RELAY, _NO_DISPOSABLE, _DOT_BLIND = (1 << place for place in range(5))
-_BELOW: Final = {name: 1 << place for place, name in enumerate(_OWN, 5)}
-_ONLY: Final = {name: 1 << place for place, name in enumerate(_OWN, 9)}
+_FREE, _DISPOSABLE, _RELAY, _NO_DISPOSABLE, _MAILBOX_RULES, _PROVIDER = (1 << place for place in range(6))
+_BELOW: Final = {name: 1 << place for place, name in enumerate(_OWN, 6)}
+_ONLY: Final = {name: 1 << place for place, name in enumerate(_OWN, 10)}
 _INHERITED: Final = _DISPOSABLE | _RELAY | sum(_BELOW.values())
 """What holds for the names below as well."""
 _SHAPE: Final = 16
@@ -272,11 +279,12 @@ def _publicly() -> dict[str, int]:
     """The names of the public lists, and the bits of each."""
     said: dict[str, int] = {}
     _add(said, lists.free_domains(), _FREE)
+    _add(said, lists.provider_domains(), _PROVIDER)
     _add(said, lists.disposable_domains(), _DISPOSABLE)
     _add(said, lists.relay_domains(), _RELAY)
     # Domains of their own that happen to lie under a disposable one.
     _add(said, lists.mail_domains() - lists.disposable_domains(), _NO_DISPOSABLE)
-    _add(said, DOT_BLIND, _DOT_BLIND)
+    _add(said, mailbox_rules().domains, _MAILBOX_RULES)
     _add(said, {domain: place << _SHAPE for place, row in enumerate(local_parts(), 1) for domain in row.domains})
     places = {meant: place for place, meant in enumerate(_meant(), 1)}
     _add(said, {typo: places[meant] << _TYPO_OF for typo, meant in lists.typo_domains().items()})
@@ -288,7 +296,34 @@ def _meant() -> pl.Series:
     return pl.Series(sorted(set(lists.typo_domains().values())))
 
 
+def _is_role(base: pl.Series, domain: pl.Series, listed: pl.Series) -> pl.Series:
+    """The same as `lists.is_role` for each row; few names can be one, and only those are looked at closely."""
+    rows = base.is_in(_roles()).fill_null(False).arg_true()
+    found = pl.DataFrame(
+        {
+            "place": base.gather(rows).replace_strict(lists.role_places(), return_dtype=pl.String),
+            "last": domain.gather(rows).str.extract(r"([^.]+)$"),
+            "provider": _has(listed.gather(rows), _PROVIDER),
+        }
+    ).select(
+        (pl.col("place") == lists.EVERYWHERE)
+        | (
+            ~pl.col("provider")
+            & (
+                (pl.col("place") == lists.AT_COMPANIES)
+                | pl.col("place").str.contains(pl.concat_str(pl.lit("|"), "last", pl.lit("|")), literal=True)
+            )
+        )
+    )
+    return _nowhere(len(base)).scatter(rows.filter(found.to_series().fill_null(False)), True)
+
+
 @cache
 def _roles() -> pl.Series:
     """Names in the form that a column is compared with; from a list it would be made anew for every batch."""
     return pl.Series([sorted(lists.role_names())], dtype=pl.List(pl.String))
+
+
+@cache
+def _weak_roles() -> pl.Series:
+    return pl.Series([sorted(lists.weak_role_names())], dtype=pl.List(pl.String))

@@ -66,7 +66,7 @@ def examine(
     *,
     free: pl.Series | None = None,
     relay_alias: pl.Series | None = None,
-    mailbox_key: pl.Series | None = None,
+    mailbox: pl.Series | None = None,
     signed_up: pl.Series | None = None,
     burst_window: timedelta | None = None,
 ) -> pl.DataFrame:
@@ -78,7 +78,7 @@ def examine(
         free: whether anybody can have a mailbox at the domain; looked up in `lists.free_domains` if not given.
         relay_alias: whether the domain hands out forwarding aliases. Their local parts are random on purpose and are
             never called gibberish. Without it no row counts as one.
-        mailbox_key: equal for addresses that reach the same mailbox (`Reference.examine` makes it).
+        mailbox: equal for addresses that reach the same mailbox (`Reference.examine` makes it).
         signed_up: when the row came into the table (Date, or Datetime of any unit and zone; nulls allowed).
         burst_window: the span within which sign-ups are counted, in whole seconds, even; one hour if not given.
 
@@ -94,7 +94,7 @@ def examine(
         - series (Boolean): it belongs to local parts at one domain that differ only in a counter.
         - series_size (Int32): how many different counters that series has, 0 outside of one.
         - duplicate_of (Int64 or null): number, from 0, of the first row with the same mailbox; null for that row
-          itself, and everywhere without `mailbox_key`.
+          itself, and everywhere without `mailbox`.
         - burst (Boolean): one of unexpectedly many sign-ups of its domain within the window; false where there is no
           time.
     """
@@ -106,7 +106,7 @@ def examine(
             *_each(rows["base"], relay_alias),
             (series_size > 0).alias("series"),
             series_size.alias("series_size"),
-            _duplicate_of(mailbox_key, frame.height),
+            _duplicate_of(mailbox, frame.height),
             _burst(rows["domain"], free, signed_up, burst_window or BURST_WINDOW),
         ]
     )
@@ -146,7 +146,7 @@ def examine_table(cells: pl.Series, email_key: pl.Series) -> pl.DataFrame:
         [
             rows["row"],
             _series_size(rows.select("domain", base=_base()).with_columns(_is_free(rows["domain"]))),
-            _duplicate_of(Reference().examine(rows)["mailbox_key"], rows.height),
+            _duplicate_of(Reference().examine(rows)["mailbox"], rows.height),
         ]
     )
     first = pl.Series("duplicate_of", rows["key"].gather(signals["duplicate_of"]), dtype=pl.String)
@@ -505,13 +505,13 @@ def _series_size(rows: pl.DataFrame) -> pl.Series:
 # --- Duplicates ----------------------------------------------------------------------------------------------------
 
 
-def _duplicate_of(mailbox_key: pl.Series | None, height: int) -> pl.Series:
-    if mailbox_key is None:
+def _duplicate_of(mailbox: pl.Series | None, height: int) -> pl.Series:
+    if mailbox is None:
         return pl.repeat(None, height, dtype=pl.Int64, eager=True).alias("duplicate_of")
-    rows = mailbox_key.to_frame("key").with_row_index("row")
-    new = mailbox_key.is_first_distinct()
+    rows = mailbox.to_frame("key").with_row_index("row")
+    new = mailbox.is_first_distinct()
     later = rows.filter(~new)
-    first = rows.filter(new & mailbox_key.is_in(later["key"].unique().implode())).rename({"row": "first"})
+    first = rows.filter(new & mailbox.is_in(later["key"].unique().implode())).rename({"row": "first"})
     pairs = later.join(first, on="key")
     empty = pl.repeat(None, height, dtype=pl.Int64, eager=True)
     return empty.scatter(pairs["row"], pairs["first"].cast(pl.Int64)).alias("duplicate_of")

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from functools import cache
 
 from mailvet import lists
-from mailvet.layers.reference import DOT_BLIND, SAME_DOMAIN
 from mailvet.layers.suspicion import (
     FREE_DIGITS,
     FREE_GAP,
@@ -28,6 +27,7 @@ from mailvet.layers.suspicion import (
     CharacterModel,
     walk_runs,
 )
+from mailvet.mailbox_key import mailbox_of
 from mailvet.verdict import email_key
 
 __all__ = ["NOTHING", "TableSignals", "examine_table", "is_gibberish", "is_keyboard_walk"]
@@ -141,7 +141,7 @@ def examine_table(cells: Iterable[str]) -> dict[str, TableSignals]:
     """What distinct cells show together, as `suspicion.examine_table` does; only cells that show something."""
     parts = {cell: address for cell in cells if (address := _parts(cell)) is not None}
     sizes = _series(parts)
-    first = _duplicates(parts)
+    first = _duplicates(list(parts))
     return {
         cell: TableSignals(sizes.get(cell, 0), first.get(cell))
         for cell in parts
@@ -190,11 +190,11 @@ def _runs_of(counters: Sequence[int], gap: int) -> list[list[int]]:
     return runs
 
 
-def _duplicates(parts: Mapping[str, tuple[str, str]]) -> dict[str, str]:
-    spellings: dict[tuple[str, str], list[str]] = {}
-    for cell, (base, domain) in parts.items():
-        mailbox = base.replace(".", "") if domain in DOT_BLIND else base, SAME_DOMAIN.get(domain, domain)
-        spellings.setdefault(mailbox, []).append(cell)
+def _duplicates(addresses: Sequence[str]) -> dict[str, str]:
+    spellings: dict[str, list[str]] = {}
+    for cell in addresses:
+        local, _, domain = cell.strip().lower().rpartition("@")
+        spellings.setdefault(mailbox_of(local, domain), []).append(cell)
     first: dict[str, str] = {}
     for cells in spellings.values():
         if len(cells) > 1:

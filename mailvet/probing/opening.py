@@ -117,18 +117,20 @@ class Opening:
                 )
             except Refused as refusal:
                 release()
-                pool.health.connection_made(queue.rule.name)
+                pool.health.connection_made(queue.rule.name, address.ip)
                 self._refused(servers, way, refusal.reply)
                 return None
             except Broken as failure:
                 release()
                 broken.append(failure)
+                if failure.kind == "unreachable":
+                    pool.health.address_failed(address.ip)
                 address.failed()
             except BaseException:
                 release()
                 raise
             else:
-                pool.health.connection_made(queue.rule.name)
+                pool.health.connection_made(queue.rule.name, address.ip)
                 address.opened()
                 if not servers.eai or session.smtputf8:
                     return session, began, release

@@ -3,8 +3,7 @@ How fast each operator may be asked: additive increase while answers are clean, 
 stop for the run when it says that we are blocked.
 
 One `Pace` belongs to one operator, the owner of the mail servers, because operators count our connections over all
-their servers; so does one `ErrorBudget`, how many refusals they bear in one conversation. `RunHealth` watches all of
-them: when many block us, the fault is ours, and the run stops.
+their servers; so does one `ErrorBudget`, how many refusals they bear in one conversation.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
-__all__ = ["ErrorBudget", "Pace", "RunHealth"]
+__all__ = ["ErrorBudget", "Pace"]
 
 _START = 2
 _GROW_AFTER = 10  # clean answers for one more connection
@@ -24,7 +23,6 @@ _FURTHER = (
     4  # refusals beyond those known to be tolerated that may be on their way: 9 at first, as Postfix minds the tenth
 )
 _SOFT_LIMIT = 10  # refusals from which on Postfix is slow; the next number of its own is the twentieth
-_ENOUGH_OPERATORS = 10_000  # reached ones that are remembered by name; no judgement needs more
 
 
 @dataclass(slots=True)
@@ -119,53 +117,3 @@ class ErrorBudget:
             self.limit = limit
             return True
         return errors > self.limit
-
-
-@dataclass(slots=True)
-class RunHealth:
-    """Whether the answers of this run can still be trusted, and why not."""
-
-    connected: set[str] = field(default_factory=set)
-    """Operators a conversation was opened with."""
-    unreachable: set[str] = field(default_factory=set)
-    """Operators no connection could be made to."""
-    blocking: set[str] = field(default_factory=set)
-    degraded: str | None = None
-    """One sentence: what is wrong with this machine or network, and what to do. None: nothing is."""
-
-    def connection_made(self, operator: str) -> None:
-        """A server of the operator was reached."""
-        if len(self.connected) < _ENOUGH_OPERATORS:
-            self.connected.add(operator)
-        self.unreachable.discard(operator)
-
-    def connection_failed(self, operator: str) -> None:
-        """No server of a route could be reached; with many operators and no success, port 25 is closed here."""
-        if operator not in self.connected and len(self.unreachable) < _ENOUGH_OPERATORS:
-            self.unreachable.add(operator)
-        if len(self.unreachable) >= 8 and not self.connected:
-            self.port_closed()
-
-    def operator_blocks(self, operator: str) -> None:
-        """An operator has stopped answering us; when many do, our own address or name is the reason."""
-        self.blocking.add(operator)
-        asked = len(self.connected | self.blocking)
-        if self.degraded is None and len(self.blocking) >= 5 and len(self.blocking) * 2 >= asked:
-            self.degraded = (
-                f"{len(self.blocking)} of {asked} mail operators refuse this machine: its address, host name or sender "
-                "is probably on a block list. The rest was not probed. Check reverse DNS and block lists of the "
-                "sending address, then run again; only what is due will be asked."
-            )
-
-    def port_closed(self) -> None:
-        """Say that nothing can be reached."""
-        self.degraded = (
-            f"None of {len(self.unreachable)} mail operators could be reached: outgoing SMTP (port 25) is probably "
-            "closed here, as in most clouds. The rest was not probed. Run from a host where port 25 is open or set "
-            "smtp.proxy, or verify with depth 'dns'."
-        )
-
-    def finish(self) -> None:
-        """At the end of a run: a short list may have had too few operators to say so earlier."""
-        if self.degraded is None and len(self.unreachable) >= 2 and not self.connected:
-            self.port_closed()

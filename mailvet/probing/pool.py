@@ -23,12 +23,13 @@ from mailvet.probing.canary import Place
 from mailvet.probing.conversation import Conversation
 from mailvet.probing.decisions import Decisions
 from mailvet.probing.domain import DomainState, MailboxResult, Probe, Recipient, Role
+from mailvet.probing.health import RunHealth
 from mailvet.probing.memory import ConnectionSlots, LocalSlots, ServerMemory, place_of
 from mailvet.probing.opening import Opening
-from mailvet.probing.pacing import ErrorBudget, Pace, RunHealth
+from mailvet.probing.pacing import ErrorBudget, Pace
 from mailvet.probing.queues import OperatorQueue, ServerSet, Way, in_order
 from mailvet.settings import Settings
-from mailvet.smtp.session import Session
+from mailvet.smtp.session import Broken, Refused, Session
 from mailvet.verdict import Reason
 
 __all__ = ["MailboxResult", "Mailboxes", "OperatorProgress", "Probe", "Recipient"]
@@ -51,6 +52,8 @@ class OperatorProgress:
     waiting: int
     connections: int
     state: str
+    seconds_left: float = 0.0
+    """Expected time until its queue is empty, at the pace it has had; 0 where nothing waits."""
 
 
 class Mailboxes:
@@ -86,7 +89,8 @@ class Mailboxes:
         self.own = tuple(filter(None, (settings.smtp.mail_from, self.hello_name)))
         self.memory = memory if memory is not None else ServerMemory()
         self.slots: ConnectionSlots = slots if slots is not None else LocalSlots()
-        self.health = RunHealth()
+        self.health = RunHealth(settings.retry.outage_after.total_seconds())
+        self._failed_for = min(_FAILED_FOR, 0.9 * settings.retry.after_failure.total_seconds())
         self.decisions = Decisions(self)
         self.probes = 0
         self.wait_until = time.monotonic()
@@ -165,6 +169,46 @@ class Mailboxes:
             servers.failed = None
             self.enqueue(servers, probe)
         return probe
+
+    def ask_again(self, probe: Probe) -> None:
+        """Ask a recipient again whose result did not count."""
+        assert probe.on_result is not None
+        self.ask(probe.local, probe.domain.name, probe.route, probe.on_result, probe.context)
+
+    def forget_failures(self) -> None:
+        """Our own network was at fault: servers that could not be reached are tried again at once."""
+        for address in self._addresses.values():
+            address.unreachable_until = 0.0
+        for queue in self._operators.values():
+            for servers in queue.servers.values():
+                servers.failed = None
+                servers.failures = 0
+        for domain in self._domains.values():
+            for at in domain.places.values():
+                if at.control is None:
+                    at.control_done = False
+
+    def give_up(self) -> None:
+        """No recipient is asked any more, since `health` says so: report that for all that wait."""
+        self._drain(self._operators.values())
+
+    async def reach(self, ip: str) -> bool:
+        """Whether a connection to this address succeeds now; `health` is told."""
+        release = await self.slots.acquire(ip, self._address(ip).cap)
+        try:
+            session = await Session.open(ip, ip, self.smtp, self.hello_name)
+        except Refused:
+            pass
+        except Broken as failure:
+            if failure.kind == "unreachable":
+                self.health.address_failed(ip)
+                return False
+        else:
+            await session.close()
+        finally:
+            release()
+        self.health.address_replied(ip)
+        return True
 
     def _route(self, local: str, name: str, route: Route) -> tuple[Route, DomainState, ServerSet]:
         """What recipients of a domain have in common, kept for those that need no SMTPUTF8."""
@@ -287,6 +331,8 @@ class Mailboxes:
 
     def closed(self, queue: OperatorQueue, *, ahead: int = 0) -> MailboxResult | None:
         """Why no recipient is asked at this operator now, if so; `ahead` will have been asked before."""
+        if self.health.network_down:
+            return MailboxResult(Reason.not_probed, detail="our network was down", retry_after=0.0)
         if self._ended or self.health.degraded is not None:
             return MailboxResult(Reason.not_probed, detail="the run was stopped", retry_after=3600.0)
         if queue.pace.stopped is not None:
@@ -571,7 +617,7 @@ class Mailboxes:
     def fail(self, servers: ServerSet, result: MailboxResult) -> None:
         """These servers give no results now: report that for all that wait for them, and for a while for newcomers."""
         if result.reason is not Reason.greylisted:
-            servers.failed, servers.failed_until = result, time.monotonic() + _FAILED_FOR
+            servers.failed, servers.failed_until = result, time.monotonic() + self._failed_for
         while (probe := self.next_waiting(servers)) is not None:
             self.report(probe, result)
 
@@ -624,7 +670,8 @@ class Mailboxes:
                 state = f"{queue.connections} of {queue.pace.limit} connections"
             else:
                 state = "waiting" if queue.waiting else "done"
-            rows.append(OperatorProgress(queue.rule.name, queue.asked, queue.waiting, queue.connections, state))
+            left = queue.seconds_left(self.smtp.address_budget)
+            rows.append(OperatorProgress(queue.rule.name, queue.asked, queue.waiting, queue.connections, state, left))
         return sorted(rows, key=lambda row: (-row.waiting - row.connections, -row.asked))
 
     async def close(self) -> None:

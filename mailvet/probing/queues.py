@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections import deque
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -129,9 +130,23 @@ class OperatorQueue:
     connections: int = 0
     asked: int = 0
     waiting: int = 0
+    began: float = field(default_factory=time.monotonic)
     alarm: asyncio.TimerHandle | None = None
     starved: bool = False
     """Waits for its turn because all connections are taken."""
+
+    def seconds_left(self, longest_reply: float) -> float:
+        """
+        Expected seconds until nothing waits here, at the pace so far.
+
+        A conversation counts as one recipient more. Where the first reply has not come yet, it is expected to take as
+        long again as it has taken, and never longer than `longest_reply` seconds.
+        """
+        if self.pace.stopped or not (self.waiting or self.connections):
+            return 0.0
+        elapsed = time.monotonic() - self.began
+        left = (self.waiting + self.connections) * elapsed / max(self.asked, 1)
+        return self.pace.pause_left() + (left if self.waiting else min(left, longest_reply))
 
     @property
     def busy(self) -> bool:

@@ -146,11 +146,11 @@ def _spellings(local: str, domain: str) -> re.Pattern[str]:
     """
     letters = "".join(_spelling(letter) for letter in local)
     whole = rf"(?:\\?\")?{letters}(?:\\?\")?[@{FULLWIDTH_AT}]{re.escape(domain)}(?![\w-]|\.\w)"
-    bare = rf"{letters}(?![\w@{FULLWIDTH_AT}+/-]|[.'][^\W_])"
+    bare = rf"|{letters}(?![\w@{FULLWIDTH_AT}+/-]|[.'][^\W_])"
+    if len(local) < 2 or not any(map(str.isalpha, local)):
+        bare = ""  # punctuation is no name, and digits may be a code
     # The name may not be the end of a longer one: `d'ann@` is not `ann@`, but `'ann@` is, between quotes.
-    return re.compile(
-        rf"(?<![\w.+-])(?<!\w['/])(?:{whole}|{bare})" if domain else rf"(?<![\w.+-])(?<!\w['/]){bare}", re.I
-    )
+    return re.compile(rf"(?<![\w.+-])(?<!\w['/])(?:{whole}{bare})", re.IGNORECASE)
 
 
 def _spelling(letter: str) -> str:
@@ -328,12 +328,13 @@ def _without_local_part(text: str, local: str) -> str:
     lower = text.lower()
     if local not in lower or len(lower) != len(text):
         return text
-    word = local in reply_words() or len(local) < 2
+    word = local in reply_words() or len(local) < 2 or re.fullmatch(r"[\d.]+", local) is not None
     parts, last, at = [], 0, lower.find(local)
     while at >= 0:
         end = at + len(local)
         before, after = text[at - 1 : at], text[end : end + 1]
         inside = before.isalnum() or before in ("_", "-", "+") or after.isalnum() or after in ("_", "-")
+        inside = inside or (before == "." and text[at - 2 : at - 1].isalnum())
         alone = not inside and before != "<"
         quoted = before in _QUOTES and not after.isalnum()
         if before == "<" and after == ">":

@@ -166,6 +166,7 @@ def weigh(
       same refusal while another recipient was accepted.
     - A refusal that speaks of one mailbox (disabled, full, moved, restricted), given alike for a random address,
       says nothing of this mailbox; with another recipient accepted it is the server's way to say "unknown".
+    - An allow list that a random address keeps as well is the server's, not a person's: a refusal of us.
     - A clear policy text stays what it is.
     """
     if reply.reason is None or control is None or control.reason is None:
@@ -179,6 +180,8 @@ def weigh(
             return reply
         if _permanent(reply):
             return replace(reply, reason=Reason.sender_blocked, ambiguous=True, rule="control.same_refusal")
+        if reply.reason is Reason.sender_not_known:
+            return replace(reply, reason=Reason.sender_blocked, rule="control.same_refusal")
         return replace(reply, reason=Reason.server_temporary_error, rule="control.same_refusal")
     return reply
 

@@ -109,6 +109,7 @@ def _accents() -> dict[int, str]:
         "\u00e6": "ae",
         "\u0111": "d",
         "\u0307": "",
+        "\u03c2": "\u03c3",
     }
     return {**table, **{ord(letter): base for letter, base in plain.items()}}
 

@@ -12,20 +12,25 @@ import re
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+
+import pyarrow as pa
 
 from mailvet import errors
 from mailvet.errors import PreflightError, SettingsError, SourceError
 from mailvet.lists import OwnLists
 from mailvet.planning import seconds_at
+from mailvet.recheck import Recheck, RecheckText, parse_recheck
 from mailvet.settings import Settings
+from mailvet.spark.servers import ServerFolder, canaries
 from mailvet.spark.staging import Folder
 from mailvet.spark.tables import Format, empty_verdicts, files_of, find_verdicts, merged, verdict_ddl
-from mailvet.spark.worker import DUE, KEPT, REPORT, ROUTE, Job, rules_version, utc_now
+from mailvet.spark.worker import DUE, KEPT, REPORT, ROUTE, Job, rules_version, utc_now, with_mailbox_key
 from mailvet.verdict import Depth, Policy, recommendation_sql, verdict_schema
 from mailvet.warehouse.dialects import Databricks
+from mailvet.warehouse.mailboxes import EVENT_KEYS
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
@@ -54,6 +59,7 @@ def verify(
     tasks: int | None = None,
     wait: timedelta = timedelta(0),
     save_every: timedelta = timedelta(seconds=30),
+    recheck: RecheckText = None,
 ) -> DataFrame:
     """
     Verify a column of addresses; each distinct text once.
@@ -63,22 +69,25 @@ def verify(
     is used.
 
     Args:
-        column: of text; null counts as empty.
+        column: of text; cells that are null or blank have no verdict.
         depth: offline, dns or smtp; default: as the settings say.
         settings: default: from the environment of the driver. Executors read no settings.
         verdicts: the verdict table so far: a DataFrame, a path (it has a slash), or a table's name. What still holds
             is not asked again.
         format: of the path.
-        events: your own mail's events: `email`, `event` (see `mailvet.layers.history`), `occurred_at`.
+        events: your own mail's events: `event` (see `mailvet.layers.history`), `occurred_at`, and whose they are:
+            `email`, `mailbox_key` or `email_key`. They hold for the mailbox, whatever its spelling.
         staging: a folder that the driver and every executor can write to. Answers gather there; a job that was
             stopped goes on from there when it is called again. Delete it when the verdicts are saved.
         tasks: for dns and smtp, how many tasks ask at the same time. Default: the cores that Spark knows of. More tasks
             than can run at once would only wait.
         wait: how long a task stays for greylisting servers, counted from its start.
         save_every: how long an answer may wait in a task before it is kept in `staging`.
+        recheck: ask again also what is fresh in `verdicts`, as `all`, `reason=mailbox_not_found`, `older-than=30d` (see
+            `mailvet.recheck`). What `staging` holds already is not asked again.
 
     Returns:
-        One row for each distinct text of the column, with the columns of `verdict_schema()`.
+        One row for each distinct text of the column that is not blank, with the columns of `verdict_schema()`.
 
     Raises:
         MailvetError: before any job has started, when something does not fit.
@@ -86,6 +95,9 @@ def verify(
     """
     from pyspark.sql import functions as F
 
+    again = parse_recheck(recheck)
+    if again is not None and verdicts is None:
+        raise SettingsError("recheck asks again what stands in a verdict table: give it with verdicts=.")
     settings = settings if settings is not None else Settings.load()
     if depth is not None:
         settings = _at_depth(settings, depth)
@@ -100,13 +112,13 @@ def verify(
         own, f"{utc_now():%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}", wait=wait,
         save_every=save_every.total_seconds(),
     )  # fmt: skip
-    text = df.select(cell.alias("email"))
+    text = df.select(cell.alias("email")).where(f"not {_SAY.missing('email')}")
     # Each text to its task first: where nearly all are distinct, to look for repeated ones before that is in vain. And
     # a text that fills half of the table costs its task little more than reading it.
     cells = text.repartition("email").distinct().select("email", F.sha2("email", 256).alias("email_key"))
 
     if folder is None:
-        fresh = _new(job, cells, stored, events).mapInArrow(job.judge, verdict_ddl())
+        fresh = _new(job, cells, stored, events, again).mapInArrow(job.judge, verdict_ddl())
         return _current(cells, stored, fresh, settings)
     answers = folder / "answers"
     answers.make()
@@ -114,13 +126,17 @@ def verify(
     known, before = stored, _answered(spark, answers)
     if before is not None:
         known = merged(stored, before) if stored is not None else before
+    if again is not None and stored is not None and before is not None and known is not None:
+        # What was asked since the table was saved is not asked a second time when a stopped job is called again.
+        known = merged(stored, before).join(_not_saved(stored, before), "email_key", "left")
     tasks = tasks or _cores(spark)
     if settings.depth is Depth.smtp:
         if settings.pacing.daily_limits and known is not None:
             job.asked_today.update(_asked_today(known))
-        _ask(job, cells, known, events, folder / job.run_id, tasks)
+        servers = ServerFolder.beside(verdicts, folder)
+        _ask(job, _due(job, cells, known, events, again), cells, known, servers, folder / job.run_id, tasks)
         return _current(cells, stored, _answered(spark, answers), settings)
-    due = _new(job, cells, known, events)
+    due = _new(job, cells, known, events, again)
     files = _kept(job, _by_domain(due, text, tasks) if settings.depth is Depth.dns else due, answers)
     if known is None:
         return files_of(spark, answers, files)
@@ -171,9 +187,16 @@ def _check_events(events: DataFrame | None, settings: Settings) -> None:
             "history.events names a table or file for the warehouses of one machine. Give the events as a DataFrame: "
             "verify(..., events=spark.table('...')), and leave history.events out."
         )
-    missing = [name for name in ("email", "event", "occurred_at") if events is not None and name not in events.columns]
-    if missing:
-        raise SourceError(f"The events lack the columns {', '.join(missing)}; they need email, event, occurred_at.")
+    if events is None:
+        return
+    lacking = [name for name in ("event", "occurred_at") if name not in events.columns]
+    if not set(EVENT_KEYS) & set(events.columns):
+        lacking.insert(0, "email")
+    if lacking:
+        raise SourceError(
+            f"The events lack the columns {', '.join(lacking)}; they need email (or mailbox_key, or email_key), event, "
+            "occurred_at."
+        )
 
 
 def _checked_staging(
@@ -233,9 +256,11 @@ def _cores(spark: SparkSession) -> int:
 # -------------------------------------------------------------------- the jobs
 
 
-def _new(job: Job, cells: DataFrame, known: DataFrame | None, events: DataFrame | None) -> DataFrame:
+def _new(
+    job: Job, cells: DataFrame, known: DataFrame | None, events: DataFrame | None, recheck: Recheck | None
+) -> DataFrame:
     """Of the cells, those to be verified without asking a mailbox."""
-    return cells if known is None and events is None else _due(job, cells, known, events)
+    return cells if known is None and events is None else _due(job, cells, known, events, recheck)
 
 
 def _kept(job: Job, due: DataFrame, answers: Folder) -> list[str]:
@@ -269,23 +294,33 @@ def _by_domain(due: DataFrame, text: DataFrame, tasks: int) -> DataFrame:
 
 
 def _ask(
-    job: Job, cells: DataFrame, known: DataFrame | None, events: DataFrame | None, work: Folder, tasks: int
+    job: Job,
+    planned: DataFrame,
+    cells: DataFrame,
+    known: DataFrame | None,
+    servers: ServerFolder,
+    work: Folder,
+    tasks: int,
 ) -> None:
     """
-    Ask the mailboxes. Each stage is written to `work` before the next begins, so that nobody is asked twice when Spark
-    works something out anew.
+    Ask the mailboxes of what is due. Each stage is written to `work` before the next begins, so that no recipient is
+    asked twice when Spark works something out anew.
     """
-    spark = cells.sparkSession
+    spark = planned.sparkSession
     try:
-        _started(lambda: _due(job, cells, known, events).write.parquet((work / "due").uri))
+        _started(lambda: planned.write.parquet((work / "due").uri))
         due = spark.read.schema(DUE).parquet((work / "due").uri)
         domains = due.select("domain").where("domain is not null").distinct().repartition(tasks)
         _started(lambda: domains.mapInArrow(job.look_up, ROUTE).write.parquet((work / "routes").uri))
         routes = spark.read.schema(ROUTE).parquet((work / "routes").uri)
+        job = replace(job, servers=servers.read())
+        if known is not None:
+            job = replace(job, canaries=_started(lambda: canaries(known, cells, routes, utc_now())))
         placed = slots(due.join(routes, "domain", "left"), tasks, job.settings)
         reports = _started(lambda: placed.mapInArrow(job.ask, REPORT).collect())
     finally:
         work.delete()
+    servers.add([pa.ipc.open_stream(each.servers).read_all() for each in reports if each.servers is not None])
     for sentence in sorted({report.degraded for report in reports if report.degraded}):
         log.warning("%s", sentence)
     log.info("run %s asked %d recipients in %d tasks", job.run_id, sum(each.probes for each in reports), len(reports))
@@ -343,62 +378,114 @@ def _partition_ids(spark: SparkSession, tasks: int) -> list[int]:
     return [found[partition] for partition in range(tasks)]
 
 
-def _due(job: Job, cells: DataFrame, known: DataFrame | None, events: DataFrame | None) -> DataFrame:
-    """The cells to be verified, as `DUE`: never checked, due again, less deep than asked for, or contradicted."""
+def _not_saved(stored: DataFrame, before: DataFrame) -> DataFrame:
+    """Keys of answers that are newer than the verdict table: `email_key`, and `asked` (true)."""
     from pyspark.sql import functions as F
 
-    from mailvet.layers.history import EVENT_KINDS
+    answers = before.select("email_key", F.col("checked_at").alias("answered_at"))
+    both = answers.join(stored.select("email_key", "checked_at"), "email_key", "left")
+    return both.where("checked_at is null or answered_at > checked_at").select("email_key", F.lit(True).alias("asked"))
+
+
+def _due(
+    job: Job,
+    cells: DataFrame,
+    known: DataFrame | None,
+    events: DataFrame | None,
+    recheck: Recheck | None,
+) -> DataFrame:
+    """
+    The cells to be verified, as `DUE`: never checked, due again, less deep than asked for, contradicted, or asked for
+    by `recheck`.
+
+    Args:
+        known: verdicts; a column `asked` (true) marks those that `recheck` leaves alone.
+    """
+    from pyspark.sql import functions as F
+
+    from mailvet.layers.history import EVENT_SPELLINGS, EVENT_TIMES
+    from mailvet.warehouse.planning import due_by_itself, recheck_condition
 
     spark = cells.sparkSession
+    if events is not None:
+        cells = cells.mapInArrow(with_mailbox_key, "email string, email_key string, mailbox_key string")
     rows = cells.alias("c").join(
-        (known if known is not None else empty_verdicts(spark)).drop("email").alias("v"), "email_key", "left"
+        (known if known is not None else empty_verdicts(spark)).drop("email", "mailbox_key").alias("v"),
+        "email_key", "left",
+    )  # fmt: skip
+    if events is not None:
+        history = _history(events, cells).alias("h")
+        rows = rows.join(history, F.col("h.mailbox_key") == F.col("c.mailbox_key"), "left")
+    rules = rules_version(job.own)
+    condition = due_by_itself(
+        _moment, depth_rank=Depth(job.settings.depth).rank, now=utc_now(), events=events is not None
     )
-    if events is not None:
-        recipient = F.expr(_SAY.fold("c.email"))
-        rows = rows.join(_history(events).alias("h"), F.col("h.recipient") == recipient, "left")
-    now, rules = utc_now(), rules_version(job.own)
-    rank = "case {} when 'smtp' then 2 when 'dns' then 1 else 0 end"
-    bounced_last = "coalesce(bounced_at > coalesce(delivered_at, timestamp'1900-01-01'), false)"
-    conditions = [
-        "v.status is null",
-        f"v.next_check_at <= timestamp'{now.isoformat()}'",
-        f"{rank.format('v.depth')} < {Depth(job.settings.depth).rank}",
-    ]
-    if events is not None:
-        conditions += [
-            "(unsubscribed_at is not null and v.reason <> 'suppressed')",
-            f"({bounced_last} and bounced_at > v.checked_at and v.reason not in ('hard_bounced', 'suppressed'))",
-            f"(v.reason = 'hard_bounced' and not {bounced_last})",
-        ]
-    is_due = f"coalesce({' or '.join(conditions)}, false)"
+    if recheck is not None:
+        left_alone = "v.asked is null and " if known is not None and "asked" in known.columns else ""
+        condition += f" or ({left_alone}{recheck_condition(_moment, recheck)})"
+    is_due = f"coalesce({condition}, false)"
     other_lists = f"v.rules_version <> '{rules}'"
     return (
         rows.where(f"{is_due} or {other_lists}")
         .selectExpr(
             "c.email", "email_key", "v.reason as previous_reason", "coalesce(v.attempts, 0) as previous_attempts",
-            *(name if events is not None else f"cast(null as timestamp) as {name}" for name in EVENT_KINDS),
+            *(name if events is not None else f"cast(null as timestamp) as {name}" for name in EVENT_TIMES),
+            *(name if events is not None else f"cast(null as string) as {name}" for name in EVENT_SPELLINGS.values()),
             f"case when not {is_due} then v.reason end as only_if_news",
             "coalesce(contains(v.flags, 'allowed'), false) as was_allowed",
             "coalesce(contains(v.flags, 'disposable'), false) as was_disposable",
             "coalesce(v.reason = 'suppressed' and contains(v.evidence, 'on your own list'), false) as was_suppressed",
-            f"coalesce(split(v.rules_version, '[+]')[0] <> '{rules.partition('+')[0]}', false) as other_rules",
+            f"coalesce(split(v.rules_version, '[+]')[0] <> '{rules.partition('+')[0]}' and (v.reason in "
+            "('syntax_invalid', 'typo_domain') or (contains(v.flags, 'no_reply') and v.reason <> 'no_reply')), false) "
+            "as judged_otherwise",
         )
         .mapInArrow(job.find_due, DUE)
     )  # fmt: skip
 
 
-def _history(events: DataFrame) -> DataFrame:
-    """The newest event of each kind by address."""
+def _moment(at: datetime) -> str:
+    """A point in time (aware, UTC) as Spark writes it."""
+    return f"timestamp'{at.isoformat()}'"
+
+
+def _history(events: DataFrame, cells: DataFrame) -> DataFrame:
+    """
+    The newest event of each kind by mailbox, and the address it was about.
+
+    Args:
+        cells: email, email_key and mailbox_key of the texts to be verified.
+    """
     from pyspark.sql import functions as F
 
-    from mailvet.layers.history import EVENT_KINDS
+    from mailvet.layers.history import EVENT_KINDS, EVENT_SPELLINGS
 
+    nothing = F.lit(None).cast("string")
+    given = {name: F.col(name).cast("string") if name in events.columns else nothing for name in EVENT_KEYS}
+    address = F.expr(_SAY.fold("cast(email as string)")) if "email" in events.columns else nothing
     newest = [
         F.max(F.when(F.lower("event").isin(*words), F.col("occurred_at").cast("timestamp"))).alias(name)
         for name, words in EVENT_KINDS.items()
     ]
-    recipient = F.expr(_SAY.fold("email")).alias("recipient")
-    return events.groupBy(recipient).agg(*newest)
+    recipients = events.groupBy(
+        address.alias("email"), given["mailbox_key"].alias("given_mailbox"), given["email_key"].alias("given_key")
+    ).agg(*newest)
+    columns = ", ".join(f"{field.name} {field.dataType.simpleString()}" for field in recipients.schema)
+    keyed = recipients.mapInArrow(with_mailbox_key, f"{columns}, mailbox_key string").alias("e")
+    texts = cells.select(F.col("email_key").alias("given_key"), F.col("mailbox_key").alias("mailbox_of_text")).alias(
+        "t"
+    )
+    # The key of an address that is written as its mailbox is, is that of the mailbox.
+    found = F.coalesce("e.given_mailbox", "e.mailbox_key", "t.mailbox_of_text", "e.given_key")
+    return (
+        keyed.join(texts, F.col("e.given_key") == F.col("t.given_key"), "left")
+        .select(found.alias("mailbox_key"), "e.email", *EVENT_KINDS)
+        .where("mailbox_key is not null")
+        .groupBy("mailbox_key")
+        .agg(
+            *(F.max(name).alias(name) for name in EVENT_KINDS),
+            *(F.expr(f"max_by(email, {name})").alias(spelling) for name, spelling in EVENT_SPELLINGS.items()),
+        )
+    )
 
 
 def _asked_today(known: DataFrame) -> dict[str, int]:

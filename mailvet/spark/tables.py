@@ -20,9 +20,11 @@ from mailvet.spark.staging import Folder, is_object_store
 from mailvet.spark.worker import copy
 from mailvet.verdict import STATUS_COLUMNS, verdict_schema
 from mailvet.warehouse.base import KNOWN_FOR, SILENT
+from mailvet.warehouse.dialects import Databricks
+from mailvet.warehouse.mailboxes import backfill_sql, has_mailbox, mailbox_key_sql, missing_verdicts
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import Column, DataFrame, SparkSession
 
 __all__ = [
     "Format",
@@ -49,6 +51,7 @@ _KEEP = (
 )
 _DEEP_ENOUGH = f"{_RANK.format('b.depth')} >= {_RANK.format('v.depth')}"
 _NAMES = tuple(verdict_schema().names)
+_SAY = Databricks()
 _COMPARED = ("checked_at", "next_check_at", "depth", "recommendation")
 _IS_NEWS = " or ".join(f"b.{name} is distinct from v.{name}" for name in _COMPARED)
 
@@ -106,6 +109,8 @@ def find_verdicts(
         found = spark.table(str(table))
     else:
         return None
+    if "mailbox_key" not in found.columns and {"email", "domain"} <= set(found.columns):  # of an older version
+        found = found.withColumn("mailbox_key", _mailbox_key())
     missing = [name for name in _NAMES if name not in found.columns]
     if missing:
         raise SourceError(
@@ -114,6 +119,13 @@ def find_verdicts(
         )
     return found.selectExpr(*(f"cast({name} as {_TYPES[str(verdict_schema().field(name).type)]}) as {name}"
                               for name in _NAMES))  # fmt: skip
+
+
+def _mailbox_key() -> Column:
+    """The key that a verdict of an older version lacks; null where the address is not stored."""
+    from pyspark.sql import functions as F
+
+    return F.expr(f"case when {has_mailbox(_SAY)} then {mailbox_key_sql(_SAY)} end")
 
 
 def merged(known: DataFrame, fresh: DataFrame) -> DataFrame:
@@ -191,7 +203,8 @@ def _save_parquet(verdicts: DataFrame, folder: Folder) -> None:
     made = folder.beside(f"_{folder.name}.{uuid.uuid4().hex[:8]}")
     try:
         if folder.exists() or not _copied(verdicts, made):
-            merged(known, verdicts.select(*_NAMES)).write.parquet(made.uri)
+            kept = known.where(f"not coalesce({missing_verdicts(_SAY)}, false)")
+            merged(kept, verdicts.select(*_NAMES)).write.parquet(made.uri)
         _replace(folder, made)
     except BaseException:
         _recover(folder)
@@ -239,6 +252,7 @@ def _save_by_merge(verdicts: DataFrame, table: str, format: Format) -> None:
     verdicts.select(*_NAMES).createOrReplaceTempView(view)
     try:
         read_verdicts(spark, table, format=format)
+        _upgrade(spark, name, format)
         spark.sql(f"create table if not exists {name} ({verdict_ddl()}) using {format}")
         spark.sql(merge_sql(name, view))
     except Exception as error:
@@ -253,6 +267,19 @@ def _save_by_merge(verdicts: DataFrame, table: str, format: Format) -> None:
         spark.catalog.dropTempView(view)
 
 
+def _upgrade(spark: SparkSession, name: str, format: Format) -> None:
+    """Bring a table of verdicts that an older version made up to date: in place, and once."""
+    try:
+        present = spark.sql(f"select * from {name} where false").columns
+    except Exception:  # there is none yet; whatever else is wrong is said when it is made
+        return
+    if "mailbox_key" in present:
+        return
+    spark.sql(f"alter table {name} add columns (mailbox_key string)")
+    spark.sql(f"delete from {name} where {missing_verdicts(_SAY)}")
+    spark.sql(backfill_sql(_SAY, name))
+
+
 def with_status(
     df: DataFrame,
     column: str,
@@ -263,7 +290,7 @@ def with_status(
 ) -> DataFrame:
     """
     The DataFrame with status columns beside the addresses; status columns of an earlier time are replaced. No row is
-    lost or doubled, and a row whose text has no verdict has nulls.
+    lost or doubled, and a row without an address, or whose text has no verdict, has nulls.
 
     Args:
         column: of addresses, as given to `verify`.
@@ -287,5 +314,9 @@ def with_status(
         F.col("email_key").alias(other), *(F.col(name).alias(prefix + name) for name in dict.fromkeys(columns))
     )
     bare = reduce(lambda frame, name: frame.drop(name), [prefix + name for name in columns], df)
-    rows = bare.withColumn(key, F.sha2(cell, 256))
+    rows = (
+        bare.withColumn(other, cell)
+        .withColumn(key, F.when(F.expr(f"not {_SAY.missing(f'`{other}`')}"), F.sha2(F.col(f"`{other}`"), 256)))
+        .drop(other)
+    )
     return rows.join(ours, F.col(f"`{key}`") == F.col(f"`{other}`"), "left").drop(key, other)

@@ -33,17 +33,18 @@ if TYPE_CHECKING:
     from mailvet.settings import Settings
     from mailvet.verifier import Verifier
 
-__all__ = ["DUE", "KEPT", "REPORT", "ROUTE", "ROUTE_COLUMNS", "Job"]
+__all__ = ["DUE", "KEPT", "REPORT", "ROUTE", "ROUTE_COLUMNS", "Job", "with_mailbox_key"]
 
 ROUTE = "domain string, route_reason string, route_detail string, operator string, hosts string"
 """A route as Spark sees it; `hosts` is JSON: [[name, preference, [address, ...]], ...], best first."""
 ROUTE_COLUMNS = ("route_reason", "route_detail", "operator", "hosts")
 DUE = (
     "email string, email_key string, domain string, previous_reason string, previous_attempts int, "
-    "unsubscribed_at timestamp, bounced_at timestamp, delivered_at timestamp"
+    "unsubscribed_at timestamp, bounced_at timestamp, delivered_at timestamp, unsubscribed_as string, bounced_as string"
 )
 """Cells to be verified, with the domain whose route is needed (null: none is) and what is known of them."""
-REPORT = "slot int, probes bigint, kept bigint, degraded string"
+REPORT = "slot int, probes bigint, kept bigint, degraded string, servers binary"
+"""What a task has done; `servers`: an Arrow stream of what it has learnt about servers, as `SERVER_SCHEMA`."""
 
 KEPT = "name string"
 
@@ -54,12 +55,16 @@ _DUE_SCHEMA = pa.schema(
     [(name, pa.string()) for name in ("email", "email_key", "domain", "previous_reason")]
     + [("previous_attempts", pa.int32())]
     + [(name, _UTC) for name in ("unsubscribed_at", "bounced_at", "delivered_at")]
+    + [(name, pa.string()) for name in ("unsubscribed_as", "bounced_as")]
 )
 _ROUTE_SCHEMA = pa.schema([(name, pa.string()) for name in ("domain", *ROUTE_COLUMNS)])
 _KEPT_SCHEMA = pa.schema([("name", pa.string())])
 _REPORT_SCHEMA = pa.schema(
-    [("slot", pa.int32()), ("probes", pa.int64()), ("kept", pa.int64()), ("degraded", pa.string())]
-)
+    [
+        ("slot", pa.int32()), ("probes", pa.int64()), ("kept", pa.int64()), ("degraded", pa.string()),
+        ("servers", pa.binary()),
+    ]
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,7 @@ class Job:
         wait: how long a task stays for greylisting servers, counted from its start.
         save_every: seconds after which answers are written at the latest.
         asked_today: recipients asked since midnight UTC by operator, where there are daily limits.
+        servers, canaries: what earlier runs learnt about servers (`mailvet.warehouse.servers`).
     """
 
     settings: Settings
@@ -83,6 +89,8 @@ class Job:
     wait: timedelta = timedelta(0)
     save_every: float = 30.0
     asked_today: dict[str, int] = field(default_factory=dict)
+    servers: pa.Table | None = None
+    canaries: pa.Table | None = None
 
     # ---------------------------------------------------------------- no mailbox is asked
 
@@ -115,9 +123,10 @@ class Job:
             PreflightError: no DNS answers here, at the start or in the middle. No route is made up.
         """
         _one_thread()
+        from mailvet.dns.trust import SHARED
         from mailvet.verifier import Verifier
 
-        verifier = Verifier(self.settings, own=self.own)
+        verifier = Verifier(self.settings, own=self.own, dns_memory=SHARED)
         loop = asyncio.new_event_loop()
         try:
             for number, frame in enumerate(_gathered(batches)):
@@ -163,9 +172,11 @@ class Job:
             PreflightError: no DNS answers here, at the start or in the middle. No route is made up.
         """
         _one_thread()
+        from mailvet.dns.trust import SHARED
         from mailvet.verifier import Verifier
 
-        verifier = Verifier(self.settings.model_copy(update={"depth": Depth.dns}), own=self.own)
+        at_dns = self.settings.model_copy(update={"depth": Depth.dns})
+        verifier = Verifier(at_dns, own=self.own, dns_memory=SHARED)
         loop = asyncio.new_event_loop()
         try:
             loop.run_until_complete(verifier.open())
@@ -204,8 +215,11 @@ class Job:
 
         from mailvet.dns.routes import KnownRoutes
         from mailvet.verifier import Verifier
+        from mailvet.warehouse.servers import StoredServers
 
         routes = KnownRoutes()
+        special = bool(self.settings.smtp.allow_private_networks)
+        known = StoredServers(self.servers, self.canaries, special_use=special)
         before = journal.kept()
         asked_today = dict(self.asked_today)
         for operator, count in before.asked.items():
@@ -224,7 +238,9 @@ class Job:
             routes.bring(_routes(frame))
             return frame
 
-        async with Verifier(self.settings, own=self.own, asked_today=asked_today, routes=routes) as verifier:
+        async with Verifier(
+            self.settings, own=self.own, asked_today=asked_today, memory=known.memory, routes=routes
+        ) as verifier:
             try:
                 async for verdicts in verifier.stream(read, run_id=self.run_id, wait=self.wait):
                     journal.add(_arrow(verdicts))
@@ -240,7 +256,8 @@ class Job:
                 await asyncio.shield(loop.run_in_executor(thread, journal.write))
                 thread.shutdown()
             probes = verifier.mailboxes.probes if verifier.mailboxes is not None else 0
-            return {"probes": probes, "kept": len(before.keys), "degraded": verifier.degraded}
+            report = {"probes": probes, "kept": len(before.keys), "degraded": verifier.degraded}
+            return report | {"servers": _stream_of(known.changes(utc_now()))}
 
 
 @dataclass(frozen=True)
@@ -296,6 +313,23 @@ class Journal:
             for operator in probed.column("operator").to_pylist():
                 asked[operator] = asked.get(operator, 0) + 1
         return _Kept(keys, asked)
+
+
+def with_mailbox_key(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Any rows with a column `email` -> the same with `mailbox_key`, the key of the mailbox that each text reaches."""
+    _one_thread()
+    import polars as pl
+
+    from mailvet.layers import syntax
+    from mailvet.mailbox_key import key_of, mailbox_expression
+
+    for batch in batches:
+        cells = pl.Series(pl.from_arrow(batch.column("email").cast(pa.large_string())))
+        parsed = syntax.examine(cells, allow_special_use=True)
+        mailboxes = parsed.select(mailbox_expression(pl.col("local"), pl.col("domain"))).to_series()
+        keys = [None if mailbox is None else key_of(mailbox) for mailbox in mailboxes]
+        names = [*batch.schema.names, "mailbox_key"]
+        yield pa.RecordBatch.from_arrays([*batch.columns, pa.array(keys, pa.string())], names=names)
 
 
 def copy(batches: Iterator[pa.RecordBatch], *, source: str, to: str) -> Iterator[pa.RecordBatch]:
@@ -364,8 +398,18 @@ def _is_news() -> pl.Expr:
         | (pl.col("was_suppressed") & ~pl.col("suppressed"))
         | (pl.col("allowed") != pl.col("was_allowed"))
         | (pl.col("disposable") != pl.col("was_disposable"))
-        | (pl.col("other_rules") & reason.is_in(["syntax_invalid", "typo_domain"]))
+        | pl.col("judged_otherwise")
     )
+
+
+def _stream_of(table: pa.Table | None) -> bytes | None:
+    """An Arrow stream."""
+    if table is None:
+        return None
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return bytes(sink.getvalue())
 
 
 def _route_table(routes: list[Route]) -> pa.Table:

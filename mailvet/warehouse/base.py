@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from mailvet.ablation import LayerCount
-from mailvet.verdict import Reason
+from mailvet.recheck import Recheck
+from mailvet.verdict import Policy, Reason
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from mailvet.gates import VerdictCount
 
 __all__ = [
     "KNOWN_FOR",
@@ -27,7 +30,6 @@ __all__ = [
     "Plan",
     "Recognising",
     "SourceShare",
-    "Standing",
     "Summary",
     "TableSignals",
     "Warehouse",
@@ -49,21 +51,21 @@ class Plan:
     """What a run over this source would do."""
 
     rows: int
-    blank: int
-    """Rows whose cell is missing, empty or white space."""
+    missing: int
+    """Rows whose cell is null or blank (`mailvet.missing`)."""
     addresses: int
-    """Distinct texts that are not blank."""
+    """Distinct texts of the others."""
     due: int
-    """Addresses to be verified: never checked, due again, or checked less deeply than asked."""
+    """Addresses to be verified: never checked, due again, checked less deeply than asked, or asked for by `recheck`."""
     domains: Sequence[tuple[str, int]] = field(default=())
     """Due addresses by domain as written, the most frequent first; empty where they were not asked for."""
-    blank_due: int = 0
-    """Distinct blank texts without a verdict; they cost nothing."""
+    rechecked: int = 0
+    """Of those due, addresses whose verdict is fresh and that only `recheck` asks again."""
 
     @property
     def fresh(self) -> int:
         """Addresses whose verdict still holds."""
-        return self.addresses - self.due
+        return self.addresses - self.due + self.rechecked
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,20 +73,27 @@ class Summary:
     """The whole source after a run, counted in rows (duplicates count each time)."""
 
     rows: int
-    blank: int
+    missing: int
+    """Rows whose cell is null or blank; they have no verdict."""
     verified: int
     by_status: Mapping[str, int]
     by_reason: Mapping[str, int]
     by_recommendation: Mapping[str, int]
     bounce_before: float | None
-    """Expected share of hard bounces if every row that is not blank were sent to; None without rows."""
+    """
+    Expected share of hard bounces if every address were sent to, one without a verdict with the base rate of
+    `not_probed`; None without addresses. The figure `expected_bounce_rate` of `mailvet.gates`.
+    """
     bounce_after: float | None
     """The same if only rows recommended to send were."""
-    bounce_before_error: float | None = None
-    """Standard error of `bounce_before` by chance alone, were every score right and addresses independent."""
-    bounce_after_error: float | None = None
+    bounce_without_do_not_send: float | None = None
+    """The same if all were but those recommended not to be sent to."""
+    undeliverable_rate: float | None = None
+    """Undeliverable, of the addresses with a verdict; None without any. The figure of `mailvet.gates`."""
     by_layer: Mapping[str, LayerCount] = field(default_factory=dict)
-    """What each layer was the first to find, in the order of `mailvet.ablation.LAYERS`; without blank rows."""
+    """What each layer was the first to find, in the order of `mailvet.ablation.LAYERS`."""
+    unverified: int = 0
+    """Rows with an address that has no verdict."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +113,9 @@ class SourceShare:
     rows: int
     by_recommendation: Mapping[str, int]
     bounce: float
-    """Expected share of hard bounces if all of them were sent to."""
+    """Expected share of hard bounces if all of them were sent to, one without a verdict with the base rate."""
+    unverified: int = 0
+    """Rows without a verdict."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +131,8 @@ class Details:
     Addresses by when they fall due for the next check: `overdue`, within `1 day`, `7 days`, `30 days`, `90 days`,
     `later`, `never`.
     """
+    reverify_due: Mapping[str, int] = field(default_factory=dict)
+    """The same of those recommended to be verified again alone."""
     sources: Sequence[SourceShare] = ()
     """The largest first; at most `MOST_NAMED`."""
     other_sources: int = 0
@@ -131,26 +144,14 @@ MOST_NAMED = 12
 """Operators and sources that a report names."""
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """Rows of the source of which the same is known; everything is None where nothing is."""
-
-    status: str | None
-    reason: str | None
-    recommendation: str | None
-    score: int | None
-    stale: bool
-    """The verdict is older than asked for."""
-    blank: bool
-    """The cells are empty."""
-    rows: int
-
-
 class Warehouse(Protocol):
     """One source: a table with a column of addresses, and the verdict table beside it."""
 
     name: str
     """For people: `contacts in crm.duckdb`."""
+
+    policy: Policy
+    """What recommendations follow."""
 
     @property
     def remarks(self) -> Sequence[str]:
@@ -164,6 +165,7 @@ class Warehouse(Protocol):
         rules_version: str,
         listed: Mapping[str, Sequence[str]],
         among: Collection[Reason] | None = None,
+        recheck: Recheck | None = None,
         count_domains: bool = True,
     ) -> Plan:
         """
@@ -176,6 +178,7 @@ class Warehouse(Protocol):
             listed: the user's own lists by name (allow, deny, suppress, extra_disposable): addresses and domains,
                 lower-case. An older verdict that they contradict is due.
             among: only addresses whose verdict has one of these reasons are due.
+            recheck: verdicts that are due as well, though they are fresh; `due` brings them last.
             count_domains: fill in `Plan.domains`, which of millions of domains only a forecast wants to know.
 
         Raises:
@@ -192,7 +195,25 @@ class Warehouse(Protocol):
         """Recipients probed since midnight UTC, by operator."""
 
     def open_for_writing(self) -> None:
-        """Create `mailvet_verdicts` and `mailvet_runs` where missing."""
+        """Create `mailvet_verdicts`, `mailvet_runs` and `mailvet_servers` where missing."""
+
+    def servers(self) -> pa.Table:
+        """The rows of `mailvet_servers` (`mailvet.warehouse.servers.SERVER_SCHEMA`); none where there is no table."""
+
+    def canaries(self, now: datetime) -> pa.Table:
+        """
+        After `plan`: recipients known to exist, as `mailvet.warehouse.servers.CANARY_SCHEMA`, the newest of each host.
+        The hosts are those that earlier verdicts name for the domains of what is due.
+
+        Args:
+            now: aware, UTC; acceptances older than `CANARY_AGE` do not count.
+        """
+
+    def save_servers(self, rows: pa.Table) -> None:
+        """
+        Replace what is kept about these places, committed when this returns. A row without suspicion and refused words
+        removes its place.
+        """
 
     def save(self, verdicts: pa.Table) -> None:
         """
@@ -267,9 +288,10 @@ class Warehouse(Protocol):
     def summary(self) -> Summary:
         """Count the source by its verdicts."""
 
-    def standing(self, *, stale_before: datetime | None = None) -> list[Standing]:
+    def verdict_counts(self, *, stale_before: datetime | None = None) -> list[VerdictCount]:
         """
-        After `plan`: the rows of the source by what is known of them.
+        After `plan`: the rows of the source by what is known of them, recommendations under the policy. What a gate,
+        a report and every plug-in count from.
 
         Args:
             stale_before: aware, UTC; verdicts made before it are stale. None: none is.
@@ -287,7 +309,7 @@ class Warehouse(Protocol):
         Write rows of the source with their status columns to tables of the same database, all or none.
 
         Args:
-            names: recommendation -> name of its table.
+            names: recommendation -> name of its table; `missing` is for rows without an address.
             columns: of the verdict table.
             key_columns: keep only these of the source's columns.
             replace: tables of these names make way.
@@ -337,15 +359,16 @@ class Warehouse(Protocol):
         """
 
     def forget_before(self, day: datetime) -> int:
-        """Drop verdicts last renewed before this time; returns how many."""
+        """Drop verdicts last renewed before this time, and older rows about servers; returns how many verdicts."""
 
     def stored(self, address: str) -> dict[str, Any] | None:
         """The stored verdict of exactly this text, else the newest of another spelling of it."""
 
     def forget(self, address: str) -> int:
         """
-        Erase the verdicts of one address in every spelling, also where it stands inside a longer text or is what was
-        suggested; returns how many. Where addresses are not stored, the usual spellings are found by their keys.
+        Erase the verdicts of one address in every spelling of its mailbox, also where it stands inside a longer text or
+        is what was suggested; returns how many. Where addresses are not stored, the usual spellings are found by their
+        keys.
         """
 
     def interrupt(self) -> None:

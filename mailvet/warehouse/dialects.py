@@ -176,6 +176,10 @@ class Dialect:
         """Texts, one behind the other."""
         return " || ".join(values)
 
+    def not_ascii(self, value: str) -> str:
+        """Whether a text holds characters beyond ASCII."""
+        return f"{value} <> regexp_replace({value}, '[^ -~]', '')"
+
     def seconds(self, at: str) -> str:
         """Seconds since 1970 of a time in UTC."""
         return f"extract(epoch from {at})"
@@ -210,6 +214,9 @@ class DuckDB(Dialect):
     name = "duckdb"
     types: ClassVar[dict[str, str]] = {**Dialect.types, "double": "double"}
 
+    def key(self, value: str) -> str:
+        return f"sha256({value})"
+
     def trimmed(self, value: str, characters: str = WHITE_SPACE) -> str:
         return f"trim({value}, {literal(characters)})"
 
@@ -238,6 +245,9 @@ class DuckDB(Dialect):
 
     def seconds(self, at: str) -> str:
         return f"epoch({at})"
+
+    def not_ascii(self, value: str) -> str:
+        return f"strlen({value}) > length({value})"
 
 
 class Postgres(Dialect):
@@ -297,6 +307,9 @@ class Postgres(Dialect):
     def after_at(self, value: str) -> str:
         return f"reverse(split_part(reverse({value}), '@', 1))"
 
+    def not_ascii(self, value: str) -> str:
+        return f"({value}) collate \"C\" ~ '[^ -~]'"
+
     def has_digit_before_at(self, value: str) -> str:
         return f"{value} ~ '[0-9][^@]*@'"
 
@@ -342,6 +355,9 @@ class SQLite(Dialect):
 
     def after_at(self, value: str) -> str:
         return f"mailvet_after_at({value})"
+
+    def not_ascii(self, value: str) -> str:
+        return f"length(cast({value} as blob)) > length({value})"
 
     def after_dot(self, value: str) -> str:
         return f"substr({value}, instr({value}, '.') + 1)"
@@ -449,6 +465,9 @@ class MySQL(Dialect):
     def joined(self, *values: str) -> str:
         return f"concat({', '.join(values)})"
 
+    def not_ascii(self, value: str) -> str:
+        return f"length({value}) > char_length({value})"
+
     def seconds(self, at: str) -> str:
         return f"timestampdiff(second, '1970-01-01', {at})"
 
@@ -502,6 +521,15 @@ class SQLServer(Dialect):
 
     def trimmed(self, value: str, characters: str = WHITE_SPACE) -> str:
         return f"trim(N{literal(characters)} from {value})"
+
+    def joined(self, *values: str) -> str:
+        return f"concat({', '.join(values)})"
+
+    def length(self, value: str) -> str:
+        return f"len({value})"
+
+    def not_ascii(self, value: str) -> str:
+        return f"{value} collate Latin1_General_100_BIN2 like N'%[^ -~]%'"
 
     def fold(self, value: str) -> str:
         return f"lower({self.trimmed(value)}) collate Latin1_General_100_BIN2"

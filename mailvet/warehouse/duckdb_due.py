@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 
 from mailvet.errors import SettingsError, SourceError
-from mailvet.layers.history import EVENT_KINDS
+from mailvet.layers.history import EVENT_COLUMNS
 from mailvet.lists import free_domains
+from mailvet.recheck import Recheck
 from mailvet.verdict import Reason
 from mailvet.warehouse.base import Plan
 from mailvet.warehouse.duckdb_session import (
@@ -27,7 +29,16 @@ from mailvet.warehouse.duckdb_session import (
     quote,
 )
 from mailvet.warehouse.files import first_line, table_function
-from mailvet.warehouse.planning import LISTS, due_condition, newest_events, surely_fresh
+from mailvet.warehouse.mailboxes import (
+    EVENT_KEYS,
+    ascii_names,
+    history_sql,
+    list_entry,
+    odd_domains,
+    recipients_sql,
+    with_mailbox,
+)
+from mailvet.warehouse.planning import LISTS, due_condition, surely_fresh
 from mailvet.warehouse.signals import burst_sql, duplicates_sql, mailboxes_sql, numbered_sql, series_sql
 
 if TYPE_CHECKING:
@@ -44,6 +55,8 @@ _JOINED_ROWS = 2_400_000
 """Verdicts, as numbers, that are joined in memory: with their hash table a fifth of a gigabyte."""
 
 _FREE = "(select domain from mailvet_free)"
+
+_NO_BOXES = "select '' as folded, '' as mailbox_key where false"
 
 _NO_VERDICTS = (
     "(select null::varchar as email_key, null::varchar as reason, null::varchar as depth, 0 as attempts, "
@@ -68,41 +81,50 @@ class PlannedDuckDB(DuckDBSession):
         rules_version: str,
         listed: Mapping[str, Sequence[str]],
         among: Collection[Reason] | None = None,
+        recheck: Recheck | None = None,
         count_domains: bool = True,
     ) -> Plan:
         """See `Warehouse.plan`."""
         self._counts = None
         self._may_use(MEMORY)
+        self._stage_cells()
         if self._events is not None:
             self._stage_history()
-        self._stage_cells()
         has_lists = any(listed.get(name) for name in LISTS)
         if has_lists:
             self._stage_lists(listed)
-        condition = due_condition(
-            SAY, depth_rank=depth_rank, now=now, rules_version=rules_version, events=self._events is not None,
-            listed=has_lists, among=among,
-        )  # fmt: skip
-        fresh = surely_fresh(SAY, depth_rank=depth_rank, now=now, rules_version=rules_version)
-        self._stage_due(condition, fresh, has_lists, chosen=among is not None, mixed=depth_rank > 0)
-        self._db.execute("drop table if exists temp.mailvet_signals")
-        rows, blank, addresses, blanks = self._one(
-            "select coalesce(sum(repeats), 0)::bigint, coalesce(sum(repeats) filter (blank), 0)::bigint, "
-            f"count(*) filter (not blank), count(*) filter (blank) from (select repeats, {is_blank('email')} as blank "
-            "from mailvet_texts)"
+        condition = partial(
+            due_condition,
+            SAY,
+            depth_rank=depth_rank,
+            now=now,
+            rules_version=rules_version,
+            events=self._events is not None,
+            listed=has_lists,
+            among=among,
         )
-        due, blank_due = addresses, blanks
-        if self._due == _DUE:
-            due, blank_due = self._one(
-                f"select count(*) filter (folded <> ''), count(*) filter (folded = '') from {self._due_cells()}"
-            )
+        fresh = surely_fresh(SAY, depth_rank=depth_rank, now=now, rules_version=rules_version, recheck=recheck)
+        self._stage_due(
+            condition(recheck=recheck),
+            condition() if recheck is not None else None,
+            fresh,
+            has_lists,
+            chosen=among is not None,
+            mixed=depth_rank > 0,
+        )
+        self._db.execute("drop table if exists temp.mailvet_signals")
+        rows, missing, addresses = self._one(
+            "select coalesce(sum(repeats), 0)::bigint, coalesce(sum(repeats) filter (missing), 0)::bigint, "
+            f"count(*) filter (not missing) from (select repeats, {is_blank('email')} as missing from mailvet_texts)"
+        )
+        due, rechecked = self._one(f"select count(*), count(*) filter (rechecked) from {self._due}")
         domains: list[tuple[str, int]] = []
         if count_domains:
             domains = self._rows(
                 f"select split_part(folded, '@', -1), count(*) from {self._due_cells()} where contains(folded, '@') "
                 "group by 1 order by 2 desc, 1"
             )
-        return Plan(rows, blank, addresses, due, tuple(domains), blank_due)
+        return Plan(rows, missing, addresses, due, tuple(domains), rechecked)
 
     def _stage_cells(self) -> None:
         """
@@ -141,20 +163,24 @@ class PlannedDuckDB(DuckDBSession):
         return [f"hash({text}) % {count} = {number}" for number in range(count)] if count > 1 else ["true"]
 
     def _stage_history(self) -> None:
-        """The newest event of each kind by address: `mailvet_history`."""
-        source = "(select '' as email, '' as event, null::timestamp as occurred_at where false)"
+        """The newest event of each kind by mailbox: `mailvet_history`."""
+        db = self._db
         try:
-            if self._events is not None:
-                path = Path(self._events).expanduser()
-                if path.is_file():
-                    source = table_function(self._db, path)
-                else:
-                    source = find_table(self._db, self._events, None)[0]
-            self._db.execute(
-                f"create or replace temp table mailvet_history as "
-                f"select {SAY.fold('email')} as recipient, {newest_events('occurred_at')} "
-                f"from (select email, event, occurred_at::timestamp as occurred_at from {source}) group by 1"
-            )
+            path = Path(str(self._events)).expanduser()
+            source = table_function(db, path) if path.is_file() else find_table(db, str(self._events), None)[0]
+            present = {str(row[0]).lower() for row in db.execute(f"describe from {source}").fetchall()}
+            if present.isdisjoint(EVENT_KEYS):
+                raise SourceError("It names neither an email nor a mailbox_key or email_key.")
+            columns = [name for name in EVENT_KEYS if name in present]
+            query = recipients_sql(SAY, source, columns)
+            db.execute(f"create or replace temp table mailvet_recipients as {query}")
+            labels = self._stage_labels("mailvet_recipients")
+            boxes = "(select email_key, null::varchar as mailbox_key from mailvet_cells where false)"
+            if "email_key" in columns:
+                boxes = f"({self._boxes('mailvet_cells', ('email_key',))})"
+            history = history_sql(SAY, "mailvet_recipients", boxes, labels=labels)
+            db.execute(f"create or replace temp table mailvet_history as {history}")
+            self._drop("recipients")
         except SourceError as error:
             raise SettingsError(
                 f"history.events ({self._events}) is neither a file nor a table beside the verdicts. {error}"
@@ -165,13 +191,33 @@ class PlannedDuckDB(DuckDBSession):
                 "email, event and occurred_at (UTC)."
             ) from None
 
+    def _boxes(self, relation: str, columns: Sequence[str]) -> str:
+        """A query for these columns of a relation with `folded`, and the `mailbox_key` of each text (null for none)."""
+        found = with_mailbox(SAY, relation, columns, labels=self._stage_labels("mailvet_cells", "cell_labels"))
+        return f"select {', '.join(columns)}, sha256(mailbox) as mailbox_key from ({found})"
+
+    def _stage_labels(self, relation: str, name: str = "labels") -> str | None:
+        """The domains of the texts (`folded`) that are not ASCII, with their A-labels; None where there are none."""
+        names = ascii_names(domain for (domain,) in self._rows(odd_domains(SAY, relation)))
+        if not names:
+            return None
+        self._db.execute(f"create or replace temp table mailvet_{name} (domain varchar, ascii_name varchar)")
+        self._db.execute(
+            f"insert into mailvet_{name} select unnest($1::varchar[]), unnest($2::varchar[])",
+            [list(names), list(names.values())],
+        )
+        return f"mailvet_{name}"
+
     def _stage_lists(self, listed: Mapping[str, Sequence[str]]) -> None:
         """Which of the user's own lists each address is on, by itself, its domain or one above: `mailvet_on_lists`."""
         db = self._db
         db.execute("create or replace temp table mailvet_listed (list varchar, entry varchar)")
         for name in LISTS:
             if listed.get(name):
-                db.execute("insert into mailvet_listed select $1, unnest($2::varchar[])", [name, list(listed[name])])
+                entries = list(map(list_entry, listed[name]))
+                db.execute("insert into mailvet_listed select $1, unnest($2::varchar[])", [name, entries])
+        with_address = any("@" in entry.lstrip("@") for name in LISTS for entry in listed.get(name, ()))
+        boxes = self._boxes("mailvet_cells", ("folded",)) if with_address else _NO_BOXES
         flags = ", ".join(f"bool_or(list = '{name}')::integer as on_{name}" for name in LISTS)
         db.execute(
             f"""
@@ -185,7 +231,7 @@ class PlannedDuckDB(DuckDBSession):
                      unnest(range(1, len(labels) + 1)) as places(place)
             )
             select folded, {flags} from (
-                select folded, list from mailvet_cells join mailvet_listed on entry = folded
+                select folded, list from ({boxes}) join mailvet_listed on entry = mailbox_key
                 union all
                 select folded, list from mailvet_cells
                 join (select domain, list from above join mailvet_listed using (entry)) as found
@@ -194,24 +240,30 @@ class PlannedDuckDB(DuckDBSession):
             """
         )
 
-    def _stage_due(self, condition: str, fresh: str, has_lists: bool, *, chosen: bool, mixed: bool) -> None:
+    def _stage_due(
+        self, condition: str, by_itself: str | None, fresh: str, has_lists: bool, *, chosen: bool, mixed: bool
+    ) -> None:
         """
         What has to be verified: `mailvet_due`, or all texts there are.
 
         Args:
+            by_itself: without what is asked again although it is fresh; None where nothing is.
             fresh: what is not due for sure, as of `surely_fresh`.
             chosen: by the reason of their verdicts.
             mixed: spellings of one address next to each other, and addresses in no order, as mail servers are asked.
         """
         verdicts = "mailvet_verdicts" if self._has("mailvet_verdicts") else _NO_VERDICTS
-        columns = {"email": "c.email"}
+        columns = {
+            "email": "c.email",
+            "rechecked": "false" if by_itself is None else f"not coalesce({by_itself}, false)",
+        }
         if self._rows(f"select 1 from {verdicts} limit 1"):
             columns |= {"previous_reason": "v.reason", "previous_attempts": "coalesce(v.attempts, 0)"}
         else:  # everything is due, and nothing has to be joined to find that out
             verdicts = _NO_VERDICTS
         self._due = _DUE
         if verdicts is _NO_VERDICTS and not chosen and not mixed and self._events is None:
-            self._due = "(select email, rowid from mailvet_texts)"
+            self._due = f"(select email, false as rechecked, rowid from mailvet_texts where not {is_blank('email')})"
             return
         cells = "mailvet_cells"
         mostly_fresh = f"select coalesce(count(*) filter ({fresh}) * 2 > count(*), false) from {verdicts}"
@@ -220,16 +272,21 @@ class PlannedDuckDB(DuckDBSession):
             cells = "mailvet_open"
         joined = f"{cells} c left join {verdicts} v using (email_key)"
         if self._events is not None:
-            columns |= {name: f"h.{name}" for name in EVENT_KINDS}
-            joined += " left join mailvet_history h on h.recipient = c.folded"
+            columns |= {name: f"h.{name}" for name in EVENT_COLUMNS}
+            boxes = self._boxes(cells, ("email_key", "email", "folded"))
+            joined = joined.replace(f"{cells} c", f"({boxes}) c", 1)
+            joined += " left join mailvet_history h on h.mailbox_key = c.mailbox_key"
         if has_lists:
             joined += " left join mailvet_on_lists l on l.folded = c.folded"
         selected = ", ".join(f"{value} as {name}" for name, value in columns.items())
-        order = "order by hash(c.folded), c.email" if mixed else ""
+        # What is due by itself comes first, so that no limit is used up by the others.
+        order = ["rechecked"] * (by_itself is not None) + ["hash(c.folded)", "c.email"] * mixed
+        ordered = f"order by {', '.join(order)}" if order else ""
         self._db.execute(f"create or replace temp table mailvet_due as select {selected} from {joined} where false")
         for part in self._shares(PART_ROWS, "c.folded") if cells == "mailvet_cells" else ("true",):
             self._db.execute(
-                f"insert into mailvet_due select {selected} from {joined} where {part} and ({condition}) {order}"
+                f"insert into mailvet_due select {selected} from {joined} where {part} and not {is_blank('c.email')} "
+                f"and ({condition}) {ordered}"
             )
 
     def _stage_open(self, fresh: str) -> None:
@@ -244,7 +301,11 @@ class PlannedDuckDB(DuckDBSession):
                 f"insert into mailvet_fresh select place from (from mailvet_numbers where {part}) semi join "
                 f"(select {numbers('email_key')} from mailvet_verdicts where {fresh} and {part}) using (first, second)"
             )
-        news = f" or {FOLDED} in (select recipient from mailvet_history)" if self._events is not None else ""
+        news = ""
+        if self._events is not None:
+            boxes = self._boxes(f"(select rowid as place, {FOLDED} as folded from mailvet_texts)", ("place",))
+            with_news = "mailbox_key in (select mailbox_key from mailvet_history)"
+            news = f" or rowid in (select place from ({boxes}) where {with_news})"
         self._db.execute(
             f"create or replace temp table mailvet_open as select email, sha256(email) as email_key, {FOLDED} as "
             f"folded from mailvet_texts where rowid not in (select place from mailvet_fresh){news}"
@@ -343,14 +404,15 @@ class PlannedDuckDB(DuckDBSession):
     def due(self, batch_rows: int) -> Iterator[pa.Table]:
         """See `Warehouse.due`. Spellings of one address (case, white space) stand next to each other."""
         self._may_use(MEMORY_WHILE_SAVING)
-        (count,) = self._one(f"select count(*) from {self._due}")
+        (count,) = self._one(f"select coalesce(max(rowid) + 1, 0) from {self._due}")
         signals, joined = ", 0 as series_size, false as burst, null::varchar as duplicate_of", ""
         if self._rows("select 1 from duckdb_tables() where table_name = 'mailvet_signals' and temporary"):
             signals = ", coalesce(s.series_size, 0) as series_size, coalesce(s.burst, false) as burst, s.duplicate_of"
             joined = "left join mailvet_signals s using (email_key)"
         for start in range(0, count, batch_rows):
             yield self._arrow(
-                f"select d.* exclude (place){signals} from (select *, sha256(email) as email_key, rowid as place "
+                f"select d.* exclude (place, rechecked){signals} from (select *, sha256(email) as email_key, "
+                "rowid as place "
                 f"from {self._due} where rowid >= {start} and rowid < {start + batch_rows}) d {joined} order by d.place"
             )
 
@@ -368,7 +430,7 @@ class PlannedDuckDB(DuckDBSession):
 
     def looks_numeric(self) -> bool:
         """See `Warehouse.looks_numeric`."""
-        filled = "from mailvet_cells where folded <> ''"
+        filled = f"from mailvet_cells where not {is_blank('email')}"
         return bool(self._rows(f"select 1 {filled} limit 1")) and not self._rows(
             f"select 1 {filled} and try_cast(folded as double) is null limit 1"
         )

@@ -5,20 +5,24 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from datetime import datetime, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 
 from mailvet import ablation
 from mailvet.errors import SourceError
 from mailvet.verdict import recommendation_sql, verdict_schema
-from mailvet.warehouse.base import Details, Standing, Summary
+from mailvet.warehouse.base import Details, Summary
+from mailvet.warehouse.counts import count_query, counted
 from mailvet.warehouse.duckdb_due import PART_ROWS
-from mailvet.warehouse.duckdb_session import SAY, TYPES, columns_of, described, is_blank, naive, numbers, quote
+from mailvet.warehouse.duckdb_session import SAY, TYPES, columns_of, described, is_blank, numbers, quote
 from mailvet.warehouse.duckdb_verdicts import DuckDBVerdicts
 from mailvet.warehouse.files import first_line
 from mailvet.warehouse.planning import detailed, falls_due, summarised
 from mailvet.warehouse.tables import check_status_columns
+
+if TYPE_CHECKING:
+    from mailvet.gates import VerdictCount
 
 __all__ = ["DuckDBResults"]
 
@@ -35,7 +39,7 @@ class DuckDBResults(DuckDBVerdicts):
 
     def _verdicts(self, columns: Sequence[str], *, also: str | None = None) -> str:
         """The verdict table under names that no condition of the user's can mean, and what is `also` selected."""
-        advice = recommendation_sql(self._policy, reason="reason", score="score", attempts="attempts")
+        advice = recommendation_sql(self.policy, reason="reason", score="score", attempts="attempts")
         values = {"recommendation": f"({advice})", "suggestion": _harmless("suggestion")}
         selected = ['email_key as "mailvet verdict key"', *([also] if also else [])]
         selected += [f'{values.get(name, name)} as "mailvet verdict {name}"' for name in columns]
@@ -68,9 +72,16 @@ class DuckDBResults(DuckDBVerdicts):
                     )[0]
             else:
                 answers = self._verdicts(columns)
-                matched = f'"mailvet verdict key" = sha256({self._cell}) and ({changed}) and {self._where}'
+                matched = f'"mailvet verdict key" = sha256({self._cell}) and not {is_blank(self._cell)} '
+                matched += f"and ({changed}) and {self._where}"
                 (count,) = self._one(f"update {self.relation} set {sets} from {answers} where {matched}")
             self._drop("numbers", "matched", "answers")
+            # What has no address has no answer, whatever it held before.
+            (cleared,) = self._one(
+                f"update {self.relation} set {', '.join(f'{name} = null' for name in names)} where "
+                f"{is_blank(self._cell)} and ({' or '.join(f'{name} is not null' for name in names)}) and {self._where}"
+            )
+            count += int(cleared)
             db.execute("commit")
         except duckdb.Error as error:
             self._counts = None
@@ -119,7 +130,7 @@ class DuckDBResults(DuckDBVerdicts):
             self._db.execute(
                 f"""
                 insert into mailvet_matched select place, verdict, answer, blank
-                from (from mailvet_numbers where {part}) join (
+                from (from mailvet_numbers where {part} and not blank) join (
                     select verdict, {numbers('"mailvet verdict key"')}, {answer} as answer from {verdicts} where {part}
                 ) using (first, second)
                 """
@@ -134,9 +145,9 @@ class DuckDBResults(DuckDBVerdicts):
             groups += self._rows(
                 f"""
                 select {status}, {reason}, {advice}, blank, {", ".join(_SIGNS)}, sum(texts), sum(rows),
-                       sum(rows * (100 - {score})), sum(squares * (100 - {score}) * {score})
+                       sum(rows * (100 - {score}))
                 from (
-                    select answer, blank, count(*) as texts, sum(repeats) as rows, sum(repeats * repeats) as squares
+                    select answer, blank, count(*) as texts, sum(repeats) as rows
                     from (
                         select any_value(answer) as answer, any_value(blank) as blank, count(*) as repeats
                         from mailvet_matched where verdict >= {start} and verdict < {start + PART_ROWS}
@@ -148,7 +159,7 @@ class DuckDBResults(DuckDBVerdicts):
             )
         for blank, rows in self._rows("select blank, count(*) from mailvet_numbers group by 1"):
             known = sum(int(group[8]) for group in groups if group[3] == blank)
-            groups.append((None, None, None, blank, 0, 0, 0, 0, rows - known, 0, 0))
+            groups.append((None, None, None, blank, 0, 0, 0, 0, rows - known, 0))
         return groups
 
     def summary(self) -> Summary:
@@ -161,7 +172,7 @@ class DuckDBResults(DuckDBVerdicts):
             else:
                 blank = is_blank(self._cell)
                 self._counts = [
-                    (None, None, None, is_blank, 0, 0, 0, 0, rows, 0, 0)
+                    (None, None, None, is_blank, 0, 0, 0, 0, rows, 0)
                     for is_blank, rows in self._rows(
                         f"select {blank}, count(*) from {self.relation} where {self._where} group by 1"
                     )
@@ -169,24 +180,13 @@ class DuckDBResults(DuckDBVerdicts):
         counts, self._counts = self._counts, None
         return summarised(counts)
 
-    def standing(self, *, stale_before: datetime | None = None) -> list[Standing]:
-        """See `Warehouse.standing`."""
+    def verdict_counts(self, *, stale_before: datetime | None = None) -> list[VerdictCount]:
+        """See `Warehouse.verdict_counts`."""
         self._need_cells()
-        names = ("status", "reason", "recommendation", "score", "checked_at")
-        said = ", ".join(f'"mailvet verdict {name}"' for name in names[:4])
-        verdicts = self._verdicts(names)
-        if not self._has("mailvet_verdicts"):
-            nothing = ", ".join(f'null as "mailvet verdict {name}"' for name in names)
-            verdicts = f'(select null as "mailvet verdict key", {nothing}) as "mailvet verdict"'
-        rows = self._rows(
-            f"""
-            select {said}, coalesce("mailvet verdict checked_at"::timestamp < $before, false) as stale, folded = '',
-                   sum(repeats)::bigint
-            from mailvet_cells left join {verdicts} on "mailvet verdict key" = email_key group by all
-            """,
-            {"before": naive(stale_before) if stale_before else None},
+        verdicts = "mailvet_verdicts" if self._has("mailvet_verdicts") else None
+        return counted(
+            self._rows(count_query(SAY, "mailvet_cells", verdicts, policy=self.policy, stale_before=stale_before))
         )
-        return [Standing(*row) for row in rows]
 
     def pending(self) -> tuple[int, datetime | None]:
         """See `Warehouse.pending`."""
@@ -213,11 +213,13 @@ class DuckDBResults(DuckDBVerdicts):
             last_run = next((dict(zip(names, row, strict=True)) for row in found.fetchall()), None)
         if not self._has("mailvet_verdicts"):
             return Details(last_run=last_run)
-        verdicts = "(select * from mailvet_cells join mailvet_verdicts using (email_key) where folded <> '')"
+        cells = f"(select email_key from mailvet_cells where not {is_blank('email')})"
+        verdicts = f"(select * from {cells} join mailvet_verdicts using (email_key))"
         operators = self._rows(
             f"select operator, status, count(*) from {verdicts} where operator is not null group by 1, 2"
         )
-        due = self._rows(f"select {falls_due(SAY, now)}, count(*) from {verdicts} group by 1")
+        advice = recommendation_sql(self.policy, reason="reason", score="score", attempts="attempts")
+        due = self._rows(f"select {falls_due(SAY, now)}, {advice}, count(*) from {verdicts} group by 1, 2")
         return detailed(operators, due, self._sources(by) if by is not None else (), last_run)
 
     def _sources(self, column: str) -> list[tuple[Any, ...]]:
@@ -230,7 +232,7 @@ class DuckDBResults(DuckDBVerdicts):
             select coalesce({quote(name)}::varchar, ''), "mailvet verdict recommendation", count(*),
                    sum(100 - "mailvet verdict score")
             from {self.relation}
-            join {self._verdicts(("recommendation", "score"))} on "mailvet verdict key" = sha256({self._cell})
+            left join {self._verdicts(("recommendation", "score"))} on "mailvet verdict key" = sha256({self._cell})
             where {self._where} and not {is_blank(self._cell)} group by 1, 2
             """
         )

@@ -67,6 +67,9 @@ FOLDED = SAY.fold("email")
 _STAGED = (
     "mailvet_texts",
     "mailvet_history",
+    "mailvet_recipients",
+    "mailvet_labels",
+    "mailvet_cell_labels",
     "mailvet_listed",
     "mailvet_on_lists",
     "mailvet_due",
@@ -117,7 +120,7 @@ class DuckDBSession:
         self.column = column
         self._where = f"({where}\n)" if where else "true"  # the line break ends a comment in the condition
         self.narrowed = where is not None
-        self._policy = policy
+        self.policy = policy
         self._prefix = prefix
         self._events = events
         self._loaded = loaded
@@ -444,4 +447,10 @@ def without_zone(table: pa.Table) -> pa.Table:
 
 
 def with_zone(table: pa.Table) -> pa.Table:
+    """Verdicts as they are stored; what a table of an older version has no column for is null."""
+    import pyarrow as pa
+
+    for field in verdict_schema():
+        if field.name not in table.schema.names:
+            table = table.append_column(field, pa.nulls(table.num_rows, field.type))
     return table.select(verdict_schema().names).cast(verdict_schema())

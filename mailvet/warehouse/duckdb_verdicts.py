@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from mailvet.mailbox_key import mailbox_key
 from mailvet.verdict import email_key, recommendation_sql, verdict_schema
 from mailvet.warehouse.base import KNOWN_FOR, SILENT
 from mailvet.warehouse.dialects import literal
@@ -20,13 +21,23 @@ from mailvet.warehouse.duckdb_session import (
     SAY,
     TYPES,
     columns_of,
+    is_blank,
     naive,
     quote,
     with_zone,
     without_zone,
     writing,
 )
+from mailvet.warehouse.mailboxes import backfill_sql, missing_verdicts
 from mailvet.warehouse.planning import rank
+from mailvet.warehouse.servers import (
+    CANARIES_PER_HOST,
+    CANARY_AGE,
+    CANARY_SCHEMA,
+    MOST_CANARIES,
+    SERVER_SCHEMA,
+    SERVERS,
+)
 from mailvet.warehouse.tables import spellings
 
 if TYPE_CHECKING:
@@ -59,6 +70,11 @@ _RUNS_GREW = tuple(
 )
 
 
+_SERVERS = f"create table if not exists {SERVERS} (" + ", ".join(
+    f"{field.name} {TYPES[str(field.type)]}{'' if field.nullable else ' not null'}" for field in SERVER_SCHEMA
+) + ")"  # fmt: skip
+
+
 class DuckDBVerdicts(PlannedDuckDB):
     """A session that saves verdicts."""
 
@@ -73,8 +89,82 @@ class DuckDBVerdicts(PlannedDuckDB):
         )
         with writing(self.path):
             self._db.execute(f"create table if not exists mailvet_verdicts (\n  {columns}\n)")
-            for statement in (_RUNS, *_RUNS_GREW):
+            for statement in (_RUNS, *_RUNS_GREW, _SERVERS):
                 self._db.execute(statement)
+            self._upgrade()
+            if self._has_cells:
+                self._drop_missing()
+
+    def _upgrade(self) -> None:
+        """Bring a table of verdicts that an older version made up to date: in place, and once."""
+        if "mailbox_key" in self._verdict_columns():
+            return
+        self._stored_rows = self._counts = None
+        self._db.execute("begin")
+        try:
+            self._db.execute("alter table mailvet_verdicts add column mailbox_key varchar")
+            self._db.execute(f"delete from mailvet_verdicts where {missing_verdicts(SAY)}")
+            self._db.execute(backfill_sql(SAY, "mailvet_verdicts"))
+            self._db.execute("commit")
+        except BaseException:
+            with contextlib.suppress(duckdb.Error):
+                self._db.execute("rollback")
+            raise
+
+    def _verdict_columns(self) -> list[str]:
+        return columns_of(self._db, "mailvet_verdicts")
+
+    def _drop_missing(self) -> None:
+        """Drop the verdicts that an older version, or another tool, gave to cells of this source without an address."""
+        blank = f"select sha256(email) from mailvet_texts where {is_blank('email')}"
+        found = f"from mailvet_verdicts where email_key in ({blank})"
+        if self._rows(f"select 1 {found} limit 1"):
+            self._stored_rows = self._counts = None
+            self._db.execute(f"delete {found}")
+
+    def servers(self) -> pa.Table:
+        """See `Warehouse.servers`."""
+        if not self._has(SERVERS):
+            return SERVER_SCHEMA.empty_table()
+        names = ", ".join(SERVER_SCHEMA.names)
+        return self._arrow(f"select {names} from {SERVERS}").cast(SERVER_SCHEMA)
+
+    def canaries(self, now: datetime) -> pa.Table:
+        """See `Warehouse.canaries`."""
+        if not self._has("mailvet_verdicts"):
+            return CANARY_SCHEMA.empty_table()
+        cell = SAY.after_at("folded")
+        return self._arrow(
+            "select v.mx_host, coalesce(v.email, t.email) as email, v.checked_at from mailvet_verdicts v "
+            "left join mailvet_cells t using (email_key) "
+            "where v.reason = 'mailbox_accepted' and v.checked_at >= $1 and v.mx_host in "
+            "(select mx_host from mailvet_verdicts where mx_host is not null and domain in "
+            f"(select {cell} from {self._due_cells()})) and coalesce(v.email, t.email) is not null "
+            "qualify row_number() over (partition by v.mx_host order by v.checked_at desc, v.email_key) "
+            f"<= {CANARIES_PER_HOST} order by v.checked_at desc limit {MOST_CANARIES}",
+            [naive(now - CANARY_AGE)],
+        ).cast(CANARY_SCHEMA)
+
+    def save_servers(self, rows: pa.Table) -> None:
+        """See `Warehouse.save_servers`."""
+        db = self._db
+        db.register("mailvet_places", without_zone(rows))
+        try:
+            with writing(self.path):
+                db.execute("begin")
+                try:
+                    db.execute(f"delete from {SERVERS} where place in (select place from mailvet_places)")
+                    db.execute(
+                        f"insert into {SERVERS} by name select * from mailvet_places "
+                        "where suspected_since is not null or refused_words is not null"
+                    )
+                    db.execute("commit")
+                except BaseException:
+                    with contextlib.suppress(duckdb.Error):
+                        db.execute("rollback")
+                    raise
+        finally:
+            db.unregister("mailvet_places")
 
     def save(self, verdicts: pa.Table) -> None:
         """
@@ -165,6 +255,8 @@ class DuckDBVerdicts(PlannedDuckDB):
     def revise(self, verdicts: pa.Table) -> None:
         """See `Warehouse.revise`."""
         self._stored_rows = None
+        with writing(self.path):
+            self._upgrade()
         with self._batch(verdicts):
             self._db.execute("delete from mailvet_verdicts where email_key in (select email_key from mailvet_batch)")
             self._db.execute("insert into mailvet_verdicts by name select * from mailvet_batch")
@@ -174,7 +266,7 @@ class DuckDBVerdicts(PlannedDuckDB):
         self._may_use(MEMORY)
         self._need_cells()
         self._counts = None
-        advice = recommendation_sql(self._policy, reason="reason", score="score", attempts="attempts")
+        advice = recommendation_sql(self.policy, reason="reason", score="score", attempts="attempts")
         with writing(self.path):
             return int(
                 self._one(
@@ -226,6 +318,8 @@ class DuckDBVerdicts(PlannedDuckDB):
         """See `Warehouse.forget_before`."""
         self._stored_rows = self._counts = None
         with writing(self.path):
+            if self._has(SERVERS):
+                self._db.execute(f"delete from {SERVERS} where changed_at < $1", [naive(day)])
             return int(self._one("delete from mailvet_verdicts where checked_at < $1", [naive(day)])[0])
 
     def stored(self, address: str) -> dict[str, Any] | None:
@@ -250,10 +344,17 @@ class DuckDBVerdicts(PlannedDuckDB):
         inside = rf"(^|[^\w.!#$%&'*+/=?^`{{|}}~-]){re.escape(folded)}($|[^\w.-]|\.([^\w-]|$))"
         self._stored_rows = self._counts = None
         with writing(self.path):
+            self._upgrade()
+            # The other spellings of the mailbox are the same person's, and their evidence may name this one.
             (count,) = self._one(
                 "delete from mailvet_verdicts where list_contains($keys, email_key) "
-                "or regexp_matches(lower(email), $inside) or lower(suggestion) = $folded",
-                {"keys": [email_key(text) for text in spellings(address)], "inside": inside, "folded": folded},
+                "or regexp_matches(lower(email), $inside) or lower(suggestion) = $folded or mailbox_key = $mailbox",
+                {
+                    "keys": [email_key(text) for text in spellings(address)],
+                    "inside": inside,
+                    "folded": folded,
+                    "mailbox": mailbox_key(address),
+                },
             )
             self._db.execute("checkpoint")  # out of the write-ahead log as well
         return int(count)

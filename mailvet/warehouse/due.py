@@ -9,17 +9,28 @@ import contextlib
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from mailvet.errors import SettingsError, SourceError
-from mailvet.layers.history import EVENT_COLUMNS, EVENT_KINDS
+from mailvet.layers.history import EVENT_COLUMNS, EVENT_TIMES
+from mailvet.recheck import Recheck
 from mailvet.verdict import Reason
 from mailvet.warehouse.base import Plan
 from mailvet.warehouse.dialects import literal
-from mailvet.warehouse.planning import LISTS, due_condition, newest_events, verdict_kinds
+from mailvet.warehouse.mailboxes import (
+    EVENT_KEYS,
+    ascii_names,
+    history_sql,
+    list_entry,
+    odd_domains,
+    recipients_sql,
+    with_mailbox,
+)
+from mailvet.warehouse.planning import LISTS, due_condition, verdict_kinds
 from mailvet.warehouse.session import UTC, VERDICTS, SQLSession, arrays
 from mailvet.warehouse.signals import burst_sql, duplicates_sql, series_sql
 
@@ -42,34 +53,39 @@ class PlannedTable(SQLSession):
         rules_version: str,
         listed: Mapping[str, Sequence[str]],
         among: Collection[Reason] | None = None,
+        recheck: Recheck | None = None,
         count_domains: bool = True,
     ) -> Plan:
         """See `Warehouse.plan`."""
         say = self._say
-        condition = " with this --where" if self.narrowed else ""
-        with self._doing(f"plan over {self.name}{condition}"):
+        narrowed = " with this --where" if self.narrowed else ""
+        with self._doing(f"plan over {self.name}{narrowed}"):
             self._unstage("signals")
-            if self._events is not None:
-                self._stage_history()
             cells = self._stage_cells()
             has_lists = any(listed.get(name) for name in LISTS)
+            if has_lists or self._events is not None:
+                self._stage_boxes()
+            if self._events is not None:
+                self._stage_history()
             if has_lists:
                 self._stage_lists(listed)
-            due = self._stage_due(
-                due_condition(
-                    say, depth_rank=depth_rank, now=now, rules_version=rules_version,
-                    events=self._events is not None, listed=has_lists, among=among,
-                ),
-                has_lists,
-            )  # fmt: skip
-            rows, blank, addresses = self._rows(
-                "select coalesce(sum(repeats), 0), coalesce(sum(case when folded = '' then repeats else 0 end), 0), "
-                f"coalesce(sum(case when folded <> '' then 1 else 0 end), 0) from {cells}"
+            is_due = partial(
+                due_condition,
+                say,
+                depth_rank=depth_rank,
+                now=now,
+                rules_version=rules_version,
+                events=self._events is not None,
+                listed=has_lists,
+                among=among,
+            )
+            due = self._stage_due(is_due(recheck=recheck), is_due() if recheck is not None else None, has_lists)
+            is_missing = say.missing("email")
+            rows, missing, addresses = self._rows(
+                f"select coalesce(sum(repeats), 0), coalesce(sum(case when {is_missing} then repeats else 0 end), 0), "
+                f"coalesce(sum(case when {is_missing} then 0 else 1 end), 0) from {cells}"
             )[0]
-            count, blank_due = self._rows(
-                "select coalesce(sum(case when folded <> '' then 1 else 0 end), 0), "
-                f"coalesce(sum(case when folded = '' then 1 else 0 end), 0) from {due}"
-            )[0]
+            count, rechecked = self._rows(f"select count(*), coalesce(sum(rechecked), 0) from {due}")[0]
             domains: list[tuple[Any, ...]] = []
             if count_domains:
                 domains = self._rows(
@@ -78,8 +94,8 @@ class PlannedTable(SQLSession):
                     "group by mailvet__domain order by mailvet__count desc, mailvet__domain"
                 )
         return Plan(
-            int(rows), int(blank), int(addresses), int(count), tuple((str(d), int(n)) for d, n in domains),
-            int(blank_due),
+            int(rows), int(missing), int(addresses), int(count), tuple((str(d), int(n)) for d, n in domains),
+            int(rechecked),
         )  # fmt: skip
 
     def _stage_cells(self) -> str:
@@ -102,42 +118,69 @@ class PlannedTable(SQLSession):
             f"select email, email_key, {say.fold('email')} as folded, repeats from ({distinct}) as mailvet__distinct",
         )
 
+    def _stage_boxes(self) -> None:
+        """The mailbox that each text reaches: email_key, folded, mailbox_key."""
+        say, cells = self._say, self._staged["cells"]
+        boxes = with_mailbox(say, cells, ("email_key", "folded"), labels=self._stage_labels(cells))
+        self._indexed(
+            self._stage("boxes", f"select email_key, folded, {say.key('mailbox')} as mailbox_key from ({boxes}) m "
+                                 "where mailbox is not null"),
+            "email_key",
+        )  # fmt: skip
+
+    def _stage_labels(self, relation: str) -> str | None:
+        """The domains of the texts (`folded`) that are not ASCII, with their A-labels; None where there are none."""
+        names = ascii_names(str(domain) for (domain,) in self._rows(odd_domains(self._say, relation)))
+        if not names:
+            return None
+        labels = self._stage_empty("labels", {"domain": "string", "ascii_name": "string"})
+        self._append(labels, pa.table({"domain": list(names), "ascii_name": list(names.values())}))
+        return self._analyzed(labels)
+
     def _stage_history(self) -> None:
-        """The newest event of each kind by address."""
+        """The newest event of each kind by mailbox."""
         say = self._say
         path = Path(str(self._events)).expanduser()
         try:
             if path.is_file():
-                source = self._stage_empty("events", {"email": "string", "event": "string", "occurred_at": "timestamp"})
+                kinds = {**dict.fromkeys(EVENT_KEYS, "string"), "event": "string", "occurred_at": "timestamp"}
+                source, columns = self._stage_empty("events", kinds), list(EVENT_KEYS)
                 self._append(source, _events_of_file(path))
             else:
                 source = self._qualified(self._relation(str(self._events), "the database"))
+                columns = [name for name in EVENT_KEYS if self._has_column(source, name)]
+                if not columns:
+                    raise SourceError("It names neither an email nor a mailbox_key or email_key.")
             with self._doing("read the events"):
-                self._stage(
-                    "history",
-                    f"select {say.fold(say.text('email'))} as recipient, {newest_events('occurred_at')} from (select "
-                    f"email, event, {say.as_moment('occurred_at')} as occurred_at from {source}) as mailvet__events "
-                    f"group by {say.fold(say.text('email'))}",
-                )
+                recipients = self._stage("recipients", recipients_sql(say, source, columns))
+                labels = self._stage_labels(recipients)
+                history = history_sql(say, recipients, self._staged["boxes"], labels=labels)
+                self._indexed(self._stage("history", history), "mailbox_key")
         except SourceError as error:
             raise SettingsError(
                 f"history.events ({self._events}) cannot be used: it has to be a file, or a table beside the verdicts, "
                 f"with the columns email, event and occurred_at (UTC). {error}"
             ) from None
 
+    def _has_column(self, relation: str, name: str) -> bool:
+        try:
+            self._try(f"select {name} from {relation} where 1 = 0", relation)
+        except SourceError:
+            return False
+        return True
+
     def _stage_lists(self, listed: Mapping[str, Sequence[str]]) -> None:
         """Which of the user's own lists each address is on, by itself, its domain or one above."""
         say, cells = self._say, self._staged["cells"]
         entries = self._stage_empty("listed", {"list_name": "string", "entry": "string"})
-        names = [(name, entry) for name in LISTS for entry in listed.get(name, ())]
+        names = [(name, list_entry(entry)) for name in LISTS for entry in listed.get(name, ())]
         self._append(
             entries, pa.table({"list_name": [name for name, _ in names], "entry": [entry for _, entry in names]})
         )
         self._analyzed(entries)
         at = f"{say.position(literal('@'), 'folded')} > 0"
-        self._stage(
-            "found", f"select c.folded, l.list_name from {cells} c join {entries} l on l.entry = c.folded"
-        )  # fmt: skip
+        boxes = self._staged["boxes"]
+        self._stage("found", f"select b.folded, l.list_name from {boxes} b join {entries} l on l.entry = b.mailbox_key")
         above = self._stage(
             "above0", f"select distinct {say.after_at('folded')} as domain, {say.after_at('folded')} as entry "
             f"from {cells} where {at}"
@@ -163,17 +206,31 @@ class PlannedTable(SQLSession):
         flags = ", ".join(f"max(case when list_name = '{name}' then 1 else 0 end) as on_{name}" for name in LISTS)
         self._stage("on_lists", f"select folded, {flags} from {self._staged['found']} group by folded")
 
-    def _stage_due(self, condition: str, has_lists: bool) -> str:
+    def _stage_due(self, condition: str, by_itself: str | None, has_lists: bool) -> str:
+        """
+        What has to be verified: place, folded, email, email_key, what is known, and `rechecked` (1 or 0).
+
+        Args:
+            by_itself: without what is asked again although it is fresh; None where nothing is.
+        """
         say = self._say
-        events = ", ".join(["", *(f"h.{name}" for name in EVENT_KINDS)]) if self._events is not None else ""
-        history = f"left join {self._staged['history']} h on h.recipient = c.folded " if events else ""
+        # What is due by itself comes first, so that no limit is used up by the others.
+        rechecked = "0" if by_itself is None else f"case when {by_itself} then 0 else 1 end"
+        first = "" if by_itself is None else f"{rechecked}, "
+        events = ", ".join(["", *(f"h.{name}" for name in EVENT_COLUMNS)]) if self._events is not None else ""
+        history = (
+            f"left join {self._staged['boxes']} b on b.email_key = c.email_key "
+            f"left join {self._staged['history']} h on h.mailbox_key = b.mailbox_key "
+            if events
+            else ""
+        )
         lists = f"left join {self._staged['on_lists']} l on l.folded = c.folded " if has_lists else ""
         due = self._stage(
             "due",
-            f"select row_number() over (order by {say.shuffled('c.folded')}) - 1 as place, c.folded, c.email, "
-            f"c.email_key, v.reason as previous_reason, coalesce(v.attempts, 0) as previous_attempts{events} "
-            f"from {self._staged['cells']} c left join {self._known()} v on v.email_key = c.email_key "
-            f"{history}{lists}where {condition}",
+            f"select row_number() over (order by {first}{say.shuffled('c.folded')}) - 1 as place, c.folded, c.email, "
+            f"c.email_key, v.reason as previous_reason, coalesce(v.attempts, 0) as previous_attempts, {rechecked} as "
+            f"rechecked{events} from {self._staged['cells']} c left join {self._known()} v "
+            f"on v.email_key = c.email_key {history}{lists}where not {say.missing('c.email')} and ({condition})",
         )
         self._indexed(due, "place")
         return due
@@ -264,7 +321,7 @@ class PlannedTable(SQLSession):
 
     def _due_query(self) -> str:
         names = ["email", "email_key", "previous_reason", "previous_attempts"]
-        selected = [f"d.{name}" for name in (*names, *(EVENT_KINDS if self._events is not None else ()))]
+        selected = [f"d.{name}" for name in (*names, *(EVENT_COLUMNS if self._events is not None else ()))]
         joined = ""
         if signals := self._staged.get("signals"):
             selected += ["coalesce(s.series_size, 0)", "coalesce(s.burst, 0)", "s.duplicate_of"]
@@ -294,11 +351,12 @@ class PlannedTable(SQLSession):
     def looks_numeric(self) -> bool:
         """See `Warehouse.looks_numeric`."""
         cells, filled = self._staged["cells"], False
+        filled_cells = f"select folded from {cells} where not {self._say.missing('email')}"
         at = self._say.position(literal("@"), "folded")
         with self._doing(f"read {self.name}"):
             if self._rows(self._say.limited(f"select 1 from {cells} where {at} > 0", 1)):
                 return False
-            with contextlib.closing(self._stream(f"select folded from {cells} where folded <> ''", 1000)) as batches:
+            with contextlib.closing(self._stream(filled_cells, 1000)) as batches:
                 for batch in batches:  # ends at the first that is none, as a rule in the first batch
                     filled = True
                     if not all(_is_number(text) for (text,) in batch):
@@ -312,7 +370,7 @@ def _due_table(rows: list[tuple[Any, ...]], events: bool, signals: bool) -> pa.T
         pa.field("previous_attempts", pa.int32()),
     ]  # fmt: skip
     if events:
-        fields += [pa.field(name, UTC) for name in EVENT_COLUMNS]
+        fields += [pa.field(name, UTC if name in EVENT_TIMES else pa.string()) for name in EVENT_COLUMNS]
     if signals:
         fields += [
             pa.field("series_size", pa.int32()), pa.field("burst", pa.bool_()), pa.field("duplicate_of", pa.string())
@@ -326,15 +384,20 @@ def _events_of_file(path: Path) -> pa.Table:
 
     from mailvet.warehouse.files import first_line, table_function
 
+    schema = pa.schema(
+        [*(pa.field(name, pa.string()) for name in (*EVENT_KEYS, "event")), pa.field("occurred_at", UTC)]
+    )
+    without_zone = pa.schema([field.with_type(pa.timestamp("us")) if field.type == UTC else field for field in schema])
     with duckdb.connect() as db:
         db.execute("set TimeZone = 'UTC'")
         try:
-            return db.sql(
-                "select email::varchar as email, event::varchar as event, occurred_at::timestamp as occurred_at "
-                f"from {table_function(db, path)}"
-            ).to_arrow_table().cast(
-                pa.schema([("email", pa.string()), ("event", pa.string()), ("occurred_at", pa.timestamp("us"))])
-            ).cast(pa.schema([("email", pa.string()), ("event", pa.string()), ("occurred_at", UTC)]))  # fmt: skip
+            source = table_function(db, path)
+            present = {str(row[0]).lower() for row in db.execute(f"describe from {source}").fetchall()}
+            if present.isdisjoint(EVENT_KEYS):
+                raise SourceError("It names neither an email nor a mailbox_key or email_key.")
+            keys = ", ".join(f"{name if name in present else 'null'}::varchar as {name}" for name in EVENT_KEYS)
+            events = f"select {keys}, event::varchar as event, occurred_at::timestamp as occurred_at from {source}"
+            return db.sql(events).to_arrow_table().cast(without_zone).cast(schema)
         except duckdb.Error as error:
             raise SourceError(f"{first_line(str(error))}.") from None
 

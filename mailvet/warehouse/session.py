@@ -50,7 +50,7 @@ class SQLSession(ABC):
     ) -> None:
         self._say = dialect
         self.name = name
-        self._policy = policy
+        self.policy = policy
         self._prefix = prefix
         self._events = events
         self._staged: dict[str, str] = {}
@@ -96,6 +96,7 @@ class SQLSession(ABC):
                 "--no-write-back and join mailvet_verdicts on email_key."
             )
         self.name = f"{table} in {database}"
+        self._found = found
         self.relation = self._qualified(found)
         self._columns = self._described()
         self.column = choose_column(self._columns, column, table)

@@ -10,7 +10,6 @@ from __future__ import annotations
 from datetime import timedelta
 
 from mailvet import lists
-from mailvet.layers.reference import DOT_BLIND, SAME_DOMAIN
 from mailvet.layers.suspicion import (
     BURST_ROWS,
     BURST_SIGMAS,
@@ -25,6 +24,7 @@ from mailvet.layers.suspicion import (
     YEARS,
     half_window,
 )
+from mailvet.mailbox_key import mailbox_rules, mailbox_sql
 from mailvet.warehouse.dialects import Dialect
 
 __all__ = ["burst_sql", "duplicates_sql", "mailboxes_sql", "numbered_sql", "series_sql"]
@@ -141,12 +141,11 @@ with addressed as (
     select email_key, email, folded, {say.after_at("folded")} as domain from {cells} cells
     where {has_at} {say.fence}
 ),
-bases as (
-    select email_key, email, domain, {_base(say)} as base
-    from (select email_key, email, domain, {_local(say)} as local_part from addressed) a {say.fence}
+parted as (
+    select email_key, email, domain, {_local(say)} as local_part from addressed {say.fence}
 ),
 mailboxes as (
-    select email_key, email, {say.short(_mailbox(say))} as mailbox from bases
+    select email_key, email, {say.short(mailbox_sql("local_part", "domain", say))} as mailbox from parted {say.fence}
 ),
 members as (
     select email_key, mailbox, {say.length("email")} as characters from mailboxes
@@ -220,13 +219,15 @@ def mailboxes_sql(cells: str, say: Dialect) -> str:
     """
     domain = say.after_at("folded")
     local_part = f"substr(folded, 1, {say.length('folded')} - {say.length(domain)} - 1)"
-    names = sorted({*DOT_BLIND, *SAME_DOMAIN})
+    by_domain = mailbox_rules()
+    names = sorted({*by_domain.main_domain, *by_domain.dots_ignored, *by_domain.dots_are_hyphens})
     # Nearly all texts are the mailbox itself, and are not taken apart.
-    apart = " or ".join(["contains(folded, '+')", *(f"suffix(folded, {say.literal('@' + name)})" for name in names)])
+    signs = [f"contains(folded, {say.literal(sign)})" for sign in by_domain.signs]
+    apart = " or ".join([*signs, *(f"suffix(folded, {say.literal('@' + name)})" for name in names)])
     return f"""
 with mailboxes as (
     select place, email,
-        case when {apart} then {_mailbox(say, _base(say, local_part), domain)} else folded end as mailbox
+        case when {apart} then {mailbox_sql(local_part, domain, say)} else folded end as mailbox
     from {cells} cells where {_has_at(say)}
 )
 select place, hash(mailbox) as mailbox, mailbox <> email as odd from mailboxes""".strip()
@@ -310,13 +311,6 @@ def _base(say: Dialect, local_part: str = "local_part") -> str:
     # A plus at the very start is no tag.
     plus = say.position("'+'", local_part)
     return f"case when {plus} > 1 then substr({local_part}, 1, {plus} - 1) else {local_part} end"
-
-
-def _mailbox(say: Dialect, base: str = "base", domain: str = "domain") -> str:
-    same = " ".join(f"when '{other}' then '{name}'" for other, name in SAME_DOMAIN.items())
-    blind = ", ".join(map(say.literal, DOT_BLIND))
-    local_part = f"case when {domain} in ({blind}) then replace({base}, '.', '') else {base} end"
-    return say.joined(local_part, "'@'", f"case {domain} {same} else {domain} end")
 
 
 _AT = "'@'"

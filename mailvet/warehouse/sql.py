@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -18,22 +19,41 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from mailvet import ablation
-from mailvet.errors import SourceError
+from mailvet.errors import MailvetError, SourceError
+from mailvet.mailbox_key import mailbox_key
 from mailvet.verdict import email_key, recommendation_sql, verdict_schema
 from mailvet.warehouse import output as files_out
-from mailvet.warehouse.base import KNOWN_FOR, SILENT, Details, Standing, Summary
+from mailvet.warehouse.base import KNOWN_FOR, SILENT, Details, Summary
+from mailvet.warehouse.counts import count_query, counted
 from mailvet.warehouse.dialects import literal
 from mailvet.warehouse.due import PlannedTable
-from mailvet.warehouse.planning import RUN_COLUMNS, detailed, falls_due, rank, summarised, verdict_kinds
+from mailvet.warehouse.mailboxes import backfill_sql, missing_verdicts
+from mailvet.warehouse.planning import ADDED_LATER, RUN_COLUMNS, detailed, falls_due, rank, summarised, verdict_kinds
+from mailvet.warehouse.servers import (
+    CANARIES_PER_HOST,
+    CANARY_AGE,
+    CANARY_SCHEMA,
+    MOST_CANARIES,
+    SERVER_SCHEMA,
+    SERVERS,
+)
 from mailvet.warehouse.session import UTC, VERDICTS, arrays, aware
 from mailvet.warehouse.tables import Column, check_status_columns, spellings
 
 if TYPE_CHECKING:
     import polars as pl
 
+    from mailvet.gates import VerdictCount
+
 __all__ = ["SQLWarehouse", "newest_of_each"]
+
+log = logging.getLogger("mailvet")
+
+SERVER_KINDS = {field.name: str(field.type).partition("[")[0] for field in SERVER_SCHEMA}
+"""Columns of `mailvet_servers` and their types by the names of `Dialect.types`."""
 
 _RUNS = "mailvet_runs"
 _SHARDS = "mailvet_shards"
@@ -54,12 +74,17 @@ class SQLWarehouse(PlannedTable):
         verdicts = ", ".join(
             f"{say.own(field.name)} "
             + (f"{say.key_type} not null{say.primary_key}" if field.name == "email_key" else
+               say.key_type if field.name == "mailbox_key" else
                say.types[kind] + ("" if field.nullable else " not null"))
             for field, kind in zip(verdict_schema(), verdict_kinds().values(), strict=True)
         )  # fmt: skip
         runs = ", ".join(
             f"{say.own(name)} " + (f"{say.key_type} not null{say.primary_key}" if name == "run_id" else say.types[kind])
             for name, kind in RUN_COLUMNS.items()
+        )
+        servers = ", ".join(
+            f"{say.own(name)} " + (f"{say.key_type} not null{say.primary_key}" if name == "place" else say.types[kind])
+            for name, kind in SERVER_KINDS.items()
         )
         with self._doing("make the table of verdicts"):
             for table, columns, index in ((VERDICTS, verdicts, say.verdict_index), (_RUNS, runs, None)):
@@ -73,6 +98,96 @@ class SQLWarehouse(PlannedTable):
                 except Exception:
                     if not self._has(table):  # unless another run was quicker
                         raise
+            self._upgrade()
+            self._drop_missing()
+        self._make_servers(f"create table {SERVERS} ({servers}){say.table_options}")
+
+    def _make_servers(self, statement: str) -> None:
+        """A user who may make no table goes on without: the tables of an older version may be all there are."""
+        try:
+            with self._doing("make the table of servers"):
+                if not self._has(SERVERS):
+                    with self._transaction():
+                        self._execute(statement)
+        except MailvetError as error:
+            if not self._has(SERVERS):
+                log.warning("What this run learns about servers is not kept: %s", error)
+
+    def servers(self) -> pa.Table:
+        """See `Warehouse.servers`."""
+        if not self._has(SERVERS):
+            return SERVER_SCHEMA.empty_table()
+        names = ", ".join(map(self._say.own, SERVER_SCHEMA.names))
+        with self._doing("read what is known of servers"):
+            rows = self._rows(f"select {names} from {SERVERS}")
+        return pa.Table.from_arrays(arrays(rows, SERVER_SCHEMA), schema=SERVER_SCHEMA)
+
+    def canaries(self, now: datetime) -> pa.Table:
+        """See `Warehouse.canaries`."""
+        if not self._has(VERDICTS):
+            return CANARY_SCHEMA.empty_table()
+        say, domain = self._say, self._say.after_at("folded")
+        query = (
+            "select mailvet__host, mailvet__email, mailvet__at from (select v.mx_host as mailvet__host, "
+            "coalesce(v.email, c.email) as mailvet__email, v.checked_at as mailvet__at, row_number() over "
+            "(partition by v.mx_host order by v.checked_at desc, v.email_key) as mailvet__place "
+            f"from {VERDICTS} v left join {self._staged['cells']} c on c.email_key = v.email_key "
+            f"where v.reason = 'mailbox_accepted' and v.checked_at >= {say.moment(now - CANARY_AGE)} and v.mx_host in "
+            f"(select w.mx_host from {VERDICTS} w where w.mx_host is not null and w.domain in "
+            f"(select {domain} from {self._staged['due']})) and coalesce(v.email, c.email) is not null) "
+            f"as mailvet__known where mailvet__place <= {CANARIES_PER_HOST} order by mailvet__at desc"
+        )
+        with self._doing("read the recipients that are known to exist"):
+            rows = self._rows(say.limited(query, MOST_CANARIES))
+        return pa.Table.from_arrays(arrays(rows, CANARY_SCHEMA), schema=CANARY_SCHEMA)
+
+    def save_servers(self, rows: pa.Table) -> None:
+        """See `Warehouse.save_servers`."""
+        if not self._has(SERVERS):
+            return
+        is_kept = pc.or_(pc.is_valid(rows["suspected_since"]), pc.is_valid(rows["refused_words"]))
+        kept = rows.filter(is_kept)
+        places = ", ".join(map(self._say.literal, rows["place"].to_pylist()))
+        with self._doing("save what is known of servers"), self._transaction():
+            self._execute(f"delete from {SERVERS} where place in ({places})")
+            if kept.num_rows:
+                self._append(SERVERS, kept)
+
+    def _upgrade(self) -> None:
+        """Bring a table of verdicts that an older version made up to date: in place, and once."""
+        say = self._say
+        if self._has_column(VERDICTS, "mailbox_key"):
+            return
+        try:
+            self._execute(say.add_column.format(table=VERDICTS, name="mailbox_key", kind=say.key_type))
+        except Exception:
+            if not self._has_column(VERDICTS, "mailbox_key"):  # unless another run was quicker
+                raise
+        with self._transaction():
+            self._execute(f"delete from {VERDICTS} where {missing_verdicts(say)}")
+            self._execute(backfill_sql(say, VERDICTS))
+
+    def _drop_missing(self) -> None:
+        """Drop the verdicts that an older version, or another tool, gave to cells of this source without an address."""
+        if (cells := self._staged.get("cells")) is not None:
+            blank = f"select email_key from {cells} where {self._say.missing('email')}"
+            self._execute(f"delete from {VERDICTS} where email_key in ({blank})")
+
+    def _stored_names(self) -> list[str]:
+        """The columns of verdicts that the table has; one of an older version lacks some until it is written to."""
+        return [
+            name for name in verdict_schema().names
+            if name not in ADDED_LATER or self._has_column(VERDICTS, name)
+        ]  # fmt: skip
+
+    def _as_verdicts(self, rows: list[tuple[Any, ...]], names: Sequence[str]) -> pa.Table:
+        """Rows of these columns as verdicts; what is not among them is null."""
+        schema = pa.schema([verdict_schema().field(name) for name in names])
+        found = pa.Table.from_arrays(arrays(rows, schema), schema=schema)
+        for field in verdict_schema():
+            if field.name not in names:
+                found = found.append_column(field, pa.nulls(found.num_rows, field.type))
+        return found.select(verdict_schema().names)
 
     def save(self, verdicts: pa.Table) -> None:
         """See `Warehouse.save`."""
@@ -91,9 +206,9 @@ class SQLWarehouse(PlannedTable):
     def replies(self, batch_rows: int) -> Iterator[pa.Table]:
         """See `Warehouse.replies`."""
         say, last = self._say, ""
-        names = verdict_schema().names
         with self._doing("read the verdicts"):
-            while self._has(VERDICTS):
+            names = self._stored_names() if self._has(VERDICTS) else []
+            while names:
                 rows = self._rows(
                     say.limited(
                         f"select {', '.join(map(say.own, names))} from {VERDICTS} where smtp_code >= 400 and "
@@ -103,12 +218,14 @@ class SQLWarehouse(PlannedTable):
                 )
                 if not rows:
                     return
-                batch = pa.Table.from_arrays(arrays(rows, verdict_schema()), schema=verdict_schema())
+                batch = self._as_verdicts(rows, names)
                 yield batch
                 last = batch["email_key"][-1].as_py()
 
     def revise(self, verdicts: pa.Table) -> None:
         """See `Warehouse.revise`."""
+        with self._doing("save verdicts"):
+            self._upgrade()
         with self._doing("save verdicts"), self._transaction():
             batch = self._stage_batch()
             known_since = pa.nulls(verdicts.num_rows, UTC)  # for the rule of `save`, which does not hold here
@@ -185,12 +302,14 @@ class SQLWarehouse(PlannedTable):
     def forget_before(self, day: datetime) -> int:
         """See `Warehouse.forget_before`."""
         with self._doing("drop old verdicts"):
+            if self._has(SERVERS):
+                self._execute(f"delete from {SERVERS} where changed_at < {self._say.moment(day)}")
             return self._execute(f"delete from {VERDICTS} where checked_at < {self._say.moment(day)}")
 
     # ---------------------------------------------------------------- results
 
     def _advice(self) -> str:
-        return recommendation_sql(self._policy, reason="reason", score="score", attempts="attempts")
+        return recommendation_sql(self.policy, reason="reason", score="score", attempts="attempts")
 
     def apply_policy(self) -> int:
         """See `Warehouse.apply_policy`."""
@@ -235,7 +354,8 @@ class SQLWarehouse(PlannedTable):
                 with self._transaction():
                     for statement in self._say.before_guesses:
                         self._execute(statement)
-                    return sum(self._execute(statement) for statement in self._writing_back(columns))
+                    statements = [*self._writing_back(columns), self._clearing(columns)]
+                    return sum(self._execute(statement) for statement in statements)
         except BaseException:
             with contextlib.suppress(Exception):  # the connection may be gone; empty columns do no harm
                 for name in added:
@@ -258,6 +378,15 @@ class SQLWarehouse(PlannedTable):
             self._answering(columns, by_key, key),
         ]  # fmt: skip
 
+    def _clearing(self, columns: Sequence[str]) -> str:
+        """The UPDATE that empties the status columns of rows without an address."""
+        names = [self._quote(self._prefix + column) for column in columns]
+        sets = ", ".join(f"{name} = null" for name in names)
+        filled = " or ".join(f"{self.relation}.{name} is not null" for name in names)
+        return (
+            f"update {self.relation} set {sets} where {self._say.missing(self._cell)} and ({filled}) and {self._where}"
+        )
+
     def _answering(self, columns: Sequence[str], verdicts: str, cell: str) -> str:
         """An UPDATE of the rows whose `cell` is the `mailvet__key` of one of these verdicts, and that say otherwise."""
         say = self._say
@@ -265,7 +394,7 @@ class SQLWarehouse(PlannedTable):
         changed = " or ".join(say.differs(f"{self.relation}.{name}", value) for name, value in names.items())
         return self._update(
             self.relation, f"{verdicts} as mailvet__verdict", f"mailvet__key = {cell}", names,
-            f"({changed}) and {self._where}",
+            f"({changed}) and not {say.missing(self._cell)} and {self._where}",
         ) + (say.statement_end if say.update == "merge" else "")  # fmt: skip
 
     def summary(self) -> Summary:
@@ -279,41 +408,27 @@ class SQLWarehouse(PlannedTable):
         with self._doing(f"count {self.name}"):
             return summarised(
                 self._rows(
-                    f"select {groups}, count(*), sum(repeats), sum(repeats * (100 - mailvet__score)), "
-                    "sum(repeats * repeats * (100 - mailvet__score) * mailvet__score) from ("
+                    f"select {groups}, count(*), sum(repeats), sum(repeats * (100 - mailvet__score)) from ("
                     "select mailvet__status, mailvet__reason, mailvet__recommendation, "
-                    f"case when folded = '' then 1 else 0 end as mailvet__blank, {on_lists} as mailvet__listed, "
+                    f"case when {say.missing('email')} then 1 else 0 end as mailvet__blank, "
+                    f"{on_lists} as mailvet__listed, "
                     f"{in_history} as mailvet__past, {suspicious} as mailvet__suspect, repeats, mailvet__score "
                     f"from {self._staged['cells']} left join {verdicts} as mailvet__verdict "
                     f"on mailvet__key = email_key) as mailvet__rows group by {groups}"
                 )
             )
 
-    def standing(self, *, stale_before: datetime | None = None) -> list[Standing]:
-        """See `Warehouse.standing`."""
-        names = ("status", "reason", "recommendation", "score")
-        said = ", ".join(f"mailvet__{name}" for name in names)
-        stale = "0" if stale_before is None else (
-            f"case when mailvet__checked_at < {self._say.moment(stale_before)} then 1 else 0 end"
-        )  # fmt: skip
-        cells = self._staged["cells"]
+    def verdict_counts(self, *, stale_before: datetime | None = None) -> list[VerdictCount]:
+        """See `Warehouse.verdict_counts`."""
         with self._doing(f"count {self.name}"):
-            if self._has(VERDICTS):
-                known = f"select {said}, {stale} as mailvet__stale, folded, repeats from {cells} left join " + (
-                    f"{self._verdicts((*names, 'checked_at'))} as mailvet__verdict on mailvet__key = email_key"
+            verdicts = VERDICTS if self._has(VERDICTS) else None
+            return counted(
+                self._rows(
+                    count_query(
+                        self._say, self._staged["cells"], verdicts, policy=self.policy, stale_before=stale_before
+                    )
                 )
-            else:
-                nothing = ", ".join(f"null as mailvet__{name}" for name in names)
-                known = f"select {nothing}, 0 as mailvet__stale, folded, repeats from {cells}"
-            rows = self._rows(
-                f"select {said}, mailvet__stale, mailvet__blank, sum(repeats) from (select {said}, mailvet__stale, "
-                f"case when folded = '' then 1 else 0 end as mailvet__blank, repeats from ({known}) as mailvet__known) "
-                f"as mailvet__rows group by {said}, mailvet__stale, mailvet__blank"
             )
-        return [
-            Standing(status, reason, advice, score, bool(old), bool(blank), int(count))
-            for status, reason, advice, score, old, blank, count in rows
-        ]
 
     def pending(self) -> tuple[int, datetime | None]:
         """See `Warehouse.pending`."""
@@ -416,9 +531,10 @@ class SQLWarehouse(PlannedTable):
         fields += [f"mailvet__{column} as {self._quote(self._prefix + column)}" for column in columns]
         read = list(dict.fromkeys([*columns, "recommendation"]))
         rows = (
-            f"from {self.relation} join {self._verdicts(read)} as mailvet__verdict "
+            f"from {self.relation} left join {self._verdicts(read)} as mailvet__verdict "
             f"on mailvet__key = {self._say.key(self._cell)} where {self._where}"
         )
+        part = self._part("recommendation")
         present = [name for name in names.values() if self._has(name)]
         if present and not replace:
             raise SourceError(f"There is a table {present[0]} already. Choose another name, or replace it.")
@@ -428,7 +544,7 @@ class SQLWarehouse(PlannedTable):
                     self._execute(f"drop table {self._quote(name)}")
                 self._execute(
                     f"create table {self._quote(name)} as select {', '.join(fields)} {rows} "
-                    f"and mailvet__recommendation = {literal(word)}"
+                    f"and {part} = {literal(word)}"
                 )
 
     def details(self, now: datetime, *, by: str | None = None) -> Details:
@@ -437,16 +553,16 @@ class SQLWarehouse(PlannedTable):
             last_run = self._last_run() if self._has(_RUNS) else None
             if not self._has(VERDICTS):
                 return Details(last_run=last_run)
-            joined = (
-                f"from {self._staged['cells']} c join {VERDICTS} v on v.email_key = c.email_key where c.folded <> ''"
-            )
+            joined = f"from {self._staged['cells']} c join {VERDICTS} v on v.email_key = c.email_key "
+            joined += f"where not {self._say.missing('c.email')}"
             operators = self._rows(
                 f"select v.operator, v.status, count(*) {joined} and v.operator is not null group by v.operator, "
                 "v.status"
             )
+            advice = recommendation_sql(self.policy, reason="v.reason", score="v.score", attempts="v.attempts")
             due = self._rows(
-                f"select label, count(*) from (select {falls_due(self._say, now)} as label {joined}) as labels "
-                "group by label"
+                f"select label, advice, count(*) from (select {falls_due(self._say, now)} as label, {advice} as advice "
+                f"{joined}) as labels group by label, advice"
             )
             return detailed(operators, due, self._sources(by) if by is not None else (), last_run)
 
@@ -470,8 +586,9 @@ class SQLWarehouse(PlannedTable):
         return self._rows(
             f"select mailvet__value, mailvet__recommendation, count(*), sum(100 - mailvet__score) from (select {value} "
             f"as mailvet__value, {say.key(self._cell)} as mailvet__cell_key from {self.relation} where {self._where} "
-            f"and {say.fold(self._cell)} <> '') as mailvet__rows join {self._verdicts(('recommendation', 'score'))} as "
-            "mailvet__verdict on mailvet__key = mailvet__cell_key group by mailvet__value, mailvet__recommendation"
+            f"and not {say.missing(self._cell)}) as mailvet__rows left join "
+            f"{self._verdicts(('recommendation', 'score'))} as mailvet__verdict on mailvet__key = mailvet__cell_key "
+            "group by mailvet__value, mailvet__recommendation"
         )
 
     # ---------------------------------------------------------------- files
@@ -525,7 +642,7 @@ class SQLWarehouse(PlannedTable):
             db.execute("set TimeZone = 'UTC'")
             conditions: dict[Path, str] = {output: "1 = 1"}
             if split_by is not None:
-                part = f"mailvet__{split_by}"
+                part = self._part(split_by)
                 found = [word for (word,) in self._rows(f"select distinct {part} {rows}")] if others else []
                 conditions = {
                     path: f"{part} is null" if word is None else f"{part} = {literal(word)}"
@@ -537,6 +654,10 @@ class SQLWarehouse(PlannedTable):
                 db.register(f"part{number}", pa.RecordBatchReader.from_batches(schema, batches))
                 queries[path] = (f"select {shown} from part{number}", files_out.copy_options(path))
             return files_out.publish(db, queries, 0o600)
+
+    def _part(self, column: str) -> str:
+        """Which part of a result a row belongs to, by a column of the verdict table."""
+        return f"case when {self._say.missing(self._cell)} then 'missing' else mailvet__{column} end"
 
     def _exported(self, column: Column) -> tuple[str, pa.DataType]:
         """(SQL expression, Arrow type) under which a column of the source travels."""
@@ -559,8 +680,8 @@ class SQLWarehouse(PlannedTable):
         if not self._has(VERDICTS):
             return None
         say, key, folded = self._say, email_key(address), email_key(address.strip().lower())
-        names = verdict_schema().names
         with self._doing("read the verdicts"):
+            names = self._stored_names()
             rows = self._rows(
                 say.limited(
                     f"select {', '.join(map(say.own, names))} from {VERDICTS} where email_key = {literal(key)} or "
@@ -571,8 +692,7 @@ class SQLWarehouse(PlannedTable):
             )
         if not rows:
             return None
-        table = pa.Table.from_arrays(arrays(rows, verdict_schema()), schema=verdict_schema())
-        found: dict[str, Any] = table.to_pylist()[0]
+        found: dict[str, Any] = self._as_verdicts(rows, names).to_pylist()[0]
         return found
 
     def forget(self, address: str) -> int:
@@ -583,6 +703,7 @@ class SQLWarehouse(PlannedTable):
         folded = address.strip().lower()
         inside = re.compile(rf"(^|[^\w.!#$%&'*+/=?^`{{|}}~-]){re.escape(folded)}($|[^\w.-]|\.([^\w-]|$))")
         with self._doing("erase the address"):
+            self._upgrade()
             # The address itself travels as data, never within a statement.
             wanted = self._stage_empty("wanted", {"entry": "string"})
             self._append(wanted, pa.table({"entry": [folded]}))
@@ -597,7 +718,10 @@ class SQLWarehouse(PlannedTable):
                         keys.add(str(key))
                 self._execute(self._say.drop.format(name=wanted))
                 listed = ", ".join(map(literal, sorted(keys)))
-                return self._execute(f"delete from {VERDICTS} where email_key in ({listed})")
+                # The other spellings of the mailbox are the same person's, and their evidence may name this one.
+                mailbox = mailbox_key(address)
+                others = f" or mailbox_key = {literal(mailbox)}" if mailbox else ""
+                return self._execute(f"delete from {VERDICTS} where email_key in ({listed}){others}")
 
 
 _DECIMAL = re.compile(r"(?:decimal|numeric|number)\((\d+)(?:, ?(\d+))?\)")

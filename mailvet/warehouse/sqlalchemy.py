@@ -129,7 +129,6 @@ class SQLAlchemyWarehouse(SQLWarehouse):
     def _qualified(self, found: Relation) -> str:
         preparer = self._engine.dialect.identifier_preparer
         schema = f"{preparer.quote_schema(found.schema)}." if found.schema else ""
-        self._found = found
         return f"{schema}{preparer.quote(found.name)}"
 
     def _quote(self, name: str) -> str:

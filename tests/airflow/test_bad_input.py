@@ -44,7 +44,7 @@ def refused(match: str, lab: Lab, **arguments: Any) -> str:
         ({"columns": ["mood"]}, "no status column 'mood'"),
         ({"key_columns": ["number"]}, "no column number"),
         ({"depth": "deep"}, "depth"),
-        ({"max_undeliverable": "a few"}, "max_undeliverable: 'a few' is no share"),
+        ({"max_undeliverable_rate": "a few"}, "max_undeliverable_rate: 'a few' is no share"),
         ({"max_addresses": "-3"}, "max_addresses='-3': give a whole number"),
         ({"wait_for_greylisting": "soon"}, "wait_for_greylisting: 'soon' is no duration"),
         ({"shard": {"plan_id": "p", "shard": 0}}, "one writer at a time"),

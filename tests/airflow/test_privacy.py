@@ -64,18 +64,18 @@ def test_no_address_is_left_anywhere_in_airflow(
     common: dict[str, Any] = {"conn_id": "private", "table": "people", "mailvet_conn_id": lab_connection}
     with DAG(f"private_{kind}") as dag:
         verify = MailvetVerifyOperator(task_id="verify", wait_for_greylisting="9s", deferrable=True, **common)
-        gate = MailvetCheckOperator(task_id="gate", max_undeliverable=0, on_failure="warn", **common)
+        gate = MailvetCheckOperator(task_id="gate", max_undeliverable_rate=0, on_failure="warn", **common)
         lists = MailvetExportOperator(task_id="lists", output_table="audience", **common)
         # A cast of the cells makes PostgreSQL and DuckDB quote one in their error.
         broken = MailvetVerifyOperator(task_id="broken", where="cast(email as integer) > 0", **common)
         gated = MailvetVerifyOperator(
-            task_id="gated", max_undeliverable=0, trigger_rule="all_done", write_back=False, outlets=[], **common
+            task_id="gated", max_undeliverable_rate=0, trigger_rule="all_done", write_back=False, outlets=[], **common
         )
         verify >> gate >> lists >> broken >> gated
     done = run_dag(dag)
     assert done.tasks[("verify", -1)] == done.tasks[("lists", -1)] == "success"
     assert done.tasks[("broken", -1)] == done.tasks[("gated", -1)] == "failed"
-    assert done.xcom("gated")["by_status"]["undeliverable"] == 4  # what failed the gate can be seen
+    assert done.xcom("gated")["by_status"]["undeliverable"] == 2  # what failed the gate can be seen
 
     captured = capfd.readouterr()
     logged = everything_logged.text + captured.out + captured.err
@@ -89,7 +89,7 @@ def test_no_address_is_left_anywhere_in_airflow(
 def test_lineage_names_tables_and_shares_only(crm: Path, metadata_database: Path, lab_connection: str) -> None:
     operator = MailvetVerifyOperator(
         task_id="verify", conn_id="crm", table="contacts", mailvet_conn_id=lab_connection, depth="offline",
-        max_undeliverable=0.9, outlets=[],
+        max_undeliverable_rate=0.9, outlets=[],
     )  # fmt: skip
     operator.execute({})
     lineage = operator.get_openlineage_facets_on_complete(None)
@@ -97,5 +97,5 @@ def test_lineage_names_tables_and_shares_only(crm: Path, metadata_database: Path
     assert [dataset.name for dataset in lineage.outputs] == ["mailvet_verdicts", "contacts"]
     facet = lineage.inputs[0].facets["dataQualityAssertions"]
     found = {row.assertion: (row.success, row.column, row.expected) for row in facet.assertions}
-    assert found["email_undeliverable_share"] == (True, "email", "<= 0.9")
+    assert found["email_undeliverable_rate"] == (True, "email", "<= 0.9")
     assert "@" not in str(lineage)

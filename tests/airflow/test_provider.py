@@ -14,6 +14,7 @@ from airflow_provider_mailvet.get_provider_info import get_provider_info
 from airflow_provider_mailvet.hooks.mailvet import MailvetHook
 from mailvet.verdict import Depth
 from tests.airflow.conftest import connect
+from tests.core.dns.name_servers import in_thread, split_horizon
 
 ROOT = Path(__file__).parent.parent.parent
 MODULES = [
@@ -111,6 +112,17 @@ def test_the_connection_test_says_in_a_sentence_what_the_doctor_found(lab_connec
     well, sentence = MailvetHook(lab_connection).test_connection()
     assert well, sentence
     assert sentence
+
+
+def test_the_connection_test_fails_for_a_resolver_that_finds_nothing(
+    monkeypatch: pytest.MonkeyPatch, metadata_database: Path
+) -> None:
+    with in_thread(split_horizon, knows_controls=False) as server:
+        extra = {"depth": "dns", "nameservers": server.host, "dns_port": server.port}
+        connect(monkeypatch, "split", conn_type="mailvet", extra=json.dumps(extra))
+        well, sentence = MailvetHook("split").test_connection()
+    assert not well
+    assert "[dns] controls" in sentence
 
 
 def test_the_connection_test_refuses_what_cannot_be_a_setting(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from airflow.sdk import DAG
 
 from airflow_provider_mailvet.operators.verify import MailvetVerifyOperator
 from mailvet.lab import Lab
-from tests.airflow.conftest import CELLS, PEOPLE, SHY, RunDag, rows
+from tests.airflow.conftest import CELLS, PEOPLE, SHY, STRANGERS, RunDag, rows
 from tests.core.probing import asked
 
 
@@ -38,7 +39,7 @@ def test_the_answers_stand_beside_the_addresses_and_the_counts_in_xcom(
     assert len(json.dumps(summary)) < 2048
     assert "@" not in json.dumps(summary)
     assert summary["mailvet"] == 1
-    assert (summary["rows"], summary["blank"], summary["addresses"], summary["due"]) == (len(CELLS), 2, 23, 23)
+    assert (summary["rows"], summary["missing"], summary["addresses"], summary["due"]) == (len(CELLS), 2, 23, 23)
     assert summary["checked"] == 23  # however often they were asked
     assert summary["updates"] >= len(CELLS) + len(SHY)  # once when they were kept back, once when they were let in
     assert (summary["pending"], summary["next_check_at"]) == (0, None)
@@ -59,3 +60,28 @@ def test_the_answers_stand_beside_the_addresses_and_the_counts_in_xcom(
     assert uri == "mailvet://crm/contacts"
     assert extra["checked"] == 23
     assert done.xcom("verify", key="_link_VerificationReportLink").startswith("/mailvet/runs/plain/manual__")
+
+
+def test_a_recheck_asks_fresh_verdicts_again_and_nothing_twice_in_a_dag_run(
+    run_dag: RunDag, crm: Path, lab: Lab, lab_connection: str
+) -> None:
+    def dag_of(name: str, recheck: str | None) -> DAG:
+        with DAG(name, params={"which": "reason=mailbox_not_found"}) as dag:
+            options: dict[str, Any] = {
+                "conn_id": "crm",
+                "table": "contacts",
+                "mailvet_conn_id": lab_connection,
+                "where": "email like '%acme.test'",
+                "recheck": recheck,
+            }
+            # The second asks as a retry would: in the same DAG run.
+            MailvetVerifyOperator(task_id="verify", **options) >> MailvetVerifyOperator(task_id="again", **options)
+        return dag
+
+    assert run_dag(dag_of("first", None)).state == "success"
+    lab.reset_counters()
+    done = run_dag(dag_of("rechecked", "{{ params.which }}"))
+    assert done.state == "success"
+    counts = asked(lab)
+    assert [counts[stranger] for stranger in STRANGERS] == [1] * len(STRANGERS)
+    assert (done.xcom("verify")["checked"], done.xcom("again")["checked"]) == (4, 0)

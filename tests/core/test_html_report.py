@@ -13,26 +13,32 @@ import pytest
 
 from mailvet.ablation import Group, by_layer
 from mailvet.errors import SettingsError, SourceError
+from mailvet.gates import SENDINGS, BounceEstimate
 from mailvet.html_report import Report, check_path, render, write
 from mailvet.verdict import REASONS, Depth
 from mailvet.warehouse.base import Details, OperatorShare, SourceShare, Summary
 
 NOW = datetime(2026, 11, 22, 12, 30, tzinfo=timezone.utc)
 SUMMARY = Summary(
-    rows=12_500, blank=40, verified=12_500,
+    rows=12_500, missing=40, verified=12_500,
     by_status={"deliverable": 8_000, "undeliverable": 3_500, "unknown": 1_000},
     by_reason={"mailbox_accepted": 8_000, "mailbox_not_found": 3_460, "greylisted": 1_000, "syntax_invalid": 40},
     by_recommendation={"send": 8_000, "do_not_send": 3_500, "reverify": 1_000},
-    bounce_before=0.315, bounce_after=0.01, bounce_before_error=0.004, bounce_after_error=0.001,
+    bounce_before=0.315, bounce_after=0.01, bounce_without_do_not_send=0.02,
     by_layer=by_layer([Group("mailbox_accepted", False, False, False, 7_900, 8_000),
                        Group("mailbox_not_found", False, False, False, 3_400, 3_460),
                        Group("greylisted", False, False, False, 900, 1_000)]),
 )  # fmt: skip
+BOUNCES = {
+    "everything": BounceEstimate(12_460, 0.315, 0.307, 0.323),
+    "without_do_not_send": BounceEstimate(9_000, 0.02, 0.01, 0.03),
+    "send": BounceEstimate(8_000, 0.01, 0.008, 0.012),
+}  # fmt: skip
 DETAILS = Details(
     operators=(OperatorShare("google", 5_000, {"deliverable": 4_000, "undeliverable": 1_000}),
                OperatorShare("acme.test", 700, {"unknown": 700})),
     other_operators=17,
-    due={"overdue": 3, "1 day": 900, "90 days": 8_000, "never": 40},
+    due={"overdue": 3, "1 day": 900, "90 days": 8_000, "never": 40}, reverify_due={"1 day": 870, "90 days": 130},
     sources=(SourceShare("web form", 9_000, {"send": 6_000, "do_not_send": 3_000}, 0.25),
              SourceShare("", 3_500, {"send": 2_000}, 0.0001)),
     other_sources=2,
@@ -43,7 +49,7 @@ DETAILS = Details(
 
 def page(summary: Summary = SUMMARY, details: Details = DETAILS, **changed: Any) -> str:
     values: dict[str, Any] = {"source": "contacts in crm.duckdb", "depth": Depth.smtp, "policy": "marketing",
-                              "made_at": NOW, "by": "signup_source"}  # fmt: skip
+                              "made_at": NOW, "by": "signup_source", "bounces": BOUNCES}  # fmt: skip
     return render(Report(summary=summary, details=details, **(values | changed)))
 
 
@@ -89,7 +95,7 @@ def test_the_page_says_what_to_do_why_and_when() -> None:
         "30.7 % to 32.3 %", "1.0 %", "0.8 % to 1.2 %", "the server says that there is no such mailbox",
         "mailbox_not_found", "3 460", "Google (Gmail and Workspace)", "acme.test", "And 17 more operators",
         "within a day", "never again", "web form", "33.3 %", "under 0.1 %", "signup_source", "(empty)",
-        "The run was sound", "903 addresses are due now or within a day", "11 000 addresses in 3 min",
+        "The run was sound", "870 of their addresses are due now or within a day", "11 000 addresses in 3 min",
         "no message sent", "2026-11-22 12:30 UTC", "history and own lists", "3 460 · 27.8 %",
     ):  # fmt: skip
         assert said in text, said
@@ -150,17 +156,23 @@ def test_layers_that_were_not_asked_say_so() -> None:
     [
         Summary(0, 0, 0, {}, {}, {}, None, None),
         Summary(5, 5, 5, {"undeliverable": 5}, {"syntax_invalid": 5}, {"do_not_send": 5}, None, None),
-        Summary(9, 0, 3, {"unknown": 3}, {"not_probed": 3}, {"reverify": 3}, 0.12, None),
+        Summary(9, 0, 3, {"unknown": 3}, {"not_probed": 3}, {"reverify": 3}, 0.12, None, unverified=6),
         Summary(1, 0, 1, {"deliverable": 1}, {"mailbox_accepted": 1}, {"send": 1}, 0.0, 0.0),
     ],
     ids=["no rows", "only blank rows", "not all verified", "no bounces at all"],
 )
 def test_odd_tables_have_a_page_too(summary: Summary) -> None:
-    reader = read(summary, Details())
+    rates = (summary.bounce_before, summary.bounce_without_do_not_send, summary.bounce_after)
+    bounces = {
+        name: None if rate is None else BounceEstimate(summary.rows - summary.missing, rate, rate, rate)
+        for name, rate in zip(SENDINGS, rates, strict=True)
+    }
+    reader = read(summary, Details(), bounces=bounces)
     assert "None" not in reader.text
     assert "nan" not in reader.text
-    if summary.rows > summary.verified:
+    if summary.unverified:
         assert "6 rows are not verified yet" in reader.text
+        assert "6 addresses are not verified yet; each counts with the base rate of 12.0 %" in reader.text
     if summary.bounce_before is not None and summary.bounce_after is None:
         assert "nothing to send" in reader.text
 

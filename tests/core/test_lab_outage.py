@@ -6,9 +6,6 @@ import socket
 import time
 from collections.abc import Callable
 
-import pytest
-
-from mailvet.errors import MailvetError
 from mailvet.lab import Lab, World
 from tests.core.lab_client import Client
 
@@ -85,6 +82,13 @@ def test_a_lab_that_is_down_stops_and_starts_again() -> None:
         assert ask(lab, HOSTS[0]) == ["250"]
 
 
-def test_only_a_running_lab_has_an_outage() -> None:
-    with pytest.raises(MailvetError, match="running"):
-        Lab(two()).plan_outage()
+def test_an_outage_can_be_planned_before_the_start() -> None:
+    lab = Lab(two())
+    lab.plan_outage(after=2)
+    with lab:
+        assert ask(lab, HOSTS[0]) == ["250"]
+        client = Client(lab, HOSTS[1]).greet()
+        assert cut(client)
+        assert lab.down
+    with lab:
+        assert not lab.down

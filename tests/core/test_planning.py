@@ -16,7 +16,7 @@ from mailvet.warehouse.base import Plan
 def plan(**domains: int) -> Plan:
     pairs = tuple((name.replace("_", "."), count) for name, count in domains.items())
     due = sum(domains.values())
-    return Plan(rows=due, blank=0, addresses=due, due=due, domains=pairs)
+    return Plan(rows=due, missing=0, addresses=due, due=due, domains=pairs)
 
 
 def seconds(due: Plan, depth: str = "smtp", **settings: Any) -> float:
@@ -62,7 +62,7 @@ def test_an_operator_that_takes_few_recipients_at_a_time_takes_longer() -> None:
 
 def test_where_recipients_may_be_named_in_groups_they_share_round_trips() -> None:
     alone = seconds(plan(acme_test=1000), pacing={"recipients_per_session": 1})
-    opened = 1000 * planning._PER_CONVERSATION / 5
+    opened = 1000 * planning._INTERNET.per_conversation / 5
     together = seconds(plan(acme_test=1000), pacing={"recipients_per_session": 50})
     assert together < (alone - opened) / 2 + opened / 50
     one_by_one = next(o for o in operators() if not o.pipelining)
@@ -91,3 +91,19 @@ def test_probes_are_those_of_operators_that_are_asked_within_their_daily_limits(
     assert forecast.seconds_by_operator[mute.name] == 0
     assert forecast.seconds_by_operator["acme.test"] > forecast.seconds_by_operator["other.test"] > 0
     assert estimate(due, Settings.load(depth="dns")).probes == 0
+
+
+def test_servers_on_this_machine_have_no_round_trips_of_the_internet() -> None:
+    due = plan(hotmail_com=300)
+    lab: dict[str, Any] = {"dns": {"nameservers": ["127.0.0.1"]}, "smtp": {"allow_private_networks": ["127.0.0.0/8"]}}
+    assert seconds(due, **lab) < seconds(due) / 5
+    assert seconds(due, dns={"nameservers": ["127.0.0.1"]}) == seconds(due)  # a resolver of one's own is no lab
+
+
+def test_among_many_domains_some_servers_never_reply() -> None:
+    few, many = (plan(**{f"d{number}_test": 1 for number in range(count)}) for count in (190, 210))
+    for timeout, budget, expected in ((10, 120, 40), (2, 8, 8), (2, 4, 4)):
+        smtp = {"connect_timeout": timeout, "address_budget": budget}
+        assert seconds(few, smtp=smtp) < 3
+        assert seconds(many, smtp=smtp) == pytest.approx(expected, abs=0.5)
+    assert seconds(many, "dns") < 1

@@ -18,13 +18,13 @@ from mailvet.run import Progress, RunResult
 from mailvet.verdict import Depth, Evidence, Reason, Recommendation, Status, Verdict
 from mailvet.warehouse.base import Plan, Summary
 
-PLAN = Plan(rows=1500, blank=40, addresses=1300, due=900, domains=(("acme.test", 900),), blank_due=2)
+PLAN = Plan(rows=1500, missing=40, addresses=1300, due=900, domains=(("acme.test", 900),))
 SUMMARY = Summary(
-    rows=1500, blank=40, verified=1500,
+    rows=1500, missing=40, verified=1500,
     by_status={"deliverable": 800, "undeliverable": 500, "unknown": 200},
     by_reason={"mailbox_accepted": 800, "mailbox_not_found": 460, "dns_timeout": 200, "syntax_invalid": 40},
     by_recommendation={"send": 800, "do_not_send": 500, "reverify": 200},
-    bounce_before=0.315, bounce_after=0.01,
+    bounce_before=0.315, bounce_after=0.01, bounce_without_do_not_send=0.04,
 )  # fmt: skip
 BUSY = (
     OperatorProgress("acme.test", 50, 1200, 3, "3 of 5 connections"),
@@ -96,6 +96,21 @@ def test_brackets_in_names_are_shown_as_they_are() -> None:
         assert name in text_of(console)
 
 
+def test_the_time_left_is_that_of_the_slowest_queue() -> None:
+    slow = OperatorProgress("slow.test", 1, 0, 1, "1 of 5 connections", seconds_left=110.0)
+    idle = OperatorProgress("idle.test", 900, 0, 0, "done")
+    assert Progress(1000, 999, 10.0, (idle,)).seconds_left == pytest.approx(0.01, abs=0.001)
+    assert Progress(1000, 999, 10.0, (idle, slow)).seconds_left == 110
+    assert Progress(1000, 10, 10.0, (slow,)).seconds_left == 990
+    assert Progress(1000, 999, 10.0, (slow,), retry_in=300.0).seconds_left == 300
+    assert Progress(1000, 1000, 10.0, (slow,)).seconds_left == 0
+    assert Progress(1000, 0, 10.0, (slow,)).seconds_left is None
+    console = screen(100, colour=True)
+    with TerminalWatcher(console) as watcher:
+        watcher.progressed(Progress(1000, 999, 10.0, (idle, slow)))
+    assert "110 s left" in text_of(console)
+
+
 def test_a_source_without_rows_has_a_summary() -> None:
     console = screen()
     empty = Summary(0, 0, 0, {}, {}, {}, None, None)
@@ -106,9 +121,11 @@ def test_a_source_without_rows_has_a_summary() -> None:
 
 def test_when_nothing_may_be_sent_the_summary_says_so() -> None:
     console = screen(120)
-    summary = Summary(1, 0, 1, {"unknown": 1}, {"not_probed": 1}, {"reverify": 1}, 0.1, None)
+    summary = Summary(1, 0, 1, {"unknown": 1}, {"not_probed": 1}, {"reverify": 1}, 0.1, None, 0.1)
     show_result(console, result(summary=summary))
-    assert "nothing to send if only what is recommended" in text_of(console)
+    assert "10.0 % if all but do_not_send, nothing to send if only what is recommended" in " ".join(
+        text_of(console).split()
+    )
 
 
 def test_the_plan_says_how_long_and_where() -> None:

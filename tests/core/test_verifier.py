@@ -27,7 +27,7 @@ from mailvet.errors import PreflightError, SettingsError
 from mailvet.lab import Lab, World
 from mailvet.settings import Settings
 from mailvet.smtp.session import Session
-from mailvet.verdict import Depth, Reason, Status, Verdict, email_key, verdict_schema
+from mailvet.verdict import Depth, Policy, Reason, Recommendation, Status, Verdict, email_key, verdict_schema
 from mailvet.verifier import Verifier
 from tests.core.probing import acme, lab_settings, probe, total
 
@@ -77,10 +77,21 @@ def test_many_addresses_keep_order_and_length_and_each_text_is_verified_once(lab
     assert sum(total(lab).recipients[f"p{n}@acme.test"] > 1 for n in range(7)) <= 1
 
 
-def test_none_counts_as_empty(offline: Settings) -> None:
-    verdict = module.verify(None, settings=offline)
-    assert verdict.reason is Reason.syntax_invalid
-    assert verdict.evidence[0].detail == "empty"
+@pytest.mark.parametrize("cell", [None, "", " \t\r\n", "\xa0\u3000", "\u200b", "\ufeff\xad", "\u2060 \u200d"])
+@pytest.mark.parametrize("policy", list(Policy))
+def test_a_cell_without_anything_visible_is_missing(cell: str | None, policy: Policy, offline: Settings) -> None:
+    verdict = module.verify(cell, settings=offline.model_copy(update={"policy": policy}))
+    assert (verdict.reason, verdict.status) == (Reason.missing, Status.unknown)
+    assert verdict.recommendation is Recommendation.do_not_send
+    assert (verdict.score, verdict.suggestion, verdict.flags, verdict.mailbox_key) == (0, None, (), None)
+    assert verdict.next_check_at is None
+
+
+def test_a_table_keeps_its_length_and_order_with_missing_cells(offline: Settings) -> None:
+    cells = [None, "ann@acme.com", "", "ann@acme.com", "\u200b", *(f"p{n}@acme.com" for n in range(30)), " "]
+    reasons = module.verify_many(cells, settings=offline)["reason"].to_pylist()
+    expected = ["missing" if not (cell or "").strip("\u200b ") else "not_probed" for cell in cells]
+    assert reasons == expected
 
 
 @pytest.mark.parametrize("cells", [[], iter(())])
@@ -91,7 +102,7 @@ def test_no_addresses_give_an_empty_table(cells: Any, offline: Settings) -> None
 
 @pytest.mark.parametrize("count", [1, 40])
 def test_odd_cells_are_verdicts_and_never_errors(count: int, offline: Settings) -> None:
-    odd: list[Any] = ["\ud800@acme.com", "a\x00b@acme.com", 17, float("nan"), "x" * 100_000, "\u202eann@acme.com", "🙃"]
+    odd: list[Any] = ["\ud800@acme.com", "a\x00b@acme.com", 17, "x" * 100_000, "\u202eann@acme.com", "🙃"]
     table = module.verify_many(odd + [f"p{n}@acme.com" for n in range(count)], settings=offline)
     assert set(table["status"].to_pylist()[: len(odd)]) == {"undeliverable"}
 

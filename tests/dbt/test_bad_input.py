@@ -28,8 +28,27 @@ def test_a_test_before_there_is_a_verdict_table_says_how_to_make_it(make_project
     project.built("run", "--select", "mailvet_verdicts")
     project.write("models/contacts.yml", TESTS % ("email_deliverable", "statuses: [good]"))
     assert "statuses is good; choose one of deliverable, undeliverable, risky, unknown" in project.refused("test")
-    project.write("models/contacts.yml", TESTS % ("undeliverable_rate_below", "max_rate: 2"))
-    assert "give a share between 0 and 1, as 0.02 for 2 %" in project.refused("test")
+    project.write("models/contacts.yml", TESTS % ("undeliverable_rate_below", "max_undeliverable_rate: 2"))
+    assert "max_undeliverable_rate is 2; give a share between 0 and 1, as 0.02 or '2%'" in project.refused("test")
+    for given, said in (
+        ("max_bounce_rate: true", "max_bounce_rate is True; give a share"),
+        ("max_bounce_rate: many", "max_bounce_rate is many; give a share"),
+        ("max_age: soon", "max_age is soon; write for example"),
+        ("max_stale_rate: 1%", "max_stale_rate needs max_age"),
+        ("confidence: 1, max_bounce_rate: 1%", "confidence is 1; give a number between"),
+        ("among: [nice], max_bounce_rate: 1%", "among is nice; choose one of send"),
+        ("judge_by: mood", "judge_by is mood; choose one of estimate, upper"),
+    ):
+        project.write("models/contacts.yml", TESTS % ("gate", given))
+        assert said in project.refused("test")
+    # An old name still means what the new one does, and warns; where nothing is verified every limit fails.
+    project.write("models/contacts.yml", TESTS % ("undeliverable_rate_below", "max_rate: 0.5, unverified: ignore"))
+    message = project.refused("test")
+    assert "max_rate is called max_undeliverable_rate now" in message
+    assert "unverified is called max_unverified_rate now" in message
+    assert "Got 1 result" in message
+    project.write("models/contacts.yml", TESTS % ("gate", "among: [send], max_undeliverable_rate: 2%"))
+    assert "max_undeliverable_rate cannot fail among send under the policy marketing" in project.built("test")
     project.write("models/contacts.yml", (TESTS % ("no_do_not_send", "")).replace("name: email", "name: mail"))
     assert "there is no column mail in" in project.refused("test")
 

@@ -169,6 +169,11 @@ def test_source_quality_ranks_by_what_age_has_cost(built: Built) -> None:
         ("fair", 4, 0, 1, 3, 0, pytest.approx(2 / 3), 3),
     ]  # fmt: skip
     assert built.rows("select source from source_quality_plain where rots_fastest = 1") == [("bought",)]
+    [(expected,)] = built.rows("select expected_bounce_rate from source_quality where source = 'web'")
+    [(scores,)] = built.rows(
+        "select sum(100 - v.score) from contacts c join mailvet_verdicts v on v.email = c.email where c.source = 'web'"
+    )
+    assert float(expected) == pytest.approx((float(scores) + 12) / 100 / 5)
     [(lost,)] = built.rows("select lost_per_month from source_quality where source = 'web'")
     [(days,)] = built.rows(
         "select sum(cast(v.checked_at as date) - c.acquired_at) from contacts c join mailvet_verdicts v "
@@ -186,7 +191,11 @@ def test_kpis_by_month_and_source(built: Built) -> None:
         ("2026-09-01", "web", 2, 0.5, 0.5, 1, 0, 1, 0, 0),
         ("2026-10-01", "fair", 2, 0.5, 0, 0, 0, 0, 1, 1),
         ("2026-10-01", "web", 1, 1, None, 1, 1, 0, 0, 0),
+        ("2026-10-01", None, 2, 0.5, 0.5, 1, 0, 1, 0, 0),
     ]
+    # Nothing is lost, whatever it is counted by.
+    totals = "select sum(messages), sum(hard_bounces), sum(new_recipients) from"
+    assert built.rows(f"{totals} kpis") == built.rows(f"{totals} kpis_in_all") == [(7, 2, 5)]
 
 
 def test_no_address_is_printed_or_stored_by_a_test(built: Built) -> None:
@@ -234,7 +243,9 @@ def test_every_public_macro_and_argument_is_described() -> None:
         "email_key", "with_verdicts", "candidates", "offline_checks", "write_back", "send_list", "suppression_list",
         "source_quality", "kpis", "create_functions", "verified", "verdicts", "status_case", "recommendation_case",
         "test_email_syntax", "test_email_deliverable", "test_email_verified_recently",
-        "test_undeliverable_rate_below", "test_bounce_risk_below", "test_no_do_not_send",
+        "test_undeliverable_rate_below", "test_bounce_risk_below", "test_no_do_not_send", "test_gate", "gate_figures",
+        "test_unknown_rate_below", "test_do_not_send_rate_below", "test_unverified_rate_below",
+        "test_unprobed_rate_below", "test_stale_rate_below", "test_missing_rate_below",
     }  # fmt: skip
     assert set(documented) == public
     signatures = _signatures()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from typer.testing import CliRunner
 from mailvet.cli import app
 from mailvet.errors import MailvetError
 from mailvet.lab import Lab
+from tests.core.dns.name_servers import in_thread, split_horizon
 from tests.dbt.conftest import PACKAGE, ROOT, DbtProject, asked
 
 STATUSES = "select c.id, v.reason from dbt.contacts c join dbt.mailvet_verdicts v on v.email = c.email order by c.id"
@@ -35,6 +37,23 @@ def run(project: DbtProject, *arguments: str) -> tuple[int, str]:
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result.exit_code, result.output
+
+
+def test_a_resolver_that_finds_nothing_degrades_the_run_and_makes_nobody_undeliverable(
+    make_project: Callable[..., DbtProject],
+) -> None:
+    project = make_project("duckdb")
+    with in_thread(split_horizon, knows_controls=False) as server:
+        (project.folder / "mailvet.toml").write_text(
+            f'depth = "dns"\n[dns]\nnameservers = ["{server.host}"]\nport = {server.port}\ntimeout = 0.5\n'
+            "lifetime = 1.0\n[smtp]\nallow_private_networks = true\n"
+        )
+        project.built("run")
+        code, output = run(project)
+    assert code == 3, output
+    assert "[dns] controls" in " ".join(output.split())
+    found = project.rows("select distinct status, reason from dbt.mailvet_verdicts where domain is not null")
+    assert found == [("unknown", "dns_error")]
 
 
 @pytest.mark.parametrize("target", ["duckdb", "postgres"])
@@ -64,6 +83,24 @@ def test_a_run_fills_the_table_that_dbt_owns_and_a_second_asks_and_changes_nothi
     # dbt has nothing to do with these rows either, whatever it is told.
     project.built("run", "--full-refresh", "--select", "mailvet_verdicts")
     assert project.rows(versions) == before
+
+
+def test_a_recheck_asks_fresh_verdicts_again_each_once_in_a_command(
+    make_project: Callable[..., DbtProject], lab: Lab, caplog: pytest.LogCaptureFixture
+) -> None:
+    project = make_project()
+    lab.write_config(project.folder / "mailvet.toml")
+    project.write("models/others.sql", "select 9 as id, email from {{ ref('contacts') }}\n")
+    project.write("models/others.yml", "models: [{name: others, config: {meta: {mailvet: {email_column: email}}}}]\n")
+    project.built("run")
+    assert run(project)[0] == 0
+    lab.reset_counters()
+    code, output = run(project, "--recheck", "reason=mailbox_not_found")
+    assert code == 0, output
+    assert [int(due) for due in re.findall(r"(\d+) due", caplog.text)] == [5, 0, 1, 0]
+    assert asked(lab) > 0
+    assert len(project.rows("select distinct run_id from dbt.mailvet_verdicts")) == 2
+    assert "'gone' is no reason" in run(project, "--recheck", "reason=gone")[1]
 
 
 def test_write_back_puts_the_columns_on_the_selected_table(make_project: Callable[..., DbtProject], lab: Lab) -> None:

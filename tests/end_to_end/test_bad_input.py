@@ -200,7 +200,7 @@ def test_a_utf_16_file_is_read_by_its_mark(
         ((*FILE, "--columns", "status,colour"), "no status column 'colour'"),
         ((*FILE, "--key-column", "nr"), "no column nr in list.csv"),
         ((*FILE, "--wait", "a while"), "--wait: 'a while' is no duration"),
-        ((*FILE, "--max-undeliverable", "many"), "--max-undeliverable: 'many' is no share"),
+        ((*FILE, "--max-undeliverable-rate", "many"), "--max-undeliverable-rate: 'many' is no share"),
         ((*FILE, "--depth", "deep"), "'deep' is not one of 'offline', 'dns', 'smtp'"),
         ((*FILE, "--policy", "spam"), "is not one of 'marketing'"),
         ((*FILE, "--encoding", "klingon"), "no such encoding"),
@@ -402,4 +402,4 @@ def test_a_degraded_run_is_not_a_failed_gate(
         world.host(f"mx.d{number}.test", "port_closed").domain(f"d{number}.test", [(10, f"mx.d{number}.test")])
     write_config(mailvet_lab_factory(world.host("mx.x.test")), here)
     make_table(here / "crm.duckdb", ["ann@d0.test", "ann@d1.test", "nonsense", PEOPLE[0].replace("@acme", "@nowhere")])
-    assert mailvet_command(*TABLE, "--max-undeliverable", "1%").code == 3
+    assert mailvet_command(*TABLE, "--max-undeliverable-rate", "1%").code == 3

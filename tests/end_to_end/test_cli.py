@@ -106,7 +106,7 @@ def test_the_gate_is_about_the_share_of_undeliverable_addresses(
 ) -> None:
     # Blank rows hold no address: 1 of 4 addresses is undeliverable, whatever the number of blank rows.
     make_table(here / "crm.duckdb", ["info@acme.test", "ann@acme.test", "x@null.test", "bob@acme.test", None, "", " "])
-    verify = ("verify", "crm.duckdb", "--table", "contacts", "--depth", "dns", "--max-undeliverable")
+    verify = ("verify", "crm.duckdb", "--table", "contacts", "--depth", "dns", "--max-undeliverable-rate")
     failed = mailvet_command(*verify, "24.9%")
     assert failed.code == 1
     assert "25.0 % of the addresses are undeliverable, more than the 24.9 % allowed" in failed.err

@@ -12,6 +12,7 @@ import pytest
 
 import ge_expectations as mx
 from mailvet.lab import Lab
+from tests.core.dns.name_servers import in_thread, split_horizon
 
 from .conftest import DATABASES, ENGINES, PLANTED, Home, contacts, row_condition
 
@@ -158,6 +159,25 @@ def test_an_outage_is_an_error_and_never_a_failed_expectation(
     assert syntax.success is True
 
 
+@pytest.mark.parametrize("engine", ["pandas", "duckdb"])
+def test_a_resolver_that_finds_nothing_is_an_error_and_never_a_failed_expectation(
+    engine: str, make_home: Callable[..., Home], tmp_path: Path
+) -> None:
+    with in_thread(split_horizon, knows_controls=False) as server:
+        config = tmp_path / "lying.toml"
+        config.write_text(
+            f'depth = "dns"\n[dns]\nnameservers = ["{server.host}"]\nport = {server.port}\ntimeout = 0.3\n'
+            'lifetime = 0.6\n[smtp]\nallow_private_networks = ["127.0.0.0/8"]\n'
+        )
+        home = make_home(engine, stored=False)
+        result = home.suite(deliverable(home, str(config), verify="missing", unknown="fail", depth="dns"))
+    (each,) = result.results
+    (message,) = mx.errors_of(each)
+    assert "[dns] controls" in message
+    assert (each.success, each.result) == (False, {})
+    assert mx.outcome_of(result) == "error"
+
+
 def test_an_outage_does_not_matter_where_every_verdict_is_stored(
     homes: Callable[[str], Home], no_dns: str, core_calls: list[int]
 ) -> None:
@@ -225,8 +245,26 @@ def test_a_column_of_many_texts_that_differ_in_white_space_is_told_apart(
     rows = [(1, "ann@acme.test", "a"), (2, " ann@acme.test", "a"), (3, "ANN@acme.test", "a"), (4, "", "a")]
     home = make_home("sqlite", rows=rows, stored=False)
     result = home.validate(deliverable(home, config, verify="missing"))
-    assert result.result["details"]["by_status"] == {"deliverable": 3, "undeliverable": 1}
+    assert result.result["details"]["by_status"] == {"deliverable": 3}
+    assert result.result["missing_count"] == 1
     assert contacts(rows).shape == (4, 5)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_blank_cell_counts_as_a_null(
+    engine: str, make_home: Callable[..., Home], config: str, core_calls: list[int]
+) -> None:
+    blanks = [None, "", " \t", "\xa0", "\u200b\ufeff"]
+    rows = [(n, cell, "a") for n, cell in enumerate(["ann@acme.test", "nobody@acme.test", *blanks])]
+    home = make_home(engine, rows=rows, stored=False)
+    half = home.validate(deliverable(home, config, verify="missing", mostly=0.5))
+    assert half.success is True
+    counts = half.result
+    assert (counts["element_count"], counts["missing_count"], counts["unexpected_count"]) == (7, 5, 1)
+    assert counts["unexpected_percent_nonmissing"] == 50
+    assert core_calls == [2]
+    syntax = home.validate(mx.ExpectColumnValuesToBeEmailSyntax(column="email"))
+    assert syntax.result["missing_count"] == 5
 
 
 def test_a_machine_not_fit_for_the_depth_is_an_error_met_once(

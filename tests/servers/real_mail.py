@@ -444,6 +444,7 @@ depth = "smtp"
 [dns]
 nameservers = ["{NAMESERVER}"]
 port = {dns_port}
+controls = ["ok.test"]
 timeout = 2.0
 lifetime = 4.0
 

@@ -15,10 +15,12 @@ import mailvet
 from mailvet import spark as mv
 from mailvet.lab import Lab, default_world
 from mailvet.lab.contacts import contacts
+from mailvet.missing import is_missing
 from mailvet.settings import Settings
 from mailvet.spark import job
 from mailvet.spark.staging import Folder
 from mailvet.spark.worker import Job
+from tests.core.dns.name_servers import in_thread, split_horizon
 from tests.core.probing import lab_settings
 from tests.spark.conftest import addresses, crowd
 from tests.spark.dying import DyingJob
@@ -55,7 +57,7 @@ def test_workers_write_what_one_process_answers(spark: Any, world: Lab, tmp_path
     cells = [*contacts(default_world(7), 400)["email"].to_pylist(), *BLANK]
     settings = lab_settings(world, depth=depth, suspicion={"whole_table": False})
     verdicts = mv.verify(frame_of(spark, cells), "email", settings=settings, staging=tmp_path, tasks=3)
-    distinct = list(dict.fromkeys(cell or "" for cell in cells))
+    distinct = list(dict.fromkeys(cell for cell in cells if not is_missing(cell)))
     expected = rows_of(mailvet.verify_many(distinct, settings=settings))
     assert rows_of(verdicts) == expected
     assert len({row["reason"] for row in expected}) >= (5 if depth == "offline" else 10)
@@ -133,16 +135,16 @@ def test_a_stopped_verification_goes_on_with_what_no_file_holds(spark: Any, tmp_
 
 
 def test_verdicts_can_be_used_after_they_are_saved(spark: Any, tmp_path: Path) -> None:
-    frame, table = frame_of(spark, ["ann@acme.com", None]), tmp_path / "verdicts"
+    frame, table = frame_of(spark, ["ann@acme.com", "bob@acme.com", None]), tmp_path / "verdicts"
     verdicts = mv.verify(frame, "email", settings=OFFLINE, staging=tmp_path / "s", verdicts=table)
     saved = mv.save(verdicts, table)
     assert rows_of(saved) == rows_of(verdicts)
     assert files_in(table) == {Path(name).name for name in verdicts.inputFiles()}
     # And what was made of them is saved as it is, not as the files are.
-    some = mv.save(verdicts.where("email <> ''"), tmp_path / "some")
+    some = mv.save(verdicts.where("email <> 'bob@acme.com'"), tmp_path / "some")
     assert [row["email"] for row in rows_of(some)] == ["ann@acme.com"]
     twice = mv.save(verdicts, tmp_path / "some")
-    assert [row["email"] for row in rows_of(twice)] == ["", "ann@acme.com"]
+    assert [row["email"] for row in rows_of(twice)] == ["ann@acme.com", "bob@acme.com"]
 
 
 def test_a_copy_that_fails_leaves_no_table(spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,6 +178,20 @@ def test_no_route_is_made_up_when_dns_is_silent_on_an_executor(
     with pytest.raises(mailvet.errors.PreflightError, match="No DNS answers"):
         mv.verify(frame_of(spark, ["ann@acme.com"]), "email", depth="dns", settings=settings, staging=tmp_path)
     assert files_in(tmp_path / "answers") == set()
+
+
+def test_a_resolver_that_finds_nothing_is_warned_of_and_makes_nobody_undeliverable(
+    spark: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with in_thread(split_horizon, knows_controls=False) as server:
+        settings = Settings.load(
+            dns={"nameservers": [server.host], "port": server.port, "timeout": 0.5, "lifetime": 1.0}
+        )
+        verdicts = mv.verify(
+            frame_of(spark, ["ann@acme.com", "bob@firm.org"]), "email", depth="dns", settings=settings, staging=tmp_path
+        )
+        assert {row["reason"] for row in verdicts.collect()} == {"dns_error"}
+    assert "[dns] controls" in caplog.text
 
 
 def test_the_table_engine_has_one_thread_in_a_worker(spark: Any) -> None:

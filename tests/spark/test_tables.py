@@ -11,6 +11,7 @@ import sqlglot
 
 from mailvet import spark as mv
 from mailvet.errors import SettingsError, SourceError
+from mailvet.mailbox_key import mailbox_key
 from mailvet.spark.staging import Folder
 from mailvet.spark.tables import _old, empty_verdicts, merged, verdict_ddl
 from mailvet.verdict import verdict_schema
@@ -68,6 +69,20 @@ def test_a_parquet_table_grows_and_keeps_what_is_known(
         saved = mv.save(spark.createDataFrame(run), table)
     assert rows_of(saved) == rows_of(mv.read_verdicts(spark, table)) == expected
     assert [path.name for path in tmp_path.iterdir()] == ["verdicts"]
+
+
+def test_a_parquet_table_of_an_older_version_is_read_and_upgraded(spark: Any, tmp_path: Path) -> None:
+    from tests.warehouse.answers import answers
+
+    cells = {"D.ots+x@gmail.com": "mailbox_accepted", "": "syntax_invalid", "none": "syntax_invalid"}
+    older = answers(cells).drop_columns(["mailbox_key"])
+    spark.createDataFrame(older).write.parquet(str(tmp_path / "verdicts"))
+    known = {row["email"]: row["mailbox_key"] for row in mv.read_verdicts(spark, tmp_path / "verdicts").collect()}
+    assert known == {"D.ots+x@gmail.com": mailbox_key("dots@gmail.com"), "": None, "none": None}
+    saved = mv.save(spark.createDataFrame(answers({"new@a.test": "mailbox_accepted"})), tmp_path / "verdicts")
+    assert {row["email"]: row["mailbox_key"] for row in saved.collect()} == {
+        "D.ots+x@gmail.com": mailbox_key("dots@gmail.com"), "none": None, "new@a.test": mailbox_key("new@a.test"),
+    }  # fmt: skip
 
 
 def test_a_table_whose_replacement_was_interrupted_is_found_again(spark: Any, tmp_path: Path) -> None:

@@ -15,10 +15,13 @@ import pytest
 import mailvet
 from mailvet import spark as mv
 from mailvet.errors import MailvetError, PreflightError, SettingsError, SourceError
+from mailvet.lab import Lab, World
+from mailvet.lab.guards import HarvestGuard
+from mailvet.mailbox_key import mailbox_key
 from mailvet.settings import Settings
 from mailvet.spark import job
 from mailvet.verdict import email_key
-from tests.core.probing import asked
+from tests.core.probing import asked, lab_settings
 from tests.spark.conftest import Answered, Both, addresses
 
 SAME = (
@@ -92,13 +95,13 @@ def test_each_mailbox_is_asked_once(answered: Answered) -> None:
 
 def test_there_is_one_verdict_for_each_distinct_text_and_a_status_beside_each_row(answered: Answered) -> None:
     texts = [row["email"] or "" for row in answered.frame.collect()]
-    assert sorted(by_text(answered.verdicts)) == sorted(set(texts))
+    assert sorted(by_text(answered.verdicts)) == sorted({text for text in texts if text.strip()})
     rows = mv.with_status(answered.frame, "email", answered.verdicts).orderBy("id").collect()
     assert [row["email"] or "" for row in rows] == texts
     reasons = {row["email"]: row["mailvet_reason"] for row in rows}
     assert reasons["ann@small-3.test"] == reasons["ANN@customer-0.test"] == "mailbox_accepted"
     assert reasons["nobody@customer-5.test"] == "mailbox_not_found"
-    assert reasons[None] == reasons[" "] == "syntax_invalid"
+    assert reasons[None] is reasons[" "] is None
 
 
 def test_a_second_run_asks_nobody(spark: Any, answered: Answered, tmp_path: Path) -> None:
@@ -129,6 +132,58 @@ def test_a_run_that_was_stopped_goes_on_with_what_is_left(answered: Answered, tm
     assert [path.name for path in staging.iterdir()] == ["answers"], "what was planned is left lying about"
 
 
+def test_a_recheck_asks_fresh_verdicts_again_and_goes_on_where_it_was_stopped(
+    answered: Answered, tmp_path: Path
+) -> None:
+    def verified(recheck: Any) -> dict[str, Any]:
+        answered.lab.reset_counters()
+        return by_text(
+            mv.verify(
+                answered.frame, "email", settings=answered.settings, verdicts=table, staging=tmp_path / "staging",
+                tasks=2, recheck=recheck,
+            )
+        )  # fmt: skip
+
+    table = tmp_path / "verdicts"
+    before = by_text(mv.save(answered.verdicts, table))
+    refused = {text for text, row in before.items() if row["reason"] == "mailbox_not_found"}
+    after = verified("reason=mailbox_not_found")
+    assert {address for address in asked(answered.lab) if address in refused} == refused
+    assert {text for text, row in after.items() if row["run_id"] != before[text]["run_id"]} == refused
+    # What the folder of a stopped job holds is not asked again; what it does not hold, is.
+    assert verified("reason=mailbox_not_found") == after
+    assert not asked(answered.lab)
+    verified(["older-than=0s"])
+    assert {address for address in asked(answered.lab) if address in addresses()} >= {*addresses()} - refused
+
+
+def test_what_a_run_learns_about_servers_is_known_to_the_next(
+    spark: Any, mailvet_lab_factory: Callable[..., Lab], tmp_path: Path
+) -> None:
+    living = [f"person{number:02}@acme.test" for number in range(20)]
+    dead = [f"stranger{number:02}@acme.test" for number in range(20)]
+    world = World().host("mx.acme.test", error_limit=None, guard=HarvestGuard(12))
+    world.domain("acme.test", [(10, "mx.acme.test")])
+    for person in living:
+        world.mailbox(person)
+    lab = mailvet_lab_factory(world, latency=0.002)
+    frame, table = frame_of(spark, *living, *dead), tmp_path / "verdicts"
+
+    def run(staging: str, **options: Any) -> Any:
+        lab.reset_counters()
+        return mv.verify(
+            frame, "email", settings=lab_settings(lab), verdicts=table, staging=tmp_path / staging, tasks=1, **options
+        )
+
+    mv.save(run("first"), table)
+    (row,) = pq.read_table(tmp_path / "verdicts_servers").to_pylist()
+    assert row["suspected_since"] is not None
+    # Servers that shut us out are asked for recipients first that the table knows, and for no other before.
+    run("second", recheck="all", wait=timedelta(seconds=8)).collect()
+    assert asked(lab)
+    assert {*asked(lab)} <= {*living}
+
+
 def test_texts_that_a_collation_calls_equal_stay_apart(spark: Any) -> None:
     frame = frame_of(spark, "Ann@acme.com", "ann@acme.com").selectExpr("collate(email, 'UTF8_LCASE') as email")
     assert set(by_text(mv.verify(frame, "email", settings=OFFLINE))) == {"Ann@acme.com", "ann@acme.com"}
@@ -156,6 +211,39 @@ def test_events_of_the_own_mail_count_before_anybody_is_asked(spark: Any) -> Non
     assert {cell: row["reason"] for cell, row in verdicts.items()} == {
         "ann@acme.com": "hard_bounced", "bob@acme.com": "not_probed", "eve@acme.com": "suppressed",
     }  # fmt: skip
+
+
+def test_events_and_lists_hold_for_every_spelling_of_a_mailbox(spark: Any) -> None:
+    now = datetime(2026, 11, 1, tzinfo=timezone.utc)
+    cells = (
+        "dots@gmail.com",
+        "d.o.t.s+shop@googlemail.com",
+        "d.o.t.s@acme.com",
+        "ann@xn--bcher-kva.de",
+        "bob+x@gmail.com",
+    )
+    events = spark.createDataFrame(
+        [("Dots+x@gmail.com", "complaint", now), ("ANN@B\xdcCHER.de", "hard_bounce", now)],
+        "email string, event string, occurred_at timestamp",
+    )
+    own = Settings.load(depth="offline", lists={"suppress": ["b.ob@gmail.com"]})
+    found = by_text(mv.verify(frame_of(spark, *cells, "", None, "\u200b"), "email", settings=own, events=events))
+    assert {cell: row["reason"] for cell, row in found.items()} == dict(
+        zip(cells, ("suppressed", "suppressed", "not_probed", "hard_bounced", "suppressed"), strict=True)
+    )
+    assert "on 2026-11-01 as dots+x@gmail.com" in found[cells[1]]["evidence"]
+    assert "on your own list as b.ob@gmail.com" in found[cells[4]]["evidence"]
+    assert found[cells[0]]["mailbox_key"] == found[cells[1]]["mailbox_key"] == mailbox_key("dots@gmail.com")
+
+
+@pytest.mark.parametrize("column", ["mailbox_key", "email_key"])
+def test_events_may_say_by_keys_alone_whose_they_are(spark: Any, column: str) -> None:
+    now = datetime(2026, 11, 1, tzinfo=timezone.utc)
+    key = mailbox_key("dots@gmail.com") if column == "mailbox_key" else email_key("d.ots@gmail.com")
+    events = spark.createDataFrame([(key, "complaint", now)], f"{column} string, event string, occurred_at timestamp")
+    cells = ("dots@gmail.com", "d.ots@gmail.com", "bob@gmail.com")
+    found = by_text(mv.verify(frame_of(spark, *cells), "email", settings=OFFLINE, events=events))
+    assert [found[cell]["reason"] for cell in cells] == ["suppressed", "suppressed", "not_probed"]
 
 
 def test_workers_load_nothing_heavy(spark: Any) -> None:
@@ -219,6 +307,14 @@ def _foreign_table(frame: Any, folder: Path) -> Any:
     return mv.verify(frame, "email", settings=OFFLINE, verdicts=frame)
 
 
+def _odd_recheck(frame: Any, folder: Path) -> Any:
+    return mv.verify(frame, "email", settings=OFFLINE, verdicts=str(folder / "none"), recheck="reason=gone")
+
+
+def _recheck_of_nothing(frame: Any, folder: Path) -> Any:
+    return mv.verify(frame, "email", settings=OFFLINE, recheck="all")
+
+
 def _no_tasks(frame: Any, folder: Path) -> Any:
     return mv.verify(frame, "email", settings=OFFLINE, depth="dns", staging=folder, tasks=0)
 
@@ -236,6 +332,8 @@ def _no_tasks(frame: Any, folder: Path) -> Any:
         (_events_setting, SettingsError, "events=spark.table"),
         (_foreign_table, SourceError, "no table of verdicts"),
         (_no_tasks, SettingsError, "tasks=0"),
+        (_odd_recheck, SettingsError, "'gone' is no reason"),
+        (_recheck_of_nothing, SettingsError, "verdicts="),
     ],
 )
 def test_what_cannot_work_is_refused_before_any_job(

@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from mailvet.mailbox_key import mailbox_key
 from mailvet.verdict import REASONS, RULES_VERSION, Policy, Reason, email_key, recommend, verdict_schema
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=timezone.utc)
@@ -26,7 +27,7 @@ def answers(reasons: Mapping[str, str], *, now: datetime = NOW, **changed: Any) 
             "suggestion": None, "flags": "", "domain": text.rpartition("@")[2] or None, "operator": None,
             "mx_host": None, "smtp_code": None, "smtp_reply": None, "depth": "smtp", "evidence": "[]",
             "checked_at": now, "next_check_at": now + rule.recheck[0] if rule.recheck else None, "attempts": 1,
-            "run_id": "run", "rules_version": RULES_VERSION,
+            "run_id": "run", "rules_version": RULES_VERSION, "mailbox_key": mailbox_key(text),
         }  # fmt: skip
         rows.append(row | changed)
     return pa.Table.from_pylist(rows, schema=verdict_schema())

@@ -11,12 +11,15 @@ import duckdb
 import pytest
 
 from mailvet.errors import SettingsError, SourceError
-from mailvet.verdict import STATUS_COLUMNS, Policy, email_key, verdict_schema
+from mailvet.mailbox_key import mailbox_key
+from mailvet.missing import is_missing
+from mailvet.recheck import parse_recheck
+from mailvet.verdict import RULES_VERSION, STATUS_COLUMNS, Policy, email_key, verdict_schema
 from mailvet.warehouse.base import SILENT, Plan, Warehouse
 from tests.warehouse.answers import NO_LISTS, NOW, answers, later
 from tests.warehouse.places import Place
 
-RULES = "2026.11"
+RULES = RULES_VERSION
 
 
 def planned(warehouse: Warehouse, *, now: datetime = NOW, **options: Any) -> Plan:
@@ -49,11 +52,11 @@ def test_each_distinct_text_is_due_once_whatever_the_collation(place: Place) -> 
     place.contacts(*cells)
     warehouse = place.opened()
     plan = planned(warehouse)
-    assert (plan.rows, plan.blank, plan.addresses, plan.due, plan.blank_due, plan.fresh) == (10, 4, 5, 5, 3, 0)
+    assert (plan.rows, plan.missing, plan.addresses, plan.due, plan.fresh) == (10, 4, 5, 5, 0)
     assert plan.domains == (("a.test", 4), ("b.test", 1))
     batches = list(warehouse.due(1000))
     texts = [text for batch in batches for text in batch["email"].to_pylist()]
-    assert sorted(texts) == sorted({cell or "" for cell in cells})
+    assert sorted(texts) == sorted({cell for cell in cells if cell is not None and not is_missing(cell)})
     keys = [key for batch in batches for key in batch["email_key"].to_pylist()]
     assert keys == [email_key(text) for text in texts]
     # Spellings of one address stand next to each other.
@@ -152,6 +155,46 @@ def test_a_column_of_numbers_is_told(place: Place, cells: tuple[str | None, ...]
     assert not warehouse.looks_numeric()
 
 
+@pytest.mark.parametrize(
+    ("recheck", "asked_again"),
+    [
+        ("all", ["gone@a.test", "old@a.test", "well@a.test", "x"]),
+        ("reason=mailbox_not_found", ["gone@a.test", "old@a.test"]),
+        ("reason=mailbox_not_found,syntax_invalid", ["gone@a.test", "old@a.test", "x"]),
+        ("older-than=30d", ["old@a.test"]),
+        ("reason=mailbox_accepted,older-than=30d", []),
+        ("reason=mailbox_full", []),
+    ],
+)
+def test_a_recheck_makes_fresh_verdicts_due_after_what_is_due_by_itself(
+    place: Place, recheck: str, asked_again: list[str]
+) -> None:
+    place.contacts("gone@a.test", "old@a.test", "well@a.test", "x", "again@a.test", "new@a.test", "")
+    reasons = {"gone@a.test": "mailbox_not_found", "well@a.test": "mailbox_accepted", "x": "syntax_invalid"}
+    warehouse = saved(place.opened(), reasons, now=later(days=-1))
+    warehouse.save(answers({"old@a.test": "mailbox_not_found"}, now=later(days=-40)))
+    warehouse.save(answers({"again@a.test": "mailbox_accepted"}, now=later(days=-61)))
+    plan = planned(warehouse, recheck=parse_recheck(recheck, now=NOW))
+    found = due(warehouse)
+    assert sorted(found[:2]) == ["again@a.test", "new@a.test"]
+    assert sorted(found[2:]) == asked_again
+    assert (plan.due, plan.rechecked, plan.fresh) == (2 + len(asked_again), len(asked_again), 4)
+    assert sum(count for _, count in plan.domains) == plan.due - asked_again.count("x")
+
+
+def test_a_recheck_at_depth_offline_asks_again_too(place: Place) -> None:
+    place.contacts("x", "y")
+    warehouse = saved(place.opened(), {"x": "syntax_invalid", "y": "syntax_invalid"}, depth="offline")
+    assert planned(warehouse, depth_rank=0, recheck=parse_recheck("all")).due == 2
+    assert sorted(due(warehouse)) == ["x", "y"]
+
+
+def test_a_recheck_of_a_table_without_verdicts_is_a_first_run(place: Place) -> None:
+    place.contacts("ann@a.test", "")
+    plan = planned(place.opened(), recheck=parse_recheck("all"))
+    assert (plan.due, plan.rechecked, plan.fresh) == (1, 0, 0)
+
+
 # -------------------------------------------------------------------- own lists and events
 
 
@@ -171,6 +214,54 @@ def test_an_address_put_on_an_own_list_is_due(place: Place, listed: dict[str, li
     warehouse = saved(place.opened(), {"Ann@a.test ": "mailbox_accepted", "bob@sub.b.test": "mailbox_accepted"})
     planned(warehouse, rules_version=f"{RULES}+abc", listed=listed)
     assert sorted(due(warehouse)) == due_again
+
+
+@pytest.mark.parametrize("name", ["suppress", "deny", "allow"])
+def test_an_own_list_holds_for_every_spelling_of_a_mailbox(place: Place, name: str) -> None:
+    cells = ["D.o.ts+x@gmail.com", "dots@googlemail.com ", "ANN@b\xfccher.test", "ann+x@a.test", "d.ots@a.test"]
+    place.contacts(*cells)
+    warehouse = saved(place.opened(), dict.fromkeys(cells, "mailbox_accepted"))
+    listed = {name: ["dots@gmail.com", "ann@xn--bcher-kva.test", "ann@a.test", "dots@a.test"]}
+    planned(warehouse, rules_version=f"{RULES}+abc", listed=listed)
+    assert sorted(due(warehouse)) == sorted(cells[:3])
+
+
+def test_an_event_holds_for_every_spelling_of_its_mailbox(place: Place) -> None:
+    cells = ["dots@gmail.com", "d.o.t.s+shop@gmail.com", "DOTS@googlemail.com", "d.o.t.s@a.test", "ann@b\xfccher.test",
+             "bob+x@outlook.com"]  # fmt: skip
+    place.contacts(*cells)
+    place.sql("create table events (email varchar(99), event varchar(20), occurred_at timestamp)")
+    place.sql("insert into events values (?, ?, ?)", [
+        ("D.ots@gmail.com", "complaint", "2026-01-01 10:00:00"), ("dots@gmail.com", "complaint", "2026-01-02 10:00:00"),
+        ("ann@xn--bcher-kva.test", "complaint", "2026-01-01 00:00:00"),
+        ("bob@outlook.com", "hard_bounce", "2026-01-01 00:00:00"),
+        ("Bob+y@outlook.com", "delivered", "2026-01-03 00:00:00"),
+    ])  # fmt: skip
+    warehouse = saved(place.opened(events="events"), dict.fromkeys(cells, "mailbox_accepted"))
+    planned(warehouse)
+    rows = {row["email"]: row for batch in warehouse.due(100) for row in batch.to_pylist()}
+    assert sorted(rows) == sorted([*cells[:3], "ann@b\xfccher.test"])
+    for cell in cells[:3]:
+        assert (f"{rows[cell]['unsubscribed_at']:%d}", rows[cell]["unsubscribed_as"]) == ("02", "dots@gmail.com")
+    assert rows["ann@b\xfccher.test"]["unsubscribed_as"] == "ann@xn--bcher-kva.test"
+    warehouse.close()
+    fresh = place.opened(events="events")
+    planned(fresh, depth_rank=2, now=later(days=100))
+    (bob,) = [row for batch in fresh.due(100) for row in batch.to_pylist() if row["email"] == cells[5]]
+    assert (f"{bob['bounced_at']:%d}", f"{bob['delivered_at']:%d}") == ("01", "03")
+    assert bob["bounced_as"] == "bob@outlook.com"
+
+
+@pytest.mark.parametrize("column", ["mailbox_key", "email_key"])
+def test_events_may_say_by_keys_alone_whose_they_are(place: Place, column: str) -> None:
+    place.contacts("D.o.ts+x@gmail.com", "dots@googlemail.com", "ann@a.test")
+    place.sql(f"create table events ({column} varchar(64), event varchar(20), occurred_at timestamp)")
+    key = mailbox_key("dots@gmail.com") if column == "mailbox_key" else email_key("dots@googlemail.com")
+    place.sql("insert into events values (?, ?, ?)", [(key, "complaint", "2026-01-02 10:00:00")])
+    found = history(place.opened(events="events"))
+    assert [bool(found[cell][0]) for cell in ("D.o.ts+x@gmail.com", "dots@googlemail.com", "ann@a.test")] == [
+        True, True, False,
+    ]  # fmt: skip
 
 
 def test_an_address_taken_off_an_own_list_is_due(place: Place) -> None:
@@ -356,14 +447,14 @@ def test_a_run_is_one_row_and_can_be_completed(place: Place) -> None:
 # -------------------------------------------------------------------- writing back
 
 
-def test_every_row_gets_its_status_duplicates_and_blanks_too(place: Place) -> None:
+def test_every_row_gets_its_status_duplicates_too_and_a_missing_cell_none(place: Place) -> None:
     place.contacts("ann@a.test", "ann@a.test", None, "", "bob@b.test", "Ann@a.test")
     warehouse = saved(place.opened(), {"ann@a.test": "mailbox_accepted", "": "syntax_invalid", "bob@b.test": "null_mx"})
     warehouse.check_write_back(STATUS_COLUMNS)
-    assert warehouse.write_back(STATUS_COLUMNS) == 5
+    assert warehouse.write_back(STATUS_COLUMNS) == 3
     assert place.sql("select id, email, country, mailvet_reason, mailvet_recommendation from contacts order by id") == [
         (1, "ann@a.test", "DE", "mailbox_accepted", "send"), (2, "ann@a.test", "FR", "mailbox_accepted", "send"),
-        (3, None, "DE", "syntax_invalid", "do_not_send"), (4, "", "FR", "syntax_invalid", "do_not_send"),
+        (3, None, "DE", None, None), (4, "", "FR", None, None),
         (5, "bob@b.test", "DE", "null_mx", "do_not_send"), (6, "Ann@a.test", "FR", None, None),
     ]  # fmt: skip
     assert place.columns() == ["id", "email", "country", *(f"mailvet_{name}" for name in STATUS_COLUMNS)]
@@ -375,12 +466,101 @@ def test_only_rows_whose_answer_changed_are_written(place: Place) -> None:
     warehouse = saved(
         place.opened(), {"ann@a.test": "mailbox_accepted", "bob@b.test": "accept_all", "": "syntax_invalid"}
     )
-    assert warehouse.write_back(STATUS_COLUMNS) == 3
+    assert warehouse.write_back(STATUS_COLUMNS) == 2
     assert warehouse.write_back(STATUS_COLUMNS) == 0
     warehouse.save(answers({"bob@b.test": "mailbox_not_found"}, suggestion="Bob@b.test"))
     assert warehouse.write_back(STATUS_COLUMNS) == 1
     warehouse.save(answers({"bob@b.test": "mailbox_not_found"}, suggestion="bob@b.test"))
     assert warehouse.write_back(("suggestion",)) == 1
+
+
+@pytest.mark.parametrize("cell", [None, "", " \t", "\xa0", "\u200b\ufeff"])
+def test_a_cell_that_became_blank_loses_its_status(place: Place, cell: str | None) -> None:
+    place.contacts("ann@a.test", "bob@b.test")
+    warehouse = saved(place.opened(), {"ann@a.test": "mailbox_accepted", "bob@b.test": "null_mx"})
+    warehouse.write_back(STATUS_COLUMNS)
+    place.sql("update contacts set email = ? where id = 1", [(cell,)])
+    plan = planned(warehouse)
+    assert (plan.missing, plan.addresses, plan.due) == (1, 1, 0)
+    assert warehouse.write_back(STATUS_COLUMNS) == 1
+    assert warehouse.write_back(STATUS_COLUMNS) == 0
+    names = ", ".join(f"mailvet_{name}" for name in STATUS_COLUMNS)
+    assert place.sql(f"select {names} from contacts where id = 1") == [(None,) * len(STATUS_COLUMNS)]
+    assert place.sql("select mailvet_reason from contacts where id = 2") == [("null_mx",)]
+
+
+def test_a_split_writes_missing_cells_into_a_file_of_their_own(place: Place, tmp_path: Path) -> None:
+    place.contacts("ann@a.test", "bob@b.test", None, "\u200b ", "new@a.test")
+    warehouse = saved(place.opened(), {"ann@a.test": "mailbox_accepted", "bob@b.test": "null_mx"})
+    planned(warehouse)
+    for column, part in (("recommendation", "send"), ("reason", "mailbox_accepted")):
+        output = tmp_path / f"{column}.csv"
+        written = warehouse.export(output, ("reason",), split_by=column)
+        lines = {path.name.split(".")[1]: path.read_text().splitlines()[1:] for path in written}
+        assert [line.partition(",")[0] for line in lines["missing"]] == ["3", "4"]
+        assert [line.partition(",")[0] for line in lines["unverified"]] == ["5"]
+        assert [line.partition(",")[0] for line in lines[part]] == ["1"]
+
+
+def test_rows_without_an_address_have_a_table_of_their_own(place: Place) -> None:
+    place.contacts("ann@a.test", None, " ", "new@a.test")
+    warehouse = saved(place.opened(), {"ann@a.test": "mailbox_accepted"})
+    planned(warehouse)
+    warehouse.export_tables({"send": "list_send", "missing": "list_missing"}, ("reason",))
+    assert place.sql("select id, mailvet_reason from list_send") == [(1, "mailbox_accepted")]
+    assert place.sql("select id, mailvet_reason from list_missing order by id") == [(2, None), (3, None)]
+
+
+def test_to_forget_an_address_forgets_every_spelling_of_its_mailbox(place: Place) -> None:
+    place.contacts("x@a.test")
+    texts = ("dots@gmail.com", "D.o.ts+shop@googlemail.com", "other@gmail.com", "d.ots@a.test")
+    warehouse = saved(place.opened(), dict.fromkeys(texts, "mailbox_accepted"))
+    assert warehouse.forget("d.ots@gmail.com") == 2
+    assert {row[0] for row in place.sql("select email from mailvet_verdicts")} == {"other@gmail.com", "d.ots@a.test"}
+
+
+def test_verdicts_of_blank_cells_are_dropped_before_a_run_saves(place: Place) -> None:
+    cells = ("", " ", "\u200b", "ann@a.test")
+    place.contacts(*cells, None)
+    warehouse = saved(place.opened(), {**dict.fromkeys(cells, "syntax_invalid"), "not an address": "syntax_invalid"})
+    warehouse.write_back(("reason",))
+    planned(warehouse)
+    warehouse.open_for_writing()
+    assert {row[0] for row in place.sql("select email from mailvet_verdicts")} == {"ann@a.test", "not an address"}
+
+
+def _as_of_an_older_version(place: Place) -> None:
+    """The verdict table without the column that came later, as such a version has filled it."""
+    place.close_warehouses()
+    names = ", ".join(name for name in verdict_schema().names if name != "mailbox_key")
+    place.sql(f"create table older as select {names} from mailvet_verdicts")
+    place.sql("drop table mailvet_verdicts")
+    place.sql(f"create table mailvet_verdicts as select {names} from older")
+    if place.name in ("postgresql", "mariadb", "sqlite"):
+        place.sql("create unique index mailvet_older on mailvet_verdicts (email_key)")
+
+
+def test_a_table_of_an_older_version_is_read_as_it_is_and_upgraded_when_written_to(place: Place) -> None:
+    place.contacts("D.o.ts+x@gmail.com", "", "ann@b\xfccher.test", "new@a.test")
+    said_empty = '[{"layer":"syntax","fact":"syntax_invalid","detail":"empty"}]'
+    reasons = {"D.o.ts+x@gmail.com": "mailbox_accepted", "": "syntax_invalid", "not an address": "syntax_invalid"}
+    warehouse = saved(place.opened(), reasons)
+    warehouse.save(answers({"ann@b\xfccher.test": "mailbox_accepted"}, domain="xn--bcher-kva.test"))
+    warehouse.save(answers({" ": "syntax_invalid"}, email=None, evidence=said_empty))
+    warehouse.save(answers({"hidden": "syntax_invalid"}, email=None))
+    _as_of_an_older_version(place)
+    warehouse = place.opened()
+    assert planned(warehouse).due == 1
+    assert stored(warehouse, "D.o.ts+x@gmail.com")["mailbox_key"] is None
+    warehouse.open_for_writing()
+    assert stored(warehouse, "D.o.ts+x@gmail.com")["mailbox_key"] == mailbox_key("dots@gmail.com")
+    assert stored(warehouse, "ann@b\xfccher.test")["mailbox_key"] == mailbox_key("ann@xn--bcher-kva.test")
+    kept = {row[0] for row in place.sql("select email_key from mailvet_verdicts")}
+    texts = ("D.o.ts+x@gmail.com", "ann@b\xfccher.test", "not an address", "hidden")
+    assert kept == set(map(email_key, texts))
+    warehouse.save(answers({"new@a.test": "mailbox_accepted"}))
+    assert stored(warehouse, "new@a.test")["mailbox_key"] == mailbox_key("new@a.test")
+    assert warehouse.write_back(("reason",)) == 3
 
 
 def test_rows_added_deleted_or_edited_meanwhile_never_get_a_wrong_answer(place: Place) -> None:
@@ -460,9 +640,9 @@ def test_the_summary_counts_rows_by_their_verdicts(place: Place) -> None:
     saved(warehouse, {"ann@a.test": "mailbox_accepted", "": "syntax_invalid"}, score=98)
     saved(warehouse, {"bob@b.test": "mailbox_not_found"}, score=1)
     summary = warehouse.summary()
-    assert (summary.rows, summary.blank, summary.verified) == (5, 1, 4)
-    assert summary.by_reason == {"mailbox_accepted": 2, "mailbox_not_found": 1, "syntax_invalid": 1}
-    assert summary.by_recommendation == {"do_not_send": 2, "send": 2}
+    assert (summary.rows, summary.missing, summary.verified) == (5, 1, 3)
+    assert summary.by_reason == {"mailbox_accepted": 2, "mailbox_not_found": 1}
+    assert summary.by_recommendation == {"send": 2, "do_not_send": 1}
     assert summary.bounce_before == pytest.approx((0.02 + 0.02 + 0.99) / 3)
     assert summary.bounce_after == pytest.approx(0.02)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,7 +13,8 @@ import pytest
 from mailvet.ablation import LayerCount
 from mailvet.errors import SettingsError, SourceError
 from mailvet.layers import suspicion_scalar
-from mailvet.verdict import email_key
+from mailvet.scoring import bounce_probability
+from mailvet.verdict import RULES_VERSION, Reason, email_key
 from mailvet.warehouse.base import Detailed, Details, Summary, TableSignals, Warehouse
 from mailvet.warehouse.dialects import literal
 from mailvet.warehouse.duckdb import DuckDBWarehouse
@@ -43,7 +45,7 @@ def table(place: Place) -> Open:
 
 
 def plan(warehouse: Warehouse, now: datetime = NOW) -> Warehouse:
-    warehouse.plan(depth_rank=2, now=now, rules_version="2026.11", listed=NO_LISTS)
+    warehouse.plan(depth_rank=2, now=now, rules_version=RULES_VERSION, listed=NO_LISTS)
     return warehouse
 
 
@@ -96,10 +98,10 @@ def test_batches_say_nothing_of_signals_that_were_not_looked_for(table: Open) ->
 
 def test_what_is_verified_already_counts_for_those_who_are_due(table: Open) -> None:
     tills = [f"till{number}@acme.com" for number in range(1, 7)]
-    warehouse = table([(cell,) for cell in (*tills, "ann@acme.com", "ann+news@acme.com")])
-    saved(warehouse, dict.fromkeys([*tills[:5], "ann@acme.com"], "mailbox_accepted"))
+    warehouse = table([(cell,) for cell in (*tills, "ann@outlook.com", "ann+news@outlook.com")])
+    saved(warehouse, dict.fromkeys([*tills[:5], "ann@outlook.com"], "mailbox_accepted"))
     found = signals(plan(warehouse))
-    assert found == {tills[5]: (6, False, None), "ann+news@acme.com": (0, False, email_key("ann@acme.com"))}
+    assert found == {tills[5]: (6, False, None), "ann+news@outlook.com": (0, False, email_key("ann@outlook.com"))}
 
 
 def test_signals_that_changed_are_seen_at_the_next_check(table: Open) -> None:
@@ -171,19 +173,42 @@ def test_each_row_counts_for_the_first_layer_that_found_something(table: Open) -
     }
 
 
-def test_the_error_of_the_bounce_estimate_is_that_of_chance(table: Open) -> None:
-    cells = [f"p{number}@acme.com" for number in range(100)]
-    warehouse = saved(table([(cell,) for cell in cells]), dict.fromkeys(cells, "accept_all"), score=80)
+def test_every_address_counts_for_the_bounces_to_expect_and_an_unverified_one_with_the_base_rate(table: Open) -> None:
+    cells = [f"p{number}@acme.com" for number in range(20)]
+    warehouse = table([(cell,) for cell in cells] + [(f"new{number}@acme.com",) for number in range(80)] + [("",)] * 5)
+    saved(warehouse, dict.fromkeys(cells[:10], "mailbox_not_found"), score=1)
+    saved(warehouse, dict.fromkeys(cells[10:16], "mailbox_accepted"), score=98)
+    saved(warehouse, dict.fromkeys(cells[16:], "accept_all"), score=80)
     summary: Summary = plan(warehouse).summary()
-    assert summary.bounce_before == pytest.approx(0.2)
-    assert summary.bounce_before_error == pytest.approx((0.2 * 0.8 / 100) ** 0.5)
-    assert summary.bounce_after is None
-    assert summary.bounce_after_error is None
+    base = 100 * bounce_probability(Reason.not_probed)
+    kept = 6 * 2 + 4 * 20
+    assert (summary.rows, summary.verified, summary.unverified, summary.undeliverable_rate) == (105, 20, 80, 0.5)
+    assert summary.bounce_before == pytest.approx((10 * 99 + kept + 80 * base) / 100 / 100)
+    assert summary.bounce_without_do_not_send == pytest.approx((kept + 80 * base) / 90 / 100)
+    assert summary.bounce_after == pytest.approx(0.02)
 
 
-def test_rows_of_one_address_bounce_together(table: Open) -> None:
-    warehouse = saved(table([("p@acme.com",)] * 100), {"p@acme.com": "accept_all"}, score=80)
-    assert plan(warehouse).summary().bounce_before_error == pytest.approx((0.2 * 0.8) ** 0.5)
+def test_rows_are_counted_by_what_is_known_and_by_how_often_a_text_stands(table: Open) -> None:
+    warehouse = table([("p@acme.com",)] * 3 + [("q@acme.com",)] * 2 + [("new@acme.com",), ("",), (None,), (" \u200b",)])
+    saved(warehouse, {"p@acme.com": "mailbox_accepted", "q@acme.com": "mailbox_accepted"}, score=98)
+    saved(warehouse, {"q@acme.com": "mailbox_accepted"}, score=98, checked_at=NOW - timedelta(days=40))
+    found = plan(warehouse).verdict_counts(stale_before=NOW - timedelta(days=30))
+    fresh = ("deliverable", "mailbox_accepted", "send", 98)
+    assert {(*dataclasses.astuple(group),) for group in found if not group.missing} == {
+        (*fresh, False, False, 3, 9), (*fresh, True, False, 2, 4), (None, None, None, None, False, False, 1, 1),
+    }  # fmt: skip
+    assert sum(group.rows for group in found if group.missing) == 3
+
+
+def test_only_what_is_to_be_verified_again_is_due_for_it(table: Open) -> None:
+    warehouse = table([("p@acme.com", None, "form"), ("q@acme.com", None, "form"), ("r@acme.com", None, "shop")])
+    saved(warehouse, {"p@acme.com": "mailbox_not_found"}, score=1, next_check_at=NOW)
+    saved(warehouse, {"q@acme.com": "greylisted"}, score=88, next_check_at=NOW)
+    found = details(plan(warehouse), by="source")
+    assert (dict(found.due), dict(found.reverify_due)) == ({"overdue": 2}, {"overdue": 1})
+    form, shop = found.sources
+    assert (form.rows, form.unverified, shop.rows, shop.unverified) == (2, 0, 1, 1)
+    assert [form.bounce, shop.bounce] == pytest.approx([(0.99 + 0.12) / 2, 0.12])
 
 
 def test_details_count_operators_dates_and_sources(table: Open) -> None:
@@ -203,6 +228,7 @@ def test_details_count_operators_dates_and_sources(table: Open) -> None:
     assert found.due == {"1 day": 1, "90 days": 4, "later": 1}
     assert [(s.value, s.rows, dict(s.by_recommendation), round(s.bounce, 4)) for s in found.sources] == [
         ("form", 5, {"do_not_send": 1, "send": 4}, 0.204), ("shop", 2, {"reverify": 1, "send": 1}, 0.065),
+        ("", 1, {}, 0.12),
     ]  # fmt: skip
     assert found.last_run is not None
     assert found.last_run["run_id"] == "1"
@@ -220,7 +246,7 @@ def test_details_name_the_largest_and_count_the_rest(table: Open) -> None:
 
 def test_before_the_first_run_nothing_is_counted(table: Open) -> None:
     warehouse = plan(table([("ann@acme.com",), ("",)]))
-    assert warehouse.summary() == Summary(2, 1, 0, {}, {}, {}, None, None)
+    assert warehouse.summary() == Summary(2, 1, 0, {}, {}, {}, 0.12, None, 0.12, unverified=1)
     assert details(warehouse).operators == ()
     assert details(warehouse).last_run is None
 

@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mailvet.errors import SettingsError, SourceError
-from mailvet.verdict import STATUS_COLUMNS
+from mailvet.verdict import RULES_VERSION, STATUS_COLUMNS
 from mailvet.warehouse.duckdb import DuckDBWarehouse
 from mailvet.warehouse.files import INPUT, Reading, format_of, is_database, load, split_name
 from tests.warehouse.answers import NO_LISTS, NOW, answers
@@ -592,7 +592,7 @@ def test_a_column_may_be_called_as_one_of_ours_within(write: Write, opened: Open
     path = write("\n".join(lines) + "\n")
     warehouse = opened(path, where=f"\"{name}\" <> '0'")
     warehouse.save(answers({f"p{number}@x.test": "mailbox_accepted" for number in range(300)}))
-    warehouse.plan(now=NOW, depth_rank=2, rules_version="2026.11", listed=NO_LISTS)
+    warehouse.plan(now=NOW, depth_rank=2, rules_version=RULES_VERSION, listed=NO_LISTS)
     warehouse.export(path.with_name("out.csv"), ["reason"])
     after = cells(path.with_name("out.csv"))
     assert [",".join(row[:2]) for row in after] == lines
@@ -604,7 +604,7 @@ def test_verdicts_on_a_file_are_known_when_it_comes_again(write: Write, opened: 
     verified(opened(path)).close()
     other = write("mail\nbob@x.test\ncid@x.test\n", "other.csv")
     warehouse = opened(other)
-    assert warehouse.plan(now=NOW, depth_rank=2, rules_version="2026.11", listed=NO_LISTS).due == 1
+    assert warehouse.plan(now=NOW, depth_rank=2, rules_version=RULES_VERSION, listed=NO_LISTS).due == 1
 
 
 def test_planning_over_a_file_makes_no_store(write: Write, tmp_path: Path) -> None:

@@ -5,6 +5,8 @@
 ;
 {{ mailvet.write_back_sql(contacts, mailvet.verdicts(), 'email', ['reason'], 'm_') }}
 ;
+{{ mailvet.clear_missing_sql(contacts, 'email', columns, 'mailvet_', 'id > 3') }}
+;
 {% for column, kind in mailvet.verdict_columns().items() -%}
 {{ mailvet.add_column_sql(contacts, 'mailvet_' ~ column, kind) }}
 ;

@@ -16,7 +16,9 @@ with compared as (
     left join {{ ref('offline') }} as offline on offline.email_key = {{ mailvet.email_key('vectors.email') }}
 )
 select * from compared
-where decided is null
+-- A cell without an address is not among the checks.
+where (decided is null and reason <> 'missing')
+    or (decided is not null and reason = 'missing')
     or (not decided and (sql_status <> 'unknown' or sql_reason <> 'not_probed'))
     or (decided and (
         status <> sql_status or reason <> sql_reason or suggestion <> sql_suggestion

@@ -112,7 +112,8 @@ from (
     select array_agg(email) as emails
     from (
         select email, (row_number() over () - 1) / {{ batch_rows }} as batch
-        from (select distinct {{ mailvet.as_text(email_column) }} as email from {{ relation }}) as texts
+        from (select distinct {{ mailvet.as_text(email_column) }} as email from {{ relation }}
+            where not {{ mailvet.is_missing(email_column) }}) as texts
     ) as numbered
     group by batch
 ) as batches,

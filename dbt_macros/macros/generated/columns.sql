@@ -21,5 +21,6 @@
     'attempts': 'integer',
     'run_id': 'text',
     'rules_version': 'text',
+    'mailbox_key': 'text',
 }) }}
 {%- endmacro -%}

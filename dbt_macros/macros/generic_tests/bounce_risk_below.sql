@@ -1,27 +1,13 @@
-{% test bounce_risk_below(model, column_name, max_rate=0.02, among=none, unverified='ignore', policy=none) %}
-{%- do mailvet.require_choice('bounce_risk_below', 'unverified', unverified, ['ignore', 'fail']) -%}
-{%- do mailvet.require_rate('bounce_risk_below', max_rate) -%}
-{%- for recommendation in among or [] -%}
-    {%- do mailvet.require_choice(
-        'bounce_risk_below', 'among', recommendation, ['send', 'reverify', 'do_not_send']
-    ) -%}
-{%- endfor -%}
-{%- do mailvet.require_column(model, column_name) -%}
-with {{ mailvet.tested_rows(model, column_name, policy=policy) }},
-counted as (
-    select
-        count(*) as contacts,
-        sum(case when status is null then 1 else 0 end) as unverified,
-        avg(100.0 - score) / 100.0 as expected_bounce_rate
-    from tested
-    {%- if among %}
-    where recommendation in ({{ mailvet.literals(among) }}){{ ' or status is null' if unverified == 'fail' }}
-    {%- endif %}
-)
-select counted.*, {{ max_rate }} as max_rate
-from counted
-where expected_bounce_rate > {{ max_rate }}
-{%- if unverified == 'fail' %}
-    or unverified > 0
-{%- endif %}
+{% test bounce_risk_below(
+    model, column_name, max_bounce_rate=none, max_unverified_rate=none, judge_by='estimate', confidence=0.95,
+    among=none, policy=none, max_rate=none, unverified=none
+) %}
+{{ mailvet.gate_query('bounce_risk_below', model, column_name, {
+    'max_bounce_rate': mailvet.first_given(
+        max_bounce_rate, mailvet.renamed('bounce_risk_below', 'max_rate', 'max_bounce_rate', max_rate), 0.02
+    ),
+    'max_unverified_rate': mailvet.first_given(
+        max_unverified_rate, mailvet.unverified_rule('bounce_risk_below', unverified)
+    ),
+}, judge_by=judge_by, confidence=confidence, among=among, policy=policy) }}
 {% endtest %}

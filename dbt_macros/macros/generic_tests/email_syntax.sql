@@ -16,6 +16,7 @@ texts as (
         {{ column_name }} as email,
         {%- endif %}
         {{ mailvet.email_key(column_name) }} as email_key,
+        case when {{ mailvet.is_missing(column_name) }} then 1 else 0 end as is_blank,
         {{ mailvet.trimmed(mailvet.as_text(column_name)) }} as text_found
     from rows_under_test
 ),
@@ -29,7 +30,7 @@ judged as (
         {%- endif %}
         email_key,
         case
-            when text_found = '' then 'blank'
+            when is_blank = 1 then 'blank'
             else {{ mailvet.syntax_case('text_found', allow_special_use) }}
         end as syntax
     from texts

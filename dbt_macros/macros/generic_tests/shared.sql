@@ -24,7 +24,7 @@ tested as (
     from rows_under_test
     left join {{ mailvet.verdicts() }} as verdict
         on verdict.email_key = {{ mailvet.email_key('rows_under_test.' ~ column_name) }}
-    where {{ mailvet.trimmed(mailvet.as_text('rows_under_test.' ~ column_name)) }} <> ''
+    where not {{ mailvet.is_missing('rows_under_test.' ~ column_name) }}
 )
 {%- endmacro -%}
 

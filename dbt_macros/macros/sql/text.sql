@@ -181,3 +181,8 @@ not ({{ one }} <=> {{ other }})
 {%- macro harmless(text) -%}
 case when substring({{ text }}, 1, 1) in ({{ mailvet.literals(mailvet.formula_starts()) }}) then null else {{ text }} end
 {%- endmacro -%}
+
+{#- Whether two values are equal, null being a value like any other. -#}
+{%- macro is_same(left, right) -%}
+({{ left }} = {{ right }} or ({{ left }} is null and {{ right }} is null))
+{%- endmacro -%}

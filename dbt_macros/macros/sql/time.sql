@@ -49,6 +49,27 @@ dateadd(day, -{{ days }}, {{ mailvet.now_utc() }})
 timestamp_sub({{ mailvet.now_utc() }}, interval {{ days }} day)
 {%- endmacro -%}
 
+{#- The time so many seconds ago, in UTC. -#}
+{%- macro seconds_ago(seconds) -%}
+{{- return(adapter.dispatch('seconds_ago', 'mailvet')(seconds)) -}}
+{%- endmacro -%}
+
+{%- macro default__seconds_ago(seconds) -%}
+{{ mailvet.now_utc() }} - interval '{{ seconds }}' second
+{%- endmacro -%}
+
+{%- macro snowflake__seconds_ago(seconds) -%}
+dateadd(second, -{{ seconds }}, {{ mailvet.now_utc() }})
+{%- endmacro -%}
+
+{%- macro redshift__seconds_ago(seconds) -%}
+dateadd(second, -{{ seconds }}, {{ mailvet.now_utc() }})
+{%- endmacro -%}
+
+{%- macro bigquery__seconds_ago(seconds) -%}
+timestamp_sub({{ mailvet.now_utc() }}, interval {{ seconds }} second)
+{%- endmacro -%}
+
 {#- The first day of the month of a time. -#}
 {%- macro month_of(time) -%}
 {{- return(adapter.dispatch('month_of', 'mailvet')(time)) -}}

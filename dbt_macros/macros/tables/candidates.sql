@@ -26,7 +26,7 @@ from (
 ) as addresses_found
 left join {{ mailvet.verdicts() }} as verdict
     on verdict.email_key = addresses_found.email_key
-where {{ mailvet.trimmed('addresses_found.email') }} <> ''
+where not {{ mailvet.is_missing('addresses_found.email') }}
     and (
         verdict.email_key is null
         or verdict.next_check_at <= {{ mailvet.now_utc() }}

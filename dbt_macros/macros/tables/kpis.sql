@@ -101,8 +101,8 @@ select
     recipients_by_month.recipients_lost
 from recipients_by_month
 left join outcomes_by_month
-    on outcomes_by_month.event_month = recipients_by_month.event_month
-    and outcomes_by_month.source = recipients_by_month.source
+    on {{ mailvet.is_same('outcomes_by_month.event_month', 'recipients_by_month.event_month') }}
+    and {{ mailvet.is_same('outcomes_by_month.source', 'recipients_by_month.source') }}
 {%- endmacro -%}
 
 {#- Which words of the event column count as what, in lower case. -#}

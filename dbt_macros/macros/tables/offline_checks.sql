@@ -3,6 +3,7 @@
 {%- set known = mailvet.labels_of_lists() -%}
 with cells_to_check as (
     select distinct {{ mailvet.as_text(email_column) }} as email from {{ relation }}
+    where not {{ mailvet.is_missing(email_column) }}
 ),
 texts as (
     select email, {{ mailvet.trimmed('email') }} as text_found from cells_to_check
@@ -47,7 +48,8 @@ domains_known as (
     select
         domains_found.domain,
         typo.meant as typo_of,
-        case when free.domain is not null then 1 else 0 end as is_free,
+        case when free.kind = 'free' then 1 else 0 end as is_free,
+        case when free.domain is not null then 1 else 0 end as is_provider,
         case when coalesce(
             {%- for count in known['relay'] %} relay_{{ count }}.domain{{ ',' if not loop.last }}{% endfor %}
         ) is not null then 1 else 0 end as is_relay_alias,
@@ -72,7 +74,12 @@ domains_known as (
 facts as (
     select
         addresses_found.email,
-        addresses_found.syntax,
+        -- Whether it stands for a missing address is for the core to say.
+        case
+            when {{ mailvet.lower_ascii('addresses_found.local_part') }} in ({{ mailvet.literals(mailvet.placeholder_names()) }})
+                then 'undecided'
+            else addresses_found.syntax
+        end as syntax,
         addresses_found.local_part,
         addresses_found.domain,
         domains_known.typo_of,
@@ -80,7 +87,20 @@ facts as (
         coalesce(domains_known.is_relay_alias, 0) = 1 as is_relay_alias,
         coalesce(domains_known.is_under_disposable, 0) = 1
             and coalesce(domains_known.is_relay_alias, 0) = 0 as is_disposable,
-        roles.name is not null as is_role
+        roles.name is not null and (
+            roles.place = '{{ mailvet.role_everywhere() }}'
+            or (
+                coalesce(domains_known.is_provider, 0) = 0
+                and (
+                    roles.place = '{{ mailvet.role_at_companies() }}'
+                    or roles.place like concat('%|', {{ mailvet.last_labels('addresses_found.domain', 1) }}, '|%')
+                )
+            )
+        ) as is_role,
+        case
+            when addresses_found.name_found is null then false
+            else {{ mailvet.matches('addresses_found.name_found', mailvet.syntax_patterns()['no_reply']) }}
+        end as is_no_reply
     from addresses_found
     left join domains_known on domains_known.domain = addresses_found.domain
     left join {{ ref('mailvet_role_names') }} as roles on roles.name = addresses_found.name_found
@@ -93,6 +113,7 @@ reasons_found as (
             when syntax = 'undecided' then 'not_probed'
             when is_disposable then 'disposable'
             when typo_of is not null then 'typo_domain'
+            when is_no_reply then 'no_reply'
             when is_role then 'role_account'
             else 'not_probed'
         end as reason
@@ -106,12 +127,14 @@ select
     reason,
     {{ mailvet.recommendation_case('reason', '0', '1', policy) }} as recommendation,
     case
-        when substring(local_part, 1, 1) in ({{ mailvet.literals(mailvet.formula_starts()) }}) then null
+        when substring(local_part, 1, 1) in ({{ mailvet.literals(mailvet.formula_starts() + mailvet.markup_starts()) }})
+            then null
         when typo_of is not null then concat(local_part, '@', typo_of)
     end as suggestion,
     domain,
     is_free,
     is_role,
+    is_no_reply,
     is_disposable,
     is_relay_alias,
     typo_of

@@ -2,7 +2,7 @@
 {%- do mailvet.require_column(relation, email_column) -%}
 select contacts_to_send.*
 from {{ relation }} as contacts_to_send
-inner join {{ mailvet.verdicts() }} as verdict
+inner join ({{ mailvet.verdicts_of(relation, email_column) }}) as verdict
     on verdict.email_key = {{ mailvet.email_key('contacts_to_send.' ~ email_column) }}
 where {{ mailvet.status_value('verdict', 'recommendation', policy) }} = 'send'
 {%- if min_score is not none %}

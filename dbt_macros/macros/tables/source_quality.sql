@@ -5,9 +5,7 @@
 with rows_judged as (
     select
         contacts_to_count.{{ source_column }} as source,
-        case
-            when {{ mailvet.trimmed(mailvet.as_text('contacts_to_count.' ~ email_column)) }} = '' then 1 else 0
-        end as is_blank,
+        case when {{ mailvet.is_missing('contacts_to_count.' ~ email_column) }} then 1 else 0 end as is_blank,
         verdict.status,
         verdict.score,
         {{ mailvet.status_value('verdict', 'recommendation', policy) }} as recommendation
@@ -33,7 +31,12 @@ counted as (
         sum(case when is_blank = 0 and status = '{{ status }}' then 1 else 0 end) as {{ status }}
         {%- endfor %},
         sum(case when is_blank = 0 and recommendation = 'send' then 1 else 0 end) as sendable,
-        avg(case when is_blank = 0 then 100.0 - score end) / 100.0 as expected_bounce_rate
+        -- As every gate does: an address without a verdict counts with the base rate of not_probed.
+        avg(case
+            when is_blank = 1 then null
+            when score is null then {{ mailvet.unverified_bounces() }}
+            else 100.0 - score
+        end) / 100.0 as expected_bounce_rate
         {%- if acquired_column %},
         sum(case when is_blank = 0 then days_kept else 0 end) as days_kept
         {%- endif %}

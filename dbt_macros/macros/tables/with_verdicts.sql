@@ -18,6 +18,6 @@ select
     {{ mailvet.status_value('verdict', column, policy) }} as {{ start }}{{ column }}{{ ',' if not loop.last }}
     {%- endfor %}
 from {{ relation }} as contacts_to_join
-left join {{ mailvet.verdicts() }} as verdict
+left join ({{ mailvet.verdicts_of(relation, email_column) }}) as verdict
     on verdict.email_key = {{ mailvet.email_key('contacts_to_join.' ~ email_column) }}
 {%- endmacro -%}

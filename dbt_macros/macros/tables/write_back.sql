@@ -24,6 +24,7 @@
     {%- for column in chosen if (start ~ column) | lower not in present -%}
         {%- do statements.append(mailvet.add_column_sql(found, start ~ column, mailvet.verdict_columns()[column])) -%}
     {%- endfor -%}
+    {%- do statements.append(mailvet.clear_missing_sql(found, email_column, chosen, start, where)) -%}
     {%- do statements.append(mailvet.write_back_sql(found, verdicts, email_column, chosen, start, policy, where)) -%}
     {%- do mailvet.open_transaction() if alone -%}
     {%- for sql in statements -%}
@@ -73,6 +74,7 @@ alter table {{ relation }} add columns ({{ column }} {{ type }})
 merge into {{ relation }} as contacts_to_mark
 using ({{ mailvet.status_columns(verdicts, columns, policy) }}) as verdict
     on verdict.email_key = {{ mailvet.email_key('contacts_to_mark.' ~ email_column) }}
+    and not {{ mailvet.is_missing('contacts_to_mark.' ~ email_column) }}
     {%- if where %}
     and ({{ where }})
     {%- endif %}
@@ -89,6 +91,7 @@ update {{ relation }} as contacts_to_mark set
     {%- endfor %}
 from ({{ mailvet.status_columns(verdicts, columns, policy) }}) as verdict
 where verdict.email_key = {{ mailvet.email_key('contacts_to_mark.' ~ email_column) }}
+    and not {{ mailvet.is_missing('contacts_to_mark.' ~ email_column) }}
     and ({{ mailvet.any_differs('contacts_to_mark.' ~ prefix, columns) }})
     {%- if where %}
     and ({{ where }})
@@ -97,6 +100,19 @@ where verdict.email_key = {{ mailvet.email_key('contacts_to_mark.' ~ email_colum
 
 {%- macro postgres__write_back_sql(relation, verdicts, email_column, columns, prefix, policy, where) -%}
 {{- mailvet.duckdb__write_back_sql(relation, verdicts, email_column, columns, prefix, policy, where) -}}
+{%- endmacro -%}
+
+{#- The statement that empties the status columns of rows without an address, such as those that were erased. -#}
+{%- macro clear_missing_sql(relation, email_column, columns, prefix, where=none) -%}
+update {{ relation }} as contacts_to_mark set
+    {%- for column in columns %}
+    {{ prefix }}{{ column }} = null{{ ',' if not loop.last }}
+    {%- endfor %}
+where {{ mailvet.is_missing('contacts_to_mark.' ~ email_column) }}
+    and ({% for column in columns %}contacts_to_mark.{{ prefix }}{{ column }} is not null{{ ' or ' if not loop.last }}{% endfor %})
+    {%- if where %}
+    and ({{ where }})
+    {%- endif %}
 {%- endmacro -%}
 
 {#- The verdicts under names that neither the table nor a condition on it can mean. -#}

@@ -133,7 +133,7 @@ def summary_of(at: datetime, rows: int, shares: Mapping[str, float], **changes: 
     by_reason = {reason: round(rows * share / whole) for reason, share in shares.items()}
     by_status: dict[str, int] = {}
     by_recommendation: dict[str, int] = {}
-    bounces = sent_bounces = 0.0
+    bounces = sent_bounces = kept_bounces = 0.0
     for word, count in by_reason.items():
         reason = Reason(word)
         chance = bounce_probability(reason)
@@ -142,17 +142,20 @@ def summary_of(at: datetime, rows: int, shares: Mapping[str, float], **changes: 
         by_recommendation[choice] = by_recommendation.get(choice, 0) + count
         bounces += count * chance
         sent_bounces += count * chance if choice == "send" else 0.0
+        kept_bounces += count * chance if choice != "do_not_send" else 0.0
     judged = sum(by_reason.values())
     sent = by_recommendation.get("send", 0)
+    kept = judged - by_recommendation.get("do_not_send", 0)
     return {
         "mailvet": 1, "run_id": f"{at:%Y%m%dT%H%M%S}-0badc0de", "source": "contacts in crm", "conn_id": "crm",
         "table": "contacts", "depth": "smtp", "policy": "marketing", "started_at": at.isoformat(), "seconds": 141.2,
-        "rows": judged, "blank": 0, "addresses": round(judged * 0.97), "due": round(judged * 0.2),
+        "rows": judged, "missing": 0, "addresses": round(judged * 0.97), "due": round(judged * 0.2),
         "checked": round(judged * 0.2), "updates": round(judged * 0.07), "pending": by_reason.get("greylisted", 0),
         "next_check_at": (at + timedelta(minutes=30)).isoformat() if by_reason.get("greylisted") else None,
         "by_status": by_status, "by_reason": by_reason, "by_recommendation": by_recommendation,
         "bounce_before": bounces / judged if judged else None, "bounce_after": sent_bounces / sent if sent else None,
-        "undeliverable_share": by_status.get("undeliverable", 0) / max(judged, 1),
+        "bounce_without_do_not_send": kept_bounces / kept if kept else None,
+        "undeliverable_rate": by_status.get("undeliverable", 0) / max(judged, 1),
         "operators": [
             {"name": name, "asked": asked, "accepted": accepted, "refused": refused,
              "unclear": asked - accepted - refused, "state": state}
@@ -189,7 +192,7 @@ def months(now: datetime) -> str:
         shares["hard_bounced"] *= 1 + old
         shares["not_probed"] = 0.12 * max(0.0, (week - 13) / 3)
         rows = 41_800 + 310 * (16 - week) + (2900 if week <= 5 else 0)
-        values = summary_of(at, rows, shares, seconds=96 + chance.random() * 140, blank=chance.randrange(90, 140))
+        values = summary_of(at, rows, shares, seconds=96 + chance.random() * 140, missing=chance.randrange(90, 140))
         newest = record("campaign", "verify_contacts", at, [values])
     for day in range(12, -1, -1):
         at = now - timedelta(days=day, hours=5, minutes=40)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeAlias
 
 import dns.flags
@@ -18,7 +19,7 @@ import dns.rrset
 from mailvet.dns.trust import control_names
 from mailvet.settings import Dns
 
-__all__ = ["Asked", "ScriptedServer", "Wire", "response_to", "settings_for"]
+__all__ = ["Asked", "ScriptedServer", "Wire", "in_thread", "response_to", "settings_for", "split_horizon"]
 
 Wire: TypeAlias = "bytes | dns.message.Message"
 """A response as it is to be sent."""
@@ -87,9 +88,16 @@ class ScriptedServer:
     ) -> AsyncIterator[ScriptedServer]:
         server = cls(script, knows_controls)
         loop = asyncio.get_running_loop()
-        transport, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(server), (host, port))
-        server.host, server.port = transport.get_extra_info("sockname")[:2]
-        streams = await asyncio.start_server(server._stream, host, server.port) if tcp else None
+        while True:
+            transport, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(server), (host, port))
+            server.host, server.port = transport.get_extra_info("sockname")[:2]
+            try:
+                streams = await asyncio.start_server(server._stream, host, server.port) if tcp else None
+                break
+            except OSError:  # the port is taken for TCP
+                transport.close()
+                if port:
+                    raise
         try:
             yield server
         finally:
@@ -120,6 +128,26 @@ class ScriptedServer:
             pass
         finally:
             writer.close()
+
+
+@contextmanager
+def in_thread(script: Script, **options: Any) -> Iterator[ScriptedServer]:
+    """The same on an event loop of its own, for tests that do not run in one."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    serving = ScriptedServer.serving(script, **options)
+    try:
+        yield asyncio.run_coroutine_threadsafe(serving.__aenter__(), loop).result(10)
+        asyncio.run_coroutine_threadsafe(serving.__aexit__(None, None, None), loop).result(10)
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
+
+
+def split_horizon(asked: Asked) -> Wire:
+    """What a resolver of an internal network says to every public name."""
+    return response_to(asked, code="NXDOMAIN")
 
 
 class _Datagrams(asyncio.DatagramProtocol):

@@ -36,7 +36,7 @@ def _response(
             section.append(dns.rrset.from_text(owner, int(ttl), "IN", type, data))
     if change is not None:
         change(message)
-    return message.to_wire()
+    return message.to_wire(max_size=65535)
 
 
 def _read(wire: bytes, kind: str, name: str = "acme.test") -> Response:
@@ -234,3 +234,32 @@ def test_a_damaged_message_is_read_right_or_not_at_all(records: list[str]) -> No
             assert sorted(set(quick.records)) == sorted(whole.records)
             compared += 1
     assert compared > 300
+
+
+def test_names_behind_chains_of_pointers_do_not_hold_up_the_loop() -> None:
+    """64 kB of records whose names lead through thousands of pointers."""
+    asked = question("acme.test", "MX")
+    assert asked is not None
+    body = bytearray()
+    start = 12 + len(asked)
+    # The data of one TXT record: pointers, each to the one before it.
+    chain = b"".join((0xC000 | (12 if n == 0 else start + 12 + 2 * n - 2)).to_bytes(2, "big") for n in range(6000))
+    body += b"\xc0\x0c\x00\x10\x00\x01\x00\x00\x00\x09" + len(chain).to_bytes(2, "big") + chain
+    last = start + 12 + 2 * 5999
+    count = 1
+    while len(body) < 60_000:
+        body += b"\xc0\x0c\x00\x0f\x00\x01\x00\x00\x00\x09\x00\x04\x00\x01" + (0xC000 | last).to_bytes(2, "big")
+        count += 1
+    head = b"\x00\x01\x81\x80\x00\x01" + count.to_bytes(2, "big") + b"\x00\x00\x00\x00"
+    wire = head + asked + bytes(body)
+    assert read_plain(wire, asked) is None
+    assert read_in_full(wire, "MX").detail == "a malformed response"
+    deep = bytearray(wire)
+    deep[6:8] = b"\x00\x02"
+    del deep[start : start + 12 + len(chain)]
+    assert read_plain(bytes(deep), asked) is None
+
+
+def test_a_large_response_is_read() -> None:
+    records = [f"acme.test. 9 IN MX {n} mx{n}.acme.test." for n in range(300)]
+    assert len(_read(_response("MX", *records), "MX").records) == 300

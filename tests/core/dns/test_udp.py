@@ -214,7 +214,7 @@ async def test_a_server_that_keeps_silent_is_left_for_the_next() -> None:
         ScriptedServer.serving(lambda _: None) as dead,
         ScriptedServer.serving(_mx, host="127.0.0.2", port=dead.port) as alive,
     ):
-        resolver = Resolver(settings_for(dead, alive, timeout=0.2, lifetime=1.0))
+        resolver = Resolver(settings_for(dead, alive, timeout=0.5, lifetime=2.5))
         first = await asyncio.gather(*(resolver.ask(f"d{n}.test", "MX") for n in range(40)))
         assert {response.outcome for response in first} == {Outcome.found}
         asked = dead.asked.total()

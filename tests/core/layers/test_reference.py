@@ -59,27 +59,19 @@ def test_an_address_gets_the_flags_of_the_lists_it_is_on(address: str | None, fl
     assert {name for name, value in row.items() if value is True} == flags
 
 
-def test_a_known_misspelling_names_the_provider_and_suggests_the_address() -> None:
+def test_a_known_misspelling_names_the_provider() -> None:
     row = look_up("Ann@Gmial.com")
     assert row["typo_of"] == "gmail.com"
-    assert row["suggestion"] == "Ann@gmail.com"
     assert not row["disposable"]
     assert look_up("ann@gmail.com")["typo_of"] is None
-    assert look_up("ann@gmail.com")["suggestion"] is None
-
-
-def test_no_suggestion_starts_a_spreadsheet_formula() -> None:
-    for local in ("=ann", "+ann", "-ann"):
-        row = look_up(f"{local}@gmial.com")
-        assert row["typo_of"] == "gmail.com"
-        assert row["suggestion"] is None
 
 
 @pytest.mark.parametrize(
     ("address", "key"),
     [
         ("Ann@Acme.com", "ann@acme.com"),
-        ("ann+news@acme.com", "ann@acme.com"),
+        ("Ann+News@acme.com", "ann+news@acme.com"),
+        ("ann+news@outlook.com", "ann@outlook.com"),
         ("a.n.n+x@gmail.com", "ann@gmail.com"),
         ("A.nn@googlemail.com", "ann@gmail.com"),
         ("a.nn@acme.com", "a.nn@acme.com"),
@@ -89,7 +81,7 @@ def test_no_suggestion_starts_a_spreadsheet_formula() -> None:
     ],
 )
 def test_addresses_of_one_mailbox_share_a_key(address: str | None, key: str | None) -> None:
-    assert look_up(address)["mailbox_key"] == key
+    assert look_up(address)["mailbox"] == key
 
 
 @pytest.mark.parametrize(
@@ -125,7 +117,6 @@ def test_allow_beats_every_public_list() -> None:
     assert not look_up("info@acme.com", allow=["acme.com"])["role"]
     row = look_up("ann@gmial.com", allow=["gmial.com"])
     assert row["typo_of"] is None
-    assert row["suggestion"] is None
     assert look_up("x@mailinator.com", allow=["mailinator.com"], suppress=["x@mailinator.com"])["disposable"]
 
 
@@ -142,7 +133,7 @@ def test_order_length_and_types_are_those_of_the_contract() -> None:
         found = layer.examine(frame)
         assert dict(found.schema) == reference.SCHEMA
         assert found.height == frame.height
-    keys = layer.examine(parsed)["mailbox_key"].to_list()
+    keys = layer.examine(parsed)["mailbox"].to_list()
     assert keys == ["b@x.com", None, "info@gmail.com", "b@x.com", None, "a@mailinator.com"]
 
 

@@ -263,8 +263,8 @@ def test_at_free_providers_only_long_unbroken_series_count(locals_: list[str], s
 def test_later_spellings_of_a_mailbox_point_to_the_first() -> None:
     spellings = ("AnnLee+news@gmail.com", "bob@acme.com", None, "a.nnlee@googlemail.com")
     frame = table("ann.lee@gmail.com", "bob@acme.com", None, *spellings)
-    key = Reference().examine(frame)["mailbox_key"]
-    assert examine(frame, mailbox_key=key)["duplicate_of"].to_list() == [None, None, None, 0, 1, None, 0]
+    key = Reference().examine(frame)["mailbox"]
+    assert examine(frame, mailbox=key)["duplicate_of"].to_list() == [None, None, None, 0, 1, None, 0]
 
 
 def test_without_a_mailbox_key_nothing_is_a_duplicate() -> None:
@@ -363,7 +363,7 @@ def test_what_is_no_time_or_no_window_is_refused() -> None:
 def test_an_empty_table_and_refused_rows_have_no_signals() -> None:
     assert examine(table()).schema == pl.Schema(suspicion.SCHEMA)
     no_key = pl.Series([None, None], dtype=pl.String)
-    rows = examine(table(None, None), signed_up=pl.Series([START, None]), mailbox_key=no_key)
+    rows = examine(table(None, None), signed_up=pl.Series([START, None]), mailbox=no_key)
     assert rows.schema == pl.Schema(suspicion.SCHEMA)
     nothing = {"gibberish": False, "gibberish_score": None, "keyboard_walk": False, "series": False, "series_size": 0,
                "duplicate_of": None, "burst": False}  # fmt: skip

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailvet.probing.pacing import ErrorBudget, Pace, RunHealth
+from mailvet.probing.health import RunHealth
+from mailvet.probing.pacing import ErrorBudget, Pace
 
 
 @pytest.fixture

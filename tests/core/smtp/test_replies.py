@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mailvet.smtp import replies
+from mailvet.smtp.masking import with_stand_in
 from mailvet.smtp.replies import Reading, Rule, Stage, classify_reply, mask, read_reply, rules, weigh
 from mailvet.verdict import REASONS, Reason, Status
 
@@ -73,7 +74,7 @@ def test_a_reply_read_for_a_stand_in_is_read_as_for_the_recipient(
             for end in ("", f" <{name}@{domain}>", f" (x{name}@{domain}, {name})", f" at mx.{domain}"):
                 cases.append((Stage(reply.stage), reply.code, text + end, name, domain))
     recipients = [(text, f"{local}@{domain}") for *_, text, local, domain in cases]
-    stood_in = sum(replies.with_stand_in(text, recipient, own)[1] != recipient for text, recipient in recipients)
+    stood_in = sum(with_stand_in(text, recipient, own)[1] != recipient for text, recipient in recipients)
     assert stood_in > len(cases) / 4
     quick = [replies.read_and_mask(*case, own) for case in cases]
     monkeypatch.setattr(replies, "with_stand_in", lambda text, recipient, own: (text, recipient))
@@ -146,7 +147,15 @@ def test_an_ambiguous_rule_never_names_the_mailbox() -> None:
         assert not (rule.ambiguous and (rule.reason is None or undeliverable(rule.reason))), rule.id
 
 
-@pytest.mark.parametrize("language", ["en", "de", "fr", "es", "pt", "it", "nl", "pl", "ru", "tr", "zh", "ja", "ko"])
+# fmt: off
+LANGUAGES = [
+    "en", "de", "fr", "es", "pt", "it", "nl", "pl", "ru", "tr", "zh", "ja", "ko", "sv", "no", "da", "fi", "cs", "sk",
+    "hu", "ro", "el", "bg", "sr", "hr", "sl", "uk", "id", "vi", "th", "ar", "he",
+]
+# fmt: on
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_every_language_knows_unknown_users_full_mailboxes_and_refused_senders(language: str) -> None:
     of_language = [rule for rule in rules() if language in rule.language.split()]
     assert {Reason.mailbox_not_found, Reason.mailbox_disabled, Reason.mailbox_full, Reason.sender_blocked} <= {
@@ -485,6 +494,14 @@ def test_a_random_address_cannot_be_disabled() -> None:
 def test_a_random_address_cannot_be_full() -> None:
     text = "4.2.2 Mailbox full"
     assert weighed(text, text, another_accepted=True, code=452).reason is Reason.server_temporary_error
+
+
+def test_a_random_address_keeps_no_allow_list() -> None:
+    text = "5.7.1 This mailbox only accepts mail from known senders"
+    assert weighed(text, None).reason is Reason.sender_not_known
+    assert weighed(text, "5.1.1 User unknown", another_accepted=True).reason is Reason.sender_not_known
+    assert weighed(text, text).reason is Reason.sender_blocked
+    assert weighed(text, text, another_accepted=True).reason is Reason.sender_blocked
 
 
 def test_unknown_like_the_control_is_the_strong_negative() -> None:

@@ -1,0 +1,5 @@
+{% test unknown_rate_below(model, column_name, max_unknown_rate=0.1, max_unverified_rate=none, among=none, policy=none) %}
+{{ mailvet.gate_query('unknown_rate_below', model, column_name, {
+    'max_unknown_rate': max_unknown_rate, 'max_unverified_rate': max_unverified_rate,
+}, among=among, policy=policy) }}
+{% endtest %}

@@ -1,0 +1,56 @@
+"""The rows of a source by what is known of them: the one query behind gates, reports and plug-ins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from mailvet.gates import VerdictCount
+from mailvet.verdict import Policy, recommendation_sql
+from mailvet.warehouse.dialects import Dialect
+
+__all__ = ["count_query", "counted"]
+
+_SAID = ("status", "reason", "recommendation", "score", "stale", "missing")
+
+
+def count_query(
+    say: Dialect, cells: str, verdicts: str | None, *, policy: Policy, stale_before: datetime | None = None
+) -> str:
+    """
+    Rows by status, reason, recommendation, score, whether stale and whether missing, and the sum over the texts of the
+    square of their rows.
+
+    Args:
+        cells: the distinct texts of the source: email, email_key, repeats.
+        verdicts: the verdict table; None where there is none yet.
+        policy: what recommendations follow, whatever was stored.
+        stale_before: aware, UTC; verdicts made before it are stale. None: none is.
+    """
+    values = dict.fromkeys(_SAID[:4], "null")
+    values |= {"stale": "0", "missing": f"case when {say.missing('c.email')} then 1 else 0 end"}
+    if verdicts is not None:
+        values |= {name: f"v.{name}" for name in ("status", "reason", "score")}
+        values["recommendation"] = recommendation_sql(policy, reason="v.reason", score="v.score", attempts="v.attempts")
+        if stale_before is not None:
+            values["stale"] = f"case when v.checked_at < {say.moment(stale_before)} then 1 else 0 end"
+    joined = f" left join {verdicts} v on v.email_key = c.email_key" if verdicts is not None else ""
+    selected = ", ".join(f"{value} as mailvet__{name}" for name, value in values.items())
+    groups = ", ".join(f"mailvet__{name}" for name in _SAID)
+    square = f"{say.real('mailvet__repeats')} * mailvet__repeats"
+    return (
+        f"select {groups}, sum(mailvet__repeats), sum({square}) from (select {selected}, c.repeats as mailvet__repeats "
+        f"from {cells} c{joined}) as mailvet__counted group by {groups}"
+    )
+
+
+def counted(rows: Iterable[tuple[Any, ...]]) -> list[VerdictCount]:
+    """The answers to `count_query`."""
+    return [
+        VerdictCount(
+            status, reason, recommendation, None if score is None else int(score), bool(stale), bool(missing),
+            int(count), int(squares),
+        )
+        for status, reason, recommendation, score, stale, missing, count, squares in rows
+    ]  # fmt: skip

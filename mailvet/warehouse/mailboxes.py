@@ -1,0 +1,188 @@
+"""
+Which mailbox each text of a table reaches, and what happened when mail was last sent there: the queries for that, in
+the words of a `Dialect`. An event holds for the mailbox, whichever spelling of its address it was about.
+
+SQL knows no A-labels. Domains that are not ASCII are few: those are read, turned in Python (`ascii_names`), and joined.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+
+from mailvet.address import ascii_domain
+from mailvet.layers.history import EVENT_KINDS, EVENT_SPELLINGS
+from mailvet.mailbox_key import key_of, mailbox_of, mailbox_sql
+from mailvet.verdict import Reason
+from mailvet.warehouse.dialects import Dialect, literal
+
+__all__ = [
+    "EVENT_KEYS",
+    "ascii_names",
+    "backfill_sql",
+    "has_mailbox",
+    "history_sql",
+    "list_entry",
+    "mailbox_key_sql",
+    "missing_verdicts",
+    "newest_events",
+    "odd_domains",
+    "recipients_sql",
+    "with_mailbox",
+]
+
+_LONGEST = 320
+"""Characters beyond which a text is no address, with room for what comes out shorter in A-labels."""
+
+
+def with_mailbox(say: Dialect, relation: str, columns: Collection[str], *, labels: str | None = None) -> str:
+    """
+    A query for these columns and `mailbox`, in the spelling of `mailvet.mailbox_key.mailbox_of`; null where the text
+    holds no @.
+
+    Args:
+        relation: has the columns and `folded` (lower case, trimmed).
+        labels: a relation of `domain` and `ascii_name` for domains that are not ASCII; None where there are none.
+    """
+    listed = ", ".join(f"mailvet__t.{column}" for column in columns)
+    kept = ", ".join(columns)
+    has_at = f"{say.position(literal('@'), 'folded')} > 1 and {say.length('folded')} <= {_LONGEST}"
+    domain = f"case when {has_at} then {say.after_at('folded')} end"
+    local = f"substring(folded, 1, {say.length('folded')} - {say.length('mailvet__domain')} - 1)"
+    known = "coalesce(mailvet__l.ascii_name, mailvet__t.mailvet__domain)" if labels else "mailvet__t.mailvet__domain"
+    joined = f" left join {labels} mailvet__l on mailvet__l.domain = mailvet__t.mailvet__domain" if labels else ""
+    # Each step by itself, so that what is used several times is computed once.
+    needed = ", ".join(dict.fromkeys([*columns, "folded"]))
+    cut = f"select {needed}, {domain} as mailvet__domain from {relation} mailvet__r{say.fence}"
+    parted = (
+        f"select {kept}, mailvet__domain, case when mailvet__domain is not null then {local} end as mailvet__local "
+        f"from ({cut}) mailvet__c{say.fence}"
+    )
+    named = f"select {listed}, mailvet__t.mailvet__local, {known} as mailvet__name from ({parted}) mailvet__t{joined}"
+    folded = mailbox_sql("mailvet__local", "mailvet__name", say)
+    return (
+        f"select {kept}, case when mailvet__name is not null then {folded} end as mailbox "
+        f"from ({named}{say.fence}) mailvet__n"
+    )
+
+
+def odd_domains(say: Dialect, relation: str) -> str:
+    """A query for the distinct `domain` of the texts of a relation (`folded`) that are not ASCII."""
+    return (
+        f"select distinct {say.after_at('folded')} as domain from {relation} mailvet__r where "
+        f"{say.not_ascii('folded')} and {say.position(literal('@'), 'folded')} > 1 "
+        f"and {say.length('folded')} <= {_LONGEST}"
+    )
+
+
+def ascii_names(domains: Iterable[str]) -> Mapping[str, str]:
+    """The A-labels of domains; without those that are no domains, and those that are in A-labels already."""
+    names = {domain: ascii_domain(domain, allow_special_use=True) for domain in domains}
+    return {domain: name for domain, name in names.items() if name is not None and name != domain}
+
+
+def newest_events(occurred_at: str) -> str:
+    """For a GROUP BY over events: the newest of each kind, under the names of `EVENT_KINDS`."""
+    return ", ".join(
+        f"max(case when lower(event) in ({', '.join(map(literal, words))}) then {occurred_at} end) as {name}"
+        for name, words in EVENT_KINDS.items()
+    )
+
+
+def recipients_sql(say: Dialect, source: str, columns: Collection[str]) -> str:
+    """
+    A query for the newest event of each kind by address: `recipient` and `folded` (lower case, trimmed),
+    `given_mailbox` and `given_key`, null where the events have no such column, and the columns of `EVENT_KINDS`.
+
+    Args:
+        source: the events.
+        columns: which of `EVENT_KEYS` they have.
+    """
+    nothing = say.text("null")
+    address = say.fold(say.text("email")) if "email" in columns else nothing
+    mailbox = say.exact(say.text("mailbox_key")) if "mailbox_key" in columns else nothing
+    key = say.exact(say.text("email_key")) if "email_key" in columns else nothing
+    return (
+        "select mailvet__address as recipient, mailvet__address as folded, mailvet__mailbox as given_mailbox, "
+        f"mailvet__key as given_key, {newest_events('mailvet__at')} from (select {address} as mailvet__address, "
+        f"{mailbox} as mailvet__mailbox, {key} as mailvet__key, event, {say.as_moment('occurred_at')} as mailvet__at "
+        f"from {source}) mailvet__events group by mailvet__address, mailvet__mailbox, mailvet__key"
+    )
+
+
+EVENT_KEYS = ("email", "mailbox_key", "email_key")
+"""Columns by which events may say whose they are; one of them is enough."""
+
+
+def history_sql(say: Dialect, recipients: str, boxes: str, *, labels: str | None) -> str:
+    """
+    A query for what happened last, by mailbox: `mailbox_key`, the columns of `EVENT_KINDS`, and the addresses that the
+    newest of them were about (`EVENT_SPELLINGS`; null where the events do not say).
+
+    Args:
+        recipients: a relation as of `recipients_sql`.
+        boxes: `email_key` and `mailbox_key` of the texts of the table.
+        labels: as for `with_mailbox`.
+    """
+    kinds = list(EVENT_KINDS)
+    columns = ["recipient", "given_mailbox", "given_key", *kinds]
+    # The key of an address that is written as its mailbox is, is that of the mailbox.
+    derived = f"case when mailbox is not null then {say.key('mailbox')} end"
+    found = f"coalesce(given_mailbox, {derived}, mailvet__b.mailbox_key, given_key)"
+    # Under names of their own: MariaDB takes a name within OVER for that of the result.
+    moments = ", ".join(f"{name} as mailvet__{name}" for name in kinds)
+    keyed = (
+        f"select {found} as mailbox_key, recipient, {moments} from "
+        f"({with_mailbox(say, recipients, columns, labels=labels)}) mailvet__k "
+        f"left join {boxes} mailvet__b on mailvet__b.email_key = mailvet__k.given_key"
+    )
+    newest = ", ".join(f"max(mailvet__{name}) over (partition by mailbox_key) as {name}" for name in kinds)
+    spelled = ", ".join(
+        "first_value(recipient) over (partition by mailbox_key order by "
+        f"case when mailvet__{name} is null then 1 else 0 end, mailvet__{name} desc, "
+        f"case when recipient is null then 1 else 0 end, recipient) as {spelling}"
+        for name, spelling in EVENT_SPELLINGS.items()
+    )
+    return (
+        f"select distinct mailbox_key, {newest}, {spelled} from ({keyed}{say.fence}) mailvet__h "
+        "where mailbox_key is not null"
+    )
+
+
+def list_entry(entry: str) -> str:
+    """What an entry of a list is compared with: an address by the key of its mailbox, a domain as it is."""
+    local, at, domain = entry.rpartition("@")
+    return key_of(mailbox_of(local, domain)) if at and local else entry
+
+
+def mailbox_key_sql(say: Dialect) -> str:
+    """`mailbox_key` over the columns `email` and `domain` of verdicts of which `has_mailbox` holds."""
+    folded = say.fold("email")
+    local = f"substring({folded}, 1, {say.length(folded)} - {say.length(say.after_at(folded))} - 1)"
+    return say.key(mailbox_sql(local, "domain", say))
+
+
+def has_mailbox(say: Dialect) -> str:
+    """The condition on verdicts that are of an address which is stored."""
+    return f"domain is not null and email is not null and {say.position(literal('@'), 'email')} > 1"
+
+
+def backfill_sql(say: Dialect, verdicts: str) -> str:
+    """
+    The statement that gives verdicts of an older version their `mailbox_key`, where the address is stored. Those
+    without it get theirs when they are verified again.
+    """
+    return (
+        f"update {verdicts} set mailbox_key = {mailbox_key_sql(say)} where mailbox_key is null and {has_mailbox(say)}"
+    )
+
+
+def missing_verdicts(say: Dialect) -> str:
+    """The condition on verdicts that an older version gave to cells without an address."""
+    said_so = f"{say.position(literal(_SAID_EMPTY), 'evidence')} > 0"
+    return (
+        f"reason = {literal(Reason.syntax_invalid)} and ((email is not null and {say.missing('email')}) "
+        f"or (email is null and {said_so}))"
+    )
+
+
+_SAID_EMPTY = '"detail":"empty"'
