@@ -129,7 +129,7 @@ class Conversation:
             timeout = self._step()
             if timeout > 0:
                 await session.run(self._step, timeout)
-            if ledger.fault is not None or self.over:
+            if self._out_of_step_or_over:
                 return
             if self._careful and not await self._check():
                 return
@@ -149,6 +149,10 @@ class Conversation:
                 return
             if not await self._check() or not await self._pool.idle_for_more(servers, self._place):
                 return
+
+    @property
+    def _out_of_step_or_over(self) -> bool:
+        return self.over or self._ledger.fault is not None
 
     async def _check(self) -> bool:
         """Make this a checked point; whether it is one."""
