@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import pytest
 
-from airflow_provider_mailvet.plugin.summaries import verify_tasks
+from airflow_provider_mailvet.plugin.stored import verify_tasks
 from tests.airflow.conftest import CELLS, RunDag
 from tests.airflow.page.conftest import HOSTILE, Login
 from tests.airflow.page.readers import ONLY_NEWSLETTER
