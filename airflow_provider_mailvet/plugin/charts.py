@@ -7,6 +7,7 @@ of the style sheet, so they follow the theme. The pages show the same figures as
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
@@ -20,7 +21,7 @@ _WIDTH, _HEIGHT = 720, 232
 _NARROW_WIDTH, _NARROW_COLUMNS = 340, 10
 """Of the chart for a phone: about as wide as its screen, so that text is not made smaller."""
 _LEFT, _RIGHT, _TOP, _BOTTOM = 40, 8, 10, 30
-_LABEL_WIDTH = 76
+_LABEL_WIDTH = 50
 
 
 def bar(counts: Mapping[str, int], *, label: str, height: int = 10) -> Markup:
@@ -75,9 +76,9 @@ def columns(runs: Sequence[Run], *, words: Sequence[str], label: str, narrow: bo
                 '<text class="axis" x="{}" y="{:.1f}" text-anchor="end">{} %</text>'
             ).format(_LEFT, width - _RIGHT, level, level, _LEFT - 6, level + 3.5, percent)
         )
-    step = wide / max(len(shown), 8)
+    step = wide / max(len(shown), 5 if narrow else 8)
     thick = min(step * 0.72, 34)
-    every = max(1, -(-len(shown) // max(1, wide // _LABEL_WIDTH)))
+    every = math.ceil(_LABEL_WIDTH / step)
     for place, run in enumerate(shown):
         x = _LEFT + step * place + (step - thick) / 2
         y: float = _TOP + high
