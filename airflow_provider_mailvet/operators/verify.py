@@ -19,7 +19,7 @@ from airflow_provider_mailvet.arguments import (
     renamed,
 )
 from airflow_provider_mailvet.assets import verified_table
-from airflow_provider_mailvet.links import VerificationReportLink
+from airflow_provider_mailvet.links import VerificationReportLink, tell_page
 from airflow_provider_mailvet.sources import database_hook, opened, translated
 from airflow_provider_mailvet.summary import Legs, summarise
 
@@ -236,6 +236,7 @@ class MailvetVerifyOperator(BaseSQLOperator):
                     for name in ("run_id", "rows", "checked", "pending", "by_recommendation", "undeliverable_rate")
                 }
         self._log(summary)
+        tell_page(context, self.log)
         self._assert(summary, gate)
         failure: AirflowException | None = None
         if result.degraded and self.on_degraded == "fail":
