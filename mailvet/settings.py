@@ -116,6 +116,8 @@ class Dns(_Section):
     """Longest time a route is remembered, whatever its own TTL."""
     concurrency: int = Field(256, ge=1, le=10_000)
     """Lookups under way at once."""
+    most_hosts: int = Field(5, ge=1, le=50)
+    """Mail servers of one domain that are looked up and contacted, of each address family, best preference first."""
     controls: tuple[str, ...] | None = Field(None, max_length=12)
     """
     Domains whose mail servers every resolver must find before it is believed that others do not exist. Default: five
