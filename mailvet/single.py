@@ -25,9 +25,9 @@ from mailvet.lists import OwnList, OwnLists, by_mailbox
 from mailvet.mailbox_key import key_of, mailbox_of
 from mailvet.missing import is_missing
 from mailvet.operators import is_likely_local_part, operator_of
+from mailvet.probing.domain import MailboxResult
 from mailvet.scoring import AT_LEAST, FLAGS, SERIES_DETAIL, score_of
 from mailvet.settings import Settings
-from mailvet.smtp.recipients import MailboxAnswer
 from mailvet.suggestions import suggest_domains
 from mailvet.verdict import (
     REASONS,
@@ -70,7 +70,7 @@ class Finding:
     """Where it stands in the evidence (`_ORDER`) -> (fact, detail)."""
     reasons: list[Reason] = field(default_factory=list)
     route: Route | None = None
-    answer: MailboxAnswer | None = None
+    answer: MailboxResult | None = None
     retry_after: float | None = None
 
     @property
@@ -102,7 +102,7 @@ class Finding:
             if meant and self.local[:1] not in "=+-@":
                 self.suggestion = f"{self.local}@{meant}"
 
-    def answered(self, answer: MailboxAnswer) -> None:
+    def answered(self, answer: MailboxResult) -> None:
         """Take in what the mail server said."""
         self.answer = answer
         self.retry_after = answer.retry_after
