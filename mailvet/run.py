@@ -423,8 +423,7 @@ class _Run:
         if self._watcher:
             self._watcher.planned(warehouse.name, planned)
         asked_today = await self._call(warehouse.asked_today, started)
-        work_to_do = planned.due + planned.blank_due
-        if work_to_do and Depth(settings.depth) is Depth.smtp:
+        if planned.due and Depth(settings.depth) is Depth.smtp:
             self._servers = await self._call(self._remembered, started)
         verifier = Verifier(
             settings, asked_today=asked_today, memory=self._servers.memory if self._servers is not None else None
