@@ -27,11 +27,12 @@ import polars as pl
 
 from mailvet import single
 from mailvet.backlog import Backlog
+from mailvet.disposable_servers import disposable_server
 from mailvet.dns.resolver import Outcome, Resolver
 from mailvet.dns.routes import KnownRoutes, Route, Routes
 from mailvet.dns.trust import Memory
 from mailvet.errors import PreflightError, SettingsError
-from mailvet.layers import history, suspicion, suspicion_scalar, syntax
+from mailvet.layers import history, suggesting, suspicion, suspicion_scalar, syntax
 from mailvet.layers.reference import Reference
 from mailvet.lists import OwnLists
 from mailvet.mailbox_key import key_of
@@ -43,7 +44,6 @@ from mailvet.probing.retries import Retries
 from mailvet.probing.slots import connection_slots
 from mailvet.scoring import judge
 from mailvet.settings import Settings
-from mailvet.suggestions import suggest_domains
 from mailvet.verdict import Depth, Reason, Verdict, email_key, mask_address, verdict_schema
 
 if TYPE_CHECKING:
@@ -459,7 +459,7 @@ class Verifier:
         assert self.routes is not None
         domains = evidence.filter(~settled)["domain"].unique().to_list()
         routes = await self.routes.examine(domains)
-        evidence = self._suggest(_with_routes(evidence, routes), routes)
+        evidence = _with_disposable_servers(_with_routes(evidence, routes), routes)
         if self.depth is Depth.dns:
             yield self._judge(evidence)
             return
@@ -477,7 +477,8 @@ class Verifier:
     def _offline(self, batch: pl.DataFrame) -> pl.DataFrame:
         """Syntax, reference data and history: what needs no network."""
         cells = batch["email"].fill_null("").rename("cell")
-        parsed = syntax.examine(cells, allow_special_use=bool(self.settings.smtp.allow_private_networks))
+        private = bool(self.settings.smtp.allow_private_networks)
+        parsed = syntax.examine(cells, allow_special_use=private)
         if self._reference is None:
             self._reference = Reference(self._own)
         listed = self._reference.evidence(parsed)
@@ -486,7 +487,10 @@ class Verifier:
         known = set(batch.columns)
         keys = batch["email_key"] if "email_key" in known else _keys(cells)
         alike = suspicion.examine_addresses(listed["base"], relay_alias=listed["relay_alias"]).drop("gibberish_score")
-        frame = pl.concat([cells.to_frame(), parsed, listed.drop("base", "mailbox"), alike, past], how="horizontal")
+        meant = suggesting.examine(parsed, listed["allowed"], listed["known"], allow_special_use=private)
+        frame = pl.concat(
+            [cells.to_frame(), parsed, listed.drop("base", "known", "mailbox"), alike, meant, past], how="horizontal"
+        )
         frame = frame.with_columns(
             keys,
             _mailbox_keys(listed["mailbox"], cells, keys),
@@ -543,7 +547,7 @@ class Verifier:
             )
             .otherwise("history_detail")
             .alias("history_detail"),
-            pl.when(~missing).then(pl.coalesce("cleaned", "suggestion")).alias("suggestion"),
+            pl.when(~missing).then("suggestion").alias("suggestion"),
             pl.col("needs_smtputf8").alias("eai"),
             ((pl.col("series_size") > 0) & valid).alias("series"),
             (pl.col("burst") & valid).alias("burst"),
@@ -551,18 +555,6 @@ class Verifier:
             *(pl.lit(None, dtype=kind).alias(name) for name, kind in _MAILBOX_COLUMNS.items()),
             nothing.alias("stopped"),
             nothing.alias("run_fact"),
-        )
-
-    def _suggest(self, evidence: pl.DataFrame, routes: Mapping[str, Route]) -> pl.DataFrame:
-        """Only a domain that takes no mail may have been meant otherwise."""
-        dead = [domain for domain, route in routes.items() if route.reason in single.DEAD]
-        meant = {domain: other for domain, other in zip(dead, suggest_domains(dead), strict=True) if other}
-        if not meant:
-            return evidence
-        other = pl.col("domain").replace_strict(meant, default=None, return_dtype=pl.String)
-        harmless = ~pl.col("local").str.contains(r"^[=+\-@]")
-        return evidence.with_columns(
-            pl.coalesce("suggestion", pl.when(harmless).then(pl.col("local") + "@" + other)).alias("suggestion")
         )
 
     def _unasked(self, evidence: pl.DataFrame, settled: pl.Series, why: str) -> pl.DataFrame:
@@ -675,6 +667,23 @@ def _with_routes(evidence: pl.DataFrame, routes: Mapping[str, Route]) -> pl.Data
         schema=dict.fromkeys(("domain", *_ROUTE_COLUMNS), pl.String),
     )
     return evidence.join(table, on="domain", how="left", maintain_order="left")
+
+
+def _with_disposable_servers(evidence: pl.DataFrame, routes: Mapping[str, Route]) -> pl.DataFrame:
+    """The same, with domains that only the servers of disposable ones take mail for called disposable too."""
+    served = {domain: server for domain, route in routes.items() if (server := disposable_server(route)) is not None}
+    if not served:
+        return evidence
+    server = pl.col("domain").replace_strict(served, default=None, return_dtype=pl.String)
+    found = server.is_not_null() & ~pl.any_horizontal("allowed", "disposable", "relay_alias")
+    return evidence.with_columns(
+        pl.when(found).then(pl.lit(str(Reason.disposable))).otherwise("reference_reason").alias("reference_reason"),
+        pl.when(found)
+        .then(pl.concat_str(pl.lit(single.SERVED_BY), server))
+        .otherwise("reference_detail")
+        .alias("reference_detail"),
+        (pl.col("disposable") | found).alias("disposable"),
+    )
 
 
 def _mailbox_columns(answers: list[MailboxResult]) -> dict[str, pl.Series]:

@@ -126,7 +126,7 @@ def verify(
     known, before = stored, _answered(spark, answers)
     if before is not None:
         known = merged(stored, before) if stored is not None else before
-    if again is not None and stored is not None and before is not None:
+    if again is not None and stored is not None and before is not None and known is not None:
         # What was asked since the table was saved is not asked a second time when a stopped job is called again.
         known = merged(stored, before).join(_not_saved(stored, before), "email_key", "left")
     tasks = tasks or _cores(spark)
