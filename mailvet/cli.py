@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 from mailvet.dbt.commands import app as dbt_commands
-from mailvet.errors import MailvetError, PreflightError, SourceError
+from mailvet.errors import MailvetError, PreflightError, SourceError, option
 from mailvet.verdict import Depth, Policy
 
 if TYPE_CHECKING:
@@ -246,7 +246,7 @@ def verify(
     if max_undeliverable is not None:
         warnings.warn("--max-undeliverable is called --max-undeliverable-rate now.", DeprecationWarning, stacklevel=1)
         _say("Deprecated:", "--max-undeliverable is called --max-undeliverable-rate now.")
-    limits = Limits.of(spell=_option, max_undeliverable_rate=max_undeliverable_rate or max_undeliverable)
+    limits = Limits.of(max_undeliverable_rate=max_undeliverable_rate or max_undeliverable)
     chosen = tuple(name.strip() for name in columns.split(",")) if columns else STATUS_COLUMNS
     is_file = format_of(Path(source)) is not None
     if is_file and output is None:
@@ -362,7 +362,7 @@ def gate(
         "max_missing_rate": max_missing_rate, "max_age": max_age, "max_stale_rate": max_stale_rate,
         "judge_by": judge_by, "confidence": confidence, "among": ",".join(among or ()),
     }  # fmt: skip
-    limits = Limits.of(spell=_option, **given)
+    limits = Limits.of(**given)
     settings = _settings(config, policy=policy)
     warehouse = open_source(
         source, settings, table=table, column=email_column, where=where,
@@ -380,10 +380,6 @@ def gate(
     else:
         show_gate(_console(), result)
     raise typer.Exit(ExitCode.done if result.passed else ExitCode.gate_failed)
-
-
-def _option(name: str) -> str:
-    return "--" + name.replace("_", "-")
 
 
 @app.command()
@@ -710,8 +706,8 @@ def main() -> None:
     try:
         app(prog_name="mailvet")
     except PreflightError as error:
-        _say("Not started:", str(error))
+        _say("Not started:", error.worded(option))
         sys.exit(ExitCode.degraded)
     except MailvetError as error:
-        _say("Error:", str(error))
+        _say("Error:", error.worded(option))
         sys.exit(ExitCode.bad_input)

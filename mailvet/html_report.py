@@ -19,7 +19,7 @@ from pathlib import Path
 from string import Template
 
 from mailvet.ablation import ASKED_FROM, LAYERS
-from mailvet.errors import SettingsError, SourceError
+from mailvet.errors import SettingsError, SourceError, argument
 from mailvet.gates import SENDINGS, BounceEstimate, expected_bounces
 from mailvet.operators import operators
 from mailvet.report import duration_text
@@ -108,7 +108,7 @@ def gather(warehouse: Warehouse, settings: Settings, *, by: str | None = None) -
     elif by is None:
         details = Details()
     else:
-        raise SourceError(f"{warehouse.name} cannot be counted by a column yet. Leave --by out.")
+        raise SourceError(f"{warehouse.name} cannot be counted by a column yet. Leave {argument('by')} out.")
     depth = (details.last_run or {}).get("depth") or settings.depth
     groups, base = warehouse.verdict_counts(), bounce_probability(Reason.not_probed)
     bounces = {

@@ -23,7 +23,7 @@ import idna
 import polars as pl
 
 from mailvet.ablation import LayerCount
-from mailvet.errors import SettingsError, SourceError
+from mailvet.errors import SettingsError, SourceError, argument
 from mailvet.probing.pool import OperatorProgress
 from mailvet.recheck import Recheck, RecheckText, parse_recheck
 from mailvet.settings import Settings
@@ -194,14 +194,16 @@ def open_source(
                 "path."
             )
         if table is None:
-            raise SettingsError("A database URL goes with --table: name the table to verify.")
+            raise SettingsError(f"A database URL goes with {argument('table')}: name the table to verify.")
         return open_table(source, table, column, writable=writable, updatable=updatable, **common)
     path = Path(source).expanduser()
     if "@" in source and not path.exists():
         raise SourceError("There is no file of that name. To verify single addresses use: mailvet check ADDRESS")
     if format_of(path) is not None:
         if table is not None:
-            raise SettingsError(f"--table goes with a database; {path.name} is a file of rows. Leave --table out.")
+            raise SettingsError(
+                f"{argument('table')} goes with a database; {path.name} is a file of rows. Leave it out."
+            )
         store = settings.store.path or default_store()
         return DuckDBWarehouse.of_file(path, column, store, reading=reading, writable=writable, **common)
     if table is None:
@@ -212,7 +214,9 @@ def open_source(
                 f"{path.name} is neither a DuckDB database nor a file of a known kind ({', '.join(FORMATS)}, also with "
                 ".gz or .zst). Rename or convert it."
             )
-        raise SettingsError(f"{path.name} is taken for a DuckDB database: name the table to verify with --table.")
+        raise SettingsError(
+            f"{path.name} is taken for a DuckDB database: name the table to verify with {argument('table')}."
+        )
     return open_table(path, table, column, writable=writable, updatable=updatable, **common)
 
 
@@ -253,7 +257,7 @@ def plan(
     if planned.addresses and warehouse.looks_numeric():
         raise SourceError(
             f"Every value of the column of addresses in {warehouse.name} is a number. Name the right column with "
-            "--email-column. Nothing was checked."
+            f"{argument('email_column')}. Nothing was checked."
         )
     return planned
 
@@ -308,7 +312,7 @@ def run(
     """
     columns, again = _known(columns), parse_recheck(recheck)
     if split_by is not None and split_by not in SPLIT_COLUMNS:
-        raise SettingsError(f"--split-by {split_by}: choose one of {', '.join(SPLIT_COLUMNS)}.")
+        raise SettingsError(f"{argument('split_by', split_by)}: choose one of {', '.join(SPLIT_COLUMNS)}.")
     if output is not None:
         warehouse.check_output(output, key_columns)
     if write_back:

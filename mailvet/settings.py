@@ -24,7 +24,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError as _SourceFault
 
-from mailvet.errors import SettingsError
+from mailvet.errors import SettingsError, argument
 from mailvet.verdict import Depth, Policy, mask_addresses
 
 if sys.version_info >= (3, 11):
@@ -404,7 +404,9 @@ def _read(path: Path) -> Mapping[str, Any]:
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
-        raise SettingsError(f"There is no configuration file {path}. Check the path given with --config.") from None
+        raise SettingsError(
+            f"There is no configuration file {path}. Check the path given with {argument('config')}."
+        ) from None
     except OSError as error:
         raise SettingsError(f"The configuration file {path} cannot be read: {error.strerror or error}.") from None
     except UnicodeDecodeError:

@@ -18,16 +18,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg import errors
 
-from mailvet.errors import LockedError, MailvetError, SourceError
+from mailvet.errors import LockedError, MailvetError, SourceError, UnavailableError, argument
 from mailvet.verdict import verdict_schema
 from mailvet.warehouse.base import Plan
 from mailvet.warehouse.dialects import Postgres, literal
+from mailvet.warehouse.driver_errors import source_error
 from mailvet.warehouse.files import first_line
 from mailvet.warehouse.planning import ADDED_LATER, RUN_COLUMNS
 from mailvet.warehouse.servers import SERVER_SCHEMA, SERVERS
 from mailvet.warehouse.session import VERDICTS
 from mailvet.warehouse.sql import SQLWarehouse, newest_of_each
-from mailvet.warehouse.tables import Column, Relation, choose_table
+from mailvet.warehouse.tables import Column, Relation, choose_table, condition_fails
 
 __all__ = ["PostgresWarehouse", "binary_copy", "connect"]
 
@@ -53,10 +54,11 @@ def connect(url: str) -> psycopg.Connection[Any]:
     except psycopg.Error as error:
         password = _password(url)
         text = first_line(str(error))
-        raise SourceError(
+        raise source_error(
             f"There is no connection to PostgreSQL: {text.replace(password, '***') if password else text}. Check host, "
             "port, user, password and database of the URL (postgresql://user:password@host:5432/database). Nothing "
-            "was changed."
+            "was changed.",
+            error,
         ) from None
 
 
@@ -117,7 +119,7 @@ class PostgresWarehouse(SQLWarehouse):
                 self._db.execute("set transaction read only")
                 self._db.execute(cast(Any, query), prepare=True)
         except psycopg.Error as error:
-            raise SourceError(f"The condition --where does not work on {table}: {first_line(str(error))}.") from None
+            raise condition_fails(table, first_line(str(error))) from None
 
     def check_rights(self, *, writable: bool) -> None:
         """See `SQLWarehouse.check_rights`."""
@@ -205,7 +207,8 @@ class PostgresWarehouse(SQLWarehouse):
             raise SourceError(
                 f"The user {user} does not own {self.name}, so it cannot add the status columns. Its owner can: alter "
                 f"table {self.relation} {adds}; grant update ({', '.join(map(self._quote, new))}) on {self.relation} "
-                f"to {user}. Or use --no-write-back and join mailvet_verdicts on email_key. Nothing was checked."
+                f"to {user}. Or use {argument('write_back', False)} and join mailvet_verdicts on email_key. "
+                "Nothing was checked."
             )
         old = [present[name.lower()] for name in wanted if name.lower() in present]
         refused = {
@@ -319,15 +322,13 @@ class PostgresWarehouse(SQLWarehouse):
                 f"Could not {doing}: another session holds a lock on the table ({text}). See pg_locks and "
                 f"pg_stat_activity for who it is, wait for it to end, then run again. {saved}"
             )
-        if isinstance(error, errors.QueryCanceled):
-            return SourceError(f"Could not {doing}: {text}. {saved}")
         if isinstance(error, errors.InsufficientPrivilege):
             return SourceError(
                 f"Could not {doing}: {text}. The rights that are needed stand in docs/warehouses.md. {saved}"
             )
         if self._db.broken or self._db.closed:
-            return SourceError(f"Could not {doing}: the connection to the database was lost ({text}). {saved}")
-        return SourceError(f"Could not {doing}: {text}. {saved}")
+            return UnavailableError(f"Could not {doing}: the connection to the database was lost ({text}). {saved}")
+        return source_error(f"Could not {doing}: {text}. {saved}", error)
 
     def interrupt(self) -> None:
         """See `Warehouse.interrupt`."""
