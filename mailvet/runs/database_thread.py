@@ -47,10 +47,11 @@ class DatabaseThread:
         """The result of a call."""
         return await asyncio.wrap_future(self.submit(work, *arguments, **named))
 
-    async def end(self, timeout: float) -> bool:
-        """Take no more calls; whether the last one returned within so many seconds."""
+    async def end(self, timeout: float | None) -> bool:
+        """Take no more calls; whether the last one returned within so many seconds (None: it is waited for)."""
         self._calls.put(None)
-        until = asyncio.get_running_loop().time() + timeout
-        while not self._ended.is_set() and asyncio.get_running_loop().time() < until:
+        loop = asyncio.get_running_loop()
+        until = None if timeout is None else loop.time() + timeout
+        while not self._ended.is_set() and (until is None or loop.time() < until):
             await asyncio.sleep(0.01)
         return self._ended.is_set()

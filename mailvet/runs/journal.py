@@ -31,7 +31,9 @@ if sys.platform != "win32":
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Journal", "LeftBehind", "default_folder", "left_behind"]
+    from mailvet.warehouse.base import Warehouse
+
+__all__ = ["Journal", "LeftBehind", "default_folder", "left_behind", "save_newer"]
 
 log = logging.getLogger("mailvet")
 
@@ -191,6 +193,24 @@ def left_behind(store: str, folder: Path | None = None) -> Iterator[LeftBehind]:
             found.close()
 
 
+def save_newer(warehouse: Warehouse, verdicts: pa.Table) -> int:
+    """
+    Save verdicts of a journal, but those of addresses that have been verified since; how many were saved. Of the same
+    address the last one counts.
+    """
+    import polars as pl
+
+    frame = pl.DataFrame(pl.from_arrow(verdicts)).unique("email_key", keep="last", maintain_order=True)
+    known = warehouse.checked_at(frame["email_key"].to_list())
+    is_newer = [
+        key not in known or known[key] < moment for key, moment in frame.select("email_key", "checked_at").iter_rows()
+    ]
+    newer = frame.filter(pl.Series(is_newer, dtype=pl.Boolean))
+    if newer.height:
+        warehouse.save(newer.to_arrow().cast(verdict_schema()))
+    return newer.height
+
+
 def _digest(store: str) -> str:
     return hashlib.sha256(store.encode()).hexdigest()[:16]
 
@@ -227,9 +247,7 @@ def _as_verdicts(found: pa.Table) -> pa.Table:
     import pyarrow as pa
 
     columns = [
-        found[field.name].cast(field.type)
-        if field.name in found.schema.names
-        else pa.nulls(found.num_rows, field.type)
+        found[field.name].cast(field.type) if field.name in found.schema.names else pa.nulls(found.num_rows, field.type)
         for field in verdict_schema()
     ]
     return pa.Table.from_arrays(columns, names=verdict_schema().names).cast(verdict_schema())
