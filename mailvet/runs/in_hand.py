@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ["InHand"]
+__all__ = ["OF_PROCESS", "InHand"]
 
 
 @dataclass(slots=True)
@@ -25,6 +25,8 @@ class InHand:
     """The files of the journal."""
     journal_fault: str | None = None
     """Why the journal takes nothing."""
+    advice: str = "What was verified is saved."
+    """How to go on after a stop, where all is saved."""
     stuck: bool = False
     """The database did not reply when the run stopped; its connection cannot be used any more."""
 
@@ -35,8 +37,8 @@ class InHand:
         Args:
             advice: how to go on, where all is saved.
         """
-        if not self.begun and not self.saved:
-            return "Nothing was asked yet."
+        if not self.begun:
+            return "No server was asked. Run the same again to go on."
         if not (self.journaled or self.in_memory):
             return advice
         parts = [f"{self.saved:,} verdicts are saved."]
@@ -50,3 +52,11 @@ class InHand:
             why = f" (the journal could not be written: {self.journal_fault})" if self.journal_fault else ""
             parts.append(f"{self.in_memory:,} that came last are not saved{why} and will be asked again.")
         return " ".join(parts)
+
+    def reset(self) -> None:
+        """As before a run."""
+        self.__init__()  # type: ignore[misc]
+
+
+OF_PROCESS = InHand()
+"""Of the run that is the work of this process, on the command line."""
