@@ -25,7 +25,7 @@ class InHand:
     """The files of the journal."""
     journal_fault: str | None = None
     """Why the journal takes nothing."""
-    advice: str = "What was verified is saved."
+    advice: str = ""
     """How to go on after a stop, where all is saved."""
     stuck: bool = False
     """The database did not reply when the run stopped; its connection cannot be used any more."""
@@ -37,7 +37,7 @@ class InHand:
         Args:
             advice: how to go on, where all is saved.
         """
-        if not self.begun:
+        if not self.begun and not advice:
             return "No server was asked. Run the same again to go on."
         if not (self.journaled or self.in_memory):
             return advice
