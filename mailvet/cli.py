@@ -25,7 +25,7 @@ from mailvet.errors import ConnectionLostError, MailvetError, PreflightError, So
 from mailvet.exit_codes import ExitCode
 from mailvet.runs.in_hand import OF_PROCESS as in_hand
 from mailvet.runs.signals import StopSignals
-from mailvet.standard_streams import OutputError, standard_streams
+from mailvet.standard_streams import OutputError, give_up_output, says_everything, standard_streams
 from mailvet.verdict import Depth, Policy
 
 if TYPE_CHECKING:
@@ -163,11 +163,11 @@ def check(
     from mailvet.verdict import Verdict
     from mailvet.verifier import verify_all
 
-    table, degraded = verify_all(addresses, _settings(config, depth=depth, policy=policy))
+    table, degraded = verify_all([_typed(text) for text in addresses], _settings(config, depth=depth, policy=policy))
     verdicts = [Verdict.from_row(row) for row in table.to_pylist()]
     for position, verdict in enumerate(verdicts):
         if as_json:
-            print(json.dumps(verdict.as_dict(), ensure_ascii=False))
+            print(json.dumps(verdict.as_dict(), ensure_ascii=not says_everything()))
         else:
             from mailvet.report import explain
 
@@ -293,7 +293,8 @@ def verify(
             _written(report)
         sys.stdout.flush()
     except OutputError as error:  # the verdicts are what was wanted
-        _say("Note:", f"The summary could not be printed: {error.strerror}.")
+        _say("Note:", f"The summary could not be printed: {error}.")
+        give_up_output()
     if result.degraded:
         raise typer.Exit(ExitCode.degraded)
     for limit in gate.failed if gate is not None else ():
@@ -378,7 +379,7 @@ def gate(
     finally:
         warehouse.close()
     if as_json:
-        print(result.as_json())
+        print(json.dumps(result.as_dict(), ensure_ascii=not says_everything()))
     else:
         show_gate(_console(), result)
     raise typer.Exit(ExitCode.done if result.passed else ExitCode.gate_failed)
@@ -488,7 +489,7 @@ def explain(
 
     store = _store(source, config, read_only=True)
     try:
-        row = store.stored(address)
+        row = store.stored(_typed(address))
     finally:
         store.close()
     if row is None:
@@ -529,7 +530,7 @@ def forget(
     """Erase an address from the stored verdicts. Your own table is left as it is."""
     store = _store(source, config, read_only=False)
     try:
-        count = store.forget(address)
+        count = store.forget(_typed(address))
     finally:
         store.close()
     _console().print(f"{count} verdict{'' if count == 1 else 's'} erased from {store.name}.", highlight=False)
@@ -610,7 +611,7 @@ def doctor(
 
     checks = examine(_settings(config, depth=depth))
     if as_json:
-        print(json.dumps([check.as_dict() for check in checks], ensure_ascii=False, indent=1))
+        print(json.dumps([check.as_dict() for check in checks], ensure_ascii=not says_everything(), indent=1))
     else:
         show_checks(_console(), checks)
     if any(check.state == "fail" for check in checks):
@@ -696,6 +697,14 @@ def _log_to_stderr() -> None:
     logging.getLogger("mailvet").setLevel(logging.INFO)
 
 
+def _typed(text: str) -> str:
+    """An argument as it was typed: where the locale knows ASCII alone, Python keeps the octets of UTF-8 as they are."""
+    try:
+        return os.fsencode(text).decode("utf-8")
+    except UnicodeError:
+        return text
+
+
 def _parsed(parser: Any, text: str, option: str) -> Any:
     try:
         return parser(text)
@@ -714,7 +723,7 @@ def main() -> None:
         with StopSignals(lambda: in_hand.sentences(in_hand.advice)) as signals:
             code = _call(signals)
         if in_hand.stuck:  # the database holds a thread that no exit would wait for in vain
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, OutputError):
                 sys.stdout.flush()
             os._exit(code)
     sys.exit(code)
@@ -740,7 +749,7 @@ def _failed(error: BaseException) -> int:
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else ExitCode.own_fault
     if isinstance(error, OutputError):
-        _say("Error:", f"The output could not be written: {error.strerror}.")
+        _say("Error:", f"The output could not be written: {error}.")
         return ExitCode.bad_input
     if isinstance(error, PreflightError):
         _say("Not started:", error.worded(option))

@@ -5,18 +5,25 @@ say everything. What cannot be printed on standard output is an `OutputError`; s
 
 from __future__ import annotations
 
-import errno
+import codecs
 import io
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Any, TextIO, cast
 
-__all__ = ["OutputError", "standard_streams"]
+__all__ = ["OutputError", "give_up_output", "says_everything", "standard_streams"]
+
+_PLAIN = {"\u2588": "#", "\u2026": "...", "\u2500": "-", "\u2014": "-", "\u2013": "-", "\u2019": "'", "\u00b7": "*"}
+"""What our own texts hold beyond ASCII, in an encoding that cannot say it."""
 
 
-class OutputError(OSError):
-    """Standard output takes nothing."""
+class OutputError(Exception):
+    """
+    Standard output takes nothing. No OSError, since libraries take a broken pipe for a reason to exit with 1, which
+    means that a gate failed.
+    """
 
 
 class _Raw(io.RawIOBase):
@@ -39,18 +46,45 @@ class _Raw(io.RawIOBase):
     def isatty(self) -> bool:
         return os.isatty(self._descriptor)
 
-    def write(self, octets: object) -> int:
-        data = memoryview(octets).cast("B")  # type: ignore[call-overload]
+    def write(self, octets: Any) -> int:
+        data = memoryview(octets).cast("B")
         if self.given_up:
             return len(data)
-        try:
-            if self._is_closed:
-                raise OSError(errno.EBADF, "it is closed")
-            return os.write(self._descriptor, data)
-        except OSError as error:
-            if self._is_output:
-                raise OutputError(error.errno, error.strerror) from None
-            return len(data)
+        fault: str | None = "it is closed"
+        if not self._is_closed:
+            try:
+                return os.write(self._descriptor, data)
+            except OSError as error:
+                fault = error.strerror
+        if self._is_output:
+            raise OutputError(fault)
+        return len(data)
+
+
+_raws: list[_Raw] = []
+
+
+def give_up_output() -> None:
+    """What is still to be written to standard output is not missed."""
+    for raw in _raws:
+        raw.given_up = True
+
+
+def says_everything() -> bool:
+    """Whether the encoding of standard output has every character."""
+    return codecs.lookup(getattr(sys.stdout, "encoding", None) or "utf-8").name.startswith("utf")
+
+
+def _in_plain_words(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeEncodeError)
+    texts = [
+        _PLAIN.get(each) or each.encode("ascii", "backslashreplace").decode()
+        for each in error.object[error.start : error.end]
+    ]
+    return "".join(texts), error.end
+
+
+codecs.register_error("mailvet.plain", _in_plain_words)
 
 
 @contextmanager
@@ -60,30 +94,30 @@ def standard_streams() -> Iterator[None]:
     """
     closed = _reserve_descriptors()
     before = sys.stdout, sys.stderr
-    raws: list[_Raw] = []
-    for name, descriptor, stream in (("stdout", 1, sys.__stdout__), ("stderr", 2, sys.__stderr__)):
-        if getattr(sys, name) is not stream:
+    _raws.clear()
+    for name, descriptor in (("stdout", 1), ("stderr", 2)):
+        stream = cast("TextIO | None", getattr(sys, name))
+        if stream is not getattr(sys, f"__{name}__"):
             continue
         raw = _Raw(descriptor, is_output=name == "stdout", is_closed=descriptor in closed)
-        raws.append(raw)
+        _raws.append(raw)
         encoding = stream.encoding if stream is not None else "utf-8"
         wrapped = io.TextIOWrapper(
-            io.BufferedWriter(raw), encoding, errors="backslashreplace",
+            io.BufferedWriter(raw), encoding, errors="mailvet.plain",
             line_buffering=name == "stderr" or raw.isatty(),
         )  # fmt: skip
         if stream is not None:
             with suppress(OSError):
                 stream.flush()
         setattr(sys, name, wrapped)
-    ours = sys.stdout, sys.stderr
     try:
         yield
     finally:
-        for stream in ours:
-            with suppress(OSError, ValueError):
-                stream.flush()
-        for raw in raws:
-            raw.given_up = True
+        with suppress(OSError, ValueError, OutputError):
+            sys.stdout.flush()
+        with suppress(OSError, ValueError):
+            sys.stderr.flush()
+        give_up_output()
         sys.stdout, sys.stderr = before
 
 
