@@ -328,6 +328,10 @@ class Store(_Section):
     """How long a run waits for a database that is locked, restarted or failed over, before it ends with an error."""
 
 
+_OF_EXAMPLES = ("MAILVET_DBT_PATH", "MAILVET_EXAMPLE_", "MAILVET_TEST_")
+"""Starts of variables that the examples and the dbt package's own tests read; they are no settings, and no mistakes."""
+
+
 class Settings(BaseSettings):
     """Every setting. Build it with `Settings.load`, which turns mistakes into a clear `SettingsError`."""
 
@@ -373,7 +377,8 @@ class Settings(BaseSettings):
             SettingsError: the file is missing or no TOML, a key is unknown, or a value does not fit.
         """
         for name in os.environ:
-            if name.startswith("MAILVET_") and name[8:].split("__")[0].lower() not in cls.model_fields:
+            known = name[8:].split("__")[0].lower() in cls.model_fields or name.startswith(_OF_EXAMPLES)
+            if name.startswith("MAILVET_") and not known:
                 log.warning("the environment variable %s is no setting of mailvet and was ignored", name)
         token = _document.set(_read(Path(path)) if path is not None else {})
         try:

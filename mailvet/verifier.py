@@ -684,12 +684,12 @@ def _with_disposable_servers(evidence: pl.DataFrame, routes: Mapping[str, Route]
     served = {domain: server for domain, route in routes.items() if (server := disposable_server(route)) is not None}
     if not served:
         return evidence
-    server = pl.col("domain").replace_strict(served, default=None, return_dtype=pl.String)
-    found = server.is_not_null() & ~pl.any_horizontal("allowed", "disposable", "relay_alias")
+    served_by = pl.col("domain").replace_strict(served, default=None, return_dtype=pl.String)
+    found = served_by.is_not_null() & ~pl.any_horizontal("allowed", "disposable", "relay_alias")
     return evidence.with_columns(
         pl.when(found).then(pl.lit(str(Reason.disposable))).otherwise("reference_reason").alias("reference_reason"),
         pl.when(found)
-        .then(pl.concat_str(pl.lit(single.SERVED_BY), server))
+        .then(pl.concat_str(pl.lit(single.SERVED_BY), served_by))
         .otherwise("reference_detail")
         .alias("reference_detail"),
         (pl.col("disposable") | found).alias("disposable"),

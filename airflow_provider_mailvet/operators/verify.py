@@ -9,10 +9,18 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, Asset, conf
 from airflow.providers.common.sql.operators.sql import BaseSQLOperator, SQLCheckResult
 
-from airflow_provider_mailvet.arguments import NOT_GIVEN, count, duration, given, renamed
+from airflow_provider_mailvet.arguments import (
+    NOT_GIVEN,
+    argument_words,
+    count,
+    drop_unset,
+    duration,
+    listed,
+    renamed,
+)
 from airflow_provider_mailvet.assets import verified_table
 from airflow_provider_mailvet.links import VerificationReportLink
-from airflow_provider_mailvet.sources import opened, translated
+from airflow_provider_mailvet.sources import database_hook, opened, translated
 from airflow_provider_mailvet.summary import Legs, summarise
 
 if TYPE_CHECKING:
@@ -139,20 +147,20 @@ class MailvetVerifyOperator(BaseSQLOperator):
             from mailvet.gates import Limits
             from mailvet.table_gate import judged
 
+            drop_unset(self)
             settings = self._settings(legs)
-            limits = Limits.of(max_undeliverable_rate=given(self.max_undeliverable_rate))
+            limits = Limits.of(max_undeliverable_rate=self.max_undeliverable_rate)
             patience = duration(self.wait_for_greylisting, "wait_for_greylisting")
             recheck = None if legs.count else self._recheck(context)
             end = datetime.fromisoformat(legs.started_at) + patience
             now = datetime.now(timezone.utc)
             with opened(
-                self.get_db_hook(), settings, table=self.table, column=self.email_column, where=self.where,
-                updatable=self.write_back,
+                database_hook(self.get_db_hook, self.conn_id), settings, table=self.table, column=self.email_column,
+                where=self.where, updatable=self.write_back,
             ) as warehouse:  # fmt: skip
                 if self.shard is not None:
                     warehouse.keep_shard(*_shard(self.shard))
-                keys = [self.key_columns] if isinstance(self.key_columns, str) else list(self.key_columns or ())
-                warehouse.check_keys(keys)
+                warehouse.check_keys(listed(self.key_columns))
                 stay = timedelta(0) if self.deferrable else max(end - now, timedelta(0))
                 result = self._run(warehouse, settings, stay, again=legs.count > 0, recheck=recheck)
                 legs.add(result)
@@ -174,7 +182,7 @@ class MailvetVerifyOperator(BaseSQLOperator):
     def _run(
         self, warehouse: Any, settings: Settings, stay: timedelta, *, again: bool, recheck: Recheck | None
     ) -> RunResult:
-        from mailvet.errors import LockedError, SourceError
+        from mailvet.errors import SourceError, UnavailableError
         from mailvet.report import LogWatcher
         from mailvet.run import Progress, run
         from mailvet.verdict import STATUS_COLUMNS, Reason
@@ -190,17 +198,17 @@ class MailvetVerifyOperator(BaseSQLOperator):
         self._asking = True
         try:
             return run(
-                warehouse, settings, write_back=self.write_back, columns=self.columns or STATUS_COLUMNS, wait=stay,
-                watcher=watcher, limit=limit, among=(Reason.greylisted,) if again else None,
+                warehouse, settings, write_back=self.write_back, columns=listed(self.columns) or STATUS_COLUMNS,
+                wait=stay, watcher=watcher, limit=limit, among=(Reason.greylisted,) if again else None,
                 recheck=recheck,
             )  # fmt: skip
-        except LockedError:
+        except UnavailableError:
             raise
         except SourceError as error:
             if not watcher.asking:
                 raise
             # The database failed in the middle: the next try may find it well again.
-            raise AirflowException(f"{error} {_KEPT}") from None
+            raise AirflowException(f"{error.worded(argument_words)} {_KEPT}") from None
         finally:
             self._asking = False
 

@@ -225,7 +225,7 @@ class Decisions:
                 self._again(where, place, exchange)
 
     def finish(
-        self, servers: ServerSet, proof: ConversationProof, checked: int, *, fault: str | None, host: str, cut: bool
+        self, servers: ServerSet, proof: ConversationProof, checked: int, *, fault: str | None, host: str, short: bool
     ) -> None:
         """
         A conversation is over, and so many of its replies are in step.
@@ -233,7 +233,7 @@ class Decisions:
         Args:
             fault: what showed that it was out of step, if it was.
             host: name of the server.
-            cut: the server ended it before all was asked that it needs.
+            short: it could not ask a canary of its own, because it was cut off or takes few recipients.
         """
         place = proof.place
         if checked < len(proof.exchanges):
@@ -242,7 +242,6 @@ class Decisions:
         else:
             proof.conclude()
         self.check(servers, proof, checked)
-        short = self._pool.recipients_per_session(servers) < 4
         trailing = {id(exchange) for exchange in proof.trailing}
         unproven = {id(exchange) for exchange in proof.unproven}
         for index, exchange in enumerate(proof.exchanges):
@@ -257,7 +256,7 @@ class Decisions:
             elif (
                 id(exchange) in unproven
                 and not proof.shut_out
-                and (short or cut or not proof.knows_canary)
+                and (short or not proof.knows_canary)
                 and (place.canaries or (exchange.probe.role is Role.control and exchange.at.known))
             ):
                 exchange.done = False

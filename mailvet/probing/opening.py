@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from mailvet.probing.canary import REFUSALS_PER_CANARY_OVER_CONVERSATIONS, SHORT
 from mailvet.probing.domain import MailboxResult, stage_detail
 from mailvet.probing.queues import ServerSet, Way
 from mailvet.smtp.replies import mask, read_reply
@@ -50,7 +51,7 @@ class Opening:
             return None
         open_ways = [way for way in ways if way not in given_up]
         for way in open_ways:
-            if self._free(way, now):
+            if self._free(servers, way, now):
                 return way
         self._wait(servers, open_ways, now)
         return None
@@ -65,10 +66,13 @@ class Opening:
         best = min(way.host.preference for way in serving)
         return [way for way in serving if way.host.preference == best]
 
-    @staticmethod
-    def _free(way: Way, now: float) -> bool:
+    def _free(self, servers: ServerSet, way: Way, now: float) -> bool:
         place = way.place
         if place.resting(now) or (place.one_connection and place.conversations):
+            return False
+        # Conversations too short for a canary of their own share one, so only so many recipients are asked before it.
+        most = min(self._pool.recipients_per_session(servers), way.address.recipients_per_session)
+        if most < SHORT and place.conversations >= max(1, REFUSALS_PER_CANARY_OVER_CONVERSATIONS // most):
             return False
         return way.address.may_connect(now)
 
@@ -150,7 +154,7 @@ class Opening:
         for way in servers.ways:
             if way.address.ip in tried or not (servers.eai or way.address.reachable(now)):
                 continue
-            if self._free(way, now):
+            if self._free(servers, way, now):
                 return way
         return None
 

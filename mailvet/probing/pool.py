@@ -288,9 +288,9 @@ class Mailboxes:
                 if queue.asked:
                     self._asked_earlier[name] = queue.asked
                 del self._operators[name]
-        for key, place in list(self._places.items()):
-            if key not in kept and place.quiet and not (place.suspicious or place.held or place.undecided):
-                del self._places[key]
+        for name, place in list(self._places.items()):
+            if name not in kept and place.quiet and not (place.suspicious or place.held or place.undecided):
+                del self._places[name]
 
     def _operator(self, route: Route) -> OperatorQueue:
         rule = operator_of_route(tuple(host.name for host in route.hosts))

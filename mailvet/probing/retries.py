@@ -26,6 +26,7 @@ __all__ = ["FAILURES", "Retries"]
 
 FAILURES = (Reason.connect_failed, Reason.smtp_timeout)
 """Reasons without a reply that our own network may have caused."""
+_SETTLED = (Reason.greylisted, Reason.not_probed)  # unknown, and not for want of a connection
 _COUNTS = 2  # tries after which a failure counts
 _TRIES_AFTER_OUTAGE = 3  # times that a recipient is asked again because the network was back
 _LINGER = 10.0  # seconds at the end of a run for a network that is down to come back
@@ -99,7 +100,9 @@ class Retries:
     def keep(self, key: str, probe: Probe, result: MailboxResult) -> bool:
         """Whether this result does not count: then `conclude` gets one in its place, now or later."""
         failed = result.reason in FAILURES and result.code is None
-        if failed and self._health.network_down:
+        # A comparison may have failed for want of a connection, whatever the reply of the recipient itself was.
+        unclear = REASONS[result.reason].status is Status.unknown and result.reason not in _SETTLED
+        if unclear and self._health.network_down:
             self._conclude(key, probe, _NETWORK_DOWN)
             return True
         if self._health.degraded is not None:
@@ -114,10 +117,7 @@ class Retries:
             self._greylisted[key] = times + 1
             return True
         if not failed:
-            # A comparison may have failed for want of a connection.
-            if self._health.failing_since is None or REASONS[result.reason].status is not Status.unknown:
-                return False
-            if result.reason is Reason.not_probed:
+            if self._health.failing_since is None or not unclear:
                 return False
             self._held[key] = _Kept(probe, result, _COUNTS)
             return True

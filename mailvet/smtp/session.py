@@ -236,10 +236,11 @@ class Session:
             if transport is None or transport.is_closing():
                 return None
             # What came behind the last reply that the library took belongs to no command of ours.
-            buffered = self._protocol._buffer if self._protocol is not None else b""
-            self._stream = SmtpStream(transport, bytes(buffered))
-            if buffered:
+            early = b""
+            if self._protocol is not None:
+                early = bytes(self._protocol._buffer)
                 self._protocol._buffer.clear()
+            self._stream = SmtpStream(transport, early)
         return self._stream
 
     @property

@@ -58,8 +58,8 @@ class PlannedTable(SQLSession):
     ) -> Plan:
         """See `Warehouse.plan`."""
         say = self._say
-        condition = f" with this {argument('where')}" if self.narrowed else ""
-        with self._doing(f"plan over {self.name}{condition}"):
+        narrowed = f" with this {argument('where')}" if self.narrowed else ""
+        with self._doing(f"plan over {self.name}{narrowed}"):
             self._unstage("signals")
             cells = self._stage_cells()
             has_lists = any(listed.get(name) for name in LISTS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -21,7 +22,7 @@ CELLS = [f"person{number:03}@acme.test" for number in range(60)]
 LIVING, DEAD = CELLS[::2], CELLS[1::2]
 
 
-def acme(living: list[str], **options: object) -> World:
+def acme(living: list[str], **options: Any) -> World:
     world = World().host("mx.acme.test", error_limit=None, **options)
     world.domain("acme.test", [(10, "mx.acme.test")])
     for person in living:

@@ -121,7 +121,8 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 async def test_a_failure_counts_after_a_second_try_and_a_later_success() -> None:
-    pool, results = Pool(), {}
+    pool = Pool()
+    results: dict[str, MailboxResult] = {}
     retries = retries_of(pool, results, wait=5)
     assert retries.keep("ann", probe(), FAILED)
     assert retries.pending()
@@ -134,7 +135,8 @@ async def test_a_failure_counts_after_a_second_try_and_a_later_success() -> None
 
 async def test_without_time_for_a_second_try_the_next_run_makes_it() -> None:
     for failed_before in (False, True):
-        pool, results = Pool(), {}
+        pool = Pool()
+        results: dict[str, MailboxResult] = {}
         retries = retries_of(pool, results, wait=0, failed_before=failed_before)
         assert retries.keep("ann", probe(), FAILED)
         assert not retries.pending()
@@ -144,7 +146,8 @@ async def test_without_time_for_a_second_try_the_next_run_makes_it() -> None:
 
 
 async def test_what_failed_while_the_network_was_down_is_asked_again_at_once() -> None:
-    pool, results = Pool(), {}
+    pool = Pool()
+    results: dict[str, MailboxResult] = {}
     retries = retries_of(pool, results, wait=0)
     fail(pool.health, 5)
     for local in ("ann", "bob"):
@@ -154,7 +157,8 @@ async def test_what_failed_while_the_network_was_down_is_asked_again_at_once() -
 
 
 async def test_an_outage_leaves_nothing_that_failed_but_what_was_greylisted() -> None:
-    pool, results = Pool(), {}
+    pool = Pool()
+    results: dict[str, MailboxResult] = {}
     retries = retries_of(pool, results, wait=600, delay="30s")
     greylisted = MailboxResult(Reason.greylisted, 450)
     assert retries.keep("shy", probe("shy"), greylisted)
@@ -164,11 +168,13 @@ async def test_an_outage_leaves_nothing_that_failed_but_what_was_greylisted() ->
     assert (results["ann"].reason, results["ann"].retry_after) == (Reason.not_probed, 0.0)
     # What was under way says nothing either.
     assert retries.keep("bob", probe("bob"), FAILED)
-    assert results["bob"].reason is Reason.not_probed
+    assert retries.keep("eve", probe("eve"), MailboxResult(Reason.provider_unverifiable, 250))
+    assert results["bob"].reason is results["eve"].reason is Reason.not_probed
 
 
 async def test_at_the_end_of_a_run_addresses_that_replied_are_tried() -> None:
-    pool, results = Pool(), {}
+    pool = Pool()
+    results: dict[str, MailboxResult] = {}
     retries = retries_of(pool, results, wait=0)
     pool.health.address_failed("203.0.113.1")
     assert retries.keep("ann", probe(), FAILED)
@@ -178,7 +184,8 @@ async def test_at_the_end_of_a_run_addresses_that_replied_are_tried() -> None:
 
 
 async def test_replies_that_say_nothing_are_held_while_connections_fail() -> None:
-    pool, results = Pool(), {}
+    pool = Pool()
+    results: dict[str, MailboxResult] = {}
     retries = retries_of(pool, results, wait=0)
     unclear = MailboxResult(Reason.provider_unverifiable, 250)
     assert not retries.keep("ann", probe(), unclear)
