@@ -285,8 +285,7 @@ def verify(
             html_report.write(report, html_report.gather(warehouse, settings))
         gate = judged(warehouse, limits) if limits.applied and not result.degraded else None
     finally:
-        if not in_hand.stuck:
-            warehouse.close()
+        warehouse.close()
     try:
         show_result(_console(), result)
         if report is not None:

@@ -347,6 +347,7 @@ def run(
         # Stopped: it still has results to save, and the caller will close the database.
         if not ended.wait(_STOP_TIMEOUT):
             job.in_hand.stuck = True
+        warehouse.abandoned = job.in_hand.stuck
         raise
 
 

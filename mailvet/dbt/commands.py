@@ -122,8 +122,7 @@ def run(
                 in_hand=in_hand,
             )  # fmt: skip
         finally:
-            if not in_hand.stuck:
-                warehouse.close()
+            warehouse.close()
         show_result(Console(), result)
         if result.degraded:
             worst = ExitCode.degraded

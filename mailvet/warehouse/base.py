@@ -156,6 +156,9 @@ class Warehouse(Protocol):
     saves_cheaply: bool
     """Whether a save costs so little that there may be one a second."""
 
+    abandoned: bool
+    """A call of another thread does not return, so that `close` has to do nothing."""
+
     @property
     def store_id(self) -> str | None:
         """What names the database of the verdicts, without a password; None for one that ends with this process."""

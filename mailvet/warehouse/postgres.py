@@ -370,6 +370,8 @@ class PostgresWarehouse(SQLWarehouse):
 
     def close(self) -> None:
         """See `Warehouse.close`."""
+        if self.abandoned:
+            return
         if self._owned:
             self._db.close()
             return

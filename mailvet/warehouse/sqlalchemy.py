@@ -269,6 +269,8 @@ class SQLAlchemyWarehouse(SQLWarehouse):
 
     def close(self) -> None:
         """See `Warehouse.close`."""
+        if self.abandoned:
+            return
         if self._db.closed:
             return
         with contextlib.suppress(Exception):
