@@ -39,6 +39,10 @@ _MOST_LEGS = 8
 _KEPT = "What was answered so far is saved; the next try goes on from there and asks nobody twice."
 
 
+class _TaskStopped(AirflowException):
+    """Airflow asked the task to stop."""
+
+
 class MailvetVerifyOperator(BaseSQLOperator):
     """
     Verify the e-mail addresses of a table where it lies, and write status columns back beside them.
@@ -127,7 +131,7 @@ class MailvetVerifyOperator(BaseSQLOperator):
         self.wait_for_greylisting = wait_for_greylisting
         self.deferrable = deferrable
         self.shard = shard
-        self._asking = False
+        self._at_work = False
         if on_degraded not in ("fail", "warn"):
             raise ValueError(f"on_degraded={on_degraded!r}: choose 'fail' or 'warn'.")
 
@@ -143,6 +147,13 @@ class MailvetVerifyOperator(BaseSQLOperator):
         return self._leg(context, Legs.from_dict(event["legs"]))
 
     def _leg(self, context: Context, legs: Legs) -> dict[str, Any]:
+        self._at_work = True
+        try:
+            return self._verify(context, legs)
+        finally:
+            self._at_work = False
+
+    def _verify(self, context: Context, legs: Legs) -> dict[str, Any]:
         with translated(_KEPT):
             from mailvet.gates import Limits
             from mailvet.table_gate import judged
@@ -185,6 +196,7 @@ class MailvetVerifyOperator(BaseSQLOperator):
         from mailvet.errors import SourceError, UnavailableError
         from mailvet.report import LogWatcher
         from mailvet.run import Progress, run
+        from mailvet.runs.in_hand import InHand
         from mailvet.verdict import STATUS_COLUMNS, Reason
 
         class Watcher(LogWatcher):
@@ -195,22 +207,22 @@ class MailvetVerifyOperator(BaseSQLOperator):
                 super().progressed(progress)
 
         watcher, limit = Watcher(), count(self.max_addresses, "max_addresses")
-        self._asking = True
+        in_hand = InHand()
         try:
             return run(
                 warehouse, settings, write_back=self.write_back, columns=listed(self.columns) or STATUS_COLUMNS,
                 wait=stay, watcher=watcher, limit=limit, among=(Reason.greylisted,) if again else None,
-                recheck=recheck,
+                recheck=recheck, in_hand=in_hand,
             )  # fmt: skip
+        except _TaskStopped:
+            raise AirflowException(f"The task was stopped. {in_hand.sentences(_KEPT)}") from None
         except UnavailableError:
             raise
         except SourceError as error:
             if not watcher.asking:
                 raise
             # The database failed in the middle: the next try may find it well again.
-            raise AirflowException(f"{error.worded(argument_words)} {_KEPT}") from None
-        finally:
-            self._asking = False
+            raise AirflowException(f"{error.worded(argument_words)} {in_hand.sentences(_KEPT)}") from None
 
     def _wait(self, legs: Legs, pending: int, moment: datetime) -> None:
         from airflow_provider_mailvet.triggers.greylisting import GreylistingTrigger
@@ -276,13 +288,14 @@ class MailvetVerifyOperator(BaseSQLOperator):
 
     def on_kill(self) -> None:
         """
-        Stop asking. What the servers have said is saved before the process ends, which takes a second or two.
+        Stop asking. What the servers have said is saved before the process ends, which takes a second or two; where
+        the database does not reply, it is in the journal by then. A task that is deferred has nothing in hand.
 
         Airflow calls this from the handler of the signal, so the exception ends the run that is going on.
         """
-        if self._asking:
-            self._asking = False
-            raise AirflowException(f"The task was stopped. {_KEPT}")
+        if self._at_work:
+            self._at_work = False
+            raise _TaskStopped(f"The task was stopped. {_KEPT}")
 
     # ---------------------------------------------------------------- its parts
 
