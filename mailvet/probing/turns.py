@@ -28,7 +28,8 @@ _LONGEST_FIRST_TIMEOUT = 10.0
 _ENOUGH_REPLIES = 10
 _USUAL = 0.9  # of the servers reply within the usual time
 _TIMES_USUAL = 4.0
-_SHARE = 5  # a fifth of the connections is kept for servers that replied, a fifth for newcomers
+_SHARE = 5  # a fifth of the connections is kept for servers that replied
+_ONE_IN = 5  # connections for which somebody waits: at least one in so many goes to a newcomer
 
 
 class Standing(IntEnum):
@@ -39,6 +40,9 @@ class Standing(IntEnum):
     newcomer = 1
     again = 2
     """They were left after the first time-out."""
+
+
+_NEWCOMER_FIRST = (Standing.newcomer, Standing.proven, Standing.again)
 
 
 @dataclass(slots=True, eq=False)
@@ -68,6 +72,7 @@ class Turns:
     taken: int = 0
     _newcomers: dict[Contact, None] = field(default_factory=dict)
     _again: int = 0
+    _proven_in_a_row: int = 0
     _waiting: tuple[deque[OperatorQueue], ...] = field(default_factory=lambda: tuple(deque() for _ in Standing))
     _seconds: deque[float] = field(default_factory=lambda: deque(maxlen=200))
     """From the contact to the first reply about a recipient, of the servers that replied last."""
@@ -135,20 +140,16 @@ class Turns:
 
     def next(self) -> OperatorQueue | None:
         """The operator whose turn it is, if there is a connection for it."""
-        for standing in self._order():
+        for standing in _NEWCOMER_FIRST if self._proven_in_a_row >= _ONE_IN - 1 else tuple(Standing):
             waiting = self._waiting[standing]
             while waiting and waiting[0].starved is not standing:  # it had an earlier turn
                 waiting.popleft()
             if waiting and self.has_room(standing):
                 queue = waiting.popleft()
                 queue.starved = None
+                self._proven_in_a_row = self._proven_in_a_row + 1 if standing is Standing.proven else 0
                 return queue
         return None
-
-    def _order(self) -> tuple[Standing, ...]:
-        if len(self._newcomers) < self.connections // _SHARE:
-            return Standing.newcomer, Standing.proven, Standing.again
-        return Standing.proven, Standing.newcomer, Standing.again
 
     # ---------------------------------------------------------------- the first time-out
 
