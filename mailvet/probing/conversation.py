@@ -84,7 +84,7 @@ class Conversation:
         """Sent since the last canary was."""
         self._stashed: Probe | None = None
         self._grouped = False
-        """More than one recipient was outstanding at some time."""
+        """Several commands were sent together, and not all of them are answered."""
         self._answered = 0
         self._errors = 0
         self._slowest = 0.0
@@ -135,7 +135,7 @@ class Conversation:
             timeout = self._step()
             if timeout > 0:
                 await session.run(self._step, timeout)
-            if ledger.fault is not None or self.over:
+            if self._out_of_step_or_over:
                 return
             if self._careful and not await self._check():
                 return
@@ -155,6 +155,10 @@ class Conversation:
                 return
             if not await self._check() or not await self._pool.idle_for_more(servers, self._place):
                 return
+
+    @property
+    def _out_of_step_or_over(self) -> bool:
+        return self.over or self._ledger.fault is not None
 
     async def _check(self) -> bool:
         """Make this a checked point; whether it is one."""
@@ -243,6 +247,8 @@ class Conversation:
         if address.next_at > now:
             return
         groups = self._in_groups()
+        if not outstanding:
+            self._grouped = not session.mail_from_accepted  # MAIL goes along
         most = self._servers.group if groups and not address.interval else 1
         sent = 0
         while len(outstanding) < most:
@@ -268,8 +274,8 @@ class Conversation:
             self._pool.probes += sent
             self._operator.asked += sent
             self._progress = now
-            if len(outstanding) > 1:
-                self._grouped = True
+            self._grouped |= len(outstanding) > 1
+            if self._grouped:
                 self._watch_group()
 
     def _next_probe(self) -> Probe | None:
@@ -608,10 +614,9 @@ class Conversation:
             return
         if not self._outstanding:
             return
-        grouped = self._grouped and len(self._outstanding) + (self._ahead or self._answered) > 1
         if len(self._outstanding) > 1:
             servers.group = 1  # it may not take groups, whatever it offers
-        if failure.kind == "timeout" and grouped and self._grouped:
+        if failure.kind == "timeout" and self._grouped:
             ledger.fault = "a reply is wanting in a group"
             return
         probe = self._outstanding.popleft()

@@ -38,6 +38,7 @@ __all__ = ["MailboxResult", "Mailboxes", "OperatorProgress", "Probe", "Recipient
 _ADDRESSES_PER_HOST = 2
 _FAILED_FOR = 600.0  # seconds for which servers that failed are not tried again
 _SHUTDOWN_TIMEOUT = 2.0  # seconds for conversations to end properly when the run is stopped
+_CANCEL_TIMEOUT = 0.5  # seconds more for those that did not, whatever their servers do
 _IDLE = 5.0  # seconds for which a conversation stays open for recipients that are still to be read
 _MOST_BLOCKED = 8  # sets of servers of one operator without room, after which no further one is looked at
 _WORTH_A_CONVERSATION = 10  # waiting recipients for each conversation
@@ -236,6 +237,8 @@ class Mailboxes:
 
     def settle_all(self) -> None:
         """Nobody else is to come for now: decide what waits for others."""
+        if self.draining:
+            return
         for place in list(self._places.values()):
             if place.quiet and (place.held or place.undecided) and not self.retries_pending():
                 self.decisions.flush(place)
@@ -583,7 +586,7 @@ class Mailboxes:
 
     def _not_asked(self, probe: Probe) -> None:
         at = probe.at
-        if at is None:
+        if at is None or self.draining:  # what waits for it stays undecided
             return
         place = self.place(at.place)
         if probe.role is Role.canary:
@@ -678,8 +681,16 @@ class Mailboxes:
             rows.append(OperatorProgress(queue.rule.name, queue.asked, queue.waiting, queue.connections, state, left))
         return sorted(rows, key=lambda row: (-row.waiting - row.connections, -row.asked))
 
+    @property
+    def draining(self) -> bool:
+        """Whether the pool is closing: what is proven is still reported, and what is not stays undecided."""
+        return self._ended
+
     async def close(self) -> None:
-        """End every conversation; recipients still waiting are reported as not probed."""
+        """
+        End every conversation within 2.5 seconds; recipients without a proven result are reported as not probed. What
+        a server does cannot make it last longer: a conversation that goes on nevertheless ends by its own time-outs.
+        """
         self._ended = True
         self.expecting = False
         alarms = [queue.alarm for queue in self._operators.values()]
@@ -690,10 +701,10 @@ class Mailboxes:
         self.turns.close()
         if self._tasks:  # each conversation ends by itself with the reply it waits for
             await asyncio.wait(self._tasks, timeout=_SHUTDOWN_TIMEOUT)
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if tasks := list(self._tasks):
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks, timeout=_CANCEL_TIMEOUT)
         self._drain(self._operators.values())
         stopped = MailboxResult(Reason.not_probed, detail="the run was stopped", retry_after=3600.0)
         for probe in list(self._unanswered):

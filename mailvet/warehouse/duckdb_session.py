@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import duckdb
 
-from mailvet.errors import LockedError, SourceError
+from mailvet.errors import LockedError, SourceError, argument
 from mailvet.verdict import Policy, verdict_schema
 from mailvet.warehouse.dialects import DuckDB
+from mailvet.warehouse.driver_errors import source_error
 from mailvet.warehouse.files import FORMATS, INPUT, Loaded, Reading, first_line, is_database, load
-from mailvet.warehouse.tables import Column, choose_column, one_condition
+from mailvet.warehouse.tables import Column, choose_column, condition_fails, one_condition
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -96,6 +97,8 @@ class DuckDBSession:
     Not to be used from two threads at once, but for `interrupt`.
     """
 
+    abandoned = False
+
     def __init__(
         self,
         connection: duckdb.DuckDBPyConnection,
@@ -164,7 +167,7 @@ class DuckDBSession:
         if writable and not os.access(path, os.W_OK):
             raise SourceError(
                 f"The database {path} is read-only, so verdicts cannot be saved in it. Make it writable, or copy the "
-                "table to a file and verify that with --output."
+                f"table to a file and verify that with {argument('output')}."
             )
         db = open_database(path, read_only=not writable)
         named: dict[str, Any] = {"where": where, "policy": policy, "prefix": prefix, "events": events}
@@ -212,7 +215,7 @@ class DuckDBSession:
         if is_view and updatable:
             raise SourceError(
                 f"{table} is a view: status columns cannot be written to it. Verify the table behind it, or use "
-                "--no-write-back and join mailvet_verdicts on email_key."
+                f"{argument('write_back', False)} and join mailvet_verdicts on email_key."
             )
         return cls(
             db, name=f"{table} in {path.name}", path=path, relation=relation,
@@ -285,6 +288,8 @@ class DuckDBSession:
 
     def close(self) -> None:
         """See `Warehouse.close`."""
+        if self.abandoned:
+            return
         if self._owned:
             self._db.close()
             return
@@ -362,9 +367,10 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except duckdb.Error as error:
-        raise SourceError(
+        raise source_error(
             f"Verdicts cannot be saved in {path.name}: {first_line(str(error))}. Check that the file and its folder "
-            "may be written to and that the disk is not full; what was saved before stays saved."
+            "may be written to and that the disk is not full; what was saved before stays saved.",
+            error,
         ) from None
 
 
@@ -415,9 +421,7 @@ def _tried(db: duckdb.DuckDBPyConnection, relation: str, table: str, where: str 
             try:
                 db.execute(f"select 1 from {relation} where {condition} limit 1").fetchall()
             except duckdb.Error as error:
-                raise SourceError(
-                    f"The condition --where does not work on {table}: {first_line(str(error))}."
-                ) from None
+                raise condition_fails(table, first_line(str(error))) from None
     return where
 
 

@@ -11,11 +11,20 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from mailvet.errors import SourceError
+from mailvet.errors import SourceError, argument
 from mailvet.verdict import Depth, Reason, Recommendation, Status, verdict_schema
 from mailvet.warehouse.address_column import likely_columns
 
-__all__ = ["Column", "Relation", "check_status_columns", "choose_column", "choose_table", "one_condition", "spellings"]
+__all__ = [
+    "Column",
+    "Relation",
+    "check_status_columns",
+    "choose_column",
+    "choose_table",
+    "condition_fails",
+    "one_condition",
+    "spellings",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +92,8 @@ def choose_column(columns: Sequence[Column], column: str | None, table: str, hea
         likely = likely_columns([c.name for c in columns])
         if len(likely) != 1:
             raise SourceError(
-                f"Which column of {table} holds the addresses? Name it with --email-column; there are: {names}."
+                f"Which column of {table} holds the addresses? Name it with {argument('email_column')}; there "
+                f"are: {names}."
             )
         column = likely[0]
     found = [c for c in columns if c.name == column] or [c for c in columns if c.name.lower() == column.lower()]
@@ -148,7 +158,12 @@ def one_condition(where: str) -> None:
         SourceError: it does.
     """
     if ";" in _QUOTED.sub(" ", where):
-        raise SourceError("--where holds more than one SQL statement; give one condition on the rows.")
+        raise SourceError(f"{argument('where')} holds more than one SQL statement; give one condition on the rows.")
+
+
+def condition_fails(table: str, fault: str) -> SourceError:
+    """The error for a condition on the rows that the database refuses; `fault` is what it says."""
+    return SourceError(f"The condition {argument('where')} does not work on {table}: {fault}.")
 
 
 _QUOTED = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"|`[^`]*`|--[^\n]*|/\*.*?\*/", re.DOTALL)
