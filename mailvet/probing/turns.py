@@ -10,6 +10,7 @@ other newcomer had its turn: some servers let clients wait on purpose before the
 from __future__ import annotations
 
 import asyncio
+import statistics
 import time
 from collections import deque
 from collections.abc import Callable
@@ -22,12 +23,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Contact", "Standing", "Turns"]
 
-_FIRST_TIMEOUT = 5.0  # seconds, until enough servers have replied to tell what is usual
+_FIRST_TIMEOUT = 3.0  # seconds, until enough servers have replied to tell what is usual
 _LEAST_FIRST_TIMEOUT = 1.0
 _LONGEST_FIRST_TIMEOUT = 10.0
-_ENOUGH_REPLIES = 10
-_USUAL = 0.9  # of the servers reply within the usual time
-_TIMES_USUAL = 4.0
+_ENOUGH_REPLIES = 5
+_TIMES_USUAL = 8.0  # as long as half of the servers take
 _SHARE = 5  # a fifth of the connections is kept for servers that replied
 _ONE_IN = 5  # connections for which somebody waits: at least one in so many goes to a newcomer
 
@@ -158,8 +158,7 @@ class Turns:
         """Seconds within which a newcomer is to reply while others wait."""
         if len(self._seconds) < _ENOUGH_REPLIES:
             return _FIRST_TIMEOUT
-        usual = sorted(self._seconds)[int(_USUAL * len(self._seconds))]
-        return min(max(_TIMES_USUAL * usual, _LEAST_FIRST_TIMEOUT), _LONGEST_FIRST_TIMEOUT)
+        return min(max(_TIMES_USUAL * statistics.median(self._seconds), _LEAST_FIRST_TIMEOUT), _LONGEST_FIRST_TIMEOUT)
 
     def _leave_late(self) -> None:
         """Leave the newcomers whose first time-out is over, now and later, as long as others wait."""

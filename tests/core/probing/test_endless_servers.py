@@ -75,14 +75,18 @@ async def test_stalled_servers_do_not_hold_up_healthy_ones(mailvet_lab_factory: 
     done: dict[str, float] = {}
     mailboxes = Mailboxes(settings)
     routes = {domain: route_of(lab, domain) for domain in (*healthy, *stalled)}
-    order = [domain for four in zip(stalled[::3], stalled[1::3], stalled[2::3], healthy, strict=True) for domain in four]
+    order = [
+        domain for four in zip(stalled[::3], stalled[1::3], stalled[2::3], healthy, strict=True) for domain in four
+    ]
     began = time.monotonic()
     futures = []
     for name in ("ann", "bob", "cid"):
         for domain in order:
             future = mailboxes.submit(Recipient(name, domain, routes[domain]))
             if domain in healthy:
-                future.add_done_callback(lambda _, key=f"{name}@{domain}": done.setdefault(key, time.monotonic() - began))
+                future.add_done_callback(
+                    lambda _, key=f"{name}@{domain}": done.setdefault(key, time.monotonic() - began)
+                )
                 futures.append(future)
     try:
         results = await asyncio.wait_for(asyncio.gather(*futures), 60)
