@@ -134,9 +134,7 @@ def test_a_killed_run_leaves_what_came_5_seconds_ago_in_the_journal(slow_lab: La
     completes(url, here, known)
 
 
-def test_a_run_connects_again_to_a_database_that_broke_the_connection_off(
-    slow_lab: Lab, url: str, here: Path
-) -> None:
+def test_a_run_connects_again_to_a_database_that_broke_the_connection_off(slow_lab: Lab, url: str, here: Path) -> None:
     process = start("verify", url, "--table", "contacts", folder=here)
     until = time.monotonic() + 40
     while sum(asked(slow_lab).values()) < 60 and process.poll() is None and time.monotonic() < until:
