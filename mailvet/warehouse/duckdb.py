@@ -111,7 +111,7 @@ class DuckDBWarehouse(DuckDBResults):
         queries = {path: self._output(path, f"{rows} where {test}", fields) for path, test in conditions.items()}
         # Lists of people stay as private as the file they come from.
         mode = self.path.stat().st_mode if self.path.exists() else 0o600
-        return output_files.publish(self._db, queries, mode)
+        return output_files.publish(self._db, queries, mode, check=self._check_unchanged)
 
     def _part(self, column: str) -> str:
         """Which part of a result a row belongs to, by a column of the verdict table."""

@@ -22,6 +22,7 @@ from mailvet.verdict import Policy, verdict_schema
 from mailvet.warehouse.dialects import DuckDB
 from mailvet.warehouse.driver_errors import source_error
 from mailvet.warehouse.files import FORMATS, INPUT, Loaded, Reading, first_line, is_database, load
+from mailvet.warehouse.own_tables import problem_of_verdicts
 from mailvet.warehouse.tables import Column, choose_column, condition_fails, one_condition
 
 if TYPE_CHECKING:
@@ -114,6 +115,7 @@ class DuckDBSession:
         loaded: Loaded | None = None,
         is_view: bool = False,
         owned: bool = True,
+        state: tuple[int, ...] | None = None,
     ) -> None:
         self._db = connection
         self._owned = owned
@@ -128,7 +130,10 @@ class DuckDBSession:
         self._events = events
         self._loaded = loaded
         self._is_view = is_view
+        self._file = self._identity()
+        self._state = state
         self._cell = f"coalesce({quote(column)}::varchar, '')"
+        self._hide_duplicates()
 
     @classmethod
     def of_table(
@@ -255,12 +260,14 @@ class DuckDBSession:
                 ) from None
         db = open_database(store if writable or store.exists() else None, read_only=not writable and store.exists())
         try:
+            state = _state(path)
             loaded = load(db, path, reading)
             column = column or loaded.address_column
             found = choose_column(described(db, INPUT), column, path.name, loaded.headers)
             return cls(
                 db, name=path.name, path=path, relation=INPUT, column=found,
                 where=_tried(db, INPUT, path.name, where), policy=policy, prefix=prefix, events=events, loaded=loaded,
+                state=state,
             )  # fmt: skip
         except BaseException:
             db.close()
@@ -272,6 +279,74 @@ class DuckDBSession:
         if not path.exists():
             raise SourceError(f"There is no database {path}: nothing has been verified there yet.")
         return cls(open_database(path, read_only=read_only), name=path.name, path=path)
+
+    def _hide_duplicates(self) -> None:
+        """Where nothing may be written, the newest of several verdicts of one key stands for them."""
+        found = self._rows("select readonly from duckdb_databases() where database_name = current_database()")
+        if not found or not found[0][0] or not self._has("mailvet_verdicts"):
+            return
+        rows, keys = self._one("select count(*), count(distinct hash(email_key)) from mailvet_verdicts")
+        if rows != keys:
+            ours = self._one("select current_database(), current_schema()")
+            table = ".".join(map(quote, (*ours, "mailvet_verdicts")))
+            self._db.execute(
+                f"create or replace temp view mailvet_verdicts as select * from {table} qualify row_number() over "
+                "(partition by email_key order by checked_at desc nulls last) = 1"
+            )
+
+    def _check_own_tables(self) -> None:
+        """
+        Raises:
+            SourceError: a table of verdicts that mailvet did not make, or a later version did.
+        """
+        if not self._has("mailvet_verdicts"):
+            return
+        problem = problem_of_verdicts(described(self._db, "mailvet_verdicts"))
+        if problem is not None:
+            raise SourceError(
+                f"The table mailvet_verdicts in {self._database_name} is not as this version of mailvet makes it: "
+                f"{problem}. Use the version that made it, or rename the table and verify anew. Nothing was changed."
+            )
+
+    @property
+    def _database_name(self) -> str:
+        (path,) = self._one("select path from duckdb_databases() where database_name = current_database()")
+        return Path(path).name if path else "memory"
+
+    def _check_unchanged(self, target: Path) -> None:
+        """
+        Raises:
+            SourceError: `target` is the file that was read, and it is not what it was then.
+        """
+        if self._state is not None and target == self.path.resolve() and _state(self.path) != self._state:
+            raise SourceError(
+                f"{self.path.name} was changed while the run went on, so it was not replaced: the changes would be "
+                "lost. Run the same again; only what is new will be asked."
+            )
+
+    def _identity(self) -> tuple[Path, int] | None:
+        """The file of the database and what tells it from another of its name; None in memory."""
+        found = self._rows("select path from duckdb_databases() where database_name = current_database()")
+        if not found or not found[0][0]:
+            return None
+        path = Path(found[0][0])
+        try:
+            return path, path.stat().st_ino
+        except OSError:
+            return None
+
+    def check_still_there(self) -> None:
+        """
+        See `Warehouse.check_still_there`.
+
+        Raises:
+            SourceError: the file of the database was removed or replaced, so that what is saved would be lost.
+        """
+        if self._file is not None and self._identity() != self._file:
+            raise SourceError(
+                f"The database {self._file[0]} was removed or replaced while the run went on, so what is saved in it "
+                "would be lost. Put it back, or run the same again to make it anew."
+            )
 
     def _numbers_rows(self) -> bool:
         """Whether `rowid` means DuckDB's number of a row; views have none, and a table may have such a column."""
@@ -345,7 +420,7 @@ def open_database(path: Path | None, *, read_only: bool = False) -> duckdb.DuckD
 def opening_failed(error: duckdb.Error, path: Path | None, *, read_only: bool = False) -> SourceError:
     """What to tell people for DuckDB's own error on opening a file: who holds it, or what is wrong with it."""
     text = str(error)
-    if "lock" in text.lower():
+    if _HELD.search(text):
         holder = re.search(r"PID (\d+)", text)
         who = f" (process {holder[1]})" if holder else ""
         return LockedError(
@@ -356,10 +431,30 @@ def opening_failed(error: duckdb.Error, path: Path | None, *, read_only: bool = 
         return SourceError(
             f"{path} is no DuckDB database. For a list of addresses give a CSV, Parquet or JSON Lines file."
         )
+    if _NEWER.search(text):
+        return SourceError(
+            f"The database {path} was made by another version of DuckDB, which this one ({duckdb.__version__}) cannot "
+            f"read: {first_line(text)}. Upgrade DuckDB (pip install --upgrade duckdb), or name another database. "
+            "Nothing was changed."
+        )
+    if _DAMAGED.search(text):
+        return SourceError(
+            f"The database {path} is damaged: {first_line(text)}. Put back a copy of it, or move it away, with its "
+            ".wal file if there is one, and verify anew. Nothing was changed."
+        )
     return SourceError(
         f"The database {path} cannot be opened{'' if read_only else ' for writing'}: {first_line(text)}. "
         "Check that the file and its folder may be written to."
     )
+
+
+_HELD = re.compile(r"could not set lock|conflicting lock|lock is held|used by another process", re.IGNORECASE)
+_NEWER = re.compile(r"storage version|version number|newer version|older version", re.IGNORECASE)
+_DAMAGED = re.compile(
+    r"corrupt|checksum|serialization error|deserializ|internal error|failed to load|replaying wal|could not read"
+    r"|fatal error|could not finish|unexpected end|metadata|invalid block",
+    re.IGNORECASE,
+)
 
 
 @contextlib.contextmanager
@@ -372,6 +467,15 @@ def writing(path: Path) -> Iterator[None]:
             "may be written to and that the disk is not full; what was saved before stays saved.",
             error,
         ) from None
+
+
+def _state(path: Path) -> tuple[int, ...] | None:
+    """What changes with a file."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def find_table(db: duckdb.DuckDBPyConnection, table: str, path: Path | None) -> tuple[str, bool]:

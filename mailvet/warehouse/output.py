@@ -6,7 +6,7 @@ could be written. DuckDB is the writer, whichever database the rows come from.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import duckdb
@@ -42,13 +42,20 @@ def check(output: Path) -> None:
         )
 
 
-def publish(db: duckdb.DuckDBPyConnection, queries: Mapping[Path, tuple[str, str]], mode: int) -> list[Path]:
+def publish(
+    db: duckdb.DuckDBPyConnection,
+    queries: Mapping[Path, tuple[str, str]],
+    mode: int,
+    *,
+    check: Callable[[Path], object] | None = None,
+) -> list[Path]:
     """
     Write each query of DuckDB's to its file.
 
     Args:
         queries: path -> (query, options of COPY).
         mode: permissions of a file that is new; one that exists keeps its own.
+        check: raises where a file is not to be replaced.
 
     Raises:
         SourceError: one could not be written; all are as they were.
@@ -62,6 +69,9 @@ def publish(db: duckdb.DuckDBPyConnection, queries: Mapping[Path, tuple[str, str
             partial.touch(mode=0o600)
             db.execute(f"copy ({query}) to {literal(str(partial))} ({options})")
             partial.chmod((target.stat().st_mode if target.exists() else mode) & 0o777)
+        for target in written:
+            if check is not None:
+                check(target)
         for target, partial in written.items():
             os.replace(partial, target)
     except (duckdb.Error, OSError) as error:
