@@ -7,7 +7,10 @@ import warnings
 from datetime import timedelta
 from typing import Any
 
-__all__ = ["count", "duration", "given", "renamed"]
+__all__ = ["NOT_GIVEN", "count", "duration", "given", "renamed"]
+
+NOT_GIVEN: Any = "not given"
+"""The default of arguments for which None means something."""
 
 
 def given(value: Any) -> Any:

@@ -67,7 +67,7 @@ class ExpectColumnBounceRateToBeBelow(EmailExpectation, ColumnAggregateExpectati
         Failing case: `ExpectColumnBounceRateToBeBelow(column="email")`
     """
 
-    max_rate: float | SuiteParameterDict[str, Any] = pydantic.Field(
+    max_rate: float | str | SuiteParameterDict[str, Any] = pydantic.Field(
         default=0.02, description="The limit on the figure expected_bounce_rate: a share such as 0.02 or 2%."
     )
     judge_by: Literal["estimate", "upper"] = pydantic.Field(

@@ -322,7 +322,8 @@ class SqlVerdicts:
         names = ("status", "reason", "score", "attempts", "detail", "checked_at")
         column: Any = sa.column(self.column)
         key = email_key_sql(self.dialect, column)
-        one, none = sa.literal_column("1"), sa.literal_column("0")
+        one: Any = sa.literal_column("1")
+        none: Any = sa.literal_column("0")
         is_null: Any = sa.case((column.is_(None), one), else_=none)
         cells = (
             sa.select(
@@ -376,7 +377,7 @@ class SqlVerdicts:
     def _missing(self) -> sa.ColumnElement[bool]:
         """Whether the column's cell is blank: `mailvet.missing.is_missing`."""
         text = sa.cast(sa.column(self.column), sa.Text()).compile(dialect=self.engine.engine.dialect)
-        return sa.literal_column(missing_sql(str(text), self.dialect))  # type: ignore[no-any-return]
+        return sa.literal_column(missing_sql(str(text), self.dialect))
 
     def source(self) -> Any:
         """The rows to validate as something to select from."""

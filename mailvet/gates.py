@@ -379,8 +379,14 @@ def among_words(value: object) -> tuple[str, ...]:
     Raises:
         ValueError: a word that is neither a recommendation nor a status.
     """
-    parts = value.split(",") if isinstance(value, str) else list(value) if isinstance(value, Iterable) else [value]
-    words = tuple(dict.fromkeys(str(part).strip() for part in parts if str(part).strip()))
+    parts: list[object] = [value]
+    if isinstance(value, str):
+        parts = [*value.split(",")]
+    elif isinstance(value, Iterable):
+        parts = [*value]
+    # A template may have rendered a list as text, with brackets and quotation marks.
+    stripped = (str(part).strip(" \t\n[]()'\"") for part in parts)
+    words = tuple(dict.fromkeys(word for word in stripped if word))
     if odd := [word for word in words if word not in _WORDS]:
         raise ValueError(f"{odd[0]!r} is unknown; choose from {', '.join(sorted(_WORDS))}")
     return words

@@ -255,6 +255,8 @@ def show_summary(console: Console, summary: Summary, depth: Depth) -> None:
     for word, count in summary.by_recommendation.items():
         bar = Text("█" * max(1, round(30 * count / rows)), style=_STYLES[word])
         advice.add_row(Text(_ADVICE[word], style=_STYLES[word]), f"{count:,}", f"{100 * count / rows:.1f} %", bar)
+    if summary.missing:
+        advice.add_row("missing: no address", f"{summary.missing:,}", f"{100 * summary.missing / rows:.1f} %", "")
     console.print(advice)
     console.print()
     console.print(_reasons(summary))

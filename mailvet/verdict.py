@@ -208,7 +208,7 @@ _TABLE = (
     _rule("suspected_trap", _RISKY, "reference", "DDD", "90d", "evidence points to a spam trap"),
     _rule("disposable", _RISKY, "reference", "DDD", "7d", "a throw-away address service"),
     _rule("typo_domain", _RISKY, "reference", "DDD", "", "the domain is a known misspelling of a mail provider"),
-    _rule("no_reply", _RISKY, "reference", "DSD", "7d 30d", "nobody reads it, as noreply@ or bounce@", by_score=True),
+    _rule("no_reply", _RISKY, "reference", "DSD", "7d 30d", "no person reads it: noreply@, bounce@", by_score=True),
     _rule("mailbox_full", _RISKY, "mailbox", "RRS", "3d 5d 7d", "the mailbox exists but is full", give_up_after=3),
     _rule("recipient_throttled", _RISKY, "mailbox", "RSS", "1d", "the mailbox exists and is getting too much mail"),
     _rule("sender_not_known", _RISKY, "mailbox", "RSS", "90d", "the mailbox takes mail only from senders it knows"),
@@ -255,9 +255,8 @@ def recommend(reason: Reason, policy: Policy, score: int, attempts: int) -> Reco
 def possible_recommendations(reason: Reason, policy: Policy) -> frozenset[Recommendation]:
     """All that `recommend` may say of a reason, whatever the score and the number of checks."""
     rule = REASONS[reason]
-    found = (
-        {Recommendation.send, Recommendation.reverify} if rule.is_by_score(policy) else {rule.recommendation(policy)}
-    )
+    by_score = {Recommendation.send, Recommendation.reverify}
+    found = by_score if rule.is_by_score(policy) else {rule.recommendation(policy)}
     return frozenset(found | ({Recommendation.do_not_send} if rule.give_up_after is not None else set()))
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
 from airflow.providers.common.sql.operators.sql import BaseSQLOperator, SQLCheckResult
 
-from airflow_provider_mailvet.arguments import given, renamed
+from airflow_provider_mailvet.arguments import NOT_GIVEN, given, renamed
 from airflow_provider_mailvet.sources import opened, translated
 
 if TYPE_CHECKING:
@@ -86,9 +86,13 @@ class MailvetCheckOperator(BaseSQLOperator):
         policy: str | None = None,
         mailvet_conn_id: str = "mailvet_default",
         on_failure: Literal["fail", "warn", "skip"] = "fail",
+        max_undeliverable: float | str | None = NOT_GIVEN,
+        max_unknown: float | str | None = NOT_GIVEN,
+        max_unverified: float | str | None = NOT_GIVEN,
+        max_stale: float | str | None = NOT_GIVEN,
+        forbid_do_not_send: bool = NOT_GIVEN,
         **kwargs: Any,
     ) -> None:
-        old = {name: kwargs.pop(name) for name in _OLD_NAMES if name in kwargs}
         super().__init__(conn_id=conn_id, **kwargs)
         self.table = table
         self.email_column = email_column
@@ -108,8 +112,15 @@ class MailvetCheckOperator(BaseSQLOperator):
         self.policy = policy
         self.mailvet_conn_id = mailvet_conn_id
         self.on_failure = on_failure
-        for name, value in old.items():
-            setattr(self, _OLD_NAMES[name], renamed(name, _OLD_NAMES[name], value))
+        for old, new, value in (
+            ("max_undeliverable", "max_undeliverable_rate", max_undeliverable),
+            ("max_unknown", "max_unknown_rate", max_unknown),
+            ("max_unverified", "max_unverified_rate", max_unverified),
+            ("max_stale", "max_stale_rate", max_stale),
+            ("forbid_do_not_send", "max_do_not_send_rate", forbid_do_not_send),
+        ):
+            if value is not NOT_GIVEN:
+                setattr(self, new, renamed(old, new, value))
         # A template that renders nothing is not given, and then the default holds; None in the DAG takes it away.
         self._may_be_unverified = self.max_unverified_rate is None
         if on_failure not in ("fail", "warn", "skip"):
@@ -197,13 +208,3 @@ class MailvetCheckOperator(BaseSQLOperator):
         from airflow_provider_mailvet.lineage import datasets_of
 
         return datasets_of(self, inputs=[self.table, "mailvet_verdicts"], outputs=[], assertions=True)
-
-
-_OLD_NAMES = {
-    "max_undeliverable": "max_undeliverable_rate",
-    "max_unknown": "max_unknown_rate",
-    "max_unverified": "max_unverified_rate",
-    "max_stale": "max_stale_rate",
-    "forbid_do_not_send": "max_do_not_send_rate",
-}
-"""Arguments as they were once called; they mean what the new ones mean."""

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["MailvetExportOperator"]
 
 _LISTS = ("send", "reverify", "do_not_send")
+_MISSING = "missing"
+"""The list of rows without an address."""
 
 
 class MailvetExportOperator(BaseSQLOperator):
@@ -32,7 +34,8 @@ class MailvetExportOperator(BaseSQLOperator):
         on. CSV, TSV, Parquet or JSON Lines, also with `.gz` or `.zst`.
     :param output_table: or the beginning of the names of tables; `audience` becomes `audience_send` and so on.
     :param if_exists: what to do with tables of these names that are there already: fail, or replace them.
-    :param lists: which lists: send, reverify and do_not_send (for your suppression list).
+    :param lists: which lists: send, reverify and do_not_send (for your suppression list); missing has the rows without
+        an address. By default the first three, and missing where there are such rows.
     :param columns: status columns to add; default: status, reason, recommendation, score, suggestion, checked_at.
     :param key_columns: keep only these of the table's own columns; default: all of them.
     :param policy: marketing, transactional or signup; default: as the mailvet connection says.
@@ -91,9 +94,9 @@ class MailvetExportOperator(BaseSQLOperator):
             from mailvet.verdict import STATUS_COLUMNS
 
             wanted = list(dict.fromkeys(self.lists))
-            odd = [name for name in wanted if name not in _LISTS]
+            odd = [name for name in wanted if name not in (*_LISTS, _MISSING)]
             if odd or not wanted:
-                raise SettingsError(f"lists={list(self.lists)!r}: choose from {', '.join(_LISTS)}.")
+                raise SettingsError(f"lists={list(self.lists)!r}: choose from {', '.join((*_LISTS, _MISSING))}.")
             settings = MailvetHook(self.mailvet_conn_id).settings(policy=self.policy, depth="offline")
             with opened(
                 self.get_db_hook(), settings, table=self.table, column=self.email_column, where=self.where,
@@ -101,10 +104,14 @@ class MailvetExportOperator(BaseSQLOperator):
             ) as warehouse:  # fmt: skip
                 plan(warehouse, settings)
                 columns, keys = self.columns or STATUS_COLUMNS, list(self.key_columns or ())
+                groups = warehouse.verdict_counts()
+                if set(wanted) == set(_LISTS) and any(group.missing for group in groups):
+                    wanted.append(_MISSING)
                 counts = dict.fromkeys(wanted, 0)
-                for group in warehouse.verdict_counts():
-                    if group.recommendation in counts:
-                        counts[group.recommendation] += group.rows
+                for group in groups:
+                    name = _MISSING if group.missing else group.recommendation
+                    if name in counts:
+                        counts[name] += group.rows
                 if self.output_path is not None:
                     written = warehouse.export(
                         Path(self.output_path), columns, key_columns=keys, split_by="recommendation", parts=wanted,

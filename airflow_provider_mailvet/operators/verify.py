@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, Asset, conf
 from airflow.providers.common.sql.operators.sql import BaseSQLOperator, SQLCheckResult
 
-from airflow_provider_mailvet.arguments import count, duration, given, renamed
+from airflow_provider_mailvet.arguments import NOT_GIVEN, count, duration, given, renamed
 from airflow_provider_mailvet.assets import verified_table
 from airflow_provider_mailvet.links import VerificationReportLink
 from airflow_provider_mailvet.sources import opened, translated
@@ -95,9 +95,9 @@ class MailvetVerifyOperator(BaseSQLOperator):
         wait_for_greylisting: timedelta | str | float | None = None,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         shard: dict[str, Any] | None = None,
+        max_undeliverable: float | str | None = NOT_GIVEN,
         **kwargs: Any,
     ) -> None:
-        old = kwargs.pop("max_undeliverable", None)
         if "outlets" not in kwargs and "{{" not in f"{conn_id}{table}":
             kwargs["outlets"] = [verified_table(conn_id, table)]
         super().__init__(conn_id=conn_id, **kwargs)
@@ -113,8 +113,8 @@ class MailvetVerifyOperator(BaseSQLOperator):
         self.recheck = recheck
         self.max_addresses = max_addresses
         self.max_undeliverable_rate = max_undeliverable_rate
-        if old is not None:
-            self.max_undeliverable_rate = renamed("max_undeliverable", "max_undeliverable_rate", old)
+        if max_undeliverable is not NOT_GIVEN:
+            self.max_undeliverable_rate = renamed("max_undeliverable", "max_undeliverable_rate", max_undeliverable)
         self.on_degraded = on_degraded
         self.wait_for_greylisting = wait_for_greylisting
         self.deferrable = deferrable

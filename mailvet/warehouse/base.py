@@ -291,7 +291,7 @@ class Warehouse(Protocol):
         Write rows of the source with their status columns to tables of the same database, all or none.
 
         Args:
-            names: recommendation -> name of its table.
+            names: recommendation -> name of its table; `missing` is for rows without an address.
             columns: of the verdict table.
             key_columns: keep only these of the source's columns.
             replace: tables of these names make way.
@@ -348,8 +348,9 @@ class Warehouse(Protocol):
 
     def forget(self, address: str) -> int:
         """
-        Erase the verdicts of one address in every spelling, also where it stands inside a longer text or is what was
-        suggested; returns how many. Where addresses are not stored, the usual spellings are found by their keys.
+        Erase the verdicts of one address in every spelling of its mailbox, also where it stands inside a longer text or
+        is what was suggested; returns how many. Where addresses are not stored, the usual spellings are found by their
+        keys.
         """
 
     def interrupt(self) -> None:

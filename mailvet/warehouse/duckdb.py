@@ -101,7 +101,7 @@ class DuckDBWarehouse(DuckDBResults):
         )
         conditions = {output: "true"}
         if split_by is not None:
-            part = f"case when {is_blank(self._cell)} then 'missing' else \"mailvet verdict {split_by}\" end"
+            part = self._part(split_by)
             found = [word for (word,) in self._rows(f"select distinct {part} from {rows}")] if others else []
             conditions = {
                 path: f"{part} is null" if word is None else f"{part} = {literal(word)}"
@@ -112,6 +112,10 @@ class DuckDBWarehouse(DuckDBResults):
         mode = self.path.stat().st_mode if self.path.exists() else 0o600
         via = self._access.folder if self._access is not None and self._access.closed_in else None
         return output_files.publish(self._db, queries, mode, via)
+
+    def _part(self, column: str) -> str:
+        """Which part of a result a row belongs to, by a column of the verdict table."""
+        return f"case when {is_blank(self._cell)} then 'missing' else \"mailvet verdict {column}\" end"
 
     def _output(self, output: Path, rows: str, fields: Sequence[tuple[str, str]]) -> tuple[str, str]:
         """The query of one file and the options of `COPY`."""
@@ -147,9 +151,10 @@ class DuckDBWarehouse(DuckDBResults):
         fields += [f'"mailvet verdict {column}" as {quote(self._prefix + column)}' for column in columns]
         rows = (
             f"(select * from {self.relation} where {self._where}) as rows_kept "
-            f"join {self._verdicts(list(dict.fromkeys([*columns, 'recommendation'])))} "
+            f"left join {self._verdicts(list(dict.fromkeys([*columns, 'recommendation'])))} "
             f'on "mailvet verdict key" = sha256({self._cell})'
         )
+        part = self._part("recommendation")
         self._db.execute("begin")
         try:
             for word, name in names.items():
@@ -157,7 +162,7 @@ class DuckDBWarehouse(DuckDBResults):
                     self._db.execute(f"drop table if exists {quote(name)}")
                 self._db.execute(
                     f"create table {quote(name)} as select {', '.join(fields)} from {rows} "
-                    f'where "mailvet verdict recommendation" = {literal(word)}'
+                    f"where {part} = {literal(word)}"
                 )
             self._db.execute("commit")
         except duckdb.Error as error:

@@ -81,7 +81,7 @@ class DuckDBResults(DuckDBVerdicts):
                 f"update {self.relation} set {', '.join(f'{name} = null' for name in names)} where "
                 f"{is_blank(self._cell)} and ({' or '.join(f'{name} is not null' for name in names)}) and {self._where}"
             )
-            count += cleared
+            count += int(cleared)
             db.execute("commit")
         except duckdb.Error as error:
             self._counts = None
@@ -213,7 +213,8 @@ class DuckDBResults(DuckDBVerdicts):
             last_run = next((dict(zip(names, row, strict=True)) for row in found.fetchall()), None)
         if not self._has("mailvet_verdicts"):
             return Details(last_run=last_run)
-        verdicts = "(select * from mailvet_cells join mailvet_verdicts using (email_key))"
+        cells = f"(select email_key from mailvet_cells where not {is_blank('email')})"
+        verdicts = f"(select * from {cells} join mailvet_verdicts using (email_key))"
         operators = self._rows(
             f"select operator, status, count(*) from {verdicts} where operator is not null group by 1, 2"
         )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from mailvet.mailbox_key import mailbox_key
 from mailvet.verdict import email_key, recommendation_sql, verdict_schema
 from mailvet.warehouse.base import KNOWN_FOR, SILENT
 from mailvet.warehouse.dialects import literal
@@ -284,10 +285,17 @@ class DuckDBVerdicts(PlannedDuckDB):
         inside = rf"(^|[^\w.!#$%&'*+/=?^`{{|}}~-]){re.escape(folded)}($|[^\w.-]|\.([^\w-]|$))"
         self._stored_rows = self._counts = None
         with writing(self.path):
+            self._upgrade()
+            # The other spellings of the mailbox are the same person's, and their evidence may name this one.
             (count,) = self._one(
                 "delete from mailvet_verdicts where list_contains($keys, email_key) "
-                "or regexp_matches(lower(email), $inside) or lower(suggestion) = $folded",
-                {"keys": [email_key(text) for text in spellings(address)], "inside": inside, "folded": folded},
+                "or regexp_matches(lower(email), $inside) or lower(suggestion) = $folded or mailbox_key = $mailbox",
+                {
+                    "keys": [email_key(text) for text in spellings(address)],
+                    "inside": inside,
+                    "folded": folded,
+                    "mailbox": mailbox_key(address),
+                },
             )
             self._db.execute("checkpoint")  # out of the write-ahead log as well
         return int(count)

@@ -58,8 +58,8 @@ class PlannedTable(SQLSession):
     ) -> Plan:
         """See `Warehouse.plan`."""
         say = self._say
-        condition = " with this --where" if self.narrowed else ""
-        with self._doing(f"plan over {self.name}{condition}"):
+        narrowed = " with this --where" if self.narrowed else ""
+        with self._doing(f"plan over {self.name}{narrowed}"):
             self._unstage("signals")
             cells = self._stage_cells()
             has_lists = any(listed.get(name) for name in LISTS)
@@ -144,11 +144,11 @@ class PlannedTable(SQLSession):
         try:
             if path.is_file():
                 kinds = {**dict.fromkeys(EVENT_KEYS, "string"), "event": "string", "occurred_at": "timestamp"}
-                source, columns = self._stage_empty("events", kinds), EVENT_KEYS
+                source, columns = self._stage_empty("events", kinds), list(EVENT_KEYS)
                 self._append(source, _events_of_file(path))
             else:
                 source = self._qualified(self._relation(str(self._events), "the database"))
-                columns = tuple(name for name in EVENT_KEYS if self._has_column(source, name))
+                columns = [name for name in EVENT_KEYS if self._has_column(source, name)]
                 if not columns:
                     raise SourceError("It names neither an email nor a mailbox_key or email_key.")
             with self._doing("read the events"):

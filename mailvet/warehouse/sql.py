@@ -21,6 +21,7 @@ import pyarrow as pa
 
 from mailvet import ablation
 from mailvet.errors import SourceError
+from mailvet.mailbox_key import mailbox_key
 from mailvet.verdict import email_key, recommendation_sql, verdict_schema
 from mailvet.warehouse import output as files_out
 from mailvet.warehouse.base import KNOWN_FOR, SILENT, Details, Summary
@@ -457,9 +458,10 @@ class SQLWarehouse(PlannedTable):
         fields += [f"mailvet__{column} as {self._quote(self._prefix + column)}" for column in columns]
         read = list(dict.fromkeys([*columns, "recommendation"]))
         rows = (
-            f"from {self.relation} join {self._verdicts(read)} as mailvet__verdict "
+            f"from {self.relation} left join {self._verdicts(read)} as mailvet__verdict "
             f"on mailvet__key = {self._say.key(self._cell)} where {self._where}"
         )
+        part = self._part("recommendation")
         present = [name for name in names.values() if self._has(name)]
         if present and not replace:
             raise SourceError(f"There is a table {present[0]} already. Choose another name, or replace it.")
@@ -469,7 +471,7 @@ class SQLWarehouse(PlannedTable):
                     self._execute(f"drop table {self._quote(name)}")
                 self._execute(
                     f"create table {self._quote(name)} as select {', '.join(fields)} {rows} "
-                    f"and mailvet__recommendation = {literal(word)}"
+                    f"and {part} = {literal(word)}"
                 )
 
     def details(self, now: datetime, *, by: str | None = None) -> Details:
@@ -478,7 +480,8 @@ class SQLWarehouse(PlannedTable):
             last_run = self._last_run() if self._has(_RUNS) else None
             if not self._has(VERDICTS):
                 return Details(last_run=last_run)
-            joined = f"from {self._staged['cells']} c join {VERDICTS} v on v.email_key = c.email_key where 1 = 1"
+            joined = f"from {self._staged['cells']} c join {VERDICTS} v on v.email_key = c.email_key "
+            joined += f"where not {self._say.missing('c.email')}"
             operators = self._rows(
                 f"select v.operator, v.status, count(*) {joined} and v.operator is not null group by v.operator, "
                 "v.status"
@@ -566,7 +569,7 @@ class SQLWarehouse(PlannedTable):
             db.execute("set TimeZone = 'UTC'")
             conditions: dict[Path, str] = {output: "1 = 1"}
             if split_by is not None:
-                part = f"case when {self._say.missing(self._cell)} then 'missing' else mailvet__{split_by} end"
+                part = self._part(split_by)
                 found = [word for (word,) in self._rows(f"select distinct {part} {rows}")] if others else []
                 conditions = {
                     path: f"{part} is null" if word is None else f"{part} = {literal(word)}"
@@ -578,6 +581,10 @@ class SQLWarehouse(PlannedTable):
                 db.register(f"part{number}", pa.RecordBatchReader.from_batches(schema, batches))
                 queries[path] = (f"select {shown} from part{number}", files_out.copy_options(path))
             return files_out.publish(db, queries, 0o600)
+
+    def _part(self, column: str) -> str:
+        """Which part of a result a row belongs to, by a column of the verdict table."""
+        return f"case when {self._say.missing(self._cell)} then 'missing' else mailvet__{column} end"
 
     def _exported(self, column: Column) -> tuple[str, pa.DataType]:
         """(SQL expression, Arrow type) under which a column of the source travels."""
@@ -623,6 +630,7 @@ class SQLWarehouse(PlannedTable):
         folded = address.strip().lower()
         inside = re.compile(rf"(^|[^\w.!#$%&'*+/=?^`{{|}}~-]){re.escape(folded)}($|[^\w.-]|\.([^\w-]|$))")
         with self._doing("erase the address"):
+            self._upgrade()
             # The address itself travels as data, never within a statement.
             wanted = self._stage_empty("wanted", {"entry": "string"})
             self._append(wanted, pa.table({"entry": [folded]}))
@@ -637,7 +645,10 @@ class SQLWarehouse(PlannedTable):
                         keys.add(str(key))
                 self._execute(self._say.drop.format(name=wanted))
                 listed = ", ".join(map(literal, sorted(keys)))
-                return self._execute(f"delete from {VERDICTS} where email_key in ({listed})")
+                # The other spellings of the mailbox are the same person's, and their evidence may name this one.
+                mailbox = mailbox_key(address)
+                others = f" or mailbox_key = {literal(mailbox)}" if mailbox else ""
+                return self._execute(f"delete from {VERDICTS} where email_key in ({listed}){others}")
 
 
 _DECIMAL = re.compile(r"(?:decimal|numeric|number)\((\d+)(?:, ?(\d+))?\)")

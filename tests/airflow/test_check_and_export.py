@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from airflow_provider_mailvet.operators.check import MailvetCheckOperator
@@ -25,7 +26,7 @@ def verified(crm: Path, metadata_database: Path, lab_connection: str) -> Path:
         task_id="verify", conn_id="crm", table="contacts", depth="dns", mailvet_conn_id=lab_connection, outlets=[]
     )
     summary = operator.execute({})
-    assert (summary["depth"], summary["by_status"]) == ("dns", {"unknown": 21, "undeliverable": 4})
+    assert (summary["depth"], summary["by_status"]) == ("dns", {"unknown": 21, "undeliverable": 2})
     return crm
 
 
@@ -92,6 +93,16 @@ def test_old_names_of_limits_warn_and_mean_the_new_ones(verified: Path) -> None:
     assert [(limit["name"], limit["limit"]) for limit in result["limits"]] == [
         ("max_undeliverable_rate", 0.5), ("max_do_not_send_rate", 0.0), ("max_unverified_rate", 0.2),
     ]  # fmt: skip
+    with pytest.warns(DeprecationWarning, match="max_unverified is called"):
+        assert check(max_unverified=None)["limits"] == []
+
+
+def test_old_names_still_go_into_a_mapped_task() -> None:
+    with DAG("mapped_gates"):
+        with pytest.warns(DeprecationWarning, match="max_undeliverable is called"):
+            MailvetVerifyOperator(task_id="verify", conn_id="crm", table="contacts", max_undeliverable="2%")
+        mapped = MailvetCheckOperator.partial(task_id="gate", conn_id="crm", max_unknown="5%", forbid_do_not_send=True)
+        assert mapped.expand(table=["a", "b"]).partial_kwargs["max_unknown"] == "5%"
 
 
 @pytest.mark.parametrize("arguments", [
@@ -112,7 +123,7 @@ def test_lists_become_files(verified: Path, tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.glob("list.*")} == {"list.do_not_send.csv", "list.reverify.csv"}
     lines = Path(names[0]).read_text().splitlines()
     assert lines[0] == "id,mailvet_reason"
-    assert len(lines) - 1 == result[names[0]] == 4
+    assert len(lines) - 1 == result[names[0]] == 2
 
 
 def test_lists_become_tables_and_replace_only_when_told(verified: Path) -> None:
@@ -122,7 +133,9 @@ def test_lists_become_tables_and_replace_only_when_told(verified: Path) -> None:
         ).execute({})
 
     result = lists()
-    assert result == {"audience_send": 0, "audience_reverify": 21, "audience_do_not_send": 4}
+    assert result == {
+        "audience_send": 0, "audience_reverify": 21, "audience_do_not_send": 2, "audience_missing": 2,
+    }  # fmt: skip
     assert rows(verified, "select count(*) from audience_reverify where email in "
                 f"({', '.join(repr(p) for p in PEOPLE)})") == [(12,)]  # fmt: skip
     with pytest.raises(AirflowFailException, match="already exists"):

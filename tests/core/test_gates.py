@@ -21,7 +21,8 @@ def known(reason: Reason, rows: int, *, score: int = 50, stale: bool = False, **
     from mailvet.verdict import REASONS
 
     advice = recommend(reason, Policy.marketing, score, 1)
-    values = {"status": str(REASONS[reason].status), "recommendation": str(advice), "squares": rows} | more
+    values: dict[str, Any] = {"status": str(REASONS[reason].status), "recommendation": str(advice), "squares": rows}
+    values |= more
     return VerdictCount(reason=str(reason), score=score, stale=stale, missing=False, rows=rows, **values)
 
 
@@ -65,17 +66,18 @@ def test_the_audience_is_those_so_recommended() -> None:
     assert (found.audience, found.audience_verified, found.addresses) == (6, 6, 100)
     assert found.expected_bounce_rate == pytest.approx(0.02)
     assert (found.unverified_rate, found.unprobed_rate) == (0.8, 0.04)
-    assert held(*HALF_BAD, among="send,reverify").audience == 10
+    for written in ("send,reverify", "send, reverify", "['send', 'reverify']", ("send", "reverify", "send")):
+        assert held(*HALF_BAD, among=written).audience == 10
     assert held(*HALF_BAD, among=["undeliverable"]).undeliverable_rate == 1
 
 
 @pytest.mark.parametrize("figure", [figure for figure in FIGURES if figure.name != "expected_bounce_rate"])
 def test_a_limit_that_is_equalled_passes_and_one_exceeded_fails(figure: Any) -> None:
-    age = {"max_age": "30d"} if figure.name == "stale_rate" else {}
+    age: dict[str, Any] = {"max_age": "30d"} if figure.name == "stale_rate" else {}
     value = held(*HALF_BAD, **age).figures[figure.name]
     assert value is not None
     for limit, passed in ((value, True), (f"{100 * value}%", True), (value - 0.001, False)):
-        found = held(*HALF_BAD, **{figure.limit: limit}, **age)
+        found = held(*HALF_BAD, **(age | {figure.limit: limit}))
         (each,) = found.limits
         assert (each.name, each.figure, each.passed, found.passed) == (figure.limit, value, passed, passed)
 
@@ -105,7 +107,7 @@ def test_bounces_are_judged_by_the_estimate_or_by_the_upper_end() -> None:
 
 @pytest.mark.parametrize("name", [figure.limit for figure in FIGURES])
 def test_a_limit_fails_where_nothing_is_verified_and_passes_without_addresses(name: str) -> None:
-    limit = {name: 0.99} | ({"max_age": "1d"} if name == "max_stale_rate" else {})
+    limit: dict[str, Any] = {name: 0.99} | ({"max_age": "1d"} if name == "max_stale_rate" else {})
     assert not held(unverified(10), **limit).passed
     assert held(**limit).passed
     assert held(missing(3), **limit).passed is (name != "max_missing_rate")

@@ -95,7 +95,7 @@ def test_probes_are_those_of_operators_that_are_asked_within_their_daily_limits(
 
 def test_servers_on_this_machine_have_no_round_trips_of_the_internet() -> None:
     due = plan(hotmail_com=300)
-    lab = {"dns": {"nameservers": ["127.0.0.1"]}, "smtp": {"allow_private_networks": ["127.0.0.0/8"]}}
+    lab: dict[str, Any] = {"dns": {"nameservers": ["127.0.0.1"]}, "smtp": {"allow_private_networks": ["127.0.0.0/8"]}}
     assert seconds(due, **lab) < seconds(due) / 5
     assert seconds(due, dns={"nameservers": ["127.0.0.1"]}) == seconds(due)  # a resolver of one's own is no lab
 

@@ -41,6 +41,14 @@ def test_a_test_before_there_is_a_verdict_table_says_how_to_make_it(make_project
     ):
         project.write("models/contacts.yml", TESTS % ("gate", given))
         assert said in project.refused("test")
+    # An old name still means what the new one does, and warns; where nothing is verified every limit fails.
+    project.write("models/contacts.yml", TESTS % ("undeliverable_rate_below", "max_rate: 0.5, unverified: ignore"))
+    message = project.refused("test")
+    assert "max_rate is called max_undeliverable_rate now" in message
+    assert "unverified is called max_unverified_rate now" in message
+    assert "Got 1 result" in message
+    project.write("models/contacts.yml", TESTS % ("gate", "among: [send], max_undeliverable_rate: 2%"))
+    assert "max_undeliverable_rate cannot fail among send under the policy marketing" in project.built("test")
     project.write("models/contacts.yml", (TESTS % ("no_do_not_send", "")).replace("name: email", "name: mail"))
     assert "there is no column mail in" in project.refused("test")
 

@@ -56,7 +56,7 @@ def test_each_distinct_text_is_due_once_whatever_the_collation(place: Place) -> 
     assert plan.domains == (("a.test", 4), ("b.test", 1))
     batches = list(warehouse.due(1000))
     texts = [text for batch in batches for text in batch["email"].to_pylist()]
-    assert sorted(texts) == sorted({cell for cell in cells if not is_missing(cell)})
+    assert sorted(texts) == sorted({cell for cell in cells if cell is not None and not is_missing(cell)})
     keys = [key for batch in batches for key in batch["email_key"].to_pylist()]
     assert keys == [email_key(text) for text in texts]
     # Spellings of one address stand next to each other.
@@ -487,6 +487,36 @@ def test_a_cell_that_became_blank_loses_its_status(place: Place, cell: str | Non
     names = ", ".join(f"mailvet_{name}" for name in STATUS_COLUMNS)
     assert place.sql(f"select {names} from contacts where id = 1") == [(None,) * len(STATUS_COLUMNS)]
     assert place.sql("select mailvet_reason from contacts where id = 2") == [("null_mx",)]
+
+
+def test_a_split_writes_missing_cells_into_a_file_of_their_own(place: Place, tmp_path: Path) -> None:
+    place.contacts("ann@a.test", "bob@b.test", None, "\u200b ", "new@a.test")
+    warehouse = saved(place.opened(), {"ann@a.test": "mailbox_accepted", "bob@b.test": "null_mx"})
+    planned(warehouse)
+    for column, part in (("recommendation", "send"), ("reason", "mailbox_accepted")):
+        output = tmp_path / f"{column}.csv"
+        written = warehouse.export(output, ("reason",), split_by=column)
+        lines = {path.name.split(".")[1]: path.read_text().splitlines()[1:] for path in written}
+        assert [line.partition(",")[0] for line in lines["missing"]] == ["3", "4"]
+        assert [line.partition(",")[0] for line in lines["unverified"]] == ["5"]
+        assert [line.partition(",")[0] for line in lines[part]] == ["1"]
+
+
+def test_rows_without_an_address_have_a_table_of_their_own(place: Place) -> None:
+    place.contacts("ann@a.test", None, " ", "new@a.test")
+    warehouse = saved(place.opened(), {"ann@a.test": "mailbox_accepted"})
+    planned(warehouse)
+    warehouse.export_tables({"send": "list_send", "missing": "list_missing"}, ("reason",))
+    assert place.sql("select id, mailvet_reason from list_send") == [(1, "mailbox_accepted")]
+    assert place.sql("select id, mailvet_reason from list_missing order by id") == [(2, None), (3, None)]
+
+
+def test_to_forget_an_address_forgets_every_spelling_of_its_mailbox(place: Place) -> None:
+    place.contacts("x@a.test")
+    texts = ("dots@gmail.com", "D.o.ts+shop@googlemail.com", "other@gmail.com", "d.ots@a.test")
+    warehouse = saved(place.opened(), dict.fromkeys(texts, "mailbox_accepted"))
+    assert warehouse.forget("d.ots@gmail.com") == 2
+    assert {row[0] for row in place.sql("select email from mailvet_verdicts")} == {"other@gmail.com", "d.ots@a.test"}
 
 
 def test_verdicts_of_blank_cells_are_dropped_before_a_run_saves(place: Place) -> None:

@@ -98,10 +98,10 @@ def test_batches_say_nothing_of_signals_that_were_not_looked_for(table: Open) ->
 
 def test_what_is_verified_already_counts_for_those_who_are_due(table: Open) -> None:
     tills = [f"till{number}@acme.com" for number in range(1, 7)]
-    warehouse = table([(cell,) for cell in (*tills, "ann@acme.com", "ann+news@acme.com")])
-    saved(warehouse, dict.fromkeys([*tills[:5], "ann@acme.com"], "mailbox_accepted"))
+    warehouse = table([(cell,) for cell in (*tills, "ann@outlook.com", "ann+news@outlook.com")])
+    saved(warehouse, dict.fromkeys([*tills[:5], "ann@outlook.com"], "mailbox_accepted"))
     found = signals(plan(warehouse))
-    assert found == {tills[5]: (6, False, None), "ann+news@acme.com": (0, False, email_key("ann@acme.com"))}
+    assert found == {tills[5]: (6, False, None), "ann+news@outlook.com": (0, False, email_key("ann@outlook.com"))}
 
 
 def test_signals_that_changed_are_seen_at_the_next_check(table: Open) -> None:
@@ -207,8 +207,8 @@ def test_only_what_is_to_be_verified_again_is_due_for_it(table: Open) -> None:
     found = details(plan(warehouse), by="source")
     assert (dict(found.due), dict(found.reverify_due)) == ({"overdue": 2}, {"overdue": 1})
     form, shop = found.sources
-    assert (form.rows, form.unverified, form.bounce) == (2, 0, pytest.approx((0.99 + 0.12) / 2))
-    assert (shop.rows, shop.unverified, shop.bounce) == (1, 1, pytest.approx(0.12))
+    assert (form.rows, form.unverified, shop.rows, shop.unverified) == (2, 0, 1, 1)
+    assert [form.bounce, shop.bounce] == pytest.approx([(0.99 + 0.12) / 2, 0.12])
 
 
 def test_details_count_operators_dates_and_sources(table: Open) -> None:
