@@ -18,8 +18,8 @@ import pyarrow as pa
 
 from mailvet.errors import MailvetError, SourceError
 from mailvet.verdict import Policy
-from mailvet.warehouse.dialects import Dialect
 from mailvet.warehouse.conditions import forms
+from mailvet.warehouse.dialects import Dialect
 from mailvet.warehouse.tables import Column, Relation, choose_column
 
 __all__ = ["UTC", "VERDICTS", "SQLSession", "arrays", "aware"]
