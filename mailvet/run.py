@@ -183,7 +183,8 @@ def open_source(
         SourceError: it cannot be read; SettingsError: its kind is not known, or its driver not installed.
     """
     common: dict[str, Any] = {
-        "where": where or None, "policy": settings.policy, "prefix": settings.store.prefix, "events": settings.history.events,
+        "where": where or None, "policy": settings.policy, "prefix": settings.store.prefix,
+        "events": settings.history.events,
     }  # fmt: skip
     if is_url(source):
         scheme = source.partition("://")[0].lower()

@@ -286,18 +286,22 @@ class Warehouse(Protocol):
         *,
         key_columns: Sequence[str] = (),
         replace: bool = False,
+        overwrite: bool = False,
     ) -> None:
         """
         Write rows of the source with their status columns to tables of the same database, all or none.
 
         Args:
-            names: recommendation -> name of its table; `missing` is for rows without an address.
+            names: recommendation -> name of its table, `table` or `schema.table`; `missing` is for rows without an
+                address.
             columns: of the verdict table.
             key_columns: keep only these of the source's columns.
-            replace: tables of these names make way.
+            replace: lists that mailvet wrote before make way.
+            overwrite: and so do other tables of these names.
 
         Raises:
-            SourceError: a table exists already, is the source itself, or cannot be written; nothing was changed.
+            SourceError: a table exists already, is the source itself or one of mailvet's own, or cannot be written;
+                nothing was changed.
         """
 
     def pending(self) -> tuple[int, datetime | None]:

@@ -24,6 +24,7 @@ from mailvet.warehouse.base import Plan
 from mailvet.warehouse.conditions import refusal
 from mailvet.warehouse.dialects import Postgres, literal
 from mailvet.warehouse.files import first_line
+from mailvet.warehouse.identifiers import TableName
 from mailvet.warehouse.planning import ADDED_LATER, RUN_COLUMNS
 from mailvet.warehouse.session import VERDICTS
 from mailvet.warehouse.sql import SQLWarehouse, newest_of_each
@@ -110,6 +111,20 @@ class PostgresWarehouse(SQLWarehouse):
     def _has(self, table: str) -> bool:
         return self._rows(f"select to_regclass(quote_ident(current_schema()) || '.{table}')")[0][0] is not None
 
+    def _has_table(self, table: TableName) -> bool:
+        return bool(self._columns_of(table))
+
+    def _columns_of(self, table: TableName) -> Sequence[str]:
+        schema = "current_schema()" if not table.schema else literal(table.schema)
+        rows = self._rows(
+            "select a.attname from pg_class c join pg_namespace n on n.oid = c.relnamespace join pg_attribute a on "
+            f"a.attrelid = c.oid where n.nspname = {schema} and c.relname = {literal(table.name)} order by a.attnum"
+        )
+        return [str(name) for (name,) in rows]
+
+    def _default_schema(self) -> str:
+        return str(self._rows("select coalesce(current_schema(), '')")[0][0])
+
     def _parse(self, query: str, where: str, table: str) -> None:
         # The extended protocol's Parse message takes one statement, and runs none (PostgreSQL manual, 54.2.3).
         encoding = self._db.info.encoding
@@ -164,7 +179,7 @@ class PostgresWarehouse(SQLWarehouse):
         if not reading:
             missing.append(f"grant select on {self.relation} to {user}")
         if not temporary:
-            missing.append(f'grant temporary on database "{self._db.info.dbname}" to {user}')
+            missing.append(f"grant temporary on database {self._quote(self._db.info.dbname)} to {user}")
         if writable:
             if schema is None:
                 raise SourceError(
@@ -174,7 +189,7 @@ class PostgresWarehouse(SQLWarehouse):
             for name in ("mailvet_verdicts", "mailvet_runs"):
                 if not self._has(name):
                     if not creating:
-                        missing.append(f'grant create on schema "{schema}" to {user}')
+                        missing.append(f"grant create on schema {self._quote(schema)} to {user}")
                     continue
                 rights = ", ".join(
                     f"has_table_privilege(quote_ident(current_schema()) || '.{name}', '{right}')"
@@ -184,7 +199,7 @@ class PostgresWarehouse(SQLWarehouse):
                     right for right, has in zip(_OWN_RIGHTS, self._rows(f"select {rights}")[0], strict=True) if not has
                 ]
                 if lacking:
-                    missing.append(f'grant {", ".join(lacking)} on "{schema}".{name} to {user}')
+                    missing.append(f"grant {', '.join(lacking)} on {self._quote(schema)}.{name} to {user}")
         if missing:
             raise SourceError(
                 f"The user {user} lacks rights for {self.name}: {'; '.join(dict.fromkeys(missing))}. Nothing was "
@@ -199,7 +214,7 @@ class PostgresWarehouse(SQLWarehouse):
         lacking = [name for name in (ours if table == VERDICTS else RUN_COLUMNS) if name not in has]
         if lacking:
             raise SourceError(
-                f'The table "{schema}".{table} is not as mailvet makes it: it has no column {lacking[0]}. Rename it, '
+                f"The table {self._quote(schema)}.{table} is not as mailvet makes it: it has no column {lacking[0]}. Rename it, "
                 "or set another schema for mailvet's tables (?options=-csearch_path%3Dmailvet,public). Nothing was "
                 "changed."
             )
