@@ -26,6 +26,7 @@ from mailvet.warehouse.dialects import Postgres, literal
 from mailvet.warehouse.files import first_line
 from mailvet.warehouse.identifiers import TableName
 from mailvet.warehouse.planning import ADDED_LATER, RUN_COLUMNS
+from mailvet.warehouse.servers import SERVER_SCHEMA, SERVERS
 from mailvet.warehouse.session import VERDICTS
 from mailvet.warehouse.sql import SQLWarehouse, newest_of_each
 from mailvet.warehouse.tables import Column, Relation, choose_table
@@ -172,7 +173,7 @@ class PostgresWarehouse(SQLWarehouse):
                 "tables can be made. Add ?options=-cdefault_transaction_read_only%3Doff to the URL, or name another "
                 "user. Nothing was changed."
             )
-        for table in (VERDICTS, "mailvet_runs"):
+        for table in (VERDICTS, "mailvet_runs", SERVERS):
             if self._has(table):
                 self._check_ours(table, schema)
         missing = []
@@ -186,9 +187,10 @@ class PostgresWarehouse(SQLWarehouse):
                     "There is no schema to keep mailvet_verdicts in: the search_path names none that exists. Set it "
                     "for this user (alter role ... set search_path) or in the URL (?options=-csearch_path%3Dmailvet)."
                 )
-            for name in ("mailvet_verdicts", "mailvet_runs"):
+            for name in (VERDICTS, "mailvet_runs", SERVERS):
                 if not self._has(name):
-                    if not creating:
+                    # A table of an older version's user who may make none: the run goes on without.
+                    if not creating and name != SERVERS:
                         missing.append(f"grant create on schema {self._quote(schema)} to {user}")
                     continue
                 rights = ", ".join(
@@ -210,12 +212,15 @@ class PostgresWarehouse(SQLWarehouse):
         """Whether a table that is called like one of ours is ours."""
         relation = f"to_regclass(quote_ident(current_schema()) || '.{table}')"
         has = [name for (name,) in self._rows(f"select attname from pg_attribute where attrelid = {relation}")]
-        ours = [name for name in verdict_schema().names if name not in ADDED_LATER]
-        lacking = [name for name in (ours if table == VERDICTS else RUN_COLUMNS) if name not in has]
+        ours = {
+            VERDICTS: [name for name in verdict_schema().names if name not in ADDED_LATER],
+            SERVERS: SERVER_SCHEMA.names,
+        }
+        lacking = [name for name in ours.get(table, list(RUN_COLUMNS)) if name not in has]
         if lacking:
             raise SourceError(
-                f"The table {self._quote(schema)}.{table} is not as mailvet makes it: it has no column {lacking[0]}. Rename it, "
-                "or set another schema for mailvet's tables (?options=-csearch_path%3Dmailvet,public). Nothing was "
+                f"The table {self._quote(schema)}.{table} is not as mailvet makes it: it has no column {lacking[0]}. "
+                "Rename it, or set another schema for mailvet's tables (?options=-csearch_path%3Dmailvet,public). Nothing was "
                 "changed."
             )
 

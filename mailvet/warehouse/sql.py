@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -18,9 +19,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from mailvet import ablation
-from mailvet.errors import SourceError
+from mailvet.errors import MailvetError, SourceError
 from mailvet.mailbox_key import mailbox_key
 from mailvet.verdict import email_key, recommendation_sql, verdict_schema
 from mailvet.warehouse import output as files_out
@@ -31,6 +33,14 @@ from mailvet.warehouse.due import PlannedTable
 from mailvet.warehouse.identifiers import OWN, TableName, parse_table
 from mailvet.warehouse.mailboxes import backfill_sql, missing_verdicts
 from mailvet.warehouse.planning import ADDED_LATER, RUN_COLUMNS, detailed, falls_due, rank, summarised, verdict_kinds
+from mailvet.warehouse.servers import (
+    CANARIES_PER_HOST,
+    CANARY_AGE,
+    CANARY_SCHEMA,
+    MOST_CANARIES,
+    SERVER_SCHEMA,
+    SERVERS,
+)
 from mailvet.warehouse.session import UTC, VERDICTS, arrays, aware
 from mailvet.warehouse.tables import Column, check_status_columns, check_targets, may_replace, spellings
 
@@ -40,6 +50,11 @@ if TYPE_CHECKING:
     from mailvet.gates import VerdictCount
 
 __all__ = ["SQLWarehouse", "newest_of_each"]
+
+log = logging.getLogger("mailvet")
+
+SERVER_KINDS = {field.name: str(field.type).partition("[")[0] for field in SERVER_SCHEMA}
+"""Columns of `mailvet_servers` and their types by the names of `Dialect.types`."""
 
 _RUNS = "mailvet_runs"
 _SHARDS = "mailvet_shards"
@@ -68,6 +83,10 @@ class SQLWarehouse(PlannedTable):
             f"{say.own(name)} " + (f"{say.key_type} not null{say.primary_key}" if name == "run_id" else say.types[kind])
             for name, kind in RUN_COLUMNS.items()
         )
+        servers = ", ".join(
+            f"{say.own(name)} " + (f"{say.key_type} not null{say.primary_key}" if name == "place" else say.types[kind])
+            for name, kind in SERVER_KINDS.items()
+        )
         with self._doing("make the table of verdicts"):
             for table, columns, index in ((VERDICTS, verdicts, say.verdict_index), (_RUNS, runs, None)):
                 if self._has(table):
@@ -82,6 +101,58 @@ class SQLWarehouse(PlannedTable):
                         raise
             self._upgrade()
             self._drop_missing()
+        self._make_servers(f"create table {SERVERS} ({servers}){say.table_options}")
+
+    def _make_servers(self, statement: str) -> None:
+        """A user who may make no table goes on without: the tables of an older version may be all there are."""
+        try:
+            with self._doing("make the table of servers"):
+                if not self._has(SERVERS):
+                    with self._transaction():
+                        self._execute(statement)
+        except MailvetError as error:
+            if not self._has(SERVERS):
+                log.warning("What this run learns about servers is not kept: %s", error)
+
+    def servers(self) -> pa.Table:
+        """See `Warehouse.servers`."""
+        if not self._has(SERVERS):
+            return SERVER_SCHEMA.empty_table()
+        names = ", ".join(map(self._say.own, SERVER_SCHEMA.names))
+        with self._doing("read what is known of servers"):
+            rows = self._rows(f"select {names} from {SERVERS}")
+        return pa.Table.from_arrays(arrays(rows, SERVER_SCHEMA), schema=SERVER_SCHEMA)
+
+    def canaries(self, now: datetime) -> pa.Table:
+        """See `Warehouse.canaries`."""
+        if not self._has(VERDICTS):
+            return CANARY_SCHEMA.empty_table()
+        say, domain = self._say, self._say.after_at("folded")
+        query = (
+            "select mailvet__host, mailvet__email, mailvet__at from (select v.mx_host as mailvet__host, "
+            "coalesce(v.email, c.email) as mailvet__email, v.checked_at as mailvet__at, row_number() over "
+            "(partition by v.mx_host order by v.checked_at desc, v.email_key) as mailvet__place "
+            f"from {VERDICTS} v left join {self._staged['cells']} c on c.email_key = v.email_key "
+            f"where v.reason = 'mailbox_accepted' and v.checked_at >= {say.moment(now - CANARY_AGE)} and v.mx_host in "
+            f"(select w.mx_host from {VERDICTS} w where w.mx_host is not null and w.domain in "
+            f"(select {domain} from {self._staged['due']})) and coalesce(v.email, c.email) is not null) "
+            f"as mailvet__known where mailvet__place <= {CANARIES_PER_HOST} order by mailvet__at desc"
+        )
+        with self._doing("read the recipients that are known to exist"):
+            rows = self._rows(say.limited(query, MOST_CANARIES))
+        return pa.Table.from_arrays(arrays(rows, CANARY_SCHEMA), schema=CANARY_SCHEMA)
+
+    def save_servers(self, rows: pa.Table) -> None:
+        """See `Warehouse.save_servers`."""
+        if not self._has(SERVERS):
+            return
+        is_kept = pc.or_(pc.is_valid(rows["suspected_since"]), pc.is_valid(rows["refused_words"]))
+        kept = rows.filter(is_kept)
+        places = ", ".join(map(self._say.literal, rows["place"].to_pylist()))
+        with self._doing("save what is known of servers"), self._transaction():
+            self._execute(f"delete from {SERVERS} where place in ({places})")
+            if kept.num_rows:
+                self._append(SERVERS, kept)
 
     def _upgrade(self) -> None:
         """Bring a table of verdicts that an older version made up to date: in place, and once."""
@@ -232,6 +303,8 @@ class SQLWarehouse(PlannedTable):
     def forget_before(self, day: datetime) -> int:
         """See `Warehouse.forget_before`."""
         with self._doing("drop old verdicts"):
+            if self._has(SERVERS):
+                self._execute(f"delete from {SERVERS} where changed_at < {self._say.moment(day)}")
             return self._execute(f"delete from {VERDICTS} where checked_at < {self._say.moment(day)}")
 
     # ---------------------------------------------------------------- results

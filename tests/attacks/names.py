@@ -26,7 +26,7 @@ _ODD = (
     "/*comment*/", "x); drop table bait; --", "per%cent", "%s", "%(x)s", "{brace}", "$1", "$$", "?", ":name", "@at",
     "#hash", "back\\slash", "new\nline", "tab\tulator", "Ünïcode", "名前", "имя", "\u202eevil", "\u200bzero", "😀",
     "E-Mail", "UPPER", "MiXeD", "1starts", "123", "-1", "+", "=1+1", "*", "a,b", "(x)", "<b>", "&amp;", "http://x/y",
-    "../../x", "~", "null ", "\x7f", "a" * 60, "é", "e\u0301", "ß", "İ", "ı", "ſ",
+    "../../x", "~", "null ", "\x7f", "a" * 60, "é", "e\u0301", "ß", "\u0130", "\u0131", "\u017f",
 )  # fmt: skip
 
 

@@ -27,7 +27,7 @@ CELLS: list[str | None] = [
     "ann@null.test", "ann@failing.test", "ann@nowhere.test", "any@all.test", "info@acme.test", "full@acme.test",
     "ann@mailinator.com",
 ]  # fmt: skip
-EXPECTED: dict[str | None, str] = {
+EXPECTED: dict[str | None, str | None] = {
     **dict.fromkeys(PEOPLE, "mailbox_accepted"), **dict.fromkeys(STRANGERS, "mailbox_not_found"),
     f" {PEOPLE[1]}": "mailbox_accepted", PEOPLE[2].upper(): "mailbox_accepted", None: None,
     "": None, "  ": None, "not an address": "syntax_invalid", "ann@null.test": "null_mx",

