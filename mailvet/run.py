@@ -311,7 +311,7 @@ def run(
     if split_by is not None and split_by not in SPLIT_COLUMNS:
         raise SettingsError(f"--split-by {split_by}: choose one of {', '.join(SPLIT_COLUMNS)}.")
     if output is not None:
-        warehouse.check_output(output, key_columns)
+        warehouse.check_output(output, key_columns, columns)
     if write_back:
         warehouse.check_write_back(columns)
     job = _Run(warehouse, settings, watcher, limit, among, again)

@@ -241,7 +241,8 @@ class Warehouse(Protocol):
         Find out before a run whether `write_back` could put these columns on the source.
 
         Raises:
-            SourceError: a column of that name is too narrow, of another type or computed, or a right is missing.
+            SourceError: a column of that name is too narrow, of another type or computed, is the column of addresses
+                or holds what mailvet did not write; or a right is missing.
         """
 
     def write_back(self, columns: Sequence[str]) -> int:
@@ -250,9 +251,10 @@ class Warehouse(Protocol):
         it was given for: rows that were edited meanwhile are left alone.
         """
 
-    def check_output(self, output: Path, key_columns: Sequence[str] = ()) -> None:
+    def check_output(self, output: Path, key_columns: Sequence[str] = (), columns: Sequence[str] = ()) -> None:
         """
-        Find out before a run whether `export` could write its result.
+        Find out before a run whether `export` could write its result, and whether these status columns would take the
+        place of columns that are not ours.
 
         Raises:
             SourceError, SettingsError: it could not, and why.

@@ -60,9 +60,11 @@ class DuckDBWarehouse(DuckDBResults):
                     "identify a row. Name a unique key."
                 )
 
-    def check_output(self, output: Path, key_columns: Sequence[str] = ()) -> None:
+    def check_output(self, output: Path, key_columns: Sequence[str] = (), columns: Sequence[str] = ()) -> None:
         """See `Warehouse.check_output`."""
         output_files.check(output)
+        if not key_columns:
+            self._check_ours(columns)
         if (self.narrowed or key_columns) and output.exists() and output.samefile(self.path):
             raise SettingsError(
                 f"--output {output.name} is the input itself, and with --where or --key-column rows or columns of it "
@@ -84,7 +86,7 @@ class DuckDBWarehouse(DuckDBResults):
         others: bool = True,
     ) -> list[Path]:
         """See `Warehouse.export`; the order of the rows is kept."""
-        self.check_output(output, key_columns)
+        self.check_output(output, key_columns, columns)
         present = columns_of(self._db, self.relation)
         headers = dict(zip(present, self._loaded.headers if self._loaded else present, strict=True))
         # On a list verified before, our old columns make way for the new ones.
@@ -149,6 +151,8 @@ class DuckDBWarehouse(DuckDBResults):
         """See `Warehouse.export_tables`."""
         self.check_keys(key_columns, unique=False)
         targets = {word: parse_table(name) for word, name in names.items()}
+        if not key_columns:
+            self._check_ours(columns)
         check_targets(targets, parse_table(self.relation), self._one("select current_schema()")[0])
         present = [target for target in targets.values() if self._has_table(target)]
         for target in present:

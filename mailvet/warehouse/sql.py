@@ -42,7 +42,8 @@ from mailvet.warehouse.servers import (
     SERVERS,
 )
 from mailvet.warehouse.session import UTC, VERDICTS, arrays, aware
-from mailvet.warehouse.tables import Column, check_status_columns, check_targets, may_replace, spellings
+from mailvet.warehouse.status_columns import check_address_column, check_status_columns, refuse_foreign
+from mailvet.warehouse.tables import Column, check_targets, may_replace, spellings
 
 if TYPE_CHECKING:
     import polars as pl
@@ -339,6 +340,18 @@ class SQLWarehouse(PlannedTable):
         """See `Warehouse.check_write_back`."""
         with self._doing(f"read the columns of {self.name}"):
             check_status_columns(self._described(), columns, self._prefix, self.name)
+            self._check_ours(columns)
+
+    def _check_ours(self, columns: Sequence[str]) -> None:
+        """Whether the status columns that are there are ours."""
+        check_address_column(self.column, columns, self._prefix, self.name)
+        refuse_foreign(
+            self._say, self._described(), columns, self._prefix, self.name, quote=self._quote,
+            holds=lambda condition: bool(
+                self._rows(self._say.limited(f"select 1 from {self.relation} where {condition}", 1))
+            ),
+            reasons=f"select reason from {VERDICTS}" if self._has(VERDICTS) else None,
+        )  # fmt: skip
 
     def write_back(self, columns: Sequence[str]) -> int:
         """
@@ -539,6 +552,8 @@ class SQLWarehouse(PlannedTable):
         )
         part = self._part("recommendation")
         with self._doing(f"write the lists of {self.name}"):
+            if not key_columns:
+                self._check_ours(columns)
             check_targets(targets, TableName(self._found.name, self._found.schema), self._default_schema())
             present = [target for target in targets.values() if self._has_table(target)]
             for target in present:
@@ -598,9 +613,12 @@ class SQLWarehouse(PlannedTable):
 
     # ---------------------------------------------------------------- files
 
-    def check_output(self, output: Path, key_columns: Sequence[str] = ()) -> None:
+    def check_output(self, output: Path, key_columns: Sequence[str] = (), columns: Sequence[str] = ()) -> None:
         """See `Warehouse.check_output`."""
         files_out.check(output)
+        if not key_columns:
+            with self._doing(f"read the columns of {self.name}"):
+                self._check_ours(columns)
         present = [column.name for column in self._columns]
         for name in key_columns:
             if name not in present:
@@ -619,7 +637,7 @@ class SQLWarehouse(PlannedTable):
         """See `Warehouse.export`. All files show the table as it was at one moment, where the database can do that."""
         import duckdb
 
-        self.check_output(output, key_columns)
+        self.check_output(output, key_columns, columns)
         own = {(self._prefix + column).lower() for column in columns}
         kept = [c for c in self._columns if (c.name in key_columns if key_columns else c.name.lower() not in own)]
         verdict = verdict_schema()
