@@ -84,6 +84,7 @@ class DuckDBWarehouse(DuckDBResults):
         split_by: str | None = None,
         parts: Sequence[str] = (),
         others: bool = True,
+        mode: int | None = None,
     ) -> list[Path]:
         """See `Warehouse.export`; the order of the rows is kept."""
         self.check_output(output, key_columns, columns)
@@ -113,7 +114,8 @@ class DuckDBWarehouse(DuckDBResults):
             }
         queries = {path: self._output(path, f"{rows} where {test}", fields) for path, test in conditions.items()}
         # Lists of people stay as private as the file they come from.
-        mode = self.path.stat().st_mode if self.path.exists() else 0o600
+        if mode is None:
+            mode = self.path.stat().st_mode & 0o777 if self.path.exists() else 0o600
         via = self._access.folder if self._access is not None and self._access.closed_in else None
         return output_files.publish(self._db, queries, mode, via)
 

@@ -59,6 +59,7 @@ SERVER_KINDS = {field.name: str(field.type).partition("[")[0] for field in SERVE
 
 _RUNS = "mailvet_runs"
 _SHARDS = "mailvet_shards"
+_OUTPUTS = "mailvet_outputs"
 _SHARDS_KEPT = timedelta(days=7)
 _KNOWN_SINCE = "known_since"
 _EXPORT_ROWS = 20_000
@@ -633,6 +634,7 @@ class SQLWarehouse(PlannedTable):
         split_by: str | None = None,
         parts: Sequence[str] = (),
         others: bool = True,
+        mode: int | None = None,
     ) -> list[Path]:
         """See `Warehouse.export`. All files show the table as it was at one moment, where the database can do that."""
         import duckdb
@@ -676,7 +678,7 @@ class SQLWarehouse(PlannedTable):
                 batches = self._batches(f"select {selected} {rows} and {condition}", schema)
                 db.register(f"part{number}", pa.RecordBatchReader.from_batches(schema, batches))
                 queries[path] = (f"select {shown} from part{number}", files_out.copy_options(path))
-            return files_out.publish(db, queries, 0o600)
+            return files_out.publish(db, queries, 0o600 if mode is None else mode)
 
     def _part(self, column: str) -> str:
         """Which part of a result a row belongs to, by a column of the verdict table."""
@@ -695,6 +697,34 @@ class SQLWarehouse(PlannedTable):
     def _batches(self, query: str, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         for rows in self._stream(query, _EXPORT_ROWS):
             yield pa.RecordBatch.from_arrays(arrays(rows, schema), schema=schema)
+
+    @property
+    def files(self) -> Mapping[str, Path]:
+        """See `Warehouse.files`."""
+        return {}
+
+    def written_digest(self, path: Path) -> str | None:
+        """See `Warehouse.written_digest`."""
+        with self._doing("read what was written"):
+            if not self._has(_OUTPUTS):
+                return None
+            here = self._say.literal(str(path.resolve()))
+            rows = self._rows(f"select digest from {_OUTPUTS} where path = {here}")
+        return str(rows[0][0]) if rows else None
+
+    def note_written(self, digests: Mapping[Path, str]) -> None:
+        """See `Warehouse.note_written`."""
+        if not digests:
+            return
+        paths = [str(path.resolve()) for path in digests]
+        with contextlib.suppress(MailvetError), self._doing("keep what was written"):
+            if not self._has(_OUTPUTS):
+                kind = self._say.types["string"]
+                self._execute(f"create table {_OUTPUTS} (path {kind}, digest {kind})")
+            with self._transaction():
+                listed = ", ".join(map(self._say.literal, paths))
+                self._execute(f"delete from {_OUTPUTS} where path in ({listed})")
+                self._append(_OUTPUTS, pa.table({"path": paths, "digest": list(digests.values())}))
 
     # ---------------------------------------------------------------- one address
 

@@ -71,8 +71,8 @@ def check_address_column(column: str, columns: Sequence[str], prefix: str, table
         if (prefix + name).lower() == column.lower():
             raise SourceError(
                 f"The column {column} of {table} is named as the one of addresses, and the {name} of each verdict "
-                "would be written to it. Name the column of addresses, choose another store.prefix, or leave out that status "
-                "column. Nothing was checked."
+                "would be written to it. Name the column of addresses, choose another store.prefix, or leave out that "
+                "status column. Nothing was checked."
             )
 
 
