@@ -36,6 +36,8 @@ _ADVICE = {
     Recommendation.reverify: ("Ask again later", "nothing certain yet: do not send before the next check"),
     Recommendation.do_not_send: ("Do not send", "would bounce, harm your reputation, or must not get mail"),
 }
+_OTHER_VERSION = "a status of another version of mailvet"
+
 _STATUS = {
     Status.deliverable: "the mailbox takes mail",
     Status.risky: "takes mail perhaps, or not for long",
@@ -368,17 +370,21 @@ def _reasons(summary: Summary) -> str:
     rows = max(summary.rows, 1)
     most = max(summary.by_reason.values(), default=1)
     lines = []
-    for status, count in summary.by_status.items():
+    known = dict(summary.by_status)
+    if any(word not in Reason.__members__ for word in summary.by_reason):
+        known.setdefault(str(Status.unknown), 0)  # where reasons of another version stand
+    for status, count in known.items():
         lines.append(
             _row(
-                f"{status}<span class='soft mild'>: {_STATUS[Status(status)]}</span>", _n(f"<b>{_number(count)}</b>"),
+                f"{escape(status)}<span class='soft mild'>: {_STATUS.get(Status.stored(status), _OTHER_VERSION)}</span>",
+                _n(f"<b>{_number(count)}</b>"),
                 _n(_share(count, rows)), _wide(""), kind=f"group {status}",
             )
         )  # fmt: skip
         for word, number in summary.by_reason.items():
-            rule = REASONS[Reason(word)]
+            rule = REASONS[Reason.stored(word)]
             if str(rule.status) == status:
-                name = f"{escape(rule.meaning)} <span class='soft'>{word}</span>"
+                name = f"{escape(rule.meaning)} <span class='soft'>{escape(word)}</span>"
                 bar = _bar(number / most, status)
                 lines.append(_row(name, _n(_number(number)), _n(_share(number, rows)), _wide(bar), kind="reason"))
     table = _table(("", "rows", "share", ""), lines, numbers=(1, 2))

@@ -40,7 +40,9 @@ class DuckDBResults(DuckDBVerdicts):
 
     def _verdicts(self, columns: Sequence[str], *, also: str | None = None) -> str:
         """The verdict table under names that no condition of the user's can mean, and what is `also` selected."""
-        advice = recommendation_sql(self.policy, reason="reason", score="score", attempts="attempts")
+        advice = recommendation_sql(
+            self.policy, reason="reason", score="score", attempts="attempts", stored="recommendation"
+        )
         values = {"recommendation": f"({advice})", "suggestion": _harmless("suggestion")}
         selected = [f"email_key as {OWN}key", *([also] if also else [])]
         selected += [f"{values.get(name, name)} as {OWN}{name}" for name in columns]
@@ -231,7 +233,9 @@ class DuckDBResults(DuckDBVerdicts):
         operators = self._rows(
             f"select operator, status, count(*) from {verdicts} where operator is not null group by 1, 2"
         )
-        advice = recommendation_sql(self.policy, reason="reason", score="score", attempts="attempts")
+        advice = recommendation_sql(
+            self.policy, reason="reason", score="score", attempts="attempts", stored="recommendation"
+        )
         due = self._rows(f"select {falls_due(SAY, now)}, {advice}, count(*) from {verdicts} group by 1, 2")
         return detailed(operators, due, self._sources(by) if by is not None else (), last_run)
 

@@ -312,7 +312,9 @@ class SQLWarehouse(PlannedTable):
     # ---------------------------------------------------------------- results
 
     def _advice(self) -> str:
-        return recommendation_sql(self.policy, reason="reason", score="score", attempts="attempts")
+        return recommendation_sql(
+            self.policy, reason="reason", score="score", attempts="attempts", stored="recommendation"
+        )
 
     def apply_policy(self) -> int:
         """See `Warehouse.apply_policy`."""
@@ -580,7 +582,9 @@ class SQLWarehouse(PlannedTable):
                 f"select v.operator, v.status, count(*) {joined} and v.operator is not null group by v.operator, "
                 "v.status"
             )
-            advice = recommendation_sql(self.policy, reason="v.reason", score="v.score", attempts="v.attempts")
+            advice = recommendation_sql(
+                self.policy, reason="v.reason", score="v.score", attempts="v.attempts", stored="v.recommendation"
+            )
             due = self._rows(
                 f"select label, advice, count(*) from (select {falls_due(self._say, now)} as label, {advice} as advice "
                 f"{joined}) as labels group by label, advice"
