@@ -134,7 +134,7 @@ class DuckDBSession:
         self._events = events
         self._loaded = loaded
         self._is_view = is_view
-        self._cell = f"coalesce({quote(column)}::varchar, '')"
+        self._cell = f"coalesce({quote(column)}::varchar, '')" if column else "''"
 
     @classmethod
     def of_table(
@@ -397,7 +397,7 @@ def find_table(db: duckdb.DuckDBPyConnection, table: str, path: Path | None) -> 
         "select table_schema, table_name, table_type = 'VIEW', table_schema in (current_schema(), 'main'), "
         "table_catalog from information_schema.tables where table_catalog = current_database() order by all"
     ).fetchall()
-    found = choose_table([Relation(*row) for row in rows], table, path.name if path else "the database")
+    found = choose_table([Relation(*row) for row in rows], table, path.name if path else "the database", known="")
     return TableName(found.name, found.schema, found.catalog).sql(), found.is_view
 
 

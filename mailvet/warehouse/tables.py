@@ -57,7 +57,9 @@ class Relation:
 _SHOWN = 40
 
 
-def choose_table(relations: Sequence[Relation], table: str, database: str) -> Relation:
+def choose_table(
+    relations: Sequence[Relation], table: str, database: str, *, known: str = " that this user may see"
+) -> Relation:
     """
     The table that is called so: `name` or `schema.name`, as it is or in double quotes, in any case if that is clear.
 
@@ -79,9 +81,7 @@ def choose_table(relations: Sequence[Relation], table: str, database: str) -> Re
                 raise SourceError(f"{table} in {database} is ambiguous; write schema.table. There are: {names}.")
     names = _listed([r.name if r.visible else f"{r.schema}.{r.name}" for r in relations
                      if not r.name.lower().startswith("mailvet_")])  # fmt: skip
-    raise SourceError(
-        f"There is no table {table} in {database} that this user may see; there are: {names or 'no tables at all'}."
-    )
+    raise SourceError(f"There is no table {table} in {database}{known}; there are: {names or 'no tables at all'}.")
 
 
 def readings_of(table: str) -> list[TableName]:
