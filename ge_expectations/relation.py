@@ -344,6 +344,7 @@ class SqlVerdicts:
             rows = table.rows(**{name: c[name] if name in c else sa.null() for name in names})
             joined = joined.outerjoin(rows, rows.c.mailvet_key == cells.c.mailvet_cell)
             parts.append({name: rows.c[f"mailvet_{name}"] for name in names})
+        stored = [part for part, table in zip(parts, self.tables, strict=True) if not table.staged]
         if not parts:
             parts.append(dict.fromkeys(names, sa.null()))
         merged = {
@@ -351,7 +352,6 @@ class SqlVerdicts:
             for name in names[:-1]
         }
         labels = [merged[name].label(f"mailvet_{name}") for name in names[:-1]]
-        stored = [part for part, table in zip(parts, self.tables, strict=True) if not table.staged]
         oldest = [sa.func.min(part["checked_at"]) for part in stored]
         repeats: Any = cells.c.mailvet_repeats
         kinds = (cells.c.mailvet_null, cells.c.mailvet_missing)

@@ -14,6 +14,7 @@ from mailvet.errors import SourceError
 from mailvet.verdict import recommendation_sql, verdict_schema
 from mailvet.warehouse.base import Details, Summary
 from mailvet.warehouse.counts import count_query, counted
+from mailvet.warehouse.driver_errors import source_error
 from mailvet.warehouse.duckdb_due import PART_ROWS
 from mailvet.warehouse.duckdb_session import SAY, TYPES, columns_of, described, is_blank, numbers, quote
 from mailvet.warehouse.duckdb_verdicts import DuckDBVerdicts
@@ -101,9 +102,10 @@ class DuckDBResults(DuckDBVerdicts):
             self._counts = None
             with contextlib.suppress(duckdb.Error):
                 db.execute("rollback")
-            raise SourceError(
+            raise source_error(
                 f"The status columns could not be written to {self.name}: {first_line(str(error))}. The table is "
-                "unchanged; the verdicts are saved in mailvet_verdicts."
+                "unchanged; the verdicts are saved in mailvet_verdicts.",
+                error,
             ) from None
         return count
 

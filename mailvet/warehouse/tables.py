@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from mailvet.errors import SourceError
+from mailvet.errors import SourceError, argument
 from mailvet.warehouse.address_column import likely_columns
 from mailvet.warehouse.identifiers import TableName, parse_table
 
@@ -107,7 +107,8 @@ def choose_column(columns: Sequence[Column], column: str | None, table: str, hea
         likely = likely_columns([c.name for c in columns])
         if len(likely) != 1:
             raise SourceError(
-                f"Which column of {table} holds the addresses? Name it with --email-column; there are: {names}."
+                f"Which column of {table} holds the addresses? Name it with {argument('email_column')}; there "
+                f"are: {names}."
             )
         column = likely[0]
     found = [c for c in columns if c.name == column] or [c for c in columns if c.name.lower() == column.lower()]
@@ -180,9 +181,9 @@ def may_replace(target: TableName, columns: Sequence[str], prefix: str, *, repla
     if replace:
         raise SourceError(
             f"The table {target} was not written by mailvet: it has no columns {prefix}status and {prefix}reason. "
-            "Choose another name, or let it be overwritten (overwrite=True). Nothing was changed."
+            f"Choose another name, or let it be overwritten ({argument('overwrite', True)}). Nothing was changed."
         )
-    raise SourceError(f"There is a table {target} already. Choose another name, or replace it.")
+    raise SourceError(f"The table {target} already exists. Choose another name, or replace it.")
 
 
 def spellings(address: str) -> list[str]:
