@@ -24,6 +24,7 @@ import pyarrow.compute as pc
 from mailvet import ablation
 from mailvet.errors import MailvetError, SourceError
 from mailvet.mailbox_key import mailbox_key
+from mailvet.privacy import formula_sql
 from mailvet.verdict import email_key, recommendation_sql, verdict_schema
 from mailvet.warehouse import output as files_out
 from mailvet.warehouse.base import KNOWN_FOR, SILENT, Details, Summary
@@ -349,7 +350,7 @@ class SQLWarehouse(PlannedTable):
         return f"(select {self._said(columns)} from {table}{self._say.computed_once})"
 
     def _said(self, columns: Sequence[str], match: str = "email_key") -> str:
-        formula = f"{self._say.first_character('suggestion')} in ('=', '+', '@', '-')"
+        formula = formula_sql(self._say.first_character("suggestion"))
         values = {
             "recommendation": f"({self._advice()})",
             # A suggestion never starts a formula when the table is opened in a spreadsheet.
@@ -682,7 +683,7 @@ class SQLWarehouse(PlannedTable):
         schema = pa.schema([pa.field(f"c{place}", kind) for place, (_, _, kind) in enumerate(fields)])
         names = files_out.quoted_names([name for name, _, _ in fields])
         shown = ", ".join(
-            f"{files_out.unarmed(f'c{place}') if place >= len(kept) and pa.types.is_string(kind) else f'c{place}'} "
+            f"{files_out.escape_formula_sql(f'c{place}') if place >= len(kept) and pa.types.is_string(kind) else f'c{place}'} "
             f"as {name}"
             for place, (name, (_, _, kind)) in enumerate(zip(names, fields, strict=True))
         )
