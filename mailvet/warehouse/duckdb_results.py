@@ -45,10 +45,9 @@ class DuckDBResults(DuckDBVerdicts):
         advice = recommendation_sql(
             self.policy, reason="reason", score="score", attempts="attempts", stored="recommendation"
         )
-        values = {
-            "recommendation": f"({advice})",
-            "suggestion": f"case when {formula_sql('substr(suggestion, 1, 1)')} then null else suggestion end",
-        }
+        formula = formula_sql("substr(suggestion, 1, 1)")  # a suggestion never starts one in a spreadsheet
+        suggestion = f"case when {formula} then null else suggestion end"
+        values = {"recommendation": f"({advice})", "suggestion": suggestion}
         selected = [f"email_key as {OWN}key", *([also] if also else [])]
         selected += [f"{values.get(name, name)} as {OWN}{name}" for name in columns]
         return f"(select {', '.join(selected)} from mailvet_verdicts) as {OWN}verdicts"

@@ -682,9 +682,10 @@ class SQLWarehouse(PlannedTable):
         selected = ", ".join(f"{value} as {OWN}c{place}" for place, (_, value, _) in enumerate(fields))
         schema = pa.schema([pa.field(f"c{place}", kind) for place, (_, _, kind) in enumerate(fields)])
         names = files_out.quoted_names([name for name, _, _ in fields])
+        is_text = pa.types.is_string
         shown = ", ".join(
-            f"{files_out.escape_formula_sql(f'c{place}') if place >= len(kept) and pa.types.is_string(kind) else f'c{place}'} "
-            f"as {name}"
+            (files_out.escape_formula_sql(f"c{place}") if place >= len(kept) and is_text(kind) else f"c{place}")
+            + f" as {name}"
             for place, (name, (_, _, kind)) in enumerate(zip(names, fields, strict=True))
         )
         with self._doing(f"read {self.name}"), self._snapshot(), duckdb.connect() as db:
