@@ -16,7 +16,7 @@ import warnings
 from datetime import datetime, timezone
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional, cast
 
 import typer
 
@@ -762,7 +762,7 @@ def _failed(error: BaseException) -> int:
     if hasattr(error, "format_message") and hasattr(error, "show"):  # click.ClickException, which typer carries itself
         from typer import rich_utils
 
-        rich_utils.rich_format_error(error)
+        rich_utils.rich_format_error(cast("Any", error))
         return ExitCode.bad_input
     if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _NO_ROOM):
         _say("Error:", _what_is_lacking(error))
