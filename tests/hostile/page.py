@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ def section(hostile: dict[str, Any], fuzz: dict[str, Any] | None, soak: dict[str
         for name, each in hostile["servers"].items()
     ]
     return "\n".join(
-        [
+        textwrap.fill(line, 120) if line[:1] not in ("|", "#") else line
+        for line in [
             _HEADING,
             "",
             "Mail servers that stall, send a byte a second, lines or replies without end, or replies of 8 MB, at each "
