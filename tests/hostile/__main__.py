@@ -3,9 +3,9 @@ Hostile mail servers, and what became of a run that met them: writes the section
 
     python -m tests.hostile
 
-Every server that holds a client without end stands beside a healthy one, one run for each; then 200 of each kind of
-stall beside 20 healthy ones. What `python -m tests.fuzz` and `python -m tests.soak` measured last is told too. Figures
-go to benchmarks/data/hostile.json; the exit code is 1 when a number is not 0 where 0 is right.
+Every server that holds a client without end stands beside a healthy one, one run for each; then 400 stalled ones stand
+among 40 healthy ones. What `python -m tests.fuzz` and `python -m tests.soak` measured last is told too. Figures go to
+benchmarks/data/hostile.json; the exit code is 1 when a number is not 0 where 0 is right.
 """
 
 from __future__ import annotations

@@ -34,12 +34,27 @@ def section(hostile: dict[str, Any], fuzz: dict[str, Any] | None, soak: dict[str
             "|---|---|---|",
             *rows,
             "",
+            *_stalled(hostile.get("among_stalled")),
             *_fuzz(fuzz),
             "",
             *_soak(soak),
             "",
         ]
     )
+
+
+def _stalled(figures: dict[str, Any] | None) -> list[str]:
+    if figures is None:
+        return []
+    parts = [
+        f"with {stalled} stalled ones half of the verdicts after {each['half']} s and the last after {each['last']} s"
+        for stalled, each in figures["stalled"].items()
+    ]
+    return [
+        f"{figures['healthy']} healthy servers with three recipients each, over {figures['connections']} connections "
+        f"and with a time-out of 20 s: {', '.join(parts)}.",
+        "",
+    ]
 
 
 def _fuzz(figures: dict[str, Any] | None) -> list[str]:
@@ -69,7 +84,8 @@ def _soak(figures: dict[str, Any] | None) -> list[str]:
     parts = [f"{name} {figures[key][0]} and {figures[key][1]}" for key, name in _SOAKED.items()]
     return [
         f"Soak: {figures['seconds']} seconds at full pace, {figures['addresses']:,} verdicts, healthy and hostile "
-        f"servers mixed. In the second and in the last quarter of the time: {', '.join(parts)}."
+        f"servers mixed. In the second and in the last quarter of the time: {', '.join(parts)}. "
+        f"The event loop did nothing else for {figures['longest_pause']} seconds at most."
     ]
 
 

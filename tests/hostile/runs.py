@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import Counter
 from typing import Any
@@ -10,12 +11,17 @@ from typing import Any
 from mailvet.lab import Lab, World
 from mailvet.lab.endless_profiles import ENDLESS_PROFILES, add_mx_set
 from tests.core.probing import Probed, probe
+from tests.hostile.stalled import healthy_among_stalled
 
 __all__ = ["beside_a_healthy_server", "measure"]
 
 _LIMIT = 60.0  # seconds, after which a run counts as held
 _PEOPLE = ("ann", "bob")
 _NAMES = 40
+_HEALTHY = 40
+_CONNECTIONS = 100
+_STALLED = (0, 400)
+_STALLS = ("stalls_at_connect", "stalls_at_hello", "stalls_at_rcpt", "drips_at_hello", "drips_at_rcpt")
 
 
 def beside_a_healthy_server(profile: str) -> tuple[Probed | None, float]:
@@ -52,7 +58,8 @@ def measure() -> dict[str, Any]:
 
     Returns:
         `servers`: by profile the reasons that its recipients got, and seconds; `held`: runs that did not end;
-        `wrong`: verdicts at the healthy server that are not `mailbox_accepted`, and undeliverable ones at all.
+        `wrong`: verdicts at the healthy server that are not `mailbox_accepted`, and undeliverable ones at all;
+        `among_stalled`: how long healthy servers among stalled ones take.
     """
     servers: dict[str, Any] = {}
     held = wrong = 0
@@ -68,4 +75,22 @@ def measure() -> dict[str, Any]:
         wrong += sum(reason != "mailbox_accepted" for cell, reason in reasons.items() if cell.endswith("@acme.test"))
         at_it = Counter(reason for cell, reason in reasons.items() if cell.endswith("@held.test"))
         servers[profile] = {"reasons": dict(at_it), "seconds": round(seconds, 1)}
-    return {"servers": servers, "held": held, "wrong": wrong}
+    return {"servers": servers, "held": held, "wrong": wrong, "among_stalled": _among_stalled()}
+
+
+def _among_stalled() -> dict[str, Any]:
+    """Seconds until the recipients at healthy servers have their results: alone, and with stalled servers."""
+    found: dict[str, Any] = {"healthy": _HEALTHY, "connections": _CONNECTIONS, "stalled": {}}
+    for stalled in _STALLED:
+        with contextlib.ExitStack() as stack:
+            run = healthy_among_stalled(
+                lambda world, stack=stack: stack.enter_context(Lab(world)),
+                _STALLS,
+                healthy=_HEALTHY,
+                stalled=stalled,
+                connections=_CONNECTIONS,
+                limit=600,
+            )
+            finished = asyncio.run(run)
+        found["stalled"][str(stalled)] = {"half": round(finished.half, 1), "last": round(finished.last, 1)}
+    return found

@@ -23,7 +23,14 @@ def test_the_section_is_replaced_and_the_others_stay(tmp_path: Path) -> None:
 
 
 def test_a_page_that_is_not_there_is_begun(tmp_path: Path) -> None:
-    soak = {"seconds": 60, "addresses": 1234, "memory_mb": [236.0, 238.0], "files": [9, 9], "tasks": [4, 4]}
+    soak = {
+        "seconds": 60,
+        "addresses": 1234,
+        "memory_mb": [236.0, 238.0],
+        "files": [9, 9],
+        "tasks": [4, 4],
+        "longest_pause": 0.2,
+    }
     replace_section(tmp_path / "trust.md", section(FIGURES, None, soak))
     page = (tmp_path / "trust.md").read_text("utf-8")
     assert page.startswith("# Trust\n")
