@@ -9,11 +9,14 @@ from collections.abc import Callable
 import polars as pl
 import pytest
 
+from mailvet.dns.routes import MailHost, Route
 from mailvet.lab import Lab, World
 from mailvet.lab.endless_profiles import ENDLESS_PROFILES, add_mx_set
+from mailvet.probing.pool import Mailboxes, Recipient
 from mailvet.verdict import Reason
 from mailvet.verifier import Verifier
 from tests.core.probing import acme, lab_settings, probe
+from tests.core.smtp.scripted_server import scripted
 from tests.hostile.stalled import healthy_among_stalled
 
 LabFactory = Callable[..., Lab]
@@ -84,3 +87,30 @@ async def test_a_server_may_say_what_it_likes_to_an_idle_conversation(
     assert rows.keys() == {"ann@acme.test", "cid@good.test", "bob@acme.test"}
     assert rows["cid@good.test"] == "mailbox_accepted"
     assert not {"mailbox_not_found", "domain_not_found"} & set(rows.values())
+
+
+async def test_servers_that_fall_silent_after_each_first_reply_are_left(mailvet_lab_factory: LabFactory) -> None:
+    answered: set[str] = set()
+
+    def script(line: bytes) -> bytes | None:
+        """The first recipient of each conversation gets a reply, the second none."""
+        verb = line[:4].upper()
+        if verb == b"RCPT":
+            if connection[0]:
+                return b""
+            connection[0] = True
+            answered.add(line.decode())
+            return b"450 4.2.0 busy with <" + line[9:-1] + b">\r\n"
+        connection[0] = connection[0] and verb != b""
+        return {b"": b"220 mx\r\n", b"EHLO": b"250 mx\r\n", b"QUIT": b"221 bye\r\n"}.get(verb, b"250 ok\r\n")
+
+    connection = [False]
+    lab = mailvet_lab_factory(World())
+    async with scripted(script) as (port, _):
+        mailboxes = Mailboxes(lab_settings(lab, smtp={"port": port, "command_timeout": 0.3}))
+        route = Route("acme.test", None, (MailHost("mx.acme.test", 10, ("127.0.0.1",)),), "acme.test")
+        futures = [mailboxes.submit(Recipient(f"p{number}", "acme.test", route)) for number in range(40)]
+        results = await asyncio.wait_for(asyncio.gather(*futures), 60)
+        await mailboxes.close()
+    assert len(answered) <= 10
+    assert sum(result.reason is Reason.smtp_timeout for result in results) >= 30
