@@ -48,6 +48,8 @@ _SLOWED_FROM = 4  # refusals; before so many, a slow reply has other reasons
 _REFUSALS_WITHOUT_CANARY = 2
 _MOST_PASSED = 50  # recipients of a domain that may accept all, behind which others are looked for
 _RESERVED = 2  # recipients of a conversation that are kept for a control and a canary at its end
+_FEW_REPLIES = 2  # of a conversation; with so few before each silence a queue would take days
+_MOST_STALLED = 5  # such conversations in a row, after which the servers are left
 _STALLED_SECONDS = 2.0  # of silence in a group, after which QUIT shows whether a reply is wanting
 _FEW = 4  # waiting recipients, up to which controls are asked after them: there they serve as the last refusal too
 _A_SECOND = re.compile(r"(?:per|each|a|/) ?sec(?:ond)?\b|too (?:fast|quickly)", re.IGNORECASE)
@@ -640,6 +642,12 @@ class Conversation:
             self._pool.enqueue(servers, probe, first=True, wake=False)
             return
         self._place.replied = False
+        if self._answered <= _FEW_REPLIES:
+            servers.stalled += 1
+        if servers.stalled >= _MOST_STALLED:
+            self._pool.no_reply(probe, session)
+            self._pool.fail(servers, MailboxResult(self._pool.too_slow(session), mx_host=session.host))
+            return
         if self._answered and not probe.attempts:  # it replied until now
             probe.attempts += 1
             probe.deadline = None
@@ -745,6 +753,8 @@ class Conversation:
         host = self._session.host
         if not self._timed:
             servers.silent_since = None
+        if not self._timed or self._answered > _FEW_REPLIES:
+            servers.stalled = 0
         if ledger.fault is None:
             ledger.check()
         else:
