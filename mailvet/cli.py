@@ -527,8 +527,13 @@ def forget(
     config: Config = None,
 ) -> None:
     """Erase an address from the stored verdicts. Your own table is left as it is."""
-    store = _store(source, config, read_only=False)
+    from mailvet.runs.journal import is_in_use, recover
+
+    store, folder = _store(source, config, read_only=False), _settings(config).store.journal
     try:
+        recover(store, folder)  # what a run left in its journal would come back with the next
+        if store.store_id is not None and is_in_use(store.store_id, folder):
+            _say("Note:", "A run is at work, and its journal may hold the address. Forget it again when it has ended.")
         count = store.forget(_typed(address))
     finally:
         store.close()

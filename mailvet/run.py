@@ -28,7 +28,7 @@ from mailvet.probing.pool import OperatorProgress
 from mailvet.recheck import Recheck, RecheckText, parse_recheck
 from mailvet.runs.database_thread import DatabaseThread
 from mailvet.runs.in_hand import InHand
-from mailvet.runs.journal import Journal, left_behind, save_newer
+from mailvet.runs.journal import Journal, recover
 from mailvet.runs.saving import Saver
 from mailvet.settings import Settings
 from mailvet.verdict import (
@@ -465,23 +465,11 @@ class _Run:
 
     async def _recover(self) -> None:
         """Save what earlier runs on this machine left in their journals."""
-        store = await self._call(lambda: self._warehouse.store_id)
-        if store is None:
-            return
-        for found in left_behind(store, self._settings.store.journal):
-            verdicts = found.verdicts()
-            if verdicts is None:
-                log.warning("The journal %s is damaged and was set aside.", found.path)
-                found.set_aside()
-                continue
-            if verdicts.num_rows:
-                await self._call(self._warehouse.open_for_writing)
-                saved = await self._call(save_newer, self._warehouse, verdicts)
-                self._notes.append(
-                    f"{saved:,} verdicts of an earlier run that could not save them came from its journal."
-                )
-                log.info("%s", self._notes[-1])
-            found.remove()
+        saved = await self._call(recover, self._warehouse, self._settings.store.journal)
+        if saved:
+            note = f"{saved:,} verdicts of an earlier run that could not save them came from its journal."
+            self._notes.append(note)
+            log.info("%s", note)
 
     def _make_saver(self, run_id: str, store: str | None) -> Saver:
         settings, warehouse = self._settings.store, self._warehouse
