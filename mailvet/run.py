@@ -29,6 +29,7 @@ from mailvet.recheck import Recheck, RecheckText, parse_recheck
 from mailvet.runs.database_thread import DatabaseThread
 from mailvet.runs.in_hand import InHand
 from mailvet.runs.journal import Journal, recover
+from mailvet.runs.outputs import check_results, note_results
 from mailvet.runs.saving import Saver
 from mailvet.settings import Settings
 from mailvet.verdict import (
@@ -193,7 +194,8 @@ def open_source(
         SourceError: it cannot be read; SettingsError: its kind is not known, or its driver not installed.
     """
     common: dict[str, Any] = {
-        "where": where, "policy": settings.policy, "prefix": settings.store.prefix, "events": settings.history.events,
+        "where": where or None, "policy": settings.policy, "prefix": settings.store.prefix,
+        "events": settings.history.events,
     }  # fmt: skip
     if is_url(source):
         scheme = source.partition("://")[0].lower()
@@ -297,6 +299,7 @@ def run(
     limit: int | None = None,
     among: Collection[Reason] | None = None,
     recheck: RecheckText = None,
+    overwrite: bool = False,
     in_hand: InHand | None = None,
 ) -> RunResult:
     """
@@ -318,6 +321,7 @@ def run(
         among: verify only addresses whose last answer was one of these.
         recheck: verify also what is fresh, as `all`, `reason=mailbox_not_found`, `older-than=30d` (see
             `mailvet.recheck`). What is due by itself is verified first.
+        overwrite: `output` may take the place of files that mailvet did not write.
         in_hand: kept up to date with where the results are.
 
     Raises:
@@ -328,7 +332,8 @@ def run(
     if split_by is not None and split_by not in SPLIT_COLUMNS:
         raise SettingsError(f"{argument('split_by', split_by)}: choose one of {', '.join(SPLIT_COLUMNS)}.")
     if output is not None:
-        warehouse.check_output(output, key_columns)
+        warehouse.check_output(output, key_columns, columns)
+        check_results(warehouse, settings, output, split_by, overwrite=overwrite)
     if write_back:
         warehouse.check_write_back(columns)
     job = _Run(warehouse, settings, watcher, limit, among, again, in_hand if in_hand is not None else InHand())
@@ -543,8 +548,9 @@ class _Run:
         if output is not None:
             outputs = await self._call(
                 warehouse.export, output, columns, key_columns=key_columns, split_by=split_by,
-                parts=SPLIT_COLUMNS[split_by] if split_by else (),
+                parts=SPLIT_COLUMNS[split_by] if split_by else (), mode=settings.output.permissions,
             )  # fmt: skip
+            await self._call(note_results, warehouse, outputs)
         written = await self._call(warehouse.write_back, columns) if write_back else None
         summary = await self._call(warehouse.summary)
         if settings.store.keep_days:

@@ -33,7 +33,9 @@ def count_query(
     values |= {"stale": "0", "missing": f"case when {say.missing('c.email')} then 1 else 0 end"}
     if verdicts is not None:
         values |= {name: f"v.{name}" for name in ("status", "reason", "score")}
-        values["recommendation"] = recommendation_sql(policy, reason="v.reason", score="v.score", attempts="v.attempts")
+        values["recommendation"] = recommendation_sql(
+            policy, reason="v.reason", score="v.score", attempts="v.attempts", stored="v.recommendation"
+        )
         if stale_before is not None:
             future = say.moment(latest_believed(datetime.now(timezone.utc)))
             values["stale"] = (

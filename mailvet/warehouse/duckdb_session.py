@@ -10,20 +10,24 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import duckdb
 
-from mailvet.errors import LockedError, SourceError, argument
+from mailvet.errors import LockedError, SettingsError, SourceError, argument
 from mailvet.verdict import Policy, verdict_schema
+from mailvet.warehouse.conditions import check_borrowed, forms, parse_duckdb, refusal
 from mailvet.warehouse.dialects import DuckDB
 from mailvet.warehouse.driver_errors import source_error
-from mailvet.warehouse.files import FORMATS, INPUT, Loaded, Reading, first_line, is_database, load
+from mailvet.warehouse.duckdb_access import DuckDBAccess
+from mailvet.warehouse.files import FORMATS, INPUT, Loaded, Reading, first_line, is_database, load, table_function
+from mailvet.warehouse.identifiers import TableName
+from mailvet.warehouse.identifiers import quoted as quote
 from mailvet.warehouse.own_tables import problem_of_verdicts
-from mailvet.warehouse.tables import Column, choose_column, condition_fails, one_condition
+from mailvet.warehouse.tables import Column, Relation, choose_column, choose_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -114,16 +118,21 @@ class DuckDBSession:
         events: str | None = None,
         loaded: Loaded | None = None,
         is_view: bool = False,
-        owned: bool = True,
+        access: DuckDBAccess | None = None,
+        event_rows: str | None = None,
+        store: Path | None = None,
         state: tuple[int, ...] | None = None,
     ) -> None:
         self._db = connection
-        self._owned = owned
+        self._access = access
+        self._owned = access is not None
+        self._event_rows = event_rows
+        self._store = store
         self.name = name
         self.path = path
         self.relation = relation
         self.column = column
-        self._where = f"({where}\n)" if where else "true"  # the line break ends a comment in the condition
+        self._where = forms(where)[1] if where is not None else "true"
         self.narrowed = where is not None
         self.policy = policy
         self._prefix = prefix
@@ -132,7 +141,7 @@ class DuckDBSession:
         self._is_view = is_view
         self._file = self._identity()
         self._state = state
-        self._cell = f"coalesce({quote(column)}::varchar, '')"
+        self._cell = f"coalesce({quote(column)}::varchar, '')" if column else "''"
         self._hide_duplicates()
 
     @classmethod
@@ -174,13 +183,9 @@ class DuckDBSession:
                 f"The database {path} is read-only, so verdicts cannot be saved in it. Make it writable, or copy the "
                 f"table to a file and verify that with {argument('output')}."
             )
-        db = open_database(path, read_only=not writable)
         named: dict[str, Any] = {"where": where, "policy": policy, "prefix": prefix, "events": events}
-        try:
-            return cls._bound(db, path, table, column, updatable=updatable, owned=True, **named)
-        except BaseException:
-            db.close()
-            raise
+        with _opening(path, read_only=not writable) as (db, access):
+            return cls._bound(db, path, table, column, updatable=updatable, access=access, **named)
 
     @classmethod
     def of_connection(
@@ -209,23 +214,25 @@ class DuckDBSession:
             connection.execute("set TimeZone = 'UTC'")
         path = Path(row[0] or "memory")
         named: dict[str, Any] = {"where": where, "policy": policy, "prefix": prefix, "events": events}
-        return cls._bound(connection, path, table, column, updatable=updatable, owned=False, **named)
+        return cls._bound(connection, path, table, column, updatable=updatable, access=None, **named)
 
     @classmethod
     def _bound(
         cls: type[_Self], db: duckdb.DuckDBPyConnection, path: Path, table: str, column: str | None, *, updatable: bool,
-        owned: bool, where: str | None, **named: Any,
+        access: DuckDBAccess | None, where: str | None, **named: Any,
     ) -> _Self:  # fmt: skip
+        if where is not None:
+            parse_duckdb(where, table)
         relation, is_view = find_table(db, table, path)
         if is_view and updatable:
             raise SourceError(
                 f"{table} is a view: status columns cannot be written to it. Verify the table behind it, or use "
                 f"{argument('write_back', False)} and join mailvet_verdicts on email_key."
             )
+        column = choose_column(described(db, relation), column, table)
         return cls(
-            db, name=f"{table} in {path.name}", path=path, relation=relation,
-            column=choose_column(described(db, relation), column, table), where=_tried(db, relation, table, where),
-            is_view=is_view, owned=owned, **named,
+            db, name=f"{table} in {path.name}", path=path, relation=relation, column=column, is_view=is_view,
+            access=access, **_narrowed(db, relation, table, where, access, named["events"]), **named,
         )  # fmt: skip
 
     @classmethod
@@ -258,27 +265,33 @@ class DuckDBSession:
                     f"The folder {store.parent} for the store of verdicts cannot be made: {error.strerror}. Set "
                     "store.path to a file in a folder that may be written to."
                 ) from None
-        db = open_database(store if writable or store.exists() else None, read_only=not writable and store.exists())
-        try:
+        if where is not None:
+            parse_duckdb(where, path.name)
+        kept = store if writable or store.exists() else None
+        with _opening(kept, read_only=not writable and store.exists()) as (db, access):
+            if access.closed_in:
+                raise LockedError(
+                    f"The store {store.name} is open in this program with a condition on the rows "
+                    f"({argument('where')}), and then "
+                    "no other file can be read. Close that source first. Nothing was read."
+                )
             state = _state(path)
             loaded = load(db, path, reading)
             column = column or loaded.address_column
             found = choose_column(described(db, INPUT), column, path.name, loaded.headers)
             return cls(
-                db, name=path.name, path=path, relation=INPUT, column=found,
-                where=_tried(db, INPUT, path.name, where), policy=policy, prefix=prefix, events=events, loaded=loaded,
-                state=state,
+                db, name=path.name, path=path, relation=INPUT, column=found, policy=policy, prefix=prefix,
+                events=events, loaded=loaded, access=access, store=store, state=state,
+                **_narrowed(db, INPUT, path.name, where, access, events),
             )  # fmt: skip
-        except BaseException:
-            db.close()
-            raise
 
     @classmethod
     def of_store(cls: type[_Self], path: Path, *, read_only: bool) -> _Self:
         """Only the verdicts of a database, without a source."""
         if not path.exists():
             raise SourceError(f"There is no database {path}: nothing has been verified there yet.")
-        return cls(open_database(path, read_only=read_only), name=path.name, path=path)
+        with _opening(path, read_only=read_only) as (db, access):
+            return cls(db, name=path.name, path=path, access=access)
 
     def _hide_duplicates(self) -> None:
         """Where nothing may be written, the newest of several verdicts of one key stands for them."""
@@ -353,6 +366,15 @@ class DuckDBSession:
         return not self._is_view and "rowid" not in map(str.lower, columns_of(self._db, self.relation))
 
     @property
+    def files(self) -> Mapping[str, Path]:
+        """See `Warehouse.files`."""
+        found = {"the source": self.path}
+        for kept in (self.path if self._store is None else self._store,):
+            found["the store of verdicts"] = kept
+            found["the log of the store"] = kept.with_name(f"{kept.name}.wal")
+        return found
+
+    @property
     def remarks(self) -> Sequence[str]:
         """See `Warehouse.remarks`."""
         return () if self._loaded is None else self._loaded.remarks
@@ -365,8 +387,9 @@ class DuckDBSession:
         """See `Warehouse.close`."""
         if self.abandoned:
             return
-        if self._owned:
+        if self._access is not None:
             self._db.close()
+            self._access.close()
             return
         for table in _STAGED:
             self._db.execute(f"drop table if exists temp.{table}")
@@ -481,22 +504,11 @@ def _state(path: Path) -> tuple[int, ...] | None:
 def find_table(db: duckdb.DuckDBPyConnection, table: str, path: Path | None) -> tuple[str, bool]:
     """(quoted name, whether it is a view)."""
     rows = db.execute(
-        "select table_schema, table_name, table_type, table_catalog from information_schema.tables "
-        "where table_catalog = current_database() order by all"
+        "select table_schema, table_name, table_type = 'VIEW', table_schema in (current_schema(), 'main'), "
+        "table_catalog from information_schema.tables where table_catalog = current_database() order by all"
     ).fetchall()
-    for wanted in (table.lower(), table.replace('"', "").lower()):
-        matches = [r for r in rows if wanted in (f"{r[0]}.{r[1]}".lower(), str(r[1]).lower())]
-        exact = [r for r in matches if f"{r[0]}.{r[1]}".lower() == wanted or r[0] == "main"] or matches
-        if exact:
-            break
-    if len(exact) == 1:
-        schema, name, kind, catalog = exact[0]
-        return f"{quote(catalog)}.{quote(schema)}.{quote(name)}", kind == "VIEW"
-    names = ", ".join(f"{r[0]}.{r[1]}" if r[0] != "main" else r[1] for r in rows if not r[1].startswith("mailvet_"))
-    where = f" in {path.name}" if path else ""
-    if len(exact) > 1:
-        raise SourceError(f"{table}{where} is ambiguous; write schema.table. There are: {names}.")
-    raise SourceError(f"There is no table {table}{where}; there are: {names or 'no tables at all'}.")
+    found = choose_table([Relation(*row) for row in rows], table, path.name if path else "the database", known="")
+    return TableName(found.name, found.schema, found.catalog).sql(), found.is_view
 
 
 def described(db: duckdb.DuckDBPyConnection, relation: str) -> list[Column]:
@@ -517,20 +529,56 @@ def _family(kind: str) -> str:
     return "number" if kind.endswith("INT") or kind.startswith(("INTEGER", "DECIMAL", "DOUBLE", "FLOAT")) else "other"
 
 
-def _tried(db: duckdb.DuckDBPyConnection, relation: str, table: str, where: str | None) -> str | None:
-    """The condition, once it has been found to be one condition and to work, within brackets and without."""
-    if where:
-        one_condition(where)
-        for condition in (f"({where}\n)", f"{where}\n"):
-            try:
-                db.execute(f"select 1 from {relation} where {condition} limit 1").fetchall()
-            except duckdb.Error as error:
-                raise condition_fails(table, first_line(str(error))) from None
-    return where
+@contextlib.contextmanager
+def _opening(path: Path | None, *, read_only: bool) -> Iterator[tuple[duckdb.DuckDBPyConnection, DuckDBAccess]]:
+    """A database of our own, closed again if what follows fails."""
+    access = DuckDBAccess(path, read_only=read_only)
+    try:
+        db = open_database(path, read_only=read_only)
+        try:
+            access.spill_here(db)
+            yield db, access
+        except BaseException:
+            db.close()
+            raise
+    except BaseException:
+        access.close()
+        raise
 
 
-def quote(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+def _narrowed(
+    db: duckdb.DuckDBPyConnection, relation: str, table: str, where: str | None, access: DuckDBAccess | None,
+    events: str | None,
+) -> dict[str, Any]:  # fmt: skip
+    """
+    A condition that was parsed, once it is sure that it reads nothing but the database and works; and the events, if
+    they are in a file, since no file can be read after it.
+    """
+    if where is None:
+        return {}
+    event_rows = None
+    if access is None:
+        known = db.execute("select table_name from duckdb_tables() union all select view_name from duckdb_views()")
+        check_borrowed(where, table, [name for (name,) in known.fetchall()])
+    else:
+        event_rows = _loaded_events(db, events)
+        access.close_in(db)
+    try:
+        db.execute(f"select 1 from {relation} where {forms(where)[1]} limit 1").fetchall()
+    except duckdb.Error as error:
+        raise refusal(table, str(error)) from None
+    return {"where": where, "event_rows": event_rows}
+
+
+def _loaded_events(db: duckdb.DuckDBPyConnection, events: str | None) -> str | None:
+    """A temporary table of a file of events; None where there is no such file."""
+    if events is None or not (path := Path(events).expanduser()).is_file():
+        return None
+    try:
+        db.execute(f"create temp table mailvet_event_rows as from {table_function(db, path)}")
+    except (duckdb.Error, SourceError) as error:
+        raise SettingsError(f"history.events ({events}) cannot be used: {first_line(str(error))}.") from None
+    return "temp.mailvet_event_rows"
 
 
 def is_blank(cell: str) -> str:

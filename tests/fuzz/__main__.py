@@ -5,8 +5,8 @@ Fuzz the readers of what strangers wrote, and measure how their time grows with 
     python -m tests.fuzz --seconds 60 --target reply
 
 Half of the time goes to inputs of hypothesis, half to atheris, which follows the code's branches. Where atheris is
-not installed, all of it goes to hypothesis, and the figures say so. Figures go to benchmarks/data/fuzz.json; the exit code is
-1 when a rule was broken or a time grew faster than its input.
+not installed, all of it goes to hypothesis, and the figures say so. Figures go to benchmarks/data/fuzz.json; the
+exit code is 1 when a rule was broken or a time grew faster than its input.
 """
 
 from __future__ import annotations

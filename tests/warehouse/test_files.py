@@ -448,7 +448,7 @@ def test_headers_come_out_as_they_went_in(write: Write, opened: Open) -> None:
 
 
 def test_our_columns_are_replaced_not_doubled(write: Write, opened: Open) -> None:
-    path = write("mailvet_status,email,MAILVET_Score,mailvet_other\nold,ann@x.test,1,kept\n")
+    path = write("mailvet_status,email,MAILVET_Score,mailvet_other\nunknown,ann@x.test,1,kept\n")
     output = path.with_name("out.csv")
     verified(opened(path)).export(output, ["status", "score"])
     assert cells(output) == [
@@ -535,7 +535,8 @@ def test_rows_and_columns_of_the_input_cannot_be_lost_by_overwriting_it(write: W
     text = "id,email\n1,ann@x.test\n2,bob@x.test\n"
     path = write(text)
     with pytest.raises(SettingsError, match="is the input itself"):
-        opened(path, where="id = '1'").check_output(path)
+        (narrowed := opened(path, where="id = '1'")).check_output(path)
+    narrowed.close()
     warehouse = opened(path)
     with pytest.raises(SettingsError, match="is the input itself"):
         warehouse.export(path, ["status"], key_columns=["id"])
