@@ -76,7 +76,8 @@ def test_64_file_descriptors_are_enough_offline(shell: Shell) -> None:
 def test_a_fault_of_our_own_is_4_with_a_file_to_send(shell: Shell, tmp_path: Path) -> None:
     program = (
         "import sys; sys.argv = ['mailvet', 'lists']; import mailvet.lists; "
-        "mailvet.lists.list_infos = lambda: 1 / len('' * len('ann@example.com')); import mailvet.cli; mailvet.cli.main()"
+        "mailvet.lists.list_infos = lambda: 1 / len('' * len('ann@example.com')); "
+        "import mailvet.cli; mailvet.cli.main()"
     )
     (tmp_path / "fault.py").write_text(program)
     done = shell(f"{sys.executable} fault.py")
