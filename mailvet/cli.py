@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional, cast
 import typer
 
 from mailvet.dbt.commands import app as dbt_commands
-from mailvet.errors import ConnectionLostError, MailvetError, PreflightError, SourceError, option
+from mailvet.errors import ConnectionLostError, MailvetError, PreflightError, RunUnderWayError, SourceError, option
 from mailvet.exit_codes import ExitCode
 from mailvet.privacy import PrintableFormatter, printable
 from mailvet.runs.in_hand import OF_PROCESS as in_hand
@@ -572,8 +572,13 @@ def forget(
     config: Config = None,
 ) -> None:
     """Erase an address from the stored verdicts. Your own table is left as it is."""
-    store = _store(source, config, read_only=False)
+    from mailvet.runs.journal import is_in_use, recover
+
+    store, folder = _store(source, config, read_only=False), _settings(config).store.journal
     try:
+        recover(store, folder)  # what a run left in its journal would come back with the next
+        if store.store_id is not None and is_in_use(store.store_id, folder):
+            _say("Note:", "A run is at work, and its journal may hold the address. Forget it again when it has ended.")
         count = store.forget(_typed(address))
     finally:
         store.close()
@@ -814,7 +819,7 @@ def _failed(error: BaseException) -> int:
         return ExitCode.degraded
     if isinstance(error, MailvetError):
         # Once servers were asked, the input was good.
-        went_on = in_hand.begun or isinstance(error, ConnectionLostError)
+        went_on = in_hand.begun or isinstance(error, (ConnectionLostError, RunUnderWayError))
         kept = f" {in_hand.sentences(in_hand.advice)}" if in_hand.begun else ""
         _say("Error:", error.worded(option) + kept)
         return ExitCode.degraded if went_on else ExitCode.bad_input
