@@ -13,7 +13,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
-from mailvet.probing.canary import BETWEEN_SECONDS, SHORT, Acceptance
+from mailvet.probing.canary import SHORT, Acceptance
 from mailvet.probing.domain import (
     DomainAtPlace,
     MailboxResult,
@@ -27,6 +27,7 @@ from mailvet.probing.domain import (
 from mailvet.probing.in_step import Ledger
 from mailvet.probing.proof import ConversationProof, Exchange
 from mailvet.probing.queues import ServerSet, Way
+from mailvet.probing.reply_times import ReplyTimes
 from mailvet.smtp.replies import Stage, read_reply
 from mailvet.smtp.session import Broken, Reply, Session
 from mailvet.verdict import Reason
@@ -83,8 +84,7 @@ class Conversation:
         """Several commands were sent together, and not all of them are answered."""
         self._answered = 0
         self._errors = 0
-        self._slowest = 0.0
-        self._seconds = 0.0
+        self._times = ReplyTimes()
         self._ahead = 0
         """Recipients answered since the group grew."""
         self._throttled = False
@@ -93,6 +93,8 @@ class Conversation:
         self._asks_queued_canary = False
         self._passed = False
         """Recipients wait whose domain may accept all."""
+        self._passed_on: set[Probe] = set()
+        """What is to be asked at another server."""
         self._led = False
         self._led_after: Acceptance | None = None
         self._cut = False
@@ -282,7 +284,7 @@ class Conversation:
         if proof.knows_canary and most >= SHORT:
             if exposed >= place.refusals_per_canary:
                 return proof.canary() if not proof.canaries_out else None
-            if not proof.canaries_out and self._can_prove():
+            if not proof.canaries_out and self._times.allow_proof:
                 if self._proof_is_late():
                     return proof.canary()
                 if not proof.unproven and self._acceptance_is_old():
@@ -309,7 +311,7 @@ class Conversation:
         """The next control; before it, where need be, a recipient of its domain that was accepted."""
         proof = self._proof
         first = proof.before_control(proof.controls[0], time.monotonic())
-        if first is None or not self._can_prove():
+        if first is None or not self._times.allow_proof:
             return proof.controls.popleft()
         return first if not self._outstanding else None
 
@@ -323,7 +325,7 @@ class Conversation:
         probe = proof.domain_canary()
         if probe is not None:
             return probe
-        return proof.canary() if proof.canary_due and self._can_prove() else None
+        return proof.canary() if proof.canary_due and self._times.allow_proof else None
 
     def _next_recipient(self) -> Probe | None:
         """The next of the queue that may be asked here."""
@@ -333,28 +335,23 @@ class Conversation:
         passed: list[Probe] = []
         found: Probe | None = None
         while (probe := pool.next_in_time(servers, self._session)) is not None:
-            if probe.role is Role.canary:
-                self._place.canary_queued = False
-                if self._place.open and probe.at is not None and probe.at.place == self._place.key:
-                    self._place.canary_queued = self._asks_queued_canary = True
+            if probe.at is not None and probe.at.place != self._place.key:
+                self._pass_on(probe, passed)
+            elif probe.role is Role.canary:
+                if self._place.open:
+                    self._asks_queued_canary = True
                     found = probe
                     break
+                self._place.canary_at = None
             elif probe.role is Role.closing:
                 self._place.closing_queued = False
-                if self._place.unconfirmed and probe.at is not None and probe.at.place == self._place.key:
+                if self._place.unconfirmed:
                     found = probe
                     break
             elif probe.role is Role.control:
-                assert probe.at is not None
-                if probe.at.place == self._place.key:
-                    proof.controls.append(probe)
-                    break
-                probe.attempts += 1  # another server was asked this time
-                if probe.attempts < TRIES + 1:
-                    passed.append(probe)
-                else:
-                    pool.report(probe, MailboxResult(Reason.connect_failed))
-            elif self._place.canary_queued:
+                proof.controls.append(probe)
+                break
+            elif self._place.canary_at is not None:
                 passed.append(probe)  # the canary is behind it, or in another queue
                 if len(passed) >= _MOST_PASSED:
                     break
@@ -366,13 +363,23 @@ class Conversation:
                 found = probe
                 break
         if passed and found is None:
-            if self._place.canary_queued:
+            if self._place.canary_at is not None or all(probe.at is not None for probe in passed):
                 self.closing = True
             else:
                 self._passed = True
         for probe in reversed(passed):
             pool.enqueue(servers, probe, first=True, wake=False)
         return found
+
+    def _pass_on(self, probe: Probe, passed: list[Probe]) -> None:
+        """It is to be asked at another server. Where conversation after conversation comes to this one, it is not."""
+        if probe not in self._passed_on:
+            self._passed_on.add(probe)
+            probe.attempts += 1
+        if probe.attempts <= TRIES:
+            passed.append(probe)
+        else:
+            self._pool.report(probe, MailboxResult(Reason.connect_failed))
 
     def _few_waiting(self) -> bool:
         return not self.closing and 0 < len(self._servers.waiting) <= _FEW
@@ -418,12 +425,12 @@ class Conversation:
         latest = self._place.latest(time.monotonic())
         if latest is None:
             return True
-        return time.monotonic() - latest.began + 2 * self._slowest > BETWEEN_SECONDS - 0.5
+        return self._times.proof_is_late(time.monotonic() - latest.began)
 
     def _acceptance_is_old(self) -> bool:
         """Whether the last acceptance lies so far back that a refusal now could hardly be proven."""
         latest = self._place.latest(time.monotonic())
-        return latest is None or time.monotonic() - latest.began > BETWEEN_SECONDS / 2
+        return latest is None or self._times.is_old(time.monotonic() - latest.began)
 
     def _may_lead(self) -> bool:
         """
@@ -435,10 +442,6 @@ class Conversation:
             return False
         self._led, self._led_after = True, latest
         return self._place.mostly_accepts
-
-    def _can_prove(self) -> bool:
-        """Whether two canaries and a recipient between them fit into the time that a proof may take."""
-        return not self._answered or 3 * self._seconds / self._answered < BETWEEN_SECONDS
 
     def _in_groups(self) -> bool:
         """Whether several may be sent before the first of them is answered."""
@@ -499,7 +502,7 @@ class Conversation:
         reply = self._read(probe, said)
         reading = reply.reading
         self._answered += 1
-        self._seconds += said.seconds
+        self._times.take(said.seconds, accepted=said.code // 100 == 2)
         servers.mail_from_accepted = True
         if said.code // 100 != 2:
             self._errors += 1
@@ -516,7 +519,7 @@ class Conversation:
             self._asked_for_less(reply)
             return
         servers.failures = 0
-        self._address.silent_faults = 0
+        self._address.replied()
         self._learn(said.seconds)
         if self._operator.pace.clean():
             self._pool.wake(self._operator)
@@ -533,7 +536,8 @@ class Conversation:
 
     def _canary_is_through(self) -> None:
         if self._asks_queued_canary:
-            self._asks_queued_canary = self._place.canary_queued = False
+            self._asks_queued_canary = False
+            self._place.canary_at = None
 
     @staticmethod
     def _note_age(at: DomainAtPlace, probe: Probe, now: float) -> None:
@@ -544,9 +548,8 @@ class Conversation:
     def _asked_too_fast(self, probe: Probe) -> bool:
         """The server wants fewer recipients in a second: go on, more slowly. Whether that may help."""
         probe.attempts += 1
-        if probe.attempts >= _RATE_TRIES:
+        if probe.attempts >= _RATE_TRIES or not self._address.too_many_a_second():
             return False
-        self._address.too_many_a_second()
         self._servers.group = 1
         self._answered -= 1
         self._errors -= 1
@@ -559,13 +562,12 @@ class Conversation:
     def _learn(self, seconds: float) -> None:
         """Does the server tolerate our errors and our groups?"""
         budget, errors, servers = self._operator.errors, self._errors, self._servers
-        if errors >= _SLOWED_FROM and seconds > _SLOWED + 2 * self._slowest:
+        if errors >= _SLOWED_FROM and seconds > _SLOWED + 2 * self._times.slowest:
             self._limit_of_errors(errors)
             self.closing = True
         elif errors > budget.tolerated:
             budget.tolerate(errors)
-        if seconds > self._slowest:
-            self._slowest = seconds
+        self._times.slowest = max(self._times.slowest, seconds)
         self._ahead += 1
         if self._ahead >= servers.group > 1:
             self._ahead = 0

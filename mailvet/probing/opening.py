@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from mailvet.probing.canary import REFUSALS_PER_CANARY_OVER_CONVERSATIONS, SHORT
+from mailvet.probing.canary import SHORT
 from mailvet.probing.domain import MailboxResult, stage_detail
 from mailvet.probing.queues import ServerSet, Way
 from mailvet.smtp.replies import mask, read_reply
@@ -50,6 +50,9 @@ class Opening:
             self._pool.leave_open(servers, given_up[0].place)
             return None
         open_ways = [way for way in ways if way not in given_up]
+        first = servers.waiting[0].at if servers.waiting else None
+        if first is not None and len(open_ways) > 1:  # what is asked for the sake of others belongs to a place
+            open_ways.sort(key=lambda way: way.place.key != first.place)
         for way in open_ways:
             if self._free(servers, way, now):
                 return way
@@ -70,9 +73,13 @@ class Opening:
         place = way.place
         if place.resting(now) or (place.one_connection and place.conversations):
             return False
+        if place.conversations >= place.conversations_allowed:
+            return False
+        if place.canary_at not in (None, servers):
+            return False
         # Conversations too short for a canary of their own share one, so only so many recipients are asked before it.
         most = min(self._pool.recipients_per_session(servers), way.address.recipients_per_session)
-        if most < SHORT and place.conversations >= max(1, REFUSALS_PER_CANARY_OVER_CONVERSATIONS // most):
+        if most < SHORT and place.conversations >= max(1, place.refusals_over_conversations // most):
             return False
         return way.address.may_connect(now)
 
@@ -93,13 +100,16 @@ class Opening:
 
     # ---------------------------------------------------------------- opening
 
-    async def open(self, servers: ServerSet, held: list[Way]) -> tuple[Session, float, Callable[[], None]] | None:
+    async def open(
+        self, servers: ServerSet, held: list[Way], ways: set[Way]
+    ) -> tuple[Session, float, Callable[[], None]] | None:
         """
         A session with the best server that can be had, when its connection was asked for, and what frees its slot.
         None when there is none; then all have a result, or wait for the next try.
 
         Args:
             held: the way that was picked; replaced by the one that is used.
+            ways: those that were tried are added.
         """
         pool, queue = self._pool, servers.operator
         broken: list[Broken] = []
@@ -143,6 +153,7 @@ class Opening:
                 break
             pool.take_slot(other)
             held.append(other)
+            ways.add(other)
         self._unopened(servers, broken, without_eai)
         return None
 
