@@ -183,9 +183,9 @@ class Place:
         return self.rest_until > now and self.rest_until > wait_until
 
     @property
-    def refusals_over_conversations(self) -> int:
-        """Refusals of several conversations that one canary proves."""
-        return min(REFUSALS_PER_CANARY_OVER_CONVERSATIONS, self.refusals_per_canary)
+    def shut_us_out(self) -> bool:
+        """It refused canaries, in this run or before it."""
+        return self.refusals_per_canary < REFUSALS_PER_CANARY
 
     @property
     def mostly_accepts(self) -> bool:

@@ -330,7 +330,7 @@ class Conversation:
     def _next_recipient(self) -> Probe | None:
         """The next of the queue that may be asked here."""
         pool, servers, proof = self._pool, self._servers, self._proof
-        if self.closing or not servers.waiting:
+        if self.closing or not servers.waiting or self._asks_queued_canary:
             return None
         passed: list[Probe] = []
         found: Probe | None = None

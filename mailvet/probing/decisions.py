@@ -12,7 +12,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mailvet.probing.canary import PROOF_ASKS, Place, is_canary_name
+from mailvet.probing.canary import PROOF_ASKS, REFUSALS_PER_CANARY_OVER_CONVERSATIONS, Place, is_canary_name
 from mailvet.probing.domain import (
     UNPROVEN,
     DomainAtPlace,
@@ -411,7 +411,9 @@ class Decisions:
         if not place.open or place.canary_at is not None:
             return
         oldest = place.open[0][1].came
-        if len(place.open) < place.refusals_over_conversations and place.waiting and now - oldest < _OPEN_SECONDS:
+        # Where the place has shut us out before, each conversation begins with the canary for the one before.
+        enough = 1 if place.shut_us_out else REFUSALS_PER_CANARY_OVER_CONVERSATIONS
+        if len(place.open) < enough and place.waiting and now - oldest < _OPEN_SECONDS:
             return
         found = self._canary_of_another_conversation(servers, place)
         if found is None or place.canaries_queued >= _CANARIES_QUEUED:

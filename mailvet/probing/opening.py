@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from mailvet.probing.canary import SHORT
+from mailvet.probing.canary import REFUSALS_PER_CANARY_OVER_CONVERSATIONS, SHORT
 from mailvet.probing.domain import MailboxResult, stage_detail
 from mailvet.probing.queues import ServerSet, Way
 from mailvet.smtp.replies import mask, read_reply
@@ -79,7 +79,8 @@ class Opening:
             return False
         # Conversations too short for a canary of their own share one, so only so many recipients are asked before it.
         most = min(self._pool.recipients_per_session(servers), way.address.recipients_per_session)
-        if most < SHORT and place.conversations >= max(1, place.refusals_over_conversations // most):
+        side_by_side = 1 if place.shut_us_out else max(1, REFUSALS_PER_CANARY_OVER_CONVERSATIONS // most)
+        if most < SHORT and place.conversations >= side_by_side:
             return False
         return way.address.may_connect(now)
 
