@@ -49,7 +49,7 @@ def drop_unset(operator: Any) -> None:
         name: parameter
         for each in reversed(type(operator).__mro__)
         if "__init__" in vars(each)
-        for name, parameter in inspect.signature(each.__init__).parameters.items()
+        for name, parameter in inspect.signature(vars(each)["__init__"]).parameters.items()
     }
     for name in operator.template_fields:
         value = given(getattr(operator, name))

@@ -29,7 +29,7 @@ def get_provider_info() -> dict[str, Any]:
         ],
         "hooks": [{"integration-name": _NAME, "python-modules": [f"{_PACKAGE}.hooks.mailvet"]}],
         "triggers": [{"integration-name": _NAME, "python-modules": [f"{_PACKAGE}.triggers.greylisting"]}],
-        "extra-links": [f"{_PACKAGE}.links.VerificationReportLink"],
+        "extra-links": [f"{_PACKAGE}.links.{link}" for link in ("VerificationReportLink", "GateReportLink")],
         "plugins": [{"name": "mailvet", "plugin-class": f"{_PACKAGE}.plugin.MailvetPlugin"}],
         "connection-types": [_CONNECTION],
     }

@@ -224,7 +224,8 @@ def _spark_file(spark: Any, path: str) -> DataFrame:
             "A DuckDB file of verdicts is read on Pandas only; write its table mailvet_verdicts to Parquet."
         )
     try:
-        return spark.read.parquet(path)
+        read: DataFrame = spark.read.parquet(path)
+        return read
     except Exception as error:  # the class of Spark's errors depends on how Spark is reached
         said = str(error).strip().splitlines()
         raise SourceError(

@@ -8,7 +8,7 @@ puts it in and builds the expectation once more, so that the same checks look at
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from great_expectations.compatibility import pydantic
 from great_expectations.core.suite_parameters import get_suite_parameter_key, is_suite_parameter
@@ -44,17 +44,30 @@ class Parameter(dict[str, str]):
         )  # fmt: skip
 
 
-Column = pydantic.StrictStr | Parameter
-Text = str | Parameter
-OptionalText = str | Parameter | None
-Flag = bool | Parameter
-Words = list[str] | Parameter
-OptionalWords = list[str] | Parameter | None
-Share = float | str | Parameter
-Depth = Literal["offline", "dns", "smtp"] | Parameter | None
-Policy = Literal["marketing", "transactional", "signup"] | Parameter | None
-VerifyRule = Literal["never", "missing", "always"] | Parameter
-UnknownRule = Literal["pass", "fail", "error"] | Parameter
+if TYPE_CHECKING:  # by the time an expectation is evaluated, every suite parameter has been replaced by its value
+    Column = str
+    Text = str
+    OptionalText = str | None
+    Flag = bool
+    Words = list[str]
+    OptionalWords = list[str] | None
+    Share = float | str
+    Depth = Literal["offline", "dns", "smtp"] | None
+    Policy = Literal["marketing", "transactional", "signup"] | None
+    VerifyRule = Literal["never", "missing", "always"]
+    UnknownRule = Literal["pass", "fail", "error"]
+else:
+    Column = pydantic.StrictStr | Parameter
+    Text = str | Parameter
+    OptionalText = str | Parameter | None
+    Flag = bool | Parameter
+    Words = list[str] | Parameter
+    OptionalWords = list[str] | Parameter | None
+    Share = float | str | Parameter
+    Depth = Literal["offline", "dns", "smtp"] | Parameter | None
+    Policy = Literal["marketing", "transactional", "signup"] | Parameter | None
+    VerifyRule = Literal["never", "missing", "always"] | Parameter
+    UnknownRule = Literal["pass", "fail", "error"] | Parameter
 
 COLUMN = pydantic.Field(..., min_length=1, description="The column of addresses.")
 DEPTH = pydantic.Field(

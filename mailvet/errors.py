@@ -5,7 +5,8 @@ MailvetError
 ├── SettingsError      a setting, argument or configuration file that cannot be used
 ├── SourceError        a file, database, table or column that cannot be read or written
 │   └── UnavailableError   a database that cannot be used now, and perhaps later: unreachable, broken off, overloaded
-│       └── LockedError    another process holds the database
+│       ├── LockedError    another process holds the database
+│       └── ConnectionLostError  the database broke the connection off
 └── PreflightError     the machine is not fit for the depth asked for (no host name)
     └── NetworkError       no DNS response, and perhaps one later
 
@@ -23,6 +24,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 __all__ = [
+    "ConnectionLostError",
     "LockedError",
     "MailvetError",
     "NetworkError",
@@ -110,6 +112,10 @@ class UnavailableError(SourceError):
 
 class LockedError(UnavailableError):
     """Another process holds the database file; nothing was read or written."""
+
+
+class ConnectionLostError(UnavailableError):
+    """The connection to the database is gone: it ended, was restarted, failed over, or the network was cut."""
 
 
 class PreflightError(MailvetError):

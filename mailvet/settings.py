@@ -116,6 +116,8 @@ class Dns(_Section):
     """Longest time a route is remembered, whatever its own TTL."""
     concurrency: int = Field(256, ge=1, le=10_000)
     """Lookups under way at once."""
+    most_hosts: int = Field(5, ge=1, le=50)
+    """Mail servers of one domain that are looked up and contacted, of each address family, best preference first."""
     controls: tuple[str, ...] | None = Field(None, max_length=12)
     """
     Domains whose mail servers every resolver must find before it is believed that others do not exist. Default: five
@@ -317,6 +319,15 @@ class Store(_Section):
     """Forget verdicts not renewed for so many days."""
     prefix: str = Field("mailvet_", pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,30}$")
     """Start of the names of the status columns."""
+    save_every: Duration = timedelta(seconds=30)
+    """
+    Longest time between two saves to a database other than DuckDB, which gets results every second. Until then they are
+    in the journal on the worker's disk; make it short where that disk does not last.
+    """
+    journal: Path | None = None
+    """Folder of the journal of results that are not saved yet. Default: one of this user's among temporary files."""
+    wait_for_database: Duration = timedelta(minutes=2)
+    """How long a run waits for a database that is locked, restarted or failed over, before it ends with an error."""
 
 
 _OF_EXAMPLES = ("MAILVET_DBT_PATH", "MAILVET_EXAMPLE_", "MAILVET_TEST_")
@@ -416,6 +427,10 @@ def _read(path: Path) -> Mapping[str, Any]:
         raise SettingsError(f"The configuration file {path} cannot be read: {error.strerror or error}.") from None
     except UnicodeDecodeError:
         raise SettingsError(f"The configuration file {path} is not UTF-8 text. Save it again as UTF-8.") from None
+    except RecursionError:
+        raise SettingsError(
+            f"The configuration file {path} is no valid TOML: its brackets are nested too deeply."
+        ) from None
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"The configuration file {path} is no valid TOML: {mask_addresses(str(error))}.") from None
     return _beside(document, path.parent)
@@ -434,8 +449,9 @@ def _beside(document: dict[str, Any], folder: Path) -> dict[str, Any]:
     pacing = document.get("pacing")
     if isinstance(pacing, dict) and isinstance(pacing.get("shared_folder"), str):
         pacing["shared_folder"] = str(folder / Path(pacing["shared_folder"]).expanduser())
-    if isinstance(store, dict) and isinstance(store.get("path"), str):
-        store["path"] = str(folder / Path(store["path"]).expanduser())
+    for name in ("path", "journal"):
+        if isinstance(store, dict) and isinstance(store.get(name), str):
+            store[name] = str(folder / Path(store[name]).expanduser())
     return document
 
 

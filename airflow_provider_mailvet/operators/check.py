@@ -10,6 +10,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSki
 from airflow.providers.common.sql.operators.sql import BaseSQLOperator, SQLCheckResult
 
 from airflow_provider_mailvet.arguments import NOT_GIVEN, drop_unset, renamed
+from airflow_provider_mailvet.links import GateReportLink, tell_page
 from airflow_provider_mailvet.sources import database_hook, opened, translated
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ class MailvetCheckOperator(BaseSQLOperator):
         "table", "email_column", "where", "among", "policy", "mailvet_conn_id", "max_age", *_RATES,
     )  # fmt: skip
     template_fields_renderers = {"where": "sql", "hook_params": "json"}  # noqa: RUF012  (as Airflow declares it)
+    operator_extra_links = (GateReportLink(),)
     ui_color = "#fdf3dc"
 
     def __init__(
@@ -149,9 +151,13 @@ class MailvetCheckOperator(BaseSQLOperator):
             ) as warehouse:  # fmt: skip
                 result = held_against(warehouse, settings, limits)
         self._record(result)
+        tell_page(context, self.log)
+        found = {"mailvet_gate": 1, "conn_id": self.conn_id, "table": self.table, **result.as_dict()}
         if not result.passed:
+            if self.on_failure != "warn" and "ti" in context:
+                context["ti"].xcom_push(key="return_value", value=found)  # what failed can be seen on the page too
             self._refuse(result)
-        return result.as_dict()
+        return found
 
     def _limits(self) -> Limits:
         from mailvet.gates import Limits

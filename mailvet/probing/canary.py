@@ -73,6 +73,8 @@ class Place:
     """A set of servers for each group."""
     free_refusals: int = 0
     last_asked: float | None = None
+    replied: bool = False
+    """It replied about a recipient in this run, and was not silent since."""
     refusals_per_canary: int = REFUSALS_PER_CANARY
     conversations_allowed: int = 1 << 30
     """Side by side; halved whenever it shuts us out, since one canary proves nothing about those beside it."""

@@ -28,6 +28,7 @@ from mailvet.probing.in_step import Ledger
 from mailvet.probing.proof import ConversationProof, Exchange
 from mailvet.probing.queues import ServerSet, Way
 from mailvet.probing.reply_times import ReplyTimes
+from mailvet.probing.turns import Contact
 from mailvet.smtp.replies import Stage, read_reply
 from mailvet.smtp.session import Broken, Reply, Session
 from mailvet.verdict import Reason
@@ -62,13 +63,16 @@ class Conversation:
         over: nothing more is asked at all.
     """
 
-    def __init__(self, pool: Mailboxes, servers: ServerSet, way: Way, session: Session, began: float) -> None:
+    def __init__(
+        self, pool: Mailboxes, servers: ServerSet, way: Way, session: Session, began: float, contact: Contact
+    ) -> None:
         self._pool = pool
         self._servers = servers
         self._operator = servers.operator
         self._address = way.address
         self._place = way.place
         self._session = session
+        self._contact = contact
         self._preferred = way.host.preference <= servers.best
         self._smtp = pool.smtp
         self._ledger = Ledger()
@@ -99,6 +103,8 @@ class Conversation:
         self._led_after: Acceptance | None = None
         self._cut = False
         """The server ended it."""
+        self._timed = False
+        """A reply did not come in time."""
         self.closing = False
         self.over = False
         way.place.contacted(began)
@@ -188,9 +194,7 @@ class Conversation:
                 return False
             return True
         self._outstanding.append(probe)
-        refusal = await self._session.send_mail_from(
-            eai=self._servers.eai, timeout=probe.timeout(self._smtp.address_budget)
-        )
+        refusal = await self._session.send_mail_from(eai=self._servers.eai, timeout=self._time_left(probe))
         self._outstanding.pop()
         if refusal is not None:
             self.over = True
@@ -225,8 +229,13 @@ class Conversation:
             return 0.0
         if outstanding[0].role is not Role.recipient:
             return self._smtp.command_timeout
-        left = outstanding[0].timeout(self._smtp.address_budget)
-        return min(max(left, 0.001), self._smtp.command_timeout)
+        return min(max(self._time_left(outstanding[0]), 0.001), self._smtp.command_timeout)
+
+    def _time_left(self, probe: Probe) -> float:
+        """Seconds left of the recipient's budget, and of that in which its servers must say something of anybody."""
+        budget, since = self._smtp.address_budget, self._servers.silent_since
+        left = probe.timeout(budget)
+        return left if since is None else min(left, since + budget - time.monotonic())
 
     # ---------------------------------------------------------------- sending
 
@@ -501,6 +510,8 @@ class Conversation:
             return
         reply = self._read(probe, said)
         reading = reply.reading
+        self._pool.turns.replied(self._contact)
+        self._place.replied, servers.silent_since = True, None
         self._answered += 1
         self._times.take(said.seconds, accepted=said.code // 100 == 2)
         servers.mail_from_accepted = True
@@ -599,6 +610,7 @@ class Conversation:
         """The conversation ended without a usable reply."""
         servers, session, ledger = self._servers, self._session, self._ledger
         self.over = self.closing = self._cut = True
+        self._timed = failure.kind == "timeout"
         if failure.kind == "garbage":
             ledger.fault = failure.detail or "no SMTP"
             return
@@ -625,6 +637,11 @@ class Conversation:
 
     def _timed_out(self, probe: Probe) -> None:
         servers, session = self._servers, self._session
+        if self._contact.left:  # others wait; it comes again with all of its time
+            servers.again, servers.silent_since, probe.deadline = True, None, None
+            self._pool.enqueue(servers, probe, first=True, wake=False)
+            return
+        self._place.replied = False
         if self._answered and not probe.attempts:  # it replied until now
             probe.attempts += 1
             probe.deadline = None
@@ -728,6 +745,8 @@ class Conversation:
             self._give_back(probe)
         self._canary_is_through()
         host = self._session.host
+        if not self._timed:
+            servers.silent_since = None
         if ledger.fault is None:
             ledger.check()
         else:

@@ -322,6 +322,8 @@ class Decisions:
                 self._want_control(servers, place, exchange.at)
 
     def _ask_for_proof(self, servers: ServerSet, place: Place, probe: Probe) -> None:
+        if self._pool.draining:
+            return
         probe.deadline = None
         probe.proof_asks += 1
         if probe.proof_asks >= PROOF_ASKS:
@@ -337,7 +339,7 @@ class Decisions:
 
     def _want_control(self, servers: ServerSet, place: Place, at: DomainAtPlace) -> None:
         """Have a control asked in a conversation to come, where accepted recipients of its domain wait for it."""
-        if at.control_done or at.control_in_flight or at.unverifiable:
+        if at.control_done or at.control_in_flight or at.unverifiable or self._pool.draining:
             return
         accepts = [*at.accepts, *(one.reply for _, one in place.unconfirmed if one.at is at)]
         if not accepts:
@@ -378,6 +380,8 @@ class Decisions:
             exchange.done = True
             if exchange.probe.role is Role.recipient:
                 self._pool.report(exchange.probe, result)
+        if self._pool.draining:  # an acceptance without its control is no result
+            return
         for at, where in list(place.undecided.items()):
             at.control_in_flight, at.control_done = False, True
             self.decide(at, where, place, final=True)
@@ -386,6 +390,8 @@ class Decisions:
 
     def settle(self, servers: ServerSet, place: Place) -> None:
         """See to what waits for canaries and refusals of later conversations, and to the rest when nobody is left."""
+        if self._pool.draining:
+            return
         now = time.monotonic()
         if place.given_up(self._pool.wait_until):
             self._leave_open(place)
@@ -474,7 +480,7 @@ class Decisions:
         that, it stays open, so that every run ends.
         """
         place.look_alarm = None
-        if not place.pending:
+        if not place.pending or self._pool.draining:
             return
         if not place.quiet:
             place.looks = 0
@@ -495,6 +501,8 @@ class Decisions:
 
     def flush(self, place: Place) -> None:
         """Nobody of the place is to be asked any more: decide with what there is."""
+        if self._pool.draining:
+            return
         for servers, exchange in list(place.unconfirmed):
             self._want_control(servers, place, exchange.at)
         for at, servers in list(place.undecided.items()):

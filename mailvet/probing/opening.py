@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from mailvet.probing.canary import REFUSALS_PER_CANARY_OVER_CONVERSATIONS, SHORT
 from mailvet.probing.domain import MailboxResult, stage_detail
 from mailvet.probing.queues import ServerSet, Way
+from mailvet.probing.turns import Contact, Standing
 from mailvet.smtp.replies import mask, read_reply
 from mailvet.smtp.session import Broken, Refused, Reply, Session
 from mailvet.verdict import Reason
@@ -28,6 +29,10 @@ _TRIES = 2
 _THROTTLED_TRIES = 3
 _MOST_ADDRESSES = 5  # tried in one go
 _LONGEST_KEPT = 500  # characters of a reply
+
+
+class _Left(Exception):
+    """Others wait, and the first time-out of a newcomer is over."""
 
 
 class Opening:
@@ -102,7 +107,7 @@ class Opening:
     # ---------------------------------------------------------------- opening
 
     async def open(
-        self, servers: ServerSet, held: list[Way], ways: set[Way]
+        self, servers: ServerSet, held: list[Way], ways: set[Way], contact: Contact
     ) -> tuple[Session, float, Callable[[], None]] | None:
         """
         A session with the best server that can be had, when its connection was asked for, and what frees its slot.
@@ -111,8 +116,12 @@ class Opening:
         Args:
             held: the way that was picked; replaced by the one that is used.
             ways: those that were tried are added.
+            contact: the connection, for `Turns`.
         """
         pool, queue = self._pool, servers.operator
+        budget = pool.smtp.address_budget
+        if servers.silent_since is None or servers.silent_since + budget <= time.monotonic():
+            servers.silent_since = time.monotonic()
         broken: list[Broken] = []
         tried: set[str] = set()
         without_eai = 0
@@ -121,11 +130,13 @@ class Opening:
             address = way.address
             tried.add(address.ip)
             release = await pool.slots.acquire(address.ip, address.cap)
-            began = time.monotonic()
+            began = contact.began = time.monotonic()
             try:
-                session = await Session.open(
-                    way.host.name, address.ip, pool.smtp, pool.hello_name, source=self._source(servers, address.ip)
-                )
+                session = await self._contact(servers, way, contact, servers.silent_since + budget - began)
+            except _Left:
+                release()
+                servers.again, servers.silent_since = True, None
+                return None
             except Refused as refusal:
                 release()
                 pool.health.connection_made(queue.rule.name, address.ip)
@@ -150,13 +161,39 @@ class Opening:
                 release()
             pool.free_slot(held.pop())
             other = self._other(servers, tried)
-            if other is None:
+            if other is None or servers.silent_since + budget <= time.monotonic():
                 break
             pool.take_slot(other)
             held.append(other)
             ways.add(other)
         self._unopened(servers, broken, without_eai)
         return None
+
+    async def _contact(self, servers: ServerSet, way: Way, contact: Contact, seconds: float) -> Session:
+        """A session that is open within so many seconds, unless it is left because others wait."""
+        ip = way.address.ip
+        opening = Session.open(
+            way.host.name,
+            ip,
+            self._pool.smtp,
+            self._pool.hello_name,
+            source=self._source(servers, ip),
+            within=max(seconds, 0.001),
+        )
+        if contact.standing is not Standing.newcomer:
+            return await opening
+        task = asyncio.ensure_future(opening)
+        contact.leave = task.cancel
+        try:
+            session = await task
+        except asyncio.CancelledError:
+            if contact.left:
+                raise _Left from None
+            raise
+        finally:
+            contact.leave = None
+        contact.leave, contact.left = session.leave, False
+        return session
 
     def _other(self, servers: ServerSet, tried: set[str]) -> Way | None:
         """Another address that can be tried at once."""
@@ -175,7 +212,8 @@ class Opening:
         pool, queue = self._pool, servers.operator
         now = time.monotonic()
         untried = [way for way in servers.ways if way.address.reachable(now)]
-        if untried and not servers.eai and broken:
+        spent = servers.silent_since is not None and servers.silent_since + pool.smtp.address_budget <= now
+        if untried and not servers.eai and broken and not spent:
             return  # another address is busy now and will be asked
         host = servers.hosts[0].name
         if without_eai and not broken:
@@ -203,6 +241,7 @@ class Opening:
 
     def _refused(self, servers: ServerSet, way: Way, reply: Reply) -> None:
         """The server would not talk to us at all."""
+        way.place.replied, servers.silent_since = True, None
         pool, operator = self._pool, servers.operator
         reading = read_reply(reply.stage, reply.code, reply.text, own=pool.own)
         probe = pool.next_waiting(servers)

@@ -97,6 +97,8 @@ class DuckDBSession:
     Not to be used from two threads at once, but for `interrupt`.
     """
 
+    abandoned = False
+
     def __init__(
         self,
         connection: duckdb.DuckDBPyConnection,
@@ -286,6 +288,8 @@ class DuckDBSession:
 
     def close(self) -> None:
         """See `Warehouse.close`."""
+        if self.abandoned:
+            return
         if self._owned:
             self._db.close()
             return

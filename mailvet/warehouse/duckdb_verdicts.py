@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Iterator, Mapping
-from datetime import datetime
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -79,6 +80,24 @@ class DuckDBVerdicts(PlannedDuckDB):
     """A session that saves verdicts."""
 
     _stored_rows: int | None = None
+    saves_cheaply = True
+
+    @property
+    def store_id(self) -> str | None:
+        """See `Warehouse.store_id`."""
+        (path,) = self._one("select path from duckdb_databases() where database_name = current_database()")
+        return f"duckdb:{Path(path).resolve()}" if path else None
+
+    def reconnect(self) -> bool:
+        """See `Warehouse.reconnect`; a file is never lost in that way."""
+        return False
+
+    def checked_at(self, keys: Sequence[str]) -> dict[str, datetime]:
+        """See `Warehouse.checked_at`."""
+        if not self._has("mailvet_verdicts"):
+            return {}
+        query = "select email_key, checked_at from mailvet_verdicts where email_key in (select unnest($1))"
+        return {key: moment.replace(tzinfo=timezone.utc) for key, moment in self._rows(query, [list(keys)])}
 
     def open_for_writing(self) -> None:
         """See `Warehouse.open_for_writing`."""

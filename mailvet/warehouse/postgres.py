@@ -9,7 +9,7 @@ import contextlib
 import struct
 import sys
 from array import array
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, cast
 
@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg import errors
 
-from mailvet.errors import LockedError, MailvetError, SourceError, UnavailableError, argument
+from mailvet.errors import ConnectionLostError, LockedError, MailvetError, SourceError, argument
 from mailvet.verdict import verdict_schema
 from mailvet.warehouse.base import Plan
 from mailvet.warehouse.dialects import Postgres, literal
@@ -34,6 +34,7 @@ __all__ = ["PostgresWarehouse", "binary_copy", "connect"]
 
 _CLASHES = 3
 """Batches that may turn out not to be new before COPY into the table of verdicts is no longer tried."""
+_CANCEL_SECONDS = 1.0
 _LOCK_SECONDS = 30
 """How long a statement waits for a lock that another session holds, unless the user's settings say otherwise."""
 
@@ -67,23 +68,55 @@ class PostgresWarehouse(SQLWarehouse):
 
     _say: Postgres
 
-    def __init__(self, connection: psycopg.Connection[Any], *, owned: bool = True, **named: Any) -> None:
+    def __init__(
+        self,
+        connection: psycopg.Connection[Any],
+        *,
+        owned: bool = True,
+        again: Callable[[], psycopg.Connection[Any]] | None = None,
+        **named: Any,
+    ) -> None:
         super().__init__(Postgres(), name=connection.info.dbname, **named)
         self._db = connection
+        self._again = again
+        """Makes another connection of the same kind."""
         self._owned = owned
         self._was_autocommit = connection.autocommit
         self._clashes_left = 0
         with self._doing("begin a session"):
-            if not connection.autocommit:
-                connection.autocommit = True
-            for statement in self._say.session:
-                self._execute(statement)
-            if self._rows("show lock_timeout")[0][0] == "0":
-                self._execute(f"set lock_timeout = '{_LOCK_SECONDS}s'")
-            # Our statements are large and few, and none of them is run often enough to be worth compiling.
-            self._execute("set jit = off")
+            self._begin()
+            info = connection.info
+            schema = self._rows("select current_schema()")[0][0]
+            self._store_id = f"postgresql://{info.host}:{info.port}/{info.dbname}#{schema}"
             self._say.has_icu = bool(self._rows("select 1 from pg_collation where collname = 'und-x-icu'"))
             self._say.is_utf8 = self._rows("show server_encoding")[0][0] == "UTF8"
+
+    def _begin(self) -> None:
+        if not self._db.autocommit:
+            self._db.autocommit = True
+        for statement in self._say.session:
+            self._execute(statement)
+        if self._rows("show lock_timeout")[0][0] == "0":
+            self._execute(f"set lock_timeout = '{_LOCK_SECONDS}s'")
+        # Our statements are large and few, and none of them is run often enough to be worth compiling.
+        self._execute("set jit = off")
+
+    @property
+    def store_id(self) -> str | None:
+        """See `Warehouse.store_id`."""
+        return self._store_id
+
+    def reconnect(self) -> bool:
+        """See `Warehouse.reconnect`."""
+        if self._again is None:
+            return False
+        with contextlib.suppress(psycopg.Error):
+            self._db.close()
+        self._staged.clear()
+        self._db = self._again()
+        with self._doing("connect again"):
+            self._begin()
+        return True
 
     # ---------------------------------------------------------------- what is there
 
@@ -327,16 +360,18 @@ class PostgresWarehouse(SQLWarehouse):
                 f"Could not {doing}: {text}. The rights that are needed stand in docs/warehouses.md. {saved}"
             )
         if self._db.broken or self._db.closed:
-            return UnavailableError(f"Could not {doing}: the connection to the database was lost ({text}). {saved}")
+            return ConnectionLostError(f"Could not {doing}: the connection to the database was lost ({text}). {saved}")
         return source_error(f"Could not {doing}: {text}. {saved}", error)
 
     def interrupt(self) -> None:
         """See `Warehouse.interrupt`."""
         with contextlib.suppress(psycopg.Error):
-            self._db.cancel()
+            self._db.cancel_safe(timeout=_CANCEL_SECONDS)
 
     def close(self) -> None:
         """See `Warehouse.close`."""
+        if self.abandoned:
+            return
         if self._owned:
             self._db.close()
             return

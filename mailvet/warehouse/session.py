@@ -39,6 +39,8 @@ class SQLSession(ABC):
     remarks: Sequence[str] = ()
     """See `Warehouse.remarks`."""
 
+    abandoned = False
+
     def __init__(
         self,
         dialect: Dialect,

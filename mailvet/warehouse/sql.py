@@ -60,6 +60,7 @@ _SHARDS = "mailvet_shards"
 _SHARDS_KEPT = timedelta(days=7)
 _KNOWN_SINCE = "known_since"
 _EXPORT_ROWS = 20_000
+_KEYS_A_STATEMENT = 500
 _RUN_TYPES = {"string": pa.string(), "int64": pa.int64(), "double": pa.float64(), "timestamp": UTC}
 
 
@@ -202,6 +203,24 @@ class SQLWarehouse(PlannedTable):
                     self._append(batch, part.to_arrow().cast(_batch_schema()))
                     for statement in self._saving(batch, silent):
                         self._execute(statement)
+
+    saves_cheaply = False
+
+    def checked_at(self, keys: Sequence[str]) -> dict[str, datetime]:
+        """See `Warehouse.checked_at`."""
+        found: dict[str, datetime] = {}
+        with self._doing("read the verdicts"):
+            if not self._has(VERDICTS):
+                return found
+            for start in range(0, len(keys), _KEYS_A_STATEMENT):
+                listed = ", ".join(map(literal, keys[start : start + _KEYS_A_STATEMENT]))
+                for key, at in self._rows(
+                    f"select email_key, checked_at from {VERDICTS} where email_key in ({listed})"
+                ):
+                    moment = aware(at)
+                    assert moment is not None
+                    found[key] = moment
+        return found
 
     def replies(self, batch_rows: int) -> Iterator[pa.Table]:
         """See `Warehouse.replies`."""

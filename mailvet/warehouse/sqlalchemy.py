@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import re
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
@@ -18,7 +19,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 
-from mailvet.errors import LockedError, MailvetError, SettingsError, UnavailableError
+from mailvet.errors import ConnectionLostError, LockedError, MailvetError, SettingsError
 from mailvet.missing import WHITE_SPACE, is_missing
 from mailvet.verdict import email_key
 from mailvet.warehouse.dialects import dialect_of
@@ -91,14 +92,17 @@ class SQLAlchemyWarehouse(SQLWarehouse):
         if getattr(engine.dialect, "is_mariadb", False):  # a server that says so, though the URL said mysql://
             self._say = dialect_of("mariadb")
         try:
-            if engine.dialect.name == "sqlite":
-                _register_functions(self._db)
             with self._doing("begin a session"):
-                for statement in self._say.session:
-                    self._execute(statement)
+                self._begin()
         except BaseException:
             self.close()
             raise
+
+    def _begin(self) -> None:
+        if self._engine.dialect.name == "sqlite":
+            _register_functions(self._db)
+        for statement in self._say.session:
+            self._execute(statement)
 
     # ---------------------------------------------------------------- what is there
 
@@ -233,8 +237,29 @@ class SQLAlchemyWarehouse(SQLWarehouse):
         if code in (1205, 1213) or "database is locked" in text or "database table is locked" in text:
             return LockedError(f"Could not {doing}: another session holds a lock ({text}). {saved}")
         if isinstance(error, DBAPIError) and error.connection_invalidated:
-            return UnavailableError(f"Could not {doing}: the connection to the database was lost ({text}). {saved}")
+            return ConnectionLostError(f"Could not {doing}: the connection to the database was lost ({text}). {saved}")
         return source_error(f"Could not {doing}: {text}. {saved}", error)
+
+    @property
+    def store_id(self) -> str | None:
+        """See `Warehouse.store_id`."""
+        url = self._engine.url
+        if self._say.name == "sqlite":
+            in_memory = url.database in (None, "", ":memory:")
+            return None if in_memory else f"sqlite:{os.path.realpath(str(url.database))}"
+        return url.set(password=None).render_as_string()
+
+    def reconnect(self) -> bool:
+        """See `Warehouse.reconnect`."""
+        with contextlib.suppress(SQLAlchemyError):
+            self._db.invalidate()
+            self._db.close()
+        self._engine.dispose()
+        self._staged.clear()
+        with self._doing("connect again"):
+            self._db = self._engine.connect()
+            self._begin()
+        return True
 
     def interrupt(self) -> None:
         """See `Warehouse.interrupt`."""
@@ -244,6 +269,8 @@ class SQLAlchemyWarehouse(SQLWarehouse):
 
     def close(self) -> None:
         """See `Warehouse.close`."""
+        if self.abandoned:
+            return
         if self._db.closed:
             return
         with contextlib.suppress(Exception):

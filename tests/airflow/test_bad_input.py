@@ -144,7 +144,7 @@ def test_a_template_that_renders_to_nothing_counts_as_not_given_in_every_argumen
     crm: Path, metadata_database: Path, lab: Lab, lab_connection: str, nothing: str | None
 ) -> None:
     required = {"conn_id", "table"}
-    given = {"conn_id": "crm", "table": "contacts", "task_id": "verify", "outlets": []}
+    given: dict[str, Any] = {"conn_id": "crm", "table": "contacts", "task_id": "verify", "outlets": []}
     operator = MailvetVerifyOperator(**given)
     for name in set(MailvetVerifyOperator.template_fields) - required:
         setattr(operator, name, [nothing] if name in ("columns", "key_columns") else nothing)

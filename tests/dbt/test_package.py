@@ -247,8 +247,9 @@ def test_every_public_macro_and_argument_is_described() -> None:
             else:
                 hidden.add(macro["name"])
     public = {
-        "email_key", "is_missing", "mailbox_keys", "verdicts_of", "with_verdicts", "candidates", "offline_checks", "write_back", "send_list", "suppression_list",
-        "source_quality", "kpis", "create_functions", "verified", "verdicts", "status_case", "recommendation_case",
+        "email_key", "is_missing", "mailbox_keys", "verdicts_of", "with_verdicts", "candidates",
+        "offline_checks", "write_back", "send_list", "suppression_list", "source_quality",
+        "kpis", "create_functions", "verified", "verdicts", "status_case", "recommendation_case",
         "test_email_syntax", "test_email_deliverable", "test_email_verified_recently",
         "test_undeliverable_rate_below", "test_bounce_risk_below", "test_no_do_not_send", "test_gate", "gate_figures",
         "test_unknown_rate_below", "test_do_not_send_rate_below", "test_unverified_rate_below",

@@ -1,0 +1,3 @@
+"""
+What keeps a run standing: the journal of results that the database does not hold yet, saving and its retries, signals.
+"""
