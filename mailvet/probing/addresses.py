@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["ServerAddress"]
 
 _FIRST_INTERVAL = 0.3  # seconds between two recipients, after the first reply that asks for fewer in a second
-_LONGEST_INTERVAL = 3.0
+_LONGEST_INTERVAL = 2.0  # so that a recipient between two canaries can still be proven
 _AFTER_RATE_REPLY = 1.0  # seconds; such limits are counted by the second
 _SHRINK_AFTER = 10  # recipients in a row without such a reply
 _MOST_RATE_REPLIES = 12  # in a row, the longest intervals among them
@@ -49,6 +49,8 @@ class ServerAddress:
     """Lowered by conversations that were out of step while each reply was checked."""
     silent_faults: int = 0
     """Conversations in a row that were out of step before their first recipient."""
+    refusal_seconds: float = 0.0
+    """What a refusal took as a rule in the last conversation; as an acceptance, where there was none."""
     interval: float = 0.0
     """Seconds between two recipients; 0 where no limit is known."""
     next_at: float = 0.0

@@ -88,7 +88,7 @@ class Conversation:
         """Several commands were sent together, and not all of them are answered."""
         self._answered = 0
         self._errors = 0
-        self._times = ReplyTimes()
+        self._times = ReplyTimes(way.address.refusal_seconds)
         self._ahead = 0
         """Recipients answered since the group grew."""
         self._throttled = False
@@ -291,7 +291,7 @@ class Conversation:
             return proof.canary() if not proof.canaries_out and not (proof.canary_first and outstanding) else None
         exposed = (0 if proof.canaries_out else len(proof.unproven)) + min(self._since_canary, outstanding)
         if proof.knows_canary and most >= SHORT:
-            if exposed >= place.refusals_per_canary:
+            if exposed >= min(place.refusals_per_canary, self._times.most_between_canaries):
                 return proof.canary() if not proof.canaries_out else None
             if not proof.canaries_out and self._times.allow_proof:
                 if self._proof_is_late():
@@ -458,7 +458,7 @@ class Conversation:
         return (
             session.pipelining
             and self._operator.rule.pipelining
-            and session.slowest < _SLOW_REPLY_SECONDS
+            and max(session.slowest, self._times.refusal) < _SLOW_REPLY_SECONDS
             # The first are asked one by one, until these servers are known to tell recipients apart.
             and bool(place.canaries.get(self._servers.group_key))
             and not self._careful
@@ -514,6 +514,7 @@ class Conversation:
         self._place.replied, servers.silent_since = True, None
         self._answered += 1
         self._times.take(said.seconds, accepted=said.code // 100 == 2)
+        self._address.refusal_seconds = self._times.refusal
         servers.mail_from_accepted = True
         if said.code // 100 != 2:
             self._errors += 1

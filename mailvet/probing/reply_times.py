@@ -15,6 +15,8 @@ _MARGIN = 0.5  # seconds left free of those that a proof may take
 class ReplyTimes:
     """Seconds from a recipient to its reply. Many servers take their time with refusals alone."""
 
+    expected_refusal: float = 0.0
+    """What a refusal took in earlier conversations with the address."""
     slowest: float = 0.0
     _acceptances: int = 0
     _accepting: float = 0.0
@@ -37,13 +39,19 @@ class ReplyTimes:
 
     @property
     def refusal(self) -> float:
-        """What a refusal takes as a rule; where none was seen, as long as an acceptance."""
-        return self._refusing / self._others if self._others else self.acceptance
+        """What a refusal takes as a rule; where none was seen, as long as earlier ones or an acceptance."""
+        return self._refusing / self._others if self._others else max(self.expected_refusal, self.acceptance)
 
     @property
     def allow_proof(self) -> bool:
         """Whether two canaries and a refusal between them fit into the time that a proof may take."""
         return 2 * self.acceptance + self.refusal < BETWEEN_SECONDS
+
+    @property
+    def most_between_canaries(self) -> int:
+        """How many refusals fit between two canaries, at least one."""
+        room = BETWEEN_SECONDS - _MARGIN - 2 * self.acceptance
+        return max(1, int(room / max(self.refusal, 0.001)))
 
     def proof_is_late(self, age: float) -> bool:
         """
