@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from mailvet.dns.resolver import Outcome, Resolver, Response
-from mailvet.operators import mailbox_domains, operator_of, public_suffix
+from mailvet.operators import mailbox_domains, operator_of_route, public_suffix
 from mailvet.settings import Dns
 from mailvet.verdict import Reason
 
@@ -50,7 +50,7 @@ class Route:
     hosts: tuple[MailHost, ...] = ()
     """Servers that can be contacted, best preference first."""
     operator: str | None = None
-    """Slug of the owner of the servers."""
+    """Slug of the owner of the servers; of several owners, see `mailvet.operators.operator_of_route`."""
     detail: str | None = None
     expires: float = field(default=0.0, compare=False)
     """`time.monotonic()` after which the route is looked up anew."""
@@ -160,7 +160,7 @@ class Routes:
             until = min(until, known[1])
         if len(hosts) > 1:
             hosts.sort(key=_by_preference)
-        return Route(domain, None, tuple(hosts), _operator_name(hosts[0].name), None, until)
+        return Route(domain, None, tuple(hosts), _operator_name(hosts), None, until)
 
     async def _from_mx(self, domain: str, response: Response) -> Route:
         named = sorted((preference, name.lower()) for preference, name in response.records if name not in ("", "."))
@@ -285,7 +285,7 @@ class Routes:
         return known
 
     def _alive(self, domain: str, hosts: tuple[MailHost, ...], detail: str | None, ttl: float) -> Route:
-        operator = _operator_name(hosts[0].name)
+        operator = _operator_name(hosts)
         return Route(domain, None, hosts, operator, detail, self._expiry(ttl))
 
     async def _dead(self, domain: str, reason: Reason, detail: str, ttl: float) -> Route:
@@ -372,9 +372,8 @@ def _ending(domain: str) -> str:
     return public_suffix(domain.partition(".")[2] or domain)
 
 
-@lru_cache(maxsize=65536)
-def _operator_name(mx_host: str) -> str:
-    return operator_of(mx_host).name
+def _operator_name(hosts: Iterable[MailHost]) -> str:
+    return operator_of_route(tuple([host.name for host in hosts])).name
 
 
 @lru_cache(maxsize=65536)

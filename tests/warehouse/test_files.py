@@ -495,10 +495,16 @@ def test_a_split_result_has_a_file_for_every_part_and_loses_no_row(write: Write,
     parts = ("send", "reverify", "do_not_send")
     written = verified(opened(path)).export(output, ["status"], split_by="recommendation", parts=parts)
     assert [file.name for file in written] == [
-        "out.send.csv", "out.reverify.csv", "out.do_not_send.csv", "out.unverified.csv"
+        "out.send.csv", "out.reverify.csv", "out.do_not_send.csv", "out.missing.csv", "out.unverified.csv"
     ]  # fmt: skip
     rows = {file.name.split(".")[1]: [row[0] for row in cells(file)[1:]] for file in written}
-    assert rows == {"send": ["007", "08"], "reverify": [], "do_not_send": ["1.50", "+4", "-1"], "unverified": ["9e5"]}
+    assert rows == {
+        "send": ["007", "08"],
+        "reverify": [],
+        "do_not_send": ["-1"],
+        "missing": ["1.50", "+4"],
+        "unverified": ["9e5"],
+    }
     assert not output.exists()
 
 
