@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -67,12 +68,12 @@ def test_a_table_with_a_newer_reason_is_counted_reported_and_kept(place: Place, 
     report = tmp_path / "report.html"
     html_report.write(report, html_report.gather(warehouse, Settings(depth="offline")))
     assert _NEW in report.read_text()
-    warehouse.details(NOW)
+    detailed: Any = warehouse
+    detailed.details(NOW)
 
 
 def test_great_expectations_counts_a_newer_reason() -> None:
-    from ge_expectations.acquire import Known
-    from ge_expectations.tally import Group
+    from ge_expectations.tally import Group, Known
 
     known = Known("deliverable", _NEW, 97, 1, "smtp", datetime.now(timezone.utc), None, None)
     counts = Tally((Group(known, 3, 9, False),), None, 0).verdict_counts(Policy.marketing)
