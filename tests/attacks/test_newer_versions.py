@@ -73,7 +73,8 @@ def test_a_table_with_a_newer_reason_is_counted_reported_and_kept(place: Place, 
 
 
 def test_great_expectations_counts_a_newer_reason() -> None:
-    from ge_expectations.tally import Group, Known
+    from ge_expectations.tally import Group
+    from ge_expectations.verification import Known
 
     known = Known("deliverable", _NEW, 97, 1, "smtp", datetime.now(timezone.utc), None, None)
     counts = Tally((Group(known, 3, 9, False),), None, 0).verdict_counts(Policy.marketing)
