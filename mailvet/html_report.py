@@ -255,8 +255,8 @@ def _head(report: Report, version: str) -> str:
             f"{escape(duration_text(run.get('seconds') or 0.0))}, {_number(run.get('lookups') or 0)} domains looked "
             f"up, {_number(run.get('probes') or 0)} recipients named to mail servers, no message sent."
         )
-    source = escape(printable(_masked(report.source)))
-    return f'<header><h1>{source}</h1><div class="soft">{" · ".join(facts)}{asked}</div></header>'
+    name = escape(printable(_masked(report.source)))
+    return f'<header><h1>{name}</h1><div class="soft">{" · ".join(facts)}{asked}</div></header>'
 
 
 def _advice(summary: Summary) -> str:
