@@ -34,6 +34,7 @@ help:
 	@echo "make lint            ruff and mypy"
 	@echo "make format          let ruff put the code in shape"
 	@echo "make bench           the benchmarks; writes their figures and tables"
+	@echo "make trust           the attacks on data and access; writes what got through"
 	@echo "make setup           only install, into $(VENV)"
 	@echo "make constraints     resolve every dependency anew into constraints.txt"
 	@echo "make clean           remove $(VENV), $(SNOWFLAKE), $(LAKEHOUSE) and everything built"
@@ -74,6 +75,10 @@ trust: $(VENV)/.installed-dev
 bench: $(VENV)/.installed-bench
 	$(BIN)/python benchmarks/run.py
 	$(BIN)/python benchmarks/simulate.py
+
+# The attacks of tests/attacks, counted in docs/trust.md.
+trust: $(VENV)/.installed-dev
+	$(BIN)/python -m benchmarks.trust
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
