@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -27,6 +28,7 @@ from ge_expectations.tally import Tally
 from ge_expectations.verification import DEFAULT_VERDICT_TABLE, Gate, VerdictSource, is_file_of_verdicts
 from mailvet.verdict import Policy, Recommendation, Status, recommendation_sql
 from mailvet.warehouse.dialects import missing_sql
+from mailvet.warehouse.identifiers import parse_table, quoted
 
 __all__ = ["ExpectNoUndeliverableRows"]
 
@@ -132,14 +134,16 @@ class ExpectNoUndeliverableRows(EmailExpectation, UnexpectedRowsExpectation):
     def _query(cls, given: Mapping[str, Any], dialect: str | None) -> str:
         """The failing rows; by address unless a dialect is named, by key then."""
         policy = Policy(given["policy"]) if given["policy"] else VerdictSource(config=given["config"]).settings().policy
-        advice = recommendation_sql(policy, reason="v.reason", score="v.score", attempts="v.attempts")
+        advice = recommendation_sql(
+            policy, reason="v.reason", score="v.score", attempts="v.attempts", stored="v.recommendation"
+        )
         cell = f"b.{_quoted(given['column'], dialect)}"
         match = f"v.email_key = {_KEY[dialect].format(cell)}" if dialect else f"v.email = {cell}"
         name = given["verdict_table"] or DEFAULT_VERDICT_TABLE
         table = (
             f"parquet.{_quoted(str(Path(name).absolute()), dialect)}"
             if dialect == "spark" and is_file_of_verdicts(name)
-            else ".".join(_quoted(part, dialect) for part in name.split("."))
+            else parse_table(name).sql(partial(_quoted, dialect=dialect))
         )
         present = f" and not {missing_sql(cell, dialect)}" if dialect else ""
         ids = "".join(f"b.{_quoted(name, dialect)}, " for name in given["id_columns"])
@@ -222,8 +226,7 @@ def _dialect_of(engine: Any) -> str | None:
 def _quoted(name: str, dialect: str | None) -> str:
     if _PLAIN.fullmatch(name):
         return name
-    mark = "`" if dialect == "spark" else '"'
-    return mark + name.replace(mark, mark * 2) + mark
+    return quoted(name, ("`", "`")) if dialect == "spark" else quoted(name)
 
 
 def _listed(words: list[str]) -> str:

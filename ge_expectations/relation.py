@@ -23,6 +23,7 @@ from mailvet.errors import MailvetError, SourceError
 from mailvet.missing import is_missing
 from mailvet.verdict import Status, email_key, recommendation_sql
 from mailvet.warehouse.dialects import missing_sql
+from mailvet.warehouse.identifiers import parse_table
 
 __all__ = ["SqlVerdicts", "Stage", "Table", "email_key_sql", "open_table", "prepare"]
 
@@ -221,8 +222,8 @@ def open_table(
     Raises:
         SourceError: it does not exist or cannot be read.
     """
-    schema, _, table = name.rpartition(".")
-    clause = _clause(table, schema or None, _STORED)
+    found = parse_table(name)
+    clause = _clause(found.name, ".".join(found.parts[:-1]) or None, _STORED)
     try:
         sample = connection.execute(
             sa.select(clause.c.email_key, clause.c.status, clause.c.checked_at).limit(1)

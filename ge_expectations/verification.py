@@ -126,7 +126,7 @@ class Gate:
 
     def advice(self, known: Known) -> Recommendation:
         """What the policy recommends."""
-        return recommend(Reason(known.reason), self.policy, known.score, known.attempts)
+        return recommend(Reason.stored(known.reason), self.policy, known.score, known.attempts)
 
     def allows(self, known: Known | None) -> bool:
         """Whether the status or the recommendation is one of those allowed."""

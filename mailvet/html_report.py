@@ -22,6 +22,8 @@ from mailvet.ablation import ASKED_FROM, LAYERS
 from mailvet.errors import SettingsError, SourceError, argument
 from mailvet.gates import SENDINGS, BounceEstimate, expected_bounces
 from mailvet.operators import operators
+from mailvet.privacy import printable
+from mailvet.private_files import replaces
 from mailvet.report import duration_text
 from mailvet.scoring import bounce_probability
 from mailvet.settings import Settings
@@ -35,6 +37,8 @@ _ADVICE = {
     Recommendation.reverify: ("Ask again later", "nothing certain yet: do not send before the next check"),
     Recommendation.do_not_send: ("Do not send", "would bounce, harm your reputation, or must not get mail"),
 }
+_OTHER_VERSION = "a status of another version of mailvet"
+
 _STATUS = {
     Status.deliverable: "the mailbox takes mail",
     Status.risky: "takes mail perhaps, or not for long",
@@ -118,20 +122,20 @@ def gather(warehouse: Warehouse, settings: Settings, *, by: str | None = None) -
     return Report(warehouse.name, summary, details, Depth(depth), str(settings.policy), now, by, bounces)
 
 
-def write(path: Path, report: Report) -> None:
+def write(path: Path, report: Report, mode: int = 0o600) -> None:
     """
     Write the file, complete or not at all.
+
+    Args:
+        mode: permissions of a file that is new; one that exists keeps its own.
 
     Raises:
         SourceError: the disk or the folder refuses it.
     """
-    target = path.resolve()
-    partial = target.with_name(f".{target.name}.part")
     try:
-        partial.write_text(render(report), encoding="utf-8")
-        os.replace(partial, target)
+        with replaces(path, mode) as partial:
+            partial.write_text(render(report), encoding="utf-8")
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise SourceError(f"The report {path} cannot be written: {error.strerror or error}.") from None
 
 
@@ -152,7 +156,7 @@ def render(report: Report) -> str:
     )
     template = Template(resources.files("mailvet").joinpath("report.html").read_text("utf-8"))
     body = "\n".join(section for section in sections if section)
-    title = f"{escape(_masked(report.source))}: e-mail addresses"
+    title = f"{escape(printable(_masked(report.source)))}: e-mail addresses"
     return template.substitute(title=title, version=escape(__version__), body=body)
 
 
@@ -251,9 +255,8 @@ def _head(report: Report, version: str) -> str:
             f"{escape(duration_text(run.get('seconds') or 0.0))}, {_number(run.get('lookups') or 0)} domains looked "
             f"up, {_number(run.get('probes') or 0)} recipients named to mail servers, no message sent."
         )
-    return (
-        f'<header><h1>{escape(_masked(report.source))}</h1><div class="soft">{" · ".join(facts)}{asked}</div></header>'
-    )
+    name = escape(printable(_masked(report.source)))
+    return f'<header><h1>{name}</h1><div class="soft">{" · ".join(facts)}{asked}</div></header>'
 
 
 def _advice(summary: Summary) -> str:
@@ -384,17 +387,22 @@ def _reasons(summary: Summary) -> str:
     rows = max(summary.rows, 1)
     most = max(summary.by_reason.values(), default=1)
     lines = []
-    for status, count in summary.by_status.items():
+    known = dict(summary.by_status)
+    if any(word not in Reason.__members__ for word in summary.by_reason):
+        known.setdefault(str(Status.unknown), 0)  # where reasons of another version stand
+    for status, count in known.items():
         lines.append(
             _row(
-                f"{status}<span class='soft mild'>: {_STATUS[Status(status)]}</span>", _n(f"<b>{_number(count)}</b>"),
+                f"{escape(status)}<span class='soft mild'>: "
+                f"{_STATUS.get(Status.stored(status), _OTHER_VERSION)}</span>",
+                _n(f"<b>{_number(count)}</b>"),
                 _n(_share(count, rows)), _wide(""), kind=f"group {status}",
             )
         )  # fmt: skip
         for word, number in summary.by_reason.items():
-            rule = REASONS[Reason(word)]
+            rule = REASONS[Reason.stored(word)]
             if str(rule.status) == status:
-                name = f"{escape(rule.meaning)} <span class='soft'>{word}</span>"
+                name = f"{escape(rule.meaning)} <span class='soft'>{escape(word)}</span>"
                 bar = _bar(number / most, status)
                 lines.append(_row(name, _n(_number(number)), _n(_share(number, rows)), _wide(bar), kind="reason"))
     table = _table(("", "rows", "share", ""), lines, numbers=(1, 2))

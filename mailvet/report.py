@@ -19,10 +19,11 @@ from mailvet.doctor import summary as summary_of_checks
 from mailvet.gates import FIGURES, GateResult
 from mailvet.operators import local_parts_at
 from mailvet.planning import Forecast
+from mailvet.privacy import printable
 from mailvet.probing.pool import OperatorProgress
 from mailvet.run import Progress, RunResult
 from mailvet.scoring import contributions
-from mailvet.verdict import REASONS, Depth, Reason, Verdict
+from mailvet.verdict import REASONS, Depth, Reason, Status, Verdict
 from mailvet.warehouse.base import Plan, Summary
 from mailvet.warehouse.planning import UNVERIFIED_BOUNCES
 
@@ -112,7 +113,7 @@ class TerminalWatcher:
     def planned(self, source: str, plan: Plan) -> None:
         """One line about what will be done."""
         self._console.print(
-            f"[bold]{escape(source)}[/]: {plan.rows:,} rows, {plan.addresses:,} addresses, "
+            f"[bold]{escape(printable(source))}[/]: {plan.rows:,} rows, {plan.addresses:,} addresses, "
             f"[bold]{plan.due:,} due[/], {plan.fresh:,} still fresh",
             highlight=False,
         )
@@ -150,7 +151,7 @@ def _operator_table(rows: Sequence[OperatorProgress]) -> RenderableType:
 def show_plan(console: Console, source: str, plan: Plan, forecast: Forecast) -> None:
     """The plan: what is due, at which operators, how long that takes at a polite pace, and what it costs in probes."""
     groups, seconds = forecast.by_operator, forecast.seconds
-    console.print(f"[bold]{escape(source)}[/]", highlight=False)
+    console.print(f"[bold]{escape(printable(source))}[/]", highlight=False)
     table = Table(box=None, padding=(0, 2), show_header=False)
     table.add_column(justify="left")
     table.add_column(justify="right")
@@ -207,7 +208,7 @@ def show_gate(console: Console, result: GateResult) -> None:
             verdict = Text("passed", style="green") if limit.passed else Text("failed", style="red")
             figures.add_row(figure.name, words, f"{100 * limit.limit:g} %", verdict)
     audience = f", among {', '.join(result.asked.among)}" if result.asked.among else ""
-    console.print(f"[bold]{escape(result.source)}[/] (policy {result.policy}{audience})", highlight=False)
+    console.print(f"[bold]{escape(printable(result.source))}[/] (policy {result.policy}{audience})", highlight=False)
     console.print(counts)
     console.print()
     console.print(figures)
@@ -222,7 +223,8 @@ def show_result(console: Console, result: RunResult) -> None:
     """The summary of a run: what to do with how many rows, and why."""
     summary = result.summary
     console.print(
-        f"\n[bold]{escape(result.source)}[/]: {summary.rows:,} rows, {result.checked:,} addresses verified in "
+        f"\n[bold]{escape(printable(result.source))}[/]: {summary.rows:,} rows, "
+        f"{result.checked:,} addresses verified in "
         f"{duration_text(result.seconds)} (depth {result.depth}, policy {result.policy})",
         highlight=False,
     )
@@ -253,8 +255,10 @@ def show_summary(console: Console, summary: Summary, depth: Depth) -> None:
     for name in ("recommendation", "rows", "share", ""):
         advice.add_column(name, justify="right" if name in ("rows", "share") else "left")
     for word, count in summary.by_recommendation.items():
-        bar = Text("█" * max(1, round(30 * count / rows)), style=_STYLES[word])
-        advice.add_row(Text(_ADVICE[word], style=_STYLES[word]), f"{count:,}", f"{100 * count / rows:.1f} %", bar)
+        bar = Text("█" * max(1, round(30 * count / rows)), style=_STYLES.get(word, ""))
+        advice.add_row(
+            Text(_ADVICE.get(word, word), style=_STYLES.get(word, "")), f"{count:,}", f"{100 * count / rows:.1f} %", bar
+        )
     if summary.missing:
         advice.add_row("missing: no address", f"{summary.missing:,}", f"{100 * summary.missing / rows:.1f} %", "")
     console.print(advice)
@@ -288,11 +292,14 @@ def _reasons(summary: Summary) -> RenderableType:
     table.add_column(justify="right", no_wrap=True)
     table.add_column()
     for status, count in summary.by_status.items():
-        table.add_row(Text(status, style=f"bold {_STYLES[status]}"), Text(f"{count:,}", style="bold"), "")
+        table.add_row(Text(status, style=f"bold {_STYLES.get(status, '')}"), Text(f"{count:,}", style="bold"), "")
         for word, number in summary.by_reason.items():
-            rule = REASONS[Reason(word)]
+            rule = REASONS[Reason.stored(word)]
             if str(rule.status) == status:
                 table.add_row(f"  {word}", f"{number:,}", Text(rule.meaning, style="dim"))
+    for word, number in summary.by_reason.items():
+        if word not in Reason.__members__ and str(Status.unknown) not in summary.by_status:
+            table.add_row(Text(word), f"{number:,}", Text(REASONS[Reason.stored(word)].meaning, style="dim"))
     return table
 
 
@@ -333,10 +340,12 @@ def explain(verdict: Verdict) -> RenderableType:
     grid.add_column(style="dim")
     grid.add_column()
     if verdict.email is not None:
-        grid.add_row("address", Text(verdict.email))
-    grid.add_row("status", Text(str(verdict.status), style=_STYLES[str(verdict.status)]))
+        grid.add_row("address", Text(printable(verdict.email)))
+    grid.add_row("status", Text(str(verdict.status), style=_STYLES.get(str(verdict.status), "")))
     grid.add_row("reason", Text(f"{verdict.reason}: {rule.meaning}"))
-    grid.add_row("recommendation", Text(str(verdict.recommendation), style=_STYLES[str(verdict.recommendation)]))
+    grid.add_row(
+        "recommendation", Text(str(verdict.recommendation), style=_STYLES.get(str(verdict.recommendation), ""))
+    )
     grid.add_row("score", f"{verdict.score} of 100 (chance of a hard bounce about {100 - verdict.score} %)")
     for part in contributions(verdict.reason, verdict.flags):
         grid.add_row("", Text(f"{part.log_odds:+.1f} {part.name}: {part.why}", style="dim"))
@@ -348,9 +357,9 @@ def explain(verdict: Verdict) -> RenderableType:
         ("server said", " ".join(filter(None, (str(verdict.smtp_code or ""), verdict.smtp_reply)))),
     ):
         if value:
-            grid.add_row(label, Text(value))
+            grid.add_row(label, Text(printable(value)))
     for fact in verdict.evidence:
-        grid.add_row(fact.layer, Text(fact.fact + (f" ({fact.detail})" if fact.detail else "")))
+        grid.add_row(fact.layer, Text(printable(fact.fact + (f" ({fact.detail})" if fact.detail else ""))))
     if verdict.checked_at:
         grid.add_row("checked", f"{verdict.checked_at:%Y-%m-%d %H:%M} UTC, depth {verdict.depth}, {_times(verdict)}")
     grid.add_row("check again", f"{verdict.next_check_at:%Y-%m-%d %H:%M} UTC" if verdict.next_check_at else "never")

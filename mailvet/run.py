@@ -23,12 +23,21 @@ import idna
 import polars as pl
 
 from mailvet.ablation import LayerCount
-from mailvet.errors import ConnectionLostError, SettingsError, SourceError, UnavailableError, argument
+from mailvet.errors import (
+    ConnectionLostError,
+    MailvetError,
+    RunUnderWayError,
+    SettingsError,
+    SourceError,
+    UnavailableError,
+    argument,
+)
 from mailvet.probing.pool import OperatorProgress
 from mailvet.recheck import Recheck, RecheckText, parse_recheck
 from mailvet.runs.database_thread import DatabaseThread
 from mailvet.runs.in_hand import InHand
-from mailvet.runs.journal import Journal, left_behind, save_newer
+from mailvet.runs.journal import Journal, recover
+from mailvet.runs.outputs import check_results, note_results
 from mailvet.runs.saving import Saver
 from mailvet.settings import Settings
 from mailvet.verdict import (
@@ -43,8 +52,10 @@ from mailvet.verdict import (
 )
 from mailvet.verifier import BATCH_ROWS, Verifier, run_in_background
 from mailvet.warehouse.base import Plan, Recognising, Summary, TableSignals, Warehouse
+from mailvet.warehouse.clocks import future_note
 from mailvet.warehouse.duckdb import DuckDBWarehouse
 from mailvet.warehouse.files import FORMATS, Reading, format_of, is_database
+from mailvet.warehouse.leases import RENEW_SECONDS, this_process
 from mailvet.warehouse.opening import is_url, open_table
 from mailvet.warehouse.servers import StoredServers
 
@@ -192,7 +203,8 @@ def open_source(
         SourceError: it cannot be read; SettingsError: its kind is not known, or its driver not installed.
     """
     common: dict[str, Any] = {
-        "where": where, "policy": settings.policy, "prefix": settings.store.prefix, "events": settings.history.events,
+        "where": where or None, "policy": settings.policy, "prefix": settings.store.prefix,
+        "events": settings.history.events,
     }  # fmt: skip
     if is_url(source):
         scheme = source.partition("://")[0].lower()
@@ -296,6 +308,7 @@ def run(
     limit: int | None = None,
     among: Collection[Reason] | None = None,
     recheck: RecheckText = None,
+    overwrite: bool = False,
     in_hand: InHand | None = None,
 ) -> RunResult:
     """
@@ -317,6 +330,7 @@ def run(
         among: verify only addresses whose last answer was one of these.
         recheck: verify also what is fresh, as `all`, `reason=mailbox_not_found`, `older-than=30d` (see
             `mailvet.recheck`). What is due by itself is verified first.
+        overwrite: `output` may take the place of files that mailvet did not write.
         in_hand: kept up to date with where the results are.
 
     Raises:
@@ -327,7 +341,8 @@ def run(
     if split_by is not None and split_by not in SPLIT_COLUMNS:
         raise SettingsError(f"{argument('split_by', split_by)}: choose one of {', '.join(SPLIT_COLUMNS)}.")
     if output is not None:
-        warehouse.check_output(output, key_columns)
+        warehouse.check_output(output, key_columns, columns)
+        check_results(warehouse, settings, output, split_by, overwrite=overwrite)
     if write_back:
         warehouse.check_write_back(columns)
     job = _Run(warehouse, settings, watcher, limit, among, again, in_hand if in_hand is not None else InHand())
@@ -396,6 +411,7 @@ class _Run:
         self._thread = DatabaseThread()
         self._saver: Saver | None = None
         self._notes: list[str] = []
+        self._leasing: asyncio.Task[None] | None = None
 
     async def _call(self, work: Callable[..., T], *arguments: Any, **named: Any) -> T:
         return await self._thread.call(work, *arguments, **named)
@@ -428,9 +444,12 @@ class _Run:
             raise
         finally:
             # What the thread has begun it ends, before the caller closes the database.
-            await asyncio.shield(asyncio.ensure_future(self._end(timeout)))
+            await asyncio.shield(asyncio.ensure_future(self._end(run_id, timeout)))
 
-    async def _end(self, timeout: float | None) -> None:
+    async def _end(self, run_id: str, timeout: float | None) -> None:
+        if self._leasing is not None:
+            self._leasing.cancel()
+            self._thread.submit(self._warehouse.release_lease, run_id)
         if not await self._thread.end(timeout):
             self.in_hand.stuck = True
         if self._saver is not None:
@@ -464,23 +483,33 @@ class _Run:
 
     async def _recover(self) -> None:
         """Save what earlier runs on this machine left in their journals."""
-        store = await self._call(lambda: self._warehouse.store_id)
-        if store is None:
-            return
-        for found in left_behind(store, self._settings.store.journal):
-            verdicts = found.verdicts()
-            if verdicts is None:
-                log.warning("The journal %s is damaged and was set aside.", found.path)
-                found.set_aside()
-                continue
-            if verdicts.num_rows:
-                await self._call(self._warehouse.open_for_writing)
-                saved = await self._call(save_newer, self._warehouse, verdicts)
-                self._notes.append(
-                    f"{saved:,} verdicts of an earlier run that could not save them came from its journal."
-                )
-                log.info("%s", self._notes[-1])
-            found.remove()
+        saved = await self._call(recover, self._warehouse, self._settings.store.journal)
+        if saved:
+            note = f"{saved:,} verdicts of an earlier run that could not save them came from its journal."
+            self._notes.append(note)
+            log.info("%s", note)
+
+    async def _take_lease(self, run_id: str) -> None:
+        """
+        Raises:
+            RunUnderWayError: another run is at work on the table.
+        """
+        other = await self._call(self._warehouse.take_lease, run_id, this_process())
+        if other is not None:
+            raise RunUnderWayError(
+                f"Another run is at work on {self._warehouse.name}: {other.who}, since "
+                f"{other.started_at:%Y-%m-%d %H:%M} UTC (run {other.run_id}). No server was asked. Wait for it to end, "
+                "then run the same again; only what is left will be asked."
+            )
+        self._leasing = asyncio.ensure_future(self._renew_lease(run_id))
+
+    async def _renew_lease(self, run_id: str) -> None:
+        while True:
+            await asyncio.sleep(RENEW_SECONDS)
+            try:
+                await self._call(self._warehouse.renew_lease, run_id)
+            except MailvetError as error:  # what uses the connection next finds out as well
+                log.warning("The lease of this run could not be renewed: %s", error)
 
     def _make_saver(self, run_id: str, store: str | None) -> Saver:
         settings, warehouse = self._settings.store, self._warehouse
@@ -519,6 +548,10 @@ class _Run:
             await self._call(warehouse.find_signals, signed_up=suspicion.signed_up, burst_window=suspicion.burst_window)
         if self._watcher:
             self._watcher.planned(warehouse.name, planned)
+        future = await self._call(warehouse.from_the_future, started)
+        if future and future_note(future) not in self._notes:
+            self._notes.append(future_note(future))
+            log.warning("%s", self._notes[-1])
         asked_today = await self._call(warehouse.asked_today, started)
         if planned.due and Depth(settings.depth) is Depth.smtp:
             self._servers = await self._call(self._remembered, started)
@@ -534,6 +567,8 @@ class _Run:
             if planned.due:
                 await verifier.open()  # refuses before anything is written
             await self._call(warehouse.open_for_writing)
+            if planned.due and self._leasing is None:
+                await self._take_lease(run_id)
             await self._call(warehouse.save_run, record)
             if planned.due:
                 due = planned.due if self._limit is None else min(planned.due, self._limit)
@@ -543,14 +578,16 @@ class _Run:
         finally:
             operators = verifier.progress()
             await verifier.close()
+        await self._call(warehouse.check_still_there)
         await self._call(warehouse.apply_policy)
         # The file first: a condition on the rows may ask for status columns as they were before.
         outputs: Sequence[Path] = ()
         if output is not None:
             outputs = await self._call(
                 warehouse.export, output, columns, key_columns=key_columns, split_by=split_by,
-                parts=SPLIT_COLUMNS[split_by] if split_by else (),
+                parts=SPLIT_COLUMNS[split_by] if split_by else (), mode=settings.output.permissions,
             )  # fmt: skip
+            await self._call(note_results, warehouse, outputs)
         written = await self._call(warehouse.write_back, columns) if write_back else None
         summary = await self._call(warehouse.summary)
         if settings.store.keep_days:

@@ -174,11 +174,13 @@ class MailvetCheckOperator(BaseSQLOperator):
 
     def _record(self, result: GateResult) -> None:
         """For the log, and for OpenLineage: each limit is an assertion on the column."""
+        from mailvet.warehouse.identifiers import unquoted_parts
+
         severity = {"fail": "error", "warn": "warn", "skip": "info"}[self.on_failure]
         self.check_results = [
             SQLCheckResult(
                 name=limit.name, check_type=f"email_{limit.name.removeprefix('max_')}", success=limit.passed,
-                severity=severity, column=self.email_column, table=self.table.replace('"', ""),
+                severity=severity, column=self.email_column, table=".".join(unquoted_parts(self.table)),
                 expected=f"<= {limit.limit}", actual=str(limit.figure),
             )
             for limit in result.limits

@@ -22,6 +22,8 @@ from mailvet.verdict import Reason
 __all__ = ["KnownRoutes", "MailHost", "Route", "Routes"]
 
 _CACHED_ROUTES = 500_000
+_CACHED_OCTETS = 512_000_000
+_MOST_ADDRESSES = 16  # of one host that are kept; two of them are contacted
 _NEGATIVE_TTL = 900.0  # seconds; a resolver hides the SOA's own number from us
 _FAILURE_TTL = 600.0
 _LEAST_TTL = 60.0
@@ -90,6 +92,8 @@ class Routes:
         self._longest = settings.cache_ttl.total_seconds()
         self._private = tuple(ipaddress.ip_network(network) for network in named)
         self._cache: dict[str, Route] = {}
+        self._octets = 0
+        """What the routes looked up since the cache was empty need at most, about."""
         self._reached: dict[str, bool] = {}
         self._hosts: dict[str, asyncio.Task[tuple[Response, float]]] = {}
         self._usable: dict[tuple[int, str], tuple[MailHost, float]] = {}  # and until when
@@ -121,11 +125,13 @@ class Routes:
         for domain in queue:
             route = await self._look_up(domain)
             routes[domain] = route
-            if len(self._cache) >= _CACHED_ROUTES:
+            self._octets += _size(route)
+            if len(self._cache) >= _CACHED_ROUTES or self._octets >= _CACHED_OCTETS:
                 self._cache.clear()  # rare; dearer book-keeping would cost every lookup
                 self._hosts.clear()
                 self._usable.clear()
                 self._reached.clear()
+                self._octets = _size(route)
             self._cache[domain] = route
 
     async def _look_up(self, domain: str) -> Route:
@@ -260,6 +266,8 @@ class Routes:
             # Without records, what failed or had no response for one of the types leaves the question open.
             if six.outcome is Outcome.found or response.outcome in (Outcome.no_data, Outcome.no_name):
                 response = six
+        if len(response.records) > _MOST_ADDRESSES:
+            response = response._replace(records=response.records[:_MOST_ADDRESSES])
         ttl = response.ttl if response.records else _FAILURE_TTL
         return response, time.monotonic() + min(max(ttl, _LEAST_TTL), self._longest)
 
@@ -309,6 +317,16 @@ def _fewest(hosts: list[MailHost], most: int) -> list[MailHost]:
             left[of_version_6] -= 1
             kept.append(host)
     return kept
+
+
+def _size(route: Route) -> int:
+    """Octets that a route and what was looked up for it need in memory, about: at hostile domains, much."""
+    hosts = sum(_PER_HOST + 2 * len(host.name) + 100 * len(host.addresses) for host in route.hosts)
+    return _PER_ROUTE + len(route.domain) + len(route.detail or "") + hosts
+
+
+_PER_ROUTE = 300
+_PER_HOST = 200
 
 
 def _by_preference(host: MailHost) -> tuple[int, str]:

@@ -45,6 +45,8 @@ _CUT_TRIES = 12  # conversations that were cut off before a recipient's reply, a
 _LARGEST_GROUP = 50  # as many as Postfix's own client names in one transaction, so servers are used to it
 _SLOWED = 0.5  # seconds; a reply that takes so much longer after refusals shows that a limit is near (Postfix: 1 s)
 _SLOWED_FROM = 4  # refusals; before so many, a slow reply has other reasons
+_FEW_REPLIES = 2  # of a conversation; with so few before each silence a queue would take days
+_MOST_STALLED = 5  # such conversations in a row, after which the servers are left
 _STALLED_SECONDS = 2.0  # of silence in a group, after which QUIT shows whether a reply is wanting
 _A_SECOND = re.compile(r"(?:per|each|a|/) ?sec(?:ond)?\b|too (?:fast|quickly)", re.IGNORECASE)
 
@@ -434,6 +436,12 @@ class Conversation:
             self._pool.enqueue(servers, probe, first=True, wake=False)
             return
         self._place.replied = False
+        if self._course.answered <= _FEW_REPLIES:
+            servers.stalled += 1
+        if servers.stalled >= _MOST_STALLED:
+            self._pool.no_reply(probe, session)
+            self._pool.fail(servers, MailboxResult(self._pool.too_slow(session), mx_host=session.host))
+            return
         if self._course.answered and not probe.attempts:  # it replied until now
             probe.attempts += 1
             probe.deadline = None
@@ -539,6 +547,8 @@ class Conversation:
         host = self._session.host
         if not self._timed:
             servers.silent_since = None
+        if not self._timed or self._answered > _FEW_REPLIES:
+            servers.stalled = 0
         if ledger.fault is None:
             ledger.check()
         else:

@@ -20,10 +20,12 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from mailvet.verdict import verdict_schema
+from mailvet.warehouse.clocks import latest_believed
 
 if sys.platform != "win32":
     import fcntl
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 
     from mailvet.warehouse.base import Warehouse
 
-__all__ = ["Journal", "LeftBehind", "default_folder", "left_behind", "save_newer"]
+__all__ = ["Journal", "LeftBehind", "default_folder", "is_in_use", "left_behind", "recover"]
 
 log = logging.getLogger("mailvet")
 
@@ -193,7 +195,7 @@ def left_behind(store: str, folder: Path | None = None) -> Iterator[LeftBehind]:
             found.close()
 
 
-def save_newer(warehouse: Warehouse, verdicts: pa.Table) -> int:
+def _save_newer(warehouse: Warehouse, verdicts: pa.Table) -> int:
     """
     Save verdicts of a journal, but those of addresses that have been verified since; how many were saved. Of the same
     address the last one counts.
@@ -201,7 +203,10 @@ def save_newer(warehouse: Warehouse, verdicts: pa.Table) -> int:
     import polars as pl
 
     frame = pl.DataFrame(pl.from_arrow(verdicts)).unique("email_key", keep="last", maintain_order=True)
-    known = warehouse.checked_at(frame["email_key"].to_list())
+    believed = latest_believed(datetime.now(timezone.utc))
+    known = {
+        key: moment for key, moment in warehouse.checked_at(frame["email_key"].to_list()).items() if moment <= believed
+    }
     is_newer = [
         key not in known or known[key] < moment for key, moment in frame.select("email_key", "checked_at").iter_rows()
     ]
@@ -209,6 +214,31 @@ def save_newer(warehouse: Warehouse, verdicts: pa.Table) -> int:
     if newer.height:
         warehouse.save(newer.to_arrow().cast(verdict_schema()))
     return newer.height
+
+
+def recover(warehouse: Warehouse, folder: Path | None = None) -> int:
+    """Save what earlier runs on this machine left in their journals; how many verdicts that were."""
+    store, saved = warehouse.store_id, 0
+    if store is None:
+        return 0
+    for found in left_behind(store, folder):
+        verdicts = found.verdicts()
+        if verdicts is None:
+            log.warning("The journal %s is damaged and was set aside.", found.path)
+            found.set_aside()
+            continue
+        if verdicts.num_rows:
+            warehouse.open_for_writing()
+            saved += _save_newer(warehouse, verdicts)
+        found.remove()
+    return saved
+
+
+def is_in_use(store: str, folder: Path | None = None) -> bool:
+    """Whether a run that is at work on this machine has results of this store in its journal."""
+    folder = folder if folder is not None else default_folder()
+    left = {found.path for found in left_behind(store, folder)}
+    return any(path not in left for path in folder.glob(f"{_digest(store)}-*{_ENDING}"))
 
 
 def _digest(store: str) -> str:

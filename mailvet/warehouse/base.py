@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from mailvet.gates import VerdictCount
+    from mailvet.warehouse.leases import Lease
 
 __all__ = [
     "KNOWN_FOR",
@@ -242,6 +243,9 @@ class Warehouse(Protocol):
     def checked_at(self, keys: Sequence[str]) -> dict[str, datetime]:
         """When the verdicts of these keys were made (aware, UTC), as far as there are any."""
 
+    def from_the_future(self, now: datetime) -> int:
+        """How many verdicts are dated so far beyond `now` that they are not believed (`mailvet.warehouse.clocks`)."""
+
     def replies(self, batch_rows: int) -> Iterator[pa.Table]:
         """
         Batches of the verdicts that hold a refusal of a mail server (`smtp_code` from 400, `smtp_reply`), of this and
@@ -254,6 +258,24 @@ class Warehouse(Protocol):
     def save_run(self, run: Mapping[str, Any]) -> None:
         """Insert or replace one row of `mailvet_runs`."""
 
+    def take_lease(self, run_id: str, holder: str) -> Lease | None:
+        """
+        After `open_for_writing`: take the lease of this table, its condition and its shard, or renew one that is ours.
+        None when it is ours now; else who holds it. A database with one writer needs none.
+        """
+
+    def renew_lease(self, run_id: str) -> None:
+        """Keep it for another while."""
+
+    def release_lease(self, run_id: str) -> None:
+        """Give it back."""
+
+    def check_still_there(self) -> None:
+        """
+        Raises:
+            SourceError: the database of the verdicts was removed or replaced since it was opened.
+        """
+
     def apply_policy(self) -> int:
         """Bring stored recommendations of this source in line with the policy; returns how many changed."""
 
@@ -262,7 +284,8 @@ class Warehouse(Protocol):
         Find out before a run whether `write_back` could put these columns on the source.
 
         Raises:
-            SourceError: a column of that name is too narrow, of another type or computed, or a right is missing.
+            SourceError: a column of that name is too narrow, of another type or computed, is the column of addresses
+                or holds what mailvet did not write; or a right is missing.
         """
 
     def write_back(self, columns: Sequence[str]) -> int:
@@ -271,9 +294,10 @@ class Warehouse(Protocol):
         it was given for: rows that were edited meanwhile are left alone.
         """
 
-    def check_output(self, output: Path, key_columns: Sequence[str] = ()) -> None:
+    def check_output(self, output: Path, key_columns: Sequence[str] = (), columns: Sequence[str] = ()) -> None:
         """
-        Find out before a run whether `export` could write its result.
+        Find out before a run whether `export` could write its result, and whether these status columns would take the
+        place of columns that are not ours.
 
         Raises:
             SourceError, SettingsError: it could not, and why.
@@ -288,6 +312,7 @@ class Warehouse(Protocol):
         split_by: str | None = None,
         parts: Sequence[str] = (),
         others: bool = True,
+        mode: int | None = None,
     ) -> list[Path]:
         """
         Write the source with its status columns to a file; every row and column is kept, and their order where the
@@ -301,6 +326,7 @@ class Warehouse(Protocol):
                 `list.send.csv`.
             parts: values that get a file even where no row has them.
             others: values beyond these get one too.
+            mode: permissions of new files; None: those of the source, 0600 where that is no file.
 
         Returns:
             The files written. Each appears complete or not at all, and none unless all could be written.
@@ -325,18 +351,22 @@ class Warehouse(Protocol):
         *,
         key_columns: Sequence[str] = (),
         replace: bool = False,
+        overwrite: bool = False,
     ) -> None:
         """
         Write rows of the source with their status columns to tables of the same database, all or none.
 
         Args:
-            names: recommendation -> name of its table; `missing` is for rows without an address.
+            names: recommendation -> name of its table, `table` or `schema.table`; `missing` is for rows without an
+                address.
             columns: of the verdict table.
             key_columns: keep only these of the source's columns.
-            replace: tables of these names make way.
+            replace: lists that mailvet wrote before make way.
+            overwrite: and so do other tables of these names.
 
         Raises:
-            SourceError: a table exists already, is the source itself, or cannot be written; nothing was changed.
+            SourceError: a table exists already, is the source itself or one of mailvet's own, or cannot be written;
+                nothing was changed.
         """
 
     def pending(self) -> tuple[int, datetime | None]:
@@ -367,6 +397,16 @@ class Warehouse(Protocol):
 
     def prepare_write_back(self, columns: Sequence[str]) -> None:
         """Add the status columns that are missing, so that several writers need not."""
+
+    @property
+    def files(self) -> Mapping[str, Path]:
+        """The files that the source and its verdicts lie in, by what they are for people: `the source`."""
+
+    def written_digest(self, path: Path) -> str | None:
+        """The hash of what mailvet wrote to a file last, as far as the store knows."""
+
+    def note_written(self, digests: Mapping[Path, str]) -> None:
+        """Keep the hashes of files that were written; where the store may not be written to, nothing is kept."""
 
     def check_keys(self, columns: Sequence[str], *, unique: bool = True) -> None:
         """

@@ -12,6 +12,7 @@ from typing import ClassVar
 
 from mailvet.errors import SettingsError
 from mailvet.missing import BLANK, WHITE_SPACE
+from mailvet.warehouse.identifiers import STANDARD_MARKS, quoted
 
 __all__ = ["DIALECTS", "Dialect", "DuckDB", "Postgres", "dialect_of", "literal", "missing_sql"]
 
@@ -29,7 +30,7 @@ class Dialect:
     """
 
     name: ClassVar[str] = ""
-    marks: ClassVar[tuple[str, str]] = ('"', '"')
+    marks: ClassVar[tuple[str, str]] = STANDARD_MARKS
     """What stands before and behind a quoted name."""
     types: ClassVar[dict[str, str]] = {
         "string": "varchar", "int16": "smallint", "int32": "integer", "int64": "bigint", "double": "double precision",
@@ -82,6 +83,12 @@ class Dialect:
     """Whether a column holds nothing but what its type says."""
     index: ClassVar[str | None] = None
     """What makes a column of a temporary table quick to look up, where a scan is the only other way."""
+    parsing: ClassVar[str | None] = None
+    """What has the engine parse `query` (also as a `literal`) and run nothing; None where it has no such statement."""
+    parsed: ClassVar[str | None] = None
+    """What forgets it again."""
+    read_only: ClassVar[tuple[str | None, str | None]] = (None, None)
+    """Statements after which the session can change nothing, and can again."""
     executes_many: ClassVar[bool] = True
     """Whether the driver's `executemany` sends rows in bulk; otherwise one INSERT carries as many as these allow."""
     rows_a_statement: ClassVar[int] = 1000
@@ -89,8 +96,7 @@ class Dialect:
 
     def quote(self, name: str) -> str:
         """A name, whatever it holds."""
-        opening, closing = self.marks
-        return opening + name.replace(closing, closing * 2) + closing
+        return quoted(name, self.marks)
 
     def own(self, name: str) -> str:
         """A column of our own tables, quoted where it has to be."""
@@ -333,6 +339,8 @@ class SQLite(Dialect):
     }  # fmt: skip
     temporary = "create temp table {name} as {query}"
     temporary_empty = "create temp table {name} ({columns})"
+    parsing = "explain {query}"
+    read_only = ("pragma query_only = on", "pragma query_only = off")
     upsert = "conflict"
     typed = False
     fence = " limit -1"
@@ -409,6 +417,9 @@ class MySQL(Dialect):
     temporary_empty = "create temporary table {name} ({columns}) character set utf8mb4 collate utf8mb4_bin"
     # Whatever the server's default is: a batch is saved as a whole or not at all.
     table_options = " engine = InnoDB character set utf8mb4 collate utf8mb4_bin"
+    parsing = "prepare mailvet_condition from {literal}"
+    parsed = "deallocate prepare mailvet_condition"
+    read_only = ("set session transaction read only", "set session transaction read write")
     upsert = "steps"
     update = "join"
     groups_exactly = False

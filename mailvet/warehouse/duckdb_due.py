@@ -30,6 +30,7 @@ from mailvet.warehouse.duckdb_session import (
     quote,
 )
 from mailvet.warehouse.files import first_line, table_function
+from mailvet.warehouse.identifiers import OWN
 from mailvet.warehouse.mailboxes import (
     EVENT_KEYS,
     ascii_names,
@@ -86,6 +87,7 @@ class PlannedDuckDB(DuckDBSession):
         count_domains: bool = True,
     ) -> Plan:
         """See `Warehouse.plan`."""
+        self._check_own_tables()
         self._counts = None
         self._may_use(MEMORY)
         self._stage_cells()
@@ -134,10 +136,10 @@ class PlannedDuckDB(DuckDBSession):
         """
         self._db.execute("create or replace temp table mailvet_texts (email varchar, repeats bigint)")
         try:
-            for part in self._shares(PART_ROWS, '"mailvet cell"'):
+            for part in self._shares(PART_ROWS, f"{OWN}cell"):
                 self._db.execute(
-                    f'insert into mailvet_texts select "mailvet cell", count(*) from (select {self._cell} as '
-                    f'"mailvet cell" from {self.relation} where {self._where}) where {part} group by 1'
+                    f"insert into mailvet_texts select {OWN}cell, count(*) from (select {self._cell} as "
+                    f"{OWN}cell from {self.relation} where {self._where}) where {part} group by 1"
                 )
         except duckdb.Error as error:
             condition = f" with this {argument('where')}" if self.narrowed else ""
@@ -167,7 +169,9 @@ class PlannedDuckDB(DuckDBSession):
         db = self._db
         try:
             path = Path(str(self._events)).expanduser()
-            source = table_function(db, path) if path.is_file() else find_table(db, str(self._events), None)[0]
+            source = self._event_rows
+            if source is None:
+                source = table_function(db, path) if path.is_file() else find_table(db, str(self._events), None)[0]
             present = {str(row[0]).lower() for row in db.execute(f"describe from {source}").fetchall()}
             if present.isdisjoint(EVENT_KEYS):
                 raise SourceError("It names neither an email nor a mailbox_key or email_key.")

@@ -15,6 +15,7 @@ import duckdb
 from mailvet.mailbox_key import mailbox_key
 from mailvet.verdict import email_key, recommendation_sql, verdict_schema
 from mailvet.warehouse.base import KNOWN_FOR, SILENT
+from mailvet.warehouse.clocks import CLOCK_TOLERANCE, latest_believed
 from mailvet.warehouse.dialects import literal
 from mailvet.warehouse.duckdb_due import PlannedDuckDB
 from mailvet.warehouse.duckdb_session import (
@@ -43,6 +44,8 @@ from mailvet.warehouse.tables import spellings
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from mailvet.warehouse.leases import Lease
 
 __all__ = ["DuckDBVerdicts"]
 
@@ -88,9 +91,27 @@ class DuckDBVerdicts(PlannedDuckDB):
         (path,) = self._one("select path from duckdb_databases() where database_name = current_database()")
         return f"duckdb:{Path(path).resolve()}" if path else None
 
+    def take_lease(self, run_id: str, holder: str) -> Lease | None:
+        """See `Warehouse.take_lease`; the lock of the file says who is at work."""
+        return None
+
+    def renew_lease(self, run_id: str) -> None:
+        """See `Warehouse.renew_lease`."""
+
+    def release_lease(self, run_id: str) -> None:
+        """See `Warehouse.release_lease`."""
+
     def reconnect(self) -> bool:
         """See `Warehouse.reconnect`; a file is never lost in that way."""
         return False
+
+    def from_the_future(self, now: datetime) -> int:
+        """See `Warehouse.from_the_future`."""
+        if not self._has("mailvet_verdicts"):
+            return 0
+        return int(
+            self._one("select count(*) from mailvet_verdicts where checked_at > $1", [naive(latest_believed(now))])[0]
+        )
 
     def checked_at(self, keys: Sequence[str]) -> dict[str, datetime]:
         """See `Warehouse.checked_at`."""
@@ -106,13 +127,30 @@ class DuckDBVerdicts(PlannedDuckDB):
             + ("" if field.nullable else " not null")
             for field in verdict_schema()
         )
+        self._check_own_tables()
         with writing(self.path):
             self._db.execute(f"create table if not exists mailvet_verdicts (\n  {columns}\n)")
             for statement in (_RUNS, *_RUNS_GREW, _SERVERS):
                 self._db.execute(statement)
             self._upgrade()
+            self._drop_duplicates()
             if self._has_cells:
                 self._drop_missing()
+
+    def written_digest(self, path: Path) -> str | None:
+        """See `Warehouse.written_digest`."""
+        if not self._has("mailvet_outputs"):
+            return None
+        found = self._rows("select digest from mailvet_outputs where path = $1", [str(path.resolve())])
+        return str(found[0][0]) if found else None
+
+    def note_written(self, digests: Mapping[Path, str]) -> None:
+        """See `Warehouse.note_written`."""
+        with contextlib.suppress(duckdb.Error):
+            self._db.execute("create table if not exists mailvet_outputs (path varchar, digest varchar)")
+            for path, digest in digests.items():
+                self._db.execute("delete from mailvet_outputs where path = $1", [str(path.resolve())])
+                self._db.execute("insert into mailvet_outputs values ($1, $2)", [str(path.resolve()), digest])
 
     def _upgrade(self) -> None:
         """Bring a table of verdicts that an older version made up to date: in place, and once."""
@@ -129,6 +167,19 @@ class DuckDBVerdicts(PlannedDuckDB):
             with contextlib.suppress(duckdb.Error):
                 self._db.execute("rollback")
             raise
+
+    def _drop_duplicates(self) -> None:
+        """Of several verdicts of one key, which another tool may have made, the newest stays."""
+        hashes = "select count(*), count(distinct hash(email_key)) from mailvet_verdicts"
+        rows, keys = self._one(hashes)
+        if rows == keys:
+            return
+        self._stored_rows = self._counts = None
+        doubles = (
+            "select rowid from mailvet_verdicts qualify row_number() over (partition by email_key "
+            "order by checked_at desc nulls last, rowid desc) > 1"
+        )
+        self._db.execute(f"delete from mailvet_verdicts where rowid in ({doubles})")
 
     def _verdict_columns(self) -> list[str]:
         return columns_of(self._db, "mailvet_verdicts")
@@ -194,7 +245,8 @@ class DuckDBVerdicts(PlannedDuckDB):
         silent = ", ".join(literal(reason) for reason in SILENT)
         known = (
             f"b.reason in ({silent}) and v.status <> 'unknown' "
-            f"and b.checked_at < v.checked_at + interval {KNOWN_FOR.days} days"
+            f"and b.checked_at < v.checked_at + interval {KNOWN_FOR.days} days "
+            f"and v.checked_at <= b.checked_at + interval {CLOCK_TOLERANCE.seconds} seconds"
         )
         # How deep we asked and when to ask again go by the newest answer that went as deep.
         kept = (
@@ -204,6 +256,7 @@ class DuckDBVerdicts(PlannedDuckDB):
         )
         self._note_stored()
         stored = "select h from mailvet_stored where h in (select hash(email_key) from mailvet_batch)"
+        self.check_still_there()
         with self._batch(verdicts):
             if self._rows(f"{stored} limit 1"):
                 self._db.execute(f"create or replace temp table mailvet_kept as {kept}")

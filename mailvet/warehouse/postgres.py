@@ -21,14 +21,16 @@ from psycopg import errors
 from mailvet.errors import ConnectionLostError, LockedError, MailvetError, SourceError, argument
 from mailvet.verdict import verdict_schema
 from mailvet.warehouse.base import Plan
+from mailvet.warehouse.conditions import refusal
 from mailvet.warehouse.dialects import Postgres, literal
 from mailvet.warehouse.driver_errors import source_error
 from mailvet.warehouse.files import first_line
+from mailvet.warehouse.identifiers import TableName
 from mailvet.warehouse.planning import ADDED_LATER, RUN_COLUMNS
 from mailvet.warehouse.servers import SERVER_SCHEMA, SERVERS
 from mailvet.warehouse.session import VERDICTS
 from mailvet.warehouse.sql import SQLWarehouse, newest_of_each
-from mailvet.warehouse.tables import Column, Relation, choose_table, condition_fails
+from mailvet.warehouse.tables import Column, Relation, choose_table
 
 __all__ = ["PostgresWarehouse", "binary_copy", "connect"]
 
@@ -145,6 +147,27 @@ class PostgresWarehouse(SQLWarehouse):
     def _has(self, table: str) -> bool:
         return self._rows(f"select to_regclass(quote_ident(current_schema()) || '.{table}')")[0][0] is not None
 
+    def _has_table(self, table: TableName) -> bool:
+        return bool(self._columns_of(table))
+
+    def _columns_of(self, table: TableName) -> Sequence[str]:
+        schema = "current_schema()" if not table.schema else literal(table.schema)
+        rows = self._rows(
+            "select a.attname from pg_class c join pg_namespace n on n.oid = c.relnamespace join pg_attribute a on "
+            f"a.attrelid = c.oid where n.nspname = {schema} and c.relname = {literal(table.name)} order by a.attnum"
+        )
+        return [str(name) for (name,) in rows]
+
+    def _default_schema(self) -> str:
+        return str(self._rows("select coalesce(current_schema(), '')")[0][0])
+
+    def _parse(self, query: str, where: str, table: str) -> None:
+        # The extended protocol's Parse message takes one statement, and runs none (PostgreSQL manual, 54.2.3).
+        encoding = self._db.info.encoding
+        parsed = self._db.pgconn.prepare(b"", query.encode(encoding, "replace"))
+        if parsed.status == psycopg.pq.ExecStatus.FATAL_ERROR:
+            raise refusal(table, parsed.error_message.decode(encoding, "replace").removeprefix("ERROR:").strip())
+
     def _try(self, query: str, table: str) -> None:
         try:
             # A prepared statement is one statement, and what it does cannot last.
@@ -152,7 +175,18 @@ class PostgresWarehouse(SQLWarehouse):
                 self._db.execute("set transaction read only")
                 self._db.execute(cast(Any, query), prepare=True)
         except psycopg.Error as error:
-            raise condition_fails(table, first_line(str(error))) from None
+            raise refusal(table, str(error)) from None
+
+    def _stage(self, name: str, query: str) -> str:
+        """A condition of the user's is asked in a transaction that can change nothing but our temporary table."""
+        if name != "cells" or not self.narrowed:
+            return super()._stage(name, query)
+        table = self._clear(name)
+        self._execute(f"create temporary table {table} as {query} with no data")
+        with self._db.transaction():
+            self._db.execute("set transaction read only")
+            self._execute(f"insert into {table} {query}")
+        return self._analyzed(table)
 
     def check_rights(self, *, writable: bool) -> None:
         """See `SQLWarehouse.check_rights`."""
@@ -176,12 +210,12 @@ class PostgresWarehouse(SQLWarehouse):
             )
         for table in (VERDICTS, "mailvet_runs", SERVERS):
             if self._has(table):
-                self._check_ours(table, schema)
+                self._check_own_table(table, schema)
         missing = []
         if not reading:
             missing.append(f"grant select on {self.relation} to {user}")
         if not temporary:
-            missing.append(f'grant temporary on database "{self._db.info.dbname}" to {user}')
+            missing.append(f"grant temporary on database {self._quote(self._db.info.dbname)} to {user}")
         if writable:
             if schema is None:
                 raise SourceError(
@@ -192,7 +226,7 @@ class PostgresWarehouse(SQLWarehouse):
                 if not self._has(name):
                     # A table of an older version's user who may make none: the run goes on without.
                     if not creating and name != SERVERS:
-                        missing.append(f'grant create on schema "{schema}" to {user}')
+                        missing.append(f"grant create on schema {self._quote(schema)} to {user}")
                     continue
                 rights = ", ".join(
                     f"has_table_privilege(quote_ident(current_schema()) || '.{name}', '{right}')"
@@ -202,14 +236,14 @@ class PostgresWarehouse(SQLWarehouse):
                     right for right, has in zip(_OWN_RIGHTS, self._rows(f"select {rights}")[0], strict=True) if not has
                 ]
                 if lacking:
-                    missing.append(f'grant {", ".join(lacking)} on "{schema}".{name} to {user}')
+                    missing.append(f"grant {', '.join(lacking)} on {self._quote(schema)}.{name} to {user}")
         if missing:
             raise SourceError(
                 f"The user {user} lacks rights for {self.name}: {'; '.join(dict.fromkeys(missing))}. Nothing was "
                 "changed."
             )
 
-    def _check_ours(self, table: str, schema: str) -> None:
+    def _check_own_table(self, table: str, schema: str) -> None:
         """Whether a table that is called like one of ours is ours."""
         relation = f"to_regclass(quote_ident(current_schema()) || '.{table}')"
         has = [name for (name,) in self._rows(f"select attname from pg_attribute where attrelid = {relation}")]
@@ -220,9 +254,9 @@ class PostgresWarehouse(SQLWarehouse):
         lacking = [name for name in ours.get(table, list(RUN_COLUMNS)) if name not in has]
         if lacking:
             raise SourceError(
-                f'The table "{schema}".{table} is not as mailvet makes it: it has no column {lacking[0]}. Rename it, '
-                "or set another schema for mailvet's tables (?options=-csearch_path%3Dmailvet,public). Nothing was "
-                "changed."
+                f"The table {self._quote(schema)}.{table} is not as mailvet makes it: it has no column {lacking[0]}. "
+                "Rename it, or set another schema for mailvet's tables (?options=-csearch_path%3Dmailvet,public). "
+                "Nothing was changed."
             )
 
     def check_write_back(self, columns: Sequence[str]) -> None:
@@ -354,6 +388,10 @@ class PostgresWarehouse(SQLWarehouse):
             return LockedError(
                 f"Could not {doing}: another session holds a lock on the table ({text}). See pg_locks and "
                 f"pg_stat_activity for who it is, wait for it to end, then run again. {saved}"
+            )
+        if isinstance(error, errors.SerializationFailure):
+            return LockedError(
+                f"Could not {doing}: another session changed the same rows at the same time ({text}). {saved}"
             )
         if isinstance(error, errors.InsufficientPrivilege):
             return SourceError(

@@ -13,8 +13,9 @@ import contextlib
 import json
 import logging
 import re
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,14 +23,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mailvet import ablation
-from mailvet.errors import MailvetError, SourceError
+from mailvet.errors import LockedError, MailvetError, SourceError
 from mailvet.mailbox_key import mailbox_key
+from mailvet.privacy import formula_sql
 from mailvet.verdict import email_key, recommendation_sql, verdict_schema
 from mailvet.warehouse import output as files_out
 from mailvet.warehouse.base import KNOWN_FOR, SILENT, Details, Summary
+from mailvet.warehouse.clocks import latest_believed
 from mailvet.warehouse.counts import count_query, counted
 from mailvet.warehouse.dialects import literal
 from mailvet.warehouse.due import PlannedTable
+from mailvet.warehouse.identifiers import OWN, TableName, parse_table
+from mailvet.warehouse.leases import EXPIRES_SECONDS, Lease, is_gone
 from mailvet.warehouse.mailboxes import backfill_sql, missing_verdicts
 from mailvet.warehouse.planning import ADDED_LATER, RUN_COLUMNS, detailed, falls_due, rank, summarised, verdict_kinds
 from mailvet.warehouse.servers import (
@@ -41,7 +46,8 @@ from mailvet.warehouse.servers import (
     SERVERS,
 )
 from mailvet.warehouse.session import UTC, VERDICTS, arrays, aware
-from mailvet.warehouse.tables import Column, check_status_columns, spellings
+from mailvet.warehouse.status_columns import check_address_column, check_status_columns, refuse_foreign
+from mailvet.warehouse.tables import Column, check_targets, may_replace, spellings
 
 if TYPE_CHECKING:
     import polars as pl
@@ -57,10 +63,22 @@ SERVER_KINDS = {field.name: str(field.type).partition("[")[0] for field in SERVE
 
 _RUNS = "mailvet_runs"
 _SHARDS = "mailvet_shards"
+_OUTPUTS = "mailvet_outputs"
+_LEASES = "mailvet_leases"
+_CLOCKS = {
+    "postgresql": ("now()", f"now() - interval '{EXPIRES_SECONDS} seconds'"),
+    "mysql": ("utc_timestamp(6)", f"utc_timestamp(6) - interval {EXPIRES_SECONDS} second"),
+    "mariadb": ("utc_timestamp(6)", f"utc_timestamp(6) - interval {EXPIRES_SECONDS} second"),
+    "sqlite": (
+        "strftime('%Y-%m-%d %H:%M:%f', 'now')", f"strftime('%Y-%m-%d %H:%M:%f', 'now', '-{EXPIRES_SECONDS} seconds')"
+    ),
+}  # fmt: skip
+"""Now and when a lease has expired, by the clock of the database, in UTC."""
 _SHARDS_KEPT = timedelta(days=7)
 _KNOWN_SINCE = "known_since"
 _EXPORT_ROWS = 20_000
 _KEYS_A_STATEMENT = 500
+_WRITE_TRIES = 5
 _RUN_TYPES = {"string": pa.string(), "int64": pa.int64(), "double": pa.float64(), "timestamp": UTC}
 
 
@@ -206,6 +224,77 @@ class SQLWarehouse(PlannedTable):
 
     saves_cheaply = False
 
+    def take_lease(self, run_id: str, holder: str) -> Lease | None:
+        """See `Warehouse.take_lease`. None as well where the database's clock is not known, or no table may be made."""
+        now = _CLOCKS.get(self._say.name)
+        if now is None or not self._make_leases():
+            return None
+        key = literal(email_key(f"{self.relation} {self.column} {self._where}"))
+        free = f"(run_id = {literal(run_id)} or heartbeat_at < {now[1]})"
+        with self._doing("find out who is at work on the table"):
+            try:
+                with self._transaction():
+                    self._execute(f"delete from {_LEASES} where source = {key} and {free}")
+                    self._execute(
+                        f"insert into {_LEASES} (source, run_id, holder, started_at, heartbeat_at) "
+                        f"values ({key}, {literal(run_id)}, {literal(holder)}, {now[0]}, {now[0]})"
+                    )
+                return None
+            except Exception:
+                found = self._rows(f"select run_id, holder, started_at from {_LEASES} where source = {key}")
+                if not found:
+                    raise
+        held_by, other, started = found[0]
+        moment = aware(started)
+        assert moment is not None
+        if is_gone(other):
+            with self._doing("break the lease of a run that has ended"):
+                self._execute(f"delete from {_LEASES} where source = {key} and run_id = {literal(held_by)}")
+            return self.take_lease(run_id, holder)
+        return Lease(held_by, other, moment)
+
+    def renew_lease(self, run_id: str) -> None:
+        """See `Warehouse.renew_lease`."""
+        now = _CLOCKS.get(self._say.name)
+        if now is not None and self._has(_LEASES):
+            with self._doing("renew the lease"):
+                self._execute(f"update {_LEASES} set heartbeat_at = {now[0]} where run_id = {literal(run_id)}")
+
+    def release_lease(self, run_id: str) -> None:
+        """See `Warehouse.release_lease`."""
+        if self._say.name in _CLOCKS and self._has(_LEASES):
+            with self._doing("give the lease back"):
+                self._execute(f"delete from {_LEASES} where run_id = {literal(run_id)}")
+
+    def _make_leases(self) -> bool:
+        """A user who may make no table goes on without."""
+        say, time_kind = self._say, self._say.types["timestamp"]
+        try:
+            with self._doing("make the table of leases"):
+                if not self._has(_LEASES):
+                    with self._transaction():
+                        self._execute(
+                            f"create table {_LEASES} (source {say.key_type} not null{say.primary_key}, "
+                            f"run_id {say.key_type}, holder {say.types['string']}, started_at {time_kind}, "
+                            f"heartbeat_at {time_kind}){say.table_options}"
+                        )
+        except MailvetError as error:
+            if not self._has(_LEASES):
+                log.warning("Two runs over this table at once would not know of each other: %s", error)
+                return False
+        return True
+
+    def check_still_there(self) -> None:
+        """See `Warehouse.check_still_there`; a table that is gone is told by the statement that needs it."""
+
+    def from_the_future(self, now: datetime) -> int:
+        """See `Warehouse.from_the_future`."""
+        if not self._has(VERDICTS):
+            return 0
+        future = self._say.moment(latest_believed(now))
+        with self._doing("read the verdicts"):
+            return int(self._rows(f"select count(*) from {VERDICTS} where checked_at > {future}")[0][0])
+
     def checked_at(self, keys: Sequence[str]) -> dict[str, datetime]:
         """See `Warehouse.checked_at`."""
         found: dict[str, datetime] = {}
@@ -268,7 +357,11 @@ class SQLWarehouse(PlannedTable):
         listed = ", ".join(map(say.own, names))
         values = ", ".join(f"b.{name}" for name in names)
         same = f"{VERDICTS}.email_key = b.email_key"
-        keep = f"{VERDICTS}.status <> 'unknown' and {VERDICTS}.checked_at > b.{_KNOWN_SINCE}"
+        future = say.moment(latest_believed(datetime.now(timezone.utc)))
+        keep = (
+            f"{VERDICTS}.status <> 'unknown' and {VERDICTS}.checked_at > b.{_KNOWN_SINCE} "
+            f"and {VERDICTS}.checked_at <= {future}"
+        )
         statements = []
         if silent:  # how deep we asked and when to ask again go by the newest answer that went as deep
             deep_enough = f"{rank('b.depth')} >= {rank(f'{VERDICTS}.depth')}"
@@ -328,7 +421,9 @@ class SQLWarehouse(PlannedTable):
     # ---------------------------------------------------------------- results
 
     def _advice(self) -> str:
-        return recommendation_sql(self.policy, reason="reason", score="score", attempts="attempts")
+        return recommendation_sql(
+            self.policy, reason="reason", score="score", attempts="attempts", stored="recommendation"
+        )
 
     def apply_policy(self) -> int:
         """See `Warehouse.apply_policy`."""
@@ -344,21 +439,43 @@ class SQLWarehouse(PlannedTable):
         return f"(select {self._said(columns)} from {table}{self._say.computed_once})"
 
     def _said(self, columns: Sequence[str], match: str = "email_key") -> str:
-        formula = f"{self._say.first_character('suggestion')} in ('=', '+', '@', '-')"
+        formula = formula_sql(self._say.first_character("suggestion"))
         values = {
             "recommendation": f"({self._advice()})",
             # A suggestion never starts a formula when the table is opened in a spreadsheet.
             "suggestion": f"case when {formula} then null else suggestion end",
         }
-        selected = "".join(f", {values.get(name, name)} as mailvet__{name}" for name in columns)
-        return f"{match} as mailvet__key{selected}"
+        selected = "".join(f", {values.get(name, name)} as {OWN}{name}" for name in columns)
+        return f"{match} as {OWN}key{selected}"
 
     def check_write_back(self, columns: Sequence[str]) -> None:
         """See `Warehouse.check_write_back`."""
         with self._doing(f"read the columns of {self.name}"):
             check_status_columns(self._described(), columns, self._prefix, self.name)
+            self._check_ours(columns)
+
+    def _check_ours(self, columns: Sequence[str]) -> None:
+        """Whether the status columns that are there are ours."""
+        check_address_column(self.column, columns, self._prefix, self.name)
+        refuse_foreign(
+            self._say, self._described(), columns, self._prefix, self.name, quote=self._quote,
+            holds=lambda condition: bool(
+                self._rows(self._say.limited(f"select 1 from {self.relation} where {condition}", 1))
+            ),
+            reasons=f"select reason from {VERDICTS}" if self._has(VERDICTS) else None,
+        )  # fmt: skip
 
     def write_back(self, columns: Sequence[str]) -> int:
+        """See `Warehouse.write_back`; tried again where other transactions are in the way."""
+        for attempt in range(1, _WRITE_TRIES):
+            try:
+                return self._write_back(columns)
+            except LockedError as error:
+                log.warning("%s The status columns are written once more.", error)
+                time.sleep(0.1 * attempt)
+        return self._write_back(columns)
+
+    def _write_back(self, columns: Sequence[str]) -> int:
         """
         See `Warehouse.write_back`. Matches on the text as it is now, by its key or by itself, so an edited row is left
         alone.
@@ -409,10 +526,10 @@ class SQLWarehouse(PlannedTable):
     def _answering(self, columns: Sequence[str], verdicts: str, cell: str) -> str:
         """An UPDATE of the rows whose `cell` is the `mailvet__key` of one of these verdicts, and that say otherwise."""
         say = self._say
-        names = {self._quote(self._prefix + column): f"mailvet__{column}" for column in columns}
+        names = {self._quote(self._prefix + column): f"{OWN}{column}" for column in columns}
         changed = " or ".join(say.differs(f"{self.relation}.{name}", value) for name, value in names.items())
         return self._update(
-            self.relation, f"{verdicts} as mailvet__verdict", f"mailvet__key = {cell}", names,
+            self.relation, f"{verdicts} as {OWN}verdict", f"{OWN}key = {cell}", names,
             f"({changed}) and not {say.missing(self._cell)} and {self._where}",
         ) + (say.statement_end if say.update == "merge" else "")  # fmt: skip
 
@@ -420,20 +537,20 @@ class SQLWarehouse(PlannedTable):
         """See `Warehouse.summary`."""
         say = self._say
         names = ("status", "reason", "recommendation", "score", "evidence", "flags")
-        on_lists, in_history, suspicious = ablation.evidence_sql("mailvet__evidence", "mailvet__flags", say.position)
-        groups = "mailvet__status, mailvet__reason, mailvet__recommendation, mailvet__blank, mailvet__listed, "
-        groups += "mailvet__past, mailvet__suspect"
+        on_lists, in_history, suspicious = ablation.evidence_sql(f"{OWN}evidence", f"{OWN}flags", say.position)
+        groups = f"{OWN}status, {OWN}reason, {OWN}recommendation, {OWN}blank, {OWN}listed, "
+        groups += f"{OWN}past, {OWN}suspect"
         verdicts = self._verdicts(names, self._known())
         with self._doing(f"count {self.name}"):
             return summarised(
                 self._rows(
-                    f"select {groups}, count(*), sum(repeats), sum(repeats * (100 - mailvet__score)) from ("
-                    "select mailvet__status, mailvet__reason, mailvet__recommendation, "
-                    f"case when {say.missing('email')} then 1 else 0 end as mailvet__blank, "
-                    f"{on_lists} as mailvet__listed, "
-                    f"{in_history} as mailvet__past, {suspicious} as mailvet__suspect, repeats, mailvet__score "
-                    f"from {self._staged['cells']} left join {verdicts} as mailvet__verdict "
-                    f"on mailvet__key = email_key) as mailvet__rows group by {groups}"
+                    f"select {groups}, count(*), sum(repeats), sum(repeats * (100 - {OWN}score)) from ("
+                    f"select {OWN}status, {OWN}reason, {OWN}recommendation, "
+                    f"case when {say.missing('email')} then 1 else 0 end as {OWN}blank, "
+                    f"{on_lists} as {OWN}listed, "
+                    f"{in_history} as {OWN}past, {suspicious} as {OWN}suspect, repeats, {OWN}score "
+                    f"from {self._staged['cells']} left join {verdicts} as {OWN}verdict "
+                    f"on {OWN}key = email_key) as {OWN}rows group by {groups}"
                 )
             )
 
@@ -541,30 +658,36 @@ class SQLWarehouse(PlannedTable):
         *,
         key_columns: Sequence[str] = (),
         replace: bool = False,
+        overwrite: bool = False,
     ) -> None:
         """See `Warehouse.export_tables`."""
         self.check_keys(key_columns, unique=False)
+        targets = {word: parse_table(name) for word, name in names.items()}
         own = {(self._prefix + column).lower() for column in columns}
         kept = [c.name for c in self._columns if (c.name in key_columns if key_columns else c.name.lower() not in own)]
         fields = [f"{self.relation}.{self._quote(name)}" for name in kept]
-        fields += [f"mailvet__{column} as {self._quote(self._prefix + column)}" for column in columns]
+        fields += [f"{OWN}{column} as {self._quote(self._prefix + column)}" for column in columns]
         read = list(dict.fromkeys([*columns, "recommendation"]))
         rows = (
-            f"from {self.relation} left join {self._verdicts(read)} as mailvet__verdict "
-            f"on mailvet__key = {self._say.key(self._cell)} where {self._where}"
+            f"from {self.relation} left join {self._verdicts(read)} as {OWN}verdict "
+            f"on {OWN}key = {self._say.key(self._cell)} where {self._where}"
         )
         part = self._part("recommendation")
-        present = [name for name in names.values() if self._has(name)]
-        if present and not replace:
-            raise SourceError(f"There is a table {present[0]} already. Choose another name, or replace it.")
-        with self._doing(f"write the lists of {self.name}"), self._transaction():
-            for word, name in names.items():
-                if name in present:
-                    self._execute(f"drop table {self._quote(name)}")
-                self._execute(
-                    f"create table {self._quote(name)} as select {', '.join(fields)} {rows} "
-                    f"and {part} = {literal(word)}"
-                )
+        with self._doing(f"write the lists of {self.name}"):
+            if not key_columns:
+                self._check_ours(columns)
+            check_targets(targets, TableName(self._found.name, self._found.schema), self._default_schema())
+            present = [target for target in targets.values() if self._has_table(target)]
+            for target in present:
+                may_replace(target, self._columns_of(target), self._prefix, replace=replace, overwrite=overwrite)
+            with self._transaction():
+                for target in present:
+                    self._execute(f"drop table {target.sql(self._quote)}")
+                for word, target in targets.items():
+                    self._execute(
+                        f"create table {target.sql(self._quote)} as select {', '.join(fields)} {rows} "
+                        f"and {part} = {literal(word)}"
+                    )
 
     def details(self, now: datetime, *, by: str | None = None) -> Details:
         """See `Detailed.details`."""
@@ -578,7 +701,9 @@ class SQLWarehouse(PlannedTable):
                 f"select v.operator, v.status, count(*) {joined} and v.operator is not null group by v.operator, "
                 "v.status"
             )
-            advice = recommendation_sql(self.policy, reason="v.reason", score="v.score", attempts="v.attempts")
+            advice = recommendation_sql(
+                self.policy, reason="v.reason", score="v.score", attempts="v.attempts", stored="v.recommendation"
+            )
             due = self._rows(
                 f"select label, advice, count(*) from (select {falls_due(self._say, now)} as label, {advice} as advice "
                 f"{joined}) as labels group by label, advice"
@@ -603,18 +728,21 @@ class SQLWarehouse(PlannedTable):
             raise SourceError(f"There is no column {column} in {self.name}; there are: {', '.join(present)}.")
         value = say.exact(f"coalesce({say.text(self._quote(name))}, '')")
         return self._rows(
-            f"select mailvet__value, mailvet__recommendation, count(*), sum(100 - mailvet__score) from (select {value} "
-            f"as mailvet__value, {say.key(self._cell)} as mailvet__cell_key from {self.relation} where {self._where} "
-            f"and not {say.missing(self._cell)}) as mailvet__rows left join "
-            f"{self._verdicts(('recommendation', 'score'))} as mailvet__verdict on mailvet__key = mailvet__cell_key "
-            "group by mailvet__value, mailvet__recommendation"
+            f"select {OWN}value, {OWN}recommendation, count(*), sum(100 - {OWN}score) from (select {value} "
+            f"as {OWN}value, {say.key(self._cell)} as {OWN}cell_key from {self.relation} where {self._where} "
+            f"and not {say.missing(self._cell)}) as {OWN}rows left join "
+            f"{self._verdicts(('recommendation', 'score'))} as {OWN}verdict on {OWN}key = {OWN}cell_key "
+            f"group by {OWN}value, {OWN}recommendation"
         )
 
     # ---------------------------------------------------------------- files
 
-    def check_output(self, output: Path, key_columns: Sequence[str] = ()) -> None:
+    def check_output(self, output: Path, key_columns: Sequence[str] = (), columns: Sequence[str] = ()) -> None:
         """See `Warehouse.check_output`."""
         files_out.check(output)
+        if not key_columns:
+            with self._doing(f"read the columns of {self.name}"):
+                self._check_ours(columns)
         present = [column.name for column in self._columns]
         for name in key_columns:
             if name not in present:
@@ -629,11 +757,12 @@ class SQLWarehouse(PlannedTable):
         split_by: str | None = None,
         parts: Sequence[str] = (),
         others: bool = True,
+        mode: int | None = None,
     ) -> list[Path]:
         """See `Warehouse.export`. All files show the table as it was at one moment, where the database can do that."""
         import duckdb
 
-        self.check_output(output, key_columns)
+        self.check_output(output, key_columns, columns)
         own = {(self._prefix + column).lower() for column in columns}
         kept = [c for c in self._columns if (c.name in key_columns if key_columns else c.name.lower() not in own)]
         verdict = verdict_schema()
@@ -642,19 +771,20 @@ class SQLWarehouse(PlannedTable):
             kind = verdict.field(name).type
             # Files hold times in UTC without saying so in every cell.
             without_zone = pa.timestamp("us") if pa.types.is_timestamp(kind) else kind
-            fields.append((self._prefix + name, f"mailvet__{name}", without_zone))
+            fields.append((self._prefix + name, f"{OWN}{name}", without_zone))
         read = list(dict.fromkeys([*columns, *([split_by] if split_by else [])]))
         rows = (
-            f"from {self.relation} left join {self._verdicts(read)} as mailvet__verdict "
-            f"on mailvet__key = {self._say.key(self._cell)} where {self._where}"
+            f"from {self.relation} left join {self._verdicts(read)} as {OWN}verdict "
+            f"on {OWN}key = {self._say.key(self._cell)} where {self._where}"
         )
         # Numbered, so that no name has to be one that Arrow and DuckDB can tell from the others.
-        selected = ", ".join(f"{value} as mailvet__c{place}" for place, (_, value, _) in enumerate(fields))
+        selected = ", ".join(f"{value} as {OWN}c{place}" for place, (_, value, _) in enumerate(fields))
         schema = pa.schema([pa.field(f"c{place}", kind) for place, (_, _, kind) in enumerate(fields)])
         names = files_out.quoted_names([name for name, _, _ in fields])
+        is_text = pa.types.is_string
         shown = ", ".join(
-            f"{files_out.unarmed(f'c{place}') if place >= len(kept) and pa.types.is_string(kind) else f'c{place}'} "
-            f"as {name}"
+            (files_out.escape_formula_sql(f"c{place}") if place >= len(kept) and is_text(kind) else f"c{place}")
+            + f" as {name}"
             for place, (name, (_, _, kind)) in enumerate(zip(names, fields, strict=True))
         )
         with self._doing(f"read {self.name}"), self._snapshot(), duckdb.connect() as db:
@@ -672,11 +802,11 @@ class SQLWarehouse(PlannedTable):
                 batches = self._batches(f"select {selected} {rows} and {condition}", schema)
                 db.register(f"part{number}", pa.RecordBatchReader.from_batches(schema, batches))
                 queries[path] = (f"select {shown} from part{number}", files_out.copy_options(path))
-            return files_out.publish(db, queries, 0o600)
+            return files_out.publish(db, queries, 0o600 if mode is None else mode)
 
     def _part(self, column: str) -> str:
         """Which part of a result a row belongs to, by a column of the verdict table."""
-        return f"case when {self._say.missing(self._cell)} then 'missing' else mailvet__{column} end"
+        return f"case when {self._say.missing(self._cell)} then 'missing' else {OWN}{column} end"
 
     def _exported(self, column: Column) -> tuple[str, pa.DataType]:
         """(SQL expression, Arrow type) under which a column of the source travels."""
@@ -691,6 +821,34 @@ class SQLWarehouse(PlannedTable):
     def _batches(self, query: str, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         for rows in self._stream(query, _EXPORT_ROWS):
             yield pa.RecordBatch.from_arrays(arrays(rows, schema), schema=schema)
+
+    @property
+    def files(self) -> Mapping[str, Path]:
+        """See `Warehouse.files`."""
+        return {}
+
+    def written_digest(self, path: Path) -> str | None:
+        """See `Warehouse.written_digest`."""
+        with self._doing("read what was written"):
+            if not self._has(_OUTPUTS):
+                return None
+            here = self._say.literal(str(path.resolve()))
+            rows = self._rows(f"select digest from {_OUTPUTS} where path = {here}")
+        return str(rows[0][0]) if rows else None
+
+    def note_written(self, digests: Mapping[Path, str]) -> None:
+        """See `Warehouse.note_written`."""
+        if not digests:
+            return
+        paths = [str(path.resolve()) for path in digests]
+        with contextlib.suppress(MailvetError), self._doing("keep what was written"):
+            if not self._has(_OUTPUTS):
+                kind = self._say.types["string"]
+                self._execute(f"create table {_OUTPUTS} (path {kind}, digest {kind})")
+            with self._transaction():
+                listed = ", ".join(map(self._say.literal, paths))
+                self._execute(f"delete from {_OUTPUTS} where path in ({listed})")
+                self._append(_OUTPUTS, pa.table({"path": paths, "digest": list(digests.values())}))
 
     # ---------------------------------------------------------------- one address
 

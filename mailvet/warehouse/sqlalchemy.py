@@ -10,8 +10,10 @@ import contextlib
 import hashlib
 import os
 import re
+import sqlite3
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -19,14 +21,18 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 
-from mailvet.errors import ConnectionLostError, LockedError, MailvetError, SettingsError
+from mailvet.errors import ConnectionLostError, LockedError, MailvetError, SettingsError, SourceError
 from mailvet.missing import WHITE_SPACE, is_missing
-from mailvet.verdict import email_key
+from mailvet.verdict import email_key, verdict_schema
+from mailvet.warehouse.conditions import parse_with_sqlglot, refusal
 from mailvet.warehouse.dialects import dialect_of
 from mailvet.warehouse.driver_errors import source_error
 from mailvet.warehouse.files import first_line
+from mailvet.warehouse.identifiers import TableName, parse_table
+from mailvet.warehouse.planning import ADDED_LATER
+from mailvet.warehouse.session import VERDICTS
 from mailvet.warehouse.sql import SQLWarehouse
-from mailvet.warehouse.tables import Column, Relation, choose_table, condition_fails
+from mailvet.warehouse.tables import Column, Relation, choose_table, readings_of
 
 __all__ = ["DRIVERS", "SQLAlchemyWarehouse", "create_engine"]
 
@@ -36,6 +42,9 @@ DRIVERS = {
     "databricks": "databricks-sqlalchemy", "trino": "trino[sqlalchemy]",
 }  # fmt: skip
 """What to install for a kind of database, beside `mailvet[sql]`."""
+
+_FOLD_NO_CASE = ("sqlite", "mysql", "mariadb", "mssql")
+"""Where a name in quotation marks means what it means without, so that no list of reserved words is needed."""
 
 _PURE_PYTHON = {"mysql": "mysql+pymysql", "mariadb": "mariadb+pymysql"}
 """The driver we mean where a URL names none."""
@@ -113,18 +122,19 @@ class SQLAlchemyWarehouse(SQLWarehouse):
     def _relation(self, table: str, database: str) -> Relation:
         with self._reading():
             inspector = self._inspected()
-            schema, _, name = table.rpartition(".")
-            for found_schema, found_name in ((None, table), (schema or None, name)):
+            readings = readings_of(table)
+            for wanted in readings:
                 # What is called exactly so is found without listing a whole warehouse.
-                if inspector.has_table(found_name, schema=found_schema):
-                    views = {*inspector.get_view_names(schema=found_schema), *_materialized(inspector, found_schema)}
-                    return Relation(found_schema or "", found_name, found_name in views)
+                if inspector.has_table(wanted.name, schema=_schema_of(wanted)):
+                    views = _views(inspector, _schema_of(wanted))
+                    return Relation(_schema_of(wanted) or "", wanted.name, wanted.name in views)
+            schema = readings[-1].schema
             relations = []
             default = inspector.default_schema_name
             for there in dict.fromkeys([None, *_schemas(inspector, schema)]):
                 if there is not None and there == default:
                     continue
-                views = {*inspector.get_view_names(schema=there), *_materialized(inspector, there)}
+                views = _views(inspector, there)
                 names = {*inspector.get_table_names(schema=there), *views}
                 relations += [Relation(there or "", n, n in views, there is None) for n in sorted(names)]
         found = choose_table(
@@ -133,24 +143,34 @@ class SQLAlchemyWarehouse(SQLWarehouse):
         return Relation("" if found.visible else found.schema, found.name, found.is_view)
 
     def _qualified(self, found: Relation) -> str:
-        preparer = self._engine.dialect.identifier_preparer
-        schema = f"{preparer.quote_schema(found.schema)}." if found.schema else ""
-        return f"{schema}{preparer.quote(found.name)}"
+        # A schema that SQLAlchemy found may be `catalog.schema`.
+        schema = parse_table(found.schema).parts if found.schema else ()
+        return ".".join(map(self._quote, (*schema, found.name)))
 
     def _quote(self, name: str) -> str:
         """As SQLAlchemy does, which knows the reserved words and how each database folds the case of names."""
-        return str(self._engine.dialect.identifier_preparer.quote(name))
+        if self._say.name in _FOLD_NO_CASE or not name or "\0" in name:
+            return self._say.quote(name)
+        preparer: Any = self._engine.dialect.identifier_preparer
+        text = str(preparer.quote(name))
+        # Written twice for drivers that fill in parameters, which we never let them do.
+        return text.replace("%%", "%") if getattr(preparer, "_double_percents", False) else text
 
     def _described(self) -> Sequence[Column]:
         with self._reading():
             found = self._inspected().get_columns(self._found.name, schema=self._found.schema or None)
         return [
             Column(
-                str(c["name"]), _kind(c["type"], self._engine), _family(c["type"]), self._length(c["type"]),
+                self._reflected(str(c["name"])), _kind(c["type"], self._engine), _family(c["type"]),
+                self._length(c["type"]),
                 bool(c.get("computed")) or bool((c.get("identity") or {}).get("always")),
             )
             for c in found
         ]  # fmt: skip
+
+    def _reflected(self, name: str) -> str:
+        """A column's name as it is: SQLAlchemy reads those of MySQL as they stand in CREATE TABLE."""
+        return name.replace("``", "`") if self._say.name in ("mysql", "mariadb") else name
 
     def _length(self, kind: Any) -> int | None:
         """How many characters fit; SQLite takes any number into any column."""
@@ -158,15 +178,74 @@ class SQLAlchemyWarehouse(SQLWarehouse):
         length = kind.length if limited else None
         return length if isinstance(length, int) and length > 0 else None
 
+    def check_rights(self, *, writable: bool) -> None:
+        """See `SQLWarehouse.check_rights`: whether the table of verdicts is one of mailvet's."""
+        if not self._has(VERDICTS):
+            return
+        with self._reading():
+            names = {str(column["name"]).lower() for column in self._inspected().get_columns(VERDICTS)}
+        lacking = [name for name in verdict_schema().names if name not in names and name not in ADDED_LATER]
+        if lacking:
+            raise SourceError(
+                f"The table {VERDICTS} in {self._engine.url.database or 'this database'} is not as this version of "
+                f"mailvet makes it: it has no column {lacking[0]}. Use the version that made it, or rename the table "
+                "and verify anew. Nothing was changed."
+            )
+
     def _has(self, table: str) -> bool:
         with self._reading():
             return bool(self._inspected().has_table(table))
 
-    def _try(self, query: str, table: str) -> None:
+    @property
+    def files(self) -> Mapping[str, Path]:
+        """See `Warehouse.files`."""
+        database = self._engine.url.database
+        is_file = self._say.name == "sqlite" and database and database != ":memory:"
+        return {"the source": Path(str(database))} if is_file else {}
+
+    def _has_table(self, table: TableName) -> bool:
+        with self._reading():
+            inspector = self._inspected()
+            return bool(inspector.has_table(table.name, schema=_schema_of(table)))
+
+    def _columns_of(self, table: TableName) -> Sequence[str]:
+        with self._reading():
+            found = self._inspected().get_columns(table.name, schema=_schema_of(table))
+        return [self._reflected(str(column["name"])) for column in found]
+
+    def _default_schema(self) -> str:
+        with self._reading():
+            return str(self._inspected().default_schema_name or "")
+
+    def _parse(self, query: str, where: str, table: str) -> None:
+        template = self._say.parsing
+        if template is None:
+            parse_with_sqlglot(where, table, self._say.name)
+            return
         try:
+            self._rows_or_none(template.format(query=query, literal=self._say.literal(query)))
+        except (DBAPIError, sqlite3.Warning) as error:  # Python's SQLite says so of two statements
+            raise refusal(table, _words(error)) from None
+        if self._say.parsed:
+            self._execute(self._say.parsed)
+
+    def _try(self, query: str, table: str) -> None:
+        begin, end = self._say.read_only
+        try:
+            if begin:
+                self._execute(begin)
             self._rows(query)
         except DBAPIError as error:
-            raise condition_fails(table, first_line(str(error.orig))) from None
+            raise refusal(table, _words(error)) from None
+        finally:
+            if end:
+                self._execute(end)
+
+    def _rows_or_none(self, statement: str) -> None:
+        with self._transaction():
+            done = self._db.exec_driver_sql(statement, execution_options={"no_parameters": True})
+            if done.returns_rows:
+                done.fetchall()
 
     def open_for_writing(self) -> None:
         """See `Warehouse.open_for_writing`. Clears away what runs that were killed have left behind."""
@@ -281,6 +360,13 @@ class SQLAlchemyWarehouse(SQLWarehouse):
             self._engine.dispose()
 
 
+def _words(error: BaseException) -> str:
+    """The database's own words for an error."""
+    cause = getattr(error, "orig", None) or error
+    coded = len(cause.args) > 1 and isinstance(cause.args[0], int)
+    return str(cause.args[1] if coded else cause)
+
+
 # -------------------------------------------------------------------- columns
 
 
@@ -307,7 +393,15 @@ def _schemas(inspector: Any, wanted: str) -> Sequence[str]:
     if not wanted:
         return []
     names: Sequence[str] = inspector.get_schema_names()
-    return [name for name in names if name.lower() == wanted.replace('"', "").lower()]
+    return [name for name in names if name.lower() == wanted.lower()]
+
+
+def _schema_of(table: TableName) -> str | None:
+    return ".".join(part for part in (table.catalog, table.schema) if part) or None
+
+
+def _views(inspector: Any, schema: str | None) -> set[str]:
+    return {*inspector.get_view_names(schema=schema), *_materialized(inspector, schema)}
 
 
 def _materialized(inspector: Any, schema: str | None) -> Sequence[str]:

@@ -5,24 +5,23 @@ words for every database.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import pyarrow as pa
-
 from mailvet.errors import SourceError, argument
-from mailvet.verdict import Depth, Reason, Recommendation, Status, verdict_schema
 from mailvet.warehouse.address_column import likely_columns
+from mailvet.warehouse.identifiers import TableName, parse_table
 
 __all__ = [
+    "OWN_TABLES",
     "Column",
     "Relation",
-    "check_status_columns",
+    "check_targets",
     "choose_column",
     "choose_table",
-    "condition_fails",
-    "one_condition",
+    "is_list_of_ours",
+    "may_replace",
+    "readings_of",
     "spellings",
 ]
 
@@ -51,23 +50,30 @@ class Relation:
     is_view: bool = False
     visible: bool = True
     """Found without naming the schema."""
+    catalog: str = ""
+    """The database it lies in, where that is known."""
 
 
 _SHOWN = 40
 
 
-def choose_table(relations: Sequence[Relation], table: str, database: str) -> Relation:
+def choose_table(
+    relations: Sequence[Relation], table: str, database: str, *, known: str = " that this user may see"
+) -> Relation:
     """
     The table that is called so: `name` or `schema.name`, as it is or in double quotes, in any case if that is clear.
 
     Raises:
         SourceError: there is none, or more than one.
     """
-    for wanted in dict.fromkeys((table, table.replace('"', ""))):
+    for wanted in readings_of(table):
         for fold in (str, str.lower):
-            named = [r for r in relations if fold(f"{r.schema}.{r.name}") == fold(wanted)]
-            bare = [r for r in relations if fold(r.name) == fold(wanted)]
-            found = [r for r in bare if r.visible] or named or bare
+            found = [r for r in relations if fold(r.name) == fold(wanted.name)]
+            if wanted.schema:
+                found = [r for r in found if fold(r.schema) == fold(wanted.schema)]
+                found = [r for r in found if not wanted.catalog or fold(r.catalog) == fold(wanted.catalog)]
+            else:
+                found = [r for r in found if r.visible] or found
             if len(found) == 1:
                 return found[0]
             if found:
@@ -75,9 +81,18 @@ def choose_table(relations: Sequence[Relation], table: str, database: str) -> Re
                 raise SourceError(f"{table} in {database} is ambiguous; write schema.table. There are: {names}.")
     names = _listed([r.name if r.visible else f"{r.schema}.{r.name}" for r in relations
                      if not r.name.lower().startswith("mailvet_")])  # fmt: skip
-    raise SourceError(
-        f"There is no table {table} in {database} that this user may see; there are: {names or 'no tables at all'}."
-    )
+    raise SourceError(f"There is no table {table} in {database}{known}; there are: {names or 'no tables at all'}.")
+
+
+def readings_of(table: str) -> list[TableName]:
+    """What a name may mean: a table called exactly so, dots and quotation marks included, or its parts."""
+    readings = [TableName(table)] if table else []
+    try:
+        readings.append(parse_table(table))
+    except SourceError:
+        if not readings:
+            raise
+    return list(dict.fromkeys(readings))
 
 
 def choose_column(columns: Sequence[Column], column: str | None, table: str, headers: Sequence[str] = ()) -> str:
@@ -113,60 +128,62 @@ def choose_column(columns: Sequence[Column], column: str | None, table: str, hea
     return chosen.name
 
 
-def check_status_columns(present: Sequence[Column], columns: Sequence[str], prefix: str, table: str) -> None:
+OWN_TABLES = ("mailvet_verdicts", "mailvet_runs", "mailvet_events", "mailvet_shards", "mailvet_outputs")
+"""Tables that mailvet keeps, which no list may take the name of."""
+
+
+def check_targets(targets: Mapping[str, TableName], source: TableName, default_schema: str) -> None:
     """
-    Whether the answers fit into the status columns that a table already has.
+    Whether lists may be written to tables of these names: neither the source, nor tables of mailvet's own, nor one
+    table twice, in any case of letters.
+
+    Args:
+        targets: recommendation -> table.
+        source: the table the rows come from, with its schema.
+        default_schema: of a name without one.
 
     Raises:
-        SourceError: one is too narrow, of another type, or computed.
+        SourceError: they may not.
     """
-    existing = {column.name.lower(): column for column in present}
-    for name in columns:
-        found = existing.get((prefix + name).lower())
-        if found is None:
-            continue
-        kind = verdict_schema().field(name).type
-        family = "text" if pa.types.is_string(kind) else "time" if pa.types.is_timestamp(kind) else "number"
-        advice = "Drop or rename it (it will be made anew), or choose another store.prefix. Nothing was checked."
-        if found.generated:
-            raise SourceError(f"The column {found.name} of {table} is computed, so no {name} can be written. {advice}")
-        if found.family != family:
-            raise SourceError(
-                f"The column {found.name} of {table} holds {found.kind}, but a {name} is a "
-                f"{'timestamp' if family == 'time' else family}. {advice}"
-            )
-        if found.length is not None and found.length < (needed := _LENGTHS.get(name, 255)):
-            raise SourceError(
-                f"The column {found.name} of {table} is too narrow for a {name}: it takes {found.length} characters, "
-                f"and up to {needed} are needed. Widen it, or drop it (it will be made anew). Nothing was checked."
-            )
+
+    def key(name: TableName) -> tuple[str, str]:
+        return (name.schema or default_schema).lower(), name.name.lower()
+
+    seen: dict[tuple[str, str], TableName] = {}
+    for target in targets.values():
+        if key(target) == key(source):
+            raise SourceError(f"The list {target} would replace the table it is made from. Choose another name.")
+        if target.name.lower() in OWN_TABLES:
+            raise SourceError(f"The list {target} would replace a table that mailvet keeps. Choose another name.")
+        if key(target) in seen:
+            raise SourceError(f"Two lists would be written to {target}. Choose another name.")
+        seen[key(target)] = target
 
 
-_LENGTHS = {
-    "status": max(map(len, map(str, Status))), "reason": max(map(len, map(str, Reason))),
-    "recommendation": max(map(len, map(str, Recommendation))), "depth": max(map(len, map(str, Depth))),
-    "suggestion": 254, "rules_version": 40, "run_id": 24, "smtp_reply": 512, "evidence": 4000,
-}  # fmt: skip
-"""Characters that a column of the verdict table may need; an address has at most 254 (RFC 5321, section 4.5.3.1.3)."""
+def is_list_of_ours(columns: Sequence[str], prefix: str) -> bool:
+    """Whether a table or file that is there has the columns that mailvet writes beside every row."""
+    present = {name.lower() for name in columns}
+    return bool(prefix) and any(
+        {f"{prefix}{name}".lower() for name in signs} <= present
+        for signs in (("status", "reason"), ("recommendation",), ("status", "score"))
+    )
 
 
-def one_condition(where: str) -> None:
+def may_replace(target: TableName, columns: Sequence[str], prefix: str, *, replace: bool, overwrite: bool) -> None:
     """
-    Refuse what holds more than one statement.
+    Whether a table that is there makes way for a list: one that mailvet wrote with `replace`, any with `overwrite`.
 
     Raises:
-        SourceError: it does.
+        SourceError: it does not.
     """
-    if ";" in _QUOTED.sub(" ", where):
-        raise SourceError(f"{argument('where')} holds more than one SQL statement; give one condition on the rows.")
-
-
-def condition_fails(table: str, fault: str) -> SourceError:
-    """The error for a condition on the rows that the database refuses; `fault` is what it says."""
-    return SourceError(f"The condition {argument('where')} does not work on {table}: {fault}.")
-
-
-_QUOTED = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"|`[^`]*`|--[^\n]*|/\*.*?\*/", re.DOTALL)
+    if overwrite or (replace and is_list_of_ours(columns, prefix)):
+        return
+    if replace:
+        raise SourceError(
+            f"The table {target} was not written by mailvet: it has no columns {prefix}status and {prefix}reason. "
+            f"Choose another name, or let it be overwritten ({argument('overwrite', True)}). Nothing was changed."
+        )
+    raise SourceError(f"The table {target} already exists. Choose another name, or replace it.")
 
 
 def spellings(address: str) -> list[str]:

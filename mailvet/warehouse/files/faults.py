@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from mailvet.errors import SourceError, argument
+from mailvet.privacy import printable
 
 __all__ = ["first_line", "unreadable"]
 
@@ -15,7 +16,7 @@ _LENIENT = f"Correct it, or go on with {argument('lenient', True)}, which keeps 
 def first_line(text: str) -> str:
     """The first line of a database's message, without addresses: it may quote cells."""
     line = text.strip().splitlines()[0].rstrip(".") if text.strip() else "no reason given"
-    return re.sub(r"[^\s\"'<>,;()]+@[^\s\"'<>,;()]+", "<address>", line)
+    return printable(re.sub(r"[^\s\"'<>,;()]+@[^\s\"'<>,;()]+", "<address>", line))
 
 
 def unreadable(path: Path, text: str, encoding: str) -> SourceError:
