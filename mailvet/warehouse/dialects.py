@@ -82,6 +82,12 @@ class Dialect:
     """Whether a column holds nothing but what its type says."""
     index: ClassVar[str | None] = None
     """What makes a column of a temporary table quick to look up, where a scan is the only other way."""
+    parsing: ClassVar[str | None] = None
+    """What has the engine parse `query` (also as a `literal`) and run nothing; None where it has no such statement."""
+    parsed: ClassVar[str | None] = None
+    """What forgets it again."""
+    read_only: ClassVar[tuple[str | None, str | None]] = (None, None)
+    """Statements after which the session can change nothing, and can again."""
     executes_many: ClassVar[bool] = True
     """Whether the driver's `executemany` sends rows in bulk; otherwise one INSERT carries as many as these allow."""
     rows_a_statement: ClassVar[int] = 1000
@@ -333,6 +339,8 @@ class SQLite(Dialect):
     }  # fmt: skip
     temporary = "create temp table {name} as {query}"
     temporary_empty = "create temp table {name} ({columns})"
+    parsing = "explain {query}"
+    read_only = ("pragma query_only = on", "pragma query_only = off")
     upsert = "conflict"
     typed = False
     fence = " limit -1"
@@ -409,6 +417,9 @@ class MySQL(Dialect):
     temporary_empty = "create temporary table {name} ({columns}) character set utf8mb4 collate utf8mb4_bin"
     # Whatever the server's default is: a batch is saved as a whole or not at all.
     table_options = " engine = InnoDB character set utf8mb4 collate utf8mb4_bin"
+    parsing = "prepare mailvet_condition from {literal}"
+    parsed = "deallocate prepare mailvet_condition"
+    read_only = ("set session transaction read only", "set session transaction read write")
     upsert = "steps"
     update = "join"
     groups_exactly = False

@@ -110,7 +110,8 @@ class DuckDBWarehouse(DuckDBResults):
         queries = {path: self._output(path, f"{rows} where {test}", fields) for path, test in conditions.items()}
         # Lists of people stay as private as the file they come from.
         mode = self.path.stat().st_mode if self.path.exists() else 0o600
-        return output_files.publish(self._db, queries, mode)
+        via = self._access.folder if self._access is not None and self._access.closed_in else None
+        return output_files.publish(self._db, queries, mode, via)
 
     def _part(self, column: str) -> str:
         """Which part of a result a row belongs to, by a column of the verdict table."""

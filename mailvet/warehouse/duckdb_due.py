@@ -167,7 +167,9 @@ class PlannedDuckDB(DuckDBSession):
         db = self._db
         try:
             path = Path(str(self._events)).expanduser()
-            source = table_function(db, path) if path.is_file() else find_table(db, str(self._events), None)[0]
+            source = self._event_rows
+            if source is None:
+                source = table_function(db, path) if path.is_file() else find_table(db, str(self._events), None)[0]
             present = {str(row[0]).lower() for row in db.execute(f"describe from {source}").fetchall()}
             if present.isdisjoint(EVENT_KEYS):
                 raise SourceError("It names neither an email nor a mailbox_key or email_key.")

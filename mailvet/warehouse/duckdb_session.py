@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import duckdb
 
-from mailvet.errors import LockedError, SourceError
+from mailvet.errors import LockedError, SettingsError, SourceError
 from mailvet.verdict import Policy, verdict_schema
+from mailvet.warehouse.conditions import check_borrowed, forms, parse_duckdb, refusal
 from mailvet.warehouse.dialects import DuckDB
-from mailvet.warehouse.files import FORMATS, INPUT, Loaded, Reading, first_line, is_database, load
-from mailvet.warehouse.tables import Column, choose_column, one_condition
+from mailvet.warehouse.duckdb_access import DuckDBAccess
+from mailvet.warehouse.files import FORMATS, INPUT, Loaded, Reading, first_line, is_database, load, table_function
+from mailvet.warehouse.tables import Column, choose_column
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -110,15 +112,18 @@ class DuckDBSession:
         events: str | None = None,
         loaded: Loaded | None = None,
         is_view: bool = False,
-        owned: bool = True,
+        access: DuckDBAccess | None = None,
+        event_rows: str | None = None,
     ) -> None:
         self._db = connection
-        self._owned = owned
+        self._access = access
+        self._owned = access is not None
+        self._event_rows = event_rows
         self.name = name
         self.path = path
         self.relation = relation
         self.column = column
-        self._where = f"({where}\n)" if where else "true"  # the line break ends a comment in the condition
+        self._where = forms(where)[1] if where is not None else "true"
         self.narrowed = where is not None
         self.policy = policy
         self._prefix = prefix
@@ -166,13 +171,9 @@ class DuckDBSession:
                 f"The database {path} is read-only, so verdicts cannot be saved in it. Make it writable, or copy the "
                 "table to a file and verify that with --output."
             )
-        db = open_database(path, read_only=not writable)
         named: dict[str, Any] = {"where": where, "policy": policy, "prefix": prefix, "events": events}
-        try:
-            return cls._bound(db, path, table, column, updatable=updatable, owned=True, **named)
-        except BaseException:
-            db.close()
-            raise
+        with _opening(path, read_only=not writable) as (db, access):
+            return cls._bound(db, path, table, column, updatable=updatable, access=access, **named)
 
     @classmethod
     def of_connection(
@@ -201,23 +202,25 @@ class DuckDBSession:
             connection.execute("set TimeZone = 'UTC'")
         path = Path(row[0] or "memory")
         named: dict[str, Any] = {"where": where, "policy": policy, "prefix": prefix, "events": events}
-        return cls._bound(connection, path, table, column, updatable=updatable, owned=False, **named)
+        return cls._bound(connection, path, table, column, updatable=updatable, access=None, **named)
 
     @classmethod
     def _bound(
         cls: type[_Self], db: duckdb.DuckDBPyConnection, path: Path, table: str, column: str | None, *, updatable: bool,
-        owned: bool, where: str | None, **named: Any,
+        access: DuckDBAccess | None, where: str | None, **named: Any,
     ) -> _Self:  # fmt: skip
+        if where is not None:
+            parse_duckdb(where, table)
         relation, is_view = find_table(db, table, path)
         if is_view and updatable:
             raise SourceError(
                 f"{table} is a view: status columns cannot be written to it. Verify the table behind it, or use "
                 "--no-write-back and join mailvet_verdicts on email_key."
             )
+        column = choose_column(described(db, relation), column, table)
         return cls(
-            db, name=f"{table} in {path.name}", path=path, relation=relation,
-            column=choose_column(described(db, relation), column, table), where=_tried(db, relation, table, where),
-            is_view=is_view, owned=owned, **named,
+            db, name=f"{table} in {path.name}", path=path, relation=relation, column=column, is_view=is_view,
+            access=access, **_narrowed(db, relation, table, where, access, named["events"]), **named,
         )  # fmt: skip
 
     @classmethod
@@ -250,25 +253,30 @@ class DuckDBSession:
                     f"The folder {store.parent} for the store of verdicts cannot be made: {error.strerror}. Set "
                     "store.path to a file in a folder that may be written to."
                 ) from None
-        db = open_database(store if writable or store.exists() else None, read_only=not writable and store.exists())
-        try:
+        if where is not None:
+            parse_duckdb(where, path.name)
+        kept = store if writable or store.exists() else None
+        with _opening(kept, read_only=not writable and store.exists()) as (db, access):
+            if access.closed_in:
+                raise LockedError(
+                    f"The store {store.name} is open in this program with a condition on the rows (--where), and then "
+                    "no other file can be read. Close that source first. Nothing was read."
+                )
             loaded = load(db, path, reading)
             column = column or loaded.address_column
             found = choose_column(described(db, INPUT), column, path.name, loaded.headers)
             return cls(
-                db, name=path.name, path=path, relation=INPUT, column=found,
-                where=_tried(db, INPUT, path.name, where), policy=policy, prefix=prefix, events=events, loaded=loaded,
+                db, name=path.name, path=path, relation=INPUT, column=found, policy=policy, prefix=prefix,
+                events=events, loaded=loaded, access=access, **_narrowed(db, INPUT, path.name, where, access, events),
             )  # fmt: skip
-        except BaseException:
-            db.close()
-            raise
 
     @classmethod
     def of_store(cls: type[_Self], path: Path, *, read_only: bool) -> _Self:
         """Only the verdicts of a database, without a source."""
         if not path.exists():
             raise SourceError(f"There is no database {path}: nothing has been verified there yet.")
-        return cls(open_database(path, read_only=read_only), name=path.name, path=path)
+        with _opening(path, read_only=read_only) as (db, access):
+            return cls(db, name=path.name, path=path, access=access)
 
     def _numbers_rows(self) -> bool:
         """Whether `rowid` means DuckDB's number of a row; views have none, and a table may have such a column."""
@@ -285,8 +293,9 @@ class DuckDBSession:
 
     def close(self) -> None:
         """See `Warehouse.close`."""
-        if self._owned:
+        if self._access is not None:
             self._db.close()
+            self._access.close()
             return
         for table in _STAGED:
             self._db.execute(f"drop table if exists temp.{table}")
@@ -407,18 +416,56 @@ def _family(kind: str) -> str:
     return "number" if kind.endswith("INT") or kind.startswith(("INTEGER", "DECIMAL", "DOUBLE", "FLOAT")) else "other"
 
 
-def _tried(db: duckdb.DuckDBPyConnection, relation: str, table: str, where: str | None) -> str | None:
-    """The condition, once it has been found to be one condition and to work, within brackets and without."""
-    if where:
-        one_condition(where)
-        for condition in (f"({where}\n)", f"{where}\n"):
-            try:
-                db.execute(f"select 1 from {relation} where {condition} limit 1").fetchall()
-            except duckdb.Error as error:
-                raise SourceError(
-                    f"The condition --where does not work on {table}: {first_line(str(error))}."
-                ) from None
-    return where
+@contextlib.contextmanager
+def _opening(path: Path | None, *, read_only: bool) -> Iterator[tuple[duckdb.DuckDBPyConnection, DuckDBAccess]]:
+    """A database of our own, closed again if what follows fails."""
+    access = DuckDBAccess(path, read_only=read_only)
+    try:
+        db = open_database(path, read_only=read_only)
+        try:
+            access.spill_here(db)
+            yield db, access
+        except BaseException:
+            db.close()
+            raise
+    except BaseException:
+        access.close()
+        raise
+
+
+def _narrowed(
+    db: duckdb.DuckDBPyConnection, relation: str, table: str, where: str | None, access: DuckDBAccess | None,
+    events: str | None,
+) -> dict[str, Any]:  # fmt: skip
+    """
+    A condition that was parsed, once it is sure that it reads nothing but the database and works; and the events, if
+    they are in a file, since no file can be read after it.
+    """
+    if where is None:
+        return {}
+    event_rows = None
+    if access is None:
+        known = db.execute("select table_name from duckdb_tables() union all select view_name from duckdb_views()")
+        check_borrowed(where, table, [name for (name,) in known.fetchall()])
+    else:
+        event_rows = _loaded_events(db, events)
+        access.close_in(db)
+    try:
+        db.execute(f"select 1 from {relation} where {forms(where)[1]} limit 1").fetchall()
+    except duckdb.Error as error:
+        raise refusal(table, str(error)) from None
+    return {"where": where, "event_rows": event_rows}
+
+
+def _loaded_events(db: duckdb.DuckDBPyConnection, events: str | None) -> str | None:
+    """A temporary table of a file of events; None where there is no such file."""
+    if events is None or not (path := Path(events).expanduser()).is_file():
+        return None
+    try:
+        db.execute(f"create temp table mailvet_event_rows as from {table_function(db, path)}")
+    except (duckdb.Error, SourceError) as error:
+        raise SettingsError(f"history.events ({events}) cannot be used: {first_line(str(error))}.") from None
+    return "temp.mailvet_event_rows"
 
 
 def quote(name: str) -> str:

@@ -5,13 +5,16 @@ could be written. DuckDB is the writer, whichever database the rows come from.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import duckdb
 
 from mailvet.errors import SettingsError, SourceError
+from mailvet.private_files import PrivateFolder, replaces
 from mailvet.warehouse.dialects import literal
 from mailvet.warehouse.files import FORMATS, first_line, format_of, split_name, unique_names
 
@@ -38,37 +41,42 @@ def check(output: Path) -> None:
         raise SourceError(f"The folder {output.resolve().parent} may not be written to. Choose another --output.")
 
 
-def publish(db: duckdb.DuckDBPyConnection, queries: Mapping[Path, tuple[str, str]], mode: int) -> list[Path]:
+def publish(
+    db: duckdb.DuckDBPyConnection, queries: Mapping[Path, tuple[str, str]], mode: int, via: PrivateFolder | None = None
+) -> list[Path]:
     """
     Write each query of DuckDB's to its file.
 
     Args:
         queries: path -> (query, options of COPY).
         mode: permissions of a file that is new; one that exists keeps its own.
+        via: the one folder that the database may write to, if it may not write elsewhere.
 
     Raises:
         SourceError: one could not be written; all are as they were.
     """
-    written: dict[Path, Path] = {}
     output = Path()
-    try:
-        for output, (query, options) in queries.items():
-            target = output.resolve()
-            partial = written[target] = target.with_name(f".{target.name}.part")
-            partial.touch(mode=0o600)
-            db.execute(f"copy ({query}) to {literal(str(partial))} ({options})")
-            partial.chmod((target.stat().st_mode if target.exists() else mode) & 0o777)
-        for target, partial in written.items():
-            os.replace(partial, target)
-    except (duckdb.Error, OSError) as error:
-        for partial in written.values():
-            partial.unlink(missing_ok=True)
-        raise SourceError(f"{output} cannot be written: {first_line(str(error))}.") from None
-    except BaseException:
-        for partial in written.values():
-            partial.unlink(missing_ok=True)
-        raise
+    with contextlib.ExitStack() as replacing:
+        try:
+            for output, (query, options) in queries.items():
+                partial = replacing.enter_context(replaces(output, mode))
+                written = partial if via is None else via.new()
+                # Over the file that is there: a temporary one of DuckDB's would have a name that can be guessed.
+                db.execute(f"copy ({query}) to {literal(str(written))} ({options}, use_tmp_file false)")
+                if written is not partial:
+                    _move(written, partial)
+            replacing.close()
+        except (duckdb.Error, OSError) as error:
+            raise SourceError(f"{output} cannot be written: {first_line(str(error))}.") from None
     return list(queries)
+
+
+def _move(written: Path, partial: Path) -> None:
+    try:
+        os.replace(written, partial)
+    except OSError:  # another file system
+        shutil.copyfile(written, partial)
+        written.unlink()
 
 
 def part_names(output: Path, found: Sequence[str | None], expected: Sequence[str]) -> dict[str | None, Path]:

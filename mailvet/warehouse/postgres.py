@@ -21,6 +21,7 @@ from psycopg import errors
 from mailvet.errors import LockedError, MailvetError, SourceError
 from mailvet.verdict import verdict_schema
 from mailvet.warehouse.base import Plan
+from mailvet.warehouse.conditions import refusal
 from mailvet.warehouse.dialects import Postgres, literal
 from mailvet.warehouse.files import first_line
 from mailvet.warehouse.planning import ADDED_LATER, RUN_COLUMNS
@@ -109,6 +110,13 @@ class PostgresWarehouse(SQLWarehouse):
     def _has(self, table: str) -> bool:
         return self._rows(f"select to_regclass(quote_ident(current_schema()) || '.{table}')")[0][0] is not None
 
+    def _parse(self, query: str, where: str, table: str) -> None:
+        # The extended protocol's Parse message takes one statement, and runs none (PostgreSQL manual, 54.2.3).
+        encoding = self._db.info.encoding
+        parsed = self._db.pgconn.prepare(b"", query.encode(encoding, "replace"))
+        if parsed.status == psycopg.pq.ExecStatus.FATAL_ERROR:
+            raise refusal(table, parsed.error_message.decode(encoding, "replace").removeprefix("ERROR:").strip())
+
     def _try(self, query: str, table: str) -> None:
         try:
             # A prepared statement is one statement, and what it does cannot last.
@@ -116,7 +124,18 @@ class PostgresWarehouse(SQLWarehouse):
                 self._db.execute("set transaction read only")
                 self._db.execute(cast(Any, query), prepare=True)
         except psycopg.Error as error:
-            raise SourceError(f"The condition --where does not work on {table}: {first_line(str(error))}.") from None
+            raise refusal(table, str(error)) from None
+
+    def _stage(self, name: str, query: str) -> str:
+        """A condition of the user's is asked in a transaction that can change nothing but our temporary table."""
+        if name != "cells" or not self.narrowed:
+            return super()._stage(name, query)
+        table = self._clear(name)
+        self._execute(f"create temporary table {table} as {query} with no data")
+        with self._db.transaction():
+            self._db.execute("set transaction read only")
+            self._execute(f"insert into {table} {query}")
+        return self._analyzed(table)
 
     def check_rights(self, *, writable: bool) -> None:
         """See `SQLWarehouse.check_rights`."""

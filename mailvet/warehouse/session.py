@@ -19,7 +19,8 @@ import pyarrow as pa
 from mailvet.errors import MailvetError, SourceError
 from mailvet.verdict import Policy
 from mailvet.warehouse.dialects import Dialect
-from mailvet.warehouse.tables import Column, Relation, choose_column, one_condition
+from mailvet.warehouse.conditions import forms
+from mailvet.warehouse.tables import Column, Relation, choose_column
 
 __all__ = ["UTC", "VERDICTS", "SQLSession", "arrays", "aware"]
 
@@ -109,10 +110,11 @@ class SQLSession(ABC):
             self._try_condition(table, where)
 
     def _try_condition(self, table: str, where: str) -> None:
-        """Once within brackets and once without: both only work on one whole condition."""
-        one_condition(where)
-        for condition in (f"({where}\n)", f"{where}\n"):
-            self._try(self._say.limited(f"select 1 from {self.relation} where {condition}", 1), table)
+        """Parsed as it is and within brackets before it runs, and run for the first time where nothing can be changed."""
+        parsed = f"select 1 from {self.relation} where"
+        for form in forms(where):
+            self._parse(f"{parsed} {form}", where, table)
+        self._try(self._say.limited(f"{parsed} {forms(where)[1]}", 1), table)
 
     # ---------------------------------------------------------------- what a subclass does
 
@@ -153,8 +155,12 @@ class SQLSession(ABC):
         """The columns of the source, as they are now."""
 
     @abstractmethod
+    def _parse(self, query: str, where: str, table: str) -> None:
+        """Have the engine parse a query that ends in a condition of the user's, and run nothing; SourceError if not."""
+
+    @abstractmethod
     def _try(self, query: str, table: str) -> None:
-        """Run a query with a condition of the user's; SourceError if it fails."""
+        """Run a query with a condition of the user's, able to change nothing; SourceError if it fails."""
 
     def _qualified(self, found: Relation) -> str:
         """The name of a table in a statement."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
+import sqlite3
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -21,6 +22,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlch
 from mailvet.errors import LockedError, MailvetError, SettingsError, SourceError
 from mailvet.missing import WHITE_SPACE, is_missing
 from mailvet.verdict import email_key
+from mailvet.warehouse.conditions import parse_with_sqlglot, refusal
 from mailvet.warehouse.dialects import dialect_of
 from mailvet.warehouse.files import first_line
 from mailvet.warehouse.sql import SQLWarehouse
@@ -156,13 +158,35 @@ class SQLAlchemyWarehouse(SQLWarehouse):
         with self._reading():
             return bool(self._inspected().has_table(table))
 
-    def _try(self, query: str, table: str) -> None:
+    def _parse(self, query: str, where: str, table: str) -> None:
+        template = self._say.parsing
+        if template is None:
+            parse_with_sqlglot(where, table, self._say.name)
+            return
         try:
+            self._rows_or_none(template.format(query=query, literal=self._say.literal(query)))
+        except (DBAPIError, sqlite3.Warning) as error:  # Python's SQLite says so of two statements
+            raise refusal(table, _words(error)) from None
+        if self._say.parsed:
+            self._execute(self._say.parsed)
+
+    def _try(self, query: str, table: str) -> None:
+        begin, end = self._say.read_only
+        try:
+            if begin:
+                self._execute(begin)
             self._rows(query)
         except DBAPIError as error:
-            raise SourceError(
-                f"The condition --where does not work on {table}: {first_line(str(error.orig))}."
-            ) from None
+            raise refusal(table, _words(error)) from None
+        finally:
+            if end:
+                self._execute(end)
+
+    def _rows_or_none(self, statement: str) -> None:
+        with self._transaction():
+            done = self._db.exec_driver_sql(statement, execution_options={"no_parameters": True})
+            if done.returns_rows:
+                done.fetchall()
 
     def open_for_writing(self) -> None:
         """See `Warehouse.open_for_writing`. Clears away what runs that were killed have left behind."""
@@ -252,6 +276,13 @@ class SQLAlchemyWarehouse(SQLWarehouse):
         self._db.close()
         if self._owned:
             self._engine.dispose()
+
+
+def _words(error: BaseException) -> str:
+    """The database's own words for an error."""
+    cause = getattr(error, "orig", None) or error
+    coded = len(cause.args) > 1 and isinstance(cause.args[0], int)
+    return str(cause.args[1] if coded else cause)
 
 
 # -------------------------------------------------------------------- columns

@@ -5,7 +5,6 @@ words for every database.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,7 +14,7 @@ from mailvet.errors import SourceError
 from mailvet.verdict import Depth, Reason, Recommendation, Status, verdict_schema
 from mailvet.warehouse.address_column import likely_columns
 
-__all__ = ["Column", "Relation", "check_status_columns", "choose_column", "choose_table", "one_condition", "spellings"]
+__all__ = ["Column", "Relation", "check_status_columns", "choose_column", "choose_table", "spellings"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,20 +137,6 @@ _LENGTHS = {
     "suggestion": 254, "rules_version": 40, "run_id": 24, "smtp_reply": 512, "evidence": 4000,
 }  # fmt: skip
 """Characters that a column of the verdict table may need; an address has at most 254 (RFC 5321, section 4.5.3.1.3)."""
-
-
-def one_condition(where: str) -> None:
-    """
-    Refuse what holds more than one statement.
-
-    Raises:
-        SourceError: it does.
-    """
-    if ";" in _QUOTED.sub(" ", where):
-        raise SourceError("--where holds more than one SQL statement; give one condition on the rows.")
-
-
-_QUOTED = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"|`[^`]*`|--[^\n]*|/\*.*?\*/", re.DOTALL)
 
 
 def spellings(address: str) -> list[str]:

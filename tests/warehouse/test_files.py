@@ -535,7 +535,8 @@ def test_rows_and_columns_of_the_input_cannot_be_lost_by_overwriting_it(write: W
     text = "id,email\n1,ann@x.test\n2,bob@x.test\n"
     path = write(text)
     with pytest.raises(SettingsError, match="is the input itself"):
-        opened(path, where="id = '1'").check_output(path)
+        (narrowed := opened(path, where="id = '1'")).check_output(path)
+    narrowed.close()
     warehouse = opened(path)
     with pytest.raises(SettingsError, match="is the input itself"):
         warehouse.export(path, ["status"], key_columns=["id"])
