@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import re
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,7 +17,8 @@ from datetime import datetime, timezone
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from mailvet.verdict import REASONS, Policy, Reason, Recommendation, Status, mask_address
+from mailvet.privacy import mask_text
+from mailvet.verdict import REASONS, Policy, Reason, Recommendation, Status
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -47,12 +47,11 @@ LAST_RUNS = 300
 _INSTANCE = ("dag_id", "task_id", "run_id", "map_index")
 _TASKS_KEPT_SECONDS = 60.0
 _LONGEST_TEXT = 300
-_ADDRESS = re.compile(r"[^\s'\"<>(),;:]+@[^\s'\"<>(),;]+")
 
 
 def masked(text: str) -> str:
     """The text with every address in it masked."""
-    return _ADDRESS.sub(lambda found: mask_address(found[0]), text)
+    return mask_text(text)
 
 
 @dataclass(frozen=True, slots=True)
