@@ -525,16 +525,22 @@ def reclassify(
 @app.command()
 def forget(
     address: Annotated[str, typer.Argument(help="The address to erase, in any spelling.")],
+    domain: Annotated[bool, typer.Option("--domain", help="It is a domain: erase everybody at it.")] = False,
     source: StoreOption = None,
     config: Config = None,
 ) -> None:
-    """Erase an address from the stored verdicts. Your own table is left as it is."""
+    """Erase a mailbox, in all its spellings, from mailvet's own tables. Your own table is left as it is."""
+    from mailvet.warehouse.erasure import Wanted
+
+    Wanted.of(address, domain=domain)  # a mistake is said before anything is opened
     store = _store(source, config, read_only=False)
     try:
-        count = store.forget(address)
+        count = store.forget(address, domain=domain)
+        remains = store.out_of_reach()
     finally:
         store.close()
-    _console().print(f"{count} verdict{'' if count == 1 else 's'} erased from {store.name}.", highlight=False)
+    print(f"{count} verdict{'' if count == 1 else 's'} erased from {store.name}.")
+    print("Not erased:", *(f"* {sentence}" for sentence in remains), sep="\n")
 
 
 def _store(source: str | None, config: Path | None, *, read_only: bool) -> Any:

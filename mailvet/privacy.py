@@ -165,7 +165,7 @@ _VALUE = re.compile(
     re.IGNORECASE,
 )
 _KEY = re.compile(r"(=)\s*\(.*\)(?=\s+(?:already|is)\b)|(\bcontains \().*(?=\))", re.IGNORECASE)
-_QUOTED = re.compile(r"(?<!\w)(?P<quote>['\"`])(?P<inner>.*?)(?P=quote)(?!\w)|(?<!\w)(?P<open>')(?P<left>\S.*)$")
+_QUOTED = re.compile(r"(?<!\w)(?P<quote>['\"`])(?P<inner>.*?)(?P=quote)(?!\w)|(?<!\w)(?P<open>['\"`])(?P<left>\S.*)$")
 _IDENTIFIER = re.compile(r"[^\W\d][\w$]*(?:\.[\w$]+)*")
 _NAMES = re.compile(
     r"\b(?:columns?|tables?|relation|schema|database|catalog|key|index|constraint|function|view|types?|field|role|user|"
@@ -173,6 +173,10 @@ _NAMES = re.compile(
     r"|^\s*$|,\s*$",
     re.IGNORECASE,
 )
+
+
+_LONGEST_MESSAGE = 1000
+"""Characters of a message that are read; what is longer quotes data, and quotation marks are searched in pairs."""
 
 
 def database_message(text: str) -> str:
@@ -183,7 +187,7 @@ def database_message(text: str) -> str:
     >>> database_message("Could not convert string 'ann o'neil' to INT32")
     'Could not convert string <value> to INT32'
     """
-    line = text.strip().splitlines()[0].rstrip(".") if text.strip() else "no reason given"
+    line = text.strip().splitlines()[0].rstrip(".")[:_LONGEST_MESSAGE] if text.strip() else "no reason given"
     line = _VALUE.sub(lambda found: f"{found['before'] or found['colon']}<value>", line)
     line = _KEY.sub(lambda found: f"{found[1]}(<value>)" if found[1] else f"{found[2]}<value>", line)
     line = _QUOTED.sub(lambda found: _without_value(found, line), line)

@@ -21,17 +21,17 @@ import pyarrow as pa
 
 from mailvet import ablation
 from mailvet.errors import SourceError
-from mailvet.mailbox_key import mailbox_key
 from mailvet.verdict import email_key, recommendation_sql, verdict_schema
 from mailvet.warehouse import output as files_out
 from mailvet.warehouse.base import KNOWN_FOR, SILENT, Details, Summary
 from mailvet.warehouse.counts import count_query, counted
 from mailvet.warehouse.dialects import literal
 from mailvet.warehouse.due import PlannedTable
+from mailvet.warehouse.erasure import COPIES, OWN_ROWS, UNNAMED, Statements, Wanted, erase
 from mailvet.warehouse.mailboxes import backfill_sql, missing_verdicts
 from mailvet.warehouse.planning import ADDED_LATER, RUN_COLUMNS, detailed, falls_due, rank, summarised, verdict_kinds
 from mailvet.warehouse.session import UTC, VERDICTS, arrays, aware
-from mailvet.warehouse.tables import Column, check_status_columns, spellings
+from mailvet.warehouse.tables import Column, check_status_columns
 
 if TYPE_CHECKING:
     import polars as pl
@@ -622,33 +622,22 @@ class SQLWarehouse(PlannedTable):
         found: dict[str, Any] = self._as_verdicts(rows, names).to_pylist()[0]
         return found
 
-    def forget(self, address: str) -> int:
+    def forget(self, address: str, *, domain: bool = False) -> int:
         """See `Warehouse.forget`."""
-        if not self._has(VERDICTS):
-            return 0
-        say = self._say
-        folded = address.strip().lower()
-        inside = re.compile(rf"(^|[^\w.!#$%&'*+/=?^`{{|}}~-]){re.escape(folded)}($|[^\w.-]|\.([^\w-]|$))")
+        wanted = Wanted.of(address, domain=domain)
         with self._doing("erase the address"):
-            self._upgrade()
-            # The address itself travels as data, never within a statement.
-            wanted = self._stage_empty("wanted", {"entry": "string"})
-            self._append(wanted, pa.table({"entry": [folded]}))
+            if self._has(VERDICTS):
+                self._upgrade()
             with self._transaction():
-                near = self._rows(
-                    f"select v.email_key, v.email, v.suggestion from {VERDICTS} v join {wanted} w on "
-                    f"{say.position('w.entry', 'lower(v.email)')} > 0 or lower(v.suggestion) = w.entry"
-                )
-                keys = {email_key(text) for text in spellings(address)}
-                for key, email, suggestion in near:
-                    if inside.search(str(email or "").lower()) or str(suggestion or "").lower() == folded:
-                        keys.add(str(key))
-                self._execute(self._say.drop.format(name=wanted))
-                listed = ", ".join(map(literal, sorted(keys)))
-                # The other spellings of the mailbox are the same person's, and their evidence may name this one.
-                mailbox = mailbox_key(address)
-                others = f" or mailbox_key = {literal(mailbox)}" if mailbox else ""
-                return self._execute(f"delete from {VERDICTS} where email_key in ({listed}){others}")
+                return erase(wanted, Statements(self._say, self._rows, self._execute, self._has))
+
+    def out_of_reach(self) -> Sequence[str]:
+        """See `Warehouse.out_of_reach`."""
+        with self._doing("read the verdicts"):
+            unnamed = self._has(VERDICTS) and bool(
+                self._rows(self._say.limited(f"select 1 from {VERDICTS} where {self._say.own('email')} is null", 1))
+            )
+        return [*([UNNAMED] if unnamed else []), *self._say.kept_after_delete, OWN_ROWS, COPIES]
 
 
 _DECIMAL = re.compile(r"(?:decimal|numeric|number)\((\d+)(?:, ?(\d+))?\)")

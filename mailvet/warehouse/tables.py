@@ -14,7 +14,7 @@ from mailvet.errors import SourceError
 from mailvet.verdict import Depth, Reason, Recommendation, Status, verdict_schema
 from mailvet.warehouse.address_column import likely_columns
 
-__all__ = ["Column", "Relation", "check_status_columns", "choose_column", "choose_table", "spellings"]
+__all__ = ["Column", "Relation", "check_status_columns", "choose_column", "choose_table"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,14 +137,6 @@ _LENGTHS = {
     "suggestion": 254, "rules_version": 40, "run_id": 24, "smtp_reply": 512, "evidence": 4000,
 }  # fmt: skip
 """Characters that a column of the verdict table may need; an address has at most 254 (RFC 5321, section 4.5.3.1.3)."""
-
-
-def spellings(address: str) -> list[str]:
-    """The usual ways to write an address, for finding its keys where the addresses themselves are not stored."""
-    text = address.strip()
-    local, _, domain = text.rpartition("@")
-    cases = (address, text, text.lower(), text.upper(), text.title(), text.capitalize(), f"{local}@{domain.lower()}")
-    return [f"{before}{case}{after}" for case in dict.fromkeys(cases) for before in ("", " ") for after in ("", " ")]
 
 
 def _listed(names: Sequence[str]) -> str:
