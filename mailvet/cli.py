@@ -556,9 +556,31 @@ def _store(source: str | None, config: Path | None, *, read_only: bool) -> Any:
     return open_store(source or _settings(config).store.path or default_store(), read_only=read_only)
 
 
-@app.command()
-def lists(config: Config = None) -> None:
+list_commands = typer.Typer(context_settings={"help_option_names": ["-h", "--help"]})
+app.add_typer(list_commands, name="lists")
+
+
+@list_commands.command()
+def update(
+    source: Annotated[Path, typer.Option("--from", metavar="FILE", help="Domains: one a line, CSV, or a JSON array.")],
+    force: Annotated[bool, typer.Option("--force", help="Take a list that is less than half as long.")] = False,
+) -> None:
+    """Use a newer list of disposable domains from now on; says what changed, and changes all or nothing."""
+    from mailvet.list_updates import update_disposable
+
+    done = update_disposable(source, force=force)
+    lines = [f"{done.entries:,} disposable domains: {done.added:,} added, {done.removed:,} removed."]
+    if done.left_out:
+        shown = ", ".join(done.left_out[:5]) + (", ..." if len(done.left_out) > 5 else "")
+        lines.append(f"{len(done.left_out):,} left out: real mailbox providers and misspelt ones ({shown}).")
+    _console().print("\n".join([*lines, f"Kept in {done.path}"]), highlight=False, soft_wrap=True)
+
+
+@list_commands.callback(invoke_without_command=True)
+def lists(context: typer.Context, config: Config = None) -> None:
     """Reference data: what it is, how old, from where; and your own lists."""
+    if context.invoked_subcommand:
+        return
     from rich.table import Table as RichTable
     from rich.text import Text
 

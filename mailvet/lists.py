@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib import metadata, resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from mailvet import address
 from mailvet.errors import SettingsError
@@ -23,27 +23,37 @@ from mailvet.mailbox_key import mailbox_of
 from mailvet.verdict import mask_address
 
 __all__ = [
+    "AT_COMPANIES",
+    "EVERYWHERE",
     "ListInfo",
     "OwnList",
     "OwnLists",
     "by_mailbox",
     "disposable_domains",
+    "forget_disposable",
     "free_domains",
     "is_public_suffix",
+    "is_role",
     "is_top_level_domain",
     "list_infos",
     "mail_domains",
+    "mailbox_providers",
     "missing_endings",
     "mistyped_endings",
+    "names_above",
     "no_reply_pattern",
     "no_reply_patterns",
     "not_typos",
+    "packaged_disposable_domains",
     "placeholders",
+    "provider_domains",
     "relay_domains",
     "role_names",
+    "role_places",
     "suggestion_slips",
     "suggestion_targets",
     "typo_domains",
+    "weak_role_names",
 ]
 
 
@@ -75,10 +85,66 @@ def _read(name: str) -> _File:
     return _File(about, tuple(rows[1:]))
 
 
+EVERYWHERE: Final = "everywhere"
+AT_COMPANIES: Final = "companies"
+"""Places of a role (`role_places`): any domain, and any but those of mailbox providers."""
+_SHORT_NAME: Final = 3
+"""Letters up to which a role is as likely the initials of a person."""
+
+
+@cache
+def role_places() -> dict[str, str]:
+    """
+    Local parts, lower-case, that stand for a function and not for a person (RFC 2142 and others) -> where they do:
+    `EVERYWHERE`, `AT_COMPANIES`, or the top-level domains of the countries that speak the language, as "|br|es|".
+    """
+    endings = {language: names.split() for language, names in _read("language_endings").rows}
+    spoken: dict[str, set[str]] = {}
+    places: dict[str, str] = {}
+    for language, names in _read("roles").rows:
+        for name in names.split():
+            if language == "weak":
+                continue
+            if language == "certain":
+                places[name] = EVERYWHERE
+            elif language == EVERYWHERE or len(name) > _SHORT_NAME:
+                places.setdefault(name, AT_COMPANIES)
+            else:
+                spoken.setdefault(name, set()).update(endings[language])
+    return {name: f"|{'|'.join(sorted(countries))}|" for name, countries in spoken.items()} | places
+
+
 @cache
 def role_names() -> frozenset[str]:
-    """Local parts, lower-case, that stand for a function and not for a person (RFC 2142 and others)."""
-    return frozenset(name for _, names in _read("roles").rows for name in names.split())
+    """Local parts, lower-case, that stand for a function, at least at some domains; see `role_places`."""
+    return frozenset(role_places())
+
+
+@cache
+def weak_role_names() -> frozenset[str]:
+    """Local parts, lower-case, that are as often one person's own address at a domain of theirs as they are a role."""
+    return frozenset(name for language, names in _read("roles").rows if language == "weak" for name in names.split())
+
+
+def is_role(name: str, domain: str) -> bool:
+    """
+    Whether a local part (lower-case, before any +tag) stands for a function at a domain (ASCII, lower-case). At mailbox
+    providers, where names of people are taken first, only what can be nobody's name does.
+    """
+    place = role_places().get(name)
+    if place is None or place == EVERYWHERE:
+        return place is not None
+    if domain in provider_domains():
+        return False
+    return place == AT_COMPANIES or f"|{domain.rpartition('.')[2]}|" in place
+
+
+@cache
+def provider_domains() -> frozenset[str]:
+    """Domains where people have mailboxes of their own, free of charge or paid for."""
+    from mailvet.operators import mailbox_domains
+
+    return free_domains() | mailbox_domains() | mailbox_providers() | relay_domains()
 
 
 @cache
@@ -146,17 +212,55 @@ def placeholders() -> frozenset[str]:
 
 
 @cache
+def mailbox_providers() -> frozenset[str]:
+    """
+    Domains of real mailbox providers, and suffixes with subscribers below them, that lists of disposable domains name
+    now and then; exact domains.
+    """
+    return frozenset(row[0] for row in _read("mailbox_providers").rows)
+
+
+def names_above(domain: str) -> Iterator[str]:
+    """The names a domain lies under, nearest first: "a.b.com" -> "b.com", "com"."""
+    while domain := domain.partition(".")[2]:
+        yield domain
+
+
+@cache
 def disposable_domains() -> frozenset[str]:
     """
-    Domains of throw-away addresses; subdomains count too. Relay aliases, the operators' own mailbox domains and
-    misspelt providers are taken out: they are something else.
+    Domains of throw-away addresses; subdomains count too.
+
+    The package disposable-email-domains, whose entries are reviewed one by one, and what independent lineages of lists
+    agree on (`mailvet/data/disposable_domains.csv`). Real mailbox providers, relay aliases and misspelt providers are
+    taken out: they are something else. So are suffixes under which anybody registers names of their own.
     """
     from disposable_email_domains import blocklist
 
+    from mailvet import list_updates  # checks domains with this module's rules
     from mailvet.operators import mailbox_domains
 
+    agreed = list_updates.kept_domains() or packaged_disposable_domains()
     others = relay_domains() | set(mailbox_domains()) | typo_domains().keys() | suggestion_targets().keys()
-    return frozenset(blocklist) - others
+    return (agreed | frozenset(blocklist)) - others - mailbox_providers()
+
+
+@cache
+def packaged_disposable_domains() -> frozenset[str]:
+    """What independent lineages of lists agree on, as packaged; `mailvet.list_updates` may put another in place."""
+    return frozenset(row[0] for row in _read("disposable_domains").rows)
+
+
+def forget_disposable() -> None:
+    """Read the list of disposable domains anew, and what rests on it, in this process."""
+    from mailvet import single
+    from mailvet.layers import reference
+
+    disposable_domains.cache_clear()
+    mail_domains.cache_clear()
+    single._kept_from_disposable.cache_clear()
+    reference._publicly.cache_clear()
+    reference._listed.cache_clear()
 
 
 @cache
@@ -167,15 +271,22 @@ def free_domains() -> frozenset[str]:
     from mailvet.operators import operators
 
     operated = {domain for operator in operators() if operator.free for domain in operator.domains}
-    return (frozenset(domain.lower() for domain in whitelist) | operated) - typo_domains().keys()
+    listed = frozenset(domain.lower() for domain in whitelist).union(row[0] for row in _read("free_domains").rows)
+    return (listed | operated) - typo_domains().keys()
 
 
 @cache
 def mail_domains() -> frozenset[str]:
-    """Every domain that is known to be one of its own and never to be corrected to another."""
+    """
+    Every domain that is known to be one of its own and never to be corrected to another. Of the disposable ones those
+    that were reviewed one by one: other lists hold misspelt providers too, caught by services that live on them.
+    """
+    from disposable_email_domains import blocklist
+
     from mailvet.operators import mailbox_domains
 
-    known = free_domains() | set(mailbox_domains()) | relay_domains() | disposable_domains() | set(suggestion_targets())
+    reviewed = disposable_domains().intersection(blocklist)
+    known = free_domains() | set(mailbox_domains()) | relay_domains() | reviewed | set(suggestion_targets())
     return known - typo_domains().keys()
 
 
@@ -208,6 +319,10 @@ def list_infos() -> list[ListInfo]:
         "ending_slips": len(missing_endings()) + len(mistyped_endings()),
         "not_typos": len(not_typos()),
         "placeholders": len(placeholders()),
+        "language_endings": len(_read("language_endings").rows),
+        "mailbox_providers": len(mailbox_providers()),
+        "disposable_domains": len(_read("disposable_domains").rows),
+        "free_domains": len(_read("free_domains").rows),
     }
     own = [
         ListInfo(name, size, about["source"], about["version"], about["licence"], about["date"])
@@ -296,8 +411,13 @@ class OwnLists:
 
     @property
     def digest(self) -> str:
-        """Twelve hexadecimal digits that change whenever any list does; empty when all lists are."""
-        found = hashlib.sha256()
+        """
+        Twelve hexadecimal digits that change whenever any list does, an updated list of disposable domains included;
+        empty where there are only packaged lists.
+        """
+        from mailvet.list_updates import kept_digest
+
+        found = hashlib.sha256(kept_digest().encode())
         for name in ("allow", "deny", "suppress", "extra_disposable"):
             entries: OwnList = getattr(self, name)
             for kind in (
@@ -306,7 +426,7 @@ class OwnLists:
                 {f"@{domain}" for domain in entries.only_domains},
             ):
                 found.update("".join(f"{name}:{entry}\n" for entry in sorted(kind)).encode())
-        return found.hexdigest()[:12] if self else ""
+        return found.hexdigest()[:12] if self or kept_digest() else ""
 
     def __bool__(self) -> bool:
         return bool(self.allow or self.deny or self.suppress or self.extra_disposable)
@@ -322,9 +442,12 @@ def _own_list(name: str, values: Sequence[str]) -> OwnList:
             only_domains.add(domain)
         elif "@" in entry:
             found = address.parse(entry, allow_special_use=True)
-            if isinstance(found, address.SyntaxProblem):
+            if isinstance(found, address.Address):
+                addresses.add(found.text.lower())
+            elif found.code == "placeholder":  # "none@none.com" on a list of the user's is meant
+                addresses.add(entry.lower())
+            else:
                 raise _unreadable(where, entry)
-            addresses.add(found.text.lower())
         else:
             domain = address.ascii_domain(entry, allow_special_use=True)
             if domain is None:

@@ -33,6 +33,7 @@ __all__ = [
     "mailbox_domains",
     "odd_dot_domains",
     "operator_of",
+    "operator_of_route",
     "operators",
     "public_suffix",
 ]
@@ -96,6 +97,28 @@ def operator_of(mx_host: str) -> Operator:
     'example.co.uk'
     """
     return _operator_of(mx_host.strip().rstrip(".").lower())
+
+
+@lru_cache(maxsize=65536)
+def operator_of_route(hosts: tuple[str, ...]) -> Operator:
+    """
+    The owner of all mail servers of a domain. A set with hosts of several owners is an operator of its own, named after
+    them, whose replies say nothing of any of them: anybody may list another's host among their own.
+
+    >>> operator_of_route(("aspmx.l.google.com", "alt1.aspmx.l.google.com")).name
+    'google'
+    >>> operator_of_route(("aspmx.l.google.com", "mx.example.org")).name
+    'example.org+google'
+    """
+    owners = {operator.name: operator for operator in map(operator_of, hosts)}
+    if len(owners) == 1:
+        return next(iter(owners.values()))
+    names = sorted(owners)
+    more = f"+{len(names) - _NAMED_OWNERS}" if len(names) > _NAMED_OWNERS else ""
+    return _unlisted("+".join(names[:_NAMED_OWNERS]) + more)
+
+
+_NAMED_OWNERS = 3
 
 
 @lru_cache(maxsize=65536)

@@ -17,9 +17,9 @@ from mailvet.ablation import ASKED_FROM, LAYERS
 from mailvet.doctor import Check
 from mailvet.doctor import summary as summary_of_checks
 from mailvet.gates import FIGURES, GateResult
-from mailvet.layers.mailbox import OperatorProgress
 from mailvet.operators import local_parts_at
 from mailvet.planning import Forecast
+from mailvet.probing.pool import OperatorProgress
 from mailvet.run import Progress, RunResult
 from mailvet.scoring import contributions
 from mailvet.verdict import REASONS, Depth, Reason, Verdict

@@ -24,7 +24,7 @@ import polars as pl
 
 from mailvet.ablation import LayerCount
 from mailvet.errors import SettingsError, SourceError
-from mailvet.layers.mailbox import OperatorProgress
+from mailvet.probing.pool import OperatorProgress
 from mailvet.recheck import Recheck, RecheckText, parse_recheck
 from mailvet.settings import Settings
 from mailvet.verdict import (
@@ -42,6 +42,7 @@ from mailvet.warehouse.base import Plan, Recognising, Summary, TableSignals, War
 from mailvet.warehouse.duckdb import DuckDBWarehouse
 from mailvet.warehouse.files import FORMATS, Reading, format_of, is_database
 from mailvet.warehouse.opening import is_url, open_table
+from mailvet.warehouse.servers import StoredServers
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -183,7 +184,8 @@ def open_source(
         SourceError: it cannot be read; SettingsError: its kind is not known, or its driver not installed.
     """
     common: dict[str, Any] = {
-        "where": where, "policy": settings.policy, "prefix": settings.store.prefix, "events": settings.history.events,
+        "where": where or None, "policy": settings.policy, "prefix": settings.store.prefix,
+        "events": settings.history.events,
     }  # fmt: skip
     if is_url(source):
         scheme = source.partition("://")[0].lower()
@@ -367,6 +369,7 @@ class _Run:
         self._among = among
         self._recheck = recheck
         self._answers: dict[str, Answers] = {}
+        self._servers: StoredServers | None = None
         self._done = 0
         self._began = time.monotonic()
         # The database's connection belongs to one thread, and the event loop must not wait for a disk.
@@ -421,7 +424,11 @@ class _Run:
         if self._watcher:
             self._watcher.planned(warehouse.name, planned)
         asked_today = await self._call(warehouse.asked_today, started)
-        verifier = Verifier(settings, asked_today=asked_today)
+        if planned.due and Depth(settings.depth) is Depth.smtp:
+            self._servers = await self._call(self._remembered, started)
+        verifier = Verifier(
+            settings, asked_today=asked_today, memory=self._servers.memory if self._servers is not None else None
+        )
         record: dict[str, Any] = {
             "run_id": run_id, "source": warehouse.name, "started_at": started, "depth": str(settings.depth),
             "policy": str(settings.policy), "rows": planned.rows, "addresses": planned.addresses, "due": planned.due,
@@ -466,6 +473,16 @@ class _Run:
             } | ({} if output or result.degraded else await self._recognisable(result, columns, write_back)),
         )  # fmt: skip
         return result
+
+    def _remembered(self, now: datetime) -> StoredServers:
+        """What earlier runs learnt about servers."""
+        special = bool(self._settings.smtp.allow_private_networks)
+        return StoredServers(self._warehouse.servers(), self._warehouse.canaries(now), special_use=special)
+
+    async def _save_servers(self) -> None:
+        changed = self._servers.changes(datetime.now(timezone.utc)) if self._servers is not None else None
+        if changed is not None:
+            await self._call(self._warehouse.save_servers, changed)
 
     # ---------------------------------------------------------------- a source that has not changed
 
@@ -597,6 +614,7 @@ class _Run:
             table = pl.concat(frames[:count]).to_arrow().cast(verdict_schema())
             await self._call(self._warehouse.save, table)
             del frames[:count]
+        await self._save_servers()
 
     async def _save_rest(self, saving: asyncio.Future[None] | None, frames: list[pl.DataFrame]) -> None:
         """Save what is left once the save under way has ended; what that one could not save is tried again."""

@@ -40,7 +40,7 @@ __all__ = [
 FLAGS = (
     "free", "role", "disposable", "relay_alias", "tagged", "no_reply", "gibberish", "keyboard_walk", "series", "burst",
     "duplicate_of", "eai", "allowed", "accept_all", "accept_all_unknown", "gateway", "probed",
-    "local_part_unlikely", "odd_dots", "accepted",
+    "local_part_unlikely", "odd_dots", "unknown_tld", "maybe_role", "accepted",
 )  # fmt: skip
 """Names of the flags, in the order in which they are written."""
 
@@ -110,6 +110,7 @@ WEIGHTS: Mapping[str, Weight] = {
     "series": Weight(0.5, "numbered addresses are made by a program; some exist, as of tills and of students"),
     "burst": Weight(0.4, "many sign-ups of one domain at once are a form under attack, or colleagues after a meeting"),
     "local_part_unlikely": Weight(1.0, "the operator does not give such names out, at least not today"),
+    "unknown_tld": Weight(4.0, "no such top-level domain is known; only one that is newer than the list can take mail"),
     "duplicate_of": Weight(0.1, "another spelling of a mailbox is a sign-up repeated, now and then a guess"),
 }
 """

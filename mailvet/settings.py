@@ -217,6 +217,10 @@ class Pacing(_Section):
     """Most recipients asked in a run by operator name; "default" holds for all others."""
     quiet_hours: str | None = None
     """UTC hours in which nobody is asked, as "22-06"."""
+    shared: bool = True
+    """Count the connections to a server address over all processes of this machine and user."""
+    shared_folder: Path | None = None
+    """Of the lock files by which they count. Default: in the user's state directory."""
 
     @field_validator("quiet_hours")
     @classmethod
@@ -233,6 +237,15 @@ class Retry(_Section):
 
     after_greylisting: tuple[Duration, ...] = (timedelta(minutes=5), timedelta(minutes=30), timedelta(hours=4))
     """After the first, second, ... greylisting reply; a run stays for these only as long as `--wait` allows."""
+    after_failure: Duration = timedelta(seconds=30)
+    """
+    After a connection that failed or a reply that did not come: the earliest second try. It takes place within
+    `--wait`, else in the next run; without one, the failure does not count.
+    """
+    outage_after: Duration = timedelta(minutes=1)
+    """
+    Our network is down when for so long no connection succeeds to any of at least five servers that replied earlier.
+    """
 
 
 class Lists(_Section):
@@ -411,6 +424,9 @@ def _beside(document: dict[str, Any], folder: Path) -> dict[str, Any]:
     history, store = document.get("history"), document.get("store")
     if isinstance(history, dict) and "events" in history:
         history["events"] = _path(history["events"], folder)
+    pacing = document.get("pacing")
+    if isinstance(pacing, dict) and isinstance(pacing.get("shared_folder"), str):
+        pacing["shared_folder"] = str(folder / Path(pacing["shared_folder"]).expanduser())
     if isinstance(store, dict) and isinstance(store.get("path"), str):
         store["path"] = str(folder / Path(store["path"]).expanduser())
     return document

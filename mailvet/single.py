@@ -18,17 +18,18 @@ from functools import cache
 from typing import Any
 
 from mailvet import lists
-from mailvet.address import FORMULA_START, Address, parse
+from mailvet.address import Address, parse
+from mailvet.disposable_servers import disposable_server
 from mailvet.dns.routes import Route
 from mailvet.layers.suspicion_scalar import TableSignals, is_gibberish, is_keyboard_walk
 from mailvet.lists import OwnList, OwnLists, by_mailbox
 from mailvet.mailbox_key import key_of, mailbox_of
 from mailvet.missing import is_missing
 from mailvet.operators import is_likely_local_part, operator_of
+from mailvet.probing.domain import MailboxResult
 from mailvet.scoring import AT_LEAST, FLAGS, SERIES_DETAIL, score_of
 from mailvet.settings import Settings
-from mailvet.smtp.recipients import MailboxAnswer
-from mailvet.suggestions import suggest_domains
+from mailvet.suggestions import has_unknown_tld, suggest_for, suggest_repaired
 from mailvet.verdict import (
     REASONS,
     RULES_VERSION,
@@ -42,14 +43,14 @@ from mailvet.verdict import (
     recommend,
 )
 
-__all__ = ["DEAD", "NOT_WORTH_ASKING", "ODD_DOTS", "Finding", "as_row", "examine", "judge", "on_own_list"]
+__all__ = ["NOT_WORTH_ASKING", "ODD_DOTS", "Finding", "as_row", "examine", "judge", "on_own_list"]
 
-DEAD = frozenset({Reason.domain_not_found, Reason.no_mail_server, Reason.null_mx, Reason.mx_unroutable})
-"""Reasons for which another domain may have been meant."""
 NOT_WORTH_ASKING = frozenset({Reason.disposable, Reason.typo_domain, Reason.provider_unverifiable})
 """Reasons of the reference layer that no answer of a mail server could change."""
 ODD_DOTS = "two dots in a row or one before the @: a mobile carrier gave such addresses out, but SMTP cannot name them"
 """What is said of an address that is real though RFC 5321 does not allow it."""
+SERVED_BY = "its mail server serves disposable domains alone: "
+"""What stands before the server's name in the evidence."""
 
 _RANK = {reason: rank for rank, reason in enumerate(REASONS)}
 _LONGEST_KEPT = 1024  # octets; a text far longer than an address is kept by its key only
@@ -70,7 +71,7 @@ class Finding:
     """Where it stands in the evidence (`_ORDER`) -> (fact, detail)."""
     reasons: list[Reason] = field(default_factory=list)
     route: Route | None = None
-    answer: MailboxAnswer | None = None
+    answer: MailboxResult | None = None
     retry_after: float | None = None
 
     @property
@@ -96,13 +97,12 @@ class Finding:
             self.reasons.append(route.reason)
         fact = str(route.reason) if route.reason is not None else "route_found"
         self.facts["route"] = (fact, route.detail or route.mx_host)
-        if route.reason in DEAD and self.suggestion is None:
-            (meant,) = suggest_domains([route.domain])
-            assert self.local is not None
-            if meant and self.local[:1] not in "=+-@":
-                self.suggestion = f"{self.local}@{meant}"
+        known = self.flags & {"allowed", "disposable", "relay_alias"}
+        if not known and (server := disposable_server(route)) is not None:
+            self.flags.add("disposable")
+            self.found("reference", Reason.disposable, f"{SERVED_BY}{server}")
 
-    def answered(self, answer: MailboxAnswer) -> None:
+    def answered(self, answer: MailboxResult) -> None:
         """Take in what the mail server said."""
         self.answer = answer
         self.retry_after = answer.retry_after
@@ -141,7 +141,7 @@ def examine(cell: str, own: OwnLists, *, allow_special_use: bool) -> Finding:
         return finding
     parsed = parse(cell, allow_special_use=allow_special_use)
     if not isinstance(parsed, Address):
-        finding.suggestion = parsed.suggestion
+        finding.suggestion = suggest_repaired(parsed.suggestion)
         finding.found("syntax", Reason.syntax_invalid, parsed.code)
         return finding
     finding.local, finding.domain = parsed.local, parsed.domain
@@ -150,6 +150,8 @@ def examine(cell: str, own: OwnLists, *, allow_special_use: bool) -> Finding:
         finding.flags.add("eai")
     if parsed.odd_dots:
         finding.flags.add("odd_dots")
+    if has_unknown_tld(parsed.domain, allow_special_use=allow_special_use):
+        finding.flags.add("unknown_tld")
     _look_up(finding, parsed.local, parsed.domain, own)
     return finding
 
@@ -166,17 +168,19 @@ def _look_up(finding: Finding, local: str, domain: str, own: OwnLists) -> None:
         (_under(domain, lists.disposable_domains()) and not relay and domain not in _kept_from_disposable())
         or _listed(own.extra_disposable, mailbox, domain)
     )
-    role = base in lists.role_names() and not allowed
+    role = not allowed and lists.is_role(base, domain)
     typo_of = None if allowed else lists.typo_domains().get(domain)
     held = {
-        "free": domain in lists.free_domains(), "role": role, "disposable": disposable, "relay_alias": relay,
+        "free": domain in lists.free_domains(), "role": role,
+        "maybe_role": not allowed and base in lists.weak_role_names() and domain not in lists.provider_domains(),
+        "disposable": disposable, "relay_alias": relay,
         "tagged": plus > 0, "no_reply": not allowed and _no_reply().search(base) is not None, "allowed": allowed,
         "local_part_unlikely": not is_likely_local_part(base, domain),
         "gibberish": not relay and is_gibberish(base), "keyboard_walk": is_keyboard_walk(base),
     }  # fmt: skip
     finding.flags |= {name for name, holds in held.items() if holds}
-    if typo_of is not None and local[:1] not in FORMULA_START:
-        finding.suggestion = f"{local}@{typo_of}"
+    if not allowed:
+        finding.suggestion = suggest_for(local, domain)
     if suppress or (_listed(own.deny, mailbox, domain) and not allow):
         finding.found("history", Reason.suppressed, on_own_list(_other_spelling(own, f"{lower}@{domain}", mailbox)))
     if disposable:

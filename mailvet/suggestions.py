@@ -22,10 +22,20 @@ from functools import cache, lru_cache
 from typing import Final, NamedTuple
 
 from mailvet import lists
-from mailvet.address import FORMULA_START, Address, parse
+from mailvet.address import FORMULA_START, SPECIAL_USE_ENDINGS, Address, parse
 from mailvet.operators import mailbox_domains
+from mailvet.repairs import plain_line
 
-__all__ = ["suggest", "suggest_domains"]
+__all__ = [
+    "MAY_NEED_CLEANING",
+    "clean_local",
+    "has_unknown_tld",
+    "provider_of_name",
+    "suggest",
+    "suggest_domains",
+    "suggest_for",
+    "suggest_repaired",
+]
 
 _NEXT_KEYS: Final = {
     "q": "wa1", "w": "qesa2z", "e": "wrsd3", "r": "etdf4", "t": "ryfg5", "y": "tugh6z", "u": "yihj7", "i": "uojk8",
@@ -67,28 +77,76 @@ _LONG: Final = 5
 def suggest(text: str) -> str | None:
     """
     What a mistyped address was meant to be: "ann@gmial.com" -> "ann@gmail.com", "ann(at)gmail,com" -> "ann@gmail.com".
+    The same as the suggestion of a verdict.
 
     Returns:
         An address the syntax judge accepts; None where nothing better is known than the text itself.
     """
     found = parse(text)
     if isinstance(found, Address):
-        local, domain = found.local, found.domain
-        if not local.isascii() and (plain := unicodedata.normalize("NFKC", local)).isascii():
-            local = plain  # full-width letters
-    elif found.suggestion is not None:
-        local, _, domain = found.suggestion.rpartition("@")
-    elif found.code == "domain_no_tld" and (text := text.strip())[-1:].isdigit():
-        # A number typed on behind: "ann@gmail.com75011".
-        shorter = text.rstrip("0123456789")
-        return suggest(shorter) or (shorter if isinstance(parse(shorter), Address) else None)
-    else:
+        return suggest_for(found.local, found.domain)
+    return suggest_repaired(found.suggestion)
+
+
+def suggest_for(local: str, domain: str) -> str | None:
+    """What an accepted address was meant to be; None where nothing better is known."""
+    better_local, (better_domain,) = clean_local(local), suggest_domains([domain])
+    if better_local is None and better_domain is None:
         return None
-    better = f"{local}@{suggest_domains([domain])[0] or domain}"
-    unchanged = isinstance(found, Address) and better == found.text
-    if unchanged or better[0] in FORMULA_START or not isinstance(parse(better), Address):
+    return _offered(better_local or local, better_domain or domain)
+
+
+def suggest_repaired(repaired: str | None) -> str | None:
+    """What a refused cell was meant to be, from the address its repair came to (`SyntaxProblem.suggestion`)."""
+    if repaired is None:
         return None
-    return better
+    local, _, domain = repaired.rpartition("@")
+    (meant,) = suggest_domains([domain])
+    if meant is None and has_unknown_tld(domain):
+        return None  # the repair took a word behind the address for its ending
+    return _offered(clean_local(local) or local, meant or domain)
+
+
+_PRIVATE: Final = SPECIAL_USE_ENDINGS | {"internal", "corp", "home", "lan", "intranet", "private"}
+"""Endings in use inside private networks (RFC 6761, RFC 6762 appendix G, and .internal as reserved by ICANN)."""
+
+
+def has_unknown_tld(domain: str, *, allow_special_use: bool = False) -> bool:
+    """Whether the last label of a domain (ASCII, lower-case) is no top-level domain, and no private one if allowed."""
+    last = domain.rpartition(".")[2]
+    return not lists.is_top_level_domain(last) and not (allow_special_use and last in _PRIVATE)
+
+
+def _offered(local: str, domain: str) -> str | None:
+    better = f"{local}@{domain}"
+    return better if better[0] not in FORMULA_START and isinstance(parse(better), Address) else None
+
+
+MAY_NEED_CLEANING: Final = r"^['`*#|~%]|^u003[ce]|[^\x00-\x7f]"
+"""Finds every local part that `clean_local` changes, and others."""
+_MAY_NEED_CLEANING: Final = re.compile(MAY_NEED_CLEANING)
+_IN_FRONT_OF_LOCAL: Final = re.compile(r"^(?:['`*#|~]|%(?:20|22|27|3[CcEe])|u003[ce])+")
+_BEHIND_LOCAL: Final = re.compile(r"['`*#|~]+$")
+
+
+@lru_cache(maxsize=4096)
+def clean_local(local: str) -> str | None:
+    """
+    A local part without quotes, bullets and remains of markup around it, and in plain ASCII where all that is not ASCII
+    is typography (a curly apostrophe) or the dotted and dotless i of Turkish; None where nothing is to be done.
+    """
+    if not _MAY_NEED_CLEANING.search(local):
+        return None
+    plain = local
+    if not local.isascii():
+        plain = plain_line(local)
+        if not plain.isascii():
+            return None
+        if "\u0130" in local or "\u0131" in local:
+            plain = plain.lower()
+        plain = plain.strip(" \"'`*.-<>()[],;:")
+    plain = _BEHIND_LOCAL.sub("", _IN_FRONT_OF_LOCAL.sub("", plain))
+    return plain if plain and plain != local else None
 
 
 def suggest_domains(domains: Sequence[str]) -> list[str | None]:
@@ -101,7 +159,7 @@ def suggest_domains(domains: Sequence[str]) -> list[str | None]:
     for domain in domains:
         name, _, ending = domain.partition(".")
         # Nearly all domains end here: no provider's name, and an ending that was seen to be right.
-        if ending in plain and name not in names and name[:4] != "xn--":
+        if ending in plain and name not in names and name[:4] != "xn--" and not _may_hold_provider(name):
             meant.append(None)
         else:
             meant.append(_meant(domain, name, ending))
@@ -112,25 +170,52 @@ _PLAIN_ENDINGS: set[str] = set()
 """Endings that were found to exist and to be no slip before a name that is no provider's; public suffixes only."""
 
 
+def _may_hold_provider(name: str) -> bool:
+    """Whether a name may be a provider's with more around it, or with several slips; false for nearly all others."""
+    if "mail" in name or "oo" in name or name[-3:] == "com" or name[-2:] == "co":  # "terracom.br"
+        return True
+    size, first = len(name), name[0]
+    if first == "h":
+        return 4 < size < 11 and "m" in name and "l" in name[-2:]
+    if first == "g":
+        return 5 < size < 9 and name[2] == "m"
+    return first in "oa" and 4 < size < 10 and name[-1] == "k"
+
+
 def _meant(domain: str, name: str, ending: str) -> str | None:
     if (listed := lists.typo_domains().get(domain)) is not None:
         return listed
-    if domain in lists.mail_domains():
+    last = _last(domain)
+    if domain in lists.mail_domains() or last in SPECIAL_USE_ENDINGS:
         return None
     if (found := _provider(name, ending)) is not None:
         return found
     if (placed := _without_dots().get(domain.replace(".", ""))) is not None:
         return placed
-    front, _, last = domain.rpartition(".")
+    if (branch := _second_level_meant(domain)) is not None:
+        return _provider(*branch.split(".", 1)) or branch
+    front = domain.rpartition(".")[0]
     if (better := _ending_meant(last)) is not None:
-        fixed = f"{front}.{better}"
+        fixed = _one_ending(f"{front}.{better}")
         return (_provider(*fixed.split(".", 1)) or fixed) if front and "." in fixed else None
     if name in _IN_FRONT and ending in lists.suggestion_targets():
         return ending
+    if (held := _held_provider(name, ending)) is not None:
+        return held
     if domain.startswith("xn--"):
         return _meant_in_ascii(domain)
     if ("." not in ending or ending.find(".") <= 3) and lists.is_public_suffix(ending):  # the second costs
         _PLAIN_ENDINGS.add(ending)
+    return None
+
+
+def provider_of_name(name: str) -> str | None:
+    """The first domain of the provider whose misspelt name stands there without any ending: "hotmial"."""
+    for meant, slip in _names().get(name, ()):
+        homes = _homes()[meant]
+        first = next(iter(homes))
+        if len(name) >= _LONG and slip <= _LIKELY and homes[first].slips > 1:
+            return f"{meant}.{first}"
     return None
 
 
@@ -145,6 +230,61 @@ def _ending_meant(last: str) -> str | None:
     if (bare := last.rstrip("0123456789")) != last and lists.is_top_level_domain(bare):
         return bare  # a house number or a year behind it
     return lists.missing_endings().get(last) or _near_usual_endings().get(last)
+
+
+def _one_ending(domain: str) -> str:
+    """A domain without the second of two endings: "foo.edu.com", mended from "foo.edu.con", is foo.edu."""
+    front, _, last = domain.rpartition(".")
+    return (
+        front if last == "com" and _last(front) in (*_USUAL_ENDINGS, "gov", "mil", "int") and "." in front else domain
+    )
+
+
+_COM: Final = frozenset(
+    """
+    con cmo ocm ccom coom comm conm comn cnm vom xom fom om cm c0m cpm cim co9m co0m coml comp clm comj comk comd
+    cokm cojm coim copm cvom cxom vcom xcom c-om co-m cop kom cem cam cmm cmn come como ckm dom
+    """.split()  # noqa: SIM905
+)
+_CO: Final = frozenset(
+    ["cp", "ci", "c0", "vo", "xo", "cou", "coo", "oc", "c", "co9", "co0", "cok", "col", "cco", "c-o", "co-"]
+)
+"""What "com" and "co" become before a country's ending, where names are not registered right below it."""
+_BRANCHES: Final = {
+    "com": frozenset(
+        """
+        br ar mx au tr pe uy ve ec bo py gt cn hk tw sg my ph vn ua pl pt gr cy mt eg sa ng gh pk bd np
+        """.split()  # noqa: SIM905
+    ),
+    "co": frozenset("uk in jp za nz kr id th il ke ug tz zw cr ve ma".split()),  # noqa: SIM905
+}
+
+
+def _second_level_meant(domain: str) -> str | None:
+    """The same domain with "com" or "co" before the country spelt right: "acme.con.br" -> "acme.com.br"."""
+    front, _, country = domain.rpartition(".")
+    name, _, second = front.rpartition(".")
+    if len(country) != 2 or not front:
+        return None
+    for right, slips in (("com", _COM), ("co", _CO)):
+        if country not in _BRANCHES[right]:
+            continue
+        if name and second in slips and not lists.is_public_suffix(f"{second}.{country}"):
+            # Where names are registered right below the country's ending too, "om.mx" may be somebody's.
+            if country in _CLOSED or f"{name}.{right}.{country}" in _well_known():
+                return f"{name}.{right}.{country}"
+        elif not name and second.endswith(right) and f"{second.removesuffix(right)}.{right}.{country}" in _well_known():
+            return f"{second.removesuffix(right)}.{right}.{country}"  # "terracom.br"
+    return None
+
+
+_CLOSED: Final = frozenset(["br", "tr", "uy", "py", "bd", "np", "ke", "pk", "ua"])
+"""Countries where companies register below "com" and the like only."""
+
+
+@cache
+def _well_known() -> frozenset[str]:
+    return frozenset(lists.suggestion_targets()) | lists.free_domains() | mailbox_domains()
 
 
 @cache
@@ -218,9 +358,14 @@ def _ending_at_home(name: str, written: str, slip: int) -> str | None:
     if not homes or written in homes:
         return written if homes else None
     last = _last(written)
+    if (branch := _branch(homes, written)) is not None:
+        return branch
     if not lists.is_top_level_domain(last):
         return _nearest_ending(homes, written)
-    if len(name) < _LONG or slip > _LIKELY:
+    greatest = max(home.slips for home in homes.values()) > 2
+    if len(name) < _LONG:
+        return "com" if slip == _EXACT and len(name) > 2 and written in ("cm", "om") and "com" in homes else None
+    if slip > (_UNLIKELY if greatest and written in ("co", "cm", "om") else _LIKELY):
         return None
     if (known := lists.mistyped_endings().get(written)) in homes:
         return known
@@ -231,11 +376,37 @@ def _ending_at_home(name: str, written: str, slip: int) -> str | None:
         there = [ending for ending in homes if ending.rpartition(".")[2] == country]
         if len(there) == 1 and (second or homes[there[0]].used):
             return there[0]
+    if name == "wanadoo" and written in ("com", "net", "orange"):  # it was at home in Spain and Britain as well
+        return "fr"
     if name in _ONE_HOME and before_country and (not slip or homes[next(iter(homes))].slips > 1):
         return next(iter(homes))
     if before_country and not slip and second and country in homes:
-        return country  # "c.com"
+        better = next((branch for branch in (f"com.{country}", f"co.{country}") if branch in homes), country)
+        return better  # "c.com", and "com.in" for co.in
     return None if slip else _joined(homes).get(_squeezed(written))
+
+
+def _branch(homes: Mapping[str, _Home], written: str) -> str | None:
+    """
+    The provider's one branch below "com" or "co" whose country is one slip away ("co.k", "com.bl"), where what is
+    written is no ending of names; None where several are as near.
+    """
+    second, _, country = written.partition(".")
+    if second not in ("com", "co") or not country or "." in country or lists.is_public_suffix(written):
+        return None
+    near = [ending for ending in homes if ending.startswith(f"{second}.") and _one_edit(country, _last(ending))]
+    often = [ending for ending in near if homes[ending].used] or near
+    return often[0] if len(often) == 1 else None
+
+
+def _one_edit(written: str, meant: str) -> bool:
+    """Whether a letter was left out, added, or hit for another."""
+    shorter, longer = sorted((written, meant), key=len)
+    if len(longer) == len(shorter):
+        return sum(one != other for one, other in zip(written, meant, strict=True)) == 1 or written[::-1] == meant
+    return len(longer) - len(shorter) == 1 and any(
+        longer[:place] + longer[place + 1 :] == shorter for place in range(len(longer))
+    )
 
 
 def _nearest_ending(homes: Mapping[str, _Home], written: str) -> str | None:
@@ -344,6 +515,85 @@ def _misspelt(name: str, slip: int, allowed: int) -> Iterator[str]:
         if len(name) > 6:
             yield from (name[:place] + "-" + name[place:] for place in range(1, len(name)))
             yield from (letter + name[1:] for letter in _LETTERS)
+
+
+_GREATEST: Final = ("hotmail", "yahoo", "outlook", "gmail", "wanadoo")
+_JUNK: Final = re.compile(r"[0-9_-]+[a-z]?|[a-z]?[0-9_-]+|[a-z][0-9]+[a-z]?")
+_NO_WORD_IN_FRONT: Final = {
+    "hotmail": re.compile(r"(?!s$|ps$|sho|pho|my|the|old|new|e$|no|to|is|at|we|us|go|my|id|in|on)[a-z]{1,3}"),
+    "yahoo": re.compile(r"(?!my|the|old|new|e$|no|to|is|at|we|us|go|wa|ka|ta|in|on)[a-z]{1,2}"),
+    "outlook": re.compile(r"(?!my|the|old|new|e$|no|to|is|at|we|us|go|in|on)[a-z]{1,2}"),
+}
+_CHUNK_TWICE: Final = re.compile(r"([a-z]{2,4})\1")
+_HOT_MAIL: Final = re.compile(r"h[aeiouy0]{1,2}t[aeiou]?m[aeiouy]{1,4}l{1,2}")
+_G_MAIL: Final = re.compile(r"g[aeiou]m(?:ei|ia|ea|ae|ie|ay|ey)l{1,2}")
+_WORDS: Final = frozenset(
+    """
+    heat hit hat host hotel hoist hall hi hop how hog hub her his has home hope out our cut put nut but oat art meal
+    mall mill male mole mule mull mail email main maid nail rail sail tail bail fail hail jail book cook hook look
+    lock loop loom loo nook rook brook looks
+    """.split()  # noqa: SIM905
+)
+
+
+def _held_provider(name: str, ending: str) -> str | None:
+    """A greatest provider's name with junk around it, a piece of it twice, or a slip in both of its halves."""
+    if name in _GREATEST and ending.endswith(".com") and "com" in _homes()[name]:
+        # "hotmail.commail.com", "hotmail.hotmai.com"
+        again = _provider(*ending.split(".", 1))
+        return f"{name}.com" if ending.startswith("com") or again == f"{name}.com" else None
+    bare = name.replace("-", "")
+    for provider in _GREATEST:
+        if ending not in _homes()[provider] or name in _homes() or len(name) > len(provider) + 4:
+            continue
+        twice = _CHUNK_TWICE.sub(r"\1", name) == provider
+        if twice or _in_junk(name, provider) or _slip_in_both_halves(bare, provider):
+            return f"{provider}.{ending}"
+    return None
+
+
+def _in_junk(name: str, provider: str) -> bool:
+    """Whether a name is the provider's with digits, signs or a few letters around it that make no word with it."""
+    if provider not in name:
+        return name.replace("-", "") == provider
+    front, _, behind = name.partition(provider)
+    word = _NO_WORD_IN_FRONT.get(provider)
+    ahead = (
+        not front
+        or front == "1"
+        or (_JUNK.fullmatch(front) is not None and not front.isdigit())
+        or (word is not None and word.fullmatch(front) is not None)
+    )
+    return ahead and (not behind or _JUNK.fullmatch(behind) is not None or (behind == "mail" and provider != "gmail"))
+
+
+def _slip_in_both_halves(name: str, provider: str) -> bool:
+    """Whether both halves of a provider's name are misspelt by one slip, or by other vowels, and are no words."""
+    if provider == "gmail":
+        return _G_MAIL.fullmatch(name) is not None
+    if provider not in ("hotmail", "outlook"):
+        return False
+    head, tail = _in_halves(provider)
+    for place in range(2, min(5, len(name) - 2)):
+        first, second = name[:place], name[place:]
+        if first in _one_slip(head) and second in _one_slip(tail):
+            # A letter that is wrong where the halves meet is one slip, and the rest a word of its own ("hotsail").
+            return second[0] == tail[0] and not (second.endswith(tail) or first in _WORDS or second in _WORDS)
+    if provider != "hotmail" or not _HOT_MAIL.fullmatch(name):
+        return False
+    place = name.index("m")
+    return not (name[:place] in _WORDS or name[place:] in _WORDS - {"mail"})
+
+
+@cache
+def _one_slip(half: str) -> frozenset[str]:
+    """Everything one letter away from half a name, but for the half itself."""
+    found = {half[:place] + half[place + 1 :] for place in range(len(half))}
+    for letter in _LETTERS:
+        found.update(half[:place] + letter + half[place:] for place in range(len(half) + 1))
+        found.update(half[:place] + letter + half[place + 1 :] for place in range(len(half)))
+    found.update(half[:place] + half[place + 1] + half[place] + half[place + 2 :] for place in range(len(half) - 1))
+    return frozenset(found - {half})
 
 
 def _in_halves(name: str) -> tuple[str, str]:

@@ -27,20 +27,23 @@ import polars as pl
 
 from mailvet import single
 from mailvet.backlog import Backlog
+from mailvet.disposable_servers import disposable_server
 from mailvet.dns.resolver import Outcome, Resolver
 from mailvet.dns.routes import KnownRoutes, Route, Routes
 from mailvet.dns.trust import Memory
 from mailvet.errors import PreflightError, SettingsError
-from mailvet.layers import history, suspicion, suspicion_scalar, syntax
-from mailvet.layers.mailbox import Asked, MailboxAnswer, Mailboxes, OperatorProgress, Recipient
+from mailvet.layers import history, suggesting, suspicion, suspicion_scalar, syntax
 from mailvet.layers.reference import Reference
 from mailvet.lists import OwnLists
 from mailvet.mailbox_key import key_of
 from mailvet.missing import missing_expression
 from mailvet.operators import operator_of
+from mailvet.probing.memory import ServerMemory
+from mailvet.probing.pool import Mailboxes, MailboxResult, OperatorProgress, Probe, Recipient
+from mailvet.probing.retries import Retries
+from mailvet.probing.slots import connection_slots
 from mailvet.scoring import judge
 from mailvet.settings import Settings
-from mailvet.suggestions import suggest_domains
 from mailvet.verdict import Depth, Reason, Verdict, email_key, mask_address, verdict_schema
 
 if TYPE_CHECKING:
@@ -85,7 +88,7 @@ class _Batch:
     evidence: pl.DataFrame
     rows: list[int] = field(default_factory=list)
     """Those answered, in the order of the answers."""
-    answers: list[MailboxAnswer] = field(default_factory=list)
+    answers: list[MailboxResult] = field(default_factory=list)
 
 
 class Verifier:
@@ -95,6 +98,7 @@ class Verifier:
     Args:
         settings: everything configurable.
         asked_today: recipients already asked today by operator, for the daily limits.
+        memory: what earlier runs learnt about server addresses; used and changed.
         own: the user's own lists, where somebody has read them already; default: as the settings say.
         routes: routes that somebody has looked up already. The resolver is left alone, and whether this machine is
             fit to ask is taken for granted.
@@ -106,6 +110,7 @@ class Verifier:
         settings: Settings,
         *,
         asked_today: Mapping[str, int] | None = None,
+        memory: ServerMemory | None = None,
         own: OwnLists | None = None,
         routes: KnownRoutes | None = None,
         dns_memory: Memory | None = None,
@@ -116,13 +121,13 @@ class Verifier:
         self._own = own if own is not None else OwnLists.load(**settings.lists.model_dump())
         self._reference: Reference | None = None
         self._asked_today = asked_today
+        self._memory = memory
         self._resolver: Resolver | None = None
         self.routes: Routes | KnownRoutes | None = routes
         self.mailboxes: Mailboxes | None = None
         self._degraded: str | None = None
         self._no_dns = False
-        self._known: dict[str, MailboxAnswer] = {}
-        self._coming_back: dict[str, asyncio.TimerHandle] = {}
+        self._known: dict[str, MailboxResult] = {}
 
     async def __aenter__(self) -> Verifier:
         await self.open()
@@ -143,7 +148,7 @@ class Verifier:
         settings = self.settings
         if self.routes is not None:
             if self.depth is Depth.smtp:
-                self.mailboxes = Mailboxes(settings, asked_today=self._asked_today)
+                self.mailboxes = self._pool()
             return
         self._resolver = Resolver(settings.dns, memory=self._dns_memory)
         self.routes = Routes(self._resolver, settings.dns, allow_private_networks=settings.smtp.allow_private_networks)
@@ -160,7 +165,7 @@ class Verifier:
         if self.depth is Depth.smtp:
             if complaint is not None:
                 raise PreflightError(complaint)
-            self.mailboxes = Mailboxes(settings, asked_today=self._asked_today)
+            self.mailboxes = self._pool()
 
     async def _why_not_greet(self) -> str | None:
         """RFC 5321 4.1.1.1: the hello name is ours and resolves, or the sender gets listed. None: all is well."""
@@ -179,6 +184,11 @@ class Verifier:
                 return None
         await self.check_resolver()
         return self._resolver.trust.degraded or f"The hello name {name!r} does not resolve. {advice}"
+
+    def _pool(self) -> Mailboxes:
+        settings = self.settings
+        slots = connection_slots(settings.pacing, settings.smtp.port)
+        return Mailboxes(settings, asked_today=self._asked_today, memory=self._memory, slots=slots)
 
     async def close(self) -> None:
         """End conversations and free sockets."""
@@ -236,9 +246,8 @@ class Verifier:
 
     @property
     def retry_in(self) -> float:
-        """Seconds until the last of the recipients that greylisting servers put off is asked again; 0 for none."""
-        now = asyncio.get_running_loop().time()
-        return max((0.0, *(timer.when() - now for timer in self._coming_back.values())))
+        """Seconds until the last of the recipients that are to be asked again is asked again; 0 for none."""
+        return self._retries.retry_in() if self._retries is not None else 0.0
 
     def progress(self) -> list[OperatorProgress]:
         """What each operator is doing."""
@@ -272,8 +281,6 @@ class Verifier:
         self._wait_until = time.monotonic() + wait.total_seconds()
         self._waiting: dict[str, _Batch] = {}  # by mailbox, the batch of the row that waits for it
         self._also_waiting: dict[str, list[tuple[_Batch, int]]] = {}  # further spellings of the same mailbox
-        self._greylisted: dict[str, int] = {}  # how often
-        self._coming_back = {}
         self._ready: list[_Batch] = []
         self._rows_ready = self._rows_waiting = 0
         self._waiting_at: Counter[str] = Counter()
@@ -281,13 +288,19 @@ class Verifier:
         self._failure: BaseException | None = None
         self._leaving = False
         self._backlog = Backlog()
+        if self.mailboxes is not None:
+            self._retries = Retries(
+                self.mailboxes, self.settings.retry, self._wait_until, self._concluded, self._failed_before
+            )
+            self.mailboxes.wait_until = self._wait_until
+            self.mailboxes.retries_pending = self._retries.pending
         try:
             async for verdicts in self._stream(read):
                 yield verdicts
         finally:
             self._backlog.close()
-            for timer in self._coming_back.values():
-                timer.cancel()
+            if self._retries is not None:
+                self._retries.close()
         if self.mailboxes is not None:
             self.mailboxes.health.finish()
 
@@ -307,6 +320,10 @@ class Verifier:
                 self.mailboxes.expecting = more or bool(self._backlog)
             if not more or self._rows_waiting >= _WAITING_ROWS:
                 await self._pause()
+                if self._retries is not None and 0 < self._retries.held == len(self._waiting):
+                    await self._retries.settle()
+            if self._retries is not None:
+                self._retries.look()
             if self._failure is not None:
                 raise self._failure
             if self._rows_ready >= _FLUSH_ROWS or (self._rows_ready and (not more or self._flush_due())):
@@ -352,7 +369,9 @@ class Verifier:
         After a stream that was interrupted: wait for the replies to those who were named already, a moment at most,
         and ask nobody else. `answered` has them then; who was not asked gets no verdict, and stays due.
         """
-        self._leaving, self._wait_until = True, 0.0
+        self._leaving = True
+        if self._retries is not None:
+            self._retries.wait_until = 0.0
         if self.mailboxes is not None:
             await self.mailboxes.close()
 
@@ -398,6 +417,7 @@ class Verifier:
 
     _last_flush = 0.0
     _rows_ready = 0
+    _retries: Retries | None = None
 
     def _flush(self) -> list[pl.DataFrame]:
         self._last_flush = time.monotonic()
@@ -439,7 +459,7 @@ class Verifier:
         assert self.routes is not None
         domains = evidence.filter(~settled)["domain"].unique().to_list()
         routes = await self.routes.examine(domains)
-        evidence = self._suggest(_with_routes(evidence, routes), routes)
+        evidence = _with_disposable_servers(_with_routes(evidence, routes), routes)
         if self.depth is Depth.dns:
             yield self._judge(evidence)
             return
@@ -457,7 +477,8 @@ class Verifier:
     def _offline(self, batch: pl.DataFrame) -> pl.DataFrame:
         """Syntax, reference data and history: what needs no network."""
         cells = batch["email"].fill_null("").rename("cell")
-        parsed = syntax.examine(cells, allow_special_use=bool(self.settings.smtp.allow_private_networks))
+        private = bool(self.settings.smtp.allow_private_networks)
+        parsed = syntax.examine(cells, allow_special_use=private)
         if self._reference is None:
             self._reference = Reference(self._own)
         listed = self._reference.evidence(parsed)
@@ -466,7 +487,10 @@ class Verifier:
         known = set(batch.columns)
         keys = batch["email_key"] if "email_key" in known else _keys(cells)
         alike = suspicion.examine_addresses(listed["base"], relay_alias=listed["relay_alias"]).drop("gibberish_score")
-        frame = pl.concat([cells.to_frame(), parsed, listed.drop("base", "mailbox"), alike, past], how="horizontal")
+        meant = suggesting.examine(parsed, listed["allowed"], listed["known"], allow_special_use=private)
+        frame = pl.concat(
+            [cells.to_frame(), parsed, listed.drop("base", "known", "mailbox"), alike, meant, past], how="horizontal"
+        )
         frame = frame.with_columns(
             keys,
             _mailbox_keys(listed["mailbox"], cells, keys),
@@ -523,7 +547,7 @@ class Verifier:
             )
             .otherwise("history_detail")
             .alias("history_detail"),
-            pl.when(~missing).then(pl.coalesce("cleaned", "suggestion")).alias("suggestion"),
+            pl.when(~missing).then("suggestion").alias("suggestion"),
             pl.col("needs_smtputf8").alias("eai"),
             ((pl.col("series_size") > 0) & valid).alias("series"),
             (pl.col("burst") & valid).alias("burst"),
@@ -531,18 +555,6 @@ class Verifier:
             *(pl.lit(None, dtype=kind).alias(name) for name, kind in _MAILBOX_COLUMNS.items()),
             nothing.alias("stopped"),
             nothing.alias("run_fact"),
-        )
-
-    def _suggest(self, evidence: pl.DataFrame, routes: Mapping[str, Route]) -> pl.DataFrame:
-        """Only a domain that takes no mail may have been meant otherwise."""
-        dead = [domain for domain, route in routes.items() if route.reason in single.DEAD]
-        meant = {domain: other for domain, other in zip(dead, suggest_domains(dead), strict=True) if other}
-        if not meant:
-            return evidence
-        other = pl.col("domain").replace_strict(meant, default=None, return_dtype=pl.String)
-        harmless = ~pl.col("local").str.contains(r"^[=+\-@]")
-        return evidence.with_columns(
-            pl.coalesce("suggestion", pl.when(harmless).then(pl.col("local") + "@" + other)).alias("suggestion")
         )
 
     def _unasked(self, evidence: pl.DataFrame, settled: pl.Series, why: str) -> pl.DataFrame:
@@ -571,18 +583,23 @@ class Verifier:
                 waiting[key] = batch
                 ask(local, domain, route, tell, (batch, row, key))
 
-    def _answered(self, asked: Asked, answer: MailboxAnswer | Exception) -> None:
-        batch, row, key = asked.ticket
+    def _answered(self, asked: Probe, answer: MailboxResult | Exception) -> None:
+        batch, _, key = asked.context
         if self._waiting.get(key) is not batch:  # of an earlier stream
             return
         if isinstance(answer, Exception):
             self._failure = answer
             self._news.set()
             return
-        if answer.reason is Reason.greylisted and self._comes_back(key, asked, answer):
-            return
+        assert self._retries is not None
+        if not self._retries.keep(key, asked, answer):
+            self._concluded(key, asked, answer)
+
+    def _concluded(self, key: str, asked: Probe, answer: MailboxResult) -> None:
+        """The answer counts."""
         if self._leaving and answer.reason is Reason.not_probed:
             return
+        batch, row, _ = asked.context
         del self._waiting[key]
         if len(self._known) >= _REMEMBERED:
             self._known.clear()
@@ -599,25 +616,12 @@ class Verifier:
         if left < _LEAST_ROWS // 2 and operator in self._backlog:
             self._news.set()
 
-    def _comes_back(self, key: str, asked: Asked, answer: MailboxAnswer) -> bool:
-        """Whether a greylisted mailbox is asked again within this run: not when the run does not stay that long."""
-        schedule = self.settings.retry.after_greylisting
-        times = self._greylisted.get(key, 0)
-        if times >= len(schedule):
-            return False
-        delay = max(schedule[times].total_seconds(), answer.retry_after or 0.0)
-        if time.monotonic() + delay > self._wait_until:
-            return False
+    def _failed_before(self, key: str, asked: Probe, reason: Reason) -> bool:
+        """Whether the run before found the same."""
+        batch, row, _ = asked.context
+        return bool(batch.evidence["previous_reason"][row] == str(reason))
 
-        def ask_again() -> None:
-            assert self.mailboxes is not None
-            self.mailboxes.ask(asked.local, asked.domain.name, asked.route, self._answered, asked.ticket)
-
-        self._greylisted[key] = times + 1
-        self._coming_back[key] = asyncio.get_running_loop().call_later(delay, ask_again)
-        return True
-
-    def _row_answered(self, batch: _Batch, row: int, answer: MailboxAnswer) -> None:
+    def _row_answered(self, batch: _Batch, row: int, answer: MailboxResult) -> None:
         if not batch.rows:
             self._ready.append(batch)
         batch.rows.append(row)
@@ -665,7 +669,24 @@ def _with_routes(evidence: pl.DataFrame, routes: Mapping[str, Route]) -> pl.Data
     return evidence.join(table, on="domain", how="left", maintain_order="left")
 
 
-def _mailbox_columns(answers: list[MailboxAnswer]) -> dict[str, pl.Series]:
+def _with_disposable_servers(evidence: pl.DataFrame, routes: Mapping[str, Route]) -> pl.DataFrame:
+    """The same, with domains that only the servers of disposable ones take mail for called disposable too."""
+    served = {domain: server for domain, route in routes.items() if (server := disposable_server(route)) is not None}
+    if not served:
+        return evidence
+    served_by = pl.col("domain").replace_strict(served, default=None, return_dtype=pl.String)
+    found = served_by.is_not_null() & ~pl.any_horizontal("allowed", "disposable", "relay_alias")
+    return evidence.with_columns(
+        pl.when(found).then(pl.lit(str(Reason.disposable))).otherwise("reference_reason").alias("reference_reason"),
+        pl.when(found)
+        .then(pl.concat_str(pl.lit(single.SERVED_BY), served_by))
+        .otherwise("reference_detail")
+        .alias("reference_detail"),
+        (pl.col("disposable") | found).alias("disposable"),
+    )
+
+
+def _mailbox_columns(answers: list[MailboxResult]) -> dict[str, pl.Series]:
     # Thousands of recipients share a few answers, so the columns are made of those, and each row takes its own.
     shared = {id(answer): answer for answer in answers}
     place = {key: number for number, key in enumerate(shared)}
@@ -674,7 +695,7 @@ def _mailbox_columns(answers: list[MailboxAnswer]) -> dict[str, pl.Series]:
     return {name: pl.Series(values, dtype=_MAILBOX_COLUMNS[name])[rows] for name, values in columns.items()}
 
 
-def _columns_of(answers: list[MailboxAnswer]) -> dict[str, list[Any]]:
+def _columns_of(answers: list[MailboxResult]) -> dict[str, list[Any]]:
     probed = [answer.code is not None for answer in answers]
     return {
         "mailbox_reason": [str(answer.reason) for answer in answers],

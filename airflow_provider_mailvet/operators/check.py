@@ -170,7 +170,7 @@ class MailvetCheckOperator(BaseSQLOperator):
         self.check_results = [
             SQLCheckResult(
                 name=limit.name, check_type=f"email_{limit.name.removeprefix('max_')}", success=limit.passed,
-                severity=severity, column=self.email_column, table=self.table.replace('"', ""),
+                severity=severity, column=self.email_column, table=".".join(unquoted_parts(self.table)),
                 expected=f"<= {limit.limit}", actual=str(limit.figure),
             )
             for limit in result.limits

@@ -32,8 +32,10 @@ class MailvetExportOperator(BaseSQLOperator):
     :param where: SQL condition on the rows to export.
     :param output_path: a file on the worker; `/lists/contacts.parquet` becomes `/lists/contacts.send.parquet` and so
         on. CSV, TSV, Parquet or JSON Lines, also with `.gz` or `.zst`.
-    :param output_table: or the beginning of the names of tables; `audience` becomes `audience_send` and so on.
-    :param if_exists: what to do with tables of these names that are there already: fail, or replace them.
+    :param output_table: or the beginning of the names of tables, also `schema.audience`; `audience` becomes
+        `audience_send` and so on.
+    :param if_exists: what to do with lists of these names that are there already: fail, or replace them.
+    :param overwrite: also replace files and tables that mailvet did not write.
     :param lists: which lists: send, reverify and do_not_send (for your suppression list); missing has the rows without
         an address. By default the first three, and missing where there are such rows.
     :param columns: status columns to add; default: status, reason, recommendation, score, suggestion, checked_at.
@@ -61,6 +63,7 @@ class MailvetExportOperator(BaseSQLOperator):
         output_path: str | None = None,
         output_table: str | None = None,
         if_exists: Literal["fail", "replace"] = "fail",
+        overwrite: bool = False,
         lists: Sequence[str] = _LISTS,
         columns: Sequence[str] | None = None,
         key_columns: Sequence[str] | None = None,
@@ -75,6 +78,7 @@ class MailvetExportOperator(BaseSQLOperator):
         self.output_path = output_path
         self.output_table = output_table
         self.if_exists = if_exists
+        self.overwrite = overwrite
         self.lists = lists
         self.columns = columns
         self.key_columns = key_columns
@@ -119,10 +123,10 @@ class MailvetExportOperator(BaseSQLOperator):
                     )  # fmt: skip
                     names = [str(path) for path in written]
                 else:
-                    names = [f"{self.output_table}_{name}" for name in wanted]
+                    names = _tables(str(self.output_table), wanted)
                     warehouse.export_tables(
                         dict(zip(wanted, names, strict=True)), columns, key_columns=keys,
-                        replace=self.if_exists == "replace",
+                        replace=self.if_exists == "replace", overwrite=self.overwrite,
                     )  # fmt: skip
         result = dict(zip(names, counts.values(), strict=True))
         for name, rows in result.items():
@@ -135,9 +139,16 @@ class MailvetExportOperator(BaseSQLOperator):
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
         """The same with the tables written."""
-        return self._lineage([f"{self.output_table}_{name}" for name in self.lists] if self.output_table else [])
+        return self._lineage(_tables(self.output_table, self.lists) if self.output_table else [])
 
     def _lineage(self, outputs: Sequence[str]) -> Any:
         from airflow_provider_mailvet.lineage import datasets_of
 
         return datasets_of(self, inputs=[self.table, "mailvet_verdicts"], outputs=outputs)
+
+
+def _tables(beginning: str, lists: Sequence[str]) -> list[str]:
+    """The name of each list's table."""
+    from mailvet.warehouse.identifiers import parse_table
+
+    return [str(parse_table(beginning).with_suffix(f"_{name}")) for name in lists]

@@ -339,4 +339,6 @@ def _worst(summary: dict[str, Any]) -> str:
 
 
 def _bare(table: str) -> str:
-    return table.replace('"', "")
+    from mailvet.warehouse.identifiers import unquoted_parts
+
+    return ".".join(unquoted_parts(table))

@@ -117,11 +117,17 @@ def _cells(relation: Any, column: str, where: str | None) -> pa.Table:
             f"There is no column {column} in this model's input; there are: {', '.join(names.values())}. Name the "
             "column of addresses with column=."
         )
-    quoted = '"' + names[column.lower()].replace('"', '""') + '"'
-    condition = f" where ({where}\n)" if where else ""
+    from mailvet.warehouse.conditions import forms, parse_duckdb
+    from mailvet.warehouse.identifiers import quoted
+
+    condition = ""
+    if where:
+        parse_duckdb(where, "this model's input")
+        condition = f" where {forms(where)[1]}"
     try:
         found = relation.query(
-            "contacts_of_model", f"select distinct {quoted}::varchar as email from contacts_of_model{condition}"
+            "contacts_of_model",
+            f"select distinct {quoted(names[column.lower()])}::varchar as email from contacts_of_model{condition}",
         )
         return found.to_arrow_table()
     except duckdb.Error as error:

@@ -242,7 +242,9 @@ def _database(project: Project, selected: Selected) -> tuple[Any, Callable[[], N
 
 
 def _duckdb(project: Project, selected: Selected) -> tuple[Any, Callable[[], None]]:
+    from mailvet.warehouse.dialects import literal
     from mailvet.warehouse.duckdb import open_database
+    from mailvet.warehouse.identifiers import quoted
 
     credentials = project.credentials
     path = str(credentials.path)
@@ -263,7 +265,6 @@ def _duckdb(project: Project, selected: Selected) -> tuple[Any, Callable[[], Non
         )
     connection = open_database(file)
     try:
-        schema = project.verdict_schema.replace('"', '""')
         found = connection.execute(
             "select 1 from duckdb_schemas() where schema_name = ? and database_name = current_database()",
             [project.verdict_schema],
@@ -273,7 +274,7 @@ def _duckdb(project: Project, selected: Selected) -> tuple[Any, Callable[[], Non
                 f"The schema {project.verdict_schema} of the verdict table is not there yet. Run "
                 f"`dbt run --select {VERDICTS}` first."
             )
-        connection.execute(f"set schema = '\"{schema}\"'")
+        connection.execute(f"set schema = {literal(quoted(project.verdict_schema))}")
     except BaseException:
         connection.close()
         raise
@@ -290,7 +291,9 @@ def _url(dialect: str, credentials: Any, query: Mapping[str, Any], **parts: Any)
 
 
 def _postgres(credentials: Any, schema: str) -> str:
-    path = schema if schema.isidentifier() and schema == schema.lower() else '"' + schema.replace('"', '""') + '"'
+    from mailvet.warehouse.identifiers import quoted
+
+    path = schema if schema.isidentifier() and schema == schema.lower() else quoted(schema)
     options = f"-csearch_path={path}".replace("\\", "\\\\").replace(" ", "\\ ")
     query = {
         "options": options, "sslmode": credentials.sslmode, "sslcert": credentials.sslcert,

@@ -15,7 +15,6 @@ from typing import Final
 import polars as pl
 
 from mailvet import lists
-from mailvet.address import FORMULA_START
 from mailvet.lists import OwnList, OwnLists, by_mailbox
 from mailvet.mailbox_key import mailbox_expression, mailbox_rules
 from mailvet.operators import local_parts
@@ -30,16 +29,17 @@ SCHEMA: Final[dict[str, type[pl.DataType]]] = {
     "tagged": pl.Boolean,
     "no_reply": pl.Boolean,
     "local_part_unlikely": pl.Boolean,
+    "maybe_role": pl.Boolean,
     "allowed": pl.Boolean,
     "suppressed": pl.Boolean,
     "suppressed_as": pl.String,
     "typo_of": pl.String,
     "mailbox": pl.String,
-    "suggestion": pl.String,
 }
 
 _FLAGS: Final = (
-    "free", "role", "disposable", "relay_alias", "tagged", "no_reply", "local_part_unlikely", "allowed", "suppressed",
+    "free", "role", "disposable", "relay_alias", "tagged", "no_reply", "local_part_unlikely", "maybe_role",
+    "allowed", "suppressed",
 )  # fmt: skip
 _OWN: Final = ("allow", "deny", "suppress", "extra_disposable")
 _NOT_ITS_BASE: Final = r"[A-Z+]|[^\x00-\x7f]"
@@ -65,6 +65,7 @@ class Reference:
 
             - free, role, disposable, relay_alias, no_reply (Boolean): what the public lists say; an allowed address is
               never called role, disposable or no_reply.
+            - maybe_role (Boolean): a name such as mail@ that is a role at some domains and one person's at others.
             - tagged (Boolean): has a +tag.
             - local_part_unlikely (Boolean): the operator does not give such local parts out, at least not today.
             - allowed (Boolean): on the allow list and not suppressed.
@@ -73,15 +74,16 @@ class Reference:
             - typo_of (String or null): the provider's domain, where this one is a well-known misspelling of it.
             - mailbox (String): the one spelling that stands for all addresses of a mailbox (`mailvet.mailbox_key`).
               Null where the address is.
-            - suggestion (String or null): the address at `typo_of`.
         """
         return self._looked_up(frame).select(*SCHEMA)
 
     def evidence(self, frame: pl.DataFrame) -> pl.DataFrame:
         """
-        What a verdict needs: the columns of `examine`, and `base`, the local part in lower case and before any +tag.
+        What a verdict needs: the columns of `examine`; with `base`, the local part in lower case and before any +tag,
+        and `known`, whether the domain is one of `lists.mail_domains` that is not disposable.
         """
-        return self._looked_up(frame).select(*SCHEMA, "base")
+        rows = self._looked_up(frame)
+        return rows.select(*SCHEMA, "base", known=_has(rows["listed"], _NO_DISPOSABLE).fill_null(False))
 
     def look_up(self, frame: pl.DataFrame) -> pl.DataFrame:
         """What the lists say and nothing more: the flags of `examine` and `typo_of`."""
@@ -105,12 +107,11 @@ class Reference:
         allowed = matches["allow"] & ~matches["suppress"]
         suppressed = matches["suppress"] | (matches["deny"] & ~matches["allow"])
         typo_of = self._listed.typo_of(listed, where=~allowed)
-        harmless = ~pl.col("local").str.slice(0, 1).is_in(list(FORMULA_START))
-        meant = pl.when(harmless).then(pl.concat_str("local", pl.lit("@"), "value"))
         return pl.DataFrame(
             {
                 "free": _has(listed, _FREE),
-                "role": base.is_in(_roles()).fill_null(False) & ~allowed,
+                "role": _is_role(base, domain, listed) & ~allowed,
+                "maybe_role": base.is_in(_weak_roles()).fill_null(False) & ~allowed & ~_has(listed, _PROVIDER),
                 "disposable": (_is_disposable(listed) | matches["extra_disposable"]) & ~allowed,
                 "relay_alias": _has(listed, _RELAY),
                 "tagged": tagged,
@@ -121,8 +122,6 @@ class Reference:
                 "suppressed_as": self._other_spelling(suppressed, text, mailbox),
                 "typo_of": typo_of,
                 "mailbox": mailbox,
-                # A spreadsheet would take some for a formula.
-                "suggestion": _replaced(typo_of, typo_of.is_not_null(), meant, local=local),
                 "base": base,
                 "listed": listed,
             }
@@ -155,9 +154,9 @@ class Reference:
 _MAILBOX: Final = mailbox_expression(pl.col("local"), pl.col("domain"))
 
 # What the bits of a listed name say.
-_FREE, _DISPOSABLE, _RELAY, _NO_DISPOSABLE, _MAILBOX_RULES = (1 << place for place in range(5))
-_BELOW: Final = {name: 1 << place for place, name in enumerate(_OWN, 5)}
-_ONLY: Final = {name: 1 << place for place, name in enumerate(_OWN, 9)}
+_FREE, _DISPOSABLE, _RELAY, _NO_DISPOSABLE, _MAILBOX_RULES, _PROVIDER = (1 << place for place in range(6))
+_BELOW: Final = {name: 1 << place for place, name in enumerate(_OWN, 6)}
+_ONLY: Final = {name: 1 << place for place, name in enumerate(_OWN, 10)}
 _INHERITED: Final = _DISPOSABLE | _RELAY | sum(_BELOW.values())
 """What holds for the names below as well."""
 _SHAPE: Final = 16
@@ -280,6 +279,7 @@ def _publicly() -> dict[str, int]:
     """The names of the public lists, and the bits of each."""
     said: dict[str, int] = {}
     _add(said, lists.free_domains(), _FREE)
+    _add(said, lists.provider_domains(), _PROVIDER)
     _add(said, lists.disposable_domains(), _DISPOSABLE)
     _add(said, lists.relay_domains(), _RELAY)
     # Domains of their own that happen to lie under a disposable one.
@@ -296,7 +296,34 @@ def _meant() -> pl.Series:
     return pl.Series(sorted(set(lists.typo_domains().values())))
 
 
+def _is_role(base: pl.Series, domain: pl.Series, listed: pl.Series) -> pl.Series:
+    """The same as `lists.is_role` for each row; few names can be one, and only those are looked at closely."""
+    rows = base.is_in(_roles()).fill_null(False).arg_true()
+    found = pl.DataFrame(
+        {
+            "place": base.gather(rows).replace_strict(lists.role_places(), return_dtype=pl.String),
+            "last": domain.gather(rows).str.extract(r"([^.]+)$"),
+            "provider": _has(listed.gather(rows), _PROVIDER),
+        }
+    ).select(
+        (pl.col("place") == lists.EVERYWHERE)
+        | (
+            ~pl.col("provider")
+            & (
+                (pl.col("place") == lists.AT_COMPANIES)
+                | pl.col("place").str.contains(pl.concat_str(pl.lit("|"), "last", pl.lit("|")), literal=True)
+            )
+        )
+    )
+    return _nowhere(len(base)).scatter(rows.filter(found.to_series().fill_null(False)), True)
+
+
 @cache
 def _roles() -> pl.Series:
     """Names in the form that a column is compared with; from a list it would be made anew for every batch."""
     return pl.Series([sorted(lists.role_names())], dtype=pl.List(pl.String))
+
+
+@cache
+def _weak_roles() -> pl.Series:
+    return pl.Series([sorted(lists.weak_role_names())], dtype=pl.List(pl.String))

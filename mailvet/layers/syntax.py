@@ -12,11 +12,12 @@ Four ways through, cheapest first; every cell ends exactly as `mailvet.address.p
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import cache
 from typing import Final
 
 import polars as pl
 
-from mailvet import address
+from mailvet import address, repairs
 from mailvet.address import Address
 from mailvet.lists import placeholders
 from mailvet.missing import WHITE_SPACE
@@ -108,7 +109,26 @@ def examine(cells: pl.Series, *, allow_special_use: bool = False) -> pl.DataFram
         usual = pl.Series(name, [False if kind is pl.Boolean else None], dtype=kind).new_from_index(0, len(cells))
         unusual = others.filter(name) if kind is pl.Boolean else others.filter(pl.col(name).is_not_null())
         answers.append(usual.scatter(unusual["row"], unusual[name]))
-    return pl.DataFrame(answers)
+    return _without_placeholders(pl.DataFrame(answers))
+
+
+def _without_placeholders(answers: pl.DataFrame) -> pl.DataFrame:
+    """The same, with addresses that stand for a missing one refused."""
+    likely = answers["local"].is_in(_placeholder_locals()).fill_null(False).arg_true()
+    pairs = zip(answers["local"].gather(likely), answers["domain"].gather(likely), strict=True)
+    refused = likely.filter(pl.Series([address.is_placeholder_address(*pair) for pair in pairs], dtype=pl.Boolean))
+    if not len(refused):
+        return answers
+    instead = {name: False for name, kind in SCHEMA.items() if kind is pl.Boolean} | {"syntax_error": "placeholder"}
+    return answers.with_columns(
+        answers[name].scatter(refused, pl.Series([instead.get(name)], dtype=kind).new_from_index(0, len(refused)))
+        for name, kind in SCHEMA.items()
+    )
+
+
+@cache
+def _placeholder_locals() -> pl.Series:
+    return pl.Series([sorted(address.placeholder_locals())], dtype=pl.List(pl.String))
 
 
 def _examine_others(cells: pl.DataFrame, allow_special_use: bool) -> pl.DataFrame:
@@ -141,6 +161,7 @@ def _examine_others(cells: pl.DataFrame, allow_special_use: bool) -> pl.DataFram
         | text.str.contains("--", literal=True)
         | ~text.str.contains(r"^[ -~]*$")
         | text.str.contains(f"^{address.odd_dots_pattern()}$")
+        | text.str.contains(repairs.NEEDS_PLAIN_LINE)
     )
     if allow_special_use:
         is_odd |= text.str.contains(address.SPECIAL_USE.replace(r"\.", r"[.@]"))
@@ -206,7 +227,7 @@ def _refuse(refused: pl.DataFrame) -> pl.DataFrame:
     )
     coded = pl.concat([without_at, with_at])
     hopeful = ~pl.col("syntax_error").is_in(["empty", "placeholder", "missing_at"]) | (
-        (pl.col("syntax_error") == "missing_at") & text.str.contains(r"(?i)[^a-z0-9]at[^a-z0-9]|%40|&#64;")
+        (pl.col("syntax_error") == "missing_at") & text.str.contains(repairs.MISSING_AT)
     )
     return coded.join(_offer(coded.filter(hopeful)), on="row", how="left").select(
         "row",
@@ -239,9 +260,9 @@ def _repair(lines: pl.DataFrame) -> pl.DataFrame:
     repaired = lines["text"].clone()
     anywhere = pl.int_range(lines.height, dtype=pl.UInt32, eager=True)
     unusual = (~repaired.str.contains(r"^[A-Za-z0-9@._\-]*$")).arg_true()
-    for repair in address.REPAIRS:
+    for repair in repairs.REPAIRS:
         pattern, replacement, marks = repair
-        rows = anywhere if repair in address.REPAIRS_OF_PLAIN else unusual
+        rows = anywhere if repair in repairs.REPAIRS_OF_PLAIN else unusual
         if marks:
             those = repaired.gather(rows).to_frame("text")
             rows = rows.filter(
@@ -252,11 +273,13 @@ def _repair(lines: pl.DataFrame) -> pl.DataFrame:
             repaired.scatter(rows, repaired.gather(rows).str.replace_all(pattern, replacement))
     text, octets, at = pl.col("text"), pl.col("text").cast(pl.Binary), pl.col("text").str.find("@", literal=True)
     accepted = text.str.contains(_PLAIN) & ~text.str.contains(address.SPECIAL_USE) & ~text.str.contains(r"^[=+\-@]")
+    # Where there is another @, nothing acceptable comes out whichever of them the text is cut at.
+    split = lines.select("row", "several", text=repaired).with_columns(
+        local=octets.bin.head(at).cast(pl.String), domain=octets.bin.slice(at + 1).cast(pl.String).str.to_lowercase()
+    )
+    whole = {name: found for name in split["domain"].unique() if name and (found := address.complete(name))}
     return (
-        lines.select("row", "several", text=repaired)
-        # Where there is another @, nothing acceptable comes out whichever of them the text is cut at.
-        .with_columns(local=octets.bin.head(at).cast(pl.String), domain=octets.bin.slice(at + 1).cast(pl.String))
-        .with_columns(pl.col("domain").str.to_lowercase().replace(address.completions()))
+        split.with_columns(pl.col("domain").replace(whole))
         .select("row", "several", text=pl.concat_str(_lower_caseless("local"), pl.lit("@"), "domain"))
         .select("row", "several", cleaned=pl.when(accepted).then(text))
     )

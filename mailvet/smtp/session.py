@@ -1,15 +1,16 @@
 """
 One conversation with one mail server: connect, EHLO, STARTTLS, MAIL, any number of RCPT, QUIT. Never DATA.
 
-The session says things in the right order and keeps time; what a reply means is for `mailvet.smtp.replies`, whom to ask
-and how fast for `mailvet.smtp.pacing` and the mailbox layer. aiosmtplib greets, says hello and starts TLS; from then on
-a `Wire` carries the conversation.
+The session sends commands in the right order and keeps time; what a reply means is for `mailvet.smtp.replies`, whom to
+ask and how fast for `mailvet.probing`. aiosmtplib reads the greeting, sends EHLO and starts TLS; from then on
+an `SmtpStream` carries the conversation.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import socket
 import ssl
 import time
@@ -24,14 +25,16 @@ from aiosmtplib.protocol import SMTPProtocol
 from mailvet.errors import SettingsError
 from mailvet.settings import Smtp
 from mailvet.smtp.replies import Stage
-from mailvet.smtp.wire import Raw, Wire, WireFailure
+from mailvet.smtp.stream import RawReply, SmtpStream, StreamFailure
 
 __all__ = ["Broken", "Refused", "Reply", "Session"]
 
 _TARPIT = 10.0  # seconds for one reply, from which on the delay is deliberate (Exim, Exchange and others delay so)
 _GRACE = 0.003  # seconds in which a server notices that a connection has ended, the way there not counted
-_QUIT_PATIENCE = 5.0  # seconds for the reply to QUIT; the farewell is a courtesy, not a question
-_HANG_UP_PATIENCE = 1.0  # seconds after that reply in which a server is to hang up; then we do
+_LINGER = 0.25  # the same where it did not say 221 and may be busy with something else
+_QUIT_TIMEOUT = 1.0  # seconds at least for the reply to QUIT
+_CLOSE_TIMEOUT = 1.0  # seconds after that reply in which the server closes (RFC 5321 section 4.1.1.10); then we do
+_QUIET = 0.05  # seconds beyond one round trip in which a reply too many arrives
 
 
 class Reply(NamedTuple):
@@ -90,8 +93,8 @@ class Session:
     """
     An open conversation, ready to ask. Build it with `Session.open`, end it with `close`.
 
-    `ask` asks one recipient and waits. Where `pipelining` is true, `say` may name several before their replies come,
-    one by one and in order (RFC 2920); `converse` goes on by itself, from the replies to the next names.
+    `ask` asks one recipient and waits. Where `pipelining` is true, `send_rcpt` may send several before their replies
+    come, in order (RFC 2920); `run` goes on by itself, from the replies to the next recipients.
 
     Attributes:
         host: name of the server.
@@ -115,14 +118,15 @@ class Session:
         self._extensions: frozenset[str] = frozenset()
         self._tarpit = min(_TARPIT, settings.command_timeout / 2)
         self._distance = 0.0  # seconds it took to connect: one round trip
-        self._wire: Wire | None = None
-        self._sender_named: Literal[False, "ascii", "utf8"] = False
-        self._sender_refused = False
-        self._sender_due = False  # the reply to MAIL is still to come, before those to recipients
-        self._due = 0  # recipients named and not answered
-        self._said_at = 0.0  # when the first of them was named, or a command given that was waited for
-        self._heard_at = 0.0
-        self._goodbye_said = False
+        self._stream: SmtpStream | None = None
+        self._mail_from: Literal[False, "ascii", "utf8"] = False
+        self._mail_refused = False
+        self._mail_outstanding = False  # the reply to MAIL is still to come, before those to recipients
+        self._outstanding = 0  # recipients named and not answered
+        self._sent_at = 0.0  # when the first of them was named, or a command given that was waited for
+        self._replied_at = 0.0
+        self._quit_sent = False
+        self._finished = False
 
     @classmethod
     async def open(
@@ -196,7 +200,7 @@ class Session:
         except aiosmtplib.SMTPResponseException as error:
             raise Broken(Stage.hello, "garbage", _readable(error.message[:80])) from None
         except aiosmtplib.SMTPTimeoutError:
-            self._hang_up()
+            self._abandon()
             raise Broken(Stage.hello, "timeout", "no reply to EHLO") from None
         except (aiosmtplib.SMTPException, OSError):
             raise Broken(Stage.hello, "closed", "closed at EHLO") from None
@@ -208,6 +212,7 @@ class Session:
         self._took(time.monotonic() - began)
         self.smtputf8 = "smtputf8" in self._extensions
         self.pipelining = "pipelining" in self._extensions
+        self._take_over()
 
     async def _old_hello(self) -> None:
         """RFC 5321 4.1.1.1: a server without ESMTP refuses EHLO and takes HELO."""
@@ -224,14 +229,18 @@ class Session:
         # RFC 3207 section 4.2: what was said before counts no more, on either side.
         await self._hello()
 
-    def _take_over(self) -> Wire | None:
-        """The wire of this conversation; None when the connection is gone."""
-        if self._wire is None:
+    def _take_over(self) -> SmtpStream | None:
+        """The stream of this conversation; None when the connection is gone."""
+        if self._stream is None:
             transport = self._transport
             if transport is None or transport.is_closing():
                 return None
-            self._wire = Wire(transport)
-        return self._wire
+            # What came behind the last reply that the library took belongs to no command of ours.
+            buffered = self._protocol._buffer if self._protocol is not None else b""
+            self._stream = SmtpStream(transport, bytes(buffered))
+            if buffered:
+                self._protocol._buffer.clear()
+        return self._stream
 
     @property
     def _transport(self) -> asyncio.Transport | None:
@@ -240,182 +249,173 @@ class Session:
     def _hand_back(self) -> SMTPProtocol:
         """The protocol that can start TLS, in charge of the connection again."""
         assert self._protocol is not None
-        if self._wire is not None and self._transport is not None:
+        if self._stream is not None and self._transport is not None:
             self._transport.set_protocol(self._protocol)
-            self._wire = None
+            self._stream = None
         return self._protocol
 
     # ---------------------------------------------------------------- asking
 
     @property
-    def sender_named(self) -> bool:
+    def mail_from_accepted(self) -> bool:
         """Whether MAIL has been said, so that recipients may be named."""
-        return self._sender_named is not False
+        return self._mail_from is not False
 
     @property
-    def may_run_ahead(self) -> bool:
+    def may_send_ahead(self) -> bool:
         """Whether MAIL and the first recipients may go together: the server cannot ask for TLS in between."""
         offered = self._settings.starttls != "never" and "starttls" in self._extensions
         return self.pipelining and not offered
 
-    async def ask(self, local: str, domain: str, *, patience: float | None = None) -> Reply:
+    async def ask(self, local: str, domain: str, *, timeout: float | None = None) -> Reply:
         """
         Would the server take a message for this recipient? The reply to RCPT, or to MAIL if that is refused.
 
         Args:
             local: local part; with characters outside ASCII only where `smtputf8` is true.
             domain: ASCII domain.
-            patience: seconds, at most the command time-out.
+            timeout: seconds, at most the command time-out.
 
         Raises:
             Broken: no or no usable reply; the session is then at an end.
         """
         eai = not local.isascii()
-        if not self.sender_named or (eai and self._sender_named != "utf8"):
-            refusal = await self.name_sender(eai=eai, patience=patience)
+        if not self.mail_from_accepted or (eai and self._mail_from != "utf8"):
+            refusal = await self.send_mail_from(eai=eai, timeout=timeout)
             if refusal is not None:
                 return refusal
-        self.say(local, domain)
-        return await self.hear(patience=patience)
+        self.send_rcpt(local, domain)
+        return await self.next_reply(timeout=timeout)
 
-    async def name_sender(self, *, eai: bool = False, patience: float | None = None) -> Reply | None:
+    async def send_mail_from(self, *, eai: bool = False, timeout: float | None = None) -> Reply | None:
         """Say MAIL and wait; gives the reply if it is a refusal."""
-        if self.sender_named:
-            await self._command(Stage.mail, b"RSET", patience=patience)
-            self._sender_named = False
-        reply = await self._command(Stage.mail, self._mail(eai), patience=patience)
+        if self.mail_from_accepted:
+            await self._command(Stage.mail, b"RSET", timeout=timeout)
+            self._mail_from = False
+        reply = await self._command(Stage.mail, self._mail(eai), timeout=timeout)
         if reply.code == 530 and self._settings.starttls != "never" and "starttls" in self._extensions:
             try:
                 await self._encrypt(required=True)
             except _TlsFailed:
                 raise Broken(Stage.hello, "closed", "TLS handshake failed") from None
-            reply = await self._command(Stage.mail, self._mail(eai), patience=patience)
+            reply = await self._command(Stage.mail, self._mail(eai), timeout=timeout)
         if reply.code // 100 != 2:
             return reply
-        self._sender_named = "utf8" if eai else "ascii"
+        self._mail_from = "utf8" if eai else "ascii"
         return None
 
     def _mail(self, eai: bool) -> bytes:
         command = b"MAIL FROM:<" + self._settings.mail_from.encode("ascii") + b">"
         return command + b" SMTPUTF8" if eai else command
 
-    def say(self, local: str, domain: str, *, eai: bool = False) -> None:
+    def send_rcpt(self, local: str, domain: str, *, eai: bool = False) -> None:
         """
-        Name a recipient without waiting; `hear` or `converse` brings the reply. Before the first one the sender is
+        Name a recipient without waiting; `next_reply` or `run` brings the reply. Before the first one the sender is
         named as well, for international addresses too where `eai` is true.
 
         Raises:
             Broken: the connection is gone.
             ValueError: the address holds a control character.
         """
-        wire = self._wire or self._take_over()
-        if wire is None or self._goodbye_said:
+        stream = self._stream or self._take_over()
+        if stream is None or self._quit_sent:
             raise Broken(Stage.rcpt, "closed", "the conversation is at its end")
-        if not self._sender_named:
-            wire.say(self._mail(eai))
-            self._sender_named = "utf8" if eai else "ascii"
-            self._sender_due = True
-        wire.say(f"RCPT TO:<{local}@{domain}>".encode())
-        if not self._due:
-            self._said_at = time.monotonic()
-        self._due += 1
+        if not self._mail_from:
+            stream.send(self._mail(eai))
+            self._mail_from = "utf8" if eai else "ascii"
+            self._mail_outstanding = True
+        stream.send(f"RCPT TO:<{local}@{domain}>".encode())
+        if not self._outstanding:
+            self._sent_at = time.monotonic()
+        self._outstanding += 1
 
-    async def converse(self, turn: Callable[[], float], patience: float) -> None:
+    async def run(self, step: Callable[[], float], timeout: float) -> None:
         """
-        Let `turn` hear the replies (`heard_already`) as they come and name whoever is next, without waiting in between.
+        Let `step` hear the replies (`received`) as they come and name whoever is next, without waiting in between.
 
         Args:
-            turn: gives the seconds within which the next reply is to come; 0 when nobody waits for one.
-            patience: seconds within which the first is to come.
+            step: gives the seconds within which the next reply is to come; 0 when nobody waits for one.
+            timeout: seconds within which the first is to come.
 
         Raises:
-            Broken: no or no usable reply; the session is then at an end. Or what `turn` raises.
+            Broken: no or no usable reply; the session is then at an end. Or what `step` raises.
         """
-        assert self._wire is not None
+        assert self._stream is not None
         try:
-            await self._wire.converse(turn, patience)
-        except WireFailure as failure:
-            raise self._broken(Stage.mail if self._sender_due else Stage.rcpt, failure) from None
+            await self._stream.run(step, timeout)
+        except StreamFailure as failure:
+            raise self._broken(Stage.mail if self._mail_outstanding else Stage.rcpt, failure) from None
 
-    def heard_already(self) -> list[Reply]:
+    def received(self) -> list[Reply]:
         """
         The replies that have come already, for the recipients named, in their order. A refusal of the sender stands
         in the place of the first of them; then no other reply is worth anything.
         """
         replies: list[Reply] = []
-        if self._wire is None or not self._due:
+        if self._stream is None or not self._outstanding:
             return replies
-        for raw in self._wire.come_already(self._due + self._sender_due):
-            if self._sender_due:
-                refusal = self._taken(raw)
+        for raw in self._stream.received(self._outstanding + self._mail_outstanding):
+            if self._mail_outstanding:
+                refusal = self._mail_reply(raw)
                 if refusal is not None:
                     return [refusal]
             else:
                 replies.append(self._reply(Stage.rcpt, raw))
-        self._due -= len(replies)
+        self._outstanding -= len(replies)
         return replies
 
-    async def hear(self, *, patience: float | None = None) -> Reply:
+    async def next_reply(self, *, timeout: float | None = None) -> Reply:
         """
-        The first of the replies that `heard_already` gives, waited for.
+        The first of the replies that `received` gives, waited for.
 
         Raises:
             Broken: no or no usable reply; the session is then at an end.
         """
-        if self._sender_due:
-            refusal = self._taken(await self._raw(Stage.mail, patience))
+        if self._mail_outstanding:
+            refusal = self._mail_reply(await self._next(Stage.mail, timeout))
             if refusal is not None:
                 return refusal
-        reply = self._reply(Stage.rcpt, await self._raw(Stage.rcpt, patience))
-        self._due -= 1
+        reply = self._reply(Stage.rcpt, await self._next(Stage.rcpt, timeout))
+        self._outstanding -= 1
         return reply
 
-    def _taken(self, raw: Raw) -> Reply | None:
+    def _mail_reply(self, raw: RawReply) -> Reply | None:
         """Take in the reply to MAIL that was said together with recipients; gives it if it is a refusal."""
-        self._sender_due = False
+        self._mail_outstanding = False
         reply = self._reply(Stage.mail, raw)
         if reply.code // 100 == 2:
             return None
-        self._sender_named, self._sender_refused, self._due = False, True, 0
+        self._mail_from, self._mail_refused, self._outstanding = False, True, 0
         return reply
 
-    def farewell(self) -> Reply | None:
-        """What the server said without being asked, such as `421 too many errors` before it hangs up."""
-        wire = self._wire
-        if wire is None or not wire.heard or self._due or self._sender_refused or self._goodbye_said:
-            return None
-        for raw in wire.come_already(1):
-            return Reply(Stage.rcpt, raw.code, raw.text, 0.0)
-        return None
-
-    async def _command(self, stage: Stage, command: bytes, *, patience: float | None = None) -> Reply:
-        wire = self._take_over()
-        if wire is None:
+    async def _command(self, stage: Stage, command: bytes, *, timeout: float | None = None) -> Reply:
+        stream = self._take_over()
+        if stream is None:
             raise Broken(stage, "closed", "the server hung up")
-        wire.say(command)
-        self._said_at = time.monotonic()
-        return self._reply(stage, await self._raw(stage, patience))
+        stream.send(command)
+        self._sent_at = time.monotonic()
+        return self._reply(stage, await self._next(stage, timeout))
 
-    async def _raw(self, stage: Stage, patience: float | None) -> Raw:
-        limit = self._settings.command_timeout if patience is None else min(patience, self._settings.command_timeout)
-        if self._wire is None:
+    async def _next(self, stage: Stage, timeout: float | None) -> RawReply:
+        limit = self._settings.command_timeout if timeout is None else min(timeout, self._settings.command_timeout)
+        if self._stream is None:
             raise Broken(stage, "closed", "the server hung up")
         try:
-            return await self._wire.hear(max(limit, 0.001))
-        except WireFailure as failure:
+            return await self._stream.next_reply(max(limit, 0.001))
+        except StreamFailure as failure:
             raise self._broken(stage, failure) from None
 
-    def _broken(self, stage: Stage, failure: WireFailure) -> Broken:
+    def _broken(self, stage: Stage, failure: StreamFailure) -> Broken:
         if failure.kind == "timeout":
-            self._hang_up()
-            self.slowest = max(self.slowest, time.monotonic() - max(self._said_at, self._heard_at))
+            self._abandon()
+            self.slowest = max(self.slowest, time.monotonic() - max(self._sent_at, self._replied_at))
         return Broken(stage, failure.kind, failure.detail)
 
-    def _reply(self, stage: Stage, raw: Raw) -> Reply:
+    def _reply(self, stage: Stage, raw: RawReply) -> Reply:
         # In a group, a server begins with one recipient when it is through with the one before.
         code, text, at = raw
-        seconds = at - (self._said_at if self._said_at > self._heard_at else self._heard_at)
-        self._heard_at = at
+        seconds = at - (self._sent_at if self._sent_at > self._replied_at else self._replied_at)
+        self._replied_at = at
         if seconds > self.slowest:
             self._took(seconds)
         elif seconds > self._tarpit:
@@ -428,42 +428,107 @@ class Session:
         if seconds > self._tarpit:
             self.slow_replies += 1
 
-    # ---------------------------------------------------------------- ending
+    # ---------------------------------------------------------------- in step and ending
 
-    def say_goodbye(self) -> None:
-        """Let QUIT follow the recipients just named; where pipelining is allowed, that saves a turn."""
-        wire = self._take_over()
-        if wire is not None and wire.open and not self._goodbye_said:
-            wire.say(b"QUIT")
-            self._goodbye_said = True
+    async def quiet(self) -> bool:
+        """Whether nothing arrives during one round trip and 50 ms; asked when all commands are answered."""
+        stream = self._take_over()
+        return stream is None or await stream.quiet(self._distance + _QUIET)
 
-    def _hang_up(self) -> None:
+    def unsolicited_reply(self) -> Reply | None:
+        """A reply for which no command is outstanding, such as `421 too many errors` before the server closes."""
+        stream = self._stream
+        if stream is None or not stream.pending or self._outstanding or self._mail_refused or self._quit_sent:
+            return None
+        for raw in stream.received(1):
+            return Reply(Stage.rcpt, raw.code, raw.text, 0.0)
+        return None
+
+    def flush(self) -> None:
+        """Write what was sent, without waiting for a reply."""
+        if self._stream is not None:
+            self._stream.flush()
+
+    def send_quit(self) -> None:
+        """Let QUIT follow the recipients just sent; where pipelining is allowed, that saves a round trip."""
+        stream = self._take_over()
+        if stream is not None and stream.open and not self._quit_sent:
+            stream.send(b"QUIT")
+            self._quit_sent = True
+
+    def _abandon(self) -> None:
         """Close without waiting for anything, QUIT sent all the same."""
-        self.say_goodbye()
-        if self._wire is not None:
-            self._wire.close()
+        self.send_quit()
+        if self._stream is not None:
+            self._stream.close()
+
+    async def finish_with_quit(self) -> str | None:
+        """
+        Send QUIT and close. Gives what shows that the replies were out of step to the end: None when nothing does.
+        Returns when the server does not count the connection any more. Never raises for what a server does.
+        """
+        if self._finished:
+            return None
+        self._finished = True
+        stream = self._take_over()
+        if stream is None:
+            if self._protocol is not None:
+                await asyncio.sleep(self._distance + _LINGER)
+            return None
+        fault: str | None = None
+        linger = _LINGER
+        if stream.open and stream.garbage is None:
+            self.send_quit()
+            timeout = min(max(_QUIT_TIMEOUT, 2 * self.slowest), self._settings.command_timeout)
+            try:
+                raw = await stream.next_reply(timeout)
+                while self._mail_refused and raw.code != 221:  # recipients sent along with MAIL are refused as well
+                    raw = await stream.next_reply(timeout)
+                if not _ends_conversation(raw):
+                    fault = f"{raw.code} to QUIT"
+                if raw.code == 221:
+                    linger = _GRACE
+                # Until the server has closed it counts this connection against its limit.
+                expected = raw.code in (221, 421)
+                await stream.ended(min(_CLOSE_TIMEOUT, timeout) if expected else self._distance + _QUIET)
+            except StreamFailure as failure:
+                if failure.kind == "garbage":
+                    fault = failure.detail
+        if stream.pending and fault is None and not self._mail_refused:
+            fault = _left_over(stream)
+        closed_by_server = not stream.open
+        stream.close()
+        # Through TLS we only hear that the server is about to close.
+        if stream.encrypted or not closed_by_server or linger > _GRACE:
+            await asyncio.sleep(self._distance + linger)
+        return fault
 
     async def close(self) -> None:
-        """Say QUIT if anybody is there to hear it, and hang up. Never raises."""
-        wire = self._take_over()
-        if wire is not None and wire.open:
-            self.say_goodbye()
-            deadline = time.monotonic() + min(_QUIT_PATIENCE, self._settings.command_timeout)
-            try:
-                # Replies to recipients that nobody waits for any more may still come before.
-                while (await wire.hear(deadline - time.monotonic())).code != 221:
-                    pass
-                # The server hangs up after its goodbye (RFC 5321 section 4.1.1.10). Until then it counts this
-                # connection against its limit, so the place is not given to another conversation before.
-                await wire.ended(min(_HANG_UP_PATIENCE, deadline - time.monotonic()))
-            except WireFailure:
-                pass
-            # Through TLS we only hear that it is about to.
-            if wire.encrypted or wire.open:
-                wire.close()
-                await asyncio.sleep(min(self._distance + _GRACE, _QUIT_PATIENCE))
+        """The same for a conversation whose replies count for nothing."""
+        await self.finish_with_quit()
         if self._transport is not None:
             self._transport.close()
+
+
+def _left_over(stream: SmtpStream) -> str | None:
+    for raw in stream.received(1000):
+        if raw.code != 421:
+            return f"{raw.code} after the last reply"
+    return None
+
+
+def _ends_conversation(raw: RawReply) -> bool:
+    """
+    Whether this can be the reply to QUIT, rather than one to a recipient that was left over. A server may not know
+    QUIT, or say 250 to everything.
+    """
+    if raw.code in (221, 421):
+        return True
+    return raw.code in (250, 500, 502, 503) and not _ABOUT_RECIPIENT.search(raw.text)
+
+
+_ABOUT_RECIPIENT = re.compile(r"(?<![\d.])[245]\.[12]\.\d{1,3}(?![\d.])|[^\s@]@[^\s@]")
+"""An enhanced code about an address or a mailbox (RFC 3463 sections 3.2 and 3.3), or an address."""
 
 
 @lru_cache(maxsize=1024)

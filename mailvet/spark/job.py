@@ -16,12 +16,15 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import pyarrow as pa
+
 from mailvet import errors
 from mailvet.errors import PreflightError, SettingsError, SourceError
 from mailvet.lists import OwnLists
 from mailvet.planning import seconds_at
 from mailvet.recheck import Recheck, RecheckText, parse_recheck
 from mailvet.settings import Settings
+from mailvet.spark.servers import ServerFolder, canaries
 from mailvet.spark.staging import Folder
 from mailvet.spark.tables import Format, empty_verdicts, files_of, find_verdicts, merged, verdict_ddl
 from mailvet.spark.worker import DUE, KEPT, REPORT, ROUTE, Job, rules_version, utc_now, with_mailbox_key
@@ -125,12 +128,13 @@ def verify(
         known = merged(stored, before) if stored is not None else before
     if again is not None and stored is not None and before is not None and known is not None:
         # What was asked since the table was saved is not asked a second time when a stopped job is called again.
-        known = known.join(_not_saved(stored, before), "email_key", "left")
+        known = merged(stored, before).join(_not_saved(stored, before), "email_key", "left")
     tasks = tasks or _cores(spark)
     if settings.depth is Depth.smtp:
         if settings.pacing.daily_limits and known is not None:
             job.asked_today.update(_asked_today(known))
-        _ask(job, _due(job, cells, known, events, again), folder / job.run_id, tasks)
+        servers = ServerFolder.beside(verdicts, folder)
+        _ask(job, _due(job, cells, known, events, again), cells, known, servers, folder / job.run_id, tasks)
         return _current(cells, stored, _answered(spark, answers), settings)
     due = _new(job, cells, known, events, again)
     files = _kept(job, _by_domain(due, text, tasks) if settings.depth is Depth.dns else due, answers)
@@ -289,7 +293,15 @@ def _by_domain(due: DataFrame, text: DataFrame, tasks: int) -> DataFrame:
     return due.repartition(tasks, together).sortWithinPartitions(F.xxhash64(domain))
 
 
-def _ask(job: Job, planned: DataFrame, work: Folder, tasks: int) -> None:
+def _ask(
+    job: Job,
+    planned: DataFrame,
+    cells: DataFrame,
+    known: DataFrame | None,
+    servers: ServerFolder,
+    work: Folder,
+    tasks: int,
+) -> None:
     """
     Ask the mailboxes of what is due. Each stage is written to `work` before the next begins, so that no recipient is
     asked twice when Spark works something out anew.
@@ -301,10 +313,14 @@ def _ask(job: Job, planned: DataFrame, work: Folder, tasks: int) -> None:
         domains = due.select("domain").where("domain is not null").distinct().repartition(tasks)
         _started(lambda: domains.mapInArrow(job.look_up, ROUTE).write.parquet((work / "routes").uri))
         routes = spark.read.schema(ROUTE).parquet((work / "routes").uri)
+        job = replace(job, servers=servers.read())
+        if known is not None:
+            job = replace(job, canaries=_started(lambda: canaries(known, cells, routes, utc_now())))
         placed = slots(due.join(routes, "domain", "left"), tasks, job.settings)
         reports = _started(lambda: placed.mapInArrow(job.ask, REPORT).collect())
     finally:
         work.delete()
+    servers.add([pa.ipc.open_stream(each.servers).read_all() for each in reports if each.servers is not None])
     for sentence in sorted({report.degraded for report in reports if report.degraded}):
         log.warning("%s", sentence)
     log.info("run %s asked %d recipients in %d tasks", job.run_id, sum(each.probes for each in reports), len(reports))

@@ -43,7 +43,8 @@ DUE = (
     "unsubscribed_at timestamp, bounced_at timestamp, delivered_at timestamp, unsubscribed_as string, bounced_as string"
 )
 """Cells to be verified, with the domain whose route is needed (null: none is) and what is known of them."""
-REPORT = "slot int, probes bigint, kept bigint, degraded string"
+REPORT = "slot int, probes bigint, kept bigint, degraded string, servers binary"
+"""What a task has done; `servers`: an Arrow stream of what it has learnt about servers, as `SERVER_SCHEMA`."""
 
 KEPT = "name string"
 
@@ -59,8 +60,11 @@ _DUE_SCHEMA = pa.schema(
 _ROUTE_SCHEMA = pa.schema([(name, pa.string()) for name in ("domain", *ROUTE_COLUMNS)])
 _KEPT_SCHEMA = pa.schema([("name", pa.string())])
 _REPORT_SCHEMA = pa.schema(
-    [("slot", pa.int32()), ("probes", pa.int64()), ("kept", pa.int64()), ("degraded", pa.string())]
-)
+    [
+        ("slot", pa.int32()), ("probes", pa.int64()), ("kept", pa.int64()), ("degraded", pa.string()),
+        ("servers", pa.binary()),
+    ]
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,7 @@ class Job:
         wait: how long a task stays for greylisting servers, counted from its start.
         save_every: seconds after which answers are written at the latest.
         asked_today: recipients asked since midnight UTC by operator, where there are daily limits.
+        servers, canaries: what earlier runs learnt about servers (`mailvet.warehouse.servers`).
     """
 
     settings: Settings
@@ -84,6 +89,8 @@ class Job:
     wait: timedelta = timedelta(0)
     save_every: float = 30.0
     asked_today: dict[str, int] = field(default_factory=dict)
+    servers: pa.Table | None = None
+    canaries: pa.Table | None = None
 
     # ---------------------------------------------------------------- no mailbox is asked
 
@@ -208,8 +215,11 @@ class Job:
 
         from mailvet.dns.routes import KnownRoutes
         from mailvet.verifier import Verifier
+        from mailvet.warehouse.servers import StoredServers
 
         routes = KnownRoutes()
+        special = bool(self.settings.smtp.allow_private_networks)
+        known = StoredServers(self.servers, self.canaries, special_use=special)
         before = journal.kept()
         asked_today = dict(self.asked_today)
         for operator, count in before.asked.items():
@@ -228,7 +238,9 @@ class Job:
             routes.bring(_routes(frame))
             return frame
 
-        async with Verifier(self.settings, own=self.own, asked_today=asked_today, routes=routes) as verifier:
+        async with Verifier(
+            self.settings, own=self.own, asked_today=asked_today, memory=known.memory, routes=routes
+        ) as verifier:
             try:
                 async for verdicts in verifier.stream(read, run_id=self.run_id, wait=self.wait):
                     journal.add(_arrow(verdicts))
@@ -244,7 +256,8 @@ class Job:
                 await asyncio.shield(loop.run_in_executor(thread, journal.write))
                 thread.shutdown()
             probes = verifier.mailboxes.probes if verifier.mailboxes is not None else 0
-            return {"probes": probes, "kept": len(before.keys), "degraded": verifier.degraded}
+            report = {"probes": probes, "kept": len(before.keys), "degraded": verifier.degraded}
+            return report | {"servers": _stream_of(known.changes(utc_now()))}
 
 
 @dataclass(frozen=True)
@@ -387,6 +400,16 @@ def _is_news() -> pl.Expr:
         | (pl.col("disposable") != pl.col("was_disposable"))
         | pl.col("judged_otherwise")
     )
+
+
+def _stream_of(table: pa.Table | None) -> bytes | None:
+    """An Arrow stream."""
+    if table is None:
+        return None
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return bytes(sink.getvalue())
 
 
 def _route_table(routes: list[Route]) -> pa.Table:

@@ -195,7 +195,25 @@ class Warehouse(Protocol):
         """Recipients probed since midnight UTC, by operator."""
 
     def open_for_writing(self) -> None:
-        """Create `mailvet_verdicts` and `mailvet_runs` where missing."""
+        """Create `mailvet_verdicts`, `mailvet_runs` and `mailvet_servers` where missing."""
+
+    def servers(self) -> pa.Table:
+        """The rows of `mailvet_servers` (`mailvet.warehouse.servers.SERVER_SCHEMA`); none where there is no table."""
+
+    def canaries(self, now: datetime) -> pa.Table:
+        """
+        After `plan`: recipients known to exist, as `mailvet.warehouse.servers.CANARY_SCHEMA`, the newest of each host.
+        The hosts are those that earlier verdicts name for the domains of what is due.
+
+        Args:
+            now: aware, UTC; acceptances older than `CANARY_AGE` do not count.
+        """
+
+    def save_servers(self, rows: pa.Table) -> None:
+        """
+        Replace what is kept about these places, committed when this returns. A row without suspicion and refused words
+        removes its place.
+        """
 
     def save(self, verdicts: pa.Table) -> None:
         """
@@ -286,18 +304,22 @@ class Warehouse(Protocol):
         *,
         key_columns: Sequence[str] = (),
         replace: bool = False,
+        overwrite: bool = False,
     ) -> None:
         """
         Write rows of the source with their status columns to tables of the same database, all or none.
 
         Args:
-            names: recommendation -> name of its table; `missing` is for rows without an address.
+            names: recommendation -> name of its table, `table` or `schema.table`; `missing` is for rows without an
+                address.
             columns: of the verdict table.
             key_columns: keep only these of the source's columns.
-            replace: tables of these names make way.
+            replace: lists that mailvet wrote before make way.
+            overwrite: and so do other tables of these names.
 
         Raises:
-            SourceError: a table exists already, is the source itself, or cannot be written; nothing was changed.
+            SourceError: a table exists already, is the source itself or one of mailvet's own, or cannot be written;
+                nothing was changed.
         """
 
     def pending(self) -> tuple[int, datetime | None]:
@@ -341,7 +363,7 @@ class Warehouse(Protocol):
         """
 
     def forget_before(self, day: datetime) -> int:
-        """Drop verdicts last renewed before this time; returns how many."""
+        """Drop verdicts last renewed before this time, and older rows about servers; returns how many verdicts."""
 
     def stored(self, address: str) -> dict[str, Any] | None:
         """The stored verdict of exactly this text, else the newest of another spelling of it."""

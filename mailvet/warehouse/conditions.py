@@ -10,7 +10,7 @@ sqlglot for engines that only parse what they also run.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import duckdb
@@ -110,6 +110,7 @@ def parse_with_sqlglot(where: str, table: str, dialect: str) -> None:
         from sqlglot import errors, exp
     except ImportError:
         raise SettingsError("A condition on this database needs sqlglot to be checked: pip install sqlglot") from None
+    _same_to_all(where, table, sqlglot.tokenize, _SQLGLOT_NAMES.get(dialect, dialect))
     for form in forms(where):
         try:
             statements = sqlglot.parse(f"select 1 where {form}", read=_SQLGLOT_NAMES.get(dialect, dialect))
@@ -121,3 +122,21 @@ def parse_with_sqlglot(where: str, table: str, dialect: str) -> None:
         if parts != {"expressions", "where"} or found is None or len(found.expressions) != 1:
             raise refusal(table, "it is not one condition on the rows")
 
+
+def _same_to_all(where: str, table: str, tokenize: Callable[..., Any], dialect: str) -> None:
+    """
+    Refuse what sqlglot and the engine may cut into other words: what a backslash or a dollar sign escapes differs
+    between engines, and so does what a comment or a quoted name may hold.
+    """
+    from sqlglot import errors
+
+    if "\\" in where or "$$" in where:
+        raise refusal(table, "it holds a backslash or $$, which engines read in several ways; write it without")
+    try:
+        tokens = tokenize(where, read=dialect)
+    except errors.SqlglotError as error:
+        raise refusal(table, str(error)) from None
+    for token in tokens:
+        texts = [] if "STRING" in token.token_type.name else [token.text]
+        if any(mark in text for text in (*texts, *token.comments) for mark in "'\"`;"):
+            raise refusal(table, "it holds a quotation mark or a semicolon in a comment or a name; write it without")

@@ -12,6 +12,7 @@ from typing import ClassVar
 
 from mailvet.errors import SettingsError
 from mailvet.missing import BLANK, WHITE_SPACE
+from mailvet.warehouse.identifiers import STANDARD_MARKS, quoted
 
 __all__ = ["DIALECTS", "Dialect", "DuckDB", "Postgres", "dialect_of", "literal", "missing_sql"]
 
@@ -29,7 +30,7 @@ class Dialect:
     """
 
     name: ClassVar[str] = ""
-    marks: ClassVar[tuple[str, str]] = ('"', '"')
+    marks: ClassVar[tuple[str, str]] = STANDARD_MARKS
     """What stands before and behind a quoted name."""
     types: ClassVar[dict[str, str]] = {
         "string": "varchar", "int16": "smallint", "int32": "integer", "int64": "bigint", "double": "double precision",
@@ -99,8 +100,7 @@ class Dialect:
 
     def quote(self, name: str) -> str:
         """A name, whatever it holds."""
-        opening, closing = self.marks
-        return opening + name.replace(closing, closing * 2) + closing
+        return quoted(name, self.marks)
 
     def own(self, name: str) -> str:
         """A column of our own tables, quoted where it has to be."""

@@ -26,10 +26,12 @@ from mailvet.warehouse.dialects import literal
 from mailvet.warehouse.duckdb_results import DuckDBResults
 from mailvet.warehouse.duckdb_session import columns_of, is_blank, open_database, opening_failed, quote
 from mailvet.warehouse.files import first_line, format_of, unique_names
+from mailvet.warehouse.identifiers import OWN, TableName, parse_table
+from mailvet.warehouse.tables import check_targets, may_replace
 
 __all__ = ["DuckDBWarehouse", "open_database", "opening_failed"]
 
-_PLACE = '"mailvet\x1fplace"'  # a name that no column has
+_PLACE = f"{OWN}place"
 
 _ONE_WRITER = (
     "{name} lies in a DuckDB file, which has one writer at a time, so it is never verified in shards: let one task "
@@ -91,13 +93,13 @@ class DuckDBWarehouse(DuckDBResults):
         place = "rowid" if self._numbers_rows() else "row_number() over ()"
         fields = [(headers[name], quote(name)) for name in kept]
         for column in columns:
-            value = f'"mailvet verdict {column}"'
+            value = f"{OWN}{column}"
             is_text = str(verdict_schema().field(column).type) == "string"
             fields.append((self._prefix + column, output_files.unarmed(value) if is_text else value))
         read = list(dict.fromkeys([*columns, *([split_by] if split_by else [])]))
         rows = (
             f"(select *, {place} as {_PLACE} from {self.relation} where {self._where}) as rows_kept "
-            f'left join {self._verdicts(read)} on "mailvet verdict key" = sha256({self._cell})'
+            f"left join {self._verdicts(read)} on {OWN}key = sha256({self._cell})"
         )
         conditions = {output: "true"}
         if split_by is not None:
@@ -115,7 +117,7 @@ class DuckDBWarehouse(DuckDBResults):
 
     def _part(self, column: str) -> str:
         """Which part of a result a row belongs to, by a column of the verdict table."""
-        return f"case when {is_blank(self._cell)} then 'missing' else \"mailvet verdict {column}\" end"
+        return f"case when {is_blank(self._cell)} then 'missing' else {OWN}{column} end"
 
     def _output(self, output: Path, rows: str, fields: Sequence[tuple[str, str]]) -> tuple[str, str]:
         """The query of one file and the options of `COPY`."""
@@ -142,26 +144,32 @@ class DuckDBWarehouse(DuckDBResults):
         *,
         key_columns: Sequence[str] = (),
         replace: bool = False,
+        overwrite: bool = False,
     ) -> None:
         """See `Warehouse.export_tables`."""
         self.check_keys(key_columns, unique=False)
+        targets = {word: parse_table(name) for word, name in names.items()}
+        check_targets(targets, parse_table(self.relation), self._one("select current_schema()")[0])
+        present = [target for target in targets.values() if self._has_table(target)]
+        for target in present:
+            may_replace(target, columns_of(self._db, target.sql()), self._prefix, replace=replace, overwrite=overwrite)
         own = {(self._prefix + column).lower() for column in columns}
         kept = list(key_columns) or [name for name in columns_of(self._db, self.relation) if name.lower() not in own]
         fields = [quote(name) for name in kept]
-        fields += [f'"mailvet verdict {column}" as {quote(self._prefix + column)}' for column in columns]
+        fields += [f"{OWN}{column} as {quote(self._prefix + column)}" for column in columns]
         rows = (
             f"(select * from {self.relation} where {self._where}) as rows_kept "
             f"left join {self._verdicts(list(dict.fromkeys([*columns, 'recommendation'])))} "
-            f'on "mailvet verdict key" = sha256({self._cell})'
+            f"on {OWN}key = sha256({self._cell})"
         )
         part = self._part("recommendation")
         self._db.execute("begin")
         try:
-            for word, name in names.items():
-                if replace:
-                    self._db.execute(f"drop table if exists {quote(name)}")
+            for target in present:
+                self._db.execute(f"drop table {target.sql()}")
+            for word, target in targets.items():
                 self._db.execute(
-                    f"create table {quote(name)} as select {', '.join(fields)} from {rows} "
+                    f"create table {target.sql()} as select {', '.join(fields)} from {rows} "
                     f"where {part} = {literal(word)}"
                 )
             self._db.execute("commit")
@@ -171,6 +179,16 @@ class DuckDBWarehouse(DuckDBResults):
             raise SourceError(
                 f"The lists of {self.name} could not be written: {first_line(str(error))}. No table was changed."
             ) from None
+
+    def _has_table(self, table: TableName) -> bool:
+        return bool(
+            self._rows(
+                "select 1 from information_schema.tables where lower(table_name) = lower($1) and "
+                "lower(table_schema) = lower(coalesce(nullif($2, ''), current_schema())) and "
+                "lower(table_catalog) = lower(coalesce(nullif($3, ''), current_database()))",
+                [table.name, table.schema, table.catalog],
+            )
+        )
 
     def save_shards(self, plan_id: str, shards: Mapping[str, int], now: datetime) -> None:
         """See `Warehouse.save_shards`."""

@@ -29,6 +29,7 @@ from mailvet.warehouse.duckdb_session import (
     quote,
 )
 from mailvet.warehouse.files import first_line, table_function
+from mailvet.warehouse.identifiers import OWN
 from mailvet.warehouse.mailboxes import (
     EVENT_KEYS,
     ascii_names,
@@ -133,10 +134,10 @@ class PlannedDuckDB(DuckDBSession):
         """
         self._db.execute("create or replace temp table mailvet_texts (email varchar, repeats bigint)")
         try:
-            for part in self._shares(PART_ROWS, '"mailvet cell"'):
+            for part in self._shares(PART_ROWS, f"{OWN}cell"):
                 self._db.execute(
-                    f'insert into mailvet_texts select "mailvet cell", count(*) from (select {self._cell} as '
-                    f'"mailvet cell" from {self.relation} where {self._where}) where {part} group by 1'
+                    f"insert into mailvet_texts select {OWN}cell, count(*) from (select {self._cell} as "
+                    f"{OWN}cell from {self.relation} where {self._where}) where {part} group by 1"
                 )
         except duckdb.Error as error:
             raise SourceError(

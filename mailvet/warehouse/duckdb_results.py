@@ -18,6 +18,7 @@ from mailvet.warehouse.duckdb_due import PART_ROWS
 from mailvet.warehouse.duckdb_session import SAY, TYPES, columns_of, described, is_blank, numbers, quote
 from mailvet.warehouse.duckdb_verdicts import DuckDBVerdicts
 from mailvet.warehouse.files import first_line
+from mailvet.warehouse.identifiers import OWN
 from mailvet.warehouse.planning import detailed, falls_due, summarised
 from mailvet.warehouse.tables import check_status_columns
 
@@ -41,9 +42,9 @@ class DuckDBResults(DuckDBVerdicts):
         """The verdict table under names that no condition of the user's can mean, and what is `also` selected."""
         advice = recommendation_sql(self.policy, reason="reason", score="score", attempts="attempts")
         values = {"recommendation": f"({advice})", "suggestion": _harmless("suggestion")}
-        selected = ['email_key as "mailvet verdict key"', *([also] if also else [])]
-        selected += [f'{values.get(name, name)} as "mailvet verdict {name}"' for name in columns]
-        return f'(select {", ".join(selected)} from mailvet_verdicts) as "mailvet verdict"'
+        selected = [f"email_key as {OWN}key", *([also] if also else [])]
+        selected += [f"{values.get(name, name)} as {OWN}{name}" for name in columns]
+        return f"(select {', '.join(selected)} from mailvet_verdicts) as {OWN}verdicts"
 
     def check_write_back(self, columns: Sequence[str]) -> None:
         """See `Warehouse.check_write_back`."""
@@ -52,7 +53,7 @@ class DuckDBResults(DuckDBVerdicts):
     def write_back(self, columns: Sequence[str]) -> int:
         """See `Warehouse.write_back`. Matches on the key of the text as it is now, so an edited row is left alone."""
         db = self._db
-        names = {quote(self._prefix + column): f'"mailvet verdict {column}"' for column in columns}
+        names = {quote(self._prefix + column): f"{OWN}{column}" for column in columns}
         sets = ", ".join(f"{name} = {value}" for name, value in names.items())
         changed = " or ".join(f"{name} is distinct from {value}" for name, value in names.items())
         count = 0
@@ -66,13 +67,14 @@ class DuckDBResults(DuckDBVerdicts):
             if self._numbers_rows():
                 for part in self._parts():
                     count += self._one(
-                        f"update {self.relation} set {sets} from (select place, answer from mailvet_matched where "
-                        f"{part}) join mailvet_answers using (answer) where place = {self.relation}.rowid "
+                        f"update {self.relation} set {sets} from (select place as {OWN}place, answer as {OWN}answer "
+                        f"from mailvet_matched where {part}) join (select * exclude (answer), answer as {OWN}answer "
+                        f"from mailvet_answers) using ({OWN}answer) where {OWN}place = {self.relation}.rowid "
                         f"and ({changed})"
                     )[0]
             else:
                 answers = self._verdicts(columns)
-                matched = f'"mailvet verdict key" = sha256({self._cell}) and not {is_blank(self._cell)} '
+                matched = f"{OWN}key = sha256({self._cell}) and not {is_blank(self._cell)} "
                 matched += f"and ({changed}) and {self._where}"
                 (count,) = self._one(f"update {self.relation} set {sets} from {answers} where {matched}")
             self._drop("numbers", "matched", "answers")
@@ -107,8 +109,8 @@ class DuckDBResults(DuckDBVerdicts):
         it stays small, and the rows can be updated in their own order: any other costs far more. What a verdict says,
         in these columns and for the summary, is the same for thousands of them: `mailvet_answers`.
         """
-        said = [f'"mailvet verdict {column}"' for column in dict.fromkeys([*columns, *_COUNTED])]
-        found = ablation.evidence_sql('"mailvet verdict evidence"', '"mailvet verdict flags"', SAY.position)
+        said = [f"{OWN}{column}" for column in dict.fromkeys([*columns, *_COUNTED])]
+        found = ablation.evidence_sql(f"{OWN}evidence", f"{OWN}flags", SAY.position)
         named = [*said, *(f"{sign} as {name}" for name, sign in zip(_SIGNS, found, strict=True))]
         verdicts = self._verdicts([*dict.fromkeys([*columns, *_COUNTED, "evidence", "flags"])], also="rowid as verdict")
         salt = 0
@@ -126,12 +128,13 @@ class DuckDBResults(DuckDBVerdicts):
         self._db.execute(
             "create or replace temp table mailvet_matched (place bigint, verdict bigint, answer ubigint, blank boolean)"
         )
+        key = f"{OWN}key"
         for part in self._join_parts():
             self._db.execute(
                 f"""
                 insert into mailvet_matched select place, verdict, answer, blank
                 from (from mailvet_numbers where {part} and not blank) join (
-                    select verdict, {numbers('"mailvet verdict key"')}, {answer} as answer from {verdicts} where {part}
+                    select verdict, {numbers(key)}, {answer} as answer from {verdicts} where {part}
                 ) using (first, second)
                 """
             )
@@ -139,7 +142,7 @@ class DuckDBResults(DuckDBVerdicts):
     def _count_matched(self) -> list[tuple[Any, ...]]:
         """The groups of `summarised`, from `mailvet_matched`; in parts, as all the verdicts would take much room."""
         groups: list[tuple[Any, ...]] = []
-        status, reason, advice, score = (f'"mailvet verdict {column}"' for column in _COUNTED)
+        status, reason, advice, score = (f"{OWN}{column}" for column in _COUNTED)
         (verdicts,) = self._one("select coalesce(max(verdict) + 1, 0) from mailvet_matched")
         for start in range(0, verdicts, PART_ROWS):
             groups += self._rows(
@@ -229,10 +232,10 @@ class DuckDBResults(DuckDBVerdicts):
             raise SourceError(f"There is no column {column} in {self.name}; there are: {', '.join(present)}.")
         return self._rows(
             f"""
-            select coalesce({quote(name)}::varchar, ''), "mailvet verdict recommendation", count(*),
-                   sum(100 - "mailvet verdict score")
+            select coalesce({quote(name)}::varchar, ''), {OWN}recommendation, count(*),
+                   sum(100 - {OWN}score)
             from {self.relation}
-            left join {self._verdicts(("recommendation", "score"))} on "mailvet verdict key" = sha256({self._cell})
+            left join {self._verdicts(("recommendation", "score"))} on {OWN}key = sha256({self._cell})
             where {self._where} and not {is_blank(self._cell)} group by 1, 2
             """
         )

@@ -17,8 +17,8 @@ from mailvet.errors import LockedError, SourceError
 from mailvet.private_files import PrivateFolder
 from mailvet.warehouse.dialects import literal
 from mailvet.warehouse.duckdb_session import MEMORY, open_database, quote
-from mailvet.warehouse.erasure import OWN_TABLES
 from mailvet.warehouse.files import first_line
+from mailvet.warehouse.tables import OWN_TABLES
 
 __all__ = ["is_our_own", "rewrite"]
 

@@ -23,7 +23,9 @@ from mailvet.warehouse.conditions import check_borrowed, forms, parse_duckdb, re
 from mailvet.warehouse.dialects import DuckDB
 from mailvet.warehouse.duckdb_access import DuckDBAccess
 from mailvet.warehouse.files import FORMATS, INPUT, Loaded, Reading, first_line, is_database, load, table_function
-from mailvet.warehouse.tables import Column, choose_column
+from mailvet.warehouse.identifiers import TableName
+from mailvet.warehouse.identifiers import quoted as quote
+from mailvet.warehouse.tables import Column, Relation, choose_column, choose_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -380,22 +382,11 @@ def writing(path: Path) -> Iterator[None]:
 def find_table(db: duckdb.DuckDBPyConnection, table: str, path: Path | None) -> tuple[str, bool]:
     """(quoted name, whether it is a view)."""
     rows = db.execute(
-        "select table_schema, table_name, table_type, table_catalog from information_schema.tables "
-        "where table_catalog = current_database() order by all"
+        "select table_schema, table_name, table_type = 'VIEW', table_schema in (current_schema(), 'main'), "
+        "table_catalog from information_schema.tables where table_catalog = current_database() order by all"
     ).fetchall()
-    for wanted in (table.lower(), table.replace('"', "").lower()):
-        matches = [r for r in rows if wanted in (f"{r[0]}.{r[1]}".lower(), str(r[1]).lower())]
-        exact = [r for r in matches if f"{r[0]}.{r[1]}".lower() == wanted or r[0] == "main"] or matches
-        if exact:
-            break
-    if len(exact) == 1:
-        schema, name, kind, catalog = exact[0]
-        return f"{quote(catalog)}.{quote(schema)}.{quote(name)}", kind == "VIEW"
-    names = ", ".join(f"{r[0]}.{r[1]}" if r[0] != "main" else r[1] for r in rows if not r[1].startswith("mailvet_"))
-    where = f" in {path.name}" if path else ""
-    if len(exact) > 1:
-        raise SourceError(f"{table}{where} is ambiguous; write schema.table. There are: {names}.")
-    raise SourceError(f"There is no table {table}{where}; there are: {names or 'no tables at all'}.")
+    found = choose_table([Relation(*row) for row in rows], table, path.name if path else "the database")
+    return TableName(found.name, found.schema, found.catalog).sql(), found.is_view
 
 
 def described(db: duckdb.DuckDBPyConnection, relation: str) -> list[Column]:
@@ -466,10 +457,6 @@ def _loaded_events(db: duckdb.DuckDBPyConnection, events: str | None) -> str | N
     except (duckdb.Error, SourceError) as error:
         raise SettingsError(f"history.events ({events}) cannot be used: {first_line(str(error))}.") from None
     return "temp.mailvet_event_rows"
-
-
-def quote(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def is_blank(cell: str) -> str:

@@ -34,6 +34,14 @@ from mailvet.warehouse.duckdb_session import (
 from mailvet.warehouse.erasure import COPIES, OWN_ROWS, UNNAMED, Statements, Wanted, erase
 from mailvet.warehouse.mailboxes import backfill_sql, missing_verdicts
 from mailvet.warehouse.planning import rank
+from mailvet.warehouse.servers import (
+    CANARIES_PER_HOST,
+    CANARY_AGE,
+    CANARY_SCHEMA,
+    MOST_CANARIES,
+    SERVER_SCHEMA,
+    SERVERS,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -67,6 +75,11 @@ _RUNS_GREW = tuple(
 )
 
 
+_SERVERS = f"create table if not exists {SERVERS} (" + ", ".join(
+    f"{field.name} {TYPES[str(field.type)]}{'' if field.nullable else ' not null'}" for field in SERVER_SCHEMA
+) + ")"  # fmt: skip
+
+
 class DuckDBVerdicts(PlannedDuckDB):
     """A session that saves verdicts."""
 
@@ -83,7 +96,7 @@ class DuckDBVerdicts(PlannedDuckDB):
         )
         with writing(self.path):
             self._db.execute(f"create table if not exists mailvet_verdicts (\n  {columns}\n)")
-            for statement in (_RUNS, *_RUNS_GREW):
+            for statement in (_RUNS, *_RUNS_GREW, _SERVERS):
                 self._db.execute(statement)
             self._upgrade()
             if self._has_cells:
@@ -115,6 +128,50 @@ class DuckDBVerdicts(PlannedDuckDB):
         if self._rows(f"select 1 {found} limit 1"):
             self._stored_rows = self._counts = None
             self._db.execute(f"delete {found}")
+
+    def servers(self) -> pa.Table:
+        """See `Warehouse.servers`."""
+        if not self._has(SERVERS):
+            return SERVER_SCHEMA.empty_table()
+        names = ", ".join(SERVER_SCHEMA.names)
+        return self._arrow(f"select {names} from {SERVERS}").cast(SERVER_SCHEMA)
+
+    def canaries(self, now: datetime) -> pa.Table:
+        """See `Warehouse.canaries`."""
+        if not self._has("mailvet_verdicts"):
+            return CANARY_SCHEMA.empty_table()
+        cell = SAY.after_at("folded")
+        return self._arrow(
+            "select v.mx_host, coalesce(v.email, t.email) as email, v.checked_at from mailvet_verdicts v "
+            "left join mailvet_cells t using (email_key) "
+            "where v.reason = 'mailbox_accepted' and v.checked_at >= $1 and v.mx_host in "
+            "(select mx_host from mailvet_verdicts where mx_host is not null and domain in "
+            f"(select {cell} from {self._due_cells()})) and coalesce(v.email, t.email) is not null "
+            "qualify row_number() over (partition by v.mx_host order by v.checked_at desc, v.email_key) "
+            f"<= {CANARIES_PER_HOST} order by v.checked_at desc limit {MOST_CANARIES}",
+            [naive(now - CANARY_AGE)],
+        ).cast(CANARY_SCHEMA)
+
+    def save_servers(self, rows: pa.Table) -> None:
+        """See `Warehouse.save_servers`."""
+        db = self._db
+        db.register("mailvet_places", without_zone(rows))
+        try:
+            with writing(self.path):
+                db.execute("begin")
+                try:
+                    db.execute(f"delete from {SERVERS} where place in (select place from mailvet_places)")
+                    db.execute(
+                        f"insert into {SERVERS} by name select * from mailvet_places "
+                        "where suspected_since is not null or refused_words is not null"
+                    )
+                    db.execute("commit")
+                except BaseException:
+                    with contextlib.suppress(duckdb.Error):
+                        db.execute("rollback")
+                    raise
+        finally:
+            db.unregister("mailvet_places")
 
     def save(self, verdicts: pa.Table) -> None:
         """
@@ -268,6 +325,8 @@ class DuckDBVerdicts(PlannedDuckDB):
         """See `Warehouse.forget_before`."""
         self._stored_rows = self._counts = None
         with writing(self.path):
+            if self._has(SERVERS):
+                self._db.execute(f"delete from {SERVERS} where changed_at < $1", [naive(day)])
             dropped = int(self._one("delete from mailvet_verdicts where checked_at < $1", [naive(day)])[0])
         if dropped:
             self._mark_for_rewriting()

@@ -69,7 +69,7 @@ class PlannedTable(SQLSession):
                 self._stage_history()
             if has_lists:
                 self._stage_lists(listed)
-            condition = partial(
+            is_due = partial(
                 due_condition,
                 say,
                 depth_rank=depth_rank,
@@ -79,7 +79,7 @@ class PlannedTable(SQLSession):
                 listed=has_lists,
                 among=among,
             )
-            due = self._stage_due(condition(recheck=recheck), condition() if recheck is not None else None, has_lists)
+            due = self._stage_due(is_due(recheck=recheck), is_due() if recheck is not None else None, has_lists)
             is_missing = say.missing("email")
             rows, missing, addresses = self._rows(
                 f"select coalesce(sum(repeats), 0), coalesce(sum(case when {is_missing} then repeats else 0 end), 0), "

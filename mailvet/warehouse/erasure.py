@@ -23,12 +23,7 @@ from mailvet.privacy import addresses_in, mask_address
 from mailvet.verdict import email_key
 from mailvet.warehouse.dialects import Dialect, literal
 
-__all__ = ["OWN_TABLES", "Statements", "Wanted", "erase"]
-
-OWN_TABLES = (
-    "mailvet_verdicts", "mailvet_runs", "mailvet_shards", "mailvet_servers", "mailvet_events", "mailvet_samples",
-)  # fmt: skip
-"""Every table that mailvet makes for itself. What `forget` looks through, and all that a store of its own holds."""
+__all__ = ["COPIES", "OWN_ROWS", "UNNAMED", "Statements", "Wanted", "erase"]
 
 UNNAMED = (
     "Verdicts stored without their address (store.store_addresses = false) are found by key: every spelling that "

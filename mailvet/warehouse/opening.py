@@ -68,7 +68,7 @@ def open_table(
     """
     kind = _kind(database)
     how: dict[str, Any] = {"policy": policy, "prefix": prefix, "events": events}
-    what: dict[str, Any] = {"where": where, "writable": writable, "updatable": updatable}
+    what: dict[str, Any] = {"where": where or None, "writable": writable, "updatable": updatable}
     if kind == "duckdb":
         duck = _duckdb()
         connection = _duckdb_connection(database)

@@ -17,6 +17,7 @@ from mailvet.errors import SettingsError, SourceError
 from mailvet.private_files import PrivateFolder, replaces
 from mailvet.warehouse.dialects import literal
 from mailvet.warehouse.files import FORMATS, first_line, format_of, split_name, unique_names
+from mailvet.warehouse.identifiers import quoted
 
 __all__ = ["check", "copy_options", "part_names", "publish", "unarmed"]
 
@@ -108,4 +109,4 @@ def unarmed(value: str) -> str:
 
 def quoted_names(names: Sequence[str]) -> list[str]:
     """Names of columns for DuckDB, made unique."""
-    return ['"' + name.replace('"', '""') + '"' for name in unique_names(names)]
+    return [quoted(name) for name in unique_names(names)]

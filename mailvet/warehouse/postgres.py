@@ -24,7 +24,9 @@ from mailvet.warehouse.base import Plan
 from mailvet.warehouse.conditions import refusal
 from mailvet.warehouse.dialects import Postgres, literal
 from mailvet.warehouse.files import first_line
+from mailvet.warehouse.identifiers import TableName
 from mailvet.warehouse.planning import ADDED_LATER, RUN_COLUMNS
+from mailvet.warehouse.servers import SERVER_SCHEMA, SERVERS
 from mailvet.warehouse.session import VERDICTS
 from mailvet.warehouse.sql import SQLWarehouse, newest_of_each
 from mailvet.warehouse.tables import Column, Relation, choose_table
@@ -110,6 +112,20 @@ class PostgresWarehouse(SQLWarehouse):
     def _has(self, table: str) -> bool:
         return self._rows(f"select to_regclass(quote_ident(current_schema()) || '.{table}')")[0][0] is not None
 
+    def _has_table(self, table: TableName) -> bool:
+        return bool(self._columns_of(table))
+
+    def _columns_of(self, table: TableName) -> Sequence[str]:
+        schema = "current_schema()" if not table.schema else literal(table.schema)
+        rows = self._rows(
+            "select a.attname from pg_class c join pg_namespace n on n.oid = c.relnamespace join pg_attribute a on "
+            f"a.attrelid = c.oid where n.nspname = {schema} and c.relname = {literal(table.name)} order by a.attnum"
+        )
+        return [str(name) for (name,) in rows]
+
+    def _default_schema(self) -> str:
+        return str(self._rows("select coalesce(current_schema(), '')")[0][0])
+
     def _parse(self, query: str, where: str, table: str) -> None:
         # The extended protocol's Parse message takes one statement, and runs none (PostgreSQL manual, 54.2.3).
         encoding = self._db.info.encoding
@@ -157,24 +173,25 @@ class PostgresWarehouse(SQLWarehouse):
                 "tables can be made. Add ?options=-cdefault_transaction_read_only%3Doff to the URL, or name another "
                 "user. Nothing was changed."
             )
-        for table in (VERDICTS, "mailvet_runs"):
+        for table in (VERDICTS, "mailvet_runs", SERVERS):
             if self._has(table):
                 self._check_ours(table, schema)
         missing = []
         if not reading:
             missing.append(f"grant select on {self.relation} to {user}")
         if not temporary:
-            missing.append(f'grant temporary on database "{self._db.info.dbname}" to {user}')
+            missing.append(f"grant temporary on database {self._quote(self._db.info.dbname)} to {user}")
         if writable:
             if schema is None:
                 raise SourceError(
                     "There is no schema to keep mailvet_verdicts in: the search_path names none that exists. Set it "
                     "for this user (alter role ... set search_path) or in the URL (?options=-csearch_path%3Dmailvet)."
                 )
-            for name in ("mailvet_verdicts", "mailvet_runs"):
+            for name in (VERDICTS, "mailvet_runs", SERVERS):
                 if not self._has(name):
-                    if not creating:
-                        missing.append(f'grant create on schema "{schema}" to {user}')
+                    # A table of an older version's user who may make none: the run goes on without.
+                    if not creating and name != SERVERS:
+                        missing.append(f"grant create on schema {self._quote(schema)} to {user}")
                     continue
                 rights = ", ".join(
                     f"has_table_privilege(quote_ident(current_schema()) || '.{name}', '{right}')"
@@ -184,7 +201,7 @@ class PostgresWarehouse(SQLWarehouse):
                     right for right, has in zip(_OWN_RIGHTS, self._rows(f"select {rights}")[0], strict=True) if not has
                 ]
                 if lacking:
-                    missing.append(f'grant {", ".join(lacking)} on "{schema}".{name} to {user}')
+                    missing.append(f"grant {', '.join(lacking)} on {self._quote(schema)}.{name} to {user}")
         if missing:
             raise SourceError(
                 f"The user {user} lacks rights for {self.name}: {'; '.join(dict.fromkeys(missing))}. Nothing was "
@@ -195,12 +212,15 @@ class PostgresWarehouse(SQLWarehouse):
         """Whether a table that is called like one of ours is ours."""
         relation = f"to_regclass(quote_ident(current_schema()) || '.{table}')"
         has = [name for (name,) in self._rows(f"select attname from pg_attribute where attrelid = {relation}")]
-        ours = [name for name in verdict_schema().names if name not in ADDED_LATER]
-        lacking = [name for name in (ours if table == VERDICTS else RUN_COLUMNS) if name not in has]
+        ours = {
+            VERDICTS: [name for name in verdict_schema().names if name not in ADDED_LATER],
+            SERVERS: SERVER_SCHEMA.names,
+        }
+        lacking = [name for name in ours.get(table, list(RUN_COLUMNS)) if name not in has]
         if lacking:
             raise SourceError(
-                f'The table "{schema}".{table} is not as mailvet makes it: it has no column {lacking[0]}. Rename it, '
-                "or set another schema for mailvet's tables (?options=-csearch_path%3Dmailvet,public). Nothing was "
+                f"The table {self._quote(schema)}.{table} is not as mailvet makes it: it has no column {lacking[0]}. "
+                "Rename it, or set another schema for mailvet's tables (?options=-csearch_path%3Dmailvet,public). Nothing was "
                 "changed."
             )
 

@@ -18,8 +18,9 @@ import pyarrow as pa
 
 from mailvet.errors import MailvetError, SourceError
 from mailvet.verdict import Policy
-from mailvet.warehouse.dialects import Dialect
 from mailvet.warehouse.conditions import forms
+from mailvet.warehouse.dialects import Dialect
+from mailvet.warehouse.identifiers import TableName
 from mailvet.warehouse.tables import Column, Relation, choose_column
 
 __all__ = ["UTC", "VERDICTS", "SQLSession", "arrays", "aware"]
@@ -110,7 +111,7 @@ class SQLSession(ABC):
             self._try_condition(table, where)
 
     def _try_condition(self, table: str, where: str) -> None:
-        """Parsed as it is and within brackets before it runs, and run for the first time where nothing can be changed."""
+        """Parsed as it is and within brackets before it runs, and first run where nothing can be changed."""
         parsed = f"select 1 from {self.relation} where"
         for form in forms(where):
             self._parse(f"{parsed} {form}", where, table)
@@ -147,6 +148,18 @@ class SQLSession(ABC):
         """Whether one of our own tables exists in the default schema."""
 
     @abstractmethod
+    def _has_table(self, table: TableName) -> bool:
+        """Whether there is a table or view that is called exactly so."""
+
+    @abstractmethod
+    def _columns_of(self, table: TableName) -> Sequence[str]:
+        """The names of its columns."""
+
+    @abstractmethod
+    def _default_schema(self) -> str:
+        """The schema of a name without one."""
+
+    @abstractmethod
     def _relation(self, table: str, database: str) -> Relation:
         """The table or view that is called so; SourceError where there is none."""
 
@@ -164,7 +177,7 @@ class SQLSession(ABC):
 
     def _qualified(self, found: Relation) -> str:
         """The name of a table in a statement."""
-        return f"{self._quote(found.schema)}.{self._quote(found.name)}" if found.schema else self._quote(found.name)
+        return TableName(found.name, found.schema).sql(self._quote)
 
     def _quote(self, name: str) -> str:
         return self._say.quote(name)
@@ -196,7 +209,7 @@ class SQLSession(ABC):
     def _table(self, name: str) -> str:
         """The name of a table for the moment."""
         if self._say.has_temporary:
-            return f"{self._say.temporary_prefix}mailvet_{name}"
+            return f"{self._say.temporary_prefix}mailvet_{self._token[-8:]}_{name}"
         return f"mailvet_stage_{self._token}_{name}"
 
     def _stage(self, name: str, query: str) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -18,9 +19,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from mailvet import ablation
-from mailvet.errors import SourceError
+from mailvet.errors import MailvetError, SourceError
 from mailvet.verdict import email_key, recommendation_sql, verdict_schema
 from mailvet.warehouse import output as files_out
 from mailvet.warehouse.base import KNOWN_FOR, SILENT, Details, Summary
@@ -28,10 +30,19 @@ from mailvet.warehouse.counts import count_query, counted
 from mailvet.warehouse.dialects import literal
 from mailvet.warehouse.due import PlannedTable
 from mailvet.warehouse.erasure import COPIES, OWN_ROWS, UNNAMED, Statements, Wanted, erase
+from mailvet.warehouse.identifiers import OWN, TableName, parse_table
 from mailvet.warehouse.mailboxes import backfill_sql, missing_verdicts
 from mailvet.warehouse.planning import ADDED_LATER, RUN_COLUMNS, detailed, falls_due, rank, summarised, verdict_kinds
+from mailvet.warehouse.servers import (
+    CANARIES_PER_HOST,
+    CANARY_AGE,
+    CANARY_SCHEMA,
+    MOST_CANARIES,
+    SERVER_SCHEMA,
+    SERVERS,
+)
 from mailvet.warehouse.session import UTC, VERDICTS, arrays, aware
-from mailvet.warehouse.tables import Column, check_status_columns
+from mailvet.warehouse.tables import Column, check_status_columns, check_targets, may_replace
 
 if TYPE_CHECKING:
     import polars as pl
@@ -39,6 +50,11 @@ if TYPE_CHECKING:
     from mailvet.gates import VerdictCount
 
 __all__ = ["SQLWarehouse", "newest_of_each"]
+
+log = logging.getLogger("mailvet")
+
+SERVER_KINDS = {field.name: str(field.type).partition("[")[0] for field in SERVER_SCHEMA}
+"""Columns of `mailvet_servers` and their types by the names of `Dialect.types`."""
 
 _RUNS = "mailvet_runs"
 _SHARDS = "mailvet_shards"
@@ -67,6 +83,10 @@ class SQLWarehouse(PlannedTable):
             f"{say.own(name)} " + (f"{say.key_type} not null{say.primary_key}" if name == "run_id" else say.types[kind])
             for name, kind in RUN_COLUMNS.items()
         )
+        servers = ", ".join(
+            f"{say.own(name)} " + (f"{say.key_type} not null{say.primary_key}" if name == "place" else say.types[kind])
+            for name, kind in SERVER_KINDS.items()
+        )
         with self._doing("make the table of verdicts"):
             for table, columns, index in ((VERDICTS, verdicts, say.verdict_index), (_RUNS, runs, None)):
                 if self._has(table):
@@ -81,6 +101,58 @@ class SQLWarehouse(PlannedTable):
                         raise
             self._upgrade()
             self._drop_missing()
+        self._make_servers(f"create table {SERVERS} ({servers}){say.table_options}")
+
+    def _make_servers(self, statement: str) -> None:
+        """A user who may make no table goes on without: the tables of an older version may be all there are."""
+        try:
+            with self._doing("make the table of servers"):
+                if not self._has(SERVERS):
+                    with self._transaction():
+                        self._execute(statement)
+        except MailvetError as error:
+            if not self._has(SERVERS):
+                log.warning("What this run learns about servers is not kept: %s", error)
+
+    def servers(self) -> pa.Table:
+        """See `Warehouse.servers`."""
+        if not self._has(SERVERS):
+            return SERVER_SCHEMA.empty_table()
+        names = ", ".join(map(self._say.own, SERVER_SCHEMA.names))
+        with self._doing("read what is known of servers"):
+            rows = self._rows(f"select {names} from {SERVERS}")
+        return pa.Table.from_arrays(arrays(rows, SERVER_SCHEMA), schema=SERVER_SCHEMA)
+
+    def canaries(self, now: datetime) -> pa.Table:
+        """See `Warehouse.canaries`."""
+        if not self._has(VERDICTS):
+            return CANARY_SCHEMA.empty_table()
+        say, domain = self._say, self._say.after_at("folded")
+        query = (
+            "select mailvet__host, mailvet__email, mailvet__at from (select v.mx_host as mailvet__host, "
+            "coalesce(v.email, c.email) as mailvet__email, v.checked_at as mailvet__at, row_number() over "
+            "(partition by v.mx_host order by v.checked_at desc, v.email_key) as mailvet__place "
+            f"from {VERDICTS} v left join {self._staged['cells']} c on c.email_key = v.email_key "
+            f"where v.reason = 'mailbox_accepted' and v.checked_at >= {say.moment(now - CANARY_AGE)} and v.mx_host in "
+            f"(select w.mx_host from {VERDICTS} w where w.mx_host is not null and w.domain in "
+            f"(select {domain} from {self._staged['due']})) and coalesce(v.email, c.email) is not null) "
+            f"as mailvet__known where mailvet__place <= {CANARIES_PER_HOST} order by mailvet__at desc"
+        )
+        with self._doing("read the recipients that are known to exist"):
+            rows = self._rows(say.limited(query, MOST_CANARIES))
+        return pa.Table.from_arrays(arrays(rows, CANARY_SCHEMA), schema=CANARY_SCHEMA)
+
+    def save_servers(self, rows: pa.Table) -> None:
+        """See `Warehouse.save_servers`."""
+        if not self._has(SERVERS):
+            return
+        is_kept = pc.or_(pc.is_valid(rows["suspected_since"]), pc.is_valid(rows["refused_words"]))
+        kept = rows.filter(is_kept)
+        places = ", ".join(map(self._say.literal, rows["place"].to_pylist()))
+        with self._doing("save what is known of servers"), self._transaction():
+            self._execute(f"delete from {SERVERS} where place in ({places})")
+            if kept.num_rows:
+                self._append(SERVERS, kept)
 
     def _upgrade(self) -> None:
         """Bring a table of verdicts that an older version made up to date: in place, and once."""
@@ -231,6 +303,8 @@ class SQLWarehouse(PlannedTable):
     def forget_before(self, day: datetime) -> int:
         """See `Warehouse.forget_before`."""
         with self._doing("drop old verdicts"):
+            if self._has(SERVERS):
+                self._execute(f"delete from {SERVERS} where changed_at < {self._say.moment(day)}")
             return self._execute(f"delete from {VERDICTS} where checked_at < {self._say.moment(day)}")
 
     # ---------------------------------------------------------------- results
@@ -258,8 +332,8 @@ class SQLWarehouse(PlannedTable):
             # A suggestion never starts a formula when the table is opened in a spreadsheet.
             "suggestion": f"case when {formula} then null else suggestion end",
         }
-        selected = "".join(f", {values.get(name, name)} as mailvet__{name}" for name in columns)
-        return f"{match} as mailvet__key{selected}"
+        selected = "".join(f", {values.get(name, name)} as {OWN}{name}" for name in columns)
+        return f"{match} as {OWN}key{selected}"
 
     def check_write_back(self, columns: Sequence[str]) -> None:
         """See `Warehouse.check_write_back`."""
@@ -317,10 +391,10 @@ class SQLWarehouse(PlannedTable):
     def _answering(self, columns: Sequence[str], verdicts: str, cell: str) -> str:
         """An UPDATE of the rows whose `cell` is the `mailvet__key` of one of these verdicts, and that say otherwise."""
         say = self._say
-        names = {self._quote(self._prefix + column): f"mailvet__{column}" for column in columns}
+        names = {self._quote(self._prefix + column): f"{OWN}{column}" for column in columns}
         changed = " or ".join(say.differs(f"{self.relation}.{name}", value) for name, value in names.items())
         return self._update(
-            self.relation, f"{verdicts} as mailvet__verdict", f"mailvet__key = {cell}", names,
+            self.relation, f"{verdicts} as {OWN}verdict", f"{OWN}key = {cell}", names,
             f"({changed}) and not {say.missing(self._cell)} and {self._where}",
         ) + (say.statement_end if say.update == "merge" else "")  # fmt: skip
 
@@ -328,20 +402,20 @@ class SQLWarehouse(PlannedTable):
         """See `Warehouse.summary`."""
         say = self._say
         names = ("status", "reason", "recommendation", "score", "evidence", "flags")
-        on_lists, in_history, suspicious = ablation.evidence_sql("mailvet__evidence", "mailvet__flags", say.position)
-        groups = "mailvet__status, mailvet__reason, mailvet__recommendation, mailvet__blank, mailvet__listed, "
-        groups += "mailvet__past, mailvet__suspect"
+        on_lists, in_history, suspicious = ablation.evidence_sql(f"{OWN}evidence", f"{OWN}flags", say.position)
+        groups = f"{OWN}status, {OWN}reason, {OWN}recommendation, {OWN}blank, {OWN}listed, "
+        groups += f"{OWN}past, {OWN}suspect"
         verdicts = self._verdicts(names, self._known())
         with self._doing(f"count {self.name}"):
             return summarised(
                 self._rows(
-                    f"select {groups}, count(*), sum(repeats), sum(repeats * (100 - mailvet__score)) from ("
-                    "select mailvet__status, mailvet__reason, mailvet__recommendation, "
-                    f"case when {say.missing('email')} then 1 else 0 end as mailvet__blank, "
-                    f"{on_lists} as mailvet__listed, "
-                    f"{in_history} as mailvet__past, {suspicious} as mailvet__suspect, repeats, mailvet__score "
-                    f"from {self._staged['cells']} left join {verdicts} as mailvet__verdict "
-                    f"on mailvet__key = email_key) as mailvet__rows group by {groups}"
+                    f"select {groups}, count(*), sum(repeats), sum(repeats * (100 - {OWN}score)) from ("
+                    f"select {OWN}status, {OWN}reason, {OWN}recommendation, "
+                    f"case when {say.missing('email')} then 1 else 0 end as {OWN}blank, "
+                    f"{on_lists} as {OWN}listed, "
+                    f"{in_history} as {OWN}past, {suspicious} as {OWN}suspect, repeats, {OWN}score "
+                    f"from {self._staged['cells']} left join {verdicts} as {OWN}verdict "
+                    f"on {OWN}key = email_key) as {OWN}rows group by {groups}"
                 )
             )
 
@@ -449,30 +523,34 @@ class SQLWarehouse(PlannedTable):
         *,
         key_columns: Sequence[str] = (),
         replace: bool = False,
+        overwrite: bool = False,
     ) -> None:
         """See `Warehouse.export_tables`."""
         self.check_keys(key_columns, unique=False)
+        targets = {word: parse_table(name) for word, name in names.items()}
         own = {(self._prefix + column).lower() for column in columns}
         kept = [c.name for c in self._columns if (c.name in key_columns if key_columns else c.name.lower() not in own)]
         fields = [f"{self.relation}.{self._quote(name)}" for name in kept]
-        fields += [f"mailvet__{column} as {self._quote(self._prefix + column)}" for column in columns]
+        fields += [f"{OWN}{column} as {self._quote(self._prefix + column)}" for column in columns]
         read = list(dict.fromkeys([*columns, "recommendation"]))
         rows = (
-            f"from {self.relation} left join {self._verdicts(read)} as mailvet__verdict "
-            f"on mailvet__key = {self._say.key(self._cell)} where {self._where}"
+            f"from {self.relation} left join {self._verdicts(read)} as {OWN}verdict "
+            f"on {OWN}key = {self._say.key(self._cell)} where {self._where}"
         )
         part = self._part("recommendation")
-        present = [name for name in names.values() if self._has(name)]
-        if present and not replace:
-            raise SourceError(f"There is a table {present[0]} already. Choose another name, or replace it.")
-        with self._doing(f"write the lists of {self.name}"), self._transaction():
-            for word, name in names.items():
-                if name in present:
-                    self._execute(f"drop table {self._quote(name)}")
-                self._execute(
-                    f"create table {self._quote(name)} as select {', '.join(fields)} {rows} "
-                    f"and {part} = {literal(word)}"
-                )
+        with self._doing(f"write the lists of {self.name}"):
+            check_targets(targets, TableName(self._found.name, self._found.schema), self._default_schema())
+            present = [target for target in targets.values() if self._has_table(target)]
+            for target in present:
+                may_replace(target, self._columns_of(target), self._prefix, replace=replace, overwrite=overwrite)
+            with self._transaction():
+                for target in present:
+                    self._execute(f"drop table {target.sql(self._quote)}")
+                for word, target in targets.items():
+                    self._execute(
+                        f"create table {target.sql(self._quote)} as select {', '.join(fields)} {rows} "
+                        f"and {part} = {literal(word)}"
+                    )
 
     def details(self, now: datetime, *, by: str | None = None) -> Details:
         """See `Detailed.details`."""
@@ -511,11 +589,11 @@ class SQLWarehouse(PlannedTable):
             raise SourceError(f"There is no column {column} in {self.name}; there are: {', '.join(present)}.")
         value = say.exact(f"coalesce({say.text(self._quote(name))}, '')")
         return self._rows(
-            f"select mailvet__value, mailvet__recommendation, count(*), sum(100 - mailvet__score) from (select {value} "
-            f"as mailvet__value, {say.key(self._cell)} as mailvet__cell_key from {self.relation} where {self._where} "
-            f"and not {say.missing(self._cell)}) as mailvet__rows left join "
-            f"{self._verdicts(('recommendation', 'score'))} as mailvet__verdict on mailvet__key = mailvet__cell_key "
-            "group by mailvet__value, mailvet__recommendation"
+            f"select {OWN}value, {OWN}recommendation, count(*), sum(100 - {OWN}score) from (select {value} "
+            f"as {OWN}value, {say.key(self._cell)} as {OWN}cell_key from {self.relation} where {self._where} "
+            f"and not {say.missing(self._cell)}) as {OWN}rows left join "
+            f"{self._verdicts(('recommendation', 'score'))} as {OWN}verdict on {OWN}key = {OWN}cell_key "
+            f"group by {OWN}value, {OWN}recommendation"
         )
 
     # ---------------------------------------------------------------- files
@@ -550,14 +628,14 @@ class SQLWarehouse(PlannedTable):
             kind = verdict.field(name).type
             # Files hold times in UTC without saying so in every cell.
             without_zone = pa.timestamp("us") if pa.types.is_timestamp(kind) else kind
-            fields.append((self._prefix + name, f"mailvet__{name}", without_zone))
+            fields.append((self._prefix + name, f"{OWN}{name}", without_zone))
         read = list(dict.fromkeys([*columns, *([split_by] if split_by else [])]))
         rows = (
-            f"from {self.relation} left join {self._verdicts(read)} as mailvet__verdict "
-            f"on mailvet__key = {self._say.key(self._cell)} where {self._where}"
+            f"from {self.relation} left join {self._verdicts(read)} as {OWN}verdict "
+            f"on {OWN}key = {self._say.key(self._cell)} where {self._where}"
         )
         # Numbered, so that no name has to be one that Arrow and DuckDB can tell from the others.
-        selected = ", ".join(f"{value} as mailvet__c{place}" for place, (_, value, _) in enumerate(fields))
+        selected = ", ".join(f"{value} as {OWN}c{place}" for place, (_, value, _) in enumerate(fields))
         schema = pa.schema([pa.field(f"c{place}", kind) for place, (_, _, kind) in enumerate(fields)])
         names = files_out.quoted_names([name for name, _, _ in fields])
         shown = ", ".join(
@@ -584,7 +662,7 @@ class SQLWarehouse(PlannedTable):
 
     def _part(self, column: str) -> str:
         """Which part of a result a row belongs to, by a column of the verdict table."""
-        return f"case when {self._say.missing(self._cell)} then 'missing' else mailvet__{column} end"
+        return f"case when {self._say.missing(self._cell)} then 'missing' else {OWN}{column} end"
 
     def _exported(self, column: Column) -> tuple[str, pa.DataType]:
         """(SQL expression, Arrow type) under which a column of the source travels."""

@@ -25,8 +25,9 @@ from mailvet.verdict import email_key
 from mailvet.warehouse.conditions import parse_with_sqlglot, refusal
 from mailvet.warehouse.dialects import dialect_of
 from mailvet.warehouse.files import first_line
+from mailvet.warehouse.identifiers import TableName, parse_table
 from mailvet.warehouse.sql import SQLWarehouse
-from mailvet.warehouse.tables import Column, Relation, choose_table
+from mailvet.warehouse.tables import Column, Relation, choose_table, readings_of
 
 __all__ = ["DRIVERS", "SQLAlchemyWarehouse", "create_engine"]
 
@@ -36,6 +37,9 @@ DRIVERS = {
     "databricks": "databricks-sqlalchemy", "trino": "trino[sqlalchemy]",
 }  # fmt: skip
 """What to install for a kind of database, beside `mailvet[sql]`."""
+
+_FOLD_NO_CASE = ("sqlite", "mysql", "mariadb", "mssql")
+"""Where a name in quotation marks means what it means without, so that no list of reserved words is needed."""
 
 _PURE_PYTHON = {"mysql": "mysql+pymysql", "mariadb": "mariadb+pymysql"}
 """The driver we mean where a URL names none."""
@@ -109,18 +113,19 @@ class SQLAlchemyWarehouse(SQLWarehouse):
     def _relation(self, table: str, database: str) -> Relation:
         with self._reading():
             inspector = self._inspected()
-            schema, _, name = table.rpartition(".")
-            for found_schema, found_name in ((None, table), (schema or None, name)):
+            readings = readings_of(table)
+            for wanted in readings:
                 # What is called exactly so is found without listing a whole warehouse.
-                if inspector.has_table(found_name, schema=found_schema):
-                    views = {*inspector.get_view_names(schema=found_schema), *_materialized(inspector, found_schema)}
-                    return Relation(found_schema or "", found_name, found_name in views)
+                if inspector.has_table(wanted.name, schema=_schema_of(wanted)):
+                    views = _views(inspector, _schema_of(wanted))
+                    return Relation(_schema_of(wanted) or "", wanted.name, wanted.name in views)
+            schema = readings[-1].schema
             relations = []
             default = inspector.default_schema_name
             for there in dict.fromkeys([None, *_schemas(inspector, schema)]):
                 if there is not None and there == default:
                     continue
-                views = {*inspector.get_view_names(schema=there), *_materialized(inspector, there)}
+                views = _views(inspector, there)
                 names = {*inspector.get_table_names(schema=there), *views}
                 relations += [Relation(there or "", n, n in views, there is None) for n in sorted(names)]
         found = choose_table(
@@ -129,24 +134,34 @@ class SQLAlchemyWarehouse(SQLWarehouse):
         return Relation("" if found.visible else found.schema, found.name, found.is_view)
 
     def _qualified(self, found: Relation) -> str:
-        preparer = self._engine.dialect.identifier_preparer
-        schema = f"{preparer.quote_schema(found.schema)}." if found.schema else ""
-        return f"{schema}{preparer.quote(found.name)}"
+        # A schema that SQLAlchemy found may be `catalog.schema`.
+        schema = parse_table(found.schema).parts if found.schema else ()
+        return ".".join(map(self._quote, (*schema, found.name)))
 
     def _quote(self, name: str) -> str:
         """As SQLAlchemy does, which knows the reserved words and how each database folds the case of names."""
-        return str(self._engine.dialect.identifier_preparer.quote(name))
+        if self._say.name in _FOLD_NO_CASE or not name or "\0" in name:
+            return self._say.quote(name)
+        preparer: Any = self._engine.dialect.identifier_preparer
+        text = str(preparer.quote(name))
+        # Written twice for drivers that fill in parameters, which we never let them do.
+        return text.replace("%%", "%") if getattr(preparer, "_double_percents", False) else text
 
     def _described(self) -> Sequence[Column]:
         with self._reading():
             found = self._inspected().get_columns(self._found.name, schema=self._found.schema or None)
         return [
             Column(
-                str(c["name"]), _kind(c["type"], self._engine), _family(c["type"]), self._length(c["type"]),
+                self._reflected(str(c["name"])), _kind(c["type"], self._engine), _family(c["type"]),
+                self._length(c["type"]),
                 bool(c.get("computed")) or bool((c.get("identity") or {}).get("always")),
             )
             for c in found
         ]  # fmt: skip
+
+    def _reflected(self, name: str) -> str:
+        """A column's name as it is: SQLAlchemy reads those of MySQL as they stand in CREATE TABLE."""
+        return name.replace("``", "`") if self._say.name in ("mysql", "mariadb") else name
 
     def _length(self, kind: Any) -> int | None:
         """How many characters fit; SQLite takes any number into any column."""
@@ -157,6 +172,20 @@ class SQLAlchemyWarehouse(SQLWarehouse):
     def _has(self, table: str) -> bool:
         with self._reading():
             return bool(self._inspected().has_table(table))
+
+    def _has_table(self, table: TableName) -> bool:
+        with self._reading():
+            inspector = self._inspected()
+            return bool(inspector.has_table(table.name, schema=_schema_of(table)))
+
+    def _columns_of(self, table: TableName) -> Sequence[str]:
+        with self._reading():
+            found = self._inspected().get_columns(table.name, schema=_schema_of(table))
+        return [self._reflected(str(column["name"])) for column in found]
+
+    def _default_schema(self) -> str:
+        with self._reading():
+            return str(self._inspected().default_schema_name or "")
 
     def _parse(self, query: str, where: str, table: str) -> None:
         template = self._say.parsing
@@ -311,7 +340,15 @@ def _schemas(inspector: Any, wanted: str) -> Sequence[str]:
     if not wanted:
         return []
     names: Sequence[str] = inspector.get_schema_names()
-    return [name for name in names if name.lower() == wanted.replace('"', "").lower()]
+    return [name for name in names if name.lower() == wanted.lower()]
+
+
+def _schema_of(table: TableName) -> str | None:
+    return ".".join(part for part in (table.catalog, table.schema) if part) or None
+
+
+def _views(inspector: Any, schema: str | None) -> set[str]:
+    return {*inspector.get_view_names(schema=schema), *_materialized(inspector, schema)}
 
 
 def _materialized(inspector: Any, schema: str | None) -> Sequence[str]:

@@ -5,7 +5,7 @@ words for every database.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -13,8 +13,20 @@ import pyarrow as pa
 from mailvet.errors import SourceError
 from mailvet.verdict import Depth, Reason, Recommendation, Status, verdict_schema
 from mailvet.warehouse.address_column import likely_columns
+from mailvet.warehouse.identifiers import TableName, parse_table
 
-__all__ = ["Column", "Relation", "check_status_columns", "choose_column", "choose_table"]
+__all__ = [
+    "OWN_TABLES",
+    "Column",
+    "Relation",
+    "check_status_columns",
+    "check_targets",
+    "choose_column",
+    "choose_table",
+    "is_list_of_ours",
+    "may_replace",
+    "readings_of",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +53,8 @@ class Relation:
     is_view: bool = False
     visible: bool = True
     """Found without naming the schema."""
+    catalog: str = ""
+    """The database it lies in, where that is known."""
 
 
 _SHOWN = 40
@@ -53,11 +67,14 @@ def choose_table(relations: Sequence[Relation], table: str, database: str) -> Re
     Raises:
         SourceError: there is none, or more than one.
     """
-    for wanted in dict.fromkeys((table, table.replace('"', ""))):
+    for wanted in readings_of(table):
         for fold in (str, str.lower):
-            named = [r for r in relations if fold(f"{r.schema}.{r.name}") == fold(wanted)]
-            bare = [r for r in relations if fold(r.name) == fold(wanted)]
-            found = [r for r in bare if r.visible] or named or bare
+            found = [r for r in relations if fold(r.name) == fold(wanted.name)]
+            if wanted.schema:
+                found = [r for r in found if fold(r.schema) == fold(wanted.schema)]
+                found = [r for r in found if not wanted.catalog or fold(r.catalog) == fold(wanted.catalog)]
+            else:
+                found = [r for r in found if r.visible] or found
             if len(found) == 1:
                 return found[0]
             if found:
@@ -68,6 +85,17 @@ def choose_table(relations: Sequence[Relation], table: str, database: str) -> Re
     raise SourceError(
         f"There is no table {table} in {database} that this user may see; there are: {names or 'no tables at all'}."
     )
+
+
+def readings_of(table: str) -> list[TableName]:
+    """What a name may mean: a table called exactly so, dots and quotation marks included, or its parts."""
+    readings = [TableName(table)] if table else []
+    try:
+        readings.append(parse_table(table))
+    except SourceError:
+        if not readings:
+            raise
+    return list(dict.fromkeys(readings))
 
 
 def choose_column(columns: Sequence[Column], column: str | None, table: str, headers: Sequence[str] = ()) -> str:
@@ -129,6 +157,67 @@ def check_status_columns(present: Sequence[Column], columns: Sequence[str], pref
                 f"The column {found.name} of {table} is too narrow for a {name}: it takes {found.length} characters, "
                 f"and up to {needed} are needed. Widen it, or drop it (it will be made anew). Nothing was checked."
             )
+
+
+OWN_TABLES = (
+    "mailvet_verdicts", "mailvet_runs", "mailvet_servers", "mailvet_events", "mailvet_shards", "mailvet_outputs",
+    "mailvet_samples",
+)  # fmt: skip
+"""Tables that mailvet keeps: no list may take the name of one, and a store of mailvet's own holds nothing else."""
+
+
+def check_targets(targets: Mapping[str, TableName], source: TableName, default_schema: str) -> None:
+    """
+    Whether lists may be written to tables of these names: neither the source, nor tables of mailvet's own, nor one
+    table twice, in any case of letters.
+
+    Args:
+        targets: recommendation -> table.
+        source: the table the rows come from, with its schema.
+        default_schema: of a name without one.
+
+    Raises:
+        SourceError: they may not.
+    """
+
+    def key(name: TableName) -> tuple[str, str]:
+        return (name.schema or default_schema).lower(), name.name.lower()
+
+    seen: dict[tuple[str, str], TableName] = {}
+    for target in targets.values():
+        if key(target) == key(source):
+            raise SourceError(f"The list {target} would replace the table it is made from. Choose another name.")
+        if target.name.lower() in OWN_TABLES:
+            raise SourceError(f"The list {target} would replace a table that mailvet keeps. Choose another name.")
+        if key(target) in seen:
+            raise SourceError(f"Two lists would be written to {target}. Choose another name.")
+        seen[key(target)] = target
+
+
+def is_list_of_ours(columns: Sequence[str], prefix: str) -> bool:
+    """Whether a table or file that is there has the columns that mailvet writes beside every row."""
+    present = {name.lower() for name in columns}
+    return bool(prefix) and any(
+        {f"{prefix}{name}".lower() for name in signs} <= present
+        for signs in (("status", "reason"), ("recommendation",), ("status", "score"))
+    )
+
+
+def may_replace(target: TableName, columns: Sequence[str], prefix: str, *, replace: bool, overwrite: bool) -> None:
+    """
+    Whether a table that is there makes way for a list: one that mailvet wrote with `replace`, any with `overwrite`.
+
+    Raises:
+        SourceError: it does not.
+    """
+    if overwrite or (replace and is_list_of_ours(columns, prefix)):
+        return
+    if replace:
+        raise SourceError(
+            f"The table {target} was not written by mailvet: it has no columns {prefix}status and {prefix}reason. "
+            "Choose another name, or let it be overwritten (overwrite=True). Nothing was changed."
+        )
+    raise SourceError(f"There is a table {target} already. Choose another name, or replace it.")
 
 
 _LENGTHS = {

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["FILES", "HONEST", "SMUGGLED"]
+__all__ = ["CLAUSES", "FILES", "HONEST", "SMUGGLED"]
 
 _BAIT = "drop table bait"
 
 SMUGGLED: Sequence[str] = (
-    f"1 = 1; {_BAIT}",
-    f"1 = 1); {_BAIT} --",
-    f"1 = 1); {_BAIT}; select (1",
-    f"1 = 1) ; {_BAIT} ; select * from contacts where (1 = 1",
     f"email = $$'$$ or 1 = 1; {_BAIT} --'",
     f"email <> $$'$$); {_BAIT}; select ($$'$$",
     f"email <> $x$ ' $x$ ); {_BAIT}; select ('",
@@ -23,7 +19,7 @@ SMUGGLED: Sequence[str] = (
     f"1 = 1 /* /* */ ' */; {_BAIT} --'",
     f"1 = 1 /* ' */; {_BAIT} -- '",
     f"1 = 1 /* /* */ */; {_BAIT}",
-    f"1 = 1 /* \" */; {_BAIT} -- \"",
+    f'1 = 1 /* " */; {_BAIT} -- "',
     f"1 = 1 -- '\n; {_BAIT} -- '",
     f"1 = 1 # '\n; {_BAIT} # '",
     f"1 = 1 /*! ; {_BAIT} */",
@@ -33,6 +29,15 @@ SMUGGLED: Sequence[str] = (
     f"email = U&'\\0027'; {_BAIT} --'",
     f"email = q'[']'; {_BAIT} --'",
     f"email = N''''; {_BAIT} --",
+)
+"""What some engines read as one expression and others as two statements, by how they quote; `bait` has to stay."""
+
+CLAUSES: Sequence[str] = (
+    f"1 = 1; {_BAIT}",
+    f"1 = 1); {_BAIT} --",
+    f"1 = 1); {_BAIT}; select (1",
+    f"1 = 1) ; {_BAIT} ; select * from contacts where (1 = 1",
+    f"1 = 1) {_BAIT} select * from contacts where (1 = 1",
     "1 = 1) union select email from bait where (1 = 1",
     "1 = 1) union all (select 1",
     "1 = 1 union select 1",
@@ -50,7 +55,6 @@ SMUGGLED: Sequence[str] = (
     "select 1",
     "1 = 1, 2 = 2",
     "1 = 1 as truth",
-    "",
     "  \n ",
     "-- nothing",
     "/* nothing */",
@@ -60,10 +64,9 @@ SMUGGLED: Sequence[str] = (
     "'",
     '"',
     "1 = 1 /*",
-    "$$",
     "1 = 1\0; drop table bait",
 )
-"""The table `bait` is dropped by each that passes."""
+"""What is no expression for any engine."""
 
 FILES: Sequence[str] = (
     "exists (select 1 from read_text('{file}'))",
@@ -72,7 +75,7 @@ FILES: Sequence[str] = (
     "exists (select 1 from read_csv_auto('{file}'))",
     "exists (select 1 from read_json('{file}'))",
     "exists (from '{file}')",
-    "exists (select 1 from \"{file}\")",
+    'exists (select 1 from "{file}")',
     "exists (select 1 from glob('{folder}/*'))",
     "exists (select 1 from sniff_csv('{file}'))",
     "exists (select 1 from query('select * from read_text(''{file}'')'))",

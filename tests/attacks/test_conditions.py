@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,9 @@ from mailvet.settings import Settings
 from mailvet.warehouse.conditions import parse_with_sqlglot
 from mailvet.warehouse.duckdb import DuckDBWarehouse
 from mailvet.warehouse.opening import open_table
-from tests.attacks.conditions import FILES, HONEST, SMUGGLED
-from tests.warehouse.conftest import *  # noqa: F403  (the databases)
+from tests.attacks.conditions import CLAUSES, FILES, HONEST, SMUGGLED
 from tests.warehouse.places import Place
+from tests.warehouse.test_contract import planned
 
 
 @pytest.fixture
@@ -28,9 +29,17 @@ def baited(place: Place) -> Place:
 
 
 def test_no_condition_is_more_than_one_expression(baited: Place) -> None:
-    for where in SMUGGLED:
+    for where in CLAUSES:
         with pytest.raises(SourceError):
             baited.opened(where=where)
+        baited.close_warehouses()
+    assert baited.sql("select count(*) from bait")[0][0] == 1
+
+
+def test_no_quotation_mark_lets_a_second_statement_pass(baited: Place) -> None:
+    for where in SMUGGLED:
+        with contextlib.suppress(SourceError):
+            planned(baited.opened(where=where))
         baited.close_warehouses()
     assert baited.sql("select count(*) from bait")[0][0] == 1
 
@@ -43,10 +52,12 @@ def test_an_honest_condition_still_works(baited: Place) -> None:
 
 @pytest.mark.parametrize("dialect", ["mssql", "snowflake", "bigquery", "redshift", "databricks", "trino"])
 def test_an_engine_that_cannot_only_parse_is_spoken_for_by_its_grammar(dialect: str) -> None:
-    for where in SMUGGLED:
+    for where in (*CLAUSES, *SMUGGLED):
         with pytest.raises(SourceError):
             parse_with_sqlglot(where, "contacts", dialect)
-    for where in HONEST:
+    # What stands in a comment is read in several ways, and BigQuery does not double quotation marks.
+    apart = ("/*", "''") if dialect == "bigquery" else ("/*",)
+    for where in (where for where in HONEST if not any(mark in where for mark in apart)):
         parse_with_sqlglot(where, "contacts", dialect)
 
 
@@ -100,7 +111,8 @@ def test_a_narrowed_result_is_written_though_other_files_are_out_of_reach(tmp_pa
     finally:
         warehouse.close()
     written = "".join(path.read_text() for path in result.outputs)
-    assert "ann@a.test" in written and "bob@b.test" not in written
+    assert "ann@a.test" in written
+    assert "bob@b.test" not in written
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".mailvet-")]
 
 
@@ -113,8 +125,6 @@ def test_a_condition_can_change_nothing_while_it_is_tried(postgres: Place) -> No
     )
     with pytest.raises(SourceError, match="read-only"):
         postgres.opened(where="purge(email)")
-    from tests.warehouse.answers import planned
-
     late = postgres.opened(where="id > 1 and (email is null or purge(email))", updatable=False)
     with pytest.raises(SourceError, match="read-only"):
         planned(late)

@@ -52,14 +52,19 @@ def test_data_files_hold_no_entry_twice_and_only_clean_text() -> None:
         "ending_slips",
         "not_typos",
         "placeholders",
+        "disposable_domains",
+        "mailbox_providers",
+        "free_domains",
     ):
         rows = lists._read(name).rows
         keys = [row[0] for row in rows]
         assert sorted(keys) == sorted(set(keys)), name
         assert all(key == key.strip().lower() for key in keys), name
-    roles = [role for row in lists._read("roles").rows for role in row[1].split()]
-    assert sorted(roles) == sorted(set(roles))
-    assert all(role == role.lower() for role in roles)
+    for language, names in lists._read("roles").rows:
+        assert sorted(names.split()) == sorted(set(names.split())), language
+        assert names == names.lower()
+    languages = {language for language, _ in lists._read("roles").rows} - {"everywhere", "certain", "weak"}
+    assert languages == {language for language, _ in lists._read("language_endings").rows}
 
 
 def test_great_providers_are_never_disposable() -> None:
@@ -112,6 +117,69 @@ ROLES = """
 @pytest.mark.parametrize("role", ROLES)
 def test_roles_of_many_languages_are_known(role: str) -> None:
     assert role in lists.role_names()
+
+
+ROLES_OF_COMPANIES = """
+    billing admins administrators all-staff gdpr devops crm announcements accountant advisor hr it ceo
+    """.split()  # noqa: SIM905
+
+
+@pytest.mark.parametrize("role", ROLES_OF_COMPANIES)
+def test_a_function_is_a_role_at_a_company_anywhere(role: str) -> None:
+    assert lists.is_role(role, "acme.com")
+    assert lists.is_role(role, "acme.de")
+
+
+@pytest.mark.parametrize(
+    "name", ["insa", "gift", "appel", "haber", "press", "page", "dean", "sac", "jp", "it", "ceo", "mail"]
+)
+@pytest.mark.parametrize("domain", ["gmail.com", "gmx.de", "pobox.com", "fastmail.com"])
+def test_names_and_initials_of_people_are_no_roles_at_a_mailbox_provider(name: str, domain: str) -> None:
+    assert not lists.is_role(name, domain)
+
+
+@pytest.mark.parametrize(
+    ("name", "spoken", "elsewhere"),
+    [
+        ("sac", ("acme.com.br", "acme.es", "acme.pt"), ("acme.com", "acme.de", "acme.co.uk")),
+        ("drh", ("acme.fr", "acme.be"), ("acme.com", "acme.de", "acme.it")),
+        ("dpo", ("acme.com", "acme.fr", "acme.it"), ("acme.jp", "acme.pl")),
+        ("tax", ("acme.com", "acme.co.uk"), ("acme.de", "acme.fr")),
+    ],
+)
+def test_three_letters_are_a_role_only_where_their_language_is_spoken(
+    name: str, spoken: tuple[str, ...], elsewhere: tuple[str, ...]
+) -> None:
+    assert [domain for domain in spoken if not lists.is_role(name, domain)] == []
+    assert [domain for domain in elsewhere if lists.is_role(name, domain)] == []
+
+
+@pytest.mark.parametrize("name", ["mail", "hello", "me", "hi"])
+def test_a_greeting_is_less_of_a_role_than_info(name: str) -> None:
+    assert not lists.is_role(name, "annlee.me")
+    assert name in lists.weak_role_names()
+    assert lists.is_role("info", "annlee.me")
+
+
+def test_real_providers_are_not_disposable_and_branches_of_free_ones_are_free() -> None:
+    real = (
+        "royal.net",
+        "sify.com",
+        "email.net",
+        "manchmal.in-ulm.de",
+        "in-ulm.de",
+        "mail.by",
+        "att.net",
+        "comcast.net",
+        "mail.ru",
+    )
+    assert [name for name in real if name in lists.disposable_domains()] == []
+    branches = ("aol.es", "hotmail.cz", "gmx.it", "posteo.net", "zoho.eu")
+    assert [name for name in branches if name not in lists.free_domains()] == []
+
+
+def test_suffixes_with_subscribers_below_them_are_not_disposable() -> None:
+    assert not {"pp.ua", "eu.org", "duckdns.org", "za.com", "edu.pl", "ddns.net"} & lists.disposable_domains()
 
 
 def test_entries_are_addresses_domains_and_exact_domains() -> None:

@@ -13,9 +13,9 @@ import pytest
 from mailvet import single
 from mailvet.errors import SourceError
 from mailvet.lists import OwnLists
+from mailvet.probing.domain import MailboxResult
 from mailvet.reclassification import open_verdicts, reclassify, reread
 from mailvet.settings import Settings
-from mailvet.smtp.recipients import MailboxAnswer
 from mailvet.verdict import RULES_VERSION, Evidence, Reason, Recommendation, Status, Verdict, verdict_schema
 from mailvet.warehouse.duckdb import DuckDBWarehouse
 
@@ -30,7 +30,7 @@ def stored(
 ) -> Verdict:
     """A verdict as a run with other rules would have stored it."""
     finding = single.examine(cell, OwnLists(), allow_special_use=False)
-    finding.answered(MailboxAnswer(reason, code, reply, "mx.acme.com", detail=detail))
+    finding.answered(MailboxResult(reason, code, reply, "mx.acme.com", detail=detail))
     verdict = single.judge(finding, SETTINGS, lists_digest="own")
     next_check_at = LONG_AGO + timedelta(days=1)
     return replace(

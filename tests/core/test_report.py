@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from mailvet.layers.mailbox import OperatorProgress
 from mailvet.planning import Forecast
+from mailvet.probing.pool import OperatorProgress
 from mailvet.report import LogWatcher, TerminalWatcher, duration_text, explain, show_plan, show_result
 from mailvet.run import Progress, RunResult
 from mailvet.verdict import Depth, Evidence, Reason, Recommendation, Status, Verdict

@@ -16,8 +16,8 @@ from mailvet import single, verifier
 from mailvet.dns.routes import Route
 from mailvet.lab import Lab
 from mailvet.lists import OwnLists
+from mailvet.probing.domain import MailboxResult
 from mailvet.settings import Settings
-from mailvet.smtp.recipients import MailboxAnswer
 from mailvet.verdict import Reason, Status, Verdict, email_key
 from tests.core.probing import lab_settings
 
@@ -155,7 +155,7 @@ def test_a_mailbox_answer_is_judged_the_same_either_way(mailvet_lab_factory: Any
 def test_every_mailbox_reason_is_judged_the_same_either_way(reason: Reason, retry_after: float | None) -> None:
     configured = Settings.load(depth="offline")
     reply = 'he said "no"\\\n\x01🙅'
-    answer = MailboxAnswer(reason, 550, reply, "mx.acme.com", True, retry_after=retry_after)
+    answer = MailboxResult(reason, 550, reply, "mx.acme.com", True, retry_after=retry_after)
     finding = single.examine("ann+x@acme.com", OwnLists(), allow_special_use=False)
     finding.answered(answer)
     alone = single.judge(finding, configured)

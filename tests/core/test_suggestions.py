@@ -229,6 +229,16 @@ def test_a_mistyped_address_gets_the_one_that_was_meant(text: str, expected: str
         assert isinstance(parse(expected), Address)
 
 
+def test_a_domain_gets_the_same_answer_whatever_was_asked_before() -> None:
+    field = Path(__file__).parents[1] / "data" / "typos_field.csv"
+    asked = [line.partition(",")[0] for line in field.read_text("utf-8").splitlines() if line[:1] != "#"]
+    suggestions._PLAIN_ENDINGS.clear()
+    fresh = suggest_domains(asked)
+    suggest_domains([f"acmewerke.{domain.partition('.')[2] or 'com'}" for domain in asked])
+    assert suggest_domains(asked) == fresh
+    assert suggest_domains(asked[::-1]) == fresh[::-1]
+
+
 def test_one_answer_for_each_domain_in_order() -> None:
     assert suggest_domains(["x.com", "gmial.com", "x.com", "yaho.com"]) == [None, "gmail.com", None, "yahoo.com"]
     assert suggest_domains([]) == []

@@ -126,8 +126,12 @@ def rows() -> list[tuple[str, ...]]:
     verdicts = mailvet.verify_many(texts, depth="offline", settings=mailvet.Settings()).to_pylist()
     made: list[tuple[str, ...]] = []
     for text, verdict in zip(texts, verdicts, strict=True):
-        # A repair of a text that is no address is the core's own; SQL corrects known misspellings of domains.
-        suggestion = verdict["suggestion"] if verdict["reason"] != "syntax_invalid" else None
+        # SQL corrects known misspellings of domains; every other suggestion is the core's own.
+        suggestion = verdict["suggestion"] if verdict["domain"] in lists.typo_domains() else None
+        if suggestion and suggestion.rpartition("@")[0].lower() not in text.lower():
+            suggestion = None
+        if suggestion and text.strip()[:1] in "'`*#|~%":
+            suggestion = None
         flags = ",".join(flag for flag in FLAGS if flag in verdict["flags"].split(","))
         made.append(
             (text.encode().hex(), verdict["status"], verdict["reason"], (suggestion or "").encode().hex(), flags, "")

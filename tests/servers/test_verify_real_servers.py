@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 import mailvet
+from mailvet.probing import pacing
 from mailvet.settings import Settings
-from mailvet.smtp import pacing
 from mailvet.verdict import REASONS, Reason, verdict_schema
 from tests.servers.real_mail import CASES, GREYLIST_SECONDS, RECIPIENT_RATE, Case, RealMail
 

@@ -15,11 +15,13 @@ import pytest
 import mailvet
 from mailvet import spark as mv
 from mailvet.errors import MailvetError, PreflightError, SettingsError, SourceError
+from mailvet.lab import Lab, World
+from mailvet.lab.guards import HarvestGuard
 from mailvet.mailbox_key import mailbox_key
 from mailvet.settings import Settings
 from mailvet.spark import job
 from mailvet.verdict import email_key
-from tests.core.probing import asked
+from tests.core.probing import asked, lab_settings
 from tests.spark.conftest import Answered, Both, addresses
 
 SAME = (
@@ -153,6 +155,33 @@ def test_a_recheck_asks_fresh_verdicts_again_and_goes_on_where_it_was_stopped(
     assert not asked(answered.lab)
     verified(["older-than=0s"])
     assert {address for address in asked(answered.lab) if address in addresses()} >= {*addresses()} - refused
+
+
+def test_what_a_run_learns_about_servers_is_known_to_the_next(
+    spark: Any, mailvet_lab_factory: Callable[..., Lab], tmp_path: Path
+) -> None:
+    living = [f"person{number:02}@acme.test" for number in range(20)]
+    dead = [f"stranger{number:02}@acme.test" for number in range(20)]
+    world = World().host("mx.acme.test", error_limit=None, guard=HarvestGuard(12))
+    world.domain("acme.test", [(10, "mx.acme.test")])
+    for person in living:
+        world.mailbox(person)
+    lab = mailvet_lab_factory(world, latency=0.002)
+    frame, table = frame_of(spark, *living, *dead), tmp_path / "verdicts"
+
+    def run(staging: str, **options: Any) -> Any:
+        lab.reset_counters()
+        return mv.verify(
+            frame, "email", settings=lab_settings(lab), verdicts=table, staging=tmp_path / staging, tasks=1, **options
+        )
+
+    mv.save(run("first"), table)
+    (row,) = pq.read_table(tmp_path / "verdicts_servers").to_pylist()
+    assert row["suspected_since"] is not None
+    # Servers that shut us out are asked for recipients first that the table knows, and for no other before.
+    run("second", recheck="all", wait=timedelta(seconds=8)).collect()
+    assert asked(lab)
+    assert {*asked(lab)} <= {*living}
 
 
 def test_texts_that_a_collation_calls_equal_stay_apart(spark: Any) -> None:

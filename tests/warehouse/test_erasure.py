@@ -18,7 +18,8 @@ from mailvet.errors import LockedError, SettingsError, SourceError
 from mailvet.verdict import email_key
 from mailvet.warehouse.duckdb import DuckDBWarehouse
 from mailvet.warehouse.duckdb_rewriting import is_our_own, rewrite
-from mailvet.warehouse.erasure import OWN_TABLES, Wanted
+from mailvet.warehouse.erasure import Wanted
+from mailvet.warehouse.tables import OWN_TABLES
 from tests.warehouse.answers import NOW, answers
 
 # fmt: off

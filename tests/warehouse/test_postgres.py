@@ -365,7 +365,7 @@ def test_spellings_fold_as_python_folds_them(postgres: PostgresPlace) -> None:
     postgres.contacts(*texts)
     warehouse = postgres.opened()
     planned(warehouse)
-    folded = getattr(warehouse, "_rows")("select email, folded from mailvet_cells")  # noqa: B009
+    folded = getattr(warehouse, "_rows")(f"select email, folded from {getattr(warehouse, '_staged')['cells']}")  # noqa: B009
     assert dict(folded) == {text: text.strip().lower() for text in texts}
 
 

@@ -48,7 +48,8 @@ domains_known as (
     select
         domains_found.domain,
         typo.meant as typo_of,
-        case when free.domain is not null then 1 else 0 end as is_free,
+        case when free.kind = 'free' then 1 else 0 end as is_free,
+        case when free.domain is not null then 1 else 0 end as is_provider,
         case when coalesce(
             {%- for count in known['relay'] %} relay_{{ count }}.domain{{ ',' if not loop.last }}{% endfor %}
         ) is not null then 1 else 0 end as is_relay_alias,
@@ -73,7 +74,12 @@ domains_known as (
 facts as (
     select
         addresses_found.email,
-        addresses_found.syntax,
+        -- Whether it stands for a missing address is for the core to say.
+        case
+            when {{ mailvet.lower_ascii('addresses_found.local_part') }} in ({{ mailvet.literals(mailvet.placeholder_names()) }})
+                then 'undecided'
+            else addresses_found.syntax
+        end as syntax,
         addresses_found.local_part,
         addresses_found.domain,
         domains_known.typo_of,
@@ -81,7 +87,16 @@ facts as (
         coalesce(domains_known.is_relay_alias, 0) = 1 as is_relay_alias,
         coalesce(domains_known.is_under_disposable, 0) = 1
             and coalesce(domains_known.is_relay_alias, 0) = 0 as is_disposable,
-        roles.name is not null as is_role,
+        roles.name is not null and (
+            roles.place = '{{ mailvet.role_everywhere() }}'
+            or (
+                coalesce(domains_known.is_provider, 0) = 0
+                and (
+                    roles.place = '{{ mailvet.role_at_companies() }}'
+                    or roles.place like concat('%|', {{ mailvet.last_labels('addresses_found.domain', 1) }}, '|%')
+                )
+            )
+        ) as is_role,
         case
             when addresses_found.name_found is null then false
             else {{ mailvet.matches('addresses_found.name_found', mailvet.syntax_patterns()['no_reply']) }}
@@ -112,7 +127,8 @@ select
     reason,
     {{ mailvet.recommendation_case('reason', '0', '1', policy) }} as recommendation,
     case
-        when substring(local_part, 1, 1) in ({{ mailvet.literals(mailvet.formula_starts()) }}) then null
+        when substring(local_part, 1, 1) in ({{ mailvet.literals(mailvet.formula_starts() + mailvet.markup_starts()) }})
+            then null
         when typo_of is not null then concat(local_part, '@', typo_of)
     end as suggestion,
     domain,

@@ -17,7 +17,7 @@ from email_validator import EmailNotValidError, validate_email
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mailvet import address
+from mailvet import address, repairs
 from mailvet.address import Address, parse
 from mailvet.layers import syntax
 
@@ -194,7 +194,11 @@ def assert_agreement(cells: list[str]) -> None:
     for cell, row in zip(cells, rows, strict=True):
         assert row == row_of(cell), ascii(cell)
         split = (row["local"], row["domain"]) if row["local"] is not None and not row["odd_dots"] else None
-        assert split == judge(cell.strip()), ascii(cell)
+        accepted = judge(cell.strip())
+        if row["syntax_error"] == "placeholder" and accepted:
+            assert address.is_placeholder_address(*accepted), ascii(cell)
+            continue
+        assert split == accepted, ascii(cell)
 
 
 def published() -> list[str]:
@@ -338,12 +342,20 @@ _PIECES = [
     "(dot)",
     " dot ",
     "mailto:",
-    *"@@@..:?%&;([{< >}])\"',-",
+    "Dr. ",
+    "1. ",
+    " Tel",
+    "Ann Lee",
+    "Lee, ",
+    "2gmail.com",
+    ".com",
+    "75011",
+    *"@@@_*#|/..:?%&;([{< >}])\"',-",
 ]
 
 
 @given(st.lists(st.sampled_from(_PIECES), max_size=7).map("".join))
 def test_a_text_without_the_marks_of_a_repair_is_left_alone_by_it(text: str) -> None:
-    for (_, _, marks), (pattern, replacement) in zip(address.REPAIRS, address._REPAIRS, strict=True):
+    for (_, _, marks), (pattern, replacement) in zip(repairs.REPAIRS, repairs._COMPILED, strict=True):
         if marks and not any(mark in text for mark in marks):
             assert pattern.sub(replacement, text) == text

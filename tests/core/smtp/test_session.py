@@ -58,7 +58,7 @@ async def test_a_conversation_names_the_sender_once_asks_and_says_goodbye() -> N
 
 
 async def test_a_server_that_does_not_hang_up_after_its_goodbye_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_HANG_UP_PATIENCE", 0.05)
+    monkeypatch.setattr(module, "_CLOSE_TIMEOUT", 0.05)
     async with scripted(server(), hangs_up=False) as (port, heard):
         session = await open_at(port)
         await asyncio.wait_for(session.close(), 1)
@@ -183,11 +183,11 @@ async def test_quit_is_sent_even_when_the_server_is_too_slow() -> None:
 
 async def test_patience_is_shorter_than_the_time_out_never_longer() -> None:
     async with scripted(server(RCPT=b"")) as (port, _):
-        for patience, most in ((0.05, 0.2), (60.0, 0.6)):
+        for timeout, most in ((0.05, 0.2), (60.0, 0.6)):
             session = await open_at(port)
             began = asyncio.get_running_loop().time()
             with pytest.raises(Broken, match="timeout"):
-                await session.ask("ann", "acme.test", patience=patience)
+                await session.ask("ann", "acme.test", timeout=timeout)
             assert asyncio.get_running_loop().time() - began < most
 
 
@@ -218,9 +218,9 @@ async def test_recipients_named_together_leave_in_one_packet_and_are_answered_in
         session = await open_at(port)
         assert session.pipelining
         for local in "abcd":
-            session.say(local, "acme.test")
+            session.send_rcpt(local, "acme.test")
         assert len(heard) == 1, "nothing leaves before somebody waits for a reply"
-        replies = [await session.hear() for _ in "abcd"]
+        replies = [await session.next_reply() for _ in "abcd"]
         await session.close()
     assert [reply.code for reply in replies] == [250, 550, 452, 250]
     assert verbs(heard) == ["EHLO", "MAIL", "RCPT", "RCPT", "RCPT", "RCPT", "QUIT"]
@@ -229,11 +229,11 @@ async def test_recipients_named_together_leave_in_one_packet_and_are_answered_in
 async def test_a_refused_sender_ends_the_group() -> None:
     async with scripted(server(b"PIPELINING", MAIL=b"550 5.7.1 not you\r\n", RCPT=b"503 MAIL first\r\n")) as (port, _):
         session = await open_at(port)
-        session.say("ann", "acme.test")
-        session.say("bob", "acme.test")
-        reply = await session.hear()
+        session.send_rcpt("ann", "acme.test")
+        session.send_rcpt("bob", "acme.test")
+        reply = await session.next_reply()
         assert (reply.stage, reply.code) == (Stage.mail, 550)
-        assert not session.sender_named
+        assert not session.mail_from_accepted
         await session.close()
 
 
@@ -246,10 +246,10 @@ async def test_a_connection_that_ends_in_a_group_gives_the_replies_that_came_and
     async with scripted(script) as (port, _):
         session = await open_at(port)
         for local in "abcd":
-            session.say(local, "acme.test")
-        assert [(await session.hear()).code for _ in range(3)] == [250, 550, 421]
+            session.send_rcpt(local, "acme.test")
+        assert [(await session.next_reply()).code for _ in range(3)] == [250, 550, 421]
         with pytest.raises(Broken) as caught:
-            await session.hear()
+            await session.next_reply()
         await session.close()
     assert caught.value.kind == "closed"
 
@@ -259,10 +259,10 @@ async def test_a_farewell_is_not_taken_for_the_reply_to_a_recipient() -> None:
         session = await open_at(port)
         assert (await session.ask("ann", "acme.test")).code == 550
         await asyncio.sleep(0.02)
-        farewell = session.farewell()
-        assert farewell is not None
-        assert farewell.code == 421
-        assert session.farewell() is None
+        extra = session.unsolicited_reply()
+        assert extra is not None
+        assert extra.code == 421
+        assert session.unsolicited_reply() is None
         await session.close()
 
 
@@ -277,10 +277,10 @@ async def test_each_reply_of_a_group_is_timed_from_the_one_before() -> None:
 
     listening = await asyncio.start_server(talk, "127.0.0.1", 0)
     session = await open_at(listening.sockets[0].getsockname()[1])
-    session._sender_named = "ascii"
+    session._mail_from = "ascii"
     for local in "abc":
-        session.say(local, "acme.test")
-    replies = [await session.hear() for _ in "abc"]
+        session.send_rcpt(local, "acme.test")
+    replies = [await session.next_reply() for _ in "abc"]
     assert all(0.05 < reply.seconds < 0.25 for reply in replies), [reply.seconds for reply in replies]
     await session.close()
     listening.close()
@@ -290,7 +290,7 @@ async def test_each_reply_of_a_group_is_timed_from_the_one_before() -> None:
 async def test_a_server_that_may_ask_for_tls_gets_mail_alone(tls: bool) -> None:
     async with scripted(server(b"PIPELINING", *[b"STARTTLS"] * tls)) as (port, _):
         session = await open_at(port, starttls="when_required")
-        assert session.may_run_ahead is not tls
+        assert session.may_send_ahead is not tls
         await session.close()
 
 
@@ -311,17 +311,17 @@ async def converse(session: Session, *groups: str) -> list[int]:
 
     def turn() -> float:
         nonlocal due
-        replies = session.heard_already()
+        replies = session.received()
         codes.extend(reply.code for reply in replies)
         due -= len(replies)
         if not due and left:
             for local in left[0]:
-                session.say(local, "acme.test")
+                session.send_rcpt(local, "acme.test")
             due = len(left.pop(0))
         return 0.2 if due else 0.0
 
     try:
-        await session.converse(turn, turn())
+        await session.run(turn, turn())
     except Broken as failure:
         failure.codes = codes  # type: ignore[attr-defined]
         raise
@@ -351,13 +351,13 @@ async def test_a_conversation_that_breaks_off_keeps_what_was_heard(last: str, ki
 async def test_a_fault_of_whoever_takes_the_turn_ends_the_conversation_and_is_seen() -> None:
     async with scripted(server(b"PIPELINING")) as (port, heard):
         session = await open_at(port)
-        session.say("a", "acme.test")
+        session.send_rcpt("a", "acme.test")
 
         def turn() -> float:
             raise ZeroDivisionError
 
         with pytest.raises(ZeroDivisionError):
-            await session.converse(turn, 0.2)
+            await session.run(turn, 0.2)
         await session.close()
     assert verbs(heard)[-1] == "QUIT"
 
@@ -365,11 +365,11 @@ async def test_a_fault_of_whoever_takes_the_turn_ends_the_conversation_and_is_se
 async def test_nothing_is_said_after_the_goodbye() -> None:
     async with scripted(server(b"PIPELINING")) as (port, heard):
         session = await open_at(port)
-        session.say("ann", "acme.test")
-        session.say_goodbye()
-        assert (await session.hear()).code == 250
+        session.send_rcpt("ann", "acme.test")
+        session.send_quit()
+        assert (await session.next_reply()).code == 250
         with pytest.raises(Broken, match="at its end"):
-            session.say("bob", "acme.test")
+            session.send_rcpt("bob", "acme.test")
         await session.close()
     assert verbs(heard) == ["EHLO", "MAIL", "RCPT", "QUIT"]
 

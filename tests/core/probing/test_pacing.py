@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailvet.smtp.pacing import ErrorBudget, Pace, RunHealth
+from mailvet.probing.health import RunHealth
+from mailvet.probing.pacing import ErrorBudget, Pace
 
 
 @pytest.fixture
@@ -70,21 +71,9 @@ def test_clean_answers_are_forgiven_for_throttling(clock: list[float]) -> None:
     assert pace.stopped is None
 
 
-def test_a_refusal_of_us_before_the_recipient_stops_at_once() -> None:
+def test_a_refusal_of_us_stops_at_once() -> None:
     pace = Pace(5)
-    pace.blocked(whole_operator=True)
-    assert pace.stopped
-
-
-def test_refusals_of_us_at_the_recipient_stop_only_in_a_row() -> None:
-    pace = Pace(5)
-    for _ in range(5):
-        pace.blocked(whole_operator=False)
-        pace.blocked(whole_operator=False)
-        pace.clean()
-    assert pace.stopped is None
-    for _ in range(3):
-        pace.blocked(whole_operator=False)
+    pace.blocked()
     assert pace.stopped
 
 
@@ -97,7 +86,7 @@ def test_the_limit_is_always_between_one_and_the_cap(cap: int, events: list[str]
         elif event == "throttled":
             pace.throttled()
         elif event == "blocked":
-            pace.blocked(whole_operator=False)
+            pace.blocked()
         assert 1 <= pace.limit <= cap
 
 
@@ -108,32 +97,32 @@ def test_a_budget_starts_below_the_tenth_error_and_grows_with_what_is_borne() ->
     budget = ErrorBudget(19)
     assert budget.room(0) == 9
     for errors in range(30):
-        budget.bore(errors)
+        budget.tolerate(errors)
         assert errors + max(0, budget.room(errors)) <= max(19, errors)
     assert budget.room(0) == 19
 
 
 def test_what_a_server_complained_of_is_never_reached_again() -> None:
     budget = ErrorBudget(19)
-    budget.bore(12)
-    assert budget.complained(10)
-    budget.bore(18)
+    budget.tolerate(12)
+    assert budget.limit_reached(10)
+    budget.tolerate(18)
     assert budget.room(0) == 9
-    assert budget.complained(15), "nothing new, but a conversation that was beyond the limit already"
+    assert budget.limit_reached(15), "nothing new, but a conversation that was beyond the limit already"
     assert budget.room(0) == 9
-    assert budget.complained(1)
+    assert budget.limit_reached(1)
     assert budget.room(0) == 1, "somebody has to be asked"
-    assert not budget.complained(1), "no limit explains that"
-    assert not budget.complained(0)
+    assert not budget.limit_reached(1), "no limit explains that"
+    assert not budget.limit_reached(0)
 
 
 def test_who_is_as_prompt_after_the_tenth_error_is_asked_up_to_the_setting_at_once() -> None:
     budget = ErrorBudget(19)
     for errors in range(11):
-        budget.bore(errors)
+        budget.tolerate(errors)
         assert budget.room(0) == max(9, errors + 4)
         assert budget.growing
-    budget.bore(11)
+    budget.tolerate(11)
     assert budget.room(0) == 19
     assert not budget.growing
 
@@ -143,10 +132,10 @@ def test_the_room_is_never_beyond_a_complaint_nor_the_setting(events: list[tuple
     budget, complaints = ErrorBudget(most), [most + 1]
     for complained, errors in events:
         if complained:
-            budget.complained(errors)
+            budget.limit_reached(errors)
             complaints += [errors] * (errors > 0)
         else:
-            budget.bore(errors)
+            budget.tolerate(errors)
         assert budget.room(0) <= max(1, min(complaints) - 1)
 
 

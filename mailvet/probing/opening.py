@@ -1,0 +1,222 @@
+"""
+Which server a conversation goes to: the preferred host, the backup only where that is down or busy time after time,
+and never an address that has as many connections as it may.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import zlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from mailvet.probing.domain import MailboxResult, stage_detail
+from mailvet.probing.queues import ServerSet, Way
+from mailvet.smtp.replies import mask, read_reply
+from mailvet.smtp.session import Broken, Refused, Reply, Session
+from mailvet.verdict import Reason
+
+if TYPE_CHECKING:
+    from mailvet.probing.domain import Probe
+    from mailvet.probing.pool import Mailboxes
+
+__all__ = ["Opening"]
+
+_TRIES = 2
+_THROTTLED_TRIES = 3
+_MOST_ADDRESSES = 5  # tried in one go
+_LONGEST_KEPT = 500  # characters of a reply
+
+
+class Opening:
+    """Opens conversations; one object for one pool."""
+
+    def __init__(self, pool: Mailboxes) -> None:
+        self._pool = pool
+
+    # ---------------------------------------------------------------- picking
+
+    def pick(self, servers: ServerSet) -> Way | None:
+        """
+        A way to these servers on which a connection may be opened now. None: there is none; the operator is woken when
+        there may be, or all that waited has its result.
+        """
+        now = time.monotonic()
+        ways = self._usable(servers, now)
+        given_up = [way for way in ways if way.place.given_up(self._pool.wait_until)]
+        if given_up and len(given_up) == len(ways):
+            self._pool.leave_open(servers, given_up[0].place)
+            return None
+        open_ways = [way for way in ways if way not in given_up]
+        for way in open_ways:
+            if self._free(way, now):
+                return way
+        self._wait(servers, open_ways, now)
+        return None
+
+    def _usable(self, servers: ServerSet, now: float) -> list[Way]:
+        """The ways of the best preference that is neither down nor busy time after time."""
+        ways = servers.ways
+        reachable = [way for way in ways if way.address.reachable(now)]
+        # Whether an international address can be delivered at all is a question to every server.
+        candidates = list(ways) if servers.eai else reachable or list(ways)
+        serving = [way for way in candidates if not way.address.needs_backup] or candidates
+        best = min(way.host.preference for way in serving)
+        return [way for way in serving if way.host.preference == best]
+
+    @staticmethod
+    def _free(way: Way, now: float) -> bool:
+        place = way.place
+        if place.resting(now) or (place.one_connection and place.conversations):
+            return False
+        return way.address.may_connect(now)
+
+    def _wait(self, servers: ServerSet, ways: list[Way], now: float) -> None:
+        """Have the operator woken when one of the ways may be free."""
+        loop = asyncio.get_running_loop()
+        for way in ways:
+            way.address.waiters[servers.operator] = None
+            way.place.waiters[servers.operator] = None
+            until = max(way.place.rest_until, way.address.not_before)
+            if until > now and way.place.alarm is None:
+                way.place.alarm = loop.call_later(until - now + 0.01, self._rested, way)
+        self._pool.release_at(way.address for way in ways)
+
+    def _rested(self, way: Way) -> None:
+        way.place.alarm = None
+        self._pool.wake_waiters(way)
+
+    # ---------------------------------------------------------------- opening
+
+    async def open(self, servers: ServerSet, held: list[Way]) -> tuple[Session, float, Callable[[], None]] | None:
+        """
+        A session with the best server that can be had, when its connection was asked for, and what frees its slot.
+        None when there is none; then all have a result, or wait for the next try.
+
+        Args:
+            held: the way that was picked; replaced by the one that is used.
+        """
+        pool, queue = self._pool, servers.operator
+        broken: list[Broken] = []
+        tried: set[str] = set()
+        without_eai = 0
+        while True:
+            way = held[0]
+            address = way.address
+            tried.add(address.ip)
+            release = await pool.slots.acquire(address.ip, address.cap)
+            began = time.monotonic()
+            try:
+                session = await Session.open(
+                    way.host.name, address.ip, pool.smtp, pool.hello_name, source=self._source(servers, address.ip)
+                )
+            except Refused as refusal:
+                release()
+                pool.health.connection_made(queue.rule.name, address.ip)
+                self._refused(servers, way, refusal.reply)
+                return None
+            except Broken as failure:
+                release()
+                broken.append(failure)
+                if failure.kind == "unreachable":
+                    pool.health.address_failed(address.ip)
+                address.failed()
+            except BaseException:
+                release()
+                raise
+            else:
+                pool.health.connection_made(queue.rule.name, address.ip)
+                address.opened()
+                if not servers.eai or session.smtputf8:
+                    return session, began, release
+                without_eai += 1
+                await session.close()
+                release()
+            pool.free_slot(held.pop())
+            other = self._other(servers, tried)
+            if other is None:
+                break
+            pool.take_slot(other)
+            held.append(other)
+        self._unopened(servers, broken, without_eai)
+        return None
+
+    def _other(self, servers: ServerSet, tried: set[str]) -> Way | None:
+        """Another address that can be tried at once."""
+        if len(tried) >= _MOST_ADDRESSES:
+            return None
+        now = time.monotonic()
+        for way in servers.ways:
+            if way.address.ip in tried or not (servers.eai or way.address.reachable(now)):
+                continue
+            if self._free(way, now):
+                return way
+        return None
+
+    def _unopened(self, servers: ServerSet, broken: list[Broken], without_eai: int) -> None:
+        """No conversation could be opened."""
+        pool, queue = self._pool, servers.operator
+        now = time.monotonic()
+        untried = [way for way in servers.ways if way.address.reachable(now)]
+        if untried and not servers.eai and broken:
+            return  # another address is busy now and will be asked
+        host = servers.hosts[0].name
+        if without_eai and not broken:
+            pool.fail(servers, MailboxResult(Reason.smtputf8_unsupported, mx_host=host))
+            return
+        first = broken[0]
+        if without_eai == 0 and all(failure.kind == "unreachable" for failure in broken):
+            pool.health.connection_failed(queue.rule.name)
+            reason = Reason.connect_failed
+        else:
+            pool.health.connection_made(queue.rule.name)
+            reason = Reason.smtp_timeout if first.kind == "timeout" else Reason.protocol_error
+        if first.kind == "unreachable":
+            reason = Reason.connect_failed
+        servers.failures += 1
+        if reason is not Reason.protocol_error or servers.failures >= _TRIES:
+            pool.fail(servers, MailboxResult(reason, mx_host=host, detail=first.detail))
+
+    def _source(self, servers: ServerSet, ip: str) -> str | None:
+        of_kind = [own for own in self._pool.smtp.source_addresses if (":" in own) == (":" in ip)]
+        if not of_kind:
+            return None
+        # Greylisting remembers who came: the same servers always see the same address of ours.
+        return of_kind[zlib.crc32(servers.hosts[0].name.encode()) % len(of_kind)]
+
+    def _refused(self, servers: ServerSet, way: Way, reply: Reply) -> None:
+        """The server would not talk to us at all."""
+        pool, operator = self._pool, servers.operator
+        reading = read_reply(reply.stage, reply.code, reply.text, own=pool.own)
+        probe = pool.next_waiting(servers)
+        masked = mask(reply.text, recipient=probe.address if probe else None, own=pool.own)[:_LONGEST_KEPT]
+        result = MailboxResult(
+            reading.reason or Reason.protocol_error,
+            reply.code,
+            masked,
+            way.host.name,
+            retry_after=reading.retry_after,
+            detail=stage_detail(reply.stage, masked),
+        )
+        if reading.reason is Reason.sender_blocked:
+            pool.blocked(servers)
+            self._report(probe, result)
+            return
+        if reading.limit == "connections":
+            operator.pace.cap = max(1, min(operator.pace.cap, operator.connections - 1))
+            way.address.too_many_connections()
+        if reply.code // 100 == 4:
+            way.address.refused_for_now(reading.retry_after)
+        if operator.listed or reply.code // 100 != 4:
+            operator.pace.throttled(reading.retry_after)
+        servers.failures += 1
+        if servers.failures > _THROTTLED_TRIES:
+            self._report(probe, result)
+            pool.fail(servers, result)
+        elif probe is not None:
+            pool.enqueue(servers, probe, first=True, wake=False)
+
+    def _report(self, probe: Probe | None, result: MailboxResult) -> None:
+        if probe is not None:
+            self._pool.report(probe, result)

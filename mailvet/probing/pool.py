@@ -1,0 +1,703 @@
+"""
+Would the server take a message for this recipient? The mailbox layer asks, and never sends.
+
+Recipients queue per operator (the owner of the mail servers) and, within it, per set of servers. Conversations take
+from these queues: one conversation asks many recipients, as many as the operator tolerates. How many there may be at
+once is decided by the operator's `Pace`, and by the server address, whatever names lead to it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+from mailvet.dns.routes import Route
+from mailvet.operators import operator_of_route, operators
+from mailvet.probing.addresses import ServerAddress
+from mailvet.probing.canary import Place
+from mailvet.probing.conversation import Conversation
+from mailvet.probing.decisions import Decisions
+from mailvet.probing.domain import DomainState, MailboxResult, Probe, Recipient, Role
+from mailvet.probing.health import RunHealth
+from mailvet.probing.memory import ConnectionSlots, LocalSlots, ServerMemory, place_of
+from mailvet.probing.opening import Opening
+from mailvet.probing.pacing import ErrorBudget, Pace
+from mailvet.probing.queues import OperatorQueue, ServerSet, Way, in_order
+from mailvet.settings import Settings
+from mailvet.smtp.session import Broken, Refused, Session
+from mailvet.verdict import Reason
+
+__all__ = ["MailboxResult", "Mailboxes", "OperatorProgress", "Probe", "Recipient"]
+
+_ADDRESSES_PER_HOST = 2
+_FAILED_FOR = 600.0  # seconds for which servers that failed are not tried again
+_SHUTDOWN_TIMEOUT = 2.0  # seconds for conversations to end properly when the run is stopped
+_IDLE = 5.0  # seconds for which a conversation stays open for recipients that are still to be read
+_WORTH_A_CONVERSATION = 10  # waiting recipients for each conversation
+_REMEMBERED_DOMAINS = 200_000
+_REMEMBERED_SERVERS = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorProgress:
+    """What one operator is doing, for people who watch."""
+
+    name: str
+    asked: int
+    waiting: int
+    connections: int
+    state: str
+    seconds_left: float = 0.0
+    """Expected time until its queue is empty, at the pace it has had; 0 where nothing waits."""
+
+
+class Mailboxes:
+    """
+    Ask mailboxes at a tolerable pace.
+
+    Args:
+        settings: `smtp`, `pacing`.
+        asked_today: recipients already asked today, by operator, counted against the daily limits.
+        memory: what earlier runs learnt about server addresses; used and changed.
+        slots: bounds the connections to one address over all that share it. Default: this pool alone.
+
+    Bound to the running event loop. `submit` and `ask` never wait; every recipient gets a result.
+
+    Attributes:
+        expecting: more recipients are to come soon, so that conversations are kept open for them a while.
+        wait_until: `time.monotonic()` until which the run waits for servers that want to be left alone.
+        retries_pending: whether recipients that were greylisted come back within this run.
+        probes: RCPT commands sent.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        asked_today: Mapping[str, int] | None = None,
+        memory: ServerMemory | None = None,
+        slots: ConnectionSlots | None = None,
+    ) -> None:
+        self._settings = settings
+        self.smtp = settings.smtp
+        self.hello_name = settings.hello_name
+        self.own = tuple(filter(None, (settings.smtp.mail_from, self.hello_name)))
+        self.memory = memory if memory is not None else ServerMemory()
+        self.slots: ConnectionSlots = slots if slots is not None else LocalSlots()
+        self.health = RunHealth(settings.retry.outage_after.total_seconds())
+        self._failed_for = min(_FAILED_FOR, 0.9 * settings.retry.after_failure.total_seconds())
+        self.decisions = Decisions(self)
+        self.probes = 0
+        self.wait_until = time.monotonic()
+        self.retries_pending: Callable[[], bool] = bool
+        self._opening = Opening(self)
+        self._asked_today = dict(asked_today or {})
+        self._operators: dict[str, OperatorQueue] = {}
+        self._domains: OrderedDict[str, DomainState] = OrderedDict()
+        self._routed: dict[str, tuple[Route, DomainState, ServerSet]] = {}
+        self._addresses: dict[str, ServerAddress] = {}
+        self._places: dict[str, Place] = {}
+        self._connections = 0
+        self._starved: deque[OperatorQueue] = deque()
+        self._unanswered: set[Probe] = set()
+        self._idle: OrderedDict[asyncio.Future[None], ServerSet] = OrderedDict()
+        self._server_sets = 0
+        self._asked_earlier: dict[str, int] = {}  # by operators that were forgotten since
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._timers: set[asyncio.TimerHandle] = set()
+        self._ended = False
+        self._expecting = False
+
+    # ---------------------------------------------------------------- submitting
+
+    def submit(self, recipient: Recipient) -> asyncio.Future[MailboxResult]:
+        """
+        Queue one recipient; its route must have hosts. The future never raises for what servers do, only for a
+        fault of ours. Submitting a recipient again, after greylisting, asks it again.
+        """
+        future: asyncio.Future[MailboxResult] = asyncio.get_running_loop().create_future()
+
+        def on_result(_: Probe, result: MailboxResult | Exception) -> None:
+            if future.done():
+                return
+            if isinstance(result, Exception):
+                future.set_exception(result)
+            else:
+                future.set_result(result)
+
+        def withdraw(done: asyncio.Future[MailboxResult]) -> None:
+            probe.withdrawn = done.cancelled()
+
+        probe = self.ask(recipient.local, recipient.domain, recipient.route, on_result)
+        future.add_done_callback(withdraw)
+        return future
+
+    def ask(
+        self,
+        local: str,
+        domain: str,
+        route: Route,
+        on_result: Callable[[Probe, MailboxResult | Exception], None],
+        context: Any = None,
+    ) -> Probe:
+        """
+        The same without a future: `on_result` is called with what is returned here and the result, at once where
+        that is known already. The `context` is the caller's.
+        """
+        routed = self._routed.get(domain)
+        if routed is None or routed[0] is not route or not local.isascii():
+            routed = self._route(local, domain, route)
+        _, state, servers = routed
+        probe = Probe(local, state, route, on_result, context)
+        if state.greylisted_since:
+            probe.first_asked = state.greylisted_since.get(local)
+        unasked = self._unasked(servers.operator)
+        if unasked is not None:
+            on_result(probe, unasked)
+            return probe
+        self._unanswered.add(probe)
+        if servers.failed is not None and servers.failed_until > time.monotonic():
+            self.report(probe, servers.failed)
+        elif state.accept_all:
+            self.report(probe, state.accept_all_result())
+        else:
+            servers.failed = None
+            self.enqueue(servers, probe)
+        return probe
+
+    def ask_again(self, probe: Probe) -> None:
+        """Ask a recipient again whose result did not count."""
+        assert probe.on_result is not None
+        self.ask(probe.local, probe.domain.name, probe.route, probe.on_result, probe.context)
+
+    def forget_failures(self) -> None:
+        """Our own network was at fault: servers that could not be reached are tried again at once."""
+        for address in self._addresses.values():
+            address.unreachable_until = 0.0
+        for queue in self._operators.values():
+            for servers in queue.servers.values():
+                servers.failed = None
+                servers.failures = 0
+        for domain in self._domains.values():
+            for at in domain.places.values():
+                if at.control is None:
+                    at.control_done = False
+
+    def give_up(self) -> None:
+        """No recipient is asked any more, since `health` says so: report that for all that wait."""
+        self._drain(self._operators.values())
+
+    async def reach(self, ip: str) -> bool:
+        """Whether a connection to this address succeeds now; `health` is told."""
+        release = await self.slots.acquire(ip, self._address(ip).cap)
+        try:
+            session = await Session.open(ip, ip, self.smtp, self.hello_name)
+        except Refused:
+            pass
+        except Broken as failure:
+            if failure.kind == "unreachable":
+                self.health.address_failed(ip)
+                return False
+        else:
+            await session.close()
+        finally:
+            release()
+        self.health.address_replied(ip)
+        return True
+
+    def _route(self, local: str, name: str, route: Route) -> tuple[Route, DomainState, ServerSet]:
+        """What recipients of a domain have in common, kept for those that need no SMTPUTF8."""
+        if self._server_sets >= _REMEMBERED_SERVERS:
+            self._forget_servers()
+        queue = self._operator(route)
+        servers = self._servers(queue, route, eai=not local.isascii())
+        routed = route, self.domain_of(name, queue.rule.answers), servers
+        if not servers.eai:
+            self._routed[name] = routed
+        return routed
+
+    @property
+    def expecting(self) -> bool:
+        return self._expecting
+
+    @expecting.setter
+    def expecting(self, more: bool) -> None:
+        before, self._expecting = self._expecting, more
+        if not more:
+            self._release(len(self._idle))
+            if before:
+                self.settle_all()
+
+    def settle_all(self) -> None:
+        """Nobody else is to come for now: decide what waits for others."""
+        for place in list(self._places.values()):
+            if place.quiet and (place.held or place.undecided) and not self.retries_pending():
+                self.decisions.flush(place)
+
+    def domain_of(self, name: str, answers: str = "mixed") -> DomainState:
+        """What is known of a domain."""
+        domain = self._domains.get(name)
+        if domain is None:
+            if len(self._domains) >= _REMEMBERED_DOMAINS:
+                self._forget_domains()
+            domain = self._domains[name] = DomainState(name, answers)
+        return domain
+
+    def place(self, key: str) -> Place:
+        """The place with this key."""
+        place = self._places.get(key)
+        if place is None:
+            place = self._places[key] = Place(key, self.memory)
+        return place
+
+    def _address(self, ip: str) -> ServerAddress:
+        address = self._addresses.get(ip)
+        if address is None:
+            address = self._addresses[ip] = ServerAddress(ip, self._settings.pacing.connections_per_operator)
+        return address
+
+    def _forget_domains(self) -> None:
+        """Forget the older half of the domains that no recipient waits for, so that a run of any length stays small."""
+        self._routed.clear()
+        awaited = {probe.domain.name for probe in self._unanswered}
+        for name in list(self._domains)[: _REMEMBERED_DOMAINS // 2]:
+            if name not in awaited:
+                del self._domains[name]
+
+    def _forget_servers(self) -> None:
+        """The same for servers; what an operator was asked counts against its daily limit all the same."""
+        self._routed.clear()
+        awaited = {probe.route.hosts_key for probe in self._unanswered}
+        kept: set[str] = set()
+        for name, queue in list(self._operators.items()):
+            for key, servers in list(queue.servers.items()):
+                if not servers.conversations and not servers.queued and key[0] not in awaited:
+                    del queue.servers[key]
+                    self._server_sets -= 1
+                else:
+                    kept.update(place.key for place in servers.places)
+            if not queue.servers and not queue.busy:
+                if queue.asked:
+                    self._asked_earlier[name] = queue.asked
+                del self._operators[name]
+        for key, place in list(self._places.items()):
+            if key not in kept and place.quiet and not (place.suspicious or place.held or place.undecided):
+                del self._places[key]
+
+    def _operator(self, route: Route) -> OperatorQueue:
+        rule = operator_of_route(tuple(host.name for host in route.hosts))
+        queue = self._operators.get(rule.name)
+        if queue is None:
+            pacing = self._settings.pacing
+            cap = min(pacing.connections_per_operator, rule.connections or pacing.connections_per_operator)
+            limits = pacing.daily_limits
+            limit = limits.get(rule.name, limits.get("default"))
+            queue = self._operators[rule.name] = OperatorQueue(
+                rule, rule in operators(), Pace(cap), ErrorBudget(pacing.errors_per_session), limit
+            )
+            queue.asked = self._asked_earlier.pop(rule.name, 0)
+        return queue
+
+    def _servers(self, queue: OperatorQueue, route: Route, *, eai: bool) -> ServerSet:
+        key = (route.hosts_key, eai)
+        servers = queue.servers.get(key)
+        if servers is None:
+            ways = []
+            group = ",".join(route.hosts_key) if queue.listed else ""
+            for host in in_order(route.hosts):
+                for ip in host.addresses[:_ADDRESSES_PER_HOST]:
+                    place = self.place(f"operator:{queue.rule.name}" if queue.listed else place_of(ip, self.smtp.port))
+                    place.recall(host.name.lower(), group)
+                    place.recall(place.key, group)
+                    ways.append(Way(host, self._address(ip), place))
+            places = tuple(dict.fromkeys(way.place for way in ways))
+            servers = queue.servers[key] = ServerSet(queue, route, eai, tuple(ways), places, group_key=group)
+            for place in places:
+                place.servers.setdefault(group, servers)
+                place.recall(group, group)
+            self._server_sets += 1
+        return servers
+
+    def _unasked(self, queue: OperatorQueue) -> MailboxResult | None:
+        """Why a newcomer is not to be asked, if so."""
+        if queue.rule.answers == "accepts_all":
+            return MailboxResult(Reason.provider_unverifiable, detail=f"{queue.rule.label}: {queue.rule.answers}")
+        return self.closed(queue, ahead=queue.waiting)
+
+    def closed(self, queue: OperatorQueue, *, ahead: int = 0) -> MailboxResult | None:
+        """Why no recipient is asked at this operator now, if so; `ahead` will have been asked before."""
+        if self.health.network_down:
+            return MailboxResult(Reason.not_probed, detail="our network was down", retry_after=0.0)
+        if self._ended or self.health.degraded is not None:
+            return MailboxResult(Reason.not_probed, detail="the run was stopped", retry_after=3600.0)
+        if queue.pace.stopped is not None:
+            why = f"operator stopped: {queue.pace.stopped}"
+            return MailboxResult(Reason.not_probed, detail=why, retry_after=86400.0)
+        if queue.limit is not None and self.spent(queue) + ahead >= queue.limit:
+            return MailboxResult(Reason.not_probed, detail="daily limit of the operator", retry_after=43200.0)
+        if self._settings.pacing.quiet_hours is not None:
+            quiet = _quiet_for(self._settings.pacing.quiet_hours, datetime.now(timezone.utc))
+            if quiet is not None:
+                return MailboxResult(Reason.not_probed, detail="quiet hours", retry_after=quiet)
+        return None
+
+    def spent(self, queue: OperatorQueue) -> int:
+        """Recipients asked of this operator today."""
+        return self._asked_today.get(queue.rule.name, 0) + queue.asked
+
+    def recipients_per_session(self, servers: ServerSet) -> int:
+        """Recipients that may be asked in one conversation with these servers, as far as is known."""
+        limit = servers.operator.rule.recipients_per_session or 1 << 30
+        return min(self._settings.pacing.recipients_per_session, limit, servers.per_session)
+
+    # ---------------------------------------------------------------- scheduling
+
+    def enqueue(self, servers: ServerSet, probe: Probe, *, first: bool = False, wake: bool = True) -> None:
+        """Have a recipient asked; `first`: before all others of these servers."""
+        if not servers.queued:
+            servers.queued = True
+            servers.operator.queued.append(servers)
+        servers.push(probe, first=first)
+        if not wake:
+            return
+        if servers.idle:
+            self._end_idling(servers.idle[-1])
+        elif servers.operator.connections < servers.operator.pace.limit or self._idle:
+            self.wake(servers.operator)
+
+    def later(self, delay: float, servers: ServerSet, probe: Probe) -> None:
+        """The same after so many seconds."""
+        if delay <= 0:
+            self.enqueue(servers, probe, first=True)
+            return
+
+        def now() -> None:
+            self._timers.discard(timer)
+            for place in servers.places:
+                place.expected -= 1
+            self.enqueue(servers, probe, first=True)
+
+        for place in servers.places:
+            place.expected += 1
+        timer = asyncio.get_running_loop().call_later(delay, now)
+        self._timers.add(timer)
+
+    def next_waiting(self, servers: ServerSet) -> Probe | None:
+        """The next recipient of these servers that still has to be asked."""
+        while servers.waiting:
+            probe = servers.pop()
+            if probe.withdrawn:
+                self._unanswered.discard(probe)
+                continue
+            if probe.role is Role.recipient and probe.domain.accept_all:
+                self.report(probe, probe.domain.accept_all_result())
+                continue
+            return probe
+        return None
+
+    def next_in_time(self, servers: ServerSet, session: Session) -> Probe | None:
+        """The next recipient whose budget of time is not spent."""
+        while (probe := self.next_waiting(servers)) is not None:
+            if probe.role is not Role.recipient or probe.deadline is None:
+                break
+            if probe.timeout(self.smtp.address_budget) > 0:
+                break
+            self.no_reply(probe, session)
+        return probe
+
+    def wake(self, queue: OperatorQueue) -> None:
+        """Start as many conversations as pace, caps and queue allow."""
+        if queue.waiting and self.closed(queue) is not None:
+            self._drain((queue,))
+            return
+        pause = queue.pace.pause_left()
+        if pause > 0:
+            if queue.alarm is None and queue.queued:
+                queue.alarm = asyncio.get_running_loop().call_later(pause + 0.01, self._alarm, queue)
+            return
+        for _ in range(len(queue.queued)):
+            if not queue.queued:
+                return
+            servers = queue.queued[0]
+            if not servers.waiting:
+                queue.queued.popleft()
+                servers.queued = False
+                continue
+            queue.queued.rotate(-1)
+            # One more conversation is worth its greeting, and the canary that it needs itself, only if those that run
+            # will not soon be through.
+            each = _WORTH_A_CONVERSATION if self.recipients_per_session(servers) > _WORTH_A_CONVERSATION else 3
+            while len(servers.waiting) > each * servers.conversations:
+                if queue.connections >= queue.pace.limit:
+                    self._release(1, queue)
+                    return
+                if self._connections >= self._settings.pacing.connections:
+                    self._release(1)
+                    if not queue.starved:
+                        queue.starved = True
+                        self._starved.append(queue)
+                    return
+                way = self._opening.pick(servers)
+                if way is None:
+                    break
+                self._start(servers, way)
+
+    def _start(self, servers: ServerSet, way: Way) -> None:
+        servers.operator.connections += 1
+        servers.conversations += 1
+        self._connections += 1
+        self.take_slot(way)
+        task = asyncio.ensure_future(self._converse(servers, way))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def take_slot(self, way: Way) -> None:
+        """A conversation goes this way."""
+        way.address.connections += 1
+        way.place.conversations += 1
+
+    def free_slot(self, way: Way) -> None:
+        """It does not, or is over."""
+        way.address.connections -= 1
+        way.place.conversations -= 1
+
+    def _alarm(self, queue: OperatorQueue) -> None:
+        queue.alarm = None
+        self.wake(queue)
+
+    async def _converse(self, servers: ServerSet, way: Way) -> None:
+        queue = servers.operator
+        held: list[Way] = [way]
+        try:
+            if servers.waiting:
+                opened = await self._opening.open(servers, held)
+                if opened is not None:
+                    session, began, release = opened
+                    try:
+                        await Conversation(self, servers, held[0], session, began).run()
+                    finally:
+                        await session.close()
+                        release()
+        except Exception as error:  # a bug or a setting of ours: whoever waits must see it instead of waiting for ever
+            self._fail_all(error)
+        finally:
+            for one in held:
+                self.free_slot(one)
+            queue.connections -= 1
+            servers.conversations -= 1
+            self._connections -= 1
+            self._ended_one(servers, {way, *held})
+
+    def _ended_one(self, servers: ServerSet, ways: set[Way]) -> None:
+        queue = servers.operator
+        if self.health.degraded is not None:
+            self._drain(self._operators.values())
+        if self._starved and not queue.starved:  # the longest waiting operator goes first
+            queue.starved = True
+            self._starved.append(queue)
+        elif not queue.starved:
+            self.wake(queue)
+        while self._starved and self._connections < self._settings.pacing.connections:
+            other = self._starved.popleft()
+            other.starved = False
+            self.wake(other)
+        for way in ways:
+            self.wake_waiters(way)
+        for place in {way.place: None for way in ways}:
+            self.decisions.settle(servers, place)
+
+    def wake_waiters(self, way: Way) -> None:
+        """A connection to the address may be had: the operators that wait for one, the longest waiting first."""
+        address, place = way.address, way.place
+        for waiters in (address.waiters, place.waiters):
+            for _ in range(len(waiters)):
+                if not waiters or (not address.may_connect(time.monotonic()) and waiters is address.waiters):
+                    break
+                waiting = next(iter(waiters))
+                del waiters[waiting]
+                self.wake(waiting)
+
+    # ---------------------------------------------------------------- conversations without recipients
+
+    def may_idle(self, servers: ServerSet) -> bool:
+        """Whether a conversation is kept open for recipients that are still to be read."""
+        if not self._expecting or self._ended or servers.waiting or servers.operator.starved or self._starved:
+            return False
+        return not any(way.address.waiters or way.place.waiters for way in servers.ways)
+
+    async def idle_for_more(self, servers: ServerSet, place: Place) -> bool:
+        """Wait for recipients that are still to be read; whether there are any."""
+        if not self.may_idle(servers):
+            return bool(servers.waiting)
+        more: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        servers.idle.append(more)
+        self._idle[more] = servers
+        place.idle += 1
+        self.decisions.settle(servers, place)
+        try:
+            await asyncio.wait((more,), timeout=_IDLE)
+        finally:
+            place.idle -= 1
+            self._end_idling(more)
+        return bool(servers.waiting)
+
+    def _end_idling(self, idle: asyncio.Future[None]) -> None:
+        servers = self._idle.pop(idle, None)
+        if servers is not None:
+            servers.idle.remove(idle)
+        if not idle.done():
+            idle.set_result(None)
+
+    def _release(self, count: int, queue: OperatorQueue | None = None) -> None:
+        """End conversations that have no recipient to ask, of one operator or of any, the longest idle first."""
+        ended = [idle for idle, servers in self._idle.items() if queue is None or servers.operator is queue][:count]
+        for idle in ended:
+            self._end_idling(idle)
+
+    def release_at(self, addresses: Iterable[ServerAddress]) -> None:
+        """The same of those that hold a connection to one of these addresses."""
+        wanted = set(map(id, addresses))
+        for idle, servers in list(self._idle.items()):
+            if any(id(way.address) in wanted for way in servers.ways):
+                self._end_idling(idle)
+
+    # ---------------------------------------------------------------- results
+
+    def report(self, probe: Probe, result: MailboxResult) -> None:
+        """Hand a result to whoever wants it."""
+        if probe.on_result is None:  # asked for the sake of others, and not to be had
+            self._not_asked(probe)
+            return
+        self._unanswered.discard(probe)
+        if result.reason is Reason.greylisted and probe.first_asked is not None:
+            probe.domain.greylisted_since[probe.local] = probe.first_asked
+        probe.on_result(probe, result)
+
+    def _not_asked(self, probe: Probe) -> None:
+        at = probe.at
+        if at is None:
+            return
+        place = self.place(at.place)
+        if probe.role is Role.canary:
+            place.canary_queued = False
+        elif probe.role is Role.closing:
+            place.closing_queued = False
+        else:
+            at.control_in_flight, at.control_done = False, True
+            where = place.undecided.get(at)
+            if where is not None:
+                self.decisions.decide(at, where, place)
+
+    def skip_domain(self, servers: ServerSet, domain: DomainState) -> None:
+        """The domain takes anybody: who still waits need not be asked."""
+        for probe in servers.take_all_of(domain):
+            self.report(probe, domain.accept_all_result())
+
+    def no_reply(self, probe: Probe, session: Session) -> None:
+        """The recipient's time is spent."""
+        result = MailboxResult(self.too_slow(session), mx_host=session.host, detail=f"slowest {session.slowest:.0f} s")
+        self.report(probe, result)
+
+    @staticmethod
+    def too_slow(session: Session) -> Reason:
+        """A server that replies, only too slowly, is a tarpit; one that says nothing timed out."""
+        return Reason.tarpit if session.slow_replies else Reason.smtp_timeout
+
+    def blocked(self, servers: ServerSet) -> None:
+        """The operator refuses us, whoever the recipient is."""
+        pace = servers.operator.pace
+        pace.blocked()
+        self.health.operator_blocks(servers.operator.rule.name)
+
+    def fail(self, servers: ServerSet, result: MailboxResult) -> None:
+        """These servers give no results now: report that for all that wait for them, and for a while for newcomers."""
+        if result.reason is not Reason.greylisted:
+            servers.failed, servers.failed_until = result, time.monotonic() + self._failed_for
+        while (probe := self.next_waiting(servers)) is not None:
+            self.report(probe, result)
+
+    def leave_open(self, servers: ServerSet, place: Place) -> None:
+        """The place has shut us out for longer than the run waits: what waits for it stays open."""
+        result = self.decisions.unproven_result(servers, place)
+        while (probe := self.next_waiting(servers)) is not None:
+            self.report(probe, result)
+        self.decisions.settle(servers, place)
+
+    def _drain(self, queues: Iterable[OperatorQueue]) -> None:
+        """Report for all that wait for an operator that is not asked any more."""
+        for queue in list(queues):
+            result = self.closed(queue)
+            if result is None:
+                continue
+            for servers in list(queue.servers.values()):
+                while (probe := self.next_waiting(servers)) is not None:
+                    self.report(probe, result)
+                for place in servers.places:
+                    if place.quiet:
+                        self.decisions.abandon(servers, place, result)
+
+    def _fail_all(self, error: Exception) -> None:
+        for queue in self._operators.values():
+            for servers in queue.servers.values():
+                servers.clear()
+        for place in self._places.values():
+            place.undecided.clear()
+            place.held, place.open, place.unconfirmed = [], [], []
+        for domain in self._domains.values():
+            for at in domain.places.values():
+                at.accepts, at.doubts = [], []
+        unanswered, self._unanswered = self._unanswered, set()
+        for probe in unanswered:
+            if probe.on_result is not None:
+                probe.on_result(probe, error)
+
+    # ---------------------------------------------------------------- watching and ending
+
+    def progress(self) -> list[OperatorProgress]:
+        """What each operator is doing, the busiest first."""
+        rows = []
+        for queue in self._operators.values():
+            if queue.pace.stopped:
+                state = f"stopped: {queue.pace.stopped}"
+            elif queue.pace.pause_left() > 0:
+                state = f"pausing {queue.pace.pause_left():.0f} s"
+            elif queue.connections:
+                state = f"{queue.connections} of {queue.pace.limit} connections"
+            else:
+                state = "waiting" if queue.waiting else "done"
+            left = queue.seconds_left(self.smtp.address_budget)
+            rows.append(OperatorProgress(queue.rule.name, queue.asked, queue.waiting, queue.connections, state, left))
+        return sorted(rows, key=lambda row: (-row.waiting - row.connections, -row.asked))
+
+    async def close(self) -> None:
+        """End every conversation; recipients still waiting are reported as not probed."""
+        self._ended = True
+        self.expecting = False
+        alarms = [queue.alarm for queue in self._operators.values()]
+        alarms += [alarm for place in self._places.values() for alarm in (place.alarm, place.flush_alarm)]
+        for alarm in [*alarms, *self._timers]:
+            if alarm is not None:
+                alarm.cancel()
+        if self._tasks:  # each conversation ends by itself with the reply it waits for
+            await asyncio.wait(self._tasks, timeout=_SHUTDOWN_TIMEOUT)
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._drain(self._operators.values())
+        stopped = MailboxResult(Reason.not_probed, detail="the run was stopped", retry_after=3600.0)
+        for probe in list(self._unanswered):
+            self.report(probe, stopped)
+
+
+def _quiet_for(span: str, now: datetime) -> float | None:
+    """Seconds until the quiet hours end, None outside them."""
+    start, end = (int(part) for part in span.split("-"))
+    into = (now.hour - start) % 24 * 3600 + now.minute * 60 + now.second
+    length = (end - start) % 24 * 3600
+    return float(length - into) if into < length else None
