@@ -2,8 +2,9 @@
 Which addresses may be contacted: global unicast, and nothing else.
 
 A domain's owner writes its MX and address records, and could point them into the network we run in. What is reserved is
-taken from the IANA special-purpose address registries (RFC 6890; IPv4 and IPv6, as of 2025-10-09) and the IANA IPv6
-global unicast registry: only 2000::/3 has been given out. An IPv6 address that stands for an IPv4 one is judged by that.
+taken from the IANA special-purpose address registries (RFC 6890, with what was added up to RFC 9602 and RFC 9637); of
+IPv6 only 2000::/3 is global unicast (RFC 4291 section 2.4). An IPv6 address that stands for one of IPv4 is judged by
+that.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ _RESERVED_4 = tuple(
     map(
         ipaddress.IPv4Network,
         (
-            "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24",
+            "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12",
+            "192.0.0.0/24",
             "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24",
             "224.0.0.0/4", "240.0.0.0/4",
         ),
