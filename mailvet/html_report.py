@@ -21,7 +21,7 @@ from mailvet.ablation import ASKED_FROM, LAYERS
 from mailvet.errors import SettingsError, SourceError
 from mailvet.gates import SENDINGS, BounceEstimate, expected_bounces
 from mailvet.operators import operators
-from mailvet.privacy import mask_text
+from mailvet.privacy import mask_text, stands_for_a_person
 from mailvet.report import duration_text
 from mailvet.scoring import bounce_probability
 from mailvet.settings import Settings
@@ -105,6 +105,11 @@ def gather(warehouse: Warehouse, settings: Settings, *, by: str | None = None) -
         raise SourceError(f"Nothing of {warehouse.name} was verified yet. Run first: mailvet verify")
     if isinstance(warehouse, Detailed):
         details = warehouse.details(now, by=by)
+        if by is not None and any(stands_for_a_person(share.value) for share in details.sources):
+            raise SourceError(
+                f"The column {mask_text(by)} of {mask_text(warehouse.name)} holds addresses or other marks of single "
+                "people, which no report may show. Choose a column that says where rows came from."
+            )
     elif by is None:
         details = Details()
     else:

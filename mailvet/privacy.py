@@ -8,20 +8,28 @@ of its own, `database_message` for the words of a database). `addresses_in` also
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 __all__ = [
+    "AT_SIGNS",
     "AddressInText",
     "addresses_in",
     "database_message",
     "holds_address",
+    "keyed",
     "mask_address",
     "mask_addresses",
     "mask_text",
+    "stands_for_a_person",
+    "unnamed_suggestion",
 ]
 
+AT_SIGNS = ("@", "\uff20", "\ufe6b")
+"""The characters that are an at sign."""
 _LABELS = r"[^\s<>()\[\]{}\"',;:|/\\?&#%=*`\u0000-\u001f@\uff20\ufe6b]*"
 _DOT = r"(?:[ \t]?[(\[{<][ \t]?(?:dot|punkt|point|punto)[ \t]?[)\]}>][ \t]?|[ \t]+dot[ \t]+)"
 _NAMED_DOMAIN = rf"(?:[\w-]+(?:\.|{_DOT}))+[^\W\d_]{{2,}}"
@@ -108,6 +116,14 @@ def holds_address(text: str) -> bool:
     return next(addresses_in(text), None) is not None
 
 
+_DIGEST = re.compile(r"(?:[0-9a-fA-F]{32}|[0-9a-fA-F]{40}|[0-9a-fA-F]{56}|[0-9a-fA-F]{64}|[0-9a-fA-F]{128})")
+
+
+def stands_for_a_person(text: str) -> bool:
+    """Whether a value is somebody's: an address or telephone number in it, or a digest of one."""
+    return holds_address(text) or mask_text(text) != text or _DIGEST.fullmatch(text.strip()) is not None
+
+
 def mask_address(text: str) -> str:
     """
     A cell fit for logs and errors: the first character of the local part, its length hidden, and the domain.
@@ -151,6 +167,24 @@ def mask_text(text: str) -> str:
         parts += [text[last : found.start], _masked(found.local, found.domain)]
         last = found.end
     return _PHONE.sub(_masked_phone, "".join([*parts, text[last:]]))
+
+
+def unnamed_suggestion(suggestion: str, rule: str) -> str:
+    """
+    What is stored of a suggestion where addresses are not: the rule that made it, and its domain.
+
+    >>> unnamed_suggestion("ann@gmail.com", "typo_domain")
+    'typo_domain: gmail.com'
+    """
+    return f"{rule}: {suggestion.rpartition('@')[2]}"
+
+
+def keyed(key: str, text: str) -> str:
+    """
+    A trace of somebody who may not be in the table any more: HMAC-SHA256 (RFC 2104) under `[privacy] key`, lower-case
+    hexadecimal. Unlike a plain hash, no guess can be confirmed by it without the key.
+    """
+    return hmac.new(key.encode(), text.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
 
 
 mask_addresses = mask_text
