@@ -11,6 +11,7 @@ from typing import Any, Literal
 from great_expectations.checkpoint.actions import ValidationAction
 
 from ge_expectations.verification import VerificationError
+from mailvet.private_files import replaces
 
 __all__ = ["MailvetReportAction", "Outcome", "errors_of", "outcome_of"]
 
@@ -52,7 +53,8 @@ class MailvetReportAction(ValidationAction):
         if self.path is not None:
             target = Path(self.path)
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(json.dumps(summary, indent=2, default=str) + "\n", encoding="utf-8")
+            with replaces(target, 0o644) as partial:
+                partial.write_text(json.dumps(summary, indent=2, default=str) + "\n", encoding="utf-8")
         if self.on_error == "raise" and summary["outcome"] == "error":
             messages = [result["error"] for result in results if result["outcome"] == "error"]
             raise VerificationError("; ".join(dict.fromkeys(messages)))

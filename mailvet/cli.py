@@ -20,6 +20,8 @@ from mailvet.errors import MailvetError, PreflightError, SourceError
 from mailvet.verdict import Depth, Policy
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mailvet.recheck import Recheck
     from mailvet.settings import Settings
     from mailvet.warehouse.base import Warehouse
@@ -114,6 +116,9 @@ Lenient = Annotated[
         "--lenient", help="Read CSV rows of uneven length, stray quotation marks and text above the header; count them."
     ),
 ]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Let outputs take the place of files that mailvet did not write.")
+]
 StoreOption = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option(
@@ -146,9 +151,32 @@ def options(
 def _settings(config: Path | None, **arguments: Any) -> Settings:
     from mailvet.settings import Settings
 
-    if config is None and Path("mailvet.toml").is_file():
-        config = Path("mailvet.toml")
-    return Settings.load(config, **arguments)
+    return Settings.load(_config_file(config), **arguments)
+
+
+def _config_file(config: Path | None) -> Path | None:
+    """The settings file that is read."""
+    return Path("mailvet.toml") if config is None and Path("mailvet.toml").is_file() else config
+
+
+def _check_files(
+    source: str, settings: Settings, config: Path | None, *, overwrite: bool, report: Path | None,
+    option: str = "--report", results: Sequence[Path] = (),
+) -> None:  # fmt: skip
+    """Before anything is opened: no output is an input or another output, and a report replaces reports alone."""
+    from mailvet.run import default_store
+    from mailvet.runs.outputs import Input, Output, check_outputs, is_report, settings_inputs
+    from mailvet.warehouse.opening import is_url
+
+    inputs = [] if is_url(source) else [Input("the source", Path(source).expanduser())]
+    itself = inputs[0] if len(results) == 1 and inputs else None
+    inputs.append(Input("the store of verdicts", settings.store.path or default_store()))
+    inputs += settings_inputs(settings.lists.model_dump().values(), settings.history.events, _config_file(config))
+    # Whether a result is one of mailvet's shows in the store, which is not open yet.
+    outputs = [Output("--output", path, lambda _: True, itself) for path in results]
+    if report is not None:
+        outputs.append(Output(option, report, is_report))
+    check_outputs(outputs, inputs, overwrite=overwrite)
 
 
 @app.command()
@@ -224,6 +252,7 @@ def verify(
         Optional[Path],  # noqa: UP045
         typer.Option(metavar="FILE", help="Also write an HTML report here; it holds no addresses."),
     ] = None,
+    overwrite: Overwrite = False,
     encoding: Encoding = "utf-8",
     no_header: NoHeader = False,
     lenient: Lenient = False,
@@ -235,6 +264,7 @@ def verify(
     from mailvet.recheck import parse_recheck
     from mailvet.report import LogWatcher, TerminalWatcher, show_result
     from mailvet.run import open_source, run
+    from mailvet.runs.outputs import result_paths
     from mailvet.settings import parse_duration
     from mailvet.table_gate import judged
     from mailvet.verdict import STATUS_COLUMNS
@@ -258,10 +288,12 @@ def verify(
     back = write_back and not is_file
     if report is not None:
         html_report.check_path(report)
+    results = [] if output is None or format_of(output) is None else result_paths(output, split_by)
+    _check_files(source, settings, config, overwrite=overwrite, report=report, results=results)
     terminal, started = _console(stderr=True), datetime.now(timezone.utc)
     work: dict[str, Any] = {
         "write_back": back, "columns": chosen, "output": output, "key_columns": tuple(key_column or ()),
-        "split_by": split_by, "wait": patience, "recheck": again,
+        "split_by": split_by, "wait": patience, "recheck": again, "overwrite": overwrite,
     }  # fmt: skip
     try:
         warehouse = open_source(
@@ -282,7 +314,7 @@ def verify(
                 _log_to_stderr()
                 result = run(warehouse, settings, watcher=LogWatcher(), **work)
             if report is not None:
-                html_report.write(report, html_report.gather(warehouse, settings))
+                html_report.write(report, html_report.gather(warehouse, settings), _mode(source, settings))
             gate = judged(warehouse, limits) if limits.applied and not result.degraded else None
         finally:
             warehouse.close()
@@ -439,6 +471,7 @@ def report(
     ] = None,
     policy: PolicyOption = None,
     config: Config = None,
+    overwrite: Overwrite = False,
     encoding: Encoding = "utf-8",
     no_header: NoHeader = False,
     lenient: Lenient = False,
@@ -451,6 +484,7 @@ def report(
 
     settings = _settings(config, policy=policy)
     html_report.check_path(output)
+    _check_files(source, settings, config, overwrite=overwrite, report=output, option="--output")
     warehouse = open_source(
         source,
         settings,
@@ -467,9 +501,19 @@ def report(
         found = html_report.gather(warehouse, settings, by=by)
     finally:
         warehouse.close()
-    html_report.write(output, found)
+    html_report.write(output, found, _mode(source, settings))
     show_summary(_console(), found.summary, found.depth)
     _written(output)
+
+
+def _mode(source: str, settings: Settings) -> int:
+    """Permissions of a new report: as the settings say, else those of the source, 0600 where that is no file."""
+    from mailvet.warehouse.opening import is_url
+
+    if settings.output.permissions is not None:
+        return settings.output.permissions
+    path = Path(source).expanduser()
+    return path.stat().st_mode & 0o777 if not is_url(source) and path.is_file() else 0o600
 
 
 def _written(path: Path) -> None:
@@ -653,11 +697,19 @@ def lab(
         Optional[Path],  # noqa: UP045
         typer.Option(help="At the end, write what each server saw here, as JSON."),
     ] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Start a mail world on loopback (DNS and SMTP servers with operators' manners) to try things safely."""
     from mailvet.lab import FaultyResolver, Lab, World, serve
     from mailvet.lab.contacts import write_contacts
+    from mailvet.runs.outputs import Output, check_outputs, is_lab_counters, is_lab_settings
 
+    outputs = [Output("--config", config, is_lab_settings)]
+    if counters is not None:
+        outputs.append(Output("--counters", counters, is_lab_counters))
+    if contacts is not None:
+        outputs.append(Output("--contacts", contacts, lambda _: False))
+    check_outputs(outputs, [], overwrite=overwrite)
     running = Lab(
         World.hostile(seed) if world is LabWorld.hostile else None,
         seed=seed,

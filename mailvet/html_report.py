@@ -22,6 +22,7 @@ from mailvet.errors import SettingsError, SourceError
 from mailvet.gates import SENDINGS, BounceEstimate, expected_bounces
 from mailvet.operators import operators
 from mailvet.privacy import mask_text, stands_for_a_person
+from mailvet.private_files import replaces
 from mailvet.report import duration_text
 from mailvet.scoring import bounce_probability
 from mailvet.settings import Settings
@@ -123,20 +124,20 @@ def gather(warehouse: Warehouse, settings: Settings, *, by: str | None = None) -
     return Report(warehouse.name, summary, details, Depth(depth), str(settings.policy), now, by, bounces)
 
 
-def write(path: Path, report: Report) -> None:
+def write(path: Path, report: Report, mode: int = 0o600) -> None:
     """
     Write the file, complete or not at all.
+
+    Args:
+        mode: permissions of a file that is new; one that exists keeps its own.
 
     Raises:
         SourceError: the disk or the folder refuses it.
     """
-    target = path.resolve()
-    partial = target.with_name(f".{target.name}.part")
     try:
-        partial.write_text(render(report), encoding="utf-8")
-        os.replace(partial, target)
+        with replaces(path, mode) as partial:
+            partial.write_text(render(report), encoding="utf-8")
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise SourceError(f"The report {path} cannot be written: {error.strerror or error}.") from None
 
 

@@ -141,19 +141,19 @@ def _remove_if_abandoned(partial: Path) -> None:
 
 
 @contextlib.contextmanager
-def replaces(target: Path, mode: int | None = None) -> Iterator[Path]:
+def replaces(target: Path, mode: int = _PRIVATE) -> Iterator[Path]:
     """
     A partial file to write; at the end it takes the place of `target` in one step, or after an error is removed.
 
     Args:
         target: where it is a link, the file behind it is replaced and the link stays.
-        mode: permissions of a file that is new, 0600 by default; one that exists keeps its own.
+        mode: permissions of a file that is new; one that exists keeps its own.
     """
     target = target.resolve()
     partial = new_beside(target)
     try:
         yield partial
-        partial.chmod(stat.S_IMODE(target.stat().st_mode) & 0o777 if target.exists() else (mode or _PRIVATE))
+        partial.chmod(stat.S_IMODE(target.stat().st_mode) & 0o777 if target.exists() else mode & 0o777)
         os.replace(partial, target)
     except BaseException:
         partial.unlink(missing_ok=True)

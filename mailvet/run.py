@@ -26,6 +26,7 @@ from mailvet.ablation import LayerCount
 from mailvet.errors import SettingsError, SourceError
 from mailvet.probing.pool import OperatorProgress
 from mailvet.recheck import Recheck, RecheckText, parse_recheck
+from mailvet.runs.outputs import check_results, note_results
 from mailvet.settings import Settings
 from mailvet.verdict import (
     REASONS,
@@ -285,6 +286,7 @@ def run(
     limit: int | None = None,
     among: Collection[Reason] | None = None,
     recheck: RecheckText = None,
+    overwrite: bool = False,
 ) -> RunResult:
     """
     Verify what is due and write the answers back.
@@ -302,6 +304,7 @@ def run(
         among: verify only addresses whose last answer was one of these.
         recheck: verify also what is fresh, as `all`, `reason=mailbox_not_found`, `older-than=30d` (see
             `mailvet.recheck`). What is due by itself is verified first.
+        overwrite: `output` may take the place of files that mailvet did not write.
 
     Raises:
         MailvetError: before anything is asked, when something does not fit. What was saved before a later failure
@@ -311,7 +314,8 @@ def run(
     if split_by is not None and split_by not in SPLIT_COLUMNS:
         raise SettingsError(f"--split-by {split_by}: choose one of {', '.join(SPLIT_COLUMNS)}.")
     if output is not None:
-        warehouse.check_output(output, key_columns)
+        warehouse.check_output(output, key_columns, columns)
+        check_results(warehouse, settings, output, split_by, overwrite=overwrite)
     if write_back:
         warehouse.check_write_back(columns)
     job = _Run(warehouse, settings, watcher, limit, among, again)
@@ -451,8 +455,9 @@ class _Run:
         if output is not None:
             outputs = await self._call(
                 warehouse.export, output, columns, key_columns=key_columns, split_by=split_by,
-                parts=SPLIT_COLUMNS[split_by] if split_by else (),
+                parts=SPLIT_COLUMNS[split_by] if split_by else (), mode=settings.output.permissions,
             )  # fmt: skip
+            await self._call(note_results, warehouse, outputs)
         written = await self._call(warehouse.write_back, columns) if write_back else None
         summary = await self._call(warehouse.summary)
         if settings.store.keep_days:

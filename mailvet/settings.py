@@ -329,6 +329,21 @@ class Privacy(_Section):
     """
 
 
+class Outputs(_Section):
+    """Files that are written: results, lists, reports."""
+
+    mode: str | None = Field(None, pattern=r"^0?[0-7]{3}$")
+    """
+    Permissions of new files, in octal digits, for a next step that runs as another user. Default: as private as the
+    source, and 0600 where that is no file. A file that is replaced keeps its own.
+    """
+
+    @property
+    def permissions(self) -> int | None:
+        """The same as a number; None where the source decides."""
+        return None if self.mode is None else int(self.mode, 8)
+
+
 class Settings(BaseSettings):
     """Every setting. Build it with `Settings.load`, which turns mistakes into a clear `SettingsError`."""
 
@@ -349,6 +364,7 @@ class Settings(BaseSettings):
     doctor: Doctor = Field(default_factory=Doctor)
     store: Store = Field(default_factory=Store)
     privacy: Privacy = Field(default_factory=Privacy)
+    output: Outputs = Field(default_factory=Outputs)
 
     @classmethod
     def settings_customise_sources(

@@ -166,6 +166,8 @@ class MailvetCheckOperator(BaseSQLOperator):
 
     def _record(self, result: GateResult) -> None:
         """For the log, and for OpenLineage: each limit is an assertion on the column."""
+        from mailvet.warehouse.identifiers import unquoted_parts
+
         severity = {"fail": "error", "warn": "warn", "skip": "info"}[self.on_failure]
         self.check_results = [
             SQLCheckResult(

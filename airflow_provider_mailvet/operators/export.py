@@ -95,6 +95,7 @@ class MailvetExportOperator(BaseSQLOperator):
             from airflow_provider_mailvet.hooks.mailvet import MailvetHook
             from mailvet.errors import SettingsError
             from mailvet.run import plan
+            from mailvet.runs.outputs import check_results
             from mailvet.verdict import STATUS_COLUMNS
 
             wanted = list(dict.fromkeys(self.lists))
@@ -117,9 +118,13 @@ class MailvetExportOperator(BaseSQLOperator):
                     if name in counts:
                         counts[name] += group.rows
                 if self.output_path is not None:
+                    check_results(
+                        warehouse, settings, Path(self.output_path), "recommendation", overwrite=self.overwrite,
+                        option="output_path",
+                    )  # fmt: skip
                     written = warehouse.export(
                         Path(self.output_path), columns, key_columns=keys, split_by="recommendation", parts=wanted,
-                        others=False,
+                        others=False, mode=settings.output.permissions,
                     )  # fmt: skip
                     names = [str(path) for path in written]
                 else:

@@ -21,6 +21,7 @@ from mailvet.lab.faulty_resolver import FaultyResolver
 from mailvet.lab.listening import NAME_SERVER, MailListeners, bind_mail_servers, bind_name_server
 from mailvet.lab.smtp import MailServer
 from mailvet.lab.world import HELLO_NAME, MAIL_FROM, Truth, World
+from mailvet.private_files import replaces
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -303,6 +304,5 @@ def serve(lab: Lab, config_path: str | os.PathLike[str], counters_path: str | os
 
 def _write(path: Path, text: str) -> None:
     # A reader that waits for the file must never see half of it.
-    beside = path.with_name(f"{path.name}.{os.getpid()}.part")
-    beside.write_text(text, encoding="utf-8")
-    os.replace(beside, path)
+    with replaces(path) as partial:
+        partial.write_text(text, encoding="utf-8")

@@ -241,7 +241,8 @@ class Warehouse(Protocol):
         Find out before a run whether `write_back` could put these columns on the source.
 
         Raises:
-            SourceError: a column of that name is too narrow, of another type or computed, or a right is missing.
+            SourceError: a column of that name is too narrow, of another type or computed, is the column of addresses
+                or holds what mailvet did not write; or a right is missing.
         """
 
     def write_back(self, columns: Sequence[str]) -> int:
@@ -250,9 +251,10 @@ class Warehouse(Protocol):
         it was given for: rows that were edited meanwhile are left alone.
         """
 
-    def check_output(self, output: Path, key_columns: Sequence[str] = ()) -> None:
+    def check_output(self, output: Path, key_columns: Sequence[str] = (), columns: Sequence[str] = ()) -> None:
         """
-        Find out before a run whether `export` could write its result.
+        Find out before a run whether `export` could write its result, and whether these status columns would take the
+        place of columns that are not ours.
 
         Raises:
             SourceError, SettingsError: it could not, and why.
@@ -267,6 +269,7 @@ class Warehouse(Protocol):
         split_by: str | None = None,
         parts: Sequence[str] = (),
         others: bool = True,
+        mode: int | None = None,
     ) -> list[Path]:
         """
         Write the source with its status columns to a file; every row and column is kept, and their order where the
@@ -280,6 +283,7 @@ class Warehouse(Protocol):
                 `list.send.csv`.
             parts: values that get a file even where no row has them.
             others: values beyond these get one too.
+            mode: permissions of new files; None: those of the source, 0600 where that is no file.
 
         Returns:
             The files written. Each appears complete or not at all, and none unless all could be written.
@@ -350,6 +354,16 @@ class Warehouse(Protocol):
 
     def prepare_write_back(self, columns: Sequence[str]) -> None:
         """Add the status columns that are missing, so that several writers need not."""
+
+    @property
+    def files(self) -> Mapping[str, Path]:
+        """The files that the source and its verdicts lie in, by what they are for people: `the source`."""
+
+    def written_digest(self, path: Path) -> str | None:
+        """The hash of what mailvet wrote to a file last, as far as the store knows."""
+
+    def note_written(self, digests: Mapping[Path, str]) -> None:
+        """Keep the hashes of files that were written; where the store may not be written to, nothing is kept."""
 
     def check_keys(self, columns: Sequence[str], *, unique: bool = True) -> None:
         """

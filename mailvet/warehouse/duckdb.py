@@ -60,9 +60,11 @@ class DuckDBWarehouse(DuckDBResults):
                     "identify a row. Name a unique key."
                 )
 
-    def check_output(self, output: Path, key_columns: Sequence[str] = ()) -> None:
+    def check_output(self, output: Path, key_columns: Sequence[str] = (), columns: Sequence[str] = ()) -> None:
         """See `Warehouse.check_output`."""
         output_files.check(output)
+        if not key_columns:
+            self._check_ours(columns)
         if (self.narrowed or key_columns) and output.exists() and output.samefile(self.path):
             raise SettingsError(
                 f"--output {output.name} is the input itself, and with --where or --key-column rows or columns of it "
@@ -82,9 +84,10 @@ class DuckDBWarehouse(DuckDBResults):
         split_by: str | None = None,
         parts: Sequence[str] = (),
         others: bool = True,
+        mode: int | None = None,
     ) -> list[Path]:
         """See `Warehouse.export`; the order of the rows is kept."""
-        self.check_output(output, key_columns)
+        self.check_output(output, key_columns, columns)
         present = columns_of(self._db, self.relation)
         headers = dict(zip(present, self._loaded.headers if self._loaded else present, strict=True))
         # On a list verified before, our old columns make way for the new ones.
@@ -111,7 +114,8 @@ class DuckDBWarehouse(DuckDBResults):
             }
         queries = {path: self._output(path, f"{rows} where {test}", fields) for path, test in conditions.items()}
         # Lists of people stay as private as the file they come from.
-        mode = self.path.stat().st_mode if self.path.exists() else 0o600
+        if mode is None:
+            mode = self.path.stat().st_mode & 0o777 if self.path.exists() else 0o600
         via = self._access.folder if self._access is not None and self._access.closed_in else None
         return output_files.publish(self._db, queries, mode, via)
 
@@ -149,6 +153,8 @@ class DuckDBWarehouse(DuckDBResults):
         """See `Warehouse.export_tables`."""
         self.check_keys(key_columns, unique=False)
         targets = {word: parse_table(name) for word, name in names.items()}
+        if not key_columns:
+            self._check_ours(columns)
         check_targets(targets, parse_table(self.relation), self._one("select current_schema()")[0])
         present = [target for target in targets.values() if self._has_table(target)]
         for target in present:

@@ -20,7 +20,7 @@ from mailvet.warehouse.duckdb_verdicts import DuckDBVerdicts
 from mailvet.warehouse.files import first_line
 from mailvet.warehouse.identifiers import OWN
 from mailvet.warehouse.planning import detailed, falls_due, summarised
-from mailvet.warehouse.tables import check_status_columns
+from mailvet.warehouse.status_columns import check_address_column, check_status_columns, refuse_foreign
 
 if TYPE_CHECKING:
     from mailvet.gates import VerdictCount
@@ -49,6 +49,16 @@ class DuckDBResults(DuckDBVerdicts):
     def check_write_back(self, columns: Sequence[str]) -> None:
         """See `Warehouse.check_write_back`."""
         check_status_columns(described(self._db, self.relation), columns, self._prefix, self.name)
+        self._check_ours(columns)
+
+    def _check_ours(self, columns: Sequence[str]) -> None:
+        """Whether the status columns that are there are ours."""
+        check_address_column(self.column, columns, self._prefix, self.name)
+        refuse_foreign(
+            SAY, described(self._db, self.relation), columns, self._prefix, self.name, quote=quote,
+            holds=lambda condition: bool(self._rows(f"select 1 from {self.relation} where {condition} limit 1")),
+            reasons="select reason from mailvet_verdicts" if self._has("mailvet_verdicts") else None,
+        )  # fmt: skip
 
     def write_back(self, columns: Sequence[str]) -> int:
         """See `Warehouse.write_back`. Matches on the key of the text as it is now, so an edited row is left alone."""

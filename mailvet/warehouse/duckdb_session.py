@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -116,11 +116,13 @@ class DuckDBSession:
         is_view: bool = False,
         access: DuckDBAccess | None = None,
         event_rows: str | None = None,
+        store: Path | None = None,
     ) -> None:
         self._db = connection
         self._access = access
         self._owned = access is not None
         self._event_rows = event_rows
+        self._store = store
         self.name = name
         self.path = path
         self.relation = relation
@@ -132,7 +134,7 @@ class DuckDBSession:
         self._events = events
         self._loaded = loaded
         self._is_view = is_view
-        self._cell = f"coalesce({quote(column)}::varchar, '')"
+        self._cell = f"coalesce({quote(column)}::varchar, '')" if column else "''"
 
     @classmethod
     def of_table(
@@ -269,7 +271,8 @@ class DuckDBSession:
             found = choose_column(described(db, INPUT), column, path.name, loaded.headers)
             return cls(
                 db, name=path.name, path=path, relation=INPUT, column=found, policy=policy, prefix=prefix,
-                events=events, loaded=loaded, access=access, **_narrowed(db, INPUT, path.name, where, access, events),
+                events=events, loaded=loaded, access=access, store=store,
+                **_narrowed(db, INPUT, path.name, where, access, events),
             )  # fmt: skip
 
     @classmethod
@@ -283,6 +286,15 @@ class DuckDBSession:
     def _numbers_rows(self) -> bool:
         """Whether `rowid` means DuckDB's number of a row; views have none, and a table may have such a column."""
         return not self._is_view and "rowid" not in map(str.lower, columns_of(self._db, self.relation))
+
+    @property
+    def files(self) -> Mapping[str, Path]:
+        """See `Warehouse.files`."""
+        found = {"the source": self.path}
+        for kept in (self.path if self._store is None else self._store,):
+            found["the store of verdicts"] = kept
+            found["the log of the store"] = kept.with_name(f"{kept.name}.wal")
+        return found
 
     @property
     def remarks(self) -> Sequence[str]:

@@ -102,6 +102,21 @@ class DuckDBVerdicts(PlannedDuckDB):
             if self._has_cells:
                 self._drop_missing()
 
+    def written_digest(self, path: Path) -> str | None:
+        """See `Warehouse.written_digest`."""
+        if not self._has("mailvet_outputs"):
+            return None
+        found = self._rows("select digest from mailvet_outputs where path = $1", [str(path.resolve())])
+        return str(found[0][0]) if found else None
+
+    def note_written(self, digests: Mapping[Path, str]) -> None:
+        """See `Warehouse.note_written`."""
+        with contextlib.suppress(duckdb.Error):
+            self._db.execute("create table if not exists mailvet_outputs (path varchar, digest varchar)")
+            for path, digest in digests.items():
+                self._db.execute("delete from mailvet_outputs where path = $1", [str(path.resolve())])
+                self._db.execute("insert into mailvet_outputs values ($1, $2)", [str(path.resolve()), digest])
+
     def _upgrade(self) -> None:
         """Bring a table of verdicts that an older version made up to date: in place, and once."""
         if "mailbox_key" in self._verdict_columns():

@@ -175,7 +175,7 @@ class PostgresWarehouse(SQLWarehouse):
             )
         for table in (VERDICTS, "mailvet_runs", SERVERS):
             if self._has(table):
-                self._check_ours(table, schema)
+                self._check_own_table(table, schema)
         missing = []
         if not reading:
             missing.append(f"grant select on {self.relation} to {user}")
@@ -208,7 +208,7 @@ class PostgresWarehouse(SQLWarehouse):
                 "changed."
             )
 
-    def _check_ours(self, table: str, schema: str) -> None:
+    def _check_own_table(self, table: str, schema: str) -> None:
         """Whether a table that is called like one of ours is ours."""
         relation = f"to_regclass(quote_ident(current_schema()) || '.{table}')"
         has = [name for (name,) in self._rows(f"select attname from pg_attribute where attrelid = {relation}")]
@@ -220,8 +220,8 @@ class PostgresWarehouse(SQLWarehouse):
         if lacking:
             raise SourceError(
                 f"The table {self._quote(schema)}.{table} is not as mailvet makes it: it has no column {lacking[0]}. "
-                "Rename it, or set another schema for mailvet's tables (?options=-csearch_path%3Dmailvet,public). Nothing was "
-                "changed."
+                "Rename it, or set another schema for mailvet's tables (?options=-csearch_path%3Dmailvet,public). "
+                "Nothing was changed."
             )
 
     def check_write_back(self, columns: Sequence[str]) -> None:

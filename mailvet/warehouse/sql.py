@@ -42,7 +42,8 @@ from mailvet.warehouse.servers import (
     SERVERS,
 )
 from mailvet.warehouse.session import UTC, VERDICTS, arrays, aware
-from mailvet.warehouse.tables import Column, check_status_columns, check_targets, may_replace
+from mailvet.warehouse.status_columns import check_address_column, check_status_columns, refuse_foreign
+from mailvet.warehouse.tables import Column, check_targets, may_replace
 
 if TYPE_CHECKING:
     import polars as pl
@@ -58,6 +59,7 @@ SERVER_KINDS = {field.name: str(field.type).partition("[")[0] for field in SERVE
 
 _RUNS = "mailvet_runs"
 _SHARDS = "mailvet_shards"
+_OUTPUTS = "mailvet_outputs"
 _SHARDS_KEPT = timedelta(days=7)
 _KNOWN_SINCE = "known_since"
 _EXPORT_ROWS = 20_000
@@ -339,6 +341,18 @@ class SQLWarehouse(PlannedTable):
         """See `Warehouse.check_write_back`."""
         with self._doing(f"read the columns of {self.name}"):
             check_status_columns(self._described(), columns, self._prefix, self.name)
+            self._check_ours(columns)
+
+    def _check_ours(self, columns: Sequence[str]) -> None:
+        """Whether the status columns that are there are ours."""
+        check_address_column(self.column, columns, self._prefix, self.name)
+        refuse_foreign(
+            self._say, self._described(), columns, self._prefix, self.name, quote=self._quote,
+            holds=lambda condition: bool(
+                self._rows(self._say.limited(f"select 1 from {self.relation} where {condition}", 1))
+            ),
+            reasons=f"select reason from {VERDICTS}" if self._has(VERDICTS) else None,
+        )  # fmt: skip
 
     def write_back(self, columns: Sequence[str]) -> int:
         """
@@ -539,6 +553,8 @@ class SQLWarehouse(PlannedTable):
         )
         part = self._part("recommendation")
         with self._doing(f"write the lists of {self.name}"):
+            if not key_columns:
+                self._check_ours(columns)
             check_targets(targets, TableName(self._found.name, self._found.schema), self._default_schema())
             present = [target for target in targets.values() if self._has_table(target)]
             for target in present:
@@ -598,9 +614,12 @@ class SQLWarehouse(PlannedTable):
 
     # ---------------------------------------------------------------- files
 
-    def check_output(self, output: Path, key_columns: Sequence[str] = ()) -> None:
+    def check_output(self, output: Path, key_columns: Sequence[str] = (), columns: Sequence[str] = ()) -> None:
         """See `Warehouse.check_output`."""
         files_out.check(output)
+        if not key_columns:
+            with self._doing(f"read the columns of {self.name}"):
+                self._check_ours(columns)
         present = [column.name for column in self._columns]
         for name in key_columns:
             if name not in present:
@@ -615,11 +634,12 @@ class SQLWarehouse(PlannedTable):
         split_by: str | None = None,
         parts: Sequence[str] = (),
         others: bool = True,
+        mode: int | None = None,
     ) -> list[Path]:
         """See `Warehouse.export`. All files show the table as it was at one moment, where the database can do that."""
         import duckdb
 
-        self.check_output(output, key_columns)
+        self.check_output(output, key_columns, columns)
         own = {(self._prefix + column).lower() for column in columns}
         kept = [c for c in self._columns if (c.name in key_columns if key_columns else c.name.lower() not in own)]
         verdict = verdict_schema()
@@ -658,7 +678,7 @@ class SQLWarehouse(PlannedTable):
                 batches = self._batches(f"select {selected} {rows} and {condition}", schema)
                 db.register(f"part{number}", pa.RecordBatchReader.from_batches(schema, batches))
                 queries[path] = (f"select {shown} from part{number}", files_out.copy_options(path))
-            return files_out.publish(db, queries, 0o600)
+            return files_out.publish(db, queries, 0o600 if mode is None else mode)
 
     def _part(self, column: str) -> str:
         """Which part of a result a row belongs to, by a column of the verdict table."""
@@ -677,6 +697,34 @@ class SQLWarehouse(PlannedTable):
     def _batches(self, query: str, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         for rows in self._stream(query, _EXPORT_ROWS):
             yield pa.RecordBatch.from_arrays(arrays(rows, schema), schema=schema)
+
+    @property
+    def files(self) -> Mapping[str, Path]:
+        """See `Warehouse.files`."""
+        return {}
+
+    def written_digest(self, path: Path) -> str | None:
+        """See `Warehouse.written_digest`."""
+        with self._doing("read what was written"):
+            if not self._has(_OUTPUTS):
+                return None
+            here = self._say.literal(str(path.resolve()))
+            rows = self._rows(f"select digest from {_OUTPUTS} where path = {here}")
+        return str(rows[0][0]) if rows else None
+
+    def note_written(self, digests: Mapping[Path, str]) -> None:
+        """See `Warehouse.note_written`."""
+        if not digests:
+            return
+        paths = [str(path.resolve()) for path in digests]
+        with contextlib.suppress(MailvetError), self._doing("keep what was written"):
+            if not self._has(_OUTPUTS):
+                kind = self._say.types["string"]
+                self._execute(f"create table {_OUTPUTS} (path {kind}, digest {kind})")
+            with self._transaction():
+                listed = ", ".join(map(self._say.literal, paths))
+                self._execute(f"delete from {_OUTPUTS} where path in ({listed})")
+                self._append(_OUTPUTS, pa.table({"path": paths, "digest": list(digests.values())}))
 
     # ---------------------------------------------------------------- one address
 

@@ -12,6 +12,7 @@ import re
 import sqlite3
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -172,6 +173,13 @@ class SQLAlchemyWarehouse(SQLWarehouse):
     def _has(self, table: str) -> bool:
         with self._reading():
             return bool(self._inspected().has_table(table))
+
+    @property
+    def files(self) -> Mapping[str, Path]:
+        """See `Warehouse.files`."""
+        database = self._engine.url.database
+        is_file = self._say.name == "sqlite" and database and database != ":memory:"
+        return {"the source": Path(str(database))} if is_file else {}
 
     def _has_table(self, table: TableName) -> bool:
         with self._reading():

@@ -8,10 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import pyarrow as pa
-
 from mailvet.errors import SourceError
-from mailvet.verdict import Depth, Reason, Recommendation, Status, verdict_schema
 from mailvet.warehouse.address_column import likely_columns
 from mailvet.warehouse.identifiers import TableName, parse_table
 
@@ -19,7 +16,6 @@ __all__ = [
     "OWN_TABLES",
     "Column",
     "Relation",
-    "check_status_columns",
     "check_targets",
     "choose_column",
     "choose_table",
@@ -130,35 +126,6 @@ def choose_column(columns: Sequence[Column], column: str | None, table: str, hea
     return chosen.name
 
 
-def check_status_columns(present: Sequence[Column], columns: Sequence[str], prefix: str, table: str) -> None:
-    """
-    Whether the answers fit into the status columns that a table already has.
-
-    Raises:
-        SourceError: one is too narrow, of another type, or computed.
-    """
-    existing = {column.name.lower(): column for column in present}
-    for name in columns:
-        found = existing.get((prefix + name).lower())
-        if found is None:
-            continue
-        kind = verdict_schema().field(name).type
-        family = "text" if pa.types.is_string(kind) else "time" if pa.types.is_timestamp(kind) else "number"
-        advice = "Drop or rename it (it will be made anew), or choose another store.prefix. Nothing was checked."
-        if found.generated:
-            raise SourceError(f"The column {found.name} of {table} is computed, so no {name} can be written. {advice}")
-        if found.family != family:
-            raise SourceError(
-                f"The column {found.name} of {table} holds {found.kind}, but a {name} is a "
-                f"{'timestamp' if family == 'time' else family}. {advice}"
-            )
-        if found.length is not None and found.length < (needed := _LENGTHS.get(name, 255)):
-            raise SourceError(
-                f"The column {found.name} of {table} is too narrow for a {name}: it takes {found.length} characters, "
-                f"and up to {needed} are needed. Widen it, or drop it (it will be made anew). Nothing was checked."
-            )
-
-
 OWN_TABLES = (
     "mailvet_verdicts", "mailvet_runs", "mailvet_servers", "mailvet_events", "mailvet_shards", "mailvet_outputs",
     "mailvet_samples",
@@ -218,14 +185,6 @@ def may_replace(target: TableName, columns: Sequence[str], prefix: str, *, repla
             "Choose another name, or let it be overwritten (overwrite=True). Nothing was changed."
         )
     raise SourceError(f"There is a table {target} already. Choose another name, or replace it.")
-
-
-_LENGTHS = {
-    "status": max(map(len, map(str, Status))), "reason": max(map(len, map(str, Reason))),
-    "recommendation": max(map(len, map(str, Recommendation))), "depth": max(map(len, map(str, Depth))),
-    "suggestion": 254, "rules_version": 40, "run_id": 24, "smtp_reply": 512, "evidence": 4000,
-}  # fmt: skip
-"""Characters that a column of the verdict table may need; an address has at most 254 (RFC 5321, section 4.5.3.1.3)."""
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -1,0 +1,1 @@
+"""Runs over one source: what they may write, and what they keep of it."""

@@ -1,0 +1,138 @@
+"""
+The status columns that a table has already: whether they can take a verdict, and whether they are ours to write to.
+
+A column is ours if it is not there yet, or if it has one of our names and holds nothing but what mailvet writes under
+that name. What a user wrote is never written over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import pyarrow as pa
+
+from mailvet.errors import SourceError
+from mailvet.verdict import Depth, Reason, Recommendation, Status, verdict_schema
+from mailvet.warehouse.dialects import Dialect, literal
+from mailvet.warehouse.tables import Column
+
+__all__ = ["check_address_column", "check_status_columns", "refuse_foreign"]
+
+_WORDS: Mapping[str, Sequence[str]] = {
+    "status": tuple(map(str, Status)), "reason": tuple(map(str, Reason)),
+    "recommendation": tuple(map(str, Recommendation)), "depth": tuple(map(str, Depth)),
+}  # fmt: skip
+"""Columns with a closed list of values."""
+
+_COMPANIONS = ("status", "reason", "recommendation")
+"""Where one of these is empty, no verdict was written to the row."""
+
+_OURS = "mailvet"
+"""How the names of columns begin that no one else has."""
+
+
+def check_status_columns(present: Sequence[Column], columns: Sequence[str], prefix: str, table: str) -> None:
+    """
+    Whether the answers fit into the status columns that a table already has.
+
+    Raises:
+        SourceError: one is too narrow, of another type, or computed.
+    """
+    existing = {column.name.lower(): column for column in present}
+    for name in columns:
+        found = existing.get((prefix + name).lower())
+        if found is None:
+            continue
+        kind = verdict_schema().field(name).type
+        family = "text" if pa.types.is_string(kind) else "time" if pa.types.is_timestamp(kind) else "number"
+        advice = "Drop or rename it (it will be made anew), or choose another store.prefix. Nothing was checked."
+        if found.generated:
+            raise SourceError(f"The column {found.name} of {table} is computed, so no {name} can be written. {advice}")
+        if found.family != family:
+            raise SourceError(
+                f"The column {found.name} of {table} holds {found.kind}, but a {name} is a "
+                f"{'timestamp' if family == 'time' else family}. {advice}"
+            )
+        if found.length is not None and found.length < (needed := _LENGTHS.get(name, 255)):
+            raise SourceError(
+                f"The column {found.name} of {table} is too narrow for a {name}: it takes {found.length} characters, "
+                f"and up to {needed} are needed. Widen it, or drop it (it will be made anew). Nothing was checked."
+            )
+
+
+def check_address_column(column: str, columns: Sequence[str], prefix: str, table: str) -> None:
+    """
+    Whether the column of addresses would be written over.
+
+    Raises:
+        SourceError: it would.
+    """
+    for name in columns:
+        if (prefix + name).lower() == column.lower():
+            raise SourceError(
+                f"The column {column} of {table} is named as the one of addresses, and the {name} of each verdict "
+                "would be written to it. Name the column of addresses, choose another store.prefix, or leave out that "
+                "status column. Nothing was checked."
+            )
+
+
+def refuse_foreign(
+    say: Dialect, present: Sequence[Column], columns: Sequence[str], prefix: str, table: str, *,
+    quote: Callable[[str], str], holds: Callable[[str], bool], reasons: str | None = None,
+) -> None:  # fmt: skip
+    """
+    Whether a status column that is there already holds what mailvet did not write.
+
+    Args:
+        quote: a column's name in a statement.
+        holds: whether any row of the table fulfils a condition.
+        reasons: a query for the reasons of the stored verdicts, of which a newer version may know more than this one.
+
+    Raises:
+        SourceError: one does, by its name.
+    """
+    existing = {column.name.lower(): column for column in present}
+    companion = next((found for name in _COMPANIONS if (found := existing.get((prefix + name).lower()))), None)
+    for name in columns:
+        found = existing.get((prefix + name).lower())
+        if found is None:
+            continue
+        cell = quote(found.name)
+        foreign = _foreign(say, found, name, cell, reasons)
+        if name not in _COMPANIONS and companion is not None:
+            foreign = [*foreign, f"{quote(companion.name)} is null"]
+        elif name not in _COMPANIONS and not prefix.lower().startswith(_OURS):
+            foreign = ["1 = 1"]
+        if foreign and holds(f"{cell} is not null and ({' or '.join(foreign)})"):
+            raise SourceError(
+                f"The column {found.name} of {table} holds what mailvet did not write, and the {name} of each verdict "
+                "would be written over it. Rename it, choose another store.prefix, or leave out that status column. "
+                "Nothing was checked."
+            )
+
+
+def _foreign(say: Dialect, column: Column, name: str, cell: str, reasons: str | None) -> list[str]:
+    """Conditions under which a value that is not null is none that mailvet writes."""
+    text = column.family == "text"
+    if name in _WORDS:
+        listed = f"{cell} not in ({', '.join(map(literal, _WORDS[name]))})"
+        known = f" and {cell} not in ({reasons})" if name == "reason" and reasons else ""
+        return [f"({listed}{known})"] if text else ["1 = 1"]
+    limits = {"score": (0, 100), "smtp_code": (200, 599), "attempts": (0, 32_767)}.get(name)
+    if limits is not None:
+        number = f"try_cast({cell} as double)" if text and say.name == "duckdb" else cell
+        if text and say.name != "duckdb":
+            return ["1 = 1"]
+        return [f"coalesce({number}, -1) < {limits[0]}", f"coalesce({number}, -1) > {limits[1]}"]
+    if name == "suggestion":
+        return [f"{say.position(literal('@'), cell)} = 0"] if text else ["1 = 1"]
+    length = {"run_id": 24, "mailbox_key": 64}.get(name)
+    return [f"{say.length(cell)} <> {length}"] if length and text else []
+
+
+_LENGTHS = {
+    "status": max(map(len, map(str, Status))), "reason": max(map(len, map(str, Reason))),
+    "recommendation": max(map(len, map(str, Recommendation))), "depth": max(map(len, map(str, Depth))),
+    "suggestion": 254, "rules_version": 40, "run_id": 24, "smtp_reply": 512, "evidence": 4000,
+}  # fmt: skip
+"""Characters that a column of the verdict table may need; an address has at most 254 (RFC 5321, section 4.5.3.1.3)."""
