@@ -120,7 +120,7 @@ _DIGEST = re.compile(r"(?:[0-9a-fA-F]{32}|[0-9a-fA-F]{40}|[0-9a-fA-F]{56}|[0-9a-
 
 
 def stands_for_a_person(text: str) -> bool:
-    """Whether a value is somebody's: an address or telephone number in it, or a digest of one."""
+    """Whether a value is one person's: an address or telephone number in it, or a digest of one."""
     return holds_address(text) or mask_text(text) != text or _DIGEST.fullmatch(text.strip()) is not None
 
 
@@ -181,7 +181,7 @@ def unnamed_suggestion(suggestion: str, rule: str) -> str:
 
 def keyed(key: str, text: str) -> str:
     """
-    A trace of somebody who may not be in the table any more: HMAC-SHA256 (RFC 2104) under `[privacy] key`, lower-case
+    A trace of a person who may not be in the table any more: HMAC-SHA256 (RFC 2104) under `[privacy] key`, lower-case
     hexadecimal. Unlike a plain hash, no guess can be confirmed by it without the key.
     """
     return hmac.new(key.encode(), text.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()

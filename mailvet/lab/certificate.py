@@ -1,5 +1,5 @@
 """
-The certificate of the lab's mail servers: made when a lab starts, known to nobody else, no authority, and soon out of
+The certificate of the lab's mail servers: made when a lab starts, known to no one else, no authority, and soon out of
 date, so that it is of no use to anyone who finds it.
 """
 

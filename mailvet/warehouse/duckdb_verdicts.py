@@ -31,7 +31,7 @@ from mailvet.warehouse.duckdb_session import (
     without_zone,
     writing,
 )
-from mailvet.warehouse.erasure import COPIES, OWN_ROWS, UNNAMED, Statements, Wanted, erase
+from mailvet.warehouse.erasure import COPIES, FREED_BLOCKS, OWN_ROWS, UNNAMED, Statements, Wanted, erase
 from mailvet.warehouse.mailboxes import backfill_sql, missing_verdicts
 from mailvet.warehouse.planning import rank
 from mailvet.warehouse.servers import (
@@ -391,11 +391,7 @@ class DuckDBVerdicts(PlannedDuckDB):
         """See `Warehouse.out_of_reach`."""
         remains = [UNNAMED] if self._holds_unnamed() else []
         if not self._owned or not is_our_own(self._db):
-            remains += [
-                "The database file keeps the freed blocks until DuckDB needs the room. To be rid of them, copy it: "
-                "ATTACH a new file and COPY FROM DATABASE.",
-                OWN_ROWS,
-            ]
+            remains += [FREED_BLOCKS, OWN_ROWS]
         return [*remains, COPIES]
 
     def _holds_unnamed(self) -> bool:

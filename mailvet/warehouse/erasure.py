@@ -23,11 +23,15 @@ from mailvet.privacy import addresses_in, mask_address
 from mailvet.verdict import email_key
 from mailvet.warehouse.dialects import Dialect, literal
 
-__all__ = ["COPIES", "OWN_ROWS", "UNNAMED", "Statements", "Wanted", "erase"]
+__all__ = ["COPIES", "FREED_BLOCKS", "OWN_ROWS", "UNNAMED", "Statements", "Wanted", "erase"]
 
 UNNAMED = (
     "Verdicts stored without their address (store.store_addresses = false) are found by key: every spelling that "
     "parses to this mailbox, and the usual other ones. A key of an unusual text around it stays."
+)
+FREED_BLOCKS = (
+    "The database file keeps the freed blocks until DuckDB needs the room. To be rid of them, copy it: ATTACH a new "
+    "file and COPY FROM DATABASE."
 )
 OWN_ROWS = "The rows of your own tables, the status columns and your own events are yours and were left as they are."
 COPIES = "Backups, snapshots, replicas, exported files, lists and reports made before are out of reach."
@@ -246,11 +250,15 @@ def erase(wanted: Wanted, database: Statements) -> int:
         runs = database.rows(f"select run_id, {source} from mailvet_runs where {source} like '%@%'")
         for keys in _chunks({str(run) for run, name in runs if _in_a_file_name(wanted, str(name))}):
             database.execute(f"delete from mailvet_runs where run_id in ({keys})")
+    if database.has("mailvet_outputs"):
+        outputs = database.rows("select path, digest from mailvet_outputs where path like '%@%'")
+        for keys in _chunks({str(digest) for path, digest in outputs if _in_a_file_name(wanted, str(path))}):
+            database.execute(f"delete from mailvet_outputs where digest in ({keys})")
     return len(erased)
 
 
 def _in_a_file_name(wanted: Wanted, name: str) -> bool:
-    """A file may be named after somebody: `ann@example.com.csv.gz`."""
+    """A file may be named after a person: `ann@example.com.csv.gz`."""
     while not wanted.names(name):
         name, dot, ending = name.rpartition(".")
         if not dot or "@" in ending:
