@@ -29,11 +29,17 @@ def get_provider_info() -> dict[str, Any]:
         ],
         "hooks": [{"integration-name": _NAME, "python-modules": [f"{_PACKAGE}.hooks.mailvet"]}],
         "triggers": [{"integration-name": _NAME, "python-modules": [f"{_PACKAGE}.triggers.greylisting"]}],
-        "extra-links": [f"{_PACKAGE}.links.VerificationReportLink"],
+        "extra-links": [f"{_PACKAGE}.links.{link}" for link in ("VerificationReportLink", "GateReportLink")],
         "plugins": [{"name": "mailvet", "plugin-class": f"{_PACKAGE}.plugin.MailvetPlugin"}],
         "connection-types": [_CONNECTION],
     }
 
+
+_EMPTY = {"None": "as the settings file says"}
+"""
+How the form shows that a field is left empty. No field has a default: Airflow's form stores defaults with whatever else
+is filled in, and they would override the settings file.
+"""
 
 _CONNECTION: dict[str, Any] = {
     "connection-type": "mailvet",
@@ -47,17 +53,13 @@ _CONNECTION: dict[str, Any] = {
     "conn-fields": {
         "depth": {
             "label": "Depth",
-            "description": "How far to go unless a task says otherwise: lists only, DNS too, or the mail servers.",
-            "schema": {"type": ["string", "null"], "enum": ["offline", "dns", "smtp"], "default": "smtp"},
+            "description": "How far to go unless a task says otherwise: lists only, DNS too, or mail servers (smtp).",
+            "schema": {"type": ["string", "null"], "enum": [None, "offline", "dns", "smtp"], "values_display": _EMPTY},
         },
         "policy": {
             "label": "Policy",
-            "description": "What the mail is for, unless a task says otherwise.",
-            "schema": {
-                "type": ["string", "null"],
-                "enum": ["marketing", "transactional", "signup"],
-                "default": "marketing",
-            },
+            "description": "What the mail is for, unless a task says otherwise; also the name of a policy of your own.",
+            "schema": {"type": ["string", "null"], "examples": ["marketing", "transactional", "signup"]},
         },
         "nameservers": {
             "label": "Resolvers",
@@ -66,17 +68,18 @@ _CONNECTION: dict[str, Any] = {
         },
         "dns_port": {
             "label": "Port of the resolvers",
-            "schema": {"type": ["integer", "null"], "minimum": 1, "maximum": 65535, "default": 53},
+            "description": "53 unless the settings file says otherwise.",
+            "schema": {"type": ["integer", "null"], "minimum": 1, "maximum": 65535},
         },
         "connections_per_operator": {
             "label": "Connections per operator",
             "description": "Pace: never more connections at once to the mail servers of one owner.",
-            "schema": {"type": ["integer", "null"], "minimum": 1, "maximum": 200, "default": 5},
+            "schema": {"type": ["integer", "null"], "minimum": 1, "maximum": 200},
         },
         "connections": {
             "label": "Connections in all",
             "description": "Pace: open connections over all operators.",
-            "schema": {"type": ["integer", "null"], "minimum": 1, "maximum": 5000, "default": 100},
+            "schema": {"type": ["integer", "null"], "minimum": 1, "maximum": 5000},
         },
         "private_networks": {
             "label": "Private networks",
@@ -86,7 +89,7 @@ _CONNECTION: dict[str, Any] = {
         "smtp_port": {
             "label": "Port of the mail servers",
             "description": "25 everywhere but in a lab.",
-            "schema": {"type": ["integer", "null"], "minimum": 1, "maximum": 65535, "default": 25},
+            "schema": {"type": ["integer", "null"], "minimum": 1, "maximum": 65535},
         },
         "proxy": {
             "label": "SOCKS5 proxy",
@@ -95,7 +98,7 @@ _CONNECTION: dict[str, Any] = {
         },
         "config": {
             "label": "Settings file",
-            "description": "Path of a mailvet.toml on the workers for everything that has no field here.",
+            "description": "Path of a mailvet.toml on the workers. Only fields that are filled in override it.",
             "schema": {"type": ["string", "null"]},
         },
     },

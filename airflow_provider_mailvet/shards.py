@@ -38,25 +38,37 @@ def plan_shards(
     the tasks knowing of each other. The division itself stays in the database (`mailvet_shards`, for a week); XCom
     carries its name and numbers only. The arguments are those of `MailvetVerifyOperator` and should be the same.
 
-    :param shards: at most so many tasks; fewer where there are fewer operators.
+    :param shards: at most so many tasks; fewer where there are fewer operators. At least one comes back, which has
+        nothing to do on a day without anything due, so that the tasks behind the verification run all the same.
 
     Raises:
         AirflowFailException: a DuckDB file, which has one writer at a time, and whatever does not fit.
     """
     from airflow.providers.common.sql.operators.sql import BaseSQLOperator
 
+    from airflow_provider_mailvet.arguments import given, listed
     from airflow_provider_mailvet.hooks.mailvet import MailvetHook
-    from airflow_provider_mailvet.sources import opened, translated
+    from airflow_provider_mailvet.sources import database_hook, opened, translated
 
     with translated():
         from mailvet import shards as dividing
         from mailvet.verdict import STATUS_COLUMNS
 
-        settings = MailvetHook(mailvet_conn_id).settings(depth=depth, policy=policy)
-        hook: Any = BaseSQLOperator.get_hook(conn_id)
-        with opened(hook, settings, table=table, column=email_column, where=where, updatable=write_back) as warehouse:
+        hook = database_hook(lambda: BaseSQLOperator.get_hook(conn_id), conn_id)
+        settings = MailvetHook(given(mailvet_conn_id) or MailvetHook.default_conn_name).settings(
+            depth=given(depth), policy=given(policy)
+        )
+        with opened(
+            hook, settings, table=table, column=given(email_column) or "email", where=given(where),
+            updatable=write_back,
+        ) as warehouse:  # fmt: skip
             planned = dividing.plan_shards(
-                warehouse, settings, shards, columns=columns or STATUS_COLUMNS, write_back=write_back, recheck=recheck
+                warehouse,
+                settings,
+                shards,
+                columns=listed(given(columns)) or STATUS_COLUMNS,
+                write_back=write_back,
+                recheck=given(recheck),
             )
     for number, (seconds, addresses) in enumerate(zip(planned.seconds, planned.addresses, strict=True)):
         log.info("shard %d: %s addresses due, about %.0f s at the current pace", number, f"{addresses:,}", seconds)

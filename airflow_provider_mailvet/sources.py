@@ -16,13 +16,17 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowNotFoundException
 
+from airflow_provider_mailvet.arguments import argument_words
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from airflow.providers.common.sql.hooks.sql import DbApiHook
 
     from mailvet.settings import Settings
     from mailvet.warehouse.base import Warehouse
 
-__all__ = ["opened", "translated"]
+__all__ = ["database_hook", "opened", "translated"]
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +37,34 @@ _LOUD = ("sqlalchemy.engine", "sqlalchemy.pool", "psycopg", "psycopg.pool")
 def _is_duckdb(hook: DbApiHook) -> bool:
     """Whether the connection is a DuckDB database, which only one process may write at a time."""
     return getattr(hook, "conn_type", None) == "duckdb"
+
+
+def database_hook(make: Callable[[], Any], conn_id: str | None) -> Any:
+    """
+    The hook of a connection, from what makes it (`operator.get_db_hook`).
+
+    Raises:
+        AirflowNotFoundException: there is no such connection.
+        SourceError: its type has no hook on this worker, or one that is not for SQL.
+    """
+    from mailvet.errors import SourceError
+
+    try:
+        hook = make()
+    except AirflowNotFoundException:
+        raise
+    except (AirflowException, ImportError, TypeError) as error:
+        # Airflow has no class of its own for an unknown type, and TypeError is an extra field the hook does not know.
+        raise SourceError(
+            f"The Airflow connection {conn_id} cannot be used: {str(error).split('. Please')[0].rstrip('.')}. Correct "
+            "its type (Admin > Connections), or install the Airflow provider of this database on the workers."
+        ) from None
+    if not hasattr(hook, "get_conn_id"):
+        raise SourceError(
+            f"The Airflow connection {conn_id} is of the type {getattr(hook, 'conn_type', 'unknown')}, which is no "
+            "database. Name the connection of the database that holds the table."
+        )
+    return hook
 
 
 @contextmanager
@@ -121,12 +153,14 @@ def translated(kept: str = "") -> Iterator[None]:
     """
     Airflow's errors for mailvet's, without addresses and without the database's own traceback, which may quote rows.
 
-    What does not fit (connection, table, rights, settings) fails the task at once, because a retry cannot mend it.
-    Everything else fails this try, and the next one goes on where it stopped.
+    What does not fit (connection, credentials, table, rights, settings) fails the task at once, because a retry cannot
+    mend it. Everything else, what is not recognised included, fails this try, and the next one goes on where it
+    stopped.
 
     :param kept: what to add about the work done so far.
     """
-    from mailvet.errors import MailvetError
+    from mailvet.errors import MailvetError, NetworkError, UnavailableError
+    from mailvet.warehouse.driver_errors import is_permanent
 
     levels = {name: logging.getLogger(name).level for name in _LOUD}
     for name in _LOUD:
@@ -140,9 +174,17 @@ def translated(kept: str = "") -> Iterator[None]:
         ) from None
     except AirflowException:
         raise
+    except (UnavailableError, NetworkError) as error:
+        raise AirflowException(_masked(error.worded(argument_words))) from None
     except MailvetError as error:
-        raise AirflowFailException(_masked(str(error))) from None
+        raise AirflowFailException(_masked(error.worded(argument_words))) from None
     except Exception as error:
+        if is_permanent(error):
+            said = _masked(first_line(str(getattr(error, "orig", None) or error)))
+            raise AirflowFailException(
+                f"The database refuses the connection: {said}. "
+                "Correct the Airflow connection (user, password, key, database)."
+            ) from None
         log.error("%s", _masked(traceback.format_exc()))
         raise AirflowException(
             _masked(f"{type(error).__name__}: {str(error).strip().rstrip('.')}. {kept}".strip())
@@ -150,6 +192,11 @@ def translated(kept: str = "") -> Iterator[None]:
     finally:
         for name, level in levels.items():
             logging.getLogger(name).setLevel(level)
+
+
+def first_line(text: str) -> str:
+    """What a driver says, without the hints and statements that follow."""
+    return (text.strip().splitlines() or ["no reason given"])[0].rstrip(".")
 
 
 def _masked(text: str) -> str:

@@ -90,7 +90,7 @@ def summarise(
     found = result.summary
     layers: dict[str, int] = {}
     for word, rows in found.by_reason.items():
-        layer = REASONS[Reason(word)].layer
+        layer = REASONS[Reason.stored(word)].layer
         if layer != "run":
             layers[layer] = layers.get(layer, 0) + rows
     return compact(

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 if __name__ == "__main__":
@@ -62,7 +63,7 @@ _ABOUT_COLUMNS = {
 
 def files() -> dict[Path, str]:
     """Every generated file with its content."""
-    return {
+    made = {
         HERE / "macros" / "generated" / "reasons.sql": _reasons(),
         HERE / "macros" / "generated" / "syntax.sql": _syntax(),
         HERE / "macros" / "generated" / "columns.sql": _columns(),
@@ -71,6 +72,7 @@ def files() -> dict[Path, str]:
         HERE / "models" / "mailvet_verdicts.yml": _verdicts_yml(),
         **{HERE / "seeds" / f"mailvet_{name}.csv": text for name, text in _seeds().items()},
     }
+    return {**made, HERE / "macros" / "generated" / "helpers.yml": _helpers_yml(made)}
 
 
 # -------------------------------------------------------------------- reasons
@@ -329,7 +331,10 @@ def _verdicts_yml() -> str:
         "      mailvet fills it (`mailvet dbt run`, the Airflow operator, or on DuckDB a Python model of yours). It is",
         "      also the memory of what was asked, so it is never rebuilt: `--full-refresh` leaves it alone.",
         "    config:",
-        "      enabled: \"{{ var('mailvet_verdict_model', 'mailvet_verdicts') == 'mailvet_verdicts' }}\"",
+        "      # The macro `setting` cannot be called here; a variable of the project's own scope counts too.",
+        "      enabled: >-",
+        "        {{ var('mailvet_verdict_model', (var(project_name, none) or {}).get('mailvet_verdict_model',",
+        "        'mailvet_verdicts')) == 'mailvet_verdicts' }}",
         "      materialized: incremental",
         "      full_refresh: false",
         "      on_schema_change: append_new_columns",
@@ -348,6 +353,27 @@ def _verdicts_yml() -> str:
             if field.name == "email_key":
                 lines += ["          - type: primary_key"]
     return "\n".join(lines) + "\n"
+
+
+# -------------------------------------------------------------------- the docs site
+
+
+def _helpers_yml(made: Mapping[Path, str]) -> str:
+    """The macros that are no interface, hidden on dbt's docs site: all that no file describes."""
+    written = {path: path.read_text("utf-8") for path in (HERE / "macros").rglob("*.sql")}
+    sources = [*{**written, **{path: text for path, text in made.items() if path.suffix == ".sql"}}.values()]
+    described = (HERE / "macros").glob("**/*.yml")
+    public = {
+        name
+        for path in described
+        if path.name != "helpers.yml"
+        for name in re.findall(r"^  - name: (\w+)$", path.read_text("utf-8"), re.MULTILINE)
+    }
+    found = {name for text in sources for name in re.findall(r"\{%-? macro (\w+)\(", text)}
+    lines = ["# Written by dbt_macros/generate.py; edits are lost.", "version: 2", "macros:"]
+    return (
+        "\n".join([*lines, *(f"  - {{name: {name}, docs: {{show: false}}}}" for name in sorted(found - public))]) + "\n"
+    )
 
 
 # -------------------------------------------------------------------- seeds

@@ -16,16 +16,19 @@ from ge_expectations import verification
 from ge_expectations.tally import Tally, tally_of
 from ge_expectations.verification import (
     DEFAULT_VERDICT_TABLE,
+    NOT_TEXT,
     Cell,
     Known,
     VerdictSource,
     depths_from,
+    is_file_of_verdicts,
     read_stored_verdicts,
     still_holds,
 )
 from mailvet.errors import MailvetError, SourceError
 from mailvet.missing import is_missing
-from mailvet.verdict import Reason, email_key
+from mailvet.scoring import bounce_probability
+from mailvet.verdict import REASONS, Depth, Reason, email_key
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,7 +36,11 @@ if TYPE_CHECKING:
 
     from ge_expectations.relation import SqlVerdicts
 
-__all__ = ["LocalVerdicts", "pandas_verdicts", "require_text", "spark_verdicts", "sql_verdicts"]
+__all__ = ["LocalVerdicts", "pandas_verdicts", "require_text", "spark_verdicts", "sql_verdicts", "texts_of"]
+
+
+_NO_TEXT = "\ufdd2not text"
+"""Stands for every cell that is no text; it begins with a noncharacter of Unicode, so no cell is the same."""
 
 
 @dataclass
@@ -100,10 +107,9 @@ def _missing_table(source: VerdictSource, where: str) -> SourceError:
 
 def pandas_verdicts(series: pd.Series[Any], column: str, source: VerdictSource) -> LocalVerdicts:
     """The verdicts of a dataframe's column; stored ones come from a Parquet or DuckDB file."""
-    counts = series.dropna().value_counts(sort=False)
+    counts = texts_of(series, column).dropna().value_counts(sort=False)
     rows = {text: int(count) for text, count in zip(counts.index.tolist(), counts.tolist(), strict=True) if count}
-    for text in rows:
-        require_text(text, column)
+    odd = rows.pop(_NO_TEXT, 0)
     stored: dict[str, Known] = {}
     path = source.verdict_table
     if path is None and source.verify != "always":
@@ -118,10 +124,43 @@ def pandas_verdicts(series: pd.Series[Any], column: str, source: VerdictSource) 
         keys = {email_key(text): text for text in rows}
         stored = {keys[key]: known for key, known in read_stored_verdicts(path, list(keys)).items()}
     fresh, failure = _verified(_due(((text, stored.get(text)) for text in rows), source), source)
-    return LocalVerdicts(
-        {text: Cell(count, fresh.get(text, stored.get(text)), is_missing(text)) for text, count in rows.items()},
-        failure, nulls=int(series.isna().sum()),
-    )  # fmt: skip
+    cells = {text: Cell(count, fresh.get(text, stored.get(text)), is_missing(text)) for text, count in rows.items()}
+    if odd:
+        cells[_NO_TEXT] = Cell(odd, _no_text())
+    return LocalVerdicts(cells, failure, nulls=int(series.isna().sum()))
+
+
+def texts_of(series: pd.Series[Any], column: str) -> pd.Series[Any]:
+    """
+    The column with one mark in place of every cell that is neither text nor null: a number, a list, bytes. Such a cell
+    is no address, whatever its text would be.
+
+    Raises:
+        SourceError: the column's type holds no text at all.
+    """
+    from pandas.api import types
+
+    kinds = series.dropna()
+    if not types.is_object_dtype(series.dtype):
+        for value in kinds.head(1):
+            require_text(value, column)
+        if isinstance(getattr(series.dtype, "categories", None), object) and len(kinds):
+            return series.astype(object).map(_text_or_mark, na_action="ignore")
+        return series
+    if types.infer_dtype(kinds, skipna=True) == "string":
+        return series
+    return series.map(_text_or_mark, na_action="ignore")
+
+
+def _text_or_mark(value: Any) -> str:
+    return value if isinstance(value, str) else _NO_TEXT
+
+
+def _no_text() -> Known:
+    score = round(100 * (1 - bounce_probability(Reason.syntax_invalid)))
+    rule = REASONS[Reason.syntax_invalid]
+    now = datetime.now(timezone.utc)
+    return Known(str(rule.status), str(Reason.syntax_invalid), score, 0, str(Depth.offline), now, None, NOT_TEXT)
 
 
 def spark_verdicts(frame: DataFrame, column: str, source: VerdictSource) -> LocalVerdicts:
@@ -169,11 +208,29 @@ def spark_verdicts(frame: DataFrame, column: str, source: VerdictSource) -> Loca
 def _spark_table(frame: DataFrame, source: VerdictSource) -> DataFrame | None:
     name = source.verdict_table or DEFAULT_VERDICT_TABLE
     spark = frame.sparkSession
+    if is_file_of_verdicts(name):
+        return _spark_file(spark, name)
     if spark.catalog.tableExists(name):
         return spark.table(name)
     if source.verdict_table is not None or source.verify == "never":
         raise _missing_table(source, "in the Spark catalog")
     return None
+
+
+def _spark_file(spark: Any, path: str) -> DataFrame:
+    if not path.lower().rstrip("/").endswith(".parquet"):
+        raise SourceError(
+            f"On Spark verdict_table is a table of the catalog or the path of a Parquet file, and {path} is neither. "
+            "A DuckDB file of verdicts is read on Pandas only; write its table mailvet_verdicts to Parquet."
+        )
+    try:
+        read: DataFrame = spark.read.parquet(path)
+        return read
+    except Exception as error:  # the class of Spark's errors depends on how Spark is reached
+        said = str(error).strip().splitlines()
+        raise SourceError(
+            f"The file of verdicts {path} cannot be read by Spark: {said[0] if said else type(error).__name__}"
+        ) from None
 
 
 def _utc(moment: datetime | None) -> datetime | None:
@@ -241,6 +298,11 @@ def _sql_tables(verdicts: SqlVerdicts, source: VerdictSource) -> tuple[Any, Any]
     from ge_expectations import relation
 
     name = source.verdict_table or DEFAULT_VERDICT_TABLE
+    if is_file_of_verdicts(name):
+        raise SourceError(
+            f"verdict_table is the path {name}, which is for a dataframe. For a database it is a table of the same "
+            "database: schema.table."
+        )
     depths, now = _depths(source), datetime.now(timezone.utc)
     with verdicts.engine.get_connection() as connection:
         try:

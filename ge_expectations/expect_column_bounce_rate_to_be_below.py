@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Literal
 
 from great_expectations.compatibility import pydantic
-from great_expectations.core.suite_parameters import SuiteParameterDict
 from great_expectations.expectations.expectation import ColumnAggregateExpectation
 from great_expectations.expectations.metadata_types import DataQualityIssues
 
@@ -67,20 +66,21 @@ class ExpectColumnBounceRateToBeBelow(EmailExpectation, ColumnAggregateExpectati
         Failing case: `ExpectColumnBounceRateToBeBelow(column="email")`
     """
 
-    max_rate: float | str | SuiteParameterDict[str, Any] = pydantic.Field(
+    column: fields.Column = fields.COLUMN
+    max_rate: fields.Share = pydantic.Field(
         default=0.02, description="The limit on the figure expected_bounce_rate: a share such as 0.02 or 2%."
     )
-    judge_by: Literal["estimate", "upper"] = pydantic.Field(
+    judge_by: Literal["estimate", "upper"] | fields.Parameter = pydantic.Field(
         default="estimate", description="Compare the expected share with the limit, or the upper end of its interval."
     )
-    confidence: float = pydantic.Field(default=0.95, gt=0, lt=1, description="Of the interval.")
-    among: list[str] | None = pydantic.Field(
+    confidence: fields.Share = pydantic.Field(default=0.95, description="Of the interval, between 0 and 1.")
+    among: fields.OptionalWords = pydantic.Field(
         default=None, description="Only rows whose recommendation or status is one of these. Default: all rows."
     )
-    policy: fields.PolicyName | None = fields.POLICY
-    depth: fields.DepthName | None = fields.DEPTH
-    config: str | None = fields.CONFIG
-    verdict_table: str | None = fields.VERDICT_TABLE
+    policy: fields.Policy = fields.POLICY
+    depth: fields.Depth = fields.DEPTH
+    config: fields.OptionalText = fields.CONFIG
+    verdict_table: fields.OptionalText = fields.VERDICT_TABLE
     verify: fields.VerifyRule = fields.VERIFY
 
     metric_dependencies: ClassVar[tuple[str, ...]] = (TALLY,)
@@ -93,8 +93,12 @@ class ExpectColumnBounceRateToBeBelow(EmailExpectation, ColumnAggregateExpectati
     def _max_rate_is_a_share(cls, rate: Any) -> Any:
         return fields.checked_share(rate)
 
-    @pydantic.validator("among")
-    def _among_is_known(cls, words: list[str] | None) -> list[str] | None:
+    @pydantic.validator("confidence", pre=True)
+    def _confidence_is_one(cls, share: Any) -> Any:
+        return fields.checked_confidence(share)
+
+    @pydantic.validator("among", pre=True)
+    def _among_is_known(cls, words: Any) -> Any:
         return None if words is None else fields.checked_words(words)
 
     class Config:
@@ -111,10 +115,11 @@ class ExpectColumnBounceRateToBeBelow(EmailExpectation, ColumnAggregateExpectati
         params = {"max_rate": percent(limit) if isinstance(limit, (int, float)) else limit}
         template = "hard bounces to expect must stay below $max_rate"
         if given["judge_by"] == "upper":
-            params["confidence"] = percent(given["confidence"])
+            confidence = given["confidence"]
+            params["confidence"] = percent(confidence) if isinstance(confidence, (int, float)) else confidence
             template += " with $confidence confidence"
         if given["among"]:
-            params["among"] = " or ".join(given["among"])
+            params["among"] = presentation.either(given["among"])
             template += ", among rows whose verdict is $among"
         return template + ".", params
 
@@ -136,7 +141,6 @@ class ExpectColumnBounceRateToBeBelow(EmailExpectation, ColumnAggregateExpectati
         source = VerdictSource(self.depth, self.config, self.verdict_table, self.verify)
         policy = Policy(self.policy) if self.policy else source.settings().policy
         limits = Limits.of(
-            spell=lambda name: "max_rate" if name == "max_bounce_rate" else name,
             max_bounce_rate=self._get_success_kwarg("max_rate"), judge_by=self.judge_by, confidence=self.confidence,
             among=self.among,
         )  # fmt: skip

@@ -15,6 +15,7 @@ from ge_expectations import fields, presentation
 from ge_expectations.metrics import TALLY, VERDICTS, recently_source
 from ge_expectations.presentation import EmailExpectation, oldest_of, unexpected_in_words, without_addresses
 from ge_expectations.tally import Tally, blank_as_null
+from ge_expectations.verification import NOT_TEXT
 
 __all__ = ["ExpectColumnEmailsToBeVerifiedRecently"]
 
@@ -57,21 +58,26 @@ class ExpectColumnEmailsToBeVerifiedRecently(EmailExpectation, ColumnMapExpectat
         Failing case: `ExpectColumnEmailsToBeVerifiedRecently(column="email", max_age="30d")`
     """
 
-    max_age: str = pydantic.Field(default="30d", description="How old a verdict may be, such as 30d or 12h.")
-    depth: fields.DepthName | None = pydantic.Field(
+    column: fields.Column = fields.COLUMN
+    max_age: fields.Text = pydantic.Field(default="30d", description="How old a verdict may be, such as 30d or 12h.")
+    depth: fields.Depth = pydantic.Field(
         default=None, description="Verdicts have to go at least so far: offline, dns or smtp. Default: any depth."
     )
-    verdict_table: str | None = fields.VERDICT_TABLE
-    config: str | None = fields.CONFIG
-    show_addresses: bool = fields.SHOW_ADDRESSES
+    verdict_table: fields.OptionalText = fields.VERDICT_TABLE
+    config: fields.OptionalText = fields.CONFIG
+    show_addresses: fields.Flag = fields.SHOW_ADDRESSES
 
     map_metric: ClassVar[str] = "column_values.mailvet_verified_recently"
     success_keys: ClassVar[tuple[str, ...]] = ("max_age", "depth", "verdict_table", "config", "mostly")
     args_keys: ClassVar[tuple[str, ...]] = ("column", "max_age")
 
     @pydantic.validator("max_age")
-    def _max_age_is_a_duration(cls, text: str) -> str:
+    def _max_age_is_a_duration(cls, text: Any) -> Any:
         return fields.checked_duration(text)
+
+    @pydantic.validator("mostly", pre=True)
+    def _mostly_is_a_share(cls, share: Any) -> Any:
+        return fields.checked_share(share)
 
     class Config:
         title = "Expect column e-mails to be verified recently"
@@ -96,11 +102,9 @@ class ExpectColumnEmailsToBeVerifiedRecently(EmailExpectation, ColumnMapExpectat
         oldest = (result.get("details") or {}).get("oldest_checked_at")
         return f"{text}; oldest verdict of {oldest[:10]}" if text and oldest else text
 
-    def get_validation_dependencies(
-        self, execution_engine: Any = None, runtime_configuration: Any = None, **_: Any
-    ) -> Any:
+    def _dependencies(self, execution_engine: Any, runtime_configuration: Any) -> Any:
         """The metrics of a map expectation, and the counts by verdict."""
-        dependencies = super().get_validation_dependencies(execution_engine, runtime_configuration)
+        dependencies = super()._dependencies(execution_engine, runtime_configuration)
         domain = get_metric_kwargs(TALLY, self.configuration, runtime_configuration)["metric_domain_kwargs"]
         values = recently_source({"config": self.config, "verdict_table": self.verdict_table})
         for name in (VERDICTS, TALLY):
@@ -116,7 +120,11 @@ class ExpectColumnEmailsToBeVerifiedRecently(EmailExpectation, ColumnMapExpectat
         if "result" in outcome:
             tally: Tally = metrics[TALLY]
             failing = outcome["result"].get("unexpected_count") or 0
-            counts = {"never_verified": tally.unverified, "verified_too_long_ago": failing - tally.unverified}
+            odd = tally.count(lambda known: known is not None and known.detail == NOT_TEXT)
+            counts = {
+                "never_verified": tally.unverified, NOT_TEXT: odd,
+                "verified_too_long_ago": failing - tally.unverified - odd,
+            }  # fmt: skip
             outcome["result"]["details"] = {
                 "failing_by_reason": {name: count for name, count in counts.items() if count},
                 "oldest_checked_at": oldest_of(tally),

@@ -63,24 +63,29 @@ class ExpectColumnValuesToBeDeliverableEmail(EmailExpectation, ColumnMapExpectat
         Failing case: `ExpectColumnValuesToBeDeliverableEmail(column="email")`
     """
 
-    depth: fields.DepthName | None = fields.DEPTH
-    config: str | None = fields.CONFIG
-    verdict_table: str | None = fields.VERDICT_TABLE
+    column: fields.Column = fields.COLUMN
+    depth: fields.Depth = fields.DEPTH
+    config: fields.OptionalText = fields.CONFIG
+    verdict_table: fields.OptionalText = fields.VERDICT_TABLE
     verify: fields.VerifyRule = fields.VERIFY
-    policy: fields.PolicyName | None = fields.POLICY
-    allow: list[str] = pydantic.Field(default=["send"], description="Recommendations and statuses that pass.")
+    policy: fields.Policy = fields.POLICY
+    allow: fields.Words = pydantic.Field(default=["send"], description="Recommendations and statuses that pass.")
     unknown: fields.UnknownRule = pydantic.Field(
         default="fail", description="What becomes of addresses without definite verdict: pass, fail or error."
     )
-    show_addresses: bool = fields.SHOW_ADDRESSES
+    show_addresses: fields.Flag = fields.SHOW_ADDRESSES
 
     map_metric: ClassVar[str] = "column_values.mailvet_deliverable"
     success_keys: ClassVar[tuple[str, ...]] = (*SOURCE_KEYS, "policy", "allow", "unknown", "mostly")
     args_keys: ClassVar[tuple[str, ...]] = ("column", "allow", "unknown")
 
-    @pydantic.validator("allow")
-    def _allow_is_known(cls, words: list[str]) -> list[str]:
+    @pydantic.validator("allow", pre=True)
+    def _allow_is_known(cls, words: Any) -> Any:
         return fields.checked_words(words)
+
+    @pydantic.validator("mostly", pre=True)
+    def _mostly_is_a_share(cls, share: Any) -> Any:
+        return fields.checked_share(share)
 
     class Config:
         title = "Expect column values to be deliverable e-mail"
@@ -92,7 +97,7 @@ class ExpectColumnValuesToBeDeliverableEmail(EmailExpectation, ColumnMapExpectat
 
     @classmethod
     def _sentence(cls, given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-        params = {"allow": " or ".join(given["allow"] or ["send"])}
+        params = {"allow": presentation.either(given["allow"] or ["send"])}
         template = "values must be e-mail addresses whose verdict is $allow"
         if given["policy"]:
             params["policy"] = given["policy"]
@@ -101,7 +106,7 @@ class ExpectColumnValuesToBeDeliverableEmail(EmailExpectation, ColumnMapExpectat
             params["depth"] = given["depth"]
             template += " (verified as far as $depth)"
         if given["unknown"] != "fail":
-            params["unknown"] = {"pass": "pass", "error": "raise an error"}[given["unknown"]]
+            params["unknown"] = "raise an error" if given["unknown"] == "error" else given["unknown"]
             template += "; addresses of unknown verdict $unknown"
         return template + cls._mostly(given, params), params
 
@@ -109,11 +114,9 @@ class ExpectColumnValuesToBeDeliverableEmail(EmailExpectation, ColumnMapExpectat
     def _observed(cls, result: Mapping[str, Any]) -> str | None:
         return unexpected_in_words(result, "failing_by_reason")
 
-    def get_validation_dependencies(
-        self, execution_engine: Any = None, runtime_configuration: Any = None, **_: Any
-    ) -> Any:
+    def _dependencies(self, execution_engine: Any, runtime_configuration: Any) -> Any:
         """The metrics of a map expectation, and the counts by verdict."""
-        dependencies = super().get_validation_dependencies(execution_engine, runtime_configuration)
+        dependencies = super()._dependencies(execution_engine, runtime_configuration)
         for name in (VERDICTS, TALLY):
             kwargs = get_metric_kwargs(name, self.configuration, runtime_configuration)
             dependencies.set_metric_configuration(

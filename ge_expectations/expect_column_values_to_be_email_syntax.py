@@ -57,15 +57,20 @@ class ExpectColumnValuesToBeEmailSyntax(EmailExpectation, ColumnMapExpectation):
         Failing case: `ExpectColumnValuesToBeEmailSyntax(column="email")`
     """
 
-    international: bool = pydantic.Field(
+    column: fields.Column = fields.COLUMN
+    international: fields.Flag = pydantic.Field(
         default=True, description="Whether addresses that need SMTPUTF8 (RFC 6531) pass."
     )
-    config: str | None = fields.CONFIG
-    show_addresses: bool = fields.SHOW_ADDRESSES
+    config: fields.OptionalText = fields.CONFIG
+    show_addresses: fields.Flag = fields.SHOW_ADDRESSES
 
     map_metric: ClassVar[str] = "column_values.mailvet_email_syntax"
     success_keys: ClassVar[tuple[str, ...]] = ("international", "config", "mostly")
     args_keys: ClassVar[tuple[str, ...]] = ("column", "international")
+
+    @pydantic.validator("mostly", pre=True)
+    def _mostly_is_a_share(cls, share: Any) -> Any:
+        return fields.checked_share(share)
 
     class Config:
         title = "Expect column values to be e-mail syntax"
@@ -87,11 +92,9 @@ class ExpectColumnValuesToBeEmailSyntax(EmailExpectation, ColumnMapExpectation):
     def _observed(cls, result: Mapping[str, Any]) -> str | None:
         return unexpected_in_words(result, "failing_by_error")
 
-    def get_validation_dependencies(
-        self, execution_engine: Any = None, runtime_configuration: Any = None, **_: Any
-    ) -> Any:
+    def _dependencies(self, execution_engine: Any, runtime_configuration: Any) -> Any:
         """The metrics of a map expectation, and the counts by verdict."""
-        dependencies = super().get_validation_dependencies(execution_engine, runtime_configuration)
+        dependencies = super()._dependencies(execution_engine, runtime_configuration)
         domain = get_metric_kwargs(TALLY, self.configuration, runtime_configuration)["metric_domain_kwargs"]
         values = syntax_source({"config": self.config})
         for name in (VERDICTS, TALLY):

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from great_expectations.compatibility import pydantic
+from great_expectations.core.suite_parameters import is_suite_parameter
 from great_expectations.execution_engine import (  # type: ignore[attr-defined]
     PandasExecutionEngine,
     SparkDFExecutionEngine,
@@ -22,9 +25,10 @@ from ge_expectations import fields, presentation
 from ge_expectations.metrics import TALLY, UNDELIVERABLE_ROWS, VERDICTS, recently_source
 from ge_expectations.presentation import EmailExpectation, counted
 from ge_expectations.tally import Tally
-from ge_expectations.verification import DEFAULT_VERDICT_TABLE, Gate, VerdictSource
+from ge_expectations.verification import DEFAULT_VERDICT_TABLE, Gate, VerdictSource, is_file_of_verdicts
 from mailvet.verdict import Policy, Recommendation, Status, recommendation_sql
 from mailvet.warehouse.dialects import missing_sql
+from mailvet.warehouse.identifiers import parse_table, quoted
 
 __all__ = ["ExpectNoUndeliverableRows"]
 
@@ -78,15 +82,15 @@ class ExpectNoUndeliverableRows(EmailExpectation, UnexpectedRowsExpectation):
         Failing case: `ExpectNoUndeliverableRows(column="email", id_columns=["id"])`
     """
 
-    column: str = pydantic.Field(min_length=1, description="The column of addresses.")
-    forbid: list[str] = pydantic.Field(
+    column: fields.Column = fields.COLUMN
+    forbid: fields.Words = pydantic.Field(
         default=["undeliverable"], description="Statuses and recommendations that no row may have."
     )
-    id_columns: list[str] = pydantic.Field(default=[], description="Columns to show of failing rows.")
-    verdict_table: str | None = fields.VERDICT_TABLE
-    policy: fields.PolicyName | None = fields.POLICY
-    config: str | None = fields.CONFIG
-    dialect: Literal["postgresql", "duckdb", "sqlite", "spark"] | None = pydantic.Field(
+    id_columns: fields.Words = pydantic.Field(default=[], description="Columns to show of failing rows.")
+    verdict_table: fields.OptionalText = fields.VERDICT_TABLE
+    policy: fields.Policy = fields.POLICY
+    config: fields.OptionalText = fields.CONFIG
+    dialect: Literal["postgresql", "duckdb", "sqlite", "spark"] | fields.Parameter | None = pydantic.Field(
         default=None, description="Join by key in this dialect of SQL when all failing rows are fetched."
     )
     row_condition: RowConditionType = None
@@ -100,19 +104,22 @@ class ExpectNoUndeliverableRows(EmailExpectation, UnexpectedRowsExpectation):
     )  # fmt: skip
     args_keys: ClassVar[tuple[str, ...]] = ("column", "forbid")
 
-    @pydantic.validator("forbid")
-    def _forbid_is_known(cls, words: list[str]) -> list[str]:
+    @pydantic.validator("forbid", pre=True)
+    def _forbid_is_known(cls, words: Any) -> Any:
         return fields.checked_words(words)
 
-    @pydantic.validator("column", "id_columns", each_item=True)
-    def _names_have_no_braces(cls, name: str) -> str:
-        if "{" in name or "}" in name:
-            raise ValueError("names with braces cannot be put into a query")
-        return name
+    @pydantic.validator("column", "id_columns")
+    def _names_have_no_braces(cls, names: Any) -> Any:
+        for name in [names] if isinstance(names, str) else names:
+            if "{" in name or "}" in name:
+                raise ValueError("names with braces cannot be put into a query")
+        return names
 
     @pydantic.root_validator(skip_on_failure=True)
     def _write_query(cls, values: dict[str, Any]) -> dict[str, Any]:
-        values["unexpected_rows_query"] = cls._query(values, values["dialect"])
+        # With the values of suite parameters the expectation is built once more, and then it can be written.
+        waits = any(is_suite_parameter(value) for value in values.values())
+        values["unexpected_rows_query"] = "" if waits else cls._query(values, values["dialect"])
         return values
 
     class Config:
@@ -127,11 +134,16 @@ class ExpectNoUndeliverableRows(EmailExpectation, UnexpectedRowsExpectation):
     def _query(cls, given: Mapping[str, Any], dialect: str | None) -> str:
         """The failing rows; by address unless a dialect is named, by key then."""
         policy = Policy(given["policy"]) if given["policy"] else VerdictSource(config=given["config"]).settings().policy
-        advice = recommendation_sql(policy, reason="v.reason", score="v.score", attempts="v.attempts")
+        advice = recommendation_sql(
+            policy, reason="v.reason", score="v.score", attempts="v.attempts", stored="v.recommendation"
+        )
         cell = f"b.{_quoted(given['column'], dialect)}"
         match = f"v.email_key = {_KEY[dialect].format(cell)}" if dialect else f"v.email = {cell}"
-        table = ".".join(
-            _quoted(part, dialect) for part in (given["verdict_table"] or DEFAULT_VERDICT_TABLE).split(".")
+        name = given["verdict_table"] or DEFAULT_VERDICT_TABLE
+        table = (
+            f"parquet.{_quoted(str(Path(name).absolute()), dialect)}"
+            if dialect == "spark" and is_file_of_verdicts(name)
+            else parse_table(name).sql(partial(_quoted, dialect=dialect))
         )
         present = f" and not {missing_sql(cell, dialect)}" if dialect else ""
         ids = "".join(f"b.{_quoted(name, dialect)}, " for name in given["id_columns"])
@@ -149,7 +161,7 @@ class ExpectNoUndeliverableRows(EmailExpectation, UnexpectedRowsExpectation):
 
     @classmethod
     def _sentence(cls, given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-        params = {"forbid": " or ".join(given["forbid"] or ["undeliverable"])}
+        params = {"forbid": presentation.either(given["forbid"] or ["undeliverable"])}
         params["verdict_table"] = given["verdict_table"] or DEFAULT_VERDICT_TABLE
         return "must not be an address that $verdict_table calls $forbid, in any row.", params
 
@@ -162,9 +174,7 @@ class ExpectNoUndeliverableRows(EmailExpectation, UnexpectedRowsExpectation):
         counts = (result.get("details") or {}).get("failing_by_reason") or {}
         return f"{text}: {counted(counts)}" if counts else text
 
-    def get_validation_dependencies(
-        self, execution_engine: Any = None, runtime_configuration: Any = None, **_: Any
-    ) -> Any:
+    def _dependencies(self, execution_engine: Any, runtime_configuration: Any) -> Any:
         """The counts by verdict, and the rows: by a query, on Pandas without."""
         dependencies = BatchExpectation.get_validation_dependencies(self, execution_engine, runtime_configuration)
         kwargs = get_metric_kwargs(TALLY, self.configuration, runtime_configuration)
@@ -216,8 +226,7 @@ def _dialect_of(engine: Any) -> str | None:
 def _quoted(name: str, dialect: str | None) -> str:
     if _PLAIN.fullmatch(name):
         return name
-    mark = "`" if dialect == "spark" else '"'
-    return mark + name.replace(mark, mark * 2) + mark
+    return quoted(name, ("`", "`")) if dialect == "spark" else quoted(name)
 
 
 def _listed(words: list[str]) -> str:

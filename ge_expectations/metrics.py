@@ -26,7 +26,7 @@ from great_expectations.validator.metric_configuration import MetricConfiguratio
 
 from ge_expectations import acquire
 from ge_expectations.tally import TALLY, Tally
-from ge_expectations.verification import Gate, Recency, VerdictSource
+from ge_expectations.verification import NOT_TEXT, Gate, Recency, VerdictSource
 from ge_expectations.worker import is_among
 from mailvet.errors import MailvetError
 from mailvet.verdict import Reason, email_key
@@ -198,7 +198,7 @@ class ColumnValuesDeliverableEmail(_OverVerdicts):
     @column_condition_partial(engine=PandasExecutionEngine)
     def _pandas(cls, column, *, policy, allow, unknown, _metrics, **values):  # type: ignore[no-untyped-def]
         failing = _usable(_metrics[VERDICTS]).failing(Gate.of(_source(values), policy, allow, unknown).passes)
-        return ~column.isin(failing)
+        return ~acquire.texts_of(column, str(column.name)).isin(failing)
 
     @column_condition_partial(engine=SqlAlchemyExecutionEngine)
     def _sqlalchemy(cls, column, *, policy, allow, unknown, _metrics, **values):  # type: ignore[no-untyped-def]
@@ -222,7 +222,8 @@ class ColumnValuesVerifiedRecently(_OverVerdicts):
 
     @column_condition_partial(engine=PandasExecutionEngine)
     def _pandas(cls, column, *, max_age, depth, _metrics, **_):  # type: ignore[no-untyped-def]
-        return ~column.isin(_usable(_metrics[VERDICTS]).failing(Recency.of(max_age, depth).accepts))
+        failing = _usable(_metrics[VERDICTS]).failing(Recency.of(max_age, depth).accepts)
+        return ~acquire.texts_of(column, str(column.name)).isin(failing)
 
     @column_condition_partial(engine=SqlAlchemyExecutionEngine)
     def _sqlalchemy(cls, column, *, max_age, depth, _metrics, **_):  # type: ignore[no-untyped-def]
@@ -263,7 +264,8 @@ class ColumnValuesEmailSyntax(_OverVerdicts):
 
     @column_condition_partial(engine=PandasExecutionEngine)
     def _pandas(cls, column, *, international, _metrics, **_):  # type: ignore[no-untyped-def]
-        return ~column.isin(_usable(_metrics[VERDICTS]).failing(_can_be_address(international)))
+        failing = _usable(_metrics[VERDICTS]).failing(_can_be_address(international))
+        return ~acquire.texts_of(column, str(column.name)).isin(failing)
 
     @column_condition_partial(engine=SqlAlchemyExecutionEngine)
     def _sqlalchemy(cls, column, *, international, _metrics, **_):  # type: ignore[no-untyped-def]
@@ -304,18 +306,19 @@ class ColumnUndeliverableRows(MetricProvider):
             for text, cell in _usable(metrics[VERDICTS]).cells.items()
             if gate.allows(cell.known) and not cell.missing
         }
-        bad = frame[frame[column].isin(list(forbidden))]
+        texts = acquire.texts_of(frame[column], column)
+        bad = frame[texts.isin(list(forbidden))]
         ids = [bad[name].tolist() for name in metric_value_kwargs["id_columns"]]
         return [
             {
                 **dict(zip(metric_value_kwargs["id_columns"], values, strict=True)),
-                "email_key": email_key(text),
+                "email_key": None if forbidden[text].detail == NOT_TEXT else email_key(text),
                 "status": forbidden[text].status,
                 "reason": forbidden[text].reason,
                 "recommendation": str(gate.advice(forbidden[text])),
                 "checked_at": forbidden[text].checked_at.isoformat(),
             }
-            for text, *values in zip(bad[column].tolist(), *ids, strict=True)
+            for text, *values in zip(texts[texts.isin(list(forbidden))].tolist(), *ids, strict=True)
         ]
 
     @classmethod

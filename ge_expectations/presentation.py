@@ -22,10 +22,13 @@ from great_expectations.render.renderer.renderer import renderer
 from great_expectations.render.renderer_configuration import RendererConfiguration, RendererValueType
 from great_expectations.render.util import num_to_str, parse_row_condition_string
 
+from ge_expectations.batch_checks import why_unusable
+from ge_expectations.fields import without_parameters
+
 if TYPE_CHECKING:
     from ge_expectations.tally import Tally
 
-__all__ = ["DATA_SOURCES", "EmailExpectation", "counted", "describe_schema", "percent", "without_addresses"]
+__all__ = ["DATA_SOURCES", "EmailExpectation", "counted", "describe_schema", "either", "percent", "without_addresses"]
 
 DATA_SOURCES = [
     SupportedDataSources.PANDAS.value,
@@ -37,6 +40,16 @@ DATA_SOURCES = [
 
 _VALUES = ("partial_unexpected_list", "partial_unexpected_counts", "unexpected_list", "unexpected_rows")
 _SHOWN_REASONS = 6
+
+
+def either(words: Any) -> str:
+    """
+    Words as alternatives; text, the name of a suite parameter, as it is.
+
+    >>> either(["send", "risky"]), either("<allowed>")
+    ('send or risky', '<allowed>')
+    """
+    return words if isinstance(words, str) else " or ".join(words)
 
 
 def percent(share: float) -> str:
@@ -101,7 +114,7 @@ LIBRARY_METADATA: dict[str, Any] = {
 
 
 class EmailExpectation:
-    """Mixin: text for suites and Data Docs. A subclass says its sentence in `_sentence`."""
+    """Mixin: text for suites and Data Docs, and a look at the batch. A subclass says its sentence in `_sentence`."""
 
     library_metadata: ClassVar[dict[str, Any]] = LIBRARY_METADATA
     _library_metadata: ClassVar[dict[str, Any]] = LIBRARY_METADATA
@@ -116,11 +129,21 @@ class EmailExpectation:
         """What was found, in words; None when the result does not tell."""
         raise NotImplementedError
 
+    def get_validation_dependencies(
+        self, execution_engine: Any = None, runtime_configuration: Any = None, **_: Any
+    ) -> Any:
+        """The metrics to compute; for a batch that cannot be worked with the one alone that says why."""
+        return why_unusable(execution_engine) or self._dependencies(execution_engine, runtime_configuration)
+
+    def _dependencies(self, execution_engine: Any, runtime_configuration: Any) -> Any:
+        base: Any = super()
+        return base.get_validation_dependencies(execution_engine, runtime_configuration)
+
     @classmethod
     def _given(cls, kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """Arguments with the defaults of those not given."""
         fields: Mapping[str, Any] = cls.__fields__  # type: ignore[attr-defined]
-        return {name: kwargs.get(name, field.default) for name, field in fields.items()}
+        return without_parameters({name: kwargs.get(name, field.default) for name, field in fields.items()})
 
     @classmethod
     def _mostly(cls, given: Mapping[str, Any], params: dict[str, Any]) -> str:
@@ -135,7 +158,7 @@ class EmailExpectation:
         kwargs = renderer_configuration.kwargs or {}
         template, params = cls._sentence(cls._given(kwargs))
         if renderer_configuration.include_column_name and kwargs.get("column"):
-            template, params = f"$column {template}", {**params, "column": kwargs["column"]}
+            template, params = f"$column {template}", {**params, "column": cls._given(kwargs)["column"]}
         for name, value in params.items():
             renderer_configuration.add_param(name=name, param_type=RendererValueType.STRING, value=str(value))
         renderer_configuration.template_str = template
@@ -152,7 +175,7 @@ class EmailExpectation:
         kwargs = configuration.kwargs if configuration else {}
         template, params = cls._sentence(cls._given(kwargs))
         if options.get("include_column_name") is not False and kwargs.get("column"):
-            template, params = f"$column {template}", {**params, "column": kwargs["column"]}
+            template, params = f"$column {template}", {**params, "column": cls._given(kwargs)["column"]}
         if kwargs.get("row_condition") is not None:
             condition = parse_row_condition_string(kwargs["row_condition"])
             template, styling = _style_row_condition(condition, template, params, styling)

@@ -23,6 +23,7 @@ from mailvet.errors import MailvetError, SourceError
 from mailvet.missing import is_missing
 from mailvet.verdict import Status, email_key, recommendation_sql
 from mailvet.warehouse.dialects import missing_sql
+from mailvet.warehouse.identifiers import parse_table
 
 __all__ = ["SqlVerdicts", "Stage", "Table", "email_key_sql", "open_table", "prepare"]
 
@@ -221,8 +222,8 @@ def open_table(
     Raises:
         SourceError: it does not exist or cannot be read.
     """
-    schema, _, table = name.rpartition(".")
-    clause = _clause(table, schema or None, _STORED)
+    found = parse_table(name)
+    clause = _clause(found.name, ".".join(found.parts[:-1]) or None, _STORED)
     try:
         sample = connection.execute(
             sa.select(clause.c.email_key, clause.c.status, clause.c.checked_at).limit(1)
@@ -343,6 +344,7 @@ class SqlVerdicts:
             rows = table.rows(**{name: c[name] if name in c else sa.null() for name in names})
             joined = joined.outerjoin(rows, rows.c.mailvet_key == cells.c.mailvet_cell)
             parts.append({name: rows.c[f"mailvet_{name}"] for name in names})
+        stored = [part for part, table in zip(parts, self.tables, strict=True) if not table.staged]
         if not parts:
             parts.append(dict.fromkeys(names, sa.null()))
         merged = {
@@ -350,7 +352,6 @@ class SqlVerdicts:
             for name in names[:-1]
         }
         labels = [merged[name].label(f"mailvet_{name}") for name in names[:-1]]
-        stored = [part for part, table in zip(parts, self.tables, strict=True) if not table.staged]
         oldest = [sa.func.min(part["checked_at"]) for part in stored]
         repeats: Any = cells.c.mailvet_repeats
         kinds = (cells.c.mailvet_null, cells.c.mailvet_missing)

@@ -74,7 +74,7 @@ class Tally:
             VerdictCount(None, None, None, None, False, missing, rows, squares)
             if known is None
             else VerdictCount(
-                known.status, known.reason, recommend(Reason(known.reason), policy, known.score, known.attempts),
+                known.status, known.reason, recommend(Reason.stored(known.reason), policy, known.score, known.attempts),
                 known.score, False, missing, rows, squares,
             )
             for known, rows, squares, missing in self.groups

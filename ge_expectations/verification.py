@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFAULT_VERDICT_TABLE",
+    "NOT_TEXT",
     "Answers",
     "Cell",
     "Gate",
@@ -29,11 +30,14 @@ __all__ = [
     "UnknownVerdictsError",
     "VerdictSource",
     "VerificationError",
+    "is_file_of_verdicts",
     "read_stored_verdicts",
     "verify_cells",
 ]
 
 DEFAULT_VERDICT_TABLE = "mailvet_verdicts"
+NOT_TEXT = "not_text"
+"""The detail of a cell of a dataframe that holds a number, a list or the like."""
 _BATCH_ROWS = 20_000
 
 
@@ -56,7 +60,10 @@ class Known(NamedTuple):
     checked_at: datetime
     next_check_at: datetime | None
     detail: str | None = None
-    """The syntax_error code of a syntax_invalid cell; "eai" for an address that needs SMTPUTF8 (RFC 6531)."""
+    """
+    The syntax_error code of a syntax_invalid cell, `NOT_TEXT` of one that is no text; "eai" for an address that needs
+    SMTPUTF8 (RFC 6531).
+    """
 
 
 class Cell(NamedTuple):
@@ -119,7 +126,7 @@ class Gate:
 
     def advice(self, known: Known) -> Recommendation:
         """What the policy recommends."""
-        return recommend(Reason(known.reason), self.policy, known.score, known.attempts)
+        return recommend(Reason.stored(known.reason), self.policy, known.score, known.attempts)
 
     def allows(self, known: Known | None) -> bool:
         """Whether the status or the recommendation is one of those allowed."""
@@ -153,7 +160,7 @@ class Recency:
 
     def accepts(self, known: Known | None) -> bool:
         """Whether the verdict is recent."""
-        if known is None:
+        if known is None or known.detail == NOT_TEXT:
             return False
         return known.next_check_at is None or (known.checked_at >= self.since and known.depth in self.depths)
 
@@ -233,6 +240,11 @@ def _aware(moment: datetime | None) -> datetime | None:
 def still_holds(known: Known, depths: Collection[str], now: datetime) -> bool:
     """Whether a stored verdict spares a new one: deep enough and not due yet."""
     return known.depth in depths and (known.next_check_at is None or known.next_check_at > now)
+
+
+def is_file_of_verdicts(name: str) -> bool:
+    """Whether `verdict_table` is a path: its ending says so, or it has folders."""
+    return "/" in name or "\\" in name or Path(name).suffix.lower() in (".parquet", ".duckdb")
 
 
 def read_stored_verdicts(path: str, keys: Sequence[str]) -> dict[str, Known]:

@@ -104,7 +104,7 @@ def by_layer(groups: Iterable[Group]) -> dict[str, LayerCount]:
     total = 0
     for group in groups:
         total += group.rows
-        reason = Reason(group.reason)
+        reason = Reason.stored(group.reason)
         layer = first_layer(
             reason, on_lists=bool(group.on_lists), in_history=bool(group.in_history), suspicious=bool(group.suspicious)
         )

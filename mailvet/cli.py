@@ -1,22 +1,31 @@
 """
-The command line. Exit codes: 0 done, 1 a gate failed, 2 bad input or usage, 3 the run was degraded and says why.
+The command line. Exit codes: 0 done, 1 a gate failed, 2 bad input or usage, 3 the run was degraded and says why, 4 a
+fault of our own; 130 and 143 stopped by a signal.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import logging
+import os
+import signal
 import sys
 import warnings
 from datetime import datetime, timezone
-from enum import Enum, IntEnum
+from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional, cast
 
 import typer
 
 from mailvet.dbt.commands import app as dbt_commands
-from mailvet.errors import MailvetError, PreflightError, SourceError
+from mailvet.errors import ConnectionLostError, MailvetError, PreflightError, SourceError, option
+from mailvet.exit_codes import ExitCode
+from mailvet.runs.in_hand import OF_PROCESS as in_hand
+from mailvet.runs.signals import StopSignals
+from mailvet.standard_streams import OutputError, give_up_output, says_everything, standard_streams
 from mailvet.verdict import Depth, Policy
 
 if TYPE_CHECKING:
@@ -28,16 +37,6 @@ if TYPE_CHECKING:
     from mailvet.warehouse.files import Reading
 
 __all__ = ["ExitCode", "app", "main"]
-
-
-class ExitCode(IntEnum):
-    """What the process tells its caller."""
-
-    done = 0
-    gate_failed = 1
-    bad_input = 2
-    degraded = 3
-    interrupted = 130
 
 
 class LabResolver(str, Enum):
@@ -144,7 +143,8 @@ def options(
     """
     Verify every e-mail address where the data already lives: send, re-verify or do not send, and why.
 
-    Exit codes: 0 done, 1 a gate failed, 2 bad input or usage, 3 degraded (no network, blocked, port 25 closed).
+    Exit codes: 0 done, 1 a gate failed, 2 bad input or usage, 3 degraded (no network, blocked, database lost), 4 a
+    fault of mailvet itself; 130 and 143 stopped by a signal.
     """
 
 
@@ -191,11 +191,11 @@ def check(
     from mailvet.verdict import Verdict
     from mailvet.verifier import verify_all
 
-    table, degraded = verify_all(addresses, _settings(config, depth=depth, policy=policy))
+    table, degraded = verify_all([_typed(text) for text in addresses], _settings(config, depth=depth, policy=policy))
     verdicts = [Verdict.from_row(row) for row in table.to_pylist()]
     for position, verdict in enumerate(verdicts):
         if as_json:
-            print(json.dumps(verdict.as_dict(), ensure_ascii=False))
+            print(json.dumps(verdict.as_dict(), ensure_ascii=not says_everything()))
         else:
             from mailvet.report import explain
 
@@ -276,7 +276,7 @@ def verify(
     if max_undeliverable is not None:
         warnings.warn("--max-undeliverable is called --max-undeliverable-rate now.", DeprecationWarning, stacklevel=1)
         _say("Deprecated:", "--max-undeliverable is called --max-undeliverable-rate now.")
-    limits = Limits.of(spell=_option, max_undeliverable_rate=max_undeliverable_rate or max_undeliverable)
+    limits = Limits.of(max_undeliverable_rate=max_undeliverable_rate or max_undeliverable)
     chosen = tuple(name.strip() for name in columns.split(",")) if columns else STATUS_COLUMNS
     is_file = format_of(Path(source)) is not None
     if is_file and output is None:
@@ -293,37 +293,39 @@ def verify(
     terminal, started = _console(stderr=True), datetime.now(timezone.utc)
     work: dict[str, Any] = {
         "write_back": back, "columns": chosen, "output": output, "key_columns": tuple(key_column or ()),
-        "split_by": split_by, "wait": patience, "recheck": again, "overwrite": overwrite,
+        "split_by": split_by, "wait": patience, "recheck": again, "in_hand": in_hand, "overwrite": overwrite,
     }  # fmt: skip
+    in_hand.advice = stopped_advice(again, started)
+    warehouse = open_source(
+        source,
+        settings,
+        table=table,
+        column=email_column,
+        where=where,
+        reading=_reading(encoding, no_header, lenient),
+        updatable=back,
+    )
+    _say_remarks(warehouse)
     try:
-        warehouse = open_source(
-            source,
-            settings,
-            table=table,
-            column=email_column,
-            where=where,
-            reading=_reading(encoding, no_header, lenient),
-            updatable=back,
-        )
-        _say_remarks(warehouse)
-        try:
-            if terminal.is_terminal and not verbose:
-                with TerminalWatcher(terminal) as watcher:
-                    result = run(warehouse, settings, watcher=watcher, **work)
-            else:
-                _log_to_stderr()
-                result = run(warehouse, settings, watcher=LogWatcher(), **work)
-            if report is not None:
-                html_report.write(report, html_report.gather(warehouse, settings), _mode(source, settings))
-            gate = judged(warehouse, limits) if limits.applied and not result.degraded else None
-        finally:
-            warehouse.close()
-    except KeyboardInterrupt:
-        _say("Stopped.", stopped_advice(again, started))
-        raise typer.Exit(ExitCode.interrupted) from None
-    show_result(_console(), result)
-    if report is not None:
-        _written(report)
+        if terminal.is_terminal and not verbose:
+            with TerminalWatcher(terminal) as watcher:
+                result = run(warehouse, settings, watcher=watcher, **work)
+        else:
+            _log_to_stderr()
+            result = run(warehouse, settings, watcher=LogWatcher(), **work)
+        if report is not None:
+            html_report.write(report, html_report.gather(warehouse, settings), _mode(source, settings))
+        gate = judged(warehouse, limits) if limits.applied and not result.degraded else None
+    finally:
+        warehouse.close()
+    try:
+        show_result(_console(), result)
+        if report is not None:
+            _written(report)
+        sys.stdout.flush()
+    except OutputError as error:  # the verdicts are what was wanted
+        _say("Note:", f"The summary could not be printed: {error}.")
+        give_up_output()
     if result.degraded:
         raise typer.Exit(ExitCode.degraded)
     for limit in gate.failed if gate is not None else ():
@@ -394,7 +396,7 @@ def gate(
         "max_missing_rate": max_missing_rate, "max_age": max_age, "max_stale_rate": max_stale_rate,
         "judge_by": judge_by, "confidence": confidence, "among": ",".join(among or ()),
     }  # fmt: skip
-    limits = Limits.of(spell=_option, **given)
+    limits = Limits.of(**given)
     settings = _settings(config, policy=policy)
     warehouse = open_source(
         source, settings, table=table, column=email_column, where=where,
@@ -408,14 +410,10 @@ def gate(
     finally:
         warehouse.close()
     if as_json:
-        print(result.as_json())
+        print(json.dumps(result.as_dict(), ensure_ascii=not says_everything()))
     else:
         show_gate(_console(), result)
     raise typer.Exit(ExitCode.done if result.passed else ExitCode.gate_failed)
-
-
-def _option(name: str) -> str:
-    return "--" + name.replace("_", "-")
 
 
 @app.command()
@@ -534,7 +532,7 @@ def explain(
 
     store = _store(source, config, read_only=True)
     try:
-        row = store.stored(address)
+        row = store.stored(_typed(address))
     finally:
         store.close()
     if row is None:
@@ -576,10 +574,10 @@ def forget(
     """Erase a mailbox, in all its spellings, from mailvet's own tables. Your own table is left as it is."""
     from mailvet.warehouse.erasure import Wanted
 
-    Wanted.of(address, domain=domain)  # a mistake is said before anything is opened
+    Wanted.of(_typed(address), domain=domain)  # a mistake is said before anything is opened
     store = _store(source, config, read_only=False)
     try:
-        count = store.forget(address, domain=domain)
+        count = store.forget(_typed(address), domain=domain)
         remains = store.out_of_reach()
     finally:
         store.close()
@@ -662,7 +660,7 @@ def doctor(
 
     checks = examine(_settings(config, depth=depth))
     if as_json:
-        print(json.dumps([check.as_dict() for check in checks], ensure_ascii=False, indent=1))
+        print(json.dumps([check.as_dict() for check in checks], ensure_ascii=not says_everything(), indent=1))
     else:
         show_checks(_console(), checks)
     if any(check.state == "fail" for check in checks):
@@ -756,6 +754,14 @@ def _log_to_stderr() -> None:
     logging.getLogger("mailvet").setLevel(logging.INFO)
 
 
+def _typed(text: str) -> str:
+    """An argument as it was typed: where the locale knows ASCII alone, Python keeps the octets of UTF-8 as they are."""
+    try:
+        return os.fsencode(text).decode("utf-8")
+    except UnicodeError:
+        return text
+
+
 def _parsed(parser: Any, text: str, option: str) -> Any:
     try:
         return parser(text)
@@ -763,13 +769,75 @@ def _parsed(parser: Any, text: str, option: str) -> Any:
         raise typer.BadParameter(f"{option}: {error}") from None
 
 
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EROFS, errno.EIO)
+"""What the machine lacks, which is neither the input's fault nor ours."""
+
+
 def main() -> None:
-    """Entry point: errors on purpose become one paragraph and an exit code, not a traceback."""
+    """Entry point: whatever happens, one paragraph and an exit code, never a traceback."""
+    in_hand.reset()
+    with standard_streams():
+        with StopSignals(lambda: in_hand.sentences(in_hand.advice)) as signals:
+            code = _call(signals)
+        if in_hand.stuck:  # the database holds a thread that no exit would wait for in vain
+            with contextlib.suppress(OSError, OutputError):
+                sys.stdout.flush()
+            os._exit(code)
+    sys.exit(code)
+
+
+def _call(signals: StopSignals) -> int:
+    """Run the command; its exit code."""
     try:
-        app(prog_name="mailvet")
-    except PreflightError as error:
-        _say("Not started:", str(error))
-        sys.exit(ExitCode.degraded)
-    except MailvetError as error:
-        _say("Error:", str(error))
-        sys.exit(ExitCode.bad_input)
+        code = app(prog_name="mailvet", standalone_mode=False)
+        if signals.number is None and code != ExitCode.interrupted:
+            sys.stdout.flush()
+            return int(code or 0)
+    except BaseException as error:
+        if signals.number is None and not isinstance(error, KeyboardInterrupt):
+            return _failed(error)
+    # Also where a library made another error of the signal's.
+    _say("Stopped.", in_hand.sentences(in_hand.advice))
+    return 128 + (signals.number or signal.SIGINT)
+
+
+def _failed(error: BaseException) -> int:
+    """Say what went wrong; the exit code for it."""
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else ExitCode.own_fault
+    if isinstance(error, OutputError):
+        _say("Error:", f"The output could not be written: {error}.")
+        return ExitCode.bad_input
+    if isinstance(error, PreflightError):
+        _say("Not started:", error.worded(option))
+        return ExitCode.degraded
+    if isinstance(error, MailvetError):
+        # Once servers were asked, the input was good.
+        went_on = in_hand.begun or isinstance(error, ConnectionLostError)
+        kept = f" {in_hand.sentences(in_hand.advice)}" if in_hand.begun else ""
+        _say("Error:", error.worded(option) + kept)
+        return ExitCode.degraded if went_on else ExitCode.bad_input
+    if hasattr(error, "format_message") and hasattr(error, "show"):  # click.ClickException, which typer carries itself
+        from typer import rich_utils
+
+        rich_utils.rich_format_error(cast("Any", error))
+        return ExitCode.bad_input
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _NO_ROOM):
+        _say("Error:", _what_is_lacking(error))
+        return ExitCode.degraded
+    from mailvet.fault_report import write_fault_report
+
+    report = write_fault_report(error)
+    send = f"Please send the file {report} (it holds no addresses)" if report else "Please tell of it"
+    kept = f" {in_hand.sentences(in_hand.advice)}" if in_hand.begun else ""
+    _say("Error:", f"A fault of mailvet's own ({type(error).__name__}). {send} to its maintainers.{kept}")
+    return ExitCode.own_fault
+
+
+def _what_is_lacking(error: BaseException) -> str:
+    if isinstance(error, MemoryError) or not isinstance(error, OSError):
+        return "There is not enough memory."
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return "No more files can be opened: raise the limit (ulimit -n), or lower pacing.connections."
+    where = f" ({error.filename})" if error.filename else ""
+    return f"{error.strerror}{where}."

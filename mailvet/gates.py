@@ -18,7 +18,7 @@ from datetime import timedelta
 from statistics import NormalDist
 from typing import Any
 
-from mailvet.errors import SettingsError
+from mailvet.errors import SettingsError, argument
 from mailvet.settings import parse_duration, parse_share
 from mailvet.verdict import REASONS, Policy, Reason, Recommendation, Status, possible_recommendations
 
@@ -312,12 +312,9 @@ class Limits:
     """The audience: recommendations (or statuses); empty for all addresses."""
 
     @classmethod
-    def of(cls, spell: Callable[[str], str] = str, **given: Any) -> Limits:
+    def of(cls, **given: Any) -> Limits:
         """
         Limits as people write them; None and "" are not given.
-
-        Args:
-            spell: how the caller's users write the name of an argument, for errors.
 
         Raises:
             SettingsError: a value that cannot be read, or an argument that does not exist.
@@ -325,7 +322,7 @@ class Limits:
         known = {each.name for each in fields(cls)}
         if odd := sorted(set(given) - known):
             raise SettingsError(
-                f"There is no limit {spell(odd[0])}; there are: {', '.join(map(spell, sorted(known)))}."
+                f"There is no limit {argument(odd[0])}; there are: {', '.join(map(argument, sorted(known)))}."
             )
         read: dict[str, Any] = {}
         for name, value in given.items():
@@ -334,10 +331,11 @@ class Limits:
             try:
                 read[name] = _READERS.get(name, _share)(value)
             except ValueError as error:
-                raise SettingsError(f"{spell(name)}: {error}.") from None
+                raise SettingsError(f"{argument(name)}: {error}.") from None
         if read.get("max_stale_rate") is not None and read.get("max_age") is None:
             raise SettingsError(
-                f"{spell('max_stale_rate')} needs {spell('max_age')}: how old a verdict may be before it is stale."
+                f"{argument('max_stale_rate')} needs {argument('max_age')}: how old a verdict may be before it is "
+                "stale."
             )
         if read.get("max_age") is not None:
             read.setdefault("max_stale_rate", 0.0)

@@ -18,7 +18,7 @@ from pathlib import Path
 from string import Template
 
 from mailvet.ablation import ASKED_FROM, LAYERS
-from mailvet.errors import SettingsError, SourceError
+from mailvet.errors import SettingsError, SourceError, argument
 from mailvet.gates import SENDINGS, BounceEstimate, expected_bounces
 from mailvet.operators import operators
 from mailvet.privacy import mask_text, stands_for_a_person
@@ -36,6 +36,8 @@ _ADVICE = {
     Recommendation.reverify: ("Ask again later", "nothing certain yet: do not send before the next check"),
     Recommendation.do_not_send: ("Do not send", "would bounce, harm your reputation, or must not get mail"),
 }
+_OTHER_VERSION = "a status of another version of mailvet"
+
 _STATUS = {
     Status.deliverable: "the mailbox takes mail",
     Status.risky: "takes mail perhaps, or not for long",
@@ -114,7 +116,7 @@ def gather(warehouse: Warehouse, settings: Settings, *, by: str | None = None) -
     elif by is None:
         details = Details()
     else:
-        raise SourceError(f"{warehouse.name} cannot be counted by a column yet. Leave --by out.")
+        raise SourceError(f"{warehouse.name} cannot be counted by a column yet. Leave {argument('by')} out.")
     depth = (details.last_run or {}).get("depth") or settings.depth
     groups, base = warehouse.verdict_counts(), bounce_probability(Reason.not_probed)
     bounces = {
@@ -195,15 +197,32 @@ def _width(share: float) -> str:
     return f"{100 * min(max(share, 0.0), 1.0):.2f}%"
 
 
-def _table(heads: Sequence[str], rows: Iterable[str], *, numbers: Sequence[int] = ()) -> str:
-    cells = "".join(
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One row of a table: what it is about, and its other cells as `<td>`."""
+
+    name: str
+    cells: tuple[str, ...]
+    kind: str = ""
+
+
+def _table(heads: Sequence[str], rows: Iterable[_Row], *, numbers: Sequence[int] = ()) -> str:
+    """A table; each cell carries its head, which stands beside it where a phone has no room for columns."""
+    columns = "".join(
         f'<th scope="col"{" class=n" if place in numbers else ""}>{head}</th>' for place, head in enumerate(heads)
     )
-    return f"<table><thead><tr>{cells}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+    lines = []
+    for row in rows:
+        cells = "".join(
+            cell.replace("<td", f'<td data-head="{head}"', 1)
+            for cell, head in zip(row.cells, heads[1:], strict=False)  # a cell may span the rest
+        )
+        lines.append(f'<tr class="{row.kind}"><th scope="row">{row.name}</th>{cells}</tr>')
+    return f"<table><thead><tr>{columns}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
 
 
-def _row(name: str, *cells: str, kind: str = "") -> str:
-    return f'<tr class="{kind}"><th scope="row">{name}</th>{"".join(cells)}</tr>'
+def _row(name: str, *cells: str, kind: str = "") -> _Row:
+    return _Row(name, cells, kind)
 
 
 def _n(text: str) -> str:
@@ -268,13 +287,13 @@ def _bounces(report: Report) -> str:
     if not highest:
         return ""
     scale = math.ceil(max(*highest, 2 * _ACCEPTED_BOUNCES) * 20) / 20
-    lines = ""
+    lines = []
     for name, (label, tone) in _SENDINGS.items():
         estimate = found[name]
         if estimate is None:
-            lines += f'<tr><th scope="row">{label}</th><td colspan="4">nothing to send</td></tr>'
+            lines.append(_row(label, '<td colspan="4">nothing to send</td>'))
         else:
-            lines += _bounce_row(label, estimate, scale, tone)
+            lines.append(_bounce_row(label, estimate, scale, tone))
     unverified = report.summary.unverified
     counted = ""
     if unverified:
@@ -282,14 +301,14 @@ def _bounces(report: Report) -> str:
         counted = f" {_number(unverified)} addresses are not verified yet; each counts with the base rate of {rate}."
     heads = ("", "addresses", "expected", f"{_CONFIDENCE:.0%} by chance", f"0 to {_percent(scale)}")
     return (
-        f"<section><h2>Expected hard bounces</h2>{_table(heads, [lines], numbers=(1, 2, 3))}"
+        f"<section><h2>Expected hard bounces</h2>{_table(heads, lines, numbers=(1, 2, 3))}"
         '<p class="note">Added up from the scores. The interval covers chance alone, were every score right and '
         "every address on its own; scores that are off by a part move all figures by the same part."
         f"{counted} Sending services want it below {_percent(_ACCEPTED_BOUNCES)}.</p></section>"
     )
 
 
-def _bounce_row(label: str, found: BounceEstimate, scale: float, tone: str) -> str:
+def _bounce_row(label: str, found: BounceEstimate, scale: float, tone: str) -> _Row:
     picture = (
         f'<div class="range {tone}" aria-hidden="true"><i style="width:{_width(found.rate / scale)}"></i>'
         f'<u style="left:{_width(found.low / scale)};width:{_width((found.high - found.low) / scale)}"></u></div>'
@@ -299,7 +318,7 @@ def _bounce_row(label: str, found: BounceEstimate, scale: float, tone: str) -> s
         _n(_number(found.addresses)),
         _n(f"<b>{_percent(found.rate)}</b>"),
         _n(f"{_percent(found.low)} to {_percent(found.high)}"),
-        f'<td style="width:36%;padding-right:0">{picture}</td>',
+        f'<td class="wide range-cell">{picture}</td>',
     )
 
 
@@ -367,17 +386,22 @@ def _reasons(summary: Summary) -> str:
     rows = max(summary.rows, 1)
     most = max(summary.by_reason.values(), default=1)
     lines = []
-    for status, count in summary.by_status.items():
+    known = dict(summary.by_status)
+    if any(word not in Reason.__members__ for word in summary.by_reason):
+        known.setdefault(str(Status.unknown), 0)  # where reasons of another version stand
+    for status, count in known.items():
         lines.append(
             _row(
-                f"{status}<span class='soft mild'>: {_STATUS[Status(status)]}</span>", _n(f"<b>{_number(count)}</b>"),
+                f"{escape(status)}<span class='soft mild'>: "
+                f"{_STATUS.get(Status.stored(status), _OTHER_VERSION)}</span>",
+                _n(f"<b>{_number(count)}</b>"),
                 _n(_share(count, rows)), _wide(""), kind=f"group {status}",
             )
         )  # fmt: skip
         for word, number in summary.by_reason.items():
-            rule = REASONS[Reason(word)]
+            rule = REASONS[Reason.stored(word)]
             if str(rule.status) == status:
-                name = f"{escape(rule.meaning)} <span class='soft'>{word}</span>"
+                name = f"{escape(rule.meaning)} <span class='soft'>{escape(word)}</span>"
                 bar = _bar(number / most, status)
                 lines.append(_row(name, _n(_number(number)), _n(_share(number, rows)), _wide(bar), kind="reason"))
     table = _table(("", "rows", "share", ""), lines, numbers=(1, 2))

@@ -22,7 +22,7 @@ from mailvet.planning import Forecast
 from mailvet.probing.pool import OperatorProgress
 from mailvet.run import Progress, RunResult
 from mailvet.scoring import contributions
-from mailvet.verdict import REASONS, Depth, Reason, Verdict
+from mailvet.verdict import REASONS, Depth, Reason, Status, Verdict
 from mailvet.warehouse.base import Plan, Summary
 from mailvet.warehouse.planning import UNVERIFIED_BOUNCES
 
@@ -253,8 +253,10 @@ def show_summary(console: Console, summary: Summary, depth: Depth) -> None:
     for name in ("recommendation", "rows", "share", ""):
         advice.add_column(name, justify="right" if name in ("rows", "share") else "left")
     for word, count in summary.by_recommendation.items():
-        bar = Text("█" * max(1, round(30 * count / rows)), style=_STYLES[word])
-        advice.add_row(Text(_ADVICE[word], style=_STYLES[word]), f"{count:,}", f"{100 * count / rows:.1f} %", bar)
+        bar = Text("█" * max(1, round(30 * count / rows)), style=_STYLES.get(word, ""))
+        advice.add_row(
+            Text(_ADVICE.get(word, word), style=_STYLES.get(word, "")), f"{count:,}", f"{100 * count / rows:.1f} %", bar
+        )
     if summary.missing:
         advice.add_row("missing: no address", f"{summary.missing:,}", f"{100 * summary.missing / rows:.1f} %", "")
     console.print(advice)
@@ -288,11 +290,14 @@ def _reasons(summary: Summary) -> RenderableType:
     table.add_column(justify="right", no_wrap=True)
     table.add_column()
     for status, count in summary.by_status.items():
-        table.add_row(Text(status, style=f"bold {_STYLES[status]}"), Text(f"{count:,}", style="bold"), "")
+        table.add_row(Text(status, style=f"bold {_STYLES.get(status, '')}"), Text(f"{count:,}", style="bold"), "")
         for word, number in summary.by_reason.items():
-            rule = REASONS[Reason(word)]
+            rule = REASONS[Reason.stored(word)]
             if str(rule.status) == status:
                 table.add_row(f"  {word}", f"{number:,}", Text(rule.meaning, style="dim"))
+    for word, number in summary.by_reason.items():
+        if word not in Reason.__members__ and str(Status.unknown) not in summary.by_status:
+            table.add_row(Text(word), f"{number:,}", Text(REASONS[Reason.stored(word)].meaning, style="dim"))
     return table
 
 
@@ -334,9 +339,11 @@ def explain(verdict: Verdict) -> RenderableType:
     grid.add_column()
     if verdict.email is not None:
         grid.add_row("address", Text(verdict.email))
-    grid.add_row("status", Text(str(verdict.status), style=_STYLES[str(verdict.status)]))
+    grid.add_row("status", Text(str(verdict.status), style=_STYLES.get(str(verdict.status), "")))
     grid.add_row("reason", Text(f"{verdict.reason}: {rule.meaning}"))
-    grid.add_row("recommendation", Text(str(verdict.recommendation), style=_STYLES[str(verdict.recommendation)]))
+    grid.add_row(
+        "recommendation", Text(str(verdict.recommendation), style=_STYLES.get(str(verdict.recommendation), ""))
+    )
     grid.add_row("score", f"{verdict.score} of 100 (chance of a hard bounce about {100 - verdict.score} %)")
     for part in contributions(verdict.reason, verdict.flags):
         grid.add_row("", Text(f"{part.log_odds:+.1f} {part.name}: {part.why}", style="dim"))

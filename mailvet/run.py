@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import threading
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -23,10 +23,14 @@ import idna
 import polars as pl
 
 from mailvet.ablation import LayerCount
-from mailvet.errors import SettingsError, SourceError
+from mailvet.errors import ConnectionLostError, SettingsError, SourceError, UnavailableError, argument
 from mailvet.probing.pool import OperatorProgress
 from mailvet.recheck import Recheck, RecheckText, parse_recheck
+from mailvet.runs.database_thread import DatabaseThread
+from mailvet.runs.in_hand import InHand
+from mailvet.runs.journal import Journal, left_behind, save_newer
 from mailvet.runs.outputs import check_results, note_results
+from mailvet.runs.saving import Saver
 from mailvet.settings import Settings
 from mailvet.verdict import (
     REASONS,
@@ -64,13 +68,17 @@ __all__ = [
 
 T = TypeVar("T")
 
+log = logging.getLogger("mailvet")
+
 _TICK = 0.25  # seconds between two looks at the progress
-_SAVE_SECONDS = 1.0
-_SAVE_ROWS = 4 * 122_880  # row groups of DuckDB, which are written fastest when they are whole
+_SAVE_SECONDS = 1.0  # between two saves where they cost little
+_PULL_SECONDS = 2.0  # that a verdict may lie with the verifier before it is taken from it
 _OFFLINE_BATCH_ROWS = 122_880
 _NO_DATABASES = ("http", "https", "ftp", "s3", "gs", "gcs", "abfs", "abfss", "az", "hdfs", "file")
 _SERVERS_SAID = [str(reason) for reason, rule in REASONS.items() if rule.layer == "mailbox"]
-_FAREWELL_SECONDS = 30.0  # for an interrupted run to save what it knows
+_STOP_TIMEOUT = 7.0  # seconds for a stopped run to save what it knows; `docker stop` kills after 10
+_END_TIMEOUT = 1.0  # seconds for the database to return from what it does when the run is stopped
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 5.0  # seconds between two tries to reach a database that is gone
 
 SPLIT_COLUMNS: dict[str, tuple[str, ...]] = {
     "recommendation": tuple(map(str, Recommendation)), "status": tuple(map(str, Status)), "reason": (),
@@ -196,14 +204,16 @@ def open_source(
                 "path."
             )
         if table is None:
-            raise SettingsError("A database URL goes with --table: name the table to verify.")
+            raise SettingsError(f"A database URL goes with {argument('table')}: name the table to verify.")
         return open_table(source, table, column, writable=writable, updatable=updatable, **common)
     path = Path(source).expanduser()
     if "@" in source and not path.exists():
         raise SourceError("There is no file of that name. To verify single addresses use: mailvet check ADDRESS")
     if format_of(path) is not None:
         if table is not None:
-            raise SettingsError(f"--table goes with a database; {path.name} is a file of rows. Leave --table out.")
+            raise SettingsError(
+                f"{argument('table')} goes with a database; {path.name} is a file of rows. Leave it out."
+            )
         store = settings.store.path or default_store()
         return DuckDBWarehouse.of_file(path, column, store, reading=reading, writable=writable, **common)
     if table is None:
@@ -214,7 +224,9 @@ def open_source(
                 f"{path.name} is neither a DuckDB database nor a file of a known kind ({', '.join(FORMATS)}, also with "
                 ".gz or .zst). Rename or convert it."
             )
-        raise SettingsError(f"{path.name} is taken for a DuckDB database: name the table to verify with --table.")
+        raise SettingsError(
+            f"{path.name} is taken for a DuckDB database: name the table to verify with {argument('table')}."
+        )
     return open_table(path, table, column, writable=writable, updatable=updatable, **common)
 
 
@@ -255,7 +267,7 @@ def plan(
     if planned.addresses and warehouse.looks_numeric():
         raise SourceError(
             f"Every value of the column of addresses in {warehouse.name} is a number. Name the right column with "
-            "--email-column. Nothing was checked."
+            f"{argument('email_column')}. Nothing was checked."
         )
     return planned
 
@@ -287,9 +299,13 @@ def run(
     among: Collection[Reason] | None = None,
     recheck: RecheckText = None,
     overwrite: bool = False,
+    in_hand: InHand | None = None,
 ) -> RunResult:
     """
     Verify what is due and write the answers back.
+
+    What raises in the waiting thread (KeyboardInterrupt) stops the run within seven seconds: nothing more is asked,
+    and what was learnt is saved, or kept in the journal where the database does not reply.
 
     Args:
         warehouse: from `open_source`, opened for writing.
@@ -305,6 +321,7 @@ def run(
         recheck: verify also what is fresh, as `all`, `reason=mailbox_not_found`, `older-than=30d` (see
             `mailvet.recheck`). What is due by itself is verified first.
         overwrite: `output` may take the place of files that mailvet did not write.
+        in_hand: kept up to date with where the results are.
 
     Raises:
         MailvetError: before anything is asked, when something does not fit. What was saved before a later failure
@@ -312,13 +329,13 @@ def run(
     """
     columns, again = _known(columns), parse_recheck(recheck)
     if split_by is not None and split_by not in SPLIT_COLUMNS:
-        raise SettingsError(f"--split-by {split_by}: choose one of {', '.join(SPLIT_COLUMNS)}.")
+        raise SettingsError(f"{argument('split_by', split_by)}: choose one of {', '.join(SPLIT_COLUMNS)}.")
     if output is not None:
         warehouse.check_output(output, key_columns, columns)
         check_results(warehouse, settings, output, split_by, overwrite=overwrite)
     if write_back:
         warehouse.check_write_back(columns)
-    job = _Run(warehouse, settings, watcher, limit, among, again)
+    job = _Run(warehouse, settings, watcher, limit, among, again, in_hand if in_hand is not None else InHand())
     if batch_rows is None:  # where nobody is asked, a batch costs nothing but memory
         batch_rows = _OFFLINE_BATCH_ROWS if Depth(settings.depth) is Depth.offline else BATCH_ROWS
     ended = threading.Event()
@@ -332,8 +349,10 @@ def run(
     try:
         return run_in_background(work())
     except BaseException:
-        # Interrupted: it still has answers to save, and the caller will close the database.
-        ended.wait(_FAREWELL_SECONDS)
+        # Stopped: it still has results to save, and the caller will close the database.
+        if not ended.wait(_STOP_TIMEOUT):
+            job.in_hand.stuck = True
+        warehouse.abandoned = job.in_hand.stuck
         raise
 
 
@@ -365,7 +384,9 @@ class _Run:
         limit: int | None,
         among: Collection[Reason] | None,
         recheck: Recheck | None,
+        in_hand: InHand,
     ) -> None:
+        self.in_hand = in_hand
         self._warehouse = warehouse
         self._settings = settings
         self._watcher = watcher
@@ -377,10 +398,12 @@ class _Run:
         self._done = 0
         self._began = time.monotonic()
         # The database's connection belongs to one thread, and the event loop must not wait for a disk.
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="mailvet-warehouse")
+        self._thread = DatabaseThread()
+        self._saver: Saver | None = None
+        self._notes: list[str] = []
 
     async def _call(self, work: Callable[..., T], *arguments: Any, **named: Any) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, lambda: work(*arguments, **named))
+        return await self._thread.call(work, *arguments, **named)
 
     async def go(
         self,
@@ -392,18 +415,93 @@ class _Run:
         wait: timedelta,
         batch_rows: int,
     ) -> RunResult:
-        """Everything `run` does, on the event loop."""
+        """Everything `run` does, on the event loop; from the start where the database was gone for a while."""
+        started = datetime.now(timezone.utc)
+        run_id = f"{started:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
+        timeout: float | None = None
         try:
-            return await self._go(write_back, columns, output, key_columns, split_by, wait, batch_rows)
+            while True:
+                try:
+                    return await self._go(
+                        run_id, started, write_back, columns, output, key_columns, split_by, wait, batch_rows
+                    )
+                except ConnectionLostError as error:
+                    await self._reconnect(error)
         except asyncio.CancelledError:
-            self._warehouse.interrupt()
+            timeout = _END_TIMEOUT
+            threading.Thread(target=self._warehouse.interrupt, daemon=True).start()
             raise
         finally:
-            # What the thread has begun it ends, before somebody closes the database.
-            await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, self._thread.shutdown))
+            # What the thread has begun it ends, before the caller closes the database.
+            await asyncio.shield(asyncio.ensure_future(self._end(timeout)))
+
+    async def _end(self, timeout: float | None) -> None:
+        if not await self._thread.end(timeout):
+            self.in_hand.stuck = True
+        if self._saver is not None:
+            self._saver.close()
+
+    async def _reconnect(self, lost: ConnectionLostError) -> None:
+        """
+        Wait until the database is back, and save what is in hand.
+
+        Raises:
+            ConnectionLostError: `lost`, where it is not back in time or its connection is not ours to make.
+        """
+        patience = self._settings.store.wait_for_database.total_seconds()
+        until, pause = time.monotonic() + patience, _FIRST_PAUSE
+        log.warning("%s Waiting up to %.0f s for it.", lost, patience)
+        while True:
+            if time.monotonic() > until:
+                raise lost
+            try:
+                if not await self._call(self._warehouse.reconnect):
+                    raise lost
+                if self._saver is not None:
+                    await self._saver.finish()
+                log.info("The database is back.")
+                return
+            except UnavailableError as error:
+                if error is lost:
+                    raise
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    async def _recover(self) -> None:
+        """Save what earlier runs on this machine left in their journals."""
+        store = await self._call(lambda: self._warehouse.store_id)
+        if store is None:
+            return
+        for found in left_behind(store, self._settings.store.journal):
+            verdicts = found.verdicts()
+            if verdicts is None:
+                log.warning("The journal %s is damaged and was set aside.", found.path)
+                found.set_aside()
+                continue
+            if verdicts.num_rows:
+                await self._call(self._warehouse.open_for_writing)
+                saved = await self._call(save_newer, self._warehouse, verdicts)
+                self._notes.append(
+                    f"{saved:,} verdicts of an earlier run that could not save them came from its journal."
+                )
+                log.info("%s", self._notes[-1])
+            found.remove()
+
+    def _make_saver(self, run_id: str, store: str | None) -> Saver:
+        settings, warehouse = self._settings.store, self._warehouse
+        offline = Depth(self._settings.depth) is Depth.offline  # then results cost nothing to have again
+        journal = Journal(store, run_id, settings.journal) if store is not None and not offline else None
+        every = _SAVE_SECONDS if warehouse.saves_cheaply else settings.save_every.total_seconds()
+        patience = settings.wait_for_database.total_seconds()
+        return Saver(
+            warehouse, self._thread, journal, self.in_hand, every=every, patience=patience, pull=list,
+            saved=self._save_servers,
+        )  # fmt: skip
 
     async def _go(
         self,
+        run_id: str,
+        started: datetime,
         write_back: bool,
         columns: Sequence[str],
         output: Path | None,
@@ -413,8 +511,7 @@ class _Run:
         batch_rows: int,
     ) -> RunResult:
         warehouse, settings = self._warehouse, self._settings
-        started = datetime.now(timezone.utc)
-        run_id = f"{started:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
+        await self._recover()
         if output is None:
             known = await self._outcome_of_last_run(columns, write_back)
             if known is not None:
@@ -445,6 +542,8 @@ class _Run:
             await self._call(warehouse.save_run, record)
             if planned.due:
                 due = planned.due if self._limit is None else min(planned.due, self._limit)
+                if self._saver is None:
+                    self._saver = self._make_saver(run_id, await self._call(lambda: warehouse.store_id))
                 await self._verify(verifier, run_id, wait, due, batch_rows)
         finally:
             operators = verifier.progress()
@@ -465,7 +564,8 @@ class _Run:
         result = RunResult(
             run_id, warehouse.name, str(settings.depth), str(settings.policy), planned, summary, self._done, written,
             verifier.mailboxes.probes if verifier.mailboxes else 0, verifier.routes.lookups if verifier.routes else 0,
-            time.monotonic() - self._began, verifier.degraded, operators, outputs, self._answers, verifier.notes,
+            time.monotonic() - self._began, verifier.degraded, operators, outputs, self._answers,
+            (*self._notes, *verifier.notes),
         )  # fmt: skip
         await self._call(
             warehouse.save_run,
@@ -550,9 +650,8 @@ class _Run:
 
     async def _verify(self, verifier: Verifier, run_id: str, wait: timedelta, due: int, batch_rows: int) -> None:
         batches = _first(self._warehouse.due(batch_rows), self._limit)
-        unsaved: list[pl.DataFrame] = []
-        saving: asyncio.Future[None] | None = None
-        saved_at = time.monotonic()
+        saver = self._saver
+        assert saver is not None
 
         def fetch() -> asyncio.Future[pa.Table | None]:
             return asyncio.ensure_future(self._call(next, batches, None))
@@ -568,36 +667,43 @@ class _Run:
             ahead = fetch()
             return pl.DataFrame(pl.from_arrow(table))
 
+        def pull() -> list[pl.DataFrame]:
+            frames = verifier.pending_verdicts(older_than=0.0 if stopping else _PULL_SECONDS)
+            for verdicts in frames:
+                self._count(verdicts)
+            return frames
+
         watching = asyncio.ensure_future(self._watch(verifier, due)) if self._watcher else None
-
-        def take(verdicts: pl.DataFrame) -> None:
-            unsaved.append(verdicts)
-            self._count_answers(verdicts)
-            self._done += verdicts.height
-
+        stopping, saver.pull = False, pull
+        self.in_hand.begun = True
+        saver.start()
         try:
             async for verdicts in verifier.stream(read, run_id=run_id, wait=wait):
-                take(verdicts)
-                full = sum(frame.height for frame in unsaved) >= _SAVE_ROWS
-                if full or time.monotonic() - saved_at > _SAVE_SECONDS:
-                    if saving is not None and (full or saving.done()):
-                        await saving
-                        saving = None
-                    if saving is None:
-                        saving = asyncio.ensure_future(self._save(unsaved))
-                        saved_at = time.monotonic()
-        except BaseException:
-            # Also when the run is interrupted: what the servers were asked is not asked for a second time.
-            await asyncio.shield(asyncio.ensure_future(verifier.hear_out()))
+                self._count(verdicts)
+                saver.take(verdicts)
+                await saver.room()
+            await saver.finish()
+        except BaseException as error:
+            # Also when the run is stopped: what the servers were asked is not asked for a second time.
+            stopping = True
+            await asyncio.shield(asyncio.ensure_future(self._stop(verifier, saver, error)))
             raise
         finally:
             if watching is not None:
                 watching.cancel()
             ahead.cancel()
-            for verdicts in verifier.answered():
-                take(verdicts)
-            await asyncio.shield(asyncio.ensure_future(self._save_rest(saving, unsaved)))
         self._tell(verifier, due)
+
+    async def _stop(self, verifier: Verifier, saver: Saver, error: BaseException) -> None:
+        await verifier.drain()
+        if isinstance(error, asyncio.CancelledError):
+            await saver.stop()
+        else:  # a fault: the database may take its time for what it still can take
+            await saver.stop(save=not isinstance(error, ConnectionLostError), timeout=None)
+
+    def _count(self, verdicts: pl.DataFrame) -> None:
+        self._count_answers(verdicts)
+        self._done += verdicts.height
 
     def _count_answers(self, verdicts: pl.DataFrame) -> None:
         said = pl.col("smtp_code").is_not_null() | pl.col("reason").is_in(_SERVERS_SAID)
@@ -611,22 +717,6 @@ class _Run:
             self._answers[name] = Answers(
                 so_far.accepted + accepts, so_far.refused + refuses, so_far.unclear + total - accepts - refuses
             )
-
-    async def _save(self, frames: list[pl.DataFrame]) -> None:
-        """Save the frames; those that are saved leave the list, so that a failure in between loses none."""
-        if frames:
-            count = len(frames)
-            table = pl.concat(frames[:count]).to_arrow().cast(verdict_schema())
-            await self._call(self._warehouse.save, table)
-            del frames[:count]
-        await self._save_servers()
-
-    async def _save_rest(self, saving: asyncio.Future[None] | None, frames: list[pl.DataFrame]) -> None:
-        """Save what is left once the save under way has ended; what that one could not save is tried again."""
-        if saving is not None:
-            await asyncio.wait((saving,))
-            saving.exception()
-        await self._save(frames)
 
     async def _watch(self, verifier: Verifier, due: int) -> None:
         while True:

@@ -142,6 +142,8 @@ class Contribution(NamedTuple):
 
 def contributions(reason: Reason, flags: Collection[str]) -> list[Contribution]:
     """What a score is the sum of: the start of the reason, then the flags that count, in the order of `WEIGHTS`."""
+    if reason not in PRIORS:
+        return []  # of another version, whose sum is not known
     start = Contribution(str(reason), _logit(bounce_probability(reason)), PRIORS[reason].why)
     if reason in SETTLED:
         return [start]

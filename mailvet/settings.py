@@ -24,7 +24,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, V
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError as _SourceFault
 
-from mailvet.errors import SettingsError
+from mailvet.errors import SettingsError, argument
 from mailvet.verdict import Depth, Policy, mask_addresses
 
 if sys.version_info >= (3, 11):
@@ -116,6 +116,8 @@ class Dns(_Section):
     """Longest time a route is remembered, whatever its own TTL."""
     concurrency: int = Field(256, ge=1, le=10_000)
     """Lookups under way at once."""
+    most_hosts: int = Field(5, ge=1, le=50)
+    """Mail servers of one domain that are looked up and contacted, of each address family, best preference first."""
     controls: tuple[str, ...] | None = Field(None, max_length=12)
     """
     Domains whose mail servers every resolver must find before it is believed that others do not exist. Default: five
@@ -317,6 +319,19 @@ class Store(_Section):
     """Forget verdicts not renewed for so many days."""
     prefix: str = Field("mailvet_", pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,30}$")
     """Start of the names of the status columns."""
+    save_every: Duration = timedelta(seconds=30)
+    """
+    Longest time between two saves to a database other than DuckDB, which gets results every second. Until then they are
+    in the journal on the worker's disk; make it short where that disk does not last.
+    """
+    journal: Path | None = None
+    """Folder of the journal of results that are not saved yet. Default: one of this user's among temporary files."""
+    wait_for_database: Duration = timedelta(minutes=2)
+    """How long a run waits for a database that is locked, restarted or failed over, before it ends with an error."""
+
+
+_OF_EXAMPLES = ("MAILVET_DBT_PATH", "MAILVET_EXAMPLE_", "MAILVET_TEST_")
+"""Starts of variables that the examples and the dbt package's own tests read; they are no settings, and no mistakes."""
 
 
 class Privacy(_Section):
@@ -391,7 +406,8 @@ class Settings(BaseSettings):
             SettingsError: the file is missing or no TOML, a key is unknown, or a value does not fit.
         """
         for name in os.environ:
-            if name.startswith("MAILVET_") and name[8:].split("__")[0].lower() not in cls.model_fields:
+            known = name[8:].split("__")[0].lower() in cls.model_fields or name.startswith(_OF_EXAMPLES)
+            if name.startswith("MAILVET_") and not known:
                 log.warning("the environment variable %s is no setting of mailvet and was ignored", name)
         token = _document.set(_read(Path(path)) if path is not None else {})
         try:
@@ -431,7 +447,9 @@ def _read(path: Path) -> Mapping[str, Any]:
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
-        raise SettingsError(f"There is no configuration file {path}. Check the path given with --config.") from None
+        raise SettingsError(
+            f"There is no configuration file {path}. Check the path given with {argument('config')}."
+        ) from None
     except OSError as error:
         raise SettingsError(f"The configuration file {path} cannot be read: {error.strerror or error}.") from None
     except UnicodeDecodeError:
@@ -454,8 +472,9 @@ def _beside(document: dict[str, Any], folder: Path) -> dict[str, Any]:
     pacing = document.get("pacing")
     if isinstance(pacing, dict) and isinstance(pacing.get("shared_folder"), str):
         pacing["shared_folder"] = str(folder / Path(pacing["shared_folder"]).expanduser())
-    if isinstance(store, dict) and isinstance(store.get("path"), str):
-        store["path"] = str(folder / Path(store["path"]).expanduser())
+    for name in ("path", "journal"):
+        if isinstance(store, dict) and isinstance(store.get(name), str):
+            store[name] = str(folder / Path(store[name]).expanduser())
     return document
 
 

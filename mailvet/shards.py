@@ -16,7 +16,7 @@ from datetime import datetime, timezone
 import idna
 
 from mailvet.dns.routes import Route
-from mailvet.errors import PreflightError, SettingsError
+from mailvet.errors import NetworkError, SettingsError
 from mailvet.planning import seconds_at
 from mailvet.recheck import RecheckText, parse_recheck
 from mailvet.run import plan
@@ -50,7 +50,8 @@ def plan_shards(
     Divide what is due among `shards` runs, whole operators to each, by the time they take, and keep the division in
     the table `mailvet_shards`. Also makes the tables and status columns, so that the runs need not do so at once.
 
-    Fewer shards come back where there are fewer operators.
+    Fewer shards come back where there are fewer operators, and one, which has nothing to do, where nothing is due: a
+    task mapped over no shards would be skipped, and so would be what waits for it.
 
     Args:
         recheck: what is asked again although it is fresh (see `mailvet.recheck`); the same as for the runs.
@@ -58,7 +59,7 @@ def plan_shards(
     Raises:
         SettingsError: a number of shards that cannot be, or a `recheck` that cannot be read.
         SourceError: a DuckDB file, or a table that does not fit.
-        PreflightError: no DNS answers.
+        NetworkError: no DNS response.
     """
     if not 1 <= shards <= MOST_SHARDS:
         raise SettingsError(f"{shards} shards cannot be; give a number from 1 to {MOST_SHARDS}.")
@@ -69,7 +70,7 @@ def plan_shards(
         warehouse.check_write_back(columns)
     planned = plan(warehouse, settings, recheck=again)
     counts = dict(planned.domains)
-    operators = run_in_background(_operators(list(counts), settings))
+    operators = run_in_background(_operators(list(counts), settings)) if counts else {}
     work: dict[str, int] = {}
     for domain, count in counts.items():
         work[operators[domain]] = work.get(operators[domain], 0) + count
@@ -77,7 +78,9 @@ def plan_shards(
     seconds = {name: seconds_at(name, count, settings) if smtp else count * _PER_DOMAIN for name, count in work.items()}
     shard_of = _divided(seconds, min(shards, max(len(work), 1)))
     now = datetime.now(timezone.utc)
-    warehouse.save_shards(plan_id, {domain: shard_of[operators[domain]] for domain in counts}, now)
+    # A plan of nothing is kept as well, under a name that no domain has.
+    division = {domain: shard_of[operators[domain]] for domain in counts}
+    warehouse.save_shards(plan_id, division or {"": 0}, now)
     warehouse.open_for_writing()
     if write_back:
         warehouse.prepare_write_back(columns)
@@ -108,7 +111,7 @@ async def _operators(domains: Sequence[str], settings: Settings) -> dict[str, st
     await verifier.open()
     try:
         if verifier.routes is None or verifier.cut_off:
-            raise PreflightError(f"The shards cannot be planned. {verifier.degraded}")
+            raise NetworkError(f"The shards cannot be planned. {verifier.degraded}")
         names = {domain: _ascii(domain) for domain in domains}
         routes = await verifier.routes.examine([name for name in set(names.values()) if name])
         return {domain: _operator(routes.get(name)) or domain for domain, name in names.items()}

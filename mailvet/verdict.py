@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import pyarrow as pa
+    from typing_extensions import Self
 
 __all__ = [
     "REASONS",
@@ -54,6 +55,16 @@ class _Word(str, Enum):
 
     def __str__(self) -> str:
         return str(self.value)
+
+    @classmethod
+    @cache
+    def stored(cls, text: str) -> Self:
+        """A word as it stands in a table: of this version, or one that only a newer version knows, shown as it is."""
+        if text in cls._value2member_map_:
+            return cls(text)
+        word = str.__new__(cls, text)
+        word._name_ = word._value_ = text
+        return word
 
 
 class Status(_Word):
@@ -236,8 +247,24 @@ _TABLE = (
     _rule("not_probed", _UNKNOWN, "run", "RRS", "30d", "the layer that would know was not asked"),
 )
 
-REASONS: dict[Reason, ReasonRule] = {rule.reason: rule for rule in _TABLE}
-"""Every reason in order of precedence: where several facts hold, the first decides."""
+
+class _Rules(dict[Reason, ReasonRule]):
+    """The rules; what is not known of a reason of another version is that nothing is known."""
+
+    def __missing__(self, reason: Reason) -> ReasonRule:
+        if not isinstance(reason, Reason):
+            raise KeyError(reason)
+        again = Recommendation.reverify
+        return ReasonRule(reason, Status.unknown, "run", again, again, again, (), _OTHER_VERSION)
+
+
+_OTHER_VERSION = "a reason of another version of mailvet"
+
+REASONS: dict[Reason, ReasonRule] = _Rules({rule.reason: rule for rule in _TABLE})
+"""
+Every reason in order of precedence: where several facts hold, the first decides. `Reason.stored` gives those that only
+a newer version knows; they have a rule here too, of status unknown.
+"""
 
 
 def recommend(reason: Reason, policy: Policy, score: int, attempts: int) -> Recommendation:
@@ -261,9 +288,10 @@ def possible_recommendations(reason: Reason, policy: Policy) -> frozenset[Recomm
     return frozenset(found | ({Recommendation.do_not_send} if rule.give_up_after is not None else set()))
 
 
-def recommendation_sql(policy: Policy, *, reason: str, score: str, attempts: str) -> str:
+def recommendation_sql(policy: Policy, *, reason: str, score: str, attempts: str, stored: str | None = None) -> str:
     """
-    The same function as `recommend` as a SQL `CASE`; the arguments are SQL expressions for the three inputs.
+    The same function as `recommend` as a SQL `CASE`; the arguments are SQL expressions for the three inputs, and for
+    the recommendation that is `stored`, which holds for a reason of a newer version.
     """
     lines = ["case"]
     for rule in _TABLE:
@@ -278,7 +306,7 @@ def recommendation_sql(policy: Policy, *, reason: str, score: str, attempts: str
         ]
         if reasons:
             lines.append(f"  when {reason} in ({', '.join(repr(str(r)) for r in reasons)}) then '{choice}'")
-    return "\n".join([*lines, "end"])
+    return "\n".join([*lines, *([f"  else {stored}"] if stored is not None else []), "end"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,6 +318,11 @@ class Evidence:
     """A reason, or the name of a flag."""
     detail: str | None = None
     """What exactly: a syntax_error code, a server's reply with addresses masked, a list's name."""
+
+    @classmethod
+    def stored(cls, fact: Mapping[str, Any]) -> Evidence:
+        """A fact as it stands in a table; what only a newer version keeps of it is left out."""
+        return cls(str(fact.get("layer", "")), str(fact.get("fact", "")), fact.get("detail"))
 
 
 STATUS_COLUMNS = ("status", "reason", "recommendation", "score", "suggestion", "checked_at")
@@ -330,12 +363,12 @@ class Verdict:
         """Build a verdict from one row of the verdict table (as `pyarrow.Table.to_pylist` gives it)."""
         values: dict[str, Any] = {
             **{name: row.get(name) for name in cls.__slots__},
-            "status": Status(row["status"]),
-            "reason": Reason(row["reason"]),
-            "recommendation": Recommendation(row["recommendation"]),
-            "depth": Depth(row["depth"]),
+            "status": Status.stored(row["status"]),
+            "reason": Reason.stored(row["reason"]),
+            "recommendation": Recommendation.stored(row["recommendation"]),
+            "depth": Depth.stored(row["depth"]),
             "flags": tuple((row.get("flags") or "").split(",")) if row.get("flags") else (),
-            "evidence": tuple(Evidence(**fact) for fact in json.loads(row.get("evidence") or "[]")),
+            "evidence": tuple(map(Evidence.stored, json.loads(row.get("evidence") or "[]"))),
         }
         return cls(**values)
 

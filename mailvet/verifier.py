@@ -286,7 +286,7 @@ class Verifier:
         self._waiting_at: Counter[str] = Counter()
         self._news = asyncio.Event()
         self._failure: BaseException | None = None
-        self._leaving = False
+        self._draining = False
         self._backlog = Backlog()
         if self.mailboxes is not None:
             self._retries = Retries(
@@ -364,20 +364,30 @@ class Verifier:
             self._backlog.put(rows["operator"][0], batch[rows["place"]])
         return waiting.filter(fits)
 
-    async def hear_out(self) -> None:
+    async def drain(self) -> None:
         """
-        After a stream that was interrupted: wait for the replies to those who were named already, a moment at most,
-        and ask nobody else. `answered` has them then; who was not asked gets no verdict, and stays due.
+        After a stream that was interrupted: wait for the replies to those who were named already, 2.5 seconds at most,
+        and ask nobody else. `pending_verdicts` has what they prove then. A recipient without a proven result gets no
+        verdict and stays due: that we broke off says nothing of it.
         """
-        self._leaving = True
+        self._draining = True
         if self._retries is not None:
             self._retries.wait_until = 0.0
         if self.mailboxes is not None:
             await self.mailboxes.close()
+        if self._retries is not None:
+            self._retries.conclude_greylisted()
 
-    def answered(self) -> list[pl.DataFrame]:
-        """Verdicts that have come but were not yielded yet: what a stream that was interrupted still knows."""
-        return self._flush() if self._rows_ready else []
+    def pending_verdicts(self, *, older_than: float = 0.0) -> list[pl.DataFrame]:
+        """
+        Verdicts that have come but were not yielded yet: they are handed over here instead.
+
+        Args:
+            older_than: none where some were handed over less than so many seconds ago.
+        """
+        if not self._rows_ready or time.monotonic() - self._last_flush < older_than:
+            return []
+        return self._flush()
 
     async def examine_one(
         self, cell: str, signals: suspicion_scalar.TableSignals = suspicion_scalar.NOTHING
@@ -597,7 +607,7 @@ class Verifier:
 
     def _concluded(self, key: str, asked: Probe, answer: MailboxResult) -> None:
         """The answer counts."""
-        if self._leaving and answer.reason is Reason.not_probed:
+        if self._draining and answer.reason is Reason.not_probed:
             return
         batch, row, _ = asked.context
         del self._waiting[key]

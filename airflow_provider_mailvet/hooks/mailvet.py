@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
+from airflow_provider_mailvet.arguments import argument_words
+
 if TYPE_CHECKING:
     from mailvet.settings import Settings
 
@@ -29,7 +31,7 @@ _LISTS = ("nameservers", "private_networks")
 
 class MailvetHook(BaseHook):
     """
-    Settings from an Airflow connection of the type `mailvet`.
+    Settings from an Airflow connection of the type `mailvet`. A field that is left empty is as the settings file says.
 
     The default connection need not exist: then the settings are those of the worker's environment (`MAILVET_*`),
     which is all that the depths offline and dns need. A connection named otherwise has to be there.
@@ -80,12 +82,13 @@ class MailvetHook(BaseHook):
         given: dict[str, Any] = {}
         for field, setting in _FIELDS.items():
             value = extra.get(field)
-            if value not in (None, ""):
+            if not _is_empty(value):  # an empty field is as the settings file says
                 _put(given, setting, _listed(value) if field in _LISTS else value)
         for setting, value in (("smtp.hello_name", connection.host), ("smtp.mail_from", connection.login)):
-            if value:
+            if not _is_empty(value):
                 _put(given, setting, value)
-        return given, extra.get("config") or None
+        config = extra.get("config")
+        return given, None if _is_empty(config) else str(config).strip()
 
     def test_connection(self) -> tuple[bool, str]:
         """Run the checks of `mailvet doctor` with these settings and say in a sentence what they found."""
@@ -95,8 +98,12 @@ class MailvetHook(BaseHook):
         try:
             checks = examine(self.settings())
         except MailvetError as error:
-            return False, str(error)
+            return False, error.worded(argument_words)
         return not any(check.state == "fail" for check in checks), summary(checks)
+
+
+def _is_empty(value: Any) -> bool:
+    return value is None or not str(value).strip()
 
 
 def _put(target: dict[str, Any], path: str, value: Any) -> None:

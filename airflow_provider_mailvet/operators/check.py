@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
 from airflow.providers.common.sql.operators.sql import BaseSQLOperator, SQLCheckResult
 
-from airflow_provider_mailvet.arguments import NOT_GIVEN, given, renamed
-from airflow_provider_mailvet.sources import opened, translated
+from airflow_provider_mailvet.arguments import NOT_GIVEN, drop_unset, renamed
+from airflow_provider_mailvet.links import GateReportLink, tell_page
+from airflow_provider_mailvet.sources import database_hook, opened, translated
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -62,6 +63,7 @@ class MailvetCheckOperator(BaseSQLOperator):
         "table", "email_column", "where", "among", "policy", "mailvet_conn_id", "max_age", *_RATES,
     )  # fmt: skip
     template_fields_renderers = {"where": "sql", "hook_params": "json"}  # noqa: RUF012  (as Airflow declares it)
+    operator_extra_links = (GateReportLink(),)
     ui_color = "#fdf3dc"
 
     def __init__(
@@ -137,32 +139,38 @@ class MailvetCheckOperator(BaseSQLOperator):
         with translated():
             from mailvet.table_gate import held_against
 
+            unverified = self.max_unverified_rate
+            drop_unset(self)
+            if unverified is None and self._may_be_unverified:
+                self.max_unverified_rate = None
             limits, settings = self._limits(), self._settings()
             with opened(
-                self.get_db_hook(), settings, table=self.table, column=self.email_column, where=given(self.where),
+                database_hook(self.get_db_hook, self.conn_id), settings, table=self.table, column=self.email_column,
+                where=self.where,
                 writable=False, updatable=False,
             ) as warehouse:  # fmt: skip
                 result = held_against(warehouse, settings, limits)
         self._record(result)
+        tell_page(context, self.log)
+        found = {"mailvet_gate": 1, "conn_id": self.conn_id, "table": self.table, **result.as_dict()}
         if not result.passed:
+            if self.on_failure != "warn" and "ti" in context:
+                context["ti"].xcom_push(key="return_value", value=found)  # what failed can be seen on the page too
             self._refuse(result)
-        return result.as_dict()
+        return found
 
     def _limits(self) -> Limits:
         from mailvet.gates import Limits
 
-        rates = {name: given(getattr(self, name)) for name in _RATES}
-        if rates["max_unverified_rate"] is None and not self._may_be_unverified:
-            rates["max_unverified_rate"] = _NONE_UNVERIFIED
+        rates = {name: getattr(self, name) for name in _RATES}
         return Limits.of(
-            **rates, max_age=given(self.max_age), among=given(self.among), judge_by=self.judge_by,
-            confidence=self.confidence,
-        )  # fmt: skip
+            **rates, max_age=self.max_age, among=self.among, judge_by=self.judge_by, confidence=self.confidence
+        )
 
     def _settings(self) -> Any:
         from airflow_provider_mailvet.hooks.mailvet import MailvetHook
 
-        return MailvetHook(self.mailvet_conn_id).settings(policy=given(self.policy), depth="offline")
+        return MailvetHook(self.mailvet_conn_id).settings(policy=self.policy, depth="offline")
 
     def _record(self, result: GateResult) -> None:
         """For the log, and for OpenLineage: each limit is an assertion on the column."""

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.providers.common.sql.operators.sql import BaseSQLOperator
 
-from airflow_provider_mailvet.sources import opened, translated
+from airflow_provider_mailvet.arguments import drop_unset, listed
+from airflow_provider_mailvet.sources import database_hook, opened, translated
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -84,10 +85,16 @@ class MailvetExportOperator(BaseSQLOperator):
         self.key_columns = key_columns
         self.policy = policy
         self.mailvet_conn_id = mailvet_conn_id
-        if (output_path is None) == (output_table is None):
-            raise ValueError("Give either output_path (a file) or output_table (the beginning of the names of tables).")
+        if "{{" not in f"{output_path}{output_table}" and (problem := self._places()):
+            raise ValueError(problem)
         if if_exists not in ("fail", "replace"):
             raise ValueError(f"if_exists={if_exists!r}: choose 'fail' or 'replace'.")
+
+    def _places(self) -> str | None:
+        """What is wrong with where the lists go."""
+        if (self.output_path is None) == (self.output_table is None):
+            return "Give either output_path (a file) or output_table (the beginning of the names of tables)."
+        return None
 
     def execute(self, context: Context) -> dict[str, int]:
         """Write the lists."""
@@ -98,17 +105,20 @@ class MailvetExportOperator(BaseSQLOperator):
             from mailvet.runs.outputs import check_results
             from mailvet.verdict import STATUS_COLUMNS
 
-            wanted = list(dict.fromkeys(self.lists))
+            drop_unset(self)
+            if problem := self._places():
+                raise SettingsError(problem)
+            wanted = list(dict.fromkeys(listed(self.lists)))
             odd = [name for name in wanted if name not in (*_LISTS, _MISSING)]
             if odd or not wanted:
-                raise SettingsError(f"lists={list(self.lists)!r}: choose from {', '.join((*_LISTS, _MISSING))}.")
+                raise SettingsError(f"lists={listed(self.lists)!r}: choose from {', '.join((*_LISTS, _MISSING))}.")
             settings = MailvetHook(self.mailvet_conn_id).settings(policy=self.policy, depth="offline")
             with opened(
-                self.get_db_hook(), settings, table=self.table, column=self.email_column, where=self.where,
-                writable=self.output_table is not None, updatable=False,
+                database_hook(self.get_db_hook, self.conn_id), settings, table=self.table, column=self.email_column,
+                where=self.where, writable=self.output_table is not None, updatable=False,
             ) as warehouse:  # fmt: skip
                 plan(warehouse, settings)
-                columns, keys = self.columns or STATUS_COLUMNS, list(self.key_columns or ())
+                columns, keys = listed(self.columns) or STATUS_COLUMNS, listed(self.key_columns)
                 groups = warehouse.verdict_counts()
                 if set(wanted) == set(_LISTS) and any(group.missing for group in groups):
                     wanted.append(_MISSING)
@@ -144,7 +154,7 @@ class MailvetExportOperator(BaseSQLOperator):
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
         """The same with the tables written."""
-        return self._lineage(_tables(self.output_table, self.lists) if self.output_table else [])
+        return self._lineage(_tables(self.output_table, listed(self.lists)) if self.output_table else [])
 
     def _lineage(self, outputs: Sequence[str]) -> Any:
         from airflow_provider_mailvet.lineage import datasets_of

@@ -9,10 +9,18 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, Asset, conf
 from airflow.providers.common.sql.operators.sql import BaseSQLOperator, SQLCheckResult
 
-from airflow_provider_mailvet.arguments import NOT_GIVEN, count, duration, given, renamed
+from airflow_provider_mailvet.arguments import (
+    NOT_GIVEN,
+    argument_words,
+    count,
+    drop_unset,
+    duration,
+    listed,
+    renamed,
+)
 from airflow_provider_mailvet.assets import verified_table
-from airflow_provider_mailvet.links import VerificationReportLink
-from airflow_provider_mailvet.sources import opened, translated
+from airflow_provider_mailvet.links import VerificationReportLink, tell_page
+from airflow_provider_mailvet.sources import database_hook, opened, translated
 from airflow_provider_mailvet.summary import Legs, summarise
 
 if TYPE_CHECKING:
@@ -29,6 +37,10 @@ _MOST_LEGS = 8
 """So many times a task comes back to greylisting servers; what is left then has its time in the verdict table."""
 
 _KEPT = "What was answered so far is saved; the next try goes on from there and asks nobody twice."
+
+
+class _TaskStopped(AirflowException):
+    """Airflow asked the task to stop."""
 
 
 class MailvetVerifyOperator(BaseSQLOperator):
@@ -119,7 +131,7 @@ class MailvetVerifyOperator(BaseSQLOperator):
         self.wait_for_greylisting = wait_for_greylisting
         self.deferrable = deferrable
         self.shard = shard
-        self._asking = False
+        self._at_work = False
         if on_degraded not in ("fail", "warn"):
             raise ValueError(f"on_degraded={on_degraded!r}: choose 'fail' or 'warn'.")
 
@@ -135,24 +147,31 @@ class MailvetVerifyOperator(BaseSQLOperator):
         return self._leg(context, Legs.from_dict(event["legs"]))
 
     def _leg(self, context: Context, legs: Legs) -> dict[str, Any]:
+        self._at_work = True
+        try:
+            return self._verify(context, legs)
+        finally:
+            self._at_work = False
+
+    def _verify(self, context: Context, legs: Legs) -> dict[str, Any]:
         with translated(_KEPT):
             from mailvet.gates import Limits
             from mailvet.table_gate import judged
 
+            drop_unset(self)
             settings = self._settings(legs)
-            limits = Limits.of(max_undeliverable_rate=given(self.max_undeliverable_rate))
+            limits = Limits.of(max_undeliverable_rate=self.max_undeliverable_rate)
             patience = duration(self.wait_for_greylisting, "wait_for_greylisting")
             recheck = None if legs.count else self._recheck(context)
             end = datetime.fromisoformat(legs.started_at) + patience
             now = datetime.now(timezone.utc)
             with opened(
-                self.get_db_hook(), settings, table=self.table, column=self.email_column, where=self.where,
-                updatable=self.write_back,
+                database_hook(self.get_db_hook, self.conn_id), settings, table=self.table, column=self.email_column,
+                where=self.where, updatable=self.write_back,
             ) as warehouse:  # fmt: skip
                 if self.shard is not None:
                     warehouse.keep_shard(*_shard(self.shard))
-                keys = [self.key_columns] if isinstance(self.key_columns, str) else list(self.key_columns or ())
-                warehouse.check_keys(keys)
+                warehouse.check_keys(listed(self.key_columns))
                 stay = timedelta(0) if self.deferrable else max(end - now, timedelta(0))
                 result = self._run(warehouse, settings, stay, again=legs.count > 0, recheck=recheck)
                 legs.add(result)
@@ -174,9 +193,10 @@ class MailvetVerifyOperator(BaseSQLOperator):
     def _run(
         self, warehouse: Any, settings: Settings, stay: timedelta, *, again: bool, recheck: Recheck | None
     ) -> RunResult:
-        from mailvet.errors import LockedError, SourceError
+        from mailvet.errors import SourceError, UnavailableError
         from mailvet.report import LogWatcher
         from mailvet.run import Progress, run
+        from mailvet.runs.in_hand import InHand
         from mailvet.verdict import STATUS_COLUMNS, Reason
 
         class Watcher(LogWatcher):
@@ -187,22 +207,22 @@ class MailvetVerifyOperator(BaseSQLOperator):
                 super().progressed(progress)
 
         watcher, limit = Watcher(), count(self.max_addresses, "max_addresses")
-        self._asking = True
+        in_hand = InHand()
         try:
             return run(
-                warehouse, settings, write_back=self.write_back, columns=self.columns or STATUS_COLUMNS, wait=stay,
-                watcher=watcher, limit=limit, among=(Reason.greylisted,) if again else None,
-                recheck=recheck,
+                warehouse, settings, write_back=self.write_back, columns=listed(self.columns) or STATUS_COLUMNS,
+                wait=stay, watcher=watcher, limit=limit, among=(Reason.greylisted,) if again else None,
+                recheck=recheck, in_hand=in_hand,
             )  # fmt: skip
-        except LockedError:
+        except _TaskStopped:
+            raise AirflowException(f"The task was stopped. {in_hand.sentences(_KEPT)}") from None
+        except UnavailableError:
             raise
         except SourceError as error:
             if not watcher.asking:
                 raise
             # The database failed in the middle: the next try may find it well again.
-            raise AirflowException(f"{error} {_KEPT}") from None
-        finally:
-            self._asking = False
+            raise AirflowException(f"{error.worded(argument_words)} {in_hand.sentences(_KEPT)}") from None
 
     def _wait(self, legs: Legs, pending: int, moment: datetime) -> None:
         from airflow_provider_mailvet.triggers.greylisting import GreylistingTrigger
@@ -228,6 +248,7 @@ class MailvetVerifyOperator(BaseSQLOperator):
                     for name in ("run_id", "rows", "checked", "pending", "by_recommendation", "undeliverable_rate")
                 }
         self._log(summary)
+        tell_page(context, self.log)
         self._assert(summary, gate)
         failure: AirflowException | None = None
         if result.degraded and self.on_degraded == "fail":
@@ -267,13 +288,14 @@ class MailvetVerifyOperator(BaseSQLOperator):
 
     def on_kill(self) -> None:
         """
-        Stop asking. What the servers have said is saved before the process ends, which takes a second or two.
+        Stop asking. What the servers have said is saved before the process ends, which takes a second or two; where
+        the database does not reply, it is in the journal by then. A task that is deferred has nothing in hand.
 
         Airflow calls this from the handler of the signal, so the exception ends the run that is going on.
         """
-        if self._asking:
-            self._asking = False
-            raise AirflowException(f"The task was stopped. {_KEPT}")
+        if self._at_work:
+            self._at_work = False
+            raise _TaskStopped(f"The task was stopped. {_KEPT}")
 
     # ---------------------------------------------------------------- its parts
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from airflow_provider_mailvet.plugin.summaries import Run
+from airflow_provider_mailvet.plugin.summaries import Failure, Run
 
 __all__ = ["Advice", "advise"]
 
@@ -32,10 +32,25 @@ class Advice:
     text: str
 
 
-def advise(run: Run, before: Run | None = None) -> list[Advice]:
-    """What to say about a run, given the one before it over the same table; never empty."""
+def advise(run: Run, before: Run | None = None, failure: Failure | None = None) -> list[Advice]:
+    """
+    What to say about a run, given the one before it over the same table, and a failure of the task after it; never
+    empty.
+    """
     order: dict[Level, int] = {"bad": 0, "warn": 1, "info": 2, "good": 3}
-    return sorted([*_health(run), *_answers(run), *_table(run, before)], key=lambda advice: order[advice.level])
+    found = [*_failure(failure), *_health(run), *_answers(run), *_table(run, before)]
+    return sorted(found, key=lambda advice: order[advice.level])
+
+
+def _failure(failure: Failure | None) -> Iterator[Advice]:
+    if failure is None:
+        return
+    again = "Airflow will try it again. " if failure.waits else ""
+    yield Advice(
+        "bad", f"The run of {_clock(failure.at)} failed",
+        f"{again}Its log in Airflow says why. The figures here are those of the run before; what was verified since is "
+        "kept, and the next run goes on there.",
+    )  # fmt: skip
 
 
 def _health(run: Run) -> Iterator[Advice]:

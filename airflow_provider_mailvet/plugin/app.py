@@ -26,7 +26,15 @@ from itsdangerous import BadData, URLSafeTimedSerializer
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from airflow_provider_mailvet.plugin import URL_PREFIX, checking, pages
-from airflow_provider_mailvet.plugin.summaries import Instance, Runs, find_instance, find_runs, in_series
+from airflow_provider_mailvet.plugin.stored import (
+    GATE_OPERATOR,
+    find_failures,
+    find_gate,
+    find_gates,
+    find_instance,
+    find_runs,
+)
+from airflow_provider_mailvet.plugin.summaries import Instance, in_series
 
 __all__ = ["build_app"]
 
@@ -54,9 +62,14 @@ def build_app() -> FastAPI:
 
 def overview(request: Request, user: GetUserDep, session: SessionDep, table: str = "") -> HTMLResponse:
     """The last runs over every table that the user may read, one table in detail."""
-    runs = find_runs(session, _readable(user, session))
+    dags = _readable(user, session)
     return _page(
-        request, "overview.html", **_of_runs(runs, table), form=_form(request, user, session), dag_id=None, task_id=""
+        request,
+        "overview.html",
+        **_found(session, dags, None, table),
+        form=_form(request, user, session),
+        dag_id=None,
+        task_id="",
     )
 
 
@@ -64,10 +77,9 @@ def of_dag(
     request: Request, user: GetUserDep, session: SessionDep, dag_id: str, task_id: str = "", table: str = ""
 ) -> HTMLResponse:
     """The runs of one DAG, or of one of its tasks."""
-    runs = find_runs(session, {dag_id}, task_id=task_id or None)
     return _page(
-        request, "overview.html", **_of_runs(runs, table), form=_form(request, user, session), dag_id=dag_id,
-        task_id=task_id,
+        request, "overview.html", **_found(session, {dag_id}, task_id or None, table),
+        form=_form(request, user, session), dag_id=dag_id, task_id=task_id,
     )  # fmt: skip
 
 
@@ -78,6 +90,10 @@ def of_run(
     # Airflow's UI leaves the placeholder in place for a task instance that is not mapped.
     mapped = int(map_index) if map_index.isdecimal() and len(map_index) < 8 else -1
     instance, run = find_instance(session, dag_id, run_id, task_id, mapped)
+    if instance is not None and instance.operator == GATE_OPERATOR:
+        gate = find_gate(session, dag_id, run_id, task_id, mapped)
+        if gate is not None:
+            return _page(request, "gate.html", gate=gate)
     if run is None:
         instance = instance or Instance(dag_id, run_id, task_id, mapped, None)
         return _page(request, "no_run.html", status_code=404, instance=instance)
@@ -123,9 +139,20 @@ def _readable(user: Any, session: Any) -> set[str]:
     return get_auth_manager().get_authorized_dag_ids(user=user, method="GET", session=session)
 
 
-def _of_runs(runs: Runs, table: str) -> dict[str, Any]:
+def _found(session: Any, dags: set[str], task_id: str | None, table: str) -> dict[str, Any]:
+    """What there is to show of some DAGs, or of one task of theirs."""
+    runs = find_runs(session, dags, task_id=task_id)
+    failures = find_failures(session, dags, task_id=task_id)
     series = in_series(runs.runs)
-    return {"runs": runs, "series": series, "chosen": next((each for each in series if each.key == table), None)}
+    late = {each.key: each.later_failure(failures) for each in series}
+    return {
+        "runs": runs,
+        "series": series,
+        "chosen": next((each for each in series if each.key == table), None),
+        "late": late,
+        "entries": sorted([*runs.runs, *failures], key=lambda entry: entry.at, reverse=True),
+        "gates": find_gates(session, dags, task_id=task_id),
+    }
 
 
 def _form(request: Request, user: Any, session: Any) -> dict[str, Any]:

@@ -7,6 +7,7 @@ of the style sheet, so they follow the theme. The pages show the same figures as
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
@@ -17,7 +18,10 @@ __all__ = ["bar", "columns", "sparkline"]
 
 _COLUMNS_SHOWN = 30
 _WIDTH, _HEIGHT = 720, 232
+_NARROW_WIDTH, _NARROW_COLUMNS = 340, 10
+"""Of the chart for a phone: about as wide as its screen, so that text is not made smaller."""
 _LEFT, _RIGHT, _TOP, _BOTTOM = 40, 8, 10, 30
+_LABEL_WIDTH = 50
 
 
 def bar(counts: Mapping[str, int], *, label: str, height: int = 10) -> Markup:
@@ -48,16 +52,21 @@ def bar(counts: Mapping[str, int], *, label: str, height: int = 10) -> Markup:
     ).format(height, label, told, Markup("").join(parts))
 
 
-def columns(runs: Sequence[Run], *, words: Sequence[str], label: str) -> Markup:
+def columns(runs: Sequence[Run], *, words: Sequence[str], label: str, narrow: bool = False) -> Markup:
     """
     A stacked column for each run (the newest first in `runs`, the newest at the right), in shares of the judged rows.
 
     Args:
         words: statuses from the bottom up; each is also the class of its part.
         label: the title.
+        narrow: for a phone: fewer runs, of the class `narrow`.
     """
-    shown = [run for run in runs if run.judged][:_COLUMNS_SHOWN][::-1]
-    wide, high = _WIDTH - _LEFT - _RIGHT, _HEIGHT - _TOP - _BOTTOM
+    shown = [run for run in runs if run.judged][: _NARROW_COLUMNS if narrow else _COLUMNS_SHOWN][::-1]
+    width = _NARROW_WIDTH if narrow else _WIDTH
+    days = [f"{run.at:%d %b}" for run in shown]
+    times = len(set(days)) < len(days)  # where a day has several runs, each has its time under the day
+    height = _HEIGHT + (14 if times else 0)
+    wide, high = width - _LEFT - _RIGHT, _HEIGHT - _TOP - _BOTTOM
     marks = []
     for percent in (0, 25, 50, 75, 100):
         level = _TOP + high * (1 - percent / 100)
@@ -65,11 +74,11 @@ def columns(runs: Sequence[Run], *, words: Sequence[str], label: str) -> Markup:
             Markup(
                 '<line class="grid" x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/>'
                 '<text class="axis" x="{}" y="{:.1f}" text-anchor="end">{} %</text>'
-            ).format(_LEFT, _WIDTH - _RIGHT, level, level, _LEFT - 6, level + 3.5, percent)
+            ).format(_LEFT, width - _RIGHT, level, level, _LEFT - 6, level + 3.5, percent)
         )
-    step = wide / max(len(shown), 8)
+    step = wide / max(len(shown), 5 if narrow else 8)
     thick = min(step * 0.72, 34)
-    every = max(1, -(-len(shown) // 9))
+    every = math.ceil(_LABEL_WIDTH / step)
     for place, run in enumerate(shown):
         x = _LEFT + step * place + (step - thick) / 2
         y: float = _TOP + high
@@ -86,18 +95,19 @@ def columns(runs: Sequence[Run], *, words: Sequence[str], label: str) -> Markup:
                 ).format(word, x, y, thick, tall, run.at, _words(word), count, run.judged, 100 * count / run.judged)
             )
         if (len(shown) - 1 - place) % every == 0:
-            marks.append(
-                Markup('<text class="axis" x="{:.1f}" y="{}" text-anchor="middle">{:%d %b}</text>').format(
-                    x + thick / 2, _HEIGHT - 10, run.at
+            for line, text in enumerate([days[place], f"{run.at:%H:%M}"] if times else [days[place]]):
+                marks.append(
+                    Markup('<text class="axis" x="{:.1f}" y="{}" text-anchor="middle">{}</text>').format(
+                        x + thick / 2, _HEIGHT - 10 + 14 * line, text
+                    )
                 )
-            )
     last = shown[-1] if shown else None
     told = "no run yet" if last is None else f"{len(shown)} runs, the newest: " + ", ".join(
         f"{_words(word)} {100 * last.share(word):.1f} %" for word in words
     )  # fmt: skip
     return Markup(
-        '<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}"><title>{}</title><desc>{}</desc>{}</svg>'
-    ).format(_WIDTH, _HEIGHT, f"{label}: {told}", label, told, Markup("").join(marks))
+        '<svg class="chart{}" viewBox="0 0 {} {}" role="img" aria-label="{}"><title>{}</title><desc>{}</desc>{}</svg>'
+    ).format(" narrow" if narrow else "", width, height, f"{label}: {told}", label, told, Markup("").join(marks))
 
 
 def sparkline(values: Sequence[int], *, label: str, kind: str) -> Markup:

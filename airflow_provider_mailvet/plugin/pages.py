@@ -13,7 +13,15 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from airflow_provider_mailvet.plugin import charts
 from airflow_provider_mailvet.plugin.advice import advise
-from airflow_provider_mailvet.plugin.summaries import OPERATOR_NAME, Instance, Run, Series, meaning_of, status_of
+from airflow_provider_mailvet.plugin.stored import GATE_OPERATOR, OPERATOR_NAME
+from airflow_provider_mailvet.plugin.summaries import (
+    Failure,
+    Instance,
+    Run,
+    Series,
+    meaning_of,
+    status_of,
+)
 
 __all__ = ["render"]
 
@@ -59,13 +67,20 @@ def _environment() -> Environment:
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     environment.filters.update(
-        number=_number, percent=_percent, points=_points, span=_span, clock=_clock, ago=_ago, words=_words
+        number=_number,
+        percent=_percent,
+        share=_precise,
+        points=_points,
+        span=_span,
+        clock=_clock,
+        ago=_ago,
+        words=_words,
     )
     environment.globals.update(
         advise=advise, bar=charts.bar, columns=charts.columns, sparkline=charts.sparkline, ordered=_ordered,
         reasons=_reasons, run_reasons=_run_reasons, run_path=_run_path, task_path=_task_path, dag_path=_dag_path,
         worst=_worst,
-        STATUSES=STATUSES, RECOMMENDATIONS=RECOMMENDATIONS, OPERATOR_NAME=OPERATOR_NAME,
+        STATUSES=STATUSES, RECOMMENDATIONS=RECOMMENDATIONS, OPERATOR_NAME=OPERATOR_NAME, GATE_OPERATOR=GATE_OPERATOR,
     )  # fmt: skip
     return environment
 
@@ -93,9 +108,9 @@ def _run_reasons(run: Run, before: Run | None) -> list[ReasonRow]:
     return [row for row in rows if row.rows or row.change]
 
 
-def _worst(run: Run, before: Run | None = None) -> str:
+def _worst(run: Run, before: Run | None = None, failure: Failure | None = None) -> str:
     """The level of the most pressing advice."""
-    return advise(run, before)[0].level
+    return advise(run, before, failure)[0].level
 
 
 def _ordered(counts: Mapping[str, int], words: tuple[str, ...]) -> dict[str, int]:
@@ -125,6 +140,11 @@ def _number(value: float | None) -> str:
 
 def _percent(share: float | None) -> str:
     return _NOTHING if share is None else f"{100 * share:.1f} %"
+
+
+def _precise(share: float | None) -> str:
+    """A share with the digits that a limit may have."""
+    return _NOTHING if share is None else f"{100 * share:.4g} %"
 
 
 def _points(value: int | None) -> str:

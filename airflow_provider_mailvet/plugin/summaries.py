@@ -1,5 +1,5 @@
 """
-The summaries that `MailvetVerifyOperator` left as XComs, read from Airflow's own metadata database.
+The summaries that `MailvetVerifyOperator` left as XComs.
 
 An XCom is written by whoever may write a DAG, so nothing in it is taken on trust: each field is brought to its type and
 a sensible range, text is cut and its addresses are masked, and what is no summary is left out.
@@ -10,42 +10,38 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
-from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from mailvet.privacy import mask_text
 from mailvet.verdict import REASONS, Policy, Reason, Recommendation, Status
 
 if TYPE_CHECKING:
-    from sqlalchemy.orm import Session
+    pass
 
 __all__ = [
-    "LAST_RUNS",
-    "OPERATOR_NAME",
+    "Failure",
     "Instance",
     "OperatorAnswers",
     "Run",
     "Runs",
     "Series",
-    "find_instance",
-    "find_runs",
+    "as_mapping",
+    "count_of",
     "in_series",
     "masked",
+    "meaning_of",
+    "number_of",
+    "status_of",
+    "text_of",
 ]
 
-OPERATOR_NAME = "MailvetVerifyOperator"
-"""The operator whose XComs are read."""
 SUMMARY_FORMAT = 1
 """The value of a summary's `mailvet`."""
-LAST_RUNS = 300
-"""At most so many summaries are read for one page, the newest first."""
 
-_INSTANCE = ("dag_id", "task_id", "run_id", "map_index")
-_TASKS_KEPT_SECONDS = 60.0
+
 _LONGEST_TEXT = 300
 
 
@@ -84,8 +80,26 @@ class Instance:
 
 
 @dataclass(frozen=True, slots=True)
+class Failure:
+    """A task instance that failed before it left a summary."""
+
+    without_summary: ClassVar[bool] = True
+
+    instance: Instance
+    at: datetime
+    """When the try began; UTC."""
+
+    @property
+    def waits(self) -> bool:
+        """Airflow will try it again."""
+        return self.instance.state == "up_for_retry"
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """One run over one table. Counts are rows where nothing else is said; shares lie between 0 and 1."""
+
+    without_summary: ClassVar[bool] = False
 
     instance: Instance
     at: datetime
@@ -150,32 +164,27 @@ class Run:
     @classmethod
     def of(cls, value: object, instance: Instance, at: datetime) -> Run | None:
         """Read an XCom; None when it is no summary of this format. `at` serves where it does not say when it began."""
-        if isinstance(value, str):
-            # An XCom backend may store JSON as text.
-            try:
-                value = json.loads(value)
-            except ValueError:
-                return None
-        if not isinstance(value, Mapping) or value.get("mailvet") != SUMMARY_FORMAT:
+        values = as_mapping(value)
+        if values is None or values.get("mailvet") != SUMMARY_FORMAT:
             return None
-        take = value.get
-        table = _text(take("table")) or "unnamed table"
+        take = values.get
+        table = text_of(take("table")) or "unnamed table"
         return cls(
             instance=instance,
             at=_moment(take("started_at")) or at,
-            source=_text(take("source")) or table,
-            conn_id=_text(take("conn_id")),
+            source=text_of(take("source")) or table,
+            conn_id=text_of(take("conn_id")),
             table=table,
-            depth=_text(take("depth")) or "unknown",
-            policy=_text(take("policy")) or str(Policy.marketing),
-            seconds=_number(take("seconds")),
-            rows=_count(take("rows")),
-            missing=_count(take("missing", take("blank"))),  # as runs of an older version call it
-            addresses=_count(take("addresses")),
-            due=_count(take("due")),
-            checked=_count(take("checked")),
-            updates=None if take("updates") is None else _count(take("updates")),
-            pending=_count(take("pending")),
+            depth=text_of(take("depth")) or "unknown",
+            policy=text_of(take("policy")) or str(Policy.marketing),
+            seconds=number_of(take("seconds")),
+            rows=count_of(take("rows")),
+            missing=count_of(take("missing", take("blank"))),  # as runs of an older version call it
+            addresses=count_of(take("addresses")),
+            due=count_of(take("due")),
+            checked=count_of(take("checked")),
+            updates=None if take("updates") is None else count_of(take("updates")),
+            pending=count_of(take("pending")),
             next_check_at=_moment(take("next_check_at")),
             by_status=_counts(take("by_status"), [str(status) for status in Status]),
             by_reason=_counts(take("by_reason"), [str(reason) for reason in REASONS]),
@@ -184,9 +193,9 @@ class Run:
             bounce_without_do_not_send=_share(take("bounce_without_do_not_send")),
             bounce_after=_share(take("bounce_after")),
             operators=tuple(_operators(take("operators"))),
-            probes=_count(take("probes")),
-            lookups=_count(take("lookups")),
-            health=_text(take("health")) or "ok",
+            probes=count_of(take("probes")),
+            lookups=count_of(take("lookups")),
+            health=text_of(take("health")) or "ok",
             layers=_counts(take("layers"), []),
         )
 
@@ -218,6 +227,23 @@ class Series:
     def before(self) -> Run | None:
         """The one before the newest."""
         return self.runs[1] if len(self.runs) > 1 else None
+
+    @property
+    def last_asked(self) -> Run | None:
+        """The newest that asked mail servers; a run with nothing due asks none."""
+        return next((run for run in self.runs if run.operators), None)
+
+    def later_failure(self, failures: Iterable[Failure]) -> Failure | None:
+        """The newest failure of this task that came after the newest run, or together with it."""
+        place = (self.last.instance.dag_id, self.last.instance.task_id)
+        return next(
+            (
+                each
+                for each in failures
+                if (each.instance.dag_id, each.instance.task_id) == place and each.at >= self.last.at
+            ),
+            None,
+        )
 
 
 def in_series(runs: Iterable[Run]) -> list[Series]:
@@ -306,7 +332,18 @@ def _mean(weighted: Sequence[tuple[float | None, int]]) -> float | None:
 # ----------------------------------------------------------- what an XCom holds
 
 
-def _text(value: object) -> str:
+def as_mapping(value: object) -> Mapping[str, Any] | None:
+    """An XCom's object; an XCom backend may store JSON as text."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            return None
+    return value if isinstance(value, Mapping) else None
+
+
+def text_of(value: object) -> str:
+    """Text in one line, cut, its addresses masked; "" for anything else."""
     if not isinstance(value, str):
         return ""
     # JSON can hold half of a surrogate pair, which no page can. And an address is looked for before the text is cut,
@@ -316,12 +353,14 @@ def _text(value: object) -> str:
     return text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 1] + "…"
 
 
-def _count(value: object) -> int:
-    number = _number(value)
+def count_of(value: object) -> int:
+    """A whole number from 0; 0 for anything else."""
+    number = number_of(value)
     return 0 if number is None else int(number)
 
 
-def _number(value: object) -> float | None:
+def number_of(value: object) -> float | None:
+    """A number from 0 of a sensible size, or None."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     if not 0 <= value < 1e15 or not math.isfinite(value):
@@ -330,7 +369,7 @@ def _number(value: object) -> float | None:
 
 
 def _share(value: object) -> float | None:
-    number = _number(value)
+    number = number_of(value)
     return number if number is not None and number <= 1 else None
 
 
@@ -348,7 +387,7 @@ def _counts(value: object, known: Sequence[str]) -> dict[str, int]:
     """Word -> count, the known words in their order and then, by count, those of another version of mailvet."""
     if not isinstance(value, Mapping):
         return {}
-    counts = {_text(word)[:60]: _count(count) for word, count in list(value.items())[:60]}
+    counts = {text_of(word)[:60]: count_of(count) for word, count in list(value.items())[:60]}
     rest = sorted((word for word in counts if word and word not in known), key=lambda word: -counts[word])
     return {word: counts[word] for word in [*known, *rest] if counts.get(word)}
 
@@ -356,10 +395,10 @@ def _counts(value: object, known: Sequence[str]) -> dict[str, int]:
 def _operators(value: object) -> Iterable[OperatorAnswers]:
     rows = value if isinstance(value, list) else []
     for row in rows[:50]:
-        if isinstance(row, Mapping) and (name := _text(row.get("name"))):
+        if isinstance(row, Mapping) and (name := text_of(row.get("name"))):
             yield OperatorAnswers(
-                name, _count(row.get("asked")), _count(row.get("accepted")), _count(row.get("refused")),
-                _count(row.get("unclear")), _text(row.get("state")),
+                name, count_of(row.get("asked")), count_of(row.get("accepted")), count_of(row.get("refused")),
+                count_of(row.get("unclear")), text_of(row.get("state")),
             )  # fmt: skip
 
 
@@ -379,121 +418,3 @@ def meaning_of(reason: str) -> str:
         return REASONS[Reason(reason)].meaning
     except ValueError:
         return "a reason of another version of mailvet"
-
-
-# ------------------------------------------------- Airflow's metadata database
-
-
-class _VerifyTasks:
-    """
-    Which tasks are verifications.
-
-    `task_instance` has no index on the operator's name, so the answer is kept for a minute; the summaries themselves
-    are then found through indexes.
-    """
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._lock = Lock()
-        self._known: frozenset[tuple[str, str]] = frozenset()
-        self._until = -math.inf
-
-    def forget(self) -> None:
-        """Ask anew next time."""
-        self._until = -math.inf
-
-    def among(self, session: Session, dag_ids: Collection[str]) -> list[tuple[str, str]]:
-        """(DAG, task) for the DAGs given."""
-        with self._lock:
-            if self._clock() >= self._until:
-                self._known = frozenset(self._ask(session))
-                self._until = self._clock() + _TASKS_KEPT_SECONDS
-        return sorted(pair for pair in self._known if pair[0] in dag_ids)
-
-    @staticmethod
-    def _ask(session: Session) -> Iterable[tuple[str, str]]:
-        from airflow.models.taskinstance import TaskInstance
-        from sqlalchemy import select
-
-        rows = select(TaskInstance.dag_id, TaskInstance.task_id).where(TaskInstance.operator == OPERATOR_NAME)
-        return [(row.dag_id, row.task_id) for row in session.execute(rows.distinct())]
-
-
-verify_tasks = _VerifyTasks()
-
-
-def find_runs(
-    session: Session, dag_ids: Collection[str], *, task_id: str | None = None, limit: int = LAST_RUNS
-) -> Runs:
-    """
-    The newest runs in the DAGs given.
-
-    Args:
-        dag_ids: the DAGs that the reader may read.
-        task_id: only of this task.
-        limit: at most so many summaries.
-    """
-    from airflow.models.taskinstance import TaskInstance
-    from airflow.models.xcom import XCOM_RETURN_KEY, XComModel
-    from sqlalchemy import and_, or_, select
-
-    tasks: dict[str, list[str]] = {}
-    for dag, task in verify_tasks.among(session, dag_ids):
-        if task_id in (None, task):
-            tasks.setdefault(dag, []).append(task)
-    if not tasks:
-        return Runs(())
-    same = [getattr(XComModel, name) == getattr(TaskInstance, name) for name in _INSTANCE]
-    query = (
-        select(
-            XComModel.dag_id, XComModel.run_id, XComModel.task_id, XComModel.map_index, XComModel.value,
-            XComModel.timestamp, TaskInstance.state, TaskInstance.operator,
-        )
-        .join(TaskInstance, and_(*same))
-        .where(
-            or_(*(and_(XComModel.dag_id == dag, XComModel.task_id.in_(names)) for dag, names in tasks.items())),
-            XComModel.key == XCOM_RETURN_KEY,
-            TaskInstance.operator == OPERATOR_NAME,
-        )
-        .order_by(XComModel.timestamp.desc())
-        .limit(limit + 1)
-    )  # fmt: skip
-    rows = session.execute(query).all()
-    found = [_run(row) for row in rows[:limit]]
-    runs = [run for run in found if run is not None]
-    return Runs(runs, len(found) - len(runs), len(rows) > limit)
-
-
-def find_instance(
-    session: Session, dag_id: str, run_id: str, task_id: str, map_index: int
-) -> tuple[Instance | None, Run | None]:
-    """One task instance, or None if there is no such, and its summary if it left one."""
-    from airflow.models.taskinstance import TaskInstance
-    from airflow.models.xcom import XCOM_RETURN_KEY, XComModel
-    from sqlalchemy import and_, select
-
-    same = [getattr(XComModel, name) == getattr(TaskInstance, name) for name in _INSTANCE]
-    query = (
-        select(
-            TaskInstance.dag_id, TaskInstance.run_id, TaskInstance.task_id, TaskInstance.map_index, XComModel.value,
-            XComModel.timestamp, TaskInstance.state, TaskInstance.operator,
-        )
-        .join(XComModel, and_(*same, XComModel.key == XCOM_RETURN_KEY), isouter=True)
-        .where(
-            TaskInstance.dag_id == dag_id, TaskInstance.run_id == run_id, TaskInstance.task_id == task_id,
-            TaskInstance.map_index == map_index,
-        )
-    )  # fmt: skip
-    row = session.execute(query).first()
-    if row is None:
-        return None, None
-    return _instance(row), _run(row) if row.timestamp is not None else None
-
-
-def _instance(row: Any) -> Instance:
-    state = None if row.state is None else str(getattr(row.state, "value", row.state))
-    return Instance(row.dag_id, row.run_id, row.task_id, row.map_index, state, row.operator)
-
-
-def _run(row: Any) -> Run | None:
-    return Run.of(row.value, _instance(row), row.timestamp)

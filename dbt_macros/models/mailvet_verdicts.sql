@@ -1,3 +1,4 @@
+{%- do mailvet.warn_of_unknown_settings() -%}
 {#- What a project says of all models wins over this package's configuration, and would empty the table each time. -#}
 {%- if execute and (model.config.materialized != 'incremental' or model.config.full_refresh) -%}
     {%- do exceptions.raise_compiler_error(

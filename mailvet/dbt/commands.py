@@ -83,11 +83,13 @@ def run(
     """Verify what the models or sources of a dbt project hold, and fill its verdict table: after `dbt run`."""
     from rich.console import Console
 
-    from mailvet.cli import ExitCode, stopped_advice
+    from mailvet.cli import stopped_advice
     from mailvet.dbt.runner import open_selected, read_project
+    from mailvet.exit_codes import ExitCode
     from mailvet.recheck import parse_recheck
     from mailvet.report import LogWatcher, show_result
     from mailvet.run import run as run_source
+    from mailvet.runs.in_hand import OF_PROCESS as in_hand
     from mailvet.settings import parse_duration
 
     try:
@@ -110,16 +112,15 @@ def run(
     )
     logging.getLogger("mailvet").setLevel(logging.INFO)
     worst = ExitCode.done
+    in_hand.advice = stopped_advice(again, started)
     for selected in project.selected:
         settings = _settings(config, {**selected.options, **{k: v for k, v in arguments.items() if v is not None}})
         warehouse = open_selected(project, selected, settings, column=email_column, updatable=write_back)
         try:
             result = run_source(
-                warehouse, settings, write_back=write_back, wait=patience, watcher=LogWatcher(), recheck=once
-            )
-        except KeyboardInterrupt:
-            print(f"Stopped. {stopped_advice(again, started)}", file=sys.stderr)
-            raise typer.Exit(ExitCode.interrupted) from None
+                warehouse, settings, write_back=write_back, wait=patience, watcher=LogWatcher(), recheck=once,
+                in_hand=in_hand,
+            )  # fmt: skip
         finally:
             warehouse.close()
         show_result(Console(), result)

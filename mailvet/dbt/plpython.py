@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
+from mailvet.errors import MailvetError
 from mailvet.settings import Settings
 from mailvet.verdict import verdict_schema
 
 # All of it now: whoever imports this module learns what is missing on the server.
-from mailvet.verifier import verify_many
+from mailvet.verifier import verify_all
 
 __all__ = ["verdict_rows"]
 
@@ -38,12 +39,15 @@ def verdict_rows(
             asked a few times a second.
 
     Raises:
-        MailvetError: its message becomes the query's error.
+        MailvetError: its message becomes the query's error; also where no DNS, a closed port 25 or a block listing
+            kept the answers from being full.
     """
     settings = _settings(depth, config)
     for start in range(0, len(cells), BATCH):
-        table = verify_many(cells[start : start + BATCH], settings=settings, poll=poll)
+        table, degraded = verify_all(cells[start : start + BATCH], settings, poll)
         poll()
+        if degraded:
+            raise MailvetError(degraded)
         columns = [_column(table, name) for name in verdict_schema().names]
         yield from zip(*columns, strict=True)
 

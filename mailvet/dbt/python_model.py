@@ -16,7 +16,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mailvet.errors import SettingsError, SourceError
+from mailvet.errors import MailvetError, SettingsError, SourceError
 
 if TYPE_CHECKING:
     import duckdb
@@ -40,6 +40,7 @@ def verdicts(
     policy: str | None = None,
     settings: Settings | str | Path | None = None,
     wait: str | timedelta = timedelta(0),
+    on_degraded: str = "fail",
 ) -> pa.Table:
     """
     Verify the addresses of a relation that are due, for a model that is the verdict table.
@@ -53,6 +54,9 @@ def verdicts(
         settings: or the path of a mailvet.toml; default: mailvet.toml where dbt runs, if there is one, and the
             environment.
         wait: how long to stay for servers that ask to come back later, as "10m".
+        on_degraded: what to do when the machine or its network kept the answers from being full (no DNS, port 25
+            closed, blocked): "fail" ends the model with an error, and its table stays as it was; "warn" saves what was
+            found out, the rest as unknown and due again.
 
     Returns:
         Rows of the verdict table: those that are new or changed, for dbt to merge by `email_key`; every row, the
@@ -62,6 +66,7 @@ def verdicts(
     Raises:
         SourceError: no such column, a condition that fails, a model's table that is no verdict table.
         SettingsError, PreflightError: before anything is asked.
+        MailvetError: the run was degraded; nothing of it is saved, unless `on_degraded` is "warn".
     """
     import duckdb
 
@@ -69,6 +74,8 @@ def verdicts(
     from mailvet.settings import parse_duration
     from mailvet.warehouse.opening import open_table
 
+    if on_degraded not in ("fail", "warn"):
+        raise SettingsError(f"on_degraded={on_degraded!r}: choose 'fail' or 'warn'.")
     chosen = _settings(settings, depth, policy)
     patience = parse_duration(wait) if isinstance(wait, str) else wait
     cells = _cells(relation, column, where)
@@ -90,6 +97,11 @@ def verdicts(
             "%s: %d of %d addresses were due; %d verified, %d domains looked up, %d recipients asked",
             result.source, result.plan.due, result.plan.addresses, result.checked, result.lookups, result.probes,
         )  # fmt: skip
+        if result.degraded and on_degraded == "fail":
+            raise MailvetError(
+                f"{result.degraded} The table of {dbt.this.identifier} stays as it was; on_degraded='warn' saves what "
+                "such a run found out."
+            )
         if result.degraded:
             log.warning("%s: %s", result.source, result.degraded)
         changed = "" if known is None or not dbt.is_incremental else " except from verdicts_before"

@@ -25,6 +25,7 @@ _CACHED_ROUTES = 500_000
 _NEGATIVE_TTL = 900.0  # seconds; a resolver hides the SOA's own number from us
 _FAILURE_TTL = 600.0
 _LEAST_TTL = 60.0
+_NAMES_PER_HOST = 4  # names looked up at most for each host that may be contacted: some have no address
 _INVENTED_ADDRESS = "the resolver invents this address"
 
 
@@ -139,6 +140,8 @@ class Routes:
 
     def _as_known(self, domain: str, response: Response) -> Route | None:
         """The route, if others have led to all of its servers: most domains share theirs with many."""
+        if len(response.records) > self._settings.most_hosts:
+            return None  # not all of them are looked up
         hosts, now, until = [], time.monotonic(), self._expiry(response.ttl)
         for record in response.records:
             known = self._usable.get(record)
@@ -154,27 +157,39 @@ class Routes:
         named = sorted((preference, name.lower()) for preference, name in response.records if name not in ("", "."))
         if not named:  # RFC 7505: the only MX is the root
             return await self._dead(domain, Reason.null_mx, "MX 0 .", response.ttl)
-        found = await asyncio.gather(*(self._addresses(name) for _, name in named))
         invented = self._resolver.trust.inventions.values
-        hosts, unroutable, made_up, ttl = [], 0, 0, response.ttl
-        for (preference, name), (addresses, host_ttl) in zip(named, found, strict=True):
-            ttl = min(ttl, host_ttl)
-            records = [record for record in addresses.records if record[1] not in invented]
-            usable = self._routable(records)
-            if usable:
-                host = MailHost(name, preference, usable)
-                hosts.append(host)
-                self._usable[preference, name] = (host, time.monotonic() + host_ttl)
-            elif records:
-                unroutable += 1
-            elif addresses.records:
-                made_up += 1
+        hosts: list[MailHost] = []
+        found: list[Response] = []
+        unroutable, made_up, ttl, most = 0, 0, response.ttl, self._settings.most_hosts
+        # Some domains list hundreds: a few are looked up, the next few only where too few of these can be contacted.
+        for begin in range(0, min(len(named), _NAMES_PER_HOST * most), most):
+            few = named[begin : begin + most]
+            for (preference, name), (addresses, host_ttl) in zip(
+                few, await asyncio.gather(*(self._addresses(name) for _, name in few)), strict=True
+            ):
+                found.append(addresses)
+                ttl = min(ttl, host_ttl)
+                records = [record for record in addresses.records if record[1] not in invented]
+                usable = self._routable(records)
+                if usable:
+                    host = MailHost(name, preference, usable)
+                    hosts.append(host)
+                    self._usable[preference, name] = (host, time.monotonic() + host_ttl)
+                elif records:
+                    unroutable += 1
+                elif addresses.records:
+                    made_up += 1
+            if len(hosts) >= most:
+                break
+        hosts = _fewest(hosts, most)
         if hosts:
             return self._alive(domain, tuple(hosts), None, ttl)
         # RFC 5321 5.1: with MX records present, the domain's own address is no way round them.
-        failures = [each for each, _ in found if each.outcome in (Outcome.failed, Outcome.timed_out)]
+        failures = [each for each in found if each.outcome in (Outcome.failed, Outcome.timed_out)]
         if failures:
             return self._failed(domain, failures[0])
+        if len(found) < len(named):
+            return self._doubtful(domain, f"{len(found)} of {len(named)} mail servers looked up, none has an address")
         if made_up:
             return self._doubtful(domain, _INVENTED_ADDRESS)
         if unroutable:
@@ -269,6 +284,18 @@ class Routes:
 
     def _expiry(self, ttl: float) -> float:
         return time.monotonic() + min(max(ttl, _LEAST_TTL), self._longest)
+
+
+def _fewest(hosts: list[MailHost], most: int) -> list[MailHost]:
+    """The first of them, at most so many of each address family."""
+    left = {False: most, True: most}
+    kept = []
+    for host in hosts:
+        of_version_6 = ":" in host.addresses[0]
+        if left[of_version_6]:
+            left[of_version_6] -= 1
+            kept.append(host)
+    return kept
 
 
 def _by_preference(host: MailHost) -> tuple[int, str]:

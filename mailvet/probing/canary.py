@@ -29,6 +29,8 @@ BETWEEN_SECONDS = 5.0
 """Most seconds between the two acceptances that prove the refusals between them, the server's own time included."""
 PROOF_ASKS = 4
 """How often a recipient is asked in a run for the sake of proof."""
+SHORT = 4
+"""A conversation of fewer recipients leaves its canary to one that follows."""
 REFUSALS_PER_CANARY = 10
 REFUSALS_PER_CANARY_OVER_CONVERSATIONS = 6
 REFUSALS_PER_CANARY_AFTER_SUSPICION = 3
@@ -71,6 +73,8 @@ class Place:
     """A set of servers for each group."""
     free_refusals: int = 0
     last_asked: float | None = None
+    replied: bool = False
+    """It replied about a recipient in this run, and was not silent since."""
     refusals_per_canary: int = REFUSALS_PER_CANARY
     refusals_allowed: int = 1 << 30
     """Refusals in one conversation; lowered where it refused or accepted everybody after some."""
@@ -101,6 +105,9 @@ class Place:
     """Acceptances that wait for a refusal in a later conversation."""
     undecided: dict[DomainAtPlace, ServerSet] = field(default_factory=dict)
     canary_queued: bool = False
+    """A canary for the refusals of earlier conversations is queued or sent; meanwhile nobody else is asked."""
+    canaries_refused: int = 0
+    """In a row."""
     closing_queued: bool = False
     closings: int = 0
     """Closing controls in a row that brought nothing."""
@@ -174,6 +181,11 @@ class Place:
     @property
     def one_connection(self) -> bool:
         """Whether one connection must do."""
+        return self.in_doubt or self.canary_queued
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether a canary comes first."""
         return self.suspicious or bool(self.doubted)
 
     @property
@@ -215,6 +227,7 @@ class Place:
         """
         acceptance = Acceptance(began, at)
         self.acceptances.append(acceptance)
+        self.canaries_refused = 0
         if self.suspicious:
             self.suspicious = False
             self.rests = 0
@@ -238,10 +251,11 @@ class Place:
         covered so many refusals. A new conversation shows whether this one had enough of us, or the place has.
         """
         if not at_start and not self.suspicious:
+            self.canaries_refused = 0
             self.doubted = covered or (_LEAST_ALLOWED if self.refusals_allowed > _LEAST_ALLOWED else 1)
             return
         now = time.monotonic()
-        self.doubted = 0
+        self.doubted = self.canaries_refused = 0
         self.suspicious = True
         self.free_refusals = 0
         self.refusals_per_canary = REFUSALS_PER_CANARY_AFTER_SUSPICION

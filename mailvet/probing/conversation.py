@@ -13,7 +13,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
-from mailvet.probing.canary import BETWEEN_SECONDS, Acceptance
+from mailvet.probing.canary import BETWEEN_SECONDS, SHORT, Acceptance
 from mailvet.probing.domain import (
     DomainAtPlace,
     MailboxResult,
@@ -27,6 +27,7 @@ from mailvet.probing.domain import (
 from mailvet.probing.in_step import Ledger
 from mailvet.probing.proof import ConversationProof, Exchange
 from mailvet.probing.queues import ServerSet, Way
+from mailvet.probing.turns import Contact
 from mailvet.smtp.replies import Stage, read_reply
 from mailvet.smtp.session import Broken, Reply, Session
 from mailvet.verdict import Reason
@@ -45,7 +46,6 @@ _SLOW_REPLY_SECONDS = 1.0  # from which on nothing is sent ahead to a server tha
 _SLOWED = 0.5  # seconds; a reply that takes so much longer after refusals shows that a limit is near (Postfix: 1 s)
 _SLOWED_FROM = 4  # refusals; before so many, a slow reply has other reasons
 _REFUSALS_WITHOUT_CANARY = 2
-_SHORT = 4  # a conversation of fewer recipients leaves its canary to one that follows
 _MOST_PASSED = 50  # recipients of a domain that may accept all, behind which others are looked for
 _RESERVED = 2  # recipients of a conversation that are kept for a control and a canary at its end
 _STALLED_SECONDS = 2.0  # of silence in a group, after which QUIT shows whether a reply is wanting
@@ -62,17 +62,20 @@ class Conversation:
         over: nothing more is asked at all.
     """
 
-    def __init__(self, pool: Mailboxes, servers: ServerSet, way: Way, session: Session, began: float) -> None:
+    def __init__(
+        self, pool: Mailboxes, servers: ServerSet, way: Way, session: Session, began: float, contact: Contact
+    ) -> None:
         self._pool = pool
         self._servers = servers
         self._operator = servers.operator
         self._address = way.address
         self._place = way.place
         self._session = session
+        self._contact = contact
         self._preferred = way.host.preference <= servers.best
         self._smtp = pool.smtp
         self._ledger = Ledger()
-        first = way.place.one_connection and bool(way.place.canaries.get(servers.group_key))
+        first = way.place.in_doubt and bool(way.place.canaries.get(servers.group_key))
         self._proof = ConversationProof(servers, way.place, pool.domain_of, begins_with_canary=first)
         self._careful = way.address.careful
         self._outstanding: deque[Probe] = deque()
@@ -81,7 +84,7 @@ class Conversation:
         """Sent since the last canary was."""
         self._stashed: Probe | None = None
         self._grouped = False
-        """More than one recipient was outstanding at some time."""
+        """Several commands were sent together, and not all of them are answered."""
         self._answered = 0
         self._errors = 0
         self._slowest = 0.0
@@ -91,12 +94,15 @@ class Conversation:
         self._throttled = False
         self._progress = time.monotonic()
         self._stall_timer: asyncio.TimerHandle | None = None
+        self._asks_queued_canary = False
         self._passed = False
         """Recipients wait whose domain may accept all."""
         self._led = False
         self._led_after: Acceptance | None = None
         self._cut = False
         """The server ended it."""
+        self._timed = False
+        """A reply did not come in time."""
         self.closing = False
         self.over = False
         way.place.contacted(began)
@@ -129,7 +135,7 @@ class Conversation:
             timeout = self._step()
             if timeout > 0:
                 await session.run(self._step, timeout)
-            if ledger.fault is not None or self.over:
+            if self._out_of_step_or_over:
                 return
             if self._careful and not await self._check():
                 return
@@ -149,6 +155,10 @@ class Conversation:
                 return
             if not await self._check() or not await self._pool.idle_for_more(servers, self._place):
                 return
+
+    @property
+    def _out_of_step_or_over(self) -> bool:
+        return self.over or self._ledger.fault is not None
 
     async def _check(self) -> bool:
         """Make this a checked point; whether it is one."""
@@ -170,8 +180,7 @@ class Conversation:
 
     async def _send_mail_from(self) -> bool:
         """Send MAIL alone; a refusal is the reply for the recipient whose turn it is. Whether to go on."""
-        probe = self._stashed or self._next_probe()
-        self._stashed = None
+        probe, self._stashed = self._stashed or self._next_probe(), None
         if probe is None:
             return False
         if probe.role is not Role.recipient:
@@ -183,9 +192,7 @@ class Conversation:
                 return False
             return True
         self._outstanding.append(probe)
-        refusal = await self._session.send_mail_from(
-            eai=self._servers.eai, timeout=probe.timeout(self._smtp.address_budget)
-        )
+        refusal = await self._session.send_mail_from(eai=self._servers.eai, timeout=self._time_left(probe))
         self._outstanding.pop()
         if refusal is not None:
             self.over = True
@@ -220,8 +227,13 @@ class Conversation:
             return 0.0
         if outstanding[0].role is not Role.recipient:
             return self._smtp.command_timeout
-        left = outstanding[0].timeout(self._smtp.address_budget)
-        return min(max(left, 0.001), self._smtp.command_timeout)
+        return min(max(self._time_left(outstanding[0]), 0.001), self._smtp.command_timeout)
+
+    def _time_left(self, probe: Probe) -> float:
+        """Seconds left of the recipient's budget, and of that in which its servers must say something of anybody."""
+        budget, since = self._smtp.address_budget, self._servers.silent_since
+        left = probe.timeout(budget)
+        return left if since is None else min(left, since + budget - time.monotonic())
 
     # ---------------------------------------------------------------- sending
 
@@ -235,6 +247,8 @@ class Conversation:
         if address.next_at > now:
             return
         groups = self._in_groups()
+        if not outstanding:
+            self._grouped = not session.mail_from_accepted  # MAIL goes along
         most = self._servers.group if groups and not address.interval else 1
         sent = 0
         while len(outstanding) < most:
@@ -260,8 +274,8 @@ class Conversation:
             self._pool.probes += sent
             self._operator.asked += sent
             self._progress = now
-            if len(outstanding) > 1:
-                self._grouped = True
+            self._grouped |= len(outstanding) > 1
+            if self._grouped:
                 self._watch_group()
 
     def _next_probe(self) -> Probe | None:
@@ -274,7 +288,7 @@ class Conversation:
         if proof.canary_first or proof.canary_refused == 1:
             return proof.canary() if not proof.canaries_out and not (proof.canary_first and outstanding) else None
         exposed = (0 if proof.canaries_out else len(proof.unproven)) + min(self._since_canary, outstanding)
-        if proof.knows_canary and most >= _SHORT:
+        if proof.knows_canary and most >= SHORT:
             if exposed >= place.refusals_per_canary:
                 return proof.canary() if not proof.canaries_out else None
             if not proof.canaries_out and self._can_prove():
@@ -311,7 +325,7 @@ class Conversation:
     def _proving_probe(self) -> Probe | None:
         """With nobody else to ask: what the replies so far still need."""
         proof = self._proof
-        if self._most() < _SHORT:
+        if self._most() < SHORT:
             return None
         if proof.closing_due and self._operator.errors.room(self._errors) > 0:
             return proof.closing()
@@ -331,6 +345,7 @@ class Conversation:
             if probe.role is Role.canary:
                 self._place.canary_queued = False
                 if self._place.open and probe.at is not None and probe.at.place == self._place.key:
+                    self._place.canary_queued = self._asks_queued_canary = True
                     found = probe
                     break
             elif probe.role is Role.closing:
@@ -348,6 +363,10 @@ class Conversation:
                     passed.append(probe)
                 else:
                     pool.report(probe, MailboxResult(Reason.connect_failed))
+            elif self._place.canary_queued:
+                passed.append(probe)  # the canary is behind it, or in another queue
+                if len(passed) >= _MOST_PASSED:
+                    break
             elif probe.domain.at(self._place.key).accept_all_pending:
                 passed.append(probe)
                 if len(passed) >= _MOST_PASSED:
@@ -355,7 +374,11 @@ class Conversation:
             else:
                 found = probe
                 break
-        self._passed = bool(passed) and found is None
+        if passed and found is None:
+            if self._place.canary_queued:
+                self.closing = True
+            else:
+                self._passed = True
         for probe in reversed(passed):
             pool.enqueue(servers, probe, first=True, wake=False)
         return found
@@ -380,7 +403,7 @@ class Conversation:
             return 0
         most = self._most()
         room = min(
-            most - (_RESERVED if most >= _SHORT else 0) - self._answered,
+            most - (_RESERVED if most >= SHORT else 0) - self._answered,
             operator.errors.room(self._errors),
             self._address.error_limit - self._errors,
             self._refusals_allowed() - self._proof.refusals,
@@ -436,7 +459,7 @@ class Conversation:
             # The first are asked one by one, until these servers are known to tell recipients apart.
             and bool(place.canaries.get(self._servers.group_key))
             and not self._careful
-            and not place.one_connection
+            and not place.in_doubt
             and self._servers.group > 1
         )
 
@@ -470,6 +493,7 @@ class Conversation:
         self._progress = now = time.monotonic()
         if probe.role is Role.canary:
             proof.canaries_out -= 1
+            self._canary_is_through()
         if said.stage is not Stage.rcpt:
             self.over = True
             self._requeue()
@@ -483,6 +507,8 @@ class Conversation:
             return
         reply = self._read(probe, said)
         reading = reply.reading
+        self._pool.turns.replied(self._contact)
+        self._place.replied, servers.silent_since = True, None
         self._answered += 1
         self._seconds += said.seconds
         servers.mail_from_accepted = True
@@ -515,6 +541,10 @@ class Conversation:
             self.closing = True
         if ledger.checked == ledger.replies and self._careful:
             self._pool.decisions.check(servers, proof, ledger.checked)
+
+    def _canary_is_through(self) -> None:
+        if self._asks_queued_canary:
+            self._asks_queued_canary = self._place.canary_queued = False
 
     @staticmethod
     def _note_age(at: DomainAtPlace, probe: Probe, now: float) -> None:
@@ -578,15 +608,15 @@ class Conversation:
         """The conversation ended without a usable reply."""
         servers, session, ledger = self._servers, self._session, self._ledger
         self.over = self.closing = self._cut = True
+        self._timed = failure.kind == "timeout"
         if failure.kind == "garbage":
             ledger.fault = failure.detail or "no SMTP"
             return
         if not self._outstanding:
             return
-        grouped = self._grouped and len(self._outstanding) + (self._ahead or self._answered) > 1
         if len(self._outstanding) > 1:
             servers.group = 1  # it may not take groups, whatever it offers
-        if failure.kind == "timeout" and grouped and self._grouped:
+        if failure.kind == "timeout" and self._grouped:
             ledger.fault = "a reply is wanting in a group"
             return
         probe = self._outstanding.popleft()
@@ -605,6 +635,11 @@ class Conversation:
 
     def _timed_out(self, probe: Probe) -> None:
         servers, session = self._servers, self._session
+        if self._contact.left:  # others wait; it comes again with all of its time
+            servers.again, servers.silent_since, probe.deadline = True, None, None
+            self._pool.enqueue(servers, probe, first=True, wake=False)
+            return
+        self._place.replied = False
         if self._answered and not probe.attempts:  # it replied until now
             probe.attempts += 1
             probe.deadline = None
@@ -706,7 +741,10 @@ class Conversation:
         if self._stashed is not None:
             probe, self._stashed = self._stashed, None
             self._give_back(probe)
+        self._canary_is_through()
         host = self._session.host
+        if not self._timed:
+            servers.silent_since = None
         if ledger.fault is None:
             ledger.check()
         else:
@@ -717,7 +755,7 @@ class Conversation:
             ledger.checked,
             fault=ledger.fault,
             host=host,
-            short=self._cut or ledger.fault is not None or self._most() < _SHORT,
+            short=self._cut or ledger.fault is not None or self._most() < SHORT,
         )
 
     def _out_of_step(self, fault: str) -> None:

@@ -314,6 +314,8 @@ class Decisions:
             self._ask_for_proof(servers, place, probe)
 
     def _ask_for_proof(self, servers: ServerSet, place: Place, probe: Probe) -> None:
+        if self._pool.draining:
+            return
         probe.deadline = None
         probe.proof_asks += 1
         if probe.proof_asks >= PROOF_ASKS:
@@ -329,7 +331,7 @@ class Decisions:
 
     def _want_control(self, servers: ServerSet, place: Place, at: DomainAtPlace) -> None:
         """Have a control asked in a conversation to come, where accepted recipients of its domain wait for it."""
-        if at.control_done or at.control_in_flight or at.unverifiable:
+        if at.control_done or at.control_in_flight or at.unverifiable or self._pool.draining:
             return
         accepts = [*at.accepts, *(one.reply for _, one in place.unconfirmed if one.at is at)]
         if not accepts:
@@ -370,6 +372,8 @@ class Decisions:
             exchange.done = True
             if exchange.probe.role is Role.recipient:
                 self._pool.report(exchange.probe, result)
+        if self._pool.draining:  # an acceptance without its control is no result
+            return
         for at, where in list(place.undecided.items()):
             at.control_in_flight, at.control_done = False, True
             self.decide(at, where, place, final=True)
@@ -378,6 +382,8 @@ class Decisions:
 
     def settle(self, servers: ServerSet, place: Place) -> None:
         """See to what waits for canaries and refusals of later conversations, and to the rest when nobody is left."""
+        if self._pool.draining:
+            return
         now = time.monotonic()
         if place.given_up(self._pool.wait_until):
             self._leave_open(place)
@@ -462,6 +468,8 @@ class Decisions:
 
     def flush(self, place: Place) -> None:
         """Nobody of the place is to be asked any more: decide with what there is."""
+        if self._pool.draining:
+            return
         for at, servers in list(place.undecided.items()):
             self._want_control(servers, place, at)
             if not at.control_in_flight:

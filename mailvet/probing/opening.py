@@ -11,8 +11,10 @@ import zlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from mailvet.probing.canary import REFUSALS_PER_CANARY_OVER_CONVERSATIONS, SHORT
 from mailvet.probing.domain import MailboxResult, stage_detail
 from mailvet.probing.queues import ServerSet, Way
+from mailvet.probing.turns import Contact, Standing
 from mailvet.smtp.replies import mask, read_reply
 from mailvet.smtp.session import Broken, Refused, Reply, Session
 from mailvet.verdict import Reason
@@ -27,6 +29,10 @@ _TRIES = 2
 _THROTTLED_TRIES = 3
 _MOST_ADDRESSES = 5  # tried in one go
 _LONGEST_KEPT = 500  # characters of a reply
+
+
+class _Left(Exception):
+    """Others wait, and the first time-out of a newcomer is over."""
 
 
 class Opening:
@@ -50,7 +56,7 @@ class Opening:
             return None
         open_ways = [way for way in ways if way not in given_up]
         for way in open_ways:
-            if self._free(way, now):
+            if self._free(servers, way, now):
                 return way
         self._wait(servers, open_ways, now)
         return None
@@ -65,10 +71,13 @@ class Opening:
         best = min(way.host.preference for way in serving)
         return [way for way in serving if way.host.preference == best]
 
-    @staticmethod
-    def _free(way: Way, now: float) -> bool:
+    def _free(self, servers: ServerSet, way: Way, now: float) -> bool:
         place = way.place
         if place.resting(now) or (place.one_connection and place.conversations):
+            return False
+        # Conversations too short for a canary of their own share one, so only so many recipients are asked before it.
+        most = min(self._pool.recipients_per_session(servers), way.address.recipients_per_session)
+        if most < SHORT and place.conversations >= max(1, REFUSALS_PER_CANARY_OVER_CONVERSATIONS // most):
             return False
         return way.address.may_connect(now)
 
@@ -89,15 +98,21 @@ class Opening:
 
     # ---------------------------------------------------------------- opening
 
-    async def open(self, servers: ServerSet, held: list[Way]) -> tuple[Session, float, Callable[[], None]] | None:
+    async def open(
+        self, servers: ServerSet, held: list[Way], contact: Contact
+    ) -> tuple[Session, float, Callable[[], None]] | None:
         """
         A session with the best server that can be had, when its connection was asked for, and what frees its slot.
         None when there is none; then all have a result, or wait for the next try.
 
         Args:
             held: the way that was picked; replaced by the one that is used.
+            contact: the connection, for `Turns`.
         """
         pool, queue = self._pool, servers.operator
+        budget = pool.smtp.address_budget
+        if servers.silent_since is None or servers.silent_since + budget <= time.monotonic():
+            servers.silent_since = time.monotonic()
         broken: list[Broken] = []
         tried: set[str] = set()
         without_eai = 0
@@ -106,11 +121,13 @@ class Opening:
             address = way.address
             tried.add(address.ip)
             release = await pool.slots.acquire(address.ip, address.cap)
-            began = time.monotonic()
+            began = contact.began = time.monotonic()
             try:
-                session = await Session.open(
-                    way.host.name, address.ip, pool.smtp, pool.hello_name, source=self._source(servers, address.ip)
-                )
+                session = await self._contact(servers, way, contact, servers.silent_since + budget - began)
+            except _Left:
+                release()
+                servers.again, servers.silent_since = True, None
+                return None
             except Refused as refusal:
                 release()
                 pool.health.connection_made(queue.rule.name, address.ip)
@@ -135,12 +152,38 @@ class Opening:
                 release()
             pool.free_slot(held.pop())
             other = self._other(servers, tried)
-            if other is None:
+            if other is None or servers.silent_since + budget <= time.monotonic():
                 break
             pool.take_slot(other)
             held.append(other)
         self._unopened(servers, broken, without_eai)
         return None
+
+    async def _contact(self, servers: ServerSet, way: Way, contact: Contact, seconds: float) -> Session:
+        """A session that is open within so many seconds, unless it is left because others wait."""
+        ip = way.address.ip
+        opening = Session.open(
+            way.host.name,
+            ip,
+            self._pool.smtp,
+            self._pool.hello_name,
+            source=self._source(servers, ip),
+            within=max(seconds, 0.001),
+        )
+        if contact.standing is not Standing.newcomer:
+            return await opening
+        task = asyncio.ensure_future(opening)
+        contact.leave = task.cancel
+        try:
+            session = await task
+        except asyncio.CancelledError:
+            if contact.left:
+                raise _Left from None
+            raise
+        finally:
+            contact.leave = None
+        contact.leave, contact.left = session.leave, False
+        return session
 
     def _other(self, servers: ServerSet, tried: set[str]) -> Way | None:
         """Another address that can be tried at once."""
@@ -150,7 +193,7 @@ class Opening:
         for way in servers.ways:
             if way.address.ip in tried or not (servers.eai or way.address.reachable(now)):
                 continue
-            if self._free(way, now):
+            if self._free(servers, way, now):
                 return way
         return None
 
@@ -159,7 +202,8 @@ class Opening:
         pool, queue = self._pool, servers.operator
         now = time.monotonic()
         untried = [way for way in servers.ways if way.address.reachable(now)]
-        if untried and not servers.eai and broken:
+        spent = servers.silent_since is not None and servers.silent_since + pool.smtp.address_budget <= now
+        if untried and not servers.eai and broken and not spent:
             return  # another address is busy now and will be asked
         host = servers.hosts[0].name
         if without_eai and not broken:
@@ -187,6 +231,7 @@ class Opening:
 
     def _refused(self, servers: ServerSet, way: Way, reply: Reply) -> None:
         """The server would not talk to us at all."""
+        way.place.replied, servers.silent_since = True, None
         pool, operator = self._pool, servers.operator
         reading = read_reply(reply.stage, reply.code, reply.text, own=pool.own)
         probe = pool.next_waiting(servers)

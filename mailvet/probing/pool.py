@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -28,6 +28,7 @@ from mailvet.probing.memory import ConnectionSlots, LocalSlots, ServerMemory, pl
 from mailvet.probing.opening import Opening
 from mailvet.probing.pacing import ErrorBudget, Pace
 from mailvet.probing.queues import OperatorQueue, ServerSet, Way, in_order
+from mailvet.probing.turns import Contact, Standing, Turns
 from mailvet.settings import Settings
 from mailvet.smtp.session import Broken, Refused, Session
 from mailvet.verdict import Reason
@@ -37,7 +38,9 @@ __all__ = ["MailboxResult", "Mailboxes", "OperatorProgress", "Probe", "Recipient
 _ADDRESSES_PER_HOST = 2
 _FAILED_FOR = 600.0  # seconds for which servers that failed are not tried again
 _SHUTDOWN_TIMEOUT = 2.0  # seconds for conversations to end properly when the run is stopped
+_CANCEL_TIMEOUT = 0.5  # seconds more for those that did not, whatever their servers do
 _IDLE = 5.0  # seconds for which a conversation stays open for recipients that are still to be read
+_MOST_BLOCKED = 8  # sets of servers of one operator without room, after which no further one is looked at
 _WORTH_A_CONVERSATION = 10  # waiting recipients for each conversation
 _REMEMBERED_DOMAINS = 200_000
 _REMEMBERED_SERVERS = 20_000
@@ -102,8 +105,7 @@ class Mailboxes:
         self._routed: dict[str, tuple[Route, DomainState, ServerSet]] = {}
         self._addresses: dict[str, ServerAddress] = {}
         self._places: dict[str, Place] = {}
-        self._connections = 0
-        self._starved: deque[OperatorQueue] = deque()
+        self.turns = Turns(settings.pacing.connections)
         self._unanswered: set[Probe] = set()
         self._idle: OrderedDict[asyncio.Future[None], ServerSet] = OrderedDict()
         self._server_sets = 0
@@ -235,6 +237,8 @@ class Mailboxes:
 
     def settle_all(self) -> None:
         """Nobody else is to come for now: decide what waits for others."""
+        if self.draining:
+            return
         for place in list(self._places.values()):
             if place.quiet and (place.held or place.undecided) and not self.retries_pending():
                 self.decisions.flush(place)
@@ -285,9 +289,9 @@ class Mailboxes:
                 if queue.asked:
                     self._asked_earlier[name] = queue.asked
                 del self._operators[name]
-        for key, place in list(self._places.items()):
-            if key not in kept and place.quiet and not (place.suspicious or place.held or place.undecided):
-                del self._places[key]
+        for name, place in list(self._places.items()):
+            if name not in kept and place.quiet and not (place.suspicious or place.held or place.undecided):
+                del self._places[name]
 
     def _operator(self, route: Route) -> OperatorQueue:
         rule = operator_of_route(tuple(host.name for host in route.hosts))
@@ -420,8 +424,9 @@ class Mailboxes:
             if queue.alarm is None and queue.queued:
                 queue.alarm = asyncio.get_running_loop().call_later(pause + 0.01, self._alarm, queue)
             return
+        blocked = 0
         for _ in range(len(queue.queued)):
-            if not queue.queued:
+            if not queue.queued or blocked >= _MOST_BLOCKED:
                 return
             servers = queue.queued[0]
             if not servers.waiting:
@@ -436,23 +441,24 @@ class Mailboxes:
                 if queue.connections >= queue.pace.limit:
                     self._release(1, queue)
                     return
-                if self._connections >= self._settings.pacing.connections:
+                standing = servers.standing
+                if not self.turns.has_room(standing):
                     self._release(1)
-                    if not queue.starved:
-                        queue.starved = True
-                        self._starved.append(queue)
-                    return
+                    self.turns.wait(queue, standing)
+                    if queue.listed:
+                        return
+                    blocked += 1
+                    break
                 way = self._opening.pick(servers)
                 if way is None:
                     break
-                self._start(servers, way)
+                self._start(servers, way, standing)
 
-    def _start(self, servers: ServerSet, way: Way) -> None:
+    def _start(self, servers: ServerSet, way: Way, standing: Standing) -> None:
         servers.operator.connections += 1
         servers.conversations += 1
-        self._connections += 1
         self.take_slot(way)
-        task = asyncio.ensure_future(self._converse(servers, way))
+        task = asyncio.ensure_future(self._converse(servers, way, self.turns.take(standing)))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -470,16 +476,19 @@ class Mailboxes:
         queue.alarm = None
         self.wake(queue)
 
-    async def _converse(self, servers: ServerSet, way: Way) -> None:
+    async def _converse(self, servers: ServerSet, way: Way, contact: Contact) -> None:
         queue = servers.operator
         held: list[Way] = [way]
         try:
             if servers.waiting:
-                opened = await self._opening.open(servers, held)
+                opened = await self._opening.open(servers, held, contact)
                 if opened is not None:
                     session, began, release = opened
                     try:
-                        await Conversation(self, servers, held[0], session, began).run()
+                        await Conversation(self, servers, held[0], session, began, contact).run()
+                    except asyncio.CancelledError:
+                        session.abandon()
+                        raise
                     finally:
                         await session.close()
                         release()
@@ -490,21 +499,18 @@ class Mailboxes:
                 self.free_slot(one)
             queue.connections -= 1
             servers.conversations -= 1
-            self._connections -= 1
+            self.turns.free(contact)
             self._ended_one(servers, {way, *held})
 
     def _ended_one(self, servers: ServerSet, ways: set[Way]) -> None:
         queue = servers.operator
         if self.health.degraded is not None:
             self._drain(self._operators.values())
-        if self._starved and not queue.starved:  # the longest waiting operator goes first
-            queue.starved = True
-            self._starved.append(queue)
-        elif not queue.starved:
+        if self.turns and queue.queued:  # the longest waiting operator goes first
+            self.turns.wait(queue, queue.queued[0].standing)
+        else:
             self.wake(queue)
-        while self._starved and self._connections < self._settings.pacing.connections:
-            other = self._starved.popleft()
-            other.starved = False
+        while (other := self.turns.next()) is not None:
             self.wake(other)
         for way in ways:
             self.wake_waiters(way)
@@ -526,7 +532,7 @@ class Mailboxes:
 
     def may_idle(self, servers: ServerSet) -> bool:
         """Whether a conversation is kept open for recipients that are still to be read."""
-        if not self._expecting or self._ended or servers.waiting or servers.operator.starved or self._starved:
+        if not self._expecting or self._ended or servers.waiting or self.turns:
             return False
         return not any(way.address.waiters or way.place.waiters for way in servers.ways)
 
@@ -580,7 +586,7 @@ class Mailboxes:
 
     def _not_asked(self, probe: Probe) -> None:
         at = probe.at
-        if at is None:
+        if at is None or self.draining:  # what waits for it stays undecided
             return
         place = self.place(at.place)
         if probe.role is Role.canary:
@@ -616,6 +622,7 @@ class Mailboxes:
 
     def fail(self, servers: ServerSet, result: MailboxResult) -> None:
         """These servers give no results now: report that for all that wait for them, and for a while for newcomers."""
+        servers.silent_since = None
         if result.reason is not Reason.greylisted:
             servers.failed, servers.failed_until = result, time.monotonic() + self._failed_for
         while (probe := self.next_waiting(servers)) is not None:
@@ -674,8 +681,16 @@ class Mailboxes:
             rows.append(OperatorProgress(queue.rule.name, queue.asked, queue.waiting, queue.connections, state, left))
         return sorted(rows, key=lambda row: (-row.waiting - row.connections, -row.asked))
 
+    @property
+    def draining(self) -> bool:
+        """Whether the pool is closing: what is proven is still reported, and what is not stays undecided."""
+        return self._ended
+
     async def close(self) -> None:
-        """End every conversation; recipients still waiting are reported as not probed."""
+        """
+        End every conversation within 2.5 seconds; recipients without a proven result are reported as not probed. What
+        a server does cannot make it last longer: a conversation that goes on nevertheless ends by its own time-outs.
+        """
         self._ended = True
         self.expecting = False
         alarms = [queue.alarm for queue in self._operators.values()]
@@ -683,12 +698,13 @@ class Mailboxes:
         for alarm in [*alarms, *self._timers]:
             if alarm is not None:
                 alarm.cancel()
+        self.turns.close()
         if self._tasks:  # each conversation ends by itself with the reply it waits for
             await asyncio.wait(self._tasks, timeout=_SHUTDOWN_TIMEOUT)
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if tasks := list(self._tasks):
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks, timeout=_CANCEL_TIMEOUT)
         self._drain(self._operators.values())
         stopped = MailboxResult(Reason.not_probed, detail="the run was stopped", retry_after=3600.0)
         for probe in list(self._unanswered):

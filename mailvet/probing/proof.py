@@ -154,8 +154,9 @@ class ConversationProof:
             self._prove(exchange)
         elif code // 100 == 5:
             self.canary_refused += 1
+            self.place.canaries_refused += 1
             self.canaries = [one for one in self.canaries if one != (probe.local, probe.domain.name)] or self.canaries
-            if self.canary_refused >= 2:
+            if self.canary_refused >= 2 or self.place.canaries_refused >= 2:
                 self.shut_out = self.over = True
         else:
             self.over = True

@@ -20,6 +20,7 @@ from mailvet.probing.addresses import ServerAddress
 from mailvet.probing.canary import Place
 from mailvet.probing.domain import MailboxResult, Probe
 from mailvet.probing.pacing import ErrorBudget, Pace
+from mailvet.probing.turns import Standing
 
 __all__ = ["OperatorQueue", "ServerSet", "Way", "in_order"]
 
@@ -66,6 +67,17 @@ class ServerSet:
     """Conversations in a row that brought no reply about a recipient."""
     failed: MailboxResult | None = None
     failed_until: float = 0.0
+    again: bool = False
+    """They were left after the first time-out, so that the next try has all of its time."""
+    silent_since: float | None = None
+    """When they were contacted for the first time since their last reply about a recipient, or since they failed."""
+
+    @property
+    def standing(self) -> Standing:
+        """What they have shown in this run."""
+        if any(way.place.replied for way in self.ways):
+            return Standing.proven
+        return Standing.again if self.again else Standing.newcomer
 
     @property
     def hosts(self) -> tuple[MailHost, ...]:
@@ -132,8 +144,8 @@ class OperatorQueue:
     waiting: int = 0
     began: float = field(default_factory=time.monotonic)
     alarm: asyncio.TimerHandle | None = None
-    starved: bool = False
-    """Waits for its turn because all connections are taken."""
+    starved: Standing | None = None
+    """Waits for its turn, as what, because all connections are taken."""
 
     def seconds_left(self, longest_reply: float) -> float:
         """
@@ -156,7 +168,7 @@ class OperatorQueue:
             or self.waiting
             or self.connections
             or self.alarm
-            or self.starved
+            or self.starved is not None
             or self.pace.stopped
             or self.pace.pause_left()
         )

@@ -236,6 +236,14 @@ class Retries:
             for key, kept in held.items():
                 self._count(key, kept)
 
+    def conclude_greylisted(self) -> None:
+        """The run stops before the time of those that wait for it: that they were greylisted is what is known."""
+        scheduled, self._scheduled = self._scheduled, {}
+        for key, (timer, kept) in scheduled.items():
+            timer.cancel()
+            if kept.result.reason is Reason.greylisted:
+                self._conclude(key, kept.probe, kept.result)
+
     def close(self) -> None:
         """Ask nobody again."""
         self._health.on_recovery = self._health.on_outage = None

@@ -1,1 +1,4 @@
-"""Runs over one source: what they may write, and what they keep of it."""
+"""
+What keeps a run standing: what it may write, the journal of results that the database does not hold yet, saving and its
+retries, signals.
+"""

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mailvet.errors import MailvetError, SettingsError, SourceError
+from mailvet.errors import MailvetError, SettingsError, SourceError, argument
 from mailvet.verdict import Reason, Recommendation, Status
 from mailvet.warehouse.files import format_of
 from mailvet.warehouse.files.encodings import opened_text
@@ -135,7 +135,7 @@ def check_outputs(
             changed = "was changed since mailvet wrote it" if written is not None else "was not written by mailvet"
             raise SourceError(
                 f"{output.option} {output.path} is there already and {changed}. Choose another name, or let it be "
-                "overwritten (--overwrite, in Python and Airflow overwrite=True). Nothing was checked."
+                f"overwritten ({argument('overwrite', True)}). Nothing was checked."
             )
 
 
@@ -148,7 +148,7 @@ def result_paths(output: Path, split_by: str | None) -> list[Path]:
 
 def check_results(
     warehouse: Warehouse, settings: Settings, output: Path, split_by: str | None, *, overwrite: bool = False,
-    option: str = "--output",
+    option: str = argument("output"),
 ) -> None:  # fmt: skip
     """
     `check_outputs` for the result of a run or an export. With every row kept in one file, it may replace its source.

@@ -25,6 +25,7 @@ from aiosmtplib.protocol import SMTPProtocol
 from mailvet.dns.targets import PRIVATE_ADDRESS, may_be_contacted
 from mailvet.errors import SettingsError
 from mailvet.settings import Smtp
+from mailvet.smtp.masking import LONGEST
 from mailvet.smtp.replies import Stage
 from mailvet.smtp.stream import RawReply, SmtpStream, StreamFailure
 
@@ -128,33 +129,54 @@ class Session:
         self._replied_at = 0.0
         self._quit_sent = False
         self._finished = False
+        self._until: float | None = None  # when the opening must be over
 
     @classmethod
     async def open(
-        cls, host: str, address: str, settings: Smtp, hello_name: str, *, source: str | None = None
+        cls,
+        host: str,
+        address: str,
+        settings: Smtp,
+        hello_name: str,
+        *,
+        source: str | None = None,
+        within: float | None = None,
     ) -> Session:
         """
         Connect, read the greeting, say hello, and encrypt where the settings and the server want it.
+
+        Args:
+            within: seconds for all of that; None: only each step has its time-out.
 
         Raises:
             Refused: a greeting or hello that is not positive.
             Broken: no connection, no or no SMTP reply, or it was cut.
         """
+        until = None if within is None else time.monotonic() + within
+        encrypt = settings.starttls == "when_offered"
         try:
-            return await cls._open(host, address, settings, hello_name, source, settings.starttls == "when_offered")
+            return await cls._open(host, address, settings, hello_name, source, until, encrypt)
         except _TlsFailed as failure:
             if failure.required:
                 raise Broken(Stage.hello, "closed", "TLS handshake failed") from None
             # A server that offers TLS and cannot do it still takes mail in clear from others.
-            return await cls._open(host, address, settings, hello_name, source, encrypt=False)
+            return await cls._open(host, address, settings, hello_name, source, until, encrypt=False)
 
     @classmethod
     async def _open(
-        cls, host: str, address: str, settings: Smtp, hello_name: str, source: str | None, encrypt: bool
+        cls,
+        host: str,
+        address: str,
+        settings: Smtp,
+        hello_name: str,
+        source: str | None,
+        until: float | None,
+        encrypt: bool,
     ) -> Session:
         began = time.monotonic()
-        sock = await _connect(address, settings, source)
         session = cls(host, address, settings, hello_name)
+        session._until = until
+        sock = await _connect(address, settings, source, session._limit(settings.connect_timeout))
         session._distance = time.monotonic() - began
         try:
             await session._greet(sock)
@@ -164,11 +186,19 @@ class Session:
         except (Broken, Refused, _TlsFailed):
             await session.close()
             raise
-        except BaseException:  # cancelled: there may be a server to say goodbye to
-            await session.close()
-            sock.close()
+        except BaseException:  # cancelled: QUIT goes out, and no reply is waited for
+            session.abandon()
+            if session._transport is None:
+                sock.close()
             raise
+        session._until = None
         return session
+
+    def _limit(self, timeout: float) -> float:
+        """Seconds for the next step: its own time-out, or what is left for the opening."""
+        if self._until is None:
+            return timeout
+        return max(min(timeout, self._until - time.monotonic()), 0.001)
 
     # ---------------------------------------------------------------- before the first recipient
 
@@ -179,10 +209,11 @@ class Session:
         self._protocol = protocol = SMTPProtocol(loop=loop)
         await loop.create_connection(lambda: protocol, sock=sock)
         try:
-            greeting = await protocol.read_response(timeout=self._settings.command_timeout)
+            greeting = await protocol.read_response(timeout=self._limit(self._settings.command_timeout))
         except aiosmtplib.SMTPResponseException as error:
             raise Broken(Stage.connect, "garbage", _readable(error.message[:80])) from None
         except aiosmtplib.SMTPTimeoutError:
+            self._abandon()
             raise Broken(Stage.connect, "timeout", "no greeting") from None
         except (aiosmtplib.SMTPException, OSError):
             raise Broken(Stage.connect, "closed", "closed before the greeting") from None
@@ -196,7 +227,7 @@ class Session:
         assert self._protocol is not None
         try:
             hello = await self._protocol.execute_command(
-                b"EHLO", self._hello_name.encode("ascii"), timeout=self._settings.command_timeout
+                b"EHLO", self._hello_name.encode("ascii"), timeout=self._limit(self._settings.command_timeout)
             )
         except aiosmtplib.SMTPResponseException as error:
             raise Broken(Stage.hello, "garbage", _readable(error.message[:80])) from None
@@ -224,7 +255,7 @@ class Session:
     async def _encrypt(self, *, required: bool) -> None:
         protocol = self._hand_back()
         try:
-            await protocol.start_tls(_unverified_tls(), timeout=self._settings.command_timeout)
+            await protocol.start_tls(_unverified_tls(), timeout=self._limit(self._settings.command_timeout))
         except (aiosmtplib.SMTPException, OSError):
             raise _TlsFailed(required) from None
         # RFC 3207 section 4.2: what was said before counts no more, on either side.
@@ -237,10 +268,11 @@ class Session:
             if transport is None or transport.is_closing():
                 return None
             # What came behind the last reply that the library took belongs to no command of ours.
-            buffered = self._protocol._buffer if self._protocol is not None else b""
-            self._stream = SmtpStream(transport, bytes(buffered))
-            if buffered:
+            early = b""
+            if self._protocol is not None:
+                early = bytes(self._protocol._buffer)
                 self._protocol._buffer.clear()
+            self._stream = SmtpStream(transport, early)
         return self._stream
 
     @property
@@ -398,7 +430,9 @@ class Session:
         return self._reply(stage, await self._next(stage, timeout))
 
     async def _next(self, stage: Stage, timeout: float | None) -> RawReply:
-        limit = self._settings.command_timeout if timeout is None else min(timeout, self._settings.command_timeout)
+        limit = self._limit(self._settings.command_timeout)
+        if timeout is not None:
+            limit = min(timeout, limit)
         if self._stream is None:
             raise Broken(stage, "closed", "the server hung up")
         try:
@@ -417,6 +451,7 @@ class Session:
         code, text, at = raw
         seconds = at - (self._sent_at if self._sent_at > self._replied_at else self._replied_at)
         self._replied_at = at
+        text = text[:LONGEST]  # no more is read, and thousands are kept
         if seconds > self.slowest:
             self._took(seconds)
         elif seconds > self._tarpit:
@@ -463,6 +498,15 @@ class Session:
         if self._stream is not None:
             self._stream.close()
 
+    def abandon(self) -> None:
+        """The same, for good: there is nothing more to be learnt."""
+        self._finished = True
+        self._abandon()
+
+    def leave(self) -> bool:
+        """Let the reply that is waited for be late; false when none is."""
+        return self._stream is not None and self._stream.interrupt()
+
     async def finish_with_quit(self) -> str | None:
         """
         Send QUIT and close. Gives what shows that the replies were out of step to the end: None when nothing does.
@@ -481,10 +525,11 @@ class Session:
         if stream.open and stream.garbage is None:
             self.send_quit()
             timeout = min(max(_QUIT_TIMEOUT, 2 * self.slowest), self._settings.command_timeout)
+            until = time.monotonic() + timeout
             try:
                 raw = await stream.next_reply(timeout)
                 while self._mail_refused and raw.code != 221:  # recipients sent along with MAIL are refused as well
-                    raw = await stream.next_reply(timeout)
+                    raw = await stream.next_reply(until - time.monotonic())
                 if not _ends_conversation(raw):
                     fault = f"{raw.code} to QUIT"
                 if raw.code == 221:
@@ -532,10 +577,17 @@ _ABOUT_RECIPIENT = re.compile(r"(?<![\d.])[245]\.[12]\.\d{1,3}(?![\d.])|[^\s@]@[
 """An enhanced code about an address or a mailbox (RFC 3463 sections 3.2 and 3.3), or an address."""
 
 
-@lru_cache(maxsize=1024)
 def _extensions(hello: str) -> frozenset[str]:
-    """The keywords of an EHLO reply, in lower case; a server says the same every time."""
+    """The keywords of an EHLO reply, in lower case."""
+    return _remembered_extensions(hello) if len(hello) <= LONGEST else _keywords(hello)
+
+
+def _keywords(hello: str) -> frozenset[str]:
     return frozenset(parse_esmtp_extensions(hello)[0])
+
+
+_remembered_extensions = lru_cache(maxsize=1024)(_keywords)
+"""A server says the same every time; long replies are not kept, so that the memory has a bound in bytes."""
 
 
 class _TlsFailed(Exception):
@@ -543,13 +595,13 @@ class _TlsFailed(Exception):
         self.required = required
 
 
-async def _connect(address: str, settings: Smtp, source: str | None) -> socket.socket:
+async def _connect(address: str, settings: Smtp, source: str | None, timeout: float) -> socket.socket:
     """A connected socket. The connection has a time-out of its own, shorter than that of the replies."""
     # Asked of the very address that is connected to: nothing is looked up between the question and the connection.
     if not may_be_contacted(address, settings.allow_private_networks):
         raise Broken(Stage.connect, "unreachable", PRIVATE_ADDRESS)
     if settings.proxy is not None:
-        return await _connect_by_proxy(address, settings.proxy, settings)
+        return await _connect_by_proxy(address, settings.proxy, settings.port, timeout)
     loop = asyncio.get_running_loop()
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
@@ -558,7 +610,7 @@ async def _connect(address: str, settings: Smtp, source: str | None) -> socket.s
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if source:
             _bind(sock, source)
-        await asyncio.wait_for(loop.sock_connect(sock, (address, settings.port)), settings.connect_timeout)
+        await asyncio.wait_for(loop.sock_connect(sock, (address, settings.port)), timeout)
     except (OSError, asyncio.TimeoutError) as error:
         sock.close()
         timed_out = isinstance(error, (asyncio.TimeoutError, TimeoutError))
@@ -578,14 +630,12 @@ def _bind(sock: socket.socket, source: str) -> None:
         raise SettingsError(f"smtp.source_addresses: {source} is no address of this machine ({error}).") from None
 
 
-async def _connect_by_proxy(address: str, proxy: str, settings: Smtp) -> socket.socket:
+async def _connect_by_proxy(address: str, proxy: str, port: int, timeout: float) -> socket.socket:
     try:
         from python_socks.async_.asyncio import Proxy
     except ImportError:
         raise SettingsError("smtp.proxy needs one more package: pip install 'mailvet[proxy]'.") from None
     try:
-        return await Proxy.from_url(proxy).connect(
-            dest_host=address, dest_port=settings.port, timeout=settings.connect_timeout
-        )
+        return await Proxy.from_url(proxy).connect(dest_host=address, dest_port=port, timeout=timeout)
     except Exception as error:  # the library's own errors have no common base
         raise Broken(Stage.connect, "unreachable", f"proxy: {type(error).__name__}") from None

@@ -23,6 +23,9 @@ _CHUNK = 8_192
 _LONGEST_LINE = 8_192  # octets; RFC 5321 section 4.5.3.1.5 asks for 512
 _LONGEST_REPLY = 65_536
 _MOST_REPLIES = 256  # unread ones; a group is smaller, so no server has reason to send more
+_MOST_UNREAD = 4 * _LONGEST_REPLY  # octets of them
+_FEW = 4  # whose octets are not counted: none is longer than the longest reply
+_CLOSES_WITHIN = 1.0  # seconds for what is still to be written
 _CONTROLS = re.compile(rb"[\x00-\x1f\x7f]")
 _SHORT = 0.001  # seconds; a clock may tick that much too early
 
@@ -64,7 +67,8 @@ class SmtpStream(asyncio.BufferedProtocol):
         self._transport = transport
         self._incoming = bytearray(_CHUNK)
         self._view = memoryview(self._incoming)
-        self._rest = b""
+        self._part = bytearray()
+        """Of the line that has not ended yet."""
         self._lines: list[bytes] = []
         self._code = b""
         self._length = 0
@@ -174,7 +178,7 @@ class SmtpStream(asyncio.BufferedProtocol):
 
     @property
     def _anything(self) -> bool:
-        return bool(self._replies or self._rest or self._lines or self.garbage is not None)
+        return bool(self._replies or self._part or self._lines or self.garbage is not None)
 
     async def ended(self, timeout: float) -> None:
         """
@@ -214,6 +218,14 @@ class SmtpStream(asyncio.BufferedProtocol):
             self._rings_at = until
             self._timer = self._loop.call_later(max(until - now, 0.0), self._ring)
 
+    def interrupt(self) -> bool:
+        """Let the time for the reply that is waited for be up; false when none is."""
+        waiter = self._waiter
+        if waiter is None or waiter.done():
+            return False
+        waiter.set_exception(StreamFailure("timeout", "others wait"))
+        return True
+
     def _ring(self) -> None:
         self._timer = None
         if self._waiter is None or self._waiter.done():
@@ -225,11 +237,17 @@ class SmtpStream(asyncio.BufferedProtocol):
             self._waiter.set_exception(StreamFailure("timeout", "no reply in time"))
 
     def close(self) -> None:
-        """Close once everything added has been written."""
+        """
+        Close once everything added has been written. A server that does not read, or does not end TLS, is cut off a
+        second later.
+        """
         self.flush()
         if self._timer is not None:
             self._timer.cancel()
+            self._timer = None
         self._transport.close()
+        if not self._lost and (self.encrypted or self._transport.get_write_buffer_size()):
+            self._timer = self._loop.call_later(_CLOSES_WITHIN, self._transport.abort)
 
     # ---------------------------------------------------------------- called by the event loop
 
@@ -266,8 +284,14 @@ class SmtpStream(asyncio.BufferedProtocol):
 
     def _read(self, octets: bytes | memoryview) -> None:
         now = time.monotonic()
-        lines = (self._rest + octets).split(b"\n")
-        self._rest = lines.pop()
+        octets = bytes(octets)
+        if b"\n" not in octets:  # a long line may come in many pieces
+            self._part += octets
+            if len(self._part) > _LONGEST_LINE:
+                self._spoil("a line without end")
+            return
+        lines = (bytes(self._part) + octets if self._part else octets).split(b"\n")
+        self._part = bytearray(lines.pop())
         for line in lines:
             code = line[:3]
             if not self._lines and len(line) <= _LONGEST_LINE and line[3:4] == b" " and code.isdigit():
@@ -275,9 +299,12 @@ class SmtpStream(asyncio.BufferedProtocol):
                 self._replies.append(RawReply(int(code), text.decode() if text.isascii() else _readable(text), now))
             elif not self._take(line, now):
                 break
-        if len(self._rest) > _LONGEST_LINE:
+        unread = self._replies
+        if len(self._part) > _LONGEST_LINE:
             self._spoil("a line without end")
-        elif len(self._replies) > _MOST_REPLIES:
+        elif len(unread) > _MOST_REPLIES or (
+            len(unread) > _FEW and sum(len(raw.text) for raw in unread) > _MOST_UNREAD
+        ):
             self._spoil("replies without end")
 
     def _take(self, line: bytes, now: float) -> bool:

@@ -248,10 +248,10 @@ class Job:
                         await loop.run_in_executor(thread, journal.write)
             except BaseException:
                 # What the servers were asked already is not asked for a second time by the next try of the task.
-                await asyncio.shield(asyncio.ensure_future(verifier.hear_out()))
+                await asyncio.shield(asyncio.ensure_future(verifier.drain()))
                 raise
             finally:
-                for verdicts in verifier.answered():
+                for verdicts in verifier.pending_verdicts():
                     journal.add(_arrow(verdicts))
                 await asyncio.shield(loop.run_in_executor(thread, journal.write))
                 thread.shutdown()

@@ -153,6 +153,24 @@ class Warehouse(Protocol):
     policy: Policy
     """What recommendations follow."""
 
+    saves_cheaply: bool
+    """Whether a save costs so little that there may be one a second."""
+
+    abandoned: bool
+    """A call of another thread does not return, so that `close` has to do nothing."""
+
+    @property
+    def store_id(self) -> str | None:
+        """What names the database of the verdicts, without a password; None for one that ends with this process."""
+
+    def reconnect(self) -> bool:
+        """
+        Connect anew after the connection was lost; what `plan` found is gone. False where that is for the caller.
+
+        Raises:
+            UnavailableError: the database is not back yet.
+        """
+
     @property
     def remarks(self) -> Sequence[str]:
         """What was odd about the source and how it was read all the same, a sentence each."""
@@ -220,6 +238,9 @@ class Warehouse(Protocol):
         Upsert one batch of verdicts, committed when this returns. An answer that says nothing of the mailbox
         (`SILENT`) does not replace a verdict known for less than `KNOWN_FOR`; it only sets when to ask again.
         """
+
+    def checked_at(self, keys: Sequence[str]) -> dict[str, datetime]:
+        """When the verdicts of these keys were made (aware, UTC), as far as there are any."""
 
     def replies(self, batch_rows: int) -> Iterator[pa.Table]:
         """

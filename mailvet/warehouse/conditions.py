@@ -15,7 +15,7 @@ from typing import Any
 
 import duckdb
 
-from mailvet.errors import SettingsError, SourceError
+from mailvet.errors import SettingsError, SourceError, argument
 from mailvet.warehouse.files.faults import first_line
 
 __all__ = ["check_borrowed", "forms", "parse_duckdb", "parse_with_sqlglot", "refusal"]
@@ -35,13 +35,13 @@ def forms(where: str) -> tuple[str, str]:
         SourceError: it holds nothing, or a NUL, at which some engines stop reading.
     """
     if not where.strip() or "\0" in where:
-        raise SourceError("--where holds no condition; give one on the rows, such as country = 'DE'.")
+        raise SourceError(f"{argument('where')} holds no condition; give one on the rows, such as country = 'DE'.")
     return f"{where}\n", f"({where}\n)"
 
 
 def refusal(table: str, words: str) -> SourceError:
     """What is said about a condition that does not parse or fails, with the engine's words."""
-    return SourceError(f"The condition --where does not work on {table}: {first_line(words)}.")
+    return SourceError(f"The condition {argument('where')} does not work on {table}: {first_line(words)}.")
 
 
 def parse_duckdb(where: str, table: str) -> None:

@@ -32,7 +32,9 @@ def count_query(
     values |= {"stale": "0", "missing": f"case when {say.missing('c.email')} then 1 else 0 end"}
     if verdicts is not None:
         values |= {name: f"v.{name}" for name in ("status", "reason", "score")}
-        values["recommendation"] = recommendation_sql(policy, reason="v.reason", score="v.score", attempts="v.attempts")
+        values["recommendation"] = recommendation_sql(
+            policy, reason="v.reason", score="v.score", attempts="v.attempts", stored="v.recommendation"
+        )
         if stale_before is not None:
             values["stale"] = f"case when v.checked_at < {say.moment(stale_before)} then 1 else 0 end"
     joined = f" left join {verdicts} v on v.email_key = c.email_key" if verdicts is not None else ""

@@ -19,10 +19,11 @@ from pathlib import Path
 
 import duckdb
 
-from mailvet.errors import SettingsError, SourceError
+from mailvet.errors import SettingsError, SourceError, argument
 from mailvet.verdict import verdict_schema
 from mailvet.warehouse import output as output_files
 from mailvet.warehouse.dialects import literal
+from mailvet.warehouse.driver_errors import source_error
 from mailvet.warehouse.duckdb_results import DuckDBResults
 from mailvet.warehouse.duckdb_session import columns_of, is_blank, open_database, opening_failed, quote
 from mailvet.warehouse.files import first_line, format_of, unique_names
@@ -67,8 +68,8 @@ class DuckDBWarehouse(DuckDBResults):
             self._check_ours(columns)
         if (self.narrowed or key_columns) and output.exists() and output.samefile(self.path):
             raise SettingsError(
-                f"--output {output.name} is the input itself, and with --where or --key-column rows or columns of it "
-                "would be lost. Choose another name."
+                f"{argument('output', output.name)} is the input itself, and with {argument('where')} or "
+                f"{argument('key_column')} rows or columns of it would be lost. Choose another name."
             )
         kept = columns_of(self._db, self.relation)
         for name in key_columns:
@@ -182,8 +183,8 @@ class DuckDBWarehouse(DuckDBResults):
         except duckdb.Error as error:
             with contextlib.suppress(duckdb.Error):
                 self._db.execute("rollback")
-            raise SourceError(
-                f"The lists of {self.name} could not be written: {first_line(str(error))}. No table was changed."
+            raise source_error(
+                f"The lists of {self.name} could not be written: {first_line(str(error))}. No table was changed.", error
             ) from None
 
     def _has_table(self, table: TableName) -> bool:

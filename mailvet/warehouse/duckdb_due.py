@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from mailvet.errors import SettingsError, SourceError
+from mailvet.errors import SettingsError, SourceError, argument
 from mailvet.layers.history import EVENT_COLUMNS
 from mailvet.lists import free_domains
 from mailvet.recheck import Recheck
 from mailvet.verdict import Reason
 from mailvet.warehouse.base import Plan
+from mailvet.warehouse.driver_errors import source_error
 from mailvet.warehouse.duckdb_session import (
     FOLDED,
     MEMORY,
@@ -140,9 +141,8 @@ class PlannedDuckDB(DuckDBSession):
                     f"{OWN}cell from {self.relation} where {self._where}) where {part} group by 1"
                 )
         except duckdb.Error as error:
-            raise SourceError(
-                f"{self.name} cannot be read{' with this --where' if self.narrowed else ''}: {first_line(str(error))}."
-            ) from None
+            condition = f" with this {argument('where')}" if self.narrowed else ""
+            raise source_error(f"{self.name} cannot be read{condition}: {first_line(str(error))}.", error) from None
         self._db.execute(
             f"create or replace temp view mailvet_cells as select email, sha256(email) as email_key, "
             f"{FOLDED} as folded, repeats from mailvet_texts"

@@ -14,6 +14,7 @@ from mailvet.errors import SourceError
 from mailvet.verdict import recommendation_sql, verdict_schema
 from mailvet.warehouse.base import Details, Summary
 from mailvet.warehouse.counts import count_query, counted
+from mailvet.warehouse.driver_errors import source_error
 from mailvet.warehouse.duckdb_due import PART_ROWS
 from mailvet.warehouse.duckdb_session import SAY, TYPES, columns_of, described, is_blank, numbers, quote
 from mailvet.warehouse.duckdb_verdicts import DuckDBVerdicts
@@ -40,7 +41,9 @@ class DuckDBResults(DuckDBVerdicts):
 
     def _verdicts(self, columns: Sequence[str], *, also: str | None = None) -> str:
         """The verdict table under names that no condition of the user's can mean, and what is `also` selected."""
-        advice = recommendation_sql(self.policy, reason="reason", score="score", attempts="attempts")
+        advice = recommendation_sql(
+            self.policy, reason="reason", score="score", attempts="attempts", stored="recommendation"
+        )
         values = {"recommendation": f"({advice})", "suggestion": _harmless("suggestion")}
         selected = [f"email_key as {OWN}key", *([also] if also else [])]
         selected += [f"{values.get(name, name)} as {OWN}{name}" for name in columns]
@@ -99,9 +102,10 @@ class DuckDBResults(DuckDBVerdicts):
             self._counts = None
             with contextlib.suppress(duckdb.Error):
                 db.execute("rollback")
-            raise SourceError(
+            raise source_error(
                 f"The status columns could not be written to {self.name}: {first_line(str(error))}. The table is "
-                "unchanged; the verdicts are saved in mailvet_verdicts."
+                "unchanged; the verdicts are saved in mailvet_verdicts.",
+                error,
             ) from None
         return count
 
@@ -231,7 +235,9 @@ class DuckDBResults(DuckDBVerdicts):
         operators = self._rows(
             f"select operator, status, count(*) from {verdicts} where operator is not null group by 1, 2"
         )
-        advice = recommendation_sql(self.policy, reason="reason", score="score", attempts="attempts")
+        advice = recommendation_sql(
+            self.policy, reason="reason", score="score", attempts="attempts", stored="recommendation"
+        )
         due = self._rows(f"select {falls_due(SAY, now)}, {advice}, count(*) from {verdicts} group by 1, 2")
         return detailed(operators, due, self._sources(by) if by is not None else (), last_run)
 

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import duckdb
 
-from mailvet.errors import LockedError, SettingsError, SourceError
+from mailvet.errors import LockedError, SettingsError, SourceError, argument
 from mailvet.verdict import Policy, verdict_schema
 from mailvet.warehouse.conditions import check_borrowed, forms, parse_duckdb, refusal
 from mailvet.warehouse.dialects import DuckDB
+from mailvet.warehouse.driver_errors import source_error
 from mailvet.warehouse.duckdb_access import DuckDBAccess
 from mailvet.warehouse.files import FORMATS, INPUT, Loaded, Reading, first_line, is_database, load, table_function
 from mailvet.warehouse.identifiers import TableName
@@ -100,6 +101,8 @@ class DuckDBSession:
     Not to be used from two threads at once, but for `interrupt`.
     """
 
+    abandoned = False
+
     def __init__(
         self,
         connection: duckdb.DuckDBPyConnection,
@@ -173,7 +176,7 @@ class DuckDBSession:
         if writable and not os.access(path, os.W_OK):
             raise SourceError(
                 f"The database {path} is read-only, so verdicts cannot be saved in it. Make it writable, or copy the "
-                "table to a file and verify that with --output."
+                f"table to a file and verify that with {argument('output')}."
             )
         named: dict[str, Any] = {"where": where, "policy": policy, "prefix": prefix, "events": events}
         with _opening(path, read_only=not writable) as (db, access):
@@ -219,7 +222,7 @@ class DuckDBSession:
         if is_view and updatable:
             raise SourceError(
                 f"{table} is a view: status columns cannot be written to it. Verify the table behind it, or use "
-                "--no-write-back and join mailvet_verdicts on email_key."
+                f"{argument('write_back', False)} and join mailvet_verdicts on email_key."
             )
         column = choose_column(described(db, relation), column, table)
         return cls(
@@ -263,7 +266,8 @@ class DuckDBSession:
         with _opening(kept, read_only=not writable and store.exists()) as (db, access):
             if access.closed_in:
                 raise LockedError(
-                    f"The store {store.name} is open in this program with a condition on the rows (--where), and then "
+                    f"The store {store.name} is open in this program with a condition on the rows "
+                    f"({argument('where')}), and then "
                     "no other file can be read. Close that source first. Nothing was read."
                 )
             loaded = load(db, path, reading)
@@ -307,6 +311,8 @@ class DuckDBSession:
 
     def close(self) -> None:
         """See `Warehouse.close`."""
+        if self.abandoned:
+            return
         if self._access is not None:
             self._db.close()
             self._access.close()
@@ -385,9 +391,10 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except duckdb.Error as error:
-        raise SourceError(
+        raise source_error(
             f"Verdicts cannot be saved in {path.name}: {first_line(str(error))}. Check that the file and its folder "
-            "may be written to and that the disk is not full; what was saved before stays saved."
+            "may be written to and that the disk is not full; what was saved before stays saved.",
+            error,
         ) from None
 
 
@@ -397,7 +404,7 @@ def find_table(db: duckdb.DuckDBPyConnection, table: str, path: Path | None) -> 
         "select table_schema, table_name, table_type = 'VIEW', table_schema in (current_schema(), 'main'), "
         "table_catalog from information_schema.tables where table_catalog = current_database() order by all"
     ).fetchall()
-    found = choose_table([Relation(*row) for row in rows], table, path.name if path else "the database")
+    found = choose_table([Relation(*row) for row in rows], table, path.name if path else "the database", known="")
     return TableName(found.name, found.schema, found.catalog).sql(), found.is_view
 
 

@@ -6,7 +6,7 @@ import contextlib
 import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,6 +86,24 @@ class DuckDBVerdicts(PlannedDuckDB):
     _stored_rows: int | None = None
     _rewritten: Path | None = None
     """The store to be written anew on closing."""
+    saves_cheaply = True
+
+    @property
+    def store_id(self) -> str | None:
+        """See `Warehouse.store_id`."""
+        (path,) = self._one("select path from duckdb_databases() where database_name = current_database()")
+        return f"duckdb:{Path(path).resolve()}" if path else None
+
+    def reconnect(self) -> bool:
+        """See `Warehouse.reconnect`; a file is never lost in that way."""
+        return False
+
+    def checked_at(self, keys: Sequence[str]) -> dict[str, datetime]:
+        """See `Warehouse.checked_at`."""
+        if not self._has("mailvet_verdicts"):
+            return {}
+        query = "select email_key, checked_at from mailvet_verdicts where email_key in (select unnest($1))"
+        return {key: moment.replace(tzinfo=timezone.utc) for key, moment in self._rows(query, [list(keys)])}
 
     def open_for_writing(self) -> None:
         """See `Warehouse.open_for_writing`."""

@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from mailvet.errors import SettingsError, SourceError
+from mailvet.errors import SettingsError, SourceError, argument
 from mailvet.layers.history import EVENT_COLUMNS, EVENT_TIMES
 from mailvet.recheck import Recheck
 from mailvet.verdict import Reason
@@ -58,7 +58,7 @@ class PlannedTable(SQLSession):
     ) -> Plan:
         """See `Warehouse.plan`."""
         say = self._say
-        narrowed = " with this --where" if self.narrowed else ""
+        narrowed = f" with this {argument('where')}" if self.narrowed else ""
         with self._doing(f"plan over {self.name}{narrowed}"):
             self._unstage("signals")
             cells = self._stage_cells()

@@ -5,6 +5,7 @@ plug-in.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
 from urllib.parse import unquote, urlsplit
@@ -76,8 +77,8 @@ def open_table(
             return duck.of_connection(connection, table, column, **how, **what)
         return duck.of_table(_duckdb_path(database), table, column, **how, **what)
     if kind in _POSTGRES:
-        link, owned = _psycopg_connection(database)
-        return _postgres()(link, owned=owned, **how).on_table(table, column, **what)
+        again = _psycopg_connection(database)
+        return _postgres()(again(), again=again, **how).on_table(table, column, **what)
     return _sqlalchemy()(_engine(database), owned=isinstance(database, str), **how).on_table(table, column, **what)
 
 
@@ -92,8 +93,7 @@ def open_store(database: Database, *, read_only: bool) -> Warehouse:
     if kind == "duckdb":
         return _duckdb().of_store(_duckdb_path(database), read_only=read_only)
     if kind in _POSTGRES:
-        link, owned = _psycopg_connection(database)
-        return _postgres()(link, owned=owned)
+        return _postgres()(_psycopg_connection(database)())
     return _sqlalchemy()(_engine(database), owned=isinstance(database, str))
 
 
@@ -157,19 +157,24 @@ def _postgres() -> type[PostgresWarehouse]:
     return PostgresWarehouse
 
 
-def _psycopg_connection(database: Any) -> tuple[Any, bool]:
-    """(connection, whether it is ours to close)."""
+def _psycopg_connection(database: Any) -> Callable[[], Any]:
+    """What makes connections that are ours to close."""
     _postgres()
     from mailvet.warehouse.postgres import connect
 
-    if not isinstance(database, str):
-        if database.driver == "psycopg":  # with everything the engine was made with; the pool makes itself another
-            pooled = database.raw_connection()
-            link = pooled.driver_connection
-            pooled.detach()
-            return link, True
-        database = database.url.render_as_string(hide_password=False)
-    return connect("postgresql://" + database.partition("://")[2]), True
+    if isinstance(database, str):
+        return lambda: connect("postgresql://" + database.partition("://")[2])
+    if database.driver != "psycopg":
+        url = database.url.render_as_string(hide_password=False)
+        return lambda: connect("postgresql://" + url.partition("://")[2])
+
+    def detached() -> Any:
+        pooled = database.raw_connection()  # with everything the engine was made with; the pool makes itself another
+        link = pooled.driver_connection
+        pooled.detach()
+        return link
+
+    return detached
 
 
 # -------------------------------------------------------------------- all others

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import duckdb
 
-from mailvet.errors import SettingsError, SourceError
+from mailvet.errors import SettingsError, SourceError, argument
 from mailvet.private_files import PrivateFolder, replaces
 from mailvet.warehouse.dialects import literal
 from mailvet.warehouse.files import FORMATS, first_line, format_of, split_name, unique_names
@@ -31,15 +31,19 @@ def check(output: Path) -> None:
     """
     if format_of(output) is None:
         raise SettingsError(
-            f"--output {output.name}: the name must end in one of {', '.join(FORMATS)}, with .gz or .zst behind it "
-            "if compressed."
+            f"{argument('output', output.name)}: the name must end in one of {', '.join(FORMATS)}, with .gz or .zst "
+            "behind it if compressed."
         )
     if output.is_dir():
-        raise SettingsError(f"--output {output} is a folder; give the name of a file.")
+        raise SettingsError(f"{argument('output', str(output))} is a folder; give the name of a file.")
     if not output.resolve().parent.is_dir():
-        raise SettingsError(f"--output: there is no folder {output.resolve().parent}. Make it or correct the path.")
+        raise SettingsError(
+            f"{argument('output')}: there is no folder {output.resolve().parent}. Make it or correct the path."
+        )
     if not os.access(output.resolve().parent, os.W_OK):
-        raise SourceError(f"The folder {output.resolve().parent} may not be written to. Choose another --output.")
+        raise SourceError(
+            f"The folder {output.resolve().parent} may not be written to. Choose another {argument('output')}."
+        )
 
 
 def publish(

@@ -9,7 +9,7 @@ import contextlib
 import struct
 import sys
 from array import array
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, cast
 
@@ -18,11 +18,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg import errors
 
-from mailvet.errors import LockedError, MailvetError, SourceError
+from mailvet.errors import ConnectionLostError, LockedError, MailvetError, SourceError, argument
 from mailvet.verdict import verdict_schema
 from mailvet.warehouse.base import Plan
 from mailvet.warehouse.conditions import refusal
 from mailvet.warehouse.dialects import Postgres, literal
+from mailvet.warehouse.driver_errors import source_error
 from mailvet.warehouse.files import first_line
 from mailvet.warehouse.identifiers import TableName
 from mailvet.warehouse.planning import ADDED_LATER, RUN_COLUMNS
@@ -35,6 +36,7 @@ __all__ = ["PostgresWarehouse", "binary_copy", "connect"]
 
 _CLASHES = 3
 """Batches that may turn out not to be new before COPY into the table of verdicts is no longer tried."""
+_CANCEL_SECONDS = 1.0
 _LOCK_SECONDS = 30
 """How long a statement waits for a lock that another session holds, unless the user's settings say otherwise."""
 
@@ -55,10 +57,11 @@ def connect(url: str) -> psycopg.Connection[Any]:
     except psycopg.Error as error:
         password = _password(url)
         text = first_line(str(error))
-        raise SourceError(
+        raise source_error(
             f"There is no connection to PostgreSQL: {text.replace(password, '***') if password else text}. Check host, "
             "port, user, password and database of the URL (postgresql://user:password@host:5432/database). Nothing "
-            "was changed."
+            "was changed.",
+            error,
         ) from None
 
 
@@ -67,23 +70,55 @@ class PostgresWarehouse(SQLWarehouse):
 
     _say: Postgres
 
-    def __init__(self, connection: psycopg.Connection[Any], *, owned: bool = True, **named: Any) -> None:
+    def __init__(
+        self,
+        connection: psycopg.Connection[Any],
+        *,
+        owned: bool = True,
+        again: Callable[[], psycopg.Connection[Any]] | None = None,
+        **named: Any,
+    ) -> None:
         super().__init__(Postgres(), name=connection.info.dbname, **named)
         self._db = connection
+        self._again = again
+        """Makes another connection of the same kind."""
         self._owned = owned
         self._was_autocommit = connection.autocommit
         self._clashes_left = 0
         with self._doing("begin a session"):
-            if not connection.autocommit:
-                connection.autocommit = True
-            for statement in self._say.session:
-                self._execute(statement)
-            if self._rows("show lock_timeout")[0][0] == "0":
-                self._execute(f"set lock_timeout = '{_LOCK_SECONDS}s'")
-            # Our statements are large and few, and none of them is run often enough to be worth compiling.
-            self._execute("set jit = off")
+            self._begin()
+            info = connection.info
+            schema = self._rows("select current_schema()")[0][0]
+            self._store_id = f"postgresql://{info.host}:{info.port}/{info.dbname}#{schema}"
             self._say.has_icu = bool(self._rows("select 1 from pg_collation where collname = 'und-x-icu'"))
             self._say.is_utf8 = self._rows("show server_encoding")[0][0] == "UTF8"
+
+    def _begin(self) -> None:
+        if not self._db.autocommit:
+            self._db.autocommit = True
+        for statement in self._say.session:
+            self._execute(statement)
+        if self._rows("show lock_timeout")[0][0] == "0":
+            self._execute(f"set lock_timeout = '{_LOCK_SECONDS}s'")
+        # Our statements are large and few, and none of them is run often enough to be worth compiling.
+        self._execute("set jit = off")
+
+    @property
+    def store_id(self) -> str | None:
+        """See `Warehouse.store_id`."""
+        return self._store_id
+
+    def reconnect(self) -> bool:
+        """See `Warehouse.reconnect`."""
+        if self._again is None:
+            return False
+        with contextlib.suppress(psycopg.Error):
+            self._db.close()
+        self._staged.clear()
+        self._db = self._again()
+        with self._doing("connect again"):
+            self._begin()
+        return True
 
     # ---------------------------------------------------------------- what is there
 
@@ -239,7 +274,8 @@ class PostgresWarehouse(SQLWarehouse):
             raise SourceError(
                 f"The user {user} does not own {self.name}, so it cannot add the status columns. Its owner can: alter "
                 f"table {self.relation} {adds}; grant update ({', '.join(map(self._quote, new))}) on {self.relation} "
-                f"to {user}. Or use --no-write-back and join mailvet_verdicts on email_key. Nothing was checked."
+                f"to {user}. Or use {argument('write_back', False)} and join mailvet_verdicts on email_key. "
+                "Nothing was checked."
             )
         old = [present[name.lower()] for name in wanted if name.lower() in present]
         refused = {
@@ -353,23 +389,23 @@ class PostgresWarehouse(SQLWarehouse):
                 f"Could not {doing}: another session holds a lock on the table ({text}). See pg_locks and "
                 f"pg_stat_activity for who it is, wait for it to end, then run again. {saved}"
             )
-        if isinstance(error, errors.QueryCanceled):
-            return SourceError(f"Could not {doing}: {text}. {saved}")
         if isinstance(error, errors.InsufficientPrivilege):
             return SourceError(
                 f"Could not {doing}: {text}. The rights that are needed stand in docs/warehouses.md. {saved}"
             )
         if self._db.broken or self._db.closed:
-            return SourceError(f"Could not {doing}: the connection to the database was lost ({text}). {saved}")
-        return SourceError(f"Could not {doing}: {text}. {saved}")
+            return ConnectionLostError(f"Could not {doing}: the connection to the database was lost ({text}). {saved}")
+        return source_error(f"Could not {doing}: {text}. {saved}", error)
 
     def interrupt(self) -> None:
         """See `Warehouse.interrupt`."""
         with contextlib.suppress(psycopg.Error):
-            self._db.cancel()
+            self._db.cancel_safe(timeout=_CANCEL_SECONDS)
 
     def close(self) -> None:
         """See `Warehouse.close`."""
+        if self.abandoned:
+            return
         if self._owned:
             self._db.close()
             return

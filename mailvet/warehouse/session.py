@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 
-from mailvet.errors import MailvetError, SourceError
+from mailvet.errors import MailvetError, SourceError, argument
 from mailvet.verdict import Policy
 from mailvet.warehouse.conditions import forms
 from mailvet.warehouse.dialects import Dialect
@@ -40,6 +40,8 @@ class SQLSession(ABC):
 
     remarks: Sequence[str] = ()
     """See `Warehouse.remarks`."""
+
+    abandoned = False
 
     def __init__(
         self,
@@ -95,7 +97,7 @@ class SQLSession(ABC):
         if found.is_view and updatable:
             raise SourceError(
                 f"{table} is a view: status columns cannot be written to it. Verify the table behind it, or use "
-                "--no-write-back and join mailvet_verdicts on email_key."
+                f"{argument('write_back', False)} and join mailvet_verdicts on email_key."
             )
         self.name = f"{table} in {database}"
         self._found = found

@@ -63,6 +63,7 @@ _OUTPUTS = "mailvet_outputs"
 _SHARDS_KEPT = timedelta(days=7)
 _KNOWN_SINCE = "known_since"
 _EXPORT_ROWS = 20_000
+_KEYS_A_STATEMENT = 500
 _RUN_TYPES = {"string": pa.string(), "int64": pa.int64(), "double": pa.float64(), "timestamp": UTC}
 
 
@@ -206,6 +207,24 @@ class SQLWarehouse(PlannedTable):
                     for statement in self._saving(batch, silent):
                         self._execute(statement)
 
+    saves_cheaply = False
+
+    def checked_at(self, keys: Sequence[str]) -> dict[str, datetime]:
+        """See `Warehouse.checked_at`."""
+        found: dict[str, datetime] = {}
+        with self._doing("read the verdicts"):
+            if not self._has(VERDICTS):
+                return found
+            for start in range(0, len(keys), _KEYS_A_STATEMENT):
+                listed = ", ".join(map(literal, keys[start : start + _KEYS_A_STATEMENT]))
+                for key, at in self._rows(
+                    f"select email_key, checked_at from {VERDICTS} where email_key in ({listed})"
+                ):
+                    moment = aware(at)
+                    assert moment is not None
+                    found[key] = moment
+        return found
+
     def replies(self, batch_rows: int) -> Iterator[pa.Table]:
         """See `Warehouse.replies`."""
         say, last = self._say, ""
@@ -312,7 +331,9 @@ class SQLWarehouse(PlannedTable):
     # ---------------------------------------------------------------- results
 
     def _advice(self) -> str:
-        return recommendation_sql(self.policy, reason="reason", score="score", attempts="attempts")
+        return recommendation_sql(
+            self.policy, reason="reason", score="score", attempts="attempts", stored="recommendation"
+        )
 
     def apply_policy(self) -> int:
         """See `Warehouse.apply_policy`."""
@@ -580,7 +601,9 @@ class SQLWarehouse(PlannedTable):
                 f"select v.operator, v.status, count(*) {joined} and v.operator is not null group by v.operator, "
                 "v.status"
             )
-            advice = recommendation_sql(self.policy, reason="v.reason", score="v.score", attempts="v.attempts")
+            advice = recommendation_sql(
+                self.policy, reason="v.reason", score="v.score", attempts="v.attempts", stored="v.recommendation"
+            )
             due = self._rows(
                 f"select label, advice, count(*) from (select {falls_due(self._say, now)} as label, {advice} as advice "
                 f"{joined}) as labels group by label, advice"

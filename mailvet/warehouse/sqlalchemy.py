@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import re
 import sqlite3
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -20,11 +21,12 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 
-from mailvet.errors import LockedError, MailvetError, SettingsError, SourceError
+from mailvet.errors import ConnectionLostError, LockedError, MailvetError, SettingsError
 from mailvet.missing import WHITE_SPACE, is_missing
 from mailvet.verdict import email_key
 from mailvet.warehouse.conditions import parse_with_sqlglot, refusal
 from mailvet.warehouse.dialects import dialect_of
+from mailvet.warehouse.driver_errors import source_error
 from mailvet.warehouse.files import first_line
 from mailvet.warehouse.identifiers import TableName, parse_table
 from mailvet.warehouse.sql import SQLWarehouse
@@ -89,21 +91,25 @@ class SQLAlchemyWarehouse(SQLWarehouse):
         except (SQLAlchemyError, OSError) as error:
             text = first_line(str(getattr(error, "orig", None) or error))
             text = text.replace(url.password, "***") if isinstance(url.password, str) and url.password else text
-            raise SourceError(
+            raise source_error(
                 f"There is no connection to {url.render_as_string(hide_password=True)}: {text}. Check host, port, "
-                "user, password and database of the URL. Nothing was changed."
+                "user, password and database of the URL. Nothing was changed.",
+                error,
             ) from None
         if getattr(engine.dialect, "is_mariadb", False):  # a server that says so, though the URL said mysql://
             self._say = dialect_of("mariadb")
         try:
-            if engine.dialect.name == "sqlite":
-                _register_functions(self._db)
             with self._doing("begin a session"):
-                for statement in self._say.session:
-                    self._execute(statement)
+                self._begin()
         except BaseException:
             self.close()
             raise
+
+    def _begin(self) -> None:
+        if self._engine.dialect.name == "sqlite":
+            _register_functions(self._db)
+        for statement in self._say.session:
+            self._execute(statement)
 
     # ---------------------------------------------------------------- what is there
 
@@ -294,8 +300,29 @@ class SQLAlchemyWarehouse(SQLWarehouse):
         if code in (1205, 1213) or "database is locked" in text or "database table is locked" in text:
             return LockedError(f"Could not {doing}: another session holds a lock ({text}). {saved}")
         if isinstance(error, DBAPIError) and error.connection_invalidated:
-            return SourceError(f"Could not {doing}: the connection to the database was lost ({text}). {saved}")
-        return SourceError(f"Could not {doing}: {text}. {saved}")
+            return ConnectionLostError(f"Could not {doing}: the connection to the database was lost ({text}). {saved}")
+        return source_error(f"Could not {doing}: {text}. {saved}", error)
+
+    @property
+    def store_id(self) -> str | None:
+        """See `Warehouse.store_id`."""
+        url = self._engine.url
+        if self._say.name == "sqlite":
+            in_memory = url.database in (None, "", ":memory:")
+            return None if in_memory else f"sqlite:{os.path.realpath(str(url.database))}"
+        return url.set(password=None).render_as_string()
+
+    def reconnect(self) -> bool:
+        """See `Warehouse.reconnect`."""
+        with contextlib.suppress(SQLAlchemyError):
+            self._db.invalidate()
+            self._db.close()
+        self._engine.dispose()
+        self._staged.clear()
+        with self._doing("connect again"):
+            self._db = self._engine.connect()
+            self._begin()
+        return True
 
     def interrupt(self) -> None:
         """See `Warehouse.interrupt`."""
@@ -305,6 +332,8 @@ class SQLAlchemyWarehouse(SQLWarehouse):
 
     def close(self) -> None:
         """See `Warehouse.close`."""
+        if self.abandoned:
+            return
         if self._db.closed:
             return
         with contextlib.suppress(Exception):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from mailvet.errors import SourceError
+from mailvet.errors import SourceError, argument
 from mailvet.warehouse.address_column import likely_columns
 from mailvet.warehouse.identifiers import TableName, parse_table
 
@@ -56,7 +56,9 @@ class Relation:
 _SHOWN = 40
 
 
-def choose_table(relations: Sequence[Relation], table: str, database: str) -> Relation:
+def choose_table(
+    relations: Sequence[Relation], table: str, database: str, *, known: str = " that this user may see"
+) -> Relation:
     """
     The table that is called so: `name` or `schema.name`, as it is or in double quotes, in any case if that is clear.
 
@@ -78,9 +80,7 @@ def choose_table(relations: Sequence[Relation], table: str, database: str) -> Re
                 raise SourceError(f"{table} in {database} is ambiguous; write schema.table. There are: {names}.")
     names = _listed([r.name if r.visible else f"{r.schema}.{r.name}" for r in relations
                      if not r.name.lower().startswith("mailvet_")])  # fmt: skip
-    raise SourceError(
-        f"There is no table {table} in {database} that this user may see; there are: {names or 'no tables at all'}."
-    )
+    raise SourceError(f"There is no table {table} in {database}{known}; there are: {names or 'no tables at all'}.")
 
 
 def readings_of(table: str) -> list[TableName]:
@@ -106,7 +106,8 @@ def choose_column(columns: Sequence[Column], column: str | None, table: str, hea
         likely = likely_columns([c.name for c in columns])
         if len(likely) != 1:
             raise SourceError(
-                f"Which column of {table} holds the addresses? Name it with --email-column; there are: {names}."
+                f"Which column of {table} holds the addresses? Name it with {argument('email_column')}; there "
+                f"are: {names}."
             )
         column = likely[0]
     found = [c for c in columns if c.name == column] or [c for c in columns if c.name.lower() == column.lower()]
@@ -182,9 +183,9 @@ def may_replace(target: TableName, columns: Sequence[str], prefix: str, *, repla
     if replace:
         raise SourceError(
             f"The table {target} was not written by mailvet: it has no columns {prefix}status and {prefix}reason. "
-            "Choose another name, or let it be overwritten (overwrite=True). Nothing was changed."
+            f"Choose another name, or let it be overwritten ({argument('overwrite', True)}). Nothing was changed."
         )
-    raise SourceError(f"There is a table {target} already. Choose another name, or replace it.")
+    raise SourceError(f"The table {target} already exists. Choose another name, or replace it.")
 
 
 def _listed(names: Sequence[str]) -> str:

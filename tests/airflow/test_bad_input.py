@@ -10,6 +10,8 @@ import psycopg
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
+from airflow_provider_mailvet.operators.check import MailvetCheckOperator
+from airflow_provider_mailvet.operators.export import MailvetExportOperator
 from airflow_provider_mailvet.operators.verify import MailvetVerifyOperator
 from airflow_provider_mailvet.shards import plan_shards
 from mailvet.lab import Lab
@@ -39,12 +41,15 @@ def refused(match: str, lab: Lab, **arguments: Any) -> str:
         ({"table": "customers"}, "no table customers.*there are: contacts"),
         ({"email_column": "mail"}, "no column mail.*there are: id, email"),
         ({"email_column": "id"}, "not text"),
-        ({"where": "emial is not null"}, "--where does not work|does not work"),
-        ({"where": "true); drop table contacts; --"}, "statement|does not work"),
+        ({"where": "emial is not null"}, "condition where does not work"),
+        ({"where": "true); drop table contacts; --"}, "where holds more than one SQL statement"),
         ({"columns": ["mood"]}, "no status column 'mood'"),
         ({"key_columns": ["number"]}, "no column number"),
         ({"depth": "deep"}, "depth"),
         ({"max_undeliverable_rate": "a few"}, "max_undeliverable_rate: 'a few' is no share"),
+        ({"table": "{{ None }}", "email_column": "None"}, "no table {{ None }}"),
+        ({"table": "None"}, "table is not given: its template rendered to nothing"),
+        ({"conn_id": "None"}, "conn_id is not given"),
         ({"max_addresses": "-3"}, "max_addresses='-3': give a whole number"),
         ({"wait_for_greylisting": "soon"}, "wait_for_greylisting: 'soon' is no duration"),
         ({"shard": {"plan_id": "p", "shard": 0}}, "one writer at a time"),
@@ -69,7 +74,16 @@ def test_duckdb_files_that_are_missing_unnamed_or_held(
         plan_shards(conn_id="crm", table="contacts", shards=2, mailvet_conn_id="mail_lab")
 
 
-def test_a_duckdb_file_that_another_program_holds_is_named(
+def retried(match: str, lab: Lab, **arguments: Any) -> str:
+    """The try fails in a way that Airflow retries."""
+    with pytest.raises(AirflowException, match=match) as failure:
+        verify(**arguments)
+    assert not isinstance(failure.value, AirflowFailException)
+    assert not asked(lab), "somebody was asked"
+    return str(failure.value)
+
+
+def test_a_duckdb_file_that_another_program_holds_is_tried_again(
     crm: Path, metadata_database: Path, lab: Lab, lab_connection: str
 ) -> None:
     import subprocess
@@ -82,9 +96,74 @@ def test_a_duckdb_file_that_another_program_holds_is_named(
     try:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
-        assert str(holder.pid) in refused("open in another program", lab)
+        assert str(holder.pid) in retried("open in another program", lab)
+        with pytest.raises(AirflowException, match="open in another program") as failure:
+            MailvetCheckOperator(task_id="gate", conn_id="crm", table="contacts").execute({})
+        assert not isinstance(failure.value, AirflowFailException)
     finally:
         holder.communicate("", timeout=20)
+    assert verify(depth="offline")["checked"] == 23
+
+
+def test_a_connection_of_a_type_without_a_hook_or_that_is_no_database_fails_at_once(
+    crm: Path, metadata_database: Path, lab: Lab, lab_connection: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect(monkeypatch, "crm", conn_type="oracel", host="127.0.0.1")
+    assert "connection crm" in refused('Unknown hook type "oracel"', lab)
+    with pytest.raises(AirflowFailException, match="Unknown hook type"):
+        plan_shards(conn_id="crm", table="contacts", shards=2, mailvet_conn_id="mail_lab")
+    connect(monkeypatch, "crm", conn_type="mailvet", host="probe.example.com")
+    refused("connection crm", lab)
+
+
+def test_messages_use_the_names_of_the_arguments_in_the_dag(
+    crm: Path, metadata_database: Path, lab: Lab, lab_connection: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import duckdb
+
+    with duckdb.connect(str(crm)) as database:
+        database.execute("create view seen as select * from contacts")
+        database.execute("create table two as select email, email as e_mail from contacts")
+    for said in (
+        refused("write_back=False", lab, table="seen"),
+        refused("condition where", lab, where="nothing = 1"),
+        refused("where holds more", lab, where="true; select 1"),
+    ):
+        assert "--" not in said
+    connect(monkeypatch, "mail_lab", conn_type="mailvet", extra={"config": str(crm.with_name("none.toml"))})
+    said = refused("There is no configuration file", lab)
+    assert "'Settings file' (config)" in said
+    assert "--config" not in said
+
+
+NOTHING = ["None", "", " None ", None]
+
+
+@pytest.mark.parametrize("nothing", NOTHING)
+def test_a_template_that_renders_to_nothing_counts_as_not_given_in_every_argument(
+    crm: Path, metadata_database: Path, lab: Lab, lab_connection: str, nothing: str | None
+) -> None:
+    required = {"conn_id", "table"}
+    given: dict[str, Any] = {"conn_id": "crm", "table": "contacts", "task_id": "verify", "outlets": []}
+    operator = MailvetVerifyOperator(**given)
+    for name in set(MailvetVerifyOperator.template_fields) - required:
+        setattr(operator, name, [nothing] if name in ("columns", "key_columns") else nothing)
+    # The default connection does not exist, so the name of this host is said, and nothing is asked at the depth dns.
+    operator.mailvet_conn_id, operator.depth = lab_connection, "offline"
+    assert operator.execute({})["checked"] == 23
+    gate = MailvetCheckOperator(**given | {"task_id": "gate"})
+    for name in set(MailvetCheckOperator.template_fields) - required:
+        setattr(gate, name, nothing)
+    result = gate.execute({})
+    assert (result["among"], result["policy"], result["rows"]) == ([], "marketing", 25)
+    assert [limit["name"] for limit in result["limits"]] == ["max_unverified_rate"]
+    export = MailvetExportOperator(**given | {"task_id": "lists", "output_path": str(crm.with_name("out.csv"))})
+    for name in set(MailvetExportOperator.template_fields) - required - {"output_path"}:
+        setattr(export, name, nothing)
+    assert len(export.execute({})) == 4  # and the rows without an address
+    export.output_path = nothing
+    with pytest.raises(AirflowFailException, match="Give either output_path"):
+        export.execute({})
 
 
 @pytest.fixture
@@ -119,19 +198,44 @@ def test_postgresql_views_roles_keys_and_servers_that_do_not_fit(
             schema="airflow_bad_input")  # fmt: skip
     assert "grant" in refused("lacks rights", lab, **common)
     connect(monkeypatch, "pg", conn_type="postgres", host="127.0.0.1", port=1, login="reader", schema="x")
-    with pytest.raises(AirflowException, match="Connection refused") as failure:  # which the next try may find cured
-        verify(**common)
-    assert not isinstance(failure.value, AirflowFailException)
+    retried("Connection refused", lab, **common)
+    connect(monkeypatch, "pg", conn_type="postgres", host="127.0.0.1", port=postgres_server.port, login="stranger",
+            schema="airflow_bad_input")  # fmt: skip
+    refused('role "stranger" does not exist', lab, **common)
+    connect(monkeypatch, "pg", conn_type="postgres", host="127.0.0.1", port=postgres_server.port, login="postgres",
+            schema="no_such_database")  # fmt: skip
+    refused('database "no_such_database" does not exist', lab, **common)
+
+
+def test_a_wrong_password_fails_at_once(
+    database: psycopg.Connection[Any], metadata_database: Path, lab: Lab, lab_connection: str, postgres_server:
+    PostgresServer, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    row = database.execute("show hba_file").fetchone()
+    assert row is not None
+    rules = Path(row[0])
+    before = rules.read_text()
+    database.execute("alter role reader password 'right'")
+    rules.write_text("host all reader 127.0.0.1/32 scram-sha-256\n" + before)
+    database.execute("select pg_reload_conf()")
+    try:
+        connect(monkeypatch, "pg", conn_type="postgres", host="127.0.0.1", port=postgres_server.port, login="reader",
+                password="wrong", schema="airflow_bad_input")  # fmt: skip
+        said = refused("password authentication failed", lab, conn_id="pg", table="order", email_column="select")
+        assert "wrong" not in said
+    finally:
+        rules.write_text(before)
+        database.execute("select pg_reload_conf()")
 
 
 def test_reserved_words_and_quotes_in_names_work(
     database: psycopg.Connection[Any], metadata_database: Path, lab: Lab, lab_connection: str
 ) -> None:
     verify(conn_id="pg", table="order", email_column='it"s', depth="offline")
-    assert database.execute('select count(mailvet_status) from "order"').fetchone() == (2,)
+    assert database.execute('select count(mailvet_status) from "order"').fetchone() == (1,)
 
 
-def test_a_table_that_another_session_locks_fails_before_anybody_is_asked(
+def test_a_table_that_another_session_locks_is_tried_again_and_no_server_is_asked(
     database: psycopg.Connection[Any], metadata_database: Path, lab: Lab, lab_connection: str,
     monkeypatch: pytest.MonkeyPatch, postgres_server: PostgresServer,
 ) -> None:  # fmt: skip
@@ -139,4 +243,4 @@ def test_a_table_that_another_session_locks_fails_before_anybody_is_asked(
             schema="airflow_bad_input", extra={"options": "-c lock_timeout=300"})  # fmt: skip
     with psycopg.connect(postgres_server.url("airflow_bad_input")) as other:
         other.execute('lock table "order" in access exclusive mode')
-        refused("lock", lab, conn_id="pg", table="order", email_column="select")
+        retried("lock", lab, conn_id="pg", table="order", email_column="select")

@@ -9,6 +9,7 @@ import psycopg
 import pytest
 from airflow.sdk import DAG, task
 
+from airflow_provider_mailvet.operators.check import MailvetCheckOperator
 from airflow_provider_mailvet.operators.verify import MailvetVerifyOperator
 from airflow_provider_mailvet.shards import plan_shards
 from mailvet.lab import Lab
@@ -55,3 +56,40 @@ def test_mapped_tasks_own_whole_operators_and_leave_no_row_out(
     assert owners == [(2, 4)]
     assert sum(asked(lab)[address] for address in PEOPLE) <= len(PEOPLE) + 2
     assert all(set(shard) == {"plan_id", "shard"} for shard in done.xcom("shards"))
+
+
+@pytest.mark.parametrize("day", ["all fresh", "empty table", "no row meets the condition"])
+def test_a_day_without_anything_due_is_a_success_and_what_comes_after_the_verification_runs(
+    run_dag: RunDag, database: psycopg.Connection[Any], lab: Lab, lab_connection: str, day: str
+) -> None:
+    where = "false" if day.startswith("no row") else None
+    if day == "empty table":
+        database.execute("delete from contacts")
+    with DAG("quiet_day") as dag:
+
+        @task
+        def shards() -> list[dict[str, Any]]:
+            return plan_shards(conn_id="crm", table="contacts", shards=3, mailvet_conn_id=lab_connection, where=where)
+
+        verify = MailvetVerifyOperator.partial(
+            task_id="verify", conn_id="crm", table="contacts", mailvet_conn_id=lab_connection, where=where,
+            max_undeliverable_rate="50%",
+        ).expand(shard=shards())  # fmt: skip
+        gate = MailvetCheckOperator(
+            task_id="gate", conn_id="crm", table="contacts", mailvet_conn_id=lab_connection, where=where
+        )
+        verify >> gate
+    if day == "all fresh":
+        MailvetVerifyOperator(
+            task_id="before", conn_id="crm", table="contacts", mailvet_conn_id=lab_connection, outlets=[],
+            wait_for_greylisting="20s",
+        ).execute({})  # fmt: skip
+        lab.reset_counters()
+    done = run_dag(dag)
+    assert (done.state, done.tasks) == (
+        "success", {("shards", -1): "success", ("verify", 0): "success", ("gate", -1): "success"},
+    )  # fmt: skip
+    assert not asked(lab)
+    assert done.xcom("verify", 0)["checked"] == 0
+    assert done.xcom("gate")["passed"] is True
+    assert done.xcom("gate")["rows"] == (len(CELLS) if day == "all fresh" else 0)

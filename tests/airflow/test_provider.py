@@ -12,6 +12,7 @@ import pytest
 
 from airflow_provider_mailvet.get_provider_info import get_provider_info
 from airflow_provider_mailvet.hooks.mailvet import MailvetHook
+from mailvet.settings import Settings
 from mailvet.verdict import Depth
 from tests.airflow.conftest import connect
 from tests.core.dns.name_servers import in_thread, split_horizon
@@ -102,6 +103,24 @@ def test_the_fields_of_the_connection_are_settings(monkeypatch: pytest.MonkeyPat
         "probe.example.com", "verify@example.com", 2525,
     )  # fmt: skip
     assert settings.smtp.allow_private_networks == ("127.0.0.0/8",)
+
+
+def test_a_form_with_only_the_settings_file_stores_nothing_that_overrides_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, metadata_database: Path
+) -> None:
+    file = tmp_path / "mailvet.toml"
+    file.write_text(
+        'depth = "dns"\npolicy = "signup"\n[dns]\nport = 5353\nnameservers = ["192.0.2.1"]\n'
+        "[pacing]\nconnections = 7\nconnections_per_operator = 2\n[smtp]\nport = 2525\n"
+        'hello_name = "probe.example.com"\nmail_from = "verify@example.com"\nallow_private_networks = ["127.0.0.0/8"]\n'
+    )
+    # What the form sends: every field's value, which is its default (`schema.default`) until it is filled in.
+    fields = get_provider_info()["connection-types"][0]["conn-fields"]
+    form = {name: field["schema"].get("default") for name, field in fields.items()} | {"config": str(file)}
+    for empty in ({}, dict.fromkeys(set(form) - {"config"}, ""), dict.fromkeys(set(form) - {"config"}, " ")):
+        connect(monkeypatch, "probe", conn_type="mailvet", host="", login=None, extra=form | empty)
+        settings = MailvetHook("probe").settings()
+        assert settings.model_dump(exclude_unset=True) == Settings.load(file).model_dump(exclude_unset=True)
 
 
 def test_the_default_connection_need_not_exist(metadata_database: Path) -> None:

@@ -59,7 +59,7 @@ def test_lists_are_written_to_tables_of_honest_names(place: Place) -> None:
     attack = "x; drop table contacts; --"
     for name in ("Audience", "a b", "select", 'with"quote', "it's", "semi;colon", attack):
         warehouse.export_tables({"send": str(TableName(name))}, ("status", "reason"))
-        with pytest.raises(SourceError, match="already"):
+        with pytest.raises(SourceError, match="already exists"):
             warehouse.export_tables({"send": str(TableName(name))}, ("status", "reason"))
         warehouse.export_tables({"send": str(TableName(name))}, ("status", "reason"), replace=True)
     assert place.sql("select count(*) from contacts")[0][0] == 1

@@ -61,6 +61,13 @@ def test_a_misspelt_variable_is_reported(monkeypatch: pytest.MonkeyPatch, caplog
     with caplog.at_level(logging.WARNING, "mailvet"):
         Settings.load()
     assert "MAILVET_DEPHT" in caplog.text
+    caplog.clear()
+    monkeypatch.delenv("MAILVET_DEPHT")
+    for name in ("MAILVET_DBT_PATH", "MAILVET_EXAMPLE_CONN", "MAILVET_TEST_DUCKDB"):
+        monkeypatch.setenv(name, "what an example reads")
+    with caplog.at_level(logging.WARNING, "mailvet"):
+        Settings.load()
+    assert not caplog.text
     monkeypatch.setenv("MAILVET_SMTP__PROT", "25")
     with pytest.raises(SettingsError, match=r"smtp\.prot is no setting; known here: .*\bport\b"):
         Settings.load()

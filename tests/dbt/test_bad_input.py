@@ -53,6 +53,36 @@ def test_a_test_before_there_is_a_verdict_table_says_how_to_make_it(make_project
     assert "there is no column mail in" in project.refused("test")
 
 
+def test_the_lists_of_offline_checks_are_asked_for_by_name(make_project: Callable[..., DbtProject]) -> None:
+    project = make_project()
+    project.write("models/offline.sql", "{{ mailvet.offline_checks(ref('contacts')) }}")
+    message = project.refused("run", "--select", "contacts", "offline")
+    assert "mailvet_typo_domains" in message
+    assert "is not there yet. Load them with `dbt seed --select package:mailvet`" in message
+    # To look at the SQL needs no seed.
+    project.built("compile", "--select", "offline")
+    # A project without it may leave the seeds out.
+    settings = (project.folder / "dbt_project.yml").read_text()
+    project.write("dbt_project.yml", f"{settings}seeds: {{mailvet: {{+enabled: false}}}}\n")
+    (project.folder / "models" / "offline.sql").unlink()
+    project.built("build")
+    assert project.rows("select table_name from duckdb_tables() where table_name like '%domains'") == []
+
+
+def test_an_ephemeral_model_cannot_be_written_to(make_project: Callable[..., DbtProject]) -> None:
+    project = make_project()
+    project.write("models/seen.sql", "{{ config(materialized='ephemeral') }} select * from {{ ref('contacts') }}")
+    project.write(
+        "models/other.sql", "{{ config(post_hook=\"{{ mailvet.write_back(ref('seen')) }}\") }} select 1 as id"
+    )
+    for command in (
+        ("run",), ("run-operation", "mailvet.write_back", "--args", "{relation: seen}"),
+    ):  # fmt: skip
+        assert "is an ephemeral model, which is no table: write back to the table behind it" in project.refused(
+            *command
+        )
+
+
 @pytest.mark.parametrize("target", ["duckdb", "postgres"])
 def test_write_back_refuses_what_it_cannot_write_to(target: str, make_project: Callable[..., DbtProject]) -> None:
     project = make_project(target)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from typing import Any
@@ -17,6 +18,17 @@ def test_the_generated_files_are_up_to_date() -> None:
         [sys.executable, "dbt_macros/generate.py", "--check"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, f"run: python dbt_macros/generate.py\n{done.stdout}{done.stderr}"
+
+
+def test_every_variable_that_is_read_is_known_by_name() -> None:
+    macros = {path: path.read_text("utf-8") for path in (PACKAGE / "macros").rglob("*.sql")}
+    setting = next(text for path, text in macros.items() if path.name == "setting.sql")
+    known = set(re.findall(r"'(mailvet_\w+)'", setting))
+    read = {name for text in macros.values() for name in re.findall(r"mailvet\.setting\('(\w+)'", text)}
+    assert read == known
+    assert not [path for path, text in macros.items() if path.name != "setting.sql" and re.search(r"[^\w.]var\(", text)]
+    page = (ROOT / "docs" / "dbt.md").read_text("utf-8")
+    assert not [name for name in known if f"`{name}`" not in page]
 
 
 def test_every_seed_says_source_licence_and_date() -> None:

@@ -231,17 +231,25 @@ def test_the_docs_render_every_node_and_every_argument(builds: dict[str, Built])
         columns = {column.lower() for column in catalog["nodes"][name]["columns"]}
         assert columns == set(node["columns"]), name
         assert all(column["description"] for column in node["columns"].values()), name
+    assert "__mailvet__" in {block["name"] for block in manifest["docs"].values()}
+    shown = [m for m in manifest["macros"].values() if m["package_name"] == "mailvet" and m["docs"]["show"]]
+    assert all(macro["description"] for macro in shown), [macro["name"] for macro in shown]
     assert set(catalog["nodes"]) >= {k for k, n in manifest["nodes"].items() if n["resource_type"] in ("model", "seed")}
 
 
 def test_every_public_macro_and_argument_is_described() -> None:
     documented: dict[str, Any] = {}
+    hidden: set[str] = set()
     for path in (PACKAGE / "macros").rglob("*.yml"):
         for macro in yaml.safe_load(path.read_text())["macros"]:
-            documented[macro["name"]] = macro
+            if macro.get("docs", {}).get("show", True):
+                documented[macro["name"]] = macro
+            else:
+                hidden.add(macro["name"])
     public = {
-        "email_key", "with_verdicts", "candidates", "offline_checks", "write_back", "send_list", "suppression_list",
-        "source_quality", "kpis", "create_functions", "verified", "verdicts", "status_case", "recommendation_case",
+        "email_key", "is_missing", "mailbox_keys", "verdicts_of", "with_verdicts", "candidates",
+        "offline_checks", "write_back", "send_list", "suppression_list", "source_quality",
+        "kpis", "create_functions", "verified", "verdicts", "status_case", "recommendation_case",
         "test_email_syntax", "test_email_deliverable", "test_email_verified_recently",
         "test_undeliverable_rate_below", "test_bounce_risk_below", "test_no_do_not_send", "test_gate", "gate_figures",
         "test_unknown_rate_below", "test_do_not_send_rate_below", "test_unverified_rate_below",
@@ -249,6 +257,8 @@ def test_every_public_macro_and_argument_is_described() -> None:
     }  # fmt: skip
     assert set(documented) == public
     signatures = _signatures()
+    # What is no interface is not on dbt's docs site.
+    assert hidden == set(signatures) - public
     for name, macro in documented.items():
         assert macro["description"].strip(), name
         assert [argument["name"] for argument in macro.get("arguments", [])] == signatures[name], name

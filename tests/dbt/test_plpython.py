@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import sysconfig
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,8 @@ import psycopg
 import pytest
 
 from mailvet import verify_many
+from mailvet.dbt.plpython import verdict_rows
+from mailvet.errors import MailvetError
 from mailvet.settings import Settings
 from mailvet.verdict import verdict_schema
 from tests.dbt.conftest import ROOT, DbtProject
@@ -90,7 +93,18 @@ def test_the_functions_give_the_cores_answers_in_bulk_or_say_what_is_missing(
 
     project.write("models/verified.sql", "{{ mailvet.verified(ref('contacts')) }}")
     project.built("run", "--vars", paths())
-    assert project.rows("select count(*) from dbt.verified") == [(6,)]
+    assert project.rows("select count(*) from dbt.verified") == [(5,)]
+
+
+def test_without_dns_a_query_fails_and_gives_no_rows_that_say_nothing(tmp_path: Path) -> None:
+    config = tmp_path / "mailvet.toml"
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        port = silent.getsockname()[1]
+        config.write_text(f"[dns]\nnameservers = ['127.0.0.1']\nport = {port}\ntimeout = 0.2\n")
+        with pytest.raises(MailvetError, match="No DNS answers"):
+            list(verdict_rows(["ann@acme.example"], "dns", str(config), lambda: None))
+        assert len(list(verdict_rows(["ann@acme.example", None], "offline", str(config), lambda: None))) == 2
 
 
 def test_only_a_superuser_may_make_them_and_is_told_to(

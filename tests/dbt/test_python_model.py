@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 
 from mailvet.lab import Lab
@@ -49,8 +50,8 @@ def test_a_model_fills_itself_and_a_second_run_asks_and_changes_nothing(
     project.built("build")
     assert project.rows(REASONS) == EXPECTED
     # The package's macros read the model that the variable names.
-    assert project.rows("select mailvet_reason from dbt.verified where id in (1, 5, 7) order by id") == [
-        ("mailbox_accepted",), ("null_mx",), ("syntax_invalid",)
+    assert project.rows("select mailvet_reason from dbt.verified where id in (1, 5, 6, 7) order by id") == [
+        ("mailbox_accepted",), ("null_mx",), ("syntax_invalid",), (None,)
     ]  # fmt: skip
 
     lab.reset_counters()
@@ -76,6 +77,34 @@ def test_nothing_is_lost_where_dbt_makes_the_table_anew(make_project: Callable[.
     project.built("run", "--full-refresh")
     assert asked(lab) == 0
     assert project.rows(VERDICTS) == before
+
+
+def test_a_degraded_run_fails_the_model_and_leaves_its_table_as_it_was(
+    make_project: Callable[..., DbtProject], lab: Lab
+) -> None:
+    project = with_model(make_project(rows=[(1, "ann@acme.test")]))
+    lab.write_config(project.folder / "mailvet.toml")
+    project.built("run")
+    before = project.rows(VERDICTS)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        project.write(
+            "silent.toml",
+            f"depth = 'dns'\n[dns]\nnameservers = ['127.0.0.1']\nport = {silent.getsockname()[1]}\ntimeout = 0.2\n",
+        )
+        project.write(
+            "models/contacts.sql", "select 1 as id, 'ann@acme.test' as email union all select 2, 'new@acme.example'"
+        )
+        with_model(project, arguments="settings='silent.toml'")
+        message = project.refused("run")
+        assert "No DNS answers: 127.0.0.1 did not reply" in message
+        assert "The table of mailvet_verdicts stays as it was; on_degraded='warn' saves" in message
+        assert project.rows(VERDICTS) == before
+        with_model(project, arguments="settings='silent.toml', on_degraded='warn'")
+        project.built("run")
+        assert ("new@acme.example", "not_probed") in project.rows(REASONS)
+        with_model(project, arguments="on_degraded='ignore'")
+        assert "on_degraded='ignore': choose 'fail' or 'warn'." in project.refused("run")
 
 
 def test_mistakes_in_the_model_say_what_to_do(make_project: Callable[..., DbtProject]) -> None:

@@ -166,7 +166,7 @@ def test_a_run_that_fails_in_the_middle_keeps_what_it_saved(
             raise SourceError("the disk is full")
         save(self, verdicts)
 
-    monkeypatch.setattr("mailvet.run._SAVE_ROWS", 10)
+    monkeypatch.setattr("mailvet.runs.saving.SAVE_ROWS", 10)
     monkeypatch.setattr(DuckDBWarehouse, "save", once)
     warehouse = open_source("crm.duckdb", settings, table="contacts")
     with pytest.raises(SourceError, match="the disk is full"):

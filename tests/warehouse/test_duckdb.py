@@ -706,7 +706,7 @@ def test_a_table_of_another_schema_is_named_with_it(opened: Open, sql: Any) -> N
 @pytest.mark.parametrize(
     ("table", "column", "says"),
     [
-        ("nothing", None, "no table nothing in crm.duckdb that this user may see; there are: contacts, wide"),
+        ("nothing", None, "no table nothing in crm.duckdb; there are: contacts, wide"),
         ("contacts", "mail", "no column mail in contacts; there are: id, email, country"),
         ("contacts", "id", "holds INTEGER, not text.*Text columns: email, country"),
         ("wide", None, "Which column of wide.*--email-column.*email, e_mail, tags"),

@@ -448,7 +448,7 @@ def test_headers_come_out_as_they_went_in(write: Write, opened: Open) -> None:
 
 
 def test_our_columns_are_replaced_not_doubled(write: Write, opened: Open) -> None:
-    path = write("mailvet_status,email,MAILVET_Score,mailvet_other\nold,ann@x.test,1,kept\n")
+    path = write("mailvet_status,email,MAILVET_Score,mailvet_other\nunknown,ann@x.test,1,kept\n")
     output = path.with_name("out.csv")
     verified(opened(path)).export(output, ["status", "score"])
     assert cells(output) == [

@@ -16,7 +16,7 @@
 
 {%- macro postgres__create_functions() -%}
 {%- if execute -%}
-    {%- set schema = var('mailvet_functions_schema', 'mailvet') -%}
+    {%- set schema = mailvet.setting('mailvet_functions_schema', 'mailvet') -%}
     {%- set found = run_query(
         "select exists (select from pg_available_extensions where name = 'plpython3u') as available,"
         ~ " exists (select from pg_language where lanname = 'plpython3u') as installed,"
@@ -36,7 +36,7 @@
             ~ "; or use `mailvet dbt run`, which needs no function."
         ) -%}
     {%- endif -%}
-    {%- set paths = var('mailvet_python_path', []) -%}
+    {%- set paths = mailvet.setting('mailvet_python_path', []) -%}
     {%- set paths = [paths] if paths is string else paths -%}
     {%- set alone = flags.WHICH == 'run-operation' -%}
     {%- do mailvet.open_transaction() if alone -%}
@@ -112,12 +112,12 @@ from (
     select array_agg(email) as emails
     from (
         select email, (row_number() over () - 1) / {{ batch_rows }} as batch
-        from (select distinct {{ mailvet.as_text(email_column) }} as email from {{ relation }}
+        from (select distinct {{ mailvet.as_text(email_column) }} as email from {{ mailvet.rows_of(relation) }}
             where not {{ mailvet.is_missing(email_column) }}) as texts
     ) as numbered
     group by batch
 ) as batches,
-lateral {{ var('mailvet_functions_schema', 'mailvet') }}.verify(
+lateral {{ mailvet.setting('mailvet_functions_schema', 'mailvet') }}.verify(
     batches.emails, {{ mailvet.literal(depth) }}, {{ mailvet.literal(config) if config else 'null' }}
 ) as verdict
 {%- endmacro -%}

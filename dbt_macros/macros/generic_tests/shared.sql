@@ -22,7 +22,7 @@ tested as (
         verdict.depth,
         verdict.checked_at
     from rows_under_test
-    left join {{ mailvet.verdicts() }} as verdict
+    left join {{ mailvet.rows_of(mailvet.verdicts(), 'verdict') }}
         on verdict.email_key = {{ mailvet.email_key('rows_under_test.' ~ column_name) }}
     where not {{ mailvet.is_missing('rows_under_test.' ~ column_name) }}
 )

@@ -17,7 +17,7 @@ from (
         select distinct
             {{ mailvet.email_key('texts_read.' ~ email_column) }} as email_key,
             lower({{ mailvet.trimmed(mailvet.as_text('texts_read.' ~ email_column)) }}) as text_folded
-        from {{ relation }} as texts_read
+        from {{ mailvet.rows_of(relation, 'texts_read') }}
         where not {{ mailvet.is_missing('texts_read.' ~ email_column) }}
     ) as texts_folded
 ) as texts_parted

@@ -1,6 +1,6 @@
 {%- macro candidates(relation, email_column='email', depth=none, where=none) -%}
 {%- do mailvet.require_column(relation, email_column) -%}
-{%- set wanted = depth or var('mailvet_depth', 'smtp') -%}
+{%- set wanted = depth or mailvet.setting('mailvet_depth', 'smtp') -%}
 {%- if wanted not in ('offline', 'dns', 'smtp') -%}
     {%- do exceptions.raise_compiler_error("mailvet: " ~ wanted ~ " is no depth; choose offline, dns or smtp.") -%}
 {%- endif -%}
@@ -19,12 +19,12 @@ from (
     select distinct
         {{ mailvet.as_text(email_column) }} as email,
         {{ mailvet.email_key(email_column) }} as email_key
-    from {{ relation }}
+    from {{ mailvet.rows_of(relation) }}
     {%- if where %}
     where {{ where }}
     {%- endif %}
 ) as addresses_found
-left join {{ mailvet.verdicts() }} as verdict
+left join {{ mailvet.rows_of(mailvet.verdicts(), 'verdict') }}
     on verdict.email_key = addresses_found.email_key
 where not {{ mailvet.is_missing('addresses_found.email') }}
     and (

@@ -7,7 +7,7 @@
     {%- set audience = audience ~ ' and (recommendation in (' ~ chosen ~ ') or status in (' ~ chosen ~ '))' -%}
 {%- endif -%}
 with rows_found as (
-    select * from {{ relation }}
+    select * from {{ mailvet.rows_of(relation) }}
 ),
 texts_found as (
     -- Rows with the same text are one mailbox, which bounces as often as it is written to, or never.
@@ -34,7 +34,7 @@ known as (
         end as is_stale
         {%- endif %}
     from texts_found
-    left join {{ mailvet.verdicts() }} as verdict
+    left join {{ mailvet.rows_of(mailvet.verdicts(), 'verdict') }}
         on verdict.email_key = {{ mailvet.email_key('texts_found.text_found') }}
 ),
 counted as (

@@ -16,7 +16,7 @@ with events_read as (
             when lower({{ event_column }}) in ({{ mailvet.literals(spellings) }}) then '{{ kind }}'
             {%- endfor %}
         end as kind
-    from {{ relation }}
+    from {{ mailvet.rows_of(relation) }}
 ),
 outcomes as (
     -- What became of a message: delivered or bounced. Opens and clicks come after that.

@@ -2,7 +2,7 @@
 {%- do mailvet.require_column(relation, email_column) -%}
 {%- set known = mailvet.labels_of_lists() -%}
 with cells_to_check as (
-    select distinct {{ mailvet.as_text(email_column) }} as email from {{ relation }}
+    select distinct {{ mailvet.as_text(email_column) }} as email from {{ mailvet.rows_of(relation) }}
     where not {{ mailvet.is_missing(email_column) }}
 ),
 texts as (
@@ -57,17 +57,17 @@ domains_known as (
             {%- for count in known['disposable'] %} disposable_{{ count }}.domain{{ ',' if not loop.last }}{% endfor %}
         ) is not null then 1 else 0 end as is_under_disposable
     from domains_found
-    left join {{ ref('mailvet_typo_domains') }} as typo on typo.domain = domains_found.domain
-    left join {{ ref('mailvet_free_domains') }} as free on free.domain = domains_found.domain
-    left join {{ ref('mailvet_disposable_domains') }} as own
+    left join {{ mailvet.list_rows('mailvet_typo_domains', 'typo') }} on typo.domain = domains_found.domain
+    left join {{ mailvet.list_rows('mailvet_free_domains', 'free') }} on free.domain = domains_found.domain
+    left join {{ mailvet.list_rows('mailvet_disposable_domains', 'own') }}
         on own.domain = domains_found.domain and own.kind = 'own'
     {%- for count in known['disposable'] %}
-    left join {{ ref('mailvet_disposable_domains') }} as disposable_{{ count }}
+    left join {{ mailvet.list_rows('mailvet_disposable_domains', 'disposable_' ~ count) }}
         on disposable_{{ count }}.domain = domains_found.last_{{ count }}
         and disposable_{{ count }}.kind = 'disposable'
     {%- endfor %}
     {%- for count in known['relay'] %}
-    left join {{ ref('mailvet_relay_domains') }} as relay_{{ count }}
+    left join {{ mailvet.list_rows('mailvet_relay_domains', 'relay_' ~ count) }}
         on relay_{{ count }}.domain = domains_found.last_{{ count }}
     {%- endfor %}
 ),
@@ -103,7 +103,7 @@ facts as (
         end as is_no_reply
     from addresses_found
     left join domains_known on domains_known.domain = addresses_found.domain
-    left join {{ ref('mailvet_role_names') }} as roles on roles.name = addresses_found.name_found
+    left join {{ mailvet.list_rows('mailvet_role_names', 'roles') }} on roles.name = addresses_found.name_found
 ),
 reasons_found as (
     select
@@ -139,4 +139,16 @@ select
     is_relay_alias,
     typo_of
 from reasons_found
+{%- endmacro -%}
+
+{#- A list that comes as a seed, for a `from` or `join`. -#}
+{%- macro list_rows(seed, alias) -%}
+    {%- set relation = ref(seed) -%}
+    {%- if mailvet.touches_data() and not relation.is_cte and mailvet.stored_relation(relation) is none -%}
+        {%- do exceptions.raise_compiler_error(
+            "mailvet: offline_checks reads the lists of the package's seeds, and " ~ relation ~ " is not there yet. Load"
+            ~ " them with `dbt seed --select package:mailvet`."
+        ) -%}
+    {%- endif -%}
+    {{- mailvet.rows_of(relation, alias) -}}
 {%- endmacro -%}

@@ -16,8 +16,8 @@ with rows_judged as (
             else {{ mailvet.days_between('contacts_to_count.' ~ acquired_column, 'verdict.checked_at') }}
         end as days_kept
         {%- endif %}
-    from {{ relation }} as contacts_to_count
-    left join {{ mailvet.verdicts() }} as verdict
+    from {{ mailvet.rows_of(relation, 'contacts_to_count') }}
+    left join {{ mailvet.rows_of(mailvet.verdicts(), 'verdict') }}
         on verdict.email_key = {{ mailvet.email_key('contacts_to_count.' ~ email_column) }}
 ),
 counted as (

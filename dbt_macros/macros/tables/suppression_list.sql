@@ -9,7 +9,7 @@ select
     min(verdict.reason) as reason,
     min(verdict.checked_at) as checked_at,
     count(*) as contacts
-from {{ relation }} as contacts_to_drop
+from {{ mailvet.rows_of(relation, 'contacts_to_drop') }}
 inner join ({{ mailvet.verdicts_of(relation, email_column) }}) as verdict
     on verdict.email_key = {{ mailvet.email_key('contacts_to_drop.' ~ email_column) }}
 where {{ mailvet.status_value('verdict', 'recommendation', policy) }} = 'do_not_send'

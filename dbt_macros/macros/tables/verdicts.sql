@@ -3,9 +3,12 @@ The verdict table: this package's model `mailvet_verdicts`; or the model of your
 `mailvet_verdict_model` names; or the table that `mailvet_verdict_table` names, where something else owns it.
 -#}
 {%- macro verdicts() -%}
-    {%- set named = var('mailvet_verdict_table', none) -%}
-    {%- set relation = mailvet.relation_named(named) if named else ref(var('mailvet_verdict_model', 'mailvet_verdicts')) -%}
-    {%- if mailvet.touches_data() and load_relation(relation) is none -%}
+    {%- set named = mailvet.setting('mailvet_verdict_table') -%}
+    {%- set relation = mailvet.relation_named(named) if named
+        else ref(mailvet.setting('mailvet_verdict_model', 'mailvet_verdicts')) -%}
+    {#- A sample or a batch is one of contacts: what is known of them may be of any time. -#}
+    {%- if relation.event_time_filter -%}{%- set relation = relation.replace(event_time_filter=none) -%}{%- endif -%}
+    {%- if mailvet.touches_data() and not relation.is_cte and mailvet.stored_relation(relation) is none -%}
         {%- do exceptions.raise_compiler_error(
             "mailvet: there is no verdict table " ~ relation ~ " yet. Make it with `dbt run --select mailvet_verdicts`"
             ~ " and fill it with `mailvet dbt run`; or, if another tool keeps it in another place, name that place in"
@@ -29,7 +32,10 @@ knows it ("schema.table" or "database.schema.table"). What is no text is taken f
     {%- if not execute -%}{{- return(api.Relation.create(identifier=name)) -}}{%- endif -%}
     {%- for node in graph.nodes.values() -%}
         {%- if node.name == name and node.resource_type in ('model', 'seed', 'snapshot') -%}
-            {{- return(api.Relation.create(database=node.database, schema=node.schema, identifier=node.alias)) -}}
+            {%- set type = 'cte' if node.config.materialized == 'ephemeral' -%}
+            {{- return(api.Relation.create(
+                database=node.database, schema=node.schema, identifier=node.alias, type=type or none
+            )) -}}
         {%- endif -%}
     {%- endfor -%}
     {%- for node in graph.sources.values() -%}
@@ -50,11 +56,11 @@ knows it ("schema.table" or "database.schema.table"). What is no text is taken f
     )) -}}
 {%- endmacro -%}
 
-{#- The names of a relation's columns; none while nothing is run, or where there is no such relation. -#}
+{#- The names of a relation's columns; none while nothing is run, or where no database can tell them. -#}
 {%- macro column_names(relation) -%}
     {#- `dbt compile --no-introspect` renders without a connection. -#}
-    {%- if not execute or relation is string or flags.INTROSPECT is false -%}{{- return([]) -}}{%- endif -%}
-    {%- set found = load_relation(relation) -%}
+    {%- if not execute or flags.INTROSPECT is false -%}{{- return([]) -}}{%- endif -%}
+    {%- set found = mailvet.stored_relation(relation) -%}
     {%- if found is none -%}{{- return([]) -}}{%- endif -%}
     {{- return(adapter.get_columns_in_relation(found) | map(attribute='name') | list) -}}
 {%- endmacro -%}
@@ -74,7 +80,7 @@ knows it ("schema.table" or "database.schema.table"). What is no text is taken f
 
 {#- The policy asked for, else that of the variable `mailvet_policy`, else marketing. -#}
 {%- macro policy_named(policy=none) -%}
-    {%- set chosen = policy or var('mailvet_policy', 'marketing') -%}
+    {%- set chosen = policy or mailvet.setting('mailvet_policy', 'marketing') -%}
     {%- if chosen not in mailvet.policies() -%}
         {%- do exceptions.raise_compiler_error(
             "mailvet: " ~ chosen ~ " is no policy; choose one of " ~ mailvet.policies() | join(', ') ~ "."
@@ -85,7 +91,7 @@ knows it ("schema.table" or "database.schema.table"). What is no text is taken f
 
 {#- The start of the names of the status columns. -#}
 {%- macro prefix_named(prefix=none) -%}
-    {{- return(var('mailvet_prefix', 'mailvet_') if prefix is none else prefix) -}}
+    {{- return(mailvet.setting('mailvet_prefix', 'mailvet_') if prefix is none else prefix) -}}
 {%- endmacro -%}
 
 {#- The status columns asked for, each a column of the verdict table. -#}

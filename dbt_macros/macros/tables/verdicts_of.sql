@@ -26,10 +26,10 @@ from (
         texts_found.email_key,
         coalesce(max(verdict_of_text.mailbox_key), max(texts_found.mailbox_key)) as mailbox_key
     from ({{ mailvet.mailbox_keys(relation, email_column) }}) as texts_found
-    left join {{ mailvet.verdicts() }} as verdict_of_text on verdict_of_text.email_key = texts_found.email_key
+    left join {{ mailvet.rows_of(mailvet.verdicts(), 'verdict_of_text') }} on verdict_of_text.email_key = texts_found.email_key
     group by texts_found.email_key
 ) as known_texts
-left join {{ mailvet.verdicts() }} as stored_verdict on stored_verdict.email_key = known_texts.email_key
+left join {{ mailvet.rows_of(mailvet.verdicts(), 'stored_verdict') }} on stored_verdict.email_key = known_texts.email_key
 left join (
     select
         mailbox_key,
@@ -40,7 +40,7 @@ left join (
         min(attempts) as attempts,
         max(depth) as depth,
         max(rules_version) as rules_version
-    from {{ mailvet.verdicts() }}
+    from {{ mailvet.rows_of(mailvet.verdicts()) }}
     where mailbox_key is not null and reason in ('suppressed', 'hard_bounced')
     group by mailbox_key
 ) as stopped_mailboxes on stopped_mailboxes.mailbox_key = known_texts.mailbox_key

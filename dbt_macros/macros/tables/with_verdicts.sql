@@ -17,7 +17,7 @@ select
     {%- for column in chosen %}
     {{ mailvet.status_value('verdict', column, policy) }} as {{ start }}{{ column }}{{ ',' if not loop.last }}
     {%- endfor %}
-from {{ relation }} as contacts_to_join
+from {{ mailvet.rows_of(relation, 'contacts_to_join') }}
 left join ({{ mailvet.verdicts_of(relation, email_column) }}) as verdict
     on verdict.email_key = {{ mailvet.email_key('contacts_to_join.' ~ email_column) }}
 {%- endmacro -%}

@@ -1,8 +1,13 @@
 {%- macro write_back(relation, email_column='email', columns=none, prefix=none, policy=none, where=none) -%}
 {%- if execute -%}
     {%- set named = mailvet.relation_named(relation) -%}
-    {%- set found = load_relation(named) -%}
-    {%- if found is none -%}
+    {%- set found = mailvet.stored_relation(named) -%}
+    {%- if named.is_cte -%}
+        {%- do exceptions.raise_compiler_error(
+            "mailvet: " ~ relation ~ " is an ephemeral model, which is no table: write back to the table behind it, or"
+            ~ " join the status columns with mailvet.with_verdicts()."
+        ) -%}
+    {%- elif found is none -%}
         {%- do exceptions.raise_compiler_error(
             "mailvet: there is no table " ~ named ~ " to write back to. Give a model's name, 'source.table', or"
             ~ " schema.table as the database knows it."
@@ -122,7 +127,7 @@ select
     {%- for column in columns %}
     {{ mailvet.status_value('stored', column, policy) }} as new_{{ column }}{{ ',' if not loop.last }}
     {%- endfor %}
-from {{ verdicts }} as stored
+from {{ mailvet.rows_of(verdicts, 'stored') }}
 {%- endmacro -%}
 
 {%- macro any_differs(start, columns) -%}

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from mailvet.errors import SettingsError, SourceError
+from mailvet.errors import SettingsError, SourceError, argument
 from mailvet.warehouse.files.faults import unreadable
 from mailvet.warehouse.files.formats import format_of, is_tab_separated
 
@@ -40,7 +40,8 @@ def in_utf8(path: Path, encoding: str) -> Iterator[tuple[Path, str]]:
         name = codecs.lookup(encoding).name
     except LookupError:
         raise SettingsError(
-            f"--encoding {encoding}: there is no such encoding; common ones are utf-8, utf-16, latin-1, cp1252."
+            f"{argument('encoding', encoding)}: there is no such encoding; common ones are utf-8, utf-16, "
+            "latin-1, cp1252."
         ) from None
     if kind[0] != "parquet" and kind[1] is None and name == "utf-8":
         with path.open("rb") as stream:
@@ -63,7 +64,7 @@ def in_utf8(path: Path, encoding: str) -> Iterator[tuple[Path, str]]:
         except UnicodeError:
             raise unreadable(path, "unicode", name) from None
         except LookupError:  # base64 and the like
-            raise SettingsError(f"--encoding {encoding} is no encoding of text.") from None
+            raise SettingsError(f"{argument('encoding', encoding)} is no encoding of text.") from None
         yield copy, name
 
 

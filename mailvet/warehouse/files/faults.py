@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from mailvet.errors import SourceError
+from mailvet.errors import SourceError, argument
 from mailvet.privacy import database_message as first_line
 
 __all__ = ["first_line", "unreadable"]
 
-_LENIENT = "Correct it, or go on with --lenient, which keeps every cell and counts such rows."
+_LENIENT = f"Correct it, or go on with {argument('lenient', True)}, which keeps every cell and counts such rows."
 
 
 def unreadable(path: Path, text: str, encoding: str) -> SourceError:
@@ -20,9 +20,10 @@ def unreadable(path: Path, text: str, encoding: str) -> SourceError:
     lowered = text.lower()
     if "unicode" in lowered or "utf-8" in lowered or "utf8" in lowered:
         advice = (
-            "Spreadsheets on Windows often write cp1252 (latin-1): try --encoding cp1252, or save it again as UTF-8."
+            "Spreadsheets on Windows often write cp1252 (latin-1): try "
+            f"{argument('encoding', 'cp1252')}, or save it again as UTF-8."
             if encoding == "utf-8"
-            else "Try another --encoding, or save it again as UTF-8."
+            else f"Try another {argument('encoding')}, or save it again as UTF-8."
         )
         return SourceError(f"The file {path.name} is not {encoding.upper()} text{where}. {advice} Nothing was read.")
     if "quote" in lowered and "unterminated" in lowered:

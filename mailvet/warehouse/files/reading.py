@@ -17,7 +17,7 @@ from pathlib import Path
 
 import duckdb
 
-from mailvet.errors import SettingsError, SourceError
+from mailvet.errors import SettingsError, SourceError, argument
 from mailvet.warehouse.address_column import is_address_column
 from mailvet.warehouse.dialects import literal
 from mailvet.warehouse.files.csv_layout import LONGEST_LINE, Layout, layout_of
@@ -70,7 +70,7 @@ def load(db: duckdb.DuckDBPyConnection, path: Path, reading: Reading | None = No
     reading = reading or Reading()
     kind = _look(path)
     if kind != "csv" and not reading.header:
-        raise SettingsError(f"--no-header is for CSV; {path.name} names its columns itself.")
+        raise SettingsError(f"{argument('header', False)} is for CSV; {path.name} names its columns itself.")
     with in_utf8(path, reading.encoding) as (readable, encoding):
         try:
             if kind == "csv":
@@ -160,12 +160,13 @@ def _layout(path: Path, readable: Path, reading: Reading) -> Layout:
     if reading.header and layout.holds_address and not any(map(is_address_column, layout.first)):
         raise SourceError(
             f"The file {path.name} has no header line: its first line holds an address. Add a line with names, or read "
-            "it with --no-header, which calls the columns column1, column2 and so on. Nothing was read."
+            f"it with {argument('header', False)}, which calls the columns column1, column2 and so on. "
+            "Nothing was read."
         )
     if layout.titles and not reading.lenient:
         raise SourceError(
             f"The file {path.name} has text above its header, which is line {layout.skipped + 1}. Delete what stands "
-            "above, or leave it out with --lenient. Nothing was read."
+            f"above, or leave it out with {argument('lenient', True)}. Nothing was read."
         )
     return layout
 

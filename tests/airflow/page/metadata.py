@@ -24,18 +24,32 @@ class MailvetVerifyOperator(BaseOperator):
     """Stands where the operator of the provider would; the runs are recorded, so it is never executed."""
 
 
+class MailvetCheckOperator(BaseOperator):
+    """Stands where the gate would."""
+
+
 class ExportOperator(BaseOperator):
     """A task that verifies nothing."""
 
 
 with DAG("campaign", schedule=None, tags=["crm"]):
-    MailvetVerifyOperator(task_id="verify_contacts") >> ExportOperator(task_id="export")
+    (
+        MailvetVerifyOperator(task_id="verify_contacts")
+        >> MailvetCheckOperator(task_id="gate")
+        >> ExportOperator(task_id="export")
+    )
 
 with DAG("newsletter", schedule=None, tags=["web"]):
     MailvetVerifyOperator(task_id="verify_subscribers")
 
 with DAG("monthly_cleaning", schedule=None):
     MailvetVerifyOperator.partial(task_id="verify_shard").expand_kwargs([{"owner": name} for name in "abc"])
+
+with DAG("quiet", schedule=None):
+    MailvetVerifyOperator(task_id="verify")
+
+with DAG("failing", schedule=None):
+    MailvetVerifyOperator(task_id="verify")
 
 with DAG("nothing_yet", schedule=None):
     MailvetVerifyOperator(task_id="verify")
@@ -68,6 +82,7 @@ def record(
     map_indexes: Iterable[int] = (-1,),
 ) -> str:
     """A DAG run at a time with an XCom for each task instance; the value None leaves none. Gives the run's id."""
+    from airflow.models.dagrun import DagRun
     from airflow.models.serialized_dag import SerializedDagModel
     from airflow.models.taskinstance import TaskInstance
     from airflow.models.xcom import XComModel
@@ -80,7 +95,8 @@ def record(
     with create_session() as session:
         serialized = SerializedDagModel.get(dag_id, session=session)
         assert serialized is not None
-        run = serialized.dag.create_dagrun(
+        run = session.scalar(select(DagRun).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id))
+        run = run or serialized.dag.create_dagrun(
             run_id=run_id, logical_date=at, data_interval=(at, at), run_after=at, run_type=DagRunType.MANUAL,
             triggered_by=DagRunTriggeredByType.TEST, state=DagRunState.RUNNING, start_date=at, session=session,
         )  # fmt: skip
@@ -108,7 +124,12 @@ def record(
                 )  # fmt: skip
                 session.execute(
                     update(XComModel)
-                    .where(XComModel.dag_id == dag_id, XComModel.run_id == run_id, XComModel.map_index == map_index)
+                    .where(
+                        XComModel.dag_id == dag_id,
+                        XComModel.run_id == run_id,
+                        XComModel.task_id == task_id,
+                        XComModel.map_index == map_index,
+                    )
                     .values(timestamp=at + timedelta(minutes=3))
                 )
     return run_id
@@ -171,6 +192,25 @@ def summary_of(at: datetime, rows: int, shares: Mapping[str, float], **changes: 
     }  # fmt: skip
 
 
+def gate(values: Mapping[str, Any], **limits: float) -> dict[str, Any]:
+    """The result of a gate over the table of a summary: its figures held against limits by their names."""
+    verified = sum(values["by_status"].values())
+    figures = {
+        "max_undeliverable_rate": values["undeliverable_rate"], "max_bounce_rate": values["bounce_before"],
+        "max_unverified_rate": 0.0, "max_unknown_rate": values["by_status"].get("unknown", 0) / max(verified, 1),
+    }  # fmt: skip
+    held = [
+        {"name": name, "limit": limit, "figure": figures[name], "passed": figures[name] <= limit}
+        for name, limit in limits.items()
+    ]
+    return {
+        "mailvet_gate": 1, "conn_id": values["conn_id"], "table": values["table"], "source": values["source"],
+        "policy": values["policy"], "passed": all(limit["passed"] for limit in held), "among": [],
+        "rows": values["rows"], "addresses": verified, "verified": verified, "audience": verified, "limits": held,
+        "warnings": [],
+    }  # fmt: skip
+
+
 def months(now: datetime) -> str:
     """A believable past: three tables over some weeks, each with a story of its own. The newest run of `campaign`."""
     chance = random.Random(20)
@@ -194,6 +234,12 @@ def months(now: datetime) -> str:
         rows = 41_800 + 310 * (16 - week) + (2900 if week <= 5 else 0)
         values = summary_of(at, rows, shares, seconds=96 + chance.random() * 140, missing=chance.randrange(90, 140))
         newest = record("campaign", "verify_contacts", at, [values])
+        if week < 12:
+            checked = gate(values, max_bounce_rate=0.15, max_undeliverable_rate=0.12, max_unverified_rate=0)
+            record(
+                "campaign", "gate", at + timedelta(minutes=4), [checked],
+                state="success" if checked["passed"] else "failed", run_id=newest,
+            )  # fmt: skip
     for day in range(12, -1, -1):
         at = now - timedelta(days=day, hours=5, minutes=40)
         shares = {word: share * chance.uniform(0.9, 1.1) for word, share in base.items()} | {"disposable": 0.06}

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import pytest
 
-from airflow_provider_mailvet.plugin.summaries import verify_tasks
+from airflow_provider_mailvet.plugin.stored import verify_tasks
 from tests.airflow.conftest import CELLS, RunDag
 from tests.airflow.page.conftest import HOSTILE, Login
 from tests.airflow.page.readers import ONLY_NEWSLETTER
@@ -113,6 +113,58 @@ def test_a_table_can_be_chosen(viewer: TestClient) -> None:
     pages = [words(viewer.get(f"/mailvet/{link}").text) for link in links if link and link.startswith("?table=")]
     assert len(pages) >= 3
     assert sum("how customers stood after each run" in page for page in pages) == 1
+
+
+def test_a_run_that_failed_without_a_summary_is_told_and_its_table_has_no_green_dot(viewer: TestClient) -> None:
+    page = viewer.get("/mailvet/dags/quiet").text
+    spans = [attrs.get("class") or "" for tag, attrs in Elements(page).found if tag == "span"]
+    dots = [name for name in spans if name.startswith("dot")]
+    assert dots == ["dot bad"]
+    text = words(page)
+    assert "failed Its log in Airflow says why" in text
+    assert text.partition("Last runs")[2].index("task failed") < text.partition("Last runs")[2].index("members")
+
+
+def test_a_dag_that_only_ever_failed_shows_that(viewer: TestClient) -> None:
+    text = words(viewer.get("/mailvet/dags/failing").text)
+    assert "No verification has left a summary yet" in text
+    assert "failed, tried again" in text
+
+
+def test_the_providers_stay_after_a_run_with_nothing_due(viewer: TestClient) -> None:
+    text = words(viewer.get("/mailvet/dags/quiet").text)
+    assert "none was asked since" in text
+    assert "Google 4,211" in text
+
+
+def test_several_runs_of_one_day_are_told_apart_by_their_time(viewer: TestClient) -> None:
+    page = viewer.get("/mailvet/dags/quiet").text
+    chart = page[page.index('<svg class="chart"') : page.index('<svg class="chart narrow"')]
+    labels = re.findall(r'<text class="axis"[^>]*text-anchor="middle">([^<]+)<', chart)
+    assert len(labels) == 6  # a day and a time for each of three runs
+    assert len(set(zip(labels[::2], labels[1::2], strict=True))) == 3
+
+
+def test_the_text_of_the_chart_is_not_made_smaller_on_a_phone(viewer: TestClient) -> None:
+    page = viewer.get("/mailvet/").text
+    boxes = dict(re.findall(r'<svg class="(chart[^"]*)" viewBox="0 0 (\d+) ', page))
+    assert int(boxes["chart narrow"]) <= 350 < int(boxes["chart"])
+
+
+def test_results_of_gates_are_shown_with_every_limit(viewer: TestClient, recorded: dict[str, str]) -> None:
+    text = words(viewer.get("/mailvet/dags/campaign").text)
+    gates = text[text.index("Gates what MailvetCheckOperator let through") : text.index("Last runs")]
+    assert "contacts campaign gate passed" in gates
+    assert "contacts campaign gate failed" in gates
+    assert re.search(r"bounce rate \d+\.\d+ % of 0\.1 % 1 warning", gates)
+    page = viewer.get(path_of(recorded["stopped"], task_id="gate"))
+    assert page.status_code == 200
+    assert re.search(r"max_bounce_rate \d+\.\d+ % 0\.1 % failed", words(page.text))
+    assert "max_unknown_rate of 100% cannot fail" in page.text
+    odd = viewer.get(path_of(recorded["odd gate"], task_id="gate"))
+    assert odd.status_code == 200
+    assert HOSTILE not in odd.text
+    assert "Result failed" in words(odd.text)
 
 
 def test_the_shards_of_one_run_are_added_up(viewer: TestClient) -> None:
@@ -252,6 +304,27 @@ print(sorted(new & heavy), sorted(name for name in new if name.startswith("airfl
 def test_a_process_that_loads_the_plugin_does_not_build_the_page() -> None:
     done = subprocess.run([sys.executable, "-c", _LIGHT], capture_output=True, text=True, timeout=100, check=True)
     assert done.stdout.splitlines()[-1] == "[] ['airflow_provider_mailvet.plugin']"
+
+
+def test_a_run_of_the_gate_itself_appears_and_its_links_too(viewer: TestClient, run_dag: RunDag, crm: Path) -> None:
+    from airflow.sdk import DAG
+
+    from airflow_provider_mailvet.operators.check import MailvetCheckOperator
+    from airflow_provider_mailvet.operators.verify import MailvetVerifyOperator
+
+    with DAG("page_shows_gates") as dag:
+        MailvetVerifyOperator(
+            task_id="verify", conn_id="crm", table="contacts", depth="offline", outlets=[]
+        ) >> MailvetCheckOperator(task_id="gate", conn_id="crm", table="contacts", max_undeliverable_rate=0)
+    done = run_dag(dag)
+    assert (done.state, done.tasks[("gate", -1)]) == ("failed", "failed")
+    verify_tasks.forget()
+    assert "undeliverable rate" in words(viewer.get("/mailvet/dags/page_shows_gates").text)
+    run = quote(done.run.run_id, safe="")
+    for task, name, said in (("verify", "Verification report", "What is known"), ("gate", "Gate report", "Limits")):
+        api = f"/api/v2/dags/page_shows_gates/dagRuns/{run}/taskInstances/{task}/links"
+        link = viewer.get(api).json()["extra_links"][name]  # what the tab Details of the task instance shows
+        assert said in words(viewer.get(link).text)
 
 
 def test_a_run_of_the_operator_itself_appears(viewer: TestClient, run_dag: RunDag, crm: Path) -> None:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from airflow_provider_mailvet.plugin import charts, pages
 from airflow_provider_mailvet.plugin.advice import advise
-from airflow_provider_mailvet.plugin.summaries import Instance, Run, find_runs, in_series, masked, verify_tasks
+from airflow_provider_mailvet.plugin.stored import find_runs, verify_tasks
+from airflow_provider_mailvet.plugin.summaries import Instance, Run, in_series, masked
 from tests.airflow.page.metadata import summary
 
 NOW = datetime(2026, 3, 1, 8, tzinfo=timezone.utc)

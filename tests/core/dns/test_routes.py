@@ -54,7 +54,7 @@ def _world() -> World:
     world.domain("mx-servfail.test", [(10, "mx.servfail.test")])
     world.domain("mx-dropped.test", [(10, "mx.dropped.test")])
     world.domain("big.test", [(n, f"mx{n}.with-a-long-name-that-fills-the-answer.big.test") for n in range(60)])
-    return world.record("mx59.with-a-long-name-that-fills-the-answer.big.test", "A", "127.77.0.2")
+    return world.record("mx19.with-a-long-name-that-fills-the-answer.big.test", "A", "127.77.0.2")
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def _world() -> World:
         ("mx-servfail.test", Reason.dns_error, []),
         ("mx-dropped.test", Reason.dns_timeout, []),
         ("truncated.test", None, ["mx1.acme.test"]),
-        ("big.test", None, ["mx59.with-a-long-name-that-fills-the-answer.big.test"]),
+        ("big.test", None, ["mx19.with-a-long-name-that-fills-the-answer.big.test"]),
     ],
 )
 async def test_a_domain_has_the_route_that_its_records_give(
@@ -273,3 +273,45 @@ async def test_a_server_without_ipv4_may_have_ipv6_and_a_failure_is_not_an_absen
     table: dict[tuple[str, str], Any] = {**_table(), ("mx.acme.test", "A"): a, ("mx.acme.test", "AAAA"): aaaa}
     route = (await Routes(Records(table), Dns()).examine(["acme.test"]))["acme.test"]
     assert route.reason is reason
+
+
+# ---------------------------------------------------------------- sets without end
+
+
+async def test_a_domain_with_a_thousand_servers_costs_no_thousand_lookups(mailvet_lab_factory: LabFactory) -> None:
+    world = World()
+    for number in range(1, 7):
+        world.host(f"mx{number:03}.acme.test")
+    world.domain("acme.test", [(10, f"mx{number:03}.acme.test") for number in range(1, 1001)])
+    lab = mailvet_lab_factory(world)
+    (route,) = await look_up(lab, "acme.test")
+    assert [host.name for host in route.hosts] == [f"mx{number:03}.acme.test" for number in range(1, 6)]
+    assert len([name for name, kind in lab.dns_queries() if kind == "A" and name.startswith("mx")]) == 5
+
+
+async def test_names_without_address_lead_to_the_next_few_and_a_bound_leaves_it_open(
+    mailvet_lab_factory: LabFactory,
+) -> None:
+    world = World().host("mx19.late.test")
+    world.domain("late.test", [(number, f"mx{number}.late.test") for number in range(1, 41)])
+    world.domain("never.test", [(number, f"mx{number}.never.test") for number in range(1, 41)])
+    late, never = await look_up(mailvet_lab_factory(world), "late.test", "never.test")
+    assert [host.name for host in late.hosts] == ["mx19.late.test"]
+    assert never.reason is Reason.dns_error
+    assert "20 of 40" in str(never.detail)
+
+
+async def test_of_each_address_family_only_so_many_servers_are_kept(mailvet_lab_factory: LabFactory) -> None:
+    world = World()
+    targets = []
+    for number in range(4):
+        world.host(f"four{number}.acme.test").record(f"six{number}.acme.test", "AAAA", "::1")
+        targets += [(number, f"four{number}.acme.test"), (number, f"six{number}.acme.test")]
+    world.domain("acme.test", targets)
+    lab = mailvet_lab_factory(world)
+    settings = lab_settings(lab, dns={"most_hosts": 3}).dns
+    resolver = Resolver(settings)
+    routes = Routes(resolver, settings, allow_private_networks=True)
+    route = (await routes.examine(["acme.test"]))["acme.test"]
+    await resolver.close()
+    assert [host.name.partition(".")[0] for host in route.hosts] == ["four0", "six0", "four1", "six1", "four2", "six2"]

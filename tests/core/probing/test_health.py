@@ -135,7 +135,8 @@ async def test_a_failure_counts_after_a_second_try_and_a_later_success() -> None
 
 async def test_without_time_for_a_second_try_the_next_run_makes_it() -> None:
     for failed_before in (False, True):
-        pool, results = Pool(), {}
+        pool = Pool()
+        results: dict[str, MailboxResult] = {}
         retries = retries_of(pool, results, wait=0, failed_before=failed_before)
         assert retries.keep("ann", probe(), FAILED)
         assert not retries.pending()
