@@ -572,17 +572,17 @@ def forget(
     config: Config = None,
 ) -> None:
     """Erase a mailbox, in all its spellings, from mailvet's own tables. Your own table is left as it is."""
+    from mailvet.runs.forgetting import forget as erase
     from mailvet.warehouse.erasure import Wanted
 
     Wanted.of(_typed(address), domain=domain)  # a mistake is said before anything is opened
     store = _store(source, config, read_only=False)
     try:
-        count = store.forget(_typed(address), domain=domain)
-        remains = store.out_of_reach()
+        done = erase(store, _typed(address), domain=domain, journal=_settings(config).store.journal)
     finally:
         store.close()
-    print(f"{count} verdict{'' if count == 1 else 's'} erased from {store.name}.")
-    print("Not erased:", *(f"* {sentence}" for sentence in remains), sep="\n")
+    print(f"{done.verdicts} verdict{'' if done.verdicts == 1 else 's'} erased from {store.name}.")
+    print("Not erased:", *(f"* {sentence}" for sentence in done.remains), sep="\n")
 
 
 def _store(source: str | None, config: Path | None, *, read_only: bool) -> Any:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from mailvet.warehouse.base import Warehouse
 
-__all__ = ["Journal", "LeftBehind", "default_folder", "left_behind", "save_newer"]
+__all__ = ["Journal", "LeftBehind", "default_folder", "journals_of", "left_behind", "save_newer"]
 
 log = logging.getLogger("mailvet")
 
@@ -191,6 +191,13 @@ def left_behind(store: str, folder: Path | None = None) -> Iterator[LeftBehind]:
             yield found
         finally:
             found.close()
+
+
+def journals_of(store: str, folder: Path | None = None) -> list[Path]:
+    """All files of this store that are there: of runs at work, of runs that have ended, and those set aside."""
+    folder = folder if folder is not None else default_folder()
+    stem = f"{_digest(store)}-*"
+    return sorted(path for ending in (_ENDING, _DAMAGED) for path in folder.glob(stem + ending))
 
 
 def save_newer(warehouse: Warehouse, verdicts: pa.Table) -> int:

@@ -45,7 +45,7 @@ def test_smaller_tables_have_the_columns_that_are_made() -> None:
 
 def test_the_folders_of_the_user_are_told_of() -> None:
     assert default_folder().name == "connections"
-    for name in ("`mailvet/connections`", "`mailvet/lists`", "`mailvet.duckdb`", "`.mailvet-*`"):
+    for name in ("`mailvet-UID`", "`mailvet/connections`", "`mailvet/lists`", "`mailvet.duckdb`", "`.mailvet-*`"):
         assert name in PAGE
 
 

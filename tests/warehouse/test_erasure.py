@@ -15,6 +15,8 @@ import pytest
 
 import mailvet
 from mailvet.errors import LockedError, SettingsError, SourceError
+from mailvet.runs.forgetting import forget
+from mailvet.runs.journal import Journal
 from mailvet.verdict import email_key
 from mailvet.warehouse.duckdb import DuckDBWarehouse
 from mailvet.warehouse.duckdb_rewriting import is_our_own, rewrite
@@ -228,3 +230,21 @@ def test_every_table_that_the_code_makes_is_known_to_erasure() -> None:
         made |= set(re.findall(r"^_?(?!DUE)[A-Z]+ = \"(mailvet_[a-z]+)\"$", text, re.MULTILINE))
     assert made <= set(OWN_TABLES)
     assert "mailvet_verdicts" in made
+
+
+def test_what_a_killed_run_left_in_its_journal_does_not_come_back(store: Path, tmp_path: Path) -> None:
+    warehouse = DuckDBWarehouse.of_store(store, read_only=False)
+    named = warehouse.store_id
+    assert named is not None
+    folder = tmp_path / "journal"
+    journal = Journal(named, "run", folder)
+    journal.append(answers({"Dots@Gmail.com": "mailbox_accepted", "late@b.test": "mailbox_accepted"}))
+    done = forget(warehouse, "dots@gmail.com", journal=folder)
+    assert any("A run is at work" in sentence for sentence in done.remains)
+    journal.close()
+    done = forget(warehouse, "dots@gmail.com", journal=folder)
+    assert done.verdicts == 1
+    assert not any("A run is at work" in sentence for sentence in done.remains)
+    assert warehouse.stored("late@b.test") is not None
+    warehouse.close()
+    assert list(folder.iterdir()) == []
