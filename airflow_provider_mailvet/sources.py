@@ -200,6 +200,7 @@ def first_line(text: str) -> str:
 
 
 def _masked(text: str) -> str:
+    from mailvet.privacy import printable
     from mailvet.verdict import mask_addresses
 
-    return mask_addresses(text)
+    return printable(mask_addresses(text), lines=True)

@@ -18,7 +18,7 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from mailvet import address, gates, lists, missing
+from mailvet import address, gates, lists, missing, privacy
 from mailvet.mailbox_key import mailbox_sql
 from mailvet.scoring import bounce_probability
 from mailvet.settings import DURATION_SECONDS
@@ -263,7 +263,7 @@ def _syntax() -> str:
         "role_everywhere": lists.EVERYWHERE,
         "role_at_companies": lists.AT_COMPANIES,
         "caseless_names": [name.lower() for name in address.CASELESS_NAMES],
-        "formula_starts": [c for c in address.FORMULA_START if c.isprintable()],
+        "formula_starts": [c for c in privacy.FORMULA_START if c.isprintable()],
         # What the core cleans off a local part is not for SQL to correct (`suggestions.clean_local`).
         "markup_starts": list("'`*#|~%"),
         "labels_of_lists": deepest,

@@ -27,6 +27,7 @@ from email_validator import SPECIAL_USE_DOMAIN_NAMES, validate_email
 from email_validator.rfc_constants import CASE_INSENSITIVE_MAILBOX_NAMES
 
 from mailvet.operators import odd_dot_domains
+from mailvet.privacy import is_formula
 from mailvet.repairs import MOJIBAKE, plain_line, repair_line
 
 __all__ = ["SYNTAX_ERRORS", "Address", "SyntaxProblem", "ascii_domain", "parse"]
@@ -101,8 +102,6 @@ COMMON_LETTERS: Final = (
 )
 _COMMON_LABEL = re.compile(rf"[a-z0-9{COMMON_LETTERS}]+(?:-[a-z0-9{COMMON_LETTERS}]+)*\Z")
 _LOWER: Final = str.maketrans(ascii_uppercase, ascii_lowercase)
-FORMULA_START: Final = "=+-@\t\r"
-"""A cell that begins so is run as a formula by spreadsheets; such a text is never suggested."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -418,7 +417,7 @@ def _repair_one(line: str) -> str | None:
     if not at:
         return None
     found = _accept(f"{local}@{complete(domain.lower()) or domain}", allow_special_use=False)
-    if found is None or found[0][0] in FORMULA_START or is_placeholder(f"{found[0]}@{found[1]}"):
+    if found is None or is_formula(found[0]) or is_placeholder(f"{found[0]}@{found[1]}"):
         return None
     return f"{found[0]}@{found[1]}"
 

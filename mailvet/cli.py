@@ -23,6 +23,7 @@ import typer
 from mailvet.dbt.commands import app as dbt_commands
 from mailvet.errors import ConnectionLostError, MailvetError, PreflightError, SourceError, option
 from mailvet.exit_codes import ExitCode
+from mailvet.privacy import PrintableFormatter, printable
 from mailvet.runs.in_hand import OF_PROCESS as in_hand
 from mailvet.runs.signals import StopSignals
 from mailvet.standard_streams import OutputError, give_up_output, says_everything, standard_streams
@@ -517,7 +518,7 @@ def _mode(source: str, settings: Settings) -> int:
 def _written(path: Path) -> None:
     from rich.text import Text
 
-    _console().print(Text(f"Report: {path}"), soft_wrap=True)
+    _console().print(Text(f"Report: {printable(str(path))}"), soft_wrap=True)
 
 
 @app.command()
@@ -745,12 +746,14 @@ def _say(head: str, text: str) -> None:
     from rich.text import Text
 
     console = _console(stderr=True)
-    console.print(Text.assemble((head, "bold red"), " ", text), soft_wrap=not console.is_terminal)
+    console.print(Text.assemble((head, "bold red"), " ", printable(text)), soft_wrap=not console.is_terminal)
 
 
 def _log_to_stderr() -> None:
     layout = "%(asctime)s %(name)s %(levelname)s %(message)s"
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format=layout)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(PrintableFormatter(layout))
+    logging.basicConfig(handlers=[handler], level=logging.WARNING)
     logging.getLogger("mailvet").setLevel(logging.INFO)
 
 

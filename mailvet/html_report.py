@@ -21,7 +21,7 @@ from mailvet.ablation import ASKED_FROM, LAYERS
 from mailvet.errors import SettingsError, SourceError, argument
 from mailvet.gates import SENDINGS, BounceEstimate, expected_bounces
 from mailvet.operators import operators
-from mailvet.privacy import mask_text, stands_for_a_person
+from mailvet.privacy import mask_text, printable, stands_for_a_person
 from mailvet.private_files import replaces
 from mailvet.report import duration_text
 from mailvet.scoring import bounce_probability
@@ -160,7 +160,7 @@ def render(report: Report) -> str:
     )
     template = Template(resources.files("mailvet").joinpath("report.html").read_text("utf-8"))
     body = "\n".join(section for section in sections if section)
-    title = f"{escape(mask_text(report.source))}: e-mail addresses"
+    title = f"{escape(printable(mask_text(report.source)))}: e-mail addresses"
     return template.substitute(title=title, version=escape(__version__), body=body)
 
 
@@ -254,7 +254,7 @@ def _head(report: Report, version: str) -> str:
             f"{escape(duration_text(run.get('seconds') or 0.0))}, {_number(run.get('lookups') or 0)} domains looked "
             f"up, {_number(run.get('probes') or 0)} recipients named to mail servers, no message sent."
         )
-    name = escape(mask_text(report.source))
+    name = escape(printable(mask_text(report.source)))
     return f'<header><h1>{name}</h1><div class="soft">{" · ".join(facts)}{asked}</div></header>'
 
 

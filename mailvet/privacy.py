@@ -4,26 +4,38 @@ What may be shown of personal data: the one recogniser of addresses in running t
 Every error, log line, XCom, lineage, report and page passes its text through `mask_text` (or `mask_address` for a cell
 of its own, `database_message` for the words of a database). `addresses_in` also finds whose row is to be erased
 (`mailvet.warehouse.erasure`). Replies of mail servers are masked by `mailvet.smtp.masking`, which knows the recipient.
+
+And texts of strangers, shown so that they do nothing: no formula in a spreadsheet, no command to a terminal, no line in
+a log that is not ours, no letter that turns the reading direction.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+import logging
 import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 __all__ = [
     "AT_SIGNS",
+    "FORMULA_START",
     "AddressInText",
+    "PrintableFormatter",
     "addresses_in",
     "database_message",
+    "escape_formula",
+    "formula_sql",
     "holds_address",
+    "is_formula",
     "keyed",
     "mask_address",
     "mask_addresses",
     "mask_text",
+    "printable",
     "stands_for_a_person",
     "unnamed_suggestion",
 ]
@@ -229,7 +241,7 @@ def database_message(text: str) -> str:
     for found in addresses_in(line):
         parts += [line[last : found.start], "<address>"]
         last = found.end
-    return _PHONE.sub(_masked_phone, "".join([*parts, line[last:]]))
+    return printable(_PHONE.sub(_masked_phone, "".join([*parts, line[last:]])))
 
 
 def _without_value(found: re.Match[str], line: str) -> str:
@@ -238,3 +250,65 @@ def _without_value(found: re.Match[str], line: str) -> str:
     inner, before = found["inner"], line[: found.start()]
     is_name = _NAMES.search(before) is not None and (found["quote"] != "'" or _IDENTIFIER.fullmatch(inner))
     return found[0] if is_name and not holds_address(inner) else "<value>"
+
+
+# -------------------------------------------------------------------- texts of strangers, shown so that they do nothing
+
+_FORMULA_SIGNS: Final = "=+-@"
+FORMULA_START: Final = (
+    f"{_FORMULA_SIGNS}"
+    "\uff1d\uff0b\uff0d\uff20"  # full width, which spreadsheets of East Asia read like the others
+    "\ufe66\ufe62\ufe63\ufe6b\u2212"  # small forms, and the minus sign
+    "\t\r\n"
+)
+"""A cell that begins so is run as a formula by spreadsheets (OWASP, "CSV Injection")."""
+
+_TURNS: Final = frozenset("\u061c\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
+"""Marks that turn the reading direction or end a line (Unicode, UAX #9 and UAX #14)."""
+
+
+def is_formula(text: str) -> bool:
+    """Whether a spreadsheet may run the text as a formula."""
+    return text[:1] in FORMULA_START if text else False
+
+
+def escape_formula(text: str) -> str:
+    """The text behind an apostrophe if a spreadsheet might run it, else as it is."""
+    return f"'{text}" if is_formula(text) else text
+
+
+def formula_sql(first_character: str) -> str:
+    """`is_formula` as a SQL condition on the expression for a text's first character, which may be null."""
+    signs = ", ".join(f"'{sign}'" for sign in FORMULA_START if sign.isprintable())
+    return f"{first_character} in ({signs}, '\t', '\r', '\n')"
+
+
+def printable(text: str, *, lines: bool = False) -> str:
+    r"""
+    The text with control characters, marks that turn the reading direction and lone surrogates written as escapes
+    (`\x1b`, `\u202e`).
+
+    Args:
+        lines: line ends and tabs stay.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(_shown(letter, lines) for letter in text)
+
+
+def _shown(letter: str, lines: bool) -> str:
+    if lines and letter in "\n\t":
+        return letter
+    if letter in _TURNS or unicodedata.category(letter) in ("Cc", "Cs"):
+        code = ord(letter)
+        return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+    return letter
+
+
+class PrintableFormatter(logging.Formatter):
+    """A line of a log stays one line, whatever the names and replies in it hold."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """The line with its message made printable."""
+        record.message = printable(record.message)
+        return super().formatMessage(record)

@@ -19,6 +19,7 @@ from mailvet.doctor import summary as summary_of_checks
 from mailvet.gates import FIGURES, GateResult
 from mailvet.operators import local_parts_at
 from mailvet.planning import Forecast
+from mailvet.privacy import printable
 from mailvet.probing.pool import OperatorProgress
 from mailvet.run import Progress, RunResult
 from mailvet.scoring import contributions
@@ -112,7 +113,7 @@ class TerminalWatcher:
     def planned(self, source: str, plan: Plan) -> None:
         """One line about what will be done."""
         self._console.print(
-            f"[bold]{escape(source)}[/]: {plan.rows:,} rows, {plan.addresses:,} addresses, "
+            f"[bold]{escape(printable(source))}[/]: {plan.rows:,} rows, {plan.addresses:,} addresses, "
             f"[bold]{plan.due:,} due[/], {plan.fresh:,} still fresh",
             highlight=False,
         )
@@ -150,7 +151,7 @@ def _operator_table(rows: Sequence[OperatorProgress]) -> RenderableType:
 def show_plan(console: Console, source: str, plan: Plan, forecast: Forecast) -> None:
     """The plan: what is due, at which operators, how long that takes at a polite pace, and what it costs in probes."""
     groups, seconds = forecast.by_operator, forecast.seconds
-    console.print(f"[bold]{escape(source)}[/]", highlight=False)
+    console.print(f"[bold]{escape(printable(source))}[/]", highlight=False)
     table = Table(box=None, padding=(0, 2), show_header=False)
     table.add_column(justify="left")
     table.add_column(justify="right")
@@ -207,7 +208,7 @@ def show_gate(console: Console, result: GateResult) -> None:
             verdict = Text("passed", style="green") if limit.passed else Text("failed", style="red")
             figures.add_row(figure.name, words, f"{100 * limit.limit:g} %", verdict)
     audience = f", among {', '.join(result.asked.among)}" if result.asked.among else ""
-    console.print(f"[bold]{escape(result.source)}[/] (policy {result.policy}{audience})", highlight=False)
+    console.print(f"[bold]{escape(printable(result.source))}[/] (policy {result.policy}{audience})", highlight=False)
     console.print(counts)
     console.print()
     console.print(figures)
@@ -222,7 +223,8 @@ def show_result(console: Console, result: RunResult) -> None:
     """The summary of a run: what to do with how many rows, and why."""
     summary = result.summary
     console.print(
-        f"\n[bold]{escape(result.source)}[/]: {summary.rows:,} rows, {result.checked:,} addresses verified in "
+        f"\n[bold]{escape(printable(result.source))}[/]: {summary.rows:,} rows, "
+        f"{result.checked:,} addresses verified in "
         f"{duration_text(result.seconds)} (depth {result.depth}, policy {result.policy})",
         highlight=False,
     )
@@ -338,7 +340,7 @@ def explain(verdict: Verdict) -> RenderableType:
     grid.add_column(style="dim")
     grid.add_column()
     if verdict.email is not None:
-        grid.add_row("address", Text(verdict.email))
+        grid.add_row("address", Text(printable(verdict.email)))
     grid.add_row("status", Text(str(verdict.status), style=_STYLES.get(str(verdict.status), "")))
     grid.add_row("reason", Text(f"{verdict.reason}: {rule.meaning}"))
     grid.add_row(
@@ -355,9 +357,9 @@ def explain(verdict: Verdict) -> RenderableType:
         ("server said", " ".join(filter(None, (str(verdict.smtp_code or ""), verdict.smtp_reply)))),
     ):
         if value:
-            grid.add_row(label, Text(value))
+            grid.add_row(label, Text(printable(value)))
     for fact in verdict.evidence:
-        grid.add_row(fact.layer, Text(fact.fact + (f" ({fact.detail})" if fact.detail else "")))
+        grid.add_row(fact.layer, Text(printable(fact.fact + (f" ({fact.detail})" if fact.detail else ""))))
     if verdict.checked_at:
         grid.add_row("checked", f"{verdict.checked_at:%Y-%m-%d %H:%M} UTC, depth {verdict.depth}, {_times(verdict)}")
     grid.add_row("check again", f"{verdict.next_check_at:%Y-%m-%d %H:%M} UTC" if verdict.next_check_at else "never")

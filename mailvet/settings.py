@@ -454,6 +454,10 @@ def _read(path: Path) -> Mapping[str, Any]:
         raise SettingsError(f"The configuration file {path} cannot be read: {error.strerror or error}.") from None
     except UnicodeDecodeError:
         raise SettingsError(f"The configuration file {path} is not UTF-8 text. Save it again as UTF-8.") from None
+    except RecursionError:
+        raise SettingsError(
+            f"The configuration file {path} is no valid TOML: its brackets are nested too deeply."
+        ) from None
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"The configuration file {path} is no valid TOML: {mask_addresses(str(error))}.") from None
     return _beside(document, path.parent)

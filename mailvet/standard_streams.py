@@ -106,7 +106,7 @@ def standard_streams() -> Iterator[None]:
             io.BufferedWriter(raw), encoding, errors="mailvet.plain",
             line_buffering=name == "stderr" or raw.isatty(),
         )  # fmt: skip
-        if stream is not None:
+        if stream:
             with suppress(OSError):
                 stream.flush()
         setattr(sys, name, wrapped)

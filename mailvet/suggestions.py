@@ -22,8 +22,9 @@ from functools import cache, lru_cache
 from typing import Final, NamedTuple
 
 from mailvet import lists
-from mailvet.address import FORMULA_START, SPECIAL_USE_ENDINGS, Address, parse
+from mailvet.address import SPECIAL_USE_ENDINGS, Address, parse
 from mailvet.operators import mailbox_domains
+from mailvet.privacy import is_formula
 from mailvet.repairs import plain_line
 
 __all__ = [
@@ -119,7 +120,8 @@ def has_unknown_tld(domain: str, *, allow_special_use: bool = False) -> bool:
 
 def _offered(local: str, domain: str) -> str | None:
     better = f"{local}@{domain}"
-    return better if better[0] not in FORMULA_START and isinstance(parse(better), Address) else None
+    known_typo = domain in lists.typo_domains() and domain not in lists.not_typos()
+    return None if known_typo or is_formula(better) or not isinstance(parse(better), Address) else better
 
 
 MAY_NEED_CLEANING: Final = r"^['`*#|~%]|^u003[ce]|[^\x00-\x7f]"

@@ -13,7 +13,7 @@ import contextlib
 import dns.exception
 import dns.message
 
-from mailvet.dns.responses import Outcome, Response, read_in_full
+from mailvet.dns.responses import Outcome, Response, read_in_full, read_plain
 from mailvet.dns.udp import NoUse, Result, UdpPorts
 
 __all__ = ["NameServer"]
@@ -105,7 +105,7 @@ class NameServer:
         asked = query[_HEADER:-_OPT_SIZE]
         if message[:2] != query[:2] or message[_HEADER : _HEADER + len(asked)].lower() != asked.lower():
             return Response(Outcome.failed, detail="a response to another question")
-        return read_in_full(message, kind)
+        return read_plain(message, asked) or read_in_full(message, kind)
 
     async def _exchange(self, query: bytes) -> bytes:
         """

@@ -179,8 +179,8 @@ class Routes:
                     unroutable += 1
                 elif addresses.records:
                     made_up += 1
-            if len(hosts) >= most:
-                break
+            if sum(":" not in host.addresses[0] for host in hosts) >= most:
+                break  # not every machine has IPv6, so that family alone is not enough
         hosts = _fewest(hosts, most)
         if hosts:
             return self._alive(domain, tuple(hosts), None, ttl)

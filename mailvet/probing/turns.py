@@ -10,6 +10,7 @@ other newcomer had its turn: some servers let clients wait on purpose before the
 from __future__ import annotations
 
 import asyncio
+import statistics
 import time
 from collections import deque
 from collections.abc import Callable
@@ -22,13 +23,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Contact", "Standing", "Turns"]
 
-_FIRST_TIMEOUT = 5.0  # seconds, until enough servers have replied to tell what is usual
+_FIRST_TIMEOUT = 3.0  # seconds, until enough servers have replied to tell what is usual
 _LEAST_FIRST_TIMEOUT = 1.0
 _LONGEST_FIRST_TIMEOUT = 10.0
-_ENOUGH_REPLIES = 10
-_USUAL = 0.9  # of the servers reply within the usual time
-_TIMES_USUAL = 4.0
-_SHARE = 5  # a fifth of the connections is kept for servers that replied, a fifth for newcomers
+_ENOUGH_REPLIES = 5
+_TIMES_USUAL = 8.0  # as long as half of the servers take
+_SHARE = 5  # a fifth of the connections is kept for servers that replied
+_ONE_IN = 5  # connections for which somebody waits: at least one in so many goes to a newcomer
 
 
 class Standing(IntEnum):
@@ -39,6 +40,9 @@ class Standing(IntEnum):
     newcomer = 1
     again = 2
     """They were left after the first time-out."""
+
+
+_NEWCOMER_FIRST = (Standing.newcomer, Standing.proven, Standing.again)
 
 
 @dataclass(slots=True, eq=False)
@@ -68,6 +72,7 @@ class Turns:
     taken: int = 0
     _newcomers: dict[Contact, None] = field(default_factory=dict)
     _again: int = 0
+    _proven_in_a_row: int = 0
     _waiting: tuple[deque[OperatorQueue], ...] = field(default_factory=lambda: tuple(deque() for _ in Standing))
     _seconds: deque[float] = field(default_factory=lambda: deque(maxlen=200))
     """From the contact to the first reply about a recipient, of the servers that replied last."""
@@ -135,20 +140,16 @@ class Turns:
 
     def next(self) -> OperatorQueue | None:
         """The operator whose turn it is, if there is a connection for it."""
-        for standing in self._order():
+        for standing in _NEWCOMER_FIRST if self._proven_in_a_row >= _ONE_IN - 1 else tuple(Standing):
             waiting = self._waiting[standing]
             while waiting and waiting[0].starved is not standing:  # it had an earlier turn
                 waiting.popleft()
             if waiting and self.has_room(standing):
                 queue = waiting.popleft()
                 queue.starved = None
+                self._proven_in_a_row = self._proven_in_a_row + 1 if standing is Standing.proven else 0
                 return queue
         return None
-
-    def _order(self) -> tuple[Standing, ...]:
-        if len(self._newcomers) < self.connections // _SHARE:
-            return Standing.newcomer, Standing.proven, Standing.again
-        return Standing.proven, Standing.newcomer, Standing.again
 
     # ---------------------------------------------------------------- the first time-out
 
@@ -157,8 +158,7 @@ class Turns:
         """Seconds within which a newcomer is to reply while others wait."""
         if len(self._seconds) < _ENOUGH_REPLIES:
             return _FIRST_TIMEOUT
-        usual = sorted(self._seconds)[int(_USUAL * len(self._seconds))]
-        return min(max(_TIMES_USUAL * usual, _LEAST_FIRST_TIMEOUT), _LONGEST_FIRST_TIMEOUT)
+        return min(max(_TIMES_USUAL * statistics.median(self._seconds), _LEAST_FIRST_TIMEOUT), _LONGEST_FIRST_TIMEOUT)
 
     def _leave_late(self) -> None:
         """Leave the newcomers whose first time-out is over, now and later, as long as others wait."""

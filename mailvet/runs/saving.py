@@ -30,6 +30,7 @@ SAVE_ROWS = 4 * 122_880  # row groups of DuckDB, which are written fastest when 
 TICK = 1.0  # seconds between two looks at what is due
 JOURNAL_AFTER = 2.0  # seconds that a result may be in memory alone, and a tick more
 _SAVE_TIMEOUT = 2.5  # seconds for the database to take the rest when the run is stopped
+_FIRST_INTERVAL = 1.0  # seconds until the first save, each further one after twice the time
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 5.0  # seconds between two tries to save in a database that is locked
 
 
@@ -48,7 +49,7 @@ class Saver:
     Args:
         warehouse: what saves them, called by `thread` alone.
         journal: None keeps none, where results cost nothing to have again or the database has no name on this machine.
-        every: seconds between two saves.
+        every: longest time in seconds between two saves; the first come sooner.
         patience: seconds that a locked database is waited for.
         pull: gives the results that came and were not handed over, asked for once a tick.
         saved: called after each save.
@@ -70,7 +71,8 @@ class Saver:
         self._thread = thread
         self._journal = journal
         self._in_hand = in_hand
-        self._every = every
+        self._longest = every
+        self._every = min(_FIRST_INTERVAL, every)
         self._patience = patience
         self.pull = pull
         self._saved = saved
@@ -163,6 +165,7 @@ class Saver:
             self._saving = asyncio.ensure_future(self._save())
             self._saving.add_done_callback(lambda task: task.cancelled() or task.exception())
             self._saved_at = time.monotonic()
+            self._every = min(2 * self._every, self._longest)
 
     async def _end_saving(self) -> None:
         if self._saving is not None:

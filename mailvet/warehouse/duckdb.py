@@ -99,7 +99,7 @@ class DuckDBWarehouse(DuckDBResults):
         for column in columns:
             value = f"{OWN}{column}"
             is_text = str(verdict_schema().field(column).type) == "string"
-            fields.append((self._prefix + column, output_files.unarmed(value) if is_text else value))
+            fields.append((self._prefix + column, output_files.escape_formula_sql(value) if is_text else value))
         read = list(dict.fromkeys([*columns, *([split_by] if split_by else [])]))
         rows = (
             f"(select *, {place} as {_PLACE} from {self.relation} where {self._where}) as rows_kept "

@@ -11,6 +11,7 @@ import duckdb
 
 from mailvet import ablation
 from mailvet.errors import SourceError
+from mailvet.privacy import formula_sql
 from mailvet.verdict import recommendation_sql, verdict_schema
 from mailvet.warehouse.base import Details, Summary
 from mailvet.warehouse.counts import count_query, counted
@@ -44,7 +45,9 @@ class DuckDBResults(DuckDBVerdicts):
         advice = recommendation_sql(
             self.policy, reason="reason", score="score", attempts="attempts", stored="recommendation"
         )
-        values = {"recommendation": f"({advice})", "suggestion": _harmless("suggestion")}
+        formula = formula_sql("substr(suggestion, 1, 1)")  # a suggestion never starts one in a spreadsheet
+        suggestion = f"case when {formula} then null else suggestion end"
+        values = {"recommendation": f"({advice})", "suggestion": suggestion}
         selected = [f"email_key as {OWN}key", *([also] if also else [])]
         selected += [f"{values.get(name, name)} as {OWN}{name}" for name in columns]
         return f"(select {', '.join(selected)} from mailvet_verdicts) as {OWN}verdicts"
@@ -255,8 +258,3 @@ class DuckDBResults(DuckDBVerdicts):
             where {self._where} and not {is_blank(self._cell)} group by 1, 2
             """
         )
-
-
-def _harmless(value: str) -> str:
-    """A suggestion never starts a formula when the file is opened in a spreadsheet."""
-    return f"case when regexp_matches({value}, '^[=+@\\t\\r\\n-]') then null else {value} end"

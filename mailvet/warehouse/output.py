@@ -14,12 +14,13 @@ from pathlib import Path
 import duckdb
 
 from mailvet.errors import SettingsError, SourceError, argument
+from mailvet.privacy import formula_sql
 from mailvet.private_files import PrivateFolder, replaces
 from mailvet.warehouse.dialects import literal
 from mailvet.warehouse.files import FORMATS, first_line, format_of, split_name, unique_names
 from mailvet.warehouse.identifiers import quoted
 
-__all__ = ["check", "copy_options", "part_names", "publish", "unarmed"]
+__all__ = ["check", "copy_options", "escape_formula_sql", "part_names", "publish"]
 
 
 def check(output: Path) -> None:
@@ -106,9 +107,9 @@ def copy_options(output: Path, *, header: bool = True, delimiter: str = ",") -> 
     return f"format csv, header {str(header).lower()}, delimiter {literal(mark)}{packed}"
 
 
-def unarmed(value: str) -> str:
-    """DuckDB's expression for a text that starts no formula when the file is opened in a spreadsheet."""
-    return f"case when regexp_matches({value}, '^[=+@\\t\\r\\n-]') then '''' || {value} else {value} end"
+def escape_formula_sql(value: str) -> str:
+    """DuckDB's expression for `mailvet.privacy.escape_formula` of a text."""
+    return f"case when {formula_sql(f'substr({value}, 1, 1)')} then '''' || {value} else {value} end"
 
 
 def quoted_names(names: Sequence[str]) -> list[str]:

@@ -23,6 +23,7 @@ import pyarrow.compute as pc
 
 from mailvet import ablation
 from mailvet.errors import MailvetError, SourceError
+from mailvet.privacy import formula_sql
 from mailvet.verdict import email_key, recommendation_sql, verdict_schema
 from mailvet.warehouse import output as files_out
 from mailvet.warehouse.base import KNOWN_FOR, SILENT, Details, Summary
@@ -349,7 +350,7 @@ class SQLWarehouse(PlannedTable):
         return f"(select {self._said(columns)} from {table}{self._say.computed_once})"
 
     def _said(self, columns: Sequence[str], match: str = "email_key") -> str:
-        formula = f"{self._say.first_character('suggestion')} in ('=', '+', '@', '-')"
+        formula = formula_sql(self._say.first_character("suggestion"))
         values = {
             "recommendation": f"({self._advice()})",
             # A suggestion never starts a formula when the table is opened in a spreadsheet.
@@ -681,9 +682,10 @@ class SQLWarehouse(PlannedTable):
         selected = ", ".join(f"{value} as {OWN}c{place}" for place, (_, value, _) in enumerate(fields))
         schema = pa.schema([pa.field(f"c{place}", kind) for place, (_, _, kind) in enumerate(fields)])
         names = files_out.quoted_names([name for name, _, _ in fields])
+        is_text = pa.types.is_string
         shown = ", ".join(
-            f"{files_out.unarmed(f'c{place}') if place >= len(kept) and pa.types.is_string(kind) else f'c{place}'} "
-            f"as {name}"
+            (files_out.escape_formula_sql(f"c{place}") if place >= len(kept) and is_text(kind) else f"c{place}")
+            + f" as {name}"
             for place, (name, (_, _, kind)) in enumerate(zip(names, fields, strict=True))
         )
         with self._doing(f"read {self.name}"), self._snapshot(), duckdb.connect() as db:

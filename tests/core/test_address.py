@@ -15,7 +15,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mailvet.address import (
-    FORMULA_START,
     SYNTAX_ERRORS,
     Address,
     SyntaxProblem,
@@ -23,6 +22,7 @@ from mailvet.address import (
     is_placeholder_address,
     parse,
 )
+from mailvet.privacy import FORMULA_START
 
 PUBLISHED: dict[str, list[str]] = json.loads(
     (Path(__file__).parents[1] / "data" / "judged_addresses.json").read_text("utf-8")

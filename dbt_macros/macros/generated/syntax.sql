@@ -19,7 +19,7 @@
 {%- macro role_everywhere() -%}{{ return('everywhere') }}{%- endmacro -%}
 {%- macro role_at_companies() -%}{{ return('companies') }}{%- endmacro -%}
 {%- macro caseless_names() -%}{{ return(['info', 'marketing', 'sales', 'support', 'abuse', 'noc', 'security', 'postmaster', 'hostmaster', 'usenet', 'news', 'webmaster', 'www', 'uucp', 'ftp']) }}{%- endmacro -%}
-{%- macro formula_starts() -%}{{ return(['=', '+', '-', '@']) }}{%- endmacro -%}
+{%- macro formula_starts() -%}{{ return(['=', '+', '-', '@', '＝', '＋', '－', '＠', '﹦', '﹢', '﹣', '﹫', '−']) }}{%- endmacro -%}
 {%- macro markup_starts() -%}{{ return(["'", '`', '*', '#', '|', '~', '%']) }}{%- endmacro -%}
 {%- macro labels_of_lists() -%}{{ return({'disposable': [2, 3, 4, 5], 'relay': [2, 3, 4]}) }}{%- endmacro -%}
 {%- macro rules_version() -%}{{ return('2026.12') }}{%- endmacro -%}

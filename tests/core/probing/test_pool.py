@@ -917,9 +917,9 @@ async def test_the_same_servers_always_see_the_same_source_address(
     seen: dict[str, set[str | None]] = {}
     begin = Session.open.__func__  # type: ignore[attr-defined]
 
-    async def opened(cls: type[Session], host: str, *args: Any, source: str | None = None) -> Session:
+    async def opened(cls: type[Session], host: str, *args: Any, source: str | None = None, **rest: Any) -> Session:
         seen.setdefault(host, set()).add(source)
-        session: Session = await begin(cls, host, *args, source=source)
+        session: Session = await begin(cls, host, *args, source=source, **rest)
         return session
 
     monkeypatch.setattr(Session, "open", classmethod(opened))
