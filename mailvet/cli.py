@@ -772,6 +772,10 @@ def _parsed(parser: Any, text: str, option: str) -> Any:
         raise typer.BadParameter(f"{option}: {error}") from None
 
 
+_DUCKDB_ADVICE = (
+    "If it is damaged, put back a copy of it, or move it away and verify anew; what was saved before stays in it."
+)
+
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EROFS, errno.EIO)
 """What the machine lacks, which is neither the input's fault nor ours."""
 
@@ -828,6 +832,12 @@ def _failed(error: BaseException) -> int:
     if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _NO_ROOM):
         _say("Error:", _what_is_lacking(error))
         return ExitCode.degraded
+    if type(error).__module__.lstrip("_").partition(".")[0] == "duckdb":
+        _say(
+            "Error:",
+            f"DuckDB cannot read or write the database: {str(error).strip().splitlines()[0]}. {_DUCKDB_ADVICE}",
+        )
+        return ExitCode.degraded if in_hand.begun else ExitCode.bad_input
     from mailvet.fault_report import write_fault_report
 
     report = write_fault_report(error)

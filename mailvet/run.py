@@ -44,6 +44,7 @@ from mailvet.verdict import (
 )
 from mailvet.verifier import BATCH_ROWS, Verifier, run_in_background
 from mailvet.warehouse.base import Plan, Recognising, Summary, TableSignals, Warehouse
+from mailvet.warehouse.clocks import future_note
 from mailvet.warehouse.duckdb import DuckDBWarehouse
 from mailvet.warehouse.files import FORMATS, Reading, format_of, is_database
 from mailvet.warehouse.opening import is_url, open_table
@@ -524,6 +525,10 @@ class _Run:
             await self._call(warehouse.find_signals, signed_up=suspicion.signed_up, burst_window=suspicion.burst_window)
         if self._watcher:
             self._watcher.planned(warehouse.name, planned)
+        future = await self._call(warehouse.from_the_future, started)
+        if future and future_note(future) not in self._notes:
+            self._notes.append(future_note(future))
+            log.warning("%s", self._notes[-1])
         asked_today = await self._call(warehouse.asked_today, started)
         if planned.due and Depth(settings.depth) is Depth.smtp:
             self._servers = await self._call(self._remembered, started)
@@ -548,6 +553,7 @@ class _Run:
         finally:
             operators = verifier.progress()
             await verifier.close()
+        await self._call(warehouse.check_still_there)
         await self._call(warehouse.apply_policy)
         # The file first: a condition on the rows may ask for status columns as they were before.
         outputs: Sequence[Path] = ()

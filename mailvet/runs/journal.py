@@ -20,10 +20,12 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from mailvet.verdict import verdict_schema
+from mailvet.warehouse.clocks import latest_believed
 
 if sys.platform != "win32":
     import fcntl
@@ -208,7 +210,10 @@ def save_newer(warehouse: Warehouse, verdicts: pa.Table) -> int:
     import polars as pl
 
     frame = pl.DataFrame(pl.from_arrow(verdicts)).unique("email_key", keep="last", maintain_order=True)
-    known = warehouse.checked_at(frame["email_key"].to_list())
+    believed = latest_believed(datetime.now(timezone.utc))
+    known = {
+        key: moment for key, moment in warehouse.checked_at(frame["email_key"].to_list()).items() if moment <= believed
+    }
     is_newer = [
         key not in known or known[key] < moment for key, moment in frame.select("email_key", "checked_at").iter_rows()
     ]

@@ -242,6 +242,9 @@ class Warehouse(Protocol):
     def checked_at(self, keys: Sequence[str]) -> dict[str, datetime]:
         """When the verdicts of these keys were made (aware, UTC), as far as there are any."""
 
+    def from_the_future(self, now: datetime) -> int:
+        """How many verdicts are dated so far beyond `now` that they are not believed (`mailvet.warehouse.clocks`)."""
+
     def replies(self, batch_rows: int) -> Iterator[pa.Table]:
         """
         Batches of the verdicts that hold a refusal of a mail server (`smtp_code` from 400, `smtp_reply`), of this and
@@ -253,6 +256,12 @@ class Warehouse(Protocol):
 
     def save_run(self, run: Mapping[str, Any]) -> None:
         """Insert or replace one row of `mailvet_runs`."""
+
+    def check_still_there(self) -> None:
+        """
+        Raises:
+            SourceError: the database of the verdicts was removed or replaced since it was opened.
+        """
 
     def apply_policy(self) -> int:
         """Bring stored recommendations of this source in line with the policy; returns how many changed."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import Any
 
 from mailvet.gates import VerdictCount
 from mailvet.verdict import Policy, recommendation_sql
+from mailvet.warehouse.clocks import latest_believed
 from mailvet.warehouse.dialects import Dialect
 
 __all__ = ["count_query", "counted"]
@@ -36,7 +37,10 @@ def count_query(
             policy, reason="v.reason", score="v.score", attempts="v.attempts", stored="v.recommendation"
         )
         if stale_before is not None:
-            values["stale"] = f"case when v.checked_at < {say.moment(stale_before)} then 1 else 0 end"
+            future = say.moment(latest_believed(datetime.now(timezone.utc)))
+            values["stale"] = (
+                f"case when v.checked_at < {say.moment(stale_before)} or v.checked_at > {future} then 1 else 0 end"
+            )
     joined = f" left join {verdicts} v on v.email_key = c.email_key" if verdicts is not None else ""
     selected = ", ".join(f"{value} as mailvet__{name}" for name, value in values.items())
     groups = ", ".join(f"mailvet__{name}" for name in _SAID)

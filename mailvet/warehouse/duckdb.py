@@ -118,7 +118,7 @@ class DuckDBWarehouse(DuckDBResults):
         if mode is None:
             mode = self.path.stat().st_mode & 0o777 if self.path.exists() else 0o600
         via = self._access.folder if self._access is not None and self._access.closed_in else None
-        return output_files.publish(self._db, queries, mode, via)
+        return output_files.publish(self._db, queries, mode, via, check=self._check_unchanged)
 
     def _part(self, column: str) -> str:
         """Which part of a result a row belongs to, by a column of the verdict table."""

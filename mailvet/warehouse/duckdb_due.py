@@ -87,6 +87,7 @@ class PlannedDuckDB(DuckDBSession):
         count_domains: bool = True,
     ) -> Plan:
         """See `Warehouse.plan`."""
+        self._check_own_tables()
         self._counts = None
         self._may_use(MEMORY)
         self._stage_cells()

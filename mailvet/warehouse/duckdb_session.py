@@ -26,6 +26,7 @@ from mailvet.warehouse.duckdb_access import DuckDBAccess
 from mailvet.warehouse.files import FORMATS, INPUT, Loaded, Reading, first_line, is_database, load, table_function
 from mailvet.warehouse.identifiers import TableName
 from mailvet.warehouse.identifiers import quoted as quote
+from mailvet.warehouse.own_tables import problem_of_verdicts
 from mailvet.warehouse.tables import Column, Relation, choose_column, choose_table
 
 if TYPE_CHECKING:
@@ -120,6 +121,7 @@ class DuckDBSession:
         access: DuckDBAccess | None = None,
         event_rows: str | None = None,
         store: Path | None = None,
+        state: tuple[int, ...] | None = None,
     ) -> None:
         self._db = connection
         self._access = access
@@ -137,7 +139,10 @@ class DuckDBSession:
         self._events = events
         self._loaded = loaded
         self._is_view = is_view
+        self._file = self._identity()
+        self._state = state
         self._cell = f"coalesce({quote(column)}::varchar, '')" if column else "''"
+        self._hide_duplicates()
 
     @classmethod
     def of_table(
@@ -270,12 +275,13 @@ class DuckDBSession:
                     f"({argument('where')}), and then "
                     "no other file can be read. Close that source first. Nothing was read."
                 )
+            state = _state(path)
             loaded = load(db, path, reading)
             column = column or loaded.address_column
             found = choose_column(described(db, INPUT), column, path.name, loaded.headers)
             return cls(
                 db, name=path.name, path=path, relation=INPUT, column=found, policy=policy, prefix=prefix,
-                events=events, loaded=loaded, access=access, store=store,
+                events=events, loaded=loaded, access=access, store=store, state=state,
                 **_narrowed(db, INPUT, path.name, where, access, events),
             )  # fmt: skip
 
@@ -286,6 +292,74 @@ class DuckDBSession:
             raise SourceError(f"There is no database {path}: nothing has been verified there yet.")
         with _opening(path, read_only=read_only) as (db, access):
             return cls(db, name=path.name, path=path, access=access)
+
+    def _hide_duplicates(self) -> None:
+        """Where nothing may be written, the newest of several verdicts of one key stands for them."""
+        found = self._rows("select readonly from duckdb_databases() where database_name = current_database()")
+        if not found or not found[0][0] or not self._has("mailvet_verdicts"):
+            return
+        rows, keys = self._one("select count(*), count(distinct hash(email_key)) from mailvet_verdicts")
+        if rows != keys:
+            ours = self._one("select current_database(), current_schema()")
+            table = ".".join(map(quote, (*ours, "mailvet_verdicts")))
+            self._db.execute(
+                f"create or replace temp view mailvet_verdicts as select * from {table} qualify row_number() over "
+                "(partition by email_key order by checked_at desc nulls last) = 1"
+            )
+
+    def _check_own_tables(self) -> None:
+        """
+        Raises:
+            SourceError: a table of verdicts that mailvet did not make, or a later version did.
+        """
+        if not self._has("mailvet_verdicts"):
+            return
+        problem = problem_of_verdicts(described(self._db, "mailvet_verdicts"))
+        if problem is not None:
+            raise SourceError(
+                f"The table mailvet_verdicts in {self._database_name} is not as this version of mailvet makes it: "
+                f"{problem}. Use the version that made it, or rename the table and verify anew. Nothing was changed."
+            )
+
+    @property
+    def _database_name(self) -> str:
+        (path,) = self._one("select path from duckdb_databases() where database_name = current_database()")
+        return Path(path).name if path else "memory"
+
+    def _check_unchanged(self, target: Path) -> None:
+        """
+        Raises:
+            SourceError: `target` is the file that was read, and it is not what it was then.
+        """
+        if self._state is not None and target == self.path.resolve() and _state(self.path) != self._state:
+            raise SourceError(
+                f"{self.path.name} was changed while the run went on, so it was not replaced: the changes would be "
+                "lost. Run the same again; only what is new will be asked."
+            )
+
+    def _identity(self) -> tuple[Path, int] | None:
+        """The file of the database and what tells it from another of its name; None in memory."""
+        found = self._rows("select path from duckdb_databases() where database_name = current_database()")
+        if not found or not found[0][0]:
+            return None
+        path = Path(found[0][0])
+        try:
+            return path, path.stat().st_ino
+        except OSError:
+            return None
+
+    def check_still_there(self) -> None:
+        """
+        See `Warehouse.check_still_there`.
+
+        Raises:
+            SourceError: the file of the database was removed or replaced, so that what is saved would be lost.
+        """
+        if self._file is not None and self._identity() != self._file:
+            raise SourceError(
+                f"The database {self._file[0]} was removed or replaced while the run went on, so what is saved in it "
+                "would be lost. Put it back, or run the same again to make it anew."
+            )
 
     def _numbers_rows(self) -> bool:
         """Whether `rowid` means DuckDB's number of a row; views have none, and a table may have such a column."""
@@ -369,7 +443,7 @@ def open_database(path: Path | None, *, read_only: bool = False) -> duckdb.DuckD
 def opening_failed(error: duckdb.Error, path: Path | None, *, read_only: bool = False) -> SourceError:
     """What to tell people for DuckDB's own error on opening a file: who holds it, or what is wrong with it."""
     text = str(error)
-    if "lock" in text.lower():
+    if _HELD.search(text):
         holder = re.search(r"PID (\d+)", text)
         who = f" (process {holder[1]})" if holder else ""
         return LockedError(
@@ -380,10 +454,30 @@ def opening_failed(error: duckdb.Error, path: Path | None, *, read_only: bool = 
         return SourceError(
             f"{path} is no DuckDB database. For a list of addresses give a CSV, Parquet or JSON Lines file."
         )
+    if _NEWER.search(text):
+        return SourceError(
+            f"The database {path} was made by another version of DuckDB, which this one ({duckdb.__version__}) cannot "
+            f"read: {first_line(text)}. Upgrade DuckDB (pip install --upgrade duckdb), or name another database. "
+            "Nothing was changed."
+        )
+    if _DAMAGED.search(text):
+        return SourceError(
+            f"The database {path} is damaged: {first_line(text)}. Put back a copy of it, or move it away, with its "
+            ".wal file if there is one, and verify anew. Nothing was changed."
+        )
     return SourceError(
         f"The database {path} cannot be opened{'' if read_only else ' for writing'}: {first_line(text)}. "
         "Check that the file and its folder may be written to."
     )
+
+
+_HELD = re.compile(r"could not set lock|conflicting lock|lock is held|used by another process", re.IGNORECASE)
+_NEWER = re.compile(r"storage version|version number|newer version|older version", re.IGNORECASE)
+_DAMAGED = re.compile(
+    r"corrupt|checksum|serialization error|deserializ|internal error|failed to load|replaying wal|could not read"
+    r"|fatal error|could not finish|unexpected end|metadata|invalid block",
+    re.IGNORECASE,
+)
 
 
 @contextlib.contextmanager
@@ -396,6 +490,15 @@ def writing(path: Path) -> Iterator[None]:
             "may be written to and that the disk is not full; what was saved before stays saved.",
             error,
         ) from None
+
+
+def _state(path: Path) -> tuple[int, ...] | None:
+    """What changes with a file."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def find_table(db: duckdb.DuckDBPyConnection, table: str, path: Path | None) -> tuple[str, bool]:

@@ -15,6 +15,7 @@ import duckdb
 from mailvet.errors import SourceError
 from mailvet.verdict import email_key, recommendation_sql, verdict_schema
 from mailvet.warehouse.base import KNOWN_FOR, SILENT
+from mailvet.warehouse.clocks import CLOCK_TOLERANCE, latest_believed
 from mailvet.warehouse.dialects import literal
 from mailvet.warehouse.duckdb_due import PlannedDuckDB
 from mailvet.warehouse.duckdb_rewriting import is_our_own, rewrite
@@ -98,6 +99,14 @@ class DuckDBVerdicts(PlannedDuckDB):
         """See `Warehouse.reconnect`; a file is never lost in that way."""
         return False
 
+    def from_the_future(self, now: datetime) -> int:
+        """See `Warehouse.from_the_future`."""
+        if not self._has("mailvet_verdicts"):
+            return 0
+        return int(
+            self._one("select count(*) from mailvet_verdicts where checked_at > $1", [naive(latest_believed(now))])[0]
+        )
+
     def checked_at(self, keys: Sequence[str]) -> dict[str, datetime]:
         """See `Warehouse.checked_at`."""
         if not self._has("mailvet_verdicts"):
@@ -112,11 +121,13 @@ class DuckDBVerdicts(PlannedDuckDB):
             + ("" if field.nullable else " not null")
             for field in verdict_schema()
         )
+        self._check_own_tables()
         with writing(self.path):
             self._db.execute(f"create table if not exists mailvet_verdicts (\n  {columns}\n)")
             for statement in (_RUNS, *_RUNS_GREW, _SERVERS):
                 self._db.execute(statement)
             self._upgrade()
+            self._drop_duplicates()
             if self._has_cells:
                 self._drop_missing()
 
@@ -150,6 +161,19 @@ class DuckDBVerdicts(PlannedDuckDB):
             with contextlib.suppress(duckdb.Error):
                 self._db.execute("rollback")
             raise
+
+    def _drop_duplicates(self) -> None:
+        """Of several verdicts of one key, which another tool may have made, the newest stays."""
+        hashes = "select count(*), count(distinct hash(email_key)) from mailvet_verdicts"
+        rows, keys = self._one(hashes)
+        if rows == keys:
+            return
+        self._stored_rows = self._counts = None
+        doubles = (
+            "select rowid from mailvet_verdicts qualify row_number() over (partition by email_key "
+            "order by checked_at desc nulls last, rowid desc) > 1"
+        )
+        self._db.execute(f"delete from mailvet_verdicts where rowid in ({doubles})")
 
     def _verdict_columns(self) -> list[str]:
         return columns_of(self._db, "mailvet_verdicts")
@@ -215,7 +239,8 @@ class DuckDBVerdicts(PlannedDuckDB):
         silent = ", ".join(literal(reason) for reason in SILENT)
         known = (
             f"b.reason in ({silent}) and v.status <> 'unknown' "
-            f"and b.checked_at < v.checked_at + interval {KNOWN_FOR.days} days"
+            f"and b.checked_at < v.checked_at + interval {KNOWN_FOR.days} days "
+            f"and v.checked_at <= b.checked_at + interval {CLOCK_TOLERANCE.seconds} seconds"
         )
         # How deep we asked and when to ask again go by the newest answer that went as deep.
         kept = (
@@ -225,6 +250,7 @@ class DuckDBVerdicts(PlannedDuckDB):
         )
         self._note_stored()
         stored = "select h from mailvet_stored where h in (select hash(email_key) from mailvet_batch)"
+        self.check_still_there()
         with self._batch(verdicts):
             if self._rows(f"{stored} limit 1"):
                 self._db.execute(f"create or replace temp table mailvet_kept as {kept}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import duckdb
@@ -48,7 +48,12 @@ def check(output: Path) -> None:
 
 
 def publish(
-    db: duckdb.DuckDBPyConnection, queries: Mapping[Path, tuple[str, str]], mode: int, via: PrivateFolder | None = None
+    db: duckdb.DuckDBPyConnection,
+    queries: Mapping[Path, tuple[str, str]],
+    mode: int,
+    via: PrivateFolder | None = None,
+    *,
+    check: Callable[[Path], object] | None = None,
 ) -> list[Path]:
     """
     Write each query of DuckDB's to its file.
@@ -57,6 +62,7 @@ def publish(
         queries: path -> (query, options of COPY).
         mode: permissions of a file that is new; one that exists keeps its own.
         via: the one folder that the database may write to, if it may not write elsewhere.
+        check: raises where a file is not to be replaced.
 
     Raises:
         SourceError: one could not be written; all are as they were.
@@ -71,6 +77,8 @@ def publish(
                 db.execute(f"copy ({query}) to {literal(str(written))} ({options}, use_tmp_file false)")
                 if written is not partial:
                     _move(written, partial)
+            for output in queries if check is not None else ():
+                check(output.resolve())
             replacing.close()
         except (duckdb.Error, OSError) as error:
             raise SourceError(f"{output} cannot be written: {first_line(str(error))}.") from None

@@ -18,6 +18,7 @@ from mailvet.recheck import Recheck
 from mailvet.scoring import bounce_probability
 from mailvet.verdict import Reason, Recommendation, Status, verdict_schema
 from mailvet.warehouse.base import MOST_NAMED, Details, OperatorShare, SourceShare, Summary
+from mailvet.warehouse.clocks import latest_believed
 from mailvet.warehouse.dialects import Dialect, literal
 
 __all__ = [
@@ -62,7 +63,7 @@ def rank(depth: str) -> str:
 def due_by_itself(moment: Callable[[datetime], str], *, depth_rank: int, now: datetime, events: bool) -> str:
     """
     The part of what is due that needs no lists: never checked, its date has come, less deep than asked for, or
-    contradicted by an event.
+    contradicted by an event, or dated in the future.
 
     Args:
         moment: a point in time (aware, UTC) as the database writes it.
@@ -75,7 +76,10 @@ def due_by_itself(moment: Callable[[datetime], str], *, depth_rank: int, now: da
         f"or (v.reason = 'hard_bounced' and not {bounced_last})"
     )
     news = f" or ({event_is_news})" if events else ""
-    return f"v.reason is null or v.next_check_at <= {moment(now)} or {rank('v.depth')} < {depth_rank}{news}"
+    return (
+        f"v.reason is null or v.next_check_at <= {moment(now)} or {rank('v.depth')} < {depth_rank} "
+        f"or v.checked_at > {moment(latest_believed(now))}{news}"
+    )
 
 
 def recheck_condition(moment: Callable[[datetime], str], recheck: Recheck, *, of: str = "v.") -> str:
@@ -148,6 +152,7 @@ def surely_fresh(
     # A bounce that is no longer among the events is news as well.
     return (
         f"reason <> 'hard_bounced' and (next_check_at is null or next_check_at > {say.moment(now)}) "
+        f"and checked_at <= {say.moment(latest_believed(now))} "
         f"and {rank('depth')} >= {depth_rank} and rules_version = {literal(rules_version)}{again}"
     )
 

@@ -389,6 +389,10 @@ class PostgresWarehouse(SQLWarehouse):
                 f"Could not {doing}: another session holds a lock on the table ({text}). See pg_locks and "
                 f"pg_stat_activity for who it is, wait for it to end, then run again. {saved}"
             )
+        if isinstance(error, errors.SerializationFailure):
+            return LockedError(
+                f"Could not {doing}: another session changed the same rows at the same time ({text}). {saved}"
+            )
         if isinstance(error, errors.InsufficientPrivilege):
             return SourceError(
                 f"Could not {doing}: {text}. The rights that are needed stand in docs/warehouses.md. {saved}"

@@ -13,8 +13,9 @@ import contextlib
 import json
 import logging
 import re
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,11 +23,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mailvet import ablation
-from mailvet.errors import MailvetError, SourceError
+from mailvet.errors import LockedError, MailvetError, SourceError
 from mailvet.privacy import formula_sql
 from mailvet.verdict import email_key, recommendation_sql, verdict_schema
 from mailvet.warehouse import output as files_out
 from mailvet.warehouse.base import KNOWN_FOR, SILENT, Details, Summary
+from mailvet.warehouse.clocks import latest_believed
 from mailvet.warehouse.counts import count_query, counted
 from mailvet.warehouse.dialects import literal
 from mailvet.warehouse.due import PlannedTable
@@ -65,6 +67,7 @@ _SHARDS_KEPT = timedelta(days=7)
 _KNOWN_SINCE = "known_since"
 _EXPORT_ROWS = 20_000
 _KEYS_A_STATEMENT = 500
+_WRITE_TRIES = 5
 _RUN_TYPES = {"string": pa.string(), "int64": pa.int64(), "double": pa.float64(), "timestamp": UTC}
 
 
@@ -210,6 +213,17 @@ class SQLWarehouse(PlannedTable):
 
     saves_cheaply = False
 
+    def check_still_there(self) -> None:
+        """See `Warehouse.check_still_there`; a table that is gone is told by the statement that needs it."""
+
+    def from_the_future(self, now: datetime) -> int:
+        """See `Warehouse.from_the_future`."""
+        if not self._has(VERDICTS):
+            return 0
+        future = self._say.moment(latest_believed(now))
+        with self._doing("read the verdicts"):
+            return int(self._rows(f"select count(*) from {VERDICTS} where checked_at > {future}")[0][0])
+
     def checked_at(self, keys: Sequence[str]) -> dict[str, datetime]:
         """See `Warehouse.checked_at`."""
         found: dict[str, datetime] = {}
@@ -272,7 +286,11 @@ class SQLWarehouse(PlannedTable):
         listed = ", ".join(map(say.own, names))
         values = ", ".join(f"b.{name}" for name in names)
         same = f"{VERDICTS}.email_key = b.email_key"
-        keep = f"{VERDICTS}.status <> 'unknown' and {VERDICTS}.checked_at > b.{_KNOWN_SINCE}"
+        future = say.moment(latest_believed(datetime.now(timezone.utc)))
+        keep = (
+            f"{VERDICTS}.status <> 'unknown' and {VERDICTS}.checked_at > b.{_KNOWN_SINCE} "
+            f"and {VERDICTS}.checked_at <= {future}"
+        )
         statements = []
         if silent:  # how deep we asked and when to ask again go by the newest answer that went as deep
             deep_enough = f"{rank('b.depth')} >= {rank(f'{VERDICTS}.depth')}"
@@ -377,6 +395,16 @@ class SQLWarehouse(PlannedTable):
         )  # fmt: skip
 
     def write_back(self, columns: Sequence[str]) -> int:
+        """See `Warehouse.write_back`; tried again where other transactions are in the way."""
+        for attempt in range(1, _WRITE_TRIES):
+            try:
+                return self._write_back(columns)
+            except LockedError as error:
+                log.warning("%s The status columns are written once more.", error)
+                time.sleep(0.1 * attempt)
+        return self._write_back(columns)
+
+    def _write_back(self, columns: Sequence[str]) -> int:
         """
         See `Warehouse.write_back`. Matches on the text as it is now, by its key or by itself, so an edited row is left
         alone.

@@ -21,14 +21,16 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 
-from mailvet.errors import ConnectionLostError, LockedError, MailvetError, SettingsError
+from mailvet.errors import ConnectionLostError, LockedError, MailvetError, SettingsError, SourceError
 from mailvet.missing import WHITE_SPACE, is_missing
-from mailvet.verdict import email_key
+from mailvet.verdict import email_key, verdict_schema
 from mailvet.warehouse.conditions import parse_with_sqlglot, refusal
 from mailvet.warehouse.dialects import dialect_of
 from mailvet.warehouse.driver_errors import source_error
 from mailvet.warehouse.files import first_line
 from mailvet.warehouse.identifiers import TableName, parse_table
+from mailvet.warehouse.planning import ADDED_LATER
+from mailvet.warehouse.session import VERDICTS
 from mailvet.warehouse.sql import SQLWarehouse
 from mailvet.warehouse.tables import Column, Relation, choose_table, readings_of
 
@@ -175,6 +177,20 @@ class SQLAlchemyWarehouse(SQLWarehouse):
         limited = isinstance(kind, sa.String) and not isinstance(kind, sa.Text) and self._say.name != "sqlite"
         length = kind.length if limited else None
         return length if isinstance(length, int) and length > 0 else None
+
+    def check_rights(self, *, writable: bool) -> None:
+        """See `SQLWarehouse.check_rights`: whether the table of verdicts is one of mailvet's."""
+        if not self._has(VERDICTS):
+            return
+        with self._reading():
+            names = {str(column["name"]).lower() for column in self._inspected().get_columns(VERDICTS)}
+        lacking = [name for name in verdict_schema().names if name not in names and name not in ADDED_LATER]
+        if lacking:
+            raise SourceError(
+                f"The table {VERDICTS} in {self._engine.url.database or 'this database'} is not as this version of "
+                f"mailvet makes it: it has no column {lacking[0]}. Use the version that made it, or rename the table "
+                "and verify anew. Nothing was changed."
+            )
 
     def _has(self, table: str) -> bool:
         with self._reading():

@@ -221,7 +221,8 @@ def test_two_runs_over_one_database_do_not_disturb_each_other(postgres: Postgres
 
 def test_a_statement_can_be_ended_from_another_thread(postgres: PostgresPlace) -> None:
     postgres.contacts("ann@a.test")
-    warehouse = postgres.opened(where="pg_sleep(case when current_query() like '%limit 1' then 0 else 30 end) is not null")
+    slow = "pg_sleep(case when current_query() like '%limit 1' then 0 else 30 end) is not null"
+    warehouse = postgres.opened(where=slow)
     threading.Timer(0.3, warehouse.interrupt).start()
     with pytest.raises(SourceError, match="canceling statement"):
         planned(warehouse)
