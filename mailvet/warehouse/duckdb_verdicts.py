@@ -429,6 +429,7 @@ class DuckDBVerdicts(PlannedDuckDB):
                 rewrite(path)
             finally:
                 self._db = open_database(path)
+                self._file = self._identity()
         return count
 
     def out_of_reach(self) -> Sequence[str]:

@@ -141,6 +141,6 @@ def test_a_failing_run_in_a_loop_of_debug_shows_no_address(
     monkeypatch.setattr(DuckDBWarehouse, "save", full)
     make_table(here / "crm.duckdb", ["secret.person@acme.test", "other.secret@acme.test"])
     done = mailvet_command("verify", "crm.duckdb", "--table", "contacts")
-    assert done.code == 2
+    assert done.code == 3
     assert "the disk is full" in done.err
     assert "secret" not in everything_logged.text + done.err + done.out
