@@ -62,6 +62,10 @@ bench: $(VENV)/.installed-bench
 	$(BIN)/python benchmarks/run.py
 	$(BIN)/python benchmarks/simulate.py
 
+# The attacks of tests/attacks, counted in docs/trust.md.
+trust: $(VENV)/.installed-dev
+	$(BIN)/python -m benchmarks.trust
+
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
