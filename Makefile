@@ -19,7 +19,7 @@ INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-byteco
 # Installed once per change of what is installed: the stamps are newer than these files.
 SPECIFICATION := pyproject.toml constraints.txt
 
-.PHONY: help setup demo test test-fast test-snowflake test-lakehouse bench lint format constraints sbom audit clean
+.PHONY: help setup demo test test-fast test-snowflake test-lakehouse bench trust lint format constraints sbom audit clean
 .DEFAULT_GOAL := help
 
 help:
@@ -31,6 +31,7 @@ help:
 	@echo "make lint            ruff and mypy"
 	@echo "make format          let ruff put the code in shape"
 	@echo "make bench           the benchmarks; writes their figures and tables"
+	@echo "make trust           the attacks on data and access; writes what got through"
 	@echo "make setup           only install, into $(VENV)"
 	@echo "make constraints     resolve every dependency anew into constraints.txt"
 	@echo "make sbom            what is installed, as a CycloneDX bill of materials: dist/mailvet.cdx.json"

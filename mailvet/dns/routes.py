@@ -122,7 +122,6 @@ class Routes:
                 self._cache.clear()  # rare; dearer book-keeping would cost every lookup
                 self._hosts.clear()
                 self._usable.clear()
-                self._reached.clear()
             self._cache[domain] = route
 
     async def _look_up(self, domain: str) -> Route:
