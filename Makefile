@@ -19,7 +19,8 @@ INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-byteco
 # Installed once per change of what is installed: the stamps are newer than these files.
 SPECIFICATION := pyproject.toml constraints.txt
 
-.PHONY: help setup demo test test-fast test-snowflake test-lakehouse bench trust lint format constraints sbom audit clean
+.PHONY: help setup demo test test-fast test-snowflake test-lakehouse fuzz soak trust bench lint format constraints sbom audit \
+  clean
 .DEFAULT_GOAL := help
 
 help:
@@ -28,6 +29,9 @@ help:
 	@echo "make test-fast       those that need no server, no Spark, no Airflow and no dbt"
 	@echo "make test-snowflake  the tests of every database, on a stand-in for Snowflake, in $(SNOWFLAKE)"
 	@echo "make test-lakehouse  the verdict table as Delta Lake and Apache Iceberg, over Spark Connect, in $(LAKEHOUSE)"
+	@echo "make fuzz            hostile inputs for all that reads what strangers wrote, 40 minutes (FUZZ_SECONDS=600 each)"
+	@echo "make soak            verify without end and see whether anything grows, an hour (SOAK_SECONDS=3600)"
+	@echo "make trust           hostile servers; writes docs/trust.md, with what fuzz and soak measured last"
 	@echo "make lint            ruff and mypy"
 	@echo "make format          let ruff put the code in shape"
 	@echo "make bench           the benchmarks; writes their figures and tables"
@@ -59,13 +63,23 @@ test-snowflake: $(SNOWFLAKE)/.installed
 test-lakehouse: $(LAKEHOUSE)/.installed
 	$(LAKEHOUSE)/bin/python -m pytest tests/lakehouse
 
+FUZZ_SECONDS ?= 600
+SOAK_SECONDS ?= 3600
+
+fuzz: $(VENV)/.installed-fuzz
+	$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS)
+
+soak: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.soak --seconds $(SOAK_SECONDS)
+
+# Worlds that lie, and the attacks of tests/attacks, counted in docs/trust.md.
+trust: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.hostile
+	$(BIN)/python -m benchmarks.trust
+
 bench: $(VENV)/.installed-bench
 	$(BIN)/python benchmarks/run.py
 	$(BIN)/python benchmarks/simulate.py
-
-# The attacks of tests/attacks, counted in docs/trust.md.
-trust: $(VENV)/.installed-dev
-	$(BIN)/python -m benchmarks.trust
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -95,6 +109,10 @@ $(VENV)/.installed-dev: $(BIN)/uv
 	$(INSTALL) --group pyproject.toml:integration --editable '.[$(TEST_EXTRAS)]'
 	@touch $(VENV)/.installed-demo $@
 
+$(VENV)/.installed-fuzz: $(VENV)/.installed-dev
+	$(INSTALL) --group pyproject.toml:fuzz
+	@touch $@
+
 $(VENV)/.installed-bench: $(BIN)/uv
 	$(INSTALL) --group pyproject.toml:integration --editable '.[$(BENCH_EXTRAS)]'
 	@touch $(VENV)/.installed-demo $(VENV)/.installed-dev $@
@@ -118,7 +136,8 @@ $(LAKEHOUSE)/.installed: $(BIN)/uv tests/lakehouse/requirements.txt
 constraints: $(VENV)/.installed-dev
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --upgrade \
 	  --no-emit-index-url --no-emit-find-links --no-annotate --no-header \
-	  --all-extras --group pyproject.toml:integration --group pyproject.toml:training pyproject.toml --output-file $(VENV)/constraints.txt
+	  --all-extras --group pyproject.toml:integration --group pyproject.toml:training --group pyproject.toml:fuzz pyproject.toml \
+	  --output-file $(VENV)/constraints.txt
 	@{ echo "# Versions known to work together: the core, all extras, the tests' tools and the benchmarks' peers."; \
 	   echo "# Written by: make constraints"; cat $(VENV)/constraints.txt; } > constraints.txt
 

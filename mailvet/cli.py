@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional, cast
 import typer
 
 from mailvet.dbt.commands import app as dbt_commands
-from mailvet.errors import ConnectionLostError, MailvetError, PreflightError, SourceError, option
+from mailvet.errors import ConnectionLostError, MailvetError, PreflightError, RunUnderWayError, SourceError, option
 from mailvet.exit_codes import ExitCode
 from mailvet.privacy import PrintableFormatter, printable
 from mailvet.runs.in_hand import OF_PROCESS as in_hand
@@ -820,7 +820,7 @@ def _failed(error: BaseException) -> int:
         return ExitCode.degraded
     if isinstance(error, MailvetError):
         # Once servers were asked, the input was good.
-        went_on = in_hand.begun or isinstance(error, ConnectionLostError)
+        went_on = in_hand.begun or isinstance(error, (ConnectionLostError, RunUnderWayError))
         kept = f" {in_hand.sentences(in_hand.advice)}" if in_hand.begun else ""
         _say("Error:", error.worded(option) + kept)
         return ExitCode.degraded if went_on else ExitCode.bad_input

@@ -6,7 +6,8 @@ MailvetError
 ├── SourceError        a file, database, table or column that cannot be read or written
 │   └── UnavailableError   a database that cannot be used now, and perhaps later: unreachable, broken off, overloaded
 │       ├── LockedError    another process holds the database
-│       └── ConnectionLostError  the database broke the connection off
+│       ├── ConnectionLostError  the database broke the connection off
+│       └── RunUnderWayError  another run is at work on the table
 └── PreflightError     the machine is not fit for the depth asked for (no host name)
     └── NetworkError       no DNS response, and perhaps one later
 
@@ -31,6 +32,7 @@ __all__ = [
     "MailvetError",
     "NetworkError",
     "PreflightError",
+    "RunUnderWayError",
     "SettingsError",
     "SourceError",
     "Spelling",
@@ -121,6 +123,10 @@ class LockedError(UnavailableError):
 
 class ConnectionLostError(UnavailableError):
     """The connection to the database is gone: it ended, was restarted, failed over, or the network was cut."""
+
+
+class RunUnderWayError(UnavailableError):
+    """Another run is at work on the same table; nothing was asked."""
 
 
 class PreflightError(MailvetError):

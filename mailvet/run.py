@@ -23,12 +23,20 @@ import idna
 import polars as pl
 
 from mailvet.ablation import LayerCount
-from mailvet.errors import ConnectionLostError, SettingsError, SourceError, UnavailableError, argument
+from mailvet.errors import (
+    ConnectionLostError,
+    MailvetError,
+    RunUnderWayError,
+    SettingsError,
+    SourceError,
+    UnavailableError,
+    argument,
+)
 from mailvet.probing.pool import OperatorProgress
 from mailvet.recheck import Recheck, RecheckText, parse_recheck
 from mailvet.runs.database_thread import DatabaseThread
 from mailvet.runs.in_hand import InHand
-from mailvet.runs.journal import Journal, left_behind, save_newer
+from mailvet.runs.journal import Journal, recover
 from mailvet.runs.outputs import check_results, note_results
 from mailvet.runs.saving import Saver
 from mailvet.settings import Settings
@@ -47,6 +55,7 @@ from mailvet.warehouse.base import Plan, Recognising, Summary, TableSignals, War
 from mailvet.warehouse.clocks import future_note
 from mailvet.warehouse.duckdb import DuckDBWarehouse
 from mailvet.warehouse.files import FORMATS, Reading, format_of, is_database
+from mailvet.warehouse.leases import RENEW_SECONDS, this_process
 from mailvet.warehouse.opening import is_url, open_table
 from mailvet.warehouse.servers import StoredServers
 
@@ -402,6 +411,7 @@ class _Run:
         self._thread = DatabaseThread()
         self._saver: Saver | None = None
         self._notes: list[str] = []
+        self._leasing: asyncio.Task[None] | None = None
 
     async def _call(self, work: Callable[..., T], *arguments: Any, **named: Any) -> T:
         return await self._thread.call(work, *arguments, **named)
@@ -434,9 +444,12 @@ class _Run:
             raise
         finally:
             # What the thread has begun it ends, before the caller closes the database.
-            await asyncio.shield(asyncio.ensure_future(self._end(timeout)))
+            await asyncio.shield(asyncio.ensure_future(self._end(run_id, timeout)))
 
-    async def _end(self, timeout: float | None) -> None:
+    async def _end(self, run_id: str, timeout: float | None) -> None:
+        if self._leasing is not None:
+            self._leasing.cancel()
+            self._thread.submit(self._warehouse.release_lease, run_id)
         if not await self._thread.end(timeout):
             self.in_hand.stuck = True
         if self._saver is not None:
@@ -470,23 +483,33 @@ class _Run:
 
     async def _recover(self) -> None:
         """Save what earlier runs on this machine left in their journals."""
-        store = await self._call(lambda: self._warehouse.store_id)
-        if store is None:
-            return
-        for found in left_behind(store, self._settings.store.journal):
-            verdicts = found.verdicts()
-            if verdicts is None:
-                log.warning("The journal %s is damaged and was set aside.", found.path)
-                found.set_aside()
-                continue
-            if verdicts.num_rows:
-                await self._call(self._warehouse.open_for_writing)
-                saved = await self._call(save_newer, self._warehouse, verdicts)
-                self._notes.append(
-                    f"{saved:,} verdicts of an earlier run that could not save them came from its journal."
-                )
-                log.info("%s", self._notes[-1])
-            found.remove()
+        saved = await self._call(recover, self._warehouse, self._settings.store.journal)
+        if saved:
+            note = f"{saved:,} verdicts of an earlier run that could not save them came from its journal."
+            self._notes.append(note)
+            log.info("%s", note)
+
+    async def _take_lease(self, run_id: str) -> None:
+        """
+        Raises:
+            RunUnderWayError: another run is at work on the table.
+        """
+        other = await self._call(self._warehouse.take_lease, run_id, this_process())
+        if other is not None:
+            raise RunUnderWayError(
+                f"Another run is at work on {self._warehouse.name}: {other.who}, since "
+                f"{other.started_at:%Y-%m-%d %H:%M} UTC (run {other.run_id}). No server was asked. Wait for it to end, "
+                "then run the same again; only what is left will be asked."
+            )
+        self._leasing = asyncio.ensure_future(self._renew_lease(run_id))
+
+    async def _renew_lease(self, run_id: str) -> None:
+        while True:
+            await asyncio.sleep(RENEW_SECONDS)
+            try:
+                await self._call(self._warehouse.renew_lease, run_id)
+            except MailvetError as error:  # what uses the connection next finds out as well
+                log.warning("The lease of this run could not be renewed: %s", error)
 
     def _make_saver(self, run_id: str, store: str | None) -> Saver:
         settings, warehouse = self._settings.store, self._warehouse
@@ -544,6 +567,8 @@ class _Run:
             if planned.due:
                 await verifier.open()  # refuses before anything is written
             await self._call(warehouse.open_for_writing)
+            if planned.due and self._leasing is None:
+                await self._take_lease(run_id)
             await self._call(warehouse.save_run, record)
             if planned.due:
                 due = planned.due if self._limit is None else min(planned.due, self._limit)

@@ -15,13 +15,15 @@ from functools import lru_cache
 
 from mailvet.dns.resolver import Outcome, Resolver, Response
 from mailvet.dns.targets import PRIVATE_ADDRESS, may_be_contacted
-from mailvet.operators import mailbox_domains, operator_of, public_suffix
+from mailvet.operators import mailbox_domains, operator_of_route, public_suffix
 from mailvet.settings import Dns
 from mailvet.verdict import Reason
 
 __all__ = ["KnownRoutes", "MailHost", "Route", "Routes"]
 
 _CACHED_ROUTES = 500_000
+_CACHED_OCTETS = 512_000_000
+_MOST_ADDRESSES = 16  # of one host that are kept; two of them are contacted
 _NEGATIVE_TTL = 900.0  # seconds; a resolver hides the SOA's own number from us
 _FAILURE_TTL = 600.0
 _LEAST_TTL = 60.0
@@ -48,7 +50,7 @@ class Route:
     hosts: tuple[MailHost, ...] = ()
     """Servers that can be contacted, best preference first."""
     operator: str | None = None
-    """Slug of the owner of the servers."""
+    """Slug of the owner of the servers; of several owners, see `mailvet.operators.operator_of_route`."""
     detail: str | None = None
     expires: float = field(default=0.0, compare=False)
     """`time.monotonic()` after which the route is looked up anew."""
@@ -88,6 +90,8 @@ class Routes:
         self._longest = settings.cache_ttl.total_seconds()
         self._private = allow_private_networks
         self._cache: dict[str, Route] = {}
+        self._octets = 0
+        """What the routes looked up since the cache was empty need at most, about."""
         self._hosts: dict[str, asyncio.Task[tuple[Response, float]]] = {}
         self._usable: dict[tuple[int, str], tuple[MailHost, float]] = {}  # and until when
         self.lookups = 0
@@ -118,10 +122,12 @@ class Routes:
         for domain in queue:
             route = await self._look_up(domain)
             routes[domain] = route
-            if len(self._cache) >= _CACHED_ROUTES:
+            self._octets += _size(route)
+            if len(self._cache) >= _CACHED_ROUTES or self._octets >= _CACHED_OCTETS:
                 self._cache.clear()  # rare; dearer book-keeping would cost every lookup
                 self._hosts.clear()
                 self._usable.clear()
+                self._octets = _size(route)
             self._cache[domain] = route
 
     async def _look_up(self, domain: str) -> Route:
@@ -150,7 +156,7 @@ class Routes:
             until = min(until, known[1])
         if len(hosts) > 1:
             hosts.sort(key=_by_preference)
-        return Route(domain, None, tuple(hosts), _operator_name(hosts[0].name), None, until)
+        return Route(domain, None, tuple(hosts), _operator_name(hosts), None, until)
 
     async def _from_mx(self, domain: str, response: Response) -> Route:
         named = sorted((preference, name.lower()) for preference, name in response.records if name not in ("", "."))
@@ -256,6 +262,8 @@ class Routes:
             # Without records, what failed or had no response for one of the types leaves the question open.
             if six.outcome is Outcome.found or response.outcome in (Outcome.no_data, Outcome.no_name):
                 response = six
+        if len(response.records) > _MOST_ADDRESSES:
+            response = response._replace(records=response.records[:_MOST_ADDRESSES])
         ttl = response.ttl if response.records else _FAILURE_TTL
         return response, time.monotonic() + min(max(ttl, _LEAST_TTL), self._longest)
 
@@ -263,7 +271,7 @@ class Routes:
         return tuple(address for _, address in records if may_be_contacted(address, self._private))
 
     def _alive(self, domain: str, hosts: tuple[MailHost, ...], detail: str | None, ttl: float) -> Route:
-        operator = _operator_name(hosts[0].name)
+        operator = _operator_name(hosts)
         return Route(domain, None, hosts, operator, detail, self._expiry(ttl))
 
     async def _dead(self, domain: str, reason: Reason, detail: str, ttl: float) -> Route:
@@ -295,6 +303,16 @@ def _fewest(hosts: list[MailHost], most: int) -> list[MailHost]:
             left[of_version_6] -= 1
             kept.append(host)
     return kept
+
+
+def _size(route: Route) -> int:
+    """Octets that a route and what was looked up for it need in memory, about: at hostile domains, much."""
+    hosts = sum(_PER_HOST + 2 * len(host.name) + 100 * len(host.addresses) for host in route.hosts)
+    return _PER_ROUTE + len(route.domain) + len(route.detail or "") + hosts
+
+
+_PER_ROUTE = 300
+_PER_HOST = 200
 
 
 def _by_preference(host: MailHost) -> tuple[int, str]:
@@ -340,6 +358,5 @@ def _ending(domain: str) -> str:
     return public_suffix(domain.partition(".")[2] or domain)
 
 
-@lru_cache(maxsize=65536)
-def _operator_name(mx_host: str) -> str:
-    return operator_of(mx_host).name
+def _operator_name(hosts: Iterable[MailHost]) -> str:
+    return operator_of_route(tuple([host.name for host in hosts])).name

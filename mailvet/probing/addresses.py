@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 __all__ = ["ServerAddress"]
 
 _FIRST_INTERVAL = 0.3  # seconds between two recipients, after the first reply that asks for fewer in a second
-_LONGEST_INTERVAL = 3.0
+_LONGEST_INTERVAL = 2.0  # so that a recipient between two canaries can still be proven
 _AFTER_RATE_REPLY = 1.0  # seconds; such limits are counted by the second
 _SHRINK_AFTER = 10  # recipients in a row without such a reply
+_MOST_RATE_REPLIES = 12  # in a row, the longest intervals among them
 _UNREACHABLE_FOR = 600.0  # seconds for which an address that failed is left aside
 _BUSY_BEFORE_BACKUP = 2  # temporary refusals in a row before RCPT, from which on the backup is asked
 _FIRST_BUSY_PAUSE = 1.0  # seconds after the first of them; doubles
@@ -48,11 +49,15 @@ class ServerAddress:
     """Lowered by conversations that were out of step while each reply was checked."""
     silent_faults: int = 0
     """Conversations in a row that were out of step before their first recipient."""
+    refusal_seconds: float = 0.0
+    """What a refusal took as a rule in the last conversation; as an acceptance, where there was none."""
     interval: float = 0.0
     """Seconds between two recipients; 0 where no limit is known."""
     next_at: float = 0.0
     """No recipient is asked before."""
     _since_rate_reply: int = 0
+    _rate_replies: int = 0
+    """In a row."""
     waiters: dict[OperatorQueue, None] = field(default_factory=dict)
     """Operators with recipients for which a connection was not to be had."""
 
@@ -89,11 +94,19 @@ class ServerAddress:
         """It wants fewer connections than it has."""
         self.cap = max(1, min(self.cap, self.connections - 1))
 
-    def too_many_a_second(self) -> None:
-        """It wants fewer recipients in a second."""
+    def too_many_a_second(self) -> bool:
+        """It wants fewer recipients in a second. Whether it is worth a try to go on, more slowly."""
+        self._rate_replies += 1
+        if self._rate_replies > _MOST_RATE_REPLIES:
+            return False
         self._since_rate_reply = 0
         self.interval = min(max(_FIRST_INTERVAL, self.interval * 1.5), _LONGEST_INTERVAL)
         self.next_at = time.monotonic() + max(_AFTER_RATE_REPLY, self.interval)
+        return True
+
+    def replied(self) -> None:
+        """It replied about a recipient."""
+        self._rate_replies = self.silent_faults = 0
 
     def sent(self) -> None:
         """A recipient was sent."""

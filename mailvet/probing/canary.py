@@ -76,6 +76,8 @@ class Place:
     replied: bool = False
     """It replied about a recipient in this run, and was not silent since."""
     refusals_per_canary: int = REFUSALS_PER_CANARY
+    conversations_allowed: int = 1 << 30
+    """Side by side; halved whenever it shuts us out, since one canary proves nothing about those beside it."""
     refusals_allowed: int = 1 << 30
     """Refusals in one conversation; lowered where it refused or accepted everybody after some."""
     doubted: int = 0
@@ -104,8 +106,13 @@ class Place:
     unconfirmed: list[tuple[ServerSet, Exchange]] = field(default_factory=list)
     """Acceptances that wait for a refusal in a later conversation."""
     undecided: dict[DomainAtPlace, ServerSet] = field(default_factory=dict)
-    canary_queued: bool = False
-    """A canary for the refusals of earlier conversations is queued or sent; meanwhile nobody else is asked."""
+    canary_at: ServerSet | None = None
+    """
+    Whose queue holds a canary for the refusals of earlier conversations, or who is being asked it; meanwhile no other
+    recipient is asked.
+    """
+    canaries_queued: int = 0
+    """Since one was accepted."""
     canaries_refused: int = 0
     """In a row."""
     closing_queued: bool = False
@@ -114,7 +121,10 @@ class Place:
     waiters: dict[OperatorQueue, None] = field(default_factory=dict)
     """Operators with recipients for which a connection was not to be had."""
     alarm: asyncio.TimerHandle | None = None
-    flush_alarm: asyncio.TimerHandle | None = None
+    look_alarm: asyncio.TimerHandle | None = None
+    """Looks at what waits here, should no conversation do so."""
+    looks: int = 0
+    """In a row that found it quiet, and the same waiting."""
     _words: str | None = None
     _many_words: bool = False
 
@@ -158,6 +168,7 @@ class Place:
         A connection was opened. At the first contact the opening stands for an acceptance, and two refusals count.
         """
         now = time.monotonic()
+        self.looks = 0
         if self.last_asked is None or now - self.last_asked >= _LEFT_ALONE:
             self.last_asked = now
             if not self.suspicious:
@@ -174,6 +185,11 @@ class Place:
         return self.rest_until > now and self.rest_until > wait_until
 
     @property
+    def shut_us_out(self) -> bool:
+        """It refused canaries, in this run or before it."""
+        return self.refusals_per_canary < REFUSALS_PER_CANARY
+
+    @property
     def mostly_accepts(self) -> bool:
         """Whether most recipients were accepted here."""
         return self.recipients_accepted >= self.recipients_refused
@@ -181,7 +197,7 @@ class Place:
     @property
     def one_connection(self) -> bool:
         """Whether one connection must do."""
-        return self.in_doubt or self.canary_queued
+        return self.in_doubt or self.canary_at is not None
 
     @property
     def in_doubt(self) -> bool:
@@ -192,6 +208,11 @@ class Place:
     def quiet(self) -> bool:
         """Nobody waits for it, and no recipient is being asked."""
         return not self.waiting and not self.expected and self.conversations == self.idle
+
+    @property
+    def pending(self) -> bool:
+        """Replies received here wait for something that is still to be asked."""
+        return bool(self.held or self.open or self.unconfirmed or self.undecided)
 
     # ---------------------------------------------------------------- canaries
 
@@ -227,7 +248,7 @@ class Place:
         """
         acceptance = Acceptance(began, at)
         self.acceptances.append(acceptance)
-        self.canaries_refused = 0
+        self.canaries_refused = self.canaries_queued = 0
         if self.suspicious:
             self.suspicious = False
             self.rests = 0
@@ -257,6 +278,7 @@ class Place:
         now = time.monotonic()
         self.doubted = self.canaries_refused = 0
         self.suspicious = True
+        self.conversations_allowed = max(1, min(self.conversations_allowed, self.conversations) // 2)
         self.free_refusals = 0
         self.refusals_per_canary = REFUSALS_PER_CANARY_AFTER_SUSPICION
         if self.rest_until <= now:

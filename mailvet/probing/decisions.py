@@ -12,7 +12,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mailvet.probing.canary import PROOF_ASKS, Place, is_canary_name
+from mailvet.probing.canary import PROOF_ASKS, REFUSALS_PER_CANARY_OVER_CONVERSATIONS, Place, is_canary_name
 from mailvet.probing.domain import (
     UNPROVEN,
     DomainAtPlace,
@@ -40,9 +40,11 @@ _CLOSING_ASKS = 3  # closing controls in a row that bring nothing
 _DETOURS = 3  # times that a recipient is asked again because a backup that accepts anybody answered
 _POLICY_REFUSALS = 8  # refusals of us in a row, where nobody was accepted, that stop the operator
 _OPEN_SECONDS = 1.5  # refusals of short conversations wait so long for others before a canary is asked
-_OPEN_MOST = 6
 _UNPROVEN_AFTER = 3600.0  # seconds until an unproven refusal is due again, where no rest says more
-_FLUSH_AFTER = 5.0  # seconds of quiet, while more recipients may come, until what can be decided is
+_LOOK_AFTER = 5.0  # seconds of quiet, while more recipients may come, until what can be decided is
+_LOOK_EVERY = 1.0  # seconds
+_MOST_LOOKS = 5  # of which nothing comes, until what still waits stays open
+_CANARIES_QUEUED = 4  # in a row without an acceptance or a clear refusal
 
 
 class Decisions:
@@ -267,10 +269,7 @@ class Decisions:
             if probe.at is not None:
                 probe.at.control_in_flight = False
         if proof.shut_out:
-            opened, place.open = place.open, []
-            for where, exchange in opened:
-                exchange.done = True
-                self._again(where, place, exchange)
+            self._ask_open_again(place)
         for at in proof.touched:
             self._want_control(servers, place, at)
         self.settle(servers, place)
@@ -312,6 +311,15 @@ class Decisions:
             place.held.append((servers, exchange))
         else:
             self._ask_for_proof(servers, place, probe)
+
+    def _ask_open_again(self, place: Place) -> None:
+        """No canary of a later conversation proves what waits for one."""
+        opened, place.open = place.open, []
+        for servers, exchange in opened:
+            exchange.done = True
+            self._again(servers, place, exchange)
+            if exchange.probe.role is Role.control:
+                self._want_control(servers, place, exchange.at)
 
     def _ask_for_proof(self, servers: ServerSet, place: Place, probe: Probe) -> None:
         if self._pool.draining:
@@ -390,8 +398,8 @@ class Decisions:
         elif not place.resting(now):
             self._queue_canary(servers, place, now)
             self._queue_closing(servers, place)
-        if place.quiet:
-            self._flush_soon(place)
+        if place.quiet and place.pending:
+            self._flush_or_look_later(servers, place)
 
     def _leave_open(self, place: Place) -> None:
         pending = [*place.open, *place.held, *place.unconfirmed]
@@ -406,17 +414,22 @@ class Decisions:
             self._want_control(servers, place, at)
 
     def _queue_canary(self, servers: ServerSet, place: Place, now: float) -> None:
-        if not place.open or place.canary_queued:
+        if not place.open or place.canary_at is not None:
             return
         oldest = place.open[0][1].came
-        if len(place.open) < _OPEN_MOST and place.waiting and now - oldest < _OPEN_SECONDS:
+        # Where the place has shut us out before, each conversation begins with the canary for the one before.
+        enough = 1 if place.shut_us_out else REFUSALS_PER_CANARY_OVER_CONVERSATIONS
+        if len(place.open) < enough and place.waiting and now - oldest < _OPEN_SECONDS:
             return
         found = self._canary_of_another_conversation(servers, place)
-        if found is None:
+        if found is None or place.canaries_queued >= _CANARIES_QUEUED:
+            place.canaries_queued = 0
+            self._ask_open_again(place)
             return
         (local, name), where = found
         domain = self._pool.domain_of(name)
-        place.canary_queued = True
+        place.canary_at = where
+        place.canaries_queued += 1
         probe = Probe(local, domain, where.route, None, role=Role.canary, at=domain.at(place.key))
         self._pool.enqueue(where, probe, first=True)
 
@@ -453,23 +466,45 @@ class Decisions:
         place.closings += 1
         self._pool.enqueue(where, control_probe(at, exchange.probe.route, role=Role.closing), first=True)
 
-    def _flush_soon(self, place: Place) -> None:
-        if self._pool.retries_pending() or not (place.held or place.undecided):
-            return
-        if not self._pool.expecting:
+    def _flush_or_look_later(self, servers: ServerSet, place: Place) -> None:
+        if not self._pool.expecting and not self._pool.retries_pending():
             self.flush(place)
-        elif place.flush_alarm is None:
-            place.flush_alarm = asyncio.get_running_loop().call_later(_FLUSH_AFTER, self._flush_later, place)
+        if place.look_alarm is None and place.pending:
+            rest = place.rest_until - time.monotonic()
+            delay = max(_LOOK_AFTER if self._pool.expecting else _LOOK_EVERY, rest + 0.01)
+            place.look_alarm = asyncio.get_running_loop().call_later(delay, self._look, servers, place)
 
-    def _flush_later(self, place: Place) -> None:
-        place.flush_alarm = None
-        if place.quiet:
+    def _look(self, servers: ServerSet, place: Place) -> None:
+        """
+        Something waits at a place where no conversation is going on: see to it. Where time after time nothing comes of
+        that, it stays open, so that every run ends.
+        """
+        place.look_alarm = None
+        if not place.pending or self._pool.draining:
+            return
+        if not place.quiet:
+            place.looks = 0
+            return  # the end of a conversation sees to it
+        if self._pool.retries_pending() or place.resting(time.monotonic()):
+            place.looks = 0
+        else:
+            place.looks += 1
             self.flush(place)
+        if place.looks >= _MOST_LOOKS and place.quiet:
+            place.looks = 0
+            place.canary_at, place.closing_queued = None, False
+            self._leave_open(place)
+            for at, where in list(place.undecided.items()):
+                at.control_in_flight, at.control_done = False, True
+                self.decide(at, where, place, final=True)
+        self.settle(servers, place)
 
     def flush(self, place: Place) -> None:
         """Nobody of the place is to be asked any more: decide with what there is."""
         if self._pool.draining:
             return
+        for servers, exchange in list(place.unconfirmed):
+            self._want_control(servers, place, exchange.at)
         for at, servers in list(place.undecided.items()):
             self._want_control(servers, place, at)
             if not at.control_in_flight:

@@ -55,6 +55,9 @@ class Opening:
             self._pool.leave_open(servers, given_up[0].place)
             return None
         open_ways = [way for way in ways if way not in given_up]
+        first = servers.waiting[0].at if servers.waiting else None
+        if first is not None and len(open_ways) > 1:  # what is asked for the sake of others belongs to a place
+            open_ways.sort(key=lambda way: way.place.key != first.place)
         for way in open_ways:
             if self._free(servers, way, now):
                 return way
@@ -75,9 +78,14 @@ class Opening:
         place = way.place
         if place.resting(now) or (place.one_connection and place.conversations):
             return False
+        if place.conversations >= place.conversations_allowed:
+            return False
+        if place.canary_at not in (None, servers):
+            return False
         # Conversations too short for a canary of their own share one, so only so many recipients are asked before it.
         most = min(self._pool.recipients_per_session(servers), way.address.recipients_per_session)
-        if most < SHORT and place.conversations >= max(1, REFUSALS_PER_CANARY_OVER_CONVERSATIONS // most):
+        side_by_side = 1 if place.shut_us_out else max(1, REFUSALS_PER_CANARY_OVER_CONVERSATIONS // most)
+        if most < SHORT and place.conversations >= side_by_side:
             return False
         return way.address.may_connect(now)
 
@@ -99,7 +107,7 @@ class Opening:
     # ---------------------------------------------------------------- opening
 
     async def open(
-        self, servers: ServerSet, held: list[Way], contact: Contact
+        self, servers: ServerSet, held: list[Way], ways: set[Way], contact: Contact
     ) -> tuple[Session, float, Callable[[], None]] | None:
         """
         A session with the best server that can be had, when its connection was asked for, and what frees its slot.
@@ -107,6 +115,7 @@ class Opening:
 
         Args:
             held: the way that was picked; replaced by the one that is used.
+            ways: those that were tried are added.
             contact: the connection, for `Turns`.
         """
         pool, queue = self._pool, servers.operator
@@ -156,6 +165,7 @@ class Opening:
                 break
             pool.take_slot(other)
             held.append(other)
+            ways.add(other)
         self._unopened(servers, broken, without_eai)
         return None
 

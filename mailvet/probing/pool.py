@@ -240,7 +240,7 @@ class Mailboxes:
         if self.draining:
             return
         for place in list(self._places.values()):
-            if place.quiet and (place.held or place.undecided) and not self.retries_pending():
+            if place.quiet and place.pending and not self.retries_pending():
                 self.decisions.flush(place)
 
     def domain_of(self, name: str, answers: str = "mixed") -> DomainState:
@@ -290,7 +290,7 @@ class Mailboxes:
                     self._asked_earlier[name] = queue.asked
                 del self._operators[name]
         for name, place in list(self._places.items()):
-            if name not in kept and place.quiet and not (place.suspicious or place.held or place.undecided):
+            if name not in kept and place.quiet and not (place.suspicious or place.pending):
                 del self._places[name]
 
     def _operator(self, route: Route) -> OperatorQueue:
@@ -479,9 +479,10 @@ class Mailboxes:
     async def _converse(self, servers: ServerSet, way: Way, contact: Contact) -> None:
         queue = servers.operator
         held: list[Way] = [way]
+        tried = {way}
         try:
             if servers.waiting:
-                opened = await self._opening.open(servers, held, contact)
+                opened = await self._opening.open(servers, held, tried, contact)
                 if opened is not None:
                     session, began, release = opened
                     try:
@@ -500,7 +501,7 @@ class Mailboxes:
             queue.connections -= 1
             servers.conversations -= 1
             self.turns.free(contact)
-            self._ended_one(servers, {way, *held})
+            self._ended_one(servers, tried)
 
     def _ended_one(self, servers: ServerSet, ways: set[Way]) -> None:
         queue = servers.operator
@@ -514,7 +515,7 @@ class Mailboxes:
             self.wake(other)
         for way in ways:
             self.wake_waiters(way)
-        for place in {way.place: None for way in ways}:
+        for place in servers.places:
             self.decisions.settle(servers, place)
 
     def wake_waiters(self, way: Way) -> None:
@@ -527,6 +528,12 @@ class Mailboxes:
                 waiting = next(iter(waiters))
                 del waiters[waiting]
                 self.wake(waiting)
+
+    def _wake_place(self, place: Place) -> None:
+        """The same, where no connection was given back."""
+        waiters, place.waiters = place.waiters, {}
+        for waiting in waiters:
+            self.wake(waiting)
 
     # ---------------------------------------------------------------- conversations without recipients
 
@@ -590,7 +597,8 @@ class Mailboxes:
             return
         place = self.place(at.place)
         if probe.role is Role.canary:
-            place.canary_queued = False
+            place.canary_at = None
+            asyncio.get_running_loop().call_soon(self._wake_place, place)
         elif probe.role is Role.closing:
             place.closing_queued = False
         else:
@@ -633,7 +641,8 @@ class Mailboxes:
         result = self.decisions.unproven_result(servers, place)
         while (probe := self.next_waiting(servers)) is not None:
             self.report(probe, result)
-        self.decisions.settle(servers, place)
+        for one in servers.places:
+            self.decisions.settle(servers, one)
 
     def _drain(self, queues: Iterable[OperatorQueue]) -> None:
         """Report for all that wait for an operator that is not asked any more."""
@@ -694,7 +703,7 @@ class Mailboxes:
         self._ended = True
         self.expecting = False
         alarms = [queue.alarm for queue in self._operators.values()]
-        alarms += [alarm for place in self._places.values() for alarm in (place.alarm, place.flush_alarm)]
+        alarms += [alarm for place in self._places.values() for alarm in (place.alarm, place.look_alarm)]
         for alarm in [*alarms, *self._timers]:
             if alarm is not None:
                 alarm.cancel()

@@ -306,8 +306,11 @@ class ConversationProof:
             for acceptance in (exchange.own, exchange.proof):
                 if acceptance is not None:
                     acceptance.void = True
-            if exchange.probe.role is Role.control and not at.control_done:
-                at.accept_all_pending = at.seen_to_distinguish = False
+            if exchange.probe.role is not Role.control:
+                continue
+            at.accept_all_pending = False
+            if not at.control_done:
+                at.seen_to_distinguish = False
                 self.place.forget_canaries_of(at.domain.name, self.servers.group_key)
 
     def _confirm_earlier(self, refusal: Exchange) -> None:

@@ -67,6 +67,8 @@ class ServerSet:
     """Conversations in a row that brought no reply about a recipient."""
     failed: MailboxResult | None = None
     failed_until: float = 0.0
+    stalled: int = 0
+    """Conversations in a row that brought a reply or two and then silence."""
     again: bool = False
     """They were left after the first time-out, so that the next try has all of its time."""
     silent_since: float | None = None

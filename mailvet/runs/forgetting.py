@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mailvet.runs.journal import journals_of, left_behind, save_newer
+from mailvet.runs.journal import is_in_use, recover, set_aside
 from mailvet.warehouse.base import Warehouse
 from mailvet.warehouse.erasure import Wanted
 
@@ -35,22 +35,13 @@ def forget(warehouse: Warehouse, address: str, *, domain: bool = False, journal:
     """
     Wanted.of(address, domain=domain)
     store = warehouse.store_id
+    recover(warehouse, journal)
     held: list[str] = []
     if store is not None:
-        for found in left_behind(store, journal):
-            verdicts = found.verdicts()
-            if verdicts is None:
-                found.set_aside()
-                continue
-            if verdicts.num_rows:
-                warehouse.open_for_writing()
-                save_newer(warehouse, verdicts)
-            found.remove()
         held = [
-            f"The journal {path} is damaged and cannot be searched: delete it."
-            if path.suffix == ".damaged"
-            else f"A run is at work and keeps results in {path}: erase again when it has ended."
-            for path in journals_of(store, journal)
+            f"The journal {path} is damaged and cannot be searched: delete it." for path in set_aside(store, journal)
         ]
+        if is_in_use(store, journal):
+            held.append("A run is at work, and its journal may hold the address. Forget it again when it has ended.")
     count = warehouse.forget(address, domain=domain)
     return Forgotten(count, [*held, *warehouse.out_of_reach()])

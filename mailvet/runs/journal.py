@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from mailvet.warehouse.base import Warehouse
 
-__all__ = ["Journal", "LeftBehind", "default_folder", "journals_of", "left_behind", "save_newer"]
+__all__ = ["Journal", "LeftBehind", "default_folder", "is_in_use", "left_behind", "recover", "set_aside"]
 
 log = logging.getLogger("mailvet")
 
@@ -195,14 +195,13 @@ def left_behind(store: str, folder: Path | None = None) -> Iterator[LeftBehind]:
             found.close()
 
 
-def journals_of(store: str, folder: Path | None = None) -> list[Path]:
-    """All files of this store that are there: of runs at work, of runs that have ended, and those set aside."""
+def set_aside(store: str, folder: Path | None = None) -> list[Path]:
+    """The files of this store that could not be read."""
     folder = folder if folder is not None else default_folder()
-    stem = f"{_digest(store)}-*"
-    return sorted(path for ending in (_ENDING, _DAMAGED) for path in folder.glob(stem + ending))
+    return sorted(folder.glob(f"{_digest(store)}-*{_DAMAGED}"))
 
 
-def save_newer(warehouse: Warehouse, verdicts: pa.Table) -> int:
+def _save_newer(warehouse: Warehouse, verdicts: pa.Table) -> int:
     """
     Save verdicts of a journal, but those of addresses that have been verified since; how many were saved. Of the same
     address the last one counts.
@@ -221,6 +220,31 @@ def save_newer(warehouse: Warehouse, verdicts: pa.Table) -> int:
     if newer.height:
         warehouse.save(newer.to_arrow().cast(verdict_schema()))
     return newer.height
+
+
+def recover(warehouse: Warehouse, folder: Path | None = None) -> int:
+    """Save what earlier runs on this machine left in their journals; how many verdicts that were."""
+    store, saved = warehouse.store_id, 0
+    if store is None:
+        return 0
+    for found in left_behind(store, folder):
+        verdicts = found.verdicts()
+        if verdicts is None:
+            log.warning("The journal %s is damaged and was set aside.", found.path)
+            found.set_aside()
+            continue
+        if verdicts.num_rows:
+            warehouse.open_for_writing()
+            saved += _save_newer(warehouse, verdicts)
+        found.remove()
+    return saved
+
+
+def is_in_use(store: str, folder: Path | None = None) -> bool:
+    """Whether a run that is at work on this machine has results of this store in its journal."""
+    folder = folder if folder is not None else default_folder()
+    left = {found.path for found in left_behind(store, folder)}
+    return any(path not in left for path in folder.glob(f"{_digest(store)}-*{_ENDING}"))
 
 
 def _digest(store: str) -> str:

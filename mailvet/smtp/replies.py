@@ -94,6 +94,9 @@ def read_and_mask(
     """What `read_reply` and `mask` give, in one go: most servers say the same to one recipient as to the next."""
     text = text[:LONGEST]
     recipient = f"{local}@{domain}"
+    if len(text) > _LONGEST_CACHED:
+        plain, stand_in = with_stand_in(text, recipient, own)
+        return _both(stage, code, plain, stand_in, own, not recipient.isascii())
     echoed = recipient in text
     key = (code, text.replace(recipient, STAND_IN_ADDRESS) if echoed else text, echoed, own)
     if stage is Stage.rcpt and (known := _familiar.get(key)) is not None:
@@ -123,6 +126,8 @@ class _Familiar(NamedTuple):
 _familiar: dict[tuple[int, str, bool, tuple[str, ...]], _Familiar] = {}
 """By code and text; the recipient's address is cut out of the text, so that no address is kept."""
 _MOST_FAMILIAR = 8192
+_LONGEST_CACHED = 512
+"""Characters; hardly a real reply is longer, and so a number of entries is a bound in bytes as well."""
 
 
 def _both(
@@ -137,13 +142,15 @@ _both_cached = lru_cache(maxsize=8192)(_both)
 def _read(stage: Stage, code: int, text: str, recipient: str | None, own: tuple[str, ...], eai: bool | None) -> Reading:
     if "@" in text or _FULLWIDTH_AT in text or echoes(text, recipient):
         # Not cached under the clear text: no table of ours should keep addresses longer than needed.
-        reduce = _reduce_cached if recipient is not None and recipient.startswith(f"{STAND_IN}@") else _reduce
+        cached = recipient is not None and recipient.startswith(f"{STAND_IN}@") and len(text) <= _LONGEST_CACHED
+        reduce = _reduce_cached if cached else _reduce
         enhanced, folded = reduce(code, text, recipient, own)
     else:
         # Without an echo the local part makes no difference, so that one entry serves a whole domain.
         domain = recipient.rpartition("@")[2] if recipient else None
-        enhanced, folded = _reduce_cached(code, text, domain and f"@{domain}", own)
-    return _judge(stage, code, enhanced, folded, eai)
+        reduce = _reduce_cached if len(text) <= _LONGEST_CACHED else _reduce
+        enhanced, folded = reduce(code, text, domain and f"@{domain}", own)
+    return (_judge if len(folded) <= _LONGEST_CACHED else _judge_anew)(stage, code, enhanced, folded, eai)
 
 
 def weigh(
@@ -219,8 +226,7 @@ def _compared(masked: str) -> str:
 # Judging
 
 
-@lru_cache(maxsize=8192)
-def _judge(stage: Stage, code: int, enhanced: str, folded: str, eai: bool | None) -> Reading:
+def _judge_anew(stage: Stage, code: int, enhanced: str, folded: str, eai: bool | None) -> Reading:
     lines = tuple(dict.fromkeys(re.split("\n ?", folded)))
     # A sentence that a server wrapped may refuse us, but never a mailbox: its second half has lost its subject.
     sentences = tuple(dict.fromkeys((*lines, *folded.replace("\n ", " ").split("\n"))))
@@ -235,6 +241,9 @@ def _judge(stage: Stage, code: int, enhanced: str, folded: str, eai: bool | None
             return Reading(rule.reason, rule.ambiguous, wait, rule.limit, rule.id)
     # Every stage and class ends in a default rule; this is for codes that are none at all.
     return Reading(Reason.protocol_error, False, None, None, "default.no_code")
+
+
+_judge = lru_cache(maxsize=8192)(_judge_anew)
 
 
 def _final(rule: Rule) -> bool:

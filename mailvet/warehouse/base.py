@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from mailvet.gates import VerdictCount
+    from mailvet.warehouse.leases import Lease
 
 __all__ = [
     "KNOWN_FOR",
@@ -256,6 +257,18 @@ class Warehouse(Protocol):
 
     def save_run(self, run: Mapping[str, Any]) -> None:
         """Insert or replace one row of `mailvet_runs`."""
+
+    def take_lease(self, run_id: str, holder: str) -> Lease | None:
+        """
+        After `open_for_writing`: take the lease of this table, its condition and its shard, or renew one that is ours.
+        None when it is ours now; else who holds it. A database with one writer needs none.
+        """
+
+    def renew_lease(self, run_id: str) -> None:
+        """Keep it for another while."""
+
+    def release_lease(self, run_id: str) -> None:
+        """Give it back."""
 
     def check_still_there(self) -> None:
         """

@@ -474,8 +474,8 @@ def opening_failed(error: duckdb.Error, path: Path | None, *, read_only: bool = 
 _HELD = re.compile(r"could not set lock|conflicting lock|lock is held|used by another process", re.IGNORECASE)
 _NEWER = re.compile(r"storage version|version number|newer version|older version", re.IGNORECASE)
 _DAMAGED = re.compile(
-    r"corrupt|checksum|serialization error|deserializ|internal error|failed to load|replaying wal|could not read"
-    r"|fatal error|could not finish|unexpected end|metadata|invalid block",
+    r"corrupt|checksum|serialization error|deserializ|internal error|failed to load|replaying wal"
+    r"|could not read block|fatal error|unexpected end of file|invalid block",
     re.IGNORECASE,
 )
 

@@ -47,6 +47,8 @@ from mailvet.warehouse.servers import (
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from mailvet.warehouse.leases import Lease
+
 __all__ = ["DuckDBVerdicts"]
 
 log = logging.getLogger(__name__)
@@ -94,6 +96,16 @@ class DuckDBVerdicts(PlannedDuckDB):
         """See `Warehouse.store_id`."""
         (path,) = self._one("select path from duckdb_databases() where database_name = current_database()")
         return f"duckdb:{Path(path).resolve()}" if path else None
+
+    def take_lease(self, run_id: str, holder: str) -> Lease | None:
+        """See `Warehouse.take_lease`; the lock of the file says who is at work."""
+        return None
+
+    def renew_lease(self, run_id: str) -> None:
+        """See `Warehouse.renew_lease`."""
+
+    def release_lease(self, run_id: str) -> None:
+        """See `Warehouse.release_lease`."""
 
     def reconnect(self) -> bool:
         """See `Warehouse.reconnect`; a file is never lost in that way."""

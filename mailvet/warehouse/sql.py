@@ -34,6 +34,7 @@ from mailvet.warehouse.dialects import literal
 from mailvet.warehouse.due import PlannedTable
 from mailvet.warehouse.erasure import COPIES, OWN_ROWS, UNNAMED, Statements, Wanted, erase
 from mailvet.warehouse.identifiers import OWN, TableName, parse_table
+from mailvet.warehouse.leases import EXPIRES_SECONDS, Lease, is_gone
 from mailvet.warehouse.mailboxes import backfill_sql, missing_verdicts
 from mailvet.warehouse.planning import ADDED_LATER, RUN_COLUMNS, detailed, falls_due, rank, summarised, verdict_kinds
 from mailvet.warehouse.servers import (
@@ -63,6 +64,16 @@ SERVER_KINDS = {field.name: str(field.type).partition("[")[0] for field in SERVE
 _RUNS = "mailvet_runs"
 _SHARDS = "mailvet_shards"
 _OUTPUTS = "mailvet_outputs"
+_LEASES = "mailvet_leases"
+_CLOCKS = {
+    "postgresql": ("now()", f"now() - interval '{EXPIRES_SECONDS} seconds'"),
+    "mysql": ("utc_timestamp(6)", f"utc_timestamp(6) - interval {EXPIRES_SECONDS} second"),
+    "mariadb": ("utc_timestamp(6)", f"utc_timestamp(6) - interval {EXPIRES_SECONDS} second"),
+    "sqlite": (
+        "strftime('%Y-%m-%d %H:%M:%f', 'now')", f"strftime('%Y-%m-%d %H:%M:%f', 'now', '-{EXPIRES_SECONDS} seconds')"
+    ),
+}  # fmt: skip
+"""Now and when a lease has expired, by the clock of the database, in UTC."""
 _SHARDS_KEPT = timedelta(days=7)
 _KNOWN_SINCE = "known_since"
 _EXPORT_ROWS = 20_000
@@ -212,6 +223,66 @@ class SQLWarehouse(PlannedTable):
                         self._execute(statement)
 
     saves_cheaply = False
+
+    def take_lease(self, run_id: str, holder: str) -> Lease | None:
+        """See `Warehouse.take_lease`. None as well where the database's clock is not known, or no table may be made."""
+        now = _CLOCKS.get(self._say.name)
+        if now is None or not self._make_leases():
+            return None
+        key = literal(email_key(f"{self.relation} {self.column} {self._where}"))
+        free = f"(run_id = {literal(run_id)} or heartbeat_at < {now[1]})"
+        with self._doing("find out who is at work on the table"):
+            try:
+                with self._transaction():
+                    self._execute(f"delete from {_LEASES} where source = {key} and {free}")
+                    self._execute(
+                        f"insert into {_LEASES} (source, run_id, holder, started_at, heartbeat_at) "
+                        f"values ({key}, {literal(run_id)}, {literal(holder)}, {now[0]}, {now[0]})"
+                    )
+                return None
+            except Exception:
+                found = self._rows(f"select run_id, holder, started_at from {_LEASES} where source = {key}")
+                if not found:
+                    raise
+        held_by, other, started = found[0]
+        moment = aware(started)
+        assert moment is not None
+        if is_gone(other):
+            with self._doing("break the lease of a run that has ended"):
+                self._execute(f"delete from {_LEASES} where source = {key} and run_id = {literal(held_by)}")
+            return self.take_lease(run_id, holder)
+        return Lease(held_by, other, moment)
+
+    def renew_lease(self, run_id: str) -> None:
+        """See `Warehouse.renew_lease`."""
+        now = _CLOCKS.get(self._say.name)
+        if now is not None and self._has(_LEASES):
+            with self._doing("renew the lease"):
+                self._execute(f"update {_LEASES} set heartbeat_at = {now[0]} where run_id = {literal(run_id)}")
+
+    def release_lease(self, run_id: str) -> None:
+        """See `Warehouse.release_lease`."""
+        if self._say.name in _CLOCKS and self._has(_LEASES):
+            with self._doing("give the lease back"):
+                self._execute(f"delete from {_LEASES} where run_id = {literal(run_id)}")
+
+    def _make_leases(self) -> bool:
+        """A user who may make no table goes on without."""
+        say, time_kind = self._say, self._say.types["timestamp"]
+        try:
+            with self._doing("make the table of leases"):
+                if not self._has(_LEASES):
+                    with self._transaction():
+                        self._execute(
+                            f"create table {_LEASES} (source {say.key_type} not null{say.primary_key}, "
+                            f"run_id {say.key_type}, holder {say.types['string']}, started_at {time_kind}, "
+                            f"heartbeat_at {time_kind}){say.table_options}"
+                        )
+        except MailvetError as error:
+            if not self._has(_LEASES):
+                log.warning("Two runs over this table at once would not know of each other: %s", error)
+                return False
+        return True
 
     def check_still_there(self) -> None:
         """See `Warehouse.check_still_there`; a table that is gone is told by the statement that needs it."""

@@ -146,3 +146,54 @@ def test_a_run_connects_again_to_a_database_that_broke_the_connection_off(slow_l
     assert "the connection to the database was lost" in err
     assert is_complete(url) == []
     assert journaled(here) == []
+
+
+def test_a_second_run_over_a_table_says_who_is_at_work_and_asks_nobody(slow_lab: Lab, url: str, here: Path) -> None:
+    first = start("verify", url, "--table", "contacts", folder=here)
+    try:
+        until = time.monotonic() + 40
+        while sum(asked(slow_lab).values()) < 20 and first.poll() is None and time.monotonic() < until:
+            time.sleep(0.05)
+        second = start("verify", url, "--table", "contacts", folder=here)
+        out, err = second.communicate(timeout=60)
+        assert second.returncode == 3, (out, err)
+        assert (
+            f"Another run is at work on contacts in {url.rpartition('/')[2].partition('?')[0]}: process {first.pid}"
+            in err
+        )
+        assert "since 20" in err
+        out, err = first.communicate(timeout=90)
+        assert first.returncode == 0, (out, err)
+    finally:
+        first.kill()
+    named = [person for person in MANY if asked(slow_lab)[person]]
+    assert len(named) == len(MANY)
+    assert is_complete(url) == []
+    assert fetched(url, "select count(*) from mailvet_leases") == [(0,)]
+
+
+def test_the_lease_of_a_killed_run_is_broken_at_once_on_the_same_machine(slow_lab: Lab, url: str, here: Path) -> None:
+    first = start("verify", url, "--table", "contacts", folder=here)
+    until = time.monotonic() + 40
+    while sum(asked(slow_lab).values()) < 20 and first.poll() is None and time.monotonic() < until:
+        time.sleep(0.05)
+    first.kill()
+    first.communicate()
+    assert fetched(url, "select count(*) from mailvet_leases") == [(1,)]
+    completes(url, here, set(journaled(here)))
+
+
+def test_a_lease_of_another_machine_holds_until_it_expires(slow_lab: Lab, url: str, here: Path) -> None:
+    done = start("verify", url, "--table", "contacts", "--depth", "offline", folder=here)
+    done.communicate(timeout=60)
+    from mailvet.warehouse.opening import open_table
+
+    warehouse = open_table(url, "contacts")
+    other: Any = warehouse
+    assert other.take_lease("theirs", "elsewhere.example.com 17 boot:1") is None
+    held = other.take_lease("ours", "elsewhere.example.com 18 boot:1")
+    assert (held.run_id, held.who) == ("theirs", "process 17 on elsewhere.example.com")
+    with psycopg.connect(url, autocommit=True) as db:
+        db.execute("update mailvet_leases set heartbeat_at = heartbeat_at - interval '61 seconds'")
+    assert other.take_lease("ours", "elsewhere.example.com 18 boot:1") is None
+    warehouse.close()

@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
-from hypothesis.errors import HypothesisException
 
 from tests.fuzz.random_inputs import INPUTS_BY_TARGET
 from tests.fuzz.targets import TARGETS, keep, shaped
@@ -37,37 +36,33 @@ _TOO_SHORT = 0.02  # seconds, below which a time says nothing
 _REPEATED = 3  # measurements, of which the shortest counts
 
 
-class _TimeIsUp(HypothesisException):
-    """Not a fault."""
-
-
 def with_hypothesis(target: str, seconds: float) -> tuple[int, bytes | None]:
     """Executions within so many seconds, and the least input found that breaks a rule."""
     until = time.monotonic() + seconds
     executions = 0
-    broken: bytes | None = None
+    broken: list[bytes] = []  # the last is the least: hypothesis makes it smaller
 
     @settings(max_examples=2_000, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(INPUTS_BY_TARGET[target])
     def check(octets: bytes) -> None:
-        nonlocal executions, broken
-        if time.monotonic() > until and broken is None:
+        nonlocal executions
+        if time.monotonic() > until and not broken:
             return
         executions += 1
         try:
             TARGETS[target](octets)
         except Exception:
-            broken = octets
+            broken.append(octets)
             raise
 
-    while time.monotonic() < until and broken is None:
+    while time.monotonic() < until and not broken:
         try:
             check()
         except Exception as error:
-            if broken is None:
+            if not broken:
                 raise
             print(f"{target}: {type(error).__name__}: {error}"[:500], file=sys.stderr)
-    return executions, broken
+    return executions, broken[-1] if broken else None
 
 
 def with_atheris(target: str, seconds: float) -> tuple[int, bytes | None]:

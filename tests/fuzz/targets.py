@@ -85,7 +85,7 @@ def read_replies(octets: bytes) -> None:
 
 def read_address(octets: bytes) -> None:
     """A cell of a table with this text."""
-    parsed = parse(octets.decode("utf-8", "surrogatepass" if octets[:1] == b"\xed" else "replace"))
+    parsed = parse(octets.decode("utf-8", "surrogateescape"))
     if isinstance(parsed, Address):
         assert len(parsed.domain) <= 253
         again = parse(parsed.text)

@@ -275,6 +275,16 @@ async def test_a_server_without_ipv4_may_have_ipv6_and_a_failure_is_not_an_absen
     assert route.reason is reason
 
 
+async def test_a_set_of_servers_of_several_owners_is_named_after_them(mailvet_lab_factory: LabFactory) -> None:
+    world = World().host("aspmx.l.google.com").host("alt1.aspmx.l.google.com").host("mx.acme.test")
+    world.domain("customer.test", [(1, "aspmx.l.google.com"), (5, "alt1.aspmx.l.google.com")])
+    world.domain("mixed.test", [(1, "aspmx.l.google.com"), (5, "mx.acme.test")])
+    world.domain("mixed-too.test", [(1, "aspmx.l.google.com"), (5, "mx.acme.test")])
+    lab = mailvet_lab_factory(world)
+    routes = await look_up(lab, "customer.test", "mixed.test", "mixed-too.test")
+    assert [route.operator for route in routes] == ["google", "acme.test+google", "acme.test+google"]
+
+
 # ---------------------------------------------------------------- sets without end
 
 

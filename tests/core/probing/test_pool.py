@@ -917,9 +917,9 @@ async def test_the_same_servers_always_see_the_same_source_address(
     seen: dict[str, set[str | None]] = {}
     begin = Session.open.__func__  # type: ignore[attr-defined]
 
-    async def opened(cls: type[Session], host: str, *args: Any, source: str | None = None, **rest: Any) -> Session:
-        seen.setdefault(host, set()).add(source)
-        session: Session = await begin(cls, host, *args, source=source, **rest)
+    async def opened(cls: type[Session], *args: Any, **options: Any) -> Session:
+        seen.setdefault(args[0], set()).add(options["source"])
+        session: Session = await begin(cls, *args, **options)
         return session
 
     monkeypatch.setattr(Session, "open", classmethod(opened))

@@ -565,3 +565,19 @@ def test_a_stored_reply_is_read_as_the_words_of_the_server_were() -> None:
         if (then.reason, then.ambiguous) != (again.reason, again.ambiguous):
             changed.append((text, stored, then, again))
     assert changed == []
+
+
+def test_long_replies_are_read_and_not_kept_so_that_the_memory_has_a_bound_in_bytes() -> None:
+    def kept() -> int:
+        return (
+            len(replies._familiar) + replies._judge.cache_info().currsize + replies._reduce_cached.cache_info().currsize
+        )
+
+    own = ("probe.example.com",)
+    replies.read_and_mask(Stage.rcpt, 550, "5.1.1 user unknown", "ann", "acme.test", own)
+    before = kept()
+    for number in range(20):
+        text = f"5.1.1 user unknown {number} " + "\u20ac uro " * 300
+        reading, _ = replies.read_and_mask(Stage.rcpt, 550, text, "ann", "acme.test", own)
+        assert reading.reason is Reason.mailbox_not_found
+    assert kept() <= before + 2
