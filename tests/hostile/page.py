@@ -84,7 +84,8 @@ def _soak(figures: dict[str, Any] | None) -> list[str]:
     parts = [f"{name} {figures[key][0]} and {figures[key][1]}" for key, name in _SOAKED.items()]
     return [
         f"Soak: {figures['seconds']} seconds at full pace, {figures['addresses']:,} verdicts, healthy and hostile "
-        f"servers mixed. In the second and in the last quarter of the time: {', '.join(parts)}. "
+        f"servers mixed, in runs one after the other. Between two runs, in the second and in the last quarter of the "
+        f"time: {', '.join(parts)}. "
         f"The event loop did nothing else for {figures['longest_pause']} seconds at most."
     ]
 

@@ -31,6 +31,7 @@ _ROWS = 500
 _BATCHES = 8  # of one run
 _SAME_EVERY = 25  # rows from one address at a hostile server to the next
 _LOOK_EVERY = 0.1  # seconds
+_CLOSES_WITHIN = 1.5  # seconds for the last connections of a run
 _MOST_MEMORY = 0.05  # of what the second quarter needs
 _MOST_FILES = 10
 _MOST_TASKS = 20
@@ -103,7 +104,7 @@ def soak(seconds: float) -> dict[str, Any]:
 
     Returns:
         `seconds`, `addresses` with a verdict, `longest_pause` (seconds in which the event loop did nothing else), and
-        for `memory_mb`, `files` and `tasks` the medians of the second and the last quarter of the time.
+        for `memory_mb`, `files` and `tasks`, noted between two runs, the medians of the second and the last quarter.
     """
     with _lab() as settings:
         return asyncio.run(_soak(settings, seconds))
@@ -122,14 +123,10 @@ async def _soak(settings: Settings, seconds: float) -> dict[str, Any]:
     async def note() -> None:
         nonlocal longest_pause
         before = time.monotonic()
-        due = before + 1
         while True:
             await asyncio.sleep(_LOOK_EVERY)
             now = time.monotonic()
             longest_pause, before = max(longest_pause, now - before - _LOOK_EVERY), now
-            if now >= due:
-                due += 1
-                noted.append((_memory(), float(len(os.listdir("/proc/self/fd"))), float(len(asyncio.all_tasks()))))
 
     watching = asyncio.ensure_future(note())
     verdicts = 0
@@ -143,6 +140,8 @@ async def _soak(settings: Settings, seconds: float) -> dict[str, Any]:
             async with Verifier(settings) as verifier:
                 async for frame in verifier.stream(read, wait=timedelta(0)):
                     verdicts += frame.height
+            await asyncio.sleep(_CLOSES_WITHIN)
+            noted.append((_memory(), float(len(os.listdir("/proc/self/fd"))), float(len(asyncio.all_tasks()))))
     finally:
         watching.cancel()
     quarter = max(1, len(noted) // 4)
