@@ -35,7 +35,6 @@ help:
 	@echo "make lint            ruff and mypy"
 	@echo "make format          let ruff put the code in shape"
 	@echo "make bench           the benchmarks; writes their figures and tables"
-	@echo "make trust           the attacks on data and access; writes what got through"
 	@echo "make setup           only install, into $(VENV)"
 	@echo "make constraints     resolve every dependency anew into constraints.txt"
 	@echo "make sbom            what is installed, as a CycloneDX bill of materials: dist/mailvet.cdx.json"
