@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from datetime import datetime
 
-__all__ = ["ErrorBudget", "Pace"]
+__all__ = ["ErrorBudget", "Pace", "quiet_for"]
 
 _START = 2
 _GROW_AFTER = 10  # clean answers for one more connection
@@ -117,3 +118,11 @@ class ErrorBudget:
             self.limit = limit
             return True
         return errors > self.limit
+
+
+def quiet_for(span: str, now: datetime) -> float | None:
+    """Seconds until the quiet hours end, None outside them."""
+    start, end = (int(part) for part in span.split("-"))
+    into = (now.hour - start) % 24 * 3600 + now.minute * 60 + now.second
+    length = (end - start) % 24 * 3600
+    return float(length - into) if into < length else None

@@ -12,22 +12,22 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
 from mailvet.dns.routes import Route
-from mailvet.operators import operator_of_route, operators
 from mailvet.probing.addresses import ServerAddress
 from mailvet.probing.canary import Place
 from mailvet.probing.conversation import Conversation
 from mailvet.probing.decisions import Decisions
 from mailvet.probing.domain import DomainState, MailboxResult, Probe, Recipient, Role
 from mailvet.probing.health import RunHealth
-from mailvet.probing.memory import ConnectionSlots, LocalSlots, ServerMemory, place_of
+from mailvet.probing.known_servers import KnownServers
+from mailvet.probing.memory import ConnectionSlots, LocalSlots, ServerMemory
 from mailvet.probing.opening import Opening
-from mailvet.probing.pacing import ErrorBudget, Pace
-from mailvet.probing.queues import OperatorQueue, ServerSet, Way, in_order
+from mailvet.probing.pacing import quiet_for
+from mailvet.probing.progress import OperatorProgress, progress_of
+from mailvet.probing.queues import OperatorQueue, ServerSet, Way
 from mailvet.probing.turns import Contact, Standing, Turns
 from mailvet.settings import Settings
 from mailvet.smtp.session import Broken, Refused, Session
@@ -35,28 +35,12 @@ from mailvet.verdict import Reason
 
 __all__ = ["MailboxResult", "Mailboxes", "OperatorProgress", "Probe", "Recipient"]
 
-_ADDRESSES_PER_HOST = 2
 _FAILED_FOR = 600.0  # seconds for which servers that failed are not tried again
 _SHUTDOWN_TIMEOUT = 2.0  # seconds for conversations to end properly when the run is stopped
 _CANCEL_TIMEOUT = 0.5  # seconds more for those that did not, whatever their servers do
 _IDLE = 5.0  # seconds for which a conversation stays open for recipients that are still to be read
 _MOST_BLOCKED = 8  # sets of servers of one operator without room, after which no further one is looked at
 _WORTH_A_CONVERSATION = 10  # waiting recipients for each conversation
-_REMEMBERED_DOMAINS = 200_000
-_REMEMBERED_SERVERS = 20_000
-
-
-@dataclass(frozen=True, slots=True)
-class OperatorProgress:
-    """What one operator is doing, for people who watch."""
-
-    name: str
-    asked: int
-    waiting: int
-    connections: int
-    state: str
-    seconds_left: float = 0.0
-    """Expected time until its queue is empty, at the pace it has had; 0 where nothing waits."""
 
 
 class Mailboxes:
@@ -100,16 +84,10 @@ class Mailboxes:
         self.retries_pending: Callable[[], bool] = bool
         self._opening = Opening(self)
         self._asked_today = dict(asked_today or {})
-        self._operators: dict[str, OperatorQueue] = {}
-        self._domains: OrderedDict[str, DomainState] = OrderedDict()
-        self._routed: dict[str, tuple[Route, DomainState, ServerSet]] = {}
-        self._addresses: dict[str, ServerAddress] = {}
-        self._places: dict[str, Place] = {}
+        self.known = KnownServers(settings, self.memory, lambda: self._unanswered)
         self.turns = Turns(settings.pacing.connections)
         self._unanswered: set[Probe] = set()
         self._idle: OrderedDict[asyncio.Future[None], ServerSet] = OrderedDict()
-        self._server_sets = 0
-        self._asked_earlier: dict[str, int] = {}  # by operators that were forgotten since
         self._tasks: set[asyncio.Task[None]] = set()
         self._timers: set[asyncio.TimerHandle] = set()
         self._ended = False
@@ -151,10 +129,7 @@ class Mailboxes:
         The same without a future: `on_result` is called with what is returned here and the result, at once where
         that is known already. The `context` is the caller's.
         """
-        routed = self._routed.get(domain)
-        if routed is None or routed[0] is not route or not local.isascii():
-            routed = self._route(local, domain, route)
-        _, state, servers = routed
+        state, servers = self.known.routed(local, domain, route)
         probe = Probe(local, state, route, on_result, context)
         if state.greylisted_since:
             probe.first_asked = state.greylisted_since.get(local)
@@ -179,24 +154,24 @@ class Mailboxes:
 
     def forget_failures(self) -> None:
         """Our own network was at fault: servers that could not be reached are tried again at once."""
-        for address in self._addresses.values():
+        for address in self.known.addresses.values():
             address.unreachable_until = 0.0
-        for queue in self._operators.values():
+        for queue in self.known.operators.values():
             for servers in queue.servers.values():
                 servers.failed = None
                 servers.failures = 0
-        for domain in self._domains.values():
+        for domain in self.known.domains.values():
             for at in domain.places.values():
                 if at.control is None:
                     at.control_done = False
 
     def give_up(self) -> None:
         """No recipient is asked any more, since `health` says so: report that for all that wait."""
-        self._drain(self._operators.values())
+        self._drain(self.known.operators.values())
 
     async def reach(self, ip: str) -> bool:
         """Whether a connection to this address succeeds now; `health` is told."""
-        release = await self.slots.acquire(ip, self._address(ip).cap)
+        release = await self.slots.acquire(ip, self.known.address(ip).cap)
         try:
             session = await Session.open(ip, ip, self.smtp, self.hello_name)
         except Refused:
@@ -211,17 +186,6 @@ class Mailboxes:
             release()
         self.health.address_replied(ip)
         return True
-
-    def _route(self, local: str, name: str, route: Route) -> tuple[Route, DomainState, ServerSet]:
-        """What recipients of a domain have in common, kept for those that need no SMTPUTF8."""
-        if self._server_sets >= _REMEMBERED_SERVERS:
-            self._forget_servers()
-        queue = self._operator(route)
-        servers = self._servers(queue, route, eai=not local.isascii())
-        routed = route, self.domain_of(name, queue.rule.answers), servers
-        if not servers.eai:
-            self._routed[name] = routed
-        return routed
 
     @property
     def expecting(self) -> bool:
@@ -239,93 +203,17 @@ class Mailboxes:
         """Nobody else is to come for now: decide what waits for others."""
         if self.draining:
             return
-        for place in list(self._places.values()):
+        for place in list(self.known.places.values()):
             if place.quiet and place.pending and not self.retries_pending():
                 self.decisions.flush(place)
 
-    def domain_of(self, name: str, answers: str = "mixed") -> DomainState:
+    def domain_of(self, name: str) -> DomainState:
         """What is known of a domain."""
-        domain = self._domains.get(name)
-        if domain is None:
-            if len(self._domains) >= _REMEMBERED_DOMAINS:
-                self._forget_domains()
-            domain = self._domains[name] = DomainState(name, answers)
-        return domain
+        return self.known.domain_of(name)
 
     def place(self, key: str) -> Place:
         """The place with this key."""
-        place = self._places.get(key)
-        if place is None:
-            place = self._places[key] = Place(key, self.memory)
-        return place
-
-    def _address(self, ip: str) -> ServerAddress:
-        address = self._addresses.get(ip)
-        if address is None:
-            address = self._addresses[ip] = ServerAddress(ip, self._settings.pacing.connections_per_operator)
-        return address
-
-    def _forget_domains(self) -> None:
-        """Forget the older half of the domains that no recipient waits for, so that a run of any length stays small."""
-        self._routed.clear()
-        awaited = {probe.domain.name for probe in self._unanswered}
-        for name in list(self._domains)[: _REMEMBERED_DOMAINS // 2]:
-            if name not in awaited:
-                del self._domains[name]
-
-    def _forget_servers(self) -> None:
-        """The same for servers; what an operator was asked counts against its daily limit all the same."""
-        self._routed.clear()
-        awaited = {probe.route.hosts_key for probe in self._unanswered}
-        kept: set[str] = set()
-        for name, queue in list(self._operators.items()):
-            for key, servers in list(queue.servers.items()):
-                if not servers.conversations and not servers.queued and key[0] not in awaited:
-                    del queue.servers[key]
-                    self._server_sets -= 1
-                else:
-                    kept.update(place.key for place in servers.places)
-            if not queue.servers and not queue.busy:
-                if queue.asked:
-                    self._asked_earlier[name] = queue.asked
-                del self._operators[name]
-        for name, place in list(self._places.items()):
-            if name not in kept and place.quiet and not (place.suspicious or place.pending):
-                del self._places[name]
-
-    def _operator(self, route: Route) -> OperatorQueue:
-        rule = operator_of_route(tuple(host.name for host in route.hosts))
-        queue = self._operators.get(rule.name)
-        if queue is None:
-            pacing = self._settings.pacing
-            cap = min(pacing.connections_per_operator, rule.connections or pacing.connections_per_operator)
-            limits = pacing.daily_limits
-            limit = limits.get(rule.name, limits.get("default"))
-            queue = self._operators[rule.name] = OperatorQueue(
-                rule, rule in operators(), Pace(cap), ErrorBudget(pacing.errors_per_session), limit
-            )
-            queue.asked = self._asked_earlier.pop(rule.name, 0)
-        return queue
-
-    def _servers(self, queue: OperatorQueue, route: Route, *, eai: bool) -> ServerSet:
-        key = (route.hosts_key, eai)
-        servers = queue.servers.get(key)
-        if servers is None:
-            ways = []
-            group = ",".join(route.hosts_key) if queue.listed else ""
-            for host in in_order(route.hosts):
-                for ip in host.addresses[:_ADDRESSES_PER_HOST]:
-                    place = self.place(f"operator:{queue.rule.name}" if queue.listed else place_of(ip, self.smtp.port))
-                    place.recall(host.name.lower(), group)
-                    place.recall(place.key, group)
-                    ways.append(Way(host, self._address(ip), place))
-            places = tuple(dict.fromkeys(way.place for way in ways))
-            servers = queue.servers[key] = ServerSet(queue, route, eai, tuple(ways), places, group_key=group)
-            for place in places:
-                place.servers.setdefault(group, servers)
-                place.recall(group, group)
-            self._server_sets += 1
-        return servers
+        return self.known.place(key)
 
     def _unasked(self, queue: OperatorQueue) -> MailboxResult | None:
         """Why a newcomer is not to be asked, if so."""
@@ -345,7 +233,7 @@ class Mailboxes:
         if queue.limit is not None and self.spent(queue) + ahead >= queue.limit:
             return MailboxResult(Reason.not_probed, detail="daily limit of the operator", retry_after=43200.0)
         if self._settings.pacing.quiet_hours is not None:
-            quiet = _quiet_for(self._settings.pacing.quiet_hours, datetime.now(timezone.utc))
+            quiet = quiet_for(self._settings.pacing.quiet_hours, datetime.now(timezone.utc))
             if quiet is not None:
                 return MailboxResult(Reason.not_probed, detail="quiet hours", retry_after=quiet)
         return None
@@ -506,7 +394,7 @@ class Mailboxes:
     def _ended_one(self, servers: ServerSet, ways: set[Way]) -> None:
         queue = servers.operator
         if self.health.degraded is not None:
-            self._drain(self._operators.values())
+            self._drain(self.known.operators.values())
         if self.turns and queue.queued:  # the longest waiting operator goes first
             self.turns.wait(queue, queue.queued[0].standing)
         else:
@@ -658,13 +546,13 @@ class Mailboxes:
                         self.decisions.abandon(servers, place, result)
 
     def _fail_all(self, error: Exception) -> None:
-        for queue in self._operators.values():
+        for queue in self.known.operators.values():
             for servers in queue.servers.values():
                 servers.clear()
-        for place in self._places.values():
+        for place in self.known.places.values():
             place.undecided.clear()
             place.held, place.open, place.unconfirmed = [], [], []
-        for domain in self._domains.values():
+        for domain in self.known.domains.values():
             for at in domain.places.values():
                 at.accepts, at.doubts = [], []
         unanswered, self._unanswered = self._unanswered, set()
@@ -676,19 +564,7 @@ class Mailboxes:
 
     def progress(self) -> list[OperatorProgress]:
         """What each operator is doing, the busiest first."""
-        rows = []
-        for queue in self._operators.values():
-            if queue.pace.stopped:
-                state = f"stopped: {queue.pace.stopped}"
-            elif queue.pace.pause_left() > 0:
-                state = f"pausing {queue.pace.pause_left():.0f} s"
-            elif queue.connections:
-                state = f"{queue.connections} of {queue.pace.limit} connections"
-            else:
-                state = "waiting" if queue.waiting else "done"
-            left = queue.seconds_left(self.smtp.address_budget)
-            rows.append(OperatorProgress(queue.rule.name, queue.asked, queue.waiting, queue.connections, state, left))
-        return sorted(rows, key=lambda row: (-row.waiting - row.connections, -row.asked))
+        return progress_of(self.known.operators.values(), self.smtp.address_budget)
 
     @property
     def draining(self) -> bool:
@@ -702,8 +578,8 @@ class Mailboxes:
         """
         self._ended = True
         self.expecting = False
-        alarms = [queue.alarm for queue in self._operators.values()]
-        alarms += [alarm for place in self._places.values() for alarm in (place.alarm, place.look_alarm)]
+        alarms = [queue.alarm for queue in self.known.operators.values()]
+        alarms += [alarm for place in self.known.places.values() for alarm in (place.alarm, place.look_alarm)]
         for alarm in [*alarms, *self._timers]:
             if alarm is not None:
                 alarm.cancel()
@@ -714,15 +590,7 @@ class Mailboxes:
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks, timeout=_CANCEL_TIMEOUT)
-        self._drain(self._operators.values())
+        self._drain(self.known.operators.values())
         stopped = MailboxResult(Reason.not_probed, detail="the run was stopped", retry_after=3600.0)
         for probe in list(self._unanswered):
             self.report(probe, stopped)
-
-
-def _quiet_for(span: str, now: datetime) -> float | None:
-    """Seconds until the quiet hours end, None outside them."""
-    start, end = (int(part) for part in span.split("-"))
-    into = (now.hour - start) % 24 * 3600 + now.minute * 60 + now.second
-    length = (end - start) % 24 * 3600
-    return float(length - into) if into < length else None

@@ -9,6 +9,7 @@ import pytest
 
 from mailvet.errors import SourceError
 from mailvet.verdict import STATUS_COLUMNS
+from mailvet.warehouse.base import Detailed
 from mailvet.warehouse.identifiers import TableName, parse_table, quoted
 from tests.attacks.counting import Tried
 from tests.attacks.names import odd_names
@@ -128,6 +129,7 @@ def _verify(place: Place, tmp_path: Path, table: str, columns: list[str]) -> Non
     warehouse.save(answers({"ann@a.test": "mailbox_accepted"}))
     assert warehouse.write_back(STATUS_COLUMNS) == 1, table
     assert warehouse.summary().verified == 1
+    assert isinstance(warehouse, Detailed)
     warehouse.details(NOW, by=columns[1])
     output = tmp_path / "out.csv"
     assert warehouse.export(output, STATUS_COLUMNS) == [output]

@@ -16,6 +16,7 @@ from mailvet import html_report
 from mailvet.report import explain, show_summary
 from mailvet.settings import Settings
 from mailvet.verdict import Depth, Policy, Reason, Verdict, recommend
+from mailvet.warehouse.base import Detailed
 from tests.attacks.counting import Tried
 from tests.warehouse.answers import NOW, answers
 from tests.warehouse.places import Place
@@ -69,12 +70,13 @@ def test_a_table_with_a_newer_reason_is_counted_reported_and_kept(place: Place, 
     report = tmp_path / "report.html"
     html_report.write(report, html_report.gather(warehouse, Settings(depth="offline")))
     assert _NEW in report.read_text()
+    assert isinstance(warehouse, Detailed)
     warehouse.details(NOW)
 
 
 def test_great_expectations_counts_a_newer_reason() -> None:
-    from ge_expectations.acquire import Known
     from ge_expectations.tally import Group
+    from ge_expectations.verification import Known
 
     known = Known("deliverable", _NEW, 97, 1, "smtp", datetime.now(timezone.utc), None, None)
     counts = Tally((Group(known, 3, 9, False),), None, 0).verdict_counts(Policy.marketing)

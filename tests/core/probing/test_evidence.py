@@ -70,6 +70,32 @@ async def test_a_server_that_cannot_be_read_yields_no_wrong_verdict(
     assert "deliverable" not in {probed[cell]["status"] for cell in gone}
 
 
+@pytest.mark.parametrize("profile", ["one_recipient", "bans_6s_short_conversations"])
+async def test_operators_at_one_address_share_its_canaries_and_come_to_an_end(
+    mailvet_lab_factory: LabFactory, profile: str
+) -> None:
+    world = World().host("mx.acme.test", profile)
+    alive, gone = [], []
+    for number in range(4):
+        name = f"mx.d{number}.test"
+        world.record(name, "A", world.hosts["mx.acme.test"].address)
+        world.domain(f"d{number}.test", [(10, name)])
+        alive += [f"p{n}@d{number}.test" for n in range(4)]
+        gone += [f"x{n}@d{number}.test" for n in range(3)]
+    for cell in alive:
+        world.mailbox(cell)
+    lab = mailvet_lab_factory(world)
+    probed = await _probe(lab, [*alive, *gone], wait=0)
+    assert "undeliverable" not in {probed[cell]["status"] for cell in alive}
+    assert "deliverable" not in {probed[cell]["status"] for cell in gone}
+    counters = total(lab)
+    assert counters.peak_connections <= 5
+    assert counters.connections <= 6 * len([*alive, *gone])
+    if profile == "one_recipient":
+        assert {probed[cell]["reason"] for cell in alive} == {"mailbox_accepted"}
+        assert {probed[cell]["reason"] for cell in gone} == {"mailbox_not_found"}
+
+
 async def test_450_4_1_1_for_unknown_recipients_tells_who_exists(mailvet_lab_factory: LabFactory) -> None:
     world, alive, gone = _world("unknown_for_now")
     probed = await _probe(mailvet_lab_factory(world), [*alive, *gone])

@@ -494,7 +494,7 @@ async def test_in_quiet_hours_nobody_is_asked(lab_of: LabFactory) -> None:
      ("9-17", 17, None), ("9-17", 9, 8 * 3600)],
 )  # fmt: skip
 def test_quiet_hours_may_pass_midnight(span: str, hour: int, seconds: float | None) -> None:
-    assert layer._quiet_for(span, datetime(2026, 1, 1, hour, tzinfo=timezone.utc)) == seconds
+    assert pacing.quiet_for(span, datetime(2026, 1, 1, hour, tzinfo=timezone.utc)) == seconds
 
 
 # ---------------------------------------------------------------- groups and the error budget
@@ -559,10 +559,10 @@ async def test_a_limit_of_errors_once_learnt_neither_pauses_the_operator_nor_sho
     assert [answer.reason for answer in answers] == [
         Reason.mailbox_accepted if local.startswith("p") else Reason.mailbox_not_found for local in locals_
     ]
-    operator = mailboxes._operators["acme.test"]
+    operator = mailboxes.known.operators["acme.test"]
     assert operator.errors.limit in (limit - 1, 19), "learnt, unless nobody came so far"
     assert operator.pace.resume_at == 0, "a conversation that was beyond the limit already is no reason to pause"
-    assert {place.refusals_allowed for place in mailboxes._places.values()} == {1 << 30}, "it never shut us out"
+    assert {place.refusals_allowed for place in mailboxes.known.places.values()} == {1 << 30}, "it never shut us out"
     assert lab.counters()["mx.acme.test"].connections < 450 / limit
 
 
@@ -581,7 +581,7 @@ async def test_a_server_that_slows_down_after_errors_is_not_driven_there_again(l
     assert [answer.reason for answer in answers] == [
         Reason.mailbox_accepted if local.startswith("p") else Reason.mailbox_not_found for local in locals_
     ]
-    assert mailboxes._operators["acme.test"].errors.limit <= 6
+    assert mailboxes.known.operators["acme.test"].errors.limit <= 6
     await mailboxes.close()
 
 
@@ -632,7 +632,7 @@ async def test_no_conversation_ends_early_before_it_is_known_how_many_errors_are
     await asyncio.wait_for(
         asyncio.gather(*(mailboxes.submit(_recipient(lab, local, "acme.test")) for local in locals_)), 20
     )
-    assert not mailboxes._operators["acme.test"].errors.growing
+    assert not mailboxes.known.operators["acme.test"].errors.growing
     await mailboxes.close()
     counters = lab.counters()["mx.acme.test"]
     assert counters.connections == counters.quits, "and never at the limit of the server"
