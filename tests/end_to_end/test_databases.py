@@ -131,11 +131,11 @@ def test_a_run_killed_in_the_middle_goes_on_without_asking_twice(slow_lab: Lab, 
     goes_on_and_completes(url, slow_lab, here, verdicts(url))
 
 
-def test_a_connection_dropped_in_the_middle_ends_the_run_and_the_next_one_goes_on(
+def test_a_connection_dropped_in_the_middle_ends_a_run_that_does_not_wait_and_the_next_one_goes_on(
     slow_lab: Lab, table: Any, here: Path
 ) -> None:
     url = table(MANY)
-    settings = Settings.load(here / "mailvet.toml")
+    settings = Settings.load(here / "mailvet.toml", store={"wait_for_database": "0s"})
     warehouse = open_source(url, settings, table="contacts")
 
     def drop() -> None:
