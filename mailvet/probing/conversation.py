@@ -547,7 +547,7 @@ class Conversation:
         host = self._session.host
         if not self._timed:
             servers.silent_since = None
-        if not self._timed or self._answered > _FEW_REPLIES:
+        if not self._timed or self._course.answered > _FEW_REPLIES:
             servers.stalled = 0
         if ledger.fault is None:
             ledger.check()
