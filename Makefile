@@ -19,7 +19,8 @@ INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-byteco
 # Installed once per change of what is installed: the stamps are newer than these files.
 SPECIFICATION := pyproject.toml constraints.txt
 
-.PHONY: help setup demo test test-fast test-snowflake test-lakehouse fuzz soak trust bench lint format constraints clean
+.PHONY: help setup demo test test-fast test-snowflake test-lakehouse fuzz soak trust bench lint format constraints sbom audit \
+  clean
 .DEFAULT_GOAL := help
 
 help:
@@ -30,12 +31,14 @@ help:
 	@echo "make test-lakehouse  the verdict table as Delta Lake and Apache Iceberg, over Spark Connect, in $(LAKEHOUSE)"
 	@echo "make fuzz            hostile inputs for all that reads what strangers wrote, 40 minutes (FUZZ_SECONDS=600 each)"
 	@echo "make soak            verify without end and see whether anything grows, an hour (SOAK_SECONDS=3600)"
-	@echo "make trust           hostile servers; writes docs/trust.md, with what fuzz and soak measured last"
 	@echo "make lint            ruff and mypy"
 	@echo "make format          let ruff put the code in shape"
 	@echo "make bench           the benchmarks; writes their figures and tables"
+	@echo "make trust           attacks, faults and hostile servers; writes docs/trust.md, with what fuzz and soak measured last"
 	@echo "make setup           only install, into $(VENV)"
 	@echo "make constraints     resolve every dependency anew into constraints.txt"
+	@echo "make sbom            what is installed, as a CycloneDX bill of materials: dist/mailvet.cdx.json"
+	@echo "make audit           known vulnerabilities of those versions; fails where the index has no advisories"
 	@echo "make clean           remove $(VENV), $(SNOWFLAKE), $(LAKEHOUSE) and everything built"
 
 setup: $(VENV)/.installed-dev
@@ -68,8 +71,10 @@ fuzz: $(VENV)/.installed-fuzz
 soak: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.soak --seconds $(SOAK_SECONDS)
 
+# Worlds that lie, and the attacks of tests/attacks, counted in docs/trust.md.
 trust: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.hostile
+	$(BIN)/python -m benchmarks.trust
 
 bench: $(VENV)/.installed-bench
 	$(BIN)/python benchmarks/run.py
@@ -134,6 +139,16 @@ constraints: $(VENV)/.installed-dev
 	  --output-file $(VENV)/constraints.txt
 	@{ echo "# Versions known to work together: the core, all extras, the tests' tools and the benchmarks' peers."; \
 	   echo "# Written by: make constraints"; cat $(VENV)/constraints.txt; } > constraints.txt
+
+# The tools run in environments of their own, so that what is measured does not hold them.
+sbom: $(VENV)/.installed-dev
+	@mkdir -p dist
+	$(BIN)/uv tool run --from 'cyclonedx-bom>=7' cyclonedx-py environment --pyproject pyproject.toml \
+	  --output-reproducible --of JSON --output-file dist/mailvet.cdx.json $(VENV)
+	$(BIN)/python docs/make_licences.py
+
+audit: $(VENV)/.installed-dev
+	$(BIN)/uv tool run --from 'pip-audit>=2.10' pip-audit --strict --disable-pip --no-deps --requirement constraints.txt
 
 clean:
 	rm -rf $(VENV) $(SNOWFLAKE) $(LAKEHOUSE) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -16,6 +16,18 @@ from mailvet.lab.profile_summary import learnt, refusal, summary
 from mailvet.lab.world import BEHAVIOURS
 from mailvet.scoring import PRIORS, SETTLED, WEIGHTS, contributions, score_of
 from mailvet.verdict import REASONS, SEND_FROM_SCORE, Policy, Reason, ReasonRule, verdict_schema
+from mailvet.warehouse.dialects import (
+    BigQuery,
+    Databricks,
+    MySQL,
+    Postgres,
+    Redshift,
+    Snowflake,
+    SQLite,
+    SQLServer,
+    Trino,
+)
+from mailvet.warehouse.erasure import COPIES, FREED_BLOCKS, OWN_ROWS, UNNAMED
 
 HERE = Path(__file__).resolve().parent
 BEGIN, END = "<!-- generated: {name} -->", "<!-- end: {name} -->"
@@ -49,6 +61,19 @@ def reasons() -> str:
             f"| `{rule.reason}` | {rule.status} | {rule.meaning} | {advice(rule, Policy.marketing)} | "
             f"{advice(rule, Policy.transactional)} | {advice(rule, Policy.signup)} | {again} | {rule.layer} |"
         )
+    return "\n".join(lines)
+
+
+def reach() -> str:
+    """What `forget` says that it cannot erase, by database."""
+    everywhere = [OWN_ROWS, COPIES]
+    lines = ["| where | what remains |", "|---|---|"]
+    lines += [f"| everywhere | {sentence} |" for sentence in everywhere]
+    lines += [f"| `store_addresses = false` | {UNNAMED} |", f"| a DuckDB database of yours | {FREED_BLOCKS} |"]
+    lines += [
+        f"| {dialect.name} | {' '.join(dialect.kept_after_delete)} |"
+        for dialect in (Postgres, SQLite, MySQL, SQLServer, Snowflake, Redshift, BigQuery, Databricks, Trino)
+    ]
     return "\n".join(lines)
 
 
@@ -152,6 +177,7 @@ def gate_figures() -> str:
 
 TABLES = {
     "gate counts": gate_counts, "gate figures": gate_figures,
+    "reach": reach,
     "reasons": reasons, "columns": columns, "syntax_errors": syntax_errors, "priors": priors, "weights": weights,
     "lab profiles": lab_profiles, "lab hostile profiles": lab_hostile_profiles,
     "lab endless profiles": lab_endless_profiles, "lab zones": lab_zones, "lab states": lab_states,

@@ -258,6 +258,8 @@ def read_stored_verdicts(path: str, keys: Sequence[str]) -> dict[str, Known]:
     import duckdb
     import pyarrow as pa
 
+    from mailvet.warehouse.files import sql_path
+
     file = Path(path)
     if not file.is_file():
         raise SourceError(
@@ -268,11 +270,10 @@ def read_stored_verdicts(path: str, keys: Sequence[str]) -> dict[str, Known]:
     try:
         with duckdb.connect() if parquet else duckdb.connect(str(file), read_only=True) as db:
             db.register("mailvet_keys", pa.table({"email_key": list(keys)}))
-            relation = "read_parquet($path)" if parquet else DEFAULT_VERDICT_TABLE
-            table = db.sql(
-                f"select v.* from {relation} v semi join mailvet_keys k using (email_key)",
-                params={"path": str(file)} if parquet else None,
-            ).to_arrow_table()
+            relation = DEFAULT_VERDICT_TABLE
+            if parquet:  # this file, whatever pattern its name would be, and no column from its folders' names
+                relation = f"read_parquet({sql_path(file)}, hive_partitioning = false)"
+            table = db.sql(f"select v.* from {relation} v semi join mailvet_keys k using (email_key)").to_arrow_table()
             return known_by_key(table)
     except (duckdb.Error, KeyError) as error:
         first = str(error).splitlines()[0]

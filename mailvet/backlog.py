@@ -18,6 +18,7 @@ from pathlib import Path
 import polars as pl
 
 from mailvet.errors import MailvetError
+from mailvet.private_files import PrivateFolder
 
 __all__ = ["Backlog"]
 
@@ -33,7 +34,7 @@ class Backlog:
         self._stored: dict[str, deque[Path]] = {}
         self._rows: dict[str, int] = {}
         self._in_memory = 0
-        self._home: tempfile.TemporaryDirectory[str] | None = None
+        self._home: PrivateFolder | None = None
         self._numbers = itertools.count()
 
     def __enter__(self) -> Backlog:
@@ -95,8 +96,8 @@ class Backlog:
         rows = pl.concat(self._recent.pop(operator))
         try:
             if self._home is None:
-                self._home = tempfile.TemporaryDirectory(prefix="mailvet-")
-            path = Path(self._home.name, f"{next(self._numbers)}.arrow")
+                self._home = PrivateFolder()
+            path = self._home.path / f"{next(self._numbers)}.arrow"
             rows.write_ipc(path, compression="zstd")
         except OSError as error:
             self._recent[operator] = [rows]
@@ -118,5 +119,5 @@ class Backlog:
         """Forget all rows and remove what is on disk."""
         self._begun, self._recent, self._stored, self._rows, self._in_memory = {}, {}, {}, {}, 0
         if self._home is not None:
-            self._home.cleanup()
+            self._home.close()
             self._home = None

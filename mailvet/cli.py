@@ -568,21 +568,22 @@ def reclassify(
 @app.command()
 def forget(
     address: Annotated[str, typer.Argument(help="The address to erase, in any spelling.")],
+    domain: Annotated[bool, typer.Option("--domain", help="It is a domain: erase everybody at it.")] = False,
     source: StoreOption = None,
     config: Config = None,
 ) -> None:
-    """Erase an address from the stored verdicts. Your own table is left as it is."""
-    from mailvet.runs.journal import is_in_use, recover
+    """Erase a mailbox, in all its spellings, from mailvet's own tables. Your own table is left as it is."""
+    from mailvet.runs.forgetting import forget as erase
+    from mailvet.warehouse.erasure import Wanted
 
-    store, folder = _store(source, config, read_only=False), _settings(config).store.journal
+    Wanted.of(_typed(address), domain=domain)  # a mistake is said before anything is opened
+    store = _store(source, config, read_only=False)
     try:
-        recover(store, folder)  # what a run left in its journal would come back with the next
-        if store.store_id is not None and is_in_use(store.store_id, folder):
-            _say("Note:", "A run is at work, and its journal may hold the address. Forget it again when it has ended.")
-        count = store.forget(_typed(address))
+        done = erase(store, _typed(address), domain=domain, journal=_settings(config).store.journal)
     finally:
         store.close()
-    _console().print(f"{count} verdict{'' if count == 1 else 's'} erased from {store.name}.", highlight=False)
+    print(f"{done.verdicts} verdict{'' if done.verdicts == 1 else 's'} erased from {store.name}.")
+    print("Not erased:", *(f"* {sentence}" for sentence in done.remains), sep="\n")
 
 
 def _store(source: str | None, config: Path | None, *, read_only: bool) -> Any:

@@ -28,6 +28,7 @@ import dns.reversename
 
 from mailvet.dns.resolver import Resolver
 from mailvet.dns.routes import Route, Routes
+from mailvet.dns.targets import is_global_unicast
 from mailvet.errors import LockedError, MailvetError
 from mailvet.lists import list_infos
 from mailvet.settings import Settings
@@ -277,7 +278,7 @@ class _Examination:
         for family in (socket.AF_INET, socket.AF_INET6):
             target = next((t for t in targets if (":" in t) == (family == socket.AF_INET6)), None)
             address = _outgoing(family, target) if target else None
-            if address is not None and (smtp.allow_private_networks or ipaddress.ip_address(address).is_global):
+            if address is not None and (smtp.allow_private_networks or is_global_unicast(address)):
                 found.append(address)
         if found:
             return found, "of this machine"

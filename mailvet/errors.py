@@ -24,6 +24,8 @@ import re
 from collections.abc import Callable
 from typing import Any, Final
 
+from mailvet.privacy import mask_text
+
 __all__ = [
     "ConnectionLostError",
     "LockedError",
@@ -89,7 +91,10 @@ def option(name: str, value: Any) -> str:
 
 
 class MailvetError(Exception):
-    """Base of everything mailvet raises on purpose; `str(error)` is fit to show to a user."""
+    """Base of everything mailvet raises on purpose; `str(error)` is fit to show to a user: addresses are masked."""
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*(mask_text(arg) if isinstance(arg, str) else arg for arg in args))
 
     def __str__(self) -> str:
         """The message with arguments as Python writes them."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import os
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -22,12 +21,12 @@ from mailvet.ablation import ASKED_FROM, LAYERS
 from mailvet.errors import SettingsError, SourceError, argument
 from mailvet.gates import SENDINGS, BounceEstimate, expected_bounces
 from mailvet.operators import operators
-from mailvet.privacy import printable
+from mailvet.privacy import mask_text, printable, stands_for_a_person
 from mailvet.private_files import replaces
 from mailvet.report import duration_text
 from mailvet.scoring import bounce_probability
 from mailvet.settings import Settings
-from mailvet.verdict import REASONS, Depth, Reason, Recommendation, Status, mask_address
+from mailvet.verdict import REASONS, Depth, Reason, Recommendation, Status
 from mailvet.warehouse.base import Detailed, Details, Summary, Warehouse
 
 __all__ = ["Report", "check_path", "gather", "render", "write"]
@@ -109,6 +108,11 @@ def gather(warehouse: Warehouse, settings: Settings, *, by: str | None = None) -
         raise SourceError(f"Nothing of {warehouse.name} was verified yet. Run first: mailvet verify")
     if isinstance(warehouse, Detailed):
         details = warehouse.details(now, by=by)
+        if by is not None and any(stands_for_a_person(share.value) for share in details.sources):
+            raise SourceError(
+                f"The column {mask_text(by)} of {mask_text(warehouse.name)} holds addresses or other marks of single "
+                "people, which no report may show. Choose a column that says where rows came from."
+            )
     elif by is None:
         details = Details()
     else:
@@ -156,7 +160,7 @@ def render(report: Report) -> str:
     )
     template = Template(resources.files("mailvet").joinpath("report.html").read_text("utf-8"))
     body = "\n".join(section for section in sections if section)
-    title = f"{escape(printable(_masked(report.source)))}: e-mail addresses"
+    title = f"{escape(printable(mask_text(report.source)))}: e-mail addresses"
     return template.substitute(title=title, version=escape(__version__), body=body)
 
 
@@ -176,11 +180,6 @@ def _percent(share: float) -> str:
     if 0 < share < 0.0005:
         return "under 0.1\u202f%"
     return f"{100 * share:.1f}\u202f%"
-
-
-def _masked(text: str) -> str:
-    """A name in which somebody put an address is shown without it."""
-    return re.sub(r"[^\s@<>(),;:]+@[^\s@<>(),;:]+", lambda found: mask_address(found[0]), text)
 
 
 def _bar(share: float, tone: str) -> str:
@@ -255,7 +254,7 @@ def _head(report: Report, version: str) -> str:
             f"{escape(duration_text(run.get('seconds') or 0.0))}, {_number(run.get('lookups') or 0)} domains looked "
             f"up, {_number(run.get('probes') or 0)} recipients named to mail servers, no message sent."
         )
-    name = escape(printable(_masked(report.source)))
+    name = escape(printable(mask_text(report.source)))
     return f'<header><h1>{name}</h1><div class="soft">{" · ".join(facts)}{asked}</div></header>'
 
 
@@ -329,7 +328,7 @@ def _health(report: Report) -> str:
     advice = summary.by_recommendation
     todo = []
     if health != "ok":
-        todo.append(f"<b>{escape(_masked(health))}</b>")
+        todo.append(f"<b>{escape(mask_text(health))}</b>")
     if advice.get("do_not_send"):
         todo.append(f"Leave the {_number(advice['do_not_send'])} rows marked do_not_send out of every mailing.")
     again = advice.get("reverify", 0)
@@ -425,7 +424,7 @@ def _operators(details: Details) -> str:
             f'<div class="stack" aria-hidden="true" style="width:{_width(operator.addresses / total)}">{parts}</div>'
         )
         counts = [_n(_number(operator.by_status.get(str(status), 0))) for status in _STATUS]
-        name = escape(_masked(labels.get(operator.name, operator.name)))
+        name = escape(mask_text(labels.get(operator.name, operator.name)))
         lines.append(_row(name, _n(_number(operator.addresses)), *counts, _wide(stack)))
     more = ""
     if details.other_operators:
@@ -452,14 +451,14 @@ def _sources(report: Report) -> str:
     lines = []
     for share in report.details.sources:
         bad = share.by_recommendation.get("do_not_send", 0)
-        name = escape(_masked(share.value)) or "<span class='soft'>(empty)</span>"
+        name = escape(mask_text(share.value)) or "<span class='soft'>(empty)</span>"
         lines.append(
             _row(name, _n(_number(share.rows)), _n(_share(bad, share.rows)), _n(_percent(share.bounce)))
         )  # fmt: skip
     more = ""
     if report.details.other_sources:
         more = f'<p class="note">And {_number(report.details.other_sources)} more.</p>'
-    heads = (escape(_masked(report.by or "")), "rows", "do not send", "expected bounces")
+    heads = (escape(mask_text(report.by or "")), "rows", "do not send", "expected bounces")
     title = "Where the rows came from"
     return f"<section><h2>{title}</h2>{_table(heads, lines, numbers=(1, 2, 3))}{more}</section>"
 

@@ -10,7 +10,7 @@ place for what is learnt from your own events is the argument `learnt`. Both tab
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import polars as pl
 
+from mailvet.privacy import AT_SIGNS, keyed, mask_text, unnamed_suggestion
 from mailvet.settings import Settings
 from mailvet.verdict import REASONS, RULES_VERSION, Policy, Reason, Status, recommendation_sql
 
@@ -200,6 +201,7 @@ def judge(
     empty = {column.name for column in evidence if column.null_count() == len(column)}
     if "mailbox_key" not in evidence.columns:
         evidence = evidence.with_columns(pl.lit(None, dtype=pl.String).alias("mailbox_key"))
+    evidence = _as_private_as_asked(evidence, settings)
     rows = evidence.with_columns(_rank(evidence, [name for name in _CANDIDATES if name not in empty]))
     rows = rows.with_columns(_attempts("previous_reason" in empty))
     set_flags = [flag for flag in FLAGS if flag not in empty and rows[flag].any()]
@@ -225,6 +227,36 @@ def judge(
         pl.lit(f"{RULES_VERSION}{'+' if lists_digest else ''}{lists_digest}").alias("rules_version"),
         "mailbox_key",
     )
+
+
+def _as_private_as_asked(evidence: pl.DataFrame, settings: Settings) -> pl.DataFrame:
+    """The evidence without what the settings do not allow to be stored beside the address itself."""
+    key, doubles = settings.privacy.key, evidence["duplicate_key"]
+    if key is not None and doubles.null_count() < len(doubles):
+        secret = key.get_secret_value()
+        evidence = evidence.with_columns(_changed(doubles, lambda text: keyed(secret, text)))
+    if settings.store.store_addresses:
+        return evidence
+    rows = evidence["suggestion"].is_not_null().arg_true()
+    if len(rows):
+        refused = pl.col("syntax_reason") == str(Reason.syntax_invalid)
+        rule = pl.when(refused).then(pl.col("syntax_detail")).otherwise(pl.lit(str(Reason.typo_domain)))
+        rules = evidence[rows].select(rule).to_series()
+        unnamed = [
+            unnamed_suggestion(text, rule)
+            for text, rule in zip(evidence["suggestion"].gather(rows), rules, strict=True)
+        ]
+        suggestions = evidence["suggestion"].clone().scatter(rows, pl.Series(unnamed, dtype=pl.String))
+        evidence = evidence.with_columns(suggestions.alias("suggestion"))
+    texts = [name for name in ("smtp_reply", "stopped", *(detail for _, _, detail in _FACTS)) if name in evidence]
+    return evidence.with_columns(_changed(evidence[name], mask_text, within=AT_SIGNS) for name in texts)
+
+
+def _changed(texts: pl.Series, change: Callable[[str], str], within: Sequence[str] = ()) -> pl.Series:
+    """A column with the texts changed that are not null and, where signs are given, hold one of them."""
+    meant = texts.str.contains_any(list(within)).fill_null(False) if within else texts.is_not_null()
+    rows = meant.arg_true()
+    return texts.clone().scatter(rows, pl.Series([change(text) for text in texts.gather(rows)], dtype=pl.String))
 
 
 _CANDIDATES = ("syntax_reason", "reference_reason", "history_reason", "route_reason", "mailbox_reason")

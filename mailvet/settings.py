@@ -20,7 +20,7 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError as _SourceFault
 
@@ -334,6 +334,16 @@ _OF_EXAMPLES = ("MAILVET_DBT_PATH", "MAILVET_EXAMPLE_", "MAILVET_TEST_")
 """Starts of variables that the examples and the dbt package's own tests read; they are no settings, and no mistakes."""
 
 
+class Privacy(_Section):
+    """Traces of people who may not be in the table any more."""
+
+    key: SecretStr | None = Field(None, min_length=16)
+    """
+    A secret, best given as MAILVET_PRIVACY__KEY. With it, such traces are HMACs that no guess can be compared with; the
+    same on all machines that share a store, and kept as long as the store is. Without it, they are keys as any other.
+    """
+
+
 class Outputs(_Section):
     """Files that are written: results, lists, reports."""
 
@@ -368,6 +378,7 @@ class Settings(BaseSettings):
     suspicion: Suspicion = Field(default_factory=Suspicion)
     doctor: Doctor = Field(default_factory=Doctor)
     store: Store = Field(default_factory=Store)
+    privacy: Privacy = Field(default_factory=Privacy)
     output: Outputs = Field(default_factory=Outputs)
 
     @classmethod

@@ -26,6 +26,7 @@ from mailvet.lists import OwnList, OwnLists, by_mailbox
 from mailvet.mailbox_key import key_of, mailbox_of
 from mailvet.missing import is_missing
 from mailvet.operators import is_likely_local_part, operator_of
+from mailvet.privacy import keyed, mask_text, unnamed_suggestion
 from mailvet.probing.domain import MailboxResult
 from mailvet.scoring import AT_LEAST, FLAGS, SERIES_DETAIL, score_of
 from mailvet.settings import Settings
@@ -39,7 +40,6 @@ from mailvet.verdict import (
     Status,
     Verdict,
     email_key,
-    mask_addresses,
     recommend,
 )
 
@@ -251,9 +251,16 @@ def judge(finding: Finding, settings: Settings, *, lists_digest: str = "") -> Ve
     now = datetime.now(timezone.utc)
     wait = _wait(reason, finding.retry_after, settings)
     answer, route = finding.answer, finding.route
-    if not settings.store.store_addresses and "history" in finding.facts:
-        fact, detail = finding.facts["history"]
-        finding.facts["history"] = (fact, detail and mask_addresses(detail))
+    suggestion, reply = finding.suggestion, answer.reply if answer is not None else None
+    key, double = settings.privacy.key, finding.facts.get("duplicate", ("", None))
+    if key is not None and double[1] is not None:
+        finding.facts["duplicate"] = (double[0], keyed(key.get_secret_value(), double[1]))
+    if not settings.store.store_addresses:
+        finding.facts = {place: (fact, detail and mask_text(detail)) for place, (fact, detail) in finding.facts.items()}
+        reply = reply and mask_text(reply)
+        fact, code = finding.facts.get("syntax", ("", None))
+        rule = code if fact == str(Reason.syntax_invalid) and code else str(Reason.typo_domain)
+        suggestion = suggestion and unnamed_suggestion(suggestion, rule)
     keep = settings.store.store_addresses and len(finding.cell.encode("utf-8", "surrogatepass")) <= _LONGEST_KEPT
     return Verdict(
         email_key=email_key(finding.cell),
@@ -262,13 +269,13 @@ def judge(finding: Finding, settings: Settings, *, lists_digest: str = "") -> Ve
         reason=reason,
         recommendation=recommend(reason, Policy(settings.policy), score, 1),
         score=score,
-        suggestion=finding.suggestion,
+        suggestion=suggestion,
         flags=tuple(flag for flag in FLAGS if flag in finding.flags),
         domain=finding.domain,
         operator=route.operator if route is not None else None,
         mx_host=(answer.mx_host if answer is not None else None) or (route.mx_host if route is not None else None),
         smtp_code=answer.code if answer is not None else None,
-        smtp_reply=answer.reply if answer is not None else None,
+        smtp_reply=reply,
         depth=settings.depth,
         evidence=tuple(
             Evidence(layer, fact, None if detail is None else _CONTROLS.sub(" ", detail))

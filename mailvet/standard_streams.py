@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, TextIO, cast
+from typing import Any
 
 __all__ = ["OutputError", "give_up_output", "says_everything", "standard_streams"]
 
@@ -96,7 +96,7 @@ def standard_streams() -> Iterator[None]:
     before = sys.stdout, sys.stderr
     _raws.clear()
     for name, descriptor in (("stdout", 1), ("stderr", 2)):
-        stream = cast("TextIO | None", getattr(sys, name))
+        stream: Any = getattr(sys, name)
         if stream is not getattr(sys, f"__{name}__"):
             continue
         raw = _Raw(descriptor, is_output=name == "stdout", is_closed=descriptor in closed)
@@ -106,7 +106,7 @@ def standard_streams() -> Iterator[None]:
             io.BufferedWriter(raw), encoding, errors="mailvet.plain",
             line_buffering=name == "stderr" or raw.isatty(),
         )  # fmt: skip
-        if stream:
+        if stream is not None:
             with suppress(OSError):
                 stream.flush()
         setattr(sys, name, wrapped)

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
 from functools import cache
 from typing import TYPE_CHECKING, Any
+
+from mailvet.privacy import mask_address, mask_addresses
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -428,26 +429,3 @@ def email_key(text: str | None) -> str:
     A missing value counts as the empty text. Every SQL dialect computes the same from the same cell.
     """
     return hashlib.sha256((text or "").encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def mask_address(text: str) -> str:
-    """
-    An address fit for logs and errors: the first character of the local part, its length hidden, and the domain.
-
-    >>> mask_address("ann.lee@example.com")
-    'a***@example.com'
-    """
-    local, at, domain = text.strip().rpartition("@")
-    if not at:
-        return f"{text[:1]}***"
-    return f"{local[:1]}***@{domain}"
-
-
-def mask_addresses(text: str) -> str:
-    """
-    The text with every address in it masked.
-
-    >>> mask_addresses("no such row: 'ann.lee@example.com'")
-    "no such row: 'a***@example.com'"
-    """
-    return re.sub(r"[^\s'\"<>(),;]+@[^\s'\"<>(),;]+", lambda found: mask_address(found[0]), text)

@@ -10,13 +10,13 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from mailvet.verdict import REASONS, Policy, Reason, Recommendation, Status, mask_address
+from mailvet.privacy import mask_text
+from mailvet.verdict import REASONS, Policy, Reason, Recommendation, Status
 
 if TYPE_CHECKING:
     pass
@@ -43,12 +43,11 @@ SUMMARY_FORMAT = 1
 
 
 _LONGEST_TEXT = 300
-_ADDRESS = re.compile(r"[^\s'\"<>(),;:]+@[^\s'\"<>(),;]+")
 
 
 def masked(text: str) -> str:
     """The text with every address in it masked."""
-    return _ADDRESS.sub(lambda found: mask_address(found[0]), text)
+    return mask_text(text)
 
 
 @dataclass(frozen=True, slots=True)

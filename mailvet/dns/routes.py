@@ -8,13 +8,13 @@ that use it.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 
 from mailvet.dns.resolver import Outcome, Resolver, Response
+from mailvet.dns.targets import PRIVATE_ADDRESS, may_be_contacted
 from mailvet.operators import mailbox_domains, operator_of_route, public_suffix
 from mailvet.settings import Dns
 from mailvet.verdict import Reason
@@ -87,14 +87,11 @@ class Routes:
     ) -> None:
         self._resolver = resolver
         self._settings = settings
-        self._all_private = allow_private_networks is True
-        named = allow_private_networks if isinstance(allow_private_networks, tuple) else ()
         self._longest = settings.cache_ttl.total_seconds()
-        self._private = tuple(ipaddress.ip_network(network) for network in named)
+        self._private = allow_private_networks
         self._cache: dict[str, Route] = {}
         self._octets = 0
         """What the routes looked up since the cache was empty need at most, about."""
-        self._reached: dict[str, bool] = {}
         self._hosts: dict[str, asyncio.Task[tuple[Response, float]]] = {}
         self._usable: dict[tuple[int, str], tuple[MailHost, float]] = {}  # and until when
         self.lookups = 0
@@ -130,7 +127,6 @@ class Routes:
                 self._cache.clear()  # rare; dearer book-keeping would cost every lookup
                 self._hosts.clear()
                 self._usable.clear()
-                self._reached.clear()
                 self._octets = _size(route)
             self._cache[domain] = route
 
@@ -221,7 +217,7 @@ class Routes:
             return self._doubtful(domain, _INVENTED_ADDRESS)
         usable = self._routable(addresses.records)
         if not usable:
-            return await self._dead(domain, Reason.mx_unroutable, addresses.records[0][1], ttl)
+            return await self._dead(domain, Reason.mx_unroutable, PRIVATE_ADDRESS, ttl)
         return self._alive(domain, (MailHost(domain, 0, usable),), "no MX, address used", ttl)
 
     async def _confirm_missing(self, domain: str) -> Route:
@@ -272,17 +268,7 @@ class Routes:
         return response, time.monotonic() + min(max(ttl, _LEAST_TTL), self._longest)
 
     def _routable(self, records: Iterable[tuple[int, str]]) -> tuple[str, ...]:
-        return tuple(address for _, address in records if self._all_private or self._reachable(address))
-
-    def _reachable(self, address: str) -> bool:
-        known = self._reached.get(address)
-        if known is None:
-            if _is_public(address):
-                known = not self._private  # a lab of named networks stays inside them
-            else:
-                known = any(ipaddress.ip_address(address) in network for network in self._private)
-            self._reached[address] = known
-        return known
+        return tuple(address for _, address in records if may_be_contacted(address, self._private))
 
     def _alive(self, domain: str, hosts: tuple[MailHost, ...], detail: str | None, ttl: float) -> Route:
         operator = _operator_name(hosts)
@@ -374,16 +360,3 @@ def _ending(domain: str) -> str:
 
 def _operator_name(hosts: Iterable[MailHost]) -> str:
     return operator_of_route(tuple([host.name for host in hosts])).name
-
-
-@lru_cache(maxsize=65536)
-def _is_public(address: str) -> bool:
-    """
-    Whether mail servers of the world may live there (IANA special-purpose registries, RFC 6890).
-
-    Guards against a domain whose MX points into our own network: such a host is never contacted.
-    """
-    ip = ipaddress.ip_address(address)
-    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
-        ip = ip.ipv4_mapped
-    return ip.is_global and not ip.is_multicast

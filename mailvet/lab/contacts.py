@@ -315,6 +315,8 @@ def write_contacts(contacts: pa.Table, path: Path) -> None:
     """
     import duckdb
 
+    from mailvet.warehouse.dialects import literal
+
     if path.exists():
         raise SourceError(f"{path} exists already. Remove it, or choose another name.")
     if path.suffix == ".duckdb":
@@ -327,5 +329,5 @@ def write_contacts(contacts: pa.Table, path: Path) -> None:
         raise SourceError(f"{path.name}: end the name in .duckdb, {', '.join(formats)}.")
     with duckdb.connect() as database:
         database.register("given", contacts)
-        target = str(path).replace("'", "''")
-        database.execute(f"copy given to '{target}' ({formats[path.suffix]})")
+        target = literal(str(path.absolute()))  # a relative name may look like a URL
+        database.execute(f"copy given to {target} ({formats[path.suffix]})")

@@ -8,14 +8,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-import ssl
 from collections import deque
 from collections.abc import Callable, Mapping
-from functools import lru_cache
-from pathlib import Path
 from types import MappingProxyType
 
 from mailvet.errors import SettingsError
+from mailvet.lab.certificate import server_context
 from mailvet.lab.counters import Counters
 from mailvet.lab.guards import GuardMemory, HarvestGuard, RateMemory
 from mailvet.lab.holds import Holding
@@ -28,13 +26,6 @@ __all__ = ["MailServer"]
 _PATH = re.compile(rb"(?:MAIL FROM|RCPT TO):\s*<([^>]*)>\s*(.*)", re.IGNORECASE | re.DOTALL)
 _MAX_LINE = 8192
 _NOTHING: Mapping[str, str] = MappingProxyType({})
-
-
-@lru_cache(maxsize=1)
-def _tls() -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(Path(__file__).with_name("certificate.pem"))
-    return context
 
 
 def _guard(manner: Manner) -> HarvestGuard | None:
@@ -52,6 +43,8 @@ class MailServer:
         self.world = world
         self.host = host
         self.manner = host.manner
+        if self.manner.starttls:
+            server_context()  # says at once where it cannot be made
         self.served = served
         entries = {name: world.domains[world.canonical(name)] for name in served}
         self.accept_all = {name for name, entry in entries.items() if entry.accepts_all}
@@ -551,7 +544,9 @@ class Session(asyncio.BufferedProtocol):
         transport.write(b"220 2.0.0 Ready to start TLS\r\n")
         self.shaking = True
         try:
-            secured = await self.loop.start_tls(transport, self, _tls(), server_side=True, ssl_handshake_timeout=10)
+            secured = await self.loop.start_tls(
+                transport, self, server_context(), server_side=True, ssl_handshake_timeout=10
+            )
         except (OSError, asyncio.CancelledError):  # ssl.SSLError is an OSError
             transport.abort()
             self._gone()

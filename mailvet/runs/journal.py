@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from mailvet.warehouse.base import Warehouse
 
-__all__ = ["Journal", "LeftBehind", "default_folder", "is_in_use", "left_behind", "recover"]
+__all__ = ["Journal", "LeftBehind", "default_folder", "is_in_use", "left_behind", "recover", "set_aside"]
 
 log = logging.getLogger("mailvet")
 
@@ -193,6 +193,12 @@ def left_behind(store: str, folder: Path | None = None) -> Iterator[LeftBehind]:
             yield found
         finally:
             found.close()
+
+
+def set_aside(store: str, folder: Path | None = None) -> list[Path]:
+    """The files of this store that could not be read."""
+    folder = folder if folder is not None else default_folder()
+    return sorted(folder.glob(f"{_digest(store)}-*{_DAMAGED}"))
 
 
 def _save_newer(warehouse: Warehouse, verdicts: pa.Table) -> int:

@@ -22,6 +22,7 @@ import aiosmtplib
 from aiosmtplib.esmtp import parse_esmtp_extensions
 from aiosmtplib.protocol import SMTPProtocol
 
+from mailvet.dns.targets import PRIVATE_ADDRESS, may_be_contacted
 from mailvet.errors import SettingsError
 from mailvet.settings import Smtp
 from mailvet.smtp.masking import LONGEST
@@ -596,6 +597,9 @@ class _TlsFailed(Exception):
 
 async def _connect(address: str, settings: Smtp, source: str | None, timeout: float) -> socket.socket:
     """A connected socket. The connection has a time-out of its own, shorter than that of the replies."""
+    # Asked of the very address that is connected to: nothing is looked up between the question and the connection.
+    if not may_be_contacted(address, settings.allow_private_networks):
+        raise Broken(Stage.connect, "unreachable", PRIVATE_ADDRESS)
     if settings.proxy is not None:
         return await _connect_by_proxy(address, settings.proxy, settings.port, timeout)
     loop = asyncio.get_running_loop()

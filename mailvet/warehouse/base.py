@@ -425,12 +425,26 @@ class Warehouse(Protocol):
     def stored(self, address: str) -> dict[str, Any] | None:
         """The stored verdict of exactly this text, else the newest of another spelling of it."""
 
-    def forget(self, address: str) -> int:
+    def forget(self, address: str, *, domain: bool = False) -> int:
         """
-        Erase the verdicts of one address in every spelling of its mailbox, also where it stands inside a longer text or
-        is what was suggested; returns how many. Where addresses are not stored, the usual spellings are found by their
-        keys.
+        Erase one mailbox from all tables of ours, in every spelling, also where it stands inside a longer text, is
+        what was suggested, or is named in evidence. Where addresses are not stored, the usual spellings are found by
+        their keys. A DuckDB store of our own is written anew without the freed blocks.
+
+        Args:
+            address: in any spelling; a cell that holds none is found by its text.
+            domain: `address` is a domain, and everybody at it is erased.
+
+        Returns:
+            The verdicts that were erased.
+
+        Raises:
+            SettingsError: a domain without `domain`, or the other way round.
+            SourceError: the rows are erased, but the store could not be written anew.
         """
+
+    def out_of_reach(self) -> Sequence[str]:
+        """What `forget` cannot erase here, and who can: a sentence each."""
 
     def interrupt(self) -> None:
         """End the statement that is running, from another thread."""

@@ -41,6 +41,10 @@ class Dialect:
     """Behind the column `email_key`; nothing where the database would not hold it."""
     reserved: ClassVar[frozenset[str]] = frozenset()
     """Names of our own columns that have to be quoted."""
+    kept_after_delete: ClassVar[tuple[str, ...]] = (
+        "The database may keep deleted rows in its files, undo log or time travel until its retention ends.",
+    )
+    """What the database keeps of rows that are deleted: a sentence each."""
     temporary: ClassVar[str] = "create temporary table {name} as {query}"
     temporary_empty: ClassVar[str] = "create temporary table {name} ({columns})"
     drop: ClassVar[str] = "drop table if exists {name}"
@@ -260,6 +264,9 @@ class Postgres(Dialect):
     """PostgreSQL 12 and later."""
 
     name = "postgresql"
+    kept_after_delete = (
+        "PostgreSQL keeps deleted rows in its files until VACUUM has run, and in its write-ahead log.",
+    )
     # Fewer collations to mind, and comparisons four times as fast: keys are compared byte by byte.
     key_type = 'varchar(64) collate "C"'
     types: ClassVar[dict[str, str]] = {**Dialect.types, "string": "text", "timestamp": "timestamptz"}
@@ -333,6 +340,7 @@ class SQLite(Dialect):
     """SQLite 3.35 and later, with the functions that `mailvet.warehouse.sqlalchemy` registers on the connection."""
 
     name = "sqlite"
+    kept_after_delete = ("SQLite keeps deleted rows in free pages of the file until VACUUM has run.",)
     types: ClassVar[dict[str, str]] = {
         "string": "text", "int16": "integer", "int32": "integer", "int64": "integer", "double": "real",
         "timestamp": "timestamp",
@@ -405,6 +413,9 @@ class MySQL(Dialect):
     """MySQL 8, which reads a temporary table only once in a statement, and so cannot look for signals."""
 
     name = "mysql"
+    kept_after_delete = (
+        "The server keeps deleted rows in its undo log and, as long as it is kept, in its binary log.",
+    )
     marks = ("`", "`")
     types: ClassVar[dict[str, str]] = {
         "string": "text", "int16": "smallint", "int32": "integer", "int64": "bigint", "double": "double",
@@ -508,6 +519,9 @@ class SQLServer(Dialect):
     """SQL Server 2019 and later, Azure SQL."""
 
     name = "mssql"
+    kept_after_delete = (
+        "SQL Server keeps deleted rows in its pages until they are reused, and in the transaction log.",
+    )
     marks = ("[", "]")
     types: ClassVar[dict[str, str]] = {
         "string": "nvarchar(4000)", "int16": "smallint", "int32": "int", "int64": "bigint", "double": "float",
@@ -571,6 +585,9 @@ class Snowflake(Dialect):
     """Snowflake. Names of our own are written without quotes, so they are upper-case there as everything else."""
 
     name = "snowflake"
+    kept_after_delete = (
+        "Snowflake keeps deleted rows in Time Travel (DATA_RETENTION_TIME_IN_DAYS) and seven days more in Fail-safe.",
+    )
     primary_key = ""
     types: ClassVar[dict[str, str]] = {**Dialect.types, "double": "double", "timestamp": "timestamp_ntz"}
     reserved = frozenset({"rows"})
@@ -600,6 +617,9 @@ class Redshift(Dialect):
     """Amazon Redshift."""
 
     name = "redshift"
+    kept_after_delete = (
+        "Redshift keeps deleted rows in its blocks until VACUUM DELETE ONLY has run, and in its snapshots.",
+    )
     primary_key = ""
     types: ClassVar[dict[str, str]] = {**Dialect.types, "string": "varchar(4096)"}
     executes_many = False
@@ -624,6 +644,9 @@ class BigQuery(Dialect):
     """BigQuery. Every statement holds by itself; a session for temporary tables is not asked for."""
 
     name = "bigquery"
+    kept_after_delete = (
+        "BigQuery keeps deleted rows for its time travel window (7 days by default) and seven days more in fail-safe.",
+    )
     marks = ("`", "`")
     primary_key = ""
     key_type = "string"
@@ -668,6 +691,9 @@ class Databricks(Dialect):
     """Databricks SQL and Delta tables. Every statement holds by itself."""
 
     name = "databricks"
+    kept_after_delete = (
+        "Delta keeps deleted rows in the files of older versions until VACUUM has run after the retention.",
+    )
     marks = ("`", "`")
     primary_key = ""
     key_type = "string"
@@ -706,6 +732,9 @@ class Trino(Dialect):
     """Trino, over connectors that can MERGE (Iceberg, Delta, Hive with transactions). Each statement by itself."""
 
     name = "trino"
+    kept_after_delete = (
+        "Table formats with snapshots keep deleted rows until the snapshots are expired and their files removed.",
+    )
     primary_key = ""
     key_type = "varchar"
     types: ClassVar[dict[str, str]] = {**Dialect.types, "double": "double", "timestamp": "timestamp(6)"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from mailvet.mailbox_key import mailbox_key
+from mailvet.errors import SourceError
 from mailvet.verdict import email_key, recommendation_sql, verdict_schema
 from mailvet.warehouse.base import KNOWN_FOR, SILENT
 from mailvet.warehouse.clocks import CLOCK_TOLERANCE, latest_believed
 from mailvet.warehouse.dialects import literal
 from mailvet.warehouse.duckdb_due import PlannedDuckDB
+from mailvet.warehouse.duckdb_rewriting import is_our_own, rewrite
 from mailvet.warehouse.duckdb_session import (
     MEMORY,
     SAY,
@@ -25,11 +26,13 @@ from mailvet.warehouse.duckdb_session import (
     columns_of,
     is_blank,
     naive,
+    open_database,
     quote,
     with_zone,
     without_zone,
     writing,
 )
+from mailvet.warehouse.erasure import COPIES, FREED_BLOCKS, OWN_ROWS, UNNAMED, Statements, Wanted, erase
 from mailvet.warehouse.mailboxes import backfill_sql, missing_verdicts
 from mailvet.warehouse.planning import rank
 from mailvet.warehouse.servers import (
@@ -40,7 +43,6 @@ from mailvet.warehouse.servers import (
     SERVER_SCHEMA,
     SERVERS,
 )
-from mailvet.warehouse.tables import spellings
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -48,6 +50,8 @@ if TYPE_CHECKING:
     from mailvet.warehouse.leases import Lease
 
 __all__ = ["DuckDBVerdicts"]
+
+log = logging.getLogger(__name__)
 
 _ANSWER = (
     "email_key", "status", "reason", "recommendation", "score", "suggestion", "flags", "smtp_code", "smtp_reply",
@@ -83,6 +87,8 @@ class DuckDBVerdicts(PlannedDuckDB):
     """A session that saves verdicts."""
 
     _stored_rows: int | None = None
+    _rewritten: Path | None = None
+    """The store to be written anew on closing."""
     saves_cheaply = True
 
     @property
@@ -392,7 +398,10 @@ class DuckDBVerdicts(PlannedDuckDB):
         with writing(self.path):
             if self._has(SERVERS):
                 self._db.execute(f"delete from {SERVERS} where changed_at < $1", [naive(day)])
-            return int(self._one("delete from mailvet_verdicts where checked_at < $1", [naive(day)])[0])
+            dropped = int(self._one("delete from mailvet_verdicts where checked_at < $1", [naive(day)])[0])
+        if dropped:
+            self._mark_for_rewriting()
+        return dropped
 
     def stored(self, address: str) -> dict[str, Any] | None:
         """See `Warehouse.stored`."""
@@ -408,25 +417,58 @@ class DuckDBVerdicts(PlannedDuckDB):
         )
         return rows.to_pylist()[0] if rows.num_rows else None
 
-    def forget(self, address: str) -> int:
-        """See `Warehouse.forget`."""
-        if not self._has("mailvet_verdicts"):
-            return 0
-        folded = address.strip().lower()
-        inside = rf"(^|[^\w.!#$%&'*+/=?^`{{|}}~-]){re.escape(folded)}($|[^\w.-]|\.([^\w-]|$))"
+    def forget(self, address: str, *, domain: bool = False) -> int:
+        """See `Warehouse.forget`. A store of our own is rewritten: at once, or with a source when that is closed."""
+        wanted = Wanted.of(address, domain=domain)
         self._stored_rows = self._counts = None
         with writing(self.path):
-            self._upgrade()
-            # The other spellings of the mailbox are the same person's, and their evidence may name this one.
-            (count,) = self._one(
-                "delete from mailvet_verdicts where list_contains($keys, email_key) "
-                "or regexp_matches(lower(email), $inside) or lower(suggestion) = $folded or mailbox_key = $mailbox",
-                {
-                    "keys": [email_key(text) for text in spellings(address)],
-                    "inside": inside,
-                    "folded": folded,
-                    "mailbox": mailbox_key(address),
-                },
-            )
+            if self._has("mailvet_verdicts"):
+                self._upgrade()
+            self._db.execute("begin")
+            try:
+                count = erase(wanted, Statements(SAY, self._rows, self._db.execute, self._has))
+                self._db.execute("commit")
+            except BaseException:
+                with contextlib.suppress(duckdb.Error):
+                    self._db.execute("rollback")
+                raise
             self._db.execute("checkpoint")  # out of the write-ahead log as well
-        return int(count)
+        self._mark_for_rewriting()
+        if self._rewritten is not None and not self.relation:
+            path, self._rewritten = self._rewritten, None
+            self._db.close()
+            try:
+                rewrite(path)
+            finally:
+                self._db = open_database(path)
+                self._file = self._identity()
+        return count
+
+    def out_of_reach(self) -> Sequence[str]:
+        """See `Warehouse.out_of_reach`."""
+        remains = [UNNAMED] if self._holds_unnamed() else []
+        if not self._owned or not is_our_own(self._db):
+            remains += [FREED_BLOCKS, OWN_ROWS]
+        return [*remains, COPIES]
+
+    def _holds_unnamed(self) -> bool:
+        return self._has("mailvet_verdicts") and bool(
+            self._rows("select 1 from mailvet_verdicts where email is null limit 1")
+        )
+
+    def _mark_for_rewriting(self) -> None:
+        """Deleted rows stay in the file's blocks; a store of our own is written anew when it can be."""
+        if self._owned and is_our_own(self._db):
+            self._rewritten = Path(
+                self._one("select path from duckdb_databases() where database_name = current_database()")[0]
+            )
+
+    def close(self) -> None:
+        """See `Warehouse.close`."""
+        super().close()
+        path, self._rewritten = self._rewritten, None
+        if path is not None:
+            try:
+                rewrite(path)
+            except SourceError as error:
+                log.warning("what was dropped is still in blocks of the store: %s", error)

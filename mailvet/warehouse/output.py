@@ -77,8 +77,9 @@ def publish(
                 db.execute(f"copy ({query}) to {literal(str(written))} ({options}, use_tmp_file false)")
                 if written is not partial:
                     _move(written, partial)
-            for output in queries if check is not None else ():
-                check(output.resolve())
+            if check is not None:
+                for output in queries:
+                    check(output.resolve())
             replacing.close()
         except (duckdb.Error, OSError) as error:
             raise SourceError(f"{output} cannot be written: {first_line(str(error))}.") from None

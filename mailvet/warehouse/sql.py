@@ -24,7 +24,6 @@ import pyarrow.compute as pc
 
 from mailvet import ablation
 from mailvet.errors import LockedError, MailvetError, SourceError
-from mailvet.mailbox_key import mailbox_key
 from mailvet.privacy import formula_sql
 from mailvet.verdict import email_key, recommendation_sql, verdict_schema
 from mailvet.warehouse import output as files_out
@@ -33,6 +32,7 @@ from mailvet.warehouse.clocks import latest_believed
 from mailvet.warehouse.counts import count_query, counted
 from mailvet.warehouse.dialects import literal
 from mailvet.warehouse.due import PlannedTable
+from mailvet.warehouse.erasure import COPIES, OWN_ROWS, UNNAMED, Statements, Wanted, erase
 from mailvet.warehouse.identifiers import OWN, TableName, parse_table
 from mailvet.warehouse.leases import EXPIRES_SECONDS, Lease, is_gone
 from mailvet.warehouse.mailboxes import backfill_sql, missing_verdicts
@@ -47,7 +47,7 @@ from mailvet.warehouse.servers import (
 )
 from mailvet.warehouse.session import UTC, VERDICTS, arrays, aware
 from mailvet.warehouse.status_columns import check_address_column, check_status_columns, refuse_foreign
-from mailvet.warehouse.tables import Column, check_targets, may_replace, spellings
+from mailvet.warehouse.tables import Column, check_targets, may_replace
 
 if TYPE_CHECKING:
     import polars as pl
@@ -872,33 +872,22 @@ class SQLWarehouse(PlannedTable):
         found: dict[str, Any] = self._as_verdicts(rows, names).to_pylist()[0]
         return found
 
-    def forget(self, address: str) -> int:
+    def forget(self, address: str, *, domain: bool = False) -> int:
         """See `Warehouse.forget`."""
-        if not self._has(VERDICTS):
-            return 0
-        say = self._say
-        folded = address.strip().lower()
-        inside = re.compile(rf"(^|[^\w.!#$%&'*+/=?^`{{|}}~-]){re.escape(folded)}($|[^\w.-]|\.([^\w-]|$))")
+        wanted = Wanted.of(address, domain=domain)
         with self._doing("erase the address"):
-            self._upgrade()
-            # The address itself travels as data, never within a statement.
-            wanted = self._stage_empty("wanted", {"entry": "string"})
-            self._append(wanted, pa.table({"entry": [folded]}))
+            if self._has(VERDICTS):
+                self._upgrade()
             with self._transaction():
-                near = self._rows(
-                    f"select v.email_key, v.email, v.suggestion from {VERDICTS} v join {wanted} w on "
-                    f"{say.position('w.entry', 'lower(v.email)')} > 0 or lower(v.suggestion) = w.entry"
-                )
-                keys = {email_key(text) for text in spellings(address)}
-                for key, email, suggestion in near:
-                    if inside.search(str(email or "").lower()) or str(suggestion or "").lower() == folded:
-                        keys.add(str(key))
-                self._execute(self._say.drop.format(name=wanted))
-                listed = ", ".join(map(literal, sorted(keys)))
-                # The other spellings of the mailbox are the same person's, and their evidence may name this one.
-                mailbox = mailbox_key(address)
-                others = f" or mailbox_key = {literal(mailbox)}" if mailbox else ""
-                return self._execute(f"delete from {VERDICTS} where email_key in ({listed}){others}")
+                return erase(wanted, Statements(self._say, self._rows, self._execute, self._has))
+
+    def out_of_reach(self) -> Sequence[str]:
+        """See `Warehouse.out_of_reach`."""
+        with self._doing("read the verdicts"):
+            unnamed = self._has(VERDICTS) and bool(
+                self._rows(self._say.limited(f"select 1 from {VERDICTS} where {self._say.own('email')} is null", 1))
+            )
+        return [*([UNNAMED] if unnamed else []), *self._say.kept_after_delete, OWN_ROWS, COPIES]
 
 
 _DECIMAL = re.compile(r"(?:decimal|numeric|number)\((\d+)(?:, ?(\d+))?\)")

@@ -22,7 +22,6 @@ __all__ = [
     "is_list_of_ours",
     "may_replace",
     "readings_of",
-    "spellings",
 ]
 
 
@@ -128,8 +127,11 @@ def choose_column(columns: Sequence[Column], column: str | None, table: str, hea
     return chosen.name
 
 
-OWN_TABLES = ("mailvet_verdicts", "mailvet_runs", "mailvet_events", "mailvet_shards", "mailvet_outputs")
-"""Tables that mailvet keeps, which no list may take the name of."""
+OWN_TABLES = (
+    "mailvet_verdicts", "mailvet_runs", "mailvet_servers", "mailvet_events", "mailvet_shards", "mailvet_outputs",
+    "mailvet_samples",
+)  # fmt: skip
+"""Tables that mailvet keeps: no list may take the name of one, and a store of mailvet's own holds nothing else."""
 
 
 def check_targets(targets: Mapping[str, TableName], source: TableName, default_schema: str) -> None:
@@ -184,14 +186,6 @@ def may_replace(target: TableName, columns: Sequence[str], prefix: str, *, repla
             f"Choose another name, or let it be overwritten ({argument('overwrite', True)}). Nothing was changed."
         )
     raise SourceError(f"The table {target} already exists. Choose another name, or replace it.")
-
-
-def spellings(address: str) -> list[str]:
-    """The usual ways to write an address, for finding its keys where the addresses themselves are not stored."""
-    text = address.strip()
-    local, _, domain = text.rpartition("@")
-    cases = (address, text, text.lower(), text.upper(), text.title(), text.capitalize(), f"{local}@{domain.lower()}")
-    return [f"{before}{case}{after}" for case in dict.fromkeys(cases) for before in ("", " ") for after in ("", " ")]
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import Any
 
 import duckdb
+import pyarrow as pa
 import pytest
 
 from mailvet.errors import SourceError
@@ -15,6 +15,7 @@ from mailvet.warehouse.conditions import parse_with_sqlglot
 from mailvet.warehouse.duckdb import DuckDBWarehouse
 from mailvet.warehouse.opening import open_table
 from tests.attacks.conditions import CLAUSES, FILES, HONEST, SMUGGLED
+from tests.attacks.counting import Tried
 from tests.warehouse.places import Place
 from tests.warehouse.test_contract import planned
 
@@ -28,7 +29,8 @@ def baited(place: Place) -> Place:
     return place
 
 
-def test_no_condition_is_more_than_one_expression(baited: Place) -> None:
+def test_no_condition_is_more_than_one_expression(baited: Place, tried: Tried) -> None:
+    tried("conditions that are more than one expression", len(CLAUSES))
     for where in CLAUSES:
         with pytest.raises(SourceError):
             baited.opened(where=where)
@@ -36,7 +38,8 @@ def test_no_condition_is_more_than_one_expression(baited: Place) -> None:
     assert baited.sql("select count(*) from bait")[0][0] == 1
 
 
-def test_no_quotation_mark_lets_a_second_statement_pass(baited: Place) -> None:
+def test_no_quotation_mark_lets_a_second_statement_pass(baited: Place, tried: Tried) -> None:
+    tried("conditions that smuggle a statement through quotation marks", len(SMUGGLED))
     for where in SMUGGLED:
         with contextlib.suppress(SourceError):
             planned(baited.opened(where=where))
@@ -51,7 +54,8 @@ def test_an_honest_condition_still_works(baited: Place) -> None:
 
 
 @pytest.mark.parametrize("dialect", ["mssql", "snowflake", "bigquery", "redshift", "databricks", "trino"])
-def test_an_engine_that_cannot_only_parse_is_spoken_for_by_its_grammar(dialect: str) -> None:
+def test_an_engine_that_cannot_only_parse_is_spoken_for_by_its_grammar(dialect: str, tried: Tried) -> None:
+    tried("conditions refused by the grammar of an engine", len(CLAUSES) + len(SMUGGLED))
     for where in (*CLAUSES, *SMUGGLED):
         with pytest.raises(SourceError):
             parse_with_sqlglot(where, "contacts", dialect)
@@ -71,7 +75,8 @@ def secret(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("where", FILES)
-def test_a_condition_on_duckdb_reads_no_file(secret: Path, tmp_path: Path, where: str) -> None:
+def test_a_condition_on_duckdb_reads_no_file(secret: Path, tmp_path: Path, where: str, tried: Tried) -> None:
+    tried("conditions that read a file", 5)
     condition = where.format(file=secret, folder=secret.parent)
     crm, contacts = tmp_path / "crm.duckdb", tmp_path / "contacts.csv"
     with duckdb.connect(str(crm)) as db:
@@ -89,7 +94,7 @@ def test_a_condition_on_duckdb_reads_no_file(secret: Path, tmp_path: Path, where
 
 
 def test_a_condition_reads_no_variable_of_the_program(tmp_path: Path) -> None:
-    hidden: Any = duckdb.sql("select 'x' as email").to_arrow_table()
+    hidden = pa.table({"email": ["x"]})
     with duckdb.connect(str(tmp_path / "crm.duckdb")) as db:
         db.execute("create table contacts as select 'ann@a.test' as email")
         with pytest.raises(SourceError, match="hidden"):
@@ -116,7 +121,8 @@ def test_a_narrowed_result_is_written_though_other_files_are_out_of_reach(tmp_pa
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".mailvet-")]
 
 
-def test_a_condition_can_change_nothing_while_it_is_tried(postgres: Place) -> None:
+def test_a_condition_can_change_nothing_while_it_is_tried(postgres: Place, tried: Tried) -> None:
+    tried("conditions that write while they are read", 2)
     postgres.contacts("ann@a.test", None, "bob@b.test")
     postgres.sql("create table changed (n integer)")
     postgres.sql(
@@ -135,6 +141,6 @@ def test_what_does_not_parse_is_told_in_the_words_of_the_engine_without_addresse
     crm = tmp_path / "crm.duckdb"
     with duckdb.connect(str(crm)) as db:
         db.execute("create table contacts as select 'ann@a.test' as email")
-    with pytest.raises(SourceError, match="The condition --where does not work on contacts: Parser Error") as refused:
+    with pytest.raises(SourceError, match="The condition where does not work on contacts: Parser Error") as refused:
         open_table(crm, "contacts", where="email = = 'ann@a.test'")
     assert "ann@a.test" not in str(refused.value)

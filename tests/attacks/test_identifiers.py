@@ -9,7 +9,9 @@ import pytest
 
 from mailvet.errors import SourceError
 from mailvet.verdict import STATUS_COLUMNS
+from mailvet.warehouse.base import Detailed
 from mailvet.warehouse.identifiers import TableName, parse_table, quoted
+from tests.attacks.counting import Tried
 from tests.attacks.names import odd_names
 from tests.warehouse.answers import NOW, answers
 from tests.warehouse.places import Place
@@ -45,12 +47,14 @@ def test_what_is_no_name_is_refused(text: str) -> None:
         parse_table(text)
 
 
-def test_every_name_comes_back_from_its_quoted_form() -> None:
+def test_every_name_comes_back_from_its_quoted_form(tried: Tried) -> None:
+    tried("odd names quoted and read back", len(odd_names()))
     for name in odd_names():
         assert parse_table(quoted(name)) == TableName(name)
 
 
-def test_lists_are_written_to_tables_of_honest_names(place: Place) -> None:
+def test_lists_are_written_to_tables_of_honest_names(place: Place, tried: Tried) -> None:
+    tried("odd names of lists", 7)
     place.contacts("ann@a.test")
     warehouse = place.opened()
     planned(warehouse)
@@ -78,7 +82,8 @@ def test_lists_are_written_to_the_schema_that_is_named(postgres: Place) -> None:
     assert postgres.sql("select count(*) from marketing.audience")[0][0] == 1
 
 
-def test_lists_replace_neither_the_source_nor_our_tables_nor_one_another(place: Place) -> None:
+def test_lists_replace_neither_the_source_nor_our_tables_nor_one_another(place: Place, tried: Tried) -> None:
+    tried("lists over a table that is not theirs", 7)
     place.contacts("ann@a.test")
     place.sql("create table theirs (email varchar(100))")
     warehouse = place.opened()
@@ -97,8 +102,9 @@ def test_lists_replace_neither_the_source_nor_our_tables_nor_one_another(place: 
     assert place.sql("select count(*) from contacts")[0][0] == 1
 
 
-def test_a_table_and_columns_of_any_name_are_verified(place: Place, tmp_path: Path) -> None:
+def test_a_table_and_columns_of_any_name_are_verified(place: Place, tmp_path: Path, tried: Tried) -> None:
     """Four tables share 200 names of columns; each name is that of a table as well."""
+    tried("odd names of tables and columns", len(odd_names()))
     # PostgreSQL's system columns, and what MariaDB cannot write in a name, are taken by no table there.
     taken = {"postgresql": {"ctid", "oid", "tableoid"}, "mariadb": {"\N{GRINNING FACE}"}}.get(place.name, set())
     names = [name for name in odd_names() if name not in taken]
@@ -123,6 +129,7 @@ def _verify(place: Place, tmp_path: Path, table: str, columns: list[str]) -> Non
     warehouse.save(answers({"ann@a.test": "mailbox_accepted"}))
     assert warehouse.write_back(STATUS_COLUMNS) == 1, table
     assert warehouse.summary().verified == 1
+    assert isinstance(warehouse, Detailed)
     warehouse.details(NOW, by=columns[1])
     output = tmp_path / "out.csv"
     assert warehouse.export(output, STATUS_COLUMNS) == [output]

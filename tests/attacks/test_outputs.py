@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from mailvet.cli import ExitCode, app
 from mailvet.errors import MailvetError, SettingsError, SourceError
 from mailvet.runs.outputs import Input, Output, check_outputs, is_report, same_file
+from tests.attacks.counting import Tried
 
 runner = CliRunner()
 _CONTACTS = "email,country\nann@a.test,DE\nnot an address,FR\n"
@@ -57,7 +58,8 @@ _INPUTS = ("contacts.csv", "store.duckdb", "mailvet.toml", "suppress.txt", "even
 
 @pytest.mark.parametrize("name", _INPUTS)
 @pytest.mark.parametrize("how", ["itself", "link", "hard link", "dots"])
-def test_no_report_replaces_an_input(home: Path, name: str, how: str) -> None:
+def test_no_report_replaces_an_input(home: Path, name: str, how: str, tried: Tried) -> None:
+    tried("outputs over inputs", 2)
     before = (home / name).read_bytes()
     path = home / name
     if how != "itself":
@@ -81,7 +83,8 @@ def test_no_report_replaces_an_input(home: Path, name: str, how: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["store.duckdb", "mailvet.toml", "suppress.txt", "events.csv"])
-def test_no_result_replaces_an_input(home: Path, name: str) -> None:
+def test_no_result_replaces_an_input(home: Path, name: str, tried: Tried) -> None:
+    tried("outputs over inputs", 1)
     before = (home / name).read_bytes()
     (home / "out.csv").symlink_to(home / name)
     done = mailvet("verify", "contacts.csv", "--output", "out.csv", "--overwrite")
@@ -90,7 +93,8 @@ def test_no_result_replaces_an_input(home: Path, name: str) -> None:
     assert (home / name).read_bytes() == before
 
 
-def test_no_part_of_a_split_result_replaces_the_source(home: Path) -> None:
+def test_no_part_of_a_split_result_replaces_the_source(home: Path, tried: Tried) -> None:
+    tried("outputs over inputs", 1)
     (home / "contacts.csv").rename(home / "list.send.csv")
     done = mailvet("verify", "list.send.csv", "--output", "list.csv", "--split-by", "recommendation", "--overwrite")
     assert done.returncode == 2
@@ -111,7 +115,8 @@ def test_a_list_is_verified_in_place_with_every_row_kept(home: Path) -> None:
     assert lines[0].startswith("email,country,mailvet_status")
 
 
-def test_what_mailvet_wrote_is_replaced_and_nothing_else(home: Path) -> None:
+def test_what_mailvet_wrote_is_replaced_and_nothing_else(home: Path, tried: Tried) -> None:
+    tried("outputs over files that mailvet did not write", 3)
     again = ("verify", "contacts.csv", "--output", "first.csv", "--report", "report.html")
     for _ in range(2):
         assert mailvet(*again).returncode == 0
@@ -133,7 +138,8 @@ def test_what_mailvet_wrote_is_replaced_and_nothing_else(home: Path) -> None:
     assert (home / "notes.csv").read_text() == "mine\n"
 
 
-def test_a_lab_writes_over_no_settings_of_the_users(home: Path) -> None:
+def test_a_lab_writes_over_no_settings_of_the_users(home: Path, tried: Tried) -> None:
+    tried("outputs over files that mailvet did not write", 3)
     before = (home / "mailvet.toml").read_bytes()
     for arguments in (("--config", "mailvet.toml"), ("--counters", "contacts.csv"), ("--counters", "mailvet-lab.toml")):
         done = mailvet("lab", *arguments)
@@ -177,8 +183,9 @@ def test_overwriting_is_a_leave_for_files_not_for_inputs(tmp_path: Path) -> None
         check_outputs(outputs, [Input("the source", path)], overwrite=True)
 
 
-def test_a_partial_file_of_another_does_not_lead_a_result_astray(home: Path) -> None:
+def test_a_partial_file_of_another_does_not_lead_a_result_astray(home: Path, tried: Tried) -> None:
     """Names that an attacker could foresee are links to a file that is to be destroyed."""
+    tried("links in the way of temporary files", 5)
     victim = home / "victim"
     victim.write_text("kept")
     for name in (

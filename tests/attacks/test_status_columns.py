@@ -12,6 +12,7 @@ from mailvet.run import open_source, run
 from mailvet.settings import Settings
 from mailvet.verdict import STATUS_COLUMNS
 from mailvet.warehouse.base import Warehouse
+from tests.attacks.counting import Tried
 from tests.warehouse.answers import answers
 from tests.warehouse.places import Place
 from tests.warehouse.test_contract import planned
@@ -25,7 +26,8 @@ def _verified(warehouse: Warehouse, columns: Sequence[str] = STATUS_COLUMNS) -> 
     return warehouse.write_back(columns)
 
 
-def test_the_column_of_addresses_is_no_status_column(place: Place) -> None:
+def test_the_column_of_addresses_is_no_status_column(place: Place, tried: Tried) -> None:
+    tried("columns of the user that would be written over", 1)
     place.sql("create table contacts (id integer, mailvet_status varchar(60))")
     place.sql("insert into contacts values (?, ?)", [(1, "ann@a.test")])
     warehouse = place.opened(column="mailvet_status")
@@ -43,7 +45,10 @@ def test_the_column_of_addresses_is_no_status_column(place: Place) -> None:
         ("email_suggestion", "buy more", "email_"),
     ],
 )
-def test_a_column_of_the_users_is_refused_by_name(place: Place, column: str, value: str, prefix: str) -> None:
+def test_a_column_of_the_users_is_refused_by_name(
+    place: Place, column: str, value: str, prefix: str, tried: Tried
+) -> None:
+    tried("columns of the user that would be written over", 2)
     place.sql(f"create table contacts (email varchar(60), {column} varchar(300))")
     place.sql("insert into contacts values (?, ?)", [("ann@a.test", value)])
     warehouse = place.opened(column="email", prefix=prefix)
@@ -54,7 +59,8 @@ def test_a_column_of_the_users_is_refused_by_name(place: Place, column: str, val
     assert place.sql(f"select {column} from contacts") == [(value,)]
 
 
-def test_a_score_or_a_time_of_the_users_is_refused(place: Place) -> None:
+def test_a_score_or_a_time_of_the_users_is_refused(place: Place, tried: Tried) -> None:
+    tried("columns of the user that would be written over", 2)
     place.sql(f"create table contacts (email varchar(60), email_score integer, email_checked_at {place.time})")
     place.sql("insert into contacts values (?, ?, ?)", [("ann@a.test", 40, "2026-01-01 00:00:00")])
     warehouse = place.opened(column="email", prefix="email_")

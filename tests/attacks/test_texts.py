@@ -17,6 +17,7 @@ from mailvet.cli import app
 from mailvet.privacy import FORMULA_START, PrintableFormatter, escape_formula, is_formula, printable
 from mailvet.report import explain
 from mailvet.verdict import Verdict
+from tests.attacks.counting import Tried
 from tests.warehouse.answers import answers
 from tests.warehouse.places import Place
 from tests.warehouse.test_contract import planned
@@ -37,7 +38,8 @@ _FORMULAS = [f"{sign}cmd|' /C calc'!A0" for sign in FORMULA_START]
 
 
 @pytest.mark.parametrize("trick", _TRICKS)
-def test_no_trick_reaches_a_terminal_or_a_log(trick: str) -> None:
+def test_no_trick_reaches_a_terminal_or_a_log(trick: str, tried: Tried) -> None:
+    tried("control characters and marks of direction shown", 2)
     shown = printable(f"before {trick} after")
     assert all(letter.isprintable() for letter in shown)
     assert shown.startswith("before \\") or shown != f"before {trick} after"
@@ -79,7 +81,8 @@ def test_signs_of_formulas_are_known_also_in_full_width(text: str) -> None:
     assert not is_formula(escape_formula(text))
 
 
-def test_no_text_of_a_server_is_a_formula_in_a_result(place: Place, tmp_path: Path) -> None:
+def test_no_text_of_a_server_is_a_formula_in_a_result(place: Place, tmp_path: Path, tried: Tried) -> None:
+    tried("formulas in results", len(_FORMULAS))
     place.contacts(*(f"n{number}@a.test" for number in range(len(_FORMULAS))))
     warehouse = place.opened()
     planned(warehouse)
@@ -98,7 +101,8 @@ def test_no_text_of_a_server_is_a_formula_in_a_result(place: Place, tmp_path: Pa
     assert place.sql("select count(*) from contacts where mailvet_suggestion is not null")[0][0] == 0
 
 
-def test_no_suggestion_is_a_formula_or_a_known_typo() -> None:
+def test_no_suggestion_is_a_formula_or_a_known_typo(tried: Tried) -> None:
+    tried("suggestions that are formulas or known typos", len(lists.typo_domains()))
     typos = set(lists.typo_domains()) - set(lists.not_typos())
     cells = [f"ann@{typo}" for typo in sorted(typos)] + [f"<ann@{typo}>" for typo in sorted(typos)[::7]]
     cells += [f"{sign}ann@gmial.com" for sign in FORMULA_START]

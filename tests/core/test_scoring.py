@@ -26,7 +26,7 @@ from mailvet.scoring import (
     score_of,
 )
 from mailvet.settings import Settings
-from mailvet.verdict import REASONS, Policy, Reason, Status, Verdict, recommend, verdict_schema
+from mailvet.verdict import REASONS, Policy, Reason, Status, Verdict, email_key, recommend, verdict_schema
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=timezone.utc)
 SETTINGS = Settings()
@@ -398,3 +398,30 @@ def test_a_mixture_of_many_rows_is_judged_row_by_row() -> None:
     )
     many = judge(pl.concat([rows] * (10_000 // rows.height + 1)), SETTINGS, now=NOW)
     assert_frame_equal(many.head(rows.height), judge(rows, SETTINGS, now=NOW))
+
+
+def test_without_addresses_no_column_holds_one() -> None:
+    under = Settings.load(store={"store_addresses": False})
+    row = verdict(
+        under=under, suggestion="ann.lee@gmail.com", smtp_reply="moved to ann.lee@a.test", smtp_code=550,
+        history_reason="hard_bounced", history_detail="newest hard bounce on 2026-01-01 as ann.lee@a.test",
+        mailbox_reason="mailbox_not_found", mailbox_detail="ann.lee\uff20a.test",
+    )  # fmt: skip
+    assert "ann.lee" not in str(row)
+    assert row["suggestion"] == "typo_domain: gmail.com"
+    assert json.loads(row["evidence"])[0]["detail"] == "newest hard bounce on 2026-01-01 as a***@a.test"
+    refused = verdict(
+        under=under, suggestion="ann.lee@a.test", syntax_reason="syntax_invalid", syntax_detail="local_dot"
+    )
+    assert refused["suggestion"] == "local_dot: a.test"
+
+
+def test_under_a_key_the_trace_of_a_double_confirms_no_guess() -> None:
+    key = email_key("ann@a.test")
+    under = Settings.load(privacy={"key": "a secret of the user's own"})
+    keyed = verdict(under=under, duplicate_of=True, duplicate_key=key)
+    assert key not in str(keyed)
+    detail = json.loads(keyed["evidence"])[0]["detail"]
+    assert len(detail) == 64
+    assert detail == json.loads(verdict(under=under, duplicate_of=True, duplicate_key=key)["evidence"])[0]["detail"]
+    assert "secret" not in repr(under)

@@ -158,7 +158,7 @@ def test_explain_and_forget_know_the_databases_of_tables_too(config: Path, here:
     make_table(here / "crm.duckdb", ["ann@null.test", "ANN@null.test", " ann@null.test", "ann@failing.test"])
     mailvet_command("verify", "crm.duckdb", "--table", "contacts", "--depth", "dns")
     assert "null_mx" in mailvet_command("explain", "ann@null.test", "--source", "crm.duckdb").out
-    assert mailvet_command("forget", "ann@null.test", "--source", "crm.duckdb").out == (
+    assert mailvet_command("forget", "ann@null.test", "--source", "crm.duckdb").out.startswith(
         "3 verdicts erased from crm.duckdb.\n"
     )
     assert rows(here / "crm.duckdb", "select email from mailvet_verdicts") == [("ann@failing.test",)]

@@ -111,3 +111,17 @@ def test_the_doctor_says_what_is_wrong_and_what_to_do(config: Path, mailvet_comm
     shown = mailvet_command("doctor")
     assert shown.code == done.code == (3 if any(check["state"] == "fail" for check in checks.values()) else 0)
     assert checks["reverse_dns"]["found"] in " ".join(shown.out.split())
+
+
+def test_no_report_counts_by_a_column_of_people(config: Path, here: Path, mailvet_command: Call) -> None:
+    make_table(here / "crm.duckdb", CELLS)
+    with duckdb.connect(str(here / "crm.duckdb")) as db:
+        db.execute("alter table contacts add column disguised varchar")
+        db.execute("alter table contacts add column hashed varchar")
+        db.execute("update contacts set disguised = replace(email, '@', ' (at) '), hashed = sha256(email)")
+    assert mailvet_command("verify", "crm.duckdb", "--table", "contacts", "--depth", "offline").code == 0
+    for column in ("email", "disguised", "hashed"):
+        done = mailvet_command("report", "crm.duckdb", "--table", "contacts", "--by", column, "--output", "by.html")
+        assert done.code == 2
+        assert "holds addresses or other marks" in " ".join(done.err.split())
+        assert not (here / "by.html").exists()

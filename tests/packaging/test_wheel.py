@@ -60,11 +60,11 @@ def test_the_wheel_holds_no_tests_and_nothing_beside_the_packages(names: set[str
 
 
 def test_the_licence_text_is_in_the_wheel(names: set[str]) -> None:
-    assert "mailvet-0.1.0.dist-info/licenses/LICENSE" in names
+    assert {f"mailvet-0.1.0.dist-info/licenses/{name}" for name in ("LICENSE", "NOTICE")} <= names
 
 
 def test_the_metadata_name_every_extra(metadata: Message) -> None:
-    extras = {"airflow", "gx", "gx-duckdb", "dbt", "postgres", "sql", "spark", "proxy", "all", "dev", "bench"}
+    extras = {"airflow", "gx", "gx-duckdb", "dbt", "postgres", "sql", "spark", "proxy", "lab", "all", "dev", "bench"}
     assert set(metadata.get_all("Provides-Extra", [])) == extras
     assert metadata["Requires-Python"] == ">=3.10"
     assert metadata["License-Expression"] == "Apache-2.0"

@@ -519,6 +519,18 @@ def test_to_forget_an_address_forgets_every_spelling_of_its_mailbox(place: Place
     assert {row[0] for row in place.sql("select email from mailvet_verdicts")} == {"other@gmail.com", "d.ots@a.test"}
 
 
+def test_everybody_at_a_domain_is_forgotten_only_when_asked_for(place: Place) -> None:
+    place.contacts("x@a.test")
+    texts = ("ann@a.test", "Bob <bob@A.test>", "cid@sub.a.test", "a.test@b.test", "dan@b.test, eve@a.test")
+    warehouse = saved(place.opened(), dict.fromkeys(texts, "mailbox_accepted"))
+    with pytest.raises(SettingsError, match=r"--domain a\.test"):
+        warehouse.forget("a.test")
+    assert warehouse.forget("A.test", domain=True) == 3
+    left = {row[0] for row in place.sql("select email from mailvet_verdicts")}
+    assert left == {"cid@sub.a.test", "a.test@b.test"}
+    assert warehouse.out_of_reach()
+
+
 def test_verdicts_of_blank_cells_are_dropped_before_a_run_saves(place: Place) -> None:
     cells = ("", " ", "\u200b", "ann@a.test")
     place.contacts(*cells, None)

@@ -15,6 +15,7 @@ from sqlglot import exp
 from mailvet.errors import MailvetError, SettingsError
 from mailvet.verdict import STATUS_COLUMNS
 from mailvet.warehouse.dialects import DIALECTS, Dialect, dialect_of
+from mailvet.warehouse.identifiers import TableName
 from mailvet.warehouse.servers import SERVER_SCHEMA
 from mailvet.warehouse.sql import SQLWarehouse
 from mailvet.warehouse.tables import Column, Relation
@@ -65,6 +66,18 @@ class Recorded(SQLWarehouse):
 
     def _has(self, table: str) -> bool:
         return self._has_verdicts
+
+    def _has_table(self, table: TableName) -> bool:
+        return False
+
+    def _columns_of(self, table: TableName) -> Sequence[str]:
+        return ()
+
+    def _default_schema(self) -> str:
+        return "sales"
+
+    def _parse(self, query: str, where: str, table: str) -> None:
+        self.said.append(query)
 
     def _relation(self, table: str, database: str) -> Relation:
         return Relation("sales", table)

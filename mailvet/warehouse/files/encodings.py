@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import codecs
 import io
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from mailvet.errors import SettingsError, SourceError, argument
+from mailvet.private_files import PrivateFolder
 from mailvet.warehouse.files.faults import unreadable
 from mailvet.warehouse.files.formats import format_of, is_tab_separated
 
@@ -50,13 +50,13 @@ def in_utf8(path: Path, encoding: str) -> Iterator[tuple[Path, str]]:
     if as_it_is and "\\" not in str(path.absolute()):
         yield path, "utf-8"
         return
-    with tempfile.TemporaryDirectory(prefix="mailvet-") as folder:
+    with PrivateFolder() as folder:
         if as_it_is:
-            link = Path(folder) / f"input{''.join(path.suffixes[-2:]) if kind[1] else path.suffix}"
+            link = folder.path / f"input{''.join(path.suffixes[-2:]) if kind[1] else path.suffix}"
             link.symlink_to(path.absolute())
             yield link, "utf-8"
             return
-        copy = Path(folder) / f"input{'.tsv' if is_tab_separated(path) else _ENDINGS[kind[0]]}"
+        copy = folder.path / f"input{'.tsv' if is_tab_separated(path) else _ENDINGS[kind[0]]}"
         try:
             with opened_text(path, name) as source, copy.open("w", encoding="utf-8", newline="") as target:
                 while text := source.read(1 << 20):

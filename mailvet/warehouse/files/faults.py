@@ -6,17 +6,11 @@ import re
 from pathlib import Path
 
 from mailvet.errors import SourceError, argument
-from mailvet.privacy import printable
+from mailvet.privacy import database_message as first_line
 
 __all__ = ["first_line", "unreadable"]
 
 _LENIENT = f"Correct it, or go on with {argument('lenient', True)}, which keeps every cell and counts such rows."
-
-
-def first_line(text: str) -> str:
-    """The first line of a database's message, without addresses: it may quote cells."""
-    line = text.strip().splitlines()[0].rstrip(".") if text.strip() else "no reason given"
-    return printable(re.sub(r"[^\s\"'<>,;()]+@[^\s\"'<>,;()]+", "<address>", line))
 
 
 def unreadable(path: Path, text: str, encoding: str) -> SourceError:

@@ -10,7 +10,6 @@ What cannot be read becomes a `SourceError` that names the line, never its text.
 from __future__ import annotations
 
 import itertools
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ from pathlib import Path
 import duckdb
 
 from mailvet.errors import SettingsError, SourceError, argument
+from mailvet.private_files import PrivateFolder
 from mailvet.warehouse.address_column import is_address_column
 from mailvet.warehouse.dialects import literal
 from mailvet.warehouse.files.csv_layout import LONGEST_LINE, Layout, layout_of
@@ -137,9 +137,9 @@ def _load_csv(db: duckdb.DuckDBPyConnection, path: Path, readable: Path, encodin
         else:
             names = layout.first if reading.header else unique_names([""] * len(layout.first))
             return Loaded(names, layout.delimiter, (), found)
-    with tempfile.TemporaryDirectory(prefix="mailvet-") as folder:
-        names, odd = _repaired(path, readable, Path(folder) / "input.csv", layout, reading)
-        copy = sql_path(Path(folder) / "input.csv")
+    with PrivateFolder() as folder:
+        names, odd = _repaired(path, readable, folder.path / "input.csv", layout, reading)
+        copy = sql_path(folder.path / "input.csv")
         padded = ", null_padding = true, parallel = false" if odd.short or odd.long else ""
         _keep(db, f"read_csv({copy}, header = false, new_line = '\\n', {_columns(names)}, {_csv_options(',')}{padded})")
     return Loaded(names, layout.delimiter, (odd.sentence(path.name),) if odd else (), found)

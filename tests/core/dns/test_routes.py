@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from mailvet.dns import routes as module
 from mailvet.dns.resolver import Outcome, Resolver, Response
 from mailvet.dns.routes import Route, Routes
 from mailvet.dns.trust import Trust
@@ -151,20 +150,6 @@ async def test_of_several_servers_only_the_routable_are_kept(mailvet_lab_factory
     world.domain("acme.test", [(5, "mx0.acme.test"), (10, "mx.acme.test")])
     (route,) = await look_up(mailvet_lab_factory(world), "acme.test")
     assert [host.name for host in route.hosts] == ["mx.acme.test"]
-
-
-@pytest.mark.parametrize(
-    ("address", "public"),
-    [
-        ("8.8.8.8", True), ("2606:4700::1111", True), ("127.0.0.1", False), ("10.0.0.1", False), ("192.168.1.1", False),
-        ("172.16.0.1", False), ("169.254.1.1", False), ("100.64.0.1", False), ("0.0.0.0", False), ("192.0.2.1", False),
-        ("198.18.0.1", False), ("224.0.0.1", False), ("255.255.255.255", False), ("240.0.0.1", False), ("::1", False),
-        ("::", False), ("fe80::1", False), ("fc00::1", False), ("ff02::1", False), ("2001:db8::1", False),
-        ("::ffff:127.0.0.1", False), ("::ffff:8.8.8.8", True),
-    ],
-)  # fmt: skip
-def test_reserved_space_is_not_public(address: str, public: bool) -> None:
-    assert module._is_public(address) is public
 
 
 @pytest.mark.parametrize("through_mx", [False, True])

@@ -1,0 +1,56 @@
+"""docs/privacy.md tells of every table and column that the code writes, and of what it reads besides."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from mailvet.probing.slots import default_folder
+from mailvet.verdict import verdict_schema
+from mailvet.warehouse.planning import RUN_COLUMNS
+from mailvet.warehouse.servers import SERVER_SCHEMA
+from mailvet.warehouse.tables import OWN_TABLES
+
+PAGE = (Path(__file__).parents[2] / "docs/privacy.md").read_text("utf-8")
+PACKAGE = Path(__file__).parents[2] / "mailvet"
+MADE_BY_OTHERS = {"mailvet_events", "mailvet_samples"}
+"""Tables that `forget` looks through where they are, and that mailvet does not make yet."""
+
+
+def columns_told_of(table: str) -> list[str]:
+    section = PAGE.split(f"### `{table}`", 1)[1].split("\n#", 1)[0]
+    return re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
+
+
+def test_every_table_has_its_section() -> None:
+    assert set(re.findall(r"^### `(\w+)`", PAGE, re.MULTILINE)) == set(OWN_TABLES) - MADE_BY_OTHERS
+
+
+def test_every_column_is_told_of_in_the_order_of_the_code() -> None:
+    assert columns_told_of("mailvet_verdicts") == verdict_schema().names
+    assert columns_told_of("mailvet_runs") == list(RUN_COLUMNS)
+    assert columns_told_of("mailvet_servers") == SERVER_SCHEMA.names
+
+
+def test_smaller_tables_have_the_columns_that_are_made() -> None:
+    made = (PACKAGE / "warehouse/duckdb_verdicts.py").read_text("utf-8")
+    columns = re.search(r"create table if not exists mailvet_outputs \((.*?)\)", made)
+    assert columns is not None
+    assert columns_told_of("mailvet_outputs") == re.findall(r"(\w+) varchar", columns[1])
+    sql = (PACKAGE / "warehouse/sql.py").read_text("utf-8")
+    kinds = re.search(r"kinds = (\{[^}]*\"plan_id\"[^}]*\})", sql)
+    assert kinds is not None
+    assert columns_told_of("mailvet_shards") == re.findall(r'"(\w+)": "', kinds[1])
+
+
+def test_the_folders_of_the_user_are_told_of() -> None:
+    assert default_folder().name == "connections"
+    for name in ("`mailvet-UID`", "`mailvet/connections`", "`mailvet/lists`", "`mailvet.duckdb`", "`.mailvet-*`"):
+        assert name in PAGE
+
+
+def test_every_setting_that_the_page_names_exists() -> None:
+    from mailvet.settings import Settings
+
+    for section, name in re.findall(r"`(store|smtp|privacy|pacing|output)\.(\w+)`", PAGE):
+        assert name in Settings.model_fields[section].annotation.model_fields  # type: ignore[union-attr]
