@@ -466,7 +466,7 @@ class _Run:
         until, pause = time.monotonic() + patience, _FIRST_PAUSE
         log.warning("%s Waiting up to %.0f s for it.", lost, patience)
         while True:
-            if time.monotonic() > until:
+            if time.monotonic() >= until:
                 raise lost
             try:
                 if not await self._call(self._warehouse.reconnect):

@@ -129,7 +129,7 @@ def choose_column(columns: Sequence[Column], column: str | None, table: str, hea
 
 OWN_TABLES = (
     "mailvet_verdicts", "mailvet_runs", "mailvet_servers", "mailvet_events", "mailvet_shards", "mailvet_outputs",
-    "mailvet_samples",
+    "mailvet_leases", "mailvet_samples",
 )  # fmt: skip
 """Tables that mailvet keeps: no list may take the name of one, and a store of mailvet's own holds nothing else."""
 

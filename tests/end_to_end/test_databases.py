@@ -100,7 +100,7 @@ def goes_on_and_completes(url: str, lab: Lab, here: Path, saved: set[str]) -> No
     assert process.returncode == 0, (out, err)
     renewed = fetched(url, "select email from mailvet_verdicts join mailvet_runs using (run_id) where finished_at "
                            "is not null")  # fmt: skip
-    assert {row[0] for row in renewed} == set(MANY) - saved
+    assert {row[0] for row in renewed} <= set(MANY) - saved  # what was in the journal is not asked again either
     wrong = fetched(
         url, "select email from contacts where mailvet_reason is distinct from case when substr(email, 7, 3)::int % 2 "
         "= 0 then 'mailbox_accepted' else 'mailbox_not_found' end"
@@ -131,11 +131,11 @@ def test_a_run_killed_in_the_middle_goes_on_without_asking_twice(slow_lab: Lab, 
     goes_on_and_completes(url, slow_lab, here, verdicts(url))
 
 
-def test_a_connection_dropped_in_the_middle_ends_the_run_and_the_next_one_goes_on(
+def test_a_connection_dropped_in_the_middle_ends_a_run_that_does_not_wait_and_the_next_one_goes_on(
     slow_lab: Lab, table: Any, here: Path
 ) -> None:
     url = table(MANY)
-    settings = Settings.load(here / "mailvet.toml")
+    settings = Settings.load(here / "mailvet.toml", store={"wait_for_database": "0s"})
     warehouse = open_source(url, settings, table="contacts")
 
     def drop() -> None:
