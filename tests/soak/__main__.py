@@ -3,7 +3,7 @@ Verify without end against healthy and hostile mail servers, and see whether any
 
     python -m tests.soak --seconds 3600
 
-Verifying is done in runs of 4,000 addresses, as a pipeline does it. After each, the memory, the open files and the tasks
+It verifies in runs of 4,000 addresses, as a pipeline does it. After each, the memory, the open files and the tasks
 of this process are noted; the servers run in another one. What the second quarter of the notes shows is what a process
 needs; what the last shows beyond that, grew. Figures go to benchmarks/data/soak.json; the exit code is 1 when something
 grew.
