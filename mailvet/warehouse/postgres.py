@@ -59,7 +59,7 @@ def connect(url: str) -> psycopg.Connection[Any]:
         text = first_line(str(error))
         raise source_error(
             f"There is no connection to PostgreSQL: {text.replace(password, '***') if password else text}. Check host, "
-            "port, user, password and database of the URL (postgresql://user:password@host:5432/database). Nothing "
+            "port, user, password and database in the URL. Nothing "
             "was changed.",
             error,
         ) from None

@@ -54,6 +54,7 @@ class Relation:
 
 
 _SHOWN = 40
+_LONGEST_NAME = 60  # characters of a column's name that an error shows
 
 
 def choose_table(
@@ -190,4 +191,5 @@ def may_replace(target: TableName, columns: Sequence[str], prefix: str, *, repla
 
 def _listed(names: Sequence[str]) -> str:
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(sorted(names)[:_SHOWN] if more else names) + more
+    shown = [name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…" for name in names]
+    return ", ".join(sorted(shown)[:_SHOWN] if more else shown) + more

@@ -82,7 +82,7 @@ def csv_file(here: Path) -> Callable[..., Path]:
         (("verify", "none"), "There is no file none"),
         (("verify", "."), "neither a DuckDB database nor a file of a known kind"),
         (("plan", "none.csv"), "There is no file none.csv"),
-        (("verify", "postgresql+nothing://host/db", "--table", "t"), "://"),
+        (("verify", "postgresql+nothing://host/db", "--table", "t"), "database in the URL"),
         (("verify", "https://example.com/list.csv", "--output", "out.csv"), "https://"),
         (("verify", "secret.person@acme.test"), "mailvet check"),
         (("verify", "crm.duckdb"), "name the table to verify with --table"),
@@ -349,7 +349,7 @@ def test_without_a_resolver_what_needs_none_is_saved_and_the_run_is_degraded(
     assert "no resolver answers" in checked.err
     found = rows(here / "crm.duckdb", "select mailvet_reason, mailvet_recommendation from contacts order by id")
     assert found == [
-        ("not_probed", "reverify"), ("syntax_invalid", "do_not_send"), ("syntax_invalid", "do_not_send"),
+        ("not_probed", "reverify"), ("syntax_invalid", "do_not_send"), (None, None),
         ("disposable", "do_not_send"), ("not_probed", "reverify"),
     ]  # fmt: skip
     assert rows(here / "crm.duckdb", "select health like 'No DNS answers%' from mailvet_runs") == [(True,)]
