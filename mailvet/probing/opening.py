@@ -131,8 +131,10 @@ class Opening:
             tried.add(address.ip)
             release = await pool.slots.acquire(address.ip, address.cap)
             began = contact.began = time.monotonic()
+            # Another conversation may have had a reply meanwhile: then the budget begins anew.
+            until = (servers.silent_since or began) + budget
             try:
-                session = await self._contact(servers, way, contact, servers.silent_since + budget - began)
+                session = await self._contact(servers, way, contact, until - began)
             except _Left:
                 release()
                 servers.again, servers.silent_since = True, None
@@ -161,7 +163,7 @@ class Opening:
                 release()
             pool.free_slot(held.pop())
             other = self._other(servers, tried)
-            if other is None or servers.silent_since + budget <= time.monotonic():
+            if other is None or (servers.silent_since or began) + budget <= time.monotonic():
                 break
             pool.take_slot(other)
             held.append(other)
