@@ -64,8 +64,8 @@ def create_engine(url: str) -> Engine:
         parsed = sa.make_url(url).set(drivername=_PURE_PYTHON.get(kind, kind))
     except (ArgumentError, ValueError):
         raise SettingsError(
-            f"The database URL {kind}://... cannot be read; give {dialect}://HOST:PORT/DATABASE, with user and password "
-            "before the host and special characters of the password percent-encoded."
+            f"The database URL {kind}://... cannot be read; give {dialect}://HOST:PORT/DATABASE, with user and "
+            "password before the host and special characters of the password percent-encoded."
         ) from None
     try:
         # Without it the driver of SQL Server sends one row at a time.
