@@ -46,6 +46,8 @@ SHY = [f"shy{number}@grey.test" for number in range(3)]
 CELLS: list[str | None] = [
     *PEOPLE, *STRANGERS, *SHY, "ann@null.test", "ann at acme.test", None, " ", "bob@all.test", PEOPLE[0].upper(),
 ]  # fmt: skip
+MISSING = 2
+"""Of them hold no address; they get no status."""
 
 
 def small_world() -> World:

@@ -102,6 +102,8 @@ def test_a_run_without_dns_fails_the_try_or_warns(
     pushed: dict[str, Any] = {}
 
     class Instance:
+        dag_id, run_id, task_id, map_index = "dag", "manual__1", "v", -1
+
         def xcom_push(self, key: str, value: Any) -> None:
             pushed[key] = value
 
