@@ -23,8 +23,8 @@ def as_the_examples_expect(crm: Path, lab_connection: str, tmp_path: Path, monke
 @pytest.mark.parametrize(
     ("name", "tables"),
     [
-        ("verify_and_gate", {"audience_send": 16, "audience_reverify": 1, "audience_do_not_send": 8}),
-        ("monthly_cleaning", {"contacts_do_not_send": 8}),
+        ("verify_and_gate", {"audience_send": 16, "audience_reverify": 1, "audience_do_not_send": 6}),
+        ("monthly_cleaning", {"contacts_do_not_send": 6}),
         ("signup_stream", {}),
     ],
 )

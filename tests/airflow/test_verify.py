@@ -53,7 +53,7 @@ def test_the_answers_stand_beside_the_addresses_and_the_counts_in_xcom(
     }  # fmt: skip
     assert operators["grey.test"]["accepted"] == 3
     assert operators["grey.test"]["unclear"] == 0
-    assert summary["layers"]["syntax"] == 3
+    assert summary["layers"]["syntax"] == 1
 
     # The asset's event carries counts, and the link leads to the page.
     ((uri, extra),) = done.asset_events()
