@@ -578,7 +578,7 @@ class Verifier:
         assert self.mailboxes is not None
         waiting, known, ask, tell = self._waiting, self._known, self.mailboxes.ask, self._answered
         self._rows_waiting += rows.height
-        for row, (local, domain) in enumerate(rows.select("local", "domain").iter_rows()):
+        for row, (local, domain, before) in enumerate(rows.select("local", "domain", "previous_reason").iter_rows()):
             # RFC 5321 2.4 lets a server tell Ann from ann; none of note does, and asking both would be asking twice.
             key = f"{local.casefold()}@{domain}"
             answer = known.get(key)
@@ -591,7 +591,7 @@ class Verifier:
                 self._also_waiting.setdefault(key, []).append((batch, row))
             else:
                 waiting[key] = batch
-                ask(local, domain, route, tell, (batch, row, key))
+                ask(local, domain, route, tell, (batch, row, key), greylisted_before=before == Reason.greylisted.value)
 
     def _answered(self, asked: Probe, answer: MailboxResult | Exception) -> None:
         batch, _, key = asked.context

@@ -48,7 +48,7 @@ class Mailboxes:
     Ask mailboxes at a tolerable pace.
 
     Args:
-        settings: `smtp`, `pacing`.
+        settings: `smtp`, `pacing`, `retry`.
         asked_today: recipients already asked today, by operator, counted against the daily limits.
         memory: what earlier runs learnt about server addresses; used and changed.
         slots: bounds the connections to one address over all that share it. Default: this pool alone.
@@ -77,6 +77,7 @@ class Mailboxes:
         self.memory = memory if memory is not None else ServerMemory()
         self.slots: ConnectionSlots = slots if slots is not None else LocalSlots()
         self.health = RunHealth(settings.retry.outage_after.total_seconds())
+        self._greylisted_for = next((delay.total_seconds() for delay in settings.retry.after_greylisting), 0.0)
         self._failed_for = min(_FAILED_FOR, 0.9 * settings.retry.after_failure.total_seconds())
         self.decisions = Decisions(self)
         self.probes = 0
@@ -124,15 +125,20 @@ class Mailboxes:
         route: Route,
         on_result: Callable[[Probe, MailboxResult | Exception], None],
         context: Any = None,
+        *,
+        greylisted_before: bool = False,
     ) -> Probe:
         """
         The same without a future: `on_result` is called with what is returned here and the result, at once where
-        that is known already. The `context` is the caller's.
+        that is known already. The `context` is the caller's. `greylisted_before`: an earlier run found the recipient
+        greylisted, so the server has known it for at least the first delay of `retry.after_greylisting`.
         """
         state, servers = self.known.routed(local, domain, route)
         probe = Probe(local, state, route, on_result, context)
         if state.greylisted_since:
             probe.first_asked = state.greylisted_since.get(local)
+        if greylisted_before and probe.first_asked is None:
+            probe.first_asked = time.monotonic() - self._greylisted_for
         unasked = self._unasked(servers.operator)
         if unasked is not None:
             on_result(probe, unasked)

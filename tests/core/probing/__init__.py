@@ -75,10 +75,17 @@ async def probe(
     wait: float = 0.0,
     limit: float = 20.0,
     asked_today: dict[str, int] | None = None,
+    previous_reason: str | None = None,
     **sections: Any,
 ) -> Probed:
-    """Verify distinct cells; a run longer than `limit` seconds is a failure, so that nothing hangs."""
-    batches = iter([pl.DataFrame({"email": list(cells)}, schema={"email": pl.String}), None])
+    """
+    Verify distinct cells; a run longer than `limit` seconds is a failure, so that nothing hangs. `previous_reason`:
+    what an earlier run found about all of them.
+    """
+    frame = pl.DataFrame({"email": list(cells)}, schema={"email": pl.String})
+    if previous_reason is not None:
+        frame = frame.with_columns(pl.lit(previous_reason).alias("previous_reason"))
+    batches = iter([frame, None])
 
     async def read() -> pl.DataFrame | None:
         return next(batches)

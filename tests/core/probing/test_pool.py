@@ -317,6 +317,22 @@ async def test_a_greylisted_control_says_could_not_tell_when_there_is_no_more_ti
     assert (row["status"], row["reason"]) == ("unknown", "greylisted")
 
 
+async def test_a_control_is_asked_again_at_the_age_of_a_recipient_that_an_earlier_run_found_greylisted(
+    lab_of: LabFactory,
+) -> None:
+    lab = lab_of(acme("greylisting", "ann"), greylist_delay=0.25)
+    schedule = {"after_greylisting": ("0.4s",)}
+    first = await probe(lab, people("ann"), retry=schedule)
+    assert first.reasons() == {"ann@acme.test": "greylisted"}
+    assert not controls(lab)
+    await asyncio.sleep(0.4)
+    again = await probe(lab, people("ann"), retry=schedule, previous_reason="greylisted")
+    assert again.reasons() == {"ann@acme.test": "greylisted"}, "the control is new to the server"
+    await asyncio.sleep(0.4)
+    last = await probe(lab, people("ann"), retry=schedule, previous_reason="greylisted")
+    assert last.reasons() == {"ann@acme.test": "mailbox_accepted"}
+
+
 async def test_greylisting_that_never_ends_is_greylisted(lab_of: LabFactory) -> None:
     lab = lab_of(acme("greylisting", "ann"), greylist_delay=60)
     probed = await probe(lab, people("ann", "eve"), wait=5, retry={"after_greylisting": ("0.1s", "0.1s")})
