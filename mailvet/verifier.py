@@ -680,12 +680,16 @@ def _with_routes(evidence: pl.DataFrame, routes: Mapping[str, Route]) -> pl.Data
 
 
 def _with_disposable_servers(evidence: pl.DataFrame, routes: Mapping[str, Route]) -> pl.DataFrame:
-    """The same, with domains that only the servers of disposable ones take mail for called disposable too."""
+    """
+    The same, with domains that only the servers of disposable ones take mail for called disposable too. A misspelt
+    provider stays one, as in the lists: the suggestion says what was meant, whoever serves the misspelling today.
+    """
     served = {domain: server for domain, route in routes.items() if (server := disposable_server(route)) is not None}
     if not served:
         return evidence
     served_by = pl.col("domain").replace_strict(served, default=None, return_dtype=pl.String)
-    found = served_by.is_not_null() & ~pl.any_horizontal("allowed", "disposable", "relay_alias")
+    own = pl.any_horizontal("allowed", "disposable", "relay_alias") | pl.col("typo_of").is_not_null()
+    found = served_by.is_not_null() & ~own
     return evidence.with_columns(
         pl.when(found).then(pl.lit(str(Reason.disposable))).otherwise("reference_reason").alias("reference_reason"),
         pl.when(found)
