@@ -249,6 +249,8 @@ def _blocked(people: int, operators: int = 12, blocking: int = 9) -> dict[str, A
     names = [f"operator{number}.test" for number in range(operators)]
     old = [f"{kind}{n}@{name}" for name in names for n in range(people) for kind in ("live", "dead")]
     new = [f"newcomer{n}@{name}" for name in names for n in range(5)]
+    # An operator that still answers may say of these, and rightly, that there is no such mailbox.
+    absent = {f"newcomer{n}@{name}" for name in names[blocking:] for n in range(3, 5)}
     with TemporaryDirectory(prefix="mailvet-bench-") as home:
         path = Path(home, "crm.duckdb")
         with duckdb.connect(str(path)) as db:
@@ -266,7 +268,7 @@ def _blocked(people: int, operators: int = 12, blocking: int = 9) -> dict[str, A
         "degraded": degraded is not None,
         "settled_before": sum(before[address] in ("deliverable", "undeliverable") for address in old),
         "worse": _share(after[address] != before[address] for address in old),
-        "condemned": _share(after[address] == "undeliverable" for address in new),
+        "condemned": _share(after[address] == "undeliverable" for address in new if address not in absent),
     }
 
 
@@ -401,7 +403,10 @@ def markdown(result: dict[str, Any], machine: dict[str, Any]) -> str:
                 ("the run ends as degraded", "yes" if blocked["degraded"] else "**no**"),
                 ("verdicts settled before", f"{blocked['settled_before']:,}"),
                 ("statuses that changed", _percent(blocked["worse"])),
-                ("newcomers called undeliverable (2 in 5 have no mailbox)", _percent(blocked["condemned"])),
+                (
+                    "newcomers called undeliverable who have a mailbox or whose operator refuses us",
+                    _percent(blocked["condemned"]),
+                ),
             ),
         ),
     ]

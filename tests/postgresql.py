@@ -81,12 +81,15 @@ def running_server(settings: Sequence[str] = _QUICK) -> Iterator[PostgresServer]
     programs = binaries()
     before = _unprivileged(folder)
     data = folder / "data"
+    # The server's user has folders of its own; those of the tests' user are closed to it.
+    homes = ("HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME")
+    environment = {**os.environ, **dict.fromkeys(homes, str(folder))}
 
     def run(program: str, *arguments: str) -> None:
         command = [*before, str(programs / program), "-D", str(data), *arguments]
         # Without a pipe: the server would keep it open.
         with (folder / "output").open("w+") as output:
-            done = subprocess.run(command, stdout=output, stderr=output, cwd=folder, check=False)
+            done = subprocess.run(command, stdout=output, stderr=output, cwd=folder, env=environment, check=False)
             output.seek(0)
             assert done.returncode == 0, output.read()
 

@@ -19,6 +19,7 @@ import pytest
 import yaml
 
 import mailvet
+from mailvet.address import placeholder_locals
 from tests.dbt.conftest import PACKAGE, ROOT
 from tests.dbt.make_vectors import FLAGS, VECTORS
 
@@ -107,7 +108,12 @@ def test_sql_decides_as_the_core_does_and_says_what_it_cannot_decide(built: Buil
     assert decided[True] > 0.9 * count
     # The build's own test sql_and_python_agree has compared them; here is what is left open, and that it is little.
     undecided = built.rows("select email from offline where not decided")
-    assert all(not text.isascii() or "xn--" in text.lower() for (text,) in undecided)
+    # Whether a placeholder, as in none@acme.com, stands for a missing address is for the core to say.
+    placeholders = {name.lower() for name in placeholder_locals()}
+    assert all(
+        not text.isascii() or "xn--" in text.lower() or text.strip().rpartition("@")[0].lower() in placeholders
+        for (text,) in undecided
+    )
 
 
 def test_the_expected_answers_are_those_of_the_core_today() -> None:
