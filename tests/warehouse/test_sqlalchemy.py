@@ -104,7 +104,7 @@ def test_where_there_are_no_temporary_tables_those_of_runs_long_dead_are_cleared
     assert warehouse.write_back(("reason",)) == 1
     warehouse.close()
     kept = others - {"mailvet_stage_20200101_0123abcd_cells"}
-    assert sqlite.tables() == {"contacts", "mailvet_verdicts", "mailvet_runs"} | kept
+    assert sqlite.tables() == {"contacts", "mailvet_verdicts", "mailvet_runs", "mailvet_servers"} | kept
 
 
 # -------------------------------------------------------------------- other sessions
