@@ -259,9 +259,8 @@ class PostgresWarehouse(SQLWarehouse):
                 "Nothing was changed."
             )
 
-    def check_write_back(self, columns: Sequence[str]) -> None:
-        """See `Warehouse.check_write_back`."""
-        super().check_write_back(columns)
+    def _check_may_write(self, columns: Sequence[str]) -> None:
+        """See `SQLWarehouse._check_may_write`."""
         source = literal(self.relation)
         present = {column.name.lower(): column.name for column in self._described()}
         wanted = [self._prefix + column for column in columns]

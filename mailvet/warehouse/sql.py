@@ -452,7 +452,11 @@ class SQLWarehouse(PlannedTable):
         """See `Warehouse.check_write_back`."""
         with self._doing(f"read the columns of {self.name}"):
             check_status_columns(self._described(), columns, self._prefix, self.name)
+            self._check_may_write(columns)
             self._check_ours(columns)
+
+    def _check_may_write(self, columns: Sequence[str]) -> None:
+        """Whether the status columns may be added, read and written, before any is read; where that can be told."""
 
     def _check_ours(self, columns: Sequence[str]) -> None:
         """Whether the status columns that are there are ours."""
