@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -266,13 +267,25 @@ def test_missing_rights_are_told_with_the_grant_that_is_needed(postgres: Postgre
         open_table(role, "contacts", updatable=False)
 
 
-def test_the_grants_of_the_docs_are_enough(postgres: PostgresPlace, role: str) -> None:
+def test_the_grants_of_the_docs_are_enough(postgres: PostgresPlace, role: str, tmp_path: Path) -> None:
     postgres.contacts("ann@a.test")
-    saved(postgres.opened(), {"ann@a.test": "mailbox_accepted"})
+    owner = saved(postgres.opened(), {"ann@a.test": "mailbox_accepted"})
+    assert owner.take_lease("first", "elsewhere.example.com 17 boot:1") is None
+    owner.release_lease("first")
+    owner.note_written({tmp_path / "out.csv": "digest"})
     postgres.sql("grant usage on schema public to reader")
     postgres.sql("grant select on contacts to reader")
     postgres.sql("grant select, insert, update, delete on mailvet_verdicts, mailvet_runs, mailvet_servers to reader")
+    with pytest.raises(SourceError, match=r"delete on \"public\".mailvet_leases to .* \"public\".mailvet_outputs to"):
+        open_table(role, "contacts")
+    postgres.sql("grant select, insert, update, delete on mailvet_leases, mailvet_outputs to reader")
     warehouse = open_table(role, "contacts")
+    assert warehouse.written_digest(tmp_path / "out.csv") == "digest"
+    assert warehouse.take_lease("second", "elsewhere.example.com 18 boot:1") is None
+    warehouse.renew_lease("second")
+    warehouse.release_lease("second")
+    warehouse.note_written({tmp_path / "out.csv": "another"})
+    assert warehouse.written_digest(tmp_path / "out.csv") == "another"
     with pytest.raises(SourceError, match="does not own contacts in contract") as caught:
         warehouse.check_write_back(STATUS_COLUMNS)
     advice = str(caught.value).partition("Its owner can: ")[2].partition(". Or use")[0]
