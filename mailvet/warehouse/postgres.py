@@ -29,7 +29,7 @@ from mailvet.warehouse.identifiers import TableName
 from mailvet.warehouse.planning import ADDED_LATER, RUN_COLUMNS
 from mailvet.warehouse.servers import SERVER_SCHEMA, SERVERS
 from mailvet.warehouse.session import VERDICTS
-from mailvet.warehouse.sql import SQLWarehouse, newest_of_each
+from mailvet.warehouse.sql import LEASES, OUTPUTS, SQLWarehouse, newest_of_each
 from mailvet.warehouse.tables import Column, Relation, choose_table
 
 __all__ = ["PostgresWarehouse", "binary_copy", "connect"]
@@ -222,10 +222,10 @@ class PostgresWarehouse(SQLWarehouse):
                     "There is no schema to keep mailvet_verdicts in: the search_path names none that exists. Set it "
                     "for this user (alter role ... set search_path) or in the URL (?options=-csearch_path%3Dmailvet)."
                 )
-            for name in (VERDICTS, "mailvet_runs", SERVERS):
+            for name in (VERDICTS, "mailvet_runs", SERVERS, LEASES, OUTPUTS):
                 if not self._has(name):
-                    # A table of an older version's user who may make none: the run goes on without.
-                    if not creating and name != SERVERS:
+                    # A user who may make no table goes on without those that a run does not need.
+                    if not creating and name in (VERDICTS, "mailvet_runs"):
                         missing.append(f"grant create on schema {self._quote(schema)} to {user}")
                     continue
                 rights = ", ".join(
@@ -259,9 +259,8 @@ class PostgresWarehouse(SQLWarehouse):
                 "Nothing was changed."
             )
 
-    def check_write_back(self, columns: Sequence[str]) -> None:
-        """See `Warehouse.check_write_back`."""
-        super().check_write_back(columns)
+    def _check_may_write(self, columns: Sequence[str]) -> None:
+        """See `SQLWarehouse._check_may_write`."""
         source = literal(self.relation)
         present = {column.name.lower(): column.name for column in self._described()}
         wanted = [self._prefix + column for column in columns]

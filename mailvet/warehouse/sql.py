@@ -63,8 +63,8 @@ SERVER_KINDS = {field.name: str(field.type).partition("[")[0] for field in SERVE
 
 _RUNS = "mailvet_runs"
 _SHARDS = "mailvet_shards"
-_OUTPUTS = "mailvet_outputs"
-_LEASES = "mailvet_leases"
+OUTPUTS = "mailvet_outputs"
+LEASES = "mailvet_leases"
 _CLOCKS = {
     "postgresql": ("now()", f"now() - interval '{EXPIRES_SECONDS} seconds'"),
     "mysql": ("utc_timestamp(6)", f"utc_timestamp(6) - interval {EXPIRES_SECONDS} second"),
@@ -234,14 +234,14 @@ class SQLWarehouse(PlannedTable):
         with self._doing("find out who is at work on the table"):
             try:
                 with self._transaction():
-                    self._execute(f"delete from {_LEASES} where source = {key} and {free}")
+                    self._execute(f"delete from {LEASES} where source = {key} and {free}")
                     self._execute(
-                        f"insert into {_LEASES} (source, run_id, holder, started_at, heartbeat_at) "
+                        f"insert into {LEASES} (source, run_id, holder, started_at, heartbeat_at) "
                         f"values ({key}, {literal(run_id)}, {literal(holder)}, {now[0]}, {now[0]})"
                     )
                 return None
             except Exception:
-                found = self._rows(f"select run_id, holder, started_at from {_LEASES} where source = {key}")
+                found = self._rows(f"select run_id, holder, started_at from {LEASES} where source = {key}")
                 if not found:
                     raise
         held_by, other, started = found[0]
@@ -249,37 +249,37 @@ class SQLWarehouse(PlannedTable):
         assert moment is not None
         if is_gone(other):
             with self._doing("break the lease of a run that has ended"):
-                self._execute(f"delete from {_LEASES} where source = {key} and run_id = {literal(held_by)}")
+                self._execute(f"delete from {LEASES} where source = {key} and run_id = {literal(held_by)}")
             return self.take_lease(run_id, holder)
         return Lease(held_by, other, moment)
 
     def renew_lease(self, run_id: str) -> None:
         """See `Warehouse.renew_lease`."""
         now = _CLOCKS.get(self._say.name)
-        if now is not None and self._has(_LEASES):
+        if now is not None and self._has(LEASES):
             with self._doing("renew the lease"):
-                self._execute(f"update {_LEASES} set heartbeat_at = {now[0]} where run_id = {literal(run_id)}")
+                self._execute(f"update {LEASES} set heartbeat_at = {now[0]} where run_id = {literal(run_id)}")
 
     def release_lease(self, run_id: str) -> None:
         """See `Warehouse.release_lease`."""
-        if self._say.name in _CLOCKS and self._has(_LEASES):
+        if self._say.name in _CLOCKS and self._has(LEASES):
             with self._doing("give the lease back"):
-                self._execute(f"delete from {_LEASES} where run_id = {literal(run_id)}")
+                self._execute(f"delete from {LEASES} where run_id = {literal(run_id)}")
 
     def _make_leases(self) -> bool:
         """A user who may make no table goes on without."""
         say, time_kind = self._say, self._say.types["timestamp"]
         try:
             with self._doing("make the table of leases"):
-                if not self._has(_LEASES):
+                if not self._has(LEASES):
                     with self._transaction():
                         self._execute(
-                            f"create table {_LEASES} (source {say.key_type} not null{say.primary_key}, "
+                            f"create table {LEASES} (source {say.key_type} not null{say.primary_key}, "
                             f"run_id {say.key_type}, holder {say.types['string']}, started_at {time_kind}, "
                             f"heartbeat_at {time_kind}){say.table_options}"
                         )
         except MailvetError as error:
-            if not self._has(_LEASES):
+            if not self._has(LEASES):
                 log.warning("Two runs over this table at once would not know of each other: %s", error)
                 return False
         return True
@@ -452,7 +452,11 @@ class SQLWarehouse(PlannedTable):
         """See `Warehouse.check_write_back`."""
         with self._doing(f"read the columns of {self.name}"):
             check_status_columns(self._described(), columns, self._prefix, self.name)
+            self._check_may_write(columns)
             self._check_ours(columns)
+
+    def _check_may_write(self, columns: Sequence[str]) -> None:
+        """Whether the status columns may be added, read and written, before any is read; where that can be told."""
 
     def _check_ours(self, columns: Sequence[str]) -> None:
         """Whether the status columns that are there are ours."""
@@ -830,10 +834,10 @@ class SQLWarehouse(PlannedTable):
     def written_digest(self, path: Path) -> str | None:
         """See `Warehouse.written_digest`."""
         with self._doing("read what was written"):
-            if not self._has(_OUTPUTS):
+            if not self._has(OUTPUTS):
                 return None
             here = self._say.literal(str(path.resolve()))
-            rows = self._rows(f"select digest from {_OUTPUTS} where path = {here}")
+            rows = self._rows(f"select digest from {OUTPUTS} where path = {here}")
         return str(rows[0][0]) if rows else None
 
     def note_written(self, digests: Mapping[Path, str]) -> None:
@@ -842,13 +846,13 @@ class SQLWarehouse(PlannedTable):
             return
         paths = [str(path.resolve()) for path in digests]
         with contextlib.suppress(MailvetError), self._doing("keep what was written"):
-            if not self._has(_OUTPUTS):
+            if not self._has(OUTPUTS):
                 kind = self._say.types["string"]
-                self._execute(f"create table {_OUTPUTS} (path {kind}, digest {kind})")
+                self._execute(f"create table {OUTPUTS} (path {kind}, digest {kind})")
             with self._transaction():
                 listed = ", ".join(map(self._say.literal, paths))
-                self._execute(f"delete from {_OUTPUTS} where path in ({listed})")
-                self._append(_OUTPUTS, pa.table({"path": paths, "digest": list(digests.values())}))
+                self._execute(f"delete from {OUTPUTS} where path in ({listed})")
+                self._append(OUTPUTS, pa.table({"path": paths, "digest": list(digests.values())}))
 
     # ---------------------------------------------------------------- one address
 
