@@ -8,9 +8,12 @@ The interface is the columns of `EVENT_COLUMNS`. Weights learnt from these event
 
 from __future__ import annotations
 
-import polars as pl
+from typing import TYPE_CHECKING
 
 from mailvet.verdict import Reason, mask_address
+
+if TYPE_CHECKING:
+    import polars as pl
 
 __all__ = ["EVENT_COLUMNS", "EVENT_KINDS", "EVENT_SPELLINGS", "EVENT_TIMES", "examine"]
 
@@ -40,6 +43,8 @@ def examine(batch: pl.DataFrame, *, keep_addresses: bool = True) -> pl.DataFrame
         batch: `email`, and `EVENT_TIMES`; where known, the columns of `EVENT_SPELLINGS` too.
         keep_addresses: the detail may hold an address; otherwise it is masked.
     """
+    import polars as pl  # here, since Spark's workers import this module before they know how many threads to take
+
     if not set(EVENT_TIMES) <= set(batch.columns):
         nothing = pl.Series([None], dtype=pl.String).new_from_index(0, batch.height)
         return pl.DataFrame({"history_reason": nothing, "history_detail": nothing})
@@ -63,12 +68,16 @@ def examine(batch: pl.DataFrame, *, keep_addresses: bool = True) -> pl.DataFrame
 
 
 def _dated(what: str, at: pl.Expr, spelling: pl.Series) -> pl.Expr:
+    import polars as pl
+
     as_spelt = pl.when(spelling.is_not_null()).then(pl.lit(" as ") + spelling)
     return pl.concat_str(pl.lit(what), at.dt.strftime("%Y-%m-%d"), as_spelt, ignore_nulls=True)
 
 
 def _other_spelling(batch: pl.DataFrame, name: str, keep_addresses: bool) -> pl.Series:
     """The address an event was about, where it is written otherwise than the cell."""
+    import polars as pl
+
     nothing = pl.Series([None], dtype=pl.String).new_from_index(0, batch.height)
     if name not in batch.columns:
         return nothing

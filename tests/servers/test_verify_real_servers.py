@@ -58,7 +58,7 @@ def test_a_refusal_of_us_has_its_reason(real_mail: RealMail, case: Case) -> None
 
 
 def test_a_refusal_of_us_never_says_undeliverable(real_mail: RealMail) -> None:
-    rows = verify(real_mail, "alice@blocked.test", "alice@delayed.test", "nobody@blocked.test")
+    rows = verify(real_mail, "alice@blocked.test", "alice@delayed.test", "unheard.of@blocked.test")
     assert {row["status"] for row in rows} == {"unknown"}
     assert {row["recommendation"] for row in rows} == {"reverify"}
 
