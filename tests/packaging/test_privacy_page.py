@@ -38,7 +38,7 @@ def test_smaller_tables_have_the_columns_that_are_made() -> None:
     assert columns is not None
     assert columns_told_of("mailvet_outputs") == re.findall(r"(\w+) varchar", columns[1])
     sql = (PACKAGE / "warehouse/sql.py").read_text("utf-8")
-    leases = re.search(r"insert into \{_LEASES\} \((.*?)\)", sql)
+    leases = re.search(r"insert into \{LEASES\} \((.*?)\)", sql)
     assert leases is not None
     assert columns_told_of("mailvet_leases") == leases[1].split(", ")
     kinds = re.search(r"kinds = (\{[^}]*\"plan_id\"[^}]*\})", sql)
