@@ -46,7 +46,8 @@ def comparable(name: str, value: Any) -> Any:
 
 
 def test_spark_answers_what_one_process_answers(both: Both) -> None:
-    assert set(both.by_spark) == {email_key(cell) for cell in both.cells if not is_missing(cell)}
+    keys = {email_key(cell) for cell in both.cells if not is_missing(cell)}
+    assert set(both.by_spark) == set(both.alone) == keys
     differing = {
         (row["reason"], name, str(row[name]), str(both.by_spark[key][name]))
         for key, row in both.alone.items()
