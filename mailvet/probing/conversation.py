@@ -135,7 +135,10 @@ class Conversation:
                 continue
             if self._course.closing or self._course.careful or not self._pool.may_idle(servers):
                 return
-            if not await self._check() or not await self._pool.idle_for_more(servers, self._place):
+            if not await self._check():
+                return
+            self._proof.hand_over()
+            if not await self._pool.idle_for_more(servers, self._place):
                 return
 
     @property

@@ -246,8 +246,9 @@ class Decisions:
         self.check(servers, proof, checked)
         trailing = {id(exchange) for exchange in proof.trailing}
         unproven = {id(exchange) for exchange in proof.unproven}
+        handed_over = {id(exchange) for exchange in proof.handed_over}
         for index, exchange in enumerate(proof.exchanges):
-            if exchange.done:
+            if exchange.done or id(exchange) in handed_over:
                 continue
             exchange.done = True
             if index >= checked:

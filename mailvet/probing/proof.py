@@ -82,6 +82,8 @@ class ConversationProof:
     """Refusals since the last canary was accepted."""
     trailing: list[Exchange] = field(default_factory=list)
     """Acceptances since the last refusal."""
+    handed_over: list[Exchange] = field(default_factory=list)
+    """Acceptances that wait for a refusal in any conversation with the place, while this one has nobody to ask."""
     refusals: int = 0
     covered: int = 0
     """Refusals when the last canary was accepted."""
@@ -246,6 +248,9 @@ class ConversationProof:
         self.accepts_after = max(1, self.refusals - 1)
         self.trailing.clear()
         self.over = True
+        own = set(map(id, self.handed_over))
+        self.proven_elsewhere += [pair for pair in self.place.unconfirmed if id(pair[1]) in own]
+        self.place.unconfirmed = [pair for pair in self.place.unconfirmed if id(pair[1]) not in own]
 
     def _refused(self, exchange: Exchange) -> None:
         probe, reply, place = exchange.probe, exchange.reply, self.place
@@ -298,6 +303,12 @@ class ConversationProof:
             self.place.shut_out(at_start=self._at_start, covered=self.covered)
         if self.accepts_after is not None:
             self.place.refusals_allowed = min(self.place.refusals_allowed, self.accepts_after)
+
+    def hand_over(self) -> None:
+        """Let acceptances wait at the place: this conversation stays open, and the next refusal may be another's."""
+        self.place.unconfirmed += [(self.servers, exchange) for exchange in self.trailing if not exchange.done]
+        self.handed_over += self.trailing
+        self.trailing.clear()
 
     def take_back(self, checked: int) -> None:
         """The conversation was out of step after so many replies: what the others let anybody know is void."""

@@ -66,6 +66,7 @@ def test_columns_say_the_same() -> None:
             "allowed": [False, False, True, False],
             "disposable": [False, False, False, False],
             "relay_alias": [False, False, False, False],
+            "typo_of": pl.Series([None, None, None, None], dtype=pl.String),
             "reference_reason": ["role_account", None, None, None],
             "reference_detail": pl.Series([None, None, None, None], dtype=pl.String),
         }

@@ -193,7 +193,7 @@ def test_columns_that_are_none_are_refused_before_anybody_is_asked(lab: Lab, crm
     for work, says in (
         ({"columns": ["status", "colour"]}, "no status column 'colour'"),
         ({"columns": ["email"]}, "no status column 'email'"),
-        ({"split_by": "colour", "output": crm.with_name("out.csv")}, "--split-by colour"),
+        ({"split_by": "colour", "output": crm.with_name("out.csv")}, "split_by='colour': choose one of"),
     ):
         with pytest.raises(SettingsError, match=says):
             verify("crm.duckdb", table="contacts", work=work)
