@@ -121,7 +121,7 @@ def test_a_recheck_says_how_to_go_on_after_an_interruption(
 def test_an_accepted_recipient_behind_greylisting_is_asked_again(
     lab: Lab, config: Path, here: Path, verify: Verify
 ) -> None:
-    make_table(here / "shy.duckdb", ["ann@grey.test"])
+    make_table(here / "shy.duckdb", ["ann+shy@grey.test"])
     verify("shy.duckdb", table="contacts", work={"wait": timedelta(seconds=20)})
     result = verify("shy.duckdb", table="contacts", work={"recheck": ["all"]})
     assert result.summary.by_reason == {"mailbox_accepted": 1}
