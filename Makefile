@@ -51,9 +51,12 @@ demo: $(VENV)/.installed-demo
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup $(PYTEST_ARGS)
 
+# Folders whose every test starts a server, a JVM, an Airflow, a dbt or the whole command.
+NOT_FAST := airflow benchmarks dbt end_to_end gx lakehouse packaging servers spark
+
 test-fast: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup -m "not slow and not external" \
-	  tests/core tests/warehouse $(PYTEST_ARGS)
+	  $(NOT_FAST:%=--ignore=tests/%) $(PYTEST_ARGS)
 
 test-snowflake: $(SNOWFLAKE)/.installed
 	$(SNOWFLAKE)/bin/python -m pytest --numprocesses 2 -k snowflake tests/warehouse/test_contract.py \

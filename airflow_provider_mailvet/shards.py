@@ -51,7 +51,7 @@ def plan_shards(
     from airflow_provider_mailvet.sources import database_hook, opened, translated
 
     with translated():
-        from mailvet import shards as dividing
+        from mailvet.runs import shards as dividing
         from mailvet.verdict import STATUS_COLUMNS
 
         hook = database_hook(lambda: BaseSQLOperator.get_hook(conn_id), conn_id)

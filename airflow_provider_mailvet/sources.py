@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.sql.hooks.sql import DbApiHook
 
     from mailvet.settings import Settings
-    from mailvet.warehouse.base import Warehouse
+    from mailvet.warehouse.store import Warehouse
 
 __all__ = ["database_hook", "opened", "translated"]
 
@@ -106,7 +106,7 @@ def _duckdb(hook: Any) -> tuple[Any, Any]:
     import duckdb
 
     from mailvet.errors import SourceError
-    from mailvet.warehouse.duckdb import opening_failed
+    from mailvet.warehouse.backends.duckdb.tables import opening_failed
 
     name = hook.get_conn_id()
     database = str(hook.get_database()) if hasattr(hook, "get_database") else (hook.get_connection(name).host or "")
@@ -200,7 +200,6 @@ def first_line(text: str) -> str:
 
 
 def _masked(text: str) -> str:
-    from mailvet.privacy import printable
-    from mailvet.verdict import mask_addresses
+    from mailvet.privacy import mask_addresses, printable
 
     return printable(mask_addresses(text), lines=True)

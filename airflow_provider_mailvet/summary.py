@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mailvet.run import RunResult
+    from mailvet.runs.run import RunResult
 
 __all__ = ["MOST_BYTES", "Legs", "compact", "summarise"]
 
@@ -85,7 +85,7 @@ def summarise(
     :param pending: addresses that a greylisting server asked to come back for.
     :param next_check_at: the earliest time to do so.
     """
-    from mailvet.verdict import REASONS, Reason
+    from mailvet.vocabulary import REASONS, Reason
 
     found = result.summary
     layers: dict[str, int] = {}

@@ -74,7 +74,7 @@ def once(rows: int) -> dict[str, float]:
             operator = MailvetVerifyOperator(
                 task_id="again", conn_id="crm", table="contacts", depth="offline", outlets=[]
             )
-            from mailvet.warehouse.postgres import PostgresWarehouse
+            from mailvet.warehouse.backends.postgres import PostgresWarehouse
 
             write_back = PostgresWarehouse.write_back
 

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from mailvet.address import ascii_domain
+from mailvet.syntax.parser import ascii_domain
 
 __all__ = ["LINEAGES", "SOURCES", "main", "votes"]
 
@@ -92,7 +92,7 @@ def _domains(path: Path) -> Iterator[str]:
 
 def main(arguments: Sequence[str]) -> int:
     """Write the file."""
-    from mailvet import lists
+    from mailvet.data import lists
 
     letters = votes(Path(arguments[0]))
     agreed = {domain for domain, who in letters.items() if len(who) > 1 or who == "f"} - lists.mailbox_providers()

@@ -83,7 +83,7 @@ def _syntax(peers: Sequence[str]) -> dict[str, Any]:
 
 
 def _accepted_after_trimming(text: str) -> bool:
-    from mailvet.address import Address, parse
+    from mailvet.syntax.parser import Address, parse
 
     found = parse(text)
     return isinstance(found, Address) and found.trimmed
@@ -93,7 +93,7 @@ def _syntax_judges(peers: Sequence[str]) -> dict[str, Callable[[str], bool]]:
     """Name -> whether it accepts a text as it stands."""
     from email_validator import validate_email
 
-    from mailvet.address import Address, parse
+    from mailvet.syntax.parser import Address, parse
 
     def ours(text: str) -> bool:
         found = parse(text)
@@ -120,7 +120,7 @@ def _syntax_judges(peers: Sequence[str]) -> dict[str, Callable[[str], bool]]:
 
 
 def _typos(peers: Sequence[str], mail_domains: int) -> dict[str, Any]:
-    from mailvet import lists
+    from mailvet.data import lists
 
     held_out = _rows("typos_held_out.csv")
     sets = {
@@ -182,7 +182,7 @@ def _suggesters(peers: Sequence[str]) -> dict[str, Callable[[str], str | None]]:
 
 def _disposable(peers: Sequence[str]) -> dict[str, Any]:
     from mailvet import verify_many
-    from mailvet.operators import mailbox_domains
+    from mailvet.reference.providers import mailbox_domains
 
     def flagged(domains: Sequence[str]) -> list[bool]:
         verdicts = verify_many([f"ann.lee@{domain}" for domain in domains], depth="offline")
@@ -209,7 +209,7 @@ def _disposable(peers: Sequence[str]) -> dict[str, Any]:
 
 
 def _why_missed(domain: str) -> str:
-    from mailvet import lists
+    from mailvet.data import lists
 
     if domain in lists.relay_domains():
         return "forwards to a mailbox its owner keeps"
@@ -220,7 +220,7 @@ def _why_missed(domain: str) -> str:
 
 def _without_each_lineage() -> dict[str, Share]:
     """Of the domains that a lineage and at least one other name, those that the others alone would find."""
-    from mailvet import lists
+    from mailvet.data import lists
 
     rows = lists._read("disposable_domains").rows
     names = dict(each.split(" = ", 1) for each in lists._read("disposable_domains").about["lineages"].split("; "))
@@ -274,7 +274,7 @@ def _blocked(people: int, operators: int = 12, blocking: int = 9) -> dict[str, A
 
 def _verify_in_lab(path: Path, names: Sequence[str], people: int, *, blocking: int) -> str | None:
     from mailvet.lab import Lab, World
-    from mailvet.run import open_source, run
+    from mailvet.runs.run import open_source, run
     from mailvet.settings import Settings
 
     world = World()

@@ -42,7 +42,7 @@ def measure(count: int = 1_000_000, sample: int = 50_000, runs: int = 5) -> dict
 
 def addresses(count: int, seed: int = 7) -> list[str]:
     """Distinct plain addresses in lower case."""
-    from mailvet import lists
+    from mailvet.data import lists
 
     chance = random.Random(seed)
     disposable, roles = sorted(lists.disposable_domains()), sorted(lists.role_names())
@@ -60,8 +60,8 @@ def once(count: int, sample: int) -> dict[str, float]:
     """In the measured process: addresses a second by name."""
     import polars as pl
 
-    from mailvet import lists
-    from mailvet.layers.reference import Reference
+    from mailvet.data import lists
+    from mailvet.reference.columns import Reference
 
     cells = addresses(count)
     column = pl.Series("email", cells, dtype=pl.String)

@@ -59,7 +59,8 @@ def once(rows: int, sample: int, settings: Sequence[str] = ()) -> dict[str, Any]
     import psycopg
 
     from benchmarks.storage import _verdicts
-    from mailvet.verdict import RULES_VERSION, STATUS_COLUMNS
+    from mailvet.verdict import STATUS_COLUMNS
+    from mailvet.vocabulary import RULES_VERSION
     from mailvet.warehouse.opening import open_table
     from tests.postgresql import running_server
 
@@ -155,7 +156,7 @@ _BY_HAND = {
 
 
 def _copy(database: psycopg.Connection[Any], rows: Any) -> None:
-    from mailvet.warehouse.postgres import binary_copy
+    from mailvet.warehouse.backends.postgres import binary_copy
 
     with database.cursor() as cursor, cursor.copy("copy plain from stdin (format binary)") as copy:
         for block in binary_copy(rows):

@@ -22,8 +22,8 @@ from benchmarks import machine
 from benchmarks.intervals import wilson
 from benchmarks.peers import installed
 from benchmarks.processes import ROOT
-from mailvet.smtp.replies import read_reply
-from mailvet.verdict import REASONS, Reason, Status
+from mailvet.smtp.reply_reading import read_reply
+from mailvet.vocabulary import REASONS, Reason, Status
 
 __all__ = ["HEADING", "PEERS", "markdown", "measure"]
 

@@ -167,9 +167,9 @@ def daily(path: str, rows: int, new: int, due: int) -> dict[str, Any]:
 
 
 def _run(path: str) -> tuple[Any, float, float, float]:
-    from mailvet.run import open_source, run
+    from mailvet.runs.run import open_source, run
     from mailvet.settings import Settings
-    from mailvet.verdict import Depth
+    from mailvet.vocabulary import Depth
 
     settings = Settings(depth=Depth.offline)
     began, cpu = time.perf_counter(), time.process_time()

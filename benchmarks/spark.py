@@ -131,8 +131,8 @@ def alone(path: str, depth: str, port: int) -> dict[str, Any]:
     import duckdb
     import polars as pl
 
-    from mailvet.run import run
-    from mailvet.warehouse.duckdb import DuckDBWarehouse
+    from mailvet.runs.run import run
+    from mailvet.warehouse.backends.duckdb.tables import DuckDBWarehouse
 
     settings = _settings(port, depth)
 
@@ -162,8 +162,8 @@ def layers(path: str, depth: str, port: int) -> dict[str, Any]:
 
     import polars as pl
 
-    from mailvet.run import _OFFLINE_BATCH_ROWS
-    from mailvet.verifier import BATCH_ROWS, Verifier
+    from mailvet.runs.run import _OFFLINE_BATCH_ROWS
+    from mailvet.verification.stream import BATCH_ROWS, Verifier
 
     settings = _settings(port, depth)
     counted: Counter[str] = Counter()

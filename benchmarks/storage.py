@@ -44,7 +44,7 @@ def once(rows: int, sample: int) -> dict[str, float]:
     import duckdb
 
     from mailvet.verdict import STATUS_COLUMNS
-    from mailvet.warehouse.duckdb import DuckDBWarehouse
+    from mailvet.warehouse.backends.duckdb.tables import DuckDBWarehouse
 
     with tempfile.TemporaryDirectory(prefix="mailvet-bench-") as name:
         path = Path(name, "crm.duckdb")
@@ -88,7 +88,8 @@ def _verdicts(path: Path, rows: int) -> Any:
     import duckdb
     import pyarrow as pa
 
-    from mailvet.verdict import RULES_VERSION, verdict_schema
+    from mailvet.verdict import verdict_schema
+    from mailvet.vocabulary import RULES_VERSION
 
     with duckdb.connect(str(path), read_only=True) as database:
         columns = database.sql(
@@ -119,7 +120,7 @@ def _at_once(path: Path, contacts: Path, verdicts: Any) -> float:
 
     import duckdb
 
-    from mailvet.warehouse.duckdb import DuckDBWarehouse
+    from mailvet.warehouse.backends.duckdb.tables import DuckDBWarehouse
 
     shutil.copy(contacts, path)
     with duckdb.connect(str(path)) as database:

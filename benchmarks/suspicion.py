@@ -22,10 +22,10 @@ import polars as pl
 
 from benchmarks.intervals import wilson
 from benchmarks.train_gibberish import LANGUAGES, PARTS, SCREEN_NAMES, local_parts, weights
-from mailvet import lists
-from mailvet.layers import suspicion
-from mailvet.layers.reference import Reference
-from mailvet.layers.suspicion import CharacterModel, examine, keyboard_walk, log_odds
+from mailvet.data import lists
+from mailvet.reference.columns import Reference
+from mailvet.signals import columns as signals
+from mailvet.signals.columns import CharacterModel, examine, keyboard_walk, log_odds
 
 __all__ = ["false_alarms", "main", "recall", "speed"]
 
@@ -148,18 +148,18 @@ def speed(count: int = 1_000_000) -> str:
     """Rows for each second of processor time, the best of three runs."""
     frame = _table(count)
     key = Reference().examine(frame)["mailbox"]
-    base = frame.select(suspicion._base()).to_series()
+    base = frame.select(signals._base()).to_series()
     free = frame["domain"].is_in(sorted(lists.free_domains())).alias("free")
     rows = frame.select("domain", base=base).with_columns(free)
-    hour = suspicion.BURST_WINDOW
+    hour = signals.BURST_WINDOW
     work: dict[str, Callable[[], object]] = {
         "gibberish": lambda: log_odds(base),
         "keyboard walks, series and duplicates": lambda: (
-            keyboard_walk(frame.select(suspicion._base()).to_series()),
-            suspicion._series_size(rows),
-            suspicion._duplicate_of(key, count),
+            keyboard_walk(frame.select(signals._base()).to_series()),
+            signals._series_size(rows),
+            signals._duplicate_of(key, count),
         ),
-        "bursts": lambda: suspicion._burst(frame["domain"], free, frame["signed_up"], hour),
+        "bursts": lambda: signals._burst(frame["domain"], free, frame["signed_up"], hour),
         "everything": lambda: examine(frame, mailbox=key, signed_up=frame["signed_up"]),
     }
     lines = [f"| {count:,} rows | rows per CPU second |", "|---|---:|"]

@@ -19,8 +19,8 @@ import polars as pl
 from email_validator import EmailNotValidError, validate_email
 
 from benchmarks.intervals import paired_ratios, spread
-from mailvet import address
-from mailvet.layers import syntax
+from mailvet.syntax import columns as syntax
+from mailvet.syntax import parser
 
 __all__ = ["SYLLABLES", "main", "measure", "mixed_cells"]
 
@@ -179,7 +179,7 @@ def measure(count: int = 1_000_000, sample: int = 10_000, runs: int = 9) -> dict
     peers = _peers()
     rates: dict[str, list[float]] = {"mailvet": [], **{name: [] for name in peers}}
     for _ in range(runs):
-        address.ascii_domain.cache_clear()  # nothing is remembered from the run before
+        parser.ascii_domain.cache_clear()  # nothing is remembered from the run before
         started = time.perf_counter()
         syntax.examine(column)
         rates["mailvet"].append(count / (time.perf_counter() - started))

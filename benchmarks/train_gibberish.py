@@ -37,7 +37,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from mailvet.layers.suspicion import CharacterModel, log_odds
+from mailvet.signals.columns import CharacterModel, log_odds
 
 __all__ = [
     "LANGUAGES",

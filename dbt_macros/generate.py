@@ -1,9 +1,9 @@
 """
 Write the parts of the dbt package that follow from the core: `python dbt_macros/generate.py [--check]`.
 
-The `CASE` expressions come from `mailvet.verdict`, the patterns from `mailvet.address`, the seeds from `mailvet.lists`,
-the columns of the verdict table from `mailvet.verdict.verdict_schema`. `--check` writes nothing and ends with 1 when
-a file is not as it would be written.
+The `CASE` expressions come from `mailvet.policies`, the patterns from `mailvet.syntax.parser`, the seeds from
+`mailvet.data.lists`, the columns of the verdict table from `mailvet.verdict.verdict_schema`. `--check` writes nothing and ends
+with 1 when a file is not as it would be written.
 """
 
 from __future__ import annotations
@@ -18,20 +18,15 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from mailvet import address, gates, lists, missing, privacy
-from mailvet.mailbox_key import mailbox_sql
-from mailvet.scoring import bounce_probability
+from mailvet import gates, privacy
+from mailvet.data import lists
+from mailvet.policies import recommendation_sql
+from mailvet.scoring.columns import bounce_probability
 from mailvet.settings import DURATION_SECONDS
-from mailvet.verdict import (
-    REASONS,
-    RULES_VERSION,
-    Policy,
-    Reason,
-    Recommendation,
-    Status,
-    recommendation_sql,
-    verdict_schema,
-)
+from mailvet.syntax import missing, parser
+from mailvet.syntax.mailbox_key import mailbox_sql
+from mailvet.verdict import verdict_schema
+from mailvet.vocabulary import REASONS, RULES_VERSION, Policy, Reason, Recommendation, Status
 
 HERE = Path(__file__).resolve().parent
 MARK = "{# Written by dbt_macros/generate.py from the Python core; edits are lost. #}"
@@ -225,14 +220,14 @@ def _jinja(text: str) -> str:
 # -------------------------------------------------------------------- syntax
 
 _ATEXT = r"A-Za-z0-9!#$%&'*+/=?^_`{|}~-"
-"""`address.ATEXT` without a backslash, which dialects read differently; a hyphen at the end of a class is itself."""
+"""`parser.ATEXT` without a backslash, which dialects read differently; a hyphen at the end of a class is itself."""
 _LABEL = "[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?"
 
 
 def _syntax() -> str:
-    assert address.ATEXT.replace("\\", "") == _ATEXT
+    assert parser.ATEXT.replace("\\", "") == _ATEXT
     local = f"[{_ATEXT}]+([.][{_ATEXT}]+)*"
-    special = [name.replace(".", "[.]") for name in address.SPECIAL_USE_DOMAIN_NAMES]
+    special = [name.replace(".", "[.]") for name in parser.SPECIAL_USE_DOMAIN_NAMES]
     patterns = {
         # LOCAL@ and nothing but what can stand in a host name.
         "shape": f"^{local}@[A-Za-z0-9.-]+$",
@@ -241,8 +236,8 @@ def _syntax() -> str:
         "punycode": "^[^@]+@(.*[.])?[Xx][Nn]--.*$",
         # RFC 5891 section 4.2.3.1
         "hyphens": "^[^@]+@(.*[.])?[A-Za-z0-9-][A-Za-z0-9-]--.*$",
-        "long_local": f"^[^@]{{{address.MAX_LOCAL + 1}}}.*$",
-        "long_label": f"^[^@]+@(.*[.])?[A-Za-z0-9-]{{{address.MAX_LABEL + 1}}}.*$",
+        "long_local": f"^[^@]{{{parser.MAX_LOCAL + 1}}}.*$",
+        "long_label": f"^[^@]+@(.*[.])?[A-Za-z0-9-]{{{parser.MAX_LABEL + 1}}}.*$",
         "special_use": f"^.*[.@]({'|'.join(special)})$",
         # Over local parts in lower case and without a tag.
         "no_reply": f"^({'|'.join(pattern for pattern in lists.no_reply_patterns() if pattern.isascii())})$",
@@ -257,12 +252,12 @@ def _syntax() -> str:
     values = {
         "white_space_codes": [ord(character) for character in missing.WHITE_SPACE],
         "blank_codes": [ord(character) for character in missing.BLANK],
-        "longest_cell": address.MAX_CELL,
-        "longest_address": address.MAX_ADDRESS,
-        "placeholder_names": sorted({name.lower() for name in address.placeholder_locals()}),
+        "longest_cell": parser.MAX_CELL,
+        "longest_address": parser.MAX_ADDRESS,
+        "placeholder_names": sorted({name.lower() for name in parser.placeholder_locals()}),
         "role_everywhere": lists.EVERYWHERE,
         "role_at_companies": lists.AT_COMPANIES,
-        "caseless_names": [name.lower() for name in address.CASELESS_NAMES],
+        "caseless_names": [name.lower() for name in parser.CASELESS_NAMES],
         "formula_starts": [c for c in privacy.FORMULA_START if c.isprintable()],
         # What the core cleans off a local part is not for SQL to correct (`suggestions.clean_local`).
         "markup_starts": list("'`*#|~%"),

@@ -7,15 +7,16 @@ from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
 
-from mailvet.address import SYNTAX_ERRORS
 from mailvet.gates import COUNTS, FIGURES
 from mailvet.lab.endless_profiles import ENDLESS_PROFILES
 from mailvet.lab.hostile_profiles import HOSTILE_PROFILES
-from mailvet.lab.manners import MANNERS, STATES, Manner
 from mailvet.lab.profile_summary import learnt, refusal, summary
+from mailvet.lab.server_profiles import MANNERS, STATES, Manner
 from mailvet.lab.world import BEHAVIOURS
-from mailvet.scoring import PRIORS, SETTLED, WEIGHTS, contributions, score_of
-from mailvet.verdict import REASONS, SEND_FROM_SCORE, Policy, Reason, ReasonRule, verdict_schema
+from mailvet.scoring.columns import PRIORS, SETTLED, WEIGHTS, contributions, score_of
+from mailvet.syntax.parser import SYNTAX_ERRORS
+from mailvet.verdict import verdict_schema
+from mailvet.vocabulary import REASONS, SEND_FROM_SCORE, Policy, Reason, ReasonRule
 from mailvet.warehouse.dialects import (
     BigQuery,
     Databricks,

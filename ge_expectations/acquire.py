@@ -26,9 +26,10 @@ from ge_expectations.verification import (
     still_holds,
 )
 from mailvet.errors import MailvetError, SourceError
-from mailvet.missing import is_missing
-from mailvet.scoring import bounce_probability
-from mailvet.verdict import REASONS, Depth, Reason, email_key
+from mailvet.scoring.columns import bounce_probability
+from mailvet.syntax.missing import is_missing
+from mailvet.verdict import email_key
+from mailvet.vocabulary import REASONS, Depth, Reason
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -16,8 +16,8 @@ from ge_expectations.presentation import EmailExpectation, percent
 from ge_expectations.tally import Tally
 from ge_expectations.verification import VerdictSource
 from mailvet.gates import Limits, VerdictCount, in_audience, judge
-from mailvet.scoring import bounce_probability
-from mailvet.verdict import Policy, Reason
+from mailvet.scoring.columns import bounce_probability
+from mailvet.vocabulary import Policy, Reason
 
 __all__ = ["ExpectColumnBounceRateToBeBelow"]
 

@@ -20,8 +20,10 @@ import sqlalchemy as sa
 from ge_expectations.tally import Group, Tally
 from ge_expectations.verification import Gate, Known, Recency
 from mailvet.errors import MailvetError, SourceError
-from mailvet.missing import is_missing
-from mailvet.verdict import Status, email_key, recommendation_sql
+from mailvet.policies import recommendation_sql
+from mailvet.syntax.missing import is_missing
+from mailvet.verdict import email_key
+from mailvet.vocabulary import Status
 from mailvet.warehouse.dialects import missing_sql
 from mailvet.warehouse.identifiers import parse_table
 
@@ -376,7 +378,7 @@ class SqlVerdicts:
         return Tally(tuple(groups), min(times, default=None), nulls)
 
     def _missing(self) -> sa.ColumnElement[bool]:
-        """Whether the column's cell is blank: `mailvet.missing.is_missing`."""
+        """Whether the column's cell is blank: `mailvet.syntax.missing.is_missing`."""
         text = sa.cast(sa.column(self.column), sa.Text()).compile(dialect=self.engine.engine.dialect)
         return sa.literal_column(missing_sql(str(text), self.dialect))
 

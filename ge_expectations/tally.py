@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 from ge_expectations.verification import Cell, Known
 from mailvet.gates import VerdictCount
-from mailvet.verdict import Policy, Reason, recommend
+from mailvet.policies import recommend
+from mailvet.vocabulary import Policy, Reason
 
 __all__ = ["TALLY", "Group", "Tally", "blank_as_null", "tally_of"]
 
@@ -34,7 +35,7 @@ class Group(NamedTuple):
 class Tally:
     """
     Rows counted by verdict. `groups` hold those with a value, and leave times and depth out of account. A blank cell
-    (`mailvet.missing`) counts as one without a value.
+    (`mailvet.syntax.missing`) counts as one without a value.
     """
 
     groups: tuple[Group, ...]

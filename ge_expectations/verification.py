@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from mailvet.errors import MailvetError, SettingsError, SourceError
+from mailvet.policies import recommend
 from mailvet.settings import Settings, parse_duration
-from mailvet.verdict import Depth, Policy, Reason, Recommendation, Status, email_key, recommend, verdict_schema
+from mailvet.verdict import email_key, verdict_schema
+from mailvet.vocabulary import Depth, Policy, Reason, Recommendation, Status
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -192,7 +194,7 @@ def verify_cells(cells: Sequence[str], settings: Settings) -> tuple[list[Known],
         return [], None
     import polars as pl
 
-    from mailvet.verifier import Verifier, run_in_background
+    from mailvet.verification.stream import Verifier, run_in_background
 
     async def work() -> tuple[pl.DataFrame, str | None]:
         batches = iter(pl.Series("email", cells, dtype=pl.String).to_frame().iter_slices(_BATCH_ROWS))

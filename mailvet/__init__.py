@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mailvet import doctor, spark
     from mailvet.errors import LockedError, MailvetError, PreflightError, SettingsError, SourceError
+    from mailvet.reference.typos import suggest
+    from mailvet.runs.run import plan, run
+    from mailvet.runs.table_gate import gate
     from mailvet.settings import Settings
-    from mailvet.smtp.replies import classify_reply
-    from mailvet.suggestions import suggest
-    from mailvet.table_gate import gate
-    from mailvet.verdict import Depth, Evidence, Policy, Reason, Recommendation, Status, Verdict, email_key
-    from mailvet.verifier import averify, verify, verify_many
+    from mailvet.smtp.reply_reading import classify_reply
+    from mailvet.verdict import Evidence, Verdict, email_key
+    from mailvet.verification.stream import averify, verify, verify_many
+    from mailvet.vocabulary import Depth, Policy, Reason, Recommendation, Status
+    from mailvet.warehouse.opening import open_table
 
     __version__: str
 
@@ -41,6 +44,9 @@ __all__ = [
     "doctor",
     "email_key",
     "gate",
+    "open_table",
+    "plan",
+    "run",
     "spark",
     "suggest",
     "verify",
@@ -49,14 +55,15 @@ __all__ = [
 
 _HOMES = {
     **dict.fromkeys(("LockedError", "MailvetError", "PreflightError", "SettingsError", "SourceError"), "errors"),
-    **dict.fromkeys(
-        ("Depth", "Evidence", "Policy", "Reason", "Recommendation", "Status", "Verdict", "email_key"), "verdict"
-    ),
-    **dict.fromkeys(("averify", "verify", "verify_many"), "verifier"),
+    **dict.fromkeys(("Depth", "Policy", "Reason", "Recommendation", "Status"), "vocabulary"),
+    **dict.fromkeys(("Evidence", "Verdict", "email_key"), "verdict"),
+    **dict.fromkeys(("averify", "verify", "verify_many"), "verification.stream"),
+    **dict.fromkeys(("plan", "run"), "runs.run"),
     "Settings": "settings",
-    "classify_reply": "smtp.replies",
-    "gate": "table_gate",
-    "suggest": "suggestions",
+    "classify_reply": "smtp.reply_reading",
+    "gate": "runs.table_gate",
+    "open_table": "warehouse.opening",
+    "suggest": "reference.typos",
 }
 
 _ROOMS = ("doctor", "spark")

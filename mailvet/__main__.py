@@ -1,5 +1,5 @@
 """`python -m mailvet` is the command `mailvet`."""
 
-from mailvet.cli import main
+from mailvet.cli.commands import main
 
 main()

@@ -19,8 +19,9 @@ from statistics import NormalDist
 from typing import Any
 
 from mailvet.errors import SettingsError, argument
+from mailvet.policies import possible_recommendations
 from mailvet.settings import parse_duration, parse_share
-from mailvet.verdict import REASONS, Policy, Reason, Recommendation, Status, possible_recommendations
+from mailvet.vocabulary import REASONS, Policy, Reason, Recommendation, Status
 
 __all__ = [
     "ADDRESS_LIMITS",
@@ -192,7 +193,7 @@ def estimate_bounces(groups: Iterable[tuple[float, int, int]], confidence: float
 
     The bounces of independent mailboxes of unlike probabilities have the Poisson binomial distribution; this is its
     normal approximation with continuity correction, which every database can compute as well. At the usual confidence
-    its ends lie within about one message of the exact ones (`tests/core/test_gates.py` compares them).
+    its ends lie within about one message of the exact ones (`tests/test_gates.py` compares them).
 
     Args:
         groups: percentage of hard bounces expected (0-100), how many rows have it, and the sum over their distinct

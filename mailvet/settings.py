@@ -25,7 +25,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from pydantic_settings.exceptions import SettingsError as _SourceFault
 
 from mailvet.errors import SettingsError, argument
-from mailvet.verdict import Depth, Policy, mask_addresses
+from mailvet.privacy import mask_addresses
+from mailvet.vocabulary import Depth, Policy
 
 if sys.version_info >= (3, 11):
     import tomllib

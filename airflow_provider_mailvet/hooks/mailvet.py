@@ -92,7 +92,7 @@ class MailvetHook(BaseHook):
 
     def test_connection(self) -> tuple[bool, str]:
         """Run the checks of `mailvet doctor` with these settings and say in a sentence what they found."""
-        from mailvet.doctor import examine, summary
+        from mailvet.doctor.checks import examine, summary
         from mailvet.errors import MailvetError
 
         try:

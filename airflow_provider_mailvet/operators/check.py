@@ -137,7 +137,7 @@ class MailvetCheckOperator(BaseSQLOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Count, and look at every limit, so that the log names all that fail."""
         with translated():
-            from mailvet.table_gate import held_against
+            from mailvet.runs.table_gate import held_against
 
             unverified = self.max_unverified_rate
             drop_unset(self)

@@ -101,8 +101,8 @@ class MailvetExportOperator(BaseSQLOperator):
         with translated("None of the lists was written."):
             from airflow_provider_mailvet.hooks.mailvet import MailvetHook
             from mailvet.errors import SettingsError
-            from mailvet.run import plan
             from mailvet.runs.outputs import check_results
+            from mailvet.runs.run import plan
             from mailvet.verdict import STATUS_COLUMNS
 
             drop_unset(self)

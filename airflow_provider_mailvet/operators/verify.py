@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from mailvet.gates import GateResult
-    from mailvet.recheck import Recheck
-    from mailvet.run import RunResult
+    from mailvet.runs.recheck import Recheck
+    from mailvet.runs.run import RunResult
     from mailvet.settings import Settings
 
 __all__ = ["MailvetVerifyOperator"]
@@ -156,7 +156,7 @@ class MailvetVerifyOperator(BaseSQLOperator):
     def _verify(self, context: Context, legs: Legs) -> dict[str, Any]:
         with translated(_KEPT):
             from mailvet.gates import Limits
-            from mailvet.table_gate import judged
+            from mailvet.runs.table_gate import judged
 
             drop_unset(self)
             settings = self._settings(legs)
@@ -184,7 +184,7 @@ class MailvetVerifyOperator(BaseSQLOperator):
 
     def _recheck(self, context: Context) -> Recheck | None:
         """What is asked again although it is fresh; of that, nothing twice in one DAG run, whatever is retried."""
-        from mailvet.recheck import parse_recheck
+        from mailvet.runs.recheck import parse_recheck
 
         recheck, dag_run = parse_recheck(self.recheck), context.get("dag_run")
         started = getattr(dag_run, "start_date", None)
@@ -193,11 +193,12 @@ class MailvetVerifyOperator(BaseSQLOperator):
     def _run(
         self, warehouse: Any, settings: Settings, stay: timedelta, *, again: bool, recheck: Recheck | None
     ) -> RunResult:
+        from mailvet.cli.progress import LogWatcher
         from mailvet.errors import SourceError, UnavailableError
-        from mailvet.report import LogWatcher
-        from mailvet.run import Progress, run
         from mailvet.runs.in_hand import InHand
-        from mailvet.verdict import STATUS_COLUMNS, Reason
+        from mailvet.runs.run import Progress, run
+        from mailvet.verdict import STATUS_COLUMNS
+        from mailvet.vocabulary import Reason
 
         class Watcher(LogWatcher):
             asking = False
@@ -350,7 +351,7 @@ def _shard(given: Any) -> tuple[str, int]:
 
 
 def _worst(summary: dict[str, Any]) -> str:
-    from mailvet.verdict import REASONS, Reason, Status
+    from mailvet.vocabulary import REASONS, Reason, Status
 
     bad = [
         (rows, word)

@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_provider_mailvet.plugin.summaries import masked
-from mailvet.verdict import REASONS, mask_address
+from mailvet.privacy import mask_address
+from mailvet.vocabulary import REASONS
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -167,13 +168,13 @@ async def check(address: str, how: How) -> Answer | str:
 async def _verdict(address: str, how: How) -> Verdict:
     # Settings read files, the hook reads the metadata database, and the first import takes its time.
     settings = await asyncio.to_thread(_settings, how)
-    from mailvet.verifier import averify
+    from mailvet.verification.stream import averify
 
     return await averify(address, depth=how.depth, settings=settings)
 
 
 def _settings(how: How) -> Settings:
-    import mailvet.verifier  # noqa: F401
+    import mailvet.verification.stream  # noqa: F401
     from mailvet.settings import Settings
 
     if how.conn_id is None:

@@ -16,7 +16,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from mailvet.privacy import mask_text
-from mailvet.verdict import REASONS, Policy, Reason, Recommendation, Status
+from mailvet.vocabulary import REASONS, Policy, Reason, Recommendation, Status
 
 if TYPE_CHECKING:
     pass

@@ -19,8 +19,8 @@ from dbt.adapters.duckdb.plugins import BasePlugin
 
 from mailvet.errors import SettingsError
 from mailvet.settings import Settings
-from mailvet.verdict import Depth
-from mailvet.verifier import verify_many
+from mailvet.verification.stream import verify_many
+from mailvet.vocabulary import Depth
 
 __all__ = ["ANSWER", "Plugin"]
 

@@ -70,7 +70,7 @@ def verdicts(
     """
     import duckdb
 
-    from mailvet.run import run
+    from mailvet.runs.run import run
     from mailvet.settings import parse_duration
     from mailvet.warehouse.opening import open_table
 

@@ -20,7 +20,7 @@ from mailvet.errors import SettingsError, SourceError
 
 if TYPE_CHECKING:
     from mailvet.settings import Settings
-    from mailvet.warehouse.base import Warehouse
+    from mailvet.warehouse.store import Warehouse
 
 __all__ = ["Project", "Selected", "open_selected", "read_project"]
 
@@ -242,8 +242,8 @@ def _database(project: Project, selected: Selected) -> tuple[Any, Callable[[], N
 
 
 def _duckdb(project: Project, selected: Selected) -> tuple[Any, Callable[[], None]]:
+    from mailvet.warehouse.backends.duckdb.tables import open_database
     from mailvet.warehouse.dialects import literal
-    from mailvet.warehouse.duckdb import open_database
     from mailvet.warehouse.identifiers import quoted
 
     credentials = project.credentials

@@ -15,9 +15,9 @@ from functools import lru_cache
 
 from mailvet.dns.resolver import Outcome, Resolver, Response
 from mailvet.dns.targets import PRIVATE_ADDRESS, may_be_contacted
-from mailvet.operators import mailbox_domains, operator_of_route, public_suffix
+from mailvet.reference.providers import mailbox_domains, operator_of_route, public_suffix
 from mailvet.settings import Dns
-from mailvet.verdict import Reason
+from mailvet.vocabulary import Reason
 
 __all__ = ["KnownRoutes", "MailHost", "Route", "Routes"]
 
@@ -50,7 +50,7 @@ class Route:
     hosts: tuple[MailHost, ...] = ()
     """Servers that can be contacted, best preference first."""
     operator: str | None = None
-    """Slug of the owner of the servers; of several owners, see `mailvet.operators.operator_of_route`."""
+    """Slug of the owner of the servers; of several owners, see `mailvet.reference.providers.operator_of_route`."""
     detail: str | None = None
     expires: float = field(default=0.0, compare=False)
     """`time.monotonic()` after which the route is looked up anew."""

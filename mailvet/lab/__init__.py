@@ -19,15 +19,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mailvet.lab.counters import Counters
+    from mailvet.lab.default_world import default_world
     from mailvet.lab.faulty_resolver import FaultyResolver
     from mailvet.lab.guards import HarvestGuard, RateLimit
     from mailvet.lab.holds import Hold
     from mailvet.lab.hostile_world import hostile_world
-    from mailvet.lab.inhabitants import default_world
-    from mailvet.lab.manners import MANNERS, Manner
     from mailvet.lab.profiles import PROFILES
     from mailvet.lab.reply_faults import ReplyFault
     from mailvet.lab.server import Lab, serve
+    from mailvet.lab.server_profiles import MANNERS, Manner
     from mailvet.lab.world import Domain, Host, Mailbox, Truth, World
 
 __all__ = [

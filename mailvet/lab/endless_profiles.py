@@ -10,8 +10,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from mailvet.lab.holds import HOLDS, STAGES, Hold
-from mailvet.lab.manners import MANNERS, Manner
 from mailvet.lab.profile_options import with_options
+from mailvet.lab.server_profiles import MANNERS, Manner
 
 if TYPE_CHECKING:
     from mailvet.lab.world import World

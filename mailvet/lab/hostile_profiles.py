@@ -10,9 +10,9 @@ from types import MappingProxyType
 from typing import Any
 
 from mailvet.lab.guards import HarvestGuard, RateLimit
-from mailvet.lab.manners import MANNERS, Manner
 from mailvet.lab.profile_options import with_options
 from mailvet.lab.reply_faults import ReplyFault
+from mailvet.lab.server_profiles import MANNERS, Manner
 
 __all__ = ["ACCESS_DENIED", "HOSTILE_PROFILES"]
 

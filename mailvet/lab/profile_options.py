@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 from mailvet.errors import SettingsError
-from mailvet.lab.manners import Manner, wire
+from mailvet.lab.server_profiles import Manner, wire
 
 __all__ = ["with_options"]
 

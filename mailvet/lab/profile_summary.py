@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mailvet.lab.guards import HarvestGuard
-from mailvet.lab.manners import Manner
+from mailvet.lab.server_profiles import Manner
 
 __all__ = ["learnt", "refusal", "summary"]
 

@@ -9,8 +9,8 @@ from typing import Any
 from mailvet.errors import SettingsError
 from mailvet.lab.endless_profiles import ENDLESS_PROFILES
 from mailvet.lab.hostile_profiles import HOSTILE_PROFILES
-from mailvet.lab.manners import MANNERS, Manner
 from mailvet.lab.profile_options import with_options
+from mailvet.lab.server_profiles import MANNERS, Manner
 
 __all__ = ["PROFILES", "profile_named"]
 

@@ -17,8 +17,8 @@ from mailvet.lab.certificate import server_context
 from mailvet.lab.counters import Counters
 from mailvet.lab.guards import GuardMemory, HarvestGuard, RateMemory
 from mailvet.lab.holds import Holding
-from mailvet.lab.manners import Manner, wire
 from mailvet.lab.reply_faults import FaultyReplies, Said
+from mailvet.lab.server_profiles import Manner, wire
 from mailvet.lab.world import Host, World, a_label
 
 __all__ = ["MailServer"]

@@ -18,8 +18,8 @@ import idna
 
 from mailvet.dns.trust import control_names
 from mailvet.errors import SettingsError
-from mailvet.lab.manners import STATES, Manner, State
 from mailvet.lab.profiles import profile_named
+from mailvet.lab.server_profiles import STATES, Manner, State
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -30,9 +30,9 @@ from mailvet.probing.proof import ConversationProof, Exchange
 from mailvet.probing.queues import ServerSet, Way
 from mailvet.probing.reply_times import ReplyTimes
 from mailvet.probing.turns import Contact
-from mailvet.smtp.replies import Stage, read_reply
+from mailvet.smtp.reply_reading import Stage, read_reply
 from mailvet.smtp.session import Broken, Reply, Session
-from mailvet.verdict import Reason
+from mailvet.vocabulary import Reason
 
 if TYPE_CHECKING:
     from mailvet.probing.pool import Mailboxes

@@ -28,7 +28,7 @@ from mailvet.probing.domain import (
 )
 from mailvet.probing.proof import ConversationProof, Exchange, control_probe, is_doubt
 from mailvet.probing.queues import ServerSet
-from mailvet.verdict import Reason
+from mailvet.vocabulary import Reason
 
 if TYPE_CHECKING:
     from mailvet.probing.pool import Mailboxes

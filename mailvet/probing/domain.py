@@ -4,7 +4,7 @@ address, and what follows from comparing them.
 
 An acceptance counts only where the control is refused. A refusal that could be meant for us, or is put as a policy,
 counts only where the control got the same words and another recipient of the domain was accepted after it (see
-`mailvet.smtp.replies.weigh`). What one place said is compared with its own control alone.
+`mailvet.smtp.reply_reading.weigh`). What one place said is compared with its own control alone.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mailvet.dns.routes import Route
-from mailvet.smtp.replies import Reading, Stage, read_and_mask, read_reply, weigh
+from mailvet.smtp.reply_reading import Reading, Stage, read_and_mask, read_reply, weigh
 from mailvet.smtp.session import Reply
-from mailvet.verdict import REASONS, Reason, Status
+from mailvet.vocabulary import REASONS, Reason, Status
 
 if TYPE_CHECKING:
     from mailvet.probing.canary import Acceptance
@@ -152,7 +152,7 @@ class DomainState:
 
     name: str
     answers: str
-    """What the operator's replies are worth (`mailvet.operators.Operator.answers`)."""
+    """What the operator's replies are worth (`mailvet.reference.providers.Operator.answers`)."""
     accept_all: bool = False
     """A host of the best preference accepts any recipient of it."""
     accept_all_reply: RecipientReply | None = None

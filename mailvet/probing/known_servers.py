@@ -10,13 +10,13 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
 from mailvet.dns.routes import Route
-from mailvet.operators import operator_of_route, operators
 from mailvet.probing.addresses import ServerAddress
 from mailvet.probing.canary import Place
 from mailvet.probing.domain import DomainState, Probe
 from mailvet.probing.memory import ServerMemory, place_of
 from mailvet.probing.pacing import ErrorBudget, Pace
 from mailvet.probing.queues import OperatorQueue, ServerSet, Way, in_order
+from mailvet.reference.providers import operator_of_route, operators
 from mailvet.settings import Settings
 
 __all__ = ["KnownServers"]

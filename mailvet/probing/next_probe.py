@@ -16,7 +16,7 @@ from mailvet.probing.proof import ConversationProof
 from mailvet.probing.queues import ServerSet, Way
 from mailvet.probing.reply_times import ReplyTimes
 from mailvet.smtp.session import Session
-from mailvet.verdict import Reason
+from mailvet.vocabulary import Reason
 
 if TYPE_CHECKING:
     from mailvet.probing.pool import Mailboxes

@@ -31,7 +31,7 @@ from mailvet.probing.queues import OperatorQueue, ServerSet, Way
 from mailvet.probing.turns import Contact, Standing, Turns
 from mailvet.settings import Settings
 from mailvet.smtp.session import Broken, Refused, Session
-from mailvet.verdict import Reason
+from mailvet.vocabulary import Reason
 
 __all__ = ["MailboxResult", "Mailboxes", "OperatorProgress", "Probe", "Recipient"]
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from mailvet.probing.domain import MailboxResult, Probe
 from mailvet.probing.health import ENOUGH_ADDRESSES, RunHealth
-from mailvet.verdict import REASONS, Reason, Status
+from mailvet.vocabulary import REASONS, Reason, Status
 
 if TYPE_CHECKING:
     from mailvet.settings import Retry

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mailvet.runs.journal import is_in_use, recover, set_aside
-from mailvet.warehouse.base import Warehouse
 from mailvet.warehouse.erasure import Wanted
+from mailvet.warehouse.store import Warehouse
 
 __all__ = ["Forgotten", "forget"]
 

@@ -33,7 +33,7 @@ if sys.platform != "win32":
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from mailvet.warehouse.base import Warehouse
+    from mailvet.warehouse.store import Warehouse
 
 __all__ = ["Journal", "LeftBehind", "default_folder", "is_in_use", "left_behind", "recover", "set_aside"]
 

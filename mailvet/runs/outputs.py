@@ -20,15 +20,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mailvet.errors import MailvetError, SettingsError, SourceError, argument
-from mailvet.verdict import Reason, Recommendation, Status
+from mailvet.vocabulary import Reason, Recommendation, Status
 from mailvet.warehouse.files import format_of
 from mailvet.warehouse.files.encodings import opened_text
-from mailvet.warehouse.output import part_names
+from mailvet.warehouse.files.writing import part_names
 from mailvet.warehouse.tables import is_list_of_ours
 
 if TYPE_CHECKING:
     from mailvet.settings import Settings
-    from mailvet.warehouse.base import Warehouse
+    from mailvet.warehouse.store import Warehouse
 
 __all__ = [
     "Input",

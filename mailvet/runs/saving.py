@@ -20,7 +20,7 @@ from mailvet.runs.database_thread import DatabaseThread
 from mailvet.runs.in_hand import InHand
 from mailvet.runs.journal import Journal
 from mailvet.verdict import verdict_schema
-from mailvet.warehouse.base import Warehouse
+from mailvet.warehouse.store import Warehouse
 
 __all__ = ["SAVE_ROWS", "Saver"]
 

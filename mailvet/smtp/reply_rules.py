@@ -16,7 +16,7 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from mailvet.verdict import Reason
+from mailvet.vocabulary import Reason
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -1,8 +1,8 @@
 """
 One conversation with one mail server: connect, EHLO, STARTTLS, MAIL, any number of RCPT, QUIT. Never DATA.
 
-The session sends commands in the right order and keeps time; what a reply means is for `mailvet.smtp.replies`, whom to
-ask and how fast for `mailvet.probing`. aiosmtplib reads the greeting, sends EHLO and starts TLS; from then on
+The session sends commands in the right order and keeps time; what a reply means is for `mailvet.smtp.reply_reading`,
+whom to ask and how fast for `mailvet.probing`. aiosmtplib reads the greeting, sends EHLO and starts TLS; from then on
 an `SmtpStream` carries the conversation.
 """
 
@@ -26,7 +26,7 @@ from mailvet.dns.targets import PRIVATE_ADDRESS, may_be_contacted
 from mailvet.errors import SettingsError
 from mailvet.settings import Smtp
 from mailvet.smtp.masking import LONGEST
-from mailvet.smtp.replies import Stage
+from mailvet.smtp.reply_reading import Stage
 from mailvet.smtp.stream import RawReply, SmtpStream, StreamFailure
 
 __all__ = ["Broken", "Refused", "Reply", "Session"]

@@ -20,15 +20,17 @@ import pyarrow as pa
 
 from mailvet import errors
 from mailvet.errors import PreflightError, SettingsError, SourceError
-from mailvet.lists import OwnLists
-from mailvet.planning import seconds_at
-from mailvet.recheck import Recheck, RecheckText, parse_recheck
+from mailvet.policies import recommendation_sql
+from mailvet.reference.own_lists import OwnLists
+from mailvet.runs.forecast import seconds_at
+from mailvet.runs.recheck import Recheck, RecheckText, parse_recheck
 from mailvet.settings import Settings
 from mailvet.spark.servers import ServerFolder, canaries
 from mailvet.spark.staging import Folder
 from mailvet.spark.tables import Format, empty_verdicts, files_of, find_verdicts, merged, verdict_ddl
 from mailvet.spark.worker import DUE, KEPT, REPORT, ROUTE, Job, rules_version, utc_now, with_mailbox_key
-from mailvet.verdict import Depth, Policy, recommendation_sql, verdict_schema
+from mailvet.verdict import verdict_schema
+from mailvet.vocabulary import Depth, Policy
 from mailvet.warehouse.dialects import Databricks
 from mailvet.warehouse.mailboxes import EVENT_KEYS
 
@@ -75,7 +77,7 @@ def verify(
         verdicts: the verdict table so far: a DataFrame, a path (it has a slash), or a table's name. What still holds
             is not asked again.
         format: of the path.
-        events: your own mail's events: `event` (see `mailvet.layers.history`), `occurred_at`, and whose they are:
+        events: your own mail's events: `event` (see `mailvet.history.columns`), `occurred_at`, and whose they are:
             `email`, `mailbox_key` or `email_key`. They hold for the mailbox, whatever its spelling.
         staging: a folder that the driver and every executor can write to. Answers gather there; a job that was
             stopped goes on from there when it is called again. Delete it when the verdicts are saved.
@@ -84,7 +86,7 @@ def verify(
         wait: how long a task stays for greylisting servers, counted from its start.
         save_every: how long an answer may wait in a task before it is kept in `staging`.
         recheck: ask again also what is fresh in `verdicts`, as `all`, `reason=mailbox_not_found`, `older-than=30d` (see
-            `mailvet.recheck`). What `staging` holds already is not asked again.
+            `mailvet.runs.recheck`). What `staging` holds already is not asked again.
 
     Returns:
         One row for each distinct text of the column that is not blank, with the columns of `verdict_schema()`.
@@ -232,7 +234,7 @@ def _checked_staging(
 
 def _preflight(settings: Settings) -> None:
     """What one machine would find out at the start of a run: no DNS, a lying resolver, no usable name."""
-    from mailvet.verifier import Verifier, run_in_background
+    from mailvet.verification.stream import Verifier, run_in_background
 
     async def look() -> tuple[bool, str | None]:
         async with Verifier(settings) as verifier:
@@ -403,8 +405,8 @@ def _due(
     """
     from pyspark.sql import functions as F
 
-    from mailvet.layers.history import EVENT_SPELLINGS, EVENT_TIMES
-    from mailvet.warehouse.planning import due_by_itself, recheck_condition
+    from mailvet.history.columns import EVENT_SPELLINGS, EVENT_TIMES
+    from mailvet.warehouse.rules import due_by_itself, recheck_condition
 
     spark = cells.sparkSession
     if events is not None:
@@ -457,7 +459,7 @@ def _history(events: DataFrame, cells: DataFrame) -> DataFrame:
     """
     from pyspark.sql import functions as F
 
-    from mailvet.layers.history import EVENT_KINDS, EVENT_SPELLINGS
+    from mailvet.history.columns import EVENT_KINDS, EVENT_SPELLINGS
 
     nothing = F.lit(None).cast("string")
     given = {name: F.col(name).cast("string") if name in events.columns else nothing for name in EVENT_KEYS}

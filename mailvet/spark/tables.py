@@ -19,9 +19,9 @@ from mailvet.errors import SettingsError, SourceError
 from mailvet.spark.staging import Folder, is_object_store
 from mailvet.spark.worker import copy
 from mailvet.verdict import STATUS_COLUMNS, verdict_schema
-from mailvet.warehouse.base import KNOWN_FOR, SILENT
 from mailvet.warehouse.dialects import Databricks
 from mailvet.warehouse.mailboxes import backfill_sql, has_mailbox, mailbox_key_sql, missing_verdicts
+from mailvet.warehouse.store import KNOWN_FOR, SILENT
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession

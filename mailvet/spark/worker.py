@@ -23,15 +23,16 @@ import pyarrow as pa
 import pyarrow.compute
 
 from mailvet.spark.staging import Folder
-from mailvet.verdict import RULES_VERSION, Depth, verdict_schema
+from mailvet.verdict import verdict_schema
+from mailvet.vocabulary import RULES_VERSION, Depth
 
 if TYPE_CHECKING:
     import polars as pl
 
     from mailvet.dns.routes import Route
-    from mailvet.lists import OwnLists
+    from mailvet.reference.own_lists import OwnLists
     from mailvet.settings import Settings
-    from mailvet.verifier import Verifier
+    from mailvet.verification.stream import Verifier
 
 __all__ = ["DUE", "KEPT", "REPORT", "ROUTE", "ROUTE_COLUMNS", "Job", "with_mailbox_key"]
 
@@ -124,7 +125,7 @@ class Job:
         """
         _one_thread()
         from mailvet.dns.trust import SHARED
-        from mailvet.verifier import Verifier
+        from mailvet.verification.stream import Verifier
 
         verifier = Verifier(self.settings, own=self.own, dns_memory=SHARED)
         loop = asyncio.new_event_loop()
@@ -149,8 +150,8 @@ class Job:
         _one_thread()
         import polars as pl
 
-        from mailvet.layers import syntax
-        from mailvet.layers.reference import Reference
+        from mailvet.reference.columns import Reference
+        from mailvet.syntax import columns as syntax
 
         reference = Reference(self.own)
         special = bool(self.settings.smtp.allow_private_networks)
@@ -173,7 +174,7 @@ class Job:
         """
         _one_thread()
         from mailvet.dns.trust import SHARED
-        from mailvet.verifier import Verifier
+        from mailvet.verification.stream import Verifier
 
         at_dns = self.settings.model_copy(update={"depth": Depth.dns})
         verifier = Verifier(at_dns, own=self.own, dns_memory=SHARED)
@@ -214,7 +215,7 @@ class Job:
         import polars as pl
 
         from mailvet.dns.routes import KnownRoutes
-        from mailvet.verifier import Verifier
+        from mailvet.verification.stream import Verifier
         from mailvet.warehouse.servers import StoredServers
 
         routes = KnownRoutes()
@@ -320,8 +321,8 @@ def with_mailbox_key(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBat
     _one_thread()
     import polars as pl
 
-    from mailvet.layers import syntax
-    from mailvet.mailbox_key import key_of, mailbox_expression
+    from mailvet.syntax import columns as syntax
+    from mailvet.syntax.mailbox_key import key_of, mailbox_expression
 
     for batch in batches:
         cells = pl.Series(pl.from_arrow(batch.column("email").cast(pa.large_string())))
@@ -427,7 +428,7 @@ def _route_table(routes: list[Route]) -> pa.Table:
 
 def _routes(frame: pl.DataFrame) -> list[Route]:
     from mailvet.dns.routes import MailHost, Route
-    from mailvet.verdict import Reason
+    from mailvet.vocabulary import Reason
 
     names = ["domain", *ROUTE_COLUMNS]
     rows = frame.select(names).drop_nulls("domain").unique("domain").iter_rows()

@@ -7,7 +7,8 @@ from datetime import datetime, timezone
 from typing import Any
 
 from mailvet.gates import VerdictCount
-from mailvet.verdict import Policy, recommendation_sql
+from mailvet.policies import recommendation_sql
+from mailvet.vocabulary import Policy
 from mailvet.warehouse.clocks import latest_believed
 from mailvet.warehouse.dialects import Dialect
 

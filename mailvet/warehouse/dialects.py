@@ -2,7 +2,7 @@
 How each database says the same thing: types, quoting, keys, temporary tables, upserts and updates.
 
 Everything else a warehouse asks is SQL that all of them read alike, and stands once in `mailvet.warehouse.due` and
-`mailvet.warehouse.sql`.
+`mailvet.warehouse.backends.sql`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import ClassVar
 
 from mailvet.errors import SettingsError
-from mailvet.missing import BLANK, WHITE_SPACE
+from mailvet.syntax.missing import BLANK, WHITE_SPACE
 from mailvet.warehouse.identifiers import STANDARD_MARKS, quoted
 
 __all__ = ["DIALECTS", "Dialect", "DuckDB", "Postgres", "dialect_of", "literal", "missing_sql"]
@@ -82,7 +82,7 @@ class Dialect:
     what is used twice in each of them two times, four times, eight times and so on.
     """
     finds_signals: ClassVar[bool] = True
-    """Whether it can run the queries of `mailvet.warehouse.signals`."""
+    """Whether it can run the queries of `mailvet.warehouse.table_signals`."""
     typed: ClassVar[bool] = True
     """Whether a column holds nothing but what its type says."""
     index: ClassVar[str | None] = None
@@ -135,7 +135,7 @@ class Dialect:
         return f"lower({self.trimmed(value)})"
 
     def missing(self, value: str) -> str:
-        """Whether a text is null or holds nothing that can be seen: `mailvet.missing.is_missing`. Never null."""
+        """Whether a text is null or holds nothing that can be seen: `mailvet.syntax.missing.is_missing`. Never null."""
         return f"({value} is null or {self.trimmed(self.exact(value), BLANK)} = '')"
 
     def position(self, part: str, value: str) -> str:
@@ -337,7 +337,7 @@ class Postgres(Dialect):
 
 
 class SQLite(Dialect):
-    """SQLite 3.35 and later, with the functions that `mailvet.warehouse.sqlalchemy` registers on the connection."""
+    """SQLite 3.35 and later, with the functions that `backends.sqlalchemy` registers on the connection."""
 
     name = "sqlite"
     kept_after_delete = ("SQLite keeps deleted rows in free pages of the file until VACUUM has run.",)
@@ -782,7 +782,7 @@ def dialect_of(name: str) -> Dialect:
 
 def missing_sql(value: str, dialect: str | Dialect) -> str:
     """
-    The condition that a text is missing (`mailvet.missing.is_missing`): true or false, never null.
+    The condition that a text is missing (`mailvet.syntax.missing.is_missing`): true or false, never null.
 
     Args:
         value: a SQL expression of a text.

@@ -16,10 +16,9 @@ from typing import Any
 import pyarrow as pa
 
 from mailvet.errors import SettingsError, SourceError, argument
-from mailvet.layers.history import EVENT_COLUMNS, EVENT_TIMES
-from mailvet.recheck import Recheck
-from mailvet.verdict import Reason
-from mailvet.warehouse.base import Plan
+from mailvet.history.columns import EVENT_COLUMNS, EVENT_TIMES
+from mailvet.runs.recheck import Recheck
+from mailvet.vocabulary import Reason
 from mailvet.warehouse.dialects import literal
 from mailvet.warehouse.mailboxes import (
     EVENT_KEYS,
@@ -30,9 +29,10 @@ from mailvet.warehouse.mailboxes import (
     recipients_sql,
     with_mailbox,
 )
-from mailvet.warehouse.planning import LISTS, due_condition, verdict_kinds
+from mailvet.warehouse.rules import LISTS, due_condition, verdict_kinds
 from mailvet.warehouse.session import UTC, VERDICTS, SQLSession, arrays
-from mailvet.warehouse.signals import burst_sql, duplicates_sql, series_sql
+from mailvet.warehouse.store import Plan
+from mailvet.warehouse.table_signals import burst_sql, duplicates_sql, series_sql
 
 __all__ = ["PlannedTable"]
 

@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
-from mailvet.address import Address, ascii_domain, parse
 from mailvet.errors import SettingsError
-from mailvet.mailbox_key import key_of, mailbox_of
 from mailvet.privacy import addresses_in, mask_address
+from mailvet.syntax.mailbox_key import key_of, mailbox_of
+from mailvet.syntax.parser import Address, ascii_domain, parse
 from mailvet.verdict import email_key
 from mailvet.warehouse.dialects import Dialect, literal
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
-from mailvet.address import ascii_domain
-from mailvet.layers.history import EVENT_KINDS, EVENT_SPELLINGS
-from mailvet.mailbox_key import key_of, mailbox_of, mailbox_sql
-from mailvet.verdict import Reason
+from mailvet.history.columns import EVENT_KINDS, EVENT_SPELLINGS
+from mailvet.syntax.mailbox_key import key_of, mailbox_of, mailbox_sql
+from mailvet.syntax.parser import ascii_domain
+from mailvet.vocabulary import Reason
 from mailvet.warehouse.dialects import Dialect, literal
 
 __all__ = [
@@ -36,8 +36,8 @@ _LONGEST = 320
 
 def with_mailbox(say: Dialect, relation: str, columns: Collection[str], *, labels: str | None = None) -> str:
     """
-    A query for these columns and `mailbox`, in the spelling of `mailvet.mailbox_key.mailbox_of`; null where the text
-    holds no @.
+    A query for these columns and `mailbox`, in the spelling of `mailvet.syntax.mailbox_key.mailbox_of`; null where
+    the text holds no @.
 
     Args:
         relation: has the columns and `folded` (lower case, trimmed).

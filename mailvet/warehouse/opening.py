@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any, Union
 from urllib.parse import unquote, urlsplit
 
 from mailvet.errors import SettingsError
-from mailvet.verdict import Policy
-from mailvet.warehouse.base import Warehouse
+from mailvet.vocabulary import Policy
+from mailvet.warehouse.store import Warehouse
 
 if TYPE_CHECKING:
     import duckdb
     from sqlalchemy.engine import Engine
 
-    from mailvet.warehouse.duckdb import DuckDBWarehouse
-    from mailvet.warehouse.postgres import PostgresWarehouse
-    from mailvet.warehouse.sqlalchemy import SQLAlchemyWarehouse
+    from mailvet.warehouse.backends.duckdb.tables import DuckDBWarehouse
+    from mailvet.warehouse.backends.postgres import PostgresWarehouse
+    from mailvet.warehouse.backends.sqlalchemy import SQLAlchemyWarehouse
 
 __all__ = ["Database", "is_url", "open_store", "open_table"]
 
@@ -111,7 +111,7 @@ def _kind(database: Database) -> str:
 
 
 def _duckdb() -> type[DuckDBWarehouse]:
-    from mailvet.warehouse.duckdb import DuckDBWarehouse
+    from mailvet.warehouse.backends.duckdb.tables import DuckDBWarehouse
 
     return DuckDBWarehouse
 
@@ -151,7 +151,7 @@ def _duckdb_connection(database: Any) -> duckdb.DuckDBPyConnection | None:
 
 def _postgres() -> type[PostgresWarehouse]:
     try:
-        from mailvet.warehouse.postgres import PostgresWarehouse
+        from mailvet.warehouse.backends.postgres import PostgresWarehouse
     except ImportError as error:
         raise _missing("psycopg", "mailvet[postgres]", error) from None
     return PostgresWarehouse
@@ -160,7 +160,7 @@ def _postgres() -> type[PostgresWarehouse]:
 def _psycopg_connection(database: Any) -> Callable[[], Any]:
     """What makes connections that are ours to close."""
     _postgres()
-    from mailvet.warehouse.postgres import connect
+    from mailvet.warehouse.backends.postgres import connect
 
     if isinstance(database, str):
         return lambda: connect("postgresql://" + database.partition("://")[2])
@@ -182,7 +182,7 @@ def _psycopg_connection(database: Any) -> Callable[[], Any]:
 
 def _sqlalchemy() -> type[SQLAlchemyWarehouse]:
     try:
-        from mailvet.warehouse.sqlalchemy import SQLAlchemyWarehouse
+        from mailvet.warehouse.backends.sqlalchemy import SQLAlchemyWarehouse
     except ImportError as error:
         raise _missing("sqlalchemy", "mailvet[sql]", error) from None
     return SQLAlchemyWarehouse
@@ -192,7 +192,7 @@ def _engine(database: Any) -> Engine:
     if not isinstance(database, str):
         engine: Engine = database
         return engine
-    from mailvet.warehouse.sqlalchemy import create_engine
+    from mailvet.warehouse.backends.sqlalchemy import create_engine
 
     return create_engine(database)
 

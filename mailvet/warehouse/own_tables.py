@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from mailvet.verdict import verdict_schema
-from mailvet.warehouse.planning import ADDED_LATER
+from mailvet.warehouse.rules import ADDED_LATER
 from mailvet.warehouse.tables import Column
 
 __all__ = ["problem_of_verdicts"]

@@ -13,8 +13,8 @@ from datetime import date, datetime, timedelta
 import polars as pl
 import pyarrow as pa
 
-from mailvet.layers import syntax
 from mailvet.probing.memory import CANARY_DAYS, Canary, RefusedRuns, ServerMemory, Suspicion
+from mailvet.syntax import columns as syntax
 
 __all__ = [
     "CANARIES_PER_HOST", "CANARY_AGE", "CANARY_SCHEMA", "MOST_CANARIES", "SERVERS", "SERVER_SCHEMA", "StoredServers",

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 
 from mailvet.errors import MailvetError, SourceError, argument
-from mailvet.verdict import Policy
+from mailvet.vocabulary import Policy
 from mailvet.warehouse.conditions import forms
 from mailvet.warehouse.dialects import Dialect
 from mailvet.warehouse.identifiers import TableName

@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 import pyarrow as pa
 
 from mailvet.errors import SourceError
-from mailvet.verdict import Depth, Reason, Recommendation, Status, verdict_schema
+from mailvet.verdict import verdict_schema
+from mailvet.vocabulary import Depth, Reason, Recommendation, Status
 from mailvet.warehouse.dialects import Dialect, literal
 from mailvet.warehouse.tables import Column
 

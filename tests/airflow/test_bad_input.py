@@ -16,8 +16,8 @@ from airflow_provider_mailvet.operators.verify import MailvetVerifyOperator
 from airflow_provider_mailvet.shards import plan_shards
 from mailvet.lab import Lab
 from tests.airflow.conftest import PEOPLE, connect
-from tests.core.probing import asked
 from tests.postgresql import PostgresServer
+from tests.probing import asked
 
 
 def verify(**arguments: Any) -> dict[str, Any]:

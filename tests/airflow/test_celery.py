@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from mailvet.lab import Lab, World
-from mailvet.missing import is_missing
+from mailvet.syntax.missing import is_missing
 from tests.airflow.deployment import Deployment, free_port
 from tests.postgresql import PostgresServer
 from tests.programs import require

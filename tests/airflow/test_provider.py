@@ -13,9 +13,9 @@ import pytest
 from airflow_provider_mailvet.get_provider_info import get_provider_info
 from airflow_provider_mailvet.hooks.mailvet import MailvetHook
 from mailvet.settings import Settings
-from mailvet.verdict import Depth
+from mailvet.vocabulary import Depth
 from tests.airflow.conftest import connect
-from tests.core.dns.name_servers import in_thread, split_horizon
+from tests.dns.name_servers import in_thread, split_horizon
 
 ROOT = Path(__file__).parent.parent.parent
 MODULES = [

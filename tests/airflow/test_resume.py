@@ -17,7 +17,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from airflow_provider_mailvet.operators.verify import MailvetVerifyOperator
 from mailvet.lab import Lab, World
 from tests.airflow.conftest import RunDag, connect, make_contacts, rows
-from tests.core.probing import asked
+from tests.probing import asked
 
 PEOPLE = [f"person{number}@slow.test" for number in range(120)]
 

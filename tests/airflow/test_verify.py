@@ -11,7 +11,7 @@ from airflow.sdk import DAG
 from airflow_provider_mailvet.operators.verify import MailvetVerifyOperator
 from mailvet.lab import Lab
 from tests.airflow.conftest import CELLS, PEOPLE, SHY, STRANGERS, RunDag, rows
-from tests.core.probing import asked
+from tests.probing import asked
 
 
 def test_the_answers_stand_beside_the_addresses_and_the_counts_in_xcom(

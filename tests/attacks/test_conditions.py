@@ -11,8 +11,8 @@ import pytest
 
 from mailvet.errors import SourceError
 from mailvet.settings import Settings
+from mailvet.warehouse.backends.duckdb.tables import DuckDBWarehouse
 from mailvet.warehouse.conditions import parse_with_sqlglot
-from mailvet.warehouse.duckdb import DuckDBWarehouse
 from mailvet.warehouse.opening import open_table
 from tests.attacks.conditions import CLAUSES, FILES, HONEST, SMUGGLED
 from tests.attacks.counting import Tried
@@ -105,7 +105,7 @@ def test_a_condition_reads_no_variable_of_the_program(tmp_path: Path) -> None:
 
 
 def test_a_narrowed_result_is_written_though_other_files_are_out_of_reach(tmp_path: Path) -> None:
-    from mailvet.run import open_source, run
+    from mailvet.runs.run import open_source, run
 
     contacts = tmp_path / "contacts.csv"
     contacts.write_text("email,country\nann@a.test,DE\nbob@b.test,FR\n")

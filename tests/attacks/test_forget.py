@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mailvet.verdict import email_key
-from mailvet.warehouse.duckdb import DuckDBWarehouse
+from mailvet.warehouse.backends.duckdb.tables import DuckDBWarehouse
 from tests.warehouse.answers import answers
 from tests.warehouse.test_erasure import SAME_PERSON
 

@@ -9,8 +9,8 @@ import pytest
 
 from mailvet.errors import SourceError
 from mailvet.verdict import STATUS_COLUMNS
-from mailvet.warehouse.base import Detailed
 from mailvet.warehouse.identifiers import TableName, parse_table, quoted
+from mailvet.warehouse.store import Detailed
 from tests.attacks.counting import Tried
 from tests.attacks.names import odd_names
 from tests.warehouse.answers import NOW, answers

@@ -14,9 +14,9 @@ import pytest
 
 import mailvet
 from mailvet.errors import MailvetError
-from mailvet.html_report import gather, render
 from mailvet.privacy import database_message, mask_address, mask_text
-from mailvet.run import run
+from mailvet.reports.html import gather, render
+from mailvet.runs.run import run
 from mailvet.warehouse.opening import open_table
 from tests.attacks.cells import made_up_cells
 

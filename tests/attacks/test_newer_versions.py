@@ -12,11 +12,13 @@ import pytest
 from rich.console import Console
 
 from ge_expectations.tally import Tally
-from mailvet import html_report
-from mailvet.report import explain, show_summary
+from mailvet.cli.show import explain, show_summary
+from mailvet.policies import recommend
+from mailvet.reports import html as html_report
 from mailvet.settings import Settings
-from mailvet.verdict import Depth, Policy, Reason, Verdict, recommend
-from mailvet.warehouse.base import Detailed
+from mailvet.verdict import Verdict
+from mailvet.vocabulary import Depth, Policy, Reason
+from mailvet.warehouse.store import Detailed
 from tests.attacks.counting import Tried
 from tests.warehouse.answers import NOW, answers
 from tests.warehouse.places import Place

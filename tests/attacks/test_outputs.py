@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from mailvet.cli import ExitCode, app
+from mailvet.cli.commands import ExitCode, app
 from mailvet.errors import MailvetError, SettingsError, SourceError
 from mailvet.runs.outputs import Input, Output, check_outputs, is_report, same_file
 from tests.attacks.counting import Tried

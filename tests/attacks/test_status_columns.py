@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from mailvet.errors import SourceError
-from mailvet.run import open_source, run
+from mailvet.runs.run import open_source, run
 from mailvet.settings import Settings
 from mailvet.verdict import STATUS_COLUMNS
-from mailvet.warehouse.base import Warehouse
+from mailvet.warehouse.store import Warehouse
 from tests.attacks.counting import Tried
 from tests.warehouse.answers import answers
 from tests.warehouse.places import Place

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from mailvet.dns.targets import may_be_contacted
-from tests.core.dns.test_targets import RESERVED, RESERVED_6, WRAPPED
+from tests.dns.test_targets import RESERVED, RESERVED_6, WRAPPED
 
 
 def test_no_reserved_address_is_contacted_in_any_form(tried: Callable[[str, int], None]) -> None:

@@ -12,10 +12,10 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 import mailvet
-from mailvet import lists
-from mailvet.cli import app
+from mailvet.cli.commands import app
+from mailvet.cli.show import explain
+from mailvet.data import lists
 from mailvet.privacy import FORMULA_START, PrintableFormatter, escape_formula, is_formula, printable
-from mailvet.report import explain
 from mailvet.verdict import Verdict
 from tests.attacks.counting import Tried
 from tests.warehouse.answers import answers

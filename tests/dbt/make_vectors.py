@@ -20,7 +20,7 @@ if __name__ == "__main__":
     sys.path[0] = str(ROOT)
 
 import mailvet  # noqa: E402
-from mailvet import lists  # noqa: E402
+from mailvet.data import lists  # noqa: E402
 
 VECTORS = ROOT / "dbt_macros" / "integration_tests" / "seeds" / "data_vectors.csv"
 HEADER = ("cell_hex", "status", "reason", "suggestion_hex", "flags", "about")

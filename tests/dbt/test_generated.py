@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from mailvet.verdict import REASONS, Policy, Reason, recommend
+from mailvet.policies import recommend
+from mailvet.vocabulary import REASONS, Policy, Reason
 from tests.dbt.conftest import PACKAGE, ROOT
 
 

@@ -8,9 +8,9 @@ import duckdb
 import psycopg
 import pytest
 
-from tests.core.test_missing import CELLS
 from tests.dbt.compile_as import DISPATCH
 from tests.dbt.conftest import PACKAGE
+from tests.syntax.test_missing import CELLS
 
 if TYPE_CHECKING:
     from tests.postgresql import PostgresServer

@@ -19,7 +19,7 @@ import pytest
 import yaml
 
 import mailvet
-from mailvet.address import placeholder_locals
+from mailvet.syntax.parser import placeholder_locals
 from tests.dbt.conftest import PACKAGE, ROOT
 from tests.dbt.make_vectors import FLAGS, VECTORS
 

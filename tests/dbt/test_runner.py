@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from mailvet.cli import app
+from mailvet.cli.commands import app
 from mailvet.errors import MailvetError
 from mailvet.lab import Lab
-from tests.core.dns.name_servers import in_thread, split_horizon
 from tests.dbt.conftest import PACKAGE, ROOT, DbtProject, asked
+from tests.dns.name_servers import in_thread, split_horizon
 
 STATUSES = "select c.id, v.reason from dbt.contacts c join dbt.mailvet_verdicts v on v.email = c.email order by c.id"
 EXPECTED = [
@@ -177,7 +177,8 @@ def test_the_path_is_that_of_the_package() -> None:
 
 def test_neither_the_command_line_nor_the_package_loads_dbt_by_itself() -> None:
     code = (
-        "import sys, mailvet.cli, mailvet.dbt; print([m for m in ('dbt.cli', 'polars', 'pyarrow') if m in sys.modules])"
+        "import sys, mailvet.cli.commands, mailvet.dbt; "
+        "print([m for m in ('dbt.cli', 'polars', 'pyarrow') if m in sys.modules])"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT,

@@ -14,9 +14,9 @@ import duckdb
 import pytest
 
 import mailvet
-from mailvet.cli import main
+from mailvet.cli.commands import main
 from mailvet.lab import Lab, World
-from mailvet.run import RunResult, open_source, run
+from mailvet.runs.run import RunResult, open_source, run
 from mailvet.settings import Settings
 
 ROOT = Path(mailvet.__file__).parent.parent

@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from mailvet.lab import Lab, World
-from tests.core.probing import asked
 from tests.end_to_end.conftest import PEOPLE, Done, make_table, rows, start, write_config
+from tests.probing import asked
 
 Call = Callable[..., Done]
 Fails = Callable[..., None]

@@ -21,15 +21,15 @@ import duckdb
 import pytest
 
 from mailvet.lab import Lab
-from tests.core.probing import asked
 from tests.end_to_end.conftest import PEOPLE, ROOT, STRANGERS, Done, make_table, rows, start
+from tests.probing import asked
 
 Call = Callable[..., Done]
 
 
 def test_help_names_every_command_and_loads_nothing_heavy() -> None:
     program = (
-        "import sys, contextlib\nsys.argv = ['mailvet', '--help']\nfrom mailvet.cli import main\n"
+        "import sys, contextlib\nsys.argv = ['mailvet', '--help']\nfrom mailvet.cli.commands import main\n"
         "with contextlib.suppress(SystemExit):\n    main()\n"
         "heavy = {'polars', 'duckdb', 'pyarrow', 'aiodns', 'dns', 'email_validator', 'pydantic', 'aiosmtplib'}\n"
         "print('HEAVY', sorted(heavy & set(sys.modules)))\n"

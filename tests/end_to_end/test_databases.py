@@ -15,11 +15,11 @@ import pytest
 
 from mailvet.errors import SourceError
 from mailvet.lab import Lab, World
-from mailvet.run import open_source, run
+from mailvet.runs.run import open_source, run
 from mailvet.settings import Settings
-from tests.core.probing import asked
 from tests.end_to_end.conftest import PEOPLE, STRANGERS, make_table, start, write_config
 from tests.postgresql import PostgresServer
+from tests.probing import asked
 
 CELLS: list[str | None] = [
     *PEOPLE, *STRANGERS, PEOPLE[0], PEOPLE[1].upper(), None, "", " ", "no address", "ann@null.test", "full@acme.test",

@@ -11,9 +11,9 @@ import pytest
 
 import mailvet
 from mailvet.dns.trust import control_names
-from mailvet.doctor import examine
+from mailvet.doctor.checks import examine
 from mailvet.settings import Settings
-from tests.core.dns.name_servers import Asked, ScriptedServer, Wire, in_thread, response_to, split_horizon
+from tests.dns.name_servers import Asked, ScriptedServer, Wire, in_thread, response_to, split_horizon
 from tests.end_to_end.conftest import Done, make_table, rows
 
 Call = Callable[..., Done]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mailvet.lab import Lab, World
-from mailvet.run import RunResult, open_source, run
+from mailvet.runs.run import RunResult, open_source, run
 from mailvet.settings import Settings
 from tests.end_to_end.conftest import make_table, rows, write_config
 

@@ -11,8 +11,8 @@ import pytest
 
 from mailvet.lab import MANNERS, Lab, World
 from mailvet.verdict import email_key
-from tests.core.probing import asked
 from tests.end_to_end.conftest import Done, make_table, rows, write_config
+from tests.probing import asked
 
 Call = Callable[..., Done]
 SLOW = {"silent", "tarpit", "exim"}
@@ -133,7 +133,7 @@ def test_a_failing_run_in_a_loop_of_debug_shows_no_address(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     from mailvet.errors import SourceError
-    from mailvet.warehouse.duckdb import DuckDBWarehouse
+    from mailvet.warehouse.backends.duckdb.tables import DuckDBWarehouse
 
     def full(*_: object) -> None:
         raise SourceError("the disk is full")

@@ -8,9 +8,9 @@ import duckdb
 import pytest
 
 from mailvet.lab import Lab, World
-from mailvet.run import Progress, open_source, run
+from mailvet.runs.run import Progress, open_source, run
 from mailvet.settings import Settings
-from mailvet.warehouse.base import Plan
+from mailvet.warehouse.store import Plan
 
 FAST = [f"person{number}@fast.test" for number in range(60)]
 

@@ -11,11 +11,11 @@ import pytest
 
 from mailvet.errors import SettingsError
 from mailvet.lab import Lab
-from mailvet.run import RunResult, open_source
-from mailvet.run import plan as plan_run
+from mailvet.runs.run import RunResult, open_source
+from mailvet.runs.run import plan as plan_run
 from mailvet.settings import Settings
-from tests.core.probing import asked
 from tests.end_to_end.conftest import PEOPLE, STRANGERS, Done, make_table, rows, write_config
+from tests.probing import asked
 
 Verify = Callable[..., RunResult]
 Command = Callable[..., Done]
@@ -111,7 +111,7 @@ def test_a_recheck_says_how_to_go_on_after_an_interruption(
     def stop(*_: object, **__: object) -> RunResult:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("mailvet.run.run", stop)
+    monkeypatch.setattr("mailvet.runs.run.run", stop)
     done = mailvet_command("verify", *TABLE, "--recheck", "reason=mailbox_full", "--wait", "0s")
     assert done.code == 130
     assert "--recheck reason=mailbox_full,older-than=20" in done.err

@@ -9,8 +9,8 @@ import duckdb
 import pytest
 
 from mailvet.lab import Lab
-from tests.core.probing import asked
 from tests.end_to_end.conftest import PEOPLE, STRANGERS, Done, make_table, rows
+from tests.probing import asked
 
 Call = Callable[..., Done]
 CELLS = [*PEOPLE[:3], *STRANGERS, "full@acme.test", "disabled@acme.test", "ann@block.test", "x@all.test"]

@@ -16,11 +16,11 @@ import pytest
 
 from mailvet.errors import SourceError
 from mailvet.lab import Lab, World
-from mailvet.run import open_source, run
+from mailvet.runs.run import open_source, run
 from mailvet.settings import Settings
-from mailvet.warehouse.duckdb import DuckDBWarehouse
-from tests.core.probing import asked
+from mailvet.warehouse.backends.duckdb.tables import DuckDBWarehouse
 from tests.end_to_end.conftest import make_table, rows, start, write_config
+from tests.probing import asked
 
 PEOPLE = [f"person{number:03}@d{number % 3}.test" for number in range(330)]
 
@@ -126,8 +126,8 @@ def test_an_interrupted_run_has_saved_every_answer_before_it_gives_back_the_data
     slow_lab: Lab, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Nothing is saved in between, so what is there afterwards was saved on the way out.
-    monkeypatch.setattr("mailvet.run._SAVE_SECONDS", 1000.0)
-    monkeypatch.setattr("mailvet.verifier._FLUSH_SECONDS", 1000.0)
+    monkeypatch.setattr("mailvet.runs.run._SAVE_SECONDS", 1000.0)
+    monkeypatch.setattr("mailvet.verification.stream._FLUSH_SECONDS", 1000.0)
     settings = Settings.load(here / "mailvet.toml")
     warehouse = open_source("crm.duckdb", settings, table="contacts")
 

@@ -15,11 +15,11 @@ import pytest
 
 from mailvet.errors import SettingsError
 from mailvet.lab import Lab
-from mailvet.run import Progress, RunResult
-from mailvet.warehouse.base import Plan
-from mailvet.warehouse.duckdb import DuckDBWarehouse
-from tests.core.probing import asked
+from mailvet.runs.run import Progress, RunResult
+from mailvet.warehouse.backends.duckdb.tables import DuckDBWarehouse
+from mailvet.warehouse.store import Plan
 from tests.end_to_end.conftest import PEOPLE, STRANGERS, Done, make_table, rows, write_config
+from tests.probing import asked
 
 Verify = Callable[..., RunResult]
 CELLS: list[str | None] = [
@@ -381,7 +381,7 @@ def test_a_watcher_hears_the_plan_and_how_far_the_run_is(lab: Lab, crm: Path, ve
 
 
 def test_log_lines_of_a_run_name_nobody(lab: Lab, crm: Path, verify: Verify, caplog: pytest.LogCaptureFixture) -> None:
-    from mailvet.report import LogWatcher
+    from mailvet.cli.progress import LogWatcher
 
     with caplog.at_level(logging.INFO):
         verify("crm.duckdb", table="contacts", depth="offline", work={"watcher": LogWatcher()})

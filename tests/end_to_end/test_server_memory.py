@@ -12,10 +12,10 @@ import pytest
 
 from mailvet.lab import Lab, World
 from mailvet.lab.guards import HarvestGuard
-from mailvet.run import RunResult, open_source, run
+from mailvet.runs.run import RunResult, open_source, run
 from mailvet.settings import Settings
-from tests.core.probing import asked
 from tests.end_to_end.conftest import make_table, rows, write_config
+from tests.probing import asked
 
 LabFactory = Callable[..., Lab]
 CELLS = [f"person{number:03}@acme.test" for number in range(60)]

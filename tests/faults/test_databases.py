@@ -13,10 +13,10 @@ import pyarrow as pa
 import pytest
 
 from mailvet.lab import Lab, World
-from tests.core.probing import asked
 from tests.end_to_end.conftest import start, write_config
 from tests.faults.test_signals import stop
 from tests.postgresql import PostgresServer
+from tests.probing import asked
 
 MANY = [f"person{number:03}@d{number % 3}.test" for number in range(150)]
 

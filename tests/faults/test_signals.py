@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from mailvet.lab import Lab, World
-from tests.core.probing import asked
 from tests.end_to_end.conftest import make_table, rows, start, write_config
+from tests.probing import asked
 
 PEOPLE = [f"person{number:03}@d{number % 3}.test" for number in range(330)]
 SECONDS = 8.0

@@ -11,10 +11,10 @@ import duckdb
 import pytest
 
 from mailvet.errors import LockedError, SourceError
-from mailvet.run import open_source, run
+from mailvet.runs.run import open_source, run
 from mailvet.settings import Settings
-from mailvet.warehouse.duckdb_session import opening_failed
-from mailvet.warehouse.duckdb_verdicts import DuckDBVerdicts
+from mailvet.warehouse.backends.duckdb.session import opening_failed
+from mailvet.warehouse.backends.duckdb.verdicts import DuckDBVerdicts
 from tests.end_to_end.conftest import rows
 
 PEOPLE = [f"person{number}@example.com" for number in range(50)]
@@ -88,7 +88,7 @@ def test_duplicate_verdicts_never_multiply_rows(here: Path, settings: Settings, 
 
 
 def _planned(warehouse: Any, settings: Settings) -> Any:
-    from mailvet.run import plan
+    from mailvet.runs.run import plan
 
     plan(warehouse, settings)
     return warehouse

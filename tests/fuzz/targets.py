@@ -16,14 +16,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import cast
 
-from mailvet.address import Address, parse
 from mailvet.dns.responses import TYPES, Outcome, question, read_in_full, read_plain
 from mailvet.errors import SettingsError
 from mailvet.settings import Settings
 from mailvet.smtp.masking import LONGEST
-from mailvet.smtp.replies import Stage, read_and_mask
+from mailvet.smtp.reply_reading import Stage, read_and_mask
 from mailvet.smtp.stream import RawReply, SmtpStream
-from mailvet.verdict import REASONS, Status
+from mailvet.syntax.parser import Address, parse
+from mailvet.vocabulary import REASONS, Status
 
 __all__ = ["INPUTS", "TARGETS", "keep", "shaped"]
 

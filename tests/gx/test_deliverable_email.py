@@ -12,7 +12,7 @@ import pytest
 
 import ge_expectations as mx
 from mailvet.lab import Lab
-from tests.core.dns.name_servers import in_thread, split_horizon
+from tests.dns.name_servers import in_thread, split_horizon
 
 from .conftest import DATABASES, ENGINES, PLANTED, Home, contacts, row_condition
 

@@ -15,7 +15,7 @@ from ge_expectations import relation
 from ge_expectations.verification import Gate, Known, Recency
 from mailvet import email_key
 from mailvet.errors import SourceError
-from mailvet.verdict import REASONS, SEND_FROM_SCORE, Policy, Reason
+from mailvet.vocabulary import REASONS, SEND_FROM_SCORE, Policy, Reason
 
 from .conftest import DATABASES
 

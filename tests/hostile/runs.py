@@ -10,8 +10,8 @@ from typing import Any
 
 from mailvet.lab import Lab, World
 from mailvet.lab.endless_profiles import ENDLESS_PROFILES, add_mx_set
-from tests.core.probing import Probed, probe
 from tests.hostile.stalled import healthy_among_stalled
+from tests.probing import Probed, probe
 
 __all__ = ["beside_a_healthy_server", "measure"]
 

@@ -13,8 +13,8 @@ from typing import Any
 from mailvet.dns.routes import MailHost, Route
 from mailvet.lab import Lab, World
 from mailvet.probing.pool import Mailboxes, Recipient
-from mailvet.verdict import Reason
-from tests.core.probing import lab_settings
+from mailvet.vocabulary import Reason
+from tests.probing import lab_settings
 
 __all__ = ["Finished", "healthy_among_stalled"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mailvet.probing.slots import default_folder
 from mailvet.verdict import verdict_schema
-from mailvet.warehouse.planning import RUN_COLUMNS
+from mailvet.warehouse.rules import RUN_COLUMNS
 from mailvet.warehouse.servers import SERVER_SCHEMA
 from mailvet.warehouse.tables import OWN_TABLES
 

@@ -81,7 +81,7 @@ def test_the_wheel_announces_command_and_pytest_plugin(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         [name] = [name for name in archive.namelist() if name.endswith("/entry_points.txt")]
         text = archive.read(name).decode()
-    assert "mailvet = mailvet.cli:main" in text
+    assert "mailvet = mailvet.cli.commands:main" in text
     assert "mailvet = mailvet.lab.pytest_plugin" in text
 
 

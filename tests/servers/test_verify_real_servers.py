@@ -11,7 +11,8 @@ import pytest
 import mailvet
 from mailvet.probing import pacing
 from mailvet.settings import Settings
-from mailvet.verdict import REASONS, Reason, verdict_schema
+from mailvet.verdict import verdict_schema
+from mailvet.vocabulary import REASONS, Reason
 from tests.servers.real_mail import CASES, GREYLIST_SECONDS, RECIPIENT_RATE, Case, RealMail
 
 pytestmark = pytest.mark.servers

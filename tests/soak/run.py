@@ -20,8 +20,8 @@ import polars as pl
 from mailvet.lab import Lab, World
 from mailvet.lab.endless_profiles import ENDLESS_PROFILES
 from mailvet.settings import Settings
-from mailvet.verifier import Verifier
-from tests.core.probing import lab_settings
+from mailvet.verification.stream import Verifier
+from tests.probing import lab_settings
 
 __all__ = ["flat", "soak"]
 

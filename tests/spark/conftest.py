@@ -19,7 +19,7 @@ from mailvet import spark as mv  # noqa: E402
 from mailvet.lab import Lab, World, default_world  # noqa: E402
 from mailvet.lab.contacts import contacts  # noqa: E402
 from mailvet.settings import Settings  # noqa: E402
-from tests.core.probing import asked, lab_settings  # noqa: E402
+from tests.probing import asked, lab_settings  # noqa: E402
 
 ROOT = Path(mailvet.__file__).parent.parent
 CONTACTS = 250

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mailvet.lab import Lab
-from tests.core.probing import asked, lab_settings
+from tests.probing import asked, lab_settings
 from tests.spark.conftest import addresses, crowd
 from tests.spark_session import give_spark_a_java
 

@@ -15,13 +15,13 @@ import mailvet
 from mailvet import spark as mv
 from mailvet.lab import Lab, default_world
 from mailvet.lab.contacts import contacts
-from mailvet.missing import is_missing
 from mailvet.settings import Settings
 from mailvet.spark import job
 from mailvet.spark.staging import Folder
 from mailvet.spark.worker import Job
-from tests.core.dns.name_servers import in_thread, split_horizon
-from tests.core.probing import lab_settings
+from mailvet.syntax.missing import is_missing
+from tests.dns.name_servers import in_thread, split_horizon
+from tests.probing import lab_settings
 from tests.spark.conftest import addresses, crowd
 from tests.spark.dying import DyingJob
 
@@ -196,7 +196,7 @@ def test_a_resolver_that_finds_nothing_is_warned_of_and_makes_nobody_undeliverab
 
 
 def test_the_table_engine_has_one_thread_in_a_worker(spark: Any) -> None:
-    work = Job(OFFLINE, mailvet.lists.OwnLists(), "run")
+    work = Job(OFFLINE, mailvet.reference.own_lists.OwnLists(), "run")
 
     def threads(batches: Any) -> Any:
         for _ in work.judge(batches):

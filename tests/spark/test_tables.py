@@ -11,9 +11,9 @@ import sqlglot
 
 from mailvet import spark as mv
 from mailvet.errors import SettingsError, SourceError
-from mailvet.mailbox_key import mailbox_key
 from mailvet.spark.staging import Folder
 from mailvet.spark.tables import _old, empty_verdicts, merged, verdict_ddl
+from mailvet.syntax.mailbox_key import mailbox_key
 from mailvet.verdict import verdict_schema
 from tests.spark.two_runs import KNOWN, as_duckdb_saves, rows_of, two_runs
 

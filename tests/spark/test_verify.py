@@ -17,12 +17,12 @@ from mailvet import spark as mv
 from mailvet.errors import MailvetError, PreflightError, SettingsError, SourceError
 from mailvet.lab import Lab, World
 from mailvet.lab.guards import HarvestGuard
-from mailvet.mailbox_key import mailbox_key
-from mailvet.missing import is_missing
 from mailvet.settings import Settings
 from mailvet.spark import job
+from mailvet.syntax.mailbox_key import mailbox_key
+from mailvet.syntax.missing import is_missing
 from mailvet.verdict import email_key
-from tests.core.probing import asked, lab_settings
+from tests.probing import asked, lab_settings
 from tests.spark.conftest import Answered, Both, addresses
 
 SAME = (
@@ -251,7 +251,7 @@ def test_events_may_say_by_keys_alone_whose_they_are(spark: Any, column: str) ->
 def test_workers_load_nothing_heavy(spark: Any) -> None:
     from mailvet.spark.worker import Job
 
-    work = Job(OFFLINE, mailvet.lists.OwnLists(), "run")
+    work = Job(OFFLINE, mailvet.reference.own_lists.OwnLists(), "run")
 
     def loaded(batches: Any) -> Any:
         import sys

@@ -13,11 +13,11 @@ import pyarrow as pa
 import pytest
 
 from mailvet.lab import Lab
-from mailvet.lists import OwnLists
+from mailvet.reference.own_lists import OwnLists
 from mailvet.spark.staging import Folder
 from mailvet.spark.worker import Job, Journal
 from mailvet.verdict import email_key
-from tests.core.probing import acme, asked, lab_settings
+from tests.probing import acme, asked, lab_settings
 from tests.warehouse.answers import answers
 
 CELLS = [f"person{number}@acme.test" for number in range(30)]

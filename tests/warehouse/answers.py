@@ -8,8 +8,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from mailvet.mailbox_key import mailbox_key
-from mailvet.verdict import REASONS, RULES_VERSION, Policy, Reason, email_key, recommend, verdict_schema
+from mailvet.policies import recommend
+from mailvet.syntax.mailbox_key import mailbox_key
+from mailvet.verdict import email_key, verdict_schema
+from mailvet.vocabulary import REASONS, RULES_VERSION, Policy, Reason
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=timezone.utc)
 NO_LISTS: dict[str, list[str]] = {}

@@ -12,9 +12,9 @@ from typing import Any
 import duckdb
 import psycopg
 
-from mailvet.warehouse.base import Warehouse
 from mailvet.warehouse.dialects import Snowflake
 from mailvet.warehouse.opening import open_table
+from mailvet.warehouse.store import Warehouse
 from tests.mariadb import MariaDBServer
 
 __all__ = ["DuckDBPlace", "MariaDBPlace", "Place", "PostgresPlace", "SQLitePlace"]

@@ -11,11 +11,12 @@ import duckdb
 import pytest
 
 from mailvet.errors import SettingsError, SourceError
-from mailvet.mailbox_key import mailbox_key
-from mailvet.missing import is_missing
-from mailvet.recheck import parse_recheck
-from mailvet.verdict import RULES_VERSION, STATUS_COLUMNS, Policy, email_key, verdict_schema
-from mailvet.warehouse.base import SILENT, Plan, Warehouse
+from mailvet.runs.recheck import parse_recheck
+from mailvet.syntax.mailbox_key import mailbox_key
+from mailvet.syntax.missing import is_missing
+from mailvet.verdict import STATUS_COLUMNS, email_key, verdict_schema
+from mailvet.vocabulary import RULES_VERSION, Policy
+from mailvet.warehouse.store import SILENT, Plan, Warehouse
 from tests.warehouse.answers import NO_LISTS, NOW, answers, later
 from tests.warehouse.places import Place
 

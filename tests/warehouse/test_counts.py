@@ -10,17 +10,18 @@ from typing import Any
 
 import pytest
 
-from mailvet.ablation import LayerCount
 from mailvet.errors import SettingsError, SourceError
-from mailvet.layers import suspicion_scalar
-from mailvet.scoring import bounce_probability
-from mailvet.verdict import RULES_VERSION, Reason, email_key
-from mailvet.warehouse.base import Detailed, Details, Summary, TableSignals, Warehouse
+from mailvet.scoring.columns import bounce_probability
+from mailvet.signals import scalar as signals_scalar
+from mailvet.verdict import email_key
+from mailvet.vocabulary import RULES_VERSION, Reason
+from mailvet.warehouse.attribution import LayerCount
+from mailvet.warehouse.backends.duckdb.tables import DuckDBWarehouse
 from mailvet.warehouse.dialects import literal
-from mailvet.warehouse.duckdb import DuckDBWarehouse
+from mailvet.warehouse.store import Detailed, Details, Summary, TableSignals, Warehouse
 from tests.warehouse.answers import NO_LISTS, NOW, answers, later
 from tests.warehouse.places import Place
-from tests.warehouse.test_signals import contacts
+from tests.warehouse.test_table_signals import contacts
 
 HOUR = timedelta(hours=1)
 Open = Callable[..., Warehouse]
@@ -70,7 +71,7 @@ def test_the_due_rows_bring_what_the_whole_table_shows(table: Open) -> None:
     rows = contacts(3_000)
     warehouse = plan(table(rows))
     found = signals(warehouse)
-    expected = suspicion_scalar.examine_table(dict.fromkeys(text for text, _ in rows))
+    expected = signals_scalar.examine_table(dict.fromkeys(text for text, _ in rows))
     assert {text: row[0] for text, row in found.items() if row[0]} == {
         text: one.series_size for text, one in expected.items() if one.series_size
     }

@@ -14,10 +14,10 @@ from sqlglot import exp
 
 from mailvet.errors import MailvetError, SettingsError
 from mailvet.verdict import STATUS_COLUMNS
+from mailvet.warehouse.backends.sql import SQLWarehouse
 from mailvet.warehouse.dialects import DIALECTS, Dialect, dialect_of
 from mailvet.warehouse.identifiers import TableName
 from mailvet.warehouse.servers import SERVER_SCHEMA
-from mailvet.warehouse.sql import SQLWarehouse
 from mailvet.warehouse.tables import Column, Relation
 from tests.warehouse.answers import NOW, answers
 
@@ -98,7 +98,7 @@ class Recorded(SQLWarehouse):
 @pytest.fixture(autouse=True)
 def _few_providers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Thousands of domains teach a parser nothing."""
-    monkeypatch.setattr("mailvet.lists.free_domains", lambda: frozenset({"gmail.com", "o'x.test"}))
+    monkeypatch.setattr("mailvet.data.lists.free_domains", lambda: frozenset({"gmail.com", "o'x.test"}))
 
 
 def everything(dialect: Dialect, *, has_verdicts: bool) -> list[str]:

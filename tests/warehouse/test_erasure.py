@@ -18,8 +18,8 @@ from mailvet.errors import LockedError, SettingsError, SourceError
 from mailvet.runs.forgetting import forget
 from mailvet.runs.journal import Journal
 from mailvet.verdict import email_key
-from mailvet.warehouse.duckdb import DuckDBWarehouse
-from mailvet.warehouse.duckdb_rewriting import is_our_own, rewrite
+from mailvet.warehouse.backends.duckdb.rewriting import is_our_own, rewrite
+from mailvet.warehouse.backends.duckdb.tables import DuckDBWarehouse
 from mailvet.warehouse.erasure import Wanted
 from mailvet.warehouse.tables import OWN_TABLES
 from tests.warehouse.answers import NOW, answers

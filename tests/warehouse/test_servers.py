@@ -8,8 +8,8 @@ import pyarrow as pa
 import pytest
 
 from mailvet.probing.memory import Canary, RefusedRuns, Suspicion
-from mailvet.warehouse.base import Warehouse
 from mailvet.warehouse.servers import CANARIES_PER_HOST, SERVER_SCHEMA, StoredServers
+from mailvet.warehouse.store import Warehouse
 from tests.warehouse.answers import NOW, answers, later
 from tests.warehouse.places import Place
 from tests.warehouse.test_contract import planned

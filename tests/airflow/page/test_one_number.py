@@ -21,7 +21,8 @@ from airflow_provider_mailvet.operators.check import MailvetCheckOperator
 from airflow_provider_mailvet.operators.verify import MailvetVerifyOperator
 from mailvet.gates import COUNTS, FIGURES
 from mailvet.settings import Settings
-from mailvet.verdict import REASONS, Depth, Reason, email_key, verdict_schema
+from mailvet.verdict import email_key, verdict_schema
+from mailvet.vocabulary import REASONS, Depth, Reason
 from tests.airflow.conftest import connect
 from tests.airflow.page import metadata
 from tests.airflow.page.test_pages import path_of, words

@@ -1,0 +1,142 @@
+"""`mailvet dbt run` and `mailvet dbt path`."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+from mailvet.vocabulary import Depth, Policy
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    name="dbt", no_args_is_help=True, help="The dbt package: where it lies, and a run over a dbt project."
+)
+
+
+@app.command()
+def path() -> None:
+    """Where the dbt package lies, for `packages: [{local: ...}]` in packages.yml."""
+    from mailvet.dbt.package import package_path
+
+    print(package_path())
+
+
+@app.command()
+def run(
+    select: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--select", "-s", metavar="NAME", help="As dbt's; default: all whose meta speaks of mailvet."),
+    ] = None,
+    project_dir: Annotated[Path, typer.Option(metavar="FOLDER", help="With dbt_project.yml.")] = Path(),
+    profiles_dir: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(metavar="FOLDER", help="With profiles.yml; default: as dbt looks for it."),
+    ] = None,
+    profile: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="NAME", help="Of profiles.yml."),
+    ] = None,
+    target: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--target", "-t", metavar="NAME", help="Of the profile."),
+    ] = None,
+    variables: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--vars", metavar="YAML", help="As dbt's."),
+    ] = None,
+    email_column: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="NAME", help="Column of addresses; default: as the model's meta says, else by its name."),
+    ] = None,
+    depth: Annotated[
+        Optional[Depth],  # noqa: UP045
+        typer.Option(metavar="DEPTH", help="How far to go: offline, dns or smtp."),
+    ] = None,
+    policy: Annotated[
+        Optional[Policy],  # noqa: UP045
+        typer.Option(metavar="POLICY", help="What the mail is for: marketing, transactional or signup."),
+    ] = None,
+    config: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--config", metavar="FILE", help="Settings; default: mailvet.toml here or in the project."),
+    ] = None,
+    wait: Annotated[
+        str, typer.Option(metavar="TIME", help="How long to stay for servers that say 'come back later', as 10m.")
+    ] = "0s",
+    recheck: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(
+            metavar="WHICH",
+            help="Ask again what is fresh: all, reason=mailbox_not_found, older-than=30d; by comma or repeated.",
+        ),
+    ] = None,
+    write_back: Annotated[
+        bool, typer.Option("--write-back", help="Also put status columns on the selected tables.")
+    ] = False,
+) -> None:
+    """Verify what the models or sources of a dbt project hold, and fill its verdict table: after `dbt run`."""
+    from rich.console import Console
+
+    from mailvet.cli.commands import stopped_advice
+    from mailvet.cli.exit_codes import ExitCode
+    from mailvet.cli.progress import LogWatcher
+    from mailvet.cli.show import show_result
+    from mailvet.dbt.runner import open_selected, read_project
+    from mailvet.runs.in_hand import OF_PROCESS as in_hand
+    from mailvet.runs.recheck import parse_recheck
+    from mailvet.runs.run import run as run_source
+    from mailvet.settings import parse_duration
+
+    try:
+        patience = parse_duration(wait)
+    except ValueError as error:
+        raise typer.BadParameter(f"--wait: {error}") from None
+    started = datetime.now(timezone.utc)
+    again = parse_recheck(recheck)
+    # Two models may hold the same addresses, which share one verdict.
+    once = again.not_since(started) if again is not None else None
+    project_dir, config = project_dir.resolve(), _config(config, project_dir)
+    arguments = {"depth": depth, "policy": policy}
+    _settings(config, arguments)
+    project = read_project(
+        project_dir, select=select or (), profiles_dir=profiles_dir and profiles_dir.resolve(), profile=profile,
+        target=target, variables=variables,
+    )  # fmt: skip
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s"
+    )
+    logging.getLogger("mailvet").setLevel(logging.INFO)
+    worst = ExitCode.done
+    in_hand.advice = stopped_advice(again, started)
+    for selected in project.selected:
+        settings = _settings(config, {**selected.options, **{k: v for k, v in arguments.items() if v is not None}})
+        warehouse = open_selected(project, selected, settings, column=email_column, updatable=write_back)
+        try:
+            result = run_source(
+                warehouse, settings, write_back=write_back, wait=patience, watcher=LogWatcher(), recheck=once,
+                in_hand=in_hand,
+            )  # fmt: skip
+        finally:
+            warehouse.close()
+        show_result(Console(), result)
+        if result.degraded:
+            worst = ExitCode.degraded
+    raise typer.Exit(worst)
+
+
+def _config(config: Path | None, project_dir: Path) -> Path | None:
+    if config is not None:
+        return config
+    return next((path for path in (Path("mailvet.toml"), project_dir / "mailvet.toml") if path.is_file()), None)
+
+
+def _settings(config: Path | None, options: dict[str, Any]) -> Any:
+    from mailvet.settings import Settings
+
+    return Settings.load(config, **{name: options[name] for name in ("depth", "policy") if options.get(name)})

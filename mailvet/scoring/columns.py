@@ -1,0 +1,425 @@
+"""
+Evidence in, verdict out: a pure function over whole columns.
+
+The reason is the first in the order of `mailvet.vocabulary.REASONS` that any layer has found; status, recommendation
+and next check follow from it. The score is 100 · (1 - P(hard bounce)), with P from a written-down table of
+log-odds: where each reason starts (`PRIORS`), and how much each flag adds (`WEIGHTS`). They are prior judgements; the
+place for what is learnt from your own events is the argument `learnt`. Both tables stand in docs/score.md.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import NamedTuple
+
+import polars as pl
+
+from mailvet.policies import recommendation_sql
+from mailvet.privacy import AT_SIGNS, keyed, mask_text, unnamed_suggestion
+from mailvet.settings import Settings
+from mailvet.vocabulary import REASONS, RULES_VERSION, Policy, Reason, Status
+
+__all__ = [
+    "AT_LEAST",
+    "FLAGS",
+    "PRIORS",
+    "SERIES_DETAIL",
+    "SETTLED",
+    "WEIGHTS",
+    "Contribution",
+    "Prior",
+    "Weight",
+    "bounce_probability",
+    "contributions",
+    "judge",
+    "score_of",
+]
+
+FLAGS = (
+    "free", "role", "disposable", "relay_alias", "tagged", "no_reply", "gibberish", "keyboard_walk", "series", "burst",
+    "duplicate_of", "eai", "allowed", "accept_all", "accept_all_unknown", "gateway", "probed",
+    "local_part_unlikely", "odd_dots", "unknown_tld", "maybe_role", "accepted",
+)  # fmt: skip
+"""Names of the flags, in the order in which they are written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prior:
+    """P(hard bounce) where a reason is all that is known."""
+
+    probability: float
+    why: str
+    source: str = "judgement"
+
+
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """How much a flag adds to the log-odds of a hard bounce, in nats; below zero where it speaks for the address."""
+
+    weight: float
+    why: str
+    source: str = "judgement"
+
+
+_GRADES = "published bounce rates of ZeroBounce's grades of accept-all addresses: 7 to 40 %"
+_BY_STATUS = {
+    Status.undeliverable: Prior(0.98, "what refuses mail for good takes it again now and then"),
+    Status.unknown: Prior(0.12, "nothing is known, so the bounce rate of an ordinary list that was never verified"),
+    Status.risky: Prior(0.20, "as at a server that accepts every recipient"),
+    Status.deliverable: Prior(0.01, "mailboxes close between check and mail"),
+}
+_BY_REASON = {
+    Reason.mailbox_accepted: Prior(0.01, "the server told it from a random name; mailboxes close all the same"),
+    Reason.recently_delivered: Prior(0.01, "it took your mail a short while ago"),
+    Reason.recently_engaged: Prior(0.005, "somebody read your mail there"),
+    Reason.recipient_throttled: Prior(0.02, "the mailbox exists"),
+    Reason.sender_not_known: Prior(0.10, "the mailbox exists; who is in its address book gets through"),
+    Reason.mailbox_full: Prior(0.25, "the mailbox exists; those nobody empties are closed in the end"),
+    Reason.role_account: Prior(0.05, "roles are kept longer than people stay"),
+    Reason.no_reply: Prior(0.50, "a system that only sends; often nothing is there but where its server accepts it"),
+    Reason.missing: Prior(1.0, "there is nothing to write to"),
+    Reason.disposable: Prior(0.40, "made to be thrown away; many are gone within the hour"),
+    Reason.typo_domain: Prior(0.90, "nobody has the mailbox at the misspelt domain"),
+    Reason.suspected_trap: Prior(0.50, "traps accept mail as often as not"),
+    Reason.accept_all: Prior(0.20, "the server says yes to names it made up; the mailbox may not be there", _GRADES),
+    Reason.security_gateway: Prior(0.15, "the filter in front answers; most of its customers' lists are in use"),
+    Reason.repeated_soft_bounce: Prior(0.30, "several failures in a row are often one for good"),
+    Reason.inactive: Prior(0.15, "mailboxes that nobody reads are closed in the end"),
+    Reason.domain_not_found: Prior(0.995, "no domain, no mail; a registration may have lapsed for a day"),
+    Reason.syntax_invalid: Prior(1.0, "it cannot be written to"),
+    Reason.suppressed: Prior(0.5, "you must not send; whether it would bounce is not known"),
+    Reason.smtputf8_unsupported: Prior(0.97, "no server of the domain can take the address today (RFC 6531)"),
+    Reason.hard_bounced: Prior(0.95, "your own mail bounced; mailboxes are seldom opened again"),
+}
+
+PRIORS: Mapping[Reason, Prior] = {
+    reason: _BY_REASON.get(reason, _BY_STATUS[rule.status]) for reason, rule in REASONS.items()
+}
+"""Where the score of each reason starts, in the order of the reasons."""
+
+WEIGHTS: Mapping[str, Weight] = {
+    "relay_alias": Weight(-0.3, "a forwarding alias is made by its service and works until its owner ends it"),
+    "tagged": Weight(-0.2, "who adds a +tag knows the mailbox to be theirs and means to sort its mail"),
+    "free": Weight(-0.1, "large providers keep mailboxes for years"),
+    "no_reply": Weight(0.5, "an address of a system that only sends; often there is no mailbox behind it"),
+    "accepted": Weight(-4.5, "the server told it from a random name"),
+    "gibberish": Weight(0.7, "random characters are typed to get past a form, or made up by a program"),
+    "keyboard_walk": Weight(0.9, "what fingers do to fill a field; real mailboxes of the kind are rare"),
+    "series": Weight(0.5, "numbered addresses are made by a program; some exist, as of tills and of students"),
+    "burst": Weight(0.4, "many sign-ups of one domain at once are a form under attack, or colleagues after a meeting"),
+    "local_part_unlikely": Weight(1.0, "the operator does not give such names out, at least not today"),
+    "unknown_tld": Weight(4.0, "no such top-level domain is known; only one that is newer than the list can take mail"),
+    "duplicate_of": Weight(0.1, "another spelling of a mailbox is a sign-up repeated, now and then a guess"),
+}
+"""
+What each flag adds. Signals of the same kind often come together, and adding them as if they did not overstates it:
+so each is small. They count only while the answer is open (not `SETTLED`).
+"""
+
+SETTLED = frozenset(
+    {rule.reason for rule in REASONS.values() if rule.status is Status.undeliverable}
+    | {Reason.mailbox_accepted, Reason.typo_domain}
+)
+"""Reasons whose score no flag moves: the server, the DNS or your own mail has said what a flag only hints at."""
+
+
+def bounce_probability(reason: Reason) -> float:
+    """P(hard bounce) when nothing but the reason is known, between 0 and 1."""
+    return PRIORS[reason].probability
+
+
+class Contribution(NamedTuple):
+    """One line of the sum behind a score."""
+
+    name: str
+    """A reason, or a flag."""
+    log_odds: float
+    why: str
+
+
+def contributions(reason: Reason, flags: Collection[str]) -> list[Contribution]:
+    """What a score is the sum of: the start of the reason, then the flags that count, in the order of `WEIGHTS`."""
+    if reason not in PRIORS:
+        return []  # of another version, whose sum is not known
+    start = Contribution(str(reason), _logit(bounce_probability(reason)), PRIORS[reason].why)
+    if reason in SETTLED:
+        return [start]
+    return [start, *(Contribution(name, row.weight, row.why) for name, row in WEIGHTS.items() if name in flags)]
+
+
+def score_of(reason: Reason, flags: Collection[str]) -> int:
+    """The score, 0 to 100, of one reason and its flags; the same as `judge` gives to a row."""
+    odds = sum(part.log_odds for part in contributions(reason, flags))
+    return math.floor(100 / (1 + math.exp(odds)) + 0.5)
+
+
+def _logit(probability: float) -> float:
+    p = min(max(probability, 1e-6), 1 - 1e-6)
+    return math.log(p / (1 - p))
+
+
+def _score(learnt: Mapping[Reason, float]) -> pl.Expr:
+    logit = {str(reason): _logit(learnt.get(reason, bounce_probability(reason))) for reason in REASONS}
+    start = pl.col("reason").replace_strict(logit, return_dtype=pl.Float64)
+    shift = pl.sum_horizontal(pl.col(flag).cast(pl.Float64) * row.weight for flag, row in WEIGHTS.items())
+    settled = pl.col("reason").is_in([str(reason) for reason in SETTLED])
+    odds = start + pl.when(settled).then(0.0).otherwise(shift)
+    return (100.0 / (1.0 + odds.exp())).round().cast(pl.Int16)
+
+
+def judge(
+    evidence: pl.DataFrame,
+    settings: Settings,
+    *,
+    now: datetime,
+    run_id: str | None = None,
+    lists_digest: str = "",
+    learnt: Mapping[Reason, float] | None = None,
+) -> pl.DataFrame:
+    """
+    The verdict of every row of evidence; one row in, one row out, order kept.
+
+    Args:
+        evidence: columns as the layers give them: `cell`, `email_key`, `domain`, one nullable reason per layer
+            (`syntax_reason`, `reference_reason`, `history_reason`, `route_reason`, `mailbox_reason`), their details
+            (`syntax_detail`, ...), the flags as booleans, `series_size` and `duplicate_key` (of
+            `mailvet.signals.columns`, 0 and null for none), `suggestion`, `operator`, `mx_host`, `smtp_code`,
+            `smtp_reply`, `retry_after` (seconds or null), `stopped` (why a layer was not asked, or null),
+            `previous_reason` and `previous_attempts`. `mailbox_key` may be left out, and is null then.
+        settings: policy, depth, greylisting schedule, whether to keep addresses.
+        now: aware, UTC.
+
+    Returns:
+        The columns of `verdict_schema()`.
+    """
+    schedule = settings.retry.after_greylisting or REASONS[Reason.greylisted].recheck
+    plan = _plan(Policy(settings.policy), settings.store.store_addresses, schedule, tuple((learnt or {}).items()))
+    stamp = pl.lit(now).cast(pl.Datetime("us", "UTC"))
+    empty = {column.name for column in evidence if column.null_count() == len(column)}
+    if "mailbox_key" not in evidence.columns:
+        evidence = evidence.with_columns(pl.lit(None, dtype=pl.String).alias("mailbox_key"))
+    evidence = _as_private_as_asked(evidence, settings)
+    rows = evidence.with_columns(_rank(evidence, [name for name in _CANDIDATES if name not in empty]))
+    rows = rows.with_columns(_attempts("previous_reason" in empty))
+    set_flags = [flag for flag in FLAGS if flag not in empty and rows[flag].any()]
+    # Rows of one kind have the same answer, and a table of millions has a few hundred kinds.
+    kind = rows.select(_kind(set_flags)).to_series()
+    first = kind.arg_unique()
+    answers = rows[first].with_columns(kind[first].alias("kind"), plan.reason).with_columns(plan.from_reason)
+    answers = answers.with_columns(plan.recommendation).sort("kind").select("kind", *_OF_A_KIND)
+    same = answers.drop("kind")[answers["kind"].search_sorted(kind)]
+    wait = pl.col("scheduled") if "retry_after" in empty else _asked_for()
+    return pl.concat([rows, same], how="horizontal").select(
+        "email_key",
+        plan.email,
+        *("status", "reason", "recommendation", "score", "suggestion", "flags", "domain", "operator", "mx_host"),
+        pl.col("smtp_code").cast(pl.Int16),
+        "smtp_reply",
+        pl.lit(str(settings.depth)).alias("depth"),
+        _trace(rows, empty),
+        stamp.alias("checked_at"),
+        (stamp + wait.cast(pl.Duration("us"))).alias("next_check_at"),
+        "attempts",
+        pl.lit(run_id, dtype=pl.String).alias("run_id"),
+        pl.lit(f"{RULES_VERSION}{'+' if lists_digest else ''}{lists_digest}").alias("rules_version"),
+        "mailbox_key",
+    )
+
+
+def _as_private_as_asked(evidence: pl.DataFrame, settings: Settings) -> pl.DataFrame:
+    """The evidence without what the settings do not allow to be stored beside the address itself."""
+    key, doubles = settings.privacy.key, evidence["duplicate_key"]
+    if key is not None and doubles.null_count() < len(doubles):
+        secret = key.get_secret_value()
+        evidence = evidence.with_columns(_changed(doubles, lambda text: keyed(secret, text)))
+    if settings.store.store_addresses:
+        return evidence
+    rows = evidence["suggestion"].is_not_null().arg_true()
+    if len(rows):
+        refused = pl.col("syntax_reason") == str(Reason.syntax_invalid)
+        rule = pl.when(refused).then(pl.col("syntax_detail")).otherwise(pl.lit(str(Reason.typo_domain)))
+        rules = evidence[rows].select(rule).to_series()
+        unnamed = [
+            unnamed_suggestion(text, rule)
+            for text, rule in zip(evidence["suggestion"].gather(rows), rules, strict=True)
+        ]
+        suggestions = evidence["suggestion"].clone().scatter(rows, pl.Series(unnamed, dtype=pl.String))
+        evidence = evidence.with_columns(suggestions.alias("suggestion"))
+    texts = [name for name in ("smtp_reply", "stopped", *(detail for _, _, detail in _FACTS)) if name in evidence]
+    return evidence.with_columns(_changed(evidence[name], mask_text, within=AT_SIGNS) for name in texts)
+
+
+def _changed(texts: pl.Series, change: Callable[[str], str], within: Sequence[str] = ()) -> pl.Series:
+    """A column with the texts changed that are not null and, where signs are given, hold one of them."""
+    meant = texts.str.contains_any(list(within)).fill_null(False) if within else texts.is_not_null()
+    rows = meant.arg_true()
+    return texts.clone().scatter(rows, pl.Series([change(text) for text in texts.gather(rows)], dtype=pl.String))
+
+
+_CANDIDATES = ("syntax_reason", "reference_reason", "history_reason", "route_reason", "mailbox_reason")
+_ORDER = {str(reason): rank for rank, reason in enumerate(REASONS)}
+_MOST_ATTEMPTS = 1_000
+"""After so many alike, no rule changes its answer any more."""
+_OF_A_KIND = (
+    "reason", "status", "score", "recommendation", "flags", "scheduled", "is_open", "at_least",
+)  # fmt: skip
+
+
+def _rank(evidence: pl.DataFrame, candidates: Collection[str]) -> pl.Series:
+    """The place in the order of `REASONS` of the first reason found."""
+    rank = pl.Series("rank", [_ORDER[str(Reason.not_probed)]], dtype=pl.Int16).new_from_index(0, evidence.height)
+    for name in candidates:
+        # Most layers have nothing to say of most rows.
+        rows = evidence[name].is_not_null().arg_true()
+        found = evidence[name].gather(rows).replace_strict(_ORDER, default=None, return_dtype=pl.Int16)
+        rank.scatter(rows, pl.select(pl.min_horizontal(found, rank.gather(rows))).to_series())
+    return rank
+
+
+def _attempts(is_first: bool) -> pl.Expr:
+    """How often in a row the answer was this one."""
+    if is_first:
+        return pl.lit(1, dtype=pl.Int32).alias("attempts")
+    before = pl.col("previous_reason").replace_strict(_ORDER, default=None, return_dtype=pl.Int16)
+    # A verdict that is there was given at least once.
+    again = pl.max_horizontal(pl.col("previous_attempts").fill_null(1), 1) + 1
+    same = (pl.col("rank") == before).fill_null(False)
+    return pl.when(same).then(again).otherwise(1).cast(pl.Int32).alias("attempts")
+
+
+def _kind(flags: Collection[str]) -> pl.Expr:
+    """All that status, recommendation, score, flags and schedule follow from, as one number."""
+    number: pl.Expr = pl.col("rank").cast(pl.Int64) * 2 ** len(FLAGS)
+    for place, flag in enumerate(FLAGS):
+        if flag in flags:
+            number = number + pl.col(flag).fill_null(False).cast(pl.Int64) * 2**place
+    return number * (_MOST_ATTEMPTS + 1) + pl.col("attempts").clip(1, _MOST_ATTEMPTS)
+
+
+class _Plan(NamedTuple):
+    """The expressions of a verdict, built once: to build them costs more than to run them over a few rows."""
+
+    reason: pl.Expr
+    from_reason: tuple[pl.Expr, ...]
+    recommendation: pl.Expr
+    email: pl.Expr
+
+
+@lru_cache(maxsize=32)
+def _plan(
+    policy: Policy,
+    store_addresses: bool,
+    greylisting: tuple[timedelta, ...],
+    learnt: tuple[tuple[Reason, float], ...],
+) -> _Plan:
+    address = pl.col("cell") if store_addresses else pl.lit(None, dtype=pl.String)
+    unknown = [str(rule.reason) for rule in REASONS.values() if rule.status is Status.unknown]
+    statuses = {str(rule.reason): str(rule.status) for rule in REASONS.values()}
+    return _Plan(
+        reason=pl.col("rank").replace_strict(dict(enumerate(_ORDER)), return_dtype=pl.String).alias("reason"),
+        from_reason=(
+            _score(dict(learnt)).alias("score"),
+            pl.col("reason").replace_strict(statuses, return_dtype=pl.String).alias("status"),
+            pl.concat_str(
+                [pl.when(pl.col(flag)).then(pl.lit(flag)) for flag in FLAGS], separator=",", ignore_nulls=True
+            ).alias("flags"),
+            _scheduled(greylisting).alias("scheduled"),
+            pl.col("reason").is_in(unknown).alias("is_open"),
+            pl.col("reason").is_in([str(reason) for reason in AT_LEAST]).alias("at_least"),
+        ),
+        recommendation=pl.sql_expr(
+            recommendation_sql(policy, reason="reason", score="score", attempts="attempts")
+        ).alias("recommendation"),
+        # A text far longer than an address is kept by its key only.
+        email=pl.when(pl.col("cell").str.len_bytes() <= 1024).then(address).alias("email"),
+    )
+
+
+AT_LEAST = (Reason.greylisted, Reason.sender_throttled, Reason.server_temporary_error)
+"""Reasons whose schedule a server's own time never shortens: "try again in a second" is what it says to everybody."""
+
+
+def _scheduled(greylisting: tuple[timedelta, ...]) -> pl.Expr:
+    """Microseconds until the reason's schedule looks again; null for never."""
+    schedules: dict[str, tuple[timedelta, ...]] = {str(rule.reason): rule.recheck for rule in REASONS.values()}
+    schedules[str(Reason.greylisted)] = greylisting
+    longest = max(len(schedule) for schedule in schedules.values())
+    table = {
+        f"{reason} {attempt}": round(schedule[min(attempt, len(schedule)) - 1].total_seconds() * 1_000_000)
+        for reason, schedule in schedules.items()
+        for attempt in range(1, longest + 1)
+        if schedule
+    }
+    step = pl.concat_str("reason", pl.lit(" "), pl.col("attempts").clip(1, longest).cast(pl.String))
+    return step.replace_strict(table, default=None, return_dtype=pl.Int64)
+
+
+def _asked_for() -> pl.Expr:
+    """Microseconds until we look again: as the answer itself asks, else by the schedule; null for never."""
+    asked_for, scheduled = (pl.col("retry_after") * 1_000_000).cast(pl.Int64), pl.col("scheduled")
+    return (
+        pl.when("at_least")
+        .then(pl.max_horizontal(asked_for, scheduled))
+        .when("is_open")
+        .then(pl.coalesce(asked_for, scheduled))
+        .otherwise(scheduled)
+    )
+
+
+def _trace(rows: pl.DataFrame, empty: Collection[str]) -> pl.Series:
+    """The evidence as a JSON array of {layer, fact, detail}, one entry for each fact found."""
+    facts: list[tuple[str, pl.Expr, pl.Expr]] = [
+        (layer, pl.col(fact), pl.col(detail)) for layer, fact, detail in _FACTS if fact not in empty
+    ]
+    if rows["series"].any():
+        size = pl.concat_str(pl.col("series_size").cast(pl.String), pl.lit(SERIES_DETAIL))
+        facts.append(("suspicion", pl.when("series").then(pl.lit("series")), size))
+    if rows["duplicate_of"].any():
+        facts.append(("suspicion", pl.when("duplicate_of").then(pl.lit("duplicate_of")), pl.col("duplicate_key")))
+    if "run_fact" not in empty:
+        facts.append(("run", pl.col("run_fact"), pl.col("stopped")))
+    nothing = pl.Series("evidence", ["[]"]).new_from_index(0, rows.height)
+    if not facts:
+        return nothing
+    found = rows.select(pl.any_horizontal(fact.is_not_null() for _, fact, _ in facts)).to_series().arg_true()
+    return nothing.scatter(found, rows[found].select(_entries(facts)).to_series())
+
+
+_FACTS = (
+    ("syntax", "syntax_reason", "syntax_detail"),
+    ("reference", "reference_reason", "reference_detail"),
+    ("history", "history_reason", "history_detail"),
+    ("route", "route_fact", "route_detail"),
+    ("mailbox", "mailbox_reason", "mailbox_detail"),
+)
+"""Layer, and the columns of what it found. After these come suspicion and what the run itself has to say."""
+
+
+def _entries(facts: Collection[tuple[str, pl.Expr, pl.Expr]]) -> pl.Expr:
+    entries = []
+    for layer, fact, detail in facts:
+        entry = pl.concat_str(
+            pl.lit(f'{{"layer":"{layer}","fact":"'),
+            fact,
+            pl.lit('"'),
+            pl.when(detail.is_null())
+            .then(pl.lit(""))
+            .otherwise(pl.concat_str(pl.lit(',"detail":'), _json_text(detail), ignore_nulls=True)),
+            pl.lit("}"),
+        )
+        entries.append(entry)
+    return pl.concat_str(pl.lit("["), pl.concat_str(entries, separator=",", ignore_nulls=True), pl.lit("]"))
+
+
+SERIES_DETAIL = " addresses of the domain differ only in a number"
+"""What stands behind the size of a series in the evidence."""
+
+
+def _json_text(text: pl.Expr) -> pl.Expr:
+    escaped = text.str.replace_all("\\", "\\\\", literal=True).str.replace_all('"', '\\"', literal=True)
+    escaped = escaped.str.replace_all(r"[\x00-\x1f\x7f]", " ")
+    return pl.concat_str(pl.lit('"'), escaped, pl.lit('"'))

@@ -1,0 +1,506 @@
+"""
+What a run needs of the place where the data lives. A backend is one class with these methods; everything it returns
+is Arrow or plain counts, so a run does not know whose SQL it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from mailvet.runs.recheck import Recheck
+from mailvet.vocabulary import Policy, Reason
+from mailvet.warehouse.attribution import LayerCount
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from mailvet.gates import VerdictCount
+    from mailvet.warehouse.leases import Lease
+
+__all__ = [
+    "KNOWN_FOR",
+    "MOST_NAMED",
+    "SILENT",
+    "Detailed",
+    "Details",
+    "OperatorShare",
+    "Plan",
+    "Recognising",
+    "SourceShare",
+    "Summary",
+    "TableSignals",
+    "Warehouse",
+]
+
+SILENT = (
+    Reason.not_probed, Reason.sender_blocked, Reason.sender_throttled, Reason.greylisted, Reason.connect_failed,
+    Reason.smtp_timeout, Reason.server_temporary_error, Reason.protocol_error, Reason.tarpit, Reason.dns_timeout,
+    Reason.dns_error,
+)  # fmt: skip
+"""Answers about us, the network or the moment, which say nothing of the mailbox."""
+
+KNOWN_FOR = timedelta(days=180)
+"""How long a verdict outlives silent answers; a server that nobody has reached for so long is news in itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run over this source would do."""
+
+    rows: int
+    missing: int
+    """Rows whose cell is null or blank (`mailvet.syntax.missing`)."""
+    addresses: int
+    """Distinct texts of the others."""
+    due: int
+    """Addresses to be verified: never checked, due again, checked less deeply than asked, or asked for by `recheck`."""
+    domains: Sequence[tuple[str, int]] = field(default=())
+    """Due addresses by domain as written, the most frequent first; empty where they were not asked for."""
+    rechecked: int = 0
+    """Of those due, addresses whose verdict is fresh and that only `recheck` asks again."""
+
+    @property
+    def fresh(self) -> int:
+        """Addresses whose verdict still holds."""
+        return self.addresses - self.due + self.rechecked
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The whole source after a run, counted in rows (duplicates count each time)."""
+
+    rows: int
+    missing: int
+    """Rows whose cell is null or blank; they have no verdict."""
+    verified: int
+    by_status: Mapping[str, int]
+    by_reason: Mapping[str, int]
+    by_recommendation: Mapping[str, int]
+    bounce_before: float | None
+    """
+    Expected share of hard bounces if every address were sent to, one without a verdict with the base rate of
+    `not_probed`; None without addresses. The figure `expected_bounce_rate` of `mailvet.gates`.
+    """
+    bounce_after: float | None
+    """The same if only rows recommended to send were."""
+    bounce_without_do_not_send: float | None = None
+    """The same if all were but those recommended not to be sent to."""
+    undeliverable_rate: float | None = None
+    """Undeliverable, of the addresses with a verdict; None without any. The figure of `mailvet.gates`."""
+    by_layer: Mapping[str, LayerCount] = field(default_factory=dict)
+    """What each layer was the first to find, in the order of `mailvet.warehouse.attribution.LAYERS`."""
+    unverified: int = 0
+    """Rows with an address that has no verdict."""
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorShare:
+    """The addresses of one operator of mail servers."""
+
+    name: str
+    addresses: int
+    by_status: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceShare:
+    """The rows that came from one source: one value of a column of the user's."""
+
+    value: str
+    rows: int
+    by_recommendation: Mapping[str, int]
+    bounce: float
+    """Expected share of hard bounces if all of them were sent to, one without a verdict with the base rate."""
+    unverified: int = 0
+    """Rows without a verdict."""
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """What a report says beyond the summary."""
+
+    operators: Sequence[OperatorShare] = ()
+    """The largest first; at most `MOST_NAMED`."""
+    other_operators: int = 0
+    """Operators that are not named."""
+    due: Mapping[str, int] = field(default_factory=dict)
+    """
+    Addresses by when they fall due for the next check: `overdue`, within `1 day`, `7 days`, `30 days`, `90 days`,
+    `later`, `never`.
+    """
+    reverify_due: Mapping[str, int] = field(default_factory=dict)
+    """The same of those recommended to be verified again alone."""
+    sources: Sequence[SourceShare] = ()
+    """The largest first; at most `MOST_NAMED`."""
+    other_sources: int = 0
+    last_run: Mapping[str, Any] | None = None
+    """The newest row of `mailvet_runs` for this source, None if there is none."""
+
+
+MOST_NAMED = 12
+"""Operators and sources that a report names."""
+
+
+class Warehouse(Protocol):
+    """One source: a table with a column of addresses, and the verdict table beside it."""
+
+    name: str
+    """For people: `contacts in crm.duckdb`."""
+
+    policy: Policy
+    """What recommendations follow."""
+
+    saves_cheaply: bool
+    """Whether a save costs so little that there may be one a second."""
+
+    abandoned: bool
+    """A call of another thread does not return, so that `close` has to do nothing."""
+
+    @property
+    def store_id(self) -> str | None:
+        """What names the database of the verdicts, without a password; None for one that ends with this process."""
+
+    def reconnect(self) -> bool:
+        """
+        Connect anew after the connection was lost; what `plan` found is gone. False where that is for the caller.
+
+        Raises:
+            UnavailableError: the database is not back yet.
+        """
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        """What was odd about the source and how it was read all the same, a sentence each."""
+
+    def plan(
+        self,
+        *,
+        depth_rank: int,
+        now: datetime,
+        rules_version: str,
+        listed: Mapping[str, Sequence[str]],
+        among: Collection[Reason] | None = None,
+        recheck: Recheck | None = None,
+        count_domains: bool = True,
+    ) -> Plan:
+        """
+        Find out what is due, and keep it for `due`.
+
+        Args:
+            depth_rank: `Depth.rank` of the run; a verdict of a lower one is due.
+            now: aware, UTC.
+            rules_version: of the run, with the digest of the user's own lists behind a "+".
+            listed: the user's own lists by name (allow, deny, suppress, extra_disposable): addresses and domains,
+                lower-case. An older verdict that they contradict is due.
+            among: only addresses whose verdict has one of these reasons are due.
+            recheck: verdicts that are due as well, though they are fresh; `due` brings them last.
+            count_domains: fill in `Plan.domains`, which of millions of domains only a forecast wants to know.
+
+        Raises:
+            SourceError: table, column or condition do not fit; nothing was changed.
+        """
+
+    def due(self, batch_rows: int) -> Iterator[pa.Table]:
+        """Batches of due cells: `email`, `email_key`, `previous_reason`, `previous_attempts`, history columns."""
+
+    def looks_numeric(self) -> bool:
+        """After `plan`: whether every cell that is not blank is a number, because the wrong column was named."""
+
+    def asked_today(self, now: datetime) -> dict[str, int]:
+        """Recipients probed since midnight UTC, by operator."""
+
+    def open_for_writing(self) -> None:
+        """Create `mailvet_verdicts`, `mailvet_runs` and `mailvet_servers` where missing."""
+
+    def servers(self) -> pa.Table:
+        """The rows of `mailvet_servers` (`mailvet.warehouse.servers.SERVER_SCHEMA`); none where there is no table."""
+
+    def canaries(self, now: datetime) -> pa.Table:
+        """
+        After `plan`: recipients known to exist, as `mailvet.warehouse.servers.CANARY_SCHEMA`, the newest of each host.
+        The hosts are those that earlier verdicts name for the domains of what is due.
+
+        Args:
+            now: aware, UTC; acceptances older than `CANARY_AGE` do not count.
+        """
+
+    def save_servers(self, rows: pa.Table) -> None:
+        """
+        Replace what is kept about these places, committed when this returns. A row without suspicion and refused words
+        removes its place.
+        """
+
+    def save(self, verdicts: pa.Table) -> None:
+        """
+        Upsert one batch of verdicts, committed when this returns. An answer that says nothing of the mailbox
+        (`SILENT`) does not replace a verdict known for less than `KNOWN_FOR`; it only sets when to ask again.
+        """
+
+    def checked_at(self, keys: Sequence[str]) -> dict[str, datetime]:
+        """When the verdicts of these keys were made (aware, UTC), as far as there are any."""
+
+    def from_the_future(self, now: datetime) -> int:
+        """How many verdicts are dated so far beyond `now` that they are not believed (`mailvet.warehouse.clocks`)."""
+
+    def replies(self, batch_rows: int) -> Iterator[pa.Table]:
+        """
+        Batches of the verdicts that hold a refusal of a mail server (`smtp_code` from 400, `smtp_reply`), of this and
+        of every other source with the same verdict table; none where there is no such table.
+        """
+
+    def revise(self, verdicts: pa.Table) -> None:
+        """Replace verdicts that are stored, whatever they say; committed when this returns."""
+
+    def save_run(self, run: Mapping[str, Any]) -> None:
+        """Insert or replace one row of `mailvet_runs`."""
+
+    def take_lease(self, run_id: str, holder: str) -> Lease | None:
+        """
+        After `open_for_writing`: take the lease of this table, its condition and its shard, or renew one that is ours.
+        None when it is ours now; else who holds it. A database with one writer needs none.
+        """
+
+    def renew_lease(self, run_id: str) -> None:
+        """Keep it for another while."""
+
+    def release_lease(self, run_id: str) -> None:
+        """Give it back."""
+
+    def check_still_there(self) -> None:
+        """
+        Raises:
+            SourceError: the database of the verdicts was removed or replaced since it was opened.
+        """
+
+    def apply_policy(self) -> int:
+        """Bring stored recommendations of this source in line with the policy; returns how many changed."""
+
+    def check_write_back(self, columns: Sequence[str]) -> None:
+        """
+        Find out before a run whether `write_back` could put these columns on the source.
+
+        Raises:
+            SourceError: a column of that name is too narrow, of another type or computed, is the column of addresses
+                or holds what mailvet did not write; or a right is missing.
+        """
+
+    def write_back(self, columns: Sequence[str]) -> int:
+        """
+        Status columns on the source in one transaction; returns the rows that changed. An answer belongs to the text
+        it was given for: rows that were edited meanwhile are left alone.
+        """
+
+    def check_output(self, output: Path, key_columns: Sequence[str] = (), columns: Sequence[str] = ()) -> None:
+        """
+        Find out before a run whether `export` could write its result, and whether these status columns would take the
+        place of columns that are not ours.
+
+        Raises:
+            SourceError, SettingsError: it could not, and why.
+        """
+
+    def export(
+        self,
+        output: Path,
+        columns: Sequence[str],
+        *,
+        key_columns: Sequence[str] = (),
+        split_by: str | None = None,
+        parts: Sequence[str] = (),
+        others: bool = True,
+        mode: int | None = None,
+    ) -> list[Path]:
+        """
+        Write the source with its status columns to a file; every row and column is kept, and their order where the
+        source has one.
+
+        Args:
+            output: its name says the format (`mailvet.warehouse.files.FORMATS`, also compressed).
+            columns: of the verdict table.
+            key_columns: keep only these of the source's columns; for results that travel without addresses.
+            split_by: a column of the verdict table; one file for each of its values, `list.csv` becoming
+                `list.send.csv`.
+            parts: values that get a file even where no row has them.
+            others: values beyond these get one too.
+            mode: permissions of new files; None: those of the source, 0600 where that is no file.
+
+        Returns:
+            The files written. Each appears complete or not at all, and none unless all could be written.
+        """
+
+    def summary(self) -> Summary:
+        """Count the source by its verdicts."""
+
+    def verdict_counts(self, *, stale_before: datetime | None = None) -> list[VerdictCount]:
+        """
+        After `plan`: the rows of the source by what is known of them, recommendations under the policy. What a gate,
+        a report and every plug-in count from.
+
+        Args:
+            stale_before: aware, UTC; verdicts made before it are stale. None: none is.
+        """
+
+    def export_tables(
+        self,
+        names: Mapping[str, str],
+        columns: Sequence[str],
+        *,
+        key_columns: Sequence[str] = (),
+        replace: bool = False,
+        overwrite: bool = False,
+    ) -> None:
+        """
+        Write rows of the source with their status columns to tables of the same database, all or none.
+
+        Args:
+            names: recommendation -> name of its table, `table` or `schema.table`; `missing` is for rows without an
+                address.
+            columns: of the verdict table.
+            key_columns: keep only these of the source's columns.
+            replace: lists that mailvet wrote before make way.
+            overwrite: and so do other tables of these names.
+
+        Raises:
+            SourceError: a table exists already, is the source itself or one of mailvet's own, or cannot be written;
+                nothing was changed.
+        """
+
+    def pending(self) -> tuple[int, datetime | None]:
+        """
+        After `plan`: how many addresses of this source wait for a greylisting server, and the earliest time (aware,
+        UTC) to ask one of them again.
+        """
+
+    def save_shards(self, plan_id: str, shards: Mapping[str, int], now: datetime) -> None:
+        """
+        Keep which shard asks which domain, in `mailvet_shards`.
+
+        Args:
+            shards: domain as written, lower case -> number of its shard.
+            now: aware, UTC; plans more than a week older are dropped.
+
+        Raises:
+            SourceError: the database has one writer, or they cannot be written.
+        """
+
+    def keep_shard(self, plan_id: str, shard: int) -> None:
+        """
+        Before `plan`: leave only the rows of one shard. Number 0 has all rows whose domain is in no other.
+
+        Raises:
+            SourceError: there is no such plan.
+        """
+
+    def prepare_write_back(self, columns: Sequence[str]) -> None:
+        """Add the status columns that are missing, so that several writers need not."""
+
+    @property
+    def files(self) -> Mapping[str, Path]:
+        """The files that the source and its verdicts lie in, by what they are for people: `the source`."""
+
+    def written_digest(self, path: Path) -> str | None:
+        """The hash of what mailvet wrote to a file last, as far as the store knows."""
+
+    def note_written(self, digests: Mapping[Path, str]) -> None:
+        """Keep the hashes of files that were written; where the store may not be written to, nothing is kept."""
+
+    def check_keys(self, columns: Sequence[str], *, unique: bool = True) -> None:
+        """
+        Find out whether the source has these columns, and whether they identify a row.
+
+        Args:
+            unique: look at the values too.
+
+        Raises:
+            SourceError: one of them is missing, or rows share their values.
+        """
+
+    def forget_before(self, day: datetime) -> int:
+        """Drop verdicts last renewed before this time, and older rows about servers; returns how many verdicts."""
+
+    def stored(self, address: str) -> dict[str, Any] | None:
+        """The stored verdict of exactly this text, else the newest of another spelling of it."""
+
+    def forget(self, address: str, *, domain: bool = False) -> int:
+        """
+        Erase one mailbox from all tables of ours, in every spelling, also where it stands inside a longer text, is
+        what was suggested, or is named in evidence. Where addresses are not stored, the usual spellings are found by
+        their keys. A DuckDB store of our own is written anew without the freed blocks.
+
+        Args:
+            address: in any spelling; a cell that holds none is found by its text.
+            domain: `address` is a domain, and everybody at it is erased.
+
+        Returns:
+            The verdicts that were erased.
+
+        Raises:
+            SettingsError: a domain without `domain`, or the other way round.
+            SourceError: the rows are erased, but the store could not be written anew.
+        """
+
+    def out_of_reach(self) -> Sequence[str]:
+        """What `forget` cannot erase here, and who can: a sentence each."""
+
+    def interrupt(self) -> None:
+        """End the statement that is running, from another thread."""
+
+    def close(self) -> None:
+        """Release the database."""
+
+
+@runtime_checkable
+class TableSignals(Protocol):
+    """A warehouse that can also look over the whole table for what no single address shows."""
+
+    def find_signals(self, *, signed_up: str | None, burst_window: timedelta) -> None:
+        """
+        After `plan`, and before `due`: give the due cells `series_size`, `burst` and `duplicate_of`, which are
+        columns of the batches from then on (see `mailvet.warehouse.table_signals`).
+
+        Args:
+            signed_up: the column of the source with the time of each sign-up; None looks for no bursts.
+            burst_window: the span within which sign-ups are counted.
+
+        Raises:
+            SettingsError: there is no such column, or it holds no time; nothing was changed.
+        """
+
+
+@runtime_checkable
+class Detailed(Protocol):
+    """A warehouse that can also say what a report wants to know."""
+
+    def details(self, now: datetime, *, by: str | None = None) -> Details:
+        """
+        After `plan`: count operators, dates and sources over the whole source.
+
+        Args:
+            now: aware, UTC.
+            by: a column of the source that says where a row came from.
+
+        Raises:
+            SourceError: there is no such column.
+        """
+
+
+@runtime_checkable
+class Recognising(Protocol):
+    """A warehouse that can tell cheaply that nothing has changed since a run."""
+
+    def fingerprint(self, context: str, now: datetime) -> str | None:
+        """
+        Equal at two moments only if no row of the source and no verdict differs between them. None while a verdict is
+        due.
+
+        Args:
+            context: all else that the outcome of a run depends on: settings, lists, columns, rules.
+            now: aware, UTC.
+        """
+
+    def last_outcome(self, fingerprint: str) -> str | None:
+        """The `outcome` that the last run with this fingerprint wrote down; None if there was none."""

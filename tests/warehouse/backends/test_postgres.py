@@ -1,0 +1,613 @@
+"""PostgreSQL in the hands of other people: locks, rights, sessions that end, tables of every kind."""
+
+from __future__ import annotations
+
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pyarrow as pa
+import pytest
+import sqlalchemy as sa
+
+from mailvet.errors import LockedError, SettingsError, SourceError
+from mailvet.verdict import STATUS_COLUMNS
+from mailvet.warehouse.backends.postgres import binary_copy
+from mailvet.warehouse.opening import open_store, open_table
+from mailvet.warehouse.store import Warehouse
+from tests.warehouse.answers import answers
+from tests.warehouse.places import PostgresPlace
+from tests.warehouse.test_contract import due, planned, saved
+
+IMPATIENT = "?options=-clock_timeout%3D300"
+
+
+@pytest.fixture
+def other(postgres: PostgresPlace) -> Iterator[psycopg.Connection[Any]]:
+    """A second session, which commits when it is told to."""
+    with psycopg.connect(postgres.database) as connection:
+        yield connection
+        connection.rollback()
+
+
+@pytest.fixture
+def role(postgres: PostgresPlace) -> Iterator[str]:
+    """The URL of a user who may do nothing but connect."""
+    postgres.sql("drop role if exists reader")
+    postgres.sql("create role reader login")
+    postgres.sql("revoke create on schema public from public")
+    yield postgres.database.replace("postgres@", "reader@")
+    postgres.close_warehouses()
+    postgres.sql("drop owned by reader; drop role reader")
+
+
+# -------------------------------------------------------------------- other sessions
+
+
+def test_a_row_edited_under_our_hands_is_left_alone(postgres: PostgresPlace, other: Any) -> None:
+    postgres.contacts("ann@a.test", "bob@b.test")
+    warehouse = saved(postgres.opened(), {"ann@a.test": "mailbox_accepted", "bob@b.test": "null_mx"})
+    warehouse.write_back(("status",))
+    postgres.sql("alter table contacts add mailvet_reason text")  # so that only the row's own lock is waited for
+    saved(warehouse, {"ann@a.test": "mailbox_not_found", "bob@b.test": "mailbox_not_found"})
+    other.execute("update contacts set email = 'new@a.test' where id = 1")  # not committed: the row is locked
+    written: list[int] = []
+    writing = threading.Thread(target=lambda: written.append(warehouse.write_back(("status", "reason"))))
+    writing.start()
+    while not postgres.sql("select 1 from pg_stat_activity where wait_event_type = 'Lock'"):
+        time.sleep(0.01)
+    other.commit()
+    writing.join()
+    assert written == [1]
+    assert postgres.sql("select id, email, mailvet_reason from contacts order by id") == [
+        (1, "new@a.test", None), (2, "bob@b.test", "mailbox_not_found")
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("mode", ["row exclusive", "access exclusive"])
+def test_a_table_locked_by_another_session_is_a_clear_error(postgres: PostgresPlace, other: Any, mode: str) -> None:
+    postgres.contacts("ann@a.test")
+    postgres.database += IMPATIENT
+    warehouse = saved(postgres.opened(), {"ann@a.test": "mailbox_accepted"})
+    other.execute(f"lock table contacts in {mode} mode")
+    with pytest.raises(LockedError, match="another session holds a lock") as caught:
+        warehouse.write_back(STATUS_COLUMNS)
+    assert "stays saved" in str(caught.value)
+    other.rollback()
+    assert postgres.columns() == ["id", "email", "country"]
+    assert warehouse.write_back(STATUS_COLUMNS) == 1
+
+
+def test_columns_added_for_nothing_are_taken_away_again(postgres: PostgresPlace, other: Any) -> None:
+    postgres.contacts("ann@a.test")
+    postgres.database += IMPATIENT
+    warehouse = saved(postgres.opened(), {"ann@a.test": "mailbox_accepted"})
+    postgres.sql(
+        "create function no() returns trigger language plpgsql as $$ begin raise 'hands off ann@a.test'; end $$; "
+        "create trigger no before update on contacts for each row execute function no()"
+    )
+    with pytest.raises(SourceError, match="hands off <address>"):
+        warehouse.write_back(STATUS_COLUMNS)
+    assert postgres.columns() == ["id", "email", "country"]
+
+
+def test_a_session_ended_by_the_server_loses_nothing_that_was_saved(postgres: PostgresPlace) -> None:
+    postgres.contacts("ann@a.test", "bob@b.test")
+    warehouse = postgres.opened()
+    planned(warehouse)
+    saved(warehouse, {"ann@a.test": "mailbox_accepted"})
+    postgres.sql("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'mailvet'")
+    with pytest.raises(SourceError, match=r"connection to the database was lost.*run the same again"):
+        warehouse.save(answers({"bob@b.test": "null_mx"}))
+    warehouse.close()
+    warehouse = postgres.opened()
+    planned(warehouse)
+    assert due(warehouse) == ["bob@b.test"]
+
+
+def waiting_for_a_lock(postgres: PostgresPlace, work: Callable[[], object]) -> tuple[threading.Thread, list[object]]:
+    """Work in a thread, as soon as it waits for another session; and what it comes to: its result or its error."""
+    outcome: list[object] = []
+
+    def run() -> None:
+        try:
+            outcome.append(work())
+        except SourceError as error:
+            outcome.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    while not postgres.sql("select 1 from pg_stat_activity where wait_event_type = 'Lock'"):
+        time.sleep(0.01)
+    return thread, outcome
+
+
+def test_a_session_ended_during_the_write_back_leaves_every_row_as_it_was(postgres: PostgresPlace, other: Any) -> None:
+    postgres.contacts("ann@a.test", "bob@b.test")
+    warehouse = saved(postgres.opened(), {"ann@a.test": "null_mx", "bob@b.test": "null_mx"})
+    warehouse.write_back(("reason",))
+    saved(warehouse, {"ann@a.test": "mailbox_accepted", "bob@b.test": "mailbox_accepted"})
+    other.execute("select from contacts where id = 2 for update")  # the first row is written, the second is waited for
+    thread, outcome = waiting_for_a_lock(postgres, lambda: warehouse.write_back(("reason",)))
+    postgres.sql("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'mailvet'")
+    thread.join()
+    other.rollback()
+    assert "connection to the database was lost" in str(outcome[0])
+    assert postgres.sql("select distinct mailvet_reason from contacts") == [("null_mx",)]
+    warehouse.close()
+    assert postgres.opened().write_back(("reason",)) == 2
+
+
+def test_a_session_ended_during_a_save_saves_all_of_a_batch_or_nothing(postgres: PostgresPlace, other: Any) -> None:
+    postgres.contacts("ann@a.test", "bob@b.test")
+    warehouse = saved(postgres.opened(), {"bob@b.test": "null_mx"})
+    other.execute("select from mailvet_verdicts for update")
+    batch = answers({"ann@a.test": "mailbox_accepted", "bob@b.test": "mailbox_accepted"})
+    thread, outcome = waiting_for_a_lock(postgres, lambda: warehouse.save(batch))
+    postgres.sql("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'mailvet'")
+    thread.join()
+    other.rollback()
+    assert "connection to the database was lost" in str(outcome[0])
+    assert postgres.sql("select email, reason from mailvet_verdicts") == [("bob@b.test", "null_mx")]
+
+
+def deadlocked(postgres: PostgresPlace, other: Any) -> tuple[Warehouse, threading.Thread, list[object]]:
+    """A write-back that met a deadlock with another session, which goes on holding its rows."""
+    postgres.contacts("ann@a.test", "bob@b.test")
+    warehouse = saved(postgres.opened(), {"ann@a.test": "null_mx", "bob@b.test": "null_mx"})
+    warehouse.write_back(("reason",))
+    saved(warehouse, {"ann@a.test": "mailbox_accepted", "bob@b.test": "mailbox_accepted"})
+    other.execute("set deadlock_timeout = '60s'")  # so that it is ours that finds out
+    other.execute("select from contacts where id = 2 for update")
+    thread, outcome = waiting_for_a_lock(postgres, lambda: warehouse.write_back(("reason",)))
+    other.execute("select from contacts where id = 1 for update")
+    return warehouse, thread, outcome
+
+
+def test_a_deadlock_with_another_session_is_a_lock_to_wait_for(
+    postgres: PostgresPlace, other: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mailvet.warehouse.backends.sql._WRITE_TRIES", 1)
+    warehouse, thread, outcome = deadlocked(postgres, other)
+    thread.join()
+    other.rollback()
+    assert isinstance(outcome[0], LockedError)
+    assert "deadlock" in str(outcome[0])
+    assert warehouse.write_back(("reason",)) == 2
+
+
+def test_a_write_back_is_tried_again_after_a_deadlock(
+    postgres: PostgresPlace, other: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, thread, outcome = deadlocked(postgres, other)
+    other.rollback()
+    thread.join()
+    assert outcome == [2]
+    assert "deadlock" in caplog.text
+    assert postgres.sql("select distinct mailvet_reason from contacts") == [("mailbox_accepted",)]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ("alter table contacts rename column email to mail", 'column "email" does not exist'),
+        ("alter table contacts drop column email", 'column "email" does not exist'),
+        ("alter table contacts add mailvet_status varchar(5)", "too long"),
+        ("alter table contacts rename to people; create view contacts as select * from people", "ADD COLUMN"),
+        ("drop table contacts", "does not exist"),
+    ],
+)
+def test_a_table_that_changed_its_form_meanwhile_is_told_and_left_as_it_is(
+    postgres: PostgresPlace, change: str, says: str
+) -> None:
+    postgres.contacts("ann@a.test")
+    warehouse = postgres.opened()
+    planned(warehouse)
+    saved(warehouse, {"ann@a.test": "mailbox_accepted"})
+    warehouse.check_write_back(STATUS_COLUMNS)
+    postgres.sql(change)
+    before = postgres.columns()
+    with pytest.raises(SourceError, match=rf"Could not write the status columns.*{says}.*stays saved"):
+        warehouse.write_back(STATUS_COLUMNS)
+    assert postgres.columns() == before
+
+
+def test_a_status_column_dropped_meanwhile_is_made_anew(postgres: PostgresPlace) -> None:
+    postgres.contacts("ann@a.test")
+    warehouse = postgres.opened()
+    assert written(warehouse) == 1
+    postgres.sql("alter table contacts drop column mailvet_reason")
+    assert warehouse.write_back(STATUS_COLUMNS) == 1
+    assert postgres.sql("select mailvet_reason from contacts") == [("mailbox_accepted",)]
+
+
+def test_two_runs_over_one_database_do_not_disturb_each_other(postgres: PostgresPlace) -> None:
+    postgres.contacts("ann@a.test", "bob@b.test")
+    first, second = postgres.opened(), postgres.opened()
+    for warehouse in (first, second):
+        planned(warehouse)
+        warehouse.open_for_writing()
+    first.save(answers({"ann@a.test": "mailbox_accepted"}))
+    second.save(answers({"ann@a.test": "mailbox_not_found", "bob@b.test": "null_mx"}))
+    assert sorted(due(first)) == sorted(due(second)) == ["ann@a.test", "bob@b.test"]
+    assert postgres.sql("select email, reason from mailvet_verdicts order by 1") == [
+        ("ann@a.test", "mailbox_not_found"), ("bob@b.test", "null_mx")
+    ]  # fmt: skip
+
+
+def test_a_statement_can_be_ended_from_another_thread(postgres: PostgresPlace) -> None:
+    postgres.contacts("ann@a.test")
+    slow = "pg_sleep(case when current_query() like '%limit 1' then 0 else 30 end) is not null"
+    warehouse = postgres.opened(where=slow)
+    threading.Timer(0.3, warehouse.interrupt).start()
+    with pytest.raises(SourceError, match="canceling statement"):
+        planned(warehouse)
+
+
+# -------------------------------------------------------------------- rights
+
+
+def test_missing_rights_are_told_with_the_grant_that_is_needed(postgres: PostgresPlace, role: str) -> None:
+    postgres.contacts("ann@a.test")
+    with pytest.raises(SourceError, match=r"no table contacts|grant select"):
+        open_table(role, "contacts")
+    postgres.sql("grant usage on schema public to reader; grant select on contacts to reader")
+    with pytest.raises(SourceError, match=r"reader lacks rights .*grant create on schema \"public\" to reader"):
+        open_table(role, "contacts")
+    warehouse = open_table(role, "contacts", writable=False, updatable=False)
+    assert planned(warehouse).due == 1
+    warehouse.close()
+    saved(postgres.opened(), {})
+    with pytest.raises(SourceError, match=r"grant select, insert, update, delete on \"public\".mailvet_verdicts to"):
+        open_table(role, "contacts", updatable=False)
+
+
+def test_the_grants_of_the_docs_are_enough(postgres: PostgresPlace, role: str, tmp_path: Path) -> None:
+    postgres.contacts("ann@a.test")
+    owner = saved(postgres.opened(), {"ann@a.test": "mailbox_accepted"})
+    assert owner.take_lease("first", "elsewhere.example.com 17 boot:1") is None
+    owner.release_lease("first")
+    owner.note_written({tmp_path / "out.csv": "digest"})
+    postgres.sql("grant usage on schema public to reader")
+    postgres.sql("grant select on contacts to reader")
+    postgres.sql("grant select, insert, update, delete on mailvet_verdicts, mailvet_runs, mailvet_servers to reader")
+    with pytest.raises(SourceError, match=r"delete on \"public\".mailvet_leases to .* \"public\".mailvet_outputs to"):
+        open_table(role, "contacts")
+    postgres.sql("grant select, insert, update, delete on mailvet_leases, mailvet_outputs to reader")
+    warehouse = open_table(role, "contacts")
+    assert warehouse.written_digest(tmp_path / "out.csv") == "digest"
+    assert warehouse.take_lease("second", "elsewhere.example.com 18 boot:1") is None
+    warehouse.renew_lease("second")
+    warehouse.release_lease("second")
+    warehouse.note_written({tmp_path / "out.csv": "another"})
+    assert warehouse.written_digest(tmp_path / "out.csv") == "another"
+    with pytest.raises(SourceError, match="does not own contacts in contract") as caught:
+        warehouse.check_write_back(STATUS_COLUMNS)
+    advice = str(caught.value).partition("Its owner can: ")[2].partition(". Or use")[0]
+    postgres.sql(advice)
+    warehouse.check_write_back(STATUS_COLUMNS)
+    planned(warehouse)
+    saved(warehouse, {"ann@a.test": "null_mx"})
+    assert warehouse.write_back(STATUS_COLUMNS) == 1
+    assert warehouse.summary().by_reason == {"null_mx": 1}
+    warehouse.close()
+    postgres.sql("revoke update (mailvet_status) on contacts from reader")
+    warehouse = open_table(role, "contacts")
+    with pytest.raises(SourceError, match=r"grant update \(\"mailvet_status\"\) on"):
+        warehouse.check_write_back(STATUS_COLUMNS)
+    warehouse.close()
+
+
+_WITH_COLUMNS = (
+    "alter table contacts add mailvet_status text, add mailvet_reason text, add mailvet_recommendation text, "
+    "add mailvet_score smallint, add mailvet_suggestion text, add mailvet_checked_at timestamptz"
+)
+
+
+def test_status_columns_that_may_not_be_read_are_told_before_anybody_is_asked(
+    postgres: PostgresPlace, role: str
+) -> None:
+    postgres.contacts("ann@a.test")
+    postgres.sql(_WITH_COLUMNS)
+    saved(postgres.opened(), {})
+    postgres.sql("grant usage on schema public to reader; grant select (email), update on contacts to reader")
+    postgres.sql("grant select, insert, update, delete on mailvet_verdicts, mailvet_runs, mailvet_servers to reader")
+    warehouse = open_table(role, "contacts")
+    with pytest.raises(SourceError, match=r"grant select \(\"mailvet_status\", .*Nothing was checked") as caught:
+        warehouse.check_write_back(STATUS_COLUMNS)
+    postgres.sql(str(caught.value).partition("columns of contacts in contract: ")[2].partition(". Nothing")[0])
+    assert written(warehouse) == 1
+    warehouse.close()
+
+
+def test_rows_that_a_policy_keeps_from_us_are_left_alone(postgres: PostgresPlace, role: str) -> None:
+    postgres.contacts("ann@a.test", "ann@a.test", "ann@a.test")
+    postgres.sql(_WITH_COLUMNS)
+    saved(postgres.opened(), {})
+    postgres.sql("grant usage on schema public to reader; grant select, update on contacts to reader; "
+                 "grant select, insert, update, delete on mailvet_verdicts, mailvet_runs, mailvet_servers to reader; "
+                 "alter table contacts enable row level security; create policy seen on contacts for select "
+                 "using (id < 3); create policy ours on contacts for update using (id = 1)")  # fmt: skip
+    warehouse = open_table(role, "contacts")
+    assert planned(warehouse).rows == 2
+    assert written(warehouse) == 1
+    assert postgres.sql("select id from contacts where mailvet_status is not null") == [(1,)]
+    postgres.sql("create policy none on contacts as restrictive for update with check (mailvet_status is null)")
+    saved(warehouse, {"ann@a.test": "null_mx"})
+    with pytest.raises(SourceError, match="row-level security policy"):
+        warehouse.write_back(STATUS_COLUMNS)
+    warehouse.close()
+
+
+def test_a_user_whose_sessions_are_read_only_is_told_so(postgres: PostgresPlace) -> None:
+    postgres.contacts("ann@a.test")
+    with pytest.raises(SourceError, match="sessions of the user postgres are read-only"):
+        open_table(postgres.database + "?options=-cdefault_transaction_read_only%3Don", "contacts", writable=False)
+
+
+@pytest.mark.parametrize("made", ["table mailvet_verdicts (email text)", "view mailvet_runs as select 1 as run_id"])
+def test_a_table_of_somebody_elses_that_is_called_like_ours_is_told(postgres: PostgresPlace, made: str) -> None:
+    postgres.contacts("ann@a.test")
+    postgres.sql(f"create {made}")
+    with pytest.raises(SourceError, match=r"mailvet_\w+ is not as mailvet makes it: it has no column \w+. Rename it"):
+        postgres.opened()
+
+
+# -------------------------------------------------------------------- whose answer it is
+
+
+def test_an_answer_finds_its_rows_with_and_without_its_address_stored(postgres: PostgresPlace) -> None:
+    postgres.contacts("ann@a.test", "bob@b.test", "Bob@b.test", None, "bob@b.test")
+    warehouse = saved(postgres.opened(), {"ann@a.test": "mailbox_accepted", "": "syntax_invalid"})
+    warehouse.save(answers({"bob@b.test": "null_mx"}, email=None))
+    assert warehouse.write_back(("reason",)) == 3  # a blank cell is missing, whatever is stored
+    assert postgres.sql("select email, mailvet_reason from contacts order by id") == [
+        ("ann@a.test", "mailbox_accepted"), ("bob@b.test", "null_mx"), ("Bob@b.test", None), (None, None),
+        ("bob@b.test", "null_mx"),
+    ]  # fmt: skip
+    assert warehouse.write_back(("reason",)) == 0
+
+
+def test_a_text_that_postgresql_cannot_hold_gives_its_answer_to_nobody_else(postgres: PostgresPlace) -> None:
+    postgres.contacts("ann@a.test")
+    warehouse = saved(postgres.opened(), {"ann\0@a.test": "syntax_invalid"})
+    assert warehouse.write_back(("reason",)) == 0
+    saved(warehouse, {"ann@a.test": "mailbox_accepted"})
+    assert warehouse.write_back(("reason",)) == 1
+    assert postgres.sql("select mailvet_reason from contacts") == [("mailbox_accepted",)]
+
+
+def test_verdicts_without_their_text_are_found_without_reading_the_others(postgres: PostgresPlace) -> None:
+    postgres.contacts("ann@a.test")
+    saved(postgres.opened(), {f"n{n}@a.test": "mailbox_accepted" for n in range(5000)})
+    postgres.sql("analyze mailvet_verdicts")
+    plan = postgres.sql("explain select from mailvet_verdicts where email is null")
+    assert "mailvet_verdicts_unnamed" in str(plan)
+
+
+def test_spellings_fold_as_python_folds_them(postgres: PostgresPlace) -> None:
+    blanks = [chr(code) for code in range(1, 0x3001) if chr(code).isspace()]
+    texts = ["", "A", "Ann@A.Test", "ÉVA@a.test", "straße@A.test", "Ann\u0301@A.test", "~A~", "!A", "\x7fA\x7f"]
+    for blank in blanks:
+        texts += [blank, f"{blank}Aé", f"Aé{blank}", f"{blank}A@b", f"A@b{blank}{blank}", f"A{blank}B", f"\x01{blank}A"]
+    postgres.contacts(*texts)
+    warehouse = postgres.opened()
+    planned(warehouse)
+    folded = getattr(warehouse, "_rows")(f"select email, folded from {getattr(warehouse, '_staged')['cells']}")  # noqa: B009
+    assert dict(folded) == {text: text.strip().lower() for text in texts}
+
+
+# -------------------------------------------------------------------- tables of every kind
+
+
+def written(warehouse: Warehouse, cell: str = "ann@a.test") -> int:
+    planned(warehouse)
+    saved(warehouse, {cell: "mailbox_accepted"})
+    warehouse.check_write_back(STATUS_COLUMNS)
+    return warehouse.write_back(STATUS_COLUMNS)
+
+
+@pytest.mark.parametrize(
+    ("name", "made"),
+    [
+        ("parts", "create table parts (id int generated always as identity, email text, day int, domain text generated "
+                  "always as (split_part(email, '@', 2)) stored) partition by range (day); create table parts_1 "
+                  "partition of parts for values from (0) to (9); insert into parts (email, day) values ('{}', 1)"),
+        ("blurred", "create table blurred (email citext); insert into blurred values ('{}')"),
+        ("padded", "create table padded (email char(40)); insert into padded values ('{}')"),
+        ("named", "create domain address as varchar(80); create table named (email address); "
+                  "insert into named values ('{}')"),
+        ("sales.customers", "create schema sales; create table sales.customers (email varchar(99)); "
+                            "insert into sales.customers values ('{}')"),
+        ("heirs", "create table ancestors (email text); create table heirs () inherits (ancestors); "
+                  "insert into heirs values ('{}')"),
+        ('"Odd.Name"', 'create table "Odd.Name" (email text); insert into "Odd.Name" values (\'{}\')'),
+    ],
+)  # fmt: skip
+def test_any_kind_of_table_is_verified_and_written(postgres: PostgresPlace, name: str, made: str) -> None:
+    cell = "Ann@A.test" if name == "blurred" else "ann@a.test"
+    postgres.sql("create extension if not exists citext; drop schema if exists sales cascade")
+    postgres.sql(made.format(cell))
+    assert written(postgres.opened(name), cell) == 1
+    assert postgres.sql(f"select mailvet_reason from {name}") == [("mailbox_accepted",)]
+
+
+def test_a_name_in_two_schemas_is_the_one_on_the_search_path_or_ambiguous(postgres: PostgresPlace) -> None:
+    postgres.sql("drop schema if exists sales cascade; drop schema if exists support cascade; create schema sales; "
+                 "create schema support; create table sales.people (email text); create table support.people (email "
+                 "text); create table people (email text, here int); create table sales.staff (email text); create "
+                 "table support.staff (email text)")  # fmt: skip
+    warehouse = postgres.opened("people")
+    assert getattr(warehouse, "relation") == '"public"."people"'  # noqa: B009
+    with pytest.raises(SourceError, match=r"ambiguous.*sales.staff, support.staff"):
+        postgres.opened("staff")
+    postgres.sql("drop schema sales cascade; drop schema support cascade")
+
+
+def test_computed_status_columns_are_refused_up_front(postgres: PostgresPlace) -> None:
+    postgres.contacts("ann@a.test")
+    postgres.sql("alter table contacts add mailvet_status text generated always as (lower(email)) stored")
+    with pytest.raises(SourceError, match="is computed"):
+        postgres.opened().check_write_back(STATUS_COLUMNS)
+
+
+@pytest.mark.parametrize(
+    ("column", "says"),
+    [
+        ("mailvet_status answer", "holds answer, but a status is a text"),
+        ("mailvet_checked_at date", "holds date, but a checked_at is a timestamp"),
+        ("mailvet_checked_at time", "holds time without time zone, but"),
+        ("mailvet_score money", "holds money, but a score is a number"),
+        ("mailvet_suggestion text not null default ''", "drop not null"),
+    ],
+)
+def test_a_status_column_that_cannot_take_every_answer_is_told_before_anybody_is_asked(
+    postgres: PostgresPlace, column: str, says: str
+) -> None:
+    postgres.contacts("ann@a.test")
+    postgres.sql(f"create type answer as enum ('deliverable', 'unknown'); alter table contacts add {column}")
+    with pytest.raises(SourceError, match=rf"{says}.*Nothing was checked"):
+        postgres.opened().check_write_back(STATUS_COLUMNS)
+
+
+def test_what_a_constraint_refuses_is_written_to_no_row(postgres: PostgresPlace) -> None:
+    postgres.contacts("ann@a.test", "bob@b.test")
+    postgres.sql("alter table contacts add mailvet_reason text check (id = 1 or mailvet_reason is null)")
+    warehouse = saved(postgres.opened(), {"ann@a.test": "mailbox_accepted", "bob@b.test": "mailbox_accepted"})
+    with pytest.raises(SourceError, match="violates check constraint"):
+        warehouse.write_back(("reason",))
+    assert postgres.sql("select count(mailvet_reason) from contacts") == [(0,)]
+
+
+def test_a_trigger_may_keep_a_row_as_it_is(postgres: PostgresPlace) -> None:
+    postgres.contacts("ann@a.test", "ann@a.test")
+    postgres.sql(
+        "create function keep() returns trigger language plpgsql as $$ begin if new.id = 2 then return null; end if; "
+        "return new; end $$; create trigger keep before update on contacts for each row execute function keep()"
+    )
+    assert written(postgres.opened()) == 1
+    assert postgres.sql("select id from contacts where mailvet_status is not null") == [(1,)]
+
+
+def test_columns_of_like_types_are_written_once(postgres: PostgresPlace) -> None:
+    postgres.contacts("ann@a.test")
+    postgres.sql("create extension if not exists citext; alter table contacts add mailvet_checked_at timestamp, "
+                 "add mailvet_score numeric(5, 1), add mailvet_status citext, add mailvet_reason char(40)")  # fmt: skip
+    warehouse = postgres.opened()
+    assert written(warehouse) == 1
+    assert warehouse.write_back(STATUS_COLUMNS) == 0
+
+
+def test_a_materialized_view_is_a_view(postgres: PostgresPlace) -> None:
+    postgres.contacts("ann@a.test")
+    postgres.sql("create materialized view frozen as select * from contacts")
+    with pytest.raises(SourceError, match="is a view"):
+        postgres.opened("frozen")
+
+
+def test_the_users_indexes_and_triggers_are_as_before(postgres: PostgresPlace) -> None:
+    postgres.contacts("ann@a.test")
+    postgres.sql("create index on contacts (email)")
+    before = postgres.sql("select indexdef from pg_indexes where tablename = 'contacts'")
+    written(postgres.opened())
+    assert postgres.sql("select indexdef from pg_indexes where tablename = 'contacts'") == before
+
+
+def test_times_are_utc_wherever_the_server_and_its_clock_are(postgres: PostgresPlace) -> None:
+    postgres.contacts("ann@a.test")
+    postgres.sql("alter role postgres set timezone = 'America/New_York'")
+    try:
+        warehouse = saved(postgres.opened(), {"ann@a.test": "mailbox_accepted"})
+        assert postgres.sql("select checked_at from mailvet_verdicts") == [
+            (datetime(2026, 11, 22, 12, tzinfo=timezone.utc),)
+        ]
+        # The server's own time plays no part: the run says what time it is.
+        assert planned(warehouse, now=datetime(2026, 11, 22, 12, tzinfo=timezone.utc)).due == 0
+        assert planned(warehouse, now=datetime(1999, 1, 1, tzinfo=timezone.utc)).due == 1  # dated in the future
+        assert planned(warehouse, now=datetime(2099, 1, 1, tzinfo=timezone.utc)).due == 1
+    finally:
+        postgres.sql("alter role postgres reset timezone")
+
+
+# -------------------------------------------------------------------- opening
+
+
+def test_a_url_in_any_form_and_an_engine_reach_the_same_table(postgres: PostgresPlace) -> None:
+    postgres.contacts("ann@a.test")
+    rest = postgres.database.partition("://")[2]
+    forms: list[Any] = [f"{kind}://{rest}" for kind in ("postgresql", "postgres", "postgresql+psycopg",
+                                                        "postgresql+psycopg2")]  # fmt: skip
+    engine = sa.create_engine(f"postgresql+psycopg://{rest}")
+    for database in (*forms, engine):
+        warehouse = open_table(database, "contacts")
+        assert planned(warehouse).due == 1
+        warehouse.close()
+    with engine.connect() as connection:  # the engine still serves its owner
+        assert connection.execute(sa.text("select count(*) from contacts")).scalar() == 1
+    engine.dispose()
+    saved(postgres.opened(), {"ann@a.test": "mailbox_accepted"})
+    store = open_store(postgres.database, read_only=True)
+    assert (store.stored("ann@a.test") or {})["reason"] == "mailbox_accepted"
+    store.close()
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["postgresql://ann:s3cret@127.0.0.1:1/crm", "postgresql://ann:s3cret@127.0.0.1:port/crm",
+     "mysql://ann:s3cret@127.0.0.1:1/crm", "mariadb://ann:s3cret@[/crm", "mssql://ann:s3cret@nowhere/crm",
+     "snowflake://ann:s3cret@account/crm", "oracle://ann:s3cret@127.0.0.1/crm", "nonsense://ann:s3cret@x/y"],
+)  # fmt: skip
+def test_what_cannot_be_opened_is_told_without_the_password(url: str) -> None:
+    with pytest.raises((SourceError, SettingsError)) as caught:
+        open_table(url, "contacts")
+    assert "s3cret" not in str(caught.value)
+    if url.startswith(("mssql", "snowflake")):
+        assert "pip install" in str(caught.value)
+
+
+# -------------------------------------------------------------------- binary COPY
+
+
+def test_binary_copy_writes_what_the_manual_says() -> None:
+    table = pa.table({"t": pa.array(["é", None, ""]), "n": pa.array([1, None, -2], pa.int16())})
+    data = b"".join(binary_copy(table))
+    assert data[:19] == b"PGCOPY\n\xff\r\n\0" + bytes(8)
+    assert data[19:] == (
+        struct.pack(">hi2sih", 2, 2, "é".encode(), 2, 1) + struct.pack(">hii", 2, -1, -1)
+        + struct.pack(">hiih", 2, 0, 2, -2) + struct.pack(">h", -1)
+    )  # fmt: skip
+
+
+def test_binary_copy_of_a_slice_is_the_slice(postgres: PostgresPlace) -> None:
+    moment = datetime(1987, 6, 5, 4, 3, 2, 1, tzinfo=timezone.utc)
+    rows = [{"a": f"n{n}" if n % 3 else None, "b": n * 1000, "c": n / 7 if n % 5 else None, "d": moment}
+            for n in range(-50, 50)]  # fmt: skip
+    schema = pa.schema([("a", pa.string()), ("b", pa.int64()), ("c", pa.float64()), ("d", pa.timestamp("us", "UTC"))])
+    table = pa.concat_tables([pa.Table.from_pylist(rows, schema)] * 2).slice(70, 100)
+    postgres.sql("create table t (a text, b bigint, c double precision, d timestamptz)")
+    with psycopg.connect(postgres.database) as db, db.cursor() as cursor, cursor.copy(
+        "copy t from stdin (format binary)"
+    ) as copy:  # fmt: skip
+        for block in binary_copy(table):
+            copy.write(block)
+    expected = [tuple(row.values()) for row in table.to_pylist()]
+    assert postgres.sql("select * from t") == expected
+
+
+def test_an_address_that_was_new_when_planned_is_saved_whoever_was_quicker(postgres: PostgresPlace) -> None:
+    postgres.contacts("ann@a.test", "bob@a.test", "cid@a.test")
+    first, second = postgres.opened(), postgres.opened()
+    for warehouse in (first, second):
+        assert planned(warehouse).due == 3
+        warehouse.open_for_writing()
+    first.save(answers({"ann@a.test": "mailbox_accepted"}))
+    second.save(answers({"ann@a.test": "mailbox_full", "bob@a.test": "mailbox_accepted"}))
+    second.save(answers({"bob@a.test": "greylisted", "cid@a.test": "greylisted"}))
+    assert postgres.sql("select email, reason from mailvet_verdicts order by 1") == [
+        ("ann@a.test", "mailbox_full"), ("bob@a.test", "mailbox_accepted"), ("cid@a.test", "greylisted"),
+    ]  # fmt: skip
