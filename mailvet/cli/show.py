@@ -21,7 +21,7 @@ from mailvet.scoring.columns import contributions
 from mailvet.verdict import Verdict
 from mailvet.vocabulary import REASONS, Depth, Reason, Status
 from mailvet.warehouse.attribution import ASKED_FROM, LAYERS
-from mailvet.warehouse.rules import UNVERIFIED_BOUNCES
+from mailvet.warehouse.summaries import UNVERIFIED_BOUNCES
 from mailvet.warehouse.store import Plan, Summary
 
 __all__ = ["explain", "show_checks", "show_gate", "show_plan", "show_result", "show_summary"]

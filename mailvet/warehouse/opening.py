@@ -5,22 +5,21 @@ plug-in.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
 from urllib.parse import unquote, urlsplit
 
 from mailvet.errors import SettingsError
 from mailvet.vocabulary import Policy
-from mailvet.warehouse.store import Warehouse
+from mailvet.warehouse.binding import Binding
+from mailvet.warehouse.store import VerdictStore, Warehouse
 
 if TYPE_CHECKING:
     import duckdb
     from sqlalchemy.engine import Engine
 
-    from mailvet.warehouse.backends.duckdb.tables import DuckDBWarehouse
-    from mailvet.warehouse.backends.postgres import PostgresWarehouse
-    from mailvet.warehouse.backends.sqlalchemy import SQLAlchemyWarehouse
+    from mailvet.warehouse.backends.postgres.driver import PsycopgDriver
+    from mailvet.warehouse.backends.sqlalchemy import SQLAlchemyDriver
 
 __all__ = ["Database", "is_url", "open_store", "open_table"]
 
@@ -67,22 +66,30 @@ def open_table(  # the public call: all but three by keyword
         SettingsError: a URL that cannot be read, or of a kind whose driver is not installed.
         LockedError: another process holds the database.
     """
+    binding = Binding(
+        where=where or None, policy=policy, prefix=prefix, events=events, writable=writable, updatable=updatable
+    )
     kind = _kind(database)
-    how: dict[str, Any] = {"policy": policy, "prefix": prefix, "events": events}
-    what: dict[str, Any] = {"where": where or None, "writable": writable, "updatable": updatable}
     if kind == "duckdb":
-        duck = _duckdb()
+        from mailvet.warehouse.backends.duckdb.warehouse import DuckDBWarehouse
+
         connection = _duckdb_connection(database)
         if connection is not None:
-            return duck.of_connection(connection, table, column, **how, **what)
-        return duck.of_table(_duckdb_path(database), table, column, **how, **what)
+            return DuckDBWarehouse.of_connection(connection, table, column, binding)
+        return DuckDBWarehouse.of_table(_duckdb_path(database), table, column, binding)
     if kind in _POSTGRES:
-        again = _psycopg_connection(database)
-        return _postgres()(again(), again=again, **how).on_table(table, column, **what)
-    return _sqlalchemy()(_engine(database), owned=isinstance(database, str), **how).on_table(table, column, **what)
+        driver = _psycopg_driver(database)
+        from mailvet.warehouse.backends.postgres.warehouse import open_warehouse
+
+        return open_warehouse(driver, table, column, binding)
+    from mailvet.warehouse.backends.sql.session import Session
+    from mailvet.warehouse.backends.sql.source import bind
+    from mailvet.warehouse.backends.sql.warehouse import SQLWarehouse
+
+    return SQLWarehouse(bind(Session(_sqlalchemy_driver(database)), table, column, binding))
 
 
-def open_store(database: Database, *, read_only: bool) -> Warehouse:
+def open_store(database: Database, *, read_only: bool) -> VerdictStore:
     """
     Only the verdicts of a database, for `stored` and `forget`.
 
@@ -91,10 +98,14 @@ def open_store(database: Database, *, read_only: bool) -> Warehouse:
     """
     kind = _kind(database)
     if kind == "duckdb":
-        return _duckdb().of_store(_duckdb_path(database), read_only=read_only)
-    if kind in _POSTGRES:
-        return _postgres()(_psycopg_connection(database)())
-    return _sqlalchemy()(_engine(database), owned=isinstance(database, str))
+        from mailvet.warehouse.backends.duckdb.warehouse import open_verdicts
+
+        return open_verdicts(_duckdb_path(database), read_only=read_only)
+    from mailvet.warehouse.backends.sql.session import Session
+    from mailvet.warehouse.backends.sql.warehouse import SQLStore
+
+    driver = _psycopg_driver(database) if kind in _POSTGRES else _sqlalchemy_driver(database)
+    return SQLStore(Session(driver))
 
 
 def _kind(database: Database) -> str:
@@ -108,12 +119,6 @@ def _kind(database: Database) -> str:
 
 
 # -------------------------------------------------------------------- DuckDB
-
-
-def _duckdb() -> type[DuckDBWarehouse]:
-    from mailvet.warehouse.backends.duckdb.tables import DuckDBWarehouse
-
-    return DuckDBWarehouse
 
 
 def _duckdb_path(database: Any) -> Path:
@@ -149,52 +154,40 @@ def _duckdb_connection(database: Any) -> duckdb.DuckDBPyConnection | None:
 # -------------------------------------------------------------------- PostgreSQL
 
 
-def _postgres() -> type[PostgresWarehouse]:
+def _psycopg_driver(database: Any) -> PsycopgDriver:
+    """A connection of psycopg that is ours to close."""
     try:
-        from mailvet.warehouse.backends.postgres import PostgresWarehouse
+        from mailvet.warehouse.backends.postgres.driver import PsycopgDriver, connect
     except ImportError as error:
         raise _missing("psycopg", "mailvet[postgres]", error) from None
-    return PostgresWarehouse
+    if not isinstance(database, str) and database.driver == "psycopg":
 
+        def again() -> Any:
+            pooled = database.raw_connection()  # with all the engine was made with; the pool makes itself another
+            link = pooled.driver_connection
+            pooled.detach()
+            return link
+    else:
+        url = database if isinstance(database, str) else database.url.render_as_string(hide_password=False)
+        location = url.partition("://")[2]
 
-def _psycopg_connection(database: Any) -> Callable[[], Any]:
-    """What makes connections that are ours to close."""
-    _postgres()
-    from mailvet.warehouse.backends.postgres import connect
+        def again() -> Any:
+            return connect(f"postgresql://{location}")
 
-    if isinstance(database, str):
-        return lambda: connect("postgresql://" + database.partition("://")[2])
-    if database.driver != "psycopg":
-        url = database.url.render_as_string(hide_password=False)
-        return lambda: connect("postgresql://" + url.partition("://")[2])
-
-    def detached() -> Any:
-        pooled = database.raw_connection()  # with everything the engine was made with; the pool makes itself another
-        link = pooled.driver_connection
-        pooled.detach()
-        return link
-
-    return detached
+    return PsycopgDriver(again(), again=again)
 
 
 # -------------------------------------------------------------------- all others
 
 
-def _sqlalchemy() -> type[SQLAlchemyWarehouse]:
+def _sqlalchemy_driver(database: Any) -> SQLAlchemyDriver:
     try:
-        from mailvet.warehouse.backends.sqlalchemy import SQLAlchemyWarehouse
+        from mailvet.warehouse.backends.sqlalchemy import SQLAlchemyDriver, create_engine
     except ImportError as error:
         raise _missing("sqlalchemy", "mailvet[sql]", error) from None
-    return SQLAlchemyWarehouse
-
-
-def _engine(database: Any) -> Engine:
-    if not isinstance(database, str):
-        engine: Engine = database
-        return engine
-    from mailvet.warehouse.backends.sqlalchemy import create_engine
-
-    return create_engine(database)
+    if isinstance(database, str):
+        return SQLAlchemyDriver(create_engine(database))
+    return SQLAlchemyDriver(database, owned=False)
 
 
 def _missing(module: str, package: str, error: ImportError) -> SettingsError:

@@ -8,6 +8,7 @@ that name. What a user wrote is never written over.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import pyarrow as pa
 
@@ -17,7 +18,7 @@ from mailvet.vocabulary import Depth, Reason, Recommendation, Status
 from mailvet.warehouse.dialects import Dialect, literal
 from mailvet.warehouse.tables import Column
 
-__all__ = ["check_address_column", "check_status_columns", "refuse_foreign"]
+__all__ = ["StatusColumns"]
 
 _WORDS: Mapping[str, Sequence[str]] = {
     "status": tuple(map(str, Status)),
@@ -34,91 +35,101 @@ _OURS = "mailvet"
 """How the names of columns begin that no one else has."""
 
 
-def check_status_columns(present: Sequence[Column], columns: Sequence[str], prefix: str, table: str) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusColumns:
     """
-    Whether the answers fit into the status columns that a table already has.
+    The status columns that are to be put on a table, and the columns it has.
 
-    Raises:
-        SourceError: one is too narrow, of another type, or computed.
-    """
-    existing = {column.name.lower(): column for column in present}
-    for name in columns:
-        found = existing.get((prefix + name).lower())
-        if found is None:
-            continue
-        kind = verdict_schema().field(name).type
-        family = "text" if pa.types.is_string(kind) else "time" if pa.types.is_timestamp(kind) else "number"
-        advice = "Drop or rename it (it will be made anew), or choose another store.prefix. Nothing was checked."
-        if found.generated:
-            raise SourceError(f"The column {found.name} of {table} is computed, so no {name} can be written. {advice}")
-        if found.family != family:
-            raise SourceError(
-                f"The column {found.name} of {table} holds {found.kind}, but a {name} is a "
-                f"{'timestamp' if family == 'time' else family}. {advice}"
-            )
-        if found.length is not None and found.length < (needed := _LENGTHS.get(name, 255)):
-            raise SourceError(
-                f"The column {found.name} of {table} is too narrow for a {name}: it takes {found.length} characters, "
-                f"and up to {needed} are needed. Widen it, or drop it (it will be made anew). Nothing was checked."
-            )
-
-
-def check_address_column(column: str, columns: Sequence[str], prefix: str, table: str) -> None:
-    """
-    Whether the column of addresses would be written over.
-
-    Raises:
-        SourceError: it would.
-    """
-    for name in columns:
-        if (prefix + name).lower() == column.lower():
-            raise SourceError(
-                f"The column {column} of {table} is named as the one of addresses, and the {name} of each verdict "
-                "would be written to it. Name the column of addresses, choose another store.prefix, or leave out that "
-                "status column. Nothing was checked."
-            )
-
-
-def refuse_foreign(
-    say: Dialect,
-    present: Sequence[Column],
-    columns: Sequence[str],
-    prefix: str,
-    table: str,
-    *,
-    quote: Callable[[str], str],
-    holds: Callable[[str], bool],
-    reasons: str | None = None,
-) -> None:
-    """
-    Whether a status column that is there already holds what mailvet did not write.
-
-    Args:
+    Attributes:
+        say: the dialect.
+        table: its name, for people.
+        address: its column of addresses.
+        present: all its columns.
+        columns: of the verdict table, to be written.
+        prefix: before their names.
         quote: a column's name in a statement.
-        holds: whether any row of the table fulfils a condition.
-        reasons: a query for the reasons of the stored verdicts, of which a newer version may know more than this one.
-
-    Raises:
-        SourceError: one does, by its name.
     """
-    existing = {column.name.lower(): column for column in present}
-    companion = next((found for name in _COMPANIONS if (found := existing.get((prefix + name).lower()))), None)
-    for name in columns:
-        found = existing.get((prefix + name).lower())
-        if found is None:
-            continue
-        cell = quote(found.name)
-        foreign = _foreign(say, found, name, cell, reasons)
-        if name not in _COMPANIONS and companion is not None:
-            foreign = [*foreign, f"{quote(companion.name)} is null"]
-        elif name not in _COMPANIONS and not prefix.lower().startswith(_OURS):
-            foreign = ["1 = 1"]
-        if foreign and holds(f"{cell} is not null and ({' or '.join(foreign)})"):
-            raise SourceError(
-                f"The column {found.name} of {table} holds what mailvet did not write, and the {name} of each verdict "
-                "would be written over it. Rename it, choose another store.prefix, or leave out that status column. "
-                "Nothing was checked."
-            )
+
+    say: Dialect
+    table: str
+    address: str
+    present: Sequence[Column]
+    columns: Sequence[str]
+    prefix: str
+    quote: Callable[[str], str]
+
+    def _existing(self, name: str) -> Column | None:
+        wanted = (self.prefix + name).lower()
+        return next((column for column in self.present if column.name.lower() == wanted), None)
+
+    def check_types(self) -> None:
+        """
+        Whether the status columns that are there can take every verdict.
+
+        Raises:
+            SourceError: one is too narrow, of another type, or computed.
+        """
+        for name in self.columns:
+            found = self._existing(name)
+            if found is not None:
+                _check_type(found, name, self.table)
+
+    def check_ours(self, holds: Callable[[str], bool], reasons: str | None = None) -> None:
+        """
+        Whether the column of addresses, or what mailvet did not write, would be written over.
+
+        Args:
+            holds: whether any row of the table fulfils a condition.
+            reasons: a query for the reasons of the stored verdicts, of which a newer version may know more than this
+                one.
+
+        Raises:
+            SourceError: it would, by the column's name.
+        """
+        for name in self.columns:
+            if (self.prefix + name).lower() == self.address.lower():
+                raise SourceError(
+                    f"The column {self.address} of {self.table} is named as the one of addresses, and the {name} of "
+                    "each verdict would be written to it. Name the column of addresses, choose another store.prefix, "
+                    "or leave out that status column. Nothing was checked."
+                )
+        companion = next((found for name in _COMPANIONS if (found := self._existing(name))), None)
+        for name in self.columns:
+            found = self._existing(name)
+            if found is None:
+                continue
+            cell = self.quote(found.name)
+            foreign = _foreign(self.say, found, name, cell, reasons)
+            if name not in _COMPANIONS and companion is not None:
+                foreign = [*foreign, f"{self.quote(companion.name)} is null"]
+            elif name not in _COMPANIONS and not self.prefix.lower().startswith(_OURS):
+                foreign = ["1 = 1"]
+            # Files have no null: a suggestion that went through one comes back as an empty text.
+            filled = f"{cell} <> ''" if name == "suggestion" and found.family == "text" else f"{cell} is not null"
+            if foreign and holds(f"{filled} and ({' or '.join(foreign)})"):
+                raise SourceError(
+                    f"The column {found.name} of {self.table} holds what mailvet did not write, and the {name} of each "
+                    "verdict would be written over it. Rename it, choose another store.prefix, or leave out that "
+                    "status column. Nothing was checked."
+                )
+
+
+def _check_type(found: Column, name: str, table: str) -> None:
+    kind = verdict_schema().field(name).type
+    family = "text" if pa.types.is_string(kind) else "time" if pa.types.is_timestamp(kind) else "number"
+    advice = "Drop or rename it (it will be made anew), or choose another store.prefix. Nothing was checked."
+    if found.generated:
+        raise SourceError(f"The column {found.name} of {table} is computed, so no {name} can be written. {advice}")
+    if found.family != family:
+        raise SourceError(
+            f"The column {found.name} of {table} holds {found.kind}, but a {name} is a "
+            f"{'timestamp' if family == 'time' else family}. {advice}"
+        )
+    if found.length is not None and found.length < (needed := _LENGTHS.get(name, 255)):
+        raise SourceError(
+            f"The column {found.name} of {table} is too narrow for a {name}: it takes {found.length} characters, "
+            f"and up to {needed} are needed. Widen it, or drop it (it will be made anew). Nothing was checked."
+        )
 
 
 def _foreign(say: Dialect, column: Column, name: str, cell: str, reasons: str | None) -> list[str]:

@@ -1,6 +1,6 @@
 """
-What a run needs of the place where the data lives. A backend is one class with these methods; everything it returns
-is Arrow or plain counts, so a run does not know whose SQL it was.
+What a run needs of the place where the data lives: a source of addresses, what was planned of it, and a store of
+verdicts. Everything they return is Arrow or plain counts, so a run does not know whose SQL it was.
 """
 
 from __future__ import annotations
@@ -25,14 +25,15 @@ __all__ = [
     "KNOWN_FOR",
     "MOST_NAMED",
     "SILENT",
+    "ContactSource",
     "Details",
-    "HasDetails",
     "HasFingerprint",
     "OperatorShare",
     "Plan",
+    "PlannedSource",
     "SourceShare",
     "Summary",
-    "TableSignals",
+    "VerdictStore",
     "Warehouse",
 ]
 
@@ -153,8 +154,43 @@ MOST_NAMED = 12
 """Operators and sources that a report names."""
 
 
-class Warehouse(Protocol):
-    """One source: a table with a column of addresses, and the verdict table beside it."""
+class PlannedSource(Protocol):
+    """What is due of a source, as `ContactSource.plan` found it. The next plan of the same source takes its place."""
+
+    plan: Plan
+    """The counts."""
+
+    def due(self, batch_rows: int) -> Iterator[pa.Table]:
+        """Batches of due cells: `email`, `email_key`, `previous_reason`, `previous_attempts`, history columns."""
+
+    def looks_numeric(self) -> bool:
+        """Whether every cell that is not blank is a number, because the wrong column was named."""
+
+    def canaries(self, now: datetime) -> pa.Table:
+        """
+        Recipients known to exist, as `mailvet.warehouse.servers.CANARY_SCHEMA`, the newest of each host.
+        The hosts are those that earlier verdicts name for the domains of what is due.
+
+        Args:
+            now: aware, UTC; acceptances older than `CANARY_AGE` do not count.
+        """
+
+    def find_signals(self, *, signed_up: str | None, burst_window: timedelta) -> None:
+        """
+        Before `due`: look over the whole table for what no single address shows, and give the due cells `series_size`,
+        `burst` and `duplicate_of`, which are columns of the batches from then on (`mailvet.warehouse.table_signals`).
+
+        Args:
+            signed_up: the column of the source with the time of each sign-up; None looks for no bursts.
+            burst_window: the span within which sign-ups are counted.
+
+        Raises:
+            SettingsError: there is no such column, or it holds no time; nothing was changed.
+        """
+
+
+class ContactSource(Protocol):
+    """A table or file with a column of addresses."""
 
     name: str
     """For people: `contacts in crm.duckdb`."""
@@ -162,27 +198,32 @@ class Warehouse(Protocol):
     policy: Policy
     """What recommendations follow."""
 
-    saves_cheaply: bool
-    """Whether a save costs so little that there may be one a second."""
-
-    abandoned: bool
-    """A call of another thread does not return, so that `close` has to do nothing."""
-
-    @property
-    def store_id(self) -> str | None:
-        """What names the database of the verdicts, without a password; None for one that ends with this process."""
-
-    def reconnect(self) -> bool:
-        """
-        Connect anew after the connection was lost; what `plan` found is gone. False where that is for the caller.
-
-        Raises:
-            UnavailableError: the database is not back yet.
-        """
-
     @property
     def remarks(self) -> Sequence[str]:
         """What was odd about the source and how it was read all the same, a sentence each."""
+
+    @property
+    def files(self) -> Mapping[str, Path]:
+        """The files that the source and its verdicts lie in, by what they are for people: `the source`."""
+
+    def check_keys(self, columns: Sequence[str], *, unique: bool = True) -> None:
+        """
+        Find out whether the source has these columns, and whether they identify a row.
+
+        Args:
+            unique: look at the values too.
+
+        Raises:
+            SourceError: one of them is missing, or rows share their values.
+        """
+
+    def keep_shard(self, plan_id: str, shard: int) -> None:
+        """
+        Before `plan`: leave only the rows of one shard. Number 0 has all rows whose domain is in no other.
+
+        Raises:
+            SourceError: there is no such plan.
+        """
 
     def plan(
         self,
@@ -194,9 +235,9 @@ class Warehouse(Protocol):
         among: Collection[Reason] | None = None,
         recheck: Recheck | None = None,
         count_domains: bool = True,
-    ) -> Plan:
+    ) -> PlannedSource:
         """
-        Find out what is due, and keep it for `due`.
+        Find out what is due.
 
         Args:
             depth_rank: `Depth.rank` of the run; a verdict of a lower one is due.
@@ -212,80 +253,38 @@ class Warehouse(Protocol):
             SourceError: table, column or condition do not fit; nothing was changed.
         """
 
-    def due(self, batch_rows: int) -> Iterator[pa.Table]:
-        """Batches of due cells: `email`, `email_key`, `previous_reason`, `previous_attempts`, history columns."""
-
-    def looks_numeric(self) -> bool:
-        """After `plan`: whether every cell that is not blank is a number, because the wrong column was named."""
-
-    def asked_today(self, now: datetime) -> dict[str, int]:
-        """Recipients probed since midnight UTC, by operator."""
-
-    def open_for_writing(self) -> None:
-        """Create `mailvet_verdicts`, `mailvet_runs` and `mailvet_servers` where missing."""
-
-    def servers(self) -> pa.Table:
-        """The rows of `mailvet_servers` (`mailvet.warehouse.servers.SERVER_SCHEMA`); none where there is no table."""
-
-    def canaries(self, now: datetime) -> pa.Table:
-        """
-        After `plan`: recipients known to exist, as `mailvet.warehouse.servers.CANARY_SCHEMA`, the newest of each host.
-        The hosts are those that earlier verdicts name for the domains of what is due.
-
-        Args:
-            now: aware, UTC; acceptances older than `CANARY_AGE` do not count.
-        """
-
-    def save_servers(self, rows: pa.Table) -> None:
-        """
-        Replace what is kept about these places, committed when this returns. A row without suspicion and refused words
-        removes its place.
-        """
-
-    def save(self, verdicts: pa.Table) -> None:
-        """
-        Upsert one batch of verdicts, committed when this returns. An answer that says nothing of the mailbox
-        (`SILENT`) does not replace a verdict known for less than `KNOWN_FOR`; it only sets when to ask again.
-        """
-
-    def checked_at(self, keys: Sequence[str]) -> dict[str, datetime]:
-        """When the verdicts of these keys were made (aware, UTC), as far as there are any."""
-
-    def from_the_future(self, now: datetime) -> int:
-        """How many verdicts are dated so far beyond `now` that they are not believed (`mailvet.warehouse.clocks`)."""
-
-    def replies(self, batch_rows: int) -> Iterator[pa.Table]:
-        """
-        Batches of the verdicts that hold a refusal of a mail server (`smtp_code` from 400, `smtp_reply`), of this and
-        of every other source with the same verdict table; none where there is no such table.
-        """
-
-    def revise(self, verdicts: pa.Table) -> None:
-        """Replace verdicts that are stored, whatever they say; committed when this returns."""
-
-    def save_run(self, run: Mapping[str, Any]) -> None:
-        """Insert or replace one row of `mailvet_runs`."""
-
-    def take_lease(self, run_id: str, holder: str) -> Lease | None:
-        """
-        After `open_for_writing`: take the lease of this table, its condition and its shard, or renew one that is ours.
-        None when it is ours now; else who holds it. A database with one writer needs none.
-        """
-
-    def renew_lease(self, run_id: str) -> None:
-        """Keep it for another while."""
-
-    def release_lease(self, run_id: str) -> None:
-        """Give it back."""
-
-    def check_still_there(self) -> None:
-        """
-        Raises:
-            SourceError: the database of the verdicts was removed or replaced since it was opened.
-        """
-
     def apply_policy(self) -> int:
         """Bring stored recommendations of this source in line with the policy; returns how many changed."""
+
+    def summary(self) -> Summary:
+        """Count the source by its verdicts."""
+
+    def verdict_counts(self, *, stale_before: datetime | None = None) -> list[VerdictCount]:
+        """
+        The rows of the source by what is known of them, recommendations under the policy. What a gate,
+        a report and every plug-in count from.
+
+        Args:
+            stale_before: aware, UTC; verdicts made before it are stale. None: none is.
+        """
+
+    def pending(self) -> tuple[int, datetime | None]:
+        """
+        How many addresses of this source wait for a greylisting server, and the earliest time (aware,
+        UTC) to ask one of them again.
+        """
+
+    def details(self, now: datetime, *, by: str | None = None) -> Details:
+        """
+        Count operators, dates and sources over the whole source.
+
+        Args:
+            now: aware, UTC.
+            by: a column of the source that says where a row came from.
+
+        Raises:
+            SourceError: there is no such column.
+        """
 
     def check_write_back(self, columns: Sequence[str]) -> None:
         """
@@ -295,6 +294,9 @@ class Warehouse(Protocol):
             SourceError: a column of that name is too narrow, of another type or computed, is the column of addresses
                 or holds what mailvet did not write; or a right is missing.
         """
+
+    def prepare_write_back(self, columns: Sequence[str]) -> None:
+        """Add the status columns that are missing, so that several writers need not."""
 
     def write_back(self, columns: Sequence[str]) -> int:
         """
@@ -340,18 +342,6 @@ class Warehouse(Protocol):
             The files written. Each appears complete or not at all, and none unless all could be written.
         """
 
-    def summary(self) -> Summary:
-        """Count the source by its verdicts."""
-
-    def verdict_counts(self, *, stale_before: datetime | None = None) -> list[VerdictCount]:
-        """
-        After `plan`: the rows of the source by what is known of them, recommendations under the policy. What a gate,
-        a report and every plug-in count from.
-
-        Args:
-            stale_before: aware, UTC; verdicts made before it are stale. None: none is.
-        """
-
     def export_tables(
         self,
         names: Mapping[str, str],
@@ -377,10 +367,83 @@ class Warehouse(Protocol):
                 nothing was changed.
         """
 
-    def pending(self) -> tuple[int, datetime | None]:
+
+class VerdictStore(Protocol):
+    """The verdicts of a database, and what else mailvet keeps beside them."""
+
+    saves_cheaply: bool
+    """Whether a save costs so little that there may be one a second."""
+
+    abandoned: bool
+    """A call of another thread does not return, so that `close` has to do nothing."""
+
+    @property
+    def store_id(self) -> str | None:
+        """What names the database of the verdicts, without a password; None for one that ends with this process."""
+
+    def reconnect(self) -> bool:
         """
-        After `plan`: how many addresses of this source wait for a greylisting server, and the earliest time (aware,
-        UTC) to ask one of them again.
+        Connect anew after the connection was lost; what `plan` found is gone. False where that is for the caller.
+
+        Raises:
+            UnavailableError: the database is not back yet.
+        """
+
+    def open_for_writing(self) -> None:
+        """Create `mailvet_verdicts`, `mailvet_runs` and `mailvet_servers` where missing."""
+
+    def save(self, verdicts: pa.Table) -> None:
+        """
+        Upsert one batch of verdicts, committed when this returns. An answer that says nothing of the mailbox
+        (`SILENT`) does not replace a verdict known for less than `KNOWN_FOR`; it only sets when to ask again.
+        """
+
+    def revise(self, verdicts: pa.Table) -> None:
+        """Replace verdicts that are stored, whatever they say; committed when this returns."""
+
+    def checked_at(self, keys: Sequence[str]) -> dict[str, datetime]:
+        """When the verdicts of these keys were made (aware, UTC), as far as there are any."""
+
+    def from_the_future(self, now: datetime) -> int:
+        """How many verdicts are dated so far beyond `now` that they are not believed (`mailvet.warehouse.clocks`)."""
+
+    def asked_today(self, now: datetime) -> dict[str, int]:
+        """Recipients probed since midnight UTC, by operator."""
+
+    def replies(self, batch_rows: int) -> Iterator[pa.Table]:
+        """
+        Batches of the verdicts that hold a refusal of a mail server (`smtp_code` from 400, `smtp_reply`), of this and
+        of every other source with the same verdict table; none where there is no such table.
+        """
+
+    def servers(self) -> pa.Table:
+        """The rows of `mailvet_servers` (`mailvet.warehouse.servers.SERVER_SCHEMA`); none where there is no table."""
+
+    def save_servers(self, rows: pa.Table) -> None:
+        """
+        Replace what is kept about these places, committed when this returns. A row without suspicion and refused words
+        removes its place.
+        """
+
+    def save_run(self, run: Mapping[str, Any]) -> None:
+        """Insert or replace one row of `mailvet_runs`."""
+
+    def take_lease(self, run_id: str, holder: str) -> Lease | None:
+        """
+        After `open_for_writing`: take the lease of this table, its condition and its shard, or renew one that is ours.
+        None when it is ours now; else who holds it. A database with one writer needs none.
+        """
+
+    def renew_lease(self, run_id: str) -> None:
+        """Keep it for another while."""
+
+    def release_lease(self, run_id: str) -> None:
+        """Give it back."""
+
+    def check_still_there(self) -> None:
+        """
+        Raises:
+            SourceError: the database of the verdicts was removed or replaced since it was opened.
         """
 
     def save_shards(self, plan_id: str, shards: Mapping[str, int], now: datetime) -> None:
@@ -395,37 +458,11 @@ class Warehouse(Protocol):
             SourceError: the database has one writer, or they cannot be written.
         """
 
-    def keep_shard(self, plan_id: str, shard: int) -> None:
-        """
-        Before `plan`: leave only the rows of one shard. Number 0 has all rows whose domain is in no other.
-
-        Raises:
-            SourceError: there is no such plan.
-        """
-
-    def prepare_write_back(self, columns: Sequence[str]) -> None:
-        """Add the status columns that are missing, so that several writers need not."""
-
-    @property
-    def files(self) -> Mapping[str, Path]:
-        """The files that the source and its verdicts lie in, by what they are for people: `the source`."""
-
     def written_digest(self, path: Path) -> str | None:
         """The hash of what mailvet wrote to a file last, as far as the store knows."""
 
     def note_written(self, digests: Mapping[Path, str]) -> None:
         """Keep the hashes of files that were written; where the store may not be written to, nothing is kept."""
-
-    def check_keys(self, columns: Sequence[str], *, unique: bool = True) -> None:
-        """
-        Find out whether the source has these columns, and whether they identify a row.
-
-        Args:
-            unique: look at the values too.
-
-        Raises:
-            SourceError: one of them is missing, or rows share their values.
-        """
 
     def forget_before(self, day: datetime) -> int:
         """Drop verdicts last renewed before this time, and older rows about servers; returns how many verdicts."""
@@ -461,39 +498,8 @@ class Warehouse(Protocol):
         """Release the database."""
 
 
-@runtime_checkable
-class TableSignals(Protocol):
-    """A warehouse that can also look over the whole table for what no single address shows."""
-
-    def find_signals(self, *, signed_up: str | None, burst_window: timedelta) -> None:
-        """
-        After `plan`, and before `due`: give the due cells `series_size`, `burst` and `duplicate_of`, which are
-        columns of the batches from then on (see `mailvet.warehouse.table_signals`).
-
-        Args:
-            signed_up: the column of the source with the time of each sign-up; None looks for no bursts.
-            burst_window: the span within which sign-ups are counted.
-
-        Raises:
-            SettingsError: there is no such column, or it holds no time; nothing was changed.
-        """
-
-
-@runtime_checkable
-class HasDetails(Protocol):
-    """A warehouse that can also say what a report wants to know."""
-
-    def details(self, now: datetime, *, by: str | None = None) -> Details:
-        """
-        After `plan`: count operators, dates and sources over the whole source.
-
-        Args:
-            now: aware, UTC.
-            by: a column of the source that says where a row came from.
-
-        Raises:
-            SourceError: there is no such column.
-        """
+class Warehouse(ContactSource, VerdictStore, Protocol):
+    """One source, and the store of its verdicts: what `open_table` gives."""
 
 
 @runtime_checkable

@@ -7,14 +7,13 @@ one set-based statement.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import re
 import sqlite3
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import sqlalchemy as sa
@@ -22,19 +21,22 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 
 from mailvet.errors import ConnectionLostError, LockedError, MailvetError, SettingsError, SourceError
-from mailvet.syntax.missing import WHITE_SPACE, is_missing
-from mailvet.verdict import email_key, verdict_schema
-from mailvet.warehouse.backends.sql import SQLWarehouse
+from mailvet.verdict import verdict_schema
+from mailvet.warehouse.backends.sql.driver import Driver
+from mailvet.warehouse.backends.sql.session import Session
+from mailvet.warehouse.backends.sqlite_functions import register_functions
 from mailvet.warehouse.conditions import parse_with_sqlglot, refusal
 from mailvet.warehouse.dialects import dialect_of
 from mailvet.warehouse.driver_errors import source_error
 from mailvet.warehouse.files import first_line
 from mailvet.warehouse.identifiers import TableName, parse_table
-from mailvet.warehouse.rules import ADDED_LATER
-from mailvet.warehouse.session import VERDICTS
+from mailvet.warehouse.own_tables import ADDED_LATER, VERDICTS
 from mailvet.warehouse.tables import Column, Relation, choose_table, readings_of
 
-__all__ = ["DRIVERS", "SQLAlchemyWarehouse", "create_engine"]
+if TYPE_CHECKING:
+    from mailvet.warehouse.backends.sql.source import ContactTable
+
+__all__ = ["DRIVERS", "SQLAlchemyDriver", "create_engine"]
 
 DRIVERS = {
     "mysql": "pymysql",
@@ -83,19 +85,21 @@ def create_engine(url: str) -> Engine:
         ) from None
 
 
-class SQLAlchemyWarehouse(SQLWarehouse):
-    """The verdicts of a database, and one table of it after `on_table`."""
+class SQLAlchemyDriver(Driver):
+    """
+    A connection of SQLAlchemy.
 
-    def __init__(self, engine: Engine, *, owned: bool = True, **named: Any) -> None:
+    Args:
+        engine: of the database.
+        owned: it is disposed of at the end.
+    """
+
+    def __init__(self, engine: Engine, *, owned: bool = True) -> None:
         url = engine.url
-        super().__init__(
-            dialect_of(engine.dialect.name),
-            name=str(url.database or url.host or engine.dialect.name).replace("\\", "/").rpartition("/")[2],
-            **named,
-        )
+        self.say = dialect_of(engine.dialect.name)
+        self.name = str(url.database or url.host or engine.dialect.name).replace("\\", "/").rpartition("/")[2]
         self._engine = engine
         self._owned = owned
-        self._created: list[str] = []
         try:
             self._db: Connection = engine.connect()
         except (SQLAlchemyError, OSError) as error:
@@ -107,19 +111,19 @@ class SQLAlchemyWarehouse(SQLWarehouse):
                 error,
             ) from None
         if getattr(engine.dialect, "is_mariadb", False):  # a server that says so, though the URL said mysql://
-            self._say = dialect_of("mariadb")
+            self.say = dialect_of("mariadb")
         try:
-            with self._doing("begin a session"):
+            with Session(self).doing("begin a session"):
                 self._begin()
         except BaseException:
-            self.close()
+            self.close(())
             raise
 
     def _begin(self) -> None:
         if self._engine.dialect.name == "sqlite":
-            _register_functions(self._db)
-        for statement in self._say.session:
-            self._execute(statement)
+            register_functions(self._db)
+        for statement in self.say.session:
+            self.execute(statement)
 
     # ---------------------------------------------------------------- what is there
 
@@ -127,7 +131,7 @@ class SQLAlchemyWarehouse(SQLWarehouse):
         """Reads its own connection anew, since an inspector keeps what it has seen."""
         return sa.inspect(self._db)
 
-    def _relation(self, table: str, database: str) -> Relation:
+    def find(self, table: str, database: str) -> Relation:
         with self._reading():
             inspector = self._inspected()
             readings = readings_of(table)
@@ -150,23 +154,23 @@ class SQLAlchemyWarehouse(SQLWarehouse):
         )
         return Relation("" if found.visible else found.schema, found.name, found.is_view)
 
-    def _qualified(self, found: Relation) -> str:
+    def qualified(self, found: Relation) -> str:
         # A schema that SQLAlchemy found may be `catalog.schema`.
         schema = parse_table(found.schema).parts if found.schema else ()
-        return ".".join(map(self._quote, (*schema, found.name)))
+        return ".".join(map(self.quote, (*schema, found.name)))
 
-    def _quote(self, name: str) -> str:
+    def quote(self, name: str) -> str:
         """As SQLAlchemy does, which knows the reserved words and how each database folds the case of names."""
-        if self._say.name in _FOLD_NO_CASE or not name or "\0" in name:
-            return self._say.quote(name)
+        if self.say.name in _FOLD_NO_CASE or not name or "\0" in name:
+            return self.say.quote(name)
         preparer: Any = self._engine.dialect.identifier_preparer
         text = str(preparer.quote(name))
         # Written twice for drivers that fill in parameters, which we never let them do.
         return text.replace("%%", "%") if getattr(preparer, "_double_percents", False) else text
 
-    def _described(self) -> Sequence[Column]:
+    def described(self, found: Relation) -> Sequence[Column]:
         with self._reading():
-            found = self._inspected().get_columns(self._found.name, schema=self._found.schema or None)
+            columns = self._inspected().get_columns(found.name, schema=found.schema or None)
         return [
             Column(
                 self._reflected(str(c["name"])),
@@ -175,22 +179,22 @@ class SQLAlchemyWarehouse(SQLWarehouse):
                 self._length(c["type"]),
                 bool(c.get("computed")) or bool((c.get("identity") or {}).get("always")),
             )
-            for c in found
+            for c in columns
         ]
 
     def _reflected(self, name: str) -> str:
         """A column's name as it is: SQLAlchemy reads those of MySQL as they stand in CREATE TABLE."""
-        return name.replace("``", "`") if self._say.name in ("mysql", "mariadb") else name
+        return name.replace("``", "`") if self.say.name in ("mysql", "mariadb") else name
 
     def _length(self, kind: Any) -> int | None:
         """How many characters fit; SQLite takes any number into any column."""
-        limited = isinstance(kind, sa.String) and not isinstance(kind, sa.Text) and self._say.name != "sqlite"
+        limited = isinstance(kind, sa.String) and not isinstance(kind, sa.Text) and self.say.name != "sqlite"
         length = kind.length if limited else None
         return length if isinstance(length, int) and length > 0 else None
 
-    def check_rights(self, *, writable: bool) -> None:
-        """See `SQLWarehouse.check_rights`: whether the table of verdicts is one of mailvet's."""
-        if not self._has(VERDICTS):
+    def check_rights(self, source: ContactTable, *, writable: bool) -> None:
+        """See `Driver.check_rights`: whether the table of verdicts is one of mailvet's."""
+        if not self.has(VERDICTS):
             return
         with self._reading():
             names = {str(column["name"]).lower() for column in self._inspected().get_columns(VERDICTS)}
@@ -202,78 +206,74 @@ class SQLAlchemyWarehouse(SQLWarehouse):
                 "and verify anew. Nothing was changed."
             )
 
-    def _has(self, table: str) -> bool:
+    def has(self, table: str) -> bool:
         with self._reading():
             return bool(self._inspected().has_table(table))
 
     @property
     def files(self) -> Mapping[str, Path]:
-        """See `Warehouse.files`."""
+        """See `Driver.files`."""
         database = self._engine.url.database
-        is_file = self._say.name == "sqlite" and database and database != ":memory:"
+        is_file = self.say.name == "sqlite" and database and database != ":memory:"
         return {"the source": Path(str(database))} if is_file else {}
 
-    def _has_table(self, table: TableName) -> bool:
+    def has_table(self, table: TableName) -> bool:
         with self._reading():
             inspector = self._inspected()
             return bool(inspector.has_table(table.name, schema=_schema_of(table)))
 
-    def _columns_of(self, table: TableName) -> Sequence[str]:
+    def columns_of(self, table: TableName) -> Sequence[str]:
         with self._reading():
             found = self._inspected().get_columns(table.name, schema=_schema_of(table))
         return [self._reflected(str(column["name"])) for column in found]
 
-    def _default_schema(self) -> str:
+    def default_schema(self) -> str:
         with self._reading():
             return str(self._inspected().default_schema_name or "")
 
-    def _parse(self, query: str, where: str, table: str) -> None:
-        template = self._say.parsing
+    def parse(self, query: str, where: str, table: str) -> None:
+        template = self.say.parsing
         if template is None:
-            parse_with_sqlglot(where, table, self._say.name)
+            parse_with_sqlglot(where, table, self.say.name)
             return
         try:
-            self._rows_or_none(template.format(query=query, literal=self._say.literal(query)))
+            self._rows_or_none(template.format(query=query, literal=self.say.literal(query)))
         except (DBAPIError, sqlite3.Warning) as error:  # Python's SQLite says so of two statements
             raise refusal(table, _words(error)) from None
-        if self._say.parsed:
-            self._execute(self._say.parsed)
+        if self.say.parsed:
+            self.execute(self.say.parsed)
 
-    def _try(self, query: str, table: str) -> None:
-        begin, end = self._say.read_only
+    def try_query(self, query: str, table: str) -> None:
+        begin, end = self.say.read_only
         try:
             if begin:
-                self._execute(begin)
-            self._rows(query)
+                self.execute(begin)
+            self.rows(query)
         except DBAPIError as error:
             raise refusal(table, _words(error)) from None
         finally:
             if end:
-                self._execute(end)
+                self.execute(end)
 
     def _rows_or_none(self, statement: str) -> None:
-        with self._transaction():
+        with self.transaction():
             done = self._db.exec_driver_sql(statement, execution_options={"no_parameters": True})
             if done.returns_rows:
                 done.fetchall()
 
-    def open_for_writing(self) -> None:
-        """See `Warehouse.open_for_writing`. Clears away what runs that were killed have left behind."""
-        super().open_for_writing()
-        if self._say.has_temporary:
-            return
-        with self._doing("clear away the tables of earlier runs"):
-            with self._reading():
-                names: Sequence[str] = self._inspected().get_table_names()
-            before = f"{datetime.now(timezone.utc) - _LEFTOVERS_AFTER:%Y%m%d}"
-            for name in names:
-                if (staged := _STAGED.fullmatch(name.lower())) and staged[1] < before:
-                    self._execute(self._say.drop.format(name=name))
+    def leftovers(self) -> Sequence[str]:
+        """See `Driver.leftovers`."""
+        if self.say.has_temporary:
+            return ()
+        with self._reading():
+            names: Sequence[str] = self._inspected().get_table_names()
+        before = f"{datetime.now(timezone.utc) - _LEFTOVERS_AFTER:%Y%m%d}"
+        return [name for name in names if (staged := _STAGED.fullmatch(name.lower())) and staged[1] < before]
 
     # ---------------------------------------------------------------- statements
 
     @contextlib.contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def transaction(self) -> Iterator[None]:
         if self._db.in_transaction():
             yield
             return
@@ -283,32 +283,32 @@ class SQLAlchemyWarehouse(SQLWarehouse):
     @contextlib.contextmanager
     def _reading(self) -> Iterator[None]:
         """A look that leaves no transaction open behind it."""
-        with self._transaction():
+        with self.transaction():
             yield
 
-    def _execute(self, statement: str) -> int:
-        with self._transaction():
+    def execute(self, statement: str) -> int:
+        with self.transaction():
             done = self._db.exec_driver_sql(statement, execution_options={"no_parameters": True})
             return max(0, done.rowcount)
 
-    def _rows(self, query: str) -> list[tuple[Any, ...]]:
-        with self._transaction():
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        with self.transaction():
             done = self._db.exec_driver_sql(query, execution_options={"no_parameters": True})
             return [tuple(row) for row in done]
 
-    def _stream(self, query: str, batch_rows: int) -> Generator[list[tuple[Any, ...]], None, None]:
+    def stream(self, query: str, batch_rows: int) -> Generator[list[tuple[Any, ...]], None, None]:
         options = {"no_parameters": True, "stream_results": True, "max_row_buffer": batch_rows}
-        with self._transaction(), self._db.exec_driver_sql(query, execution_options=options) as result:
+        with self.transaction(), self._db.exec_driver_sql(query, execution_options=options) as result:
             for rows in result.partitions(batch_rows):
                 yield [tuple(row) for row in rows]
 
-    def _append(self, table: str, rows: pa.Table) -> None:
+    def append(self, table: str, rows: pa.Table) -> None:
         names = rows.schema.names
-        say = self._say
+        say = self.say
         target = sa.table(sa.quoted_name(table, False), *(sa.column(sa.quoted_name(name, None)) for name in names))
         columns = [_plain(column, say.name) for column in rows.columns]
         records = [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
-        with self._transaction():
+        with self.transaction():
             if say.executes_many:
                 self._db.execute(sa.insert(target), records)
                 return
@@ -316,7 +316,7 @@ class SQLAlchemyWarehouse(SQLWarehouse):
             for start in range(0, len(records), count):
                 self._db.execute(sa.insert(target).values(records[start : start + count]))
 
-    def _fault(self, error: BaseException, doing: str) -> MailvetError | None:
+    def fault(self, error: BaseException, doing: str) -> MailvetError | None:
         if not isinstance(error, SQLAlchemyError):
             return None
         saved = "What was saved stays saved; run the same again to go on."
@@ -331,39 +331,34 @@ class SQLAlchemyWarehouse(SQLWarehouse):
 
     @property
     def store_id(self) -> str | None:
-        """See `Warehouse.store_id`."""
+        """See `Driver.store_id`."""
         url = self._engine.url
-        if self._say.name == "sqlite":
+        if self.say.name == "sqlite":
             in_memory = url.database in (None, "", ":memory:")
             return None if in_memory else f"sqlite:{os.path.realpath(str(url.database))}"
         return url.set(password=None).render_as_string()
 
     def reconnect(self) -> bool:
-        """See `Warehouse.reconnect`."""
+        """See `Driver.reconnect`."""
         with contextlib.suppress(SQLAlchemyError):
             self._db.invalidate()
             self._db.close()
         self._engine.dispose()
-        self._staged.clear()
-        with self._doing("connect again"):
+        with Session(self).doing("connect again"):
             self._db = self._engine.connect()
             self._begin()
         return True
 
     def interrupt(self) -> None:
-        """See `Warehouse.interrupt`."""
+        """See `Driver.interrupt`."""
         stop = getattr(self._db.connection.driver_connection, "interrupt", None)
         if stop is not None:
             stop()
 
-    def close(self) -> None:
-        """See `Warehouse.close`."""
-        if self.abandoned:
-            return
+    def close(self, staged: Sequence[str]) -> None:
+        """See `Driver.close`."""
         if self._db.closed:
             return
-        with contextlib.suppress(Exception):
-            self._drop_staged()
         self._db.invalidate()  # a session whose settings we changed, with our temporary tables, goes back to no pool
         self._db.close()
         if self._owned:
@@ -434,55 +429,6 @@ def _plain(column: pa.ChunkedArray, dialect: str) -> list[Any]:
     return [None if at is None else at.replace(tzinfo=None) for at in moments]
 
 
-# -------------------------------------------------------------------- SQLite
-
-
-def _register_functions(connection: Connection) -> None:
-    """SQLite knows no SHA-256, and no letters but ASCII's."""
-    raw: Any = connection.connection.driver_connection
-    functions: Mapping[str, Any] = {
-        "mailvet_key": _sqlite_key,
-        "mailvet_fold": _sqlite_fold,
-        "mailvet_utc": _sqlite_utc,
-        "mailvet_any_utc": _sqlite_any_utc,
-        "mailvet_after_digits": lambda text: text and _UP_TO_DIGITS.sub("", text),
-        "mailvet_missing": is_missing,
-        "mailvet_after_at": lambda text: None if text is None else text.rpartition("@")[2],
-    }
-    for name, function in functions.items():
-        raw.create_function(name, 1, function, deterministic=True)
-
-
-def _sqlite_key(text: str | None) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest() if text else _EMPTY
-
-
-def _sqlite_fold(text: str | None) -> str | None:
-    return None if text is None else text.strip(WHITE_SPACE).lower()
-
-
-def _sqlite_utc(text: object) -> str | None:
-    """A time as SQLite users write it (ISO 8601, or seconds since 1970), in the one form that sorts."""
-    if text is None:
-        return None
-    if isinstance(text, (int, float)):
-        moment = datetime.fromtimestamp(text, timezone.utc)
-    else:
-        moment = datetime.fromisoformat(str(text).replace("Z", "+00:00"))
-        moment = moment.astimezone(timezone.utc) if moment.tzinfo else moment
-    return f"{moment:%Y-%m-%d %H:%M:%S.%f}"
-
-
-def _sqlite_any_utc(text: object) -> str | None:
-    """The same, and null for whatever is no time."""
-    try:
-        return _sqlite_utc(text)
-    except (ValueError, OverflowError, OSError):
-        return None
-
-
 _STAGED = re.compile(r"mailvet_stage_(\d{8})_[0-9a-f]{8}_\w+")
 _LEFTOVERS_AFTER = timedelta(days=30)
 """No run takes so long, so its tables are no longer in use."""
-_UP_TO_DIGITS = re.compile(r"^.*[0-9]", re.DOTALL)
-_EMPTY = email_key("")

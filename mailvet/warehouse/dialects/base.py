@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import ClassVar
 
@@ -45,6 +46,8 @@ class Dialect:
     """What the database keeps of rows that are deleted: a sentence each."""
     temporary: ClassVar[str] = "create temporary table {name} as {query}"
     temporary_empty: ClassVar[str] = "create temporary table {name} ({columns})"
+    empty: ClassVar[str | None] = None
+    """What empties a temporary table more quickly than to make it anew."""
     drop: ClassVar[str] = "drop table if exists {name}"
     temporary_prefix: ClassVar[str] = ""
     has_temporary: ClassVar[bool] = True
@@ -212,3 +215,62 @@ class Dialect:
     def limited(self, query: str, count: int) -> str:
         """The first rows of `select ...`."""
         return f"{query} limit {count}"
+
+    # ---------------------------------------------------------------- statements
+
+    def update_from(self, table: str, source: str, match: str, sets: Mapping[str, str], condition: str) -> str:
+        """
+        One UPDATE of a table by another.
+
+        Args:
+            table: its name, under which its columns are spoken of, as a user's condition may do.
+            source: the other with an alias.
+            match: which rows belong together.
+            sets: column -> new value.
+            condition: on rows that belong together, and are to be updated.
+        """
+        plain = ", ".join(f"{name} = {value}" for name, value in sets.items())
+        if self.update == "join":
+            dotted = ", ".join(f"{table}.{name} = {value}" for name, value in sets.items())
+            return f"update {table} join {source} on {match} set {dotted} where {condition}"
+        if self.update == "from_join":
+            return f"update {table} set {plain} from {table} join {source} on {match} where {condition}"
+        if self.update == "merge":
+            merged = f"merge into {table} using {source} on {match} and {condition}"
+            return f"{merged} when matched then update set {plain}{self.statement_end}"
+        return f"update {table} set {plain} from {source} where {match} and {condition}"
+
+    def upserts(self, table: str, batch: str, key: str, names: Sequence[str], keep: str | None) -> list[str]:
+        """
+        The statements that bring the rows of a batch into a table with the same columns.
+
+        Args:
+            table: its name.
+            batch: the table of the batch, which is `b` in `keep`.
+            key: the column that identifies a row.
+            names: the columns.
+            keep: which rows of the table stay as they are; None: none does.
+        """
+        renewed = {name: f"b.{name}" for name in names if name != key}
+        listed = ", ".join(map(self.own, names))
+        values = ", ".join(f"b.{name}" for name in names)
+        same = f"{table}.{key} = b.{key}"
+        if self.upsert == "conflict":
+            sets = ", ".join(f"{name} = excluded.{name}" for name in renewed)
+            news = f"not exists (select 1 from {table} where {same} and {keep})" if keep else "1 = 1"
+            return [
+                f"insert into {table} ({listed}) select {values} from {batch} b where {news} "
+                f"on conflict ({key}) do update set {sets}"
+            ]
+        if self.upsert == "merge":
+            sets = ", ".join(f"{name} = {new}" for name, new in renewed.items())
+            news = f" and not ({keep})" if keep else ""
+            return [
+                f"merge into {table} using {batch} b on {same} when matched{news} then update set {sets} "
+                f"when not matched then insert ({listed}) values ({values}){self.statement_end}"
+            ]
+        return [
+            self.update_from(table, f"{batch} b", same, renewed, f"not ({keep})" if keep else "1 = 1"),
+            f"insert into {table} ({listed}) select {values} from {batch} b where not exists "
+            f"(select 1 from {table} where {same})",
+        ]

@@ -20,7 +20,7 @@ from mailvet.warehouse.dialects import literal
 from mailvet.warehouse.files import FORMATS, first_line, format_of, split_name, unique_names
 from mailvet.warehouse.identifiers import quoted
 
-__all__ = ["check", "copy_options", "escape_formula_sql", "part_names", "publish"]
+__all__ = ["check", "copy_options", "escape_formula_sql", "part_conditions", "publish"]
 
 
 def check(output: Path) -> None:
@@ -94,7 +94,23 @@ def _move(written: Path, partial: Path) -> None:
         written.unlink()
 
 
-def part_names(output: Path, found: Sequence[str | None], expected: Sequence[str]) -> dict[str | None, Path]:
+def part_conditions(part: str, output: Path, found: Sequence[str | None], expected: Sequence[str]) -> dict[Path, str]:
+    """
+    The file of each part of a result, and the condition on its rows.
+
+    Args:
+        part: SQL expression of the part that a row belongs to.
+        output: the file that is split, `list.csv` becoming `list.send.csv`.
+        found: the values that rows have; None is `unverified`.
+        expected: values that get a file even where no row has them.
+    """
+    return {
+        path: f"{part} is null" if word is None else f"{part} = {literal(word)}"
+        for word, path in _part_names(output, found, expected).items()
+    }
+
+
+def _part_names(output: Path, found: Sequence[str | None], expected: Sequence[str]) -> dict[str | None, Path]:
     """The file of each value a result is split by, `list.csv` becoming `list.send.csv`; None is `unverified`."""
     stem, endings = split_name(output)
     words = [*expected, *sorted(word for word in found if word is not None and word not in expected)]

@@ -15,9 +15,10 @@ import duckdb
 
 from mailvet.errors import LockedError, SourceError
 from mailvet.private_files import PrivateFolder
-from mailvet.warehouse.backends.duckdb.session import MEMORY, open_database, quote
+from mailvet.warehouse.backends.duckdb.connection import MEMORY, open_database
 from mailvet.warehouse.dialects import literal
 from mailvet.warehouse.files import first_line
+from mailvet.warehouse.identifiers import quoted
 from mailvet.warehouse.tables import OWN_TABLES
 
 __all__ = ["is_our_own", "rewrite"]
@@ -96,7 +97,7 @@ def _copy(path: Path, copy: Path, spill: Path) -> None:
         db.execute("copy from database store_before to store_after")
         tables = db.execute("select schema_name, table_name from duckdb_tables() where database_name = 'store_before'")
         for schema, table in tables.fetchall():
-            name = f"{quote(schema)}.{quote(table)}"
+            name = f"{quoted(schema)}.{quoted(table)}"
             before, after = db.execute(
                 f"select (select count(*) from store_before.{name}), (select count(*) from store_after.{name})"
             ).fetchall()[0]

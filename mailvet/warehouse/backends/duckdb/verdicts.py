@@ -13,36 +13,27 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from mailvet.errors import SourceError
-from mailvet.policies import recommendation_sql
-from mailvet.verdict import email_key, verdict_schema
-from mailvet.warehouse.backends.duckdb.due import PlannedDuckDB
+from mailvet.verdict import verdict_schema
+from mailvet.warehouse.backends.duckdb.connection import open_database, writing
+from mailvet.warehouse.backends.duckdb.expressions import SAY, TYPES, is_blank, naive, with_zone, without_zone
+from mailvet.warehouse.backends.duckdb.relations import columns_of
 from mailvet.warehouse.backends.duckdb.rewriting import is_our_own, rewrite
-from mailvet.warehouse.backends.duckdb.session import (
-    MEMORY,
-    SAY,
-    TYPES,
-    columns_of,
-    is_blank,
-    naive,
-    open_database,
-    quote,
-    with_zone,
-    without_zone,
-    writing,
-)
+from mailvet.warehouse.backends.duckdb.session import Session
 from mailvet.warehouse.clocks import CLOCK_TOLERANCE, latest_believed
 from mailvet.warehouse.dialects import literal
+from mailvet.warehouse.due_rule import rank
 from mailvet.warehouse.erasure import COPIES, FREED_BLOCKS, OWN_ROWS, UNNAMED, Statements, Wanted, erase
 from mailvet.warehouse.mailboxes import backfill_sql, missing_verdicts
-from mailvet.warehouse.rules import rank
-from mailvet.warehouse.servers import (
-    CANARIES_PER_HOST,
-    CANARY_AGE,
-    CANARY_SCHEMA,
-    MOST_CANARIES,
-    SERVER_SCHEMA,
+from mailvet.warehouse.own_tables import (
+    OUTPUT_COLUMNS,
+    OUTPUTS,
+    RUN_COLUMNS,
+    RUNS,
+    SERVER_COLUMNS,
     SERVERS,
+    VERDICTS,
 )
+from mailvet.warehouse.servers import SERVER_SCHEMA
 from mailvet.warehouse.store import KNOWN_FOR, SILENT
 
 if TYPE_CHECKING:
@@ -50,220 +41,195 @@ if TYPE_CHECKING:
 
     from mailvet.warehouse.leases import Lease
 
-__all__ = ["DuckDBVerdicts"]
+__all__ = ["DuckDBVerdicts", "one_writer"]
 
 log = logging.getLogger(__name__)
-
-_ANSWER = (
-    "email_key",
-    "status",
-    "reason",
-    "recommendation",
-    "score",
-    "suggestion",
-    "flags",
-    "smtp_code",
-    "smtp_reply",
-    "depth",
-    "attempts",
-    "checked_at",
-    "next_check_at",
-    "rules_version",
-)
-"""What of a verdict can end up beside a contact or say when it is due."""
 
 _STORED_AS = {"email_key": " using compression uncompressed", "email": " using compression uncompressed"}
 """No two rows are alike: to look for a way to make them smaller costs more than all the rest of saving."""
 
 _RANK = rank("{}")
 
-_RUNS = """
-create table if not exists mailvet_runs (
-  run_id varchar primary key, source varchar, started_at timestamp, finished_at timestamp, depth varchar,
-  policy varchar, rows bigint, addresses bigint, due bigint, checked bigint, written bigint, by_status varchar,
-  by_reason varchar, by_recommendation varchar, by_operator varchar, probes bigint, lookups bigint, seconds double,
-  health varchar, mailvet_version varchar, rules_version varchar, fingerprint varchar, outcome varchar
-)
-"""
-
-_RUNS_GREW = tuple(
-    f"alter table mailvet_runs add column if not exists {name} varchar" for name in ("fingerprint", "outcome")
-)
+_ADDED_TO_RUNS = ("fingerprint", "outcome")
+"""Columns of `mailvet_runs` that DuckDB alone has: for `HasFingerprint`."""
 
 
-_SERVERS = (
-    f"create table if not exists {SERVERS} ("
-    + ", ".join(
-        f"{field.name} {TYPES[str(field.type)]}{'' if field.nullable else ' not null'}" for field in SERVER_SCHEMA
-    )
-    + ")"
-)
+def _creation(table: str, kinds: Mapping[str, str], *, required: Sequence[str] = (), key: str | None = None) -> str:
+    """The statement that makes a table of ours where it is not there yet; types by the names of `Dialect.types`."""
+    behind = dict.fromkeys(required, " not null") | ({key: " primary key"} if key else {})
+    columns = ", ".join(f"{name} {SAY.types[kind]}{behind.get(name, '')}" for name, kind in kinds.items())
+    return f"create table if not exists {table} ({columns})"
 
 
-class DuckDBVerdicts(PlannedDuckDB):
-    """A session that saves verdicts."""
+class DuckDBVerdicts:
+    """
+    The verdicts of a DuckDB database.
 
-    _stored_rows: int | None = None
-    _rewritten: Path | None = None
-    """The store to be written anew on closing."""
+    Args:
+        session: with the database.
+        has_source: a source is read in the same session, so that a store is written anew only when that is closed.
+    """
+
     saves_cheaply = True
+    abandoned = False
+
+    def __init__(self, session: Session, *, has_source: bool = False) -> None:
+        self._session, self._has_source = session, has_source
+        self._stored_rows: int | None = None
+        self._rewritten: Path | None = None
+        """The store to be written anew on closing."""
+        self.interrupt, self.check_still_there = session.interrupt, session.check_still_there
 
     @property
     def store_id(self) -> str | None:
-        """See `Warehouse.store_id`."""
-        (path,) = self._one("select path from duckdb_databases() where database_name = current_database()")
+        """See `VerdictStore.store_id`."""
+        (path,) = self._session.one("select path from duckdb_databases() where database_name = current_database()")
         return f"duckdb:{Path(path).resolve()}" if path else None
 
+    def asked_today(self, now: datetime) -> dict[str, int]:
+        """See `VerdictStore.asked_today`."""
+        if not self._session.has(VERDICTS):
+            return {}
+        return dict(
+            self._session.rows(
+                f"select operator, count(*) from {VERDICTS} where smtp_code is not null and operator is not null "
+                "and checked_at >= date_trunc('day', $1::timestamp) group by 1",
+                [naive(now)],
+            )
+        )
+
     def take_lease(self, run_id: str, holder: str) -> Lease | None:
-        """See `Warehouse.take_lease`; the lock of the file says who is at work."""
+        """See `VerdictStore.take_lease`; the lock of the file says which run is at work."""
         return None
 
     def renew_lease(self, run_id: str) -> None:
-        """See `Warehouse.renew_lease`."""
+        """See `VerdictStore.renew_lease`."""
 
     def release_lease(self, run_id: str) -> None:
-        """See `Warehouse.release_lease`."""
+        """See `VerdictStore.release_lease`."""
 
-    def reconnect(self) -> bool:
-        """See `Warehouse.reconnect`; a file is never lost in that way."""
-        return False
+    def save_shards(self, plan_id: str, shards: Mapping[str, int], now: datetime) -> None:
+        """See `VerdictStore.save_shards`."""
+        raise one_writer(self._session.database_name)
 
-    def from_the_future(self, now: datetime) -> int:
-        """See `Warehouse.from_the_future`."""
-        if not self._has("mailvet_verdicts"):
-            return 0
-        return int(
-            self._one("select count(*) from mailvet_verdicts where checked_at > $1", [naive(latest_believed(now))])[0]
-        )
-
-    def checked_at(self, keys: Sequence[str]) -> dict[str, datetime]:
-        """See `Warehouse.checked_at`."""
-        if not self._has("mailvet_verdicts"):
-            return {}
-        query = "select email_key, checked_at from mailvet_verdicts where email_key in (select unnest($1))"
-        return {key: moment.replace(tzinfo=timezone.utc) for key, moment in self._rows(query, [list(keys)])}
+    def _changed(self) -> None:
+        """Verdicts may be others now than they were."""
+        self._session.changes += 1
+        self._stored_rows = None
 
     def open_for_writing(self) -> None:
-        """See `Warehouse.open_for_writing`."""
+        """See `VerdictStore.open_for_writing`."""
         columns = ",\n  ".join(
             f"{field.name} {TYPES[str(field.type)]}{_STORED_AS.get(field.name, '')}"
             + ("" if field.nullable else " not null")
             for field in verdict_schema()
         )
-        self._check_own_tables()
-        with writing(self.path):
-            self._db.execute(f"create table if not exists mailvet_verdicts (\n  {columns}\n)")
-            for statement in (_RUNS, *_RUNS_GREW, _SERVERS):
-                self._db.execute(statement)
+        session = self._session
+        session.check_own_tables()
+        with writing(session.path):
+            session.db.execute(f"create table if not exists {VERDICTS} (\n  {columns}\n)")
+            session.db.execute(_creation(RUNS, RUN_COLUMNS | dict.fromkeys(_ADDED_TO_RUNS, "string"), key="run_id"))
+            for name in _ADDED_TO_RUNS:
+                session.db.execute(f"alter table {RUNS} add column if not exists {name} varchar")
+            required = [field.name for field in SERVER_SCHEMA if not field.nullable]
+            session.db.execute(_creation(SERVERS, SERVER_COLUMNS, required=required))
             self._upgrade()
             self._drop_duplicates()
-            if self._has_cells:
-                self._drop_missing()
+
+    def drop_missing(self) -> None:
+        """Drop the verdicts that an older version, or another tool, gave to cells of the source without an address."""
+        blank = f"select sha256(email) from mailvet_texts where {is_blank('email')}"
+        found = f"from {VERDICTS} where email_key in ({blank})"
+        if self._session.rows(f"select 1 {found} limit 1"):
+            self._changed()
+            with writing(self._session.path):
+                self._session.db.execute(f"delete {found}")
+
+    def reconnect(self) -> bool:
+        """See `VerdictStore.reconnect`; a file is never lost in that way."""
+        return False
+
+    def from_the_future(self, now: datetime) -> int:
+        """See `VerdictStore.from_the_future`."""
+        if not self._session.has(VERDICTS):
+            return 0
+        query = f"select count(*) from {VERDICTS} where checked_at > $1"
+        return int(self._session.one(query, [naive(latest_believed(now))])[0])
+
+    def checked_at(self, keys: Sequence[str]) -> dict[str, datetime]:
+        """See `VerdictStore.checked_at`."""
+        if not self._session.has(VERDICTS):
+            return {}
+        query = "select email_key, checked_at from mailvet_verdicts where email_key in (select unnest($1))"
+        return {key: moment.replace(tzinfo=timezone.utc) for key, moment in self._session.rows(query, [list(keys)])}
 
     def written_digest(self, path: Path) -> str | None:
-        """See `Warehouse.written_digest`."""
-        if not self._has("mailvet_outputs"):
+        """See `VerdictStore.written_digest`."""
+        if not self._session.has(OUTPUTS):
             return None
-        found = self._rows("select digest from mailvet_outputs where path = $1", [str(path.resolve())])
+        found = self._session.rows("select digest from mailvet_outputs where path = $1", [str(path.resolve())])
         return str(found[0][0]) if found else None
 
     def note_written(self, digests: Mapping[Path, str]) -> None:
-        """See `Warehouse.note_written`."""
+        """See `VerdictStore.note_written`."""
         with contextlib.suppress(duckdb.Error):
-            self._db.execute("create table if not exists mailvet_outputs (path varchar, digest varchar)")
+            self._session.db.execute(_creation(OUTPUTS, OUTPUT_COLUMNS))
             for path, digest in digests.items():
-                self._db.execute("delete from mailvet_outputs where path = $1", [str(path.resolve())])
-                self._db.execute("insert into mailvet_outputs values ($1, $2)", [str(path.resolve()), digest])
+                self._session.db.execute("delete from mailvet_outputs where path = $1", [str(path.resolve())])
+                self._session.db.execute("insert into mailvet_outputs values ($1, $2)", [str(path.resolve()), digest])
 
     def _upgrade(self) -> None:
         """Bring a table of verdicts that an older version made up to date: in place, and once."""
         if "mailbox_key" in self._verdict_columns():
             return
-        self._stored_rows = self._counts = None
-        self._db.execute("begin")
-        try:
-            self._db.execute("alter table mailvet_verdicts add column mailbox_key varchar")
-            self._db.execute(f"delete from mailvet_verdicts where {missing_verdicts(SAY)}")
-            self._db.execute(backfill_sql(SAY, "mailvet_verdicts"))
-            self._db.execute("commit")
-        except BaseException:
-            with contextlib.suppress(duckdb.Error):
-                self._db.execute("rollback")
-            raise
+        self._changed()
+        with self._session.transaction():
+            self._session.db.execute("alter table mailvet_verdicts add column mailbox_key varchar")
+            self._session.db.execute(f"delete from mailvet_verdicts where {missing_verdicts(SAY)}")
+            self._session.db.execute(backfill_sql(SAY, VERDICTS))
 
     def _drop_duplicates(self) -> None:
         """Of several verdicts of one key, which another tool may have made, the newest stays."""
         hashes = "select count(*), count(distinct hash(email_key)) from mailvet_verdicts"
-        rows, keys = self._one(hashes)
+        rows, keys = self._session.one(hashes)
         if rows == keys:
             return
-        self._stored_rows = self._counts = None
+        self._changed()
         doubles = (
             "select rowid from mailvet_verdicts qualify row_number() over (partition by email_key "
             "order by checked_at desc nulls last, rowid desc) > 1"
         )
-        self._db.execute(f"delete from mailvet_verdicts where rowid in ({doubles})")
+        self._session.db.execute(f"delete from mailvet_verdicts where rowid in ({doubles})")
 
     def _verdict_columns(self) -> list[str]:
-        return columns_of(self._db, "mailvet_verdicts")
-
-    def _drop_missing(self) -> None:
-        """Drop the verdicts that an older version, or another tool, gave to cells of this source without an address."""
-        blank = f"select sha256(email) from mailvet_texts where {is_blank('email')}"
-        found = f"from mailvet_verdicts where email_key in ({blank})"
-        if self._rows(f"select 1 {found} limit 1"):
-            self._stored_rows = self._counts = None
-            self._db.execute(f"delete {found}")
+        return columns_of(self._session.db, VERDICTS)
 
     def servers(self) -> pa.Table:
-        """See `Warehouse.servers`."""
-        if not self._has(SERVERS):
+        """See `VerdictStore.servers`."""
+        if not self._session.has(SERVERS):
             return SERVER_SCHEMA.empty_table()
         names = ", ".join(SERVER_SCHEMA.names)
-        return self._arrow(f"select {names} from {SERVERS}").cast(SERVER_SCHEMA)
-
-    def canaries(self, now: datetime) -> pa.Table:
-        """See `Warehouse.canaries`."""
-        if not self._has("mailvet_verdicts"):
-            return CANARY_SCHEMA.empty_table()
-        cell = SAY.after_at("folded")
-        return self._arrow(
-            "select v.mx_host, coalesce(v.email, t.email) as email, v.checked_at from mailvet_verdicts v "
-            "left join mailvet_cells t using (email_key) "
-            "where v.reason = 'mailbox_accepted' and v.checked_at >= $1 and v.mx_host in "
-            "(select mx_host from mailvet_verdicts where mx_host is not null and domain in "
-            f"(select {cell} from {self._due_cells()})) and coalesce(v.email, t.email) is not null "
-            "qualify row_number() over (partition by v.mx_host order by v.checked_at desc, v.email_key) "
-            f"<= {CANARIES_PER_HOST} order by v.checked_at desc limit {MOST_CANARIES}",
-            [naive(now - CANARY_AGE)],
-        ).cast(CANARY_SCHEMA)
+        return self._session.arrow(f"select {names} from {SERVERS}").cast(SERVER_SCHEMA)
 
     def save_servers(self, rows: pa.Table) -> None:
-        """See `Warehouse.save_servers`."""
-        db = self._db
+        """See `VerdictStore.save_servers`."""
+        db = self._session.db
         db.register("mailvet_places", without_zone(rows))
         try:
-            with writing(self.path):
-                db.execute("begin")
-                try:
-                    db.execute(f"delete from {SERVERS} where place in (select place from mailvet_places)")
-                    db.execute(
-                        f"insert into {SERVERS} by name select * from mailvet_places "
-                        "where suspected_since is not null or refused_words is not null"
-                    )
-                    db.execute("commit")
-                except BaseException:
-                    with contextlib.suppress(duckdb.Error):
-                        db.execute("rollback")
-                    raise
+            with writing(self._session.path), self._session.transaction():
+                db.execute(f"delete from {SERVERS} where place in (select place from mailvet_places)")
+                db.execute(
+                    f"insert into {SERVERS} by name select * from mailvet_places "
+                    "where suspected_since is not null or refused_words is not null"
+                )
         finally:
             db.unregister("mailvet_places")
 
     def save(self, verdicts: pa.Table) -> None:
         """
-        See `Warehouse.save`. Old rows are deleted and new ones appended: an update in an order that is not the table's
-        would cost a hundred times as much, and so would an index on keys of 64 characters, which a database with one
-        writer can do without.
+        See `VerdictStore.save`. Old rows are deleted and new ones appended: an update in an order that is not the
+        table's would cost a hundred times as much, and so would an index on keys of 64 characters, which a database
+        with one writer can do without.
         """
         silent = ", ".join(literal(reason) for reason in SILENT)
         known = (
@@ -279,36 +245,36 @@ class DuckDBVerdicts(PlannedDuckDB):
         )
         self._note_stored()
         stored = "select h from mailvet_stored where h in (select hash(email_key) from mailvet_batch)"
-        self.check_still_there()
+        self._session.check_still_there()
         with self._batch(verdicts):
-            if self._rows(f"{stored} limit 1"):
-                self._db.execute(f"create or replace temp table mailvet_kept as {kept}")
-                self._db.execute(
+            if self._session.rows(f"{stored} limit 1"):
+                self._session.db.execute(f"create or replace temp table mailvet_kept as {kept}")
+                self._session.db.execute(
                     "delete from mailvet_verdicts where email_key in (select email_key from mailvet_batch) "
                     "and email_key not in (select email_key from mailvet_kept where not deep_enough)"
                 )
-                self._db.execute(
+                self._session.db.execute(
                     "insert into mailvet_verdicts by name select * from mailvet_batch "
                     "where email_key not in (select email_key from mailvet_kept) "
                     "union all by name select * exclude (deep_enough) from mailvet_kept where deep_enough"
                 )
-                self._db.execute(
+                self._session.db.execute(
                     "insert into mailvet_stored select hash(email_key) as h from mailvet_batch "
                     f"where h not in ({stored})"
                 )
             else:
-                self._db.execute("insert into mailvet_verdicts by name select * from mailvet_batch")
-                self._db.execute("insert into mailvet_stored select hash(email_key) from mailvet_batch")
-        self._stored_rows = self._count_stored()
+                self._session.db.execute("insert into mailvet_verdicts by name select * from mailvet_batch")
+                self._session.db.execute("insert into mailvet_stored select hash(email_key) from mailvet_batch")
+        self._stored_rows = self._count()
 
     def _note_stored(self) -> None:
         """
         The keys of all verdicts as numbers of 64 bits: `mailvet_stored`. Most batches of a run hold nothing that is
         stored already, and this tells it without reading keys of 64 characters through and through.
         """
-        count = self._count_stored()
+        count = self._count()
         if self._stored_rows != count:
-            self._db.execute(
+            self._session.db.execute(
                 "create or replace temp table mailvet_stored as select hash(email_key) as h from mailvet_verdicts"
             )
             self._stored_rows = count
@@ -316,28 +282,21 @@ class DuckDBVerdicts(PlannedDuckDB):
     @contextlib.contextmanager
     def _batch(self, verdicts: pa.Table) -> Iterator[None]:
         """Verdicts as `mailvet_batch`, and a transaction around what is done with them."""
-        db = self._db
-        self._counts = None
+        db = self._session.db
+        self._session.changes += 1
         db.register("mailvet_batch", without_zone(verdicts))
         try:
-            with writing(self.path):
-                db.execute("begin")
-                try:
-                    yield
-                    db.execute("commit")
-                except BaseException:
-                    with contextlib.suppress(duckdb.Error):
-                        db.execute("rollback")
-                    raise
+            with writing(self._session.path), self._session.transaction():
+                yield
         finally:
             db.unregister("mailvet_batch")
 
     def replies(self, batch_rows: int) -> Iterator[pa.Table]:
-        """See `Warehouse.replies`."""
+        """See `VerdictStore.replies`."""
         last = ""
-        while self._has("mailvet_verdicts"):
+        while self._session.has(VERDICTS):
             batch = with_zone(
-                self._arrow(
+                self._session.arrow(
                     "select * from mailvet_verdicts where smtp_code >= 400 and smtp_reply is not null "
                     f"and email_key > {literal(last)} order by email_key limit {batch_rows}"
                 )
@@ -348,84 +307,41 @@ class DuckDBVerdicts(PlannedDuckDB):
             last = batch["email_key"][-1].as_py()
 
     def revise(self, verdicts: pa.Table) -> None:
-        """See `Warehouse.revise`."""
-        self._stored_rows = None
-        with writing(self.path):
+        """See `VerdictStore.revise`."""
+        self._changed()
+        with writing(self._session.path):
             self._upgrade()
         with self._batch(verdicts):
-            self._db.execute("delete from mailvet_verdicts where email_key in (select email_key from mailvet_batch)")
-            self._db.execute("insert into mailvet_verdicts by name select * from mailvet_batch")
-
-    def apply_policy(self) -> int:
-        """See `Warehouse.apply_policy`; a run does this when everything is saved."""
-        self._may_use(MEMORY)
-        self._need_cells()
-        self._counts = None
-        advice = recommendation_sql(self.policy, reason="reason", score="score", attempts="attempts")
-        with writing(self.path):
-            return int(
-                self._one(
-                    f"update mailvet_verdicts set recommendation = {advice} where recommendation <> {advice} "
-                    "and email_key in (select email_key from mailvet_cells)"
-                )[0]
-            )
-
-    def fingerprint(self, context: str, now: datetime) -> str | None:
-        """See `HasFingerprint.fingerprint`: two sums of 64 bits over the rows of either table, in any order."""
-        if not self._has("mailvet_verdicts"):
-            return None
-        columns = {name.lower(): name for name in columns_of(self._db, self.relation)}
-        written = [columns[own] for own in ((self._prefix + name).lower() for name in _ANSWER) if own in columns]
-        sums = "select count(*), sum(h)::varchar, bit_xor(hash(h, 1)) from (select hash({}) as h from {})"
-        source = sums.format(", ".join([self._cell, *map(quote, written)]), f"{self.relation} where {self._where}")
-        verdicts = sums.format(", ".join(_ANSWER), "mailvet_verdicts")
-        if self._rows("select 1 from mailvet_verdicts where next_check_at <= $1 limit 1", [naive(now)]):
-            return None
-        state = [context, self.relation, self.column, self._where, duckdb.__version__, written]
-        state += [str(self._rows(query)) for query in (source, verdicts)]
-        return email_key(json.dumps(state))
-
-    def last_outcome(self, fingerprint: str) -> str | None:
-        """See `HasFingerprint.last_outcome`."""
-        grown = "select 1 from duckdb_columns() where table_name = 'mailvet_runs' and column_name = 'fingerprint'"
-        if not self._rows(grown):
-            return None
-        found = self._rows(
-            "select outcome from mailvet_runs where fingerprint = $1 order by started_at desc limit 1", [fingerprint]
-        )
-        return found[0][0] if found else None
+            batch = "select email_key from mailvet_batch"
+            self._session.db.execute(f"delete from {VERDICTS} where email_key in ({batch})")
+            self._session.db.execute("insert into mailvet_verdicts by name select * from mailvet_batch")
 
     def save_run(self, run: Mapping[str, Any]) -> None:
-        """See `Warehouse.save_run`."""
-        values = {
-            name: json.dumps(value)
-            if isinstance(value, dict)
-            else naive(value)
-            if isinstance(value, datetime)
-            else value
-            for name, value in run.items()
-        }
+        """See `VerdictStore.save_run`."""
+        values = {name: json.dumps(value) if isinstance(value, dict) else value for name, value in run.items()}
+        values = {name: naive(value) if isinstance(value, datetime) else value for name, value in values.items()}
         places = ", ".join("$" + name for name in values)
-        with writing(self.path):
-            self._db.execute(f"insert or replace into mailvet_runs ({', '.join(values)}) values ({places})", values)
+        statement = f"insert or replace into {RUNS} ({', '.join(values)}) values ({places})"
+        with writing(self._session.path):
+            self._session.db.execute(statement, values)
 
     def forget_before(self, day: datetime) -> int:
-        """See `Warehouse.forget_before`."""
-        self._stored_rows = self._counts = None
-        with writing(self.path):
-            if self._has(SERVERS):
-                self._db.execute(f"delete from {SERVERS} where changed_at < $1", [naive(day)])
-            dropped = int(self._one("delete from mailvet_verdicts where checked_at < $1", [naive(day)])[0])
+        """See `VerdictStore.forget_before`."""
+        self._changed()
+        with writing(self._session.path):
+            if self._session.has(SERVERS):
+                self._session.db.execute(f"delete from {SERVERS} where changed_at < $1", [naive(day)])
+            dropped = int(self._session.one("delete from mailvet_verdicts where checked_at < $1", [naive(day)])[0])
         if dropped:
             self._mark_for_rewriting()
         return dropped
 
     def stored(self, address: str) -> dict[str, Any] | None:
-        """See `Warehouse.stored`."""
-        if not self._has("mailvet_verdicts"):
+        """See `VerdictStore.stored`."""
+        if not self._session.has(VERDICTS):
             return None
         rows = with_zone(
-            self._arrow(
+            self._session.arrow(
                 f"select * from mailvet_verdicts where email_key = sha256($text) "
                 f"or {SAY.fold('email')} = $folded "
                 "order by email_key <> sha256($text), checked_at desc limit 1",
@@ -435,57 +351,73 @@ class DuckDBVerdicts(PlannedDuckDB):
         return rows.to_pylist()[0] if rows.num_rows else None
 
     def forget(self, address: str, *, domain: bool = False) -> int:
-        """See `Warehouse.forget`. A store of our own is rewritten: at once, or with a source when that is closed."""
+        """See `VerdictStore.forget`. A store of our own is rewritten: at once, or with a source when that is closed."""
         wanted = Wanted.of(address, domain=domain)
-        self._stored_rows = self._counts = None
-        with writing(self.path):
-            if self._has("mailvet_verdicts"):
+        self._changed()
+        with writing(self._session.path):
+            if self._session.has(VERDICTS):
                 self._upgrade()
-            self._db.execute("begin")
-            try:
-                count = erase(wanted, Statements(SAY, self._rows, self._db.execute, self._has))
-                self._db.execute("commit")
-            except BaseException:
-                with contextlib.suppress(duckdb.Error):
-                    self._db.execute("rollback")
-                raise
-            self._db.execute("checkpoint")  # out of the write-ahead log as well
+            with self._session.transaction():
+                count = erase(wanted, Statements(SAY, self._session.rows, self._session.db.execute, self._session.has))
+            self._session.db.execute("checkpoint")  # out of the write-ahead log as well
         self._mark_for_rewriting()
-        if self._rewritten is not None and not self.relation:
+        if self._rewritten is not None and not self._has_source:
             path, self._rewritten = self._rewritten, None
-            self._db.close()
+            self._session.db.close()
             try:
                 rewrite(path)
             finally:
-                self._db = open_database(path)
-                self._file = self._identity()
+                self._session.replace(open_database(path))
         return count
 
     def out_of_reach(self) -> Sequence[str]:
-        """See `Warehouse.out_of_reach`."""
+        """See `VerdictStore.out_of_reach`."""
         remains = [UNNAMED] if self._holds_unnamed() else []
-        if not self._owned or not is_our_own(self._db):
+        if self._session.access is None or not is_our_own(self._session.db):
             remains += [FREED_BLOCKS, OWN_ROWS]
         return [*remains, COPIES]
 
     def _holds_unnamed(self) -> bool:
-        return self._has("mailvet_verdicts") and bool(
-            self._rows("select 1 from mailvet_verdicts where email is null limit 1")
+        return self._session.has(VERDICTS) and bool(
+            self._session.rows("select 1 from mailvet_verdicts where email is null limit 1")
         )
 
     def _mark_for_rewriting(self) -> None:
         """Deleted rows stay in the file's blocks; a store of our own is written anew when it can be."""
-        if self._owned and is_our_own(self._db):
+        if self._session.access is not None and is_our_own(self._session.db):
             self._rewritten = Path(
-                self._one("select path from duckdb_databases() where database_name = current_database()")[0]
+                self._session.one("select path from duckdb_databases() where database_name = current_database()")[0]
             )
 
+    def _count(self) -> int:
+        return int(self._session.one(f"select count(*) from {VERDICTS}")[0])
+
+    def last_outcome(self, fingerprint: str) -> str | None:
+        """See `HasFingerprint.last_outcome`."""
+        grown = f"select 1 from duckdb_columns() where table_name = '{RUNS}' and column_name = 'fingerprint'"
+        if not self._session.rows(grown):
+            return None
+        found = self._session.rows(
+            f"select outcome from {RUNS} where fingerprint = $1 order by started_at desc limit 1", [fingerprint]
+        )
+        return found[0][0] if found else None
+
     def close(self) -> None:
-        """See `Warehouse.close`."""
-        super().close()
+        """See `VerdictStore.close`."""
+        if self.abandoned:
+            return
+        self._session.close()
         path, self._rewritten = self._rewritten, None
         if path is not None:
             try:
                 rewrite(path)
             except SourceError as error:
                 log.warning("what was dropped is still in blocks of the store: %s", error)
+
+
+def one_writer(name: str) -> SourceError:
+    """The error for what several writers would do together."""
+    return SourceError(
+        f"{name} lies in a DuckDB file, which has one writer at a time, so it is never verified in shards: let one "
+        "task verify it, or move the table to PostgreSQL."
+    )

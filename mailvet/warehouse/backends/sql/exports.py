@@ -1,0 +1,179 @@
+"""Rows of a table of a SQL database with their verdicts, written to files and to tables of the same database."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from mailvet.errors import SourceError
+from mailvet.verdict import verdict_schema
+from mailvet.warehouse.backends.sql.arrow import arrays
+from mailvet.warehouse.backends.sql.source import ContactTable
+from mailvet.warehouse.backends.sql.status_columns import StatusWriter
+from mailvet.warehouse.dialects import literal
+from mailvet.warehouse.files import writing as files_out
+from mailvet.warehouse.identifiers import OWN, TableName, parse_table
+from mailvet.warehouse.own_tables import VERDICTS
+from mailvet.warehouse.tables import Column, check_targets, may_replace
+from mailvet.warehouse.verdict_columns import shown_columns
+
+__all__ = ["Exporter"]
+
+_EXPORT_ROWS = 20_000
+_DECIMAL = re.compile(r"(?:decimal|numeric|number)\((\d+)(?:, ?(\d+))?\)")
+_TRAVELS: tuple[tuple[str, pa.DataType], ...] = (
+    (r"(tiny|small|medium|big)?int(eger)?(\(\d+\))?|int[248]|(small|big)?serial", pa.int64()),
+    (r"double( precision)?|float[48]?|real", pa.float64()),
+    (r"bool(ean)?", pa.bool_()),
+    (r"date", pa.date32()),
+)
+"""Types of columns that keep their type in a file; all others travel as the text that the database makes of them."""
+
+
+class Exporter:
+    """
+    Writes lists.
+
+    Args:
+        source: the table.
+        statuses: its status columns.
+    """
+
+    def __init__(self, source: ContactTable, statuses: StatusWriter) -> None:
+        self._source, self._statuses = source, statuses
+        self._session, self._say = source.session, source.session.say
+
+    def check_output(self, output: Path, key_columns: Sequence[str] = (), columns: Sequence[str] = ()) -> None:
+        """See `ContactSource.check_output`."""
+        files_out.check(output)
+        if not key_columns:
+            self._statuses.check_ours(columns)
+        present = [column.name for column in self._source.columns]
+        for name in key_columns:
+            if name not in present:
+                raise SourceError(f"There is no column {name} in {self._source.name}; it has: {', '.join(present)}.")
+
+    def to_files(
+        self,
+        output: Path,
+        columns: Sequence[str],
+        *,
+        key_columns: Sequence[str] = (),
+        split_by: str | None = None,
+        parts: Sequence[str] = (),
+        others: bool = True,
+        mode: int | None = None,
+    ) -> list[Path]:
+        """See `ContactSource.export`. All show the table as it was at one moment, where the database can do that."""
+        import duckdb
+
+        self.check_output(output, key_columns, columns)
+        session, source = self._session, self._source
+        fields, theirs = self._fields(columns, key_columns)
+        rows = self._rows([*columns, *([split_by] if split_by else [])])
+        # Numbered, so that no name has to be one that Arrow and DuckDB can tell from the others.
+        selected = ", ".join(f"{value} as {OWN}c{place}" for place, (_, value, _) in enumerate(fields))
+        schema = pa.schema([pa.field(f"c{place}", kind) for place, (_, _, kind) in enumerate(fields)])
+        shown = _shown(fields, theirs)
+        with session.doing(f"read {source.name}"), session.driver.snapshot(), duckdb.connect() as db:
+            db.execute("set TimeZone = 'UTC'")
+            conditions: dict[Path, str] = {output: "1 = 1"}
+            if split_by is not None:
+                part = source.part(split_by)
+                found = [word for (word,) in session.rows(f"select distinct {part} {rows}")] if others else []
+                conditions = files_out.part_conditions(part, output, found, parts)
+            queries = {}
+            for number, (path, condition) in enumerate(conditions.items()):
+                batches = self._batches(f"select {selected} {rows} and {condition}", schema)
+                db.register(f"part{number}", pa.RecordBatchReader.from_batches(schema, batches))
+                queries[path] = (f"select {shown} from part{number}", files_out.copy_options(path))
+            return files_out.publish(db, queries, 0o600 if mode is None else mode)
+
+    def to_tables(
+        self,
+        names: Mapping[str, str],
+        columns: Sequence[str],
+        *,
+        key_columns: Sequence[str] = (),
+        replace: bool = False,
+        overwrite: bool = False,
+    ) -> None:
+        """See `ContactSource.export_tables`."""
+        session, source, driver = self._session, self._source, self._session.driver
+        source.check_keys(key_columns, unique=False)
+        targets = {word: parse_table(name) for word, name in names.items()}
+        fields = [f"{source.relation}.{driver.quote(column.name)}" for column in self._kept(columns, key_columns)]
+        fields += [f"{OWN}{column} as {source.status_column(column)}" for column in columns]
+        rows, part = self._rows([*columns, "recommendation"]), source.part("recommendation")
+        with session.doing(f"write the lists of {source.name}"):
+            if not key_columns:
+                self._statuses.check_ours(columns)
+            check_targets(targets, TableName(source.found.name, source.found.schema), driver.default_schema())
+            present = [target for target in targets.values() if driver.has_table(target)]
+            for target in present:
+                may_replace(target, driver.columns_of(target), source.prefix, replace=replace, overwrite=overwrite)
+            with session.transaction():
+                for target in present:
+                    session.execute(f"drop table {target.sql(driver.quote)}")
+                for word, target in targets.items():
+                    session.execute(
+                        f"create table {target.sql(driver.quote)} as select {', '.join(fields)} {rows} "
+                        f"and {part} = {literal(word)}"
+                    )
+
+    def _kept(self, columns: Sequence[str], key_columns: Sequence[str]) -> list[Column]:
+        """The columns of the source that are written; our old ones make way for the new ones."""
+        own = {(self._source.prefix + column).lower() for column in columns}
+        return [
+            c for c in self._source.columns if (c.name in key_columns if key_columns else c.name.lower() not in own)
+        ]
+
+    def _rows(self, columns: Sequence[str]) -> str:
+        """The rows of the source with these columns of their verdicts: FROM and WHERE."""
+        source, say = self._source, self._say
+        shown = shown_columns(say, source.policy, list(dict.fromkeys(columns)))
+        return (
+            f"from {source.relation} left join (select {shown} from {VERDICTS}{say.materialized}) as {OWN}verdict "
+            f"on {OWN}key = {say.key(source.cell)} where {source.where}"
+        )
+
+    def _fields(
+        self, columns: Sequence[str], key_columns: Sequence[str]
+    ) -> tuple[list[tuple[str, str, pa.DataType]], int]:
+        """Name, expression and type of each column of a file, and how many of them are the source's."""
+        kept = self._kept(columns, key_columns)
+        fields: list[tuple[str, str, Any]] = [(column.name, *self._travelling(column)) for column in kept]
+        for name in columns:
+            kind = verdict_schema().field(name).type
+            # Files hold times in UTC without saying so in every cell.
+            without_zone = pa.timestamp("us") if pa.types.is_timestamp(kind) else kind
+            fields.append((self._source.prefix + name, f"{OWN}{name}", without_zone))
+        return fields, len(kept)
+
+    def _travelling(self, column: Column) -> tuple[str, pa.DataType]:
+        """(SQL expression, Arrow type) under which a column of the source travels."""
+        name = f"{self._source.relation}.{self._session.driver.quote(column.name)}"
+        if (number := _DECIMAL.fullmatch(column.kind.lower())) and 0 < int(number[1]) <= 38:
+            return name, pa.decimal128(int(number[1]), int(number[2] or 0))
+        for kinds, arrow in _TRAVELS:
+            if re.fullmatch(kinds, column.kind.lower()):
+                return name, arrow
+        return self._say.text(name), pa.string()
+
+    def _batches(self, query: str, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+        for rows in self._session.driver.stream(query, _EXPORT_ROWS):
+            yield pa.RecordBatch.from_arrays(arrays(rows, schema), schema=schema)
+
+
+def _shown(fields: list[tuple[str, str, pa.DataType]], theirs: int) -> str:
+    """The columns of a file as a SELECT over `c0`, `c1` and so on; texts of ours start no formula."""
+    values = [
+        files_out.escape_formula_sql(f"c{place}") if place >= theirs and pa.types.is_string(kind) else f"c{place}"
+        for place, (_, _, kind) in enumerate(fields)
+    ]
+    names = files_out.quoted_names([name for name, _, _ in fields])
+    return ", ".join(f"{value} as {name}" for value, name in zip(values, names, strict=True))
