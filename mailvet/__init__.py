@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mailvet import doctor, spark
     from mailvet.errors import LockedError, MailvetError, PreflightError, SettingsError, SourceError
-    from mailvet.reference.typos import suggest
+    from mailvet.reference.typos.addresses import suggest
     from mailvet.runs.run import plan, run
     from mailvet.runs.table_gate import gate
     from mailvet.settings import Settings
@@ -63,7 +63,7 @@ _HOMES = {
     "classify_reply": "smtp.reply_reading",
     "gate": "runs.table_gate",
     "open_table": "warehouse.opening",
-    "suggest": "reference.typos",
+    "suggest": "reference.typos.addresses",
 }
 
 _ROOMS = ("doctor", "spark")
