@@ -52,8 +52,8 @@ __all__ = [
 ]
 
 _HOMES = {
-    "MANNERS": "manners",
-    "Manner": "manners",
+    "MANNERS": "server_profiles",
+    "Manner": "server_profiles",
     "PROFILES": "profiles",
     "FaultyResolver": "faulty_resolver",
     "HarvestGuard": "guards",
@@ -69,7 +69,7 @@ _HOMES = {
     "World": "world",
     "Lab": "server",
     "serve": "server",
-    "default_world": "inhabitants",
+    "default_world": "default_world",
 }
 
 
