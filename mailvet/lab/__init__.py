@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mailvet.lab.counters import Counters
-    from mailvet.lab.default_world import default_world
+    from mailvet.lab.default_hosts import default_world
     from mailvet.lab.faulty_resolver import FaultyResolver
     from mailvet.lab.guards import HarvestGuard, RateLimit
     from mailvet.lab.holds import Hold
@@ -69,7 +69,7 @@ _HOMES = {
     "World": "world",
     "Lab": "server",
     "serve": "server",
-    "default_world": "default_world",
+    "default_world": "default_hosts",
 }
 
 
