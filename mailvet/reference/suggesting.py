@@ -26,7 +26,7 @@ def examine(
     Args:
         parsed: columns local, domain, needs_smtputf8 and cleaned, as the syntax layer gives them.
         allowed: rows on the user's allow list; their domain is right as it is.
-        known: rows whose domain is one of `lists.mail_domains`, which are never corrected.
+        known: rows whose domain is one of `mailvet.reference.domains.mail_domains`, which are never corrected.
         allow_special_use: names of private networks have endings that exist.
 
     Returns:
