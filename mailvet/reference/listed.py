@@ -60,15 +60,12 @@ TYPO_OF: Final = 32
 
 def listed_bits(own: OwnLists) -> Mapping[str, int]:
     """Every domain that any list names -> what the lists say of it by its own name."""
-    return _listed_bits(own, kept_digest())
+    return _listed_bits(own, kept_digest()) if own else _public_bits(kept_digest())
 
 
 @lru_cache(maxsize=4)
 def _listed_bits(own: OwnLists, digest: str) -> Mapping[str, int]:
-    public = _public_bits(digest)
-    if not own:
-        return public
-    said = dict(public)
+    said = dict(_public_bits(digest))
     for name in OWN_LISTS:
         entries: OwnList = getattr(own, name)
         _add(said, entries.domains, _BELOW[name])
@@ -106,9 +103,10 @@ def meant_domains() -> tuple[str, ...]:
 
 def from_above(domain: str, said: Mapping[str, int]) -> int:
     """What a domain takes over from those it lies under."""
-    bits = 0
-    for name in lists.names_above(domain):
-        bits |= said.get(name, 0) & INHERITED
+    bits, above = 0, domain.partition(".")[2]
+    while above:
+        bits |= said.get(above, 0) & INHERITED
+        above = above.partition(".")[2]
     return bits
 
 

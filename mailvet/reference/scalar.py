@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cache
+from typing import Final
 
 from mailvet.reference.listed import (
     DISPOSABLE,
     DISPOSABLE_UNLESS,
     FREE,
     ON_OWN_LIST,
+    OWN_LISTS,
     PROVIDER,
     RELAY,
     TYPO_OF,
@@ -22,6 +24,8 @@ from mailvet.reference.providers import is_likely_local_part
 from mailvet.reference.roles import is_role_at, no_reply_pattern, weak_role_names
 
 __all__ = ["LookedUp", "look_up"]
+
+_ON_NO_LIST: Final[frozenset[str]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +57,15 @@ def look_up(local: str, domain: str, mailbox: str, own: OwnLists) -> LookedUp:
     plus = lower.find("+")
     base = lower[:plus] if plus > 0 else lower
     bits = bits_of(domain, own)
-    allow, deny, suppress, extra = (_is_on(name, own, mailbox, bits) for name in ON_OWN_LIST)
-    allowed = allow and not suppress
-    suppressed = suppress or (deny and not allow)
+    on = frozenset(name for name in OWN_LISTS if _is_on(name, own, mailbox, bits)) if own else _ON_NO_LIST
+    allowed = "allow" in on and "suppress" not in on
+    suppressed = "suppress" in on or ("deny" in on and "allow" not in on)
     provider = bool(bits & PROVIDER)
     held = {
         "free": bool(bits & FREE),
         "role": not allowed and is_role_at(base, domain, provider=provider),
         "maybe_role": not allowed and not provider and base in weak_role_names(),
-        "disposable": not allowed and (bits & DISPOSABLE_UNLESS == DISPOSABLE or extra),
+        "disposable": not allowed and (bits & DISPOSABLE_UNLESS == DISPOSABLE or "extra_disposable" in on),
         "relay_alias": bool(bits & RELAY),
         "tagged": plus > 0,
         "no_reply": not allowed and _no_reply().search(base) is not None,
