@@ -205,7 +205,7 @@ class Zone:
         sender = HELLO_NAME
         self._add(sender, "A", "127.0.0.1")
         # Bounces of the sender would go to an ordinary server of the world, where it has one.
-        takes_mail = [host.name for host in world.hosts.values() if host.manner.name == "postfix" and host.ipv4]
+        takes_mail = [host.name for host in world.hosts.values() if host.profile.name == "postfix" and host.ipv4]
         takes_mail.sort(key=lambda name: not name.endswith(".test"))  # rather than one named after a real operator
         self._add(sender, "MX", f"10 {takes_mail[0] if takes_mail else sender}.")
         self._add(sender, "TXT", '"v=spf1 ip4:127.0.0.0/8 ip6:::1 -all"')

@@ -148,7 +148,7 @@ def bind_mail_servers(world: World) -> tuple[list[Bound], int, bool]:
     wanted = [
         (host.name, family, address)
         for host in world.hosts.values()
-        if host.manner.listens
+        if host.profile.listens
         for family, address in (
             *([(socket.AF_INET, host.address)] if host.ipv4 else []),
             *([(socket.AF_INET6, "::1")] if host.ipv6 else []),

@@ -33,7 +33,7 @@ def world_lab() -> Any:
     world.record("ours.test", "TXT", '"v=spf1 ip4:127.0.0.1 -all"')
     world.host("down.test", "port_closed").domain("down.test", [(10, "down.test")])
     world.host("rude.test", "blocks_at_connect").domain("rude.test", [(10, "rude.test")])
-    world.host("odd.test", manner="garbage").domain("odd.test", [(10, "odd.test")])
+    world.host("odd.test", profile="garbage").domain("odd.test", [(10, "odd.test")])
     world.domain("null.test", [(0, ".")])
     world.domain("bare.test", [(10, "mx.ours.test")])
     for name, record in {

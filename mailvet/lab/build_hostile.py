@@ -5,7 +5,7 @@ living and unknown recipients. The same seed gives the same world.
 
 from __future__ import annotations
 
-from mailvet.lab.default_world import WorldBuilder
+from mailvet.lab.build_default import WorldBuilder
 from mailvet.lab.hostile_profiles import ACCESS_DENIED, HOSTILE_PROFILES
 from mailvet.lab.world import Behaviour, World
 
@@ -55,7 +55,7 @@ def _one_server(builder: WorldBuilder, profile: str, domains: int = _DOMAINS) ->
             world.record(name, "A", world.hosts[server].address)
         world.domain(domain, [(10, name)])
         builder.people(domain, _people(builder), _LANGUAGES, business=True)
-        guard = world.hosts[server].manner.guard
+        guard = world.hosts[server].profile.guard
         for local in guard.exempt if guard is not None else ():
             world.mailbox(f"{local}@{domain}")
 
