@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from mailvet.probing.addresses import ServerAddress
 from mailvet.probing.canary import Place
-from mailvet.probing.domain import MailboxResult, Probe
+from mailvet.probing.domain import DomainState, MailboxResult, Probe
 from mailvet.probing.in_step import Ledger
 from mailvet.probing.proof import ConversationProof
 from mailvet.probing.queues import OperatorQueue, ServerSet, Way
@@ -53,6 +54,16 @@ class Course:
     """The server ended it."""
     timed_out: bool = False
     """A reply did not come in time."""
+
+    @classmethod
+    def begin(
+        cls, servers: ServerSet, way: Way, session: Session, contact: Contact, domain_of: Callable[[str], DomainState]
+    ) -> Course:
+        """A conversation that has been opened and in which no recipient was sent; `domain_of` knows the domains."""
+        canary_first = way.place.in_doubt and bool(way.place.canaries.get(servers.group_key))
+        proof = ConversationProof(servers, way.place, domain_of, begins_with_canary=canary_first)
+        times = ReplyTimes(way.address.refusal_seconds)
+        return cls(servers, way, session, contact, proof, times, way.address.careful)
 
     @property
     def operator(self) -> OperatorQueue:

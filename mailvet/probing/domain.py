@@ -75,11 +75,11 @@ class Role(Enum):
     recipient = "recipient"
     """Its own result is wanted."""
     control = "control"
-    """Random: would the server accept anybody of the domain?"""
+    """Random: would the server accept any recipient of the domain?"""
     canary = "canary"
-    """Known to exist: does the server refuse everybody by now?"""
+    """Known to exist: does the server refuse all by now?"""
     closing = "closing"
-    """A control that was refused before: does the server accept everybody by now?"""
+    """A control that was refused before: does the server accept all by now?"""
 
 
 @dataclass(slots=True, eq=False)
@@ -109,7 +109,7 @@ class Probe:
     first_faults: int = 0
     """How often it was the first recipient of a conversation that was out of step from the start."""
     detours: int = 0
-    """How often a backup accepted it that accepts anybody."""
+    """How often a backup accepted it that accepts all."""
     first_asked: float | None = None
     """`time.monotonic()` of the first time it was asked."""
     deadline: float | None = None
@@ -190,7 +190,7 @@ class DomainAtPlace:
     control_due: float = 0.0
     """`time.monotonic()` at which it is to come back, where the run does not wait so long."""
     control_unproven: bool = False
-    """It was refused, and may have been so because everybody was."""
+    """It was refused, and may have been so because all were."""
     control_at: float = 0.0
     """`time.monotonic()` of the control's first reply."""
     control_postponed: bool = False
@@ -245,7 +245,7 @@ class DomainAtPlace:
     def ready(self, *, final: bool) -> list[tuple[RecipientReply, MailboxResult | None]]:
         """
         The undecided recipients that can be decided now, with their results; they leave the lists. None instead of a
-        result: a backup that accepts anybody told nothing.
+        result: a backup that accepts all told nothing.
 
         Args:
             final: nothing more will be received from the place for now.
@@ -434,7 +434,7 @@ def read_recipient_reply(
 
 def control_local_part(domain: str, *, today: date | None = None) -> str:
     """
-    A local part that nobody has: syllables and digits, so that it looks like an address people choose and fires no
+    A local part that no mailbox has: syllables and digits, so that it looks like an address people choose and fires no
     rule against machine-made names.
 
     The same for a domain all month: a run that comes back to a greylisting server, perhaps in another process, is

@@ -2,7 +2,7 @@
 Whose reply is it? What shows that the replies of a conversation belong to the commands they are counted against.
 
 A conversation that is shifted by one reply looks right after every single reply. So replies count only up to a checked
-point: all commands are answered and then nothing arrives during one round trip and 50 ms, or the last reply names its
+point: all commands have their replies and then nothing arrives during one round trip and 50 ms, or the last reply names its
 own recipient, or the conversation ends as it should.
 """
 
@@ -26,7 +26,7 @@ class Ledger:
     fault: str | None = None
     """What shows that the conversation is out of step; None while nothing does."""
     replies: int = 0
-    """Recipients that were answered."""
+    """Replies to recipients."""
     checked: int = 0
     """Of these, how many lie before the last checked point."""
     _asked: Counter[str] = field(default_factory=Counter)
@@ -58,5 +58,5 @@ class Ledger:
         return True
 
     def check(self) -> None:
-        """All commands are answered, and nothing arrived behind the last reply."""
+        """All commands have their replies, and nothing arrived behind the last reply."""
         self.checked = self.replies

@@ -90,6 +90,7 @@ class KnownServers:
         return place
 
     def address(self, ip: str) -> ServerAddress:
+        """What is known of an IP address."""
         address = self.addresses.get(ip)
         if address is None:
             address = self.addresses[ip] = ServerAddress(ip, self._settings.pacing.connections_per_operator)

@@ -21,7 +21,7 @@ __all__ = ["Canary", "ConnectionSlots", "LocalSlots", "RefusedRuns", "ServerMemo
 CANARY_DAYS = 30
 """Days for which an acceptance of an earlier run makes a canary."""
 REFUSED_DAYS = 3
-"""Days on which an address has to refuse everybody in the same words until its refusals count."""
+"""Days on which an address has to refuse all in the same words until its refusals count."""
 KEPT_CANARIES = 16
 """Canaries kept for one place."""
 

@@ -98,7 +98,7 @@ class Opening:
             until = max(way.place.rest_until, way.address.not_before)
             if until > now and way.place.alarm is None:
                 way.place.alarm = loop.call_later(until - now + 0.01, self._rested, way)
-        self._pool.release_at(way.address for way in ways)
+        self._pool.idle.release_at(way.address for way in ways)
 
     def _rested(self, way: Way) -> None:
         way.place.alarm = None
@@ -114,6 +114,7 @@ class Opening:
         None when there is none; then all have a result, or wait for the next try.
 
         Args:
+            servers: the set that is to be asked.
             held: the way that was picked; replaced by the one that is used.
             ways: those that were tried are added.
             contact: the connection, for `Turns`.
@@ -242,7 +243,7 @@ class Opening:
         return of_kind[zlib.crc32(servers.hosts[0].name.encode()) % len(of_kind)]
 
     def _refused(self, servers: ServerSet, way: Way, reply: Reply) -> None:
-        """The server would not talk to us at all."""
+        """The server refused the conversation before any recipient."""
         way.place.replied, servers.silent_since = True, None
         pool, operator = self._pool, servers.operator
         reading = read_reply(reply.stage, reply.code, reply.text, own=pool.own)
@@ -261,7 +262,7 @@ class Opening:
             self._report(probe, result)
             return
         if reading.limit == "connections":
-            operator.pace.cap = max(1, min(operator.pace.cap, operator.connections - 1))
+            operator.too_many_connections()
             way.address.too_many_connections()
         if reply.code // 100 == 4:
             way.address.refused_for_now(reading.retry_after)

@@ -245,7 +245,7 @@ class Retries:
                 self._conclude(key, kept.probe, kept.result)
 
     def close(self) -> None:
-        """Ask nobody again."""
+        """Ask no recipient again."""
         self._health.on_recovery = self._health.on_outage = None
         for timer, _ in self._scheduled.values():
             timer.cancel()

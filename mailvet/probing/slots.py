@@ -50,6 +50,7 @@ def connection_slots(pacing: Pacing, port: int) -> ConnectionSlots:
     be written to, else those of this run alone, with a warning.
 
     Args:
+        pacing: how connections are counted and shared.
         port: of the servers.
     """
     if not pacing.shared:
@@ -81,7 +82,7 @@ class SharedSlots:
     """
     The slots of all processes that use one folder.
 
-    A file is locked for each open connection, and one more by whoever waits for the next, so that a process which has
+    A file is locked for each open connection, and one more by the process that waits for the next, so that a process which has
     connections to give back does not take them again before others. Files are deleted by those that hold their locks.
 
     Args:
