@@ -1,5 +1,4 @@
-"""
-One name server: a question over UDP, and over TCP where UDP will not do.
+"""One name server: a question over UDP, and over TCP where UDP will not do.
 
 TCP takes over when a response is cut off (RFC 7766), when somebody has tried to forge one, and for the few names that
 are no plain host names.
@@ -27,8 +26,7 @@ _STREAMS = 16
 
 
 class NameServer:
-    """
-    A name server, bound to the running event loop.
+    """A name server, bound to the running event loop.
 
     Args:
         address, port: of the server.
@@ -108,8 +106,7 @@ class NameServer:
         return read_plain(message, asked) or read_in_full(message, kind)
 
     async def _exchange(self, query: bytes) -> bytes:
-        """
-        One message there and one back over TCP: two octets of length before each (RFC 1035 section 4.2.2).
+        """One message there and one back over TCP: two octets of length before each (RFC 1035 section 4.2.2).
 
         Raises:
             OSError, EOFError: no connection, or it ended too soon.

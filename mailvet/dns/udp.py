@@ -1,5 +1,4 @@
-"""
-The usual case of a DNS question: one datagram there, one back, and the response says what was asked for.
+"""The usual case of a DNS question: one datagram there, one back, and the response says what was asked for.
 
 That is nearly every question, and a library that builds an object for every record of every section spends five times
 the CPU on it. What has no usual shape is handed on as it came; what cannot be asked or trusted over UDP is left to
@@ -61,8 +60,7 @@ _number: Final = int.from_bytes
 
 
 class UdpPorts:
-    """
-    The sockets to one name server, bound to the running event loop.
+    """The sockets to one name server, bound to the running event loop.
 
     Args:
         server: address and port.
@@ -89,10 +87,11 @@ class UdpPorts:
         self._ports[0] = _Port(self, server)
 
     def ask(self, name: str, kind: str, *, mixed_case: bool = True, edns: bool = True) -> asyncio.Future[Result] | None:
-        """
-        Look up one name; `kind` is MX, A or AAAA. None: this is no plain host name, or no datagram can be sent.
+        """Look up one name. None: this is no plain host name, or no datagram can be sent.
 
         Args:
+            name: a domain or host name in ASCII.
+            kind: MX, A or AAAA.
             mixed_case: vary the case of letters, where the server repeats them as they came.
             edns: offer EDNS (RFC 6891).
         """
@@ -143,7 +142,7 @@ class UdpPorts:
             port.close(NoUse.unreachable)
 
     def distrust(self, port: _Port) -> None:
-        """Close a port at which somebody guesses; what waits there is asked over TCP."""
+        """Close a port at which guesses arrive; what waits there is asked over TCP."""
         self.forged += 1
         self._left.discard(port)
         self._ports = [None if each is port else each for each in self._ports]

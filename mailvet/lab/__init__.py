@@ -1,5 +1,4 @@
-"""
-A mail world on loopback: name servers and mail servers that behave as those of real operators.
+"""A mail world on loopback: name servers and mail servers that behave as those of real operators.
 
 It is there for demos, for tests of programs that use mailvet and for measuring. Nothing leaves the machine,
 and for every address the world knows what is really so (`Lab.truth`).

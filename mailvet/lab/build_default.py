@@ -1,6 +1,4 @@
-"""
-The world a lab has unless it is given another: about 430 domains with the mail servers of large and small
-operators.
+"""The world a lab has unless it is given another: about 430 domains with the mail servers of large and small operators.
 
 Operators keep their real names, which only the lab's own DNS answers for, so that what a tool knows about
 them applies. Companies and people are invented and live below `.example` and `.test`.
@@ -255,8 +253,7 @@ class WorldBuilder:
 
 
 def default_world(seed: int = 7, mailboxes: int = 13_000) -> World:
-    """
-    About 430 domains and about that many mailboxes; the same seed gives the same world.
+    """About 430 domains and about that many mailboxes; the same seed gives the same world.
 
     Roughly half of the mailboxes lie with free-mail operators, the rest with hosted and self-run business
     domains, among them a few with every profile and every DNS behaviour there is.

@@ -1,7 +1,7 @@
-"""
-A contact table as companies have them, drawn from a world: duplicates, blanks, misspelt and mangled cells,
-dead domains, people who have left, and sources of different quality. The same world, size and seed give the
-same table.
+"""A contact table as companies have them, drawn from a world.
+
+Duplicates, blanks, misspelt and mangled cells, dead domains, people who have left, and sources of different quality.
+The same world, size and seed give the same table.
 
 Of the rows about 63 % lead to a mailbox that takes mail, 15 % repeat an earlier row, 2 % are blank.
 """
@@ -206,10 +206,10 @@ _REPEATED: tuple[Callable[[str], str], ...] = (
 
 
 def contact_table(world: World, rows: int = 10_000, seed: int = 7) -> pa.Table:
-    """
-    A table of `rows` contacts: id, name, email, country, language, source, signed_up. Blank cells are NULL or
-    white space. Works with any world that has at least one mailbox; where a kind of trouble has no domain in
-    the world, its share goes to unknown mailboxes.
+    """A table of `rows` contacts: id, name, email, country, language, source, signed_up.
+
+    Blank cells are NULL or white space. Works with any world that has at least one mailbox; where a kind of trouble has
+    no domain in the world, its share goes to unknown mailboxes.
     """
     rng = random.Random(seed)
     generator = _ContactGenerator(world, rng)
@@ -240,9 +240,7 @@ def contact_table(world: World, rows: int = 10_000, seed: int = 7) -> pa.Table:
 
 
 def _working(generator: _ContactGenerator) -> tuple[str | None, str, str, str]:
-    """
-    A person's own address, now and then tagged, in capitals, with white space or in letters beyond ASCII.
-    """
+    """A person's own address, now and then tagged, in capitals, with white space or in letters beyond ASCII."""
     rng = generator.rng
     address, name, country, language = generator.working()
     local, _, domain = address.rpartition("@")
@@ -281,10 +279,10 @@ def _troubled(generator: _ContactGenerator, trouble: str) -> tuple[str | None, s
 
 
 def truth_table(world: World, contacts: pa.Table) -> pa.Table:
-    """
-    The truth about every row of a table with the columns `id` and `email`, in its order: id, email, kind,
-    exists (NULL: cannot be known), live, dead_and_server_answers, expected_status. The fields are those of
-    `Truth`.
+    """The truth about every row of a table with the columns `id` and `email`, in its order.
+
+    Id, email, kind, exists (NULL: cannot be known), live, dead_and_server_answers, expected_status. The fields are
+    those of `Truth`.
     """
     known: dict[str | None, Truth] = {}
     columns: dict[str, list[object]] = {name: [] for name in TRUTH_SCHEMA.names}
@@ -307,8 +305,7 @@ def truth_table(world: World, contacts: pa.Table) -> pa.Table:
 
 
 def write_contacts(contacts: pa.Table, path: Path) -> None:
-    """
-    Write a contact table to a new file: `.csv`, `.parquet`, `.jsonl`, or `.duckdb` with the table `contacts`.
+    """Write a contact table to a new file: `.csv`, `.parquet`, `.jsonl`, or `.duckdb` with the table `contacts`.
 
     Raises:
         SourceError: the file exists already, or its name says none of these kinds.

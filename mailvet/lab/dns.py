@@ -1,6 +1,4 @@
-"""
-The lab's name servers: a recursive resolver's answers over UDP and TCP, one cached wire answer per name and
-type.
+"""The lab's name servers: a recursive resolver's answers over UDP and TCP, one cached wire answer per name and type.
 
 The answers follow RFC 1035, negative ones carry a SOA (RFC 2308), and EDNS is accepted (RFC 6891). The
 question is echoed letter by letter, since resolvers vary its case to recognise forged answers.
@@ -344,8 +342,9 @@ class Zone:
 
 
 class NameServer:
-    """
-    Serves a zone on one UDP and one TCP socket. Runs inside an event loop; `latency` in seconds per answer.
+    """Serves a zone on one UDP and one TCP socket.
+
+    Runs inside an event loop; `latency` in seconds per answer.
     """
 
     def __init__(self, zone: Zone, udp: socket.socket, tcp: socket.socket, latency: float = 0.0) -> None:

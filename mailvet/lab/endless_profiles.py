@@ -1,6 +1,6 @@
-"""
-Server profiles that hold a client without end, and MX sets of many of them. No world has them by itself: give them to
-`World.host`.
+"""Server profiles that hold a client without end, and MX sets of many of them.
+
+No world has them by itself: give them to `World.host`.
 """
 
 from __future__ import annotations

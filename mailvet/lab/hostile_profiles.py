@@ -1,6 +1,6 @@
-"""
-Server profiles that make a verifier call living mailboxes dead or dead ones living: bans in the words of a true
-refusal, acceptances that mean nothing, replies out of step with the commands.
+"""Server profiles that make a verifier call living mailboxes dead or dead ones living.
+
+Bans in the words of a true refusal, acceptances that mean nothing, replies out of step with the commands.
 """
 
 from __future__ import annotations

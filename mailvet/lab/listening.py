@@ -1,6 +1,4 @@
-"""
-The sockets on which a lab listens: bound on loopback, closed and opened again for an outage.
-"""
+"""The sockets on which a lab listens: bound on loopback, closed and opened again for an outage."""
 
 from __future__ import annotations
 
@@ -35,8 +33,9 @@ class Bound(NamedTuple):
 
 
 class MailListeners:
-    """
-    All listening sockets of a lab's mail servers, and their outages. Lives in the lab's event loop.
+    """All listening sockets of a lab's mail servers, and their outages.
+
+    Lives in the lab's event loop.
     """
 
     def __init__(self, servers: Mapping[str, MailServer], bound: list[Bound], port: int) -> None:

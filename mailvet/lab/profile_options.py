@@ -12,9 +12,9 @@ __all__ = ["with_options"]
 
 
 def with_options(base: ServerProfile, *, name: str | None = None, **options: Any) -> ServerProfile:
-    """
-    A profile with some of its fields changed, under another name. Raises SettingsError for an option that there
-    is not.
+    """A profile with some of its fields changed, under another name.
+
+    Raises SettingsError for an option that there is not.
     """
     known = {entry.name for entry in fields(ServerProfile)} - {"name"}
     strange = sorted(set(options) - known)

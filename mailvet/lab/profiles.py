@@ -19,9 +19,9 @@ PROFILES: Mapping[str, ServerProfile] = MappingProxyType({**ORDINARY_PROFILES, *
 
 
 def profile_named(name: str, **options: Any) -> ServerProfile:
-    """
-    A server profile with some of its fields changed. Raises SettingsError for a name or an option that there
-    is not.
+    """A server profile with some of its fields changed.
+
+    Raises SettingsError for a name or an option that there is not.
     """
     if name not in PROFILES:
         raise SettingsError(f"no server profile {name!r}. There are: {', '.join(PROFILES)}.")

@@ -1,5 +1,4 @@
-"""
-How mail servers behave: one record per profile, with the replies in the form in which operators publish them.
+"""How mail servers behave: one record per profile, with the replies in the form in which operators publish them.
 
 A reply is written `code [enhanced code] text`, one line of text per line; `wire` puts the codes in front of
 every line. `{recipient}`, `{local}`, `{domain}`, `{sender}`, `{hello}`, `{client}` and `{host}` are filled
@@ -46,9 +45,10 @@ _PREFIX = re.compile(r"(\d{3})(?: (\d\.\d{1,3}\.\d{1,3}))? ?(.*)", re.DOTALL)
 
 @lru_cache(maxsize=4096)
 def wire(reply: str) -> str:
-    """
-    A reply as it goes over the wire, placeholders kept: each line carries the code, `-` on all but the last
-    (RFC 5321 section 4.2.1), and the enhanced code when there is one (RFC 2034 section 4).
+    """A reply as it goes over the wire, placeholders kept.
+
+    Each line carries the code, `-` on all but the last (RFC 5321 section 4.2.1), and the enhanced code when there is
+    one (RFC 2034 section 4).
     """
     match = _PREFIX.fullmatch(reply)
     if match is None:
@@ -76,9 +76,10 @@ _COMMON: Mapping[str, str] = MappingProxyType(
 
 @dataclass(frozen=True)
 class ServerProfile:
-    """
-    One way of behaving. Times in seconds; a limit of None is no limit. Every field is also an option of
-    `World.host`, where `replies` is merged into those of the profile.
+    """One way of behaving.
+
+    Times in seconds; a limit of None is no limit. Every field is also an option of `World.host`, where `replies` is
+    merged into those of the profile.
     """
 
     name: str

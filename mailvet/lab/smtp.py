@@ -1,6 +1,7 @@
-"""
-The lab's mail servers: RFC 5321 as far as the recipient's reply, with the profile of one host, and an exact
-count of everything a client does. No message is ever taken: DATA and BDAT are counted and refused.
+"""The lab's mail servers: RFC 5321 as far as the recipient's reply.
+
+Each server has the profile of one host and counts everything that a client does. No message is ever taken: DATA and
+BDAT are counted and refused.
 """
 
 from __future__ import annotations
@@ -290,7 +291,7 @@ class Session(asyncio.BufferedProtocol):
     def data_received(self, data: bytes) -> None:
         self._read(data)
 
-    def _read(self, data: bytes, *, counts: bool = True) -> None:
+    def _read(self, data: bytes, *, counts: bool = True) -> None:  # noqa: C901  # the states of a connection in order
         """Handle what came; with `counts` false it came earlier and was counted then."""
         if self._finished() or self.profile.silent or self.profile.garbage is not None:
             return
@@ -364,7 +365,7 @@ class Session(asyncio.BufferedProtocol):
         self.verb = word
         handler(self, line)
 
-    def _answer(self, reply: str, values: Mapping[str, str] = _NOTHING) -> None:
+    def _reply(self, reply: str, values: Mapping[str, str] = _NOTHING) -> None:
         profile, delay = self.profile, self.profile.reply_delay
         if profile.soft_error_limit is not None and self.errors >= profile.soft_error_limit:
             delay += profile.soft_error_delay  # as Postfix does: each reply from then on, good or bad
@@ -376,7 +377,7 @@ class Session(asyncio.BufferedProtocol):
         """A reply that counts as an error of the client."""
         profile = self.profile
         self.errors += 1
-        self._answer(reply, values)
+        self._reply(reply, values)
         if profile.error_limit is not None and self.errors >= profile.error_limit:
             self._say(profile.errors_reply, close=True)
 
@@ -400,7 +401,7 @@ class Session(asyncio.BufferedProtocol):
             lines += profile.extensions
             lines += ["STARTTLS"] if profile.starttls and not self.secure else []
             lines += ["SMTPUTF8"] if profile.smtputf8 else []
-        return self._answer("250 " + "\n".join(lines))
+        return self._reply("250 " + "\n".join(lines))
 
     def _mail(self, line: bytes) -> None:
         profile = self.profile
@@ -423,7 +424,7 @@ class Session(asyncio.BufferedProtocol):
         if profile.blocks == "mail":
             return self._refuse(profile.block_reply, {"sender": sender})
         self.sender, self.utf8 = sender, b"SMTPUTF8" in parameters
-        return self._answer(profile.sender_ok)
+        return self._reply(profile.sender_ok)
 
     def _rcpt(self, line: bytes) -> None:
         server, profile = self.server, self.profile
@@ -432,7 +433,7 @@ class Session(asyncio.BufferedProtocol):
             return self._refuse("501 5.5.4 Syntax: RCPT TO:<address>")
         raw = match[1]
         recipient = raw.decode("utf-8", "surrogateescape").rpartition(":")[2]
-        local, at, domain = recipient.rpartition("@")
+        local, _, domain = recipient.rpartition("@")
         self.counters.recipients[recipient.lower()] += 1
         if server.on_recipient is not None:
             server.on_recipient()
@@ -445,34 +446,44 @@ class Session(asyncio.BufferedProtocol):
             return self._hang_up()
         self.recipients += 1
         if profile.recipients_per_session is not None and self.recipients > profile.recipients_per_session:
-            return self._answer(profile.recipients_reply, values)
-        if profile.blocks == "rcpt":
-            return self._refuse(profile.block_reply, values)
-        if profile.temporary_reply is not None:
-            return self._refuse(profile.temporary_reply, values)
-        if not raw.isascii() and not self.utf8:
-            return self._refuse(profile.utf8_reply, values)
+            return self._reply(profile.recipients_reply, values)
         try:
             name = a_label(domain)
         except SettingsError:
             name = ""
-        if not at or not local or not name:
-            return self._refuse("501 5.1.3 Bad recipient address syntax")
+        refusal = self._refusal_of_all(raw, local, name)
+        if refusal is not None:
+            return self._refuse(refusal, values)
+        return self._reply_for_mailbox(local, name, values)
+
+    def _refusal_of_all(self, raw: bytes, local: str, name: str) -> str | None:
+        """The reply that does not depend on the mailbox, if there is one."""
+        server, profile = self.server, self.profile
+        if profile.blocks == "rcpt":
+            return profile.block_reply
+        if profile.temporary_reply is not None:
+            return profile.temporary_reply
+        if not raw.isascii() and not self.utf8:
+            return profile.utf8_reply
+        if not local or not name:
+            return "501 5.1.3 Bad recipient address syntax"
         if profile.denies_relay or name not in server.served:
-            return self._refuse(profile.relay_reply, values)
+            return profile.relay_reply
         if server.rate is not None and server.rate.exceeded(self.client, self.loop.time()):
-            return self._refuse(server.rate.limit.reply, values)
-        if name in server.refused:
-            return self._refuse(server.refused[name], values)
-        guard = server.guard
+            return server.rate.limit.reply
+        return server.refused.get(name)
+
+    def _reply_for_mailbox(self, local: str, name: str, values: dict[str, str]) -> None:
+        server, profile, guard = self.server, self.profile, self.server.guard
         if guard is not None and guard.holds(self._guard_key(guard), local, self.loop.time()):
             if guard.guard.then == "accepts":
-                return self._answer(profile.recipient_ok, values)
+                return self._reply(profile.recipient_ok, values)
             return self._refuse(profile.reply("unknown"), values)
+        recipient = values["recipient"]
         if profile.greylisting == "first" and self._is_new(recipient):
             return self._refuse(profile.greylist_reply, values)
         if profile.accepts_all or name in server.accept_all:
-            return self._answer(profile.recipient_ok, values)
+            return self._reply(profile.recipient_ok, values)
         box = server.world.find(f"{local}@{name}")
         if box is None or box.state in ("disabled", "moved"):
             if guard is not None:
@@ -481,7 +492,7 @@ class Session(asyncio.BufferedProtocol):
         if profile.greylisting == "known" and self._is_new(recipient):
             return self._refuse(profile.greylist_reply, values)
         if box.state in ("live", "forwarded"):
-            return self._answer(profile.reply(box.state), values)
+            return self._reply(profile.reply(box.state), values)
         return self._refuse(profile.reply(box.state), values)
 
     def _guard_key(self, guard: GuardMemory) -> Session | str:
@@ -496,10 +507,10 @@ class Session(asyncio.BufferedProtocol):
     def _rset(self, line: bytes) -> None:
         self.counters.resets += 1
         self.sender = None
-        self._answer("250 2.0.0 Ok")
+        self._reply("250 2.0.0 Ok")
 
     def _noop(self, line: bytes) -> None:
-        self._answer("250 2.0.0 Ok")
+        self._reply("250 2.0.0 Ok")
 
     def _quit(self, line: bytes) -> None:
         self.counters.quits += 1
@@ -514,7 +525,7 @@ class Session(asyncio.BufferedProtocol):
         self._refuse("503 5.5.1 No message is taken here")
 
     def _vrfy(self, line: bytes) -> None:
-        self._answer("252 2.0.0 Cannot VRFY user, but will accept message and attempt delivery")
+        self._reply("252 2.0.0 Cannot VRFY user, but will accept message and attempt delivery")
 
     def _expn(self, line: bytes) -> None:
         self._refuse("502 5.5.1 EXPN command not supported")
@@ -523,7 +534,7 @@ class Session(asyncio.BufferedProtocol):
         self._refuse("503 5.5.1 Error: authentication not enabled")
 
     def _help(self, line: bytes) -> None:
-        self._answer("214 2.0.0 A mail world on loopback. It takes no mail.")
+        self._reply("214 2.0.0 A mail world on loopback. It takes no mail.")
 
     def _starttls(self, line: bytes) -> None:
         if line.upper() != b"STARTTLS":

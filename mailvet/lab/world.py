@@ -1,5 +1,4 @@
-"""
-The plain data of a mail world: servers, domains, mailboxes, and what is really so about an address.
+"""The plain data of a mail world: servers, domains, mailboxes, and what is really so about an address.
 
 Domain names are kept in lower-case A-label form (RFC 5890), addresses with a lower-case local part.
 """
@@ -98,9 +97,9 @@ _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
 
 def a_label(name: str) -> str:
-    """
-    A host or domain name in lower-case A-label form, without the final dot. Raises SettingsError when it
-    cannot be.
+    """A host or domain name in lower-case A-label form, without the final dot.
+
+    Raises SettingsError when it cannot be.
     """
     text = name.strip().rstrip(".").lower()
     if text.isascii():
@@ -131,8 +130,9 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class Domain:
-    """
-    One mail domain as DNS shows it. `mx` is (preference, target) pairs; `(0, ".")` is a null MX (RFC 7505).
+    """One mail domain as DNS shows it.
+
+    `mx` is (preference, target) pairs; `(0, ".")` is a null MX (RFC 7505).
     """
 
     name: str
@@ -236,8 +236,7 @@ _TOLD = {*STATES, "unknown_mailbox", "greylisted_live", "greylisted_dead"}
 
 @dataclass
 class World:
-    """
-    A mail world, built up call by call; every builder returns the world.
+    """A mail world, built up call by call; every builder returns the world.
 
     >>> world = (
     ...     World()
@@ -272,9 +271,10 @@ class World:
         ipv4: bool = True,
         **options: Any,
     ) -> World:
-        """
-        Add a mail server. `options` are the fields of `ServerProfile`, such as `max_connections=5` or
-        `latency=0.02`. Without an `address` it gets the next free one in 127.77.0.0/16.
+        """Add a mail server.
+
+        `options` are the fields of `ServerProfile`, such as `max_connections=5` or `latency=0.02`. Without an `address`
+        it gets the next free one in 127.77.0.0/16.
         """
         key = a_label(name)
         taken = {host.address for host in self.hosts.values()}
@@ -288,7 +288,7 @@ class World:
         self.hosts[key] = Host(key, profile_named(profile, **options), address or free, ipv6 or not ipv4, ipv4)
         return self
 
-    def domain(
+    def domain(  # noqa: PLR0913  # what a domain can be, by name
         self,
         name: str,
         mx: Iterable[tuple[int, str]] = (),
@@ -302,10 +302,10 @@ class World:
         ignores_dots: bool = False,
         country: str = "",
     ) -> World:
-        """
-        Add a mail domain. With no `mx`, a host of the same name makes it an implicit MX (RFC 5321 section
-        5.1). MX targets need not exist. `dns` covers the domain and the names below it that are not given
-        themselves.
+        """Add a mail domain.
+
+        With no `mx`, a host of the same name makes it an implicit MX (RFC 5321 section 5.1). MX targets need not exist.
+        `dns` covers the domain and the names below it that are not given themselves.
         """
         if dns not in BEHAVIOURS:
             raise SettingsError(f"no DNS behaviour {dns!r}. There are: {', '.join(BEHAVIOURS)}.")
@@ -318,9 +318,7 @@ class World:
         return self
 
     def record(self, name: str, type: str, *values: str) -> World:
-        """
-        Add DNS records of any type, values in presentation form: `record("x.test", "TXT", '"v=spf1 -all"')`.
-        """
+        """Add DNS records of any type in presentation form: `record("x.test", "TXT", '"v=spf1 -all"')`."""
         self.records.setdefault(a_label(name), {}).setdefault(type.upper(), []).extend(values)
         return self
 
@@ -339,9 +337,10 @@ class World:
 
     # ---------------------------------------------------------------- looking up
     def find(self, address: str) -> Mailbox | None:
-        """
-        The mailbox that an address leads to. Local parts are compared as the servers do: without regard to
-        case, `+tag` ignored, dots ignored where the domain ignores them.
+        """The mailbox that an address leads to.
+
+        Local parts are compared as the servers do: without regard to case, `+tag` ignored, dots ignored where the
+        domain ignores them.
         """
         local, _, domain = address.rpartition("@")
         local, domain = _local(local), a_label(domain)
@@ -367,9 +366,9 @@ class World:
         return name
 
     def routes(self, domain: str) -> list[Host | str]:
-        """
-        Where mail for a domain goes, best preference first: a host, or an address at which the world has
-        none. Targets that do not resolve are left out.
+        """Where mail for a domain goes, best preference first: a host, or an address at which the world has none.
+
+        Targets that do not resolve are left out.
         """
         name = self.canonical(a_label(domain))
         entry = self.domains.get(name)
@@ -388,9 +387,7 @@ class World:
         return found
 
     def behaviour(self, name: str) -> Behaviour:
-        """
-        How the name servers answer for a name: as its own domain says, else as the nearest domain above it.
-        """
+        """How the name servers answer for a name: as its own domain says, else as the nearest domain above it."""
         if name in self.domains:
             return self.domains[name].dns
         if name in self.hosts or name in self.records:
@@ -417,9 +414,9 @@ class World:
 
     # ---------------------------------------------------------------- the truth
     def truth(self, cell: str | None, *, ipv6: bool = True) -> Truth:
-        """
-        What is really so about the address in a cell of text; white space around it does not count. `ipv6`
-        says whether the machine has IPv6, which servers without an IPv4 address need.
+        """What is really so about the address in a cell of text; white space around it does not count.
+
+        `ipv6` says whether the machine has IPv6, which servers without an IPv4 address need.
         """
         address = _address(cell)
         if address is None:

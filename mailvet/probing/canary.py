@@ -1,5 +1,4 @@
-"""
-Whether refusals can be trusted: what one place has shown about refusing, or accepting, every recipient.
+"""Whether refusals can be trusted: what one place has shown about refusing, or accepting, every recipient.
 
 Harvest protection counts unknown recipients by client address, over conversations, and replies in the very words of a
 true refusal, for seconds or for the day. So a refusal counts when it is among the first two of a place that was left
@@ -164,8 +163,9 @@ class Place:
     # ---------------------------------------------------------------- contact
 
     def contacted(self, began: float) -> None:
-        """
-        A connection was opened. At the first contact the opening stands for an acceptance, and two refusals count.
+        """A connection was opened.
+
+        At the first contact the opening stands for an acceptance, and two refusals count.
         """
         now = time.monotonic()
         self.looks = 0
@@ -238,8 +238,7 @@ class Place:
         self.memory.canaries[key] = kept[-KEPT_CANARIES:]
 
     def accepted(self, began: float, at: float, *, at_start: bool) -> Acceptance:
-        """
-        A canary was accepted.
+        """A canary was accepted.
 
         Args:
             began: when the server began with its reply.
@@ -267,9 +266,10 @@ class Place:
         return None
 
     def shut_out(self, *, at_start: bool, covered: int) -> None:
-        """
-        Two canaries were refused in one conversation, which began with one or not (`at_start`); the last proof in it
-        covered so many refusals. A new conversation shows whether this one had enough of us, or the place has.
+        """Two canaries were refused in one conversation, which began with one or not (`at_start`).
+
+        The last proof in it covered so many refusals. A new conversation shows whether this one had enough of us, or
+        the place has.
         """
         if not at_start and not self.suspicious:
             self.canaries_refused = 0

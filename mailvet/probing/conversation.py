@@ -1,5 +1,4 @@
-"""
-One conversation with one server: what is sent, and what each reply means for the conversation itself.
+"""One conversation with one server: what is sent, and what each reply means for the conversation itself.
 
 Which recipient is next is decided in `mailvet.probing.next_probe`. What the replies prove about mailboxes is kept in
 `mailvet.probing.proof`, whether they are in step in `mailvet.probing.in_step`; what becomes of them, in
@@ -37,9 +36,7 @@ _A_SECOND = re.compile(r"(?:per|each|a|/) ?sec(?:ond)?\b|too (?:fast|quickly)", 
 
 
 class Conversation:
-    """
-    Asks recipients of one server set at one server, one after the other or in groups, until it has run its course.
-    """
+    """Asks recipients of one server set at one server, one after the other or in groups."""
 
     def __init__(self, pool: Mailboxes, course: Course, began: float) -> None:
         self._pool = pool
@@ -159,9 +156,9 @@ class Conversation:
         return True
 
     def _step(self) -> float:
-        """
-        Take in the replies that have come and send what may be sent now. Seconds within which the next reply is to
-        come; 0: none is waited for.
+        """Take in the replies that have come and send what may be sent now.
+
+        Seconds within which the next reply is to come; 0: none is waited for.
         """
         outstanding, ledger, session = self._course.outstanding, self._ledger, self._session
         checking = False

@@ -1,5 +1,4 @@
-"""
-From replies in step to results: what the domain and the place make of them, and who is asked again.
+"""From replies in step to results: what the domain and the place make of them, and who is asked again.
 
 A conversation hands its replies over once they are known to be its own. Those that are proven become results, at once
 or when their domain's control is known; the others are asked again, held, or left open.
@@ -109,9 +108,10 @@ class Decisions:
         self.decide(at, servers, place)
 
     def _ask_control_once_more(self, servers: ServerSet, at: DomainAtPlace, exchange: Exchange) -> bool:
-        """
-        Greylisting and the like are no reply about the control: it is asked once more at the age at which the
-        recipient was accepted. Whether it will be: false when it was already.
+        """Greylisting and the like are no reply about the control.
+
+        It is asked once more at the age at which the recipient was accepted. Whether it will be: false when it was
+        already.
         """
         if at.control_postponed:
             return False
@@ -227,8 +227,7 @@ class Decisions:
                 self._again(where, place, exchange)
 
     def finish(self, proof: ConversationProof, checked: int, *, fault: str | None, host: str, short: bool) -> None:
-        """
-        A conversation is over, and so many of its replies are in step.
+        """A conversation is over, and so many of its replies are in step.
 
         Args:
             proof: the evidence of the conversation.
@@ -476,9 +475,9 @@ class Decisions:
             place.look_alarm = asyncio.get_running_loop().call_later(delay, self._look, servers, place)
 
     def _look(self, servers: ServerSet, place: Place) -> None:
-        """
-        Something waits at a place where no conversation is going on: see to it. Where time after time nothing comes of
-        that, it stays open, so that every run ends.
+        """Something waits at a place where no conversation is going on: see to it.
+
+        Where time after time nothing comes of that, it stays open, so that every run ends.
         """
         place.look_alarm = None
         if not place.pending or self._pool.draining:

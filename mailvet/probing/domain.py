@@ -1,6 +1,6 @@
-"""
-What is known in this run about the recipients of one domain: what each place said to them and to a random control
-address, and what follows from comparing them.
+"""What is known in this run about the recipients of one domain.
+
+What each place said to them and to a random control address, and what follows from comparing them.
 
 An acceptance counts only where the control is refused. A refusal that could be meant for us, or is put as a policy,
 counts only where the control got the same words and another recipient of the domain was accepted after it (see
@@ -84,9 +84,10 @@ class Role(Enum):
 
 @dataclass(slots=True, eq=False)
 class Probe:
-    """
-    A recipient on its way through the conversations. There is one for every recipient in the queues, so it is small,
-    and all that one domain has in common is in `domain`.
+    """A recipient on its way through the conversations.
+
+    There is one for every recipient in the queues, so it is small, and all that one domain has in common is in
+    `domain`.
     """
 
     local: str
@@ -243,9 +244,9 @@ class DomainAtPlace:
         (self.accepts if accepted(reply) else self.doubts).append(reply)
 
     def ready(self, *, final: bool) -> list[tuple[RecipientReply, MailboxResult | None]]:
-        """
-        The undecided recipients that can be decided now, with their results; they leave the lists. None instead of a
-        result: a backup that accepts all told nothing.
+        """The undecided recipients that can be decided now, with their results; they leave the lists.
+
+        None instead of a result: a backup that accepts all told nothing.
 
         Args:
             final: nothing more will be received from the place for now.
@@ -433,9 +434,9 @@ def read_recipient_reply(
 
 
 def control_local_part(domain: str, *, today: date | None = None) -> str:
-    """
-    A local part that no mailbox has: syllables and digits, so that it looks like an address people choose and fires no
-    rule against machine-made names.
+    """A local part that no mailbox has.
+
+    Syllables and digits, so that it looks like an address people choose and fires no rule against machine-made names.
 
     The same for a domain all month: a run that comes back to a greylisting server, perhaps in another process, is
     known there with its control address as well.

@@ -1,9 +1,10 @@
-"""
-Whose reply is it? What shows that the replies of a conversation belong to the commands they are counted against.
+"""Whose reply is it?
+
+What shows that the replies of a conversation belong to the commands they are counted against.
 
 A conversation that is shifted by one reply looks right after every single reply. So replies count only up to a checked
-point: all commands have their replies and then nothing arrives during one round trip and 50 ms, or the last reply names its
-own recipient, or the conversation ends as it should.
+point: all commands have their replies and then nothing arrives during one round trip and 50 ms, or the last reply names
+its own recipient, or the conversation ends as it should.
 """
 
 from __future__ import annotations
@@ -36,9 +37,9 @@ class Ledger:
         self._asked[address.casefold()] += 1
 
     def examine(self, address: str, reply: Reply) -> bool:
-        """
-        Take in the reply that is counted against `address`. Returns whether it can be its own; if not, the
-        conversation is out of step.
+        """Take in the reply that is counted against `address`.
+
+        Returns whether it can be its own; if not, the conversation is out of step.
         """
         if reply.code // 100 in (1, 3) or reply.code == 221:
             self.fault = f"{reply.code} to RCPT"

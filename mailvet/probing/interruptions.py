@@ -1,5 +1,4 @@
-"""
-What a conversation does when the server ends it, breaks it off, asks for less, or gets out of step.
+"""What a conversation does when the server ends it, breaks it off, asks for less, or gets out of step.
 
 No recipient is judged by the reply to another: those that were sent without a reply of their own are asked again.
 """

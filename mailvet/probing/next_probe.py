@@ -42,8 +42,7 @@ class _Fate(Enum):
 
 
 class NextProbe:
-    """
-    The choice for one conversation.
+    """The choice for one conversation.
 
     Attributes:
         passed: recipients wait whose domain may accept all.
@@ -251,9 +250,10 @@ class NextProbe:
         return latest is None or self._course.times.is_old(time.monotonic() - latest.began)
 
     def _may_lead(self) -> bool:
-        """
-        Whether a recipient is asked in the place of the canary that is due: where most are accepted, it will be the
-        acceptance that is wanted. If it is refused, a canary follows, and it is asked again.
+        """Whether a recipient is asked in the place of the canary that is due.
+
+        Where most are accepted, it will be the acceptance that is wanted. If it is refused, a canary follows, and it is
+        asked again.
         """
         latest = self._course.place.latest(time.monotonic())
         if self._led and latest is self._led_after:

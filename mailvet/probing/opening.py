@@ -1,6 +1,7 @@
-"""
-Which server a conversation goes to: the preferred host, the backup only where that is down or busy time after time,
-and never an address that has as many connections as it may.
+"""Which server a conversation goes to.
+
+The preferred host, the backup only where that is down or busy time after time, and never an address that has as many
+connections as it may.
 """
 
 from __future__ import annotations
@@ -44,9 +45,9 @@ class Opening:
     # ---------------------------------------------------------------- picking
 
     def pick(self, servers: ServerSet) -> Way | None:
-        """
-        A way to these servers on which a connection may be opened now. None: there is none; the operator is woken when
-        there may be, or all that waited has its result.
+        """A way to these servers on which a connection may be opened now.
+
+        None: there is none; the operator is woken when there may be, or all that waited has its result.
         """
         now = time.monotonic()
         ways = self._usable(servers, now)
@@ -109,8 +110,8 @@ class Opening:
     async def open(
         self, servers: ServerSet, held: list[Way], ways: set[Way], contact: Contact
     ) -> tuple[Session, float, Callable[[], None]] | None:
-        """
-        A session with the best server that can be had, when its connection was asked for, and what frees its slot.
+        """A session with the best server that can be had, when its connection was asked for, and what frees its slot.
+
         None when there is none; then all have a result, or wait for the next try.
 
         Args:

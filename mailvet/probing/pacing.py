@@ -1,6 +1,7 @@
-"""
-How fast each operator may be asked: additive increase while replies are clean, halving when it throttles, and a full
-stop for the run when it says that we are blocked.
+"""How fast each operator may be asked.
+
+Additive increase while replies are clean, halving when it throttles, and a full stop for the run when it says that we
+are blocked.
 
 One `Pace` belongs to one operator, the owner of the mail servers, because operators count our connections over all
 their servers; so does one `ErrorBudget`, how many refusals they bear in one conversation.
@@ -76,8 +77,7 @@ class Pace:
 
 @dataclass(slots=True)
 class ErrorBudget:
-    """
-    How many refusals in one conversation the servers of one operator bear.
+    """How many refusals in one conversation the servers of one operator bear.
 
     Unknown recipients are errors of the client to a mail server. Postfix slows down from the tenth error and hangs up
     at the twentieth (postconf(5): smtpd_soft_error_limit, smtpd_hard_error_limit; neither RSET nor an accepted
@@ -109,9 +109,10 @@ class ErrorBudget:
         self.tolerated = max(self.tolerated, errors)
 
     def limit_reached(self, errors: int) -> bool:
-        """
-        At this number of refusals the server slowed down, said that it had enough, or hung up. Returns whether the
-        limit explains that: learnt now, or meanwhile from another conversation, when this one was beyond it already.
+        """At this number of refusals the server slowed down, said that it had enough, or hung up.
+
+        Returns whether the limit explains that: learnt now, or meanwhile from another conversation, when this one was
+        beyond it already.
         """
         limit = max(1, errors - 1)
         if errors >= 1 and limit < self.limit:

@@ -1,5 +1,6 @@
-"""
-Would the server take a message for this recipient? The mailbox layer asks, and never sends.
+"""Would the server take a message for this recipient?
+
+The mailbox layer asks, and never sends.
 
 Recipients queue per operator (the owner of the mail servers) and, within it, per set of servers. Conversations take
 from these queues: one conversation asks many recipients, as many as the operator tolerates. How many there may be at
@@ -43,8 +44,7 @@ _WORTH_A_CONVERSATION = 10  # waiting recipients for each conversation
 
 
 class Mailboxes:
-    """
-    Ask mailboxes at a tolerable pace.
+    """Ask mailboxes at a tolerable pace.
 
     Args:
         settings: `smtp`, `pacing`, `retry`.
@@ -96,9 +96,10 @@ class Mailboxes:
     # ---------------------------------------------------------------- submitting
 
     def submit(self, recipient: Recipient) -> asyncio.Future[MailboxResult]:
-        """
-        Queue one recipient; its route must have hosts. The future never raises for what servers do, only for a
-        fault of ours. Submitting a recipient again, after greylisting, asks it again.
+        """Queue one recipient; its route must have hosts.
+
+        The future never raises for what servers do, only for a fault of ours. Submitting a recipient again, after
+        greylisting, asks it again.
         """
         future: asyncio.Future[MailboxResult] = asyncio.get_running_loop().create_future()
 
@@ -127,10 +128,11 @@ class Mailboxes:
         *,
         greylisted_before: bool = False,
     ) -> Probe:
-        """
-        The same without a future: `on_result` is called with what is returned here and the result, at once where
-        that is known already. The `context` is the caller's. `greylisted_before`: an earlier run found the recipient
-        greylisted, so the server has known it for at least the first delay of `retry.after_greylisting`.
+        """The same without a future.
+
+        `on_result` is called with what is returned here and the result, at once where that is known already. The
+        `context` is the caller's. `greylisted_before`: an earlier run found the recipient greylisted, so the server has
+        known it for at least the first delay of `retry.after_greylisting`.
         """
         state, servers = self.known.routed(local, domain, route)
         probe = Probe(local, state, route, on_result, context)
@@ -515,9 +517,10 @@ class Mailboxes:
         return self._ended
 
     async def close(self) -> None:
-        """
-        End every conversation within 2.5 seconds; recipients without a proven result are reported as not probed. What
-        a server does cannot make it last longer: a conversation that goes on nevertheless ends by its own time-outs.
+        """End every conversation within 2.5 seconds; recipients without a proven result are reported as not probed.
+
+        What a server does cannot make it last longer: a conversation that goes on nevertheless ends by its own
+        time-outs.
         """
         self._ended = True
         self.expecting = False

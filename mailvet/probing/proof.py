@@ -1,6 +1,7 @@
-"""
-What the replies of one conversation prove about each other: which refusals stand between acceptances of canaries,
-which acceptances have a refusal after them, and what must be asked so that the rest has them as well.
+"""What the replies of one conversation prove about each other.
+
+Which refusals stand between acceptances of canaries, which acceptances have a refusal after them, and what must be
+asked so that the rest has them as well.
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ class ConversationProof:
     trailing: list[Exchange] = field(default_factory=list)
     """Acceptances since the last refusal."""
     handed_over: list[Exchange] = field(default_factory=list)
-    """Acceptances that wait for a refusal in any conversation with the place, while this one has no recipient to ask."""
+    """Acceptances that wait for a refusal in any conversation with the place, while this one is idle."""
     refusals: int = 0
     covered: int = 0
     """Refusals when the last canary was accepted."""
@@ -380,9 +381,9 @@ class ConversationProof:
         return Probe(local, domain, self.servers.route, None, role=Role.canary, at=domain.at(self.place.key))
 
     def domain_canary(self) -> Probe | None:
-        """
-        An accepted recipient of a domain with policy or ambiguous refusals: asked after the control, it shows that
-        they are about the recipient.
+        """An accepted recipient of a domain with policy or ambiguous refusals.
+
+        Asked after the control, it shows that they are about the recipient.
         """
         for at, route in self.touched.items():
             if at in self._after_control or not self.distinguishes(at) or at.accepted_after_control:
@@ -398,9 +399,9 @@ class ConversationProof:
         return None
 
     def before_control(self, control: Probe, now: float) -> Probe | None:
-        """
-        An accepted recipient of the control's domain, to be asked again before it: where no canary is known, the
-        control's refusal must stand between two acceptances of it.
+        """An accepted recipient of the control's domain, to be asked again before it.
+
+        Where no canary is known, the control's refusal must stand between two acceptances of it.
         """
         at = control.at
         if at is None or at.known is None or self.knows_canary or self.place.free_refusals > 0:

@@ -1,5 +1,4 @@
-"""
-Recipients that wait: by operator, the owner of the mail servers, and within it by set of servers.
+"""Recipients that wait: by operator, the owner of the mail servers, and within it by set of servers.
 
 Conversations take from these queues. An operator's `Pace` says how many conversations there may be, its `ErrorBudget`
 how many refusals one of them may collect.
@@ -150,8 +149,7 @@ class OperatorQueue:
     """What it waits for a connection as, where all are taken."""
 
     def seconds_left(self, longest_reply: float) -> float:
-        """
-        Expected seconds until nothing waits here, at the pace so far.
+        """Expected seconds until nothing waits here, at the pace so far.
 
         A conversation counts as one recipient more. Where the first reply has not come yet, it is expected to take as
         long again as it has taken, and never longer than `longest_reply` seconds.

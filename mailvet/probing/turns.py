@@ -1,5 +1,4 @@
-"""
-Who gets the next connection, where there are more servers to be asked than connections to be had.
+"""Who gets the next connection, where there are more servers to be asked than connections to be had.
 
 A server that never replies holds a connection until its time is out. So connections go first to servers that have
 replied about a recipient. All others, the newcomers, share a part of the pool. While servers wait for their turn, a
@@ -60,8 +59,7 @@ class Contact:
 
 @dataclass(slots=True, eq=False)
 class Turns:
-    """
-    The connections of one pool and who waits for them.
+    """The connections of one pool and who waits for them.
 
     Attributes:
         connections: most at once.

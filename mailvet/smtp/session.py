@@ -1,5 +1,6 @@
-"""
-One conversation with one mail server: connect, EHLO, STARTTLS, MAIL, any number of RCPT, QUIT. Never DATA.
+"""One conversation with one mail server: connect, EHLO, STARTTLS, MAIL, any number of RCPT, QUIT.
+
+Never DATA.
 
 The session sends commands in the right order and keeps time; what a reply means is for `mailvet.smtp.reply_reading`,
 whom to ask and how fast for `mailvet.probing`. aiosmtplib reads the greeting, sends EHLO and starts TLS; from then on
@@ -92,8 +93,9 @@ def _unverified_tls() -> ssl.SSLContext:
 
 
 class Session:
-    """
-    An open conversation, ready to ask. Build it with `Session.open`, end it with `close`.
+    """An open conversation, ready to ask.
+
+    Build it with `Session.open`, end it with `close`.
 
     `ask` asks one recipient and waits. Where `pipelining` is true, `send_rcpt` may send several before their replies
     come, in order (RFC 2920); `run` goes on by itself, from the replies to the next recipients.
@@ -142,10 +144,14 @@ class Session:
         source: str | None = None,
         within: float | None = None,
     ) -> Session:
-        """
-        Connect, read the greeting, say hello, and encrypt where the settings and the server want it.
+        """Connect, read the greeting, say hello, and encrypt where the settings and the server want it.
 
         Args:
+            host: name of the server.
+            address: its IP address.
+            settings: time-outs, port, TLS, proxy.
+            hello_name: what EHLO says.
+            source: our own IP address to connect from; None: the system's choice.
             within: seconds for all of that; None: only each step has its time-out.
 
         Raises:
@@ -205,7 +211,7 @@ class Session:
     async def _greet(self, sock: socket.socket) -> None:
         began = time.monotonic()
         loop = asyncio.get_running_loop()
-        # Not the library's client around it, which hangs up without QUIT on whoever greets us with a refusal.
+        # Not the library's client around it, which hangs up without QUIT where the greeting is a refusal.
         self._protocol = protocol = SMTPProtocol(loop=loop)
         await loop.create_connection(lambda: protocol, sock=sock)
         try:
@@ -301,8 +307,9 @@ class Session:
         return self.pipelining and not offered
 
     async def ask(self, local: str, domain: str, *, timeout: float | None = None) -> Reply:
-        """
-        Would the server take a message for this recipient? The reply to RCPT, or to MAIL if that is refused.
+        """Would the server take a message for this recipient?
+
+        The reply to RCPT, or to MAIL if that is refused.
 
         Args:
             local: local part; with characters outside ASCII only where `smtputf8` is true.
@@ -342,9 +349,9 @@ class Session:
         return command + b" SMTPUTF8" if eai else command
 
     def send_rcpt(self, local: str, domain: str, *, eai: bool = False) -> None:
-        """
-        Name a recipient without waiting; `next_reply` or `run` brings the reply. Before the first one the sender is
-        named as well, for international addresses too where `eai` is true.
+        """Name a recipient without waiting; `next_reply` or `run` brings the reply.
+
+        Before the first one the sender is named as well, for international addresses too where `eai` is true.
 
         Raises:
             Broken: the connection is gone.
@@ -363,11 +370,10 @@ class Session:
         self._outstanding += 1
 
     async def run(self, step: Callable[[], float], timeout: float) -> None:
-        """
-        Let `step` hear the replies (`received`) as they come and name whoever is next, without waiting in between.
+        """Let `step` take the replies (`received`) as they come and send the next recipients, without waiting.
 
         Args:
-            step: gives the seconds within which the next reply is to come; 0 when nobody waits for one.
+            step: gives the seconds within which the next reply is to come; 0 where none is waited for.
             timeout: seconds within which the first is to come.
 
         Raises:
@@ -380,9 +386,9 @@ class Session:
             raise self._broken(Stage.mail if self._mail_outstanding else Stage.rcpt, failure) from None
 
     def received(self) -> list[Reply]:
-        """
-        The replies that have come already, for the recipients named, in their order. A refusal of the sender stands
-        in the place of the first of them; then no other reply is worth anything.
+        """The replies that have come already, for the recipients named, in their order.
+
+        A refusal of the sender stands in the place of the first of them; then no other reply is worth anything.
         """
         replies: list[Reply] = []
         if self._stream is None or not self._outstanding:
@@ -398,8 +404,7 @@ class Session:
         return replies
 
     async def next_reply(self, *, timeout: float | None = None) -> Reply:
-        """
-        The first of the replies that `received` gives, waited for.
+        """The first of the replies that `received` gives, waited for.
 
         Raises:
             Broken: no or no usable reply; the session is then at an end.
@@ -508,9 +513,10 @@ class Session:
         return self._stream is not None and self._stream.interrupt()
 
     async def finish_with_quit(self) -> str | None:
-        """
-        Send QUIT and close. Gives what shows that the replies were out of step to the end: None when nothing does.
-        Returns when the server does not count the connection any more. Never raises for what a server does.
+        """Send QUIT and close.
+
+        Gives what shows that the replies were out of step to the end: None when nothing does. Returns when the server
+        does not count the connection any more. Never raises for what a server does.
         """
         if self._finished:
             return None
@@ -564,9 +570,9 @@ def _left_over(stream: SmtpStream) -> str | None:
 
 
 def _ends_conversation(raw: RawReply) -> bool:
-    """
-    Whether this can be the reply to QUIT, rather than one to a recipient that was left over. A server may not know
-    QUIT, or say 250 to everything.
+    """Whether this can be the reply to QUIT, rather than one to a recipient that was left over.
+
+    A server may not know QUIT, or say 250 to everything.
     """
     if raw.code in (221, 421):
         return True
