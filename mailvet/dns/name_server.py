@@ -63,7 +63,7 @@ class NameServer:
             self._udp.echoes_case = False
 
     async def ask(self, name: str, kind: str, *, mixed_case: bool = True) -> Response:
-        """Look up one name, once; `kind` is MX, A or AAAA. Never raises for what the server says or fails to say."""
+        """Look up one name, once; `kind` is one of `responses.TYPES`. Never raises for what the server does."""
         asked = self._udp.ask(name, kind, mixed_case=mixed_case) if self._udp is not None else None
         result = await asked if asked is not None else None
         response = result if isinstance(result, Response) else await self._look_closer(name, kind, mixed_case, result)

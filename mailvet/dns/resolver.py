@@ -55,7 +55,7 @@ class Resolver:
 
         Args:
             name: a domain or host name in ASCII.
-            kind: MX, A or AAAA.
+            kind: MX, A, AAAA, TXT or PTR.
             mixed_case: vary the case of letters, so that a forged response shows. What is not found so is asked for
                 once more as it is written, until it is known that the server finds names in any letters.
         """
@@ -72,6 +72,22 @@ class Resolver:
             self._unanswered = 0
             return response
         return await self._ask_again(name, kind, response)
+
+    async def values(self, name: str, kind: str) -> list[str] | None:
+        """What the records of one name hold, as `Response.records` has it, without preferences.
+
+        Returns:
+            [] where there are no such records or there is no such name; None where no response could be had.
+        """
+        response = await self.ask(name, kind)
+        if response.outcome not in _FINAL:
+            return None
+        return [value for _, value in response.records]
+
+    async def addresses(self, host: str) -> list[str]:
+        """IPv4 and IPv6 addresses of a host; what could not be asked for is left out."""
+        found = await asyncio.gather(self.values(host, "A"), self.values(host, "AAAA"))
+        return [address for values in found for address in values or ()]
 
     async def _ask_again(self, name: str, kind: str, response: Response) -> Response:
         """The same question to the next server, or to the only one again.

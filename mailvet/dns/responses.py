@@ -25,6 +25,7 @@ import dns.flags
 import dns.message
 import dns.name
 import dns.rcode
+import dns.rdata
 import dns.rdataclass
 import dns.rdatatype
 
@@ -46,14 +47,17 @@ class Response(NamedTuple):
 
     outcome: Outcome
     records: Sequence[tuple[int, str]] = ()
-    """MX: (preference, host name in lower case without the final dot; "" is the root). A, AAAA: (0, address)."""
+    """
+    MX: (preference, host name in lower case without the final dot; "" is the root). Else 0 and, by type, the address
+    (A, AAAA), the host name in lower case (PTR) or the strings joined (TXT; octets that are no UTF-8 replaced).
+    """
     ttl: float = 0.0
     """Seconds, the least of the records' own."""
     detail: str | None = None
     """Why it failed, in a few words."""
 
 
-TYPES: Final = {"MX": 15, "A": 1, "AAAA": 28}
+TYPES: Final = {"MX": 15, "A": 1, "AAAA": 28, "TXT": 16, "PTR": 12}
 LONGEST_TTL: Final = 86400.0
 _FAMILIES: Final = {TYPES["A"]: socket.AF_INET, TYPES["AAAA"]: socket.AF_INET6}
 _IN: Final = 1
@@ -148,7 +152,7 @@ def read_plain(message: bytes, asked: bytes) -> Response | None:  # noqa: C901  
                     return None
             return Response(Outcome.found, records, least)
         return _negative(message, at, _NO_NAME if code else _NO_DATA)
-    except (IndexError, ValueError, struct.error):
+    except (IndexError, KeyError, ValueError, struct.error):  # KeyError: a type without a usual shape
         return None
 
 
@@ -218,7 +222,7 @@ def _name(message: bytes, at: int) -> str:
 def read_in_full(message: bytes, kind: str) -> Response:
     """The response in a whole message, whatever its shape.
 
-    `kind` is MX, A or AAAA. What is malformed has failed.
+    `kind` is one of `TYPES`. What is malformed has failed.
     """
     if len(message) < _HEADER or _takes_long(message):
         return _failed("a malformed response")
@@ -276,12 +280,17 @@ def _records(
         if rrset.name in owners and rrset.rdtype == wanted and rrset.rdclass == dns.rdataclass.IN:
             least = min(least, float(rrset.ttl))
             for record in rrset:
-                if kind == "MX":
-                    host = record.exchange.to_text(omit_final_dot=True).lower()
-                    records.append((record.preference, "" if host == "." else host))
-                else:
-                    records.append((0, record.address))
+                records.append((record.preference if kind == "MX" else 0, _value(record, kind)))
     return records, least
+
+
+def _value(record: dns.rdata.Rdata, kind: str) -> str:
+    if kind == "TXT":
+        return b"".join(record.strings).decode("utf-8", "replace")
+    if kind not in ("MX", "PTR"):
+        return str(record.address)
+    host = (record.exchange if kind == "MX" else record.target).to_text(omit_final_dot=True).lower()
+    return "" if host == "." else host
 
 
 _OF_A_CHAIN: Final = {dns.rdatatype.CNAME, dns.rdatatype.DNAME, dns.rdatatype.RRSIG}

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from mailvet.errors import MailvetError
-from mailvet.lab.smtp import MailServer
+from mailvet.lab.mail_server import MailServer
 from mailvet.lab.world import World
 
 __all__ = ["NAME_SERVER", "Bound", "MailListeners", "bind_mail_servers", "bind_name_server"]

@@ -17,7 +17,7 @@ from mailvet.lab.counters import Counters
 from mailvet.lab.dns import NameServer, Zone
 from mailvet.lab.faulty_resolver import FaultyResolver
 from mailvet.lab.listening import NAME_SERVER, MailListeners, bind_mail_servers, bind_name_server
-from mailvet.lab.smtp import MailServer
+from mailvet.lab.mail_server import MailServer
 from mailvet.lab.world import HELLO_NAME, MAIL_FROM, Truth, World
 from mailvet.private_files import replaces
 

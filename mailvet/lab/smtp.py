@@ -1,7 +1,6 @@
-"""The lab's mail servers: RFC 5321 as far as the recipient's reply.
+"""One conversation with a mail server of the lab: RFC 5321 as far as the recipient's reply.
 
-Each server has the profile of one host and counts everything that a client does. No message is ever taken: DATA and
-BDAT are counted and refused.
+No message is ever taken: DATA and BDAT are counted and refused.
 """
 
 from __future__ import annotations
@@ -10,65 +9,26 @@ import asyncio
 import contextlib
 import re
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from mailvet.errors import SettingsError
 from mailvet.lab.certificate import server_context
-from mailvet.lab.counters import Counters
-from mailvet.lab.guards import GuardMemory, HarvestGuard, RateMemory
 from mailvet.lab.holds import Holding
 from mailvet.lab.reply_faults import FaultyReplies, Said
-from mailvet.lab.server_profiles import ServerProfile, wire
-from mailvet.lab.world import Host, World, a_label
+from mailvet.lab.server_profiles import wire
+from mailvet.lab.world import a_label
 
-__all__ = ["MailServer"]
+if TYPE_CHECKING:
+    from mailvet.lab.guards import GuardMemory
+    from mailvet.lab.mail_server import MailServer
+
+__all__ = ["Session"]
 
 _PATH = re.compile(rb"(?:MAIL FROM|RCPT TO):\s*<([^>]*)>\s*(.*)", re.IGNORECASE | re.DOTALL)
 _MAX_LINE = 8192
 _NOTHING: Mapping[str, str] = MappingProxyType({})
-
-
-def _guard(profile: ServerProfile) -> HarvestGuard | None:
-    if profile.guard is None and profile.harvest_limit is not None:
-        return HarvestGuard(profile.harvest_limit, scope="conversation")
-    return profile.guard
-
-
-class MailServer:
-    """One host of the world: what it counts and what it remembers between conversations."""
-
-    def __init__(
-        self, world: World, host: Host, served: set[str], *, latency: float = 0.0, greylist_delay: float = 1.5
-    ) -> None:
-        self.world = world
-        self.host = host
-        self.profile = host.profile
-        if self.profile.starttls:
-            server_context()  # says at once where it cannot be made
-        self.served = served
-        entries = {name: world.domains[world.canonical(name)] for name in served}
-        self.accept_all = {name for name, entry in entries.items() if entry.accepts_all}
-        self.refused = {name: entry.refuses for name, entry in entries.items() if entry.refuses is not None}
-        guard = _guard(host.profile)
-        self.guard = GuardMemory(guard) if guard is not None else None
-        self.one_by_one = guard is not None and (host.profile.refusal_delay > 0 or host.profile.reply_delay > 0)
-        """Looks at a command when the reply to the one before is out: a guard may let go in between."""
-        self.rate = RateMemory(host.profile.rate) if host.profile.rate is not None else None
-        self.latency = latency + host.profile.latency
-        self.greylist_delay = greylist_delay if host.profile.greylist_delay is None else host.profile.greylist_delay
-        self.greylist: dict[tuple[str, str, str], float] = {}
-        self.counters = Counters()
-        self.incoming = memoryview(bytearray(16_384))
-        """Shared by all sessions: what arrives is taken out before the next one reads."""
-        self.sessions: set[Session] = set()
-        self.active = 0
-        self.on_recipient: Callable[[], None] | None = None
-        """Called at each RCPT, before its reply."""
-
-    def session(self) -> Session:
-        """A protocol for one connection; the factory for `loop.create_server`."""
-        return Session(self)
 
 
 class Session(asyncio.BufferedProtocol):

@@ -18,8 +18,8 @@ from mailvet.probing.domain import DomainAtPlace, Probe, RecipientReply, Role, a
 from mailvet.probing.interruptions import FEW_REPLIES, Interruptions
 from mailvet.probing.next_probe import NextProbe
 from mailvet.probing.proof import Exchange
+from mailvet.smtp.outcomes import Broken, Reply
 from mailvet.smtp.reply_reading import Stage
-from mailvet.smtp.session import Broken, Reply
 from mailvet.vocabulary import Reason
 
 if TYPE_CHECKING:

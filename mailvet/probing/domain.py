@@ -19,8 +19,8 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mailvet.dns.routes import Route
+from mailvet.smtp.outcomes import Reply
 from mailvet.smtp.reply_reading import Reading, Stage, read_and_mask, read_reply, weigh
-from mailvet.smtp.session import Reply
 from mailvet.vocabulary import REASONS, Reason, Status
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field
 
-from mailvet.smtp.session import Reply
+from mailvet.smtp.outcomes import Reply
 
 __all__ = ["Ledger"]
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from mailvet.probing.course import TRIES, Course
 from mailvet.probing.domain import MailboxResult, Probe, RecipientReply, Role, result_of
+from mailvet.smtp.outcomes import Broken, Reply
 from mailvet.smtp.reply_reading import read_reply
-from mailvet.smtp.session import Broken, Reply
 from mailvet.vocabulary import Reason
 
 if TYPE_CHECKING:

@@ -16,8 +16,9 @@ from mailvet.probing.canary import REFUSALS_PER_CANARY_OVER_CONVERSATIONS, SHORT
 from mailvet.probing.domain import MailboxResult, stage_detail
 from mailvet.probing.queues import ServerSet, Way
 from mailvet.probing.turns import Contact, Standing
+from mailvet.smtp.outcomes import Broken, Refused, Reply
 from mailvet.smtp.reply_reading import mask, read_reply
-from mailvet.smtp.session import Broken, Refused, Reply, Session
+from mailvet.smtp.session import Session
 from mailvet.vocabulary import Reason
 
 if TYPE_CHECKING:

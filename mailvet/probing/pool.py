@@ -31,7 +31,8 @@ from mailvet.probing.progress import OperatorProgress, progress_of
 from mailvet.probing.queues import OperatorQueue, ServerSet, Way
 from mailvet.probing.turns import Contact, Standing, Turns
 from mailvet.settings import Settings
-from mailvet.smtp.session import Broken, Refused, Session
+from mailvet.smtp.outcomes import Broken, Refused
+from mailvet.smtp.session import Session
 from mailvet.vocabulary import Reason
 
 __all__ = ["MailboxResult", "Mailboxes", "OperatorProgress", "Probe", "Recipient"]

@@ -17,20 +17,20 @@ import ssl
 import time
 from collections.abc import Callable
 from functools import cache, lru_cache
-from typing import Literal, NamedTuple, cast
+from typing import Literal, cast
 
 import aiosmtplib
 from aiosmtplib.esmtp import parse_esmtp_extensions
 from aiosmtplib.protocol import SMTPProtocol
 
-from mailvet.dns.targets import PRIVATE_ADDRESS, may_be_contacted
-from mailvet.errors import SettingsError
 from mailvet.settings import Smtp
+from mailvet.smtp.connection import connect
 from mailvet.smtp.masking import LONGEST
+from mailvet.smtp.outcomes import Broken, Refused, Reply
 from mailvet.smtp.reply_reading import Stage
 from mailvet.smtp.stream import RawReply, SmtpStream, StreamFailure
 
-__all__ = ["Broken", "Refused", "Reply", "Session"]
+__all__ = ["Session"]
 
 _TARPIT = 10.0  # seconds for one reply, from which on the delay is deliberate (Exim, Exchange and others delay so)
 _GRACE = 0.003  # seconds in which a server notices that a connection has ended, the way there not counted
@@ -38,17 +38,6 @@ _LINGER = 0.25  # the same where it did not say 221 and may be busy with somethi
 _QUIT_TIMEOUT = 1.0  # seconds at least for the reply to QUIT
 _CLOSE_TIMEOUT = 1.0  # seconds after that reply in which the server closes (RFC 5321 section 4.1.1.10); then we do
 _QUIET = 0.05  # seconds beyond one round trip in which a reply too many arrives
-
-
-class Reply(NamedTuple):
-    """One reply of the server."""
-
-    stage: Stage
-    code: int
-    text: str
-    """Everything after the basic code, lines joined by line feeds; what is no UTF-8 is read as Latin-1."""
-    seconds: float
-    """How long the server took."""
 
 
 def _readable(text: str) -> str:
@@ -60,24 +49,6 @@ def _readable(text: str) -> str:
         return octets.decode("utf-8")
     except UnicodeDecodeError:
         return octets.decode("latin-1")
-
-
-class Refused(Exception):
-    """The server would not go on, before any recipient was named; `reply` says how it put it."""
-
-    def __init__(self, reply: Reply) -> None:
-        super().__init__(f"{reply.stage} refused with {reply.code}")
-        self.reply = reply
-
-
-class Broken(Exception):
-    """The conversation ended without a usable reply."""
-
-    def __init__(self, stage: Stage, kind: Literal["unreachable", "timeout", "closed", "garbage"], detail: str) -> None:
-        super().__init__(f"{kind} at {stage}: {detail}")
-        self.stage = stage
-        self.kind = kind
-        self.detail = detail
 
 
 @cache
@@ -182,7 +153,7 @@ class Session:
         began = time.monotonic()
         session = cls(host, address, settings, hello_name)
         session._until = until
-        sock = await _connect(address, settings, source, session._limit(settings.connect_timeout))
+        sock = await connect(address, settings, source, session._limit(settings.connect_timeout))
         session._distance = time.monotonic() - began
         try:
             await session._greet(sock)
@@ -599,49 +570,3 @@ _remembered_extensions = lru_cache(maxsize=1024)(_keywords)
 class _TlsFailed(Exception):
     def __init__(self, required: bool) -> None:
         self.required = required
-
-
-async def _connect(address: str, settings: Smtp, source: str | None, timeout: float) -> socket.socket:
-    """A connected socket. The connection has a time-out of its own, shorter than that of the replies."""
-    # Asked of the very address that is connected to: nothing is looked up between the question and the connection.
-    if not may_be_contacted(address, settings.allow_private_networks):
-        raise Broken(Stage.connect, "unreachable", PRIVATE_ADDRESS)
-    if settings.proxy is not None:
-        return await _connect_by_proxy(address, settings.proxy, settings.port, timeout)
-    loop = asyncio.get_running_loop()
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    sock.setblocking(False)
-    try:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if source:
-            _bind(sock, source)
-        await asyncio.wait_for(loop.sock_connect(sock, (address, settings.port)), timeout)
-    except (OSError, asyncio.TimeoutError) as error:
-        sock.close()
-        timed_out = isinstance(error, (asyncio.TimeoutError, TimeoutError))
-        why = "no answer" if timed_out else (getattr(error, "strerror", None) or "refused")
-        raise Broken(Stage.connect, "unreachable", why) from None
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
-def _bind(sock: socket.socket, source: str) -> None:
-    try:
-        sock.bind((source, 0))
-    except OSError as error:
-        # Not a fault of any server: with it, every one of them would seem to be unreachable.
-        raise SettingsError(f"smtp.source_addresses: {source} is no address of this machine ({error}).") from None
-
-
-async def _connect_by_proxy(address: str, proxy: str, port: int, timeout: float) -> socket.socket:
-    try:
-        from python_socks.async_.asyncio import Proxy
-    except ImportError:
-        raise SettingsError("smtp.proxy needs one more package: pip install 'mailvet[proxy]'.") from None
-    try:
-        return await Proxy.from_url(proxy).connect(dest_host=address, dest_port=port, timeout=timeout)
-    except Exception as error:  # the library's own errors have no common base
-        raise Broken(Stage.connect, "unreachable", f"proxy: {type(error).__name__}") from None

@@ -12,8 +12,9 @@ from mailvet.errors import SettingsError
 from mailvet.lab import Lab
 from mailvet.settings import Smtp
 from mailvet.smtp import session as module
+from mailvet.smtp.outcomes import Broken, Refused
 from mailvet.smtp.reply_reading import Stage
-from mailvet.smtp.session import Broken, Refused, Session
+from mailvet.smtp.session import Session
 from tests.probing import acme, lab_settings, probe
 from tests.smtp.scripted_server import Script, scripted, socks5
 
