@@ -17,7 +17,7 @@ import socket
 import struct
 from collections.abc import Sequence
 from enum import Enum
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import dns.edns
 import dns.exception
@@ -25,7 +25,6 @@ import dns.flags
 import dns.message
 import dns.name
 import dns.rcode
-import dns.rdata
 import dns.rdataclass
 import dns.rdatatype
 
@@ -284,7 +283,7 @@ def _records(
     return records, least
 
 
-def _value(record: dns.rdata.Rdata, kind: str) -> str:
+def _value(record: Any, kind: str) -> str:  # dnspython types no field of a record
     if kind == "TXT":
         return b"".join(record.strings).decode("utf-8", "replace")
     if kind not in ("MX", "PTR"):
