@@ -579,7 +579,7 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
         "backends.duckdb.results._WRITTEN_ROWS",
     )
     for name in parts:
-        monkeypatch.setattr(f"mailvet.warehouse.{name}", 2)
+        monkeypatch.setattr(f"mailvet.warehouse.backends.duckdb.{name}", 2)
 
 
 def test_a_table_planned_and_counted_in_parts_is_planned_and_counted_whole(
