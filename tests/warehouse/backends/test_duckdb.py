@@ -573,10 +573,10 @@ def test_tables_with_keys_checks_and_columns_of_their_own_are_written(opened: Op
 
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     parts = (
-        "backends.duckdb.due.PART_ROWS",
-        "backends.duckdb.results.PART_ROWS",
-        "backends.duckdb.due._JOINED_ROWS",
-        "backends.duckdb.results._WRITTEN_ROWS",
+        "due.PART_ROWS",
+        "results.PART_ROWS",
+        "due._JOINED_ROWS",
+        "results._WRITTEN_ROWS",
     )
     for name in parts:
         monkeypatch.setattr(f"mailvet.warehouse.backends.duckdb.{name}", 2)
