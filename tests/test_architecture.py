@@ -71,7 +71,6 @@ LONG_TODAY: Final = {
     "mailvet/verification/stream.py": "the stream, its schema and the functions on top of it",
     "mailvet/warehouse/backends/duckdb/session.py": "DuckDB's session",
     "mailvet/warehouse/backends/sql.py": "all SQL backends",
-    "mailvet/warehouse/dialects.py": "all dialects",
 }
 COPIES_TODAY: Final = {
     "mailvet/syntax/columns.py": "what begins a formula, as a pattern",
