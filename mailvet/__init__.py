@@ -103,12 +103,12 @@ _HOMES = {
 _SUBMODULES = ("dbt", "doctor", "errors", "lab", "sdk", "spark")
 """Used by their own name: `mailvet.spark.verify(...)`."""
 
-_load, __dir__ = lazy_names(__name__, _HOMES, _SUBMODULES)
+if not TYPE_CHECKING:  # to a type checker the names above are all there are
+    _load, __dir__ = lazy_names(__name__, _HOMES, _SUBMODULES)
 
+    def __getattr__(name: str) -> object:
+        if name == "__version__":
+            from importlib.metadata import version
 
-def __getattr__(name: str) -> object:
-    if name == "__version__":
-        from importlib.metadata import version
-
-        return version("mailvet")
-    return _load(name)
+            return version("mailvet")
+        return _load(name)

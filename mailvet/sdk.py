@@ -112,4 +112,5 @@ _HOMES = {
     "mailvet.warehouse.store": ["Warehouse"],
 }
 
-__getattr__, __dir__ = lazy_names(__name__, _HOMES)
+if not TYPE_CHECKING:  # to a type checker the names above are all there are
+    __getattr__, __dir__ = lazy_names(__name__, _HOMES)
