@@ -106,7 +106,8 @@ def _box(package: Package, x: float, y: float, width: float) -> list[str]:
         f'fill="{_PAPER}" stroke="{_EDGE}"/>',
         f'<text x="{middle:.1f}" y="{y + 27:.1f}" font-size="{size:.1f}" font-weight="600" fill="{_INK}">'
         f"{escape(name)}</text>",
-        f'<text x="{middle:.1f}" y="{y + 46:.1f}" font-size="{note:.1f}" fill="{_QUIET}">{escape(package.purpose)}</text>',
+        f'<text x="{middle:.1f}" y="{y + 46:.1f}" font-size="{note:.1f}" fill="{_QUIET}">'
+        f"{escape(package.purpose)}</text>",
     ]
 
 
