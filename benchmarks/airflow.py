@@ -74,17 +74,17 @@ def once(rows: int) -> dict[str, float]:
             operator = MailvetVerifyOperator(
                 task_id="again", conn_id="crm", table="contacts", depth="offline", outlets=[]
             )
-            from mailvet.warehouse.backends.postgres import PostgresWarehouse
+            from mailvet.warehouse.backends.sql.status_columns import StatusWriter
 
-            write_back = PostgresWarehouse.write_back
+            write_back = StatusWriter.write
 
-            def timed(warehouse: Any, columns: Sequence[str]) -> int:
+            def timed(writer: Any, columns: Sequence[str]) -> int:
                 began = time.perf_counter()
-                count = write_back(warehouse, columns)
+                count = write_back(writer, columns)
                 seconds["write_back"] = time.perf_counter() - began
                 return count
 
-            PostgresWarehouse.write_back = timed  # type: ignore[method-assign,assignment]
+            StatusWriter.write = timed  # type: ignore[method-assign,assignment]
             began = time.perf_counter()
             summary = operator.execute({})
             seconds["known"] = time.perf_counter() - began

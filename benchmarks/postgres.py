@@ -103,10 +103,11 @@ def once(rows: int, sample: int, settings: Sequence[str] = ()) -> dict[str, Any]
             asked: dict[str, Any] = {"depth_rank": 2, "rules_version": RULES_VERSION, "listed": {}}
             warehouse = open_table(url, "contacts", "email")
             with timed("plan"):
-                plan = warehouse.plan(now=now, **asked)
+                planned = warehouse.plan(now=now, **asked)
+                plan = planned.plan
             assert plan.due == rows, f"{plan.due} of {rows} addresses are due"
             with timed("read"):
-                assert sum(batch.num_rows for batch in warehouse.due(_BATCH)) == rows
+                assert sum(batch.num_rows for batch in planned.due(_BATCH)) == rows
             warehouse.open_for_writing()
             save("save")
             db.execute("vacuum analyze mailvet_verdicts")
@@ -137,7 +138,7 @@ def once(rows: int, sample: int, settings: Sequence[str] = ()) -> dict[str, Any]
                 for start in range(0, rows, _BATCH):
                     _copy(db, verdicts.slice(start, _BATCH))
             # At the end, for it leaves the table of verdicts twice as large, which no first write-back meets.
-            assert warehouse.plan(now=now + timedelta(days=400), **asked).due == rows
+            assert warehouse.plan(now=now + timedelta(days=400), **asked).plan.due == rows
             save("renew")
             warehouse.close()
         return measured | _peer(server.url("crm", driver="psycopg"), verdicts.slice(0, sample))
@@ -156,7 +157,7 @@ _BY_HAND = {
 
 
 def _copy(database: psycopg.Connection[Any], rows: Any) -> None:
-    from mailvet.warehouse.backends.postgres import binary_copy
+    from mailvet.warehouse.backends.postgres.binary_copy import binary_copy
 
     with database.cursor() as cursor, cursor.copy("copy plain from stdin (format binary)") as copy:
         for block in binary_copy(rows):

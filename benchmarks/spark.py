@@ -132,7 +132,7 @@ def alone(path: str, depth: str, port: int) -> dict[str, Any]:
     import polars as pl
 
     from mailvet.runs.run import run
-    from mailvet.warehouse.backends.duckdb.tables import DuckDBWarehouse
+    from mailvet.warehouse.backends.duckdb.warehouse import DuckDBWarehouse
 
     settings = _settings(port, depth)
 

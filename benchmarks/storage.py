@@ -44,7 +44,7 @@ def once(rows: int, sample: int) -> dict[str, float]:
     import duckdb
 
     from mailvet.verdict import STATUS_COLUMNS
-    from mailvet.warehouse.backends.duckdb.tables import DuckDBWarehouse
+    from mailvet.warehouse.backends.duckdb.warehouse import DuckDBWarehouse
 
     with tempfile.TemporaryDirectory(prefix="mailvet-bench-") as name:
         path = Path(name, "crm.duckdb")
@@ -120,7 +120,7 @@ def _at_once(path: Path, contacts: Path, verdicts: Any) -> float:
 
     import duckdb
 
-    from mailvet.warehouse.backends.duckdb.tables import DuckDBWarehouse
+    from mailvet.warehouse.backends.duckdb.warehouse import DuckDBWarehouse
 
     shutil.copy(contacts, path)
     with duckdb.connect(str(path)) as database:

@@ -11,7 +11,7 @@ from mailvet.gates import COUNTS, FIGURES
 from mailvet.lab.endless_profiles import ENDLESS_PROFILES
 from mailvet.lab.hostile_profiles import HOSTILE_PROFILES
 from mailvet.lab.profile_summary import learnt, refusal, summary
-from mailvet.lab.server_profiles import MANNERS, STATES, Manner
+from mailvet.lab.server_profiles import ORDINARY_PROFILES, STATES, ServerProfile
 from mailvet.lab.world import BEHAVIOURS
 from mailvet.scoring.columns import PRIORS, SETTLED, WEIGHTS, contributions, score_of
 from mailvet.syntax.parser import SYNTAX_ERRORS
@@ -109,7 +109,7 @@ def weights() -> str:
     return "\n".join(lines)
 
 
-def _profiles(profiles: Iterable[Manner], *, tells: bool = False) -> str:
+def _profiles(profiles: Iterable[ServerProfile], *, tells: bool = False) -> str:
     lines = [
         "| profile | does | unknown recipients get |" + (" tells |" if tells else ""),
         "|---|---|---|" + "---|" * tells,
@@ -125,7 +125,7 @@ def _profiles(profiles: Iterable[Manner], *, tells: bool = False) -> str:
 
 def lab_profiles() -> str:
     """The ordinary server profiles of the lab."""
-    return _profiles(MANNERS.values())
+    return _profiles(ORDINARY_PROFILES.values())
 
 
 def lab_hostile_profiles() -> str:

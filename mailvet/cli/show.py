@@ -21,8 +21,8 @@ from mailvet.scoring.columns import contributions
 from mailvet.verdict import Verdict
 from mailvet.vocabulary import REASONS, Depth, Reason, Status
 from mailvet.warehouse.attribution import ASKED_FROM, LAYERS
-from mailvet.warehouse.summaries import UNVERIFIED_BOUNCES
 from mailvet.warehouse.store import Plan, Summary
+from mailvet.warehouse.summaries import UNVERIFIED_BOUNCES
 
 __all__ = ["explain", "show_checks", "show_gate", "show_plan", "show_result", "show_summary"]
 _STYLES = {

@@ -17,17 +17,17 @@ from importlib import resources
 from pathlib import Path
 from string import Template
 
-from mailvet.errors import SettingsError, SourceError, argument
+from mailvet.data.operators import operators
+from mailvet.errors import SettingsError, SourceError
 from mailvet.gates import SENDINGS, BounceEstimate, expected_bounces
 from mailvet.privacy import mask_text, printable, stands_for_a_person
 from mailvet.private_files import replaces
-from mailvet.reference.providers import operators
 from mailvet.reports.text import duration_text
 from mailvet.scoring.columns import bounce_probability
 from mailvet.settings import Settings
 from mailvet.vocabulary import REASONS, Depth, Reason, Recommendation, Status
 from mailvet.warehouse.attribution import ASKED_FROM, LAYERS
-from mailvet.warehouse.store import Details, HasDetails, Summary, Warehouse
+from mailvet.warehouse.store import Details, Summary, Warehouse
 
 __all__ = ["Report", "check_path", "gather", "render", "write"]
 
@@ -106,17 +106,12 @@ def gather(warehouse: Warehouse, settings: Settings, *, by: str | None = None) -
     summary = warehouse.summary()
     if not summary.verified:
         raise SourceError(f"Nothing of {warehouse.name} was verified yet. Run first: mailvet verify")
-    if isinstance(warehouse, HasDetails):
-        details = warehouse.details(now, by=by)
-        if by is not None and any(stands_for_a_person(share.value) for share in details.sources):
-            raise SourceError(
-                f"The column {mask_text(by)} of {mask_text(warehouse.name)} holds addresses or other marks of single "
-                "people, which no report may show. Choose a column that says where rows came from."
-            )
-    elif by is None:
-        details = Details()
-    else:
-        raise SourceError(f"{warehouse.name} cannot be counted by a column yet. Leave {argument('by')} out.")
+    details = warehouse.details(now, by=by)
+    if by is not None and any(stands_for_a_person(share.value) for share in details.sources):
+        raise SourceError(
+            f"The column {mask_text(by)} of {mask_text(warehouse.name)} holds addresses or other marks of single "
+            "people, which no report may show. Choose a column that says where rows came from."
+        )
     depth = (details.last_run or {}).get("depth") or settings.depth
     groups, base = warehouse.verdict_counts(), bounce_probability(Reason.not_probed)
     bounces = {

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mailvet.runs.journal import is_in_use, recover, set_aside
 from mailvet.warehouse.erasure import Wanted
-from mailvet.warehouse.store import Warehouse
+from mailvet.warehouse.store import VerdictStore
 
 __all__ = ["Forgotten", "forget"]
 
@@ -22,16 +22,16 @@ class Forgotten:
     """A sentence each."""
 
 
-def forget(warehouse: Warehouse, address: str, *, domain: bool = False, journal: Path | None = None) -> Forgotten:
+def forget(warehouse: VerdictStore, address: str, *, domain: bool = False, journal: Path | None = None) -> Forgotten:
     """
-    `Warehouse.forget`, after the journals of runs that have ended were saved, so that none brings the person back.
+    `VerdictStore.forget`, after the journals of runs that have ended were saved, so that none brings the person back.
 
     Args:
         journal: `store.journal`.
 
     Raises:
         SettingsError: it is not clear who is meant; nothing was changed.
-        SourceError: as `Warehouse.forget`.
+        SourceError: as `VerdictStore.forget`.
     """
     Wanted.of(address, domain=domain)
     store = warehouse.store_id

@@ -33,7 +33,7 @@ if sys.platform != "win32":
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from mailvet.warehouse.store import Warehouse
+    from mailvet.warehouse.store import VerdictStore
 
 __all__ = ["Journal", "LeftBehind", "default_folder", "is_in_use", "left_behind", "recover", "set_aside"]
 
@@ -54,7 +54,7 @@ class Journal:
     The journal of one run.
 
     Args:
-        store: what names the database of the verdicts on this machine (`Warehouse.store_id`).
+        store: what names the database of the verdicts on this machine (`VerdictStore.store_id`).
         run_id: of the run.
         folder: is made if it is not there.
     """
@@ -201,7 +201,7 @@ def set_aside(store: str, folder: Path | None = None) -> list[Path]:
     return sorted(folder.glob(f"{_digest(store)}-*{_DAMAGED}"))
 
 
-def _save_newer(warehouse: Warehouse, verdicts: pa.Table) -> int:
+def _save_newer(warehouse: VerdictStore, verdicts: pa.Table) -> int:
     """
     Save verdicts of a journal, but those of addresses that have been verified since; how many were saved. Of the same
     address the last one counts.
@@ -222,7 +222,7 @@ def _save_newer(warehouse: Warehouse, verdicts: pa.Table) -> int:
     return newer.height
 
 
-def recover(warehouse: Warehouse, folder: Path | None = None) -> int:
+def recover(warehouse: VerdictStore, folder: Path | None = None) -> int:
     """Save what earlier runs on this machine left in their journals; how many verdicts that were."""
     store, saved = warehouse.store_id, 0
     if store is None:

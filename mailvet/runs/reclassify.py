@@ -28,7 +28,7 @@ from mailvet.vocabulary import RULES_VERSION, Policy, Reason
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from mailvet.warehouse.store import Warehouse
+    from mailvet.warehouse.store import VerdictStore
 
 __all__ = ["Reclassification", "open_verdicts", "reclassify", "reread", "show"]
 
@@ -57,7 +57,7 @@ class Reclassification:
         return sum(self.changes.values())
 
 
-def open_verdicts(source: str, settings: Settings, table: str | None, *, writable: bool) -> Warehouse:
+def open_verdicts(source: str, settings: Settings, table: str | None, *, writable: bool) -> VerdictStore:
     """
     The verdicts beside a source: a DuckDB database, a data file (its verdicts lie in the store), or a database URL.
 
@@ -65,8 +65,8 @@ def open_verdicts(source: str, settings: Settings, table: str | None, *, writabl
         SourceError: it cannot be opened; SettingsError: a URL without `table`.
     """
     from mailvet.runs.run import default_store, open_source
-    from mailvet.warehouse.backends.duckdb.tables import DuckDBWarehouse
     from mailvet.warehouse.files import format_of
+    from mailvet.warehouse.opening import open_store
 
     path = Path(source).expanduser()
     if "://" in source:
@@ -75,7 +75,7 @@ def open_verdicts(source: str, settings: Settings, table: str | None, *, writabl
         if not path.exists():
             raise SourceError(f"There is no file {path}. Check the path.")
         path = settings.store.path or default_store()
-    return DuckDBWarehouse.of_store(path, read_only=not writable)
+    return open_store(path, read_only=not writable)
 
 
 def show(console: Console, name: str, result: Reclassification) -> None:
@@ -108,7 +108,7 @@ def show(console: Console, name: str, result: Reclassification) -> None:
         console.print("Nothing was written: add --write to save this.")
 
 
-def reclassify(warehouse: Warehouse, settings: Settings, *, write: bool = False) -> Reclassification:
+def reclassify(warehouse: VerdictStore, settings: Settings, *, write: bool = False) -> Reclassification:
     """
     Read all replies stored beside a source again.
 

@@ -43,13 +43,14 @@ from mailvet.verdict import STATUS_COLUMNS, verdict_schema
 from mailvet.verification.stream import BATCH_ROWS, Verifier, run_in_background
 from mailvet.vocabulary import REASONS, RULES_VERSION, Depth, Reason, Recommendation, Status
 from mailvet.warehouse.attribution import LayerCount
-from mailvet.warehouse.backends.duckdb.tables import DuckDBWarehouse
+from mailvet.warehouse.backends.duckdb.warehouse import DuckDBWarehouse
+from mailvet.warehouse.binding import Binding
 from mailvet.warehouse.clocks import future_note
 from mailvet.warehouse.files import FORMATS, Reading, format_of, is_database
 from mailvet.warehouse.leases import RENEW_SECONDS, this_process
 from mailvet.warehouse.opening import is_url, open_table
 from mailvet.warehouse.servers import StoredServers
-from mailvet.warehouse.store import HasFingerprint, Plan, Summary, TableSignals, Warehouse
+from mailvet.warehouse.store import HasFingerprint, Plan, PlannedSource, Summary, Warehouse
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -217,7 +218,7 @@ def open_source(
                 f"{argument('table')} goes with a database; {path.name} is a file of rows. Leave it out."
             )
         store = settings.store.path or default_store()
-        return DuckDBWarehouse.of_file(path, column, store, reading=reading, writable=writable, **common)
+        return DuckDBWarehouse.of_file(path, column, store, Binding(writable=writable, **common), reading)
     if table is None:
         if not path.exists():
             raise SourceError(f"There is no file {path}. Check the path.")
@@ -252,9 +253,21 @@ def plan(
         SettingsError: `recheck` cannot be read.
         SourceError: the column holds numbers, or the condition on the rows fails.
     """
+    again = parse_recheck(recheck)
+    return plan_source(warehouse, settings, among=among, recheck=again, count_domains=count_domains).plan
+
+
+def plan_source(
+    warehouse: Warehouse,
+    settings: Settings,
+    *,
+    among: Collection[Reason] | None,
+    recheck: Recheck | None,
+    count_domains: bool,
+) -> PlannedSource:
+    """What `run` would do with this source now, and the source as it was planned; as `plan`."""
     from mailvet.reference.own_lists import OwnLists
 
-    again = parse_recheck(recheck)
     own = OwnLists.load(**settings.lists.model_dump())
     kinds = {"allow": own.allow, "deny": own.deny, "suppress": own.suppress, "extra_disposable": own.extra_disposable}
     planned = warehouse.plan(
@@ -263,10 +276,10 @@ def plan(
         rules_version=f"{RULES_VERSION}{'+' if own.digest else ''}{own.digest}",
         listed={name: _as_written(kind) for name, kind in kinds.items()},
         among=among,
-        recheck=again,
+        recheck=recheck,
         count_domains=count_domains,
     )
-    if planned.addresses and warehouse.looks_numeric():
+    if planned.plan.addresses and planned.looks_numeric():
         raise SourceError(
             f"Every value of the column of addresses in {warehouse.name} is a number. Name the right column with "
             f"{argument('email_column')}. Nothing was checked."
@@ -532,12 +545,13 @@ class _Run:
             known = await self._outcome_of_last_run(columns, write_back)
             if known is not None:
                 return await self._nothing_new(run_id, started, known, write_back)
-        planned = await self._call(
-            plan, warehouse, settings, among=self._among, recheck=self._recheck, count_domains=False
+        source = await self._call(
+            plan_source, warehouse, settings, among=self._among, recheck=self._recheck, count_domains=False
         )
-        if settings.suspicion.whole_table and isinstance(warehouse, TableSignals):
+        planned = source.plan
+        if settings.suspicion.whole_table:
             suspicion = settings.suspicion
-            await self._call(warehouse.find_signals, signed_up=suspicion.signed_up, burst_window=suspicion.burst_window)
+            await self._call(source.find_signals, signed_up=suspicion.signed_up, burst_window=suspicion.burst_window)
         if self._watcher:
             self._watcher.planned(warehouse.name, planned)
         future = await self._call(warehouse.from_the_future, started)
@@ -546,7 +560,7 @@ class _Run:
             log.warning("%s", self._notes[-1])
         asked_today = await self._call(warehouse.asked_today, started)
         if planned.due and Depth(settings.depth) is Depth.smtp:
-            self._servers = await self._call(self._remembered, started)
+            self._servers = await self._call(self._remembered, source, started)
         verifier = Verifier(
             settings, asked_today=asked_today, memory=self._servers.memory if self._servers is not None else None
         )
@@ -566,7 +580,7 @@ class _Run:
                 due = planned.due if self._limit is None else min(planned.due, self._limit)
                 if self._saver is None:
                     self._saver = self._make_saver(run_id, await self._call(lambda: warehouse.store_id))
-                await self._verify(verifier, run_id, wait, due, batch_rows)
+                await self._verify(source, verifier, run_id, wait, due, batch_rows)
         finally:
             operators = verifier.progress()
             await verifier.close()
@@ -602,10 +616,10 @@ class _Run:
         )  # fmt: skip
         return result
 
-    def _remembered(self, now: datetime) -> StoredServers:
+    def _remembered(self, source: PlannedSource, now: datetime) -> StoredServers:
         """What earlier runs learnt about servers."""
         special = bool(self._settings.smtp.allow_private_networks)
-        return StoredServers(self._warehouse.servers(), self._warehouse.canaries(now), special_use=special)
+        return StoredServers(self._warehouse.servers(), source.canaries(now), special_use=special)
 
     async def _save_servers(self) -> None:
         changed = self._servers.changes(datetime.now(timezone.utc)) if self._servers is not None else None
@@ -671,8 +685,10 @@ class _Run:
         await self._call(warehouse.save_run, record)
         return result
 
-    async def _verify(self, verifier: Verifier, run_id: str, wait: timedelta, due: int, batch_rows: int) -> None:
-        batches = _first(self._warehouse.due(batch_rows), self._limit)
+    async def _verify(
+        self, source: PlannedSource, verifier: Verifier, run_id: str, wait: timedelta, due: int, batch_rows: int
+    ) -> None:
+        batches = _first(source.due(batch_rows), self._limit)
         saver = self._saver
         assert saver is not None
 

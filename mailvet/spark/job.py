@@ -25,19 +25,20 @@ from mailvet.reference.own_lists import OwnLists
 from mailvet.runs.forecast import seconds_at
 from mailvet.runs.recheck import Recheck, RecheckText, parse_recheck
 from mailvet.settings import Settings
+from mailvet.spark.cells import SAY, cells_of
 from mailvet.spark.servers import ServerFolder, canaries
 from mailvet.spark.staging import Folder
 from mailvet.spark.tables import Format, empty_verdicts, files_of, find_verdicts, merged, verdict_ddl
 from mailvet.spark.worker import DUE, KEPT, REPORT, ROUTE, Job, rules_version, utc_now, with_mailbox_key
 from mailvet.verdict import verdict_schema
 from mailvet.vocabulary import Depth, Policy
-from mailvet.warehouse.dialects import SparkSQL
+from mailvet.warehouse.due_rule import DueRule, judged_by_other_rules, suppressed_by_own_list
 from mailvet.warehouse.mailboxes import EVENT_KEYS
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame, SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
-__all__ = ["cells_of", "slots", "verify"]
+__all__ = ["slots", "verify"]
 
 log = logging.getLogger("mailvet")
 T = TypeVar("T")
@@ -45,7 +46,6 @@ T = TypeVar("T")
 _LARGE = 20_000  # operators that are placed by their size; the others are too small to matter and placed by chance
 _CROWDED = 100_000  # addresses of a domain that are judged in more time than all tasks need to look it up
 _SAMPLED = 100
-_SAY = SparkSQL()
 
 
 def verify(  # the public call: all but two by keyword
@@ -116,10 +116,10 @@ def verify(  # the public call: all but two by keyword
         wait=wait,
         save_every=save_every.total_seconds(),
     )
-    text = df.select(cell.alias("email")).where(f"not {_SAY.missing('email')}")
+    text = df.select(cell.alias("email")).where(f"not {SAY.missing('email')}")
     # Each text to its task first: where nearly all are distinct, to look for repeated ones before that is in vain. And
     # a text that fills half of the table costs its task little more than reading it.
-    cells = text.repartition("email").distinct().select("email", F.sha2("email", 256).alias("email_key"))
+    cells = text.repartition("email").distinct().select("email", F.expr(SAY.key("email")).alias("email_key"))
 
     if folder is None:
         fresh = _new(job, cells, stored, events, again).mapInArrow(job.judge, verdict_ddl())
@@ -148,34 +148,6 @@ def verify(  # the public call: all but two by keyword
 
 
 # -------------------------------------------------------------------- before anything is done
-
-
-def cells_of(df: DataFrame, column: str) -> Column:
-    """
-    The cells of a column as text that is compared letter by letter; null as the empty text.
-
-    Raises:
-        SourceError: no such column, or one that holds no text.
-    """
-    from pyspark.sql import functions as F
-    from pyspark.sql.types import StringType
-
-    names = [name for name in df.columns if name.lower() == column.lower()]
-    exact = [name for name in names if name == column]
-    if len(exact or names) != 1:
-        what = "There is no column" if not names else "There are several columns"
-        raise SourceError(f"{what} {column!r} in this DataFrame; it has: {', '.join(df.columns)}.")
-    name = (exact or names)[0]
-    kind = df.schema[name].dataType
-    if not isinstance(kind, StringType) and kind.typeName() not in ("varchar", "char"):
-        raise SourceError(
-            f"The column {name!r} holds {kind.simpleString()}, no text. Name the column of addresses, or cast it to a "
-            "string."
-        )
-    if df.isStreaming:
-        raise SourceError("A streaming DataFrame cannot be verified as a whole. Call verify inside foreachBatch.")
-    # A collation that takes Ann for ann must not merge two texts that have different keys.
-    return F.coalesce(F.col(f"`{name.replace('`', '``')}`").cast("string"), F.lit(""))
 
 
 def _at_depth(settings: Settings, depth: Depth | str) -> Settings:
@@ -289,7 +261,7 @@ def _by_domain(due: DataFrame, text: DataFrame, tasks: int) -> DataFrame:
     """
     from pyspark.sql import functions as F
 
-    domain = F.expr(_SAY.fold(_SAY.after_at("email")))
+    domain = F.expr(SAY.fold(SAY.after_at("email")))
     counted = text.sample(fraction=1 / _SAMPLED, seed=7).groupBy(domain.alias("domain")).count()
     large = _started(lambda: counted.where(F.col("count") >= _CROWDED // _SAMPLED).collect())
     together = F.when(domain.isin([row["domain"] for row in large]), F.col("email")).otherwise(domain)
@@ -408,7 +380,6 @@ def _due(
     from pyspark.sql import functions as F
 
     from mailvet.history.columns import EVENT_SPELLINGS, EVENT_TIMES
-    from mailvet.warehouse.rules import due_by_itself, recheck_condition
 
     spark = cells.sparkSession
     if events is not None:
@@ -422,12 +393,17 @@ def _due(
         history = _history(events, cells).alias("h")
         rows = rows.join(history, F.col("h.mailbox_key") == F.col("c.mailbox_key"), "left")
     rules = rules_version(job.own)
-    condition = due_by_itself(
-        _moment, depth_rank=Depth(job.settings.depth).rank, now=utc_now(), events=events is not None
+    rule = DueRule(
+        depth_rank=Depth(job.settings.depth).rank,
+        now=utc_now(),
+        rules_version=rules,
+        events=events is not None,
+        recheck=recheck,
     )
-    if recheck is not None:
+    condition = rule.without_lists(_moment)
+    if (again := rule.asked_again(_moment)) is not None:
         left_alone = "v.asked is null and " if known is not None and "asked" in known.columns else ""
-        condition += f" or ({left_alone}{recheck_condition(_moment, recheck)})"
+        condition += f" or ({left_alone}{again})"
     is_due = f"coalesce({condition}, false)"
     other_lists = f"v.rules_version <> '{rules}'"
     return (
@@ -442,10 +418,8 @@ def _due(
             f"case when not {is_due} then v.reason end as only_if_news",
             "coalesce(contains(v.flags, 'allowed'), false) as was_allowed",
             "coalesce(contains(v.flags, 'disposable'), false) as was_disposable",
-            "coalesce(v.reason = 'suppressed' and contains(v.evidence, 'on your own list'), false) as was_suppressed",
-            f"coalesce(split(v.rules_version, '[+]')[0] <> '{rules.partition('+')[0]}' and (v.reason in "
-            "('syntax_invalid', 'typo_domain') or (contains(v.flags, 'no_reply') and v.reason <> 'no_reply')), false) "
-            "as judged_otherwise",
+            f"coalesce({suppressed_by_own_list(SAY)}, false) as was_suppressed",
+            f"coalesce({judged_by_other_rules(SAY, rules.partition('+')[0])}, false) as judged_otherwise",
         )
         .mapInArrow(job.find_due, DUE)
     )
@@ -469,7 +443,7 @@ def _history(events: DataFrame, cells: DataFrame) -> DataFrame:
 
     nothing = F.lit(None).cast("string")
     given = {name: F.col(name).cast("string") if name in events.columns else nothing for name in EVENT_KEYS}
-    address = F.expr(_SAY.fold("cast(email as string)")) if "email" in events.columns else nothing
+    address = F.expr(SAY.fold("cast(email as string)")) if "email" in events.columns else nothing
     newest = [
         F.max(F.when(F.lower("event").isin(*words), F.col("occurred_at").cast("timestamp"))).alias(name)
         for name, words in EVENT_KINDS.items()

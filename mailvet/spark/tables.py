@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Literal
 from weakref import WeakKeyDictionary
 
 from mailvet.errors import SettingsError, SourceError
+from mailvet.spark.cells import SAY, cells_of
 from mailvet.spark.staging import Folder, is_object_store
 from mailvet.spark.worker import copy
 from mailvet.verdict import STATUS_COLUMNS, verdict_schema
-from mailvet.warehouse.dialects import SparkSQL
+from mailvet.warehouse.due_rule import rank
 from mailvet.warehouse.mailboxes import backfill_sql, has_mailbox, mailbox_key_sql, missing_verdicts
 from mailvet.warehouse.store import KNOWN_FOR, SILENT
 
@@ -42,16 +43,14 @@ __all__ = [
 Format = Literal["parquet", "delta", "iceberg"]
 
 _TYPES = {"string": "string", "int16": "smallint", "int32": "int", "timestamp[us, tz=UTC]": "timestamp"}
-_RANK = "case {} when 'smtp' then 2 when 'dns' then 1 else 0 end"
 _SILENT = ", ".join(f"'{reason}'" for reason in SILENT)
 # v: the verdict that is known; b: the one that has come.
 _KEEP = (
     f"(b.reason in ({_SILENT}) and v.status <> 'unknown' "
     f"and b.checked_at < v.checked_at + interval {KNOWN_FOR.days} days)"
 )
-_DEEP_ENOUGH = f"{_RANK.format('b.depth')} >= {_RANK.format('v.depth')}"
+_DEEP_ENOUGH = f"{rank('b.depth')} >= {rank('v.depth')}"
 _NAMES = tuple(verdict_schema().names)
-_SAY = SparkSQL()
 _COMPARED = ("checked_at", "next_check_at", "depth", "recommendation")
 _IS_NEWS = " or ".join(f"b.{name} is distinct from v.{name}" for name in _COMPARED)
 
@@ -126,7 +125,7 @@ def _mailbox_key() -> Column:
     """The key that a verdict of an older version lacks; null where the address is not stored."""
     from pyspark.sql import functions as F
 
-    return F.expr(f"case when {has_mailbox(_SAY)} then {mailbox_key_sql(_SAY)} end")
+    return F.expr(f"case when {has_mailbox(SAY)} then {mailbox_key_sql(SAY)} end")
 
 
 def merged(known: DataFrame, fresh: DataFrame) -> DataFrame:
@@ -204,7 +203,7 @@ def _save_parquet(verdicts: DataFrame, folder: Folder) -> None:
     made = folder.beside(f"_{folder.name}.{uuid.uuid4().hex[:8]}")
     try:
         if folder.exists() or not _copied(verdicts, made):
-            kept = known.where(f"not coalesce({missing_verdicts(_SAY)}, false)")
+            kept = known.where(f"not coalesce({missing_verdicts(SAY)}, false)")
             merged(kept, verdicts.select(*_NAMES)).write.parquet(made.uri)
         _replace(folder, made)
     except BaseException:
@@ -277,8 +276,8 @@ def _upgrade(spark: SparkSession, name: str, format: Format) -> None:
     if "mailbox_key" in present:
         return
     spark.sql(f"alter table {name} add columns (mailbox_key string)")
-    spark.sql(f"delete from {name} where {missing_verdicts(_SAY)}")
-    spark.sql(backfill_sql(_SAY, name))
+    spark.sql(f"delete from {name} where {missing_verdicts(SAY)}")
+    spark.sql(backfill_sql(SAY, name))
 
 
 def with_status(
@@ -303,8 +302,6 @@ def with_status(
     """
     from pyspark.sql import functions as F
 
-    from mailvet.spark.job import cells_of
-
     cell = cells_of(df, column)
     for name in columns:
         if name not in _NAMES or name in ("email", "email_key"):
@@ -317,7 +314,7 @@ def with_status(
     bare = reduce(lambda frame, name: frame.drop(name), [prefix + name for name in columns], df)
     rows = (
         bare.withColumn(other, cell)
-        .withColumn(key, F.when(F.expr(f"not {_SAY.missing(f'`{other}`')}"), F.sha2(F.col(f"`{other}`"), 256)))
+        .withColumn(key, F.when(F.expr(f"not {SAY.missing(f'`{other}`')}"), F.expr(SAY.key(f"`{other}`"))))
         .drop(other)
     )
     return rows.join(ours, F.col(f"`{key}`") == F.col(f"`{other}`"), "left").drop(key, other)

@@ -10,11 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-from mailvet.runs.recheck import Recheck
 from mailvet.vocabulary import Reason
 from mailvet.warehouse.clocks import latest_believed
 from mailvet.warehouse.dialects import Dialect, literal
+
+if TYPE_CHECKING:
+    from mailvet.runs.recheck import Recheck
 
 __all__ = ["LISTS", "DueRule", "judged_by_other_rules", "rank", "suppressed_by_own_list"]
 

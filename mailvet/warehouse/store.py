@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from mailvet.runs.recheck import Recheck
 from mailvet.vocabulary import Policy, Reason
 from mailvet.warehouse.attribution import LayerCount
 
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from mailvet.gates import VerdictCount
+    from mailvet.runs.recheck import Recheck
     from mailvet.warehouse.leases import Lease
 
 __all__ = [
@@ -370,6 +370,9 @@ class ContactSource(Protocol):
 
 class VerdictStore(Protocol):
     """The verdicts of a database, and what else mailvet keeps beside them."""
+
+    name: str
+    """For people: `crm.duckdb`, or the name of the source whose verdicts they are."""
 
     saves_cheaply: bool
     """Whether a save costs so little that there may be one a second."""

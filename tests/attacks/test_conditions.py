@@ -11,13 +11,14 @@ import pytest
 
 from mailvet.errors import SourceError
 from mailvet.settings import Settings
-from mailvet.warehouse.backends.duckdb.tables import DuckDBWarehouse
+from mailvet.warehouse.backends.duckdb.warehouse import DuckDBWarehouse
+from mailvet.warehouse.binding import Binding
 from mailvet.warehouse.conditions import parse_with_sqlglot
 from mailvet.warehouse.opening import open_table
 from tests.attacks.conditions import CLAUSES, FILES, HONEST, SMUGGLED
 from tests.attacks.counting import Tried
+from tests.warehouse.answers import plan_of
 from tests.warehouse.places import Place
-from tests.warehouse.test_contract import planned
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def test_no_quotation_mark_lets_a_second_statement_pass(baited: Place, tried: Tr
     tried("conditions that smuggle a statement through quotation marks", len(SMUGGLED))
     for where in SMUGGLED:
         with contextlib.suppress(SourceError):
-            planned(baited.opened(where=where))
+            plan_of(baited.opened(where=where))
         baited.close_warehouses()
     assert baited.sql("select count(*) from bait")[0][0] == 1
 
@@ -87,7 +88,7 @@ def test_a_condition_on_duckdb_reads_no_file(secret: Path, tmp_path: Path, where
             open_table(crm, "contacts", where=condition, writable=writable, updatable=writable)
         with pytest.raises(SourceError):
             DuckDBWarehouse.of_file(
-                contacts, None, tmp_path / "store" / "verdicts.duckdb", where=condition, writable=writable
+                contacts, None, tmp_path / "store" / "verdicts.duckdb", Binding(where=condition, writable=writable)
             )
     with duckdb.connect(str(crm)) as borrowed, pytest.raises(SourceError):
         open_table(borrowed, "contacts", where=condition)
@@ -133,7 +134,7 @@ def test_a_condition_can_change_nothing_while_it_is_tried(postgres: Place, tried
         postgres.opened(where="purge(email)")
     late = postgres.opened(where="id > 1 and (email is null or purge(email))", updatable=False)
     with pytest.raises(SourceError, match="read-only"):
-        planned(late)
+        plan_of(late)
     assert postgres.sql("select count(*) from changed")[0][0] == 0
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mailvet.verdict import email_key
-from mailvet.warehouse.backends.duckdb.tables import DuckDBWarehouse
+from mailvet.warehouse.backends.duckdb.warehouse import DuckDBWarehouse, open_verdicts
 from tests.warehouse.answers import answers
 from tests.warehouse.test_erasure import SAME_PERSON
 
@@ -24,7 +24,7 @@ def test_no_spelling_of_a_person_is_found_in_the_bytes_of_a_store(tmp_path: Path
         )
     warehouse.close()
     tried("spellings and keys of a person, searched for in the bytes of a store after forget", 2 * len(SAME_PERSON))
-    warehouse = DuckDBWarehouse.of_store(store, read_only=False)
+    warehouse = open_verdicts(store, read_only=False)
     assert warehouse.forget("dots@gmail.com") == len(SAME_PERSON)
     warehouse.close()
     held = store.read_bytes()

@@ -10,12 +10,10 @@ import pytest
 from mailvet.errors import SourceError
 from mailvet.verdict import STATUS_COLUMNS
 from mailvet.warehouse.identifiers import TableName, parse_table, quoted
-from mailvet.warehouse.store import HasDetails
 from tests.attacks.counting import Tried
 from tests.attacks.names import odd_names
-from tests.warehouse.answers import NOW, answers
+from tests.warehouse.answers import NOW, answers, plan_of
 from tests.warehouse.places import Place
-from tests.warehouse.test_contract import planned
 
 _CODE = Path(__file__).parents[2]
 
@@ -57,7 +55,7 @@ def test_lists_are_written_to_tables_of_honest_names(place: Place, tried: Tried)
     tried("odd names of lists", 7)
     place.contacts("ann@a.test")
     warehouse = place.opened()
-    planned(warehouse)
+    plan_of(warehouse)
     warehouse.open_for_writing()
     warehouse.save(answers({"ann@a.test": "mailbox_accepted"}))
     attack = "x; drop table contacts; --"
@@ -74,7 +72,7 @@ def test_lists_are_written_to_the_schema_that_is_named(postgres: Place) -> None:
     postgres.contacts("ann@a.test")
     postgres.sql("create schema marketing")
     warehouse = postgres.opened()
-    planned(warehouse)
+    plan_of(warehouse)
     warehouse.open_for_writing()
     warehouse.save(answers({"ann@a.test": "mailbox_accepted"}))
     for _ in range(2):
@@ -87,7 +85,7 @@ def test_lists_replace_neither_the_source_nor_our_tables_nor_one_another(place: 
     place.contacts("ann@a.test")
     place.sql("create table theirs (email varchar(100))")
     warehouse = place.opened()
-    planned(warehouse)
+    plan_of(warehouse)
     warehouse.open_for_writing()
     for names in (
         {"send": "contacts"}, {"send": "CONTACTS"}, {"send": "mailvet_verdicts"}, {"send": "theirs"},
@@ -123,13 +121,12 @@ def _verify(place: Place, tmp_path: Path, table: str, columns: list[str]) -> Non
         f"insert into {quoted(table, marks)} values ({', '.join('?' * len(columns))})", [["ann@a.test"] * len(columns)]
     )
     warehouse = place.opened(str(TableName(table)), columns[0], where=f"{named[-1]} is not null")
-    assert planned(warehouse).addresses == 1, table
+    assert plan_of(warehouse).addresses == 1, table
     warehouse.check_write_back(STATUS_COLUMNS)
     warehouse.open_for_writing()
     warehouse.save(answers({"ann@a.test": "mailbox_accepted"}))
     assert warehouse.write_back(STATUS_COLUMNS) == 1, table
     assert warehouse.summary().verified == 1
-    assert isinstance(warehouse, HasDetails)
     warehouse.details(NOW, by=columns[1])
     output = tmp_path / "out.csv"
     assert warehouse.export(output, STATUS_COLUMNS) == [output]

@@ -18,11 +18,9 @@ from mailvet.reports import html as html_report
 from mailvet.settings import Settings
 from mailvet.verdict import Verdict
 from mailvet.vocabulary import Depth, Policy, Reason
-from mailvet.warehouse.store import HasDetails
 from tests.attacks.counting import Tried
-from tests.warehouse.answers import NOW, answers
+from tests.warehouse.answers import NOW, answers, plan_of
 from tests.warehouse.places import Place
-from tests.warehouse.test_contract import planned
 
 _NEW = "quarantined_by_moonlight"
 
@@ -54,7 +52,7 @@ def test_a_table_with_a_newer_reason_is_counted_reported_and_kept(place: Place, 
     tried("verdicts of a newer version", 1)
     place.contacts("ann@a.test", "bob@b.test")
     warehouse = place.opened()
-    planned(warehouse)
+    plan_of(warehouse)
     warehouse.open_for_writing()
     warehouse.save(answers({"ann@a.test": "mailbox_accepted", "bob@b.test": "mailbox_not_found"}))
     place.sql(f"update mailvet_verdicts set reason = '{_NEW}', recommendation = 'send' where email = 'ann@a.test'")
@@ -72,7 +70,6 @@ def test_a_table_with_a_newer_reason_is_counted_reported_and_kept(place: Place, 
     report = tmp_path / "report.html"
     html_report.write(report, html_report.gather(warehouse, Settings(depth="offline")))
     assert _NEW in report.read_text()
-    assert isinstance(warehouse, HasDetails)
     warehouse.details(NOW)
 
 

@@ -13,13 +13,12 @@ from mailvet.settings import Settings
 from mailvet.verdict import STATUS_COLUMNS
 from mailvet.warehouse.store import Warehouse
 from tests.attacks.counting import Tried
-from tests.warehouse.answers import answers
+from tests.warehouse.answers import answers, plan_of
 from tests.warehouse.places import Place
-from tests.warehouse.test_contract import planned
 
 
 def _verified(warehouse: Warehouse, columns: Sequence[str] = STATUS_COLUMNS) -> int:
-    planned(warehouse)
+    plan_of(warehouse)
     warehouse.check_write_back(columns)
     warehouse.open_for_writing()
     warehouse.save(answers({"ann@a.test": "mailbox_accepted"}))

@@ -18,9 +18,8 @@ from mailvet.data import lists
 from mailvet.privacy import FORMULA_START, PrintableFormatter, escape_formula, is_formula, printable
 from mailvet.verdict import Verdict
 from tests.attacks.counting import Tried
-from tests.warehouse.answers import answers
+from tests.warehouse.answers import answers, plan_of
 from tests.warehouse.places import Place
-from tests.warehouse.test_contract import planned
 
 _TRICKS = (
     "\x1b]0;owned\x07",
@@ -85,7 +84,7 @@ def test_no_text_of_a_server_is_a_formula_in_a_result(place: Place, tmp_path: Pa
     tried("formulas in results", len(_FORMULAS))
     place.contacts(*(f"n{number}@a.test" for number in range(len(_FORMULAS))))
     warehouse = place.opened()
-    planned(warehouse)
+    plan_of(warehouse)
     warehouse.open_for_writing()
     for number, text in enumerate(_FORMULAS):
         warehouse.save(answers({f"n{number}@a.test": "mailbox_accepted"}, smtp_reply=text, suggestion=f"{text}@a.test"))

@@ -18,7 +18,7 @@ from mailvet.errors import SourceError
 from mailvet.lab import Lab, World
 from mailvet.runs.run import open_source, run
 from mailvet.settings import Settings
-from mailvet.warehouse.backends.duckdb.tables import DuckDBWarehouse
+from mailvet.warehouse.backends.duckdb.verdicts import DuckDBVerdicts
 from tests.end_to_end.conftest import make_table, rows, start, write_config
 from tests.probing import asked
 
@@ -157,23 +157,23 @@ def test_a_run_that_fails_in_the_middle_keeps_what_it_saved(
     slow_lab: Lab, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = Settings.load(here / "mailvet.toml", depth="offline")
-    save = DuckDBWarehouse.save
+    save = DuckDBVerdicts.save
     calls: list[int] = []
 
-    def once(self: DuckDBWarehouse, verdicts: object) -> None:
+    def once(self: DuckDBVerdicts, verdicts: object) -> None:
         calls.append(1)
         if len(calls) > 1:
             raise SourceError("the disk is full")
         save(self, verdicts)
 
     monkeypatch.setattr("mailvet.runs.saving.SAVE_ROWS", 10)
-    monkeypatch.setattr(DuckDBWarehouse, "save", once)
+    monkeypatch.setattr(DuckDBVerdicts, "save", once)
     warehouse = open_source("crm.duckdb", settings, table="contacts")
     with pytest.raises(SourceError, match="the disk is full"):
         run(warehouse, settings, batch_rows=50)
     warehouse.close()
     assert rows(here / "crm.duckdb", "select count(*) from mailvet_verdicts") == [(50,)]
-    monkeypatch.setattr(DuckDBWarehouse, "save", save)
+    monkeypatch.setattr(DuckDBVerdicts, "save", save)
     warehouse = open_source("crm.duckdb", settings, table="contacts")
     assert run(warehouse, settings).checked == len(PEOPLE) - 50
     warehouse.close()

@@ -16,7 +16,8 @@ import pytest
 from mailvet.errors import SettingsError
 from mailvet.lab import Lab
 from mailvet.runs.run import Progress, RunResult
-from mailvet.warehouse.backends.duckdb.tables import DuckDBWarehouse
+from mailvet.warehouse.backends.duckdb.planned import PlannedRelation
+from mailvet.warehouse.backends.duckdb.warehouse import DuckDBWarehouse
 from mailvet.warehouse.store import Plan
 from tests.end_to_end.conftest import PEOPLE, STRANGERS, Done, make_table, rows, write_config
 from tests.probing import asked
@@ -83,7 +84,7 @@ def test_a_source_in_which_nothing_changed_is_recognised_and_any_change_is_seen(
     planned: list[DuckDBWarehouse] = []
     plan = DuckDBWarehouse.plan
 
-    def counted(self: DuckDBWarehouse, **named: Any) -> Plan:
+    def counted(self: DuckDBWarehouse, **named: Any) -> PlannedRelation:
         planned.append(self)
         return plan(self, **named)
 

@@ -13,7 +13,7 @@ import pytest
 from mailvet.errors import LockedError, SourceError
 from mailvet.runs.run import open_source, run
 from mailvet.settings import Settings
-from mailvet.warehouse.backends.duckdb.session import opening_failed
+from mailvet.warehouse.backends.duckdb.connection import opening_failed
 from mailvet.warehouse.backends.duckdb.verdicts import DuckDBVerdicts
 from tests.end_to_end.conftest import rows
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mailvet.probing.slots import default_folder
 from mailvet.verdict import verdict_schema
-from mailvet.warehouse.rules import RUN_COLUMNS
+from mailvet.warehouse.own_tables import LEASE_COLUMNS, OUTPUT_COLUMNS, RUN_COLUMNS, SHARD_COLUMNS
 from mailvet.warehouse.servers import SERVER_SCHEMA
 from mailvet.warehouse.tables import OWN_TABLES
 
@@ -33,17 +33,9 @@ def test_every_column_is_told_of_in_the_order_of_the_code() -> None:
 
 
 def test_smaller_tables_have_the_columns_that_are_made() -> None:
-    made = (PACKAGE / "warehouse/duckdb_verdicts.py").read_text("utf-8")
-    columns = re.search(r"create table if not exists mailvet_outputs \((.*?)\)", made)
-    assert columns is not None
-    assert columns_told_of("mailvet_outputs") == re.findall(r"(\w+) varchar", columns[1])
-    sql = (PACKAGE / "warehouse/sql.py").read_text("utf-8")
-    leases = re.search(r"insert into \{LEASES\} \((.*?)\)", sql)
-    assert leases is not None
-    assert columns_told_of("mailvet_leases") == leases[1].split(", ")
-    kinds = re.search(r"kinds = (\{[^}]*\"plan_id\"[^}]*\})", sql)
-    assert kinds is not None
-    assert columns_told_of("mailvet_shards") == re.findall(r'"(\w+)": "', kinds[1])
+    assert columns_told_of("mailvet_outputs") == list(OUTPUT_COLUMNS)
+    assert columns_told_of("mailvet_leases") == list(LEASE_COLUMNS)
+    assert columns_told_of("mailvet_shards") == list(SHARD_COLUMNS)
 
 
 def test_the_folders_of_the_user_are_told_of() -> None:

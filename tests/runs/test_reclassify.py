@@ -18,7 +18,7 @@ from mailvet.settings import Settings
 from mailvet.verdict import Evidence, Verdict, verdict_schema
 from mailvet.verification import scalar
 from mailvet.vocabulary import RULES_VERSION, Reason, Recommendation, Status
-from mailvet.warehouse.backends.duckdb.tables import DuckDBWarehouse
+from mailvet.warehouse.opening import open_store
 
 SETTINGS = Settings.load(depth="offline")
 LONG_AGO = datetime(2026, 1, 2, 3, 4, tzinfo=timezone.utc)
@@ -123,7 +123,7 @@ def test_an_address_that_needs_smtputf8_is_read_as_such() -> None:
 def store(tmp_path: Path) -> Path:
     path = tmp_path / "store.duckdb"
     duckdb.connect(str(path)).close()
-    warehouse = DuckDBWarehouse.of_store(path, read_only=False)
+    warehouse = open_store(path, read_only=False)
     warehouse.open_for_writing()
     verdicts = [
         stored(Reason.sender_blocked, 550, UNKNOWN, cell="ann@acme.com"),
@@ -152,7 +152,7 @@ EXPECTED = {
 
 def test_a_dry_run_counts_and_writes_nothing(store: Path) -> None:
     before = contents(store)
-    warehouse = DuckDBWarehouse.of_store(store, read_only=True)
+    warehouse = open_store(store, read_only=True)
     result = reclassify(warehouse, SETTINGS)
     warehouse.close()
     assert (result.replies, result.in_context, result.changed) == (5, 1, 3)
@@ -161,7 +161,7 @@ def test_a_dry_run_counts_and_writes_nothing(store: Path) -> None:
 
 
 def test_what_is_written_is_read_again_without_a_change(store: Path) -> None:
-    warehouse = DuckDBWarehouse.of_store(store, read_only=False)
+    warehouse = open_store(store, read_only=False)
     assert reclassify(warehouse, SETTINGS, write=True).changes == EXPECTED
     assert reclassify(warehouse, SETTINGS, write=True).changed == 0
     warehouse.close()
@@ -173,7 +173,7 @@ def test_what_is_written_is_read_again_without_a_change(store: Path) -> None:
 
 
 def test_many_replies_come_in_batches(store: Path) -> None:
-    warehouse = DuckDBWarehouse.of_store(store, read_only=True)
+    warehouse = open_store(store, read_only=True)
     assert [batch.num_rows for batch in warehouse.replies(2)] == [2, 2, 1]
     warehouse.close()
 

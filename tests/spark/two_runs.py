@@ -9,7 +9,7 @@ import duckdb
 import pyarrow as pa
 
 from mailvet.verdict import verdict_schema
-from mailvet.warehouse.backends.duckdb.tables import DuckDBWarehouse
+from mailvet.warehouse.backends.duckdb.warehouse import DuckDBWarehouse
 from tests.warehouse.answers import answers, later
 
 KNOWN = {

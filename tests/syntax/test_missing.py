@@ -101,7 +101,7 @@ def test_postgresql_says_the_same(postgres_server: PostgresServer) -> None:
 def test_sqlite_says_the_same(tmp_path: Path) -> None:
     import sqlalchemy as sa
 
-    from mailvet.warehouse.backends.sqlalchemy import _register_functions
+    from mailvet.warehouse.backends.sqlite_functions import register_functions
 
     path = tmp_path / "cells.db"
     with sqlite3.connect(path) as db:
@@ -109,7 +109,7 @@ def test_sqlite_says_the_same(tmp_path: Path) -> None:
         db.executemany("insert into cells values (?, ?)", _numbered())
     engine = sa.create_engine(f"sqlite:///{path}")
     with engine.connect() as connection:
-        _register_functions(connection)
+        register_functions(connection)
         assert _wrong([tuple(row) for row in connection.exec_driver_sql(_query("sqlite"))]) == []
     engine.dispose()
 

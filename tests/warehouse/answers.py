@@ -1,10 +1,11 @@
-"""Verdicts to save, without anybody being asked."""
+"""Verdicts to save without a server to reply, and plans to read."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import pyarrow as pa
 
@@ -12,9 +13,23 @@ from mailvet.policies import recommend
 from mailvet.syntax.mailbox_key import mailbox_key
 from mailvet.verdict import email_key, verdict_schema
 from mailvet.vocabulary import REASONS, RULES_VERSION, Policy, Reason
+from mailvet.warehouse.store import Plan, PlannedSource, Warehouse
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=timezone.utc)
 NO_LISTS: dict[str, list[str]] = {}
+_PLANNED: WeakKeyDictionary[Warehouse, PlannedSource] = WeakKeyDictionary()
+
+
+def plan_of(warehouse: Warehouse, *, now: datetime = NOW, **options: Any) -> Plan:
+    """Plan a source; `planned_source` is what was planned."""
+    values: dict[str, Any] = {"depth_rank": 2, "rules_version": RULES_VERSION, "listed": NO_LISTS} | options
+    _PLANNED[warehouse] = warehouse.plan(now=now, **values)
+    return _PLANNED[warehouse].plan
+
+
+def planned_source(warehouse: Warehouse) -> PlannedSource:
+    """What `plan_of` has planned of this source last."""
+    return _PLANNED[warehouse]
 
 
 def answers(reasons: Mapping[str, str], *, now: datetime = NOW, **changed: Any) -> pa.Table:

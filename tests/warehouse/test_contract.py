@@ -16,20 +16,15 @@ from mailvet.syntax.mailbox_key import mailbox_key
 from mailvet.syntax.missing import is_missing
 from mailvet.verdict import STATUS_COLUMNS, email_key, verdict_schema
 from mailvet.vocabulary import RULES_VERSION, Policy
-from mailvet.warehouse.store import SILENT, Plan, Warehouse
-from tests.warehouse.answers import NO_LISTS, NOW, answers, later
+from mailvet.warehouse.store import SILENT, Warehouse
+from tests.warehouse.answers import NOW, answers, later, plan_of, planned_source
 from tests.warehouse.places import Place
 
 RULES = RULES_VERSION
 
 
-def planned(warehouse: Warehouse, *, now: datetime = NOW, **options: Any) -> Plan:
-    values: dict[str, Any] = {"depth_rank": 2, "rules_version": RULES, "listed": NO_LISTS} | options
-    return warehouse.plan(now=now, **values)
-
-
 def due(warehouse: Warehouse, batch_rows: int = 1000) -> list[str]:
-    return [email for batch in warehouse.due(batch_rows) for email in batch["email"].to_pylist()]
+    return [email for batch in planned_source(warehouse).due(batch_rows) for email in batch["email"].to_pylist()]
 
 
 def saved(warehouse: Warehouse, reasons: dict[str, str], **changed: Any) -> Warehouse:
@@ -62,10 +57,10 @@ def test_each_distinct_text_is_due_once_whatever_the_collation(place: Place) -> 
     )
     place.contacts(*cells)
     warehouse = place.opened()
-    plan = planned(warehouse)
+    plan = plan_of(warehouse)
     assert (plan.rows, plan.missing, plan.addresses, plan.due, plan.fresh) == (10, 4, 5, 5, 0)
     assert plan.domains == (("a.test", 4), ("b.test", 1))
-    batches = list(warehouse.due(1000))
+    batches = list(planned_source(warehouse).due(1000))
     texts = [text for batch in batches for text in batch["email"].to_pylist()]
     assert sorted(texts) == sorted({cell for cell in cells if cell is not None and not is_missing(cell)})
     keys = [key for batch in batches for key in batch["email_key"].to_pylist()]
@@ -89,7 +84,7 @@ def test_keys_are_those_of_python_for_any_text(place: Place) -> None:
     ]
     place.contacts(*cells)
     warehouse = saved(place.opened(), {cell: "mailbox_accepted" for cell in cells})
-    assert planned(warehouse).due == 0
+    assert plan_of(warehouse).due == 0
     assert warehouse.write_back(("reason",)) == len(cells)
     assert place.sql("select count(*) from contacts where mailvet_reason = 'mailbox_accepted'") == [(len(cells),)]
 
@@ -97,10 +92,10 @@ def test_keys_are_those_of_python_for_any_text(place: Place) -> None:
 def test_batches_hold_every_due_text_once(place: Place) -> None:
     place.contacts(*(f"p{n}@x.test" for n in range(23)))
     warehouse = place.opened()
-    planned(warehouse)
+    plan_of(warehouse)
     warehouse.open_for_writing()
     sizes, texts = [], []
-    for batch in warehouse.due(10):  # answers are saved in between, as in a run
+    for batch in planned_source(warehouse).due(10):  # answers are saved in between, as in a run
         sizes.append(batch.num_rows)
         texts += batch["email"].to_pylist()
         warehouse.save(answers(dict.fromkeys(batch["email"].to_pylist(), "mailbox_accepted")))
@@ -111,9 +106,9 @@ def test_batches_hold_every_due_text_once(place: Place) -> None:
 def test_a_verdict_is_due_again_from_its_date_on(place: Place) -> None:
     place.contacts("ann@a.test", "x")
     warehouse = saved(place.opened(), {"ann@a.test": "mailbox_accepted", "x": "syntax_invalid"})
-    assert planned(warehouse, now=later(days=59)).due == 0
-    planned(warehouse, now=later(days=60))
-    (batch,) = warehouse.due(10)
+    assert plan_of(warehouse, now=later(days=59)).due == 0
+    plan_of(warehouse, now=later(days=60))
+    (batch,) = planned_source(warehouse).due(10)
     assert batch.select(["email", "previous_reason", "previous_attempts"]).to_pylist() == [
         {"email": "ann@a.test", "previous_reason": "mailbox_accepted", "previous_attempts": 1}
     ]
@@ -123,7 +118,7 @@ def test_a_verdict_is_due_again_from_its_date_on(place: Place) -> None:
 def test_a_verdict_is_due_when_more_depth_is_asked_for(place: Place, had: str, asked: int, count: int) -> None:
     place.contacts("ann@a.test")
     warehouse = saved(place.opened(), {"ann@a.test": "not_probed"}, depth=had)
-    assert planned(warehouse, depth_rank=asked).due == count
+    assert plan_of(warehouse, depth_rank=asked).due == count
 
 
 def test_where_limits_what_is_planned_and_written(place: Place) -> None:
@@ -133,7 +128,7 @@ def test_where_limits_what_is_planned_and_written(place: Place) -> None:
     ):
         both = dict.fromkeys(("ann@a.test", "bob@b.test"), "mailbox_accepted")
         warehouse = saved(place.opened(where=condition, prefix=f"m{number}_"), both)
-        plan = planned(warehouse, now=later(days=100))
+        plan = plan_of(warehouse, now=later(days=100))
         assert (plan.rows, due(warehouse)) == (1, ["bob@b.test"]), condition
         assert warehouse.write_back(("reason",)) == 1, condition
         assert place.sql(f"select id from contacts where m{number}_reason is not null") == [(2,)], condition
@@ -165,7 +160,7 @@ def test_planning_alone_leaves_nothing_behind(place: Place) -> None:
     place.contacts("ann@a.test")
     before = place.tables()
     warehouse = place.opened(writable=False, updatable=False)
-    assert planned(warehouse).due == 1
+    assert plan_of(warehouse).due == 1
     warehouse.close()
     assert place.tables() == before
     assert place.columns() == ["id", "email", "country"]
@@ -175,11 +170,11 @@ def test_planning_alone_leaves_nothing_behind(place: Place) -> None:
 def test_a_column_of_numbers_is_told(place: Place, cells: tuple[str | None, ...]) -> None:
     place.contacts(*cells)
     warehouse = place.opened()
-    planned(warehouse)
-    assert warehouse.looks_numeric()
+    plan_of(warehouse)
+    assert planned_source(warehouse).looks_numeric()
     place.sql("insert into contacts values (9, 'x', 'DE')")
-    planned(warehouse)
-    assert not warehouse.looks_numeric()
+    plan_of(warehouse)
+    assert not planned_source(warehouse).looks_numeric()
 
 
 @pytest.mark.parametrize(
@@ -201,7 +196,7 @@ def test_a_recheck_makes_fresh_verdicts_due_after_what_is_due_by_itself(
     warehouse = saved(place.opened(), reasons, now=later(days=-1))
     warehouse.save(answers({"old@a.test": "mailbox_not_found"}, now=later(days=-40)))
     warehouse.save(answers({"again@a.test": "mailbox_accepted"}, now=later(days=-61)))
-    plan = planned(warehouse, recheck=parse_recheck(recheck, now=NOW))
+    plan = plan_of(warehouse, recheck=parse_recheck(recheck, now=NOW))
     found = due(warehouse)
     assert sorted(found[:2]) == ["again@a.test", "new@a.test"]
     assert sorted(found[2:]) == asked_again
@@ -212,13 +207,13 @@ def test_a_recheck_makes_fresh_verdicts_due_after_what_is_due_by_itself(
 def test_a_recheck_at_depth_offline_asks_again_too(place: Place) -> None:
     place.contacts("x", "y")
     warehouse = saved(place.opened(), {"x": "syntax_invalid", "y": "syntax_invalid"}, depth="offline")
-    assert planned(warehouse, depth_rank=0, recheck=parse_recheck("all")).due == 2
+    assert plan_of(warehouse, depth_rank=0, recheck=parse_recheck("all")).due == 2
     assert sorted(due(warehouse)) == ["x", "y"]
 
 
 def test_a_recheck_of_a_table_without_verdicts_is_a_first_run(place: Place) -> None:
     place.contacts("ann@a.test", "")
-    plan = planned(place.opened(), recheck=parse_recheck("all"))
+    plan = plan_of(place.opened(), recheck=parse_recheck("all"))
     assert (plan.due, plan.rechecked, plan.fresh) == (1, 0, 0)
 
 
@@ -239,7 +234,7 @@ def test_a_recheck_of_a_table_without_verdicts_is_a_first_run(place: Place) -> N
 def test_an_address_put_on_an_own_list_is_due(place: Place, listed: dict[str, list[str]], due_again: list[str]) -> None:
     place.contacts("Ann@a.test ", "bob@sub.b.test")
     warehouse = saved(place.opened(), {"Ann@a.test ": "mailbox_accepted", "bob@sub.b.test": "mailbox_accepted"})
-    planned(warehouse, rules_version=f"{RULES}+abc", listed=listed)
+    plan_of(warehouse, rules_version=f"{RULES}+abc", listed=listed)
     assert sorted(due(warehouse)) == due_again
 
 
@@ -249,7 +244,7 @@ def test_an_own_list_holds_for_every_spelling_of_a_mailbox(place: Place, name: s
     place.contacts(*cells)
     warehouse = saved(place.opened(), dict.fromkeys(cells, "mailbox_accepted"))
     listed = {name: ["dots@gmail.com", "ann@xn--bcher-kva.test", "ann@a.test", "dots@a.test"]}
-    planned(warehouse, rules_version=f"{RULES}+abc", listed=listed)
+    plan_of(warehouse, rules_version=f"{RULES}+abc", listed=listed)
     assert sorted(due(warehouse)) == sorted(cells[:3])
 
 
@@ -275,16 +270,16 @@ def test_an_event_holds_for_every_spelling_of_its_mailbox(place: Place) -> None:
         ],
     )
     warehouse = saved(place.opened(events="events"), dict.fromkeys(cells, "mailbox_accepted"))
-    planned(warehouse)
-    rows = {row["email"]: row for batch in warehouse.due(100) for row in batch.to_pylist()}
+    plan_of(warehouse)
+    rows = {row["email"]: row for batch in planned_source(warehouse).due(100) for row in batch.to_pylist()}
     assert sorted(rows) == sorted([*cells[:3], "ann@b\xfccher.test"])
     for cell in cells[:3]:
         assert (f"{rows[cell]['unsubscribed_at']:%d}", rows[cell]["unsubscribed_as"]) == ("02", "dots@gmail.com")
     assert rows["ann@b\xfccher.test"]["unsubscribed_as"] == "ann@xn--bcher-kva.test"
     warehouse.close()
     fresh = place.opened(events="events")
-    planned(fresh, depth_rank=2, now=later(days=100))
-    (bob,) = [row for batch in fresh.due(100) for row in batch.to_pylist() if row["email"] == cells[5]]
+    plan_of(fresh, depth_rank=2, now=later(days=100))
+    (bob,) = [row for batch in planned_source(fresh).due(100) for row in batch.to_pylist() if row["email"] == cells[5]]
     assert (f"{bob['bounced_at']:%d}", f"{bob['delivered_at']:%d}") == ("01", "03")
     assert bob["bounced_as"] == "bob@outlook.com"
 
@@ -314,7 +309,7 @@ def test_an_address_taken_off_an_own_list_is_due(place: Place) -> None:
     warehouse.save(answers({"bob@b.test": "mailbox_accepted"}, flags="allowed,probed", **before))
     warehouse.save(answers({"cid@c.test": "suppressed"}, evidence=left, **before))
     warehouse.save(answers({"dan@d.test": "mailbox_accepted"}, **before))
-    planned(warehouse)
+    plan_of(warehouse)
     assert sorted(due(warehouse)) == ["ann@a.test", "bob@b.test"]
 
 
@@ -322,14 +317,15 @@ def test_new_rules_make_syntax_and_disposable_verdicts_due(place: Place) -> None
     place.contacts("a", "b@b.test", "c@c.test")
     reasons = {"a": "syntax_invalid", "b@b.test": "disposable", "c@c.test": "mailbox_accepted"}
     warehouse = saved(place.opened(), reasons, rules_version="2026.10")
-    planned(warehouse)
+    plan_of(warehouse)
     assert sorted(due(warehouse)) == ["a", "b@b.test"]
 
 
 def history(warehouse: Warehouse) -> dict[str, list[datetime | None]]:
-    planned(warehouse)
+    plan_of(warehouse)
     names = ("unsubscribed_at", "bounced_at", "delivered_at")
-    return {row["email"]: [row[name] for name in names] for batch in warehouse.due(100) for row in batch.to_pylist()}
+    due_rows = [row for batch in planned_source(warehouse).due(100) for row in batch.to_pylist()]
+    return {row["email"]: [row[name] for name in names] for row in due_rows}
 
 
 def test_events_stand_beside_the_address_whatever_its_spelling(place: Place, tmp_path: Path) -> None:
@@ -374,14 +370,14 @@ def test_an_event_that_contradicts_a_verdict_makes_it_due(
     if events:
         place.sql("insert into events values (?, ?, ?)", [("ann@a.test", *event) for event in events])
     warehouse = saved(place.opened(events="events"), {"ann@a.test": reason})
-    assert planned(warehouse, now=later(days=3)).due == int(is_due)
+    assert plan_of(warehouse, now=later(days=3)).due == int(is_due)
 
 
 @pytest.mark.parametrize("events", ["nowhere", "contacts", "none.csv"])
 def test_events_that_cannot_be_used_are_a_mistake_in_the_settings(place: Place, events: str) -> None:
     place.contacts("ann@a.test")
     with pytest.raises(SettingsError, match=r"history\.events"):
-        planned(place.opened(events=events))
+        plan_of(place.opened(events=events))
 
 
 # -------------------------------------------------------------------- saving
@@ -447,8 +443,8 @@ def test_a_silent_answer_counts_by_how_deep_it_asked(place: Place) -> None:
     warehouse.save(answers({"bob@a.test": "not_probed"}, depth="dns", now=later(days=61)))
     assert stored(warehouse, "ann@a.test")["reason"] == "domain_not_found"
     assert stored(warehouse, "bob@a.test") == before
-    assert planned(warehouse).due == 0
-    planned(warehouse, now=later(days=61))
+    assert plan_of(warehouse).due == 0
+    plan_of(warehouse, now=later(days=61))
     assert "bob@a.test" in due(warehouse)
 
 
@@ -535,7 +531,7 @@ def test_a_cell_that_became_blank_loses_its_status(place: Place, cell: str | Non
     warehouse = saved(place.opened(), {"ann@a.test": "mailbox_accepted", "bob@b.test": "null_mx"})
     warehouse.write_back(STATUS_COLUMNS)
     place.sql("update contacts set email = ? where id = 1", [(cell,)])
-    plan = planned(warehouse)
+    plan = plan_of(warehouse)
     assert (plan.missing, plan.addresses, plan.due) == (1, 1, 0)
     assert warehouse.write_back(STATUS_COLUMNS) == 1
     assert warehouse.write_back(STATUS_COLUMNS) == 0
@@ -547,7 +543,7 @@ def test_a_cell_that_became_blank_loses_its_status(place: Place, cell: str | Non
 def test_a_split_writes_missing_cells_into_a_file_of_their_own(place: Place, tmp_path: Path) -> None:
     place.contacts("ann@a.test", "bob@b.test", None, "\u200b ", "new@a.test")
     warehouse = saved(place.opened(), {"ann@a.test": "mailbox_accepted", "bob@b.test": "null_mx"})
-    planned(warehouse)
+    plan_of(warehouse)
     for column, part in (("recommendation", "send"), ("reason", "mailbox_accepted")):
         output = tmp_path / f"{column}.csv"
         written = warehouse.export(output, ("reason",), split_by=column)
@@ -560,7 +556,7 @@ def test_a_split_writes_missing_cells_into_a_file_of_their_own(place: Place, tmp
 def test_rows_without_an_address_have_a_table_of_their_own(place: Place) -> None:
     place.contacts("ann@a.test", None, " ", "new@a.test")
     warehouse = saved(place.opened(), {"ann@a.test": "mailbox_accepted"})
-    planned(warehouse)
+    plan_of(warehouse)
     warehouse.export_tables({"send": "list_send", "missing": "list_missing"}, ("reason",))
     assert place.sql("select id, mailvet_reason from list_send") == [(1, "mailbox_accepted")]
     assert place.sql("select id, mailvet_reason from list_missing order by id") == [(2, None), (3, None)]
@@ -591,7 +587,7 @@ def test_verdicts_of_blank_cells_are_dropped_before_a_run_saves(place: Place) ->
     place.contacts(*cells, None)
     warehouse = saved(place.opened(), {**dict.fromkeys(cells, "syntax_invalid"), "not an address": "syntax_invalid"})
     warehouse.write_back(("reason",))
-    planned(warehouse)
+    plan_of(warehouse)
     warehouse.open_for_writing()
     assert {row[0] for row in place.sql("select email from mailvet_verdicts")} == {"ann@a.test", "not an address"}
 
@@ -617,7 +613,7 @@ def test_a_table_of_an_older_version_is_read_as_it_is_and_upgraded_when_written_
     warehouse.save(answers({"hidden": "syntax_invalid"}, email=None))
     _as_of_an_older_version(place)
     warehouse = place.opened()
-    assert planned(warehouse).due == 1
+    assert plan_of(warehouse).due == 1
     assert stored(warehouse, "D.o.ts+x@gmail.com")["mailbox_key"] is None
     warehouse.open_for_writing()
     assert stored(warehouse, "D.o.ts+x@gmail.com")["mailbox_key"] == mailbox_key("dots@gmail.com")
@@ -633,7 +629,7 @@ def test_a_table_of_an_older_version_is_read_as_it_is_and_upgraded_when_written_
 def test_rows_added_deleted_or_edited_meanwhile_never_get_a_wrong_answer(place: Place) -> None:
     place.contacts("ann@a.test", "bob@b.test", "cid@c.test")
     warehouse = place.opened()
-    planned(warehouse)
+    plan_of(warehouse)
     saved(warehouse, {"ann@a.test": "mailbox_accepted", "bob@b.test": "mailbox_not_found", "cid@c.test": "accept_all"})
     place.sql("update contacts set email = 'Ann@a.test' where id = 1")
     place.sql("delete from contacts where id = 2")
@@ -673,7 +669,7 @@ def test_a_view_is_planned_but_never_written(place: Place) -> None:
     with pytest.raises(SourceError, match="is a view"):
         place.opened("good")
     warehouse = saved(place.opened("good", updatable=False), {"ann@a.test": "mailbox_accepted"})
-    assert planned(warehouse).rows == 1
+    assert plan_of(warehouse).rows == 1
     assert warehouse.summary().verified == 1
 
 
@@ -688,7 +684,7 @@ def test_names_may_be_reserved_words_and_hold_quotes_and_blanks(place: Place) ->
     place.sql(f"insert into {q(table)} values (?, ?)", [(1, "ann@a.test")])
     warehouse = saved(place.opened(table), {"ann@a.test": "mailbox_accepted"})
     warehouse = saved(place.opened(table, prefix="Key to "), {"ann@a.test": "mailbox_accepted"})
-    assert planned(warehouse).rows == 1
+    assert plan_of(warehouse).rows == 1
     warehouse.check_write_back(("reason",))
     assert warehouse.write_back(("reason",)) == 1
     assert place.sql(f"select {q('Key to reason')} from {q(table)}") == [("mailbox_accepted",)]
@@ -710,7 +706,7 @@ def test_a_table_or_column_that_is_not_there_is_named_with_what_there_is(place: 
 def test_the_summary_counts_rows_by_their_verdicts(place: Place) -> None:
     place.contacts("ann@a.test", "ann@a.test", "bob@b.test", None, "new@c.test")
     warehouse = place.opened()
-    planned(warehouse)
+    plan_of(warehouse)
     saved(warehouse, {"ann@a.test": "mailbox_accepted", "": "syntax_invalid"}, score=98)
     saved(warehouse, {"bob@b.test": "mailbox_not_found"}, score=1)
     summary = warehouse.summary()
@@ -725,7 +721,7 @@ def test_a_change_of_policy_changes_recommendations_without_asking(place: Place)
     place.contacts("ann@a.test")
     warehouse = place.opened(policy=Policy.transactional)
     saved(warehouse, {"ann@a.test": "role_account"})
-    assert planned(warehouse).due == 0
+    assert plan_of(warehouse).due == 0
     assert warehouse.apply_policy() == 1
     assert warehouse.apply_policy() == 0
     assert stored(warehouse, "ann@a.test")["recommendation"] == "send"
@@ -737,7 +733,7 @@ def test_a_change_of_policy_changes_recommendations_without_asking(place: Place)
 def test_a_file_gets_every_row_and_column_with_its_answer(place: Place, tmp_path: Path, ending: str) -> None:
     place.contacts("ann@a.test", None, "bob@b.test")
     warehouse = saved(place.opened(), {"ann@a.test": "mailbox_accepted"}, smtp_reply="=cmd()")
-    planned(warehouse)
+    plan_of(warehouse)
     output = tmp_path / f"out{ending}"
     assert warehouse.export(output, ("status", "score", "smtp_reply")) == [output]
     rows = duckdb.execute(f"select * from '{output}' order by id").fetchall()
@@ -753,7 +749,7 @@ def test_a_file_gets_every_row_and_column_with_its_answer(place: Place, tmp_path
 def test_a_result_is_split_into_a_file_for_each_recommendation(place: Place, tmp_path: Path) -> None:
     place.contacts("ann@a.test", "bob@b.test", "cid@c.test")
     warehouse = saved(place.opened(), {"ann@a.test": "mailbox_accepted", "bob@b.test": "null_mx"})
-    planned(warehouse)
+    plan_of(warehouse)
     files = warehouse.export(
         tmp_path / "out.csv", ("reason",), split_by="recommendation", parts=("send", "reverify", "do_not_send")
     )

@@ -16,10 +16,10 @@ from mailvet.signals import scalar as signals_scalar
 from mailvet.verdict import email_key
 from mailvet.vocabulary import RULES_VERSION, Reason
 from mailvet.warehouse.attribution import LayerCount
-from mailvet.warehouse.backends.duckdb.tables import DuckDBWarehouse
+from mailvet.warehouse.backends.duckdb.warehouse import DuckDBWarehouse
 from mailvet.warehouse.dialects import literal
-from mailvet.warehouse.store import Details, HasDetails, Summary, TableSignals, Warehouse
-from tests.warehouse.answers import NO_LISTS, NOW, answers, later
+from mailvet.warehouse.store import Details, Summary, Warehouse
+from tests.warehouse.answers import NO_LISTS, NOW, answers, later, plan_of, planned_source
 from tests.warehouse.places import Place
 from tests.warehouse.test_table_signals import contacts
 
@@ -46,17 +46,16 @@ def table(place: Place) -> Open:
 
 
 def plan(warehouse: Warehouse, now: datetime = NOW) -> Warehouse:
-    warehouse.plan(depth_rank=2, now=now, rules_version=RULES_VERSION, listed=NO_LISTS)
+    plan_of(warehouse, depth_rank=2, now=now, rules_version=RULES_VERSION, listed=NO_LISTS)
     return warehouse
 
 
 def signals(warehouse: Warehouse, *, signed_up: str | None = None) -> dict[str, tuple[int, bool, str | None]]:
     """After planning: series_size, burst and duplicate_of by due text."""
-    assert isinstance(warehouse, TableSignals)
-    warehouse.find_signals(signed_up=signed_up, burst_window=HOUR)
+    planned_source(warehouse).find_signals(signed_up=signed_up, burst_window=HOUR)
     return {
         row["email"]: (row["series_size"], row["burst"], row["duplicate_of"])
-        for batch in warehouse.due(1_000)
+        for batch in planned_source(warehouse).due(1_000)
         for row in batch.to_pylist()
     }
 
@@ -92,7 +91,7 @@ def test_bursts_are_looked_for_in_the_column_that_is_named(table: Open) -> None:
 
 def test_batches_say_nothing_of_signals_that_were_not_looked_for(table: Open) -> None:
     warehouse = plan(table([(f"till{number}@acme.com",) for number in range(9)]))
-    rows = [row for batch in warehouse.due(100) for row in batch.to_pylist()]
+    rows = [row for batch in planned_source(warehouse).due(100) for row in batch.to_pylist()]
     shown = {(row.get("series_size", 0), row.get("burst", False), row.get("duplicate_of")) for row in rows}
     assert shown == {(0, False, None)}
 
@@ -120,7 +119,6 @@ def test_a_condition_narrows_the_table_that_is_looked_at(table: Open) -> None:
 
 
 def details(warehouse: Warehouse, **options: Any) -> Details:
-    assert isinstance(warehouse, HasDetails)
     return warehouse.details(NOW, **options)
 
 

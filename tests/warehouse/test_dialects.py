@@ -14,33 +14,38 @@ from sqlglot import exp
 
 from mailvet.errors import MailvetError, SettingsError
 from mailvet.verdict import STATUS_COLUMNS
-from mailvet.warehouse.backends.sql import SQLWarehouse
+from mailvet.warehouse.backends.sql.driver import Driver
+from mailvet.warehouse.backends.sql.session import Session
+from mailvet.warehouse.backends.sql.source import bind
+from mailvet.warehouse.backends.sql.warehouse import SQLWarehouse
+from mailvet.warehouse.binding import Binding
 from mailvet.warehouse.dialects import DIALECTS, Dialect, dialect_of
 from mailvet.warehouse.identifiers import TableName
 from mailvet.warehouse.servers import SERVER_SCHEMA
 from mailvet.warehouse.tables import Column, Relation
-from tests.warehouse.answers import NOW, answers
+from tests.warehouse.answers import NOW, answers, plan_of, planned_source
 
 PARSERS = {"postgresql": "postgres", "mssql": "tsql", "mariadb": "mysql"}
 LISTED = {"deny": ["a.test"], "allow": ["b.test"], "suppress": ["o'x@a.test"], "extra_disposable": ["c.test"]}
 
 
-class Recorded(SQLWarehouse):
-    """A warehouse without a database: it writes down what it would have said."""
+class Recorder(Driver):
+    """A driver without a database: it writes down what it would have run."""
+
+    name = "crm"
 
     def __init__(self, dialect: Dialect, *, has_verdicts: bool) -> None:
-        super().__init__(dialect, name="crm", events="events")
+        self.say = dialect
         self.said: list[str] = []
         self._has_verdicts = has_verdicts
         for statement in dialect.session:
-            self._execute(statement)
-        self._bind("contacts", None, "country = 'FR' and name like '%x'", writable=True, updatable=True)
+            self.execute(statement)
 
-    def _execute(self, statement: str) -> int:
+    def execute(self, statement: str) -> int:
         self.said.append(statement)
         return 1
 
-    def _rows(self, query: str) -> list[tuple[Any, ...]]:
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
         self.said.append(query)
         if "max(place)" in query:
             return [(0,)]
@@ -50,39 +55,39 @@ class Recorded(SQLWarehouse):
             return [(1, 2)]
         return []
 
-    def _stream(self, query: str, batch_rows: int) -> Generator[list[tuple[Any, ...]], None, None]:
+    def stream(self, query: str, batch_rows: int) -> Generator[list[tuple[Any, ...]], None, None]:
         self.said.append(query)
         yield []
 
-    def _append(self, table: str, rows: pa.Table) -> None:
-        self.said.append(f"insert into {table} ({', '.join(map(self._say.own, rows.schema.names))}) values ('')")
+    def append(self, table: str, rows: pa.Table) -> None:
+        self.said.append(f"insert into {table} ({', '.join(map(self.say.own, rows.schema.names))}) values ('')")
 
     @contextlib.contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def transaction(self) -> Iterator[None]:
         yield
 
-    def _fault(self, error: BaseException, doing: str) -> MailvetError | None:
+    def fault(self, error: BaseException, doing: str) -> MailvetError | None:
         return None
 
-    def _has(self, table: str) -> bool:
+    def has(self, table: str) -> bool:
         return self._has_verdicts
 
-    def _has_table(self, table: TableName) -> bool:
+    def has_table(self, table: TableName) -> bool:
         return False
 
-    def _columns_of(self, table: TableName) -> Sequence[str]:
+    def columns_of(self, table: TableName) -> Sequence[str]:
         return ()
 
-    def _default_schema(self) -> str:
+    def default_schema(self) -> str:
         return "sales"
 
-    def _parse(self, query: str, where: str, table: str) -> None:
+    def parse(self, query: str, where: str, table: str) -> None:
         self.said.append(query)
 
-    def _relation(self, table: str, database: str) -> Relation:
+    def find(self, table: str, database: str) -> Relation:
         return Relation("sales", table)
 
-    def _described(self) -> Sequence[Column]:
+    def described(self, found: Relation) -> Sequence[Column]:
         return [
             Column("E-Mail", "varchar", "text"),
             Column("id", "int", "number"),
@@ -90,32 +95,41 @@ class Recorded(SQLWarehouse):
             Column("source", "varchar", "text"),
         ]
 
-    def _try(self, query: str, table: str) -> None:
+    def try_query(self, query: str, table: str) -> None:
         self.said.append(query)
 
-    def close(self) -> None:
-        self._drop_staged()
+    @property
+    def store_id(self) -> str | None:
+        return None
+
+    def reconnect(self) -> bool:
+        return False
+
+    def close(self, staged: Sequence[str]) -> None:
+        pass
 
 
 @pytest.fixture(autouse=True)
 def _few_providers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Thousands of domains teach a parser nothing."""
-    monkeypatch.setattr("mailvet.data.lists.free_domains", lambda: frozenset({"gmail.com", "o'x.test"}))
+    monkeypatch.setattr("mailvet.reference.domains.free_domains", lambda: frozenset({"gmail.com", "o'x.test"}))
 
 
 def everything(dialect: Dialect, *, has_verdicts: bool) -> list[str]:
     """All statements of a run and of the commands beside it."""
-    warehouse = Recorded(dialect, has_verdicts=has_verdicts)
-    warehouse.plan(depth_rank=2, now=NOW, rules_version="2026.11+abc", listed=LISTED)
-    list(warehouse.plan(depth_rank=2, now=NOW, rules_version="2026.11+abc", listed={}).domains)
-    warehouse.find_signals(signed_up="signed up", burst_window=timedelta(hours=1))
-    list(warehouse.due(100))
-    warehouse.looks_numeric()
+    recorder = Recorder(dialect, has_verdicts=has_verdicts)
+    binding = Binding(where="country = 'FR' and name like '%x'", events="events")
+    warehouse = SQLWarehouse(bind(Session(recorder), "contacts", None, binding))
+    plan_of(warehouse, depth_rank=2, now=NOW, rules_version="2026.11+abc", listed=LISTED)
+    list(plan_of(warehouse, depth_rank=2, now=NOW, rules_version="2026.11+abc", listed={}).domains)
+    planned_source(warehouse).find_signals(signed_up="signed up", burst_window=timedelta(hours=1))
+    list(planned_source(warehouse).due(100))
+    planned_source(warehouse).looks_numeric()
     warehouse.asked_today(NOW)
     warehouse.open_for_writing()
     warehouse.save(answers({"a@a.test": "mailbox_accepted", "b@a.test": "greylisted"}))
     warehouse.servers()
-    warehouse.canaries(NOW)
+    planned_source(warehouse).canaries(NOW)
     row = {"place": "192.0.2.1:25", "suspected_since": NOW, "changed_at": NOW}
     warehouse.save_servers(pa.Table.from_pylist([row], schema=SERVER_SCHEMA))
     warehouse.save_run({"run_id": "r1", "started_at": NOW, "rows": 1, "by_status": {"risky": 1}})
@@ -127,7 +141,7 @@ def everything(dialect: Dialect, *, has_verdicts: bool) -> list[str]:
     warehouse.stored("a@a.test")
     warehouse.forget("a@a.test")
     warehouse.close()
-    return warehouse.said
+    return recorder.said
 
 
 @pytest.mark.parametrize("has_verdicts", [True, False])

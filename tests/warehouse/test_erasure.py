@@ -19,7 +19,7 @@ from mailvet.runs.forgetting import forget
 from mailvet.runs.journal import Journal
 from mailvet.verdict import email_key
 from mailvet.warehouse.backends.duckdb.rewriting import is_our_own, rewrite
-from mailvet.warehouse.backends.duckdb.tables import DuckDBWarehouse
+from mailvet.warehouse.backends.duckdb.warehouse import DuckDBWarehouse, open_verdicts
 from mailvet.warehouse.erasure import Wanted
 from mailvet.warehouse.tables import OWN_TABLES
 from tests.warehouse.answers import NOW, answers
@@ -119,9 +119,9 @@ def held(path: Path) -> str:
 
 def test_nothing_of_a_person_is_left_in_a_store(store: Path) -> None:
     assert "d.o.t.s@gmail.com" in held(store)
-    warehouse = DuckDBWarehouse.of_store(store, read_only=False)
+    warehouse = open_verdicts(store, read_only=False)
     count = warehouse.forget("Dots@GMail.com")
-    left = {email for (email,) in warehouse._rows("select email from mailvet_verdicts") if "other" not in email}
+    left = {email for (email,) in warehouse._session.rows("select email from mailvet_verdicts") if "other" not in email}
     assert left == set(OTHERS)
     assert count == len(SAME_PERSON) + 4
     assert not [sentence for sentence in warehouse.out_of_reach() if "freed blocks" in sentence]
@@ -156,7 +156,7 @@ def test_of_a_database_of_the_users_only_our_tables_are_cleaned(tmp_path: Path) 
     warehouse.save(answers({"dots@gmail.com": "mailbox_accepted", "x@a.test": "mailbox_accepted"}))
     warehouse.close()
     inode = path.stat().st_ino
-    warehouse = DuckDBWarehouse.of_store(path, read_only=False)
+    warehouse = open_verdicts(path, read_only=False)
     assert warehouse.forget("dots@gmail.com") == 1
     remains = " ".join(warehouse.out_of_reach())
     warehouse.close()
@@ -179,7 +179,7 @@ def test_tables_named_by_key_and_records_of_runs_are_erased_too(store: Path) -> 
         db.execute("insert into mailvet_shards values ('p', 'gmail.com', 1, now()), ('p', 'a.test dots', 1, now())")
         runs = [("1", "dots@gmail.com.csv.gz"), ("2", "list.csv"), ("3", "for dots@gmail.com (old)")]
         db.executemany("insert into mailvet_runs (run_id, source) values ($1, $2)", runs)
-    warehouse = DuckDBWarehouse.of_store(store, read_only=False)
+    warehouse = open_verdicts(store, read_only=False)
     warehouse.forget("dots@gmail.com")
     warehouse.close()
     with duckdb.connect(str(store)) as db:
@@ -243,7 +243,7 @@ def test_every_table_that_the_code_makes_is_known_to_erasure() -> None:
 
 
 def test_what_a_killed_run_left_in_its_journal_does_not_come_back(store: Path, tmp_path: Path) -> None:
-    warehouse = DuckDBWarehouse.of_store(store, read_only=False)
+    warehouse = open_verdicts(store, read_only=False)
     named = warehouse.store_id
     assert named is not None
     folder = tmp_path / "journal"

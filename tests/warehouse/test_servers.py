@@ -10,22 +10,21 @@ import pytest
 from mailvet.probing.memory import Canary, RefusedRuns, Suspicion
 from mailvet.warehouse.servers import CANARIES_PER_HOST, SERVER_SCHEMA, StoredServers
 from mailvet.warehouse.store import Warehouse
-from tests.warehouse.answers import NOW, answers, later
+from tests.warehouse.answers import NOW, answers, later, plan_of, planned_source
 from tests.warehouse.places import Place
-from tests.warehouse.test_contract import planned
 
 SUSPICION = Suspicion(NOW - timedelta(hours=1), 2, NOW + timedelta(minutes=1))
 REFUSED = RefusedRuns("550 5.1.1 <recipient> it's unknown\n", (date(2026, 11, 21), date(2026, 11, 22)))
 
 
 def known(warehouse: Warehouse) -> StoredServers:
-    return StoredServers(warehouse.servers(), warehouse.canaries(NOW), special_use=True)
+    return StoredServers(warehouse.servers(), planned_source(warehouse).canaries(NOW), special_use=True)
 
 
 def test_suspicions_and_refused_days_come_back_as_they_were(place: Place) -> None:
     place.contacts("ann@a.test")
     warehouse = place.opened()
-    planned(warehouse)
+    plan_of(warehouse)
     warehouse.open_for_writing()
     before = known(warehouse)
     assert before.changes(NOW) is None
@@ -55,7 +54,7 @@ def test_suspicions_and_refused_days_come_back_as_they_were(place: Place) -> Non
 def test_a_table_of_an_older_version_gets_the_table_of_servers_when_a_run_writes(place: Place) -> None:
     place.contacts("ann@a.test")
     warehouse = place.opened()
-    planned(warehouse)
+    plan_of(warehouse)
     warehouse.open_for_writing()
     place.sql("drop table mailvet_servers")
     assert warehouse.servers().num_rows == 0
@@ -66,7 +65,7 @@ def test_a_table_of_an_older_version_gets_the_table_of_servers_when_a_run_writes
 def test_rows_about_servers_are_forgotten_with_old_verdicts(place: Place) -> None:
     place.contacts("ann@a.test")
     warehouse = place.opened()
-    planned(warehouse)
+    plan_of(warehouse)
     warehouse.open_for_writing()
     row = {"place": "192.0.2.1:25", "suspected_since": NOW, "rests": 1, "changed_at": NOW}
     warehouse.save_servers(pa.Table.from_pylist([row], schema=SERVER_SCHEMA))
@@ -90,7 +89,7 @@ def test_canaries_are_recipients_accepted_lately_by_hosts_of_due_domains(place: 
     warehouse.save(answers({"old@a.test": "mailbox_accepted"}, now=later(days=-31), **host))
     warehouse.save(answers({"gone@a.test": "mailbox_not_found"}, now=later(days=-1), **host))
     warehouse.save(answers({"elsewhere@c.test": "mailbox_accepted"}, now=later(days=-1), mx_host="mx.c.test"))
-    planned(warehouse)  # due: new@a.test
+    plan_of(warehouse)  # due: new@a.test
     memory = known(warehouse).memory
     assert list(memory.canaries) == ["mx.a.test"]
     canaries = memory.canaries["mx.a.test"]
@@ -101,6 +100,6 @@ def test_canaries_are_recipients_accepted_lately_by_hosts_of_due_domains(place: 
 def test_where_nothing_was_verified_nothing_is_known(place: Place) -> None:
     place.contacts("ann@a.test")
     warehouse = place.opened()
-    planned(warehouse)
+    plan_of(warehouse)
     memory = known(warehouse).memory
     assert (memory.suspicions, memory.canaries, memory.refused_runs) == ({}, {}, {})

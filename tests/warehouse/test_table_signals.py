@@ -19,10 +19,11 @@ from mailvet.signals import columns as signals
 from mailvet.signals import scalar as signals_scalar
 from mailvet.syntax.missing import is_missing
 from mailvet.verdict import email_key
-from mailvet.warehouse.backends.duckdb.tables import DuckDBWarehouse
+from mailvet.warehouse.backends.duckdb.warehouse import DuckDBWarehouse
 from mailvet.warehouse.dialects import Dialect, DuckDB, Postgres
 from mailvet.warehouse.table_signals import burst_sql, duplicates_sql, series_sql
 from tests.postgresql import PostgresServer
+from tests.warehouse.answers import plan_of, planned_source
 
 START = datetime(2025, 6, 1)
 Query = Callable[[str], list[tuple[Any, ...]]]
@@ -214,9 +215,9 @@ def test_a_table_of_duckdbs_shows_what_the_table_in_memory_does(in_memory: Signa
         db.execute("create table contacts as select * from frame")
     warehouse = DuckDBWarehouse.of_table(path, "contacts", "email")
     try:
-        warehouse.plan(depth_rank=0, now=START.replace(tzinfo=timezone.utc), rules_version="1", listed={})
-        warehouse.find_signals(signed_up="signed_up", burst_window=timedelta(hours=1))
-        batches = [batch.to_pylist() for batch in warehouse.due(5_000)]
+        plan_of(warehouse, depth_rank=0, now=START.replace(tzinfo=timezone.utc), rules_version="1", listed={})
+        planned_source(warehouse).find_signals(signed_up="signed_up", burst_window=timedelta(hours=1))
+        batches = [batch.to_pylist() for batch in planned_source(warehouse).due(5_000)]
     finally:
         warehouse.close()
     found = {

@@ -20,7 +20,7 @@ from mailvet.warehouse.dialects import literal
 from mailvet.warehouse.files import FORMATS, first_line, format_of, split_name, unique_names
 from mailvet.warehouse.identifiers import quoted
 
-__all__ = ["check", "copy_options", "escape_formula_sql", "part_conditions", "publish"]
+__all__ = ["check", "copy_options", "escape_formula_sql", "part_conditions", "part_names", "publish"]
 
 
 def check(output: Path) -> None:
@@ -106,11 +106,11 @@ def part_conditions(part: str, output: Path, found: Sequence[str | None], expect
     """
     return {
         path: f"{part} is null" if word is None else f"{part} = {literal(word)}"
-        for word, path in _part_names(output, found, expected).items()
+        for word, path in part_names(output, found, expected).items()
     }
 
 
-def _part_names(output: Path, found: Sequence[str | None], expected: Sequence[str]) -> dict[str | None, Path]:
+def part_names(output: Path, found: Sequence[str | None], expected: Sequence[str]) -> dict[str | None, Path]:
     """The file of each value a result is split by, `list.csv` becoming `list.send.csv`; None is `unverified`."""
     stem, endings = split_name(output)
     words = [*expected, *sorted(word for word in found if word is not None and word not in expected)]

@@ -16,9 +16,11 @@ import pytest
 from mailvet.errors import LockedError, SettingsError, SourceError
 from mailvet.verdict import STATUS_COLUMNS, email_key, verdict_schema
 from mailvet.vocabulary import RULES_VERSION, Policy
-from mailvet.warehouse.backends.duckdb.tables import DuckDBWarehouse, open_database
-from mailvet.warehouse.store import SILENT, Plan
-from tests.warehouse.answers import NO_LISTS, NOW, answers, later
+from mailvet.warehouse.backends.duckdb.connection import open_database
+from mailvet.warehouse.backends.duckdb.warehouse import DuckDBWarehouse
+from mailvet.warehouse.binding import Binding
+from mailvet.warehouse.store import SILENT
+from tests.warehouse.answers import NOW, answers, later, plan_of, planned_source
 
 RULES = RULES_VERSION
 Open = Callable[..., DuckDBWarehouse]
@@ -62,7 +64,7 @@ def opened(path: Path) -> Iterator[Open]:
     warehouses: list[DuckDBWarehouse] = []
 
     def open_table(table: str = "contacts", column: str | None = None, **options: Any) -> DuckDBWarehouse:
-        warehouse = DuckDBWarehouse.of_table(path, table, column, **options)
+        warehouse = DuckDBWarehouse.of_table(path, table, column, Binding(**options))
         warehouses.append(warehouse)
         return warehouse
 
@@ -71,13 +73,8 @@ def opened(path: Path) -> Iterator[Open]:
         warehouse.close()
 
 
-def planned(warehouse: DuckDBWarehouse, *, now: datetime = NOW, **options: Any) -> Plan:
-    values: dict[str, Any] = {"depth_rank": 2, "rules_version": RULES, "listed": NO_LISTS} | options
-    return warehouse.plan(now=now, **values)
-
-
 def due(warehouse: DuckDBWarehouse, batch_rows: int = 1000) -> list[str]:
-    return [email for batch in warehouse.due(batch_rows) for email in batch["email"].to_pylist()]
+    return [email for batch in planned_source(warehouse).due(batch_rows) for email in batch["email"].to_pylist()]
 
 
 def saved(warehouse: DuckDBWarehouse, reasons: dict[str, str], **changed: Any) -> DuckDBWarehouse:
@@ -92,7 +89,7 @@ def saved(warehouse: DuckDBWarehouse, reasons: dict[str, str], **changed: Any) -
 def test_each_distinct_text_is_due_once(contacts: Any, opened: Open) -> None:
     contacts("ann@a.test", "ann@a.test", "Ann@A.test", " ann@a.test", "bob@b.test", None, "", "  ", "\t\u00a0")
     warehouse = opened()
-    plan = planned(warehouse)
+    plan = plan_of(warehouse)
     assert (plan.rows, plan.missing, plan.addresses, plan.due, plan.fresh) == (9, 4, 4, 4, 0)
     assert sorted(due(warehouse)) == sorted(["ann@a.test", "Ann@A.test", " ann@a.test", "bob@b.test"])
     assert plan.domains == (("a.test", 3), ("b.test", 1))
@@ -101,15 +98,15 @@ def test_each_distinct_text_is_due_once(contacts: Any, opened: Open) -> None:
 def test_batches_hold_every_due_text_once_and_spellings_together(contacts: Any, opened: Open) -> None:
     contacts(*(f"p{n}@x.test" for n in range(23)), *(f"P{n}@X.test" for n in range(23)))
     warehouse = opened()
-    planned(warehouse)
-    batches = [batch["email"].to_pylist() for batch in warehouse.due(10)]
+    plan_of(warehouse)
+    batches = [batch["email"].to_pylist() for batch in planned_source(warehouse).due(10)]
     assert [len(batch) for batch in batches] == [10, 10, 10, 10, 6]
     texts = [text for batch in batches for text in batch]
     assert len(set(texts)) == 46
     assert all(a.lower() == b.lower() for a, b in zip(texts[::2], texts[1::2], strict=True))
     keys = {
         text: key
-        for batch in warehouse.due(50)
+        for batch in planned_source(warehouse).due(50)
         for text, key in zip(batch["email"].to_pylist(), batch["email_key"].to_pylist(), strict=True)
     }
     assert keys == {text: email_key(text) for text in texts}
@@ -118,10 +115,12 @@ def test_batches_hold_every_due_text_once_and_spellings_together(contacts: Any, 
 def test_a_verdict_is_due_again_from_its_date_on(contacts: Any, opened: Open) -> None:
     contacts("ann@a.test", "x")
     warehouse = saved(opened(), {"ann@a.test": "mailbox_accepted", "x": "syntax_invalid"})
-    assert planned(warehouse, now=later(days=59)).due == 0
-    planned(warehouse, now=later(days=60))
+    assert plan_of(warehouse, now=later(days=59)).due == 0
+    plan_of(warehouse, now=later(days=60))
     assert due(warehouse) == ["ann@a.test"]
-    assert warehouse._rows("select previous_reason, previous_attempts from mailvet_due") == [("mailbox_accepted", 1)]
+    assert warehouse._session.rows("select previous_reason, previous_attempts from mailvet_due") == [
+        ("mailbox_accepted", 1)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -132,14 +131,14 @@ def test_a_verdict_is_due_when_more_depth_is_asked_for(
 ) -> None:
     contacts("ann@a.test")
     warehouse = saved(opened(), {"ann@a.test": "not_probed"}, depth=had)
-    assert planned(warehouse, depth_rank=asked).due == count
+    assert plan_of(warehouse, depth_rank=asked).due == count
 
 
 def test_where_limits_what_is_planned(contacts: Any, opened: Open) -> None:
     contacts("ann@a.test", "bob@b.test", "cid@c.test")
     for condition in ("country = 'FR'", "contacts.country = 'FR'", "country = 'FR' -- only these", "id in (2)"):
         warehouse = opened(where=condition)
-        plan = planned(warehouse)
+        plan = plan_of(warehouse)
         assert (plan.rows, due(warehouse)) == (1, ["bob@b.test"]), condition
         warehouse.close()
 
@@ -159,7 +158,7 @@ def test_a_condition_that_is_none_is_refused_and_changes_nothing(
 def test_a_condition_that_fails_on_a_later_row_is_refused_without_its_cell(contacts: Any, opened: Open) -> None:
     contacts(*["1"] * 3000, "ann@a.test")
     with pytest.raises(SourceError, match="cannot be read with this where: ") as caught:
-        planned(opened(where="cast(email as integer) = 1"))
+        plan_of(opened(where="cast(email as integer) = 1"))
     assert "ann@" not in str(caught.value)
 
 
@@ -184,7 +183,7 @@ def test_an_address_put_on_an_own_list_is_due(
 ) -> None:
     contacts("Ann@a.test ", "bob@sub.b.test")
     warehouse = saved(opened(), {"Ann@a.test ": "mailbox_accepted", "bob@sub.b.test": "mailbox_accepted"})
-    planned(warehouse, rules_version=f"{RULES}+abc", listed=listed)
+    plan_of(warehouse, rules_version=f"{RULES}+abc", listed=listed)
     assert sorted(due(warehouse)) == due_again
 
 
@@ -199,7 +198,7 @@ def test_an_address_taken_off_an_own_list_is_due(contacts: Any, opened: Open) ->
     warehouse.save(answers({"bob@b.test": "mailbox_accepted"}, flags="allowed,probed", **before))
     warehouse.save(answers({"cid@c.test": "suppressed"}, evidence=left, **before))
     warehouse.save(answers({"dan@d.test": "mailbox_accepted"}, **before))
-    planned(warehouse)
+    plan_of(warehouse)
     assert sorted(due(warehouse)) == ["ann@a.test", "bob@b.test"]
 
 
@@ -208,14 +207,14 @@ def test_lists_that_did_not_change_make_nothing_due(contacts: Any, opened: Open)
     version = f"{RULES}+abc"
     # The verdict contradicts the list (allowed by a stronger rule, say), but has seen it.
     warehouse = saved(opened(), {"ann@a.test": "mailbox_accepted"}, rules_version=version)
-    assert planned(warehouse, rules_version=version, listed={"deny": ["a.test"]}).due == 0
+    assert plan_of(warehouse, rules_version=version, listed={"deny": ["a.test"]}).due == 0
 
 
 def test_new_rules_make_syntax_and_disposable_verdicts_due(contacts: Any, opened: Open) -> None:
     contacts("a", "b@b.test", "c@c.test")
     reasons = {"a": "syntax_invalid", "b@b.test": "disposable", "c@c.test": "mailbox_accepted"}
     warehouse = saved(opened(), reasons, rules_version="2026.10")
-    planned(warehouse)
+    plan_of(warehouse)
     assert sorted(due(warehouse)) == ["a", "b@b.test"]
 
 
@@ -223,7 +222,7 @@ def test_ten_thousand_listed_addresses_are_looked_up_in_a_moment(contacts: Any, 
     contacts("p1@d1.test")
     sql("insert into contacts select i, 'p' || i || '@d' || (i % 1000) || '.test', 'DE' from range(20000) r(i)")
     warehouse = opened()
-    plan = planned(warehouse, rules_version="x+y", listed={"deny": [f"p{n}@d{n % 1000}.test" for n in range(10_000)]})
+    plan = plan_of(warehouse, rules_version="x+y", listed={"deny": [f"p{n}@d{n % 1000}.test" for n in range(10_000)]})
     assert plan.due == 20_000
 
 
@@ -231,8 +230,10 @@ def test_ten_thousand_listed_addresses_are_looked_up_in_a_moment(contacts: Any, 
 
 
 def history(warehouse: DuckDBWarehouse) -> dict[str, list[bool]]:
-    planned(warehouse)
-    rows = warehouse._rows("select email, unsubscribed_at, bounced_at, delivered_at from mailvet_due order by email")
+    plan_of(warehouse)
+    rows = warehouse._session.rows(
+        "select email, unsubscribed_at, bounced_at, delivered_at from mailvet_due order by email"
+    )
     return {row[0]: [value is not None for value in row[1:]] for row in rows}
 
 
@@ -263,8 +264,8 @@ def test_times_with_a_zone_are_taken_as_utc_wherever_this_machine_is(
     time.tzset()
     try:
         warehouse = opened(events="events")
-        planned(warehouse)
-        assert warehouse._rows("select bounced_at from mailvet_due") == [(datetime(2026, 1, 1),)]
+        plan_of(warehouse)
+        assert warehouse._session.rows("select bounced_at from mailvet_due") == [(datetime(2026, 1, 1),)]
     finally:
         monkeypatch.undo()
         time.tzset()
@@ -306,7 +307,7 @@ def test_an_event_that_contradicts_a_verdict_makes_it_due(
     contacts("ann@a.test")
     sql(f"create table events as select * from (values {events}) e(email, event, occurred_at)")
     warehouse = saved(opened(events="events"), {"ann@a.test": reason})
-    assert planned(warehouse, now=later(days=3)).due == int(is_due)
+    assert plan_of(warehouse, now=later(days=3)).due == int(is_due)
 
 
 @pytest.mark.parametrize(
@@ -318,7 +319,7 @@ def test_events_that_cannot_be_used_are_a_mistake_in_the_settings(
 ) -> None:
     contacts("ann@a.test")
     with pytest.raises(SettingsError, match=says):
-        planned(opened(events=events))
+        plan_of(opened(events=events))
 
 
 # -------------------------------------------------------------------- saving
@@ -333,14 +334,14 @@ def stored(warehouse: DuckDBWarehouse, text: str) -> dict[str, Any]:
 def test_a_batch_is_committed_when_save_returns(contacts: Any, opened: Open, path: Path) -> None:
     contacts("ann@a.test")
     warehouse = saved(opened(), {"ann@a.test": "mailbox_accepted"})
-    with warehouse._db.cursor() as other:
+    with warehouse._session.db.cursor() as other:
         assert other.execute("select reason from mailvet_verdicts").fetchall() == [("mailbox_accepted",)]
 
 
 def test_the_same_answers_saved_twice_are_kept_once(contacts: Any, opened: Open, sql: Any) -> None:
     contacts("ann@acme.test", "bob@acme.test")
     warehouse = opened()
-    planned(warehouse)
+    plan_of(warehouse)
     saved(warehouse, {"ann@acme.test": "mailbox_accepted"})
     saved(warehouse, {"bob@acme.test": "mailbox_accepted"})
     saved(warehouse, {"ann@acme.test": "mailbox_full", "cid@acme.test": "mailbox_full"})
@@ -389,8 +390,8 @@ def test_a_cell_is_trimmed_as_python_trims_it(contacts: Any, opened: Open) -> No
     cells = [f"{left}Ann{right}" for left in ["", *marks] for right in ["", *marks]]
     contacts(*cells, *marks)
     warehouse = opened()
-    planned(warehouse)
-    folded = dict(warehouse._db.execute("select email, folded from mailvet_cells").fetchall())
+    plan_of(warehouse)
+    folded = dict(warehouse._session.db.execute("select email, folded from mailvet_cells").fetchall())
     assert folded == {cell: cell.strip().lower() for cell in [*cells, *marks]}
 
 
@@ -436,7 +437,7 @@ def test_a_silent_answer_that_went_deeper_is_not_asked_for_again_at_once(contact
     warehouse = saved(opened(), {"ann@a.test": "domain_not_found"}, depth="dns")
     warehouse.save(answers({"ann@a.test": "dns_timeout"}, depth="smtp"))
     assert stored(warehouse, "ann@a.test")["reason"] == "domain_not_found"
-    assert planned(warehouse).due == 0
+    assert plan_of(warehouse).due == 0
 
 
 def test_a_shallow_run_does_not_put_off_a_deep_one(contacts: Any, opened: Open) -> None:
@@ -445,7 +446,7 @@ def test_a_shallow_run_does_not_put_off_a_deep_one(contacts: Any, opened: Open) 
     before = stored(warehouse, "ann@a.test")
     warehouse.save(answers({"ann@a.test": "not_probed"}, depth="dns", now=later(days=61)))
     assert stored(warehouse, "ann@a.test") == before
-    assert planned(warehouse, now=later(days=61)).due == 1
+    assert plan_of(warehouse, now=later(days=61)).due == 1
 
 
 def test_what_was_asked_today_counts_by_operator(contacts: Any, opened: Open) -> None:
@@ -512,8 +513,8 @@ def test_only_rows_whose_answer_changed_are_written(contacts: Any, opened: Open)
 def test_an_edited_row_is_left_alone_until_its_text_is_verified(contacts: Any, opened: Open, sql: Any) -> None:
     contacts("ann@a.test")
     warehouse = saved(opened(), {"ann@a.test": "mailbox_accepted"})
-    planned(warehouse)
-    warehouse._db.execute("update contacts set email = 'other@a.test'")
+    plan_of(warehouse)
+    warehouse._session.db.execute("update contacts set email = 'other@a.test'")
     assert warehouse.write_back(STATUS_COLUMNS) == 0
 
 
@@ -531,7 +532,7 @@ def test_another_policy_changes_recommendations_only(contacts: Any, opened: Open
     contacts("info@a.test", "ann@a.test")
     saved(opened(), {"info@a.test": "role_account", "ann@a.test": "mailbox_accepted"}).write_back(STATUS_COLUMNS)
     opened_again = opened(policy=Policy.transactional)
-    planned(opened_again)
+    plan_of(opened_again)
     assert opened_again.apply_policy() == 1
     assert opened_again.write_back(STATUS_COLUMNS) == 1
     assert stored(opened_again, "info@a.test")["recommendation"] == "send"
@@ -573,13 +574,13 @@ def test_tables_with_keys_checks_and_columns_of_their_own_are_written(opened: Op
 
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     parts = (
-        "backends.duckdb.due.PART_ROWS",
-        "backends.duckdb.results.PART_ROWS",
-        "backends.duckdb.due._JOINED_ROWS",
-        "backends.duckdb.results._WRITTEN_ROWS",
+        "cells.PART_ROWS",
+        "matching.PART_ROWS",
+        "cells._JOINED_ROWS",
+        "status_columns._WRITTEN_ROWS",
     )
     for name in parts:
-        monkeypatch.setattr(f"mailvet.warehouse.{name}", 2)
+        monkeypatch.setattr(f"mailvet.warehouse.backends.duckdb.{name}", 2)
 
 
 def test_a_table_planned_and_counted_in_parts_is_planned_and_counted_whole(
@@ -590,9 +591,9 @@ def test_a_table_planned_and_counted_in_parts_is_planned_and_counted_whole(
     contacts(*reasons, "p1@a.test", "p1@a.test", "new@a.test", "newer@a.test", " ", None)
     warehouse = saved(opened(), reasons)
     warehouse.save(answers({"p3@a.test": "mailbox_accepted"}, next_check_at=later(days=1)))
-    found = planned(warehouse, now=later(days=2))
+    found = plan_of(warehouse, now=later(days=2))
     assert (found.rows, found.missing, found.addresses, found.due) == (16, 2, 12, 3)
-    due = [row["email"] for batch in warehouse.due(100) for row in batch.to_pylist()]
+    due = [row["email"] for batch in planned_source(warehouse).due(100) for row in batch.to_pylist()]
     assert sorted(due) == ["new@a.test", "newer@a.test", "p3@a.test"]
     summary = warehouse.summary()
     assert (summary.rows, summary.missing, summary.verified) == (16, 2, 12)
@@ -619,7 +620,7 @@ def test_the_summary_is_of_the_rows_that_the_condition_chose_before_the_write_ba
     warehouse = saved(
         opened(where="mailvet_status is null"), {"a@a.test": "mailbox_accepted", "b@a.test": "mailbox_accepted"}
     )
-    planned(warehouse)
+    plan_of(warehouse)
     assert warehouse.write_back(STATUS_COLUMNS) == 1
     summary = warehouse.summary()
     assert (summary.rows, summary.verified) == (2, 1)
@@ -684,7 +685,7 @@ def test_the_summary_counts_rows(contacts: Any, opened: Open) -> None:
     warehouse = saved(opened(), {"ann@a.test": "mailbox_accepted"}, score=99)
     warehouse.save(answers({"info@a.test": "role_account"}, score=95))
     warehouse.save(answers({"": "syntax_invalid"}, score=0))
-    planned(warehouse)
+    plan_of(warehouse)
     summary = warehouse.summary()
     assert (summary.rows, summary.missing, summary.verified) == (5, 1, 3)
     assert summary.by_status == {"deliverable": 2, "risky": 1}
@@ -713,7 +714,7 @@ def test_any_name_can_be_used(opened: Open, sql: Any, table: str, column: str) -
     sql(f"create table {quoted[0]} (id integer, {quoted[1]} varchar)")
     sql(f"insert into {quoted[0]} values (1, 'ann@a.test')")
     warehouse = opened(table, column, where="id > 0")
-    planned(warehouse)
+    plan_of(warehouse)
     assert due(warehouse) == ["ann@a.test"]
     assert saved(warehouse, {"ann@a.test": "mailbox_accepted"}).write_back(["status"]) == 1
 
@@ -751,13 +752,13 @@ def test_a_wrong_table_or_column_is_answered_with_what_there_is(
 def test_a_column_of_digits_is_noticed(contacts: Any, opened: Open) -> None:
     contacts("0170 123", "12")
     warehouse = opened()
-    planned(warehouse)
-    assert not warehouse.looks_numeric()
+    plan_of(warehouse)
+    assert not planned_source(warehouse).looks_numeric()
     warehouse.close()
     contacts("0170", "12", None)
     warehouse = opened()
-    planned(warehouse)
-    assert warehouse.looks_numeric()
+    plan_of(warehouse)
+    assert planned_source(warehouse).looks_numeric()
 
 
 def test_a_view_is_read_but_not_written(contacts: Any, opened: Open, sql: Any, tmp_path: Path) -> None:
@@ -766,7 +767,7 @@ def test_a_view_is_read_but_not_written(contacts: Any, opened: Open, sql: Any, t
     with pytest.raises(SourceError, match=r"is a view.*write_back=False"):
         opened("v")
     warehouse = saved(opened("v", updatable=False), {"ann@a.test": "mailbox_accepted"})
-    assert planned(warehouse).due == 1
+    assert plan_of(warehouse).due == 1
     warehouse.export(tmp_path / "out.csv", ["status"])
     assert (tmp_path / "out.csv").read_text().splitlines()[1:] == ["1,ann@a.test,DE,deliverable", "2,bob@b.test,FR,"]
 
@@ -775,7 +776,7 @@ def test_planning_needs_no_right_to_write(contacts: Any, opened: Open, path: Pat
     contacts("ann@a.test")
     before = path.read_bytes()
     warehouse = opened(writable=False, updatable=False)
-    assert planned(warehouse).due == 1
+    assert plan_of(warehouse).due == 1
     warehouse.close()
     assert path.read_bytes() == before
 
@@ -839,7 +840,7 @@ def test_an_address_is_forgotten_in_every_spelling(contacts: Any, opened: Open, 
     warehouse = saved(opened(), dict.fromkeys(SPELLINGS + OTHERS, "mailbox_accepted"))
     warehouse.save(answers({"ann@a.tset": "typo_domain"}, suggestion="ann@a.test"))
     assert warehouse.forget(" ANN@a.test") == len(SPELLINGS) + 1
-    left = warehouse._rows("select email from mailvet_verdicts order by 1")
+    left = warehouse._session.rows("select email from mailvet_verdicts order by 1")
     assert [email for (email,) in left] == sorted(OTHERS)
     assert warehouse.forget("ann@a.test") == 0
 
@@ -867,10 +868,10 @@ def test_a_million_rows_take_seconds_not_minutes(opened: Open, sql: Any) -> None
         "from range(1000000) r(i)"
     )
     warehouse = opened()
-    plan = planned(warehouse, listed={"deny": ["d1.test"]}, rules_version="x+y")
+    plan = plan_of(warehouse, listed={"deny": ["d1.test"]}, rules_version="x+y")
     assert plan.rows == 1_000_000
     warehouse.open_for_writing()
-    for batch in warehouse.due(100_000):
+    for batch in planned_source(warehouse).due(100_000):
         count = batch.num_rows
         columns = {field.name: pa.nulls(count, field.type) for field in verdict_schema()}
         fixed = {

@@ -17,12 +17,12 @@ import sqlalchemy as sa
 
 from mailvet.errors import LockedError, SettingsError, SourceError
 from mailvet.verdict import STATUS_COLUMNS
-from mailvet.warehouse.backends.postgres import binary_copy
+from mailvet.warehouse.backends.postgres.binary_copy import binary_copy
 from mailvet.warehouse.opening import open_store, open_table
 from mailvet.warehouse.store import Warehouse
-from tests.warehouse.answers import answers
+from tests.warehouse.answers import answers, plan_of
 from tests.warehouse.places import PostgresPlace
-from tests.warehouse.test_contract import due, planned, saved
+from tests.warehouse.test_contract import due, saved
 
 IMPATIENT = "?options=-clock_timeout%3D300"
 
@@ -100,14 +100,14 @@ def test_columns_added_for_nothing_are_taken_away_again(postgres: PostgresPlace,
 def test_a_session_ended_by_the_server_loses_nothing_that_was_saved(postgres: PostgresPlace) -> None:
     postgres.contacts("ann@a.test", "bob@b.test")
     warehouse = postgres.opened()
-    planned(warehouse)
+    plan_of(warehouse)
     saved(warehouse, {"ann@a.test": "mailbox_accepted"})
     postgres.sql("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'mailvet'")
     with pytest.raises(SourceError, match=r"connection to the database was lost.*run the same again"):
         warehouse.save(answers({"bob@b.test": "null_mx"}))
     warehouse.close()
     warehouse = postgres.opened()
-    planned(warehouse)
+    plan_of(warehouse)
     assert due(warehouse) == ["bob@b.test"]
 
 
@@ -173,7 +173,7 @@ def deadlocked(postgres: PostgresPlace, other: Any) -> tuple[Warehouse, threadin
 def test_a_deadlock_with_another_session_is_a_lock_to_wait_for(
     postgres: PostgresPlace, other: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mailvet.warehouse.backends.sql._WRITE_TRIES", 1)
+    monkeypatch.setattr("mailvet.warehouse.backends.sql.status_columns._WRITE_TRIES", 1)
     warehouse, thread, outcome = deadlocked(postgres, other)
     thread.join()
     other.rollback()
@@ -208,7 +208,7 @@ def test_a_table_that_changed_its_form_meanwhile_is_told_and_left_as_it_is(
 ) -> None:
     postgres.contacts("ann@a.test")
     warehouse = postgres.opened()
-    planned(warehouse)
+    plan_of(warehouse)
     saved(warehouse, {"ann@a.test": "mailbox_accepted"})
     warehouse.check_write_back(STATUS_COLUMNS)
     postgres.sql(change)
@@ -231,7 +231,7 @@ def test_two_runs_over_one_database_do_not_disturb_each_other(postgres: Postgres
     postgres.contacts("ann@a.test", "bob@b.test")
     first, second = postgres.opened(), postgres.opened()
     for warehouse in (first, second):
-        planned(warehouse)
+        plan_of(warehouse)
         warehouse.open_for_writing()
     first.save(answers({"ann@a.test": "mailbox_accepted"}))
     second.save(answers({"ann@a.test": "mailbox_not_found", "bob@b.test": "null_mx"}))
@@ -248,7 +248,7 @@ def test_a_statement_can_be_ended_from_another_thread(postgres: PostgresPlace) -
     warehouse = postgres.opened(where=slow)
     threading.Timer(0.3, warehouse.interrupt).start()
     with pytest.raises(SourceError, match="canceling statement"):
-        planned(warehouse)
+        plan_of(warehouse)
 
 
 # -------------------------------------------------------------------- rights
@@ -262,7 +262,7 @@ def test_missing_rights_are_told_with_the_grant_that_is_needed(postgres: Postgre
     with pytest.raises(SourceError, match=r"reader lacks rights .*grant create on schema \"public\" to reader"):
         open_table(role, "contacts")
     warehouse = open_table(role, "contacts", writable=False, updatable=False)
-    assert planned(warehouse).due == 1
+    assert plan_of(warehouse).due == 1
     warehouse.close()
     saved(postgres.opened(), {})
     with pytest.raises(SourceError, match=r"grant select, insert, update, delete on \"public\".mailvet_verdicts to"):
@@ -293,7 +293,7 @@ def test_the_grants_of_the_docs_are_enough(postgres: PostgresPlace, role: str, t
     advice = str(caught.value).partition("Its owner can: ")[2].partition(". Or use")[0]
     postgres.sql(advice)
     warehouse.check_write_back(STATUS_COLUMNS)
-    planned(warehouse)
+    plan_of(warehouse)
     saved(warehouse, {"ann@a.test": "null_mx"})
     assert warehouse.write_back(STATUS_COLUMNS) == 1
     assert warehouse.summary().by_reason == {"null_mx": 1}
@@ -338,7 +338,7 @@ def test_rows_that_a_policy_keeps_from_us_are_left_alone(postgres: PostgresPlace
         "using (id < 3); create policy ours on contacts for update using (id = 1)"
     )
     warehouse = open_table(role, "contacts")
-    assert planned(warehouse).rows == 2
+    assert plan_of(warehouse).rows == 2
     assert written(warehouse) == 1
     assert postgres.sql("select id from contacts where mailvet_status is not null") == [(1,)]
     postgres.sql("create policy none on contacts as restrictive for update with check (mailvet_status is null)")
@@ -404,7 +404,7 @@ def test_spellings_fold_as_python_folds_them(postgres: PostgresPlace) -> None:
         texts += [blank, f"{blank}Aé", f"Aé{blank}", f"{blank}A@b", f"A@b{blank}{blank}", f"A{blank}B", f"\x01{blank}A"]
     postgres.contacts(*texts)
     warehouse = postgres.opened()
-    planned(warehouse)
+    plan_of(warehouse)
     folded = getattr(warehouse, "_rows")(f"select email, folded from {getattr(warehouse, '_staged')['cells']}")  # noqa: B009
     assert dict(folded) == {text: text.strip().lower() for text in texts}
 
@@ -413,7 +413,7 @@ def test_spellings_fold_as_python_folds_them(postgres: PostgresPlace) -> None:
 
 
 def written(warehouse: Warehouse, cell: str = "ann@a.test") -> int:
-    planned(warehouse)
+    plan_of(warehouse)
     saved(warehouse, {cell: "mailbox_accepted"})
     warehouse.check_write_back(STATUS_COLUMNS)
     return warehouse.write_back(STATUS_COLUMNS)
@@ -549,9 +549,9 @@ def test_times_are_utc_wherever_the_server_and_its_clock_are(postgres: PostgresP
             (datetime(2026, 11, 22, 12, tzinfo=timezone.utc),)
         ]
         # The server's own time plays no part: the run says what time it is.
-        assert planned(warehouse, now=datetime(2026, 11, 22, 12, tzinfo=timezone.utc)).due == 0
-        assert planned(warehouse, now=datetime(1999, 1, 1, tzinfo=timezone.utc)).due == 1  # dated in the future
-        assert planned(warehouse, now=datetime(2099, 1, 1, tzinfo=timezone.utc)).due == 1
+        assert plan_of(warehouse, now=datetime(2026, 11, 22, 12, tzinfo=timezone.utc)).due == 0
+        assert plan_of(warehouse, now=datetime(1999, 1, 1, tzinfo=timezone.utc)).due == 1  # dated in the future
+        assert plan_of(warehouse, now=datetime(2099, 1, 1, tzinfo=timezone.utc)).due == 1
     finally:
         postgres.sql("alter role postgres reset timezone")
 
@@ -568,7 +568,7 @@ def test_a_url_in_any_form_and_an_engine_reach_the_same_table(postgres: Postgres
     engine = sa.create_engine(f"postgresql+psycopg://{rest}")
     for database in (*forms, engine):
         warehouse = open_table(database, "contacts")
-        assert planned(warehouse).due == 1
+        assert plan_of(warehouse).due == 1
         warehouse.close()
     with engine.connect() as connection:  # the engine still serves its owner
         assert connection.execute(sa.text("select count(*) from contacts")).scalar() == 1
@@ -639,7 +639,7 @@ def test_an_address_that_was_new_when_planned_is_saved_whoever_was_quicker(postg
     postgres.contacts("ann@a.test", "bob@a.test", "cid@a.test")
     first, second = postgres.opened(), postgres.opened()
     for warehouse in (first, second):
-        assert planned(warehouse).due == 3
+        assert plan_of(warehouse).due == 3
         warehouse.open_for_writing()
     first.save(answers({"ann@a.test": "mailbox_accepted"}))
     second.save(answers({"ann@a.test": "mailbox_full", "bob@a.test": "mailbox_accepted"}))

@@ -14,9 +14,9 @@ from mailvet.errors import LockedError, SourceError
 from mailvet.warehouse.dialects import SQLite
 from mailvet.warehouse.opening import open_table
 from tests.mariadb import MariaDBServer
-from tests.warehouse.answers import answers
+from tests.warehouse.answers import answers, plan_of
 from tests.warehouse.places import MariaDBPlace, SQLitePlace
-from tests.warehouse.test_contract import due, planned, saved
+from tests.warehouse.test_contract import due, saved
 
 _REFUSES_BOB = (
     "create trigger no before update on contacts for each row begin if new.id = 2 then "
@@ -98,7 +98,7 @@ def test_where_there_are_no_temporary_tables_those_of_runs_long_dead_are_cleared
     for name in others:
         sqlite.sql(f"create table {name} (x int)")
     warehouse = sqlite.opened()
-    planned(warehouse)
+    plan_of(warehouse)
     assert len(sqlite.tables() - others) > 1  # its own are there for as long as it runs
     saved(warehouse, {"ann@a.test": "null_mx"})
     assert warehouse.write_back(("reason",)) == 1
@@ -176,7 +176,7 @@ def test_a_partitioned_table_is_written_like_any_other(mariadb: MariaDBPlace) ->
 def test_a_file_that_another_process_writes_to_is_a_clear_error(sqlite: SQLitePlace) -> None:
     sqlite.contacts("ann@a.test", "bob@b.test")
     warehouse = saved(open_table(f"{sqlite.database}?timeout=0.1", "contacts"), {"ann@a.test": "null_mx"})
-    planned(warehouse)
+    plan_of(warehouse)
     with sqlite3.connect(sqlite.database.removeprefix("sqlite:///")) as other:
         other.execute("begin immediate")
         with pytest.raises(LockedError, match=r"another session holds a lock.*stays saved"):

@@ -23,9 +23,10 @@ from hypothesis import strategies as st
 from mailvet.errors import SettingsError, SourceError
 from mailvet.verdict import STATUS_COLUMNS
 from mailvet.vocabulary import RULES_VERSION
-from mailvet.warehouse.backends.duckdb.tables import DuckDBWarehouse
+from mailvet.warehouse.backends.duckdb.warehouse import DuckDBWarehouse
+from mailvet.warehouse.binding import Binding
 from mailvet.warehouse.files import INPUT, Reading, format_of, is_database, load, split_name
-from tests.warehouse.answers import NO_LISTS, NOW, answers
+from tests.warehouse.answers import NO_LISTS, NOW, answers, plan_of
 
 Write = Callable[..., Path]
 Open = Callable[..., DuckDBWarehouse]
@@ -48,7 +49,9 @@ def opened(tmp_path: Path) -> Iterator[Open]:
     warehouses: list[DuckDBWarehouse] = []
 
     def open_file(path: Path, column: str | None = None, **options: Any) -> DuckDBWarehouse:
-        warehouse = DuckDBWarehouse.of_file(path, column, tmp_path / "store" / "verdicts.duckdb", **options)
+        reading = options.pop("reading", None)
+        store = tmp_path / "store" / "verdicts.duckdb"
+        warehouse = DuckDBWarehouse.of_file(path, column, store, Binding(**options), reading)
         warehouses.append(warehouse)
         warehouse.open_for_writing()
         return warehouse
@@ -627,7 +630,7 @@ def test_a_column_may_be_called_as_one_of_ours_within(write: Write, opened: Open
     path = write("\n".join(lines) + "\n")
     warehouse = opened(path, where=f"\"{name}\" <> '0'")
     warehouse.save(answers({f"p{number}@x.test": "mailbox_accepted" for number in range(300)}))
-    warehouse.plan(now=NOW, depth_rank=2, rules_version=RULES_VERSION, listed=NO_LISTS)
+    plan_of(warehouse, now=NOW, depth_rank=2, rules_version=RULES_VERSION, listed=NO_LISTS)
     warehouse.export(path.with_name("out.csv"), ["reason"])
     after = cells(path.with_name("out.csv"))
     assert [",".join(row[:2]) for row in after] == lines
@@ -639,13 +642,13 @@ def test_verdicts_on_a_file_are_known_when_it_comes_again(write: Write, opened: 
     verified(opened(path)).close()
     other = write("mail\nbob@x.test\ncid@x.test\n", "other.csv")
     warehouse = opened(other)
-    assert warehouse.plan(now=NOW, depth_rank=2, rules_version=RULES_VERSION, listed=NO_LISTS).due == 1
+    assert plan_of(warehouse, now=NOW, depth_rank=2, rules_version=RULES_VERSION, listed=NO_LISTS).due == 1
 
 
 def test_planning_over_a_file_makes_no_store(write: Write, tmp_path: Path) -> None:
     store = tmp_path / "none" / "verdicts.duckdb"
-    warehouse = DuckDBWarehouse.of_file(write("email\nann@x.test\n"), None, store, writable=False)
-    assert warehouse.plan(now=NOW, depth_rank=2, rules_version="x", listed=NO_LISTS).due == 1
+    warehouse = DuckDBWarehouse.of_file(write("email\nann@x.test\n"), None, store, Binding(writable=False))
+    assert plan_of(warehouse, now=NOW, depth_rank=2, rules_version="x", listed=NO_LISTS).due == 1
     warehouse.close()
     assert not store.parent.exists()
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from mailvet.data.lists import free_domains
 from mailvet.errors import SettingsError
+from mailvet.reference.domains import free_domains
 from mailvet.warehouse.backends.duckdb.connection import MEMORY_WHILE_SAVING
 from mailvet.warehouse.backends.duckdb.expressions import FOLDED, SAY, is_blank, naive
 from mailvet.warehouse.backends.duckdb.source import ContactRelation
@@ -76,7 +76,8 @@ class PlannedRelation:
             "left join mailvet_cells t using (email_key) "
             "where v.reason = 'mailbox_accepted' and v.checked_at >= $1 and v.mx_host in "
             f"(select mx_host from {VERDICTS} where mx_host is not null and domain in "
-            f"(select {SAY.after_at('folded')} from {with_keys(self._due)})) and coalesce(v.email, t.email) is not null "
+            f"(select {SAY.after_at('folded')} from {with_keys(self._due)})) "
+            "and coalesce(v.email, t.email) is not null "
             "qualify row_number() over (partition by v.mx_host order by v.checked_at desc, v.email_key) "
             f"<= {CANARIES_PER_HOST} order by v.checked_at desc limit {MOST_CANARIES}",
             [naive(now - CANARY_AGE)],

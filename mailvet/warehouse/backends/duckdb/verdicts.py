@@ -75,6 +75,7 @@ class DuckDBVerdicts:
 
     def __init__(self, session: Session, *, has_source: bool = False) -> None:
         self._session, self._has_source = session, has_source
+        self.name = session.path.name
         self._stored_rows: int | None = None
         self._rewritten: Path | None = None
         """The store to be written anew on closing."""

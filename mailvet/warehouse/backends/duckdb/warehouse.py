@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import duckdb
 
 from mailvet.errors import SourceError
-from mailvet.runs.recheck import Recheck
 from mailvet.vocabulary import Reason
 from mailvet.warehouse.backends.duckdb.cells import Cells
 from mailvet.warehouse.backends.duckdb.connection import opened
@@ -31,6 +31,9 @@ from mailvet.warehouse.backends.duckdb.verdicts import DuckDBVerdicts, one_write
 from mailvet.warehouse.binding import Binding
 from mailvet.warehouse.due_rule import DueRule
 from mailvet.warehouse.files import Reading
+
+if TYPE_CHECKING:
+    from mailvet.runs.recheck import Recheck
 
 __all__ = ["DuckDBWarehouse", "open_verdicts"]
 

@@ -22,7 +22,7 @@ from mailvet.warehouse.own_tables import (
 )
 
 if TYPE_CHECKING:
-    from mailvet.warehouse.backends.postgres import PsycopgDriver
+    from mailvet.warehouse.backends.postgres.driver import PsycopgDriver
     from mailvet.warehouse.backends.sql.source import ContactTable
 
 __all__ = ["check_may_write", "check_rights"]

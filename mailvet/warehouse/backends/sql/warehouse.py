@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from mailvet.runs.recheck import Recheck
 from mailvet.vocabulary import Reason
 from mailvet.warehouse.backends.sql.counting import Counter
 from mailvet.warehouse.backends.sql.exports import Exporter
@@ -24,6 +24,9 @@ from mailvet.warehouse.backends.sql.verdicts import VerdictTable
 from mailvet.warehouse.due_rule import DueRule
 from mailvet.warehouse.leases import Lease
 from mailvet.warehouse.own_tables import RUNS, VERDICTS
+
+if TYPE_CHECKING:
+    from mailvet.runs.recheck import Recheck
 
 __all__ = ["SQLStore", "SQLWarehouse"]
 
@@ -41,7 +44,7 @@ class SQLStore:
     abandoned = False
 
     def __init__(self, session: Session, saver: Saver | None = None) -> None:
-        self._session = session
+        self._session, self.name = session, session.driver.name
         self._verdicts, self._servers, self._runs = VerdictTable(session), Servers(session), Runs(session)
         self._saver: Saver = saver if saver is not None else BatchSaver(session)
         outputs = Outputs(session)
