@@ -64,7 +64,7 @@ test-fast: $(VENV)/.installed-dev
 
 test-snowflake: $(SNOWFLAKE)/.installed
 	$(SNOWFLAKE)/bin/python -m pytest --numprocesses 2 -k snowflake tests/warehouse/test_contract.py \
-	  tests/warehouse/test_counts.py
+	  tests/warehouse/test_contract_store.py tests/warehouse/test_counts.py
 
 test-lakehouse: $(LAKEHOUSE)/.installed
 	$(LAKEHOUSE)/bin/python -m pytest tests/lakehouse

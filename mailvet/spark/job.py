@@ -48,7 +48,7 @@ _CROWDED = 100_000  # addresses of a domain that are judged in more time than al
 _SAMPLED = 100
 
 
-def verify(  # the public call: all but two by keyword
+def verify(  # noqa: PLR0913  # the public call: all but two by keyword
     df: DataFrame,
     column: str,
     *,
@@ -71,6 +71,7 @@ def verify(  # the public call: all but two by keyword
     is used.
 
     Args:
+        df: rows with the addresses.
         column: of text; cells that are null or blank have no verdict.
         depth: offline, dns or smtp; default: as the settings say.
         settings: default: from the environment of the driver. Executors read no settings.
@@ -375,6 +376,10 @@ def _due(
     by `recheck`.
 
     Args:
+        job: of the run.
+        cells: email and email_key of all texts.
+        events: the user's own events.
+        recheck: what is asked again although it is fresh.
         known: verdicts; a column `asked` (true) marks those that `recheck` leaves alone.
     """
     from pyspark.sql import functions as F
@@ -435,6 +440,7 @@ def _history(events: DataFrame, cells: DataFrame) -> DataFrame:
     The newest event of each kind by mailbox, and the address it was about.
 
     Args:
+        events: the user's own events.
         cells: email, email_key and mailbox_key of the texts to be verified.
     """
     from pyspark.sql import functions as F

@@ -82,6 +82,7 @@ def read_verdicts(spark: SparkSession, table: str | Path | DataFrame, *, format:
     The verdict table, without rows where there is none yet.
 
     Args:
+        spark: the session.
         table: a DataFrame, a path (it has a slash), or the name of a table in Spark's catalog.
         format: of a path.
 
@@ -175,6 +176,7 @@ def save(verdicts: DataFrame, table: str | Path, *, format: Format = "parquet") 
     Args:
         verdicts: from `verify`.
         table: parquet: a folder. delta: a folder or the name of a table. iceberg: the name of a table.
+        format: parquet, delta or iceberg.
 
     Returns:
         The verdict table as it is now. Use it in place of `verdicts`, which may still read the table as it was.
@@ -293,9 +295,11 @@ def with_status(
     lost or doubled, and a row without an address, or whose text has no verdict, has nulls.
 
     Args:
+        df: rows with the addresses.
         column: of addresses, as given to `verify`.
         verdicts: from `verify` or `read_verdicts`.
         columns: which, of the columns of the verdict table.
+        prefix: before their names.
 
     Raises:
         SourceError, SettingsError: there is no such column.

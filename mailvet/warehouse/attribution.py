@@ -68,7 +68,8 @@ def evidence_sql(
     Three SQL expressions, each 1 or 0, for `on_lists`, `in_history` and `suspicious` of a `Group`.
 
     Args:
-        evidence, flags: expressions for the two columns of the verdict table.
+        evidence: expression for the column of the verdict table.
+        flags: the same.
         position: says in SQL where a text begins in another; 0 where it does not occur.
     """
 

@@ -25,6 +25,7 @@ def count_query(
     square of their rows.
 
     Args:
+        say: the dialect.
         cells: the distinct texts of the source: email, email_key, repeats.
         verdicts: the verdict table; None where there is none yet.
         policy: what recommendations follow, whatever was stored.

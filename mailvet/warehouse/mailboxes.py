@@ -40,6 +40,8 @@ def with_mailbox(say: Dialect, relation: str, columns: Collection[str], *, label
     the text holds no @.
 
     Args:
+        say: the dialect.
+        columns: of the relation, to keep.
         relation: has the columns and `folded` (lower case, trimmed).
         labels: a relation of `domain` and `ascii_name` for domains that are not ASCII; None where there are none.
     """
@@ -94,6 +96,7 @@ def recipients_sql(say: Dialect, source: str, columns: Collection[str]) -> str:
     `given_mailbox` and `given_key`, null where the events have no such column, and the columns of `EVENT_KINDS`.
 
     Args:
+        say: the dialect.
         source: the events.
         columns: which of `EVENT_KEYS` they have.
     """
@@ -119,6 +122,7 @@ def history_sql(say: Dialect, recipients: str, boxes: str, *, labels: str | None
     newest of them were about (`EVENT_SPELLINGS`; null where the events do not say).
 
     Args:
+        say: the dialect.
         recipients: a relation as of `recipients_sql`.
         boxes: `email_key` and `mailbox_key` of the texts of the table.
         labels: as for `with_mailbox`.

@@ -211,6 +211,7 @@ class ContactSource(Protocol):
         Find out whether the source has these columns, and whether they identify a row.
 
         Args:
+            columns: of the source.
             unique: look at the values too.
 
         Raises:
@@ -454,6 +455,7 @@ class VerdictStore(Protocol):
         Keep which shard asks which domain, in `mailvet_shards`.
 
         Args:
+            plan_id: of the plan.
             shards: domain as written, lower case -> number of its shard.
             now: aware, UTC; plans more than a week older are dropped.
 

@@ -44,6 +44,7 @@ def detailed(
         due: (label of `falls_due`, recommendation, addresses).
         sources: (value, recommendation, rows, sum over the rows of 100 - score); no recommendation and no sum where
             there is no verdict.
+        last_run: the newest row of `mailvet_runs`.
     """
     by_status: dict[str, dict[str, int]] = {}
     for name, status, count in operators:

@@ -43,6 +43,7 @@ def series_sql(
         free: SQL in brackets for the domains of free mail providers; the list of `domains.free_domains` if not given.
         everybody: a relation with the column `folded` of all texts, where `cells` holds nothing but those that
             `numbered_sql` lets through.
+        say: the dialect.
 
     Returns:
         SQL for `email_key`, `series_size`: the members of series alone.
@@ -129,6 +130,7 @@ def duplicates_sql(cells: str, say: Dialect) -> str:
     Args:
         cells: a table name as SQL, or a query in brackets, with the columns `email_key`, `email` (exact text) and
             `folded` (lower-case, trimmed); one row for each distinct text.
+        say: the dialect.
 
     Returns:
         SQL for `email_key`, `duplicate_of`: each but the plainest spelling, and the key of that one, which has the
@@ -166,6 +168,8 @@ def numbered_sql(cells: str, say: Dialect, *, free: str | None = None) -> str:
     Args:
         cells: a query in brackets with the columns `place` (any number) and `folded`, as for `series_sql`; texts
             without a digit before an @ may be missing.
+        say: the dialect.
+        free: as for `series_sql`.
 
     Returns:
         SQL for `place`: of every text that differs from four others at least in nothing but a counter. Texts are told
@@ -212,6 +216,7 @@ def mailboxes_sql(cells: str, say: Dialect) -> str:
     Args:
         cells: a query in brackets with the columns `place` (any number), `email` and `folded`, as for
             `duplicates_sql`.
+        say: the dialect.
 
     Returns:
         SQL for `place`, `mailbox` (64 bits; equal for equal mailboxes, and hardly ever for others), and `odd`: whether
@@ -251,6 +256,7 @@ def burst_sql(
         due: a relation with the column `folded`; only bursts at their domains are looked for.
         free: SQL in brackets for the domains of free mail providers; the list of `domains.free_domains` if not given.
         window: the span within which sign-ups are counted, in whole seconds, even.
+        say: the dialect.
 
     Returns:
         SQL for `cell`: every text of which one row at least is in a burst, once.

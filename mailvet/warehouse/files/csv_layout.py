@@ -40,6 +40,7 @@ def layout_of(lines: Sequence[str], *, tabs: bool = False) -> Layout | None:
     The layout of a file that begins with these lines, without their line ends; None where they are blank.
 
     Args:
+        lines: the first lines of the file.
         tabs: the name of the file says that tabs stand between the cells.
     """
     lines = list(lines)

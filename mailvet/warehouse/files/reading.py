@@ -25,7 +25,7 @@ from mailvet.warehouse.files.encodings import in_utf8, opened_text
 from mailvet.warehouse.files.faults import unreadable
 from mailvet.warehouse.files.formats import FORMATS, format_of, is_tab_separated
 from mailvet.warehouse.files.names import sql_path, unique_names
-from mailvet.warehouse.files.repair import Oddities, Uneven, physical_lines, rewritten
+from mailvet.warehouse.files.repair import Oddities, UnevenError, physical_lines, rewritten
 
 __all__ = ["INPUT", "Loaded", "Reading", "load", "table_function"]
 
@@ -179,12 +179,12 @@ def _repaired(path: Path, readable: Path, target: Path, layout: Layout, reading:
         SourceError: it can be read in more than one way, and that was not asked for.
     """
     escapes = (False, True) if _holds_backslash_quote(readable) else (False,)
-    faults: list[Uneven] = []
+    faults: list[UnevenError] = []
     try:
         for backslash in escapes:
             try:
                 return rewritten(readable, layout, target, header=reading.header, lenient=False, backslash=backslash)
-            except Uneven as fault:
+            except UnevenError as fault:
                 faults.append(fault)
         if not reading.lenient:
             said = "unterminated quote" if faults[0].what == "quote" else "expected number of columns"

@@ -19,7 +19,7 @@ from mailvet.errors import SourceError
 from mailvet.warehouse.files.csv_layout import LONGEST_LINE, Layout
 from mailvet.warehouse.files.encodings import opened_text
 
-__all__ = ["Oddities", "Uneven", "physical_lines", "rewritten"]
+__all__ = ["Oddities", "UnevenError", "physical_lines", "rewritten"]
 
 _LONGEST_RECORD = 1000  # lines over which one quoted cell may go; a mark that stays open longer is a stray one
 
@@ -54,7 +54,7 @@ class Oddities:
         return f"{name} was read with {', '.join(said)}."
 
 
-class Uneven(Exception):
+class UnevenError(Exception):
     """A fault that only the lenient way passes over; `what` and the line are for people."""
 
     def __init__(self, what: str, line: int) -> None:
@@ -65,19 +65,22 @@ class Uneven(Exception):
 def rewritten(
     path: Path, layout: Layout, target: Path, *, header: bool, lenient: bool, backslash: bool
 ) -> tuple[list[str], Oddities]:
-    """
+    r"""
     Copy the rows of a file in UTF-8 into a well-formed CSV file with commas and without a header line.
 
     Args:
+        path: of the file.
+        layout: how it is laid out.
+        target: the file to write.
         header: the first record names the columns.
         lenient: pass over rows of uneven length and stray quotation marks, and count them.
-        backslash: a quotation mark inside quotes is written \\".
+        backslash: a quotation mark inside quotes is written \".
 
     Returns:
         The names of all columns, blank for those that the header does not have; and what was odd.
 
     Raises:
-        Uneven: the file has such a row and `lenient` is false. SourceError: it cannot be read.
+        UnevenError: the file has such a row and `lenient` is false. SourceError: it cannot be read.
     """
     odd = Oddities(titles=layout.titles)
     width = len(layout.first)
@@ -90,7 +93,7 @@ def rewritten(
                 continue
             if len(cells) != width and not (len(cells) == 0 and width == 1):
                 if not lenient:
-                    raise Uneven("uneven", line)
+                    raise UnevenError("uneven", line)
                 if len(cells) > width:
                     odd.long += 1
                 elif cells:
@@ -136,7 +139,7 @@ def _records(
                 cells = _cells("".join(taken).rstrip("\r\n"), layout.delimiter, backslash=backslash)
         if cells is None or cells is _OPEN:
             if not lenient:
-                raise Uneven("quote", number)
+                raise UnevenError("quote", number)
             odd.stray_quotes += 1
             waiting[:0] = taken[1:]
             yield number, [cell or None for cell in bare.split(layout.delimiter)]

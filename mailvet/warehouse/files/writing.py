@@ -59,6 +59,7 @@ def publish(
     Write each query of DuckDB's to its file.
 
     Args:
+        db: the connection of the queries.
         queries: path -> (query, options of COPY).
         mode: permissions of a file that is new; one that exists keeps its own.
         via: the one folder that the database may write to, if it may not write elsewhere.

@@ -1,6 +1,4 @@
-"""
-A DuckDB database that mailvet opened itself: what it may reach, where it spills, and how private its files are.
-"""
+"""A DuckDB database that mailvet opened itself: what it may reach, where it spills, and how private its files are."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import duckdb
 
 from mailvet.errors import argument
-from mailvet.warehouse.backends.duckdb.expressions import FOLDED, SAY, is_blank, numbers
+from mailvet.warehouse.backends.duckdb.expressions import FOLDED, KEY, SAY, is_blank, numbers
 from mailvet.warehouse.backends.duckdb.source import ContactRelation
 from mailvet.warehouse.driver_errors import source_error
 from mailvet.warehouse.files import first_line
@@ -57,7 +57,7 @@ class Cells:
             condition = f" with this {argument('where')}" if source.narrowed else ""
             raise source_error(f"{source.name} cannot be read{condition}: {first_line(str(error))}.", error) from None
         db.execute(
-            f"create or replace temp view mailvet_cells as select email, sha256(email) as email_key, "
+            f"create or replace temp view mailvet_cells as select email, {KEY} as email_key, "
             f"{FOLDED} as folded, repeats from mailvet_texts"
         )
         self.staged = True
@@ -71,7 +71,7 @@ class Cells:
     def boxes(self, relation: str, columns: Sequence[str]) -> str:
         """A query for these columns of a relation with `folded`, and the `mailbox_key` of each text (null for none)."""
         found = with_mailbox(SAY, relation, columns, labels=self.stage_labels("mailvet_cells", "cell_labels"))
-        return f"select {', '.join(columns)}, sha256(mailbox) as mailbox_key from ({found})"
+        return f"select {', '.join(columns)}, {SAY.key('mailbox')} as mailbox_key from ({found})"
 
     def stage_labels(self, relation: str, name: str = "labels") -> str | None:
         """The domains of the texts (`folded`) that are not ASCII, with their A-labels; None where there are none."""
@@ -90,7 +90,7 @@ class Cells:
 def stage_numbers(source: ContactRelation, place: str, cell: str, rows: str) -> None:
     """The keys of cells as numbers, and whether they are blank: `mailvet_numbers`."""
     source.session.db.execute(
-        f"create or replace temp table mailvet_numbers as select {place} as place, {numbers(f'sha256({cell})')}, "
+        f"create or replace temp table mailvet_numbers as select {place} as place, {numbers(SAY.key(cell))}, "
         f"{is_blank(cell)} as blank from {rows}"
     )
 

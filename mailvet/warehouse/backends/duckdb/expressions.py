@@ -11,7 +11,7 @@ from mailvet.warehouse.dialects import DuckDB
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["FOLDED", "SAY", "TYPES", "is_blank", "naive", "numbers", "with_zone", "without_zone"]
+__all__ = ["FOLDED", "KEY", "SAY", "TYPES", "is_blank", "naive", "numbers", "with_zone", "without_zone"]
 
 TYPES = {
     "string": "VARCHAR",
@@ -23,6 +23,8 @@ TYPES = {
 SAY = DuckDB()
 
 FOLDED = SAY.fold("email")
+KEY = SAY.key("email")
+"""What a text in the column `email` is compared with, and its `email_key`."""
 
 
 def is_blank(cell: str) -> str:

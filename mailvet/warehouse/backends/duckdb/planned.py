@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from mailvet.errors import SettingsError
 from mailvet.reference.domains import free_domains
 from mailvet.warehouse.backends.duckdb.connection import MEMORY_WHILE_SAVING
-from mailvet.warehouse.backends.duckdb.expressions import FOLDED, SAY, is_blank, naive
+from mailvet.warehouse.backends.duckdb.expressions import FOLDED, KEY, SAY, is_blank, naive
 from mailvet.warehouse.backends.duckdb.source import ContactRelation
 from mailvet.warehouse.identifiers import quoted
 from mailvet.warehouse.own_tables import VERDICTS
@@ -27,7 +27,7 @@ _FREE = "(select domain from mailvet_free)"
 
 def with_keys(due: str) -> str:
     """What is due, with `email_key` and `folded`."""
-    return f"(select *, sha256(email) as email_key, {FOLDED} as folded from {due})"
+    return f"(select *, {KEY} as email_key, {FOLDED} as folded from {due})"
 
 
 class PlannedRelation:
@@ -55,7 +55,7 @@ class PlannedRelation:
             joined = "left join mailvet_signals s using (email_key)"
         for start in range(0, count, batch_rows):
             yield session.arrow(
-                f"select d.* exclude (place, rechecked){signals} from (select *, sha256(email) as email_key, "
+                f"select d.* exclude (place, rechecked){signals} from (select *, {KEY} as email_key, "
                 "rowid as place "
                 f"from {self._due} where rowid >= {start} and rowid < {start + batch_rows}) d {joined} order by d.place"
             )
@@ -108,7 +108,7 @@ class PlannedRelation:
         )
         for name, places in (("doubles", several), ("numbered", numbered_sql(with_digit, SAY, free=_FREE))):
             db.execute(
-                f"create or replace temp table mailvet_{name} as select email, sha256(email) as email_key, "
+                f"create or replace temp table mailvet_{name} as select email, {KEY} as email_key, "
                 f"{FOLDED} as folded from mailvet_texts where rowid in ({places})"
             )
         session.drop("mailboxes")
@@ -120,7 +120,7 @@ class PlannedRelation:
         if signed_up is not None:
             signups = self._signups(signed_up)
             bursts = burst_sql(signups, SAY, due=only, free=_FREE, window=burst_window)
-            found.append(f"select sha256(cell), 0, true, null from ({bursts})")
+            found.append(f"select {SAY.key('cell')}, 0, true, null from ({bursts})")
         # The few rows with a signal, to be joined as the due ones are read.
         db.execute(
             "create or replace temp table mailvet_signals as select email_key, max(series_size)::integer as "

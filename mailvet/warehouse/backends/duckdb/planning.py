@@ -11,7 +11,7 @@ from mailvet.errors import SettingsError, SourceError
 from mailvet.history.columns import EVENT_COLUMNS
 from mailvet.warehouse.backends.duckdb.cells import Cells, join_parts, stage_numbers
 from mailvet.warehouse.backends.duckdb.connection import MEMORY
-from mailvet.warehouse.backends.duckdb.expressions import FOLDED, SAY, is_blank, numbers
+from mailvet.warehouse.backends.duckdb.expressions import FOLDED, KEY, SAY, is_blank, numbers
 from mailvet.warehouse.backends.duckdb.planned import PlannedRelation, with_keys
 from mailvet.warehouse.backends.duckdb.relations import find_table
 from mailvet.warehouse.backends.duckdb.source import ContactRelation
@@ -204,7 +204,7 @@ class Planner:
             with_news = "mailbox_key in (select mailbox_key from mailvet_history)"
             news = f" or rowid in (select place from ({boxes}) where {with_news})"
         db.execute(
-            f"create or replace temp table mailvet_open as select email, sha256(email) as email_key, {FOLDED} as "
+            f"create or replace temp table mailvet_open as select email, {KEY} as email_key, {FOLDED} as "
             f"folded from mailvet_texts where rowid not in (select place from mailvet_fresh){news}"
         )
         self._session.drop("numbers", "fresh")

@@ -15,7 +15,7 @@ import duckdb
 from mailvet.errors import SourceError
 from mailvet.verdict import verdict_schema
 from mailvet.warehouse.backends.duckdb.connection import open_database, writing
-from mailvet.warehouse.backends.duckdb.expressions import SAY, TYPES, is_blank, naive, with_zone, without_zone
+from mailvet.warehouse.backends.duckdb.expressions import KEY, SAY, TYPES, is_blank, naive, with_zone, without_zone
 from mailvet.warehouse.backends.duckdb.relations import columns_of
 from mailvet.warehouse.backends.duckdb.rewriting import is_our_own, rewrite
 from mailvet.warehouse.backends.duckdb.session import Session
@@ -139,7 +139,7 @@ class DuckDBVerdicts:
 
     def drop_missing(self) -> None:
         """Drop the verdicts that an older version, or another tool, gave to cells of the source without an address."""
-        blank = f"select sha256(email) from mailvet_texts where {is_blank('email')}"
+        blank = f"select {KEY} from mailvet_texts where {is_blank('email')}"
         found = f"from {VERDICTS} where email_key in ({blank})"
         if self._session.rows(f"select 1 {found} limit 1"):
             self._changed()
@@ -343,9 +343,9 @@ class DuckDBVerdicts:
             return None
         rows = with_zone(
             self._session.arrow(
-                f"select * from mailvet_verdicts where email_key = sha256($text) "
+                f"select * from mailvet_verdicts where email_key = {SAY.key('$text')} "
                 f"or {SAY.fold('email')} = $folded "
-                "order by email_key <> sha256($text), checked_at desc limit 1",
+                f"order by email_key <> {SAY.key('$text')}, checked_at desc limit 1",
                 {"text": address, "folded": address.strip().lower()},
             )
         )
