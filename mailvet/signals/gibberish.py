@@ -35,7 +35,7 @@ class CharacterModel:
     def shipped(cls) -> CharacterModel:
         """The model of `mailvet/data/gibberish.csv`, which says what it was made from."""
         file = lists.read("gibberish")
-        rows = dict(file.rows)
+        rows = {row[0]: row[1] for row in file.rows}
         weights = tuple(int(weight) for a in ALPHABET for b in ALPHABET for weight in rows[a + b].split())
         about = file.about
         return cls(weights, int(about["unit"]), float(about["offset"]), float(about["slope"]))
