@@ -17,17 +17,7 @@ from mailvet.scoring.columns import PRIORS, SETTLED, WEIGHTS, contributions, sco
 from mailvet.syntax.parser import SYNTAX_ERRORS
 from mailvet.verdict import verdict_schema
 from mailvet.vocabulary import REASONS, SEND_FROM_SCORE, Policy, Reason, ReasonRule
-from mailvet.warehouse.dialects import (
-    BigQuery,
-    Databricks,
-    MySQL,
-    Postgres,
-    Redshift,
-    Snowflake,
-    SQLite,
-    SQLServer,
-    Trino,
-)
+from mailvet.warehouse.dialects import DIALECTS
 from mailvet.warehouse.erasure import COPIES, FREED_BLOCKS, OWN_ROWS, UNNAMED
 
 HERE = Path(__file__).resolve().parent
@@ -73,7 +63,8 @@ def reach() -> str:
     lines += [f"| `store_addresses = false` | {UNNAMED} |", f"| a DuckDB database of yours | {FREED_BLOCKS} |"]
     lines += [
         f"| {dialect.name} | {' '.join(dialect.kept_after_delete)} |"
-        for dialect in (Postgres, SQLite, MySQL, SQLServer, Snowflake, Redshift, BigQuery, Databricks, Trino)
+        for dialect in DIALECTS.values()
+        if dialect.name != "mariadb"
     ]
     return "\n".join(lines)
 

@@ -35,7 +35,7 @@ GROUPS: Final = (
     "mailvet.probing mailvet.signals mailvet.scoring",
     "mailvet.dns mailvet.smtp mailvet.syntax mailvet.reference mailvet.history",
     "mailvet.policies mailvet.gates mailvet.verdict mailvet.settings mailvet.private_files mailvet.data",
-    "mailvet.privacy mailvet.vocabulary mailvet.errors",
+    "mailvet.privacy mailvet.vocabulary mailvet.errors mailvet.lazy",
 )
 """The rooms from top to bottom: each imports from its own group and from those below."""
 READERS_OF_PACKAGED_DATA: Final = "mailvet.data"
@@ -71,7 +71,6 @@ LONG_TODAY: Final = {
     "mailvet/verification/stream.py": "the stream, its schema and the functions on top of it",
     "mailvet/warehouse/backends/duckdb/session.py": "DuckDB's session",
     "mailvet/warehouse/backends/sql.py": "all SQL backends",
-    "mailvet/warehouse/dialects.py": "all dialects",
 }
 COPIES_TODAY: Final = {
     "mailvet/syntax/columns.py": "what begins a formula, as a pattern",

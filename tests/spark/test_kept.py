@@ -26,9 +26,21 @@ from tests.spark.conftest import addresses, crowd
 from tests.spark.dying import DyingJob
 
 SAME = (
-    "email", "status", "reason", "recommendation", "score", "suggestion", "flags", "domain", "operator", "mx_host",
-    "depth", "evidence", "attempts", "rules_version",
-)  # fmt: skip
+    "email",
+    "status",
+    "reason",
+    "recommendation",
+    "score",
+    "suggestion",
+    "flags",
+    "domain",
+    "operator",
+    "mx_host",
+    "depth",
+    "evidence",
+    "attempts",
+    "rules_version",
+)
 OFFLINE = Settings.load(depth="offline", suspicion={"whole_table": False})
 BLANK = [None, "", " ", None, "", "ann@customer-0.test", "ANN@customer-0.test", "ann@customer-0.test"]
 
