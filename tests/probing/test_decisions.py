@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from mailvet.probing import decisions as module
+from mailvet.probing.canary import Place
 from mailvet.probing.domain import Role
 from mailvet.vocabulary import Reason
 from tests.probing.replies import ACCEPTED, UNKNOWN, Script, Unserved
@@ -33,7 +34,7 @@ def _count_looks(unserved: Unserved, monkeypatch: pytest.MonkeyPatch) -> list[in
     decisions = unserved.pool.decisions
     flush = decisions.flush
 
-    def counted(place: module.Place) -> None:
+    def counted(place: Place) -> None:
         looks.append(place.looks)
         flush(place)
 

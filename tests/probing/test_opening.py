@@ -9,7 +9,6 @@ import pytest
 
 from mailvet.dns.routes import MailHost, Route
 from mailvet.lab import Lab
-from mailvet.probing import opening as module
 from mailvet.probing.memory import LocalSlots
 from mailvet.probing.pool import Mailboxes, Recipient
 from mailvet.probing.queues import ServerSet
@@ -62,7 +61,7 @@ async def test_a_conversation_opens_or_fails_while_another_has_had_a_reply(
             raise Broken(Stage.connect, "unreachable", "no route")
         return await open_session(*args, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(module.Session, "open", open_second)
+    monkeypatch.setattr(Session, "open", open_second)
     route = Route("acme.test", hosts=(MailHost("mx.acme.test", 10, (address,)),))
     results = await asyncio.gather(*(mailboxes.submit(Recipient(local, "acme.test", route)) for local in NAMES))
     await mailboxes.close()
