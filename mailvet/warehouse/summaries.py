@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from mailvet.scoring.columns import bounce_probability
+from mailvet.scoring.priors import bounce_probability
 from mailvet.vocabulary import Reason, Recommendation, Status
 from mailvet.warehouse import attribution
 from mailvet.warehouse.dialects import Dialect, literal
