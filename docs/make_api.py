@@ -132,12 +132,22 @@ def _class(name: str, kind: type[Any]) -> str:
     parts = [f"```python\nclass {name}{f'({bases})' if bases else ''}\n```\n", f"{_markdown(kind.__doc__)}\n"]
     if issubclass(kind, Enum):
         parts.append(", ".join(f"`{member.value}`" for member in kind) + "\n")
-    elif fields := list(_fields(kind)):
-        rows = [f"| `{field}` | `{typed.replace('|', chr(92) + '|')}` | {text} |" for field, typed, text in fields]
+    elif fields := {field: (typed, text) for each in _parts(kind) for field, typed, text in _fields(each)}:
+        rows = [
+            f"| `{field}` | `{typed.replace('|', chr(92) + '|')}` | {text} |" for field, (typed, text) in fields.items()
+        ]
         parts.append("| field | type | |\n|---|---|---|\n" + "\n".join(rows) + "\n")
-    own = {each: value for each, value in vars(kind).items() if not hasattr(kind.__base__, each)}
+    own = {
+        each: value for part in _parts(kind) for each, value in vars(part).items() if not hasattr(part.__base__, each)
+    }
     methods = [line for each, value in own.items() if (line := _method(each, value))]
     return "\n".join([*parts, *(["\n".join(methods) + "\n"] if methods else [])])
+
+
+def _parts(kind: type[Any]) -> list[type[Any]]:
+    """A class, and the protocols of mailvet's that it is made of."""
+    bases = [base for base in kind.__mro__[1:] if base.__module__.startswith("mailvet")]
+    return [kind, *(base for base in bases if getattr(base, "_is_protocol", False))]
 
 
 def _fields(kind: type[Any]) -> Iterator[tuple[str, str, str]]:

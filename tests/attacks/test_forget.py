@@ -24,9 +24,9 @@ def test_no_spelling_of_a_person_is_found_in_the_bytes_of_a_store(tmp_path: Path
         )
     warehouse.close()
     tried("spellings and keys of a person, searched for in the bytes of a store after forget", 2 * len(SAME_PERSON))
-    warehouse = open_verdicts(store, read_only=False)
-    assert warehouse.forget("dots@gmail.com") == len(SAME_PERSON)
-    warehouse.close()
+    verdicts = open_verdicts(store, read_only=False)
+    assert verdicts.forget("dots@gmail.com") == len(SAME_PERSON)
+    verdicts.close()
     held = store.read_bytes()
     assert [text for text in SAME_PERSON if text.encode() in held or email_key(text).encode() in held] == []
     assert b"dots" not in held.lower()

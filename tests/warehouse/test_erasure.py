@@ -156,10 +156,10 @@ def test_of_a_database_of_the_users_only_our_tables_are_cleaned(tmp_path: Path) 
     warehouse.save(answers({"dots@gmail.com": "mailbox_accepted", "x@a.test": "mailbox_accepted"}))
     warehouse.close()
     inode = path.stat().st_ino
-    warehouse = open_verdicts(path, read_only=False)
-    assert warehouse.forget("dots@gmail.com") == 1
-    remains = " ".join(warehouse.out_of_reach())
-    warehouse.close()
+    store = open_verdicts(path, read_only=False)
+    assert store.forget("dots@gmail.com") == 1
+    remains = " ".join(store.out_of_reach())
+    store.close()
     assert "freed blocks" in remains
     assert "rows of your own tables" in remains
     assert "Backups" in remains
