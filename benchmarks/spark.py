@@ -163,7 +163,8 @@ def layers(path: str, depth: str, port: int) -> dict[str, Any]:
     import polars as pl
 
     from mailvet.runs.run import _OFFLINE_BATCH_ROWS
-    from mailvet.verification.stream import BATCH_ROWS, Verifier
+    from mailvet.verification.stream import BATCH_ROWS, Stream
+    from mailvet.verification.verifier import Verifier
 
     settings = _settings(port, depth)
     counted: Counter[str] = Counter()
@@ -176,7 +177,7 @@ def layers(path: str, depth: str, port: int) -> dict[str, Any]:
 
         counted.clear()
         async with Verifier(settings) as verifier:
-            async for verdicts in verifier.stream(read):
+            async for verdicts in Stream(verifier, read):
                 counted.update(dict(verdicts["reason"].value_counts().iter_rows()))
 
     few = pl.read_parquet(path)

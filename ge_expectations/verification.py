@@ -194,7 +194,9 @@ def verify_cells(cells: Sequence[str], settings: Settings) -> tuple[list[Known],
         return [], None
     import polars as pl
 
-    from mailvet.verification.stream import Verifier, run_in_background
+    from mailvet.verification.background import run_in_background
+    from mailvet.verification.stream import Stream
+    from mailvet.verification.verifier import Verifier
 
     async def work() -> tuple[pl.DataFrame, str | None]:
         batches = iter(pl.Series("email", cells, dtype=pl.String).to_frame().iter_slices(_BATCH_ROWS))
@@ -203,7 +205,7 @@ def verify_cells(cells: Sequence[str], settings: Settings) -> tuple[list[Known],
             return next(batches, None)
 
         async with Verifier(settings) as verifier:
-            frames = [frame async for frame in verifier.stream(read)]
+            frames = [frame async for frame in Stream(verifier, read)]
             return pl.concat(frames), verifier.degraded
 
     verdicts, degraded = run_in_background(work())

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mailvet.settings import Settings
     from mailvet.smtp.reply_reading import classify_reply
     from mailvet.verdict import Evidence, Verdict, email_key
-    from mailvet.verification.stream import averify, verify, verify_many
+    from mailvet.verification.api import averify, verify, verify_many
     from mailvet.vocabulary import Depth, Policy, Reason, Recommendation, Status
     from mailvet.warehouse.opening import open_table
 
@@ -57,7 +57,7 @@ _HOMES = {
     **dict.fromkeys(("LockedError", "MailvetError", "PreflightError", "SettingsError", "SourceError"), "errors"),
     **dict.fromkeys(("Depth", "Policy", "Reason", "Recommendation", "Status"), "vocabulary"),
     **dict.fromkeys(("Evidence", "Verdict", "email_key"), "verdict"),
-    **dict.fromkeys(("averify", "verify", "verify_many"), "verification.stream"),
+    **dict.fromkeys(("averify", "verify", "verify_many"), "verification.api"),
     **dict.fromkeys(("plan", "run"), "runs.run"),
     "Settings": "settings",
     "classify_reply": "smtp.reply_reading",

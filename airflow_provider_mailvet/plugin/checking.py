@@ -168,13 +168,13 @@ async def check(address: str, how: How) -> Answer | str:
 async def _verdict(address: str, how: How) -> Verdict:
     # Settings read files, the hook reads the metadata database, and the first import takes its time.
     settings = await asyncio.to_thread(_settings, how)
-    from mailvet.verification.stream import averify
+    from mailvet.verification.api import averify
 
     return await averify(address, depth=how.depth, settings=settings)
 
 
 def _settings(how: How) -> Settings:
-    import mailvet.verification.stream  # noqa: F401
+    import mailvet.verification.api  # noqa: F401
     from mailvet.settings import Settings
 
     if how.conn_id is None:

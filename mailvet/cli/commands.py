@@ -190,7 +190,7 @@ def check(
 ) -> None:
     """Verify single addresses and show the evidence; nothing is stored."""
     from mailvet.verdict import Verdict
-    from mailvet.verification.stream import verify_all
+    from mailvet.verification.api import verify_all
 
     table, degraded = verify_all([_typed(text) for text in addresses], _settings(config, depth=depth, policy=policy))
     verdicts = [Verdict.from_row(row) for row in table.to_pylist()]

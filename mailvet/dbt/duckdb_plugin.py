@@ -19,7 +19,7 @@ from dbt.adapters.duckdb.plugins import BasePlugin
 
 from mailvet.errors import SettingsError
 from mailvet.settings import Settings
-from mailvet.verification.stream import verify_many
+from mailvet.verification.api import verify_many
 from mailvet.vocabulary import Depth
 
 __all__ = ["ANSWER", "Plugin"]

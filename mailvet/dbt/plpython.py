@@ -14,7 +14,7 @@ from mailvet.settings import Settings
 from mailvet.verdict import verdict_schema
 
 # All of it now: whoever imports this module learns what is missing on the server.
-from mailvet.verification.stream import verify_all
+from mailvet.verification.api import verify_all
 
 __all__ = ["verdict_rows"]
 

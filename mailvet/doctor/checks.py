@@ -34,7 +34,8 @@ from mailvet.errors import LockedError, MailvetError
 from mailvet.settings import Settings
 from mailvet.smtp.reply_reading import mask
 from mailvet.smtp.session import Broken, Refused, Session
-from mailvet.verification.stream import run_in_background
+from mailvet.verification.background import run_in_background
+from mailvet.verification.hello_name import hello_name_problem
 from mailvet.vocabulary import Depth
 
 __all__ = ["Check", "State", "examine", "summary"]
@@ -205,11 +206,15 @@ class _Examination:
     async def _host_name(self) -> Check:
         name = self._settings.hello_name
         advice = "Set smtp.hello_name to this machine's public host name, one that the DNS knows."
-        if "." not in name or name.endswith((".localdomain", ".local", ".internal")) or name.startswith("localhost"):
-            return Check("host_name", "fail", f"This machine calls itself {name!r}, which is no public name.", advice)
-        addresses = await self._answers.addresses(name)
-        if not addresses:
-            return Check("host_name", "fail", f"The hello name {name} does not resolve.", advice)
+        addresses: list[str] = []
+
+        async def resolves(name: str) -> bool:
+            addresses.extend(await self._answers.addresses(name))
+            return bool(addresses)
+
+        problem = await hello_name_problem(name, resolves)
+        if problem is not None:
+            return Check("host_name", "fail", problem, advice)
         return Check("host_name", "ok", f"The hello name {name} resolves to {', '.join(addresses)}.")
 
     async def _own_route(self, resolver: Resolver) -> Route | None:

@@ -40,8 +40,10 @@ from mailvet.runs.recheck import Recheck, RecheckText, parse_recheck
 from mailvet.runs.saving import Saver
 from mailvet.settings import Settings
 from mailvet.verdict import STATUS_COLUMNS, verdict_schema
-from mailvet.verification.stream import BATCH_ROWS, Verifier, run_in_background
-from mailvet.vocabulary import REASONS, RULES_VERSION, Depth, Reason, Recommendation, Status
+from mailvet.verification.background import run_in_background
+from mailvet.verification.stream import BATCH_ROWS, Stream
+from mailvet.verification.verifier import Verifier
+from mailvet.vocabulary import REASONS, RULES_VERSION, Depth, Reason, Recommendation, Status, rules_version
 from mailvet.warehouse.attribution import LayerCount
 from mailvet.warehouse.backends.duckdb.tables import DuckDBWarehouse
 from mailvet.warehouse.clocks import future_note
@@ -260,7 +262,7 @@ def plan(
     planned = warehouse.plan(
         depth_rank=Depth(settings.depth).rank,
         now=datetime.now(timezone.utc),
-        rules_version=f"{RULES_VERSION}{'+' if own.digest else ''}{own.digest}",
+        rules_version=rules_version(own.digest),
         listed={name: _as_written(kind) for name, kind in kinds.items()},
         among=among,
         recheck=again,
@@ -691,17 +693,18 @@ class _Run:
             return pl.DataFrame(pl.from_arrow(table))
 
         def pull() -> list[pl.DataFrame]:
-            frames = verifier.pending_verdicts(older_than=0.0 if stopping else _PULL_SECONDS)
+            frames = stream.pending_verdicts(older_than=0.0 if stopping else _PULL_SECONDS)
             for verdicts in frames:
                 self._count(verdicts)
             return frames
 
-        watching = asyncio.ensure_future(self._watch(verifier, due)) if self._watcher else None
+        stream = Stream(verifier, read, run_id=run_id, wait=wait)
+        watching = asyncio.ensure_future(self._watch(verifier, stream, due)) if self._watcher else None
         stopping, saver.pull = False, pull
         self.in_hand.begun = True
         saver.start()
         try:
-            async for verdicts in verifier.stream(read, run_id=run_id, wait=wait):
+            async for verdicts in stream:
                 self._count(verdicts)
                 saver.take(verdicts)
                 await saver.room()
@@ -709,16 +712,16 @@ class _Run:
         except BaseException as error:
             # Also when the run is stopped: what the servers were asked is not asked for a second time.
             stopping = True
-            await asyncio.shield(asyncio.ensure_future(self._stop(verifier, saver, error)))
+            await asyncio.shield(asyncio.ensure_future(self._stop(stream, saver, error)))
             raise
         finally:
             if watching is not None:
                 watching.cancel()
             ahead.cancel()
-        self._tell(verifier, due)
+        self._tell(verifier, stream, due)
 
-    async def _stop(self, verifier: Verifier, saver: Saver, error: BaseException) -> None:
-        await verifier.drain()
+    async def _stop(self, stream: Stream, saver: Saver, error: BaseException) -> None:
+        await stream.drain()
         if isinstance(error, asyncio.CancelledError):
             await saver.stop()
         else:  # a fault: the database may take its time for what it still can take
@@ -741,15 +744,15 @@ class _Run:
                 so_far.accepted + accepts, so_far.refused + refuses, so_far.unclear + total - accepts - refuses
             )
 
-    async def _watch(self, verifier: Verifier, due: int) -> None:
+    async def _watch(self, verifier: Verifier, stream: Stream, due: int) -> None:
         while True:
-            self._tell(verifier, due)
+            self._tell(verifier, stream, due)
             await asyncio.sleep(_TICK)
 
-    def _tell(self, verifier: Verifier, due: int) -> None:
+    def _tell(self, verifier: Verifier, stream: Stream, due: int) -> None:
         if self._watcher:
             seconds = time.monotonic() - self._began
-            self._watcher.progressed(Progress(due, self._done, seconds, verifier.progress(), verifier.retry_in))
+            self._watcher.progressed(Progress(due, self._done, seconds, verifier.progress(), stream.retry_in))
 
 
 def _version() -> str:

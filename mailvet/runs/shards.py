@@ -22,7 +22,8 @@ from mailvet.runs.recheck import RecheckText, parse_recheck
 from mailvet.runs.run import plan
 from mailvet.settings import Settings
 from mailvet.verdict import STATUS_COLUMNS
-from mailvet.verification.stream import Verifier, run_in_background
+from mailvet.verification.background import run_in_background
+from mailvet.verification.verifier import Verifier
 from mailvet.vocabulary import Depth
 from mailvet.warehouse.store import Warehouse
 

@@ -21,7 +21,7 @@ import polars as pl
 from mailvet.policies import recommendation_sql
 from mailvet.privacy import AT_SIGNS, keyed, mask_text, unnamed_suggestion
 from mailvet.settings import Settings
-from mailvet.vocabulary import REASONS, RULES_VERSION, Policy, Reason, Status
+from mailvet.vocabulary import REASONS, Policy, Reason, Status, rules_version
 
 __all__ = [
     "AT_LEAST",
@@ -225,7 +225,7 @@ def judge(
         (stamp + wait.cast(pl.Duration("us"))).alias("next_check_at"),
         "attempts",
         pl.lit(run_id, dtype=pl.String).alias("run_id"),
-        pl.lit(f"{RULES_VERSION}{'+' if lists_digest else ''}{lists_digest}").alias("rules_version"),
+        pl.lit(rules_version(lists_digest)).alias("rules_version"),
         "mailbox_key",
     )
 
