@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mailvet.runs.run import RunResult
+    from mailvet.runs.results import RunResult
 
 __all__ = ["MOST_BYTES", "Legs", "compact", "summarise"]
 
@@ -53,7 +53,7 @@ class Legs:
         self.probes += result.probes
         self.lookups += result.lookups
         states = {row.name: row.state for row in result.operators}
-        for name, answers in result.answers.items():
+        for name, answers in result.replies.items():
             old = self.operators.get(name, [0, 0, 0, ""])
             # A later leg asks those again who were unclear before.
             settled = answers.accepted + answers.refused

@@ -162,7 +162,7 @@ def layers(path: str, depth: str, port: int) -> dict[str, Any]:
 
     import polars as pl
 
-    from mailvet.runs.run import _OFFLINE_BATCH_ROWS
+    from mailvet.runs.run import OFFLINE_BATCH_ROWS
     from mailvet.verification.stream import BATCH_ROWS, Stream
     from mailvet.verification.verifier import Verifier
 
@@ -170,7 +170,7 @@ def layers(path: str, depth: str, port: int) -> dict[str, Any]:
     counted: Counter[str] = Counter()
 
     async def work(table: pl.DataFrame) -> None:
-        batches = table.iter_slices(_OFFLINE_BATCH_ROWS if depth == "offline" else BATCH_ROWS)
+        batches = table.iter_slices(OFFLINE_BATCH_ROWS if depth == "offline" else BATCH_ROWS)
 
         async def read() -> pl.DataFrame | None:
             return next(batches, None)

@@ -76,7 +76,8 @@ def main(folder: Path) -> int:
     import duckdb
 
     from mailvet.lab import Lab, World
-    from mailvet.runs.run import open_source, run
+    from mailvet.runs.run import run
+    from mailvet.runs.sources import open_source
     from mailvet.settings import Settings
 
     folder.mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from mailvet import doctor, spark
     from mailvet.errors import LockedError, MailvetError, PreflightError, SettingsError, SourceError
     from mailvet.reference.typos import suggest
-    from mailvet.runs.run import plan, run
+    from mailvet.runs.planning import plan
+    from mailvet.runs.run import run
     from mailvet.runs.table_gate import gate
     from mailvet.settings import Settings
     from mailvet.smtp.reply_reading import classify_reply
@@ -58,11 +59,12 @@ _HOMES = {
     **dict.fromkeys(("Depth", "Policy", "Reason", "Recommendation", "Status"), "vocabulary"),
     **dict.fromkeys(("Evidence", "Verdict", "email_key"), "verdict"),
     **dict.fromkeys(("averify", "verify", "verify_many"), "verification.api"),
-    **dict.fromkeys(("plan", "run"), "runs.run"),
     "Settings": "settings",
     "classify_reply": "smtp.reply_reading",
     "gate": "runs.table_gate",
     "open_table": "warehouse.opening",
+    "plan": "runs.planning",
+    "run": "runs.run",
     "suggest": "reference.typos",
 }
 

@@ -102,7 +102,7 @@ class MailvetExportOperator(BaseSQLOperator):
             from airflow_provider_mailvet.hooks.mailvet import MailvetHook
             from mailvet.errors import SettingsError
             from mailvet.runs.outputs import check_results
-            from mailvet.runs.run import plan
+            from mailvet.runs.planning import plan
             from mailvet.verdict import STATUS_COLUMNS
 
             drop_unset(self)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from mailvet.gates import GateResult
     from mailvet.runs.recheck import Recheck
-    from mailvet.runs.run import RunResult
+    from mailvet.runs.results import RunResult
     from mailvet.settings import Settings
 
 __all__ = ["MailvetVerifyOperator"]
@@ -196,7 +196,8 @@ class MailvetVerifyOperator(BaseSQLOperator):
         from mailvet.cli.progress import LogWatcher
         from mailvet.errors import SourceError, UnavailableError
         from mailvet.runs.in_hand import InHand
-        from mailvet.runs.run import Progress, run
+        from mailvet.runs.results import Progress
+        from mailvet.runs.run import run
         from mailvet.verdict import STATUS_COLUMNS
         from mailvet.vocabulary import Reason
 

@@ -166,7 +166,7 @@ def _check_files(
 ) -> None:  # fmt: skip
     """Before anything is opened: no output is an input or another output, and a report replaces reports alone."""
     from mailvet.runs.outputs import Input, Output, check_outputs, is_report, settings_inputs
-    from mailvet.runs.run import default_store
+    from mailvet.runs.sources import default_store
     from mailvet.warehouse.opening import is_url
 
     inputs = [] if is_url(source) else [Input("the source", Path(source).expanduser())]
@@ -266,7 +266,8 @@ def verify(
     from mailvet.reports import html as html_report
     from mailvet.runs.outputs import result_paths
     from mailvet.runs.recheck import parse_recheck
-    from mailvet.runs.run import open_source, run
+    from mailvet.runs.run import run
+    from mailvet.runs.sources import open_source
     from mailvet.runs.table_gate import judged
     from mailvet.settings import parse_duration
     from mailvet.verdict import STATUS_COLUMNS
@@ -388,7 +389,7 @@ def gate(
     """Hold a verified table against limits: exit code 0 if it keeps to all of them, else 1. Asks no server."""
     from mailvet.cli.show import show_gate
     from mailvet.gates import Limits
-    from mailvet.runs.run import open_source
+    from mailvet.runs.sources import open_source
     from mailvet.runs.table_gate import held_against
 
     given = {
@@ -434,8 +435,8 @@ def plan(
     """What a run would do: addresses, domains, operators, time. Asks nobody and changes nothing."""
     from mailvet.cli.show import show_plan
     from mailvet.runs.forecast import estimate
-    from mailvet.runs.run import open_source
-    from mailvet.runs.run import plan as plan_run
+    from mailvet.runs.planning import plan as plan_run
+    from mailvet.runs.sources import open_source
 
     settings = _settings(config, depth=depth)
     warehouse = open_source(
@@ -479,8 +480,8 @@ def report(
     """How a verified source stands, here and as an HTML file. Asks nobody and changes nothing in the source."""
     from mailvet.cli.show import show_summary
     from mailvet.reports import html as html_report
-    from mailvet.runs.run import open_source
-    from mailvet.runs.run import plan as plan_run
+    from mailvet.runs.planning import plan as plan_run
+    from mailvet.runs.sources import open_source
 
     settings = _settings(config, policy=policy)
     html_report.check_path(output)
@@ -589,7 +590,7 @@ def forget(
 
 def _store(source: str | None, config: Path | None, *, read_only: bool) -> Any:
     """The verdicts on a SOURCE as `verify` takes it; those on files are in the store."""
-    from mailvet.runs.run import default_store
+    from mailvet.runs.sources import default_store
     from mailvet.warehouse.files import format_of
     from mailvet.warehouse.opening import is_url, open_store
 

@@ -16,7 +16,7 @@ from rich.text import Text
 from mailvet.privacy import printable
 from mailvet.probing.pool import OperatorProgress
 from mailvet.reports.text import duration_text
-from mailvet.runs.run import Progress
+from mailvet.runs.results import Progress
 from mailvet.warehouse.store import Plan
 
 __all__ = ["LogWatcher", "TerminalWatcher"]

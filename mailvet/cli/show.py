@@ -16,7 +16,7 @@ from mailvet.privacy import printable
 from mailvet.reference.providers import local_parts_at
 from mailvet.reports.text import duration_text
 from mailvet.runs.forecast import Forecast
-from mailvet.runs.run import RunResult
+from mailvet.runs.results import RunResult
 from mailvet.scoring.columns import contributions
 from mailvet.verdict import Verdict
 from mailvet.vocabulary import REASONS, Depth, Reason, Status

@@ -431,7 +431,7 @@ class _Examination:
 
 
 def _store_path(settings: Settings) -> Path:
-    from mailvet.runs.run import default_store
+    from mailvet.runs.sources import default_store
 
     return (settings.store.path or default_store()).expanduser()
 

@@ -64,7 +64,7 @@ def open_verdicts(source: str, settings: Settings, table: str | None, *, writabl
     Raises:
         SourceError: it cannot be opened; SettingsError: a URL without `table`.
     """
-    from mailvet.runs.run import default_store, open_source
+    from mailvet.runs.sources import default_store, open_source
     from mailvet.warehouse.backends.duckdb.tables import DuckDBWarehouse
     from mailvet.warehouse.files import format_of
 

@@ -8,7 +8,6 @@ Needs the DNS once, in the process that plans: which operator a domain belongs t
 from __future__ import annotations
 
 import heapq
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -18,8 +17,9 @@ import idna
 from mailvet.dns.routes import Route
 from mailvet.errors import NetworkError, SettingsError
 from mailvet.runs.forecast import seconds_at
+from mailvet.runs.planning import plan
 from mailvet.runs.recheck import RecheckText, parse_recheck
-from mailvet.runs.run import plan
+from mailvet.runs.record import new_run_id
 from mailvet.settings import Settings
 from mailvet.verdict import STATUS_COLUMNS
 from mailvet.verification.background import run_in_background
@@ -66,7 +66,7 @@ def plan_shards(
     if not 1 <= shards <= MOST_SHARDS:
         raise SettingsError(f"{shards} shards cannot be; give a number from 1 to {MOST_SHARDS}.")
     again = parse_recheck(recheck)
-    plan_id = f"{datetime.now(timezone.utc):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
+    plan_id = new_run_id()
     warehouse.save_shards(plan_id, {}, datetime.now(timezone.utc))  # says at once where it cannot be done
     if write_back:
         warehouse.check_write_back(columns)

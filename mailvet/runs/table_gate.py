@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from mailvet.errors import SettingsError
 from mailvet.gates import GateResult, Limits, judge
-from mailvet.runs.run import open_source
-from mailvet.runs.run import plan as plan_run
+from mailvet.runs.planning import plan as plan_run
+from mailvet.runs.sources import open_source
 from mailvet.scoring.columns import bounce_probability
 from mailvet.settings import Settings
 from mailvet.vocabulary import Reason

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import re
-import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -24,6 +23,7 @@ from mailvet.policies import recommendation_sql
 from mailvet.reference.own_lists import OwnLists
 from mailvet.runs.forecast import seconds_at
 from mailvet.runs.recheck import Recheck, RecheckText, parse_recheck
+from mailvet.runs.record import new_run_id
 from mailvet.settings import Settings
 from mailvet.spark.servers import ServerFolder, canaries
 from mailvet.spark.staging import Folder
@@ -111,7 +111,7 @@ def verify(
     folder = _checked_staging(spark, settings, staging, tasks)
     job = Job(
         settings.model_copy(update={"lists": type(settings.lists)()}),
-        own, f"{utc_now():%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}", wait=wait,
+        own, new_run_id(), wait=wait,
         save_every=save_every.total_seconds(),
     )  # fmt: skip
     text = df.select(cell.alias("email")).where(f"not {_SAY.missing('email')}")

@@ -12,7 +12,8 @@ import duckdb
 import pytest
 
 from mailvet.private_files import PrivateFolder, new_beside, replaces
-from mailvet.runs.run import open_source, run
+from mailvet.runs.run import run
+from mailvet.runs.sources import open_source
 from mailvet.settings import Settings
 from tests.attacks.counting import Tried
 

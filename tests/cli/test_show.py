@@ -16,7 +16,7 @@ from mailvet.cli.show import explain, show_plan, show_result
 from mailvet.probing.pool import OperatorProgress
 from mailvet.reports.text import duration_text
 from mailvet.runs.forecast import Forecast
-from mailvet.runs.run import Progress, RunResult
+from mailvet.runs.results import Progress, RunResult
 from mailvet.verdict import Evidence, Verdict
 from mailvet.vocabulary import Depth, Reason, Recommendation, Status
 from mailvet.warehouse.store import Plan, Summary

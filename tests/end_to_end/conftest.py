@@ -16,7 +16,9 @@ import pytest
 import mailvet
 from mailvet.cli.commands import main
 from mailvet.lab import Lab, World
-from mailvet.runs.run import RunResult, open_source, run
+from mailvet.runs.results import RunResult
+from mailvet.runs.run import run
+from mailvet.runs.sources import open_source
 from mailvet.settings import Settings
 
 ROOT = Path(mailvet.__file__).parent.parent

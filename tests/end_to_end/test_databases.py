@@ -15,7 +15,8 @@ import pytest
 
 from mailvet.errors import SourceError
 from mailvet.lab import Lab, World
-from mailvet.runs.run import open_source, run
+from mailvet.runs.run import run
+from mailvet.runs.sources import open_source
 from mailvet.settings import Settings
 from tests.end_to_end.conftest import PEOPLE, STRANGERS, make_table, start, write_config
 from tests.postgresql import PostgresServer

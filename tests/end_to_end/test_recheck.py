@@ -11,8 +11,9 @@ import pytest
 
 from mailvet.errors import SettingsError
 from mailvet.lab import Lab
-from mailvet.runs.run import RunResult, open_source
-from mailvet.runs.run import plan as plan_run
+from mailvet.runs.planning import plan as plan_run
+from mailvet.runs.results import RunResult
+from mailvet.runs.sources import open_source
 from mailvet.settings import Settings
 from tests.end_to_end.conftest import PEOPLE, STRANGERS, Done, make_table, rows, write_config
 from tests.probing import asked

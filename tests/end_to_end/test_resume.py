@@ -16,7 +16,8 @@ import pytest
 
 from mailvet.errors import SourceError
 from mailvet.lab import Lab, World
-from mailvet.runs.run import open_source, run
+from mailvet.runs.run import run
+from mailvet.runs.sources import open_source
 from mailvet.settings import Settings
 from mailvet.warehouse.backends.duckdb.tables import DuckDBWarehouse
 from tests.end_to_end.conftest import make_table, rows, start, write_config

@@ -15,7 +15,7 @@ import pytest
 
 from mailvet.errors import SettingsError
 from mailvet.lab import Lab
-from mailvet.runs.run import Progress, RunResult
+from mailvet.runs.results import Progress, RunResult
 from mailvet.warehouse.backends.duckdb.tables import DuckDBWarehouse
 from mailvet.warehouse.store import Plan
 from tests.end_to_end.conftest import PEOPLE, STRANGERS, Done, make_table, rows, write_config

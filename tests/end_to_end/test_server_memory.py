@@ -12,7 +12,9 @@ import pytest
 
 from mailvet.lab import Lab, World
 from mailvet.lab.guards import HarvestGuard
-from mailvet.runs.run import RunResult, open_source, run
+from mailvet.runs.results import RunResult
+from mailvet.runs.run import run
+from mailvet.runs.sources import open_source
 from mailvet.settings import Settings
 from tests.end_to_end.conftest import make_table, rows, write_config
 from tests.probing import asked

@@ -11,7 +11,8 @@ import duckdb
 import pytest
 
 from mailvet.errors import LockedError, SourceError
-from mailvet.runs.run import open_source, run
+from mailvet.runs.run import run
+from mailvet.runs.sources import open_source
 from mailvet.settings import Settings
 from mailvet.warehouse.backends.duckdb.session import opening_failed
 from mailvet.warehouse.backends.duckdb.verdicts import DuckDBVerdicts
@@ -88,7 +89,7 @@ def test_duplicate_verdicts_never_multiply_rows(here: Path, settings: Settings, 
 
 
 def _planned(warehouse: Any, settings: Settings) -> Any:
-    from mailvet.runs.run import plan
+    from mailvet.runs.planning import plan
 
     plan(warehouse, settings)
     return warehouse
