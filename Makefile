@@ -48,14 +48,18 @@ demo: $(VENV)/.installed-demo
 	$(BIN)/python examples/dbt_demo.py demo/out/crm.duckdb
 	$(BIN)/python examples/airflow_campaign.py
 
+# More processes than cores: tests wait for servers, time-outs and other processes half of their time.
+TEST_PROCESSES ?= 4
+PARALLEL := --numprocesses $(TEST_PROCESSES) --dist loadgroup --no-loadscope-reorder
+
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
 
 # Folders whose every test starts a server, a JVM, an Airflow, a dbt or the whole command.
 NOT_FAST := airflow benchmarks dbt end_to_end gx lakehouse packaging servers spark
 
 test-fast: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup -m "not slow and not external" \
+	$(BIN)/python -m pytest $(PARALLEL) -m "not slow and not external" \
 	  $(NOT_FAST:%=--ignore=tests/%) $(PYTEST_ARGS)
 
 test-snowflake: $(SNOWFLAKE)/.installed

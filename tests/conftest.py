@@ -37,11 +37,19 @@ def _own_settings_and_store(tmp_path_factory: pytest.TempPathFactory) -> Iterato
 _HERE = Path(__file__).parent
 # Folders whose tests share what takes long to start: an Airflow, a parsed dbt project, a JVM, real mail servers.
 _TOGETHER = {"airflow": "airflow", "dbt": "dbt", "gx": "spark", "spark": "spark", "servers": "servers"}
+# Folders whose groups take longest, in the order in which they start, so that none of them is the last one alone.
+_FIRST = ("spark", "gx", "dbt", "airflow", "faults", "end_to_end", "probing", "attacks", "warehouse", "servers")
 
 _NO_CHOICE = SimpleNamespace(params={})
 _EXTERNAL_FOLDERS = {"airflow", "benchmarks", "dbt", "end_to_end", "gx", "lakehouse", "packaging", "servers", "spark"}
 _EXTERNAL_FIXTURES = {"mariadb_server", "postgres", "postgres_server", "real_mail", "spark"}
 _EXTERNAL_PLACES = {"mariadb", "postgres", "postgresql"}
+
+
+def _folder(item: pytest.Item) -> str:
+    """The folder of `tests` that a test stands in, if any."""
+    parts = item.path.parts
+    return parts[len(_HERE.parts)] if parts[: len(_HERE.parts)] == _HERE.parts else ""
 
 
 def _is_external(item: pytest.Item, folder: str) -> bool:
@@ -57,9 +65,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     With pytest-xdist (`--dist loadgroup`), tests that share a start stay in one process; others go by file. Slow tests
     may take so long on a busy machine. Tests that `make test-fast` leaves out are marked.
     """
+    items.sort(key=lambda item: _FIRST.index(_folder(item)) if _folder(item) in _FIRST else len(_FIRST))
     for item in items:
-        parts = item.path.parts
-        folder = parts[len(_HERE.parts)] if parts[: len(_HERE.parts)] == _HERE.parts else ""
+        folder = _folder(item)
         if _is_external(item, folder):
             item.add_marker(pytest.mark.external)
         item.add_marker(pytest.mark.xdist_group(_TOGETHER.get(folder, str(item.path))))

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mailvet.lab.counters import Counters
-    from mailvet.lab.default_world import default_world
+    from mailvet.lab.default_hosts import default_world
     from mailvet.lab.faulty_resolver import FaultyResolver
     from mailvet.lab.guards import HarvestGuard, RateLimit
     from mailvet.lab.holds import Hold
@@ -52,8 +52,8 @@ __all__ = [
 ]
 
 _HOMES = {
-    "MANNERS": "manners",
-    "Manner": "manners",
+    "MANNERS": "server_profiles",
+    "Manner": "server_profiles",
     "PROFILES": "profiles",
     "FaultyResolver": "faulty_resolver",
     "HarvestGuard": "guards",
@@ -69,7 +69,7 @@ _HOMES = {
     "World": "world",
     "Lab": "server",
     "serve": "server",
-    "default_world": "inhabitants",
+    "default_world": "default_hosts",
 }
 
 

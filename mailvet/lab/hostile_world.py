@@ -5,7 +5,7 @@ living and unknown recipients. The same seed gives the same world.
 
 from __future__ import annotations
 
-from mailvet.lab.default_world import WorldBuilder
+from mailvet.lab.default_hosts import WorldBuilder
 from mailvet.lab.hostile_profiles import ACCESS_DENIED, HOSTILE_PROFILES
 from mailvet.lab.world import Behaviour, World
 

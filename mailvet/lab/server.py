@@ -56,7 +56,7 @@ class Lab:
         resolver: FaultyResolver | None = None,
     ) -> None:
         if world is None:
-            from mailvet.lab.default_world import default_world
+            from mailvet.lab.default_hosts import default_world
 
             world = default_world(seed)
         self.world = world

@@ -33,11 +33,11 @@ def test_every_column_is_told_of_in_the_order_of_the_code() -> None:
 
 
 def test_smaller_tables_have_the_columns_that_are_made() -> None:
-    made = (PACKAGE / "warehouse/duckdb_verdicts.py").read_text("utf-8")
+    made = (PACKAGE / "warehouse/backends/duckdb/verdicts.py").read_text("utf-8")
     columns = re.search(r"create table if not exists mailvet_outputs \((.*?)\)", made)
     assert columns is not None
     assert columns_told_of("mailvet_outputs") == re.findall(r"(\w+) varchar", columns[1])
-    sql = (PACKAGE / "warehouse/sql.py").read_text("utf-8")
+    sql = (PACKAGE / "warehouse/backends/sql.py").read_text("utf-8")
     leases = re.search(r"insert into \{LEASES\} \((.*?)\)", sql)
     assert leases is not None
     assert columns_told_of("mailvet_leases") == leases[1].split(", ")

@@ -552,13 +552,13 @@ def test_tables_with_keys_checks_and_columns_of_their_own_are_written(opened: Op
 
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     parts = (
-        "duckdb_due.PART_ROWS",
-        "duckdb_results.PART_ROWS",
-        "duckdb_due._JOINED_ROWS",
-        "duckdb_results._WRITTEN_ROWS",
+        "due.PART_ROWS",
+        "results.PART_ROWS",
+        "due._JOINED_ROWS",
+        "results._WRITTEN_ROWS",
     )
     for name in parts:
-        monkeypatch.setattr(f"mailvet.warehouse.{name}", 2)
+        monkeypatch.setattr(f"mailvet.warehouse.backends.duckdb.{name}", 2)
 
 
 def test_a_table_planned_and_counted_in_parts_is_planned_and_counted_whole(

@@ -5,8 +5,8 @@ A table of a DuckDB database has its verdicts in the same database. A file (CSV,
 compressed) is read into a temporary table; its verdicts live in the store, another DuckDB file, so that a second run
 over the same list asks only what is due.
 
-Each room has one idea: `duckdb_session` (the database that is open), `duckdb_due` (what is due), `duckdb_verdicts`
-(saving), `duckdb_results` (status columns and counts); here they are one warehouse, with what leaves it for files and
+Each room has one idea: `session` (the database that is open), `due` (what is due), `verdicts`
+(saving), `results` (status columns and counts); here they are one warehouse, with what leaves it for files and
 tables.
 """
 
