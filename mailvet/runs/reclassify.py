@@ -1,5 +1,5 @@
 """
-Stored replies read again, after the rules on replies have improved; nobody is asked.
+Stored replies read again, after the rules on replies have improved; no server is asked.
 
 Only what a reply says by itself is read again. What it meant beside other replies (an accepted recipient next to a
 random one, a refusal that the random address got as well) cannot be told from one row, and stays as it was. A reply

@@ -54,7 +54,7 @@ _END_TIMEOUT = 1.0  # seconds for the database to return from what it does when 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 5.0  # seconds between two tries to reach a database that is gone
 
 
-def run(  # the options of a run, all of them optional and named
+def run(
     warehouse: Warehouse,
     settings: Settings,
     *,

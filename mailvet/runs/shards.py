@@ -45,9 +45,14 @@ class ShardPlan:
 
 
 def plan_shards(
-    warehouse: Warehouse, settings: Settings, shards: int, *, columns: Sequence[str] = STATUS_COLUMNS,
-    write_back: bool = True, recheck: RecheckText = None,
-) -> ShardPlan:  # fmt: skip
+    warehouse: Warehouse,
+    settings: Settings,
+    shards: int,
+    *,
+    columns: Sequence[str] = STATUS_COLUMNS,
+    write_back: bool = True,
+    recheck: RecheckText = None,
+) -> ShardPlan:
     """
     Divide what is due among `shards` runs, whole operators to each, by the time they take, and keep the division in
     the table `mailvet_shards`. Also makes the tables and status columns, so that the runs need not do so at once.
@@ -106,7 +111,7 @@ def _divided(seconds: Mapping[str, float], shards: int) -> dict[str, int]:
 
 
 async def _operators(domains: Sequence[str], settings: Settings) -> dict[str, str]:
-    """The operator of each domain as written; its own name where there is none, or where nobody will be asked."""
+    """The operator of each domain as written; its own name where there is none, or where no server will be asked."""
     if Depth(settings.depth) is not Depth.smtp:
         return {domain: domain for domain in domains}
     verifier = Verifier(settings)

@@ -26,7 +26,7 @@ def default_store() -> Path:
     return Path(platformdirs.user_data_dir("mailvet", appauthor=False)) / "mailvet.duckdb"
 
 
-def open_source(  # what a source is, and how it is read
+def open_source(
     source: str,
     settings: Settings,
     *,

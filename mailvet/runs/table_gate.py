@@ -71,9 +71,15 @@ def gate(
     if settings is not None and policy is not None:
         chosen = settings.model_copy(update={"policy": Settings.load(policy=policy).policy})
     warehouse = open_source(
-        str(source), chosen, table=table, column=email_column, where=where, reading=reading, writable=False,
+        str(source),
+        chosen,
+        table=table,
+        column=email_column,
+        where=where,
+        reading=reading,
+        writable=False,
         updatable=False,
-    )  # fmt: skip
+    )
     for remark in warehouse.remarks:
         log.warning("%s: %s", warehouse.name, remark)
     try:

@@ -18,10 +18,32 @@ from mailvet.settings import Settings
 from tests.attacks.counting import Tried
 
 _NAMES = (
-    "keep[1]", "contacts(1)", "a*b", "a?b", "{a,b}", "a b", " leading", "-dash", "--output", "quo'te", 'quo"te', "名前",
-    "semi;colon", "per%20cent", "$HOME", "~", "a\\b", "a\\[1]", "a\nb", "#hash", "x=1", "http:x", "\u202eevil", "é",
+    "keep[1]",
+    "contacts(1)",
+    "a*b",
+    "a?b",
+    "{a,b}",
+    "a b",
+    " leading",
+    "-dash",
+    "--output",
+    "quo'te",
+    'quo"te',
+    "名前",
+    "semi;colon",
+    "per%20cent",
+    "$HOME",
+    "~",
+    "a\\b",
+    "a\\[1]",
+    "a\nb",
+    "#hash",
+    "x=1",
+    "http:x",
+    "\u202eevil",
+    "é",
     "**",
-)  # fmt: skip
+)
 _NEIGHBOURS = ("keep1", "aXb", "ab", "a", "b", "leading")
 _KINDS = {".csv": "format csv", ".jsonl": "format json", ".parquet": "format parquet"}
 

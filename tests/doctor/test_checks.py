@@ -18,8 +18,19 @@ from mailvet.lab.world import HELLO_NAME
 from mailvet.settings import Settings
 from tests.probing import lab_settings
 
-ORDER = ["resolver", "honest_resolver", "host_name", "port_25", "reverse_dns", "spf", "block_lists", "clock", "lists",
-         "store", "tables"]  # fmt: skip
+ORDER = [
+    "resolver",
+    "honest_resolver",
+    "host_name",
+    "port_25",
+    "reverse_dns",
+    "spf",
+    "block_lists",
+    "clock",
+    "lists",
+    "store",
+    "tables",
+]
 
 
 def spf(world: World, name: str, record: str) -> None:
@@ -37,14 +48,25 @@ def world_lab() -> Any:
     world.domain("null.test", [(0, ".")])
     world.domain("bare.test", [(10, "mx.ours.test")])
     for name, record in {
-        "all": "v=spf1 +all", "none-of-us": "v=spf1 ip4:192.0.2.0/24 -all", "soft": "v=spf1 ~all",
-        "neutral": "v=spf1 ip4:192.0.2.1", "a": "v=spf1 a:hello.test -all", "mask": "v=spf1 a:far.test/8 -all",
-        "mx": "v=spf1 mx:hello.test -all", "include": "v=spf1 include:all.test -all",
-        "deny-include": "v=spf1 include:none-of-us.test ?all", "redirect": "v=spf1 redirect=all.test",
-        "macro": "v=spf1 exists:%{i}.ours.test -all", "ptr": "v=spf1 ptr -all", "broken": "v=spf1 ip4:nonsense -all",
-        "loop": "v=spf1 include:loop.test -all", "case": "V=SPF1 IP4:127.0.0.0/8 -ALL", "ip6": "v=spf1 ip6:::1 -all",
-        "early": "v=spf1 ip4:127.0.0.1 ptr -all", "nobody": "v=spf1 include:bare.test -all",
-    }.items():  # fmt: skip
+        "all": "v=spf1 +all",
+        "none-of-us": "v=spf1 ip4:192.0.2.0/24 -all",
+        "soft": "v=spf1 ~all",
+        "neutral": "v=spf1 ip4:192.0.2.1",
+        "a": "v=spf1 a:hello.test -all",
+        "mask": "v=spf1 a:far.test/8 -all",
+        "mx": "v=spf1 mx:hello.test -all",
+        "include": "v=spf1 include:all.test -all",
+        "deny-include": "v=spf1 include:none-of-us.test ?all",
+        "redirect": "v=spf1 redirect=all.test",
+        "macro": "v=spf1 exists:%{i}.ours.test -all",
+        "ptr": "v=spf1 ptr -all",
+        "broken": "v=spf1 ip4:nonsense -all",
+        "loop": "v=spf1 include:loop.test -all",
+        "case": "V=SPF1 IP4:127.0.0.0/8 -ALL",
+        "ip6": "v=spf1 ip6:::1 -all",
+        "early": "v=spf1 ip4:127.0.0.1 ptr -all",
+        "nobody": "v=spf1 include:bare.test -all",
+    }.items():
         spf(world, f"{name}.test", record)
     world.domain("hello.test", [(10, "hello.test")]).record("hello.test", "A", "127.0.0.1")
     world.domain("far.test").record("far.test", "A", "127.200.1.1")
@@ -127,16 +149,29 @@ def test_port_25_is_tried_with_the_sender_s_server(world_lab: Lab, sender: str, 
 @pytest.mark.parametrize(
     ("domain", "state", "said"),
     [
-        ("all.test", "ok", "allows 127.0.0.1"), ("case.test", "ok", ""), ("a.test", "ok", ""), ("mask.test", "ok", ""),
-        ("mx.test", "ok", ""), ("include.test", "ok", ""), ("redirect.test", "ok", ""), ("early.test", "ok", ""),
-        ("none-of-us.test", "fail", "says fail"), ("ip6.test", "fail", "says fail"), ("soft.test", "warn", "softfail"),
-        ("neutral.test", "warn", "says neutral"), ("deny-include.test", "warn", "says neutral"),
-        ("bare.test", "warn", "has no SPF record"), ("two.test", "warn", "permerror"),
-        ("broken.test", "warn", "permerror"), ("loop.test", "warn", "permerror"), ("nobody.test", "warn", "permerror"),
-        ("lost.test", "warn", "temperror"), ("macro.test", "skipped", "not evaluated"),
+        ("all.test", "ok", "allows 127.0.0.1"),
+        ("case.test", "ok", ""),
+        ("a.test", "ok", ""),
+        ("mask.test", "ok", ""),
+        ("mx.test", "ok", ""),
+        ("include.test", "ok", ""),
+        ("redirect.test", "ok", ""),
+        ("early.test", "ok", ""),
+        ("none-of-us.test", "fail", "says fail"),
+        ("ip6.test", "fail", "says fail"),
+        ("soft.test", "warn", "softfail"),
+        ("neutral.test", "warn", "says neutral"),
+        ("deny-include.test", "warn", "says neutral"),
+        ("bare.test", "warn", "has no SPF record"),
+        ("two.test", "warn", "permerror"),
+        ("broken.test", "warn", "permerror"),
+        ("loop.test", "warn", "permerror"),
+        ("nobody.test", "warn", "permerror"),
+        ("lost.test", "warn", "temperror"),
+        ("macro.test", "skipped", "not evaluated"),
         ("ptr.test", "skipped", "not evaluated"),
     ],
-)  # fmt: skip
+)
 def test_spf_of_the_sender_s_domain_is_evaluated(world_lab: Lab, domain: str, state: str, said: str) -> None:
     check = of(world_lab, sender=domain)["spf"]
     assert (check.state, said in check.found) == (state, True), check
@@ -250,8 +285,12 @@ def test_a_clock_before_the_lists_and_old_lists_are_told(monkeypatch: pytest.Mon
 
 
 def test_the_summary_names_the_worst_first() -> None:
-    checks = [Check("clock", "ok", "Fine."), Check("spf", "warn", "No SPF.", "Publish one."),
-              Check("port_25", "fail", "No connection.", "Ask for it."), Check("lists", "skipped", "-")]  # fmt: skip
+    checks = [
+        Check("clock", "ok", "Fine."),
+        Check("spf", "warn", "No SPF.", "Publish one."),
+        Check("port_25", "fail", "No connection.", "Ask for it."),
+        Check("lists", "skipped", "-"),
+    ]
     said = summary(checks)
     assert said.startswith("Of 3 checks 1 failed, 1 to look at: No connection. Ask for it.")
     assert summary(checks[:2]) == "Of 2 checks 1 to look at: No SPF. Publish one."

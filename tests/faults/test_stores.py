@@ -126,8 +126,11 @@ def test_a_store_that_vanished_during_the_run_is_noticed(
 
 def test_verdicts_from_the_future_are_not_believed_and_told(here: Path, verified: Any) -> None:
     verified()
-    change(here / "store.duckdb", "update mailvet_verdicts set checked_at = checked_at + interval 1 year, "
-           "next_check_at = checked_at + interval 2 year")  # fmt: skip
+    change(
+        here / "store.duckdb",
+        "update mailvet_verdicts set checked_at = checked_at + interval 1 year, "
+        "next_check_at = checked_at + interval 2 year",
+    )
     result = verified("again.csv")
     assert result.checked == len(PEOPLE)
     assert any("dated in the future" in note for note in result.notes)

@@ -62,16 +62,73 @@ def test_every_cell_of_a_messy_table_gets_the_same_verdict_either_way(big_lab: L
 
 
 _LOCALS = st.sampled_from(
-    ["ann", "Ann.Lee", "info", "INFO", "noreply", "no-reply+x", "ann+tag", "+ann", "gone", "rude", "=cmd", "jörg",
-     "office+x", "postmaster", "a" * 65, "", "a b", "-ann", "a..b", "xkqjzvbwmt", "qwertz", "u1", "u2", "u3", "u4",
-     "u5", "u6", "ann.", ".ann", "a.n.n.", "a.n.n", "info.", "ann_lee", "annle", "12345"]
-)  # fmt: skip
+    [
+        "ann",
+        "Ann.Lee",
+        "info",
+        "INFO",
+        "noreply",
+        "no-reply+x",
+        "ann+tag",
+        "+ann",
+        "gone",
+        "rude",
+        "=cmd",
+        "jörg",
+        "office+x",
+        "postmaster",
+        "a" * 65,
+        "",
+        "a b",
+        "-ann",
+        "a..b",
+        "xkqjzvbwmt",
+        "qwertz",
+        "u1",
+        "u2",
+        "u3",
+        "u4",
+        "u5",
+        "u6",
+        "ann.",
+        ".ann",
+        "a.n.n.",
+        "a.n.n",
+        "info.",
+        "ann_lee",
+        "annle",
+        "12345",
+    ]
+)
 _DOMAINS = st.sampled_from(
-    ["acme.com", "gmail.com", "gmial.com", "GMAIL.com", "mailinator.com", "x.mailinator.com", "competitor.com",
-     "sub.competitor.com", "left.com", "sub.left.com", "throwaway.example.org", "duck.com", "privaterelay.appleid.com",
-     "münchen.de", "acme", "acme.con", "hotmial.com", "yopmail.com", "", "web.de",
-     "docomo.ne.jp", "d.vodafone.ne.jp", "EZWEB.ne.jp", "qq.com", "yahoo.com"]
-)  # fmt: skip
+    [
+        "acme.com",
+        "gmail.com",
+        "gmial.com",
+        "GMAIL.com",
+        "mailinator.com",
+        "x.mailinator.com",
+        "competitor.com",
+        "sub.competitor.com",
+        "left.com",
+        "sub.left.com",
+        "throwaway.example.org",
+        "duck.com",
+        "privaterelay.appleid.com",
+        "münchen.de",
+        "acme",
+        "acme.con",
+        "hotmial.com",
+        "yopmail.com",
+        "",
+        "web.de",
+        "docomo.ne.jp",
+        "d.vodafone.ne.jp",
+        "EZWEB.ne.jp",
+        "qq.com",
+        "yahoo.com",
+    ]
+)
 _CELLS = st.one_of(
     st.builds("{}@{}".format, _LOCALS, _DOMAINS),
     st.builds(" {}@{}\n".format, _LOCALS, _DOMAINS),

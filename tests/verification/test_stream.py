@@ -132,8 +132,10 @@ async def test_what_lists_settle_is_not_asked(mailvet_lab_factory: LabFactory) -
         lab, ["gone@acme.test", "x@mailinator.com", "x@gmial.com"], lists={"suppress": ("gone@acme.test",)}
     )
     assert probed.reasons() == {
-        "gone@acme.test": "suppressed", "x@mailinator.com": "disposable", "x@gmial.com": "typo_domain"
-    }  # fmt: skip
+        "gone@acme.test": "suppressed",
+        "x@mailinator.com": "disposable",
+        "x@gmial.com": "typo_domain",
+    }
     assert total(lab).connections == 0
     assert ("acme.test", "MX") not in lab.dns_queries()
 
