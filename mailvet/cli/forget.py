@@ -29,4 +29,6 @@ def forget(
     finally:
         store.close()
     print(f"{done.verdicts} verdict{'' if done.verdicts == 1 else 's'} erased from {store.name}.")
+    for path in done.deleted:
+        print(f"Deleted: {path}, a damaged journal that held it.")
     print("Not erased:", *(f"* {sentence}" for sentence in done.remains), sep="\n")

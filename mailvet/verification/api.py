@@ -24,7 +24,12 @@ __all__ = ["averify", "verify", "verify_all", "verify_many"]
 
 T = TypeVar("T")
 
-_FEW = 16  # cells that are sooner verified one by one than as a table
+_FEW = 512
+"""
+Distinct cells up to which plain Python takes no longer than the table engine. Measured offline on two cores as CPU
+time, the least of ten: 16 cells 3 against 92 ms, 128 cells 15 against 85 ms, 512 cells 79 against 105 ms, 768 cells 103
+against 108 ms.
+"""
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -144,8 +149,7 @@ async def _verify_each(cells: list[str], settings: Settings) -> tuple[list[Verdi
     async def work(verifier: Verifier) -> list[Verdict]:
         together = len(cells) > 1 and settings.suspicion.whole_table
         shown = signals.examine_table(cells) if together else {}
-        verdicts = (verifier.examine_one(cell, shown.get(cell, signals.NOTHING)) for cell in cells)
-        return list(await asyncio.gather(*verdicts))
+        return await verifier.examine_each(cells, shown)
 
     return await _with_verifier(settings, work)
 

@@ -8,7 +8,7 @@ single cell, for which no table engine is needed.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from mailvet.dns.resolver import Outcome, Resolver
 from mailvet.dns.routes import KnownRoutes, Routes
@@ -195,29 +195,45 @@ class Verifier:
             self._results.clear()
         self._results[mailbox] = result
 
-    async def examine_one(self, cell: str, signals: TableSignals = NOTHING) -> Verdict:
+    async def examine_one(self, cell: str) -> Verdict:
+        """The verdict for one cell, asked at once and without waiting for greylisting."""
+        return (await self.examine_each([cell], {}))[0]
+
+    async def examine_each(self, cells: Sequence[str], signals: Mapping[str, TableSignals]) -> list[Verdict]:
         """
-        The verdict for one cell, asked at once and without waiting for greylisting; many may run side by side.
+        The verdicts for a few cells, in their order; each domain is looked up once, mailboxes are asked side by side.
 
         Args:
-            cell: the text as it stands in the table.
-            signals: what the other cells show about this one.
+            cells: texts as they stand in the table.
+            signals: what all cells together show about one, by its text.
         """
-        finding = scalar.examine(cell, self.own, allow_special_use=bool(self.settings.smtp.allow_private_networks))
-        finding.add_table_signals(signals)
-        if self.depth is not Depth.offline and not finding.settled:
-            assert finding.domain is not None
-            if not self.has_dns:
+        special = bool(self.settings.smtp.allow_private_networks)
+        findings = [scalar.examine(cell, self.own, allow_special_use=special) for cell in cells]
+        for finding in findings:
+            finding.add_table_signals(signals.get(finding.cell, NOTHING))
+        if self.depth is not Depth.offline:
+            await self._ask([finding for finding in findings if not finding.settled])
+        return [scalar.judge(finding, self.settings, lists_digest=self.own.digest) for finding in findings]
+
+    async def _ask(self, findings: Sequence[scalar.Finding]) -> None:
+        if not self.has_dns:
+            for finding in findings:
                 finding.mark_not_probed(NO_RESOLVER)
-            else:
-                assert self.routes is not None
-                finding.add_route((await self.routes.examine([finding.domain]))[finding.domain])
-                if self.mailboxes is not None and finding.worth_probing:
-                    assert finding.local is not None
-                    assert finding.route is not None
-                    recipient = Recipient(finding.local, finding.domain, finding.route)
-                    finding.add_mailbox_result(await self.mailboxes.submit(recipient))
-        return scalar.judge(finding, self.settings, lists_digest=self.own.digest)
+            return
+        assert self.routes is not None
+        routes = await self.routes.examine({finding.domain for finding in findings if finding.domain is not None})
+        asked: list[tuple[scalar.Finding, Recipient]] = []
+        for finding in findings:
+            assert finding.local is not None
+            assert finding.domain is not None
+            route = routes[finding.domain]
+            finding.add_route(route)
+            if self.mailboxes is not None and finding.worth_probing:
+                asked.append((finding, Recipient(finding.local, finding.domain, route)))
+        if self.mailboxes is not None:
+            results = await asyncio.gather(*(self.mailboxes.submit(recipient) for _, recipient in asked))
+            for (finding, _), result in zip(asked, results, strict=True):
+                finding.add_mailbox_result(result)
 
 
 async def _has_address(resolver: Resolver, name: str) -> bool:

@@ -11,7 +11,7 @@ import duckdb
 import pytest
 
 from mailvet.data import lists
-from mailvet.doctor import checks as doctor
+from mailvet.doctor import machine
 from mailvet.doctor.checks import Check, examine, summary
 from mailvet.lab import Lab, World
 from mailvet.lab.world import HELLO_NAME
@@ -274,7 +274,7 @@ def test_a_clock_before_the_lists_and_old_lists_are_told(monkeypatch: pytest.Mon
 
     def dated(day: str) -> None:
         changed = [lists.ListInfo(i.name, i.entries, i.source, i.version, i.licence, day) for i in infos[:2]]
-        monkeypatch.setattr(doctor, "list_infos", lambda: changed)
+        monkeypatch.setattr(machine, "list_infos", lambda: changed)
 
     dated("2199-01-01")
     assert "before mailvet was made" in offline()["clock"].found

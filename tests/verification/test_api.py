@@ -35,6 +35,12 @@ from tests.probing import acme, lab_settings, total
 LabFactory = Callable[..., Lab]
 
 
+@pytest.fixture(autouse=True)
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables of a few dozen rows go to the table engine, so that both ways are tested quickly."""
+    monkeypatch.setattr(api, "_FEW", 16)
+
+
 @pytest.fixture
 def offline() -> Settings:
     return Settings.load(depth="offline")
