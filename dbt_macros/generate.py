@@ -2,8 +2,8 @@
 Write the parts of the dbt package that follow from the core: `python dbt_macros/generate.py [--check]`.
 
 The `CASE` expressions come from `mailvet.policies`, the patterns from `mailvet.syntax.parser`, the seeds from
-`mailvet.data.lists`, the columns of the verdict table from `mailvet.verdict.verdict_schema`. `--check` writes nothing and ends
-with 1 when a file is not as it would be written.
+`mailvet.data.lists`, the columns of the verdict table from `mailvet.verdict.verdict_schema`. `--check` writes nothing
+and ends with 1 when a file is not as it would be written.
 """
 
 from __future__ import annotations

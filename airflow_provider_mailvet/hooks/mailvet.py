@@ -9,7 +9,7 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHo
 from airflow_provider_mailvet.arguments import argument_words
 
 if TYPE_CHECKING:
-    from mailvet.settings import Settings
+    from mailvet import Settings
 
 __all__ = ["MailvetHook"]
 
@@ -60,7 +60,7 @@ class MailvetHook(BaseHook):
             SettingsError: a value does not fit.
             AirflowNotFoundException: there is no such connection, and it is not the default one.
         """
-        from mailvet.settings import Settings
+        from mailvet import Settings
 
         given, config = self._fields()
         for name, value in arguments.items():
@@ -92,8 +92,8 @@ class MailvetHook(BaseHook):
 
     def test_connection(self) -> tuple[bool, str]:
         """Run the checks of `mailvet doctor` with these settings and say in a sentence what they found."""
-        from mailvet.doctor.checks import examine, summary
-        from mailvet.errors import MailvetError
+        from mailvet import MailvetError
+        from mailvet.doctor import examine, summary
 
         try:
             checks = examine(self.settings())

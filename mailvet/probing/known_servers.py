@@ -1,5 +1,4 @@
-"""
-The operators, server addresses and domains that a run has met, with what is known of each.
+"""The operators, server addresses and domains that a run has met, with what is known of each.
 
 A run of any length stays small: what no recipient waits for is forgotten, the oldest first.
 """
@@ -27,8 +26,7 @@ _REMEMBERED_SERVERS = 20_000
 
 
 class KnownServers:
-    """
-    What one pool knows of servers and domains.
+    """What one pool knows of servers and domains.
 
     Args:
         settings: `smtp`, `pacing`.
@@ -90,6 +88,7 @@ class KnownServers:
         return place
 
     def address(self, ip: str) -> ServerAddress:
+        """What is known of an IP address."""
         address = self.addresses.get(ip)
         if address is None:
             address = self.addresses[ip] = ServerAddress(ip, self._settings.pacing.connections_per_operator)

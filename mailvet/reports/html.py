@@ -27,7 +27,7 @@ from mailvet.scoring.columns import bounce_probability
 from mailvet.settings import Settings
 from mailvet.vocabulary import REASONS, Depth, Reason, Recommendation, Status
 from mailvet.warehouse.attribution import ASKED_FROM, LAYERS
-from mailvet.warehouse.store import Detailed, Details, Summary, Warehouse
+from mailvet.warehouse.store import Details, HasDetails, Summary, Warehouse
 
 __all__ = ["Report", "check_path", "gather", "render", "write"]
 
@@ -111,7 +111,7 @@ def gather(warehouse: Warehouse, settings: Settings, *, by: str | None = None) -
     summary = warehouse.summary()
     if not summary.verified:
         raise SourceError(f"Nothing of {warehouse.name} was verified yet. Run first: mailvet verify")
-    if isinstance(warehouse, Detailed):
+    if isinstance(warehouse, HasDetails):
         details = warehouse.details(now, by=by)
         if by is not None and any(stands_for_a_person(share.value) for share in details.sources):
             raise SourceError(

@@ -20,7 +20,7 @@ from mailvet.runs.results import RunResult
 from mailvet.settings import Settings
 from mailvet.vocabulary import RULES_VERSION
 from mailvet.warehouse.attribution import LayerCount
-from mailvet.warehouse.store import Plan, Recognising, Summary, Warehouse
+from mailvet.warehouse.store import HasFingerprint, Plan, Summary, Warehouse
 
 __all__ = ["Unchanged", "restored"]
 
@@ -49,7 +49,7 @@ class Unchanged:
         fingerprint = await self._fingerprint()
         if fingerprint is None or self._request.output is not None:
             return None
-        assert isinstance(self._warehouse, Recognising)
+        assert isinstance(self._warehouse, HasFingerprint)
         outcome = await self._call(self._warehouse.last_outcome, fingerprint)
         return json.loads(outcome) if outcome else None
 
@@ -70,7 +70,7 @@ class Unchanged:
 
     async def _fingerprint(self) -> str | None:
         warehouse, settings, request = self._warehouse, self._settings, self._request
-        if not isinstance(warehouse, Recognising) or request.is_narrowed:
+        if not isinstance(warehouse, HasFingerprint) or request.is_narrowed:
             return None
         if settings.history.events or settings.store.keep_days:
             return None

@@ -40,7 +40,7 @@ def cells() -> list[str]:
 
 def _cells() -> Iterator[str]:
     from benchmarks.syntax import mixed_cells
-    from mailvet.lab import Lab
+    from mailvet.lab import Lab, contact_table
 
     for group in json.loads((ROOT / "tests" / "data" / "judged_addresses.json").read_text("utf-8")).values():
         yield from _texts_of(group)
@@ -48,7 +48,7 @@ def _cells() -> Iterator[str]:
         for row in csv.reader(line for line in file if not line.startswith("#")):
             yield f"ann@{row[0]}"
     yield from (text or "" for text in mixed_cells(4_000, seed=11))
-    people = Lab(seed=7).world.contacts(rows=1_500, seed=7)
+    people = contact_table(Lab(seed=7).world, rows=1_500, seed=7)
     yield from (text or "" for text in people.column("email").to_pylist())
     choice = random.Random(5)
     roles, free = sorted(lists.role_names()), sorted(lists.free_domains())
