@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         UnavailableError,
     )
     from mailvet.gates import GateResult
-    from mailvet.reference.typos import suggest
+    from mailvet.reference.typos.addresses import suggest
     from mailvet.runs.planning import plan
     from mailvet.runs.results import Progress, RunResult
     from mailvet.runs.run import run
@@ -91,7 +91,7 @@ _HOMES = {
         "UnavailableError",
     ],
     "mailvet.gates": ["GateResult"],
-    "mailvet.reference.typos": ["suggest"],
+    "mailvet.reference.typos.addresses": ["suggest"],
     "mailvet.runs.planning": ["plan"],
     "mailvet.runs.results": ["Progress", "RunResult"],
     "mailvet.runs.run": ["run"],

@@ -6,9 +6,9 @@ import os
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 
-from mailvet.data.lists import list_infos
 from mailvet.doctor.check import Check
 from mailvet.errors import LockedError, MailvetError
+from mailvet.reference.list_sources import list_infos
 from mailvet.settings import Settings
 
 __all__ = ["clock", "lists", "store", "tables"]

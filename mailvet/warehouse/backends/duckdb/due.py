@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from mailvet.data.lists import free_domains
 from mailvet.errors import SettingsError, SourceError, argument
 from mailvet.history.columns import EVENT_COLUMNS
+from mailvet.reference.domains import free_domains
 from mailvet.runs.recheck import Recheck
 from mailvet.vocabulary import Reason
 from mailvet.warehouse.backends.duckdb.session import (
