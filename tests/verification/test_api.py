@@ -8,10 +8,13 @@ import re
 import signal
 import socket
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -264,3 +267,19 @@ def test_an_interrupted_call_ends_its_conversations(mailvet_lab_factory: LabFact
     counters = lab.counters()["mx.acme.test"]
     assert 0 < counters.commands["RCPT"] < 100
     assert counters.aborted == 0
+
+
+@pytest.mark.parametrize("depth", ["offline", "dns", "smtp"])
+def test_a_single_address_needs_no_table_engine(lab: Lab, tmp_path: Path, depth: str) -> None:
+    config = tmp_path / "mailvet.toml"
+    config.write_text(lab.config())
+    program = (
+        "import sys, mailvet\n"
+        f"settings = mailvet.Settings.load({str(config)!r}, depth={depth!r})\n"
+        "verdict = mailvet.verify('ann@acme.test', settings=settings)\n"
+        "engines = {'polars', 'pyarrow', 'numpy', 'pandas', 'duckdb'} & {*sys.modules}\n"
+        "print(verdict.reason, *sorted(engines))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    expected = "mailbox_accepted" if depth == "smtp" else "not_probed"
+    assert (done.stdout.split(), done.returncode) == ([expected], 0), done.stderr
