@@ -67,7 +67,7 @@ def verify(  # noqa: PLR0913  # the public call: all but two by keyword
     Verify a column of addresses; each distinct text once.
 
     At depth offline without `staging` this is a plan like any other of Spark's. With `staging`, which depths dns and
-    smtp need, the jobs run now: the workers write the answers there, and these do not depend on how often the result
+    smtp need, the jobs run now: the workers write the verdicts there, and these do not depend on how often the result
     is used.
 
     Args:
@@ -80,12 +80,12 @@ def verify(  # noqa: PLR0913  # the public call: all but two by keyword
         format: of the path.
         events: your own mail's events: `event` (see `mailvet.history.columns`), `occurred_at`, and whose they are:
             `email`, `mailbox_key` or `email_key`. They hold for the mailbox, whatever its spelling.
-        staging: a folder that the driver and every executor can write to. Answers gather there; a job that was
+        staging: a folder that the driver and every executor can write to. Verdicts gather there; a job that was
             stopped goes on from there when it is called again. Delete it when the verdicts are saved.
         tasks: for dns and smtp, how many tasks ask at the same time. Default: the cores that Spark knows of. More tasks
             than can run at once would only wait.
         wait: how long a task stays for greylisting servers, counted from its start.
-        save_every: how long an answer may wait in a task before it is kept in `staging`.
+        save_every: how long a verdict may wait in a task before it is kept in `staging`.
         recheck: ask again also what is fresh in `verdicts`, as `all`, `reason=mailbox_not_found`, `older-than=30d` (see
             `mailvet.runs.recheck`). What `staging` holds already is not asked again.
 
@@ -357,7 +357,7 @@ def _partition_ids(spark: SparkSession, tasks: int) -> list[int]:
 
 
 def _not_saved(stored: DataFrame, before: DataFrame) -> DataFrame:
-    """Keys of answers that are newer than the verdict table: `email_key`, and `asked` (true)."""
+    """Keys of verdicts that are newer than the verdict table: `email_key`, and `asked` (true)."""
     from pyspark.sql import functions as F
 
     answers = before.select("email_key", F.col("checked_at").alias("answered_at"))
@@ -484,7 +484,7 @@ def _asked_today(known: DataFrame) -> dict[str, int]:
 
 
 def _answered(spark: SparkSession, answers: Folder) -> DataFrame | None:
-    """The newest answer for each key that `staging` holds; None where there is none."""
+    """The newest verdict for each key that `staging` holds; None where there is none."""
     from pyspark.sql import functions as F
 
     if not answers.exists():
@@ -502,7 +502,7 @@ def _current(cells: DataFrame, known: DataFrame | None, fresh: DataFrame | None,
     spark = cells.sparkSession
     if known is None:
         verdicts = fresh if fresh is not None else empty_verdicts(spark)
-        if settings.depth is not Depth.offline:  # staging may hold answers about other tables as well
+        if settings.depth is not Depth.offline:  # staging may hold verdicts about other tables as well
             verdicts = verdicts.join(cells.select("email_key"), "email_key", "left_semi")
         return verdicts
     both = merged(known, fresh) if fresh is not None else known

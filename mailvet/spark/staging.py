@@ -1,5 +1,5 @@
 """
-The folder that driver and executors share: what was planned, and the answers as they come.
+The folder that driver and executors share: what was planned, and the verdicts as they come.
 
 Workers write it through Arrow's file systems, Spark reads it as Parquet: a path of a mounted folder (a local disk for
 local Spark, NFS, /dbfs/..., /Volumes/...), or a URI of `file`, `hdfs`, `s3`, `gs` or `abfss`.

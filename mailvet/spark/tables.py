@@ -1,7 +1,7 @@
 """
 The verdict table where Spark keeps its data: read, merged, saved, and joined beside the addresses.
 
-A silent answer (about us, the network or the moment) never replaces what is known of a mailbox, only when to ask
+A silent verdict (about us, the network or the moment) never replaces what is known of a mailbox, only when to ask
 again: the rule of every warehouse of mailvet's, here as the one condition that the SQL of a MERGE and the merge of two
 DataFrames share.
 """

@@ -79,9 +79,9 @@ class Job:
     Args:
         settings: everything configurable; lists of the user's own are in `own`, read by the driver.
         run_id: written into the verdicts.
-        answers: where answers of servers are kept as they come.
+        answers: a folder where verdicts are kept as they come.
         wait: how long a task stays for greylisting servers, counted from its start.
-        save_every: seconds after which answers are written at the latest.
+        save_every: seconds after which verdicts are written at the latest.
         asked_today: recipients asked since midnight UTC by operator, where there are daily limits.
         servers, canaries: what earlier runs learnt about servers (`mailvet.warehouse.servers`).
     """
@@ -275,10 +275,10 @@ class _Kept:
 
 class Journal:
     """
-    The answers of one task, in small Parquet files that appear complete or not at all.
+    The verdicts of one task, in small Parquet files that appear complete or not at all.
 
     Args:
-        folder: of the answers of all tasks.
+        folder: of the verdicts of all tasks.
         slot: number of the task; the files of its earlier attempts carry the same.
         save_every: seconds between two files at most.
     """

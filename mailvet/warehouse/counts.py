@@ -54,7 +54,7 @@ def count_query(
 
 
 def counted(rows: Iterable[tuple[Any, ...]]) -> list[VerdictCount]:
-    """The answers to `count_query`."""
+    """The rows of `count_query`."""
     return [
         VerdictCount(
             status,

@@ -53,7 +53,7 @@ SILENT = (
 """Reasons about us, the network or the moment, which say nothing of the mailbox."""
 
 KNOWN_FOR = timedelta(days=180)
-"""How long a verdict outlives silent answers; a server out of reach for so long is news in itself."""
+"""How long a verdict outlives silent ones; a server out of reach for so long is news in itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,7 +301,7 @@ class ContactSource(Protocol):
 
     def write_back(self, columns: Sequence[str]) -> int:
         """
-        Status columns on the source in one transaction; returns the rows that changed. An answer belongs to the text
+        Status columns on the source in one transaction; returns the rows that changed. A verdict belongs to the text
         it was given for: rows that were edited meanwhile are left alone.
         """
 
@@ -398,7 +398,7 @@ class VerdictStore(Protocol):
 
     def save(self, verdicts: pa.Table) -> None:
         """
-        Upsert one batch of verdicts, committed when this returns. An answer that says nothing of the mailbox
+        Upsert one batch of verdicts, committed when this returns. A verdict that says nothing of the mailbox
         (`SILENT`) does not replace a verdict known for less than `KNOWN_FOR`; it only sets when to ask again.
         """
 

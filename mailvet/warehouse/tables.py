@@ -1,5 +1,5 @@
 """
-Which table and column is meant, and whether the status columns that are already there can take an answer. The same
+Which table and column is meant, and whether the status columns that are already there can take a verdict. The same
 words for every database.
 """
 

@@ -313,6 +313,17 @@ def test_a_status_column_that_cannot_take_an_answer_is_told_up_front(place: Plac
         warehouse.check_write_back(STATUS_COLUMNS)
 
 
+def test_an_empty_suggestion_is_no_text_of_the_users(place: Place) -> None:
+    place.contacts("ann@a.test", "bob@b.test")
+    place.sql(f"alter table contacts add mailvet_suggestion {place.text}")
+    place.sql("update contacts set mailvet_suggestion = ''")
+    warehouse = saved(place.opened(), {"ann@a.test": "mailbox_accepted"})
+    warehouse.check_write_back(("suggestion",))
+    place.sql("update contacts set mailvet_suggestion = 'call again' where id = 1")
+    with pytest.raises(SourceError, match="mailvet_suggestion of contacts holds what mailvet did not write"):
+        warehouse.check_write_back(("suggestion",))
+
+
 def test_a_view_is_planned_but_never_written(place: Place) -> None:
     place.contacts("ann@a.test")
     place.sql("create view good as select * from contacts")

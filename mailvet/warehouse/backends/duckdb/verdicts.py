@@ -238,7 +238,7 @@ class DuckDBVerdicts:
             f"and b.checked_at < v.checked_at + interval {KNOWN_FOR.days} days "
             f"and v.checked_at <= b.checked_at + interval {CLOCK_TOLERANCE.seconds} seconds"
         )
-        # How deep we asked and when to ask again go by the newest answer that went as deep.
+        # How deep we asked and when to ask again go by the newest verdict that went as deep.
         kept = (
             "select v.* replace (b.depth as depth, b.next_check_at as next_check_at), "
             f"{_RANK.format('b.depth')} >= {_RANK.format('v.depth')} as deep_enough "
