@@ -26,10 +26,21 @@ __all__ = ["markdown", "measure"]
 _DATA = ROOT / "tests" / "data"
 _OWN = ("probe@sender.test", "mx.sender.test", "192.0.2.25")
 _RELAYS = (
-    "duck.com", "mozmail.com", "simplelogin.com", "simplelogin.co", "aleeas.com", "slmail.me", "addy.io",
-    "anonaddy.com", "anonaddy.me", "privaterelay.appleid.com", "icloud.com", "passmail.net", "passinbox.com",
+    "duck.com",
+    "mozmail.com",
+    "simplelogin.com",
+    "simplelogin.co",
+    "aleeas.com",
+    "slmail.me",
+    "addy.io",
+    "anonaddy.com",
+    "anonaddy.me",
+    "privaterelay.appleid.com",
+    "icloud.com",
+    "passmail.net",
+    "passinbox.com",
     "33mail.com",
-)  # fmt: skip
+)
 """Services whose aliases forward to a mailbox that its owner keeps."""
 
 _PEERS = ("listwash", "pigeontrust", "pyisemail")
@@ -204,8 +215,11 @@ def _disposable(peers: Sequence[str]) -> dict[str, Any]:
         others["pigeontrust"] = lambda domain: bool(import_module("pigeontrust.heuristics").is_disposable(domain))
     for name, judge in others.items():
         verifiers[name] = {label: _share(map(judge, domains)) for label, domains in sets.items()}
-    return {"verifiers": verifiers, "missed": {domain: _why_missed(domain) for domain in missed},
-            "lineages": _without_each_lineage()}  # fmt: skip
+    return {
+        "verifiers": verifiers,
+        "missed": {domain: _why_missed(domain) for domain in missed},
+        "lineages": _without_each_lineage(),
+    }
 
 
 def _why_missed(domain: str) -> str:

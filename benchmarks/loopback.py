@@ -101,8 +101,11 @@ def install(
         return found
 
     replacements: dict[str, Any] = {
-        "connect": connect, "connect_ex": connect_ex, "sendto": sendto, "sendmsg": sendmsg,
-    }  # fmt: skip
+        "connect": connect,
+        "connect_ex": connect_ex,
+        "sendto": sendto,
+        "sendmsg": sendmsg,
+    }
     for name, replacement in replacements.items():
         setattr(socket.socket, name, replacement)
     socket.getaddrinfo = getaddrinfo

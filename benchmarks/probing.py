@@ -48,7 +48,7 @@ def measure(
 
     Raises:
         AssertionError: one of mailvet's answers is wrong, or it went over its cap; there is no speed to speak of.
-    """  # fmt: skip
+    """
     pairs = worlds.probing_addresses(count, domains)
     names = [name for name in PROBERS if installed(name)]
     missing = [name for name in PROBERS if name not in names]
@@ -71,9 +71,14 @@ def measure(
         _compare(rows)
         results.append({"latency": latency, "pipelining": pipelining, "rows": rows, "failed": sorted(failed)})
     return {
-        "addresses": count, "domains": domains, "hosts": hosts, "runs": runs, "cap": CAP,
-        "missing": missing, "latencies": results,
-    }  # fmt: skip
+        "addresses": count,
+        "domains": domains,
+        "hosts": hosts,
+        "runs": runs,
+        "cap": CAP,
+        "missing": missing,
+        "latencies": results,
+    }
 
 
 def _once(lab: LabProcess, name: str, pairs: list[tuple[str, bool]]) -> dict[str, Any]:
@@ -88,13 +93,20 @@ def _once(lab: LabProcess, name: str, pairs: list[tuple[str, bool]]) -> dict[str
         unknown += status == "unknown"
         dangerous += exists and status == "undeliverable"
     return {
-        "rate": len(pairs) / done["seconds"], "seconds": done["seconds"],
-        "cpu_per_1000": done["cpu"] * 1000 / len(pairs), "addresses": len(pairs), "wrong": wrong, "unknown": unknown,
-        "dangerous": dangerous, "data": counted["data"], "refused": done["refused"],
+        "rate": len(pairs) / done["seconds"],
+        "seconds": done["seconds"],
+        "cpu_per_1000": done["cpu"] * 1000 / len(pairs),
+        "addresses": len(pairs),
+        "wrong": wrong,
+        "unknown": unknown,
+        "dangerous": dangerous,
+        "data": counted["data"],
+        "refused": done["refused"],
         "peak": max(each["peak"] for each in counted["hosts"].values()),
         "connections": sum(each["connections"] for each in counted["hosts"].values()),
-        "rcpt": counted["rcpt"], "most_asked": max(counted["asked"].values()),
-    }  # fmt: skip
+        "rcpt": counted["rcpt"],
+        "most_asked": max(counted["asked"].values()),
+    }
 
 
 def _row(name: str, runs: list[dict[str, Any]]) -> dict[str, Any]:
@@ -106,11 +118,25 @@ def _row(name: str, runs: list[dict[str, Any]]) -> dict[str, Any]:
             assert not each["data"], "a DATA command was sent"
     rates = [each["rate"] for each in runs]
     return {
-        "rates": rates, "rate": spread(rates), "cpu_per_1000": spread([each["cpu_per_1000"] for each in runs]),
-        **{name: max(each[name] for each in runs)
-           for name in ("addresses", "wrong", "unknown", "dangerous", "peak", "connections", "rcpt", "data",
-                        "refused", "most_asked")},
-    }  # fmt: skip
+        "rates": rates,
+        "rate": spread(rates),
+        "cpu_per_1000": spread([each["cpu_per_1000"] for each in runs]),
+        **{
+            name: max(each[name] for each in runs)
+            for name in (
+                "addresses",
+                "wrong",
+                "unknown",
+                "dangerous",
+                "peak",
+                "connections",
+                "rcpt",
+                "data",
+                "refused",
+                "most_asked",
+            )
+        },
+    }
 
 
 def _compare(rows: dict[str, dict[str, Any]]) -> None:

@@ -86,9 +86,14 @@ def run_python(
     began = time.perf_counter()
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, *arguments], cwd=ROOT, env=environment(), stdin=subprocess.DEVNULL, stdout=output,
-            stderr=subprocess.STDOUT, preexec_fn=_pin(core),
-        )  # fmt: skip
+            [sys.executable, *arguments],
+            cwd=ROOT,
+            env=environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            preexec_fn=_pin(core),
+        )
         try:
             code = process.wait(limit)
         except subprocess.TimeoutExpired:
@@ -117,9 +122,13 @@ class LabProcess:
     def __init__(self, world: str, *, latency: float = 0.0, core: int | None = None, **options: Any) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.processes", "lab", world, json.dumps({"latency": latency} | options)],
-            cwd=ROOT, env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            cwd=ROOT,
+            env=environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
             preexec_fn=_pin(core),
-        )  # fmt: skip
+        )
         self.about: dict[str, Any] = self._read()
 
     def __enter__(self) -> LabProcess:
@@ -195,9 +204,13 @@ def name_server(zone: str, text: str, *, core: int | None = None) -> Iterator[Na
         first = (version.stderr or version.stdout).strip().splitlines()[:1]
         with (home / "log").open("wb") as log:
             process = subprocess.Popen(
-                [program, "-d", "-c", str(home / "nsd.conf")], stdin=subprocess.DEVNULL, stdout=log,
-                stderr=subprocess.STDOUT, start_new_session=True, preexec_fn=_pin(core),
-            )  # fmt: skip
+                [program, "-d", "-c", str(home / "nsd.conf")],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=_pin(core),
+            )
         try:
             _wait_for_answer(zone, port, process, home / "log")
             yield NameServer(first[0] if first else "NSD", "127.0.0.1", port)
@@ -258,9 +271,12 @@ def _lab(world: str, options: str) -> None:
     with Lab(built, latency=latency) as lab:
         names = worlds.addresses(built, ipv6=lab.ipv6)
         about = {
-            "config": lab.config(), "names": names, "nameserver": lab.nameserver, "smtp_port": lab.smtp_port,
+            "config": lab.config(),
+            "names": names,
+            "nameserver": lab.nameserver,
+            "smtp_port": lab.smtp_port,
             "ipv6": lab.ipv6,
-        }  # fmt: skip
+        }
         print(json.dumps(about), flush=True)
         for line in sys.stdin:
             answer: dict[str, Any] = {}
@@ -286,7 +302,7 @@ def _counted(lab: Any) -> dict[str, Any]:
         "data": sum(each.data for each in used.values()),
         "rcpt": sum(each.commands["RCPT"] for each in used.values()),
         "asked": asked,
-    }  # fmt: skip
+    }
 
 
 if __name__ == "__main__":

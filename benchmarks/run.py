@@ -75,7 +75,7 @@ PARTS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "spark": (spark.measure, {"offline": 20_000, "domains": 500, "runs": 1}),
     "gx": (_great_expectations, {"rows": 2_000, "bad": 400}),
     "dbt": (dbt.measure, {"rows": 5_000}),
-}  # fmt: skip
+}
 """What is measured by each part, and its options under `--quick`."""
 
 
