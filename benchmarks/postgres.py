@@ -94,7 +94,7 @@ def once(rows: int, sample: int, settings: Sequence[str] = ()) -> dict[str, Any]
 
             @contextmanager
             def timed(name: str) -> Iterator[None]:
-                db.execute("checkpoint")  # nobody pays for what was written before
+                db.execute("checkpoint")  # what was written before is in no measurement
                 began = time.perf_counter()
                 yield
                 measured[name] = rows / (time.perf_counter() - began)

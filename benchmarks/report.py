@@ -138,7 +138,7 @@ def _accuracy(result: dict[str, Any]) -> list[str]:
             ),
         ),
         "",
-        "Dead: nobody is there and the server says so to whoever asks properly. No answer: temporary answers, refusals "
+        "Dead: there is no mailbox, and the server says so to every proper client. No answer: temporary replies, refusals "
         "of us, time-outs and DNS failures; the only right status is unknown (mailvet: with the recommendation "
         f"reverify). {unasked} role accounts among them are risky because their names are roles, which no server has "
         "to say. A peer has no recommendation: undeliverable counts as do_not_send. Intervals: Wilson, 95 %. Peers "

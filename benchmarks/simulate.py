@@ -104,7 +104,7 @@ class Operator:
     addresses: float
     conversations: float
     seconds: float
-    """At its cap of connections; 0 where nobody is asked."""
+    """At its cap of connections; 0 where no server is asked."""
     why_not: str | None = None
 
 

@@ -4,7 +4,7 @@ table of their verdicts on disk out.
 
 One process is `mailvet.run` with its verdicts in DuckDB; Spark is `mailvet.spark.verify` and `save`, with its verdicts
 in Parquet, by way of a folder where its workers put them. Beside both stand the layers alone: one process that reads
-and keeps nothing, at the same batch sizes. Nobody looks for what only a whole table shows, because Spark's tasks
+and keeps nothing, at the same batch sizes. Neither looks for what only a whole table shows, because Spark's tasks
 cannot. Depth offline: 90 % plain addresses, the rest mangled, international or blank, as in the part on syntax; no two
 alike. Depth dns: one address for each of the domains of the part on mail routes, whose servers share the machine.
 

@@ -139,7 +139,7 @@ def _scale(result: dict[str, Any]) -> _Rows:
             result["flatness"] <= 1.5,
         ),
         (
-            "10,000,000 rows with nothing due in less than 5 s, and nobody is asked",
+            "10,000,000 rows with nothing due in less than 5 s, and no server is asked",
             f"{again['seconds']:.1f} s for {again['rows']:,} rows, {again['asked']} asked",
             again["seconds"] < 5 * scale and not again["asked"],
         ),
@@ -160,7 +160,7 @@ def _airflow(result: dict[str, Any]) -> _Rows:
             f"{result[key][0]:,.0f} rows/s",
             result[key][0] >= 100_000,
         )
-        for what, key in (("write-back", "write_back"), ("a whole task with nobody to ask", "known"))
+        for what, key in (("write-back", "write_back"), ("a whole task with nothing to ask", "known"))
     ]
 
 

@@ -405,7 +405,7 @@ def test_free_providers_and_domains_with_many_signups_have_no_bursts() -> None:
 
 
 def test_signups_that_come_at_a_steady_pace_are_no_burst_when_the_rest_is_quiet() -> None:
-    # At night nobody else signs up, and the shop's share of the window is far above its share of the table.
+    # At night there are no other sign-ups, and the shop's share of the window is far above its share of the table.
     steady = [(f"n{row}@shop.com", START + timedelta(minutes=5 * row)) for row in range(12 * 24 * 10)]
     by_day = [
         (f"n{row}@c{row % 5_000}.com", START + timedelta(days=row % 10, seconds=row * 7 % 28_800))
