@@ -21,7 +21,7 @@ from typing import Any
 from benchmarks import worlds
 from benchmarks.intervals import wilson
 from benchmarks.peers import installed
-from benchmarks.processes import JobFailed, LabProcess, call, run_python
+from benchmarks.processes import JobFailedError, LabProcess, call, run_python
 from mailvet.lab import contact_table, write_contacts
 
 __all__ = ["measure"]
@@ -199,7 +199,7 @@ def _peer(lab: LabProcess, name: str, cells: Sequence[str], truths: dict[str | N
     lab.reset()
     try:
         done = call("benchmarks.peers:run", name=name, cells=list(cells), about=lab.about, workers=8)
-    except JobFailed as error:
+    except JobFailedError as error:
         return {"failed": str(error).splitlines()[-1]}
     counted = lab.counters()
     rows = [

@@ -51,7 +51,12 @@ Share = tuple[int, int, float, float]
 
 def measure(mail_domains: int = 4_000, blocked: int = 40, peers: bool = True) -> dict[str, Any]:
     """
-    All figures. `mail_domains`: how many of the real mail domains to try; `blocked`: addresses at each lab operator.
+    All figures.
+
+    Args:
+        mail_domains: how many of the real mail domains to try.
+        blocked: addresses at each lab operator.
+        peers: measure the other verifiers that are installed too.
     """
     others = [name for name in _PEERS if peers and installed(name)]
     return {

@@ -29,6 +29,9 @@ _BATCH = 100_000
 def measure(rows: int = 1_000_000, sample: int = 20_000, runs: int = 3, settings: Sequence[str] = ()) -> dict[str, Any]:
     """
     Args:
+        rows: contacts in the table.
+        sample: rows for SQLAlchemy.
+        runs: how often all is measured.
         settings: of the server, such as `shared_buffers=1GB`, where they are not to be those it is installed with.
 
     Returns:

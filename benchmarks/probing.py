@@ -16,7 +16,7 @@ from typing import Any
 from benchmarks import worlds
 from benchmarks.intervals import paired_ratios, spread
 from benchmarks.peers import PROBERS, installed
-from benchmarks.processes import JobFailed, LabProcess, call
+from benchmarks.processes import JobFailedError, LabProcess, call
 
 __all__ = ["CAP", "measure"]
 
@@ -40,6 +40,11 @@ def measure(
     Interleaved runs of every prober that is installed, each in a fresh process, on one lab per latency.
 
     Args:
+        count: addresses in each run.
+        domains: over which they are spread.
+        hosts: mail servers of these domains.
+        latencies: seconds of each lab's answers.
+        runs: of each prober on each lab.
         single_sample: addresses given to the peer that opens a connection for each of them.
 
     Returns:
@@ -63,7 +68,7 @@ def measure(
                     sample = pairs[:single_sample] if name == _PER_CONNECTION else pairs
                     try:
                         seen[name].append(_once(lab, name, sample))
-                    except JobFailed as error:
+                    except JobFailedError as error:
                         if name == "mailvet":
                             raise
                         failed[name] = str(error)

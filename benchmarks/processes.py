@@ -23,14 +23,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["ROOT", "JobFailed", "LabProcess", "call", "cores", "environment", "name_server", "run_python"]
+__all__ = ["ROOT", "JobFailedError", "LabProcess", "call", "cores", "environment", "name_server", "run_python"]
 
 ROOT = Path(__file__).resolve().parent.parent
 _JOB_SECONDS = 600.0
 _START_SECONDS = 60.0
 
 
-class JobFailed(RuntimeError):
+class JobFailedError(RuntimeError):
     """A measured process failed; the message is the end of what it wrote."""
 
 
@@ -59,7 +59,7 @@ def call(function: str, *, core: int | None = None, **arguments: Any) -> Any:
     Call `package.module:function` with JSON-able arguments in a fresh interpreter; its JSON-able result.
 
     Raises:
-        JobFailed: it raised, or took ten minutes.
+        JobFailedError: it raised, or took ten minutes.
     """
     with tempfile.TemporaryDirectory(prefix="mailvet-bench-") as home:
         given, result, log = (Path(home, name) for name in ("in.json", "out.json", "log"))
@@ -81,7 +81,7 @@ def run_python(
     it took. Its exit code is added to `codes`.
 
     Raises:
-        JobFailed: its exit code is not one of `ok`.
+        JobFailedError: its exit code is not one of `ok`.
     """
     began = time.perf_counter()
     with log.open("ab") as output:
@@ -105,7 +105,7 @@ def run_python(
     seconds = time.perf_counter() - began
     if code not in ok:
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-25:])
-        raise JobFailed(f"{' '.join(arguments)} ended with {code}:\n{tail}")
+        raise JobFailedError(f"{' '.join(arguments)} ended with {code}:\n{tail}")
     if codes is not None:
         codes.append(code)
     return seconds
@@ -141,7 +141,7 @@ class LabProcess:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            raise JobFailed("the lab's process ended")
+            raise JobFailedError("the lab's process ended")
         return json.loads(line)
 
     def _ask(self, word: str) -> Any:
@@ -248,7 +248,7 @@ def _wait_for_answer(zone: str, port: int, process: subprocess.Popen[bytes], log
             if dns.query.udp(query, "127.0.0.1", timeout=0.5, port=port).rcode() == dns.rcode.NOERROR:
                 return
         time.sleep(0.1)
-    raise JobFailed(f"NSD does not answer; its log ends:\n{log.read_text(errors='replace')[-2000:]}")
+    raise JobFailedError(f"NSD does not answer; its log ends:\n{log.read_text(errors='replace')[-2000:]}")
 
 
 # -------------------------------------------------------------------- inside the processes

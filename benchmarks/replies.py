@@ -1,5 +1,5 @@
 """
-How replies of mail servers are read, on labelled sets, beside other verifiers:
+How replies of mail servers are read, on labelled sets, beside other verifiers.
 
     python -m benchmarks.replies    writes the section of docs/accuracy.md anew, in some seconds, and nothing else
 

@@ -34,6 +34,7 @@ def measure(count: int = 100_000, sample: int = 5_000, runs: int = 3) -> dict[st
     Args:
         count: domains for the route layer; half of them for c-ares alone, a fifth for all of `verify_many`.
         sample: of them, domains for the others.
+        runs: how often each is run.
 
     Returns:
         `server`, `domains`, `pinned`, and `rows`: rate, CPU and wrong or missing answers by name.
@@ -147,7 +148,7 @@ def _aiodns(domains: list[str], port: int) -> _Answers:
 
 
 def _dnspython(domains: list[str], port: int) -> _Answers:
-    """dnspython's asynchronous resolver, MX and nothing else."""
+    """The asynchronous resolver of dnspython, MX and nothing else."""
     import dns.asyncresolver
     import dns.resolver
 

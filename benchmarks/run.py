@@ -42,7 +42,7 @@ from benchmarks import (
     targets,
     whole_runs,
 )
-from benchmarks.processes import ROOT, JobFailed, call
+from benchmarks.processes import ROOT, JobFailedError, call
 
 __all__ = ["PARTS", "main", "run"]
 
@@ -88,7 +88,7 @@ def run(only: Sequence[str] = (), *, quick: bool = False) -> dict[str, Any]:
         began = time.perf_counter()
         try:
             results[part] = measure(**(small if quick else {}))
-        except (AssertionError, JobFailed) as error:
+        except (AssertionError, JobFailedError) as error:
             results[part] = {"error": str(error)}
         except Exception:  # one part's misfortune leaves the others their figures
             results[part] = {"error": traceback.format_exc()}

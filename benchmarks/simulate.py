@@ -1,6 +1,8 @@
 """
-How long a million, a hundred million and a billion addresses take, and what they cost: a closed-form simulation from
-measured CPU seconds and stated assumptions. It writes the generated parts of docs/scale.md and its chart:
+How long a million, a hundred million and a billion addresses take, and what they cost.
+
+A closed-form simulation from measured CPU seconds and stated assumptions. It writes the generated parts of
+docs/scale.md and its chart:
 
     python benchmarks/run.py --only spark --only routes --only probing --json docs/benchmarks.json
     python benchmarks/simulate.py
