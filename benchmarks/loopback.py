@@ -2,8 +2,8 @@
 Keeps a process on loopback, whatever the libraries in it would like to do.
 
 `install` replaces name resolution by a table, sends connections to the mail port (25) to the lab's own, makes dnspython
-ask the lab's name server, and refuses every other address outside 127.0.0.0/8 and ::1 with `NotLoopbackError`, an OSError
-like that of an unreachable network, so that programs handle it as such. Refusals are counted.
+ask the lab's name server, and refuses every other address outside 127.0.0.0/8 and ::1 with `NotLoopbackError`, an
+OSError like that of an unreachable network, so that programs handle it as such. Refusals are counted.
 
 c-ares opens its sockets in C, beyond these hooks: a resolver of aiodns may only be made for name servers on loopback.
 """

@@ -28,7 +28,7 @@ __all__ = ["fill_in", "markdown"]
 
 
 def markdown(results: dict[str, Any], machine: dict[str, Any], charts: Sequence[str], *, quick: bool = False) -> str:
-    """The whole page; `results` by part (a failed one has an `error`), `quick` where sizes are too small to say much."""
+    """The whole page; `results` by part (a failed one has an `error`); `quick`: sizes too small to say much."""
     lines = [
         "# Benchmarks",
         "",
@@ -138,8 +138,8 @@ def _accuracy(result: dict[str, Any]) -> list[str]:
         "",
         "Dead: there is no mailbox, and the server says so to every proper client. No answer: temporary replies, "
         "refusals of us, time-outs and DNS failures; the only right status is unknown (mailvet: with the "
-        f"recommendation reverify). {unasked} role accounts among them are risky because their names are roles, which no server has "
-        "to say. A peer has no recommendation: undeliverable counts as do_not_send. Intervals: Wilson, 95 %. Peers "
+        f"recommendation reverify). {unasked} role accounts among them are risky because their names are roles, which "
+        "no server has to say. A peer has no recommendation: undeliverable counts as do_not_send. Intervals: Wilson, 95 %. Peers "
         "take 2 s for a time-out as mailvet does, their default of 8 workers, no pauses, and come once, so greylisting "
         "stays unknown to them.",
         *([f"Not measured: {'; '.join(failed)}."] if failed else []),
