@@ -139,8 +139,8 @@ def _accuracy(result: dict[str, Any]) -> list[str]:
         "Dead: there is no mailbox, and the server says so to every proper client. No answer: temporary replies, "
         "refusals of us, time-outs and DNS failures; the only right status is unknown (mailvet: with the "
         f"recommendation reverify). {unasked} role accounts among them are risky because their names are roles, which "
-        "no server has to say. A peer has no recommendation: undeliverable counts as do_not_send. Intervals: Wilson, 95 %. "
-        "Peers take 2 s for a time-out as mailvet does, their default of 8 workers, no pauses, and come once, so "
+        "no server has to say. A peer has no recommendation: undeliverable counts as do_not_send. Intervals: Wilson, "
+        "95 %. Peers take 2 s for a time-out as mailvet does, their default of 8 workers, no pauses, and come once, so "
         "greylisting stays unknown to them.",
         *([f"Not measured: {'; '.join(failed)}."] if failed else []),
         *(
