@@ -165,13 +165,13 @@ def read_plain(message: bytes, asked: bytes) -> Response | None:  # noqa: C901  
 
 
 def _negative(message: bytes, at: int, response: Response) -> Response | None:
-    """The negative response if the sections behind an empty answer bear it out; None if they need a closer look."""
+    """The negative response where the other sections bear it out; None if they need a closer look."""
     seen = _walk(message, at)
     if seen is None:
         return None
     if response is _NO_DATA and not seen & {_SOA}:
-        answers_itself = message[2] & _AUTHORITATIVE or message[3] & _RECURSION_AVAILABLE
-        if seen & {_NS} or not answers_itself:
+        resolves_itself = message[2] & _AUTHORITATIVE or message[3] & _RECURSION_AVAILABLE
+        if seen & {_NS} or not resolves_itself:
             return None
     return response
 

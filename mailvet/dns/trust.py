@@ -41,7 +41,7 @@ _KEPT_SECONDS = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Inventions:
-    """What name servers answer for names that do not exist."""
+    """What name servers respond for names that do not exist."""
 
     kinds: frozenset[str] = frozenset()
     """Types of the records invented: MX, A, AAAA."""

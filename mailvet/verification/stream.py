@@ -159,7 +159,7 @@ class Verifier:
         self._resolver = Resolver(settings.dns, memory=self._dns_memory)
         self.routes = Routes(self._resolver, settings.dns, allow_private_networks=settings.smtp.allow_private_networks)
         # Side by side: what is asked before anything else keeps everything waiting.
-        answers, complaint = await asyncio.gather(self._resolver.answers(), self._why_not_greet())
+        answers, complaint = await asyncio.gather(self._resolver.responds(), self._why_not_greet())
         if not answers:
             self._no_dns = True
             servers = ", ".join(settings.dns.nameservers) or "the system's resolver"
