@@ -26,15 +26,15 @@ from mailvet.errors import MailvetError
 from mailvet.lab import Lab
 from mailvet.lab.world import HELLO_NAME, MAIL_FROM
 from tests.lab.lab_client import Client, answers, query
-from tests.lab.worlds import ANN, NOBODY, asked, one_server
+from tests.lab.worlds import ANN, UNKNOWN, asked, one_server
 
 
 def test_two_labs_do_not_meet() -> None:
     with Lab(one_server()) as first, Lab(one_server("catch_all")) as second:
         assert first.smtp_port != second.smtp_port
         assert first.nameserver != second.nameserver
-        assert asked(first, NOBODY)[0].startswith("550")
-        assert asked(second, NOBODY)[0].startswith("250")
+        assert asked(first, UNKNOWN)[0].startswith("550")
+        assert asked(second, UNKNOWN)[0].startswith("250")
         assert first.counters()["mx.acme.test"].connections == 1
 
 

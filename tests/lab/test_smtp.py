@@ -18,13 +18,13 @@ from mailvet.lab import ORDINARY_PROFILES, Lab, World
 from mailvet.lab.server_profiles import wire
 from mailvet.lab.world import HELLO_NAME, MAIL_FROM
 from tests.lab.lab_client import Client, query
-from tests.lab.worlds import ANN, BOB, NOBODY, asked, one_server, settled
+from tests.lab.worlds import ANN, BOB, UNKNOWN, asked, one_server, settled
 
 
 @pytest.mark.parametrize(
     ("profile", "address", "expected"),
     [
-        ("postfix", NOBODY, "550 5.1.1 "),
+        ("postfix", UNKNOWN, "550 5.1.1 "),
         ("postfix", "full@acme.test", "452 4.2.2 "),
         ("postfix", "disabled@acme.test", "550 5.2.1 "),
         ("postfix", "moved@acme.test", "551 5.1.6 "),
@@ -33,40 +33,40 @@ from tests.lab.worlds import ANN, BOB, NOBODY, asked, one_server, settled
         ("postfix", "temporary@acme.test", "451 4.3.0 "),
         ("postfix", "forwarded@acme.test", "251 2.1.5 "),
         ("postfix", "ann@elsewhere.test", "554 5.7.1 <ann@elsewhere.test>: Relay access denied"),
-        ("gmail", NOBODY, "550-5.1.1 The email account that you tried to reach does not exist."),
+        ("gmail", UNKNOWN, "550-5.1.1 The email account that you tried to reach does not exist."),
         ("gmail", "throttled@acme.test", "450-4.2.1 "),
         ("gmail", "disabled@acme.test", "550-5.2.1 "),
-        ("microsoft365", NOBODY, "550 5.4.1 Recipient address rejected: Access denied."),
+        ("microsoft365", UNKNOWN, "550 5.4.1 Recipient address rejected: Access denied."),
         ("microsoft365", "restricted@acme.test", "550 5.7.133 "),
-        ("outlook_com", NOBODY, "550 5.5.0 Requested action not taken: mailbox unavailable (S2017062302)"),
+        ("outlook_com", UNKNOWN, "550 5.5.0 Requested action not taken: mailbox unavailable (S2017062302)"),
         ("icloud", "full@acme.test", "552 5.2.2 "),
-        ("yahoo", NOBODY, "250 recipient <"),
-        ("mail_ru", NOBODY, "250 Accepted"),
-        ("yandex", NOBODY, "550 5.7.1 No such user!"),
-        ("qq", NOBODY, "550 Mailbox not found."),
+        ("yahoo", UNKNOWN, "250 recipient <"),
+        ("mail_ru", UNKNOWN, "250 Accepted"),
+        ("yandex", UNKNOWN, "550 5.7.1 No such user!"),
+        ("qq", UNKNOWN, "550 Mailbox not found."),
         ("qq", "throttled@acme.test", "550 Mailbox unavailable or access denied."),
-        ("netease", NOBODY, "550 User not found: "),
-        ("gmx", NOBODY, "550-Requested action not taken: mailbox unavailable"),
-        ("mimecast", NOBODY, "550 Invalid Recipient"),
+        ("netease", UNKNOWN, "550 User not found: "),
+        ("gmx", UNKNOWN, "550-Requested action not taken: mailbox unavailable"),
+        ("mimecast", UNKNOWN, "550 Invalid Recipient"),
         ("mimecast", ANN, "451 Internal resources are temporarily unavailable"),
-        ("barracuda", NOBODY, "250 2.1.5 Ok"),
-        ("exim", NOBODY, "550 No Such User Here"),
-        ("exchange", NOBODY, "550 5.1.1 RESOLVER.ADR.RecipNotFound"),
-        ("qmail", NOBODY, "550 sorry, no mailbox here by that name (#5.1.1)"),
-        ("sendmail", NOBODY, f"550 5.1.1 <{NOBODY}>... User unknown"),
-        ("catch_all", NOBODY, "250 2.1.5 Ok"),
+        ("barracuda", UNKNOWN, "250 2.1.5 Ok"),
+        ("exim", UNKNOWN, "550 No Such User Here"),
+        ("exchange", UNKNOWN, "550 5.1.1 RESOLVER.ADR.RecipNotFound"),
+        ("qmail", UNKNOWN, "550 sorry, no mailbox here by that name (#5.1.1)"),
+        ("sendmail", UNKNOWN, f"550 5.1.1 <{UNKNOWN}>... User unknown"),
+        ("catch_all", UNKNOWN, "250 2.1.5 Ok"),
         ("temporary", ANN, "451 4.3.0 "),
         ("relay_denied", ANN, "554 5.7.1 <ann@acme.test>: Relay access denied"),
         ("blocks_at_rcpt", ANN, "550-5.7.1 Recipient mail rejected: unknown user agent"),
         ("sender_callout", ANN, f"550-Verification failed for <{MAIL_FROM}>"),
-        ("german", NOBODY, f"550 5.1.1 <{NOBODY}>: Benutzer unbekannt"),
-        ("french", NOBODY, f"550 5.1.1 <{NOBODY}>: Adresse d au moins un destinataire invalide."),
-        ("spanish", NOBODY, f"550 5.1.1 <{NOBODY}>: usuario desconocido"),
-        ("polish", NOBODY, f"550 5.1.1 <{NOBODY}>: nie ma takiego"),
-        ("russian", NOBODY, f"550 5.1.1 <{NOBODY}>: Пользователь не найден"),
-        ("turkish", NOBODY, f"550 5.1.1 <{NOBODY}>: kullanıcı bulunamadı"),
-        ("chinese", NOBODY, f"550 5.1.1 <{NOBODY}>: 用户不存在"),
-        ("japanese", NOBODY, f"550 5.1.1 <{NOBODY}>: 宛先"),
+        ("german", UNKNOWN, f"550 5.1.1 <{UNKNOWN}>: Benutzer unbekannt"),
+        ("french", UNKNOWN, f"550 5.1.1 <{UNKNOWN}>: Adresse d au moins un destinataire invalide."),
+        ("spanish", UNKNOWN, f"550 5.1.1 <{UNKNOWN}>: usuario desconocido"),
+        ("polish", UNKNOWN, f"550 5.1.1 <{UNKNOWN}>: nie ma takiego"),
+        ("russian", UNKNOWN, f"550 5.1.1 <{UNKNOWN}>: Пользователь не найден"),
+        ("turkish", UNKNOWN, f"550 5.1.1 <{UNKNOWN}>: kullanıcı bulunamadı"),
+        ("chinese", UNKNOWN, f"550 5.1.1 <{UNKNOWN}>: 用户不存在"),
+        ("japanese", UNKNOWN, f"550 5.1.1 <{UNKNOWN}>: 宛先"),
     ],
 )
 def test_each_profile_answers_in_its_own_words(profile: str, address: str, expected: str) -> None:
@@ -136,7 +136,7 @@ def test_a_domain_can_accept_everybody_on_a_server_that_does_not() -> None:
 
 def test_outlook_takes_one_recipient_per_connection() -> None:
     with Lab(one_server("outlook_com")) as lab:
-        first, second, third = asked(lab, ANN, BOB, NOBODY)
+        first, second, third = asked(lab, ANN, BOB, UNKNOWN)
         assert first.startswith("250 2.1.5")
         assert second.startswith("452 4.5.3 Too many recipients")
         assert third.startswith("452 4.5.3")
@@ -162,12 +162,12 @@ def test_qq_calls_its_rate_limit_permanent() -> None:
 @pytest.mark.parametrize(("profile", "unknown_at_once"), [("greylisting", False), ("greylisting_known", True)])
 def test_greylisting_accepts_the_same_triple_later(profile: str, unknown_at_once: bool) -> None:
     with Lab(one_server(profile), greylist_delay=0.3) as lab:
-        first, unknown = asked(lab, ANN, NOBODY)
+        first, unknown = asked(lab, ANN, UNKNOWN)
         assert first[:3] in ("450", "451")
         assert (unknown[:3] == "550") is unknown_at_once
         assert asked(lab, ANN)[0][:3] in ("450", "451")
         time.sleep(0.35)
-        assert [reply[:3] for reply in asked(lab, ANN, NOBODY)] == ["250", "550"]
+        assert [reply[:3] for reply in asked(lab, ANN, UNKNOWN)] == ["250", "550"]
         other = Client(lab)
         other.reply()
         other.say(f"EHLO {HELLO_NAME}")
@@ -210,7 +210,7 @@ def test_pipelined_commands_are_answered_in_order_and_counted() -> None:
         client = Client(lab)
         client.reply()
         assert "250-PIPELINING" in client.say(f"EHLO {HELLO_NAME}").split("\n")
-        lines = [f"MAIL FROM:<{MAIL_FROM}>", f"RCPT TO:<{ANN}>", f"RCPT TO:<{NOBODY}>", "RSET", "QUIT"]
+        lines = [f"MAIL FROM:<{MAIL_FROM}>", f"RCPT TO:<{ANN}>", f"RCPT TO:<{UNKNOWN}>", "RSET", "QUIT"]
         # A command may be cut anywhere between two packets.
         packet = "".join(f"{line}\r\n" for line in lines).encode()
         client.socket.sendall(packet[:50])
@@ -250,7 +250,7 @@ def test_starttls_goes_over_to_tls_and_forgets_the_greeting(profile: str) -> Non
             assert "starttls" not in client.esmtp_features
             client.mail(MAIL_FROM)
             assert client.rcpt(ANN)[0] == 250
-            assert client.rcpt(NOBODY)[0] == 550
+            assert client.rcpt(UNKNOWN)[0] == 550
         counted = lab.counters()["mx.acme.test"]
         assert (counted.tls, counted.quits, counted.aborted) == (1, 1, 0)
 

@@ -10,7 +10,7 @@ from disposable_email_domains import blocklist
 
 from mailvet.errors import SettingsError
 from mailvet.lab import ORDINARY_PROFILES, Lab, World, default_world
-from tests.lab.worlds import ANN, NOBODY, asked, one_server
+from tests.lab.worlds import ANN, UNKNOWN, asked, one_server
 
 
 @pytest.mark.parametrize(
@@ -37,24 +37,24 @@ TRUTHS = [
     ("postfix", ANN, "live", True, True, False),
     ("postfix", f" {ANN.upper()}\n", "live", True, True, False),
     ("postfix", "ann+tag@acme.test", "live", True, True, False),
-    ("postfix", NOBODY, "unknown_mailbox", False, False, True),
+    ("postfix", UNKNOWN, "unknown_mailbox", False, False, True),
     ("postfix", "disabled@acme.test", "disabled", False, False, True),
     ("postfix", "moved@acme.test", "moved", False, False, True),
     ("postfix", "full@acme.test", "full", True, False, False),
     ("postfix", "restricted@acme.test", "restricted", True, False, False),
     ("postfix", "throttled@acme.test", "throttled", True, True, False),
-    ("catch_all", NOBODY, "accept_all", None, False, False),
+    ("catch_all", UNKNOWN, "accept_all", None, False, False),
     ("catch_all", ANN, "accept_all", True, True, False),
-    ("yahoo", NOBODY, "unverifiable", False, False, False),
+    ("yahoo", UNKNOWN, "unverifiable", False, False, False),
     ("barracuda", ANN, "gateway", True, True, False),
     ("blocks_at_rcpt", ANN, "blocked", True, True, False),
-    ("blocks_at_connect", NOBODY, "blocked", False, False, False),
+    ("blocks_at_connect", UNKNOWN, "blocked", False, False, False),
     ("temporary", ANN, "temporary", True, True, False),
     ("relay_denied", ANN, "relay_denied", True, True, False),
     ("greylisting", ANN, "greylisted_live", True, True, False),
-    ("greylisting", NOBODY, "greylisted_dead", False, False, True),
-    ("greylisting_known", NOBODY, "unknown_mailbox", False, False, True),
-    ("harvest_guard", NOBODY, "harvest_guard", False, False, False),
+    ("greylisting", UNKNOWN, "greylisted_dead", False, False, True),
+    ("greylisting_known", UNKNOWN, "unknown_mailbox", False, False, True),
+    ("harvest_guard", UNKNOWN, "harvest_guard", False, False, False),
     ("tarpit", ANN, "tarpit", True, True, False),
     ("port_closed", ANN, "unreachable", True, True, False),
     ("silent", ANN, "unreachable", True, True, False),
@@ -138,7 +138,7 @@ def test_the_servers_of_the_default_world_say_what_its_truth_says(world: World) 
             hosts = [to for to in world.routes(domain) if not isinstance(to, str) and to.profile.reachable]
             if not hosts or not hosts[0].ipv4 or hosts[0].profile.helo_only or hosts[0].profile.tls_required:
                 continue
-            for address in (member, f"nobody.by.that.name@{domain}"):
+            for address in (member, f"no.such.mailbox@{domain}"):
                 kind = world.truth(address).kind
                 if kind not in says or not address.isascii():
                     continue

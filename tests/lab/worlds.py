@@ -9,9 +9,9 @@ from typing import Any
 from mailvet.lab import Lab, World
 from tests.lab.lab_client import Client
 
-__all__ = ["ANN", "BOB", "NOBODY", "asked", "one_server", "settled"]
+__all__ = ["ANN", "BOB", "UNKNOWN", "asked", "one_server", "settled"]
 
-ANN, BOB, NOBODY = "ann@acme.test", "bob@acme.test", "nobody.there@acme.test"
+ANN, BOB, UNKNOWN = "ann@acme.test", "bob@acme.test", "not.there@acme.test"
 
 
 def one_server(profile: str = "postfix", **options: Any) -> World:

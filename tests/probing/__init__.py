@@ -110,7 +110,7 @@ async def probe(
 
 
 def asked(lab: Lab) -> Counter[str]:
-    """How often each recipient was named to a mail server; control addresses of the prober too. Nobody was sent to."""
+    """How often each recipient was named to a mail server, control addresses too. No message was sent."""
     whole: Counter[str] = Counter()
     for counters in lab.counters().values():
         assert counters.data == 0

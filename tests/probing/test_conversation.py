@@ -273,7 +273,7 @@ async def test_a_limit_of_errors_once_learnt_neither_pauses_the_operator_nor_sho
         Reason.mailbox_accepted if local.startswith("p") else Reason.mailbox_not_found for local in locals_
     ]
     operator = mailboxes.known.operators["acme.test"]
-    assert operator.errors.limit in (limit - 1, 19), "learnt, unless nobody came so far"
+    assert operator.errors.limit in (limit - 1, 19), "learnt, unless no conversation came so far"
     assert operator.pace.resume_at == 0, "a conversation that was beyond the limit already is no reason to pause"
     assert {place.refusals_allowed for place in mailboxes.known.places.values()} == {1 << 30}, "it never shut us out"
     assert lab.counters()["mx.acme.test"].connections < 450 / limit
@@ -486,7 +486,7 @@ async def test_a_server_that_does_not_answer_properly_never_says_undeliverable(
 
 
 async def test_a_connection_that_is_cut_in_the_middle_is_taken_up_again(lab_of: LabFactory) -> None:
-    """Whoever had not been asked is asked in the next conversation, and nobody is answered twice."""
+    """Recipients that had not been asked are asked in the next conversation, and none has two results."""
     locals_ = [f"p{n}" for n in range(30)]
     lab = lab_of(acme("postfix", *locals_))
     say, calls = Session.send_rcpt, itertools.count(1)

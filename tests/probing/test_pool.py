@@ -354,14 +354,14 @@ async def test_a_server_with_ipv6_only_is_reached(lab_of: LabFactory) -> None:
     assert (await probe(lab, people("ann")))["ann@acme.test"]["reason"] == "mailbox_accepted"
 
 
-# ---------------------------------------------------------------- nobody is forgotten
+# ---------------------------------------------------------------- every recipient has a result
 
 
-@pytest.mark.parametrize("farewell", [0.0, 2.0])
+@pytest.mark.parametrize("seconds", [0.0, 2.0])
 async def test_closing_in_the_middle_answers_everybody_and_says_goodbye(
-    lab_of: LabFactory, monkeypatch: pytest.MonkeyPatch, farewell: float
+    lab_of: LabFactory, monkeypatch: pytest.MonkeyPatch, seconds: float
 ) -> None:
-    monkeypatch.setattr(layer, "_SHUTDOWN_TIMEOUT", farewell)
+    monkeypatch.setattr(layer, "_SHUTDOWN_TIMEOUT", seconds)
     locals_ = [f"p{n}" for n in range(60)]
     lab = lab_of(acme("postfix", *locals_, latency=0.02, starttls=False, pipelining=False))
     mailboxes = Mailboxes(lab_settings(lab))
@@ -375,7 +375,7 @@ async def test_closing_in_the_middle_answers_everybody_and_says_goodbye(
     await asyncio.sleep(0.1)
     counters = lab.counters()["mx.acme.test"]
     assert counters.aborted == 0
-    assert counters.quits == counters.connections > 0 or not farewell
+    assert counters.quits == counters.connections > 0 or not seconds
 
 
 async def test_a_fault_of_our_own_reaches_whoever_waits(lab_of: LabFactory, monkeypatch: pytest.MonkeyPatch) -> None:
