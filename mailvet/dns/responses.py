@@ -28,7 +28,7 @@ import dns.rcode
 import dns.rdataclass
 import dns.rdatatype
 
-__all__ = ["LONGEST_TTL", "TYPES", "Outcome", "Response", "question", "read_in_full", "read_plain"]
+__all__ = ["LONGEST_TTL", "ROUTE_TYPES", "TYPES", "Outcome", "Response", "question", "read_in_full", "read_plain"]
 
 
 class Outcome(Enum):
@@ -57,6 +57,8 @@ class Response(NamedTuple):
 
 
 TYPES: Final = {"MX": 15, "A": 1, "AAAA": 28, "TXT": 16, "PTR": 12}
+ROUTE_TYPES: Final = ("MX", "A", "AAAA")
+"""Of these, what a route is made of."""
 LONGEST_TTL: Final = 86400.0
 _FAMILIES: Final = {TYPES["A"]: socket.AF_INET, TYPES["AAAA"]: socket.AF_INET6}
 _IN: Final = 1
