@@ -48,7 +48,7 @@ _CROWDED = 100_000  # addresses of a domain that are judged in more time than al
 _SAMPLED = 100
 
 
-def verify(  # noqa: PLR0913  # the public call: all but two by keyword
+def verify(  # the public call: all but two by keyword
     df: DataFrame,
     column: str,
     *,

@@ -34,7 +34,7 @@ def is_url(source: str) -> bool:
     return "://" in source
 
 
-def open_table(  # noqa: PLR0913  # the public call: all but three by keyword
+def open_table(  # the public call: all but three by keyword
     database: Database,
     table: str,
     column: str | None = None,
