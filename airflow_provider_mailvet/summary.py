@@ -121,8 +121,14 @@ def summarise(
             "bounce_after": _rounded(found.bounce_after),
             "undeliverable_rate": _rounded(found.undeliverable_rate),
             "operators": [
-                {"name": name, "asked": sum(row[:3]), "accepted": row[0], "refused": row[1], "unclear": row[2],
-                 "state": row[3]}
+                {
+                    "name": name,
+                    "asked": sum(row[:3]),
+                    "accepted": row[0],
+                    "refused": row[1],
+                    "unclear": row[2],
+                    "state": row[3],
+                }
                 for name, row in legs.operators.items()
             ][:_MOST_OPERATORS],
             "probes": legs.probes,
@@ -130,7 +136,7 @@ def summarise(
             "health": result.degraded or "ok",
             "layers": layers,
         }
-    )  # fmt: skip
+    )
 
 
 def compact(summary: dict[str, Any]) -> dict[str, Any]:

@@ -122,9 +122,10 @@ class ExpectColumnEmailsToBeVerifiedRecently(EmailExpectation, ColumnMapExpectat
             failing = outcome["result"].get("unexpected_count") or 0
             odd = tally.count(lambda known: known is not None and known.detail == NOT_TEXT)
             counts = {
-                "never_verified": tally.unverified, NOT_TEXT: odd,
+                "never_verified": tally.unverified,
+                NOT_TEXT: odd,
                 "verified_too_long_ago": failing - tally.unverified - odd,
-            }  # fmt: skip
+            }
             outcome["result"]["details"] = {
                 "failing_by_reason": {name: count for name, count in counts.items() if count},
                 "oldest_checked_at": oldest_of(tally),

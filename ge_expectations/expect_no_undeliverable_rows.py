@@ -99,8 +99,14 @@ class ExpectNoUndeliverableRows(EmailExpectation, UnexpectedRowsExpectation):
     metric_dependencies: ClassVar[tuple[str, ...]] = ()
     domain_keys: ClassVar[tuple[str, ...]] = ("batch_id", "column", "row_condition", "condition_parser")
     success_keys: ClassVar[tuple[str, ...]] = (
-        "config", "verdict_table", "policy", "forbid", "id_columns", "dialect", "unexpected_rows_query",
-    )  # fmt: skip
+        "config",
+        "verdict_table",
+        "policy",
+        "forbid",
+        "id_columns",
+        "dialect",
+        "unexpected_rows_query",
+    )
     args_keys: ClassVar[tuple[str, ...]] = ("column", "forbid")
 
     @pydantic.validator("forbid", pre=True)

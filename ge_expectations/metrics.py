@@ -56,9 +56,11 @@ _DOMAIN_KEYS = ("batch_id", "table", "column", "row_condition", "condition_parse
 
 def _source(values: dict[str, Any]) -> VerdictSource:
     return VerdictSource(
-        depth=values.get("depth"), config=values.get("config"), verdict_table=values.get("verdict_table"),
+        depth=values.get("depth"),
+        config=values.get("config"),
+        verdict_table=values.get("verdict_table"),
         verify=values.get("verify") or "missing",
-    )  # fmt: skip
+    )
 
 
 def _usable(verdicts: Any) -> Any:
@@ -170,9 +172,11 @@ class _OverVerdicts(ColumnMapMetricProvider):
         cls, metric, configuration=None, execution_engine=None, runtime_configuration=None
     ):
         dependencies = super()._get_evaluation_dependencies(
-            metric=metric, configuration=configuration, execution_engine=execution_engine,
+            metric=metric,
+            configuration=configuration,
+            execution_engine=execution_engine,
             runtime_configuration=runtime_configuration,
-        )  # fmt: skip
+        )
         if metric.metric_name == f"{cls.condition_metric_name}.condition":
             dependencies[VERDICTS] = verdicts_metric(metric, cls._verdicts_asked(metric))
         return dependencies
@@ -237,17 +241,23 @@ class ColumnValuesVerifiedRecently(_OverVerdicts):
 def recently_source(values: Any) -> dict[str, Any]:
     """Where the recency of verdicts is read: the verdict table alone."""
     return {
-        "depth": None, "config": values.get("config"), "verdict_table": values.get("verdict_table"),
-        "verify": "never", "mailvet_only": None,
-    }  # fmt: skip
+        "depth": None,
+        "config": values.get("config"),
+        "verdict_table": values.get("verdict_table"),
+        "verify": "never",
+        "mailvet_only": None,
+    }
 
 
 def syntax_source(values: Any) -> dict[str, Any]:
     """Where syntax is judged: here, without network or verdict table."""
     return {
-        "depth": "offline", "config": values.get("config"), "verdict_table": None, "verify": "always",
+        "depth": "offline",
+        "config": values.get("config"),
+        "verdict_table": None,
+        "verify": "always",
         "mailvet_only": SYNTAX,
-    }  # fmt: skip
+    }
 
 
 class ColumnValuesEmailSyntax(_OverVerdicts):

@@ -365,9 +365,7 @@ class SqlVerdicts:
             if null:
                 nulls += int(rows)
                 continue
-            known = None if status is None else Known(
-                status, reason, score, attempts, "", datetime.min, None, detail
-            )  # fmt: skip
+            known = None if status is None else Known(status, reason, score, attempts, "", datetime.min, None, detail)
             groups.append(Group(known, int(rows), int(squares), bool(missing)))
             times += [_moment_of(at) for at in moments if at is not None]
         return Tally(tuple(groups), min(times, default=None), nulls)

@@ -60,8 +60,12 @@ with DAG(
         for command in (["deps"], ["build", "--exclude", "package:mailvet,resource_type:seed"]):
             done = subprocess.run(
                 [*dbt, *command, "--project-dir", PROJECT, "--profiles-dir", PROJECT],
-                env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
-            )  # fmt: skip
+                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                check=False,
+            )
             print(mask_addresses(done.stdout))
             if done.returncode:
                 raise AirflowException(f"dbt {command[0]} ended with {done.returncode}; its words stand above.")

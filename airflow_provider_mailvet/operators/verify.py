@@ -76,12 +76,27 @@ class MailvetVerifyOperator(BaseSQLOperator):
 
     template_fields: Sequence[str] = (
         *BaseSQLOperator.template_fields,
-        "table", "email_column", "key_columns", "where", "depth", "policy", "mailvet_conn_id", "columns",
-        "recheck", "max_addresses", "max_undeliverable_rate", "wait_for_greylisting", "shard",
-    )  # fmt: skip
+        "table",
+        "email_column",
+        "key_columns",
+        "where",
+        "depth",
+        "policy",
+        "mailvet_conn_id",
+        "columns",
+        "recheck",
+        "max_addresses",
+        "max_undeliverable_rate",
+        "wait_for_greylisting",
+        "shard",
+    )
     template_fields_renderers = {  # noqa: RUF012  (as Airflow declares it)
-        "where": "sql", "columns": "json", "key_columns": "json", "hook_params": "json", "shard": "json",
-    }  # fmt: skip
+        "where": "sql",
+        "columns": "json",
+        "key_columns": "json",
+        "hook_params": "json",
+        "shard": "json",
+    }
     operator_extra_links = (VerificationReportLink(),)
     ui_color = "#e8f4ec"
 
@@ -163,9 +178,13 @@ class MailvetVerifyOperator(BaseSQLOperator):
             end = datetime.fromisoformat(legs.started_at) + patience
             now = datetime.now(timezone.utc)
             with opened(
-                database_hook(self.get_db_hook, self.conn_id), settings, table=self.table, column=self.email_column,
-                where=self.where, updatable=self.write_back,
-            ) as warehouse:  # fmt: skip
+                database_hook(self.get_db_hook, self.conn_id),
+                settings,
+                table=self.table,
+                column=self.email_column,
+                where=self.where,
+                updatable=self.write_back,
+            ) as warehouse:
                 if self.shard is not None:
                     warehouse.keep_shard(*_shard(self.shard))
                 warehouse.check_keys(listed(self.key_columns))
@@ -204,10 +223,17 @@ class MailvetVerifyOperator(BaseSQLOperator):
         in_hand = InHand()
         try:
             return run(
-                warehouse, settings, write_back=self.write_back, columns=listed(self.columns) or STATUS_COLUMNS,
-                wait=stay, watcher=watcher, limit=limit, among=(Reason.greylisted,) if again else None,
-                recheck=recheck, in_hand=in_hand,
-            )  # fmt: skip
+                warehouse,
+                settings,
+                write_back=self.write_back,
+                columns=listed(self.columns) or STATUS_COLUMNS,
+                wait=stay,
+                watcher=watcher,
+                limit=limit,
+                among=(Reason.greylisted,) if again else None,
+                recheck=recheck,
+                in_hand=in_hand,
+            )
         except _TaskStopped:
             raise AirflowException(f"The task was stopped. {in_hand.sentences(_KEPT)}") from None
         except UnavailableError:
@@ -223,14 +249,20 @@ class MailvetVerifyOperator(BaseSQLOperator):
 
         self.log.info(
             "%s addresses are kept back by greylisting servers; the task waits without a worker until %s",
-            f"{pending:,}", f"{moment:%H:%M:%S} UTC",
-        )  # fmt: skip
+            f"{pending:,}",
+            f"{moment:%H:%M:%S} UTC",
+        )
         self.defer(trigger=GreylistingTrigger(moment.isoformat(), legs.as_dict()), method_name="resume")
 
     def _finish(
-        self, context: Context, result: RunResult, legs: Legs, gate: GateResult | None, pending: int,
+        self,
+        context: Context,
+        result: RunResult,
+        legs: Legs,
+        gate: GateResult | None,
+        pending: int,
         next_check_at: datetime | None,
-    ) -> dict[str, Any]:  # fmt: skip
+    ) -> dict[str, Any]:
         assert self.conn_id is not None
         summary = summarise(
             result, legs, conn_id=self.conn_id, table=self.table, pending=pending, next_check_at=next_check_at
@@ -265,10 +297,14 @@ class MailvetVerifyOperator(BaseSQLOperator):
         updates = "" if summary["updates"] is None else f"; {summary['updates']:,} updates of rows in the table"
         self.log.info(
             "%s: %s addresses verified in %.1f s, %s; of %s rows: %s%s",
-            summary["source"], f"{summary['checked']:,}", summary["seconds"],
+            summary["source"],
+            f"{summary['checked']:,}",
+            summary["seconds"],
             f"{summary['lookups']:,} domains looked up and {summary['probes']:,} recipients named to mail servers",
-            f"{summary['rows']:,}", advice or "none verified", updates,
-        )  # fmt: skip
+            f"{summary['rows']:,}",
+            advice or "none verified",
+            updates,
+        )
         if summary["bounce_before"] is not None:
             after = [
                 "nothing to send" if rate is None else f"{100 * rate:.1f} %"
@@ -277,8 +313,9 @@ class MailvetVerifyOperator(BaseSQLOperator):
             self.log.info(
                 "expected hard bounces: %.1f %% if everything were sent, %s if all but do_not_send, %s if only what is "
                 "recommended",
-                100 * summary["bounce_before"], *after,
-            )  # fmt: skip
+                100 * summary["bounce_before"],
+                *after,
+            )
 
     def on_kill(self) -> None:
         """
@@ -307,18 +344,27 @@ class MailvetVerifyOperator(BaseSQLOperator):
         limit = gate.limits[0] if gate is not None else None
         self.check_results = [
             SQLCheckResult(
-                name="rate of undeliverable addresses", check_type="email_undeliverable_rate",
-                success=limit is None or limit.passed, severity="info" if limit is None else "error",
-                column=self.email_column, table=_bare(self.table),
-                expected=None if limit is None else f"<= {limit.limit}", actual=str(summary["undeliverable_rate"]),
+                name="rate of undeliverable addresses",
+                check_type="email_undeliverable_rate",
+                success=limit is None or limit.passed,
+                severity="info" if limit is None else "error",
+                column=self.email_column,
+                table=_bare(self.table),
+                expected=None if limit is None else f"<= {limit.limit}",
+                actual=str(summary["undeliverable_rate"]),
                 params={"depth": summary["depth"], "run_id": summary["run_id"]},
             ),
             SQLCheckResult(
-                name="rate of unknown addresses", check_type="email_unknown_rate", success=True, severity="info",
-                column=self.email_column, table=_bare(self.table), actual=str(round(unknown, 5)),
+                name="rate of unknown addresses",
+                check_type="email_unknown_rate",
+                success=True,
+                severity="info",
+                column=self.email_column,
+                table=_bare(self.table),
+                actual=str(round(unknown, 5)),
                 params={"depth": summary["depth"]},
             ),
-        ]  # fmt: skip
+        ]
 
     def get_openlineage_facets_on_start(self) -> Any:
         """The table as input; without a connection to the database."""

@@ -78,9 +78,13 @@ def of_dag(
 ) -> HTMLResponse:
     """The runs of one DAG, or of one of its tasks."""
     return _page(
-        request, "overview.html", **_found(session, {dag_id}, task_id or None, table),
-        form=_form(request, user, session), dag_id=dag_id, task_id=task_id,
-    )  # fmt: skip
+        request,
+        "overview.html",
+        **_found(session, {dag_id}, task_id or None, table),
+        form=_form(request, user, session),
+        dag_id=dag_id,
+        task_id=task_id,
+    )
 
 
 def of_run(
@@ -157,9 +161,11 @@ def _found(session: Any, dags: set[str], task_id: str | None, table: str) -> dic
 
 def _form(request: Request, user: Any, session: Any) -> dict[str, Any]:
     return {
-        "action": f"{_base(request)}/check", "token": _tokens().dumps(user.get_id()), "how": "dns",
+        "action": f"{_base(request)}/check",
+        "token": _tokens().dumps(user.get_id()),
+        "how": "dns",
         "connections": _connections(user, session),
-    }  # fmt: skip
+    }
 
 
 def _form_of_its_own(request: Request, user: Any) -> dict[str, Any]:
@@ -237,9 +243,13 @@ def _page(request: Request, template: str, *, status_code: int = 200, **values: 
 
 def _headers(nonce: str) -> dict[str, str]:
     policy = (
-        "default-src 'none'", f"style-src 'nonce-{nonce}'", f"script-src 'nonce-{nonce}'", "form-action 'self'",
-        "frame-ancestors 'self'", "base-uri 'none'",
-    )  # fmt: skip
+        "default-src 'none'",
+        f"style-src 'nonce-{nonce}'",
+        f"script-src 'nonce-{nonce}'",
+        "form-action 'self'",
+        "frame-ancestors 'self'",
+        "base-uri 'none'",
+    )
     return {
         "Content-Security-Policy": "; ".join(policy),
         "Cache-Control": "no-store",

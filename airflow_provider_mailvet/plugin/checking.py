@@ -38,8 +38,10 @@ SECONDS = {"offline": 10.0, "dns": 20.0, "smtp": 60.0}
 """Time limit by depth."""
 
 _RECOMMENDED = {
-    "send": "Send", "reverify": "Ask again later, do not send yet", "do_not_send": "Do not send",
-}  # fmt: skip
+    "send": "Send",
+    "reverify": "Ask again later, do not send yet",
+    "do_not_send": "Do not send",
+}
 
 
 @dataclass(frozen=True, slots=True)

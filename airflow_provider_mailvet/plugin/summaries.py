@@ -272,10 +272,18 @@ def _together(parts: Sequence[Run]) -> Run:
     operators: dict[str, OperatorAnswers] = {}
     for row in (row for part in parts for row in part.operators):
         other = operators.get(row.name)
-        operators[row.name] = row if other is None else OperatorAnswers(
-            row.name, row.asked + other.asked, row.accepted + other.accepted, row.refused + other.refused,
-            row.unclear + other.unclear, row.state if row.stopped else other.state,
-        )  # fmt: skip
+        operators[row.name] = (
+            row
+            if other is None
+            else OperatorAnswers(
+                row.name,
+                row.asked + other.asked,
+                row.accepted + other.accepted,
+                row.refused + other.refused,
+                row.unclear + other.unclear,
+                row.state if row.stopped else other.state,
+            )
+        )
     ill = next((part.health for part in parts if not part.healthy), "ok")
     waiting = [part.next_check_at for part in parts if part.next_check_at is not None]
     work = replace(
@@ -397,9 +405,13 @@ def _operators(value: object) -> Iterable[OperatorAnswers]:
     for row in rows[:50]:
         if isinstance(row, Mapping) and (name := text_of(row.get("name"))):
             yield OperatorAnswers(
-                name, count_of(row.get("asked")), count_of(row.get("accepted")), count_of(row.get("refused")),
-                count_of(row.get("unclear")), text_of(row.get("state")),
-            )  # fmt: skip
+                name,
+                count_of(row.get("asked")),
+                count_of(row.get("accepted")),
+                count_of(row.get("refused")),
+                count_of(row.get("unclear")),
+                text_of(row.get("state")),
+            )
 
 
 def status_of(reason: str) -> str:

@@ -19,9 +19,14 @@ def test_the_answers_stand_beside_the_addresses_and_the_counts_in_xcom(
 ) -> None:
     with DAG("plain") as dag:
         MailvetVerifyOperator(
-            task_id="verify", conn_id="crm", table="contacts", mailvet_conn_id=lab_connection, key_columns="id",
-            deferrable=True, wait_for_greylisting="20s",
-        )  # fmt: skip
+            task_id="verify",
+            conn_id="crm",
+            table="contacts",
+            mailvet_conn_id=lab_connection,
+            key_columns="id",
+            deferrable=True,
+            wait_for_greylisting="20s",
+        )
     done = run_dag(dag)
     assert done.state == "success"
 
@@ -49,8 +54,13 @@ def test_the_answers_stand_beside_the_addresses_and_the_counts_in_xcom(
     assert (summary["conn_id"], summary["table"], summary["health"]) == ("crm", "contacts", "ok")
     operators = {row["name"]: row for row in summary["operators"]}
     assert operators["acme.test"] | {"state": ""} == {
-        "name": "acme.test", "asked": 17, "accepted": 13, "refused": 4, "unclear": 0, "state": "",
-    }  # fmt: skip
+        "name": "acme.test",
+        "asked": 17,
+        "accepted": 13,
+        "refused": 4,
+        "unclear": 0,
+        "state": "",
+    }
     assert operators["grey.test"]["accepted"] == 3
     assert operators["grey.test"]["unclear"] == 0
     assert summary["layers"]["syntax"] == 1

@@ -20,10 +20,12 @@ def _run(home: Home, expectations: list[Any], name: str, result_format: Any) -> 
     )
     checkpoint = home.context.checkpoints.add(
         gx.Checkpoint(
-            name=name, validation_definitions=[definition], actions=[mx.MailvetReportAction(name="report")],
+            name=name,
+            validation_definitions=[definition],
+            actions=[mx.MailvetReportAction(name="report")],
             result_format=result_format,
         )
-    )  # fmt: skip
+    )
     return checkpoint.run(batch_parameters=home.parameters or None)
 
 

@@ -20,9 +20,19 @@ from mailvet.vocabulary import REASONS, SEND_FROM_SCORE, Policy, Reason
 from .conftest import DATABASES
 
 TEXTS = [
-    "ann@example.com", "Ann@Example.COM", " ann@example.com ", "", "o'hara@example.com", 'say"hi"@example.com',
-    "jürgen@müller.example", "почта@пример.рф", "😀@example.com", "a\\b@example.com", "100%@example.com", "x" * 2000,
-]  # fmt: skip
+    "ann@example.com",
+    "Ann@Example.COM",
+    " ann@example.com ",
+    "",
+    "o'hara@example.com",
+    'say"hi"@example.com',
+    "jürgen@müller.example",
+    "почта@пример.рф",
+    "😀@example.com",
+    "a\\b@example.com",
+    "100%@example.com",
+    "x" * 2000,
+]
 
 NOW = datetime.now(timezone.utc)
 
