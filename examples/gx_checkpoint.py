@@ -28,7 +28,7 @@ import ge_expectations as mx  # before any suite is loaded: it registers the exp
 
 
 def expectations(config: str) -> list[Any]:
-    """What a contact table has to be like before anybody is written to."""
+    """What a contact table has to be like before it is written to."""
     return [
         mx.ExpectColumnValuesToBeEmailSyntax(column="email", config=config, mostly=0.95, severity="warning"),
         mx.ExpectColumnEmailsToBeVerifiedRecently(column="email", config=config, max_age="30d"),

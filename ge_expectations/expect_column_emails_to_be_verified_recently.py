@@ -26,8 +26,9 @@ class ExpectColumnEmailsToBeVerifiedRecently(EmailExpectation, ColumnMapExpectat
     """
     Expect the e-mail addresses of a column to have been verified recently.
 
-    Looks at the verdict table alone; nobody is asked. Verdicts that never need renewal (malformed text, your own
-    suppression list) are always recent.
+    Looks at the verdict table alone; no server is asked. A verdict is too old exactly when it counts in the
+    `stale_rate` of a gate. One that never needs renewal (malformed text, your own suppression list) is deep enough for
+    any depth.
 
     Args:
         column: The column of addresses. Nulls are not judged.

@@ -46,7 +46,7 @@ class ExpectNoUndeliverableRows(EmailExpectation, UnexpectedRowsExpectation):
     """
     Expect no row to have an undeliverable e-mail address, by the verdict table.
 
-    Joins the batch with the verdict table; nobody is asked. Rows without verdict are not found: pair it with
+    Joins the batch with the verdict table; no server is asked. Rows without verdict are not found: pair it with
     ExpectColumnEmailsToBeVerifiedRecently. All failing rows, not just the first 200, come from
     `validation_definition.get_unexpected_rows(expectation)` on databases and Spark. A row shows the columns named as
     ids, the key of the address and the verdict, not the address.

@@ -104,7 +104,7 @@ VERDICT_TABLE = pydantic.Field(
 )
 VERIFY = pydantic.Field(
     default="missing",
-    description="never: ask nobody, rely on the verdict table. missing: verify what has no verdict that still holds. "
+    description="never: rely on the verdict table alone. missing: verify what has no verdict that still holds. "
     "always: ignore the verdict table.",
 )
 POLICY = pydantic.Field(

@@ -26,7 +26,7 @@ from great_expectations.validator.metric_configuration import MetricConfiguratio
 
 from ge_expectations import acquire
 from ge_expectations.tally import TALLY, Tally
-from ge_expectations.verification import NOT_TEXT, Gate, Recency, VerdictSource
+from ge_expectations.verification import NOT_TEXT, Acceptance, Recency, VerdictSource
 from ge_expectations.worker import is_among
 from mailvet import MailvetError, Reason, email_key
 
@@ -200,17 +200,17 @@ class ColumnValuesDeliverableEmail(_OverVerdicts):
 
     @column_condition_partial(engine=PandasExecutionEngine)
     def _pandas(cls, column, *, policy, allow, unknown, _metrics, **values):  # type: ignore[no-untyped-def]
-        failing = _usable(_metrics[VERDICTS]).failing(Gate.of(_source(values), policy, allow, unknown).passes)
+        failing = _usable(_metrics[VERDICTS]).failing(Acceptance.of(_source(values), policy, allow, unknown).passes)
         return ~acquire.texts_of(column, str(column.name)).isin(failing)
 
     @column_condition_partial(engine=SqlAlchemyExecutionEngine)
     def _sqlalchemy(cls, column, *, policy, allow, unknown, _metrics, **values):  # type: ignore[no-untyped-def]
-        return _usable(_metrics[VERDICTS]).gate(Gate.of(_source(values), policy, allow, unknown))
+        return _usable(_metrics[VERDICTS]).acceptance(Acceptance.of(_source(values), policy, allow, unknown))
 
     @column_condition_partial(engine=SparkDFExecutionEngine)
     def _spark(cls, column, *, policy, allow, unknown, _metrics, _table, **values):  # type: ignore[no-untyped-def]
-        gate = Gate.of(_source(values), policy, allow, unknown)
-        return _spark_condition(_table, column, _usable(_metrics[VERDICTS]).failing(gate.passes))
+        acceptance = Acceptance.of(_source(values), policy, allow, unknown)
+        return _spark_condition(_table, column, _usable(_metrics[VERDICTS]).failing(acceptance.passes))
 
 
 class ColumnValuesVerifiedRecently(_OverVerdicts):
@@ -309,11 +309,11 @@ class ColumnUndeliverableRows(MetricProvider):
     ):
         frame, column = _domain(execution_engine, metric_domain_kwargs, metrics)
         source = _source(recently_source(metric_value_kwargs))
-        gate = Gate.of(source, metric_value_kwargs["policy"], metric_value_kwargs["forbid"], "fail")
+        acceptance = Acceptance.of(source, metric_value_kwargs["policy"], metric_value_kwargs["forbid"], "fail")
         forbidden = {
             text: cell.known
             for text, cell in _usable(metrics[VERDICTS]).cells.items()
-            if gate.allows(cell.known) and not cell.missing
+            if acceptance.allows(cell.known) and not cell.missing
         }
         texts = acquire.texts_of(frame[column], column)
         bad = frame[texts.isin(list(forbidden))]
@@ -324,7 +324,7 @@ class ColumnUndeliverableRows(MetricProvider):
                 "email_key": None if forbidden[text].detail == NOT_TEXT else email_key(text),
                 "status": forbidden[text].status,
                 "reason": forbidden[text].reason,
-                "recommendation": str(gate.advice(forbidden[text])),
+                "recommendation": str(acceptance.advice(forbidden[text])),
                 "checked_at": forbidden[text].checked_at.isoformat(),
             }
             for text, *values in zip(texts[texts.isin(list(forbidden))].tolist(), *ids, strict=True)

@@ -72,7 +72,7 @@ with DAG(
 
     @task
     def gate() -> dict[str, bool]:
-        """Hold the audience against expectations; fail for good when it is not fit, try again when nobody can tell."""
+        """Hold the audience against expectations; fail when it is not fit, try again when it cannot be judged."""
         import great_expectations as gx
         from airflow.sdk.exceptions import AirflowException, AirflowFailException
 

@@ -21,7 +21,7 @@ from airflow_provider_mailvet.arguments import (
 from airflow_provider_mailvet.assets import verified_table
 from airflow_provider_mailvet.links import VerificationReportLink, tell_page
 from airflow_provider_mailvet.sources import database_hook, opened, translated
-from airflow_provider_mailvet.summary import Legs, summarise
+from airflow_provider_mailvet.summary import Attempts, summarise
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 
 __all__ = ["MailvetVerifyOperator"]
 
-_MOST_LEGS = 8
+_MOST_ATTEMPTS = 8
 """So many times a task comes back to greylisting servers; what is left then has its time in the verdict table."""
 
-_KEPT = "What was answered so far is saved; the next try goes on from there and asks nobody twice."
+_KEPT = "What was found so far is saved; the next try goes on from there and asks no address twice."
 
 
 class _TaskStopped(AirflowException):
@@ -153,29 +153,29 @@ class MailvetVerifyOperator(BaseSQLOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Verify what is due."""
         now = datetime.now(timezone.utc)
-        return self._leg(context, Legs(started_at=now.isoformat(timespec="seconds")))
+        return self._attempt(context, Attempts(started_at=now.isoformat(timespec="seconds")))
 
     def resume(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
         """Ask those again whom greylisting servers kept back, as the same sender as before."""
-        return self._leg(context, Legs.from_dict(event["legs"]))
+        return self._attempt(context, Attempts.from_dict(event["attempts"]))
 
-    def _leg(self, context: Context, legs: Legs) -> dict[str, Any]:
+    def _attempt(self, context: Context, attempts: Attempts) -> dict[str, Any]:
         self._at_work = True
         try:
-            return self._verify(context, legs)
+            return self._verify(context, attempts)
         finally:
             self._at_work = False
 
-    def _verify(self, context: Context, legs: Legs) -> dict[str, Any]:
+    def _verify(self, context: Context, attempts: Attempts) -> dict[str, Any]:
         with translated(_KEPT):
             from mailvet.sdk import Limits, judged
 
             drop_unset(self)
-            settings = self._settings(legs)
+            settings = self._settings(attempts)
             limits = Limits.of(max_undeliverable_rate=self.max_undeliverable_rate)
             patience = duration(self.wait_for_greylisting, "wait_for_greylisting")
-            recheck = None if legs.count else self._recheck(context)
-            end = datetime.fromisoformat(legs.started_at) + patience
+            recheck = None if attempts.count else self._recheck(context)
+            end = datetime.fromisoformat(attempts.started_at) + patience
             now = datetime.now(timezone.utc)
             with opened(
                 database_hook(self.get_db_hook, self.conn_id),
@@ -189,14 +189,14 @@ class MailvetVerifyOperator(BaseSQLOperator):
                     warehouse.keep_shard(*_shard(self.shard))
                 warehouse.check_keys(listed(self.key_columns))
                 stay = timedelta(0) if self.deferrable else max(end - now, timedelta(0))
-                result = self._run(warehouse, settings, stay, again=legs.count > 0, recheck=recheck)
-                legs.add(result)
+                result = self._run(warehouse, settings, stay, again=attempts.count > 0, recheck=recheck)
+                attempts.add(result)
                 pending, next_check_at = warehouse.pending()
                 gate = judged(warehouse, limits) if limits.applied else None
-        legs.hello_name = settings.hello_name
-        if self.deferrable and pending and next_check_at and next_check_at <= end and legs.count < _MOST_LEGS:
-            self._wait(legs, pending, next_check_at)
-        return self._finish(context, result, legs, gate, pending, next_check_at)
+        attempts.hello_name = settings.hello_name
+        if self.deferrable and pending and next_check_at and next_check_at <= end and attempts.count < _MOST_ATTEMPTS:
+            self._wait(attempts, pending, next_check_at)
+        return self._finish(context, result, attempts, gate, pending, next_check_at)
 
     def _recheck(self, context: Context) -> Recheck | None:
         """What is asked again although it is fresh; of that, nothing twice in one DAG run, whatever is retried."""
@@ -244,7 +244,7 @@ class MailvetVerifyOperator(BaseSQLOperator):
             # The database failed in the middle: the next try may find it well again.
             raise AirflowException(f"{error.worded(argument_words)} {in_hand.sentences(_KEPT)}") from None
 
-    def _wait(self, legs: Legs, pending: int, moment: datetime) -> None:
+    def _wait(self, attempts: Attempts, pending: int, moment: datetime) -> None:
         from airflow_provider_mailvet.triggers.greylisting import GreylistingTrigger
 
         self.log.info(
@@ -252,20 +252,20 @@ class MailvetVerifyOperator(BaseSQLOperator):
             f"{pending:,}",
             f"{moment:%H:%M:%S} UTC",
         )
-        self.defer(trigger=GreylistingTrigger(moment.isoformat(), legs.as_dict()), method_name="resume")
+        self.defer(trigger=GreylistingTrigger(moment.isoformat(), attempts.as_dict()), method_name="resume")
 
     def _finish(
         self,
         context: Context,
         result: RunResult,
-        legs: Legs,
+        attempts: Attempts,
         gate: GateResult | None,
         pending: int,
         next_check_at: datetime | None,
     ) -> dict[str, Any]:
         assert self.conn_id is not None
         summary = summarise(
-            result, legs, conn_id=self.conn_id, table=self.table, pending=pending, next_check_at=next_check_at
+            result, attempts, conn_id=self.conn_id, table=self.table, pending=pending, next_check_at=next_check_at
         )
         for outlet in self.outlets or ():
             if isinstance(outlet, Asset):
@@ -330,11 +330,11 @@ class MailvetVerifyOperator(BaseSQLOperator):
 
     # ---------------------------------------------------------------- its parts
 
-    def _settings(self, legs: Legs) -> Settings:
+    def _settings(self, attempts: Attempts) -> Settings:
         from airflow_provider_mailvet.hooks.mailvet import MailvetHook
 
         hook = MailvetHook(self.mailvet_conn_id)
-        smtp = {"hello_name": legs.hello_name} if legs.count and legs.hello_name else None
+        smtp = {"hello_name": attempts.hello_name} if attempts.count and attempts.hello_name else None
         return hook.settings(depth=self.depth, policy=self.policy, smtp=smtp)
 
     def _assert(self, summary: dict[str, Any], gate: GateResult | None) -> None:

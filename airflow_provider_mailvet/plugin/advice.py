@@ -1,4 +1,4 @@
-"""What a run's figures mean for whoever is in charge, in words: how it went, and what to do next."""
+"""What a run's figures mean for the person in charge, in words: how it went, and what to do next."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """
 The summaries that `MailvetVerifyOperator` left as XComs.
 
-An XCom is written by whoever may write a DAG, so nothing in it is taken on trust: each field is brought to its type and
-a sensible range, text is cut and its addresses are masked, and what is no summary is left out.
+An XCom is written by everyone who may write a DAG, so nothing in it is taken on trust: each field is brought to its
+type and a sensible range, text is cut and its addresses are masked, and what is no summary is left out.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ class Run:
     checked: int
     """Addresses verified in this run."""
     updates: int | None
-    """Updates of rows whose answer changed, over all legs; None when nothing was to be written."""
+    """Updates of rows whose answer changed, over all attempts; None when nothing was to be written."""
     pending: int
     """Addresses that asked to come back later."""
     next_check_at: datetime | None

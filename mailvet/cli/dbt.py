@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
 from mailvet.vocabulary import Depth, Policy
+
+if TYPE_CHECKING:
+    from mailvet.runs.run import RunResult
 
 __all__ = ["app"]
 
@@ -79,6 +83,8 @@ def run(
     write_back: Annotated[
         bool, typer.Option("--write-back", help="Also put status columns on the selected tables.")
     ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary; warnings stay.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, for each selected table.")] = False,
 ) -> None:
     """Verify what the models or sources of a dbt project hold, and fill its verdict table: after `dbt run`."""
     from rich.console import Console
@@ -111,7 +117,7 @@ def run(
     logging.basicConfig(
         stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s"
     )
-    logging.getLogger("mailvet").setLevel(logging.INFO)
+    logging.getLogger("mailvet").setLevel(logging.WARNING if quiet else logging.INFO)
     worst = ExitCode.done
     in_hand.advice = stopped_advice(again, started)
     for selected in project.selected:
@@ -124,10 +130,36 @@ def run(
             )  # fmt: skip
         finally:
             warehouse.close()
-        show_result(Console(), result)
+        if as_json:
+            print(json.dumps({"model": selected.name, **_plain(result)}), flush=True)
+        elif not quiet:
+            show_result(Console(), result)
         if result.degraded:
             worst = ExitCode.degraded
     raise typer.Exit(worst)
+
+
+def _plain(result: RunResult) -> dict[str, Any]:
+    """What a run did and how its table stands, as plain values: counts, no address."""
+    found = result.summary
+    return {
+        "run_id": result.run_id,
+        "source": result.source,
+        "depth": result.depth,
+        "policy": result.policy,
+        "rows": found.rows,
+        "addresses": result.plan.addresses,
+        "due": result.plan.due,
+        "checked": result.checked,
+        "written": result.written,
+        "probes": result.probes,
+        "lookups": result.lookups,
+        "seconds": round(result.seconds, 1),
+        "degraded": result.degraded,
+        "by_status": dict(found.by_status),
+        "by_reason": dict(found.by_reason),
+        "by_recommendation": dict(found.by_recommendation),
+    }
 
 
 def _config(config: Path | None, project_dir: Path) -> Path | None:

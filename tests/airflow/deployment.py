@@ -26,7 +26,7 @@ ROOT = Path(airflow_provider_mailvet.__file__).parent.parent
 
 
 def free_port() -> int:
-    """A port of loopback that nobody listens at."""
+    """A port of loopback without a listener."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

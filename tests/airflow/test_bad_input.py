@@ -28,7 +28,7 @@ def verify(**arguments: Any) -> dict[str, Any]:
 def refused(match: str, lab: Lab, **arguments: Any) -> str:
     with pytest.raises(AirflowFailException, match=match) as failure:
         verify(**arguments)
-    assert not asked(lab), "somebody was asked"
+    assert not asked(lab), "a server was asked"
     assert "@" not in str(failure.value)
     return str(failure.value)
 
@@ -80,7 +80,7 @@ def retried(match: str, lab: Lab, **arguments: Any) -> str:
     with pytest.raises(AirflowException, match=match) as failure:
         verify(**arguments)
     assert not isinstance(failure.value, AirflowFailException)
-    assert not asked(lab), "somebody was asked"
+    assert not asked(lab), "a server was asked"
     return str(failure.value)
 
 

@@ -104,7 +104,7 @@ def test_two_workers_verify_one_table_and_no_operator_is_asked_by_both(
         summaries = [airflow.xcom(run, "verify", shard) for shard in range(2)]
         counters = lab.counters()
 
-    # Every row has an answer, and nobody was asked twice for it.
+    # Every row has an answer, and no address was asked twice for it.
     assert sum(summary["rows"] for summary in summaries) == len(cells)
     with psycopg.connect(url) as database:
         missing = database.execute("select count(*) from contacts where mailvet_status is null").fetchone()

@@ -1,4 +1,4 @@
-"""A task that is stopped loses nothing: the next try asks only whom nobody answered for."""
+"""A task that is stopped loses nothing: the next try asks only what has no reply yet."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_a_kill_saves_what_was_answered_and_the_retry_goes_on(
     assert summary["rows"] == len(PEOPLE)
     assert summary["by_status"] == {"deliverable": len(PEOPLE)}
     again = {address for address in asked(slow_lab) if address in known}
-    assert len(again) <= 3, "a witness of honesty or two"
+    assert len(again) <= 3, "a known recipient or two"
 
 
 def test_a_timeout_of_the_task_saves_too(run_dag: RunDag, slow_lab: Lab, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -121,6 +122,18 @@ def test_write_back_puts_the_columns_on_the_selected_table(make_project: Callabl
     assert code == 0, output
     rows = project.rows("select id, mailvet_status from dbt.contacts order by id")
     assert rows[3] == (4, "undeliverable")
+
+
+def test_a_run_is_quiet_or_tells_in_json_what_it_did(make_project: Callable[..., DbtProject]) -> None:
+    project = make_project()
+    project.built("run")
+    code, output = run(project, "--depth", "offline", "--json", "--quiet")
+    assert code == 0, output
+    told = json.loads(output)
+    assert (told["model"], told["rows"], told["addresses"], told["checked"]) == ("contacts", 7, 6, 5)
+    assert told["by_status"]["undeliverable"] == 1
+    assert "@" not in output
+    assert run(project, "--depth", "offline", "--quiet") == (0, "")
 
 
 def test_a_column_may_be_marked_instead_of_the_model(make_project: Callable[..., DbtProject], lab: Lab) -> None:

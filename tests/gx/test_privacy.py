@@ -1,4 +1,4 @@
-"""Addresses stay out of results unless somebody asks for them."""
+"""Addresses stay out of results unless they are asked for."""
 
 from __future__ import annotations
 

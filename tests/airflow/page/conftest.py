@@ -138,7 +138,7 @@ def airflow_app(recorded: dict[str, str]) -> FastAPI:
 
 @pytest.fixture(scope="session")
 def anonymous(airflow_app: FastAPI) -> TestClient:
-    """A browser of somebody who is not logged in."""
+    """A browser without a login."""
     from fastapi.testclient import TestClient
 
     return TestClient(airflow_app, follow_redirects=False)
@@ -171,10 +171,10 @@ def viewer(login: Login) -> TestClient:
 def own_gate(anonymous: TestClient) -> Iterator[None]:
     """Checks of other tests do not count against the limit of this one."""
     from airflow_provider_mailvet.plugin import MailvetPlugin
-    from airflow_provider_mailvet.plugin.checking import Gate
+    from airflow_provider_mailvet.plugin.checking import RateLimiter
 
     anonymous.get("/mailvet/")  # the page is built by the first request
     application = MailvetPlugin.fastapi_apps[0]["app"]._app
-    before, application.state.gate = application.state.gate, Gate()
+    before, application.state.rate_limiter = application.state.rate_limiter, RateLimiter()
     yield
-    application.state.gate = before
+    application.state.rate_limiter = before
