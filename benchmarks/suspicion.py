@@ -22,10 +22,12 @@ import polars as pl
 
 from benchmarks.intervals import wilson
 from benchmarks.train_gibberish import LANGUAGES, PARTS, SCREEN_NAMES, local_parts, weights
-from mailvet.data import lists
+from mailvet.reference import domains
 from mailvet.reference.columns import Reference
 from mailvet.signals import columns as signals
-from mailvet.signals.columns import CharacterModel, examine, keyboard_walk, log_odds
+from mailvet.signals.columns import examine, keyboard_walk, log_odds
+from mailvet.signals.gibberish import CharacterModel
+from mailvet.signals.rules import BURST_WINDOW
 
 __all__ = ["false_alarms", "main", "recall", "speed"]
 
@@ -72,7 +74,7 @@ def false_alarms() -> str:
         base = pl.Series(local_parts(language, PARTS[2], _COUNT, _SEED)).unique(maintain_order=True)
         hits, judged = _called(base, shipped)
         others = weights(code for code in everything if code != language).ravel()
-        unseen = CharacterModel(pl.Series(others, dtype=pl.Int16), shipped.unit, shipped.offset, shipped.slope)
+        unseen = CharacterModel(tuple(others), shipped.unit, shipped.offset, shipped.slope)
         unseen_hits, _ = _called(base, unseen)
         walks = int(keyboard_walk(base).sum())
         lines.append(
@@ -149,9 +151,9 @@ def speed(count: int = 1_000_000) -> str:
     frame = _table(count)
     key = Reference().examine(frame)["mailbox"]
     base = frame.select(signals._base()).to_series()
-    free = frame["domain"].is_in(sorted(lists.free_domains())).alias("free")
+    free = frame["domain"].is_in(sorted(domains.free_domains())).alias("free")
     rows = frame.select("domain", base=base).with_columns(free)
-    hour = signals.BURST_WINDOW
+    hour = BURST_WINDOW
     work: dict[str, Callable[[], object]] = {
         "gibberish": lambda: log_odds(base),
         "keyboard walks, series and duplicates": lambda: (

@@ -3,7 +3,7 @@ A campaign's DAG, run by `dag.test()`: a contact table in a DuckDB file is verif
 waits for a greylisting server without a worker, passes the gate, and hands over its lists.
 
 Run it with `make demo`, or `python examples/airflow_campaign.py`; it needs the extra `airflow`. It writes to
-`demo/airflow/` and contacts no server outside this machine. `--verbose` shows what Airflow logs.
+`demo/airflow/` and connects to no other machine. `--verbose` shows what Airflow logs.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import shutil
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "demo" / "airflow"
@@ -51,7 +51,7 @@ def run_campaign() -> Any:
     from airflow_provider_mailvet.example_dags.example_verify_and_gate import dag
 
     for operator in dag.tasks:
-        operator.retries = 0  # no waiting here for the time of a retry
+        operator.retries = 0  # a demo does not wait for a retry
     initdb()
     with create_session() as session:
         session.merge(DagBundleModel(name="demo"))
@@ -82,7 +82,7 @@ def main(verbose: bool) -> int:
     from rich.table import Table
 
     from mailvet.lab import Lab
-    from mailvet.lab.contacts import contacts, write_contacts
+    from mailvet.lab.contacts import contact_table, write_contacts
 
     console = Console()
 
@@ -91,7 +91,7 @@ def main(verbose: bool) -> int:
             result = database.execute(query)
             table = Table(box=None, header_style="dim", padding=(0, 1))
             for column in result.description or ():
-                justify = "right" if column[0] in ("rows", "score") else "left"
+                justify: Literal["left", "right"] = "right" if column[0] in ("rows", "score") else "left"
                 table.add_column(column[0], justify=justify, overflow="fold")  # folded: nothing is cut off
             for row in result.fetchall():
                 table.add_row(*("" if value is None else str(value) for value in row))
@@ -99,7 +99,7 @@ def main(verbose: bool) -> int:
         console.print(table)
 
     with Lab() as lab:
-        write_contacts(contacts(lab.world, ROWS), OUT / "crm.duckdb")
+        write_contacts(contact_table(lab.world, ROWS), OUT / "crm.duckdb")
         lab.write_config(OUT / "mailvet.toml")
         some = "where id % 97 = 3 or id in (12, 43) order by id limit 10"
         show(f"contacts in crm.duckdb, {ROWS:,} rows, as they are:", f"select id, email, source from contacts {some}")

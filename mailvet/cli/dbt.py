@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
-import sys
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from mailvet.vocabulary import Depth, Policy
+from mailvet.cli.arguments import parsed
+from mailvet.cli.exit_codes import ExitCode
+from mailvet.cli.messages import console, log_to_stderr, stopped_advice
+from mailvet.cli.options import DepthOption, PolicyOption, RecheckOption, Wait
 
 if TYPE_CHECKING:
     from mailvet.runs.run import RunResult
@@ -58,28 +60,14 @@ def run(
         Optional[str],  # noqa: UP045
         typer.Option(metavar="NAME", help="Column of addresses; default: as the model's meta says, else by its name."),
     ] = None,
-    depth: Annotated[
-        Optional[Depth],  # noqa: UP045
-        typer.Option(metavar="DEPTH", help="How far to go: offline, dns or smtp."),
-    ] = None,
-    policy: Annotated[
-        Optional[Policy],  # noqa: UP045
-        typer.Option(metavar="POLICY", help="What the mail is for: marketing, transactional or signup."),
-    ] = None,
+    depth: DepthOption = None,
+    policy: PolicyOption = None,
     config: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option("--config", metavar="FILE", help="Settings; default: mailvet.toml here or in the project."),
     ] = None,
-    wait: Annotated[
-        str, typer.Option(metavar="TIME", help="How long to stay for servers that say 'come back later', as 10m.")
-    ] = "0s",
-    recheck: Annotated[
-        Optional[list[str]],  # noqa: UP045
-        typer.Option(
-            metavar="WHICH",
-            help="Ask again what is fresh: all, reason=mailbox_not_found, older-than=30d; by comma or repeated.",
-        ),
-    ] = None,
+    wait: Wait = "0s",
+    recheck: RecheckOption = None,
     write_back: Annotated[
         bool, typer.Option("--write-back", help="Also put status columns on the selected tables.")
     ] = False,
@@ -87,10 +75,6 @@ def run(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, for each selected table.")] = False,
 ) -> None:
     """Verify what the models or sources of a dbt project hold, and fill its verdict table: after `dbt run`."""
-    from rich.console import Console
-
-    from mailvet.cli.commands import stopped_advice
-    from mailvet.cli.exit_codes import ExitCode
     from mailvet.cli.progress import LogWatcher
     from mailvet.cli.show import show_result
     from mailvet.dbt.runner import open_selected, read_project
@@ -99,10 +83,7 @@ def run(
     from mailvet.runs.run import run as run_source
     from mailvet.settings import parse_duration
 
-    try:
-        patience = parse_duration(wait)
-    except ValueError as error:
-        raise typer.BadParameter(f"--wait: {error}") from None
+    stay = parsed(parse_duration, wait, "--wait")
     started = datetime.now(timezone.utc)
     again = parse_recheck(recheck)
     # Two models may hold the same addresses, which share one verdict.
@@ -111,13 +92,16 @@ def run(
     arguments = {"depth": depth, "policy": policy}
     _settings(config, arguments)
     project = read_project(
-        project_dir, select=select or (), profiles_dir=profiles_dir and profiles_dir.resolve(), profile=profile,
-        target=target, variables=variables,
-    )  # fmt: skip
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s"
+        project_dir,
+        select=select or (),
+        profiles_dir=profiles_dir and profiles_dir.resolve(),
+        profile=profile,
+        target=target,
+        variables=variables,
     )
-    logging.getLogger("mailvet").setLevel(logging.WARNING if quiet else logging.INFO)
+    log_to_stderr()
+    if quiet:
+        logging.getLogger("mailvet").setLevel(logging.WARNING)
     worst = ExitCode.done
     in_hand.advice = stopped_advice(again, started)
     for selected in project.selected:
@@ -125,15 +109,20 @@ def run(
         warehouse = open_selected(project, selected, settings, column=email_column, updatable=write_back)
         try:
             result = run_source(
-                warehouse, settings, write_back=write_back, wait=patience, watcher=LogWatcher(), recheck=once,
+                warehouse,
+                settings,
+                write_back=write_back,
+                wait=stay,
+                watcher=LogWatcher(),
+                recheck=once,
                 in_hand=in_hand,
-            )  # fmt: skip
+            )
         finally:
             warehouse.close()
         if as_json:
             print(json.dumps({"model": selected.name, **_plain(result)}), flush=True)
         elif not quiet:
-            show_result(Console(), result)
+            show_result(console(), result)
         if result.degraded:
             worst = ExitCode.degraded
     raise typer.Exit(worst)

@@ -1,5 +1,4 @@
-"""
-When a recipient is asked again within a run, and when a failed connection counts.
+"""When a recipient is asked again within a run, and when a failed connection counts.
 
 Greylisting is scheduling: the recipient is asked again when the server's time has come, as long as the run waits. A
 connection that failed, or a reply that did not come, counts only after a second try, at the earliest half a minute
@@ -59,8 +58,7 @@ class _Kept:
 
 
 class Retries:
-    """
-    The recipients of one stream whose result does not count yet.
+    """The recipients of one stream whose result does not count yet.
 
     Args:
         pool: what asks them.
@@ -99,11 +97,17 @@ class Retries:
 
     def keep(self, key: str, probe: Probe, result: MailboxResult) -> bool:
         """Whether this result does not count: then `conclude` gets one in its place, now or later."""
+        if self._keep(key, probe, result):
+            return True
+        self._forget(key)
+        return False
+
+    def _keep(self, key: str, probe: Probe, result: MailboxResult) -> bool:
         failed = result.reason in FAILURES and result.code is None
         # A comparison may have failed for want of a connection, whatever the reply of the recipient itself was.
         unclear = REASONS[result.reason].status is Status.unknown and result.reason not in _SETTLED
         if unclear and self._health.network_down:
-            self._conclude(key, probe, _NETWORK_DOWN)
+            self._end(key, probe, _NETWORK_DOWN)
             return True
         if self._health.degraded is not None:
             return False
@@ -141,6 +145,16 @@ class Retries:
         self._scheduled[key] = asyncio.get_running_loop().call_later(delay, due), kept
         return True
 
+    def _end(self, key: str, probe: Probe, result: MailboxResult) -> None:
+        """The result counts."""
+        self._forget(key)
+        self._conclude(key, probe, result)
+
+    def _forget(self, key: str) -> None:
+        """Only recipients without a result that counts are remembered: their number is bounded, that of all is not."""
+        for times in (self._greylisted, self._failed, self._recovered):
+            times.pop(key, None)
+
     def pending(self) -> bool:
         """Whether recipients will be asked again within this run."""
         return bool(self._scheduled)
@@ -176,17 +190,17 @@ class Retries:
         result = kept.result
         if kept.tries < _COUNTS and not self._failed_before(key, kept.probe, result.reason):
             result = replace(result, retry_after=self._second_try)
-        self._conclude(key, kept.probe, result)
+        self._end(key, kept.probe, result)
 
     def _outage(self) -> None:
         """Our network is down: what has had no reply says nothing of the servers."""
         held, self._held = self._held, {}
         for key, kept in held.items():
-            self._conclude(key, kept.probe, _NETWORK_DOWN)
+            self._end(key, kept.probe, _NETWORK_DOWN)
         scheduled, self._scheduled = self._scheduled, {}
         for key, (timer, kept) in scheduled.items():
             timer.cancel()
-            self._conclude(key, kept.probe, _NETWORK_DOWN if kept.result.reason in FAILURES else kept.result)
+            self._end(key, kept.probe, _NETWORK_DOWN if kept.result.reason in FAILURES else kept.result)
         self._pool.give_up()
 
     def look(self) -> None:
@@ -215,9 +229,9 @@ class Retries:
         return any(await asyncio.gather(*map(self._pool.reach, addresses)))
 
     async def settle(self) -> None:
-        """
-        Nothing else is left to be asked: find out whether what failed last counts. When this returns, no recipient is
-        held, or some are being asked again.
+        """Nothing else is left to be asked: find out whether what failed last counts.
+
+        When this returns, no recipient is held, or some are being asked again.
         """
         if self._looking is not None:
             await asyncio.wait((self._looking,))
@@ -242,10 +256,10 @@ class Retries:
         for key, (timer, kept) in scheduled.items():
             timer.cancel()
             if kept.result.reason is Reason.greylisted:
-                self._conclude(key, kept.probe, kept.result)
+                self._end(key, kept.probe, kept.result)
 
     def close(self) -> None:
-        """Ask nobody again."""
+        """Ask no recipient again."""
         self._health.on_recovery = self._health.on_outage = None
         for timer, _ in self._scheduled.values():
             timer.cancel()

@@ -3,7 +3,7 @@ One address through the layers, without tables.
 
 A table engine takes milliseconds to set out for what a single address needs microseconds for, and its threads do not
 survive a fork. So `mailvet.verify` goes this way, in plain Python. It is the same judgement as that of the columns
-(`mailvet.verification.stream`, `mailvet.scoring.columns`), read from the same lists and the same table of reasons;
+(`mailvet.verification.columns`, `mailvet.scoring.columns`), read from the same lists and the same table of reasons;
 `tests/verification/test_scalar.py` holds that both give the same verdict for every kind of cell.
 """
 
@@ -11,41 +11,51 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from functools import cache
-from typing import Any
+from typing import Any, Final
 
-from mailvet.data import lists
 from mailvet.dns.routes import Route
 from mailvet.policies import recommend
 from mailvet.privacy import keyed, mask_text, unnamed_suggestion
 from mailvet.probing.domain import MailboxResult
 from mailvet.reference.disposable_servers import disposable_server
-from mailvet.reference.own_lists import OwnList, OwnLists, by_mailbox
-from mailvet.reference.providers import is_likely_local_part, operator_of
-from mailvet.reference.typos import has_unknown_tld, suggest_for, suggest_repaired
-from mailvet.scoring.columns import AT_LEAST, FLAGS, SERIES_DETAIL, score_of
+from mailvet.reference.own_lists import OwnLists
+from mailvet.reference.providers import operator_of
+from mailvet.reference.scalar import look_up
+from mailvet.reference.typos.addresses import suggest_for, suggest_repaired
+from mailvet.reference.typos.domains import has_unknown_tld
+from mailvet.scoring.order import AT_LEAST, EVIDENCE_LAYERS, FLAGS, LONGEST_KEPT, RANKS, SERIES_DETAIL
+from mailvet.scoring.priors import score_of
 from mailvet.settings import Settings
 from mailvet.signals.scalar import TableSignals, is_gibberish, is_keyboard_walk
 from mailvet.syntax.mailbox_key import key_of, mailbox_of
 from mailvet.syntax.missing import is_missing
 from mailvet.syntax.parser import Address, parse
 from mailvet.verdict import Evidence, Verdict, email_key
-from mailvet.vocabulary import REASONS, RULES_VERSION, Policy, Reason, Status
+from mailvet.vocabulary import REASONS, Policy, Reason, Status, rules_version
 
-__all__ = ["NOT_WORTH_ASKING", "ODD_DOTS", "Finding", "as_row", "examine", "judge", "on_own_list"]
+__all__ = [
+    "ODD_DOTS",
+    "RETRY_AFTER_NOT_PROBED",
+    "SERVED_BY",
+    "SKIP_PROBING",
+    "Finding",
+    "as_row",
+    "examine",
+    "judge",
+    "on_own_list",
+]
 
-NOT_WORTH_ASKING = frozenset({Reason.disposable, Reason.typo_domain, Reason.provider_unverifiable})
+SKIP_PROBING = frozenset({Reason.disposable, Reason.typo_domain, Reason.provider_unverifiable})
 """Reasons of the reference layer that no answer of a mail server could change."""
 ODD_DOTS = "two dots in a row or one before the @: a mobile carrier gave such addresses out, but SMTP cannot name them"
 """What is said of an address that is real though RFC 5321 does not allow it."""
 SERVED_BY = "its mail server serves disposable domains alone: "
 """What stands before the server's name in the evidence."""
 
-_RANK = {reason: rank for rank, reason in enumerate(REASONS)}
-_LONGEST_KEPT = 1024  # octets; a text far longer than an address is kept by its key only
+RETRY_AFTER_NOT_PROBED: Final = 3600.0
+"""Seconds until a row is due again whose layers could not be asked."""
 
 
 @dataclass(slots=True)
@@ -60,10 +70,10 @@ class Finding:
     suggestion: str | None = None
     flags: set[str] = field(default_factory=set)
     facts: dict[str, tuple[str, str | None]] = field(default_factory=dict)
-    """Where it stands in the evidence (`_ORDER`) -> (fact, detail)."""
+    """Where it stands in the evidence (`mailvet.scoring.order.EVIDENCE_LAYERS`) -> (fact, detail)."""
     reasons: list[Reason] = field(default_factory=list)
     route: Route | None = None
-    answer: MailboxResult | None = None
+    mailbox_result: MailboxResult | None = None
     retry_after: float | None = None
 
     @property
@@ -72,17 +82,17 @@ class Finding:
         return self.domain is None or Reason.suppressed in self.reasons
 
     @property
-    def worth_asking(self) -> bool:
-        """A mail server's answer could."""
+    def worth_probing(self) -> bool:
+        """A mail server's reply could."""
         alive = self.route is not None and self.route.reason is None
-        return alive and not self.settled and NOT_WORTH_ASKING.isdisjoint(self.reasons)
+        return alive and not self.settled and SKIP_PROBING.isdisjoint(self.reasons)
 
-    def found(self, layer: str, reason: Reason, detail: str | None) -> None:
+    def add_reason(self, layer: str, reason: Reason, detail: str | None) -> None:
         """Note a reason of a layer."""
         self.reasons.append(reason)
         self.facts[layer] = (str(reason), detail)
 
-    def routed(self, route: Route) -> None:
+    def add_route(self, route: Route) -> None:
         """Take in the route of the domain."""
         self.route = route
         if route.reason is not None:
@@ -92,21 +102,24 @@ class Finding:
         known = self.flags & {"allowed", "disposable", "relay_alias"}
         if not known and (server := disposable_server(route)) is not None:
             self.flags.add("disposable")
-            self.found("reference", Reason.disposable, f"{SERVED_BY}{server}")
+            self.add_reason("reference", Reason.disposable, f"{SERVED_BY}{server}")
 
-    def answered(self, answer: MailboxResult) -> None:
-        """Take in what the mail server said."""
-        self.answer = answer
-        self.retry_after = answer.retry_after
-        self.found("mailbox", answer.reason, answer.detail or answer.reply)
-        probed = answer.code is not None
-        behind = answer.mx_host is not None and operator_of(answer.mx_host).answers == "gateway"
-        accepted = answer.reason is Reason.mailbox_accepted and Reason.no_reply in self.reasons
-        held = (answer.accept_all is True, probed and answer.accept_all is None, behind, probed, accepted)
-        names = ("accept_all", "accept_all_unknown", "gateway", "probed", "accepted")
-        self.flags |= {name for name, holds in zip(names, held, strict=True) if holds}
+    def add_mailbox_result(self, result: MailboxResult) -> None:
+        """Take in what the mailbox layer found out."""
+        self.mailbox_result = result
+        self.retry_after = result.retry_after
+        self.add_reason("mailbox", result.reason, result.detail or result.reply)
+        probed = result.code is not None
+        flags = {
+            "accept_all": result.accept_all is True,
+            "accept_all_unknown": probed and result.accept_all is None,
+            "gateway": result.mx_host is not None and operator_of(result.mx_host).answers == "gateway",
+            "probed": probed,
+            "accepted": result.reason is Reason.mailbox_accepted and Reason.no_reply in self.reasons,
+        }
+        self.flags |= {name for name, holds in flags.items() if holds}
 
-    def among(self, signals: TableSignals) -> None:
+    def add_table_signals(self, signals: TableSignals) -> None:
         """Take in what the whole table shows about this cell."""
         if self.domain is None:
             return
@@ -119,22 +132,22 @@ class Finding:
         if signals.burst:
             self.flags.add("burst")
 
-    def unasked(self, why: str) -> None:
+    def mark_not_probed(self, why: str) -> None:
         """A layer that would know more could not be asked."""
         self.facts["run"] = (str(Reason.not_probed), why)
-        self.retry_after = 3600.0
+        self.retry_after = RETRY_AFTER_NOT_PROBED
 
 
 def examine(cell: str, own: OwnLists, *, allow_special_use: bool) -> Finding:
     """What syntax and lists say about a cell: all that needs no network."""
     finding = Finding(cell)
     if is_missing(cell):
-        finding.found("syntax", Reason.missing, None)
+        finding.add_reason("syntax", Reason.missing, None)
         return finding
     parsed = parse(cell, allow_special_use=allow_special_use)
     if not isinstance(parsed, Address):
         finding.suggestion = suggest_repaired(parsed.suggestion)
-        finding.found("syntax", Reason.syntax_invalid, parsed.code)
+        finding.add_reason("syntax", Reason.syntax_invalid, parsed.code)
         return finding
     finding.local, finding.domain = parsed.local, parsed.domain
     finding.mailbox = mailbox_of(parsed.local, parsed.domain)
@@ -149,65 +162,26 @@ def examine(cell: str, own: OwnLists, *, allow_special_use: bool) -> Finding:
 
 
 def _look_up(finding: Finding, local: str, domain: str, own: OwnLists) -> None:
-    lower = local.lower()
-    plus = lower.find("+")
-    base = lower[:plus] if plus > 0 else lower
-    mailbox = finding.mailbox or ""
-    relay = _under(domain, lists.relay_domains())
-    allow, suppress = _listed(own.allow, mailbox, domain), _listed(own.suppress, mailbox, domain)
-    allowed = allow and not suppress
-    disposable = not allowed and (
-        (_under(domain, lists.disposable_domains()) and not relay and domain not in _kept_from_disposable())
-        or _listed(own.extra_disposable, mailbox, domain)
-    )
-    role = not allowed and lists.is_role(base, domain)
-    typo_of = None if allowed else lists.typo_domains().get(domain)
-    held = {
-        "free": domain in lists.free_domains(), "role": role,
-        "maybe_role": not allowed and base in lists.weak_role_names() and domain not in lists.provider_domains(),
-        "disposable": disposable, "relay_alias": relay,
-        "tagged": plus > 0, "no_reply": not allowed and _no_reply().search(base) is not None, "allowed": allowed,
-        "local_part_unlikely": not is_likely_local_part(base, domain),
-        "gibberish": not relay and is_gibberish(base), "keyboard_walk": is_keyboard_walk(base),
-    }  # fmt: skip
-    finding.flags |= {name for name, holds in held.items() if holds}
-    if not allowed:
+    found = look_up(local, domain, finding.mailbox or "", own)
+    finding.flags |= found.flags
+    if "relay_alias" not in found.flags and is_gibberish(found.base):
+        finding.flags.add("gibberish")
+    if is_keyboard_walk(found.base):
+        finding.flags.add("keyboard_walk")
+    if "allowed" not in found.flags:
         finding.suggestion = suggest_for(local, domain)
-    if suppress or (_listed(own.deny, mailbox, domain) and not allow):
-        finding.found("history", Reason.suppressed, on_own_list(_other_spelling(own, f"{lower}@{domain}", mailbox)))
-    if disposable:
-        finding.found("reference", Reason.disposable, typo_of)
-    elif typo_of is not None:
-        finding.found("reference", Reason.typo_domain, typo_of)
+    if found.suppressed:
+        finding.add_reason("history", Reason.suppressed, on_own_list(found.suppressed_as))
+    if "disposable" in found.flags:
+        finding.add_reason("reference", Reason.disposable, found.typo_of)
+    elif found.typo_of is not None:
+        finding.add_reason("reference", Reason.typo_domain, found.typo_of)
     elif "odd_dots" in finding.flags:
-        finding.found("reference", Reason.provider_unverifiable, ODD_DOTS)
+        finding.add_reason("reference", Reason.provider_unverifiable, ODD_DOTS)
     elif "no_reply" in finding.flags:
-        finding.found("reference", Reason.no_reply, None)
-    elif role:
-        finding.found("reference", Reason.role_account, None)
-
-
-def _under(domain: str, names: Collection[str]) -> bool:
-    while domain:
-        if domain in names:
-            return True
-        domain = domain.partition(".")[2]
-    return False
-
-
-def _listed(own: OwnList, mailbox: str, domain: str) -> bool:
-    return bool(own) and (
-        (bool(own.addresses) and mailbox in by_mailbox(own.addresses))
-        or domain in own.only_domains
-        or _under(domain, own.domains)
-    )
-
-
-def _other_spelling(own: OwnLists, text: str, mailbox: str) -> str | None:
-    """The address on a list of the user's by which this one is suppressed, if it is written otherwise."""
-    if text in own.deny.addresses or text in own.suppress.addresses:
-        return None
-    return {**by_mailbox(own.deny.addresses), **by_mailbox(own.suppress.addresses)}.get(mailbox)
+        finding.add_reason("reference", Reason.no_reply, None)
+    elif "role" in finding.flags:
+        finding.add_reason("reference", Reason.role_account, None)
 
 
 def on_own_list(spelling: str | None) -> str:
@@ -215,35 +189,19 @@ def on_own_list(spelling: str | None) -> str:
     return "on your own list" + (f" as {spelling}" if spelling else "")
 
 
-@cache
-def _kept_from_disposable() -> frozenset[str]:
-    """Domains of their own that happen to lie under a disposable one."""
-    return lists.mail_domains() - lists.disposable_domains()
-
-
-@cache
-def _no_reply() -> re.Pattern[str]:
-    return re.compile(lists.no_reply_pattern())
-
-
 # -------------------------------------------------------------------- judging
 
-_ORDER = {
-    "syntax": "syntax", "reference": "reference", "history": "history", "route": "route", "mailbox": "mailbox",
-    "series": "suspicion", "duplicate": "suspicion", "run": "run",
-}  # fmt: skip
-"""Facts in the order of the evidence -> the layer that found them."""
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def judge(finding: Finding, settings: Settings, *, lists_digest: str = "") -> Verdict:
     """The verdict, as `mailvet.scoring.columns.judge` gives it for a row checked for the first time."""
-    reason = min(finding.reasons, key=_RANK.__getitem__, default=Reason.not_probed)
+    reason = min(finding.reasons, key=RANKS.__getitem__, default=Reason.not_probed)
     score = score_of(reason, finding.flags)
     now = datetime.now(timezone.utc)
     wait = _wait(reason, finding.retry_after, settings)
-    answer, route = finding.answer, finding.route
-    suggestion, reply = finding.suggestion, answer.reply if answer is not None else None
+    result, route = finding.mailbox_result, finding.route
+    suggestion, reply = finding.suggestion, result.reply if result is not None else None
     key, double = settings.privacy.key, finding.facts.get("duplicate", ("", None))
     if key is not None and double[1] is not None:
         finding.facts["duplicate"] = (double[0], keyed(key.get_secret_value(), double[1]))
@@ -253,7 +211,7 @@ def judge(finding: Finding, settings: Settings, *, lists_digest: str = "") -> Ve
         fact, code = finding.facts.get("syntax", ("", None))
         rule = code if fact == str(Reason.syntax_invalid) and code else str(Reason.typo_domain)
         suggestion = suggestion and unnamed_suggestion(suggestion, rule)
-    keep = settings.store.store_addresses and len(finding.cell.encode("utf-8", "surrogatepass")) <= _LONGEST_KEPT
+    keep = settings.store.store_addresses and len(finding.cell.encode("utf-8", "surrogatepass")) <= LONGEST_KEPT
     return Verdict(
         email_key=email_key(finding.cell),
         email=finding.cell if keep else None,
@@ -265,19 +223,19 @@ def judge(finding: Finding, settings: Settings, *, lists_digest: str = "") -> Ve
         flags=tuple(flag for flag in FLAGS if flag in finding.flags),
         domain=finding.domain,
         operator=route.operator if route is not None else None,
-        mx_host=(answer.mx_host if answer is not None else None) or (route.mx_host if route is not None else None),
-        smtp_code=answer.code if answer is not None else None,
+        mx_host=(result.mx_host if result is not None else None) or (route.mx_host if route is not None else None),
+        smtp_code=result.code if result is not None else None,
         smtp_reply=reply,
         depth=settings.depth,
         evidence=tuple(
             Evidence(layer, fact, None if detail is None else _CONTROLS.sub(" ", detail))
-            for place, layer in _ORDER.items()
+            for place, layer in EVIDENCE_LAYERS.items()
             if place in finding.facts
             for fact, detail in [finding.facts[place]]
         ),
         checked_at=now,
         next_check_at=None if wait is None else now + wait,
-        rules_version=f"{RULES_VERSION}{'+' if lists_digest else ''}{lists_digest}",
+        rules_version=rules_version(lists_digest),
         mailbox_key=None if finding.mailbox is None else key_of(finding.mailbox),
     )
 

@@ -10,7 +10,7 @@ import pytest
 from mailvet.errors import SourceError
 from mailvet.verdict import STATUS_COLUMNS
 from mailvet.warehouse.identifiers import TableName, parse_table, quoted
-from mailvet.warehouse.store import Detailed
+from mailvet.warehouse.store import HasDetails
 from tests.attacks.counting import Tried
 from tests.attacks.names import odd_names
 from tests.warehouse.answers import NOW, answers
@@ -90,9 +90,12 @@ def test_lists_replace_neither_the_source_nor_our_tables_nor_one_another(place: 
     planned(warehouse)
     warehouse.open_for_writing()
     for names in (
-        {"send": "contacts"}, {"send": "CONTACTS"}, {"send": "mailvet_verdicts"}, {"send": "theirs"},
+        {"send": "contacts"},
+        {"send": "CONTACTS"},
+        {"send": "mailvet_verdicts"},
+        {"send": "theirs"},
         {"send": "one", "reverify": "One"},
-    ):  # fmt: skip
+    ):
         with pytest.raises(SourceError):
             warehouse.export_tables(names, ("status", "reason"), replace=True)
     for name in ("contacts", "mailvet_runs"):
@@ -129,7 +132,7 @@ def _verify(place: Place, tmp_path: Path, table: str, columns: list[str]) -> Non
     warehouse.save(answers({"ann@a.test": "mailbox_accepted"}))
     assert warehouse.write_back(STATUS_COLUMNS) == 1, table
     assert warehouse.summary().verified == 1
-    assert isinstance(warehouse, Detailed)
+    assert isinstance(warehouse, HasDetails)
     warehouse.details(NOW, by=columns[1])
     output = tmp_path / "out.csv"
     assert warehouse.export(output, STATUS_COLUMNS) == [output]

@@ -8,7 +8,9 @@ import duckdb
 import pytest
 
 from mailvet.lab import Lab, World
-from mailvet.runs.run import Progress, open_source, run
+from mailvet.runs.results import Progress
+from mailvet.runs.run import run
+from mailvet.runs.sources import open_source
 from mailvet.settings import Settings
 from mailvet.warehouse.store import Plan
 
@@ -29,10 +31,10 @@ class Record:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("manner", ["silent", "tarpit"])
-def test_the_time_left_follows_the_server_that_takes_its_time(manner: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("profile", ["silent", "tarpit"])
+def test_the_time_left_follows_the_server_that_takes_its_time(profile: str, tmp_path: Path) -> None:
     world = World().host("mx.fast.test").domain("fast.test", [(10, "mx.fast.test")])
-    world.host("mx.slow.test", manner).domain("slow.test", [(10, "mx.slow.test")]).mailbox("ann@slow.test")
+    world.host("mx.slow.test", profile).domain("slow.test", [(10, "mx.slow.test")]).mailbox("ann@slow.test")
     for address in FAST:
         world.mailbox(address)
     with duckdb.connect(str(tmp_path / "crm.duckdb")) as database:

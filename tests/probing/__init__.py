@@ -14,14 +14,15 @@ import polars as pl
 from mailvet.lab import Counters, Lab, World
 from mailvet.lab.world import HELLO_NAME, MAIL_FROM
 from mailvet.settings import Settings
-from mailvet.verification.stream import Verifier
+from mailvet.verification.stream import Stream
+from mailvet.verification.verifier import Verifier
 
 __all__ = ["Probed", "acme", "asked", "lab_settings", "probe", "total"]
 
 
-def acme(manner: str = "postfix", *mailboxes: str, **options: Any) -> World:
-    """acme.test on mx.acme.test, a server with this manner; `mailboxes` are local parts, `local:state` or `local`."""
-    world = World().host("mx.acme.test", manner, **options).domain("acme.test", [(10, "mx.acme.test")])
+def acme(profile: str = "postfix", *mailboxes: str, **options: Any) -> World:
+    """acme.test on mx.acme.test, a server with this profile; `mailboxes` are local parts, `local:state` or `local`."""
+    world = World().host("mx.acme.test", profile, **options).domain("acme.test", [(10, "mx.acme.test")])
     for mailbox in mailboxes:
         local, _, state = mailbox.partition(":")
         world.mailbox(f"{local}@acme.test", state or "live")  # type: ignore[arg-type]
@@ -93,7 +94,7 @@ async def probe(
     async def work() -> Probed:
         probed = Probed()
         async with Verifier(lab_settings(lab, **sections), asked_today=asked_today) as verifier:
-            async for frame in verifier.stream(read, wait=timedelta(seconds=wait)):
+            async for frame in Stream(verifier, read, wait=timedelta(seconds=wait)):
                 for row in frame.iter_rows(named=True):
                     assert row["email"] not in probed.rows, "a row was answered twice"
                     probed.rows[row["email"]] = row

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from mailvet.signals import columns as signals
 from mailvet.signals import scalar as signals_scalar
+from mailvet.signals.keyboard import walk_runs
 from mailvet.syntax.missing import is_missing
 from mailvet.verdict import email_key
 from mailvet.warehouse.backends.duckdb.tables import DuckDBWarehouse
@@ -81,9 +82,11 @@ def on_duckdb() -> Iterator[Query]:
     with duckdb.connect() as db:
         cells = pl.DataFrame(CELLS, schema=["email", "email_key", "folded"], orient="row")
         rows = pl.DataFrame(
-            [(text, text.strip().lower(), when) for text, when in ROWS], schema=["cell", "folded", "signed_up"],
-            orient="row", infer_schema_length=None,
-        )  # fmt: skip
+            [(text, text.strip().lower(), when) for text, when in ROWS],
+            schema=["cell", "folded", "signed_up"],
+            orient="row",
+            infer_schema_length=None,
+        )
         db.register("frame", cells.to_arrow())
         db.register("rows_frame", rows.to_arrow())
         db.execute("create table cells as select * from frame")
@@ -176,9 +179,12 @@ def test_times_with_a_zone_and_dates_are_counted_alike(on_duckdb: Query, zone: s
 # -------------------------------------------------------------------- a few addresses without tables
 
 _CELL = st.builds(
-    "{}{}{}@{}".format, st.sampled_from(["user", "U", "", "a.b", "+x", "é"]), st.integers(0, 30),
-    st.sampled_from(["", "+t", ".c", " "]), st.sampled_from(["acme.com", "gmail.com", "googlemail.com", "x@y.com", ""]),
-)  # fmt: skip
+    "{}{}{}@{}".format,
+    st.sampled_from(["user", "U", "", "a.b", "+x", "é"]),
+    st.integers(0, 30),
+    st.sampled_from(["", "+t", ".c", " "]),
+    st.sampled_from(["acme.com", "gmail.com", "googlemail.com", "x@y.com", ""]),
+)
 
 
 @settings(max_examples=60)
@@ -225,7 +231,7 @@ def test_a_table_of_duckdbs_shows_what_the_table_in_memory_does(in_memory: Signa
 def test_local_parts_look_the_same_without_tables() -> None:
     choice = random.Random(3)
     keys = "qwertzuiopasdfghjklyxcvbnm1234567890aaaa...-_"
-    runs = signals.walk_runs()
+    runs = walk_runs()
     pieces = [*sorted(runs.some | runs.long | runs.digits), "1", "a", "ab", "."]
     texts = ["".join(choice.choices(keys, k=choice.randint(1, 20))) for _ in range(5_000)]
     texts += ["".join(choice.choices(pieces, k=choice.randint(1, 5))) for _ in range(5_000)]
