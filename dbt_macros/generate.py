@@ -97,7 +97,7 @@ def _grouped(value_of: dict[str, str]) -> list[tuple[str, list[str]]]:
 
 def _vocabulary() -> str:
     """The words that arguments and columns may have, each list in the order of the core."""
-    lists_of = {
+    lists_of: dict[str, Iterable[object]] = {
         "policies": Policy,
         "statuses": Status,
         "reasons": REASONS,
@@ -106,7 +106,7 @@ def _vocabulary() -> str:
         "default_status_columns": STATUS_COLUMNS,
         "judge_by_choices": gates.JUDGE_BY,
     }
-    macros = [_returned(name, list(map(str, words))) for name, words in lists_of.items()]
+    macros = [_returned(name, [str(word) for word in words]) for name, words in lists_of.items()]
     return "\n".join([MARK, *macros]) + "\n"
 
 

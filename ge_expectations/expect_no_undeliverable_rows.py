@@ -25,7 +25,7 @@ from ge_expectations import fields, presentation
 from ge_expectations.metrics import TALLY, UNDELIVERABLE_ROWS, VERDICTS, recently_source
 from ge_expectations.presentation import EmailExpectation, counted
 from ge_expectations.tally import Tally
-from ge_expectations.verification import DEFAULT_VERDICT_TABLE, Gate, VerdictSource, is_file_of_verdicts
+from ge_expectations.verification import DEFAULT_VERDICT_TABLE, Acceptance, VerdictSource, is_file_of_verdicts
 from mailvet import Policy, Recommendation, Status
 from mailvet.sdk import missing_sql, parse_table, quoted, recommendation_sql
 
@@ -216,9 +216,9 @@ class ExpectNoUndeliverableRows(EmailExpectation, UnexpectedRowsExpectation):
         outcome: Any = super()._validate(metrics, runtime_configuration, execution_engine)
         if "result" in outcome:
             tally: Tally = metrics[TALLY]
-            gate = Gate.of(VerdictSource(config=self.config), self.policy, self.forbid, "fail")
+            acceptance = Acceptance.of(VerdictSource(config=self.config), self.policy, self.forbid, "fail")
             details = outcome["result"].setdefault("details", {})
-            details["failing_by_reason"] = tally.by(lambda known: known.reason, gate.allows)
+            details["failing_by_reason"] = tally.by(lambda known: known.reason, acceptance.allows)
         return outcome
 
 

@@ -216,11 +216,11 @@ def verify_cells(cells: Sequence[str], settings: Settings) -> tuple[list[Known],
 
     verdicts, degraded = run_in_background(work())
     by_key = known_by_key(verdicts.to_arrow().cast(verdict_schema()))
-    verdicts = [by_key[email_key(cell)] for cell in cells]
-    lost = sum(verdict.status == Status.unknown for verdict in verdicts) if degraded else 0
+    found = [by_key[email_key(cell)] for cell in cells]
+    lost = sum(known.status == Status.unknown for known in found) if degraded else 0
     if degraded and lost:
-        return verdicts, VerificationError(f"{lost} of {len(cells)} addresses could not be verified. {degraded}")
-    return verdicts, None
+        return found, VerificationError(f"{lost} of {len(cells)} addresses could not be verified. {degraded}")
+    return found, None
 
 
 def known_by_key(verdicts: pa.Table) -> dict[str, Known]:

@@ -16,7 +16,7 @@ from mailvet.cli.messages import console, log_to_stderr, stopped_advice
 from mailvet.cli.options import DepthOption, PolicyOption, RecheckOption, Wait
 
 if TYPE_CHECKING:
-    from mailvet.runs.run import RunResult
+    from mailvet.runs.results import RunResult
 
 __all__ = ["app"]
 
