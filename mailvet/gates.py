@@ -28,6 +28,7 @@ __all__ = [
     "COUNTED_BY",
     "COUNTS",
     "FIGURES",
+    "JUDGE_BY",
     "ROUNDING",
     "SENDINGS",
     "UNVERIFIED_TOLERATED",
@@ -47,6 +48,9 @@ __all__ = [
     "in_audience",
     "judge",
 ]
+
+JUDGE_BY = ("estimate", "upper")
+"""What `max_bounce_rate` may bound."""
 
 ROUNDING = 1e-9
 """What floating point may add to a figure that equals its limit: less than one address of a table."""
@@ -383,7 +387,7 @@ def _confidence(value: object) -> float:
 
 
 def _judge_by(value: object) -> str:
-    if value not in ("estimate", "upper"):
+    if value not in JUDGE_BY:
         raise ValueError(f"{value!r} is unknown; choose 'estimate' or 'upper'")
     return str(value)
 
