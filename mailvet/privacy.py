@@ -36,6 +36,7 @@ __all__ = [
     "mask_addresses",
     "mask_text",
     "printable",
+    "printable_json",
     "stands_for_a_person",
     "unnamed_suggestion",
 ]
@@ -303,6 +304,24 @@ def _shown(letter: str, lines: bool) -> str:
         code = ord(letter)
         return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
     return letter
+
+
+def printable_json(text: str) -> str:
+    r"""
+    JSON with what `printable` would write as an escape in JSON's own escapes (`\u202e`), so that a terminal shows it in
+    the order in which it stands, and a parser reads the same.
+
+    Args:
+        text: as `json.dumps` gives it, which has escaped control characters below U+0020 already.
+    """
+    if text.isascii():
+        return text
+    return "".join(
+        f"\\u{ord(letter):04x}"
+        if letter in _TURNS or (unicodedata.category(letter) in ("Cc", "Cs") and letter != "\n")
+        else letter
+        for letter in text
+    )
 
 
 class PrintableFormatter(logging.Formatter):
