@@ -27,7 +27,7 @@ from mailvet.cli.options import (
 __all__ = ["gate"]
 
 
-def gate(
+def gate(  # noqa: PLR0913  # the options of the command
     source: Source,
     table: Table = None,
     email_column: AddressColumn = None,
