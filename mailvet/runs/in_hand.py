@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ["process_in_hand", "InHand"]
+__all__ = ["InHand", "process_in_hand"]
 
 
 @dataclass(slots=True)
