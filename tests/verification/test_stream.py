@@ -12,7 +12,10 @@ import polars as pl
 import pytest
 
 from mailvet.lab import Lab, World
-from mailvet.verification import stream
+from mailvet.reference.columns import Reference
+from mailvet.settings import Settings
+from mailvet.verification import columns, stream
+from mailvet.verification.backlog import Backlog
 from mailvet.verification.stream import Stream
 from mailvet.verification.verifier import Verifier
 from tests.probing import acme, lab_settings, probe, total
@@ -253,18 +256,18 @@ async def test_rows_that_are_put_off_keep_their_evidence(
     monkeypatch.setattr(stream, "_FLUSH_SECONDS", 0.02)
     monkeypatch.setattr("mailvet.verification.backlog._IN_MEMORY", 10)
     examined, put_off = [], []
-    offline_evidence, put = stream.columns.offline_evidence, stream.Backlog.put
+    offline_evidence, put = columns.offline_evidence, Backlog.put
 
-    def counted_layers(batch: pl.DataFrame, *rest: Any) -> pl.DataFrame:
+    def counted_layers(batch: pl.DataFrame, reference: Reference, settings: Settings) -> pl.DataFrame:
         examined.append(batch.height)
-        return offline_evidence(batch, *rest)
+        return offline_evidence(batch, reference, settings)
 
     def counted_rows(self: Any, operator: str, rows: pl.DataFrame) -> None:
         put_off.append(rows.height)
         put(self, operator, rows)
 
-    monkeypatch.setattr(stream.columns, "offline_evidence", counted_layers)
-    monkeypatch.setattr(stream.Backlog, "put", counted_rows)
+    monkeypatch.setattr(columns, "offline_evidence", counted_layers)
+    monkeypatch.setattr(Backlog, "put", counted_rows)
     lab = mailvet_lab_factory(acme("postfix", *(f"p{n}" for n in range(0, 80, 2)), latency=0.02, starttls=False))
     cells = [f"p{n}@acme.test" for n in range(80)]
     async with Verifier(lab_settings(lab)) as verifier:
