@@ -34,7 +34,7 @@ def path() -> None:
 
 
 @app.command()
-def run(
+def run(  # noqa: PLR0913  # the options of the command
     select: Annotated[
         Optional[list[str]],  # noqa: UP045
         typer.Option("--select", "-s", metavar="NAME", help="As dbt's; default: all whose meta speaks of mailvet."),
@@ -78,7 +78,7 @@ def run(
     from mailvet.cli.progress import LogWatcher
     from mailvet.cli.show import show_result
     from mailvet.dbt.runner import open_selected, read_project
-    from mailvet.runs.in_hand import OF_PROCESS as in_hand
+    from mailvet.runs.in_hand import process_in_hand as in_hand
     from mailvet.runs.recheck import parse_recheck
     from mailvet.runs.run import run as run_source
     from mailvet.settings import parse_duration
