@@ -91,7 +91,7 @@ def opened(
     try:
         warehouse = open_table(
             database, table, column, where=where, policy=settings.policy, prefix=settings.store.prefix,
-            events=settings.history.events, writable=writable, updatable=updatable,
+            events=settings.history, writable=writable, updatable=updatable,
         )  # fmt: skip
         try:
             yield warehouse

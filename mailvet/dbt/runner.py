@@ -126,7 +126,7 @@ def open_selected(
 
     named: dict[str, Any] = {
         "where": selected.options.get("where"), "policy": settings.policy, "prefix": settings.store.prefix,
-        "events": settings.history.events, "updatable": updatable,
+        "events": settings.history, "updatable": updatable,
     }  # fmt: skip
     chosen = column or selected.options.get("email_column") or selected.marked_column
     table = f"{selected.schema}.{selected.identifier}"

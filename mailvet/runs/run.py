@@ -196,7 +196,7 @@ def open_source(
     """
     common: dict[str, Any] = {
         "where": where or None, "policy": settings.policy, "prefix": settings.store.prefix,
-        "events": settings.history.events,
+        "events": settings.history,
     }  # fmt: skip
     if is_url(source):
         scheme = source.partition("://")[0].lower()

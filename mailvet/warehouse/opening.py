@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Union
 from urllib.parse import unquote, urlsplit
 
 from mailvet.errors import SettingsError
+from mailvet.settings import History
 from mailvet.vocabulary import Policy
 from mailvet.warehouse.store import Warehouse
 
@@ -43,7 +44,7 @@ def open_table(  # the public call: all but three by keyword
     where: str | None = None,
     policy: Policy = Policy.marketing,
     prefix: str = "mailvet_",
-    events: str | None = None,
+    events: str | History | None = None,
     writable: bool = True,
     updatable: bool = True,
 ) -> Warehouse:
@@ -58,7 +59,8 @@ def open_table(  # the public call: all but three by keyword
         where: SQL condition on the table's rows.
         policy: what is recommended for each reason.
         prefix: of the status columns.
-        events: a table of the same database, or a file, with your own mail events (email, event, occurred_at).
+        events: a table of the same database, or a file, with your own mail events (email, event, occurred_at), or the
+            settings of one.
         writable: verdicts will be saved.
         updatable: status columns will be written, so `table` must not be a view.
 

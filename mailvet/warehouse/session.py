@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 
 from mailvet.errors import MailvetError, SourceError, argument
+from mailvet.settings import History
 from mailvet.vocabulary import Policy
 from mailvet.warehouse.conditions import forms
 from mailvet.warehouse.dialects import Dialect
@@ -50,13 +51,13 @@ class SQLSession(ABC):
         name: str,
         policy: Policy = Policy.marketing,
         prefix: str = "mailvet_",
-        events: str | None = None,
+        events: str | History | None = None,
     ) -> None:
         self._say = dialect
         self.name = name
         self.policy = policy
         self._prefix = prefix
-        self._events = events
+        self._events = History.of(events)
         self._staged: dict[str, str] = {}
         self._token = f"{datetime.now(timezone.utc):%Y%m%d}_{uuid.uuid4().hex[:8]}"
 
