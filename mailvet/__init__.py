@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         UnavailableError,
     )
     from mailvet.gates import GateResult
-    from mailvet.reference.typos import suggest
+    from mailvet.reference.typos.addresses import suggest
     from mailvet.runs.run import Progress, RunResult, plan, run
     from mailvet.runs.table_gate import gate
     from mailvet.settings import Settings
@@ -89,7 +89,7 @@ _HOMES = {
         "UnavailableError",
     ],
     "mailvet.gates": ["GateResult"],
-    "mailvet.reference.typos": ["suggest"],
+    "mailvet.reference.typos.addresses": ["suggest"],
     "mailvet.runs.run": ["Progress", "RunResult", "plan", "run"],
     "mailvet.runs.table_gate": ["gate"],
     "mailvet.settings": ["Settings"],

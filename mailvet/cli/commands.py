@@ -610,7 +610,7 @@ def update(
     force: Annotated[bool, typer.Option("--force", help="Take a list that is less than half as long.")] = False,
 ) -> None:
     """Use a newer list of disposable domains from now on; says what changed, and changes all or nothing."""
-    from mailvet.data.updates import update_disposable
+    from mailvet.reference.updates import update_disposable
 
     done = update_disposable(source, force=force)
     lines = [f"{done.entries:,} disposable domains: {done.added:,} added, {done.removed:,} removed."]
@@ -628,7 +628,7 @@ def lists(context: typer.Context, config: Config = None) -> None:
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    from mailvet.data.lists import list_infos
+    from mailvet.reference.list_sources import list_infos
     from mailvet.reference.own_lists import OwnLists
 
     own = OwnLists.load(**_settings(config).lists.model_dump())

@@ -14,9 +14,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from mailvet.data.operators import mailbox_domains
 from mailvet.dns.resolver import Outcome, Resolver, Response
 from mailvet.dns.targets import PRIVATE_ADDRESS, may_be_contacted
-from mailvet.reference.providers import mailbox_domains, operator_of_route, public_suffix
+from mailvet.reference.providers import operator_of_route, public_suffix
 from mailvet.settings import Dns
 from mailvet.vocabulary import Reason
 

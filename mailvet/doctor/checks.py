@@ -21,12 +21,12 @@ from typing import Literal
 
 import dns.reversename
 
-from mailvet.data.lists import list_infos
 from mailvet.dns.resolver import Resolver
 from mailvet.dns.routes import Route, Routes
 from mailvet.dns.spf import spf_result
 from mailvet.dns.targets import is_global_unicast
 from mailvet.errors import LockedError, MailvetError
+from mailvet.reference.list_sources import list_infos
 from mailvet.settings import Settings
 from mailvet.smtp.outcomes import Broken, Refused
 from mailvet.smtp.reply_reading import mask

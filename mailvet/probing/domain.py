@@ -153,7 +153,7 @@ class DomainState:
 
     name: str
     answers: str
-    """What the operator's replies are worth (`mailvet.reference.providers.Operator.answers`)."""
+    """What the operator's replies are worth (`mailvet.data.operators.Operator.answers`)."""
     accept_all: bool = False
     """A host of the best preference accepts any recipient of it."""
     accept_all_reply: RecipientReply | None = None

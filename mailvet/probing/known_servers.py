@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
+from mailvet.data.operators import operators
 from mailvet.dns.routes import Route
 from mailvet.probing.addresses import ServerAddress
 from mailvet.probing.canary import Place
@@ -15,7 +16,7 @@ from mailvet.probing.domain import DomainState, Probe
 from mailvet.probing.memory import ServerMemory, place_of
 from mailvet.probing.pacing import ErrorBudget, Pace
 from mailvet.probing.queues import OperatorQueue, ServerSet, Way, in_order
-from mailvet.reference.providers import operator_of_route, operators
+from mailvet.reference.providers import operator_of_route
 from mailvet.settings import Settings
 
 __all__ = ["KnownServers"]

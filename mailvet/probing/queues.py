@@ -13,13 +13,13 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from mailvet.data.operators import Operator
 from mailvet.dns.routes import MailHost, Route
 from mailvet.probing.addresses import ServerAddress
 from mailvet.probing.canary import Place
 from mailvet.probing.domain import MailboxResult, Probe
 from mailvet.probing.pacing import ErrorBudget, Pace
 from mailvet.probing.turns import Standing
-from mailvet.reference.providers import Operator
 
 __all__ = ["OperatorQueue", "ServerSet", "Way", "in_order"]
 

@@ -17,11 +17,11 @@ from importlib import resources
 from pathlib import Path
 from string import Template
 
+from mailvet.data.operators import operators
 from mailvet.errors import SettingsError, SourceError, argument
 from mailvet.gates import SENDINGS, BounceEstimate, expected_bounces
 from mailvet.privacy import mask_text, printable, stands_for_a_person
 from mailvet.private_files import replaces
-from mailvet.reference.providers import operators
 from mailvet.reports.text import duration_text
 from mailvet.scoring.columns import bounce_probability
 from mailvet.settings import Settings

@@ -10,11 +10,11 @@ from typing import Any
 import duckdb
 import pytest
 
-from mailvet.data import lists
 from mailvet.doctor import checks as doctor
 from mailvet.doctor.checks import Check, examine, summary
 from mailvet.lab import Lab, World
 from mailvet.lab.world import HELLO_NAME
+from mailvet.reference import list_sources
 from mailvet.settings import Settings
 from tests.probing import lab_settings
 
@@ -228,10 +228,10 @@ def test_a_clock_behind_the_newest_verdict_is_wrong(tmp_path: Path) -> None:
 
 
 def test_a_clock_before_the_lists_and_old_lists_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    infos = lists.list_infos()
+    infos = list_sources.list_infos()
 
     def dated(day: str) -> None:
-        changed = [lists.ListInfo(i.name, i.entries, i.source, i.version, i.licence, day) for i in infos[:2]]
+        changed = [list_sources.ListInfo(i.name, i.entries, i.source, i.version, i.licence, day) for i in infos[:2]]
         monkeypatch.setattr(doctor, "list_infos", lambda: changed)
 
     dated("2199-01-01")

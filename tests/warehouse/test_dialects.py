@@ -100,7 +100,7 @@ class Recorded(SQLWarehouse):
 @pytest.fixture(autouse=True)
 def _few_providers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Thousands of domains teach a parser nothing."""
-    monkeypatch.setattr("mailvet.data.lists.free_domains", lambda: frozenset({"gmail.com", "o'x.test"}))
+    monkeypatch.setattr("mailvet.reference.domains.free_domains", lambda: frozenset({"gmail.com", "o'x.test"}))
 
 
 def everything(dialect: Dialect, *, has_verdicts: bool) -> list[str]:

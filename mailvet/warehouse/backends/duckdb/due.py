@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from mailvet.data.lists import free_domains
 from mailvet.errors import SettingsError, SourceError, argument
 from mailvet.history.facts import HISTORY_COLUMNS, Question
+from mailvet.reference.domains import free_domains
 from mailvet.runs.recheck import Recheck
 from mailvet.settings import EVENT_COLUMNS
 from mailvet.vocabulary import Policy, Reason
