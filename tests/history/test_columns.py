@@ -17,7 +17,7 @@ DAY = datetime(2026, 5, 1, tzinfo=timezone.utc)
 
 def batch(**values: Any) -> pl.DataFrame:
     row = {"email": "Ann@a.test", **dict.fromkeys(HISTORY_COLUMNS), **values}
-    kinds = {"email": pl.String, "history_reason": pl.String, "history_at": pl.Datetime("us", "UTC")}
+    kinds: dict[str, Any] = {"email": pl.String, "history_reason": pl.String, "history_at": pl.Datetime("us", "UTC")}
     return pl.DataFrame([row], schema=kinds | {"history_as": pl.String})
 
 

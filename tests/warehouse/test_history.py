@@ -183,7 +183,7 @@ CASES: dict[str, tuple[list[Row], str | None]] = {
     "delivered long ago": ([Row("delivered", ago(days=91))], None),
     "opened by a person": ([Row("open", ago(hours=5), machine=False)], "recently_engaged"),
     "opened by a machine": ([Row("open", ago(days=5), machine=True)], None),
-    "opened by nobody knows whom": ([Row("open", ago(days=5))], "recently_delivered"),
+    "opened, not known by whom": ([Row("open", ago(days=5))], "recently_delivered"),
     "clicked": ([Row("click", ago(days=170))], "recently_engaged"),
     "clicked by a scanner": ([Row("click", ago(days=5), machine=True)], None),
     "opened and bounced in the same minute": (
@@ -268,7 +268,7 @@ def test_transactional_mail_ignores_an_unsubscribe_and_heeds_a_complaint(place: 
     assert reasons(place, topic="hats")["cid@c.test"] is None
 
 
-def test_nobody_is_inactive_where_no_one_is_tracked(place: Place) -> None:
+def test_an_address_is_inactive_only_where_engagement_is_tracked(place: Place) -> None:
     place.contacts("ann@a.test")
     events_table(place, [("ann@a.test", row) for row in CASES["inactive"][0]])
     assert reasons(place) == {"ann@a.test": "recently_delivered"}
