@@ -15,7 +15,7 @@ from typing import Any
 
 from mailvet.history.facts import REASONS_FROM_EVENTS, event_is_news
 from mailvet.runs.recheck import Recheck
-from mailvet.scoring.columns import bounce_probability
+from mailvet.scoring.priors import bounce_probability
 from mailvet.verdict import verdict_schema
 from mailvet.vocabulary import Reason, Recommendation, Status
 from mailvet.warehouse import attribution

@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from mailvet.reference import domains
-from mailvet.signals.columns import (
+from mailvet.signals.rules import (
     BURST_ROWS,
     BURST_SIGMAS,
     BURST_WINDOW,
