@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional, cast
 import typer
 
 from mailvet.cli.dbt import app as dbt_commands
+from mailvet.cli.events import app as event_commands
 from mailvet.cli.exit_codes import ExitCode
 from mailvet.cli.standard_streams import OutputError, give_up_output, says_everything, standard_streams
 from mailvet.errors import ConnectionLostError, MailvetError, PreflightError, RunUnderWayError, SourceError, option
@@ -66,6 +67,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(dbt_commands)
+app.add_typer(event_commands)
 
 # typer reads these annotations at run time, on Python 3.10 too, hence Optional.
 Config = Annotated[

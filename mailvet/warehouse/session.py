@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timezone
 from decimal import Decimal
@@ -21,6 +21,7 @@ from mailvet.settings import History
 from mailvet.vocabulary import Policy
 from mailvet.warehouse.conditions import forms
 from mailvet.warehouse.dialects import Dialect
+from mailvet.warehouse.events import add_events
 from mailvet.warehouse.identifiers import TableName
 from mailvet.warehouse.tables import Column, Relation, choose_column
 
@@ -206,6 +207,10 @@ class SQLSession(ABC):
             if fault is None:
                 raise
             raise fault from None
+
+    def add_events(self, batches: Iterable[pa.Table]) -> int:
+        """See `EventStore.add_events`."""
+        return add_events(self, batches)
 
     # ---------------------------------------------------------------- tables for the moment
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -25,6 +25,7 @@ from mailvet.warehouse.backends.duckdb.access import DuckDBAccess
 from mailvet.warehouse.conditions import check_borrowed, forms, parse_duckdb, refusal
 from mailvet.warehouse.dialects import DuckDB
 from mailvet.warehouse.driver_errors import source_error
+from mailvet.warehouse.events import add_events_in_duckdb
 from mailvet.warehouse.files import FORMATS, INPUT, Loaded, Reading, first_line, is_database, load, table_function
 from mailvet.warehouse.identifiers import TableName
 from mailvet.warehouse.identifiers import quoted as quote
@@ -322,6 +323,10 @@ class DuckDBSession:
             raise SourceError(f"There is no database {path}: nothing has been verified there yet.")
         with _opening(path, read_only=read_only) as (db, access):
             return cls(db, name=path.name, path=path, access=access)
+
+    def add_events(self, batches: Iterable[pa.Table]) -> int:
+        """See `EventStore.add_events`."""
+        return add_events_in_duckdb(self, batches)
 
     def _hide_duplicates(self) -> None:
         """Where nothing may be written, the newest of several verdicts of one key stands for them."""
