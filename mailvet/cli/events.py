@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
+from mailvet.cli.options import Config
+
 if TYPE_CHECKING:
     from mailvet.runs.event_import import ImportResult
 
@@ -50,20 +52,15 @@ def import_(
     allow_unknown: Annotated[
         bool, typer.Option("--allow-unknown", help="Import the others although many words are not known.")
     ] = False,
-    config: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option("--config", metavar="FILE", help="Settings; default: mailvet.toml in this folder."),
-    ] = None,
+    config: Config = None,
 ) -> None:
     """Read a sender's export, webhook dump or bounce mail into mailvet_events. What is there already is left alone."""
+    from mailvet.cli.arguments import load_settings
     from mailvet.runs.event_import import import_events
-    from mailvet.runs.run import default_store
-    from mailvet.settings import Settings
+    from mailvet.runs.sources import default_store
     from mailvet.warehouse.opening import open_events, table_rows
 
-    if config is None and Path("mailvet.toml").is_file():
-        config = Path("mailvet.toml")
-    settings = Settings.load(config)
+    settings = load_settings(config)
     what: Any = Path(source).expanduser() if table is None else table_rows(source, table)
     store = open_events(into or settings.store.path or default_store())
     try:
