@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from mailvet.cli import dbt, lists
+from mailvet.cli import dbt, events, lists
 from mailvet.cli.check import check
 from mailvet.cli.doctor import doctor
 from mailvet.cli.exit_codes import ExitCode
@@ -60,6 +60,7 @@ def options(
 for _command in (check, verify, gate, plan, report, explain, reclassify, forget, doctor, lab):
     app.command()(_command)
 app.add_typer(dbt.app)
+app.add_typer(events.app)
 app.add_typer(lists.app, name="lists")
 
 

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mailvet.errors import SettingsError, SourceError, argument
+from mailvet.settings import History, Settings
 from mailvet.warehouse.backends.duckdb.warehouse import DuckDBWarehouse
 from mailvet.warehouse.binding import Binding
 from mailvet.warehouse.files import FORMATS, Reading, format_of, is_database
 from mailvet.warehouse.opening import is_url, open_table
 
 if TYPE_CHECKING:
-    from mailvet.settings import Settings
     from mailvet.warehouse.store import Warehouse
 
 __all__ = ["default_store", "open_source"]
@@ -58,7 +58,7 @@ def open_source(  # noqa: PLR0913  # what a source is, and how it is read
         "where": where or None,
         "policy": settings.policy,
         "prefix": settings.store.prefix,
-        "events": settings.history.events,
+        "events": History.of(settings.history),
     }
     if is_url(source):
         scheme = source.partition("://")[0].lower()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mailvet.errors import SourceError, argument
+from mailvet.settings import History
 from mailvet.vocabulary import Policy
 
 __all__ = ["Binding", "refuse_view"]
@@ -19,7 +20,7 @@ class Binding:
         where: a SQL condition on its rows.
         policy: what recommendations follow.
         prefix: of the status columns.
-        events: a table of the same database, or a file, with the user's own mail events.
+        events: how to read a table of the same database, or a file, with the user's own mail events.
         writable: verdicts will be saved.
         updatable: status columns will be written, so the table must not be a view.
     """
@@ -27,7 +28,7 @@ class Binding:
     where: str | None = None
     policy: Policy = Policy.marketing
     prefix: str = "mailvet_"
-    events: str | None = None
+    events: History | None = None
     writable: bool = True
     updatable: bool = True
 

@@ -1,7 +1,7 @@
 """
 When a stored verdict is due: one rule, in SQL that every database and Spark read alike.
 
-The names in it: `v` the verdict, `h` the newest event of each kind by address, `l` the user's own lists the address is
+The names in it: `v` the verdict, `h` what the events say of the mailbox, `l` the user's own lists the address is
 on (columns `on_...` that are 1 or 0).
 """
 
@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from mailvet.history.facts import REASONS_FROM_EVENTS, event_is_news
 from mailvet.vocabulary import Reason
 from mailvet.warehouse.clocks import latest_believed
 from mailvet.warehouse.dialects import Dialect, literal
@@ -83,13 +84,7 @@ class DueRule:
         Args:
             moment: a point in time (aware, UTC) as the database writes it.
         """
-        bounced_last = "(h.bounced_at is not null and (h.delivered_at is null or h.bounced_at > h.delivered_at))"
-        event_is_news = (
-            "(h.unsubscribed_at is not null and v.reason <> 'suppressed') "
-            f"or ({bounced_last} and h.bounced_at > v.checked_at and v.reason not in ('hard_bounced', 'suppressed')) "
-            f"or (v.reason = 'hard_bounced' and not {bounced_last})"
-        )
-        news = f" or ({event_is_news})" if self.events else ""
+        news = f" or {event_is_news()}" if self.events else ""
         return (
             f"v.reason is null or v.next_check_at <= {moment(self.now)} or {rank('v.depth')} < {self.depth_rank} "
             f"or v.checked_at > {moment(latest_believed(self.now))}{news}"
@@ -151,9 +146,10 @@ class DueRule:
             say: the dialect.
         """
         again = self.asked_again(say.moment, of="")
-        # A bounce that is no longer among the events is news as well.
+        # What is no longer among the events is news as well.
+        from_events = ", ".join(map(literal, REASONS_FROM_EVENTS))
         return (
-            f"reason <> 'hard_bounced' and (next_check_at is null or next_check_at > {say.moment(self.now)}) "
+            f"reason not in ({from_events}) and (next_check_at is null or next_check_at > {say.moment(self.now)}) "
             f"and checked_at <= {say.moment(latest_believed(self.now))} "
             f"and {rank('depth')} >= {self.depth_rank} and rules_version = {literal(self.rules_version)}"
             + (f" and not {again}" if again is not None else "")

@@ -5,13 +5,17 @@ plug-in.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any, Union, cast
 from urllib.parse import unquote, urlsplit
 
-from mailvet.errors import SettingsError
+from mailvet.errors import SettingsError, SourceError
+from mailvet.settings import History
 from mailvet.vocabulary import Policy
 from mailvet.warehouse.binding import Binding
+from mailvet.warehouse.events import EventStore
+from mailvet.warehouse.identifiers import parse_table
 from mailvet.warehouse.store import VerdictStore, Warehouse
 
 if TYPE_CHECKING:
@@ -42,7 +46,7 @@ def open_table(  # the public call: all but three by keyword
     where: str | None = None,
     policy: Policy = Policy.marketing,
     prefix: str = "mailvet_",
-    events: str | None = None,
+    events: str | History | None = None,
     writable: bool = True,
     updatable: bool = True,
 ) -> Warehouse:
@@ -57,7 +61,8 @@ def open_table(  # the public call: all but three by keyword
         where: SQL condition on the table's rows.
         policy: what is recommended for each reason.
         prefix: of the status columns.
-        events: a table of the same database, or a file, with your own mail events (email, event, occurred_at).
+        events: a table of the same database, or a file, with your own mail events (email, event, occurred_at), or the
+            settings of one.
         writable: verdicts will be saved.
         updatable: status columns will be written, so `table` must not be a view.
 
@@ -67,7 +72,12 @@ def open_table(  # the public call: all but three by keyword
         LockedError: another process holds the database.
     """
     binding = Binding(
-        where=where or None, policy=policy, prefix=prefix, events=events, writable=writable, updatable=updatable
+        where=where or None,
+        policy=policy,
+        prefix=prefix,
+        events=History.of(events),
+        writable=writable,
+        updatable=updatable,
     )
     kind = _kind(database)
     if kind == "duckdb":
@@ -106,6 +116,70 @@ def open_store(database: Database, *, read_only: bool) -> VerdictStore:
 
     driver = _psycopg_driver(database) if kind in _POSTGRES else _sqlalchemy_driver(database)
     return SQLStore(Session(driver))
+
+
+def open_events(database: Database) -> EventStore:
+    """
+    Where events are kept: a database beside the contacts, or a DuckDB file, which is made if it is not there.
+
+    Raises:
+        SourceError: no connection, or the file cannot be made; SettingsError: as `open_table`.
+    """
+    if _kind(database) == "duckdb":
+        path = _duckdb_path(database)
+        if not path.exists():
+            import duckdb
+
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                duckdb.connect(str(path)).close()
+            except (OSError, duckdb.Error) as error:
+                raise SourceError(f"The database {path} cannot be made: {error}.") from None
+    store: Any = open_store(database, read_only=False)
+    return cast("EventStore", store)
+
+
+def table_rows(database: Database, table: str) -> Iterator[dict[str, Any]]:
+    """
+    The rows of a table of any columns, as names and values, read in portions.
+
+    Raises:
+        SourceError: there is no such table, or no connection.
+    """
+    if _kind(database) == "duckdb":
+        import duckdb
+
+        path = _duckdb_path(database)
+        if not path.exists():
+            raise SourceError(f"There is no database {path}. Check the path.")
+        try:
+            with duckdb.connect(str(path), read_only=True) as db:
+                rows = db.table(table).to_arrow_reader(_ROWS_AT_ONCE)
+                for batch in rows:
+                    yield from batch.to_pylist()
+        except duckdb.Error as error:
+            raise SourceError(
+                f"The table {table} of {path.name} cannot be read: {str(error).splitlines()[0]}."
+            ) from None
+        return
+    import sqlalchemy as sa
+
+    engine = _engine(database)
+    name = parse_table(table)
+    try:
+        with engine.connect() as connection:
+            columns = sa.text("*")
+            query = sa.select(columns).select_from(sa.table(name.name, schema=name.schema or None))
+            for row in connection.execution_options(yield_per=_ROWS_AT_ONCE).execute(query):
+                yield dict(row._mapping)
+    except sa.exc.SQLAlchemyError as error:
+        raise SourceError(f"The table {table} cannot be read: {str(error).splitlines()[0]}.") from None
+    finally:
+        if engine is not database:
+            engine.dispose()
+
+
+_ROWS_AT_ONCE = 10_000
 
 
 def _kind(database: Database) -> str:
@@ -181,13 +255,22 @@ def _psycopg_driver(database: Any) -> PsycopgDriver:
 
 
 def _sqlalchemy_driver(database: Any) -> SQLAlchemyDriver:
+    engine = _engine(database)
+    from mailvet.warehouse.backends.sqlalchemy import SQLAlchemyDriver
+
+    return SQLAlchemyDriver(engine, owned=isinstance(database, str))
+
+
+def _engine(database: Any) -> Engine:
+    """The engine itself, or one for a URL."""
     try:
-        from mailvet.warehouse.backends.sqlalchemy import SQLAlchemyDriver, create_engine
+        from mailvet.warehouse.backends.sqlalchemy import create_engine
     except ImportError as error:
         raise _missing("sqlalchemy", "mailvet[sql]", error) from None
-    if isinstance(database, str):
-        return SQLAlchemyDriver(create_engine(database))
-    return SQLAlchemyDriver(database, owned=False)
+    if not isinstance(database, str):
+        return cast("Engine", database)
+    scheme, _, location = database.partition("://")
+    return create_engine(f"postgresql+psycopg://{location}" if scheme in _POSTGRES else database)
 
 
 def _missing(module: str, package: str, error: ImportError) -> SettingsError:

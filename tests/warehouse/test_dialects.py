@@ -13,6 +13,7 @@ import sqlglot
 from sqlglot import exp
 
 from mailvet.errors import MailvetError, SettingsError
+from mailvet.settings import History
 from mailvet.verdict import STATUS_COLUMNS
 from mailvet.warehouse.backends.sql.driver import Driver
 from mailvet.warehouse.backends.sql.session import Session
@@ -118,7 +119,7 @@ def _few_providers(monkeypatch: pytest.MonkeyPatch) -> None:
 def everything(dialect: Dialect, *, has_verdicts: bool) -> list[str]:
     """All statements of a run and of the commands beside it."""
     recorder = Recorder(dialect, has_verdicts=has_verdicts)
-    binding = Binding(where="country = 'FR' and name like '%x'", events="events")
+    binding = Binding(where="country = 'FR' and name like '%x'", events=History(events="events"))
     warehouse = SQLWarehouse(bind(Session(recorder), "contacts", None, binding))
     plan_of(warehouse, depth_rank=2, now=NOW, rules_version="2026.11+abc", listed=LISTED)
     list(plan_of(warehouse, depth_rank=2, now=NOW, rules_version="2026.11+abc", listed={}).domains)

@@ -149,7 +149,7 @@ def test_times_with_a_zone_are_taken_as_utc_wherever_this_machine_is(
     try:
         warehouse = opened(events="events")
         plan_of(warehouse)
-        assert warehouse._session.rows("select bounced_at from mailvet_due") == [(datetime(2026, 1, 1),)]
+        assert warehouse._session.rows("select history_at from mailvet_due") == [(datetime(2026, 1, 1),)]
     finally:
         monkeypatch.undo()
         time.tzset()

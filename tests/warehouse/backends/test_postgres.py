@@ -94,6 +94,18 @@ def test_columns_added_for_nothing_are_taken_away_again(postgres: PostgresPlace,
     assert postgres.columns() == ["id", "email", "country"]
 
 
+def test_what_a_rollback_takes_away_is_made_anew(postgres: PostgresPlace) -> None:
+    postgres.contacts("ann@a.test")
+    store = open_store(postgres.database, read_only=False)
+    store.open_for_writing()
+    postgres.sql("alter table mailvet_verdicts add constraint no check (reason <> 'null_mx')")
+    with pytest.raises(SourceError):
+        store.save(answers({"ann@a.test": "null_mx"}))
+    store.save(answers({"ann@a.test": "mailbox_accepted"}))
+    store.close()
+    assert postgres.sql("select email, reason from mailvet_verdicts") == [("ann@a.test", "mailbox_accepted")]
+
+
 def test_a_session_ended_by_the_server_loses_nothing_that_was_saved(postgres: PostgresPlace) -> None:
     postgres.contacts("ann@a.test", "bob@b.test")
     warehouse = postgres.opened()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 
 import duckdb
 
 from mailvet.errors import SettingsError, SourceError
-from mailvet.history.columns import EVENT_COLUMNS
+from mailvet.history.facts import HISTORY_COLUMNS, Question
+from mailvet.settings import EVENT_COLUMNS
+from mailvet.vocabulary import Policy
 from mailvet.warehouse.backends.duckdb.cells import Cells, join_parts, stage_numbers
 from mailvet.warehouse.backends.duckdb.connection import MEMORY
 from mailvet.warehouse.backends.duckdb.expressions import FOLDED, KEY, SAY, is_blank, numbers
@@ -17,7 +20,16 @@ from mailvet.warehouse.backends.duckdb.relations import find_table
 from mailvet.warehouse.backends.duckdb.source import ContactRelation
 from mailvet.warehouse.due_rule import LISTS, DueRule
 from mailvet.warehouse.files import first_line, table_function
-from mailvet.warehouse.mailboxes import EVENT_KEYS, history_sql, list_entry, recipients_sql
+from mailvet.warehouse.identifiers import quoted
+from mailvet.warehouse.mailboxes import (
+    EVENT_KEYS,
+    history_sql,
+    list_entry,
+    mapped_events,
+    recipients_sql,
+    unknown_words_sql,
+    warn_of_unknown_words,
+)
 from mailvet.warehouse.own_tables import VERDICTS
 from mailvet.warehouse.store import Plan
 
@@ -52,7 +64,7 @@ class Planner:
         session.may_use(MEMORY)
         self._cells.stage()
         if rule.events:
-            self._stage_history()
+            self._stage_history(rule.now)
         has_lists = any(listed.get(name) for name in LISTS)
         if has_lists:
             self._stage_lists(listed)
@@ -71,35 +83,40 @@ class Planner:
             )
         return PlannedRelation(self._source, Plan(rows, missing, addresses, count, tuple(domains), rechecked), due)
 
-    def _stage_history(self) -> None:
-        """The newest event of each kind by mailbox: `mailvet_history`."""
-        db, events = self._session.db, str(self._source.events)
+    def _stage_history(self, now: datetime) -> None:
+        """What the events say of each mailbox: `mailvet_history`."""
+        session, db, events = self._session, self._session.db, self._source.events
+        assert events is not None
         try:
-            path = Path(events).expanduser()
+            path = Path(str(events.events)).expanduser()
             source = self._source.event_rows
             if source is None:
-                source = table_function(db, path) if path.is_file() else find_table(db, events, None)[0]
-            present = {str(row[0]).lower() for row in db.execute(f"describe from {source}").fetchall()}
-            if present.isdisjoint(EVENT_KEYS):
+                source = table_function(db, path) if path.is_file() else find_table(db, str(events.events), None)[0]
+            described = {str(row[0]).lower() for row in session.rows(f"describe from {source}")}
+            present = [name for name in EVENT_COLUMNS if name in described]
+            columns = [*present, *events.columns]
+            if set(columns).isdisjoint(EVENT_KEYS):
                 raise SourceError("It names neither an email nor a mailbox_key or email_key.")
-            columns = [name for name in EVENT_KEYS if name in present]
-            query = recipients_sql(SAY, source, columns)
+            source = mapped_events(source, present, events.columns, quoted)
+            ask = Question(events, Policy(self._source.policy), now)
+            query = recipients_sql(SAY, source, columns, ask)
             db.execute(f"create or replace temp table mailvet_recipients as {query}")
             labels = self._cells.stage_labels("mailvet_recipients")
             boxes = "(select email_key, null::varchar as mailbox_key from mailvet_cells where false)"
             if "email_key" in columns:
                 boxes = f"({self._cells.boxes('mailvet_cells', ('email_key',))})"
-            history = history_sql(SAY, "mailvet_recipients", boxes, labels=labels)
+            history = history_sql(SAY, "mailvet_recipients", boxes, ask, labels=labels)
             db.execute(f"create or replace temp table mailvet_history as {history}")
-            self._session.drop("recipients")
+            session.drop("recipients")
+            warn_of_unknown_words(session.rows(unknown_words_sql(SAY, source)))
         except SourceError as error:
             raise SettingsError(
-                f"history.events ({events}) is neither a file nor a table beside the verdicts. {error}"
+                f"history.events ({events.events}) is neither a file nor a table beside the verdicts. {error}"
             ) from None
         except duckdb.Error as error:
             raise SettingsError(
-                f"history.events ({events}) cannot be used: {first_line(str(error))}. It needs the columns "
-                "email, event and occurred_at (UTC)."
+                f"history.events ({events.events}) cannot be used: {first_line(str(error))}. It needs the columns "
+                "email, event and occurred_at (UTC); history.columns gives other names."
             ) from None
 
     def _stage_lists(self, listed: Mapping[str, Sequence[str]]) -> None:
@@ -155,7 +172,7 @@ class Planner:
             cells = "mailvet_open"
         joined = self._joined(cells, verdicts, events=rule.events, has_lists=has_lists)
         if rule.events:
-            columns |= {name: f"h.{name}" for name in EVENT_COLUMNS}
+            columns |= {name: f"h.{name}" for name in HISTORY_COLUMNS}
         selected = ", ".join(f"{value} as {name}" for name, value in columns.items())
         # What is due by itself comes first, so that no limit is used up by the others.
         order = ["rechecked"] * (rule.recheck is not None) + ["hash(c.folded)", "c.email"] * mixed

@@ -11,6 +11,7 @@ from pathlib import Path
 import duckdb
 
 from mailvet.errors import LockedError, SettingsError, SourceError, argument
+from mailvet.settings import History
 from mailvet.vocabulary import Policy
 from mailvet.warehouse.backends.duckdb.connection import opened
 from mailvet.warehouse.backends.duckdb.expressions import is_blank
@@ -84,8 +85,8 @@ class ContactRelation:
         return self.binding.policy
 
     @property
-    def events(self) -> str | None:
-        """A table or file of the user's own mail events."""
+    def events(self) -> History | None:
+        """How to read a table or file of the user's own mail events."""
         return self.binding.events
 
     def part(self, column: str) -> str:
@@ -299,12 +300,12 @@ def _narrowed(session: Session, relation: str, table: str, binding: Binding) -> 
     return event_rows
 
 
-def _loaded_events(db: duckdb.DuckDBPyConnection, events: str | None) -> str | None:
+def _loaded_events(db: duckdb.DuckDBPyConnection, events: History | None) -> str | None:
     """A temporary table of a file of events; None where there is no such file."""
-    if events is None or not (path := Path(events).expanduser()).is_file():
+    if events is None or not (path := Path(str(events.events)).expanduser()).is_file():
         return None
     try:
         db.execute(f"create temp table mailvet_event_rows as from {table_function(db, path)}")
     except (duckdb.Error, SourceError) as error:
-        raise SettingsError(f"history.events ({events}) cannot be used: {first_line(str(error))}.") from None
+        raise SettingsError(f"history.events ({events.events}) cannot be used: {first_line(str(error))}.") from None
     return "temp.mailvet_event_rows"

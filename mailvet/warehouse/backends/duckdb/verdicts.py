@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ from mailvet.warehouse.clocks import CLOCK_TOLERANCE, latest_believed
 from mailvet.warehouse.dialects import literal
 from mailvet.warehouse.due_rule import rank
 from mailvet.warehouse.erasure import COPIES, FREED_BLOCKS, OWN_ROWS, UNNAMED, Statements, Wanted, erase
+from mailvet.warehouse.events import add_events_in_duckdb
 from mailvet.warehouse.mailboxes import backfill_sql, missing_verdicts
 from mailvet.warehouse.own_tables import (
     OUTPUT_COLUMNS,
@@ -98,6 +99,10 @@ class DuckDBVerdicts:
                 [naive(now)],
             )
         )
+
+    def add_events(self, batches: Iterable[pa.Table]) -> int:
+        """See `EventStore.add_events`."""
+        return add_events_in_duckdb(self._session, batches)
 
     def take_lease(self, run_id: str, holder: str) -> Lease | None:
         """See `VerdictStore.take_lease`; the lock of the file says which run is at work."""

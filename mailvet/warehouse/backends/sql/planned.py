@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 import pyarrow as pa
 
 from mailvet.errors import SettingsError
-from mailvet.history.columns import EVENT_COLUMNS, EVENT_TIMES
+from mailvet.history.facts import HISTORY_COLUMNS
 from mailvet.warehouse.backends.sql.arrow import UTC, table_of
 from mailvet.warehouse.backends.sql.source import ContactTable
 from mailvet.warehouse.dialects import literal
@@ -56,7 +56,7 @@ class PlannedTable:
 
     def _due_query(self) -> str:
         names = ["email", "email_key", "previous_reason", "previous_attempts"]
-        selected = [f"d.{name}" for name in (*names, *(EVENT_COLUMNS if self._events else ()))]
+        selected = [f"d.{name}" for name in (*names, *(HISTORY_COLUMNS if self._events else ()))]
         joined = ""
         if self._signals is not None:
             selected += ["coalesce(s.series_size, 0)", "coalesce(s.burst, 0)", "s.duplicate_of"]
@@ -67,7 +67,7 @@ class PlannedTable:
         texts = ("email", "email_key", "previous_reason")
         fields = [*(pa.field(name, pa.string()) for name in texts), pa.field("previous_attempts", pa.int32())]
         if self._events:
-            fields += [pa.field(name, UTC if name in EVENT_TIMES else pa.string()) for name in EVENT_COLUMNS]
+            fields += [pa.field(name, UTC if name == "history_at" else pa.string()) for name in HISTORY_COLUMNS]
         if self._signals is not None:
             kinds = {"series_size": pa.int32(), "burst": pa.bool_(), "duplicate_of": pa.string()}
             fields += [pa.field(name, kind) for name, kind in kinds.items()]

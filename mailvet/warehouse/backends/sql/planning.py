@@ -6,25 +6,32 @@ it happens in the database, in tables for the moment.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from mailvet.errors import SettingsError, SourceError, argument
-from mailvet.history.columns import EVENT_COLUMNS
+from mailvet.history.facts import HISTORY_COLUMNS, Question
+from mailvet.settings import EVENT_COLUMNS, History
+from mailvet.vocabulary import Policy
 from mailvet.warehouse.backends.sql.arrow import UTC
 from mailvet.warehouse.backends.sql.planned import PlannedTable
 from mailvet.warehouse.backends.sql.source import ContactTable
 from mailvet.warehouse.dialects import literal
 from mailvet.warehouse.due_rule import LISTS, DueRule
+from mailvet.warehouse.identifiers import quoted
 from mailvet.warehouse.mailboxes import (
     EVENT_KEYS,
     ascii_names,
     history_sql,
     list_entry,
+    mapped_events,
     odd_domains,
     recipients_sql,
+    unknown_words_sql,
+    warn_of_unknown_words,
     with_mailbox,
 )
 from mailvet.warehouse.own_tables import VERDICTS, verdict_kinds
@@ -99,7 +106,7 @@ class Planner:
             cells = self._cells.stage()
             has_lists = any(listed.get(name) for name in LISTS)
             boxes = self._stage_boxes(cells) if has_lists or rule.events else ""
-            history = self._stage_history(boxes) if rule.events else None
+            history = self._stage_history(rule.now, boxes) if rule.events else None
             on_lists = self._stage_lists(listed, cells, boxes) if has_lists else None
             due = self._stage_due(rule, cells, history, on_lists, boxes)
             plan = self._counted(cells, due, count_domains=count_domains)
@@ -144,30 +151,42 @@ class Planner:
         session.analyze(labels)
         return labels
 
-    def _stage_history(self, boxes: str) -> str:
-        """The newest event of each kind by mailbox."""
-        session, driver, events = self._session, self._session.driver, str(self._source.events)
-        path = Path(events).expanduser()
+    def _stage_history(self, now: datetime, boxes: str) -> str:
+        """What the events say of each mailbox."""
+        session, events = self._session, self._source.events
+        assert events is not None
         try:
-            if path.is_file():
-                kinds = {**dict.fromkeys(EVENT_KEYS, "string"), "event": "string", "occurred_at": "timestamp"}
-                source, columns = session.stage_empty("events", kinds), list(EVENT_KEYS)
-                session.append(source, _events_of_file(path))
-            else:
-                source = driver.qualified(driver.find(events, "the database"))
-                columns = [name for name in EVENT_KEYS if session.has_column(source, name)]
-                if not columns:
-                    raise SourceError("It names neither an email nor a mailbox_key or email_key.")
+            source, columns = self._event_rows(events)
             with session.doing("read the events"):
-                recipients = session.stage("recipients", recipients_sql(session.say, source, columns))
+                ask = Question(events, Policy(self._source.policy), now)
+                recipients = session.stage("recipients", recipients_sql(session.say, source, columns, ask))
                 labels = self._stage_labels(recipients)
-                history = history_sql(session.say, recipients, boxes, labels=labels)
-                return session.stage("history", history, key="mailbox_key")
+                history = history_sql(session.say, recipients, boxes, ask, labels=labels)
+                staged = session.stage("history", history, key="mailbox_key")
+                warn_of_unknown_words(session.rows(unknown_words_sql(session.say, source)))
+                return staged
         except SourceError as error:
             raise SettingsError(
-                f"history.events ({events}) cannot be used: it has to be a file, or a table beside the verdicts, "
-                f"with the columns email, event and occurred_at (UTC). {error}"
+                f"history.events ({events.events}) cannot be used: it has to be a file, or a table beside the "
+                "verdicts, with the columns email, event and occurred_at (UTC); history.columns gives other names. "
+                f"{error}"
             ) from None
+
+    def _event_rows(self, events: History) -> tuple[str, list[str]]:
+        """The events in a statement, and which of `EVENT_COLUMNS` they have."""
+        session, driver = self._session, self._session.driver
+        path = Path(str(events.events)).expanduser()
+        if path.is_file():
+            kinds = dict.fromkeys(EVENT_COLUMNS, "string") | {"occurred_at": "timestamp"}
+            staged = session.stage_empty("events", kinds)
+            session.append(staged, _events_of_file(path, events.columns))
+            return staged, list(EVENT_COLUMNS)
+        table = driver.qualified(driver.find(str(events.events), "the database"))
+        present = [name for name in EVENT_COLUMNS if session.has_column(table, name)]
+        columns = [*present, *events.columns]
+        if set(columns).isdisjoint(EVENT_KEYS):
+            raise SourceError("It names neither an email nor a mailbox_key or email_key.")
+        return mapped_events(table, present, events.columns, driver.quote), columns
 
     def _stage_lists(self, listed: Mapping[str, Sequence[str]], cells: str, boxes: str) -> str:
         """Which of the user's own lists each address is on, by itself, its domain or one above."""
@@ -220,7 +239,7 @@ class Planner:
             first = f"{rechecked}, "
         events, joined = "", ""
         if history is not None:
-            events = "".join(f", h.{name}" for name in EVENT_COLUMNS)
+            events = "".join(f", h.{name}" for name in HISTORY_COLUMNS)
             joined = (
                 f"left join {boxes} b on b.email_key = c.email_key "
                 f"left join {history} h on h.mailbox_key = b.mailbox_key "
@@ -243,23 +262,37 @@ def known_verdicts(source: ContactTable) -> str:
     return VERDICTS if session.has(VERDICTS) else session.stage_empty("no_verdicts", verdict_kinds())
 
 
-def _events_of_file(path: Path) -> pa.Table:
+def _events_of_file(path: Path, columns: Mapping[str, str]) -> pa.Table:
     import duckdb
 
     from mailvet.warehouse.files import first_line, table_function
 
-    texts = [pa.field(name, pa.string()) for name in (*EVENT_KEYS, "event")]
-    schema = pa.schema([*texts, pa.field("occurred_at", UTC)])
-    without_zone = pa.schema([*texts, pa.field("occurred_at", pa.timestamp("us"))])
+    schema = pa.schema([pa.field(name, UTC if name == "occurred_at" else pa.string()) for name in EVENT_COLUMNS])
+    without_zone = pa.schema([field.with_type(pa.timestamp("us")) if field.type == UTC else field for field in schema])
     with duckdb.connect() as db:
         db.execute("set TimeZone = 'UTC'")
         try:
             source = table_function(db, path)
             present = {str(row[0]).lower() for row in db.execute(f"describe from {source}").fetchall()}
+            source = mapped_events(source, present & set(EVENT_COLUMNS), columns, quoted)
+            present |= columns.keys()
             if present.isdisjoint(EVENT_KEYS):
                 raise SourceError("It names neither an email nor a mailbox_key or email_key.")
-            keys = ", ".join(f"{name if name in present else 'null'}::varchar as {name}" for name in EVENT_KEYS)
-            events = f"select {keys}, event::varchar as event, occurred_at::timestamp as occurred_at from {source}"
+            listed = ", ".join(
+                f"{name if name in present or name == 'event' else 'null'}::varchar as {name}"
+                for name in EVENT_COLUMNS
+                if name != "occurred_at"
+            )
+            ordered = ", ".join(EVENT_COLUMNS)
+            events = f"select {ordered} from (select {listed}, occurred_at::timestamp as occurred_at from {source})"
             return db.sql(events).to_arrow_table().cast(without_zone).cast(schema)
         except duckdb.Error as error:
             raise SourceError(f"{first_line(str(error))}.") from None
+
+
+def _is_number(text: object) -> bool:
+    try:
+        float(str(text))
+    except ValueError:
+        return False
+    return True

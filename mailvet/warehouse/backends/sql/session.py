@@ -27,9 +27,21 @@ class Session:
     def __init__(self, driver: Driver) -> None:
         self.driver, self.say = driver, driver.say
         self.execute, self.rows, self.append = driver.execute, driver.rows, driver.append
-        self.transaction, self.has = driver.transaction, driver.has
+        self.has = driver.has
         self.staged: dict[str, str] = {}
         self._token = f"{datetime.now(timezone.utc):%Y%m%d}_{uuid.uuid4().hex[:8]}"
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """See `Driver.transaction`."""
+        before = dict(self.staged)
+        try:
+            with self.driver.transaction():
+                yield
+        except BaseException:
+            if self.say.empty:  # a table that was made within is gone, and cannot be emptied and used again
+                self.staged = before
+            raise
 
     @contextlib.contextmanager
     def doing(self, what: str) -> Iterator[None]:

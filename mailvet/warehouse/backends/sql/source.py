@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mailvet.errors import SourceError
+from mailvet.settings import History
 from mailvet.vocabulary import Policy
 from mailvet.warehouse.backends.sql.session import Session
 from mailvet.warehouse.binding import Binding, refuse_view
@@ -33,7 +34,7 @@ class ContactTable:
         narrowed: there is a condition.
         prefix: of the status columns.
         policy: what recommendations follow.
-        events: a table or file of the user's own mail events.
+        events: how to read a table or file of the user's own mail events.
     """
 
     session: Session
@@ -47,7 +48,7 @@ class ContactTable:
     narrowed: bool
     prefix: str
     policy: Policy
-    events: str | None
+    events: History | None
 
     @property
     def missing(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +22,7 @@ from mailvet.warehouse.backends.sql.source import ContactTable
 from mailvet.warehouse.backends.sql.status_columns import StatusWriter
 from mailvet.warehouse.backends.sql.verdicts import VerdictTable
 from mailvet.warehouse.due_rule import DueRule
+from mailvet.warehouse.events import add_events
 from mailvet.warehouse.leases import Lease
 from mailvet.warehouse.own_tables import RUNS, VERDICTS
 
@@ -88,6 +89,10 @@ class SQLStore:
         with self._session.doing("save verdicts"):
             self._verdicts.upgrade()
         self._saver.revise(verdicts)
+
+    def add_events(self, batches: Iterable[pa.Table]) -> int:
+        """See `EventStore.add_events`."""
+        return add_events(self._session, batches)
 
     def take_lease(self, run_id: str, holder: str) -> Lease | None:
         """See `VerdictStore.take_lease`; without a source there is nothing to hold."""
