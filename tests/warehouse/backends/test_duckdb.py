@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 
 from mailvet.errors import LockedError, SourceError
+from mailvet.settings import History
 from mailvet.verdict import STATUS_COLUMNS, email_key, verdict_schema
 from mailvet.vocabulary import RULES_VERSION
 from mailvet.warehouse.backends.duckdb.connection import open_database
@@ -147,7 +148,7 @@ def test_times_with_a_zone_are_taken_as_utc_wherever_this_machine_is(
     monkeypatch.setenv("TZ", "America/New_York")
     time.tzset()
     try:
-        warehouse = opened(events="events")
+        warehouse = opened(events=History(events="events"))
         plan_of(warehouse)
         assert warehouse._session.rows("select history_at from mailvet_due") == [(datetime(2026, 1, 1),)]
     finally:
