@@ -43,7 +43,8 @@ def drop_unset(operator: Any) -> None:
     Raises:
         SettingsError: one that has to be given is not.
     """
-    from mailvet.errors import SettingsError, argument
+    from mailvet import SettingsError
+    from mailvet.sdk import argument
 
     parameters = {
         name: parameter
@@ -96,8 +97,8 @@ def duration(value: timedelta | str | float | None, name: str) -> timedelta:
     Raises:
         SettingsError: it is no duration.
     """
-    from mailvet.errors import SettingsError, argument
-    from mailvet.settings import parse_duration
+    from mailvet import SettingsError
+    from mailvet.sdk import argument, parse_duration
 
     if value is None:
         return timedelta(0)
@@ -114,7 +115,8 @@ def count(value: int | str | None, name: str) -> int | None:
     Raises:
         SettingsError: it is none.
     """
-    from mailvet.errors import SettingsError, argument
+    from mailvet import SettingsError
+    from mailvet.sdk import argument
 
     if value is None:
         return None

@@ -57,7 +57,7 @@ def _place(operator: BaseSQLOperator) -> tuple[str, list[str]]:
 
 
 def _named(prefix: list[str], table: str) -> str:
-    from mailvet.warehouse.identifiers import unquoted_parts
+    from mailvet.sdk import unquoted_parts
 
     parts = unquoted_parts(table)
     return ".".join([*prefix[: max(0, 3 - len(parts)) if len(prefix) == 2 else len(prefix)], *parts])

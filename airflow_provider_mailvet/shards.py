@@ -51,8 +51,8 @@ def plan_shards(
     from airflow_provider_mailvet.sources import database_hook, opened, translated
 
     with translated():
-        from mailvet.runs import shards as dividing
-        from mailvet.verdict import STATUS_COLUMNS
+        from mailvet.sdk import STATUS_COLUMNS
+        from mailvet.sdk import plan_shards as divide
 
         hook = database_hook(lambda: BaseSQLOperator.get_hook(conn_id), conn_id)
         settings = MailvetHook(given(mailvet_conn_id) or MailvetHook.default_conn_name).settings(
@@ -62,7 +62,7 @@ def plan_shards(
             hook, settings, table=table, column=given(email_column) or "email", where=given(where),
             updatable=write_back,
         ) as warehouse:  # fmt: skip
-            planned = dividing.plan_shards(
+            planned = divide(
                 warehouse,
                 settings,
                 shards,

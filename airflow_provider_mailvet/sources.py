@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.sql.hooks.sql import DbApiHook
 
-    from mailvet.settings import Settings
-    from mailvet.warehouse.store import Warehouse
+    from mailvet import Settings
+    from mailvet.sdk import Warehouse
 
 __all__ = ["database_hook", "opened", "translated"]
 
@@ -46,7 +46,7 @@ def database_hook(make: Callable[[], Any], conn_id: str | None) -> Any:
         AirflowNotFoundException: there is no such connection.
         SourceError: its type has no hook on this worker, or one that is not for SQL.
     """
-    from mailvet.errors import SourceError
+    from mailvet import SourceError
 
     try:
         hook = make()
@@ -84,7 +84,7 @@ def opened(
         MailvetError: missing table or column, a view, missing rights, a lock, a condition that fails; nothing was
             changed.
     """
-    from mailvet.warehouse.opening import open_table
+    from mailvet import open_table
 
     database, close = _duckdb(hook) if _is_duckdb(hook) else _engine(hook)
     try:
@@ -104,8 +104,8 @@ def _duckdb(hook: Any) -> tuple[Any, Any]:
     """The hook's connection, once it is sure that this does not make a new, empty database."""
     import duckdb
 
-    from mailvet.errors import SourceError
-    from mailvet.warehouse.backends.duckdb.tables import opening_failed
+    from mailvet import SourceError
+    from mailvet.sdk import opening_failed
 
     name = hook.get_conn_id()
     database = str(hook.get_database()) if hasattr(hook, "get_database") else (hook.get_connection(name).host or "")
@@ -125,7 +125,7 @@ def _duckdb(hook: Any) -> tuple[Any, Any]:
 
 
 def _engine(hook: DbApiHook) -> tuple[Any, Any]:
-    from mailvet.errors import SourceError
+    from mailvet import SourceError
 
     try:
         import sqlalchemy
@@ -158,8 +158,8 @@ def translated(kept: str = "") -> Iterator[None]:
 
     :param kept: what to add about the work done so far.
     """
-    from mailvet.errors import MailvetError, NetworkError, UnavailableError
-    from mailvet.warehouse.driver_errors import is_permanent
+    from mailvet import MailvetError, NetworkError, UnavailableError
+    from mailvet.sdk import is_permanent
 
     levels = {name: logging.getLogger(name).level for name in _LOUD}
     for name in _LOUD:
@@ -199,6 +199,6 @@ def first_line(text: str) -> str:
 
 
 def _masked(text: str) -> str:
-    from mailvet.privacy import mask_addresses, printable
+    from mailvet.sdk import mask_addresses, printable
 
     return printable(mask_addresses(text), lines=True)

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mailvet.runs.run import RunResult
+    from mailvet import RunResult
 
 __all__ = ["MOST_BYTES", "Legs", "compact", "summarise"]
 
@@ -85,7 +85,8 @@ def summarise(
     :param pending: addresses that a greylisting server asked to come back for.
     :param next_check_at: the earliest time to do so.
     """
-    from mailvet.vocabulary import REASONS, Reason
+    from mailvet import Reason
+    from mailvet.sdk import REASONS
 
     found = result.summary
     layers: dict[str, int] = {}

@@ -1,5 +1,5 @@
 """
-Right and wrong answers on the lab's default world, whose truth is known: 10,000 messy contacts, operators' manners,
+Right and wrong answers on the lab's default world, whose truth is known: 10,000 messy contacts, profiles of operators,
 greylisting, block lists, tarpits, broken DNS.
 
 mailvet goes the whole way of its command line: a CSV in, `mailvet verify --wait 10s`, a CSV out. The peers get the same
@@ -22,6 +22,7 @@ from benchmarks import worlds
 from benchmarks.intervals import wilson
 from benchmarks.peers import installed
 from benchmarks.processes import JobFailed, LabProcess, call, run_python
+from mailvet.lab import contact_table, write_contacts
 
 __all__ = ["measure"]
 
@@ -54,7 +55,7 @@ def measure(rows: int = 10_000, peers: bool = True, wait: str = "10s") -> dict[s
         order, what the servers counted; `peers` the shares that can be had of them.
     """
     world = worlds.accuracy()
-    contacts = world.contacts(rows=rows)
+    contacts = contact_table(world, rows)
     cells: list[str | None] = contacts["email"].to_pylist()
     with tempfile.TemporaryDirectory(prefix="mailvet-bench-") as name, LabProcess("accuracy") as lab:
         home = Path(name)
@@ -80,7 +81,7 @@ def measure(rows: int = 10_000, peers: bool = True, wait: str = "10s") -> dict[s
         "shares": _shares(distinct),
         "confusion": _confusion(distinct),
         "misses": _misses(distinct),
-        "servers": _manners(counted),
+        "servers": _servers_asked(counted),
         "role_accounts_unasked": sum(
             row.reason == "role_account" for row in distinct if row.kind in _NOT_ABOUT_THE_MAILBOX
         ),
@@ -89,8 +90,6 @@ def measure(rows: int = 10_000, peers: bool = True, wait: str = "10s") -> dict[s
 
 
 def _through_the_command_line(home: Path, contacts: Any, config: str, wait: str) -> tuple[list[dict[str, str]], float]:
-    from mailvet.lab.contacts import write_contacts
-
     source, output, settings = home / "contacts.csv", home / "verified.csv", home / "mailvet.toml"
     write_contacts(contacts, source)
     settings.write_text(f'{config}\n[store]\npath = "{home / "store.duckdb"}"\n')
@@ -160,7 +159,7 @@ def _misses(rows: Sequence[_Row]) -> list[tuple[str, str, str, int]]:
     return [(*what, times) for what, times in counts.most_common()]
 
 
-def _manners(counted: dict[str, Any]) -> dict[str, Any]:
+def _servers_asked(counted: dict[str, Any]) -> dict[str, Any]:
     asked = Counter(counted["asked"].values())
     peaks = {name: host["peak"] for name, host in counted["hosts"].items()}
     return {

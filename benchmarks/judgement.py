@@ -120,7 +120,7 @@ def _syntax_judges(peers: Sequence[str]) -> dict[str, Callable[[str], bool]]:
 
 
 def _typos(peers: Sequence[str], mail_domains: int) -> dict[str, Any]:
-    from mailvet.data import lists
+    from mailvet.reference import domains
 
     held_out = _rows("typos_held_out.csv")
     sets = {
@@ -133,7 +133,7 @@ def _typos(peers: Sequence[str], mail_domains: int) -> dict[str, Any]:
     }
     real = [row["domain"] for row in _rows("mail_domains.csv")][:mail_domains]
     others = [row["domain"] for row in _rows("real_domains.csv") if not row["domain"].startswith("www.")]
-    found: dict[str, Any] = {"real": len(real), "unlisted": sum(name not in lists.mail_domains() for name in real)}
+    found: dict[str, Any] = {"real": len(real), "unlisted": sum(name not in domains.mail_domains() for name in real)}
     all_rows = [row for rows in sets.values() for row in rows]
     found["verifiers"] = {
         name: {
@@ -182,7 +182,7 @@ def _suggesters(peers: Sequence[str]) -> dict[str, Callable[[str], str | None]]:
 
 def _disposable(peers: Sequence[str]) -> dict[str, Any]:
     from mailvet import verify_many
-    from mailvet.reference.providers import mailbox_domains
+    from mailvet.data.operators import mailbox_domains
 
     def flagged(domains: Sequence[str]) -> list[bool]:
         verdicts = verify_many([f"ann.lee@{domain}" for domain in domains], depth="offline")
@@ -210,20 +210,21 @@ def _disposable(peers: Sequence[str]) -> dict[str, Any]:
 
 def _why_missed(domain: str) -> str:
     from mailvet.data import lists
+    from mailvet.reference import domains
 
     if domain in lists.relay_domains():
         return "forwards to a mailbox its owner keeps"
     if domain in lists.typo_domains():
         return f"a misspelt {lists.typo_domains()[domain]}"
-    return "a mailbox provider" if domain in lists.provider_domains() else "missed"
+    return "a mailbox provider" if domain in domains.provider_domains() else "missed"
 
 
 def _without_each_lineage() -> dict[str, Share]:
     """Of the domains that a lineage and at least one other name, those that the others alone would find."""
     from mailvet.data import lists
 
-    rows = lists._read("disposable_domains").rows
-    names = dict(each.split(" = ", 1) for each in lists._read("disposable_domains").about["lineages"].split("; "))
+    rows = lists.read("disposable_domains").rows
+    names = dict(each.split(" = ", 1) for each in lists.read("disposable_domains").about["lineages"].split("; "))
 
     def found(letters: str) -> bool:
         return len(letters) > 1 or letters in ("d", "f")

@@ -42,10 +42,11 @@ def measure(count: int = 1_000_000, sample: int = 50_000, runs: int = 5) -> dict
 
 def addresses(count: int, seed: int = 7) -> list[str]:
     """Distinct plain addresses in lower case."""
-    from mailvet.data import lists
+    from mailvet.reference.domains import disposable_domains
+    from mailvet.reference.roles import role_names
 
     chance = random.Random(seed)
-    disposable, roles = sorted(lists.disposable_domains()), sorted(lists.role_names())
+    disposable, roles = sorted(disposable_domains()), sorted(role_names())
     plain = [cell for cell in syntax.mixed_cells(count // 4, seed) if cell and cell.isascii() and cell.count("@") == 1]
     domains = [cell.strip().lower().rpartition("@")[2] for cell in plain]
     cells = []
@@ -60,8 +61,9 @@ def once(count: int, sample: int) -> dict[str, float]:
     """In the measured process: addresses a second by name."""
     import polars as pl
 
-    from mailvet.data import lists
     from mailvet.reference.columns import Reference
+    from mailvet.reference.domains import disposable_domains, free_domains
+    from mailvet.reference.roles import role_names
 
     cells = addresses(count)
     column = pl.Series("email", cells, dtype=pl.String)
@@ -75,7 +77,7 @@ def once(count: int, sample: int) -> dict[str, float]:
     found = ours(column)
     rates = {"mailvet": count / (time.perf_counter() - began)}
 
-    disposable, free, roles = lists.disposable_domains(), lists.free_domains(), lists.role_names()
+    disposable, free, roles = disposable_domains(), free_domains(), role_names()
 
     def by_hand(cell: str) -> tuple[bool, bool, bool]:
         local, _, domain = cell.rpartition("@")

@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 if __name__ == "__main__":
     sys.path[0] = str(ROOT)
 
-from mailvet.reference.providers import operators  # noqa: E402
+from mailvet.data.operators import operators  # noqa: E402
 from mailvet.settings import Pacing  # noqa: E402
 
 __all__ = ["Assumptions", "Measured", "Operator", "Simulation", "main", "operator_shares", "rendered", "simulate"]

@@ -66,7 +66,7 @@ def domains(count: int, seed: int = 7) -> list[tuple[str, str | None]]:
 
 def once(count: int, sample: int) -> dict[str, Any]:
     """In the measured process."""
-    from mailvet.reference.typos import suggest_domains
+    from mailvet.reference.typos.domains import suggest_domains
 
     pairs = domains(count)
     asked = [domain for domain, _ in pairs]

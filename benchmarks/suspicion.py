@@ -22,7 +22,7 @@ import polars as pl
 
 from benchmarks.intervals import wilson
 from benchmarks.train_gibberish import LANGUAGES, PARTS, SCREEN_NAMES, local_parts, weights
-from mailvet.data import lists
+from mailvet.reference import domains
 from mailvet.reference.columns import Reference
 from mailvet.signals import columns as signals
 from mailvet.signals.columns import CharacterModel, examine, keyboard_walk, log_odds
@@ -149,7 +149,7 @@ def speed(count: int = 1_000_000) -> str:
     frame = _table(count)
     key = Reference().examine(frame)["mailbox"]
     base = frame.select(signals._base()).to_series()
-    free = frame["domain"].is_in(sorted(lists.free_domains())).alias("free")
+    free = frame["domain"].is_in(sorted(domains.free_domains())).alias("free")
     rows = frame.select("domain", base=base).with_columns(free)
     hour = signals.BURST_WINDOW
     work: dict[str, Callable[[], object]] = {

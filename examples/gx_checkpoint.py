@@ -75,9 +75,9 @@ def main(folder: Path) -> int:
     """Exit code 0 when the gate opens, 1 when it stays shut."""
     import duckdb
 
+    from mailvet import Settings, run
     from mailvet.lab import Lab, World
-    from mailvet.runs.run import open_source, run
-    from mailvet.settings import Settings
+    from mailvet.sdk import open_source
 
     folder.mkdir(parents=True, exist_ok=True)
     database, config = folder / "warehouse.duckdb", folder / "mailvet.toml"

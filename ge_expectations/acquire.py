@@ -25,11 +25,8 @@ from ge_expectations.verification import (
     read_stored_verdicts,
     still_holds,
 )
-from mailvet.errors import MailvetError, SourceError
-from mailvet.scoring.columns import bounce_probability
-from mailvet.syntax.missing import is_missing
-from mailvet.verdict import email_key
-from mailvet.vocabulary import REASONS, Depth, Reason
+from mailvet import Depth, MailvetError, Reason, SourceError, email_key
+from mailvet.sdk import REASONS, bounce_probability, is_missing
 
 if TYPE_CHECKING:
     import pandas as pd

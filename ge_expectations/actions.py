@@ -11,7 +11,7 @@ from typing import Any, Literal
 from great_expectations.checkpoint.actions import ValidationAction
 
 from ge_expectations.verification import VerificationError
-from mailvet.private_files import replaces
+from mailvet.sdk import replaces
 
 __all__ = ["MailvetReportAction", "Outcome", "errors_of", "outcome_of"]
 

@@ -12,7 +12,7 @@ from great_expectations.expectations.metrics.metric_provider import MetricProvid
 from great_expectations.validator.metric_configuration import MetricConfiguration
 from great_expectations.validator.validator import ValidationDependencies
 
-from mailvet.errors import SourceError
+from mailvet import SourceError
 
 __all__ = ["BatchUsable", "check_batch", "why_unusable"]
 

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy.dialects import registry
 from sqlalchemy.engine.cursor import FullyBufferedCursorFetchStrategy
 
-from mailvet.errors import SettingsError
+from mailvet import SettingsError
 
 try:
     import duckdb_engine

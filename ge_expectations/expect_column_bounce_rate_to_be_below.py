@@ -15,9 +15,8 @@ from ge_expectations.metrics import SOURCE_KEYS, TALLY
 from ge_expectations.presentation import EmailExpectation, percent
 from ge_expectations.tally import Tally
 from ge_expectations.verification import VerdictSource
-from mailvet.gates import Limits, VerdictCount, in_audience, judge
-from mailvet.scoring.columns import bounce_probability
-from mailvet.vocabulary import Policy, Reason
+from mailvet import Policy, Reason
+from mailvet.sdk import Limits, VerdictCount, bounce_probability, in_audience, judge
 
 __all__ = ["ExpectColumnBounceRateToBeBelow"]
 

@@ -15,7 +15,7 @@ from ge_expectations import fields, presentation
 from ge_expectations.metrics import TALLY, VERDICTS, syntax_source
 from ge_expectations.presentation import EmailExpectation, unexpected_in_words, without_addresses
 from ge_expectations.tally import Tally, blank_as_null
-from mailvet.vocabulary import Reason
+from mailvet import Reason
 
 __all__ = ["ExpectColumnValuesToBeEmailSyntax"]
 

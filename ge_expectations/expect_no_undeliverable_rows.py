@@ -26,10 +26,8 @@ from ge_expectations.metrics import TALLY, UNDELIVERABLE_ROWS, VERDICTS, recentl
 from ge_expectations.presentation import EmailExpectation, counted
 from ge_expectations.tally import Tally
 from ge_expectations.verification import DEFAULT_VERDICT_TABLE, Gate, VerdictSource, is_file_of_verdicts
-from mailvet.policies import recommendation_sql
-from mailvet.vocabulary import Policy, Recommendation, Status
-from mailvet.warehouse.dialects import missing_sql
-from mailvet.warehouse.identifiers import parse_table, quoted
+from mailvet import Policy, Recommendation, Status
+from mailvet.sdk import missing_sql, parse_table, quoted, recommendation_sql
 
 __all__ = ["ExpectNoUndeliverableRows"]
 

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from great_expectations.compatibility import pydantic
 from great_expectations.core.suite_parameters import get_suite_parameter_key, is_suite_parameter
 
-from mailvet.gates import among_words
-from mailvet.settings import parse_duration, parse_share
+from mailvet.sdk import among_words, parse_duration, parse_share
 
 __all__ = [
     "COLUMN", "CONFIG", "DEPTH", "POLICY", "SHOW_ADDRESSES", "VERDICT_TABLE", "VERIFY", "Column", "Depth", "Flag",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mailvet.errors import SettingsError
+from mailvet import SettingsError
 
 __all__ = ["assert_loaded"]
 

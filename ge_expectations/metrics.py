@@ -28,9 +28,7 @@ from ge_expectations import acquire
 from ge_expectations.tally import TALLY, Tally
 from ge_expectations.verification import NOT_TEXT, Gate, Recency, VerdictSource
 from ge_expectations.worker import is_among
-from mailvet.errors import MailvetError
-from mailvet.verdict import email_key
-from mailvet.vocabulary import Reason
+from mailvet import MailvetError, Reason, email_key
 
 __all__ = [
     "SOURCE_KEYS",

@@ -19,13 +19,8 @@ import sqlalchemy as sa
 
 from ge_expectations.tally import Group, Tally
 from ge_expectations.verification import Gate, Known, Recency
-from mailvet.errors import MailvetError, SourceError
-from mailvet.policies import recommendation_sql
-from mailvet.syntax.missing import is_missing
-from mailvet.verdict import email_key
-from mailvet.vocabulary import Status
-from mailvet.warehouse.dialects import missing_sql
-from mailvet.warehouse.identifiers import parse_table
+from mailvet import MailvetError, SourceError, Status, email_key
+from mailvet.sdk import is_missing, missing_sql, parse_table, recommendation_sql
 
 __all__ = ["SqlVerdicts", "Stage", "Table", "email_key_sql", "open_table", "prepare"]
 

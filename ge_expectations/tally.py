@@ -9,9 +9,8 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from ge_expectations.verification import Cell, Known
-from mailvet.gates import VerdictCount
-from mailvet.policies import recommend
-from mailvet.vocabulary import Policy, Reason
+from mailvet import Policy, Reason
+from mailvet.sdk import VerdictCount, recommend
 
 __all__ = ["TALLY", "Group", "Tally", "blank_as_null", "tally_of"]
 

@@ -12,11 +12,19 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from mailvet.errors import MailvetError, SettingsError, SourceError
-from mailvet.policies import recommend
-from mailvet.settings import Settings, parse_duration
-from mailvet.verdict import email_key, verdict_schema
-from mailvet.vocabulary import Depth, Policy, Reason, Recommendation, Status
+from mailvet import (
+    Depth,
+    MailvetError,
+    Policy,
+    Reason,
+    Recommendation,
+    Settings,
+    SettingsError,
+    SourceError,
+    Status,
+    email_key,
+)
+from mailvet.sdk import parse_duration, recommend, verdict_schema
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -194,7 +202,7 @@ def verify_cells(cells: Sequence[str], settings: Settings) -> tuple[list[Known],
         return [], None
     import polars as pl
 
-    from mailvet.verification.stream import Verifier, run_in_background
+    from mailvet.sdk import Verifier, run_in_background
 
     async def work() -> tuple[pl.DataFrame, str | None]:
         batches = iter(pl.Series("email", cells, dtype=pl.String).to_frame().iter_slices(_BATCH_ROWS))
@@ -260,7 +268,7 @@ def read_stored_verdicts(path: str, keys: Sequence[str]) -> dict[str, Known]:
     import duckdb
     import pyarrow as pa
 
-    from mailvet.warehouse.files import sql_path
+    from mailvet.sdk import sql_path
 
     file = Path(path)
     if not file.is_file():

@@ -1,19 +1,31 @@
 """
 mailvet: verify every e-mail address where the data already lives.
 
-Importing it is cheap; what needs Polars, DNS or SMTP is loaded when it is first used.
+Importing it is cheap; what needs Polars, DNS or SMTP is loaded when it is first used. What only integrations need is in
+`mailvet.sdk`.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from mailvet.lazy import lazy_names
 
+TYPE_CHECKING = False  # `typing` itself takes longer to import than all of this
 if TYPE_CHECKING:
-    from mailvet import doctor, spark
-    from mailvet.errors import LockedError, MailvetError, PreflightError, SettingsError, SourceError
-    from mailvet.reference.typos import suggest
-    from mailvet.runs.run import plan, run
+    from mailvet import dbt, doctor, errors, lab, sdk, spark
+    from mailvet.errors import (
+        ConnectionLostError,
+        LockedError,
+        MailvetError,
+        NetworkError,
+        PreflightError,
+        RunUnderWayError,
+        SettingsError,
+        SourceError,
+        UnavailableError,
+    )
+    from mailvet.gates import GateResult
+    from mailvet.reference.typos.addresses import suggest
+    from mailvet.runs.run import Progress, RunResult, plan, run
     from mailvet.runs.table_gate import gate
     from mailvet.settings import Settings
     from mailvet.smtp.reply_reading import classify_reply
@@ -25,28 +37,39 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
+    "ConnectionLostError",
     "Depth",
     "Evidence",
+    "GateResult",
     "LockedError",
     "MailvetError",
+    "NetworkError",
     "Policy",
     "PreflightError",
+    "Progress",
     "Reason",
     "Recommendation",
+    "RunResult",
+    "RunUnderWayError",
     "Settings",
     "SettingsError",
     "SourceError",
     "Status",
+    "UnavailableError",
     "Verdict",
     "__version__",
     "averify",
     "classify_reply",
+    "dbt",
     "doctor",
     "email_key",
+    "errors",
     "gate",
+    "lab",
     "open_table",
     "plan",
     "run",
+    "sdk",
     "spark",
     "suggest",
     "verify",
@@ -54,36 +77,38 @@ __all__ = [
 ]
 
 _HOMES = {
-    **dict.fromkeys(("LockedError", "MailvetError", "PreflightError", "SettingsError", "SourceError"), "errors"),
-    **dict.fromkeys(("Depth", "Policy", "Reason", "Recommendation", "Status"), "vocabulary"),
-    **dict.fromkeys(("Evidence", "Verdict", "email_key"), "verdict"),
-    **dict.fromkeys(("averify", "verify", "verify_many"), "verification.stream"),
-    **dict.fromkeys(("plan", "run"), "runs.run"),
-    "Settings": "settings",
-    "classify_reply": "smtp.reply_reading",
-    "gate": "runs.table_gate",
-    "open_table": "warehouse.opening",
-    "suggest": "reference.typos",
+    "mailvet.errors": [
+        "ConnectionLostError",
+        "LockedError",
+        "MailvetError",
+        "NetworkError",
+        "PreflightError",
+        "RunUnderWayError",
+        "SettingsError",
+        "SourceError",
+        "UnavailableError",
+    ],
+    "mailvet.gates": ["GateResult"],
+    "mailvet.reference.typos.addresses": ["suggest"],
+    "mailvet.runs.run": ["Progress", "RunResult", "plan", "run"],
+    "mailvet.runs.table_gate": ["gate"],
+    "mailvet.settings": ["Settings"],
+    "mailvet.smtp.reply_reading": ["classify_reply"],
+    "mailvet.verdict": ["Evidence", "Verdict", "email_key"],
+    "mailvet.verification.stream": ["averify", "verify", "verify_many"],
+    "mailvet.vocabulary": ["Depth", "Policy", "Reason", "Recommendation", "Status"],
+    "mailvet.warehouse.opening": ["open_table"],
 }
 
-_ROOMS = ("doctor", "spark")
-"""Modules that are used by their own name: `mailvet.spark.verify(...)`."""
+_SUBMODULES = ("dbt", "doctor", "errors", "lab", "sdk", "spark")
+"""Used by their own name: `mailvet.spark.verify(...)`."""
 
+if not TYPE_CHECKING:  # to a type checker the names above are all there are
+    _load, __dir__ = lazy_names(__name__, _HOMES, _SUBMODULES)
 
-def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        from importlib.metadata import version
+    def __getattr__(name: str) -> object:
+        if name == "__version__":
+            from importlib.metadata import version
 
-        return version("mailvet")
-    if name in _ROOMS:
-        return import_module(f"mailvet.{name}")
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module 'mailvet' has no attribute {name!r}")
-    value = getattr(import_module(f"mailvet.{home}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+            return version("mailvet")
+        return _load(name)

@@ -25,11 +25,17 @@ __all__ = ["MariaDBServer", "running_server"]
 
 _START_SECONDS = 60.0
 _OPTIONS = (
-    "--bind-address=127.0.0.1", "--skip-log-bin", "--innodb-flush-log-at-trx-commit=0", "--innodb-doublewrite=0",
-    "--innodb-log-file-size=32M", "--innodb-buffer-pool-size=64M", "--skip-name-resolve",
+    "--bind-address=127.0.0.1",
+    "--skip-log-bin",
+    "--innodb-flush-log-at-trx-commit=0",
+    "--innodb-doublewrite=0",
+    "--innodb-log-file-size=32M",
+    "--innodb-buffer-pool-size=64M",
+    "--skip-name-resolve",
     # What Debian's server has by default, and the hardest: case and accents do not count.
-    "--character-set-server=utf8mb4", "--collation-server=utf8mb4_general_ci",
-)  # fmt: skip
+    "--character-set-server=utf8mb4",
+    "--collation-server=utf8mb4_general_ci",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,18 +82,37 @@ def running_server() -> Iterator[MariaDBServer]:
     log = (folder / "log").open("w+")
     try:
         made = subprocess.run(
-            [*before, install, "--no-defaults", f"--datadir={data}", "--skip-test-db",
-             "--auth-root-authentication-method=normal"],
-            stdout=log, stderr=log, cwd=folder, check=False,
-        )  # fmt: skip
+            [
+                *before,
+                install,
+                "--no-defaults",
+                f"--datadir={data}",
+                "--skip-test-db",
+                "--auth-root-authentication-method=normal",
+            ],
+            stdout=log,
+            stderr=log,
+            cwd=folder,
+            check=False,
+        )
         log.seek(0)
         assert made.returncode == 0, log.read()
         server = subprocess.Popen(
-            [*before, daemon, "--no-defaults", f"--datadir={data}",
-             f"--port={port}", f"--socket={folder}/socket", f"--pid-file={folder}/pid",
-             f"--init-file={folder}/init.sql", *_OPTIONS],
-            stdout=log, stderr=log, cwd=folder,
-        )  # fmt: skip
+            [
+                *before,
+                daemon,
+                "--no-defaults",
+                f"--datadir={data}",
+                f"--port={port}",
+                f"--socket={folder}/socket",
+                f"--pid-file={folder}/pid",
+                f"--init-file={folder}/init.sql",
+                *_OPTIONS,
+            ],
+            stdout=log,
+            stderr=log,
+            cwd=folder,
+        )
         try:
             running = MariaDBServer(port)
             until = time.monotonic() + _START_SECONDS

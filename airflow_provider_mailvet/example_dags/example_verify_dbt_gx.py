@@ -49,7 +49,7 @@ with DAG(
         from airflow.sdk.exceptions import AirflowException
 
         from mailvet.dbt import package_path
-        from mailvet.privacy import mask_addresses
+        from mailvet.sdk import mask_addresses
 
         environment = os.environ | {
             "CRM_DATABASE": str(BaseHook.get_connection(DATABASE).host),

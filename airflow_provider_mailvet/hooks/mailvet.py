@@ -8,7 +8,7 @@ from airflow_provider_mailvet.arguments import argument_words
 from airflow_provider_mailvet.compat import AirflowNotFoundException, BaseHook
 
 if TYPE_CHECKING:
-    from mailvet.settings import Settings
+    from mailvet import Settings
 
 __all__ = ["MailvetHook"]
 
@@ -59,7 +59,7 @@ class MailvetHook(BaseHook):
             SettingsError: a value does not fit.
             AirflowNotFoundException: there is no such connection, and it is not the default one.
         """
-        from mailvet.settings import Settings
+        from mailvet import Settings
 
         given, config = self._fields()
         for name, value in arguments.items():
@@ -91,8 +91,8 @@ class MailvetHook(BaseHook):
 
     def test_connection(self) -> tuple[bool, str]:
         """Run the checks of `mailvet doctor` with these settings and say in a sentence what they found."""
-        from mailvet.doctor.checks import examine, summary
-        from mailvet.errors import MailvetError
+        from mailvet import MailvetError
+        from mailvet.doctor import examine, summary
 
         try:
             checks = examine(self.settings())

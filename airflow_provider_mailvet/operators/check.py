@@ -16,7 +16,8 @@ from airflow_provider_mailvet.sources import database_hook, opened, translated
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from mailvet.gates import GateResult, Limits
+    from mailvet import GateResult
+    from mailvet.sdk import Limits
 
 __all__ = ["MailvetCheckOperator"]
 
@@ -137,7 +138,7 @@ class MailvetCheckOperator(BaseSQLOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Count, and look at every limit, so that the log names all that fail."""
         with translated():
-            from mailvet.runs.table_gate import held_against
+            from mailvet.sdk import held_against
 
             unverified = self.max_unverified_rate
             drop_unset(self)
@@ -160,7 +161,7 @@ class MailvetCheckOperator(BaseSQLOperator):
         return found
 
     def _limits(self) -> Limits:
-        from mailvet.gates import Limits
+        from mailvet.sdk import Limits
 
         rates = {name: getattr(self, name) for name in _RATES}
         return Limits.of(
@@ -174,7 +175,7 @@ class MailvetCheckOperator(BaseSQLOperator):
 
     def _record(self, result: GateResult) -> None:
         """For the log, and for OpenLineage: each limit is an assertion on the column."""
-        from mailvet.warehouse.identifiers import unquoted_parts
+        from mailvet.sdk import unquoted_parts
 
         severity = {"fail": "error", "warn": "warn", "skip": "info"}[self.on_failure]
         self.check_results = [

@@ -100,10 +100,8 @@ class MailvetExportOperator(BaseSQLOperator):
         """Write the lists."""
         with translated("None of the lists was written."):
             from airflow_provider_mailvet.hooks.mailvet import MailvetHook
-            from mailvet.errors import SettingsError
-            from mailvet.runs.outputs import check_results
-            from mailvet.runs.run import plan
-            from mailvet.verdict import STATUS_COLUMNS
+            from mailvet import SettingsError, plan
+            from mailvet.sdk import STATUS_COLUMNS, check_results
 
             drop_unset(self)
             if problem := self._places():
@@ -164,6 +162,6 @@ class MailvetExportOperator(BaseSQLOperator):
 
 def _tables(beginning: str, lists: Sequence[str]) -> list[str]:
     """The name of each list's table."""
-    from mailvet.warehouse.identifiers import parse_table
+    from mailvet.sdk import parse_table
 
     return [str(parse_table(beginning).with_suffix(f"_{name}")) for name in lists]

@@ -26,10 +26,8 @@ from airflow_provider_mailvet.summary import Legs, summarise
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from mailvet.gates import GateResult
-    from mailvet.runs.recheck import Recheck
-    from mailvet.runs.run import RunResult
-    from mailvet.settings import Settings
+    from mailvet import GateResult, RunResult, Settings
+    from mailvet.sdk import Recheck
 
 __all__ = ["MailvetVerifyOperator"]
 
@@ -155,8 +153,7 @@ class MailvetVerifyOperator(BaseSQLOperator):
 
     def _verify(self, context: Context, legs: Legs) -> dict[str, Any]:
         with translated(_KEPT):
-            from mailvet.gates import Limits
-            from mailvet.runs.table_gate import judged
+            from mailvet.sdk import Limits, judged
 
             drop_unset(self)
             settings = self._settings(legs)
@@ -184,7 +181,7 @@ class MailvetVerifyOperator(BaseSQLOperator):
 
     def _recheck(self, context: Context) -> Recheck | None:
         """What is asked again although it is fresh; of that, nothing twice in one DAG run, whatever is retried."""
-        from mailvet.runs.recheck import parse_recheck
+        from mailvet.sdk import parse_recheck
 
         recheck, dag_run = parse_recheck(self.recheck), context.get("dag_run")
         started = getattr(dag_run, "start_date", None)
@@ -193,12 +190,8 @@ class MailvetVerifyOperator(BaseSQLOperator):
     def _run(
         self, warehouse: Any, settings: Settings, stay: timedelta, *, again: bool, recheck: Recheck | None
     ) -> RunResult:
-        from mailvet.cli.progress import LogWatcher
-        from mailvet.errors import SourceError, UnavailableError
-        from mailvet.runs.in_hand import InHand
-        from mailvet.runs.run import Progress, run
-        from mailvet.verdict import STATUS_COLUMNS
-        from mailvet.vocabulary import Reason
+        from mailvet import Progress, Reason, SourceError, UnavailableError, run
+        from mailvet.sdk import STATUS_COLUMNS, InHand, LogWatcher
 
         class Watcher(LogWatcher):
             asking = False
@@ -342,7 +335,7 @@ class MailvetVerifyOperator(BaseSQLOperator):
 
 
 def _shard(given: Any) -> tuple[str, int]:
-    from mailvet.errors import SettingsError
+    from mailvet import SettingsError
 
     try:
         return str(given["plan_id"]), int(given["shard"])
@@ -351,7 +344,8 @@ def _shard(given: Any) -> tuple[str, int]:
 
 
 def _worst(summary: dict[str, Any]) -> str:
-    from mailvet.vocabulary import REASONS, Reason, Status
+    from mailvet import Reason, Status
+    from mailvet.sdk import REASONS
 
     bad = [
         (rows, word)
@@ -362,6 +356,6 @@ def _worst(summary: dict[str, Any]) -> str:
 
 
 def _bare(table: str) -> str:
-    from mailvet.warehouse.identifiers import unquoted_parts
+    from mailvet.sdk import unquoted_parts
 
     return ".".join(unquoted_parts(table))

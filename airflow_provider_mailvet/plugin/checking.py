@@ -20,14 +20,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_provider_mailvet.plugin.summaries import masked
-from mailvet.privacy import mask_address
-from mailvet.vocabulary import REASONS
+from mailvet.sdk import REASONS, mask_address
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-    from mailvet.settings import Settings
-    from mailvet.verdict import Verdict
+    from mailvet import Settings, Verdict
 
 __all__ = ["Answer", "Fact", "Gate", "How", "check", "connection_ids", "hook_installed", "shown"]
 
@@ -168,14 +166,13 @@ async def check(address: str, how: How) -> Answer | str:
 async def _verdict(address: str, how: How) -> Verdict:
     # Settings read files, the hook reads the metadata database, and the first import takes its time.
     settings = await asyncio.to_thread(_settings, how)
-    from mailvet.verification.stream import averify
+    from mailvet import averify
 
     return await averify(address, depth=how.depth, settings=settings)
 
 
 def _settings(how: How) -> Settings:
-    import mailvet.verification.stream  # noqa: F401
-    from mailvet.settings import Settings
+    from mailvet import Settings, averify  # noqa: F401  (its first import takes long, and this runs in a thread)
 
     if how.conn_id is None:
         return Settings.load(depth=how.depth)
@@ -186,7 +183,7 @@ def _settings(how: How) -> Settings:
 
 
 def _refusal(error: Exception, address: str) -> str:
-    from mailvet.errors import MailvetError
+    from mailvet import MailvetError
 
     # An exception's text may quote the address, so only its kind and where it arose are logged.
     frames = traceback.extract_tb(error.__traceback__)[-3:]

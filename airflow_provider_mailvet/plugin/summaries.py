@@ -15,8 +15,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from mailvet.privacy import mask_text
-from mailvet.vocabulary import REASONS, Policy, Reason, Recommendation, Status
+from mailvet import Policy, Reason, Recommendation, Status
+from mailvet.sdk import REASONS, mask_text
 
 if TYPE_CHECKING:
     pass

@@ -610,7 +610,7 @@ def update(
     force: Annotated[bool, typer.Option("--force", help="Take a list that is less than half as long.")] = False,
 ) -> None:
     """Use a newer list of disposable domains from now on; says what changed, and changes all or nothing."""
-    from mailvet.data.updates import update_disposable
+    from mailvet.reference.updates import update_disposable
 
     done = update_disposable(source, force=force)
     lines = [f"{done.entries:,} disposable domains: {done.added:,} added, {done.removed:,} removed."]
@@ -628,7 +628,7 @@ def lists(context: typer.Context, config: Config = None) -> None:
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    from mailvet.data.lists import list_infos
+    from mailvet.reference.list_sources import list_infos
     from mailvet.reference.own_lists import OwnLists
 
     own = OwnLists.load(**_settings(config).lists.model_dump())
@@ -700,9 +700,8 @@ def lab(
     ] = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Start a mail world on loopback (DNS and SMTP servers with operators' manners) to try things safely."""
-    from mailvet.lab import FaultyResolver, Lab, World, serve
-    from mailvet.lab.contacts import write_contacts
+    """Start a mail world on loopback (DNS and SMTP servers with profiles of operators) to try things safely."""
+    from mailvet.lab import FaultyResolver, Lab, contact_table, hostile_world, serve, write_contacts
     from mailvet.runs.outputs import Output, check_outputs, is_lab_counters, is_lab_settings
 
     outputs = [Output("--config", config, is_lab_settings)]
@@ -712,14 +711,14 @@ def lab(
         outputs.append(Output("--contacts", contacts, lambda _: False))
     check_outputs(outputs, [], overwrite=overwrite)
     running = Lab(
-        World.hostile(seed) if world is LabWorld.hostile else None,
+        hostile_world(seed) if world is LabWorld.hostile else None,
         seed=seed,
         resolver=None if resolver is LabResolver.true else FaultyResolver(resolver.value),
     )
     if outage_after is not None:
         running.plan_outage(outage_after, outage_seconds)
     if contacts is not None:
-        write_contacts(running.world.contacts(rows=rows, seed=seed), contacts)
+        write_contacts(contact_table(running.world, rows, seed), contacts)
         print(f"{rows:,} contacts in {contacts}")
     print(f"Stop the lab with Ctrl-C. Until then: mailvet verify ... --config {config}", flush=True)
     serve(running, config, counters)

@@ -17,10 +17,7 @@ from typing import Any
 import pyarrow as pa
 from dbt.adapters.duckdb.plugins import BasePlugin
 
-from mailvet.errors import SettingsError
-from mailvet.settings import Settings
-from mailvet.verification.stream import verify_many
-from mailvet.vocabulary import Depth
+from mailvet import Depth, Settings, SettingsError, verify_many
 
 __all__ = ["ANSWER", "Plugin"]
 

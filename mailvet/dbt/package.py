@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mailvet.errors import SourceError
+from mailvet import SourceError
 
 __all__ = ["package_path"]
 

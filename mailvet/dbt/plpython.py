@@ -9,12 +9,10 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
-from mailvet.errors import MailvetError
-from mailvet.settings import Settings
-from mailvet.verdict import verdict_schema
+from mailvet import MailvetError, Settings
 
 # All of it now: whoever imports this module learns what is missing on the server.
-from mailvet.verification.stream import verify_all
+from mailvet.sdk import verdict_schema, verify_all
 
 __all__ = ["verdict_rows"]
 

@@ -16,13 +16,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mailvet.errors import MailvetError, SettingsError, SourceError
+from mailvet import MailvetError, SettingsError, SourceError
 
 if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-    from mailvet.settings import Settings
+    from mailvet import Settings
 
 __all__ = ["verdicts"]
 
@@ -70,9 +70,8 @@ def verdicts(
     """
     import duckdb
 
-    from mailvet.runs.run import run
-    from mailvet.settings import parse_duration
-    from mailvet.warehouse.opening import open_table
+    from mailvet import open_table, run
+    from mailvet.sdk import parse_duration
 
     if on_degraded not in ("fail", "warn"):
         raise SettingsError(f"on_degraded={on_degraded!r}: choose 'fail' or 'warn'.")
@@ -109,7 +108,7 @@ def verdicts(
 
 
 def _settings(settings: Settings | str | Path | None, depth: str | None, policy: str | None) -> Settings:
-    from mailvet.settings import Settings
+    from mailvet import Settings
 
     if isinstance(settings, Settings):
         changes = {name: value for name, value in (("depth", depth), ("policy", policy)) if value is not None}
@@ -129,8 +128,7 @@ def _cells(relation: Any, column: str, where: str | None) -> pa.Table:
             f"There is no column {column} in this model's input; there are: {', '.join(names.values())}. Name the "
             "column of addresses with column=."
         )
-    from mailvet.warehouse.conditions import forms, parse_duckdb
-    from mailvet.warehouse.identifiers import quoted
+    from mailvet.sdk import forms, parse_duckdb, quoted
 
     condition = ""
     if where:
@@ -148,7 +146,7 @@ def _cells(relation: Any, column: str, where: str | None) -> pa.Table:
 
 def _known(session: Any, dbt: Any) -> pa.Table | None:
     """The verdicts of the model's table as it is; None before there is one."""
-    from mailvet.verdict import verdict_schema
+    from mailvet.sdk import verdict_schema
 
     this = dbt.this
     found = session.execute(

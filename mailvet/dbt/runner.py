@@ -16,11 +16,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mailvet.errors import SettingsError, SourceError
+from mailvet import SettingsError, SourceError
 
 if TYPE_CHECKING:
-    from mailvet.settings import Settings
-    from mailvet.warehouse.store import Warehouse
+    from mailvet import Settings
+    from mailvet.sdk import Warehouse
 
 __all__ = ["Project", "Selected", "open_selected", "read_project"]
 
@@ -122,7 +122,7 @@ def open_selected(
         SettingsError: the adapter is one that mailvet has no address for.
         SourceError: the table is not there yet, or does not fit; LockedError: dbt or another program holds the file.
     """
-    from mailvet.warehouse.opening import open_table
+    from mailvet import open_table
 
     named: dict[str, Any] = {
         "where": selected.options.get("where"), "policy": settings.policy, "prefix": settings.store.prefix,
@@ -242,9 +242,7 @@ def _database(project: Project, selected: Selected) -> tuple[Any, Callable[[], N
 
 
 def _duckdb(project: Project, selected: Selected) -> tuple[Any, Callable[[], None]]:
-    from mailvet.warehouse.backends.duckdb.tables import open_database
-    from mailvet.warehouse.dialects import literal
-    from mailvet.warehouse.identifiers import quoted
+    from mailvet.sdk import literal, open_database, quoted
 
     credentials = project.credentials
     path = str(credentials.path)
@@ -291,7 +289,7 @@ def _url(dialect: str, credentials: Any, query: Mapping[str, Any], **parts: Any)
 
 
 def _postgres(credentials: Any, schema: str) -> str:
-    from mailvet.warehouse.identifiers import quoted
+    from mailvet.sdk import quoted
 
     path = schema if schema.isidentifier() and schema == schema.lower() else quoted(schema)
     options = f"-csearch_path={path}".replace("\\", "\\\\").replace(" ", "\\ ")

@@ -1,5 +1,4 @@
-"""
-One name server: a question over UDP, and over TCP where UDP will not do.
+"""One name server: a question over UDP, and over TCP where UDP will not do.
 
 TCP takes over when a response is cut off (RFC 7766), when somebody has tried to forge one, and for the few names that
 are no plain host names.
@@ -27,8 +26,7 @@ _STREAMS = 16
 
 
 class NameServer:
-    """
-    A name server, bound to the running event loop.
+    """A name server, bound to the running event loop.
 
     Args:
         address, port: of the server.
@@ -65,7 +63,7 @@ class NameServer:
             self._udp.echoes_case = False
 
     async def ask(self, name: str, kind: str, *, mixed_case: bool = True) -> Response:
-        """Look up one name, once; `kind` is MX, A or AAAA. Never raises for what the server says or fails to say."""
+        """Look up one name, once; `kind` is one of `responses.TYPES`. Never raises for what the server does."""
         asked = self._udp.ask(name, kind, mixed_case=mixed_case) if self._udp is not None else None
         result = await asked if asked is not None else None
         response = result if isinstance(result, Response) else await self._look_closer(name, kind, mixed_case, result)
@@ -108,8 +106,7 @@ class NameServer:
         return read_plain(message, asked) or read_in_full(message, kind)
 
     async def _exchange(self, query: bytes) -> bytes:
-        """
-        One message there and one back over TCP: two octets of length before each (RFC 1035 section 4.2.2).
+        """One message there and one back over TCP: two octets of length before each (RFC 1035 section 4.2.2).
 
         Raises:
             OSError, EOFError: no connection, or it ended too soon.

@@ -1,5 +1,6 @@
-"""
-Asking the DNS. One small interface, `Resolver.ask`: one name server after another, within the lifetime of a question.
+"""Asking the DNS.
+
+One small interface, `Resolver.ask`: one name server after another, within the lifetime of a question.
 
 A response keeps apart what verification must keep apart: the name does not exist (NXDOMAIN), it exists without such
 records (NODATA), the servers failed (SERVFAIL, REFUSED, or a response that proves nothing), none responded in time.
@@ -29,8 +30,7 @@ _ENDING_SECONDS = 600.0
 
 
 class Resolver:
-    """
-    A resolver bound to the running event loop.
+    """A resolver bound to the running event loop.
 
     Gives up for good (`down`) when dozens of questions in a row stayed without a response, so that a lost network
     costs seconds, not a time-out for every domain of a list.
@@ -51,10 +51,11 @@ class Resolver:
         self.trust = Trust(self._servers, settings, {} if memory is None else memory)
 
     async def ask(self, name: str, kind: str, *, mixed_case: bool = True) -> Response:
-        """
-        Look up one name; `kind` is MX, A or AAAA. Never raises for what the DNS says or fails to say.
+        """Look up one name. Never raises for what the DNS says or fails to say.
 
         Args:
+            name: a domain or host name in ASCII.
+            kind: MX, A, AAAA, TXT or PTR.
             mixed_case: vary the case of letters, so that a forged response shows. What is not found so is asked for
                 once more as it is written, until it is known that the server finds names in any letters.
         """
@@ -72,10 +73,26 @@ class Resolver:
             return response
         return await self._ask_again(name, kind, response)
 
-    async def _ask_again(self, name: str, kind: str, response: Response) -> Response:
+    async def values(self, name: str, kind: str) -> list[str] | None:
+        """What the records of one name hold, as `Response.records` has it, without preferences.
+
+        Returns:
+            [] where there are no such records or there is no such name; None where no response could be had.
         """
-        The same question to the next server, or to the only one again: as often as the lifetime allows where there was
-        no response, once to each server where there was a failure.
+        response = await self.ask(name, kind)
+        if response.outcome not in _FINAL:
+            return None
+        return [value for _, value in response.records]
+
+    async def addresses(self, host: str) -> list[str]:
+        """IPv4 and IPv6 addresses of a host; what could not be asked for is left out."""
+        found = await asyncio.gather(self.values(host, "A"), self.values(host, "AAAA"))
+        return [address for values in found for address in values or ()]
+
+    async def _ask_again(self, name: str, kind: str, response: Response) -> Response:
+        """The same question to the next server, or to the only one again.
+
+        As often as the lifetime allows where there was no response, once to each server where there was a failure.
         """
         first, count = self._first, len(self._servers)
         failure = response if response.outcome is Outcome.failed else None
@@ -117,9 +134,9 @@ class Resolver:
             await self.trust.examine(self._servers[self._first])
 
     async def answers(self) -> bool:
-        """
-        Whether anything answers at all, and on the way whether it invents records. Questions that any server can answer
-        must stay open before it says no.
+        """Whether anything answers at all, and on the way whether it invents records.
+
+        Questions that any server can answer must stay open before it says no.
         """
         if not self._servers:
             return False

@@ -1,5 +1,4 @@
-"""
-Reading a DNS response: does it hold records, does it prove that there are none, or does it prove nothing?
+"""Reading a DNS response: does it hold records, does it prove that there are none, or does it prove nothing?
 
 `read_plain` takes the usual shapes at once, since nearly every response has one. `read_in_full` takes all others with
 dnspython, which spends many times the CPU. Both follow the same rules:
@@ -18,7 +17,7 @@ import socket
 import struct
 from collections.abc import Sequence
 from enum import Enum
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import dns.edns
 import dns.exception
@@ -47,14 +46,17 @@ class Response(NamedTuple):
 
     outcome: Outcome
     records: Sequence[tuple[int, str]] = ()
-    """MX: (preference, host name in lower case without the final dot; "" is the root). A, AAAA: (0, address)."""
+    """
+    MX: (preference, host name in lower case without the final dot; "" is the root). Else 0 and, by type, the address
+    (A, AAAA), the host name in lower case (PTR) or the strings joined (TXT; octets that are no UTF-8 replaced).
+    """
     ttl: float = 0.0
     """Seconds, the least of the records' own."""
     detail: str | None = None
     """Why it failed, in a few words."""
 
 
-TYPES: Final = {"MX": 15, "A": 1, "AAAA": 28}
+TYPES: Final = {"MX": 15, "A": 1, "AAAA": 28, "TXT": 16, "PTR": 12}
 LONGEST_TTL: Final = 86400.0
 _FAMILIES: Final = {TYPES["A"]: socket.AF_INET, TYPES["AAAA"]: socket.AF_INET6}
 _IN: Final = 1
@@ -108,10 +110,10 @@ def question(name: str, kind: str) -> bytes | None:
     return b"".join(parts)
 
 
-def read_plain(message: bytes, asked: bytes) -> Response | None:
-    """
-    The response in a message that repeats the question `asked`, letter case aside; None if it has no usual shape and
-    must be read in full.
+def read_plain(message: bytes, asked: bytes) -> Response | None:  # noqa: C901  # the hot path, without calls
+    """The response in a message that repeats the question `asked`, letter case aside.
+
+    None if it has no usual shape and must be read in full.
     """
     if message[2] & _RESPONSE_BITS != 0x80 or message[4:6] != b"\x00\x01":  # a response, standard query, not truncated
         return None
@@ -149,7 +151,7 @@ def read_plain(message: bytes, asked: bytes) -> Response | None:
                     return None
             return Response(Outcome.found, records, least)
         return _negative(message, at, _NO_NAME if code else _NO_DATA)
-    except (IndexError, ValueError, struct.error):
+    except (IndexError, KeyError, ValueError, struct.error):  # KeyError: a type without a usual shape
         return None
 
 
@@ -166,8 +168,7 @@ def _negative(message: bytes, at: int, response: Response) -> Response | None:
 
 
 def _walk(message: bytes, at: int) -> set[int] | None:
-    """
-    Types in the authority section, from where it begins; None for an OPT record with a code or with options.
+    """Types in the authority section, from where it begins; None for an OPT record with a code or with options.
 
     Raises:
         IndexError, struct.error: the message ends before its records do.
@@ -190,8 +191,7 @@ def _walk(message: bytes, at: int) -> set[int] | None:
 
 
 def _name(message: bytes, at: int) -> str:
-    """
-    The name that starts there in lower case, pointers followed (RFC 1035 section 4.1.4).
+    """The name that starts there in lower case, pointers followed (RFC 1035 section 4.1.4).
 
     Raises:
         ValueError: the name is malformed, or has characters that need escapes.
@@ -219,8 +219,9 @@ def _name(message: bytes, at: int) -> str:
 
 
 def read_in_full(message: bytes, kind: str) -> Response:
-    """
-    The response in a whole message, whatever its shape. `kind` is MX, A or AAAA. What is malformed has failed.
+    """The response in a whole message, whatever its shape.
+
+    `kind` is one of `TYPES`. What is malformed has failed.
     """
     if len(message) < _HEADER or _takes_long(message):
         return _failed("a malformed response")
@@ -232,9 +233,9 @@ def read_in_full(message: bytes, kind: str) -> Response:
 
 
 def _takes_long(message: bytes) -> bool:
-    """
-    Whether names may be hidden behind so many pointers, and so often, that reading them would hold up everything: each
-    of the records could lead through all of the pointers.
+    """Whether names may be hidden behind so many pointers, and so often, that reading them would hold up everything.
+
+    Each of the records could lead through all of the pointers.
     """
     records: int = sum(struct.unpack_from(">HHH", message, 6))
     pointers = len(message.translate(None, _NO_POINTERS))
@@ -252,19 +253,7 @@ def _judge(message: dns.message.Message, kind: str) -> Response:
     chain = _alias_chain(message)
     if chain is None:
         return _failed("an alias loop or a broken alias chain")
-    owners, aliases_ttl = chain
-    wanted = dns.rdatatype.from_text(kind)
-    records: list[tuple[int, str]] = []
-    least = min(aliases_ttl, LONGEST_TTL)
-    for rrset in message.answer:
-        if rrset.name in owners and rrset.rdtype == wanted and rrset.rdclass == dns.rdataclass.IN:
-            least = min(least, float(rrset.ttl))
-            for record in rrset:
-                if kind == "MX":
-                    host = record.exchange.to_text(omit_final_dot=True).lower()
-                    records.append((record.preference, "" if host == "." else host))
-                else:
-                    records.append((0, record.address))
+    records, least = _records(message, kind, *chain)
     if code == dns.rcode.NXDOMAIN:
         beside = [rrset for rrset in message.answer if rrset.rdtype not in _OF_A_CHAIN]
         if beside:
@@ -279,12 +268,36 @@ def _judge(message: dns.message.Message, kind: str) -> Response:
     return _NO_NAME if code == dns.rcode.NXDOMAIN else _NO_DATA
 
 
+def _records(
+    message: dns.message.Message, kind: str, owners: set[dns.name.Name], aliases_ttl: float
+) -> tuple[list[tuple[int, str]], float]:
+    """The records of these owners as a `Response` has them, and the least TTL."""
+    wanted = dns.rdatatype.from_text(kind)
+    records: list[tuple[int, str]] = []
+    least = min(aliases_ttl, LONGEST_TTL)
+    for rrset in message.answer:
+        if rrset.name in owners and rrset.rdtype == wanted and rrset.rdclass == dns.rdataclass.IN:
+            least = min(least, float(rrset.ttl))
+            for record in rrset:
+                records.append((record.preference if kind == "MX" else 0, _value(record, kind)))
+    return records, least
+
+
+def _value(record: Any, kind: str) -> str:  # dnspython types no field of a record
+    if kind == "TXT":
+        return b"".join(record.strings).decode("utf-8", "replace")
+    if kind not in ("MX", "PTR"):
+        return str(record.address)
+    host = (record.exchange if kind == "MX" else record.target).to_text(omit_final_dot=True).lower()
+    return "" if host == "." else host
+
+
 _OF_A_CHAIN: Final = {dns.rdatatype.CNAME, dns.rdatatype.DNAME, dns.rdatatype.RRSIG}
 
 
 def _alias_chain(message: dns.message.Message) -> tuple[set[dns.name.Name], float] | None:
-    """
-    The name in question and those that the aliases in the answer lead to from there, with the least of their TTLs;
+    """The name in question and those that the aliases in the answer lead to from there, with the least of their TTLs.
+
     None if they lead in a circle, fork, or do not begin at that name.
     """
     aliases: dict[dns.name.Name, dns.name.Name] = {}

@@ -1,5 +1,6 @@
-"""
-Where does mail for a domain go? RFC 5321 section 5.1, RFC 7505, and what resolvers do in practice.
+"""Where does mail for a domain go?
+
+RFC 5321 section 5.1, RFC 7505, and what resolvers do in practice.
 
 Each domain is looked up once and remembered for its TTL; the addresses of a mail server are shared by all domains
 that use it.
@@ -13,9 +14,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from mailvet.data.operators import mailbox_domains
 from mailvet.dns.resolver import Outcome, Resolver, Response
 from mailvet.dns.targets import PRIVATE_ADDRESS, may_be_contacted
-from mailvet.reference.providers import mailbox_domains, operator_of_route, public_suffix
+from mailvet.reference.providers import operator_of_route, public_suffix
 from mailvet.settings import Dns
 from mailvet.vocabulary import Reason
 
@@ -68,8 +70,7 @@ class Route:
 
 
 class Routes:
-    """
-    The route layer: `examine(domains)` gives a `Route` for each.
+    """The route layer: `examine(domains)` gives a `Route` for each.
 
     Args:
         resolver: where to ask.
@@ -98,8 +99,9 @@ class Routes:
         """Domains looked up so far, cache hits not counted."""
 
     async def examine(self, domains: Iterable[str]) -> dict[str, Route]:
-        """
-        The route of every domain (ASCII, lower case). Lookups run side by side, at most `dns.concurrency` at once.
+        """The route of every domain (ASCII, lower case).
+
+        Lookups run side by side, at most `dns.concurrency` at once.
         """
         if self._resolver.trust.is_due:
             await self._resolver.look_for_inventions()
@@ -158,7 +160,7 @@ class Routes:
             hosts.sort(key=_by_preference)
         return Route(domain, None, tuple(hosts), _operator_name(hosts), None, until)
 
-    async def _from_mx(self, domain: str, response: Response) -> Route:
+    async def _from_mx(self, domain: str, response: Response) -> Route:  # noqa: C901  # one case after another
         named = sorted((preference, name.lower()) for preference, name in response.records if name not in ("", "."))
         if not named:  # RFC 7505: the only MX is the root
             return await self._dead(domain, Reason.null_mx, "MX 0 .", response.ttl)
@@ -221,9 +223,9 @@ class Routes:
         return self._alive(domain, (MailHost(domain, 0, usable),), "no MX, address used", ttl)
 
     async def _confirm_missing(self, domain: str) -> Route:
-        """
-        NXDOMAIN to MX: a name server that knows no such type says so too, and A and AAAA show it. One NXDOMAIN to them
-        is enough where the other has no response.
+        """NXDOMAIN to MX: a name server that knows no such type says so too, and A and AAAA show it.
+
+        One NXDOMAIN to them is enough where the other has no response.
         """
         ask, found = self._resolver.ask, []
         for kind in ("A", "AAAA"):
@@ -320,9 +322,9 @@ def _by_preference(host: MailHost) -> tuple[int, str]:
 
 
 class KnownRoutes:
-    """
-    The route layer where routes were looked up beforehand, by another process. It has those brought last, and asks
-    nobody.
+    """The route layer where routes were looked up beforehand, by another process.
+
+    It has those brought last, and asks nobody.
     """
 
     lookups = 0
@@ -335,8 +337,7 @@ class KnownRoutes:
         self._routes = {route.domain: route for route in routes}
 
     async def examine(self, domains: Iterable[str]) -> dict[str, Route]:
-        """
-        The route of every domain.
+        """The route of every domain.
 
         Raises:
             KeyError: it was not brought.

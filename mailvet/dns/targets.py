@@ -1,5 +1,4 @@
-"""
-Which addresses may be contacted: global unicast, and nothing else.
+"""Which addresses may be contacted: global unicast, and nothing else.
 
 A domain's owner writes its MX and address records, and could point them into the network we run in. What is reserved is
 taken from the IANA special-purpose address registries (RFC 6890, with what was added up to RFC 9602 and RFC 9637); of
@@ -45,8 +44,7 @@ _LOW_32 = (1 << 32) - 1
 
 @lru_cache(maxsize=65536)
 def is_global_unicast(address: str) -> bool:
-    """
-    Whether the address belongs to one machine somewhere in the internet.
+    """Whether the address belongs to one machine somewhere in the internet.
 
     >>> is_global_unicast("8.8.8.8"), is_global_unicast("64:ff9b::10.0.0.1")
     (True, False)
@@ -78,10 +76,10 @@ def _inner(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
 
 
 def may_be_contacted(address: str, allowed: bool | Iterable[str] = False) -> bool:
-    """
-    Whether a connection to this IP address may be made.
+    """Whether a connection to this IP address may be made.
 
     Args:
+        address: IPv4 or IPv6, as text.
         allowed: `smtp.allow_private_networks`, for a lab: True lets everything be contacted; networks by name are then
             the only ones.
     """

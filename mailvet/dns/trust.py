@@ -1,5 +1,4 @@
-"""
-Can the name servers be believed?
+"""Can the name servers be believed?
 
 Two checks, both once for each name server and resolver, kept for ten minutes:
 
@@ -85,8 +84,7 @@ def control_names() -> tuple[str, ...]:
 
 @dataclass(slots=True)
 class Trust:
-    """
-    The checks of the name servers of one resolver, bound to its event loop.
+    """The checks of the name servers of one resolver, bound to its event loop.
 
     Args:
         servers: all of them; only those that have responded are checked.

@@ -8,9 +8,7 @@ block lists that are configured. Nothing is written.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import os
-import re
 import secrets
 import socket
 import statistics
@@ -19,21 +17,20 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
-from typing import Literal, Union
+from typing import Literal
 
-import dns.asyncresolver
-import dns.exception
-import dns.resolver
 import dns.reversename
 
-from mailvet.data.lists import list_infos
 from mailvet.dns.resolver import Resolver
 from mailvet.dns.routes import Route, Routes
+from mailvet.dns.spf import spf_result
 from mailvet.dns.targets import is_global_unicast
 from mailvet.errors import LockedError, MailvetError
+from mailvet.reference.list_sources import list_infos
 from mailvet.settings import Settings
+from mailvet.smtp.outcomes import Broken, Refused
 from mailvet.smtp.reply_reading import mask
-from mailvet.smtp.session import Broken, Refused, Session
+from mailvet.smtp.session import Session
 from mailvet.verification.stream import run_in_background
 from mailvet.vocabulary import Depth
 
@@ -86,38 +83,6 @@ def summary(checks: Sequence[Check]) -> str:
     return f"Of {done} checks {', '.join(counts)}: {first.found} {first.advice or ''}".rstrip() + more
 
 
-class _Answers:
-    """What the DNS says, with time-outs and failures kept apart from "no such records"."""
-
-    def __init__(self, settings: Settings) -> None:
-        dns_settings = settings.dns
-        self._resolver = dns.asyncresolver.Resolver(configure=not dns_settings.nameservers)
-        if dns_settings.nameservers:
-            self._resolver.nameservers = list(dns_settings.nameservers)
-        self._resolver.port = dns_settings.port
-        self._resolver.timeout = dns_settings.timeout
-        self._resolver.lifetime = dns_settings.lifetime
-
-    async def ask(self, name: str, kind: str) -> list[str] | None:
-        """Records as text, addresses and names without a final dot; None when no answer could be had."""
-        try:
-            answer = await self._resolver.resolve(name, kind, search=False)
-        except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
-            return []
-        except (dns.exception.DNSException, OSError, UnicodeError):
-            return None
-        if kind == "TXT":
-            return [b"".join(record.strings).decode("utf-8", "replace") for record in answer]
-        if kind == "MX":
-            return [record.exchange.to_text(omit_final_dot=True) for record in answer]
-        return [record.to_text().rstrip(".") for record in answer]
-
-    async def addresses(self, name: str) -> list[str]:
-        """IPv4 and IPv6 addresses of a host; what could not be asked for is left out."""
-        found = await asyncio.gather(self.ask(name, "A"), self.ask(name, "AAAA"))
-        return [address for records in found for address in records or ()]
-
-
 class _Examination:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -151,7 +116,7 @@ class _Examination:
                 return [*checks, *(Check(name, "skipped", "There is no DNS to ask.") for name in names[len(checks) :])]
             if self._depth is Depth.dns:
                 return [*checks, *(Check(name, "skipped", "Depth dns asks no mail servers.") for name in names[2:])]
-            self._answers = _Answers(self._settings)
+            self._resolver = resolver
             route = await self._own_route(resolver)
             here, host_name = await asyncio.gather(self._own_addresses(route), self._host_name())
             addresses, whence = here
@@ -207,7 +172,7 @@ class _Examination:
         advice = "Set smtp.hello_name to this machine's public host name, one that the DNS knows."
         if "." not in name or name.endswith((".localdomain", ".local", ".internal")) or name.startswith("localhost"):
             return Check("host_name", "fail", f"This machine calls itself {name!r}, which is no public name.", advice)
-        addresses = await self._answers.addresses(name)
+        addresses = await self._resolver.addresses(name)
         if not addresses:
             return Check("host_name", "fail", f"The hello name {name} does not resolve.", advice)
         return Check("host_name", "ok", f"The hello name {name} resolves to {', '.join(addresses)}.")
@@ -267,7 +232,7 @@ class _Examination:
     async def _own_addresses(self, route: Route | None) -> tuple[list[str], str]:
         """The addresses that mail servers see us at, as far as that can be known here, and how it is known."""
         smtp = self._settings.smtp
-        by_name = await self._answers.addresses(self._settings.hello_name)
+        by_name = await self._resolver.addresses(self._settings.hello_name)
         if smtp.source_addresses:
             return list(smtp.source_addresses), "smtp.source_addresses"
         if smtp.proxy:
@@ -291,7 +256,7 @@ class _Examination:
             )
         wanted = self._settings.hello_name.lower()
         for address in addresses:
-            names = await self._answers.ask(dns.reversename.from_address(address).to_text(), "PTR")
+            names = await self._resolver.values(dns.reversename.from_address(address).to_text(), "PTR")
             if names is None:
                 return Check("reverse_dns", "warn", f"The reverse DNS of {address} could not be asked.", "Look again.")
             if not names:
@@ -299,7 +264,7 @@ class _Examination:
                     "reverse_dns", "fail", f"Our address {address} ({whence}) has no reverse DNS.",
                     f"Have its owner (your provider) set a PTR record to {wanted}; many servers refuse hosts without.",
                 )  # fmt: skip
-            confirmed = [name for name in names if address in await self._answers.addresses(name)]
+            confirmed = [name for name in names if address in await self._resolver.addresses(name)]
             if not confirmed:
                 return Check(
                     "reverse_dns", "fail", f"Our address {address} ({whence}) is called {names[0]}, which does not "
@@ -320,7 +285,7 @@ class _Examination:
         if not addresses:
             return Check("spf", "skipped", "Our own address is not known.", "Set smtp.hello_name or source_addresses.")
         for address in addresses:
-            result = await _spf_result(self._answers, address, domain)
+            result = await spf_result(self._resolver, address, domain)
             advice = f"Add {'ip6' if ':' in address else 'ip4'}:{address} to the SPF record of {domain}."
             if result == "pass":
                 continue
@@ -354,7 +319,7 @@ class _Examination:
             for address in addresses:
                 # RFC 5782 section 2: the address backwards, below the zone.
                 backwards = dns.reversename.from_address(address).to_text().rsplit(".", 3)[0]
-                codes = await self._answers.ask(f"{backwards}.{zone}", "A")
+                codes = await self._resolver.values(f"{backwards}.{zone}", "A")
                 if codes is None or any(not _is_code(code) for code in codes):
                     refused.append(zone)
                 elif codes:
@@ -476,102 +441,3 @@ def _tables() -> Check:
     if not sound:
         return Check("tables", "fail", "The table engine miscounts.", "Reinstall polars, pyarrow and duckdb.")
     return Check("tables", "ok", f"polars {pl.__version__} and duckdb {duckdb.__version__} work.")
-
-
-# -------------------------------------------------------------------- SPF (RFC 7208)
-
-_MOST_LOOKUPS = 10
-_QUALIFIERS = {"+": "pass", "-": "fail", "~": "softfail", "?": "neutral"}
-
-
-class _Unevaluated(Exception):
-    """A mechanism that is not evaluated here; or, with `result`, an error that ends the evaluation."""
-
-    def __init__(self, result: str = "not evaluated") -> None:
-        super().__init__(result)
-        self.result = result
-
-
-async def _spf_result(answers: _Answers, address: str, domain: str) -> str:
-    """
-    pass, fail, softfail, neutral, none, permerror, temperror, or "not evaluated" where macros, exists or ptr decide.
-    """
-    try:
-        return await _evaluate(answers, ipaddress.ip_address(address), domain, [_MOST_LOOKUPS])
-    except _Unevaluated as end:
-        return end.result
-
-
-_Ip = Union[ipaddress.IPv4Address, ipaddress.IPv6Address]  # noqa: UP007  (evaluated on Python 3.10 as well)
-
-
-async def _evaluate(answers: _Answers, address: _Ip, domain: str, left: list[int]) -> str:
-    texts = await answers.ask(domain, "TXT")
-    if texts is None:
-        raise _Unevaluated("temperror")
-    records = [text for text in texts if re.match(r"v=spf1( |$)", text, re.IGNORECASE)]
-    if not records:
-        return "none"
-    if len(records) > 1:
-        raise _Unevaluated("permerror")
-    redirect = None
-    for term in records[0].split()[1:]:
-        modifier = re.fullmatch(r"([a-z][a-z0-9._-]*)=(.*)", term, re.IGNORECASE)
-        if modifier:
-            redirect = modifier[2] if modifier[1].lower() == "redirect" else redirect
-            continue
-        match = re.fullmatch(r"([-+~?]?)([a-z0-9]+)(?::([^/]+|[0-9a-f:.]+))?((?:/\d{1,3}){0,1}(?://\d{1,3})?)", term,
-                             re.IGNORECASE)  # fmt: skip
-        if match is None:
-            raise _Unevaluated("not evaluated" if "%" in term else "permerror")
-        if await _matches(answers, address, match[2].lower(), match[3], match[4], domain, left):
-            return _QUALIFIERS[match[1] or "+"]
-    if redirect is None:
-        return "neutral"
-    if "%" in redirect:
-        raise _Unevaluated
-    _spend(left)
-    result = await _evaluate(answers, address, redirect, left)
-    return "permerror" if result == "none" else result
-
-
-async def _matches(
-    answers: _Answers, address: _Ip, mechanism: str, value: str | None, masks: str, domain: str, left: list[int]
-) -> bool:
-    if mechanism == "all":
-        return True
-    if value is not None and "%" in value:
-        raise _Unevaluated
-    if mechanism in ("ip4", "ip6"):
-        try:
-            network = ipaddress.ip_network(f"{value}{masks}", strict=False)
-        except ValueError:
-            raise _Unevaluated("permerror") from None
-        return network.version == address.version and address in network
-    if mechanism not in ("a", "mx", "include"):
-        raise _Unevaluated("not evaluated" if mechanism in ("exists", "ptr") else "permerror")
-    _spend(left)
-    if mechanism == "include":
-        if value is None:
-            raise _Unevaluated("permerror")
-        result = await _evaluate(answers, address, value, left)
-        if result == "none":
-            raise _Unevaluated("permerror")
-        return result == "pass"
-    hosts = [value or domain]
-    if mechanism == "mx":
-        hosts = (await answers.ask(hosts[0], "MX") or [])[:_MOST_LOOKUPS]
-    short, _, long = masks.partition("//")
-    length = (short.lstrip("/") or "32") if address.version == 4 else (long or "128")
-    kind = "A" if address.version == 4 else "AAAA"
-    for found in await asyncio.gather(*(answers.ask(host, kind) for host in hosts)):
-        if any(address in ipaddress.ip_network(f"{other}/{length}", strict=False) for other in found or ()):
-            return True
-    return False
-
-
-def _spend(left: list[int]) -> None:
-    """RFC 7208 section 4.6.4: at most ten mechanisms that need the DNS."""
-    left[0] -= 1
-    if left[0] < 0:
-        raise _Unevaluated("permerror")

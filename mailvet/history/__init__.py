@@ -1,0 +1,1 @@
+"""What happened when we last wrote to a mailbox."""

@@ -1,5 +1,4 @@
-"""
-A mail world on loopback: name servers and mail servers with the manners of real operators.
+"""A mail world on loopback: name servers and mail servers that behave as those of real operators.
 
 It is there for demos, for tests of programs that use mailvet and for measuring. Nothing leaves the machine,
 and for every address the world knows what is really so (`Lab.truth`).
@@ -18,20 +17,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mailvet.lab.build_default import default_world
+    from mailvet.lab.build_hostile import hostile_world
+    from mailvet.lab.contacts import contact_table, truth_table, write_contacts
     from mailvet.lab.counters import Counters
-    from mailvet.lab.default_hosts import default_world
     from mailvet.lab.faulty_resolver import FaultyResolver
     from mailvet.lab.guards import HarvestGuard, RateLimit
     from mailvet.lab.holds import Hold
-    from mailvet.lab.hostile_world import hostile_world
     from mailvet.lab.profiles import PROFILES
     from mailvet.lab.reply_faults import ReplyFault
     from mailvet.lab.server import Lab, serve
-    from mailvet.lab.server_profiles import MANNERS, Manner
+    from mailvet.lab.server_profiles import ORDINARY_PROFILES, ServerProfile
     from mailvet.lab.world import Domain, Host, Mailbox, Truth, World
 
 __all__ = [
-    "MANNERS",
+    "ORDINARY_PROFILES",
     "PROFILES",
     "Counters",
     "Domain",
@@ -41,26 +41,32 @@ __all__ = [
     "Host",
     "Lab",
     "Mailbox",
-    "Manner",
     "RateLimit",
     "ReplyFault",
+    "ServerProfile",
     "Truth",
     "World",
+    "contact_table",
     "default_world",
     "hostile_world",
     "serve",
+    "truth_table",
+    "write_contacts",
 ]
 
 _HOMES = {
-    "MANNERS": "server_profiles",
-    "Manner": "server_profiles",
+    "ORDINARY_PROFILES": "server_profiles",
+    "ServerProfile": "server_profiles",
     "PROFILES": "profiles",
     "FaultyResolver": "faulty_resolver",
     "HarvestGuard": "guards",
     "Hold": "holds",
     "RateLimit": "guards",
     "ReplyFault": "reply_faults",
-    "hostile_world": "hostile_world",
+    "hostile_world": "build_hostile",
+    "contact_table": "contacts",
+    "truth_table": "contacts",
+    "write_contacts": "contacts",
     "Counters": "counters",
     "Domain": "world",
     "Host": "world",
@@ -69,7 +75,7 @@ _HOMES = {
     "World": "world",
     "Lab": "server",
     "serve": "server",
-    "default_world": "default_hosts",
+    "default_world": "build_default",
 }
 
 

@@ -1,6 +1,7 @@
-"""
-The certificate of the lab's mail servers: made when a lab starts, known to no one else, no authority, and soon out of
-date, so that it is of no use to anyone who finds it.
+"""The certificate of the lab's mail servers.
+
+Made when a lab starts, known to no one else, no authority, and soon out of date, so that it is of no use to anyone who
+finds it.
 """
 
 from __future__ import annotations
@@ -19,8 +20,7 @@ LASTS = timedelta(days=2)
 
 
 def make_certificate(name: str = "mailvet.lab.invalid") -> tuple[bytes, bytes]:
-    """
-    A private key and a certificate signed with it, both in PEM; RFC 5280.
+    """A private key and a certificate signed with it, both in PEM; RFC 5280.
 
     Args:
         name: of the server; reserved, so that no client can take it for a real one (RFC 6761).

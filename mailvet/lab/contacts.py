@@ -1,7 +1,7 @@
-"""
-A contact table as companies have them, drawn from a world: duplicates, blanks, misspelt and mangled cells,
-dead domains, people who have left, and sources of different quality. The same world, size and seed give the
-same table.
+"""A contact table as companies have them, drawn from a world.
+
+Duplicates, blanks, misspelt and mangled cells, dead domains, people who have left, and sources of different quality.
+The same world, size and seed give the same table.
 
 Of the rows about 63 % lead to a mailbox that takes mail, 15 % repeat an earlier row, 2 % are blank.
 """
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from mailvet.lab.world import Truth
 
-__all__ = ["contacts", "truth_table", "write_contacts"]
+__all__ = ["contact_table", "truth_table", "write_contacts"]
 
 CONTACTS_SCHEMA = pa.schema(
     [
@@ -111,8 +111,8 @@ _NO_ADDRESSES = (
 )
 
 
-class _Cast:
-    """Who can be in the table: the world's mailboxes and domains, sorted by what is so about them."""
+class _ContactGenerator:
+    """The people of the table: the mailboxes and domains of the world, sorted by their truth."""
 
     def __init__(self, world: World, rng: random.Random) -> None:
         self.world = world
@@ -127,7 +127,7 @@ class _Cast:
             domain = box.address.rpartition("@")[2]
             if domain not in seen:
                 seen.add(domain)
-                self.domains[world.truth(f"nobody.by.that.name@{domain}").kind].append(domain)
+                self.domains[world.truth(f"no.such.mailbox@{domain}").kind].append(domain)
             self.population.append(domain)
         rng.shuffle(self.live)
         rng.shuffle(self.states)
@@ -136,10 +136,10 @@ class _Cast:
         self.out_of_sight = [box for box in self.live if box.address.rpartition("@")[2] in failing]
         for domain in world.domains:
             if domain not in seen:
-                self.domains[world.truth(f"nobody.by.that.name@{domain}").kind].append(domain)
+                self.domains[world.truth(f"no.such.mailbox@{domain}").kind].append(domain)
 
-    def stranger(self, domain: str) -> tuple[str, str, str, str]:
-        """Address, name, country and language of somebody who has no mailbox at that domain."""
+    def without_mailbox(self, domain: str) -> tuple[str, str, str, str]:
+        """Address, name, country and language of a person without a mailbox at that domain."""
         rng = self.rng
         while True:
             who = person(rng, rng.choice(tuple(LANGUAGES)))
@@ -148,21 +148,21 @@ class _Cast:
                 return address, who.name, who.country, who.language
 
     def working(self) -> tuple[str, str, str, str]:
-        """Somebody whose mailbox takes mail; nobody comes twice before everybody has come once."""
+        """A person whose mailbox takes mail; a second time only after all others had their turn."""
         return self._next("live", self.live)
 
     def failing(self) -> tuple[str, str, str, str]:
-        """Somebody whose mailbox is full, disabled, moved, ..."""
+        """A person whose mailbox is full, disabled, moved, ..."""
         return self._next("states", self.states)
 
-    def member(self, box: Mailbox) -> tuple[str, str, str, str]:
+    def owner(self, box: Mailbox) -> tuple[str, str, str, str]:
         """The owner of a mailbox."""
         return box.address, box.name, box.country, box.language
 
     def _next(self, kind: str, boxes: list[Mailbox]) -> tuple[str, str, str, str]:
         box = boxes[self._drawn[kind] % len(boxes)]
         self._drawn[kind] += 1
-        return self.member(box)
+        return self.owner(box)
 
 
 _FIXABLE: tuple[Callable[[str], str], ...] = (
@@ -205,15 +205,15 @@ _REPEATED: tuple[Callable[[str], str], ...] = (
 )
 
 
-def contacts(world: World, rows: int = 10_000, seed: int = 7) -> pa.Table:
-    """
-    A table of `rows` contacts: id, name, email, country, language, source, signed_up. Blank cells are NULL or
-    white space. Works with any world that has at least one mailbox; where a kind of trouble has no domain in
-    the world, its share goes to unknown mailboxes.
+def contact_table(world: World, rows: int = 10_000, seed: int = 7) -> pa.Table:
+    """A table of `rows` contacts: id, name, email, country, language, source, signed_up.
+
+    Blank cells are NULL or white space. Works with any world that has at least one mailbox; where a kind of trouble has
+    no domain in the world, its share goes to unknown mailboxes.
     """
     rng = random.Random(seed)
-    cast = _Cast(world, rng)
-    if not (cast.live or cast.states):
+    generator = _ContactGenerator(world, rng)
+    if not (generator.live or generator.states):
         raise ValueError("contacts need a world with at least one mailbox")
     weights = [share for _, share, _, _, _ in _SOURCES]
     average = sum(share * bad for _, share, bad, _, _ in _SOURCES) / sum(weights)
@@ -227,10 +227,10 @@ def contacts(world: World, rows: int = 10_000, seed: int = 7) -> pa.Table:
             email, name, country, language = rng.choice(written)
             if email is not None and email.isascii():
                 email = rng.choice(_REPEATED)(email)
-        elif cast.live and rng.random() >= _TROUBLED * bad / average:
-            email, name, country, language = _working(cast)
+        elif generator.live and rng.random() >= _TROUBLED * bad / average:
+            email, name, country, language = _working(generator)
         else:
-            email, name, country, language = _troubled(cast, rng.choices(troubles, how_often)[0])
+            email, name, country, language = _troubled(generator, rng.choices(troubles, how_often)[0])
         written.append((email, name, country, language))
         signed_up = date(first, 1, 1) + timedelta(days=rng.randrange(365 * (last - first + 1)))
         row = (number, name or None, email, country or None, language or None, source, signed_up)
@@ -239,12 +239,10 @@ def contacts(world: World, rows: int = 10_000, seed: int = 7) -> pa.Table:
     return pa.table(columns, schema=CONTACTS_SCHEMA)
 
 
-def _working(cast: _Cast) -> tuple[str | None, str, str, str]:
-    """
-    Somebody's own address, now and then tagged, in capitals, with white space or in letters beyond ASCII.
-    """
-    rng = cast.rng
-    address, name, country, language = cast.working()
+def _working(generator: _ContactGenerator) -> tuple[str | None, str, str, str]:
+    """A person's own address, now and then tagged, in capitals, with white space or in letters beyond ASCII."""
+    rng = generator.rng
+    address, name, country, language = generator.working()
     local, _, domain = address.rpartition("@")
     if "xn--" in domain and rng.random() < 0.5:
         address = f"{local}@{idna.decode(domain)}"
@@ -259,8 +257,8 @@ def _working(cast: _Cast) -> tuple[str | None, str, str, str]:
     return address, name, country, language
 
 
-def _troubled(cast: _Cast, trouble: str) -> tuple[str | None, str, str, str]:
-    rng, domains = cast.rng, cast.domains
+def _troubled(generator: _ContactGenerator, trouble: str) -> tuple[str | None, str, str, str]:
+    rng, domains = generator.rng, generator.domains
     if trouble == "blank":
         who = person(rng, rng.choice(tuple(LANGUAGES)))
         cell = rng.choice((None, None, "", " ", "   "))
@@ -268,23 +266,23 @@ def _troubled(cast: _Cast, trouble: str) -> tuple[str | None, str, str, str]:
     if trouble == "no_address":
         who = person(rng, rng.choice(tuple(LANGUAGES)))
         return rng.choice(_NO_ADDRESSES), who.name, who.country, who.language
-    if trouble == "mangled" and cast.live:
-        address, name, country, language = cast.working()
+    if trouble == "mangled" and generator.live:
+        address, name, country, language = generator.working()
         return rng.choice(_MANGLED)(address, name or "Unknown"), name, country, language
-    if trouble == "state" and cast.states:
-        return cast.failing()
-    if trouble == "dns_failing" and cast.out_of_sight:
-        return cast.member(rng.choice(cast.out_of_sight))
+    if trouble == "state" and generator.states:
+        return generator.failing()
+    if trouble == "dns_failing" and generator.out_of_sight:
+        return generator.owner(rng.choice(generator.out_of_sight))
     if domains.get(trouble) and trouble != "unknown_mailbox":
-        return cast.stranger(rng.choice(domains[trouble]))
-    return cast.stranger(rng.choice(cast.population))
+        return generator.without_mailbox(rng.choice(domains[trouble]))
+    return generator.without_mailbox(rng.choice(generator.population))
 
 
 def truth_table(world: World, contacts: pa.Table) -> pa.Table:
-    """
-    The truth about every row of a table with the columns `id` and `email`, in its order: id, email, kind,
-    exists (NULL: cannot be known), live, dead_and_server_answers, expected_status. The fields are those of
-    `Truth`.
+    """The truth about every row of a table with the columns `id` and `email`, in its order.
+
+    Id, email, kind, exists (NULL: cannot be known), live, dead_and_server_answers, expected_status. The fields are
+    those of `Truth`.
     """
     known: dict[str | None, Truth] = {}
     columns: dict[str, list[object]] = {name: [] for name in TRUTH_SCHEMA.names}
@@ -307,8 +305,7 @@ def truth_table(world: World, contacts: pa.Table) -> pa.Table:
 
 
 def write_contacts(contacts: pa.Table, path: Path) -> None:
-    """
-    Write a contact table to a new file: `.csv`, `.parquet`, `.jsonl`, or `.duckdb` with the table `contacts`.
+    """Write a contact table to a new file: `.csv`, `.parquet`, `.jsonl`, or `.duckdb` with the table `contacts`.
 
     Raises:
         SourceError: the file exists already, or its name says none of these kinds.

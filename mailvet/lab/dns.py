@@ -1,6 +1,4 @@
-"""
-The lab's name servers: a recursive resolver's answers over UDP and TCP, one cached wire answer per name and
-type.
+"""The lab's name servers: a recursive resolver's answers over UDP and TCP, one cached wire answer per name and type.
 
 The answers follow RFC 1035, negative ones carry a SOA (RFC 2308), and EDNS is accepted (RFC 6891). The
 question is echoed letter by letter, since resolvers vary its case to recognise forged answers.
@@ -205,7 +203,7 @@ class Zone:
         sender = HELLO_NAME
         self._add(sender, "A", "127.0.0.1")
         # Bounces of the sender would go to an ordinary server of the world, where it has one.
-        takes_mail = [host.name for host in world.hosts.values() if host.manner.name == "postfix" and host.ipv4]
+        takes_mail = [host.name for host in world.hosts.values() if host.profile.name == "postfix" and host.ipv4]
         takes_mail.sort(key=lambda name: not name.endswith(".test"))  # rather than one named after a real operator
         self._add(sender, "MX", f"10 {takes_mail[0] if takes_mail else sender}.")
         self._add(sender, "TXT", '"v=spf1 ip4:127.0.0.0/8 ip6:::1 -all"')
@@ -344,8 +342,9 @@ class Zone:
 
 
 class NameServer:
-    """
-    Serves a zone on one UDP and one TCP socket. Runs inside an event loop; `latency` in seconds per answer.
+    """Serves a zone on one UDP and one TCP socket.
+
+    Runs inside an event loop; `latency` in seconds per answer.
     """
 
     def __init__(self, zone: Zone, udp: socket.socket, tcp: socket.socket, latency: float = 0.0) -> None:

@@ -1,6 +1,7 @@
-"""
-Resolvers that fail or lie as a whole: split horizons and closed networks that find nothing, portals and providers
-that invent an address for what does not exist.
+"""Resolvers that fail or lie as a whole.
+
+Split horizons and closed networks that find nothing, portals and providers that invent an address for what does not
+exist.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ _INVENTED: dict[str, str] = {"A": "127.76.{0}.{1}", "AAAA": "fd76::{0:x}:{1:x}",
 
 @dataclass(frozen=True)
 class FaultyResolver:
-    """
-    How the lab's DNS server answers instead of truly. Names that end in one of `spares` are answered truly.
+    """How the lab's DNS server answers instead of truly.
+
+    Names that end in one of `spares` are answered truly.
 
     `nxdomain`: no name exists. `servfail`, `dropped`: that, or no response, to every question. `invents`: for names
     that do not exist there are records of the `types`, and nothing of other types; with `everything` also for names

@@ -1,6 +1,6 @@
-"""
-What a mail server does against clients that ask for too many unknown recipients, or too fast: the rule, and
-what a server remembers of each client.
+"""What a mail server does against clients that ask for too many unknown recipients, or too fast.
+
+The rule, and what a server remembers of each client.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ __all__ = ["GuardMemory", "HarvestGuard", "RateLimit", "RateMemory"]
 
 @dataclass(frozen=True, slots=True)
 class HarvestGuard:
-    """
-    After `after` unknown recipients every recipient gets the same reply, for `seconds` (None: for good).
+    """After `after` unknown recipients every recipient gets the same reply, for `seconds` (None: for good).
+
     Recipients asked meanwhile do not count; afterwards the count starts at nought.
     """
 

@@ -1,6 +1,6 @@
-"""
-Servers that hold a client for as long as it lets them: silence, a byte a second, lines, replies or megabytes without
-end.
+"""Servers that hold a client for as long as it lets them.
+
+Silence, a byte a second, lines, replies or megabytes without end.
 """
 
 from __future__ import annotations

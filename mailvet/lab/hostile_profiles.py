@@ -1,6 +1,6 @@
-"""
-Server profiles that make a verifier call living mailboxes dead or dead ones living: bans in the words of a true
-refusal, acceptances that mean nothing, replies out of step with the commands.
+"""Server profiles that make a verifier call living mailboxes dead or dead ones living.
+
+Bans in the words of a true refusal, acceptances that mean nothing, replies out of step with the commands.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 from mailvet.lab.guards import HarvestGuard, RateLimit
 from mailvet.lab.profile_options import with_options
 from mailvet.lab.reply_faults import ReplyFault
-from mailvet.lab.server_profiles import MANNERS, Manner
+from mailvet.lab.server_profiles import ORDINARY_PROFILES, ServerProfile
 
 __all__ = ["ACCESS_DENIED", "HOSTILE_PROFILES"]
 
@@ -25,17 +25,17 @@ ACCESS_DENIED = (
 _TWO_LINES = "550 5.1.1 <{recipient}>: Recipient address rejected:\nUser unknown in local recipient table"
 
 
-def _profile(name: str, /, *, like: str = "postfix", unknown: str | None = None, **options: Any) -> Manner:
+def _profile(name: str, /, *, like: str = "postfix", unknown: str | None = None, **options: Any) -> ServerProfile:
     """A profile that is like another, with its options, and refuses unknown and disabled mailboxes alike."""
     if unknown is not None:
         options["replies"] = {"unknown": unknown, "disabled": unknown}
     options.setdefault("starttls", False)
-    return with_options(MANNERS[like], name=name, **options)
+    return with_options(ORDINARY_PROFILES[like], name=name, **options)
 
 
 def _faulty(
     name: str, kind: str, unknown: str = _NAMED, *, at: int | None = None, delay: float = 0.0, **options: Any
-) -> Manner:
+) -> ServerProfile:
     fault = ReplyFault(kind, at, delay)  # type: ignore[arg-type]
     return _profile(name, unknown=unknown, fault=fault, error_limit=None, **options)
 
@@ -142,8 +142,8 @@ _OUT_OF_STEP = (
     _faulty("split_at_third", "split_refusal", _TWO_LINES, at=3),
     _faulty("reply_lost_at_third", "lost_reply", at=3),
     _faulty("leftover_at_quit", "leftover_at_quit", _UNKNOWN),
-    _profile("quit_accepted", unknown=_UNKNOWN, goodbye="250 2.0.0 Ok"),
-    _profile("quit_unanswered", unknown=_UNKNOWN, goodbye=None),
+    _profile("quit_accepted", unknown=_UNKNOWN, quit_reply="250 2.0.0 Ok"),
+    _profile("quit_unanswered", unknown=_UNKNOWN, quit_reply=None),
 )
 
 _CONTROLS = (
@@ -165,7 +165,7 @@ _LIMITS = (
     _profile("blocks_at_greeting", blocks="connect", block_reply="554 blocked"),
 )
 
-HOSTILE_PROFILES: Mapping[str, Manner] = MappingProxyType(
+HOSTILE_PROFILES: Mapping[str, ServerProfile] = MappingProxyType(
     {profile.name: profile for profile in (*_BANS, *_ACCEPTS, *_OUT_OF_STEP, *_CONTROLS, *_LIMITS)}
 )
 """Every hostile server profile by name."""

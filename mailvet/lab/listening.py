@@ -1,6 +1,4 @@
-"""
-The sockets on which a lab listens: bound on loopback, closed and opened again for an outage.
-"""
+"""The sockets on which a lab listens: bound on loopback, closed and opened again for an outage."""
 
 from __future__ import annotations
 
@@ -12,7 +10,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from mailvet.errors import MailvetError
-from mailvet.lab.smtp import MailServer
+from mailvet.lab.mail_server import MailServer
 from mailvet.lab.world import World
 
 __all__ = ["NAME_SERVER", "Bound", "MailListeners", "bind_mail_servers", "bind_name_server"]
@@ -35,8 +33,9 @@ class Bound(NamedTuple):
 
 
 class MailListeners:
-    """
-    All listening sockets of a lab's mail servers, and their outages. Lives in the lab's event loop.
+    """All listening sockets of a lab's mail servers, and their outages.
+
+    Lives in the lab's event loop.
     """
 
     def __init__(self, servers: Mapping[str, MailServer], bound: list[Bound], port: int) -> None:
@@ -148,7 +147,7 @@ def bind_mail_servers(world: World) -> tuple[list[Bound], int, bool]:
     wanted = [
         (host.name, family, address)
         for host in world.hosts.values()
-        if host.manner.listens
+        if host.profile.listens
         for family, address in (
             *([(socket.AF_INET, host.address)] if host.ipv4 else []),
             *([(socket.AF_INET6, "::1")] if host.ipv6 else []),

@@ -1,7 +1,4 @@
-"""
-Names of invented people: frequent given and family names of twelve languages, and the local parts made of
-them.
-"""
+"""Names of invented people: frequent given and family names of twelve languages, and the local parts made of them."""
 
 # ruff: noqa: RUF001  (letters of other scripts are meant)
 
@@ -201,10 +198,7 @@ _LETTERS = str.maketrans(
 
 
 def fold(text: str) -> str:
-    """
-    A Latin name in lower-case ASCII letters, as people write it in addresses: Jürgen -> juergen, Łukasz ->
-    lukasz.
-    """
+    """A Latin name in lower-case ASCII letters, as in addresses: Jürgen -> juergen, Łukasz -> lukasz."""
     lowered = unicodedata.normalize("NFC", text.replace("İ", "I").lower()).translate(_LETTERS)
     plain = unicodedata.normalize("NFKD", lowered)
     return "".join(letter for letter in plain if letter.isascii() and letter.isalnum())

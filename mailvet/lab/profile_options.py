@@ -6,17 +6,17 @@ from dataclasses import fields, replace
 from typing import Any
 
 from mailvet.errors import SettingsError
-from mailvet.lab.server_profiles import Manner, wire
+from mailvet.lab.server_profiles import ServerProfile, wire
 
 __all__ = ["with_options"]
 
 
-def with_options(base: Manner, *, name: str | None = None, **options: Any) -> Manner:
+def with_options(base: ServerProfile, *, name: str | None = None, **options: Any) -> ServerProfile:
+    """A profile with some of its fields changed, under another name.
+
+    Raises SettingsError for an option that there is not.
     """
-    A manner with some of its fields changed, under another name. Raises SettingsError for an option that there
-    is not.
-    """
-    known = {entry.name for entry in fields(Manner)} - {"name"}
+    known = {entry.name for entry in fields(ServerProfile)} - {"name"}
     strange = sorted(set(options) - known)
     if strange:
         raise SettingsError(f"a mail server has no option {', '.join(strange)}. There are: {', '.join(sorted(known))}.")
@@ -34,7 +34,7 @@ _REPLIES = (
     "banner",
     "sender_ok",
     "recipient_ok",
-    "goodbye",
+    "quit_reply",
     "relay_reply",
     "utf8_reply",
     "block_reply",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mailvet.lab.guards import HarvestGuard
-from mailvet.lab.server_profiles import Manner
+from mailvet.lab.server_profiles import ServerProfile
 
 __all__ = ["learnt", "refusal", "summary"]
 
@@ -21,25 +21,25 @@ _GREYLISTS = {
 _BLOCKS = {"connect": "the connection", "hello": "EHLO", "mail": "MAIL", "rcpt": "RCPT"}
 
 
-def summary(profile: Manner) -> str:
+def summary(profile: ServerProfile) -> str:
     """The profile in words; "knows its mailboxes" where it does nothing else."""
     return "; ".join(_sentences(profile)) or "knows its mailboxes"
 
 
-def refusal(profile: Manner) -> str:
+def refusal(profile: ServerProfile) -> str:
     """The first line of its reply to an unknown recipient, or "" where it has none."""
     if not profile.reachable or profile.accepts_all or profile.blocks or profile.temporary_reply:
         return ""
     return profile.reply("unknown").split("\n")[0]
 
 
-def learnt(profile: Manner) -> str:
+def learnt(profile: ServerProfile) -> str:
     """Of which mailboxes a careful prober learns whether they are there: all, living or nothing."""
     says = profile.reachable and not (profile.accepts_all or profile.blocks or profile.temporary_reply)
     return profile.tells if says else "nothing"
 
 
-def _sentences(profile: Manner) -> Iterator[str]:
+def _sentences(profile: ServerProfile) -> Iterator[str]:
     yield from _before_recipients(profile)
     if profile.temporary_reply:
         yield "has a temporary reply for every recipient"
@@ -56,13 +56,13 @@ def _sentences(profile: Manner) -> Iterator[str]:
         yield profile.fault.summary()
     if profile.hold is not None:
         yield profile.hold.summary()
-    if profile.goodbye is None:
+    if profile.quit_reply is None:
         yield "has no reply to QUIT"
-    elif not profile.goodbye.startswith("221"):
-        yield f"replies {profile.goodbye[:3]} to QUIT"
+    elif not profile.quit_reply.startswith("221"):
+        yield f"replies {profile.quit_reply[:3]} to QUIT"
 
 
-def _before_recipients(profile: Manner) -> Iterator[str]:
+def _before_recipients(profile: ServerProfile) -> Iterator[str]:
     if not profile.listens:
         yield "refuses connections"
     if profile.closes_at:
@@ -81,7 +81,7 @@ def _before_recipients(profile: Manner) -> Iterator[str]:
         yield "wants STARTTLS"
 
 
-def _limits(profile: Manner) -> Iterator[str]:
+def _limits(profile: ServerProfile) -> Iterator[str]:
     if profile.banner_delay:
         yield f"takes {profile.banner_delay:g} s to greet"
     if profile.reply_delay:

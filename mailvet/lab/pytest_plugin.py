@@ -1,5 +1,4 @@
-"""
-pytest fixtures for programs that use mailvet: a mail world on loopback.
+"""pytest fixtures for programs that use mailvet: a mail world on loopback.
 
 Everything else is imported when a fixture is first asked for, so that an installed mailvet costs a test run
 nothing.
@@ -29,9 +28,9 @@ def mailvet_lab() -> Iterator[Lab]:
 
 @pytest.fixture
 def mailvet_lab_factory() -> Iterator[Callable[..., Lab]]:
-    """
-    A function that starts a lab with a world of your own and takes the options of `Lab`; every lab stops with
-    the test.
+    """A function that starts a lab with a world of your own and takes the options of `Lab`.
+
+    Every lab stops with the test.
 
     >>> def test_mine(mailvet_lab_factory):
     ...     world = World().host("mx.acme.test").domain("acme.test", [(10, "mx.acme.test")])

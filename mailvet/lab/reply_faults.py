@@ -1,6 +1,6 @@
-"""
-Servers whose replies are out of step with the commands, or break the grammar of replies (RFC 5321 section
-4.2): what is sent instead of what the server meant to say.
+"""Servers whose replies are out of step with the commands, or break the grammar of replies (RFC 5321 section 4.2).
+
+What is sent instead of what the server meant to say.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ FAULTS = {
 
 @dataclass(frozen=True, slots=True)
 class ReplyFault:
-    """
-    One fault of `FAULTS`. `at_recipient`: only at the recipient of that number in a conversation; of a lost reply,
-    None is the second of each group. `delay`: seconds
-    until the surplus reply, where there is one.
+    """One fault of `FAULTS`.
+
+    `at_recipient`: only at the recipient of that number in a conversation; of a lost reply, None is the second of each
+    group. `delay`: seconds until the surplus reply, where there is one.
     """
 
     kind: Literal[

@@ -1,6 +1,4 @@
-"""
-The lab itself: it puts a world on loopback, in a thread of this process with an event loop of its own.
-"""
+"""The lab itself: it puts a world on loopback, in a thread of this process with an event loop of its own."""
 
 from __future__ import annotations
 
@@ -19,7 +17,7 @@ from mailvet.lab.counters import Counters
 from mailvet.lab.dns import NameServer, Zone
 from mailvet.lab.faulty_resolver import FaultyResolver
 from mailvet.lab.listening import NAME_SERVER, MailListeners, bind_mail_servers, bind_name_server
-from mailvet.lab.smtp import MailServer
+from mailvet.lab.mail_server import MailServer
 from mailvet.lab.world import HELLO_NAME, MAIL_FROM, Truth, World
 from mailvet.private_files import replaces
 
@@ -32,8 +30,9 @@ _T = TypeVar("_T")
 
 
 class Lab:
-    """
-    A running mail world. Use it as a context manager, or call `start` and `stop`.
+    """A running mail world.
+
+    Use it as a context manager, or call `start` and `stop`.
 
     `world` defaults to `default_world(seed)`. `latency` (seconds) is how long every DNS answer and every turn
     of an SMTP conversation takes; `greylist_delay` (seconds) is how long greylisting hosts make a sender
@@ -56,7 +55,7 @@ class Lab:
         resolver: FaultyResolver | None = None,
     ) -> None:
         if world is None:
-            from mailvet.lab.default_hosts import default_world
+            from mailvet.lab.build_default import default_world
 
             world = default_world(seed)
         self.world = world
@@ -202,9 +201,9 @@ class Lab:
         return self._ask(lambda: {name: server.counters.copy() for name, server in self._servers.items()})
 
     def counters_by_address(self) -> dict[str, Counters]:
-        """
-        What clients did so far, by IP address of the mail server, whatever names lead there. A server that
-        listens on ::1 as well is counted once, under its IPv4 address where it has one.
+        """What clients did so far, by IP address of the mail server, whatever names lead there.
+
+        A server that listens on ::1 as well is counted once, under its IPv4 address where it has one.
         """
         hosts = self.world.hosts
         return {
@@ -212,10 +211,10 @@ class Lab:
         }
 
     def plan_outage(self, after: int = 0, seconds: float | None = None) -> None:
-        """
-        Let all mail servers refuse connections once `after` more recipients were asked, counted over all servers,
-        for that many seconds or for good. Open conversations are cut, the reply to that recipient with them. Before
-        the lab runs, it counts from the start.
+        """Let all mail servers refuse connections, for so many seconds or for good.
+
+        It begins when `after` more recipients were asked, counted over all servers; before the lab runs, from the
+        start. Open conversations are cut, the reply to that recipient with them.
         """
         listeners = self._listeners
         if listeners is None or self._loop is None:
@@ -273,10 +272,10 @@ class Lab:
 
 
 def serve(lab: Lab, config_path: str | os.PathLike[str], counters_path: str | os.PathLike[str] | None = None) -> None:
-    """
-    Run a lab until SIGINT or SIGTERM, from the main thread. The configuration appears at `config_path` once
-    every server answers. On the way out the counters are written as JSON: `{"hosts": {name: {...}}, "dns":
-    {"name type": n}}`, hosts without a connection left out.
+    """Run a lab until SIGINT or SIGTERM, from the main thread.
+
+    The configuration appears at `config_path` once every server answers. On the way out the counters are written as
+    JSON: `{"hosts": {name: {...}}, "dns": {"name type": n}}`, hosts without a connection left out.
     """
     over = threading.Event()
 

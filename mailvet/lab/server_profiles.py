@@ -1,5 +1,4 @@
-"""
-How mail servers behave: one record per manner, with the replies in the form in which operators publish them.
+"""How mail servers behave: one record per profile, with the replies in the form in which operators publish them.
 
 A reply is written `code [enhanced code] text`, one line of text per line; `wire` puts the codes in front of
 every line. `{recipient}`, `{local}`, `{domain}`, `{sender}`, `{hello}`, `{client}` and `{host}` are filled
@@ -25,7 +24,7 @@ from mailvet.lab.guards import HarvestGuard, RateLimit
 from mailvet.lab.holds import Hold
 from mailvet.lab.reply_faults import ReplyFault
 
-__all__ = ["MANNERS", "STATES", "Manner", "State", "wire"]
+__all__ = ["ORDINARY_PROFILES", "STATES", "ServerProfile", "State", "wire"]
 
 State = Literal["live", "full", "disabled", "moved", "restricted", "throttled", "temporary", "forwarded"]
 """What a mailbox can be. An address without a mailbox is unknown."""
@@ -46,9 +45,10 @@ _PREFIX = re.compile(r"(\d{3})(?: (\d\.\d{1,3}\.\d{1,3}))? ?(.*)", re.DOTALL)
 
 @lru_cache(maxsize=4096)
 def wire(reply: str) -> str:
-    """
-    A reply as it goes over the wire, placeholders kept: each line carries the code, `-` on all but the last
-    (RFC 5321 section 4.2.1), and the enhanced code when there is one (RFC 2034 section 4).
+    """A reply as it goes over the wire, placeholders kept.
+
+    Each line carries the code, `-` on all but the last (RFC 5321 section 4.2.1), and the enhanced code when there is
+    one (RFC 2034 section 4).
     """
     match = _PREFIX.fullmatch(reply)
     if match is None:
@@ -75,10 +75,11 @@ _COMMON: Mapping[str, str] = MappingProxyType(
 
 
 @dataclass(frozen=True)
-class Manner:
-    """
-    One way of behaving. Times in seconds; a limit of None is no limit. Every field is also an option of
-    `World.host`, where `replies` is merged into those of the manner.
+class ServerProfile:
+    """One way of behaving.
+
+    Times in seconds; a limit of None is no limit. Every field is also an option of `World.host`, where `replies` is
+    merged into those of the profile.
     """
 
     name: str
@@ -112,7 +113,7 @@ class Manner:
     # ---- replies
     sender_ok: str = "250 2.1.0 Ok"
     recipient_ok: str = "250 2.1.5 Ok"
-    goodbye: str | None = "221 2.0.0 Bye"
+    quit_reply: str | None = "221 2.0.0 Bye"
     """Reply to QUIT. None: none, and the connection stays open."""
     replies: Mapping[str, str] = field(default_factory=dict)
     """Reply per state of a mailbox, and for `unknown`."""
@@ -189,9 +190,9 @@ _POSTFIX: Mapping[str, str] = {
     "disabled": "550 5.2.1 <{recipient}>: Recipient address rejected: account is disabled",
 }
 
-_MANNERS = (
+_ORDINARY = (
     # ------------------------------------------------------------------ operators
-    Manner(
+    ServerProfile(
         "gmail",
         banner="220 mx.google.com ESMTP 4fb4d7f45d1cf-lab - gsmtp",
         hello="mx.google.com at your service, [{client}]",
@@ -199,7 +200,7 @@ _MANNERS = (
         extensions=("8BITMIME", "ENHANCEDSTATUSCODES", "CHUNKING"),
         sender_ok="250 2.1.0 OK 4fb4d7f45d1cf-lab - gsmtp",
         recipient_ok="250 2.1.5 OK 4fb4d7f45d1cf-lab - gsmtp",
-        goodbye="221 2.0.0 closing connection 4fb4d7f45d1cf-lab - gsmtp",
+        quit_reply="221 2.0.0 closing connection 4fb4d7f45d1cf-lab - gsmtp",
         recipients_per_session=100,
         recipients_reply="452 4.5.3 Your message has too many recipients. For more information regarding\n"
         "Google's sending limits, go to\n https://support.google.com/mail/?p=TooManyRecipients - gsmtp",
@@ -222,7 +223,7 @@ _MANNERS = (
         },
         relay_reply="550 5.7.1 Relaying denied 4fb4d7f45d1cf-lab - gsmtp",
     ),
-    Manner(
+    ServerProfile(
         "microsoft365",
         banner="220 DB5EUR01FT001.mail.protection.outlook.com Microsoft ESMTP MAIL Service ready at {host}",
         hello="DB5EUR01FT001.mail.protection.outlook.com Hello [{client}]",
@@ -230,7 +231,7 @@ _MANNERS = (
         extensions=("DSN", "ENHANCEDSTATUSCODES", "8BITMIME", "BINARYMIME", "CHUNKING"),
         sender_ok="250 2.1.0 Sender OK",
         recipient_ok="250 2.1.5 Recipient OK",
-        goodbye="221 2.0.0 Service closing transmission channel",
+        quit_reply="221 2.0.0 Service closing transmission channel",
         recipients_per_session=500,
         recipients_reply="452 4.5.3 Too many recipients (AS780090) "
         "[DB5EUR01FT001.eop-EUR01.prod.protection.outlook.com]",
@@ -249,7 +250,7 @@ _MANNERS = (
         },
         relay_reply="550 5.7.64 TenantAttribution; Relay Access Denied [DB5EUR01FT001.mail.protection.outlook.com]",
     ),
-    Manner(
+    ServerProfile(
         "outlook_com",
         banner="220 DB8EUR06FT001.mail.protection.outlook.com Microsoft ESMTP MAIL Service ready at {host}",
         hello="DB8EUR06FT001.mail.protection.outlook.com Hello [{client}]",
@@ -257,7 +258,7 @@ _MANNERS = (
         extensions=("DSN", "ENHANCEDSTATUSCODES", "8BITMIME", "BINARYMIME", "CHUNKING"),
         sender_ok="250 2.1.0 Sender OK",
         recipient_ok="250 2.1.5 Recipient OK",
-        goodbye="221 2.0.0 Service closing transmission channel",
+        quit_reply="221 2.0.0 Service closing transmission channel",
         recipients_per_session=1,
         recipients_reply="452 4.5.3 Too many recipients (AS780090) "
         "[DB8EUR06FT001.eop-eur06.prod.protection.outlook.com]",
@@ -269,7 +270,7 @@ _MANNERS = (
         },
         relay_reply="550 5.7.64 TenantAttribution; Relay Access Denied [DB8EUR06FT001.mail.protection.outlook.com]",
     ),
-    Manner(
+    ServerProfile(
         "yahoo",
         banner="220 mtaproxy501.free.mail.ne1.yahoo.com ESMTP ready",
         hello="mtaproxy501.free.mail.ne1.yahoo.com",
@@ -279,11 +280,11 @@ _MANNERS = (
         extensions=("8BITMIME",),
         sender_ok="250 sender <{sender}> ok",
         recipient_ok="250 recipient <{recipient}> ok",
-        goodbye="221 mtaproxy501.free.mail.ne1.yahoo.com",
+        quit_reply="221 mtaproxy501.free.mail.ne1.yahoo.com",
         accepts_all="unverifiable",
         relay_reply="550 relaying denied for <{recipient}>",
     ),
-    Manner(
+    ServerProfile(
         "icloud",
         banner="220 p00-icloudmta-asmtp-us-west-1a-100-percent-9 ESMTP",
         hello="{host}",
@@ -297,7 +298,7 @@ _MANNERS = (
         },
         relay_reply="550 5.7.1 <{recipient}>: relaying denied",
     ),
-    Manner(
+    ServerProfile(
         "qq",
         doubted=True,
         banner="220 newxmmxszb6-28.qq.com MX QQ Mail Server.",
@@ -307,7 +308,7 @@ _MANNERS = (
         extensions=("8BITMIME",),
         sender_ok="250 OK",
         recipient_ok="250 OK",
-        goodbye="221 Bye.",
+        quit_reply="221 Bye.",
         recipients_per_session=30,
         recipients_reply="550 Ip frequency limited [{client}]. https://service.mail.qq.com/detail/122/172",
         replies={
@@ -319,7 +320,7 @@ _MANNERS = (
         },
         relay_reply="550 Relaying denied: domain not hosted here.",
     ),
-    Manner(
+    ServerProfile(
         "netease",
         banner="220 163.com Anti-spam GT for Coremail System (163com[20141201])",
         hello="mail",
@@ -328,7 +329,7 @@ _MANNERS = (
         extensions=("8BITMIME",),
         sender_ok="250 Mail OK",
         recipient_ok="250 Mail OK",
-        goodbye="221 Bye",
+        quit_reply="221 Bye",
         error_limit=20,
         errors_reply="421 HL:REP 163 zwqz-mx-mta-g5-2, too many non-existing recipients from {client} "
         "https://mail.163.com/help/help_spam_16.htm",
@@ -340,7 +341,7 @@ _MANNERS = (
         },
         relay_reply="553 Requested action not taken: relaying denied, no such domain here",
     ),
-    Manner(
+    ServerProfile(
         "mail_ru",
         banner="220 Mail.Ru ESMTP",
         hello="Mail.Ru",
@@ -349,11 +350,11 @@ _MANNERS = (
         extensions=("8BITMIME",),
         sender_ok="250 OK",
         recipient_ok="250 Accepted",
-        goodbye="221 Bye",
+        quit_reply="221 Bye",
         accepts_all="unverifiable",
         relay_reply="550 relay not permitted",
     ),
-    Manner(
+    ServerProfile(
         "yandex",
         banner="220 mxfront9.mail.yandex.net (Want to use Yandex.Mail for your domain?) ESMTP",
         hello="mxfront9.mail.yandex.net",
@@ -368,7 +369,7 @@ _MANNERS = (
             "full": "552 5.2.2 Mailbox size limit exceeded",
         },
     ),
-    Manner(
+    ServerProfile(
         "gmx",
         banner="220 gmx.net (mxgmx009) Nemesis ESMTP Service ready",
         hello="gmx.net Hello {hello} [{client}]",
@@ -377,7 +378,7 @@ _MANNERS = (
         extensions=("8BITMIME",),
         sender_ok="250 Requested mail action okay, completed",
         recipient_ok="250 OK",
-        goodbye="221 gmx.net Service closing transmission channel",
+        quit_reply="221 gmx.net Service closing transmission channel",
         replies={
             "unknown": "550 Requested action not taken: mailbox unavailable\n"
             "For explanation visit https://postmaster.gmx.net/en/error-messages?ip={client}&c=hmr",
@@ -386,14 +387,14 @@ _MANNERS = (
         },
         relay_reply="550 Relaying denied: local policy",
     ),
-    Manner(
+    ServerProfile(
         "mimecast",
         banner="220 eu-smtp-inbound-delivery-1.mimecast.com ESMTP; {host}",
         hello="eu-smtp-inbound-delivery-1.mimecast.com Hello [{client}]",
         smtputf8=False,
         sender_ok="250 Sender OK [mimecast-lab]",
         recipient_ok="250 Recipient OK [mimecast-lab]",
-        goodbye="221 Service closing transmission channel",
+        quit_reply="221 Service closing transmission channel",
         greylisting="known",
         greylist_reply="451 Internal resources are temporarily unavailable - "
         "https://community.mimecast.com/docs/DOC-1369#451 [mimecast-lab]",
@@ -403,14 +404,14 @@ _MANNERS = (
         },
         relay_reply="451 Open relay not allowed [mimecast-lab]",
     ),
-    Manner(
+    ServerProfile(
         "proofpoint",
         banner="220 {host} ESMTP mfa-m0000001",
         hello="{host} Hello [{client}], pleased to meet you",
         blocks="connect",
         block_reply="554 5.7.0 Blocked - see https://ipcheck.proofpoint.com/?ip={client} (dnsbl-lookup)",
     ),
-    Manner(
+    ServerProfile(
         "barracuda",
         banner="220 mail.ess.barracuda.com ESMTP",
         hello="mail.ess.barracuda.com Hello {hello} [{client}], pleased to meet you",
@@ -418,14 +419,14 @@ _MANNERS = (
         accepts_all="gateway",
     ),
     # ------------------------------------------------------------------ server software
-    Manner(
+    ServerProfile(
         "postfix",
         size=10_240_000,
         extensions=("VRFY", "ETRN", "ENHANCEDSTATUSCODES", "8BITMIME", "DSN", "CHUNKING"),
         error_limit=20,
         replies=_POSTFIX,
     ),
-    Manner(
+    ServerProfile(
         "exim",
         banner="220 {host} ESMTP Exim 4.96",
         hello="{host} Hello {hello} [{client}]",
@@ -433,7 +434,7 @@ _MANNERS = (
         extensions=("8BITMIME", "PIPECONNECT"),
         sender_ok="250 OK",
         recipient_ok="250 Accepted",
-        goodbye="221 {host} closing connection",
+        quit_reply="221 {host} closing connection",
         replies={
             "unknown": "550 No Such User Here",
             "disabled": "550 This account has been suspended.",
@@ -442,7 +443,7 @@ _MANNERS = (
         },
         relay_reply="550 relay not permitted",
     ),
-    Manner(
+    ServerProfile(
         "exchange",
         banner="220 {host} Microsoft ESMTP MAIL Service ready",
         hello="{host} Hello [{client}]",
@@ -451,7 +452,7 @@ _MANNERS = (
         extensions=("DSN", "ENHANCEDSTATUSCODES", "AUTH NTLM", "8BITMIME", "BINARYMIME", "CHUNKING"),
         sender_ok="250 2.1.0 Sender OK",
         recipient_ok="250 2.1.5 Recipient OK",
-        goodbye="221 2.0.0 Service closing transmission channel",
+        quit_reply="221 2.0.0 Service closing transmission channel",
         replies={
             "unknown": "550 5.1.1 RESOLVER.ADR.RecipNotFound; not found",
             "restricted": "550 5.7.1 RESOLVER.RST.AuthRequired; authentication required",
@@ -459,7 +460,7 @@ _MANNERS = (
         },
         relay_reply="550 5.7.54 SMTP; Unable to relay recipient in non-accepted domain",
     ),
-    Manner(
+    ServerProfile(
         "qmail",
         banner="220 {host} ESMTP",
         hello="{host}",
@@ -469,7 +470,7 @@ _MANNERS = (
         extensions=("8BITMIME",),
         sender_ok="250 ok",
         recipient_ok="250 ok",
-        goodbye="221 {host}",
+        quit_reply="221 {host}",
         replies={
             "unknown": "550 sorry, no mailbox here by that name (#5.1.1)",
             "full": "552 sorry, the recipient's mailbox is over quota (#5.2.2)",
@@ -477,41 +478,41 @@ _MANNERS = (
         },
         relay_reply="553 sorry, that domain isn't in my list of allowed rcpthosts (#5.7.1)",
     ),
-    Manner(
+    ServerProfile(
         "sendmail",
         banner="220 {host} ESMTP Sendmail 8.17.1/8.17.1",
         hello="{host} Hello {hello} [{client}], pleased to meet you",
         smtputf8=False,
         sender_ok="250 2.1.0 <{sender}>... Sender ok",
         recipient_ok="250 2.1.5 <{recipient}>... Recipient ok",
-        goodbye="221 2.0.0 {host} closing connection",
+        quit_reply="221 2.0.0 {host} closing connection",
         replies={"unknown": "550 5.1.1 <{recipient}>... User unknown"},
         relay_reply="550 5.7.1 <{recipient}>... Relaying denied",
     ),
     # ------------------------------------------------------------------ what they do to senders they do not
     # know
-    Manner("greylisting", greylisting="first", replies=_POSTFIX),
-    Manner(
+    ServerProfile("greylisting", greylisting="first", replies=_POSTFIX),
+    ServerProfile(
         "greylisting_known",
         greylisting="known",
         greylist_reply="451 4.7.1 Greylisting in action, please come back later",
         replies=_POSTFIX,
     ),
-    Manner("tarpit", banner_delay=3.0, reply_delay=3.0, banner="220 {host} ESMTP Exim 4.94", replies=_POSTFIX),
-    Manner("catch_all", accepts_all="accept_all"),
-    Manner("blocks_at_connect", blocks="connect"),
-    Manner(
+    ServerProfile("tarpit", banner_delay=3.0, reply_delay=3.0, banner="220 {host} ESMTP Exim 4.94", replies=_POSTFIX),
+    ServerProfile("catch_all", accepts_all="accept_all"),
+    ServerProfile("blocks_at_connect", blocks="connect"),
+    ServerProfile(
         "blocks_at_hello",
         blocks="hello",
         block_reply="550 5.7.1 <{hello}>: Helo command rejected: unknown host, user access denied",
     ),
-    Manner(
+    ServerProfile(
         "blocks_at_mail",
         blocks="mail",
         block_reply="550 5.7.1 <{sender}>: Sender address rejected: unknown or not permitted user",
     ),
-    Manner("blocks_at_rcpt", blocks="rcpt", block_reply=_SPAMHAUS_TRAP),
-    Manner(
+    ServerProfile("blocks_at_rcpt", blocks="rcpt", block_reply=_SPAMHAUS_TRAP),
+    ServerProfile(
         "sender_callout",
         blocks="rcpt",
         banner="220 {host} ESMTP Exim 4.96",
@@ -520,21 +521,21 @@ _MANNERS = (
         "The mail server could not deliver mail to <{sender}>. The account may not exist:\n"
         "550 5.1.1 User unknown\nSender verify failed",
     ),
-    Manner("tls_required", tls_required=True, replies=_POSTFIX),
-    Manner("helo_only", helo_only=True, starttls=False, pipelining=False, banner="220 {host} SMTP ready"),
-    Manner("connection_limit", max_connections=2, replies=_POSTFIX),
-    Manner("recipient_limit", recipients_per_session=5, replies=_POSTFIX),
-    Manner("harvest_guard", harvest_limit=5, replies={"unknown": "550 5.1.1 <{recipient}>: user unknown"}),
-    Manner("garbage", garbage=b"\x15\x03\x01\x00\x02\x02\x46SSH-2.0-OpenSSH_9.2\r\n\x00\xff\xfe\r\n"),
-    Manner("silent", silent=True),
-    Manner("closes_at_connect", closes_at="connect"),
-    Manner("closes_at_mail", closes_at="mail"),
-    Manner("closes_at_rcpt", closes_at="rcpt"),
-    Manner("port_closed", listens=False),
-    Manner("temporary", temporary_reply="451 4.3.0 <{recipient}>: Temporary lookup failure"),
-    Manner("relay_denied", denies_relay=True),
+    ServerProfile("tls_required", tls_required=True, replies=_POSTFIX),
+    ServerProfile("helo_only", helo_only=True, starttls=False, pipelining=False, banner="220 {host} SMTP ready"),
+    ServerProfile("connection_limit", max_connections=2, replies=_POSTFIX),
+    ServerProfile("recipient_limit", recipients_per_session=5, replies=_POSTFIX),
+    ServerProfile("harvest_guard", harvest_limit=5, replies={"unknown": "550 5.1.1 <{recipient}>: user unknown"}),
+    ServerProfile("garbage", garbage=b"\x15\x03\x01\x00\x02\x02\x46SSH-2.0-OpenSSH_9.2\r\n\x00\xff\xfe\r\n"),
+    ServerProfile("silent", silent=True),
+    ServerProfile("closes_at_connect", closes_at="connect"),
+    ServerProfile("closes_at_mail", closes_at="mail"),
+    ServerProfile("closes_at_rcpt", closes_at="rcpt"),
+    ServerProfile("port_closed", listens=False),
+    ServerProfile("temporary", temporary_reply="451 4.3.0 <{recipient}>: Temporary lookup failure"),
+    ServerProfile("relay_denied", denies_relay=True),
     # ------------------------------------------------------------------ other languages than English
-    Manner(
+    ServerProfile(
         "german",
         replies={
             "unknown": "550 5.1.1 <{recipient}>: Benutzer unbekannt, Postfach existiert nicht",
@@ -542,7 +543,7 @@ _MANNERS = (
             "disabled": "550 5.2.1 <{recipient}>: Das Postfach ist gesperrt (account disabled)",
         },
     ),
-    Manner(
+    ServerProfile(
         "french",
         replies={
             "unknown": "550 5.1.1 <{recipient}>: Adresse d au moins un destinataire invalide. "
@@ -550,29 +551,29 @@ _MANNERS = (
             "full": "552 5.2.2 <{recipient}>: Boite aux lettres pleine, quota depasse. LPN007_412",
         },
     ),
-    Manner(
+    ServerProfile(
         "spanish",
         replies={"unknown": "550 5.1.1 <{recipient}>: usuario desconocido, el buzon no existe en este servidor"},
     ),
-    Manner(
+    ServerProfile(
         "italian",
         replies={"unknown": "550 5.1.1 <{recipient}>: utente sconosciuto, casella inesistente"},
     ),
-    Manner(
+    ServerProfile(
         "polish",
         replies={"unknown": "550 5.1.1 <{recipient}>: nie ma takiego uzytkownika (nieznany odbiorca)"},
     ),
-    Manner(
+    ServerProfile(
         "russian",
         replies={"unknown": "550 5.1.1 <{recipient}>: Пользователь не найден, такого почтового ящика нет"},
     ),
-    Manner(
+    ServerProfile(
         "turkish",
         replies={"unknown": "550 5.1.1 <{recipient}>: kullanıcı bulunamadı, böyle bir posta kutusu yok"},
     ),
-    Manner("chinese", replies={"unknown": "550 5.1.1 <{recipient}>: 用户不存在"}),
-    Manner("japanese", replies={"unknown": "550 5.1.1 <{recipient}>: 宛先のユーザーが存在しません"}),
+    ServerProfile("chinese", replies={"unknown": "550 5.1.1 <{recipient}>: 用户不存在"}),
+    ServerProfile("japanese", replies={"unknown": "550 5.1.1 <{recipient}>: 宛先のユーザーが存在しません"}),
 )
 
-MANNERS: Mapping[str, Manner] = MappingProxyType({manner.name: manner for manner in _MANNERS})
-"""Every manner by name."""
+ORDINARY_PROFILES: Mapping[str, ServerProfile] = MappingProxyType({profile.name: profile for profile in _ORDINARY})
+"""Every profile by name."""

@@ -1,6 +1,6 @@
-"""
-The lab's mail servers: RFC 5321 as far as the recipient's reply, in the manner of one host, and an exact
-count of everything a client does. No message is ever taken: DATA and BDAT are counted and refused.
+"""One conversation with a mail server of the lab: RFC 5321 as far as the recipient's reply.
+
+No message is ever taken: DATA and BDAT are counted and refused.
 """
 
 from __future__ import annotations
@@ -9,65 +9,26 @@ import asyncio
 import contextlib
 import re
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from mailvet.errors import SettingsError
 from mailvet.lab.certificate import server_context
-from mailvet.lab.counters import Counters
-from mailvet.lab.guards import GuardMemory, HarvestGuard, RateMemory
 from mailvet.lab.holds import Holding
 from mailvet.lab.reply_faults import FaultyReplies, Said
-from mailvet.lab.server_profiles import Manner, wire
-from mailvet.lab.world import Host, World, a_label
+from mailvet.lab.server_profiles import wire
+from mailvet.lab.world import a_label
 
-__all__ = ["MailServer"]
+if TYPE_CHECKING:
+    from mailvet.lab.guards import GuardMemory
+    from mailvet.lab.mail_server import MailServer
+
+__all__ = ["Session"]
 
 _PATH = re.compile(rb"(?:MAIL FROM|RCPT TO):\s*<([^>]*)>\s*(.*)", re.IGNORECASE | re.DOTALL)
 _MAX_LINE = 8192
 _NOTHING: Mapping[str, str] = MappingProxyType({})
-
-
-def _guard(manner: Manner) -> HarvestGuard | None:
-    if manner.guard is None and manner.harvest_limit is not None:
-        return HarvestGuard(manner.harvest_limit, scope="conversation")
-    return manner.guard
-
-
-class MailServer:
-    """One host of the world: what it counts and what it remembers between conversations."""
-
-    def __init__(
-        self, world: World, host: Host, served: set[str], *, latency: float = 0.0, greylist_delay: float = 1.5
-    ) -> None:
-        self.world = world
-        self.host = host
-        self.manner = host.manner
-        if self.manner.starttls:
-            server_context()  # says at once where it cannot be made
-        self.served = served
-        entries = {name: world.domains[world.canonical(name)] for name in served}
-        self.accept_all = {name for name, entry in entries.items() if entry.accepts_all}
-        self.refused = {name: entry.refuses for name, entry in entries.items() if entry.refuses is not None}
-        guard = _guard(host.manner)
-        self.guard = GuardMemory(guard) if guard is not None else None
-        self.one_by_one = guard is not None and (host.manner.refusal_delay > 0 or host.manner.reply_delay > 0)
-        """Looks at a command when the reply to the one before is out: a guard may let go in between."""
-        self.rate = RateMemory(host.manner.rate) if host.manner.rate is not None else None
-        self.latency = latency + host.manner.latency
-        self.greylist_delay = greylist_delay if host.manner.greylist_delay is None else host.manner.greylist_delay
-        self.greylist: dict[tuple[str, str, str], float] = {}
-        self.counters = Counters()
-        self.incoming = memoryview(bytearray(16_384))
-        """Shared by all sessions: what arrives is taken out before the next one reads."""
-        self.sessions: set[Session] = set()
-        self.active = 0
-        self.on_recipient: Callable[[], None] | None = None
-        """Called at each RCPT, before its reply."""
-
-    def session(self) -> Session:
-        """A protocol for one connection; the factory for `loop.create_server`."""
-        return Session(self)
 
 
 class Session(asyncio.BufferedProtocol):
@@ -75,7 +36,7 @@ class Session(asyncio.BufferedProtocol):
 
     def __init__(self, server: MailServer) -> None:
         self.server = server
-        self.manner = server.manner
+        self.profile = server.profile
         self.counters = server.counters
         self.transport: asyncio.Transport | None = None
         self.client = ""
@@ -90,11 +51,11 @@ class Session(asyncio.BufferedProtocol):
         self.ended_by_server = False
         self.recipients = 0
         self.errors = 0
-        self.faulty = FaultyReplies(self.manner.fault) if self.manner.fault is not None else None
+        self.faulty = FaultyReplies(self.profile.fault) if self.profile.fault is not None else None
         self.said: list[Said] = []
         """Replies of this turn that `faulty` still has to arrange."""
         self.verb = ""
-        self.holding = Holding(self.manner.hold, self._write_at_once) if self.manner.hold is not None else None
+        self.holding = Holding(self.profile.hold, self._write_at_once) if self.profile.hold is not None else None
         self.held_up = False
         """The hold has begun: no command is heard any more."""
         self.idle: asyncio.TimerHandle | None = None
@@ -114,7 +75,7 @@ class Session(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
-        server, manner, counters = self.server, self.manner, self.counters
+        server, profile, counters = self.server, self.profile, self.counters
         self.loop = asyncio.get_running_loop()
         self.client = transport.get_extra_info("peername", ("127.0.0.1",))[0]
         self.open = True
@@ -122,22 +83,22 @@ class Session(asyncio.BufferedProtocol):
         server.active += 1
         counters.connections += 1
         counters.peak_connections = max(counters.peak_connections, server.active)
-        if manner.closes_at == "connect":
+        if profile.closes_at == "connect":
             self._hang_up()
-        elif manner.silent:
+        elif profile.silent:
             return
-        elif manner.garbage is not None:
-            self._send(manner.garbage)
-        elif manner.max_connections is not None and server.active > manner.max_connections:
+        elif profile.garbage is not None:
+            self._send(profile.garbage)
+        elif profile.max_connections is not None and server.active > profile.max_connections:
             counters.refused += 1
-            self._say(manner.connections_reply, close=True)
-        elif manner.busy_every is not None and counters.connections % manner.busy_every == 1 % manner.busy_every:
+            self._say(profile.connections_reply, close=True)
+        elif profile.busy_every is not None and counters.connections % profile.busy_every == 1 % profile.busy_every:
             counters.refused += 1
-            self._say(manner.busy_reply, close=True)
-        elif manner.blocks == "connect":
-            self._say(manner.block_reply, close=True)
+            self._say(profile.busy_reply, close=True)
+        elif profile.blocks == "connect":
+            self._say(profile.block_reply, close=True)
         else:
-            self._say(manner.banner, delay=manner.banner_delay)
+            self._say(profile.banner, delay=profile.banner_delay)
         self._flush()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -157,7 +118,7 @@ class Session(asyncio.BufferedProtocol):
         if self.holding is not None:
             self.holding.stop()
         if not self.over:
-            self.counters.aborted += self.greeted and self.manner.garbage is None and not self.held_up
+            self.counters.aborted += self.greeted and self.profile.garbage is None and not self.held_up
             self.over = True
 
     def _hang_up(self) -> None:
@@ -202,7 +163,7 @@ class Session(asyncio.BufferedProtocol):
 
     def _holds(self) -> bool:
         """Whether the hold begins instead of this reply."""
-        hold = self.manner.hold
+        hold = self.profile.hold
         if hold is None or not hold.concerns(self.verb):
             return False
         self._hold()
@@ -249,7 +210,7 @@ class Session(asyncio.BufferedProtocol):
             for each in self.faulty.arrange(said):
                 self._send(each.payload, each.delay, each.close)
         self._write_batch()
-        hold = self.manner.hold
+        hold = self.profile.hold
         if hold is not None and hold.at == "idle" and self.greeted and not self.held_up:
             if self.idle is not None:
                 self.idle.cancel()
@@ -290,9 +251,9 @@ class Session(asyncio.BufferedProtocol):
     def data_received(self, data: bytes) -> None:
         self._read(data)
 
-    def _read(self, data: bytes, *, counts: bool = True) -> None:
+    def _read(self, data: bytes, *, counts: bool = True) -> None:  # noqa: C901  # the states of a connection in order
         """Handle what came; with `counts` false it came earlier and was counted then."""
-        if self._finished() or self.manner.silent or self.manner.garbage is not None:
+        if self._finished() or self.profile.silent or self.profile.garbage is not None:
             return
         if self.upgrade is not None:
             # In plain text it is forgotten (RFC 3207 section 4.2); decrypted it waits for its turn.
@@ -310,13 +271,13 @@ class Session(asyncio.BufferedProtocol):
         if len(lines) > 1 and counts:
             self.counters.pipelined += 1
         if counts and (
-            (len(lines) > 1 and not (self.manner.pipelining and self.hello)) or (lines and not self.greeted)
+            (len(lines) > 1 and not (self.profile.pipelining and self.hello)) or (lines and not self.greeted)
         ):
             self.counters.pipelined_unasked += 1
         if len(self.buffer) > _MAX_LINE:
             self.buffer = b""
             self._say("500 5.5.2 Line too long", close=True)
-        if self.manner.fault is not None and self.manner.fault.kind == "forgets_ahead":
+        if self.profile.fault is not None and self.profile.fault.kind == "forgets_ahead":
             del lines[1:]
             self.buffer = b"" if lines else self.buffer
         for number, line in enumerate(lines):
@@ -364,46 +325,46 @@ class Session(asyncio.BufferedProtocol):
         self.verb = word
         handler(self, line)
 
-    def _answer(self, reply: str, values: Mapping[str, str] = _NOTHING) -> None:
-        manner, delay = self.manner, self.manner.reply_delay
-        if manner.soft_error_limit is not None and self.errors >= manner.soft_error_limit:
-            delay += manner.soft_error_delay  # as Postfix does: each reply from then on, good or bad
+    def _reply(self, reply: str, values: Mapping[str, str] = _NOTHING) -> None:
+        profile, delay = self.profile, self.profile.reply_delay
+        if profile.soft_error_limit is not None and self.errors >= profile.soft_error_limit:
+            delay += profile.soft_error_delay  # as Postfix does: each reply from then on, good or bad
         if self.verb == "RCPT" and reply[0] in "45":
-            delay += manner.refusal_delay
+            delay += profile.refusal_delay
         self._say(reply, values, delay=delay)
 
     def _refuse(self, reply: str, values: Mapping[str, str] = _NOTHING) -> None:
         """A reply that counts as an error of the client."""
-        manner = self.manner
+        profile = self.profile
         self.errors += 1
-        self._answer(reply, values)
-        if manner.error_limit is not None and self.errors >= manner.error_limit:
-            self._say(manner.errors_reply, close=True)
+        self._reply(reply, values)
+        if profile.error_limit is not None and self.errors >= profile.error_limit:
+            self._say(profile.errors_reply, close=True)
 
     # ---------------------------------------------------------------- commands
     def _hello(self, line: bytes) -> None:
-        manner = self.manner
+        profile = self.profile
         extended = line[:4].upper() == b"EHLO"
         name = line[5:].strip().decode("utf-8", "replace")
         if not name:
             return self._refuse("501 5.5.4 Syntax: EHLO hostname")
         self.counters.hello_names.add(name)
-        if extended and manner.helo_only:
+        if extended and profile.helo_only:
             return self._refuse("502 5.5.2 Error: command not recognized")
         self.hello, self.sender = name, None
-        if manner.blocks == "hello":
-            return self._refuse(manner.block_reply)
-        lines = [manner.hello]
+        if profile.blocks == "hello":
+            return self._refuse(profile.block_reply)
+        lines = [profile.hello]
         if extended:
-            lines += ["PIPELINING"] if manner.pipelining else []
-            lines += [f"SIZE {manner.size}"] if manner.size else []
-            lines += manner.extensions
-            lines += ["STARTTLS"] if manner.starttls and not self.secure else []
-            lines += ["SMTPUTF8"] if manner.smtputf8 else []
-        return self._answer("250 " + "\n".join(lines))
+            lines += ["PIPELINING"] if profile.pipelining else []
+            lines += [f"SIZE {profile.size}"] if profile.size else []
+            lines += profile.extensions
+            lines += ["STARTTLS"] if profile.starttls and not self.secure else []
+            lines += ["SMTPUTF8"] if profile.smtputf8 else []
+        return self._reply("250 " + "\n".join(lines))
 
     def _mail(self, line: bytes) -> None:
-        manner = self.manner
+        profile = self.profile
         match = _PATH.fullmatch(line)
         if match is None:
             return self._refuse("501 5.5.4 Syntax: MAIL FROM:<address>")
@@ -413,26 +374,26 @@ class Session(asyncio.BufferedProtocol):
             return self._refuse("503 5.5.1 Error: nested MAIL command")
         sender = match[1].decode("utf-8", "replace")
         self.counters.mail_from.add(sender)
-        if manner.closes_at == "mail":
+        if profile.closes_at == "mail":
             return self._hang_up()
-        if manner.tls_required and not self.secure:
+        if profile.tls_required and not self.secure:
             return self._refuse("530 5.7.0 Must issue a STARTTLS command first")
         parameters = match[2].upper().split()
-        if b"SMTPUTF8" in parameters and (manner.helo_only or not manner.smtputf8):
+        if b"SMTPUTF8" in parameters and (profile.helo_only or not profile.smtputf8):
             return self._refuse("555 5.5.4 Unsupported option: SMTPUTF8")
-        if manner.blocks == "mail":
-            return self._refuse(manner.block_reply, {"sender": sender})
+        if profile.blocks == "mail":
+            return self._refuse(profile.block_reply, {"sender": sender})
         self.sender, self.utf8 = sender, b"SMTPUTF8" in parameters
-        return self._answer(manner.sender_ok)
+        return self._reply(profile.sender_ok)
 
     def _rcpt(self, line: bytes) -> None:
-        server, manner = self.server, self.manner
+        server, profile = self.server, self.profile
         match = _PATH.fullmatch(line)
         if match is None:
             return self._refuse("501 5.5.4 Syntax: RCPT TO:<address>")
         raw = match[1]
         recipient = raw.decode("utf-8", "surrogateescape").rpartition(":")[2]
-        local, at, domain = recipient.rpartition("@")
+        local, _, domain = recipient.rpartition("@")
         self.counters.recipients[recipient.lower()] += 1
         if server.on_recipient is not None:
             server.on_recipient()
@@ -441,48 +402,58 @@ class Session(asyncio.BufferedProtocol):
         values = {"recipient": recipient, "local": local, "domain": domain}
         if self.sender is None:
             return self._refuse("503 5.5.1 Error: need MAIL command")
-        if manner.closes_at == "rcpt":
+        if profile.closes_at == "rcpt":
             return self._hang_up()
         self.recipients += 1
-        if manner.recipients_per_session is not None and self.recipients > manner.recipients_per_session:
-            return self._answer(manner.recipients_reply, values)
-        if manner.blocks == "rcpt":
-            return self._refuse(manner.block_reply, values)
-        if manner.temporary_reply is not None:
-            return self._refuse(manner.temporary_reply, values)
-        if not raw.isascii() and not self.utf8:
-            return self._refuse(manner.utf8_reply, values)
+        if profile.recipients_per_session is not None and self.recipients > profile.recipients_per_session:
+            return self._reply(profile.recipients_reply, values)
         try:
             name = a_label(domain)
         except SettingsError:
             name = ""
-        if not at or not local or not name:
-            return self._refuse("501 5.1.3 Bad recipient address syntax")
-        if manner.denies_relay or name not in server.served:
-            return self._refuse(manner.relay_reply, values)
+        refusal = self._refusal_of_all(raw, local, name)
+        if refusal is not None:
+            return self._refuse(refusal, values)
+        return self._reply_for_mailbox(local, name, values)
+
+    def _refusal_of_all(self, raw: bytes, local: str, name: str) -> str | None:
+        """The reply that does not depend on the mailbox, if there is one."""
+        server, profile = self.server, self.profile
+        if profile.blocks == "rcpt":
+            return profile.block_reply
+        if profile.temporary_reply is not None:
+            return profile.temporary_reply
+        if not raw.isascii() and not self.utf8:
+            return profile.utf8_reply
+        if not local or not name:
+            return "501 5.1.3 Bad recipient address syntax"
+        if profile.denies_relay or name not in server.served:
+            return profile.relay_reply
         if server.rate is not None and server.rate.exceeded(self.client, self.loop.time()):
-            return self._refuse(server.rate.limit.reply, values)
-        if name in server.refused:
-            return self._refuse(server.refused[name], values)
-        guard = server.guard
+            return server.rate.limit.reply
+        return server.refused.get(name)
+
+    def _reply_for_mailbox(self, local: str, name: str, values: dict[str, str]) -> None:
+        server, profile, guard = self.server, self.profile, self.server.guard
         if guard is not None and guard.holds(self._guard_key(guard), local, self.loop.time()):
             if guard.guard.then == "accepts":
-                return self._answer(manner.recipient_ok, values)
-            return self._refuse(manner.reply("unknown"), values)
-        if manner.greylisting == "first" and self._is_new(recipient):
-            return self._refuse(manner.greylist_reply, values)
-        if manner.accepts_all or name in server.accept_all:
-            return self._answer(manner.recipient_ok, values)
+                return self._reply(profile.recipient_ok, values)
+            return self._refuse(profile.reply("unknown"), values)
+        recipient = values["recipient"]
+        if profile.greylisting == "first" and self._is_new(recipient):
+            return self._refuse(profile.greylist_reply, values)
+        if profile.accepts_all or name in server.accept_all:
+            return self._reply(profile.recipient_ok, values)
         box = server.world.find(f"{local}@{name}")
         if box is None or box.state in ("disabled", "moved"):
             if guard is not None:
                 guard.count(self._guard_key(guard), self.loop.time())
-            return self._refuse(manner.reply("unknown" if box is None else box.state), values)
-        if manner.greylisting == "known" and self._is_new(recipient):
-            return self._refuse(manner.greylist_reply, values)
+            return self._refuse(profile.reply("unknown" if box is None else box.state), values)
+        if profile.greylisting == "known" and self._is_new(recipient):
+            return self._refuse(profile.greylist_reply, values)
         if box.state in ("live", "forwarded"):
-            return self._answer(manner.reply(box.state), values)
-        return self._refuse(manner.reply(box.state), values)
+            return self._reply(profile.reply(box.state), values)
+        return self._refuse(profile.reply(box.state), values)
 
     def _guard_key(self, guard: GuardMemory) -> Session | str:
         return self.client if guard.guard.scope == "client" else self
@@ -496,15 +467,15 @@ class Session(asyncio.BufferedProtocol):
     def _rset(self, line: bytes) -> None:
         self.counters.resets += 1
         self.sender = None
-        self._answer("250 2.0.0 Ok")
+        self._reply("250 2.0.0 Ok")
 
     def _noop(self, line: bytes) -> None:
-        self._answer("250 2.0.0 Ok")
+        self._reply("250 2.0.0 Ok")
 
     def _quit(self, line: bytes) -> None:
         self.counters.quits += 1
-        if self.manner.goodbye is not None:
-            self._say(self.manner.goodbye, delay=self.manner.reply_delay, close=True)
+        if self.profile.quit_reply is not None:
+            self._say(self.profile.quit_reply, delay=self.profile.reply_delay, close=True)
 
     def _data(self, line: bytes) -> None:
         self.counters.data += 1
@@ -514,7 +485,7 @@ class Session(asyncio.BufferedProtocol):
         self._refuse("503 5.5.1 No message is taken here")
 
     def _vrfy(self, line: bytes) -> None:
-        self._answer("252 2.0.0 Cannot VRFY user, but will accept message and attempt delivery")
+        self._reply("252 2.0.0 Cannot VRFY user, but will accept message and attempt delivery")
 
     def _expn(self, line: bytes) -> None:
         self._refuse("502 5.5.1 EXPN command not supported")
@@ -523,12 +494,12 @@ class Session(asyncio.BufferedProtocol):
         self._refuse("503 5.5.1 Error: authentication not enabled")
 
     def _help(self, line: bytes) -> None:
-        self._answer("214 2.0.0 A mail world on loopback. It takes no mail.")
+        self._reply("214 2.0.0 A mail world on loopback. It takes no mail.")
 
     def _starttls(self, line: bytes) -> None:
         if line.upper() != b"STARTTLS":
             return self._refuse("500 5.5.2 Error: command not recognized")
-        if not self.manner.starttls or self.secure or self.hello is None:
+        if not self.profile.starttls or self.secure or self.hello is None:
             return self._refuse("502 5.5.1 Error: command not implemented")
         self.buffer = b""
         self._flush()
@@ -537,7 +508,7 @@ class Session(asyncio.BufferedProtocol):
 
     async def _go_secure(self) -> None:
         wait = max(self.due - self.loop.time(), 0.0) if self.queue else 0.0
-        await asyncio.sleep(wait + self.server.latency + self.manner.reply_delay)
+        await asyncio.sleep(wait + self.server.latency + self.profile.reply_delay)
         transport = self.transport
         if transport is None or transport.is_closing():
             return

@@ -1,5 +1,4 @@
-"""
-The plain data of a mail world: servers, domains, mailboxes, and what is really so about an address.
+"""The plain data of a mail world: servers, domains, mailboxes, and what is really so about an address.
 
 Domain names are kept in lower-case A-label form (RFC 5890), addresses with a lower-case local part.
 """
@@ -12,17 +11,14 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import idna
 
 from mailvet.dns.trust import control_names
 from mailvet.errors import SettingsError
 from mailvet.lab.profiles import profile_named
-from mailvet.lab.server_profiles import STATES, Manner, State
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from mailvet.lab.server_profiles import STATES, ServerProfile, State
 
 __all__ = [
     "BEHAVIOURS",
@@ -101,9 +97,9 @@ _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
 
 def a_label(name: str) -> str:
-    """
-    A host or domain name in lower-case A-label form, without the final dot. Raises SettingsError when it
-    cannot be.
+    """A host or domain name in lower-case A-label form, without the final dot.
+
+    Raises SettingsError when it cannot be.
     """
     text = name.strip().rstrip(".").lower()
     if text.isascii():
@@ -122,10 +118,10 @@ def _ancestors(name: str) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """One mail server: its name, the loopback address it listens on and its manner."""
+    """One mail server: its name, the loopback address it listens on and its profile."""
 
     name: str
-    manner: Manner
+    profile: ServerProfile
     address: str
     ipv6: bool = False
     """Listens on ::1 as well and has an AAAA record. One host per world can."""
@@ -134,8 +130,9 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class Domain:
-    """
-    One mail domain as DNS shows it. `mx` is (preference, target) pairs; `(0, ".")` is a null MX (RFC 7505).
+    """One mail domain as DNS shows it.
+
+    `mx` is (preference, target) pairs; `(0, ".")` is a null MX (RFC 7505).
     """
 
     name: str
@@ -171,20 +168,20 @@ class Truth:
     kind: str
     """
     live, unknown_mailbox, disabled, moved, restricted, full, throttled, temporary, forwarded (the mailbox as
-    its server would say); accept_all, unverifiable, gateway (the server accepts everybody); blocked,
+    its server would say); accept_all, unverifiable, gateway (the server accepts every recipient); blocked,
     relay_denied, tarpit, unreachable, no_smtputf8 (it does not talk about the mailbox); greylisted_live,
     greylisted_dead; harvest_guard (it may lie); ambiguous_live, ambiguous_dead (its replies cannot settle it);
     dead_domain, no_mail, null_mx, unroutable, dns_failing (DNS);
     disposable, typo, syntax.
     """
     exists: bool | None
-    """Whether somebody's mailbox is behind the address. None: not even the world can tell (a catch-all)."""
+    """Whether a mailbox is behind the address. None: not even the world can tell (a catch-all)."""
     live: bool
     """Whether mail from an ordinary sender would be delivered to that mailbox today."""
     dead_and_server_answers: bool
-    """Nobody is there, and the domain's mail server says so to whoever asks properly."""
+    """There is no mailbox, and the domain's mail server says so to a client that asks properly."""
     server_tells: bool
-    """The domain's mail server tells living mailboxes from unknown ones to whoever asks properly."""
+    """The domain's mail server tells living mailboxes from unknown ones to a client that asks properly."""
     expected: tuple[str, ...]
     """The statuses that are right for a prober who sees only DNS and SMTP."""
 
@@ -239,12 +236,11 @@ _TOLD = {*STATES, "unknown_mailbox", "greylisted_live", "greylisted_dead"}
 
 @dataclass
 class World:
-    """
-    A mail world, built up call by call; every builder returns the world.
+    """A mail world, built up call by call; every builder returns the world.
 
     >>> world = (
     ...     World()
-    ...     .host("mx1.acme.test", manner="postfix", max_connections=5)
+    ...     .host("mx1.acme.test", profile="postfix", max_connections=5)
     ...     .domain("acme.test", mx=[(10, "mx1.acme.test")])
     ...     .mailbox("ann@acme.test")
     ...     .mailbox("bob@acme.test", state="full")
@@ -264,27 +260,21 @@ class World:
     """Seconds a prober should wait for a reply here, and for an address in all: what `Lab.config` says."""
     address_budget: float = 8.0
 
-    @staticmethod
-    def hostile(seed: int = 7) -> World:
-        """A world of servers that lie or break, see `mailvet.lab.hostile_world`."""
-        from mailvet.lab.hostile_world import hostile_world
-
-        return hostile_world(seed)
-
     # ---------------------------------------------------------------- building
     def host(
         self,
         name: str,
-        manner: str = "postfix",
+        profile: str = "postfix",
         *,
         address: str | None = None,
         ipv6: bool = False,
         ipv4: bool = True,
         **options: Any,
     ) -> World:
-        """
-        Add a mail server. `options` are the fields of `Manner`, such as `max_connections=5` or
-        `latency=0.02`. Without an `address` it gets the next free one in 127.77.0.0/16.
+        """Add a mail server.
+
+        `options` are the fields of `ServerProfile`, such as `max_connections=5` or `latency=0.02`. Without an `address`
+        it gets the next free one in 127.77.0.0/16.
         """
         key = a_label(name)
         taken = {host.address for host in self.hosts.values()}
@@ -295,10 +285,10 @@ class World:
             free = f"127.77.{number // 250}.{number % 250 + 1}"
         if address is not None and (address in taken or not _is_loopback(address)):
             raise SettingsError(f"{address} is taken or no loopback address. Give each host its own in 127/8.")
-        self.hosts[key] = Host(key, profile_named(manner, **options), address or free, ipv6 or not ipv4, ipv4)
+        self.hosts[key] = Host(key, profile_named(profile, **options), address or free, ipv6 or not ipv4, ipv4)
         return self
 
-    def domain(
+    def domain(  # noqa: PLR0913  # what a domain can be, by name
         self,
         name: str,
         mx: Iterable[tuple[int, str]] = (),
@@ -312,10 +302,10 @@ class World:
         ignores_dots: bool = False,
         country: str = "",
     ) -> World:
-        """
-        Add a mail domain. With no `mx`, a host of the same name makes it an implicit MX (RFC 5321 section
-        5.1). MX targets need not exist. `dns` covers the domain and the names below it that are not given
-        themselves.
+        """Add a mail domain.
+
+        With no `mx`, a host of the same name makes it an implicit MX (RFC 5321 section 5.1). MX targets need not exist.
+        `dns` covers the domain and the names below it that are not given themselves.
         """
         if dns not in BEHAVIOURS:
             raise SettingsError(f"no DNS behaviour {dns!r}. There are: {', '.join(BEHAVIOURS)}.")
@@ -328,9 +318,7 @@ class World:
         return self
 
     def record(self, name: str, type: str, *values: str) -> World:
-        """
-        Add DNS records of any type, values in presentation form: `record("x.test", "TXT", '"v=spf1 -all"')`.
-        """
+        """Add DNS records of any type in presentation form: `record("x.test", "TXT", '"v=spf1 -all"')`."""
         self.records.setdefault(a_label(name), {}).setdefault(type.upper(), []).extend(values)
         return self
 
@@ -349,9 +337,10 @@ class World:
 
     # ---------------------------------------------------------------- looking up
     def find(self, address: str) -> Mailbox | None:
-        """
-        The mailbox that an address leads to. Local parts are compared as the servers do: without regard to
-        case, `+tag` ignored, dots ignored where the domain ignores them.
+        """The mailbox that an address leads to.
+
+        Local parts are compared as the servers do: without regard to case, `+tag` ignored, dots ignored where the
+        domain ignores them.
         """
         local, _, domain = address.rpartition("@")
         local, domain = _local(local), a_label(domain)
@@ -377,9 +366,9 @@ class World:
         return name
 
     def routes(self, domain: str) -> list[Host | str]:
-        """
-        Where mail for a domain goes, best preference first: a host, or an address at which the world has
-        none. Targets that do not resolve are left out.
+        """Where mail for a domain goes, best preference first: a host, or an address at which the world has none.
+
+        Targets that do not resolve are left out.
         """
         name = self.canonical(a_label(domain))
         entry = self.domains.get(name)
@@ -398,9 +387,7 @@ class World:
         return found
 
     def behaviour(self, name: str) -> Behaviour:
-        """
-        How the name servers answer for a name: as its own domain says, else as the nearest domain above it.
-        """
+        """How the name servers answer for a name: as its own domain says, else as the nearest domain above it."""
         if name in self.domains:
             return self.domains[name].dns
         if name in self.hosts or name in self.records:
@@ -427,9 +414,9 @@ class World:
 
     # ---------------------------------------------------------------- the truth
     def truth(self, cell: str | None, *, ipv6: bool = True) -> Truth:
-        """
-        What is really so about the address in a cell of text; white space around it does not count. `ipv6`
-        says whether the machine has IPv6, which servers without an IPv4 address need.
+        """What is really so about the address in a cell of text; white space around it does not count.
+
+        `ipv6` says whether the machine has IPv6, which servers without an IPv4 address need.
         """
         address = _address(cell)
         if address is None:
@@ -448,19 +435,19 @@ class World:
         server = self._reachable(domain, ipv6)
         if server is None:
             return truth
-        if server.manner.doubted and kind in _TOLD:
+        if server.profile.doubted and kind in _TOLD:
             expected = (*truth.expected, "unknown") if kind == "live" else truth.expected
             return replace(truth, server_tells=False, expected=expected)
-        if server.manner.temporary_reply is not None:
+        if server.profile.temporary_reply is not None:
             return replace(truth, server_tells=False)
-        if kind == "ambiguous_dead" and server.manner.tells == "living":
+        if kind == "ambiguous_dead" and server.profile.tells == "living":
             return replace(truth, server_tells=True)
         return truth
 
     def _reachable(self, domain: str, ipv6: bool) -> Host | None:
         """The first server of a domain with which a conversation gets as far as a recipient's reply."""
         servers = [to for to in self.routes(domain) if isinstance(to, Host)]
-        return next((to for to in servers if to.manner.reachable and (to.ipv4 or ipv6)), None)
+        return next((to for to in servers if to.profile.reachable and (to.ipv4 or ipv6)), None)
 
     def _kind(self, local: str, domain: str, box: Mailbox | None, ipv6: bool) -> str:
         entry = self.domains.get(domain)
@@ -491,20 +478,7 @@ class World:
             return "unreachable"
         if end is not None and end.refuses is not None:
             return _ambiguous(box)
-        return _kind_at(server.manner, local, box, accepts_all=bool(end and end.accepts_all))
-
-    # ---------------------------------------------------------------- tables
-    def contacts(self, rows: int = 10_000, seed: int = 7) -> pa.Table:
-        """A messy contact table drawn from this world, see `mailvet.lab.contacts`."""
-        from mailvet.lab.contacts import contacts
-
-        return contacts(self, rows, seed)
-
-    def truth_table(self, contacts: pa.Table) -> pa.Table:
-        """The truth for every row of a contact table, see `mailvet.lab.contacts`."""
-        from mailvet.lab.contacts import truth_table
-
-        return truth_table(self, contacts)
+        return _kind_at(server.profile, local, box, accepts_all=bool(end and end.accepts_all))
 
 
 def _is_loopback(address: str) -> bool:
@@ -538,27 +512,27 @@ def _address(cell: str | None) -> str | None:
     return f"{local}@{name}"
 
 
-def _kind_at(manner: Manner, local: str, box: Mailbox | None, *, accepts_all: bool) -> str:
-    if max(manner.banner_delay, manner.reply_delay) >= _SLOW:
+def _kind_at(profile: ServerProfile, local: str, box: Mailbox | None, *, accepts_all: bool) -> str:
+    if max(profile.banner_delay, profile.reply_delay) >= _SLOW:
         return "tarpit"
-    if manner.blocks:
+    if profile.blocks:
         return "blocked"
-    if manner.temporary_reply:
+    if profile.temporary_reply:
         return "temporary"
-    if manner.denies_relay:
+    if profile.denies_relay:
         return "relay_denied"
-    if not local.isascii() and (manner.helo_only or not manner.smtputf8):
+    if not local.isascii() and (profile.helo_only or not profile.smtputf8):
         return "no_smtputf8"
-    if manner.accepts_all or accepts_all:
-        return manner.accepts_all or "accept_all"
+    if profile.accepts_all or accepts_all:
+        return profile.accepts_all or "accept_all"
     dead = box is None or box.state in ("disabled", "moved")
-    if manner.tells == "nothing":
+    if profile.tells == "nothing":
         return _ambiguous(box)
-    if manner.tells == "living" and dead:
+    if profile.tells == "living" and dead:
         return "ambiguous_dead"
-    if manner.harvest_limit is not None and (box is None or box.state == "live"):
+    if profile.harvest_limit is not None and (box is None or box.state == "live"):
         return "harvest_guard"
-    if manner.greylisting == "first" or (manner.greylisting == "known" and box is not None):
+    if profile.greylisting == "first" or (profile.greylisting == "known" and box is not None):
         return "greylisted_dead" if dead else "greylisted_live"
     return "unknown_mailbox" if box is None else box.state
 

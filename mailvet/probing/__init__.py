@@ -1,0 +1,1 @@
+"""Asking mail servers about recipients: queues, conversations, and what their replies prove."""

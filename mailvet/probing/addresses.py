@@ -1,5 +1,4 @@
-"""
-Server addresses: how many connections each has, how fast it may be asked, and whether its replies stay in step.
+"""Server addresses: how many connections each has, how fast it may be asked, and whether its replies stay in step.
 
 Many names, and many operators, may lead to one address. Whatever its customers call it, one machine is asked at one
 pace, and never over more connections than the cap.
@@ -119,9 +118,10 @@ class ServerAddress:
             self.interval /= 1.5 if self.interval > _FIRST_INTERVAL / 2 else 1.0
 
     def out_of_step(self, checked: int, *, careful: bool) -> None:
-        """
-        A conversation was out of step after so many recipients whose replies are known to be their own. The first
-        time, recipients are asked one by one from now on; if that fails as well, no conversation asks more of them.
+        """A conversation was out of step after so many recipients whose replies are known to be their own.
+
+        The first time, recipients are asked one by one from now on; if that fails as well, no conversation asks more of
+        them.
 
         Args:
             checked: recipients.

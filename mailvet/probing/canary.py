@@ -1,10 +1,9 @@
-"""
-Whether refusals can be trusted: what one place has shown about refusing everybody, or accepting everybody.
+"""Whether refusals can be trusted: what one place has shown about refusing, or accepting, every recipient.
 
-Harvest protection counts unknown recipients by client address, over conversations, and answers in the very words of a
+Harvest protection counts unknown recipients by client address, over conversations, and replies in the very words of a
 true refusal, for seconds or for the day. So a refusal counts when it is among the first two of a place that was left
 alone, or stands between two acceptances of recipients known to exist, canaries, that lie close together in time.
-`postmaster` is no canary: RFC 5321 section 4.5.1 obliges servers to accept it from anybody.
+`postmaster` is no canary: RFC 5321 section 4.5.1 obliges servers to accept it from every client.
 """
 
 from __future__ import annotations
@@ -79,7 +78,7 @@ class Place:
     conversations_allowed: int = 1 << 30
     """Side by side; halved whenever it shuts us out, since one canary proves nothing about those beside it."""
     refusals_allowed: int = 1 << 30
-    """Refusals in one conversation; lowered where it refused or accepted everybody after some."""
+    """Refusals in one conversation; lowered where it refused or accepted every recipient after some."""
     doubted: int = 0
     """Refusals that the last proof covered in a conversation that ended with canaries refused; 0: no such doubt."""
     suspicious: bool = False
@@ -96,7 +95,7 @@ class Place:
     refusals_seen: int = 0
     recipients_accepted: int = 0
     recipients_refused: int = 0
-    accepted_anybody: bool = False
+    accepted_any: bool = False
     policy_refusals: int = 0
     """Refusals of us in a row."""
     held: list[tuple[ServerSet, Exchange]] = field(default_factory=list)
@@ -164,8 +163,9 @@ class Place:
     # ---------------------------------------------------------------- contact
 
     def contacted(self, began: float) -> None:
-        """
-        A connection was opened. At the first contact the opening stands for an acceptance, and two refusals count.
+        """A connection was opened.
+
+        At the first contact the opening stands for an acceptance, and two refusals count.
         """
         now = time.monotonic()
         self.looks = 0
@@ -206,7 +206,7 @@ class Place:
 
     @property
     def quiet(self) -> bool:
-        """Nobody waits for it, and no recipient is being asked."""
+        """No recipient waits for it, and none is being asked."""
         return not self.waiting and not self.expected and self.conversations == self.idle
 
     @property
@@ -238,8 +238,7 @@ class Place:
         self.memory.canaries[key] = kept[-KEPT_CANARIES:]
 
     def accepted(self, began: float, at: float, *, at_start: bool) -> Acceptance:
-        """
-        A canary was accepted.
+        """A canary was accepted.
 
         Args:
             began: when the server began with its reply.
@@ -267,9 +266,10 @@ class Place:
         return None
 
     def shut_out(self, *, at_start: bool, covered: int) -> None:
-        """
-        Two canaries were refused in one conversation, which began with one or not (`at_start`); the last proof in it
-        covered so many refusals. A new conversation shows whether this one had enough of us, or the place has.
+        """Two canaries were refused in one conversation, which began with one or not (`at_start`).
+
+        The last proof in it covered so many refusals. A new conversation shows whether this one had enough of us, or
+        the place has.
         """
         if not at_start and not self.suspicious:
             self.canaries_refused = 0
@@ -289,7 +289,7 @@ class Place:
         until = moment + timedelta(seconds=self.rest_until - now)
         self.memory.suspicions[self.key] = Suspicion(before.since if before else moment, self.rests, until)
 
-    # ---------------------------------------------------------------- refusing everybody, run after run
+    # ---------------------------------------------------------------- refusing all, run after run
 
     def note_words(self, words: str) -> None:
         """A recipient or control was refused in these words."""
@@ -300,14 +300,14 @@ class Place:
             self._many_words = True
 
     def contradict(self) -> None:
-        """A recipient was accepted, so it does not refuse everybody."""
-        self.accepted_anybody = True
+        """A recipient was accepted, so it does not refuse all."""
+        self.accepted_any = True
         self.policy_refusals = 0
         self.memory.refused_runs.pop(self.key, None)
 
     def refused_for_good(self) -> bool:
-        """Whether, with this run, everybody was refused in the same words in three runs on three days."""
-        if self._words is None or self._many_words or self.accepted_anybody or self.canaries:
+        """Whether, with this run, all were refused in the same words in three runs on three days."""
+        if self._words is None or self._many_words or self.accepted_any or self.canaries:
             return False
         runs = self.memory.refused_runs.get(self.key) or RefusedRuns(self._words, ())
         runs = runs.another(self._words, datetime.now(timezone.utc).date())

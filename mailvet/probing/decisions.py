@@ -1,5 +1,4 @@
-"""
-From replies in step to results: what the domain and the place make of them, and who is asked again.
+"""From replies in step to results: what the domain and the place make of them, and who is asked again.
 
 A conversation hands its replies over once they are known to be its own. Those that are proven become results, at once
 or when their domain's control is known; the others are asked again, held, or left open.
@@ -37,8 +36,8 @@ __all__ = ["Decisions"]
 
 _CONTROL_ASKS = 4  # times that a control is sent to one place, until no reply of it is to be had
 _CLOSING_ASKS = 3  # closing controls in a row that bring nothing
-_DETOURS = 3  # times that a recipient is asked again because a backup that accepts anybody answered
-_POLICY_REFUSALS = 8  # refusals of us in a row, where nobody was accepted, that stop the operator
+_DETOURS = 3  # times that a recipient is asked again because a backup that accepts all replied
+_POLICY_REFUSALS = 8  # refusals of us in a row, where none was accepted, that stop the operator
 _OPEN_SECONDS = 1.5  # refusals of short conversations wait so long for others before a canary is asked
 _UNPROVEN_AFTER = 3600.0  # seconds until an unproven refusal is due again, where no rest says more
 _LOOK_AFTER = 5.0  # seconds of quiet, while more recipients may come, until what can be decided is
@@ -93,13 +92,13 @@ class Decisions:
         at.control_in_flight = False
         if at.control_at == 0.0:
             at.control_at = exchange.came
-        no_answer = reply.reply.code // 100 == 4 and says_accept_all(reply) is None
-        if no_answer and self._ask_control_once_more(servers, at, exchange):
+        no_reply = reply.reply.code // 100 == 4 and says_accept_all(reply) is None
+        if no_reply and self._ask_control_once_more(servers, at, exchange):
             return
         at.control_at = exchange.came
         at.compare(reply)
         at.accept_all_pending = False
-        if not at.distinguishes_recipients:  # then no refusal of anybody makes an acceptance clearer
+        if not at.distinguishes_recipients:  # then no refusal makes an acceptance clearer
             at.accepts += self._unconfirmed_of(place, at)
         if at.accept_all is False:
             place.distinguishing.setdefault(servers.group_key, {})[at.domain.name] = at
@@ -109,9 +108,10 @@ class Decisions:
         self.decide(at, servers, place)
 
     def _ask_control_once_more(self, servers: ServerSet, at: DomainAtPlace, exchange: Exchange) -> bool:
-        """
-        Greylisting and the like are no reply about the control: it is asked once more at the age at which the
-        recipient was accepted. Whether it will be: false when it was already.
+        """Greylisting and the like are no reply about the control.
+
+        It is asked once more at the age at which the recipient was accepted. Whether it will be: false when it was
+        already.
         """
         if at.control_postponed:
             return False
@@ -143,11 +143,11 @@ class Decisions:
         return [exchange.reply for exchange in taken if exchange.probe.role is Role.recipient]
 
     def count_refusals_of_us(self, servers: ServerSet, place: Place, reply: RecipientReply) -> None:
-        """Stop the operator where everybody is refused in words about us, and nobody was accepted."""
+        """Stop the operator where all are refused in words about us, and none was accepted."""
         if reply.reading.reason is not Reason.sender_blocked or reply.reading.ambiguous:
             place.policy_refusals = 0
             return
-        if place.accepted_anybody:
+        if place.accepted_any:
             return
         place.policy_refusals += 1
         if place.policy_refusals >= _POLICY_REFUSALS:
@@ -185,7 +185,7 @@ class Decisions:
                 self._ask_for_proof(where, place, exchange.probe)
 
     def _from_backup(self, servers: ServerSet, reply: RecipientReply) -> None:
-        """A backup accepts anybody: that tells nothing while the preferred host can be asked."""
+        """A backup accepts all: that tells nothing while the preferred host can be asked."""
         probe = reply.probe
         probe.detours += 1
         now = time.monotonic()
@@ -202,9 +202,9 @@ class Decisions:
 
     # ---------------------------------------------------------------- the end of a conversation
 
-    def check(self, servers: ServerSet, proof: ConversationProof, checked: int) -> None:
+    def check(self, proof: ConversationProof, checked: int) -> None:
         """So many replies of a conversation are in step: report what is proven."""
-        place = proof.place
+        servers, place = proof.servers, proof.place
         for exchange in proof.exchanges[:checked]:
             if exchange.proven and not exchange.done:
                 self.deliver(servers, place, exchange)
@@ -226,24 +226,23 @@ class Decisions:
                 exchange.done = True
                 self._again(where, place, exchange)
 
-    def finish(
-        self, servers: ServerSet, proof: ConversationProof, checked: int, *, fault: str | None, host: str, short: bool
-    ) -> None:
-        """
-        A conversation is over, and so many of its replies are in step.
+    def finish(self, proof: ConversationProof, checked: int, *, fault: str | None, host: str, short: bool) -> None:
+        """A conversation is over, and so many of its replies are in step.
 
         Args:
+            proof: the evidence of the conversation.
+            checked: replies that are known to be in step.
             fault: what showed that it was out of step, if it was.
             host: name of the server.
             short: it could not ask a canary of its own, because it was cut off or takes few recipients.
         """
-        place = proof.place
+        servers, place = proof.servers, proof.place
         if checked < len(proof.exchanges):
             proof.take_back(checked)
             self._reinstate(place, proof)
         else:
             proof.conclude()
-        self.check(servers, proof, checked)
+        self.check(proof, checked)
         trailing = {id(exchange) for exchange in proof.trailing}
         unproven = {id(exchange) for exchange in proof.unproven}
         handed_over = {id(exchange) for exchange in proof.handed_over}
@@ -293,7 +292,7 @@ class Decisions:
         self.void(servers, probe, first=first, fault=fault, host=host)
 
     def void(self, servers: ServerSet, probe: Probe, *, first: bool, fault: str, host: str) -> None:
-        """A recipient was asked in a conversation out of step; `first`: nobody was asked before it."""
+        """A recipient was asked in a conversation out of step; `first`: no recipient was asked before it."""
         probe.deadline = None
         probe.voids += 1
         probe.first_faults += first
@@ -390,7 +389,7 @@ class Decisions:
     # ---------------------------------------------------------------- when a place is quiet
 
     def settle(self, servers: ServerSet, place: Place) -> None:
-        """See to what waits for canaries and refusals of later conversations, and to the rest when nobody is left."""
+        """Decide, or have asked, what waits for canaries and refusals of later conversations."""
         if self._pool.draining:
             return
         now = time.monotonic()
@@ -476,9 +475,9 @@ class Decisions:
             place.look_alarm = asyncio.get_running_loop().call_later(delay, self._look, servers, place)
 
     def _look(self, servers: ServerSet, place: Place) -> None:
-        """
-        Something waits at a place where no conversation is going on: see to it. Where time after time nothing comes of
-        that, it stays open, so that every run ends.
+        """Something waits at a place where no conversation is going on: see to it.
+
+        Where time after time nothing comes of that, it stays open, so that every run ends.
         """
         place.look_alarm = None
         if not place.pending or self._pool.draining:
@@ -501,7 +500,7 @@ class Decisions:
         self.settle(servers, place)
 
     def flush(self, place: Place) -> None:
-        """Nobody of the place is to be asked any more: decide with what there is."""
+        """No recipient of the place is to be asked any more: decide with what there is."""
         if self._pool.draining:
             return
         for servers, exchange in list(place.unconfirmed):

@@ -1,6 +1,6 @@
-"""
-What is known in this run about the recipients of one domain: what each place said to them and to a random control
-address, and what follows from comparing them.
+"""What is known in this run about the recipients of one domain.
+
+What each place said to them and to a random control address, and what follows from comparing them.
 
 An acceptance counts only where the control is refused. A refusal that could be meant for us, or is put as a policy,
 counts only where the control got the same words and another recipient of the domain was accepted after it (see
@@ -19,8 +19,8 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mailvet.dns.routes import Route
+from mailvet.smtp.outcomes import Reply
 from mailvet.smtp.reply_reading import Reading, Stage, read_and_mask, read_reply, weigh
-from mailvet.smtp.session import Reply
 from mailvet.vocabulary import REASONS, Reason, Status
 
 if TYPE_CHECKING:
@@ -75,18 +75,19 @@ class Role(Enum):
     recipient = "recipient"
     """Its own result is wanted."""
     control = "control"
-    """Random: would the server accept anybody of the domain?"""
+    """Random: would the server accept any recipient of the domain?"""
     canary = "canary"
-    """Known to exist: does the server refuse everybody by now?"""
+    """Known to exist: does the server refuse all by now?"""
     closing = "closing"
-    """A control that was refused before: does the server accept everybody by now?"""
+    """A control that was refused before: does the server accept all by now?"""
 
 
 @dataclass(slots=True, eq=False)
 class Probe:
-    """
-    A recipient on its way through the conversations. There is one for every recipient in the queues, so it is small,
-    and all that one domain has in common is in `domain`.
+    """A recipient on its way through the conversations.
+
+    There is one for every recipient in the queues, so it is small, and all that one domain has in common is in
+    `domain`.
     """
 
     local: str
@@ -109,7 +110,7 @@ class Probe:
     first_faults: int = 0
     """How often it was the first recipient of a conversation that was out of step from the start."""
     detours: int = 0
-    """How often a backup accepted it that accepts anybody."""
+    """How often a backup accepted it that accepts all."""
     first_asked: float | None = None
     """`time.monotonic()` of the first time it was asked."""
     deadline: float | None = None
@@ -152,7 +153,7 @@ class DomainState:
 
     name: str
     answers: str
-    """What the operator's replies are worth (`mailvet.reference.providers.Operator.answers`)."""
+    """What the operator's replies are worth (`mailvet.data.operators.Operator.answers`)."""
     accept_all: bool = False
     """A host of the best preference accepts any recipient of it."""
     accept_all_reply: RecipientReply | None = None
@@ -190,7 +191,7 @@ class DomainAtPlace:
     control_due: float = 0.0
     """`time.monotonic()` at which it is to come back, where the run does not wait so long."""
     control_unproven: bool = False
-    """It was refused, and may have been so because everybody was."""
+    """It was refused, and may have been so because all were."""
     control_at: float = 0.0
     """`time.monotonic()` of the control's first reply."""
     control_postponed: bool = False
@@ -243,9 +244,9 @@ class DomainAtPlace:
         (self.accepts if accepted(reply) else self.doubts).append(reply)
 
     def ready(self, *, final: bool) -> list[tuple[RecipientReply, MailboxResult | None]]:
-        """
-        The undecided recipients that can be decided now, with their results; they leave the lists. None instead of a
-        result: a backup that accepts anybody told nothing.
+        """The undecided recipients that can be decided now, with their results; they leave the lists.
+
+        None instead of a result: a backup that accepts all told nothing.
 
         Args:
             final: nothing more will be received from the place for now.
@@ -433,9 +434,9 @@ def read_recipient_reply(
 
 
 def control_local_part(domain: str, *, today: date | None = None) -> str:
-    """
-    A local part that nobody has: syllables and digits, so that it looks like an address people choose and fires no
-    rule against machine-made names.
+    """A local part that no mailbox has.
+
+    Syllables and digits, so that it looks like an address people choose and fires no rule against machine-made names.
 
     The same for a domain all month: a run that comes back to a greylisting server, perhaps in another process, is
     known there with its control address as well.

@@ -1,5 +1,4 @@
-"""
-Whether the results of this run can still be trusted: our own network, port 25, and block lists.
+"""Whether the results of this run can still be trusted: our own network, port 25, and block lists.
 
 Our network is down when no connection succeeds to any of at least five server addresses that replied earlier in this
 run, over a minute or until the run's end. Then a failed connection says nothing of the server.
@@ -22,8 +21,9 @@ _KEPT_ADDRESSES = 1_000  # addresses that replied, kept to be tried again
 
 @dataclass(slots=True)
 class RunHealth:
-    """
-    What connections have shown in this run. Times are seconds of `time.monotonic()`.
+    """What connections have shown in this run.
+
+    Times are seconds of `time.monotonic()`.
 
     Attributes:
         outage_after: seconds without any connection from which on the network is down.

@@ -1,9 +1,10 @@
-"""
-Whose reply is it? What shows that the replies of a conversation belong to the commands they are counted against.
+"""Whose reply is it?
+
+What shows that the replies of a conversation belong to the commands they are counted against.
 
 A conversation that is shifted by one reply looks right after every single reply. So replies count only up to a checked
-point: all commands are answered and then nothing arrives during one round trip and 50 ms, or the last reply names its
-own recipient, or the conversation ends as it should.
+point: all commands have their replies and then nothing arrives during one round trip and 50 ms, or the last reply names
+its own recipient, or the conversation ends as it should.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field
 
-from mailvet.smtp.session import Reply
+from mailvet.smtp.outcomes import Reply
 
 __all__ = ["Ledger"]
 
@@ -26,7 +27,7 @@ class Ledger:
     fault: str | None = None
     """What shows that the conversation is out of step; None while nothing does."""
     replies: int = 0
-    """Recipients that were answered."""
+    """Replies to recipients."""
     checked: int = 0
     """Of these, how many lie before the last checked point."""
     _asked: Counter[str] = field(default_factory=Counter)
@@ -36,9 +37,9 @@ class Ledger:
         self._asked[address.casefold()] += 1
 
     def examine(self, address: str, reply: Reply) -> bool:
-        """
-        Take in the reply that is counted against `address`. Returns whether it can be its own; if not, the
-        conversation is out of step.
+        """Take in the reply that is counted against `address`.
+
+        Returns whether it can be its own; if not, the conversation is out of step.
         """
         if reply.code // 100 in (1, 3) or reply.code == 221:
             self.fault = f"{reply.code} to RCPT"
@@ -58,5 +59,5 @@ class Ledger:
         return True
 
     def check(self) -> None:
-        """All commands are answered, and nothing arrived behind the last reply."""
+        """All commands have their replies, and nothing arrived behind the last reply."""
         self.checked = self.replies

@@ -1,5 +1,4 @@
-"""
-The operators, server addresses and domains that a run has met, with what is known of each.
+"""The operators, server addresses and domains that a run has met, with what is known of each.
 
 A run of any length stays small: what no recipient waits for is forgotten, the oldest first.
 """
@@ -9,6 +8,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
+from mailvet.data.operators import operators
 from mailvet.dns.routes import Route
 from mailvet.probing.addresses import ServerAddress
 from mailvet.probing.canary import Place
@@ -16,7 +16,7 @@ from mailvet.probing.domain import DomainState, Probe
 from mailvet.probing.memory import ServerMemory, place_of
 from mailvet.probing.pacing import ErrorBudget, Pace
 from mailvet.probing.queues import OperatorQueue, ServerSet, Way, in_order
-from mailvet.reference.providers import operator_of_route, operators
+from mailvet.reference.providers import operator_of_route
 from mailvet.settings import Settings
 
 __all__ = ["KnownServers"]
@@ -27,8 +27,7 @@ _REMEMBERED_SERVERS = 20_000
 
 
 class KnownServers:
-    """
-    What one pool knows of servers and domains.
+    """What one pool knows of servers and domains.
 
     Args:
         settings: `smtp`, `pacing`.
@@ -90,6 +89,7 @@ class KnownServers:
         return place
 
     def address(self, ip: str) -> ServerAddress:
+        """What is known of an IP address."""
         address = self.addresses.get(ip)
         if address is None:
             address = self.addresses[ip] = ServerAddress(ip, self._settings.pacing.connections_per_operator)

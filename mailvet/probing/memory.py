@@ -1,5 +1,4 @@
-"""
-What is kept about server addresses from one run to the next, and the connections that several runs share.
+"""What is kept about server addresses from one run to the next, and the connections that several runs share.
 
 The pool takes a `ServerMemory`, uses and changes it, and holds it as `pool.memory`; the caller loads it before a run
 and saves it afterwards. `ConnectionSlots` counts the open connections to an address over all that use the same slots.
@@ -21,14 +20,13 @@ __all__ = ["Canary", "ConnectionSlots", "LocalSlots", "RefusedRuns", "ServerMemo
 CANARY_DAYS = 30
 """Days for which an acceptance of an earlier run makes a canary."""
 REFUSED_DAYS = 3
-"""Days on which an address has to refuse everybody in the same words until its refusals count."""
+"""Days on which an address has to refuse all in the same words until its refusals count."""
 KEPT_CANARIES = 16
 """Canaries kept for one place."""
 
 
 def place_of(address: str, port: int) -> str:
-    """
-    The key of a server address.
+    """The key of a server address.
 
     >>> place_of("2001:db8::1", 25)
     '[2001:db8::1]:25'
@@ -81,8 +79,9 @@ class RefusedRuns:
 
 @dataclass(slots=True)
 class ServerMemory:
-    """
-    What earlier runs learnt about server addresses. The pool changes it in place.
+    """What earlier runs learnt about server addresses.
+
+    The pool changes it in place.
 
     Attributes:
         suspicions: by place; the pool adds one when canaries are refused and removes it when one is accepted.
@@ -101,9 +100,9 @@ class ConnectionSlots(Protocol):
     """Bounds the connections to one address, over all that share the slots."""
 
     async def acquire(self, address: str, most: int) -> Callable[[], None]:
-        """
-        Wait until fewer than `most` connections to `address` (IP) are open, and count one more. Gives what frees the
-        slot; calling that twice does no harm.
+        """Wait until fewer than `most` connections to `address` (IP) are open, and count one more.
+
+        Gives what frees the slot; calling that twice does no harm.
         """
 
 

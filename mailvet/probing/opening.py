@@ -1,6 +1,7 @@
-"""
-Which server a conversation goes to: the preferred host, the backup only where that is down or busy time after time,
-and never an address that has as many connections as it may.
+"""Which server a conversation goes to.
+
+The preferred host, the backup only where that is down or busy time after time, and never an address that has as many
+connections as it may.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from mailvet.probing.canary import REFUSALS_PER_CANARY_OVER_CONVERSATIONS, SHORT
 from mailvet.probing.domain import MailboxResult, stage_detail
 from mailvet.probing.queues import ServerSet, Way
 from mailvet.probing.turns import Contact, Standing
+from mailvet.smtp.outcomes import Broken, Refused, Reply
 from mailvet.smtp.reply_reading import mask, read_reply
-from mailvet.smtp.session import Broken, Refused, Reply, Session
+from mailvet.smtp.session import Session
 from mailvet.vocabulary import Reason
 
 if TYPE_CHECKING:
@@ -44,9 +46,9 @@ class Opening:
     # ---------------------------------------------------------------- picking
 
     def pick(self, servers: ServerSet) -> Way | None:
-        """
-        A way to these servers on which a connection may be opened now. None: there is none; the operator is woken when
-        there may be, or all that waited has its result.
+        """A way to these servers on which a connection may be opened now.
+
+        None: there is none; the operator is woken when there may be, or all that waited has its result.
         """
         now = time.monotonic()
         ways = self._usable(servers, now)
@@ -98,7 +100,7 @@ class Opening:
             until = max(way.place.rest_until, way.address.not_before)
             if until > now and way.place.alarm is None:
                 way.place.alarm = loop.call_later(until - now + 0.01, self._rested, way)
-        self._pool.release_at(way.address for way in ways)
+        self._pool.idle.release_at(way.address for way in ways)
 
     def _rested(self, way: Way) -> None:
         way.place.alarm = None
@@ -109,11 +111,12 @@ class Opening:
     async def open(
         self, servers: ServerSet, held: list[Way], ways: set[Way], contact: Contact
     ) -> tuple[Session, float, Callable[[], None]] | None:
-        """
-        A session with the best server that can be had, when its connection was asked for, and what frees its slot.
+        """A session with the best server that can be had, when its connection was asked for, and what frees its slot.
+
         None when there is none; then all have a result, or wait for the next try.
 
         Args:
+            servers: the set that is to be asked.
             held: the way that was picked; replaced by the one that is used.
             ways: those that were tried are added.
             contact: the connection, for `Turns`.
@@ -242,7 +245,7 @@ class Opening:
         return of_kind[zlib.crc32(servers.hosts[0].name.encode()) % len(of_kind)]
 
     def _refused(self, servers: ServerSet, way: Way, reply: Reply) -> None:
-        """The server would not talk to us at all."""
+        """The server refused the conversation before any recipient."""
         way.place.replied, servers.silent_since = True, None
         pool, operator = self._pool, servers.operator
         reading = read_reply(reply.stage, reply.code, reply.text, own=pool.own)
@@ -261,7 +264,7 @@ class Opening:
             self._report(probe, result)
             return
         if reading.limit == "connections":
-            operator.pace.cap = max(1, min(operator.pace.cap, operator.connections - 1))
+            operator.too_many_connections()
             way.address.too_many_connections()
         if reply.code // 100 == 4:
             way.address.refused_for_now(reading.retry_after)

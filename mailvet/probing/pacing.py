@@ -1,6 +1,7 @@
-"""
-How fast each operator may be asked: additive increase while answers are clean, halving when it throttles, and a full
-stop for the run when it says that we are blocked.
+"""How fast each operator may be asked.
+
+Additive increase while replies are clean, halving when it throttles, and a full stop for the run when it says that we
+are blocked.
 
 One `Pace` belongs to one operator, the owner of the mail servers, because operators count our connections over all
 their servers; so does one `ErrorBudget`, how many refusals they bear in one conversation.
@@ -15,11 +16,11 @@ from datetime import datetime
 __all__ = ["ErrorBudget", "Pace", "quiet_for"]
 
 _START = 2
-_GROW_AFTER = 10  # clean answers for one more connection
+_GROW_AFTER = 10  # clean replies for one more connection
 _FIRST_PAUSE = 2.0  # seconds after the first throttling reply; doubles with each that follows
 _LONGEST_PAUSE = 300.0
 _THROTTLED_TOO_OFTEN = 8
-_SURELY_TOLERATED = 5  # refusals in one conversation that nobody minds
+_SURELY_TOLERATED = 5  # refusals in one conversation that every server tolerates
 _FURTHER = (
     4  # refusals beyond those known to be tolerated that may be on their way: 9 at first, as Postfix minds the tenth
 )
@@ -48,7 +49,7 @@ class Pace:
         return max(0.0, self.resume_at - time.monotonic())
 
     def clean(self) -> bool:
-        """An answer about a recipient came, whatever it said. Returns whether the limit has grown."""
+        """A reply about a recipient came, whatever it said. Returns whether the limit has grown."""
         self._clean += 1
         if self._clean < _GROW_AFTER:
             return False
@@ -70,14 +71,13 @@ class Pace:
             self.stopped = "it keeps asking for fewer questions"
 
     def blocked(self) -> None:
-        """The operator refuses us, whoever the recipient is."""
+        """The operator refuses us, whatever the recipient is."""
         self.stopped = "it refuses us"
 
 
 @dataclass(slots=True)
 class ErrorBudget:
-    """
-    How many refusals in one conversation the servers of one operator bear.
+    """How many refusals in one conversation the servers of one operator bear.
 
     Unknown recipients are errors of the client to a mail server. Postfix slows down from the tenth error and hangs up
     at the twentieth (postconf(5): smtpd_soft_error_limit, smtpd_hard_error_limit; neither RSET nor an accepted
@@ -101,7 +101,7 @@ class ErrorBudget:
 
     @property
     def _reach(self) -> int:
-        # Whoever was as prompt after the tenth minds no number before that at which Postfix hangs up.
+        # A server as prompt after the tenth tolerates all numbers before that at which Postfix hangs up.
         return self.tolerated + _FURTHER if self.tolerated <= _SOFT_LIMIT else self.limit
 
     def tolerate(self, errors: int) -> None:
@@ -109,9 +109,10 @@ class ErrorBudget:
         self.tolerated = max(self.tolerated, errors)
 
     def limit_reached(self, errors: int) -> bool:
-        """
-        At this number of refusals the server slowed down, said that it had enough, or hung up. Returns whether the
-        limit explains that: learnt now, or meanwhile from another conversation, when this one was beyond it already.
+        """At this number of refusals the server slowed down, said that it had enough, or hung up.
+
+        Returns whether the limit explains that: learnt now, or meanwhile from another conversation, when this one was
+        beyond it already.
         """
         limit = max(1, errors - 1)
         if errors >= 1 and limit < self.limit:

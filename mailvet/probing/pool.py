@@ -1,5 +1,6 @@
-"""
-Would the server take a message for this recipient? The mailbox layer asks, and never sends.
+"""Would the server take a message for this recipient?
+
+The mailbox layer asks, and never sends.
 
 Recipients queue per operator (the owner of the mail servers) and, within it, per set of servers. Conversations take
 from these queues: one conversation asks many recipients, as many as the operator tolerates. How many there may be at
@@ -10,18 +11,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timezone
 from typing import Any
 
 from mailvet.dns.routes import Route
-from mailvet.probing.addresses import ServerAddress
 from mailvet.probing.canary import Place
 from mailvet.probing.conversation import Conversation
+from mailvet.probing.course import Course
 from mailvet.probing.decisions import Decisions
 from mailvet.probing.domain import DomainState, MailboxResult, Probe, Recipient, Role
 from mailvet.probing.health import RunHealth
+from mailvet.probing.idle import IdleConversations
 from mailvet.probing.known_servers import KnownServers
 from mailvet.probing.memory import ConnectionSlots, LocalSlots, ServerMemory
 from mailvet.probing.opening import Opening
@@ -30,7 +31,8 @@ from mailvet.probing.progress import OperatorProgress, progress_of
 from mailvet.probing.queues import OperatorQueue, ServerSet, Way
 from mailvet.probing.turns import Contact, Standing, Turns
 from mailvet.settings import Settings
-from mailvet.smtp.session import Broken, Refused, Session
+from mailvet.smtp.outcomes import Broken, Refused
+from mailvet.smtp.session import Session
 from mailvet.vocabulary import Reason
 
 __all__ = ["MailboxResult", "Mailboxes", "OperatorProgress", "Probe", "Recipient"]
@@ -38,14 +40,12 @@ __all__ = ["MailboxResult", "Mailboxes", "OperatorProgress", "Probe", "Recipient
 _FAILED_FOR = 600.0  # seconds for which servers that failed are not tried again
 _SHUTDOWN_TIMEOUT = 2.0  # seconds for conversations to end properly when the run is stopped
 _CANCEL_TIMEOUT = 0.5  # seconds more for those that did not, whatever their servers do
-_IDLE = 5.0  # seconds for which a conversation stays open for recipients that are still to be read
 _MOST_BLOCKED = 8  # sets of servers of one operator without room, after which no further one is looked at
 _WORTH_A_CONVERSATION = 10  # waiting recipients for each conversation
 
 
 class Mailboxes:
-    """
-    Ask mailboxes at a tolerable pace.
+    """Ask mailboxes at a tolerable pace.
 
     Args:
         settings: `smtp`, `pacing`, `retry`.
@@ -85,10 +85,10 @@ class Mailboxes:
         self.retries_pending: Callable[[], bool] = bool
         self._opening = Opening(self)
         self._asked_today = dict(asked_today or {})
-        self.known = KnownServers(settings, self.memory, lambda: self._unanswered)
+        self.known = KnownServers(settings, self.memory, lambda: self._pending)
         self.turns = Turns(settings.pacing.connections)
-        self._unanswered: set[Probe] = set()
-        self._idle: OrderedDict[asyncio.Future[None], ServerSet] = OrderedDict()
+        self._pending: set[Probe] = set()
+        self.idle = IdleConversations(self)
         self._tasks: set[asyncio.Task[None]] = set()
         self._timers: set[asyncio.TimerHandle] = set()
         self._ended = False
@@ -97,9 +97,10 @@ class Mailboxes:
     # ---------------------------------------------------------------- submitting
 
     def submit(self, recipient: Recipient) -> asyncio.Future[MailboxResult]:
-        """
-        Queue one recipient; its route must have hosts. The future never raises for what servers do, only for a
-        fault of ours. Submitting a recipient again, after greylisting, asks it again.
+        """Queue one recipient; its route must have hosts.
+
+        The future never raises for what servers do, only for a fault of ours. Submitting a recipient again, after
+        greylisting, asks it again.
         """
         future: asyncio.Future[MailboxResult] = asyncio.get_running_loop().create_future()
 
@@ -128,10 +129,11 @@ class Mailboxes:
         *,
         greylisted_before: bool = False,
     ) -> Probe:
-        """
-        The same without a future: `on_result` is called with what is returned here and the result, at once where
-        that is known already. The `context` is the caller's. `greylisted_before`: an earlier run found the recipient
-        greylisted, so the server has known it for at least the first delay of `retry.after_greylisting`.
+        """The same without a future.
+
+        `on_result` is called with what is returned here and the result, at once where that is known already. The
+        `context` is the caller's. `greylisted_before`: an earlier run found the recipient greylisted, so the server has
+        known it for at least the first delay of `retry.after_greylisting`.
         """
         state, servers = self.known.routed(local, domain, route)
         probe = Probe(local, state, route, on_result, context)
@@ -143,7 +145,7 @@ class Mailboxes:
         if unasked is not None:
             on_result(probe, unasked)
             return probe
-        self._unanswered.add(probe)
+        self._pending.add(probe)
         if servers.failed is not None and servers.failed_until > time.monotonic():
             self.report(probe, servers.failed)
         elif state.accept_all:
@@ -195,18 +197,19 @@ class Mailboxes:
 
     @property
     def expecting(self) -> bool:
+        """Whether more recipients are to come soon."""
         return self._expecting
 
     @expecting.setter
     def expecting(self, more: bool) -> None:
         before, self._expecting = self._expecting, more
         if not more:
-            self._release(len(self._idle))
+            self.idle.release(len(self.idle))
             if before:
                 self.settle_all()
 
     def settle_all(self) -> None:
-        """Nobody else is to come for now: decide what waits for others."""
+        """No further recipient is to come for now: decide what waits for others."""
         if self.draining:
             return
         for place in list(self.known.places.values()):
@@ -263,9 +266,9 @@ class Mailboxes:
         servers.push(probe, first=first)
         if not wake:
             return
-        if servers.idle:
-            self._end_idling(servers.idle[-1])
-        elif servers.operator.connections < servers.operator.pace.limit or self._idle:
+        if self.idle.wake(servers):
+            return
+        if servers.operator.connections < servers.operator.pace.limit or self.idle:
             self.wake(servers.operator)
 
     def later(self, delay: float, servers: ServerSet, probe: Probe) -> None:
@@ -290,23 +293,13 @@ class Mailboxes:
         while servers.waiting:
             probe = servers.pop()
             if probe.withdrawn:
-                self._unanswered.discard(probe)
+                self._pending.discard(probe)
                 continue
             if probe.role is Role.recipient and probe.domain.accept_all:
                 self.report(probe, probe.domain.accept_all_result())
                 continue
             return probe
         return None
-
-    def next_in_time(self, servers: ServerSet, session: Session) -> Probe | None:
-        """The next recipient whose budget of time is not spent."""
-        while (probe := self.next_waiting(servers)) is not None:
-            if probe.role is not Role.recipient or probe.deadline is None:
-                break
-            if probe.timeout(self.smtp.address_budget) > 0:
-                break
-            self.no_reply(probe, session)
-        return probe
 
     def wake(self, queue: OperatorQueue) -> None:
         """Start as many conversations as pace, caps and queue allow."""
@@ -333,11 +326,11 @@ class Mailboxes:
             each = _WORTH_A_CONVERSATION if self.recipients_per_session(servers) > _WORTH_A_CONVERSATION else 3
             while len(servers.waiting) > each * servers.conversations:
                 if queue.connections >= queue.pace.limit:
-                    self._release(1, queue)
+                    self.idle.release(1, queue)
                     return
                 standing = servers.standing
                 if not self.turns.has_room(standing):
-                    self._release(1)
+                    self.idle.release(1)
                     self.turns.wait(queue, standing)
                     if queue.listed:
                         return
@@ -380,14 +373,15 @@ class Mailboxes:
                 if opened is not None:
                     session, began, release = opened
                     try:
-                        await Conversation(self, servers, held[0], session, began, contact).run()
+                        course = Course.begin(servers, held[0], session, contact, self.domain_of)
+                        await Conversation(self, course, began).run()
                     except asyncio.CancelledError:
                         session.abandon()
                         raise
                     finally:
                         await session.close()
                         release()
-        except Exception as error:  # a bug or a setting of ours: whoever waits must see it instead of waiting for ever
+        except Exception as error:  # a bug or a setting of ours: callers must see it instead of waiting for ever
             self._fail_all(error)
         finally:
             for one in held:
@@ -429,58 +423,14 @@ class Mailboxes:
         for waiting in waiters:
             self.wake(waiting)
 
-    # ---------------------------------------------------------------- conversations without recipients
-
-    def may_idle(self, servers: ServerSet) -> bool:
-        """Whether a conversation is kept open for recipients that are still to be read."""
-        if not self._expecting or self._ended or servers.waiting or self.turns:
-            return False
-        return not any(way.address.waiters or way.place.waiters for way in servers.ways)
-
-    async def idle_for_more(self, servers: ServerSet, place: Place) -> bool:
-        """Wait for recipients that are still to be read; whether there are any."""
-        if not self.may_idle(servers):
-            return bool(servers.waiting)
-        more: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        servers.idle.append(more)
-        self._idle[more] = servers
-        place.idle += 1
-        self.decisions.settle(servers, place)
-        try:
-            await asyncio.wait((more,), timeout=_IDLE)
-        finally:
-            place.idle -= 1
-            self._end_idling(more)
-        return bool(servers.waiting)
-
-    def _end_idling(self, idle: asyncio.Future[None]) -> None:
-        servers = self._idle.pop(idle, None)
-        if servers is not None:
-            servers.idle.remove(idle)
-        if not idle.done():
-            idle.set_result(None)
-
-    def _release(self, count: int, queue: OperatorQueue | None = None) -> None:
-        """End conversations that have no recipient to ask, of one operator or of any, the longest idle first."""
-        ended = [idle for idle, servers in self._idle.items() if queue is None or servers.operator is queue][:count]
-        for idle in ended:
-            self._end_idling(idle)
-
-    def release_at(self, addresses: Iterable[ServerAddress]) -> None:
-        """The same of those that hold a connection to one of these addresses."""
-        wanted = set(map(id, addresses))
-        for idle, servers in list(self._idle.items()):
-            if any(id(way.address) in wanted for way in servers.ways):
-                self._end_idling(idle)
-
     # ---------------------------------------------------------------- results
 
     def report(self, probe: Probe, result: MailboxResult) -> None:
-        """Hand a result to whoever wants it."""
+        """Hand a result to the caller that asked."""
         if probe.on_result is None:  # asked for the sake of others, and not to be had
             self._not_asked(probe)
             return
-        self._unanswered.discard(probe)
+        self._pending.discard(probe)
         if result.reason is Reason.greylisted and probe.first_asked is not None:
             probe.domain.greylisted_since[probe.local] = probe.first_asked
         probe.on_result(probe, result)
@@ -502,22 +452,12 @@ class Mailboxes:
                 self.decisions.decide(at, where, place)
 
     def skip_domain(self, servers: ServerSet, domain: DomainState) -> None:
-        """The domain takes anybody: who still waits need not be asked."""
+        """The domain accepts every recipient: those that still wait need not be asked."""
         for probe in servers.take_all_of(domain):
             self.report(probe, domain.accept_all_result())
 
-    def no_reply(self, probe: Probe, session: Session) -> None:
-        """The recipient's time is spent."""
-        result = MailboxResult(self.too_slow(session), mx_host=session.host, detail=f"slowest {session.slowest:.0f} s")
-        self.report(probe, result)
-
-    @staticmethod
-    def too_slow(session: Session) -> Reason:
-        """A server that replies, only too slowly, is a tarpit; one that says nothing timed out."""
-        return Reason.tarpit if session.slow_replies else Reason.smtp_timeout
-
     def blocked(self, servers: ServerSet) -> None:
-        """The operator refuses us, whoever the recipient is."""
+        """The operator refuses us, whatever the recipient is."""
         pace = servers.operator.pace
         pace.blocked()
         self.health.operator_blocks(servers.operator.rule.name)
@@ -561,8 +501,8 @@ class Mailboxes:
         for domain in self.known.domains.values():
             for at in domain.places.values():
                 at.accepts, at.doubts = [], []
-        unanswered, self._unanswered = self._unanswered, set()
-        for probe in unanswered:
+        pending, self._pending = self._pending, set()
+        for probe in pending:
             if probe.on_result is not None:
                 probe.on_result(probe, error)
 
@@ -578,9 +518,10 @@ class Mailboxes:
         return self._ended
 
     async def close(self) -> None:
-        """
-        End every conversation within 2.5 seconds; recipients without a proven result are reported as not probed. What
-        a server does cannot make it last longer: a conversation that goes on nevertheless ends by its own time-outs.
+        """End every conversation within 2.5 seconds; recipients without a proven result are reported as not probed.
+
+        What a server does cannot make it last longer: a conversation that goes on nevertheless ends by its own
+        time-outs.
         """
         self._ended = True
         self.expecting = False
@@ -598,5 +539,5 @@ class Mailboxes:
             await asyncio.wait(tasks, timeout=_CANCEL_TIMEOUT)
         self._drain(self.known.operators.values())
         stopped = MailboxResult(Reason.not_probed, detail="the run was stopped", retry_after=3600.0)
-        for probe in list(self._unanswered):
+        for probe in list(self._pending):
             self.report(probe, stopped)

@@ -1,6 +1,7 @@
-"""
-What the replies of one conversation prove about each other: which refusals stand between acceptances of canaries,
-which acceptances have a refusal after them, and what must be asked so that the rest has them as well.
+"""What the replies of one conversation prove about each other.
+
+Which refusals stand between acceptances of canaries, which acceptances have a refusal after them, and what must be
+asked so that the rest has them as well.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from mailvet.probing.queues import ServerSet
 
 __all__ = ["ConversationProof", "Exchange"]
 
-_CLOSINGS = 2  # controls asked again in one conversation, to see whether it accepts everybody by now
+_CLOSINGS = 2  # controls asked again in one conversation, to see whether it accepts all by now
 
 
 @dataclass(slots=True, eq=False)
@@ -83,27 +84,27 @@ class ConversationProof:
     trailing: list[Exchange] = field(default_factory=list)
     """Acceptances since the last refusal."""
     handed_over: list[Exchange] = field(default_factory=list)
-    """Acceptances that wait for a refusal in any conversation with the place, while this one has nobody to ask."""
+    """Acceptances that wait for a refusal in any conversation with the place, while this one is idle."""
     refusals: int = 0
     covered: int = 0
     """Refusals when the last canary was accepted."""
     canaries: list[tuple[str, str]] = field(default_factory=list)
     """Recipients accepted in this conversation whose domain distinguishes recipients."""
     canaries_out: int = 0
-    """Canaries sent and not answered."""
+    """Canaries sent whose replies are outstanding."""
     canary_first: bool = False
-    """A canary must be accepted before anybody else is asked."""
+    """A canary must be accepted before any other recipient is asked."""
     canary_refused: int = 0
     """Canaries refused since the last one was accepted."""
     controls: deque[Probe] = field(default_factory=deque)
     """Controls to be asked in this conversation."""
-    accepts_anybody: set[DomainAtPlace] = field(default_factory=set)
-    """Domains whose control was accepted before anybody was refused."""
+    accepts_all: set[DomainAtPlace] = field(default_factory=set)
+    """Domains whose control was accepted before any recipient was refused."""
     closings: int = 0
     shut_out: bool = False
     """Two canaries were refused."""
     accepts_after: int | None = None
-    """Refusals after which controls were still refused, where more were followed by accepting everybody."""
+    """Refusals after which controls were still refused, where more were followed by accepting all."""
     over: bool = False
     """Nothing more is asked in this conversation."""
     proven_elsewhere: list[tuple[ServerSet, Exchange]] = field(default_factory=list)
@@ -149,11 +150,11 @@ class ConversationProof:
         if accepted(exchange.reply):
             self.canary_first = False
             self._note_acceptance(exchange)
-            if not self._is_canary(exchange) and not self._proves_own_control(exchange):
+            if not self._is_canary(exchange) and not self._confirms_own_control(exchange):
                 return
             if self.distinguishes(exchange.at):
                 self._after_control.add(exchange.at)
-            self._prove(exchange)
+            self._confirm_refusals(exchange)
         elif code // 100 == 5:
             self.canary_refused += 1
             self.place.canaries_refused += 1
@@ -169,7 +170,7 @@ class ConversationProof:
         known = self.place.canaries.get(self.servers.group_key, ())
         return at.unverifiable or self.distinguishes(at) or (exchange.probe.local, at.domain.name) in known
 
-    def _proves_own_control(self, exchange: Exchange) -> bool:
+    def _confirms_own_control(self, exchange: Exchange) -> bool:
         """Whether it is accepted again after the control of its domain was refused in an earlier conversation."""
         for _, earlier in self.place.open:
             if earlier.at is exchange.at and earlier.probe.role is Role.control and earlier.came <= exchange.began:
@@ -185,7 +186,7 @@ class ConversationProof:
         exchange.own = acceptance
         return acceptance
 
-    def _prove(self, exchange: Exchange) -> None:
+    def _confirm_refusals(self, exchange: Exchange) -> None:
         """A canary was accepted: so the refusals since the last one count, if both lie close together."""
         place, came = self.place, exchange.came
         acceptance = place.accepted(exchange.began, came, at_start=self._at_start)
@@ -209,7 +210,7 @@ class ConversationProof:
     def _recipient_accepted(self, exchange: Exchange) -> None:
         at, probe = exchange.at, exchange.probe
         self.place.recipients_accepted += 1
-        if at.unverifiable or at in self.accepts_anybody or at.accept_all:
+        if at.unverifiable or at in self.accepts_all or at.accept_all:
             exchange.counts = True
         else:
             self.trailing.append(exchange)
@@ -220,13 +221,13 @@ class ConversationProof:
         at.known = at.known or name
         self._note_acceptance(exchange)
         self._provisional.setdefault(at, []).append(name)
-        # Where acceptances tell nothing by themselves, they show all the same that not everybody is refused.
+        # Where acceptances tell nothing by themselves, they show all the same that not all are refused.
         if at.unverifiable or self.distinguishes(at):
             self.canaries.append(name)
             self._after_control.add(at)
             if at.seen_to_distinguish:
                 self.place.remember(name, self.servers.group_key)
-            self._prove(exchange)
+            self._confirm_refusals(exchange)
         self.want_control(at, probe.route)
 
     def _control_accepted(self, exchange: Exchange) -> None:
@@ -234,16 +235,16 @@ class ConversationProof:
         if probe.role is Role.control:
             if not self.refusals:
                 exchange.counts = True
-                self.accepts_anybody.add(at)
+                self.accepts_all.add(at)
                 at.accept_all_pending = True
                 return
             if self._closing_domain(but=at) is not None and self.closings < _CLOSINGS:
                 # A domain that accepts all, or a server that does by now? The control of another domain tells.
                 self.trailing.append(exchange)
                 return
-        self._accepts_everybody()
+        self._accepts_all_by_now()
 
-    def _accepts_everybody(self) -> None:
+    def _accepts_all_by_now(self) -> None:
         """Controls are accepted after refusals, so what was accepted since the last refusal tells nothing."""
         self.accepts_after = max(1, self.refusals - 1)
         self.trailing.clear()
@@ -311,7 +312,7 @@ class ConversationProof:
         self.trailing.clear()
 
     def take_back(self, checked: int) -> None:
-        """The conversation was out of step after so many replies: what the others let anybody know is void."""
+        """The conversation was out of step after so many replies: what the others let the place know is void."""
         for exchange in self.exchanges[checked:]:
             at = exchange.at
             for acceptance in (exchange.own, exchange.proof):
@@ -342,7 +343,7 @@ class ConversationProof:
         return at in self._distinguishing or at.seen_to_distinguish or at.distinguishes_recipients
 
     def want_control(self, at: DomainAtPlace, route: Route) -> None:
-        """Have the control of a domain asked, if nobody has yet."""
+        """Have the control of a domain asked, unless it has been."""
         if at.control_done or at.control_in_flight or at.unverifiable:
             return
         at.control_in_flight = True
@@ -380,9 +381,9 @@ class ConversationProof:
         return Probe(local, domain, self.servers.route, None, role=Role.canary, at=domain.at(self.place.key))
 
     def domain_canary(self) -> Probe | None:
-        """
-        An accepted recipient of a domain with policy or ambiguous refusals: asked after the control, it shows that
-        they are about the recipient.
+        """An accepted recipient of a domain with policy or ambiguous refusals.
+
+        Asked after the control, it shows that they are about the recipient.
         """
         for at, route in self.touched.items():
             if at in self._after_control or not self.distinguishes(at) or at.accepted_after_control:
@@ -398,9 +399,9 @@ class ConversationProof:
         return None
 
     def before_control(self, control: Probe, now: float) -> Probe | None:
-        """
-        An accepted recipient of the control's domain, to be asked again before it: where no canary is known, the
-        control's refusal must stand between two acceptances of it.
+        """An accepted recipient of the control's domain, to be asked again before it.
+
+        Where no canary is known, the control's refusal must stand between two acceptances of it.
         """
         at = control.at
         if at is None or at.known is None or self.knows_canary or self.place.free_refusals > 0:

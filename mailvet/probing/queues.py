@@ -1,5 +1,4 @@
-"""
-Recipients that wait: by operator, the owner of the mail servers, and within it by set of servers.
+"""Recipients that wait: by operator, the owner of the mail servers, and within it by set of servers.
 
 Conversations take from these queues. An operator's `Pace` says how many conversations there may be, its `ErrorBudget`
 how many refusals one of them may collect.
@@ -14,17 +13,17 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from mailvet.data.operators import Operator
 from mailvet.dns.routes import MailHost, Route
 from mailvet.probing.addresses import ServerAddress
 from mailvet.probing.canary import Place
 from mailvet.probing.domain import MailboxResult, Probe
 from mailvet.probing.pacing import ErrorBudget, Pace
 from mailvet.probing.turns import Standing
-from mailvet.reference.providers import Operator
 
 __all__ = ["OperatorQueue", "ServerSet", "Way", "in_order"]
 
-FIRST_GROUP = 4  # recipients sent at once at first; twice as many after each group that was answered in full
+FIRST_GROUP = 4  # recipients sent at once at first; twice as many after each group with all of its replies
 
 
 class Way(NamedTuple):
@@ -60,7 +59,7 @@ class ServerSet:
     mail_from_accepted: bool = False
     """They have accepted MAIL from us."""
     group: int = FIRST_GROUP
-    """Recipients that may be sent before the first of them is answered, where the server offers PIPELINING."""
+    """Recipients that may be sent before the first of them has its reply, where the server offers PIPELINING."""
     hung_up_after: int | None = None
     """Errors in the last conversation that the server cut off in the middle."""
     failures: int = 0
@@ -104,7 +103,7 @@ class ServerSet:
     def pop(self) -> Probe:
         """Take the first recipient out of the queue."""
         probe = self.waiting.popleft()
-        self._left(1)
+        self._count_taken(1)
         return probe
 
     def take_all_of(self, domain: object) -> list[Probe]:
@@ -113,15 +112,15 @@ class ServerSet:
         if taken:
             out = set(map(id, taken))
             self.waiting = deque(probe for probe in self.waiting if id(probe) not in out)
-            self._left(len(taken))
+            self._count_taken(len(taken))
         return taken
 
     def clear(self) -> None:
         """Forget all that wait."""
-        self._left(len(self.waiting))
+        self._count_taken(len(self.waiting))
         self.waiting.clear()
 
-    def _left(self, count: int) -> None:
+    def _count_taken(self, count: int) -> None:
         self.operator.waiting -= count
         for place in self.places:
             place.waiting -= count
@@ -146,12 +145,11 @@ class OperatorQueue:
     waiting: int = 0
     began: float = field(default_factory=time.monotonic)
     alarm: asyncio.TimerHandle | None = None
-    starved: Standing | None = None
-    """Waits for its turn, as what, because all connections are taken."""
+    waits_as: Standing | None = None
+    """What it waits for a connection as, where all are taken."""
 
     def seconds_left(self, longest_reply: float) -> float:
-        """
-        Expected seconds until nothing waits here, at the pace so far.
+        """Expected seconds until nothing waits here, at the pace so far.
 
         A conversation counts as one recipient more. Where the first reply has not come yet, it is expected to take as
         long again as it has taken, and never longer than `longest_reply` seconds.
@@ -162,6 +160,10 @@ class OperatorQueue:
         left = (self.waiting + self.connections) * elapsed / max(self.asked, 1)
         return self.pace.pause_left() + (left if self.waiting else min(left, longest_reply))
 
+    def too_many_connections(self) -> None:
+        """It wants fewer connections than it has."""
+        self.pace.cap = max(1, min(self.pace.cap, self.connections - 1))
+
     @property
     def busy(self) -> bool:
         """Whether something depends on remembering it."""
@@ -170,7 +172,7 @@ class OperatorQueue:
             or self.waiting
             or self.connections
             or self.alarm
-            or self.starved is not None
+            or self.waits_as is not None
             or self.pace.stopped
             or self.pace.pause_left()
         )

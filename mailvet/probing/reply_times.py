@@ -54,8 +54,7 @@ class ReplyTimes:
         return max(1, int(room / max(self.refusal, 0.001)))
 
     def proof_is_late(self, age: float) -> bool:
-        """
-        Whether a canary is to be asked now, since one more recipient before it would be one too many.
+        """Whether a canary is to be asked now, since one more recipient before it would be one too many.
 
         Args:
             age: seconds since the server began to reply to the last canary.

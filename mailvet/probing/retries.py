@@ -1,5 +1,4 @@
-"""
-When a recipient is asked again within a run, and when a failed connection counts.
+"""When a recipient is asked again within a run, and when a failed connection counts.
 
 Greylisting is scheduling: the recipient is asked again when the server's time has come, as long as the run waits. A
 connection that failed, or a reply that did not come, counts only after a second try, at the earliest half a minute
@@ -59,8 +58,7 @@ class _Kept:
 
 
 class Retries:
-    """
-    The recipients of one stream whose result does not count yet.
+    """The recipients of one stream whose result does not count yet.
 
     Args:
         pool: what asks them.
@@ -215,9 +213,9 @@ class Retries:
         return any(await asyncio.gather(*map(self._pool.reach, addresses)))
 
     async def settle(self) -> None:
-        """
-        Nothing else is left to be asked: find out whether what failed last counts. When this returns, no recipient is
-        held, or some are being asked again.
+        """Nothing else is left to be asked: find out whether what failed last counts.
+
+        When this returns, no recipient is held, or some are being asked again.
         """
         if self._looking is not None:
             await asyncio.wait((self._looking,))
@@ -245,7 +243,7 @@ class Retries:
                 self._conclude(key, kept.probe, kept.result)
 
     def close(self) -> None:
-        """Ask nobody again."""
+        """Ask no recipient again."""
         self._health.on_recovery = self._health.on_outage = None
         for timer, _ in self._scheduled.values():
             timer.cancel()

@@ -1,5 +1,4 @@
-"""
-Connections to a server address, counted over all processes of one machine and user.
+"""Connections to a server address, counted over all processes of one machine and user.
 
 Each of the connections that an address may have is a lock file, and who holds the lock may connect. The kernel frees a
 lock when its process ends, however that happens, so no connection stays counted. The names of the files are digests
@@ -45,11 +44,13 @@ def default_folder() -> Path:
 
 
 def connection_slots(pacing: Pacing, port: int) -> ConnectionSlots:
-    """
-    What bounds the connections to an address: shared over processes where `pacing.shared` says so and the folder can
-    be written to, else those of this run alone, with a warning.
+    """What bounds the connections to an address.
+
+    Shared over processes where `pacing.shared` says so and the folder can be written to, else those of this run alone,
+    with a warning.
 
     Args:
+        pacing: how connections are counted and shared.
         port: of the servers.
     """
     if not pacing.shared:
@@ -78,11 +79,11 @@ _warned: set[Path] = set()
 
 
 class SharedSlots:
-    """
-    The slots of all processes that use one folder.
+    """The slots of all processes that use one folder.
 
-    A file is locked for each open connection, and one more by whoever waits for the next, so that a process which has
-    connections to give back does not take them again before others. Files are deleted by those that hold their locks.
+    A file is locked for each open connection, and one more by the process that waits for the next, so that a process
+    which has connections to give back does not take them again before others. Files are deleted by those that hold
+    their locks.
 
     Args:
         folder: is made if it is not there. It has to lie on this machine, not on a network file system.
@@ -124,8 +125,9 @@ class SharedSlots:
         return self._folder / f"{digest}.{what}"
 
     async def acquire(self, address: str, most: int) -> Callable[[], None]:
-        """
-        See `ConnectionSlots.acquire`. A lock that is held is tried again now and then; the event loop is not blocked.
+        """See `ConnectionSlots.acquire`.
+
+        A lock that is held is tried again now and then; the event loop is not blocked.
         """
         free_local = await self._local.acquire(address, most)
         name = place_of(address, self._port)

@@ -1,5 +1,4 @@
-"""
-Who gets the next connection, where there are more servers to be asked than connections to be had.
+"""Who gets the next connection, where there are more servers to be asked than connections to be had.
 
 A server that never replies holds a connection until its time is out. So connections go first to servers that have
 replied about a recipient. All others, the newcomers, share a part of the pool. While servers wait for their turn, a
@@ -29,7 +28,7 @@ _LONGEST_FIRST_TIMEOUT = 10.0
 _ENOUGH_REPLIES = 5
 _TIMES_USUAL = 8.0  # as long as half of the servers take
 _SHARE = 5  # a fifth of the connections is kept for servers that replied
-_ONE_IN = 5  # connections for which somebody waits: at least one in so many goes to a newcomer
+_ONE_IN = 5  # connections for which others wait: at least one in so many goes to a newcomer
 
 
 class Standing(IntEnum):
@@ -60,8 +59,7 @@ class Contact:
 
 @dataclass(slots=True, eq=False)
 class Turns:
-    """
-    The connections of one pool and who waits for them.
+    """The connections of one pool and who waits for them.
 
     Attributes:
         connections: most at once.
@@ -132,8 +130,8 @@ class Turns:
 
     def wait(self, queue: OperatorQueue, standing: Standing) -> None:
         """An operator has recipients at servers of this standing, and there was no room."""
-        if queue.starved is None or standing < queue.starved:
-            queue.starved = standing
+        if queue.waits_as is None or standing < queue.waits_as:
+            queue.waits_as = standing
             self._waiting[standing].append(queue)
         if standing is not Standing.again:
             self._leave_late()
@@ -142,11 +140,11 @@ class Turns:
         """The operator whose turn it is, if there is a connection for it."""
         for standing in _NEWCOMER_FIRST if self._proven_in_a_row >= _ONE_IN - 1 else tuple(Standing):
             waiting = self._waiting[standing]
-            while waiting and waiting[0].starved is not standing:  # it had an earlier turn
+            while waiting and waiting[0].waits_as is not standing:  # it had an earlier turn
                 waiting.popleft()
             if waiting and self.has_room(standing):
                 queue = waiting.popleft()
-                queue.starved = None
+                queue.waits_as = None
                 self._proven_in_a_row = self._proven_in_a_row + 1 if standing is Standing.proven else 0
                 return queue
         return None
@@ -180,10 +178,10 @@ class Turns:
 
     def _ring(self) -> None:
         self._timer = None
-        if any(queue.starved is not None for waiting in self._waiting[: Standing.again] for queue in waiting):
+        if any(queue.waits_as is not None for waiting in self._waiting[: Standing.again] for queue in waiting):
             self._leave_late()
 
     def close(self) -> None:
-        """Nobody is left any more."""
+        """Leave no server any more."""
         if self._timer is not None:
             self._timer.cancel()

@@ -1,23 +1,41 @@
 """
-The reference layer: what lists know about an address without asking anybody.
+The reference layer: what lists know about an address, without the network.
 
-All names that any list holds are numbered once, with what the lists say of each in the bits of one number. So a column
-of domains is compared once, whatever is asked of it, and most columns of the answer are a bit of that.
+All names that any list holds are numbered once, with what the lists say of each in the bits of one number
+(`mailvet.reference.listed`). So a column of domains is compared once, whatever is asked of it, and most columns of the
+result are a bit of that.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
 from functools import cache, lru_cache
 from typing import Final
 
 import polars as pl
 
-from mailvet.data import lists
+from mailvet.data.operators import local_parts
+from mailvet.reference import roles
+from mailvet.reference.listed import (
+    DISPOSABLE,
+    DISPOSABLE_UNLESS,
+    FREE,
+    INHERITED,
+    KNOWN,
+    MAILBOX_RULES,
+    ON_OWN_LIST,
+    OWN_LISTS,
+    PROVIDER,
+    RELAY,
+    SHAPE,
+    TYPO_OF,
+    from_above,
+    listed_bits,
+    meant_domains,
+)
 from mailvet.reference.own_lists import OwnList, OwnLists, by_mailbox
-from mailvet.reference.providers import local_parts
-from mailvet.syntax.mailbox_key import mailbox_expression, mailbox_rules
+from mailvet.reference.updated_list import kept_digest
+from mailvet.syntax.mailbox_key import mailbox_expression
 
 __all__ = ["SCHEMA", "Reference"]
 
@@ -37,11 +55,7 @@ SCHEMA: Final[dict[str, type[pl.DataType]]] = {
     "mailbox": pl.String,
 }
 
-_FLAGS: Final = (
-    "free", "role", "disposable", "relay_alias", "tagged", "no_reply", "local_part_unlikely", "maybe_role",
-    "allowed", "suppressed",
-)  # fmt: skip
-_OWN: Final = ("allow", "deny", "suppress", "extra_disposable")
+_FLAGS: Final = tuple(name for name, kind in SCHEMA.items() if kind == pl.Boolean)
 _NOT_ITS_BASE: Final = r"[A-Z+]|[^\x00-\x7f]"
 """Finds the local parts that may change when capitals and the tag go."""
 
@@ -51,7 +65,7 @@ class Reference:
 
     def __init__(self, own: OwnLists | None = None) -> None:
         self._own = own or OwnLists()
-        self._listed = _listed(self._own)
+        self._listed = _listed(self._own, kept_digest())
 
     def examine(self, frame: pl.DataFrame) -> pl.DataFrame:
         """
@@ -80,10 +94,10 @@ class Reference:
     def evidence(self, frame: pl.DataFrame) -> pl.DataFrame:
         """
         What a verdict needs: the columns of `examine`; with `base`, the local part in lower case and before any +tag,
-        and `known`, whether the domain is one of `lists.mail_domains` that is not disposable.
+        and `known`, whether the domain is one of `mail_domains` that is not disposable.
         """
         rows = self._looked_up(frame)
-        return rows.select(*SCHEMA, "base", known=_has(rows["listed"], _NO_DISPOSABLE).fill_null(False))
+        return rows.select(*SCHEMA, "base", known=_has(rows["listed"], KNOWN).fill_null(False))
 
     def look_up(self, frame: pl.DataFrame) -> pl.DataFrame:
         """What the lists say and nothing more: the flags of `examine` and `typo_of`."""
@@ -102,20 +116,20 @@ class Reference:
         )  # at the start it is none
         base = _replaced(lower, tagged, value.cast(pl.Binary).bin.head(plus).cast(pl.String))
         text = pl.select(pl.concat_str(lower, pl.lit("@"), domain)).to_series()
-        mailbox = _replaced(text, _has(listed, _MAILBOX_RULES), _MAILBOX, local=lower, domain=domain)
-        matches = {name: self._matches(name, mailbox, listed) for name in _OWN}
+        mailbox = _replaced(text, _has(listed, MAILBOX_RULES), _MAILBOX, local=lower, domain=domain)
+        matches = {name: self._matches(name, mailbox, listed) for name in OWN_LISTS}
         allowed = matches["allow"] & ~matches["suppress"]
         suppressed = matches["suppress"] | (matches["deny"] & ~matches["allow"])
         typo_of = self._listed.typo_of(listed, where=~allowed)
         return pl.DataFrame(
             {
-                "free": _has(listed, _FREE),
+                "free": _has(listed, FREE),
                 "role": _is_role(base, domain, listed) & ~allowed,
-                "maybe_role": base.is_in(_weak_roles()).fill_null(False) & ~allowed & ~_has(listed, _PROVIDER),
+                "maybe_role": base.is_in(_weak_roles()).fill_null(False) & ~allowed & ~_has(listed, PROVIDER),
                 "disposable": (_is_disposable(listed) | matches["extra_disposable"]) & ~allowed,
-                "relay_alias": _has(listed, _RELAY),
+                "relay_alias": _has(listed, RELAY),
                 "tagged": tagged,
-                "no_reply": base.str.contains(lists.no_reply_pattern()).fill_null(False) & ~allowed,
+                "no_reply": base.str.contains(roles.no_reply_pattern()).fill_null(False) & ~allowed,
                 "local_part_unlikely": _unlikely(base, listed),
                 "allowed": allowed,
                 "suppressed": suppressed,
@@ -132,7 +146,7 @@ class Reference:
         own: OwnList = getattr(self._own, name)
         if not own:
             return _nowhere(len(mailbox))
-        found = _has(listed, _BELOW[name] | _ONLY[name])
+        found = _has(listed, ON_OWN_LIST[name])
         if not own.addresses:
             return found
         return found | mailbox.is_in(sorted(by_mailbox(own.addresses))).fill_null(False)
@@ -153,31 +167,16 @@ class Reference:
 
 _MAILBOX: Final = mailbox_expression(pl.col("local"), pl.col("domain"))
 
-# What the bits of a listed name say.
-_FREE, _DISPOSABLE, _RELAY, _NO_DISPOSABLE, _MAILBOX_RULES, _PROVIDER = (1 << place for place in range(6))
-_BELOW: Final = {name: 1 << place for place, name in enumerate(_OWN, 6)}
-_ONLY: Final = {name: 1 << place for place, name in enumerate(_OWN, 10)}
-_INHERITED: Final = _DISPOSABLE | _RELAY | sum(_BELOW.values())
-"""What holds for the names below as well."""
-_SHAPE: Final = 16
-"""From this bit on: the place of its `local_parts`, counted from 1."""
-_TYPO_OF: Final = 32
-"""From this bit on: the place of the domain that was meant, counted from 1."""
-
 
 class _Listed:
     """Every domain that any list names, and what the lists say of it."""
 
     def __init__(self, own: OwnLists) -> None:
-        said = dict(_publicly())
-        for name in _OWN:
-            entries: OwnList = getattr(own, name)
-            _add(said, entries.domains, _BELOW[name])
-            _add(said, entries.only_domains, _ONLY[name])
+        said = listed_bits(own)
         names = sorted(said)
         self._names = pl.Enum(names)
-        self._bits = pl.Series([said[name] | _from_above(name, said) for name in names], dtype=pl.UInt64)
-        self._fewest_dots = min(name.count(".") for name in names if said[name] & _INHERITED)
+        self._bits = pl.Series([said[name] | from_above(name, said) for name in names], dtype=pl.UInt64)
+        self._fewest_dots = min(name.count(".") for name in names if said[name] & INHERITED)
 
     def examine(self, domains: pl.Series) -> pl.Series:
         """The bits of each domain (UInt64), 0 where no list has anything to say."""
@@ -192,7 +191,7 @@ class _Listed:
             below = below.select("row", rest.cast(pl.String), dots=pl.col("dots") - 1)
             above = self._known(below["name"])
             there = above.is_not_null()
-            found.scatter(below["row"].filter(there), above.filter(there) & _INHERITED)
+            found.scatter(below["row"].filter(there), above.filter(there) & INHERITED)
             below = below.filter(~there)
         return found
 
@@ -203,13 +202,15 @@ class _Listed:
     @staticmethod
     def typo_of(listed: pl.Series, *, where: pl.Series) -> pl.Series:
         """The provider's domain of those that are a misspelling of it, null for others and where not told to."""
-        rows = ((listed >= 1 << _TYPO_OF) & where).arg_true()
+        rows = ((listed >= 1 << TYPO_OF) & where).arg_true()
         nothing = pl.Series([None], dtype=pl.String).new_from_index(0, len(listed))
-        return nothing.scatter(rows, _meant().gather(listed.gather(rows) // (1 << _TYPO_OF) - 1))
+        return nothing.scatter(rows, _meant().gather(listed.gather(rows) // (1 << TYPO_OF) - 1))
 
 
 @lru_cache(maxsize=4)
-def _listed(own: OwnLists) -> _Listed:
+def _listed(own: OwnLists, digest: str) -> _Listed:
+    """The domains of the lists; `digest`: of the list of disposable domains, which may be updated."""
+    del digest
     return _Listed(own)
 
 
@@ -219,7 +220,7 @@ def _has(listed: pl.Series, bits: int) -> pl.Series:
 
 
 def _is_disposable(listed: pl.Series) -> pl.Series:
-    return (listed & (_DISPOSABLE | _RELAY | _NO_DISPOSABLE)) == _DISPOSABLE
+    return (listed & DISPOSABLE_UNLESS) == DISPOSABLE
 
 
 def _nowhere(rows: int) -> pl.Series:
@@ -240,8 +241,8 @@ def _replaced(values: pl.Series, where: pl.Series, by: pl.Expr, **given: pl.Seri
 
 def _unlikely(base: pl.Series, listed: pl.Series) -> pl.Series:
     """Whether `base` has not the shape that the operator of its domain gives out."""
-    rows = _has(listed, (1 << _TYPO_OF) - (1 << _SHAPE)).arg_true()
-    place = listed.gather(rows) // (1 << _SHAPE) % (1 << _TYPO_OF - _SHAPE)
+    rows = _has(listed, (1 << TYPO_OF) - (1 << SHAPE)).arg_true()
+    place = listed.gather(rows) // (1 << SHAPE) % (1 << TYPO_OF - SHAPE)
     marked = pl.DataFrame({"mark": _marks().gather(place), "base": base.gather(rows)})
     fits = marked.select(pl.concat_str("mark", "base").str.contains(_shapes())).to_series()
     return _nowhere(len(base)).scatter(rows.filter(~fits), True)
@@ -260,57 +261,26 @@ def _shapes() -> str:
     return f"^(?:{'|'.join(shapes)})$"
 
 
-def _add(said: dict[str, int], names: Collection[str] | Mapping[str, int], bits: int = 0) -> None:
-    for name in names:
-        said[name] = said.get(name, 0) | (names[name] if isinstance(names, Mapping) else bits)
-
-
-def _from_above(name: str, said: Mapping[str, int]) -> int:
-    """What a name takes over from those it lies under."""
-    bits, above = 0, name.partition(".")[2]
-    while above:
-        bits |= said.get(above, 0) & _INHERITED
-        above = above.partition(".")[2]
-    return bits
-
-
-@cache
-def _publicly() -> dict[str, int]:
-    """The names of the public lists, and the bits of each."""
-    said: dict[str, int] = {}
-    _add(said, lists.free_domains(), _FREE)
-    _add(said, lists.provider_domains(), _PROVIDER)
-    _add(said, lists.disposable_domains(), _DISPOSABLE)
-    _add(said, lists.relay_domains(), _RELAY)
-    # Domains of their own that happen to lie under a disposable one.
-    _add(said, lists.mail_domains() - lists.disposable_domains(), _NO_DISPOSABLE)
-    _add(said, mailbox_rules().domains, _MAILBOX_RULES)
-    _add(said, {domain: place << _SHAPE for place, row in enumerate(local_parts(), 1) for domain in row.domains})
-    places = {meant: place for place, meant in enumerate(_meant(), 1)}
-    _add(said, {typo: places[meant] << _TYPO_OF for typo, meant in lists.typo_domains().items()})
-    return said
-
-
 @cache
 def _meant() -> pl.Series:
-    return pl.Series(sorted(set(lists.typo_domains().values())))
+    return pl.Series(meant_domains())
 
 
 def _is_role(base: pl.Series, domain: pl.Series, listed: pl.Series) -> pl.Series:
-    """The same as `lists.is_role` for each row; few names can be one, and only those are looked at closely."""
+    """The same as `roles.is_role` for each row; few names can be one, and only those are looked at closely."""
     rows = base.is_in(_roles()).fill_null(False).arg_true()
     found = pl.DataFrame(
         {
-            "place": base.gather(rows).replace_strict(lists.role_places(), return_dtype=pl.String),
+            "place": base.gather(rows).replace_strict(roles.role_places(), return_dtype=pl.String),
             "last": domain.gather(rows).str.extract(r"([^.]+)$"),
-            "provider": _has(listed.gather(rows), _PROVIDER),
+            "provider": _has(listed.gather(rows), PROVIDER),
         }
     ).select(
-        (pl.col("place") == lists.EVERYWHERE)
+        (pl.col("place") == roles.EVERYWHERE)
         | (
             ~pl.col("provider")
             & (
-                (pl.col("place") == lists.AT_COMPANIES)
+                (pl.col("place") == roles.AT_COMPANIES)
                 | pl.col("place").str.contains(pl.concat_str(pl.lit("|"), "last", pl.lit("|")), literal=True)
             )
         )
@@ -321,9 +291,9 @@ def _is_role(base: pl.Series, domain: pl.Series, listed: pl.Series) -> pl.Series
 @cache
 def _roles() -> pl.Series:
     """Names in the form that a column is compared with; from a list it would be made anew for every batch."""
-    return pl.Series([sorted(lists.role_names())], dtype=pl.List(pl.String))
+    return pl.Series([sorted(roles.role_names())], dtype=pl.List(pl.String))
 
 
 @cache
 def _weak_roles() -> pl.Series:
-    return pl.Series([sorted(lists.weak_role_names())], dtype=pl.List(pl.String))
+    return pl.Series([sorted(roles.weak_role_names())], dtype=pl.List(pl.String))

@@ -11,8 +11,10 @@ from __future__ import annotations
 from functools import lru_cache
 
 from mailvet.data import lists
+from mailvet.data.operators import operators
 from mailvet.dns.routes import Route
-from mailvet.reference.providers import operator_of, operators
+from mailvet.reference import domains
+from mailvet.reference.providers import operator_of
 
 __all__ = ["disposable_server"]
 
@@ -22,7 +24,7 @@ def disposable_server(route: Route) -> str | None:
     The preferred server of a route of which every server serves disposable domains alone; None for every other route,
     and for a domain that is known for mailboxes of its own.
     """
-    if route.reason is not None or not route.hosts or route.domain in lists.mail_domains():
+    if route.reason is not None or not route.hosts or route.domain in domains.mail_domains():
         return None
     names = [host.name.rstrip(".").lower() for host in route.hosts]
     return names[0] if all(_serves_disposable(name) for name in names) else None
@@ -32,7 +34,7 @@ def disposable_server(route: Route) -> str | None:
 def _serves_disposable(host: str) -> bool:
     if operator_of(host).name in _listed_operators():
         return False
-    disposable = lists.disposable_domains()
+    disposable = domains.disposable_domains()
     return host in disposable or any(name in disposable for name in lists.names_above(host))
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from mailvet.errors import SettingsError
 from mailvet.privacy import mask_address
+from mailvet.reference.updated_list import kept_digest
 from mailvet.syntax import parser
 from mailvet.syntax.mailbox_key import mailbox_of
 
@@ -91,8 +92,6 @@ class OwnLists:
         Twelve hexadecimal digits that change whenever any list does, an updated list of disposable domains included;
         empty where there are only packaged lists.
         """
-        from mailvet.data.updates import kept_digest
-
         found = hashlib.sha256(kept_digest().encode())
         for name in ("allow", "deny", "suppress", "extra_disposable"):
             entries: OwnList = getattr(self, name)

@@ -1,8 +1,8 @@
 """
 What a mistyped address was meant to be, and whether its ending exists: whole columns, on distinct domains.
 
-Every row gets what `mailvet.reference.typos.suggest` says of its cell. Nothing here asks the network: a domain whose
-ending does not exist is only flagged, since `domain_not_found` comes from the DNS alone.
+Every row gets what `mailvet.reference.typos.addresses.suggest` says of its cell. Nothing here uses the network: a
+domain whose ending does not exist is only flagged, since `domain_not_found` comes from the DNS alone.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from typing import Final
 
 import polars as pl
 
-from mailvet.reference.typos import MAY_NEED_CLEANING, has_unknown_tld, suggest_domains, suggest_for, suggest_repaired
+from mailvet.reference.typos.addresses import MAY_NEED_CLEANING, suggest_for, suggest_repaired
+from mailvet.reference.typos.domains import has_unknown_tld, suggest_domains
 
 __all__ = ["SCHEMA", "examine"]
 
@@ -25,7 +26,7 @@ def examine(
     Args:
         parsed: columns local, domain, needs_smtputf8 and cleaned, as the syntax layer gives them.
         allowed: rows on the user's allow list; their domain is right as it is.
-        known: rows whose domain is one of `lists.mail_domains`, which are never corrected.
+        known: rows whose domain is one of `mailvet.reference.domains.mail_domains`, which are never corrected.
         allow_special_use: names of private networks have endings that exist.
 
     Returns:

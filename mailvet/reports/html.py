@@ -17,17 +17,17 @@ from importlib import resources
 from pathlib import Path
 from string import Template
 
+from mailvet.data.operators import operators
 from mailvet.errors import SettingsError, SourceError, argument
 from mailvet.gates import SENDINGS, BounceEstimate, expected_bounces
 from mailvet.privacy import mask_text, printable, stands_for_a_person
 from mailvet.private_files import replaces
-from mailvet.reference.providers import operators
 from mailvet.reports.text import duration_text
 from mailvet.scoring.columns import bounce_probability
 from mailvet.settings import Settings
 from mailvet.vocabulary import REASONS, Depth, Reason, Recommendation, Status
 from mailvet.warehouse.attribution import ASKED_FROM, LAYERS
-from mailvet.warehouse.store import Detailed, Details, Summary, Warehouse
+from mailvet.warehouse.store import Details, HasDetails, Summary, Warehouse
 
 __all__ = ["Report", "check_path", "gather", "render", "write"]
 
@@ -106,7 +106,7 @@ def gather(warehouse: Warehouse, settings: Settings, *, by: str | None = None) -
     summary = warehouse.summary()
     if not summary.verified:
         raise SourceError(f"Nothing of {warehouse.name} was verified yet. Run first: mailvet verify")
-    if isinstance(warehouse, Detailed):
+    if isinstance(warehouse, HasDetails):
         details = warehouse.details(now, by=by)
         if by is not None and any(stands_for_a_person(share.value) for share in details.sources):
             raise SourceError(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 
-from mailvet.reference.providers import Operator, operators
+from mailvet.data.operators import Operator, operators
 from mailvet.settings import Settings
 from mailvet.vocabulary import Depth
 from mailvet.warehouse.store import Plan

@@ -49,7 +49,7 @@ from mailvet.warehouse.files import FORMATS, Reading, format_of, is_database
 from mailvet.warehouse.leases import RENEW_SECONDS, this_process
 from mailvet.warehouse.opening import is_url, open_table
 from mailvet.warehouse.servers import StoredServers
-from mailvet.warehouse.store import Plan, Recognising, Summary, TableSignals, Warehouse
+from mailvet.warehouse.store import HasFingerprint, Plan, Summary, TableSignals, Warehouse
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -617,7 +617,7 @@ class _Run:
     async def _fingerprint(self, columns: Sequence[str], write_back: bool) -> str | None:
         warehouse, settings = self._warehouse, self._settings
         narrowed = self._among is not None or self._limit is not None or self._recheck is not None
-        if not isinstance(warehouse, Recognising) or narrowed or settings.history.events or settings.store.keep_days:
+        if not isinstance(warehouse, HasFingerprint) or narrowed or settings.history.events or settings.store.keep_days:
             return None
         from mailvet.reference.own_lists import OwnLists
 
@@ -629,7 +629,7 @@ class _Run:
         mark = await self._fingerprint(columns, write_back)
         if mark is None:
             return None
-        assert isinstance(self._warehouse, Recognising)
+        assert isinstance(self._warehouse, HasFingerprint)
         written_down = await self._call(self._warehouse.last_outcome, mark)
         return json.loads(written_down) if written_down else None
 

@@ -24,7 +24,7 @@ from typing import Final, NamedTuple
 import polars as pl
 import pyarrow as pa
 
-from mailvet.data import lists
+from mailvet.reference import domains
 
 __all__ = [
     "BURST_ROWS",
@@ -75,7 +75,7 @@ def examine(
 
     Args:
         frame: columns local and domain (String; null where the syntax layer refused), any others are ignored.
-        free: whether anybody can have a mailbox at the domain; looked up in `lists.free_domains` if not given.
+        free: whether anybody can have a mailbox at the domain; looked up in `domains.free_domains` if not given.
         relay_alias: whether the domain hands out forwarding aliases. Their local parts are random on purpose and are
             never called gibberish. Without it no row counts as one.
         mailbox: equal for addresses that reach the same mailbox (`Reference.examine` makes it).
@@ -154,7 +154,7 @@ def examine_table(cells: pl.Series, email_key: pl.Series) -> pl.DataFrame:
 
 
 def _is_free(domain: pl.Series) -> pl.Series:
-    return domain.is_in(sorted(lists.free_domains())).fill_null(False).rename("free")
+    return domain.is_in(sorted(domains.free_domains())).fill_null(False).rename("free")
 
 
 def _each(base: pl.Series, relay_alias: pl.Series | None) -> pl.DataFrame:

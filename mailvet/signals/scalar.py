@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from mailvet.data import lists
+from mailvet.reference import domains
 from mailvet.signals.columns import (
     FREE_DIGITS,
     FREE_GAP,
@@ -159,7 +159,7 @@ def _parts(cell: str) -> tuple[str, str] | None:
 
 
 def _series(parts: Mapping[str, tuple[str, str]]) -> dict[str, int]:
-    free, members = lists.free_domains(), defaultdict[str, int](int)
+    free, members = domains.free_domains(), defaultdict[str, int](int)
     found: dict[tuple[str, str, str], dict[int, list[str]]] = {}
     for cell, (base, domain) in parts.items():
         members[domain] += 1

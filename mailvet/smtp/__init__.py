@@ -1,0 +1,1 @@
+"""The SMTP client: sessions, and reading and masking replies."""

@@ -1,5 +1,4 @@
-"""
-Masking of replies: what changes from one reply to the next is replaced by a word for its kind.
+"""Masking of replies: what changes from one reply to the next is replaced by a word for its kind.
 
 No address, host name, IP address, link, date or queue id is left in a masked reply, so that two replies can be
 compared, rules cannot mistake an echoed name for a word of the server's, and nothing personal is stored.
@@ -38,8 +37,7 @@ reply of the sets in `tests/data/` is half as long. The bound keeps reading line
 
 
 def mask(text: str, *, recipient: str | None = None, own: Sequence[str] = ()) -> str:
-    """
-    The reply without what changes from one recipient, connection or moment to the next.
+    """The reply without what changes from one recipient, connection or moment to the next.
 
     The recipient becomes `<recipient>`, its domain `<domain>`, our MAIL FROM address `<sender>`, our other names
     `<us>`; other addresses become `<address>`, host names `<host>`, IP addresses `<ip>`, links `<url>`, links and zones
@@ -61,10 +59,11 @@ ORDINARY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*[A-Za-z0-9]")
 
 
 def with_stand_in(text: str, recipient: str | None, own: Sequence[str]) -> tuple[str, str | None]:
-    """
-    The reply as the server would have given it for a mailbox named `STAND_IN`, at a domain of that name too unless
-    the domain stands elsewhere in the text, and that mailbox; unchanged where the name itself may matter. Most servers
-    echo the recipient, so that without this no two replies would be alike, and each would have to be masked anew.
+    """The reply as the server would have given it for a mailbox named `STAND_IN`, and that mailbox.
+
+    The domain is `STAND_IN_DOMAIN` unless the recipient's own stands elsewhere in the text. Unchanged where the name
+    itself may matter. Most servers echo the recipient, so that without this no two replies would be alike, and each
+    would have to be masked anew.
     """
     if not recipient or STAND_IN in text:
         return text, recipient
@@ -76,7 +75,7 @@ def with_stand_in(text: str, recipient: str | None, own: Sequence[str]) -> tuple
         plain = text.replace(recipient, STAND_IN_ADDRESS)
         echoes = plain.count(STAND_IN_DOMAIN)
     lower = plain.lower()
-    # A bare local part is masked by rules about words; a second address may be somebody else's.
+    # A bare local part is masked by rules about words; a second address may be another person's.
     if local.lower() in lower or plain.count("@") != echoes or FULLWIDTH_AT in plain:
         return text, recipient
     if domain in lower or any(domain in name for name in own):
@@ -137,8 +136,7 @@ _ESCAPED = {"'": "\u2019|\u2018|\u00b4|''", '"': '""', "&": "&amp;", "<": "&lt;"
 
 @lru_cache(maxsize=256)
 def _spellings(local: str, domain: str) -> re.Pattern[str]:
-    """
-    The recipient with and without its domain, however a server may write the special characters of its local part.
+    """The recipient with and without its domain, however a server may write the special characters of its local part.
 
     A local part may hold every character of RFC 5322 atext, and between quotes every printable one (RFC 5321 section
     4.1.2; RFC 6531 adds all of Unicode). Servers echo it with the quotes or without, with backslashes, as HTML or as
@@ -226,13 +224,13 @@ class _Known:
 
 
 def _unquoted(local: str) -> str:
-    """A quoted local part without its quotes and backslashes: `"a\\ b"` and `"a b"` are the same mailbox."""
+    r"""A quoted local part without its quotes and backslashes: `"a\ b"` and `"a b"` are the same mailbox."""
     if len(local) > 2 and local[0] == local[-1] == '"':
         return re.sub(r"\\(.)", r"\1", local[1:-1])
     return local
 
 
-def _masked_token(token: str, known: _Known, *, inner: bool = False) -> str:
+def _masked_token(token: str, known: _Known, *, inner: bool = False) -> str:  # noqa: C901  # rules in order
     core = token.strip(_EDGES)
     if not core:
         return token
@@ -309,6 +307,7 @@ def _is_host(name: str, top: str, known: _Known) -> bool:
 
 
 def echoes(text: str, recipient: str | None) -> bool:
+    """Whether a reply repeats the recipient's local part."""
     if not recipient:
         return False
     local = recipient.strip().lower().rpartition("@")[0]
@@ -319,8 +318,7 @@ _QUOTES = tuple("\"'<([{`\u00ab\u201e\u201c\u2018")
 
 
 def _without_local_part(text: str, local: str) -> str:
-    """
-    Mask the bare local part, as in "no such user ann.lee".
+    """Mask the bare local part, as in "no such user ann.lee".
 
     One that is itself a word of replies (`user`, `unknown`, `blocked`) is masked only where quotes or brackets set it
     off; otherwise masking it would take the sense from the sentence.

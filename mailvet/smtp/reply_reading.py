@@ -1,5 +1,4 @@
-"""
-What a reply of a mail server means for the recipient that was asked about.
+"""What a reply of a mail server means for the recipient that was asked about.
 
 The rules are data (`mailvet/data/replies.toml`), tried in the order of the file; the first that fits decides. Two
 things are not left to the data. A reason whose status is undeliverable is only ever given for a permanent (5xx)
@@ -60,8 +59,7 @@ _BEFORE_RCPT = frozenset(
 
 
 def classify_reply(stage: Stage | str, code: int, text: str, recipient: str | None = None) -> Reason | None:
-    """
-    Read one SMTP reply; None means that the server accepted.
+    """Read one SMTP reply; None means that the server accepted.
 
     `stage` is what the reply answers: connect, hello, mail or rcpt. `text` is what follows the basic code, the lines
     of a multi-line reply joined by line feeds. `recipient`, where known, is the address that RCPT named.
@@ -77,8 +75,7 @@ def classify_reply(stage: Stage | str, code: int, text: str, recipient: str | No
 def read_reply(
     stage: Stage | str, code: int, text: str, *, recipient: str | None = None, own: Sequence[str] = ()
 ) -> Reading:
-    """
-    Read one SMTP reply.
+    """Read one SMTP reply.
 
     `own` holds our MAIL FROM address, our hello name and our source addresses: what is said of them is said of us.
     Raises ValueError for a stage that is none.
@@ -161,8 +158,7 @@ def weigh(
     *,
     another_accepted: bool,
 ) -> Reading:
-    """
-    Read a reply again in the light of the reply to a random control address of the same domain.
+    """Read a reply again in the light of the reply to a random control address of the same domain.
 
     `masked` and `control_masked` are the two replies as `mask` gives them, from the same identity (source address,
     hello name, MAIL FROM). `another_accepted` says whether that identity had another recipient of the domain
@@ -307,9 +303,9 @@ _UNFINISHED = re.compile(r"[^\s.!?:;)\]]$")
 
 
 def _reduce(code: int, text: str, recipient: str | None, own: tuple[str, ...]) -> tuple[str, str]:
-    """
-    Enhanced code (empty if the reply has none, or one of another class) and the masked, folded text: lines end in a
-    line feed, and a line that goes on with the sentence of the one before begins with a blank.
+    """Enhanced code (empty if the reply has none, or one of another class) and the masked, folded text.
+
+    Lines end in a line feed, and a line that goes on with the sentence of the one before begins with a blank.
     """
     basic = str(code)[:1]
     codes: list[str] = []

@@ -1,5 +1,4 @@
-"""
-The rules by which replies of mail servers are read: rows of `mailvet/data/replies.toml`.
+"""The rules by which replies of mail servers are read: rows of `mailvet/data/replies.toml`.
 
 A pattern is searched in one line of a reply at a time, masked and folded (`fold`), so that no phrase runs over a line
 end. The file itself says what each field of a rule means.
@@ -120,6 +119,7 @@ def fold_marks(text: str) -> str:
 
 
 def fold(text: str) -> str:
+    """The text in the form in which phrases are compared: no case, marks or typographic signs."""
     if text.isascii():
         return text.replace("`", "'").lower()
     text = unicodedata.normalize("NFKC", text.translate(_TYPOGRAPHY)).casefold()

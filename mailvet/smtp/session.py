@@ -1,5 +1,6 @@
-"""
-One conversation with one mail server: connect, EHLO, STARTTLS, MAIL, any number of RCPT, QUIT. Never DATA.
+"""One conversation with one mail server: connect, EHLO, STARTTLS, MAIL, any number of RCPT, QUIT.
+
+Never DATA.
 
 The session sends commands in the right order and keeps time; what a reply means is for `mailvet.smtp.reply_reading`,
 whom to ask and how fast for `mailvet.probing`. aiosmtplib reads the greeting, sends EHLO and starts TLS; from then on
@@ -16,20 +17,20 @@ import ssl
 import time
 from collections.abc import Callable
 from functools import cache, lru_cache
-from typing import Literal, NamedTuple, cast
+from typing import Literal, cast
 
 import aiosmtplib
 from aiosmtplib.esmtp import parse_esmtp_extensions
 from aiosmtplib.protocol import SMTPProtocol
 
-from mailvet.dns.targets import PRIVATE_ADDRESS, may_be_contacted
-from mailvet.errors import SettingsError
 from mailvet.settings import Smtp
+from mailvet.smtp.connection import connect
 from mailvet.smtp.masking import LONGEST
+from mailvet.smtp.outcomes import Broken, Refused, Reply
 from mailvet.smtp.reply_reading import Stage
 from mailvet.smtp.stream import RawReply, SmtpStream, StreamFailure
 
-__all__ = ["Broken", "Refused", "Reply", "Session"]
+__all__ = ["Session"]
 
 _TARPIT = 10.0  # seconds for one reply, from which on the delay is deliberate (Exim, Exchange and others delay so)
 _GRACE = 0.003  # seconds in which a server notices that a connection has ended, the way there not counted
@@ -37,17 +38,6 @@ _LINGER = 0.25  # the same where it did not say 221 and may be busy with somethi
 _QUIT_TIMEOUT = 1.0  # seconds at least for the reply to QUIT
 _CLOSE_TIMEOUT = 1.0  # seconds after that reply in which the server closes (RFC 5321 section 4.1.1.10); then we do
 _QUIET = 0.05  # seconds beyond one round trip in which a reply too many arrives
-
-
-class Reply(NamedTuple):
-    """One reply of the server."""
-
-    stage: Stage
-    code: int
-    text: str
-    """Everything after the basic code, lines joined by line feeds; what is no UTF-8 is read as Latin-1."""
-    seconds: float
-    """How long the server took."""
 
 
 def _readable(text: str) -> str:
@@ -59,24 +49,6 @@ def _readable(text: str) -> str:
         return octets.decode("utf-8")
     except UnicodeDecodeError:
         return octets.decode("latin-1")
-
-
-class Refused(Exception):
-    """The server would not go on, before any recipient was named; `reply` says how it put it."""
-
-    def __init__(self, reply: Reply) -> None:
-        super().__init__(f"{reply.stage} refused with {reply.code}")
-        self.reply = reply
-
-
-class Broken(Exception):
-    """The conversation ended without a usable reply."""
-
-    def __init__(self, stage: Stage, kind: Literal["unreachable", "timeout", "closed", "garbage"], detail: str) -> None:
-        super().__init__(f"{kind} at {stage}: {detail}")
-        self.stage = stage
-        self.kind = kind
-        self.detail = detail
 
 
 @cache
@@ -92,8 +64,9 @@ def _unverified_tls() -> ssl.SSLContext:
 
 
 class Session:
-    """
-    An open conversation, ready to ask. Build it with `Session.open`, end it with `close`.
+    """An open conversation, ready to ask.
+
+    Build it with `Session.open`, end it with `close`.
 
     `ask` asks one recipient and waits. Where `pipelining` is true, `send_rcpt` may send several before their replies
     come, in order (RFC 2920); `run` goes on by itself, from the replies to the next recipients.
@@ -142,10 +115,14 @@ class Session:
         source: str | None = None,
         within: float | None = None,
     ) -> Session:
-        """
-        Connect, read the greeting, say hello, and encrypt where the settings and the server want it.
+        """Connect, read the greeting, say hello, and encrypt where the settings and the server want it.
 
         Args:
+            host: name of the server.
+            address: its IP address.
+            settings: time-outs, port, TLS, proxy.
+            hello_name: what EHLO says.
+            source: our own IP address to connect from; None: the system's choice.
             within: seconds for all of that; None: only each step has its time-out.
 
         Raises:
@@ -176,7 +153,7 @@ class Session:
         began = time.monotonic()
         session = cls(host, address, settings, hello_name)
         session._until = until
-        sock = await _connect(address, settings, source, session._limit(settings.connect_timeout))
+        sock = await connect(address, settings, source, session._limit(settings.connect_timeout))
         session._distance = time.monotonic() - began
         try:
             await session._greet(sock)
@@ -205,7 +182,7 @@ class Session:
     async def _greet(self, sock: socket.socket) -> None:
         began = time.monotonic()
         loop = asyncio.get_running_loop()
-        # Not the library's client around it, which hangs up without QUIT on whoever greets us with a refusal.
+        # Not the library's client around it, which hangs up without QUIT where the greeting is a refusal.
         self._protocol = protocol = SMTPProtocol(loop=loop)
         await loop.create_connection(lambda: protocol, sock=sock)
         try:
@@ -301,8 +278,9 @@ class Session:
         return self.pipelining and not offered
 
     async def ask(self, local: str, domain: str, *, timeout: float | None = None) -> Reply:
-        """
-        Would the server take a message for this recipient? The reply to RCPT, or to MAIL if that is refused.
+        """Would the server take a message for this recipient?
+
+        The reply to RCPT, or to MAIL if that is refused.
 
         Args:
             local: local part; with characters outside ASCII only where `smtputf8` is true.
@@ -342,9 +320,9 @@ class Session:
         return command + b" SMTPUTF8" if eai else command
 
     def send_rcpt(self, local: str, domain: str, *, eai: bool = False) -> None:
-        """
-        Name a recipient without waiting; `next_reply` or `run` brings the reply. Before the first one the sender is
-        named as well, for international addresses too where `eai` is true.
+        """Name a recipient without waiting; `next_reply` or `run` brings the reply.
+
+        Before the first one the sender is named as well, for international addresses too where `eai` is true.
 
         Raises:
             Broken: the connection is gone.
@@ -363,11 +341,10 @@ class Session:
         self._outstanding += 1
 
     async def run(self, step: Callable[[], float], timeout: float) -> None:
-        """
-        Let `step` hear the replies (`received`) as they come and name whoever is next, without waiting in between.
+        """Let `step` take the replies (`received`) as they come and send the next recipients, without waiting.
 
         Args:
-            step: gives the seconds within which the next reply is to come; 0 when nobody waits for one.
+            step: gives the seconds within which the next reply is to come; 0 where none is waited for.
             timeout: seconds within which the first is to come.
 
         Raises:
@@ -380,9 +357,9 @@ class Session:
             raise self._broken(Stage.mail if self._mail_outstanding else Stage.rcpt, failure) from None
 
     def received(self) -> list[Reply]:
-        """
-        The replies that have come already, for the recipients named, in their order. A refusal of the sender stands
-        in the place of the first of them; then no other reply is worth anything.
+        """The replies that have come already, for the recipients named, in their order.
+
+        A refusal of the sender stands in the place of the first of them; then no other reply is worth anything.
         """
         replies: list[Reply] = []
         if self._stream is None or not self._outstanding:
@@ -398,8 +375,7 @@ class Session:
         return replies
 
     async def next_reply(self, *, timeout: float | None = None) -> Reply:
-        """
-        The first of the replies that `received` gives, waited for.
+        """The first of the replies that `received` gives, waited for.
 
         Raises:
             Broken: no or no usable reply; the session is then at an end.
@@ -508,9 +484,10 @@ class Session:
         return self._stream is not None and self._stream.interrupt()
 
     async def finish_with_quit(self) -> str | None:
-        """
-        Send QUIT and close. Gives what shows that the replies were out of step to the end: None when nothing does.
-        Returns when the server does not count the connection any more. Never raises for what a server does.
+        """Send QUIT and close.
+
+        Gives what shows that the replies were out of step to the end: None when nothing does. Returns when the server
+        does not count the connection any more. Never raises for what a server does.
         """
         if self._finished:
             return None
@@ -564,9 +541,9 @@ def _left_over(stream: SmtpStream) -> str | None:
 
 
 def _ends_conversation(raw: RawReply) -> bool:
-    """
-    Whether this can be the reply to QUIT, rather than one to a recipient that was left over. A server may not know
-    QUIT, or say 250 to everything.
+    """Whether this can be the reply to QUIT, rather than one to a recipient that was left over.
+
+    A server may not know QUIT, or say 250 to everything.
     """
     if raw.code in (221, 421):
         return True
@@ -593,49 +570,3 @@ _remembered_extensions = lru_cache(maxsize=1024)(_keywords)
 class _TlsFailed(Exception):
     def __init__(self, required: bool) -> None:
         self.required = required
-
-
-async def _connect(address: str, settings: Smtp, source: str | None, timeout: float) -> socket.socket:
-    """A connected socket. The connection has a time-out of its own, shorter than that of the replies."""
-    # Asked of the very address that is connected to: nothing is looked up between the question and the connection.
-    if not may_be_contacted(address, settings.allow_private_networks):
-        raise Broken(Stage.connect, "unreachable", PRIVATE_ADDRESS)
-    if settings.proxy is not None:
-        return await _connect_by_proxy(address, settings.proxy, settings.port, timeout)
-    loop = asyncio.get_running_loop()
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    sock.setblocking(False)
-    try:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if source:
-            _bind(sock, source)
-        await asyncio.wait_for(loop.sock_connect(sock, (address, settings.port)), timeout)
-    except (OSError, asyncio.TimeoutError) as error:
-        sock.close()
-        timed_out = isinstance(error, (asyncio.TimeoutError, TimeoutError))
-        why = "no answer" if timed_out else (getattr(error, "strerror", None) or "refused")
-        raise Broken(Stage.connect, "unreachable", why) from None
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
-def _bind(sock: socket.socket, source: str) -> None:
-    try:
-        sock.bind((source, 0))
-    except OSError as error:
-        # Not a fault of any server: with it, every one of them would seem to be unreachable.
-        raise SettingsError(f"smtp.source_addresses: {source} is no address of this machine ({error}).") from None
-
-
-async def _connect_by_proxy(address: str, proxy: str, port: int, timeout: float) -> socket.socket:
-    try:
-        from python_socks.async_.asyncio import Proxy
-    except ImportError:
-        raise SettingsError("smtp.proxy needs one more package: pip install 'mailvet[proxy]'.") from None
-    try:
-        return await Proxy.from_url(proxy).connect(dest_host=address, dest_port=port, timeout=timeout)
-    except Exception as error:  # the library's own errors have no common base
-        raise Broken(Stage.connect, "unreachable", f"proxy: {type(error).__name__}") from None

@@ -1,5 +1,4 @@
-"""
-Commands out, replies in: the bytes of a conversation, once a server has said what it is called and what it can.
+"""Commands out, replies in: the bytes of a conversation, once a server has said what it is called and what it can.
 
 Asking recipients is a narrow business (MAIL, RCPT, RSET, QUIT) repeated a thousand times a second, in groups where the
 server allows it (RFC 2920). So an `SmtpStream` takes a connection over from the library that opened it, keeps every
@@ -50,8 +49,9 @@ class StreamFailure(Exception):
 
 
 class SmtpStream(asyncio.BufferedProtocol):
-    """
-    One connection. Commands are gathered by `send` and leave together with the next wait for a reply.
+    """One connection.
+
+    Commands are gathered by `send` and leave together with the next wait for a reply.
 
     Args:
         transport: the connection.
@@ -99,8 +99,7 @@ class SmtpStream(asyncio.BufferedProtocol):
         return not self._lost and not self._transport.is_closing()
 
     def send(self, command: bytes) -> None:
-        """
-        Add a command, without its line end, to those that go out next.
+        """Add a command, without its line end, to those that go out next.
 
         Raises:
             ValueError: it holds a control character, and so would be two commands.
@@ -126,9 +125,9 @@ class SmtpStream(asyncio.BufferedProtocol):
         return replies
 
     async def run(self, step: Callable[[], float], timeout: float) -> None:
-        """
-        Let `step` take replies (`received`) and send what follows, in the very moment they come and without waking
-        the conversation's task: that happens thousands of times a second.
+        """Let `step` take replies (`received`) and send what follows as soon as they come.
+
+        The conversation's task is not woken in between: that would happen thousands of times a second.
 
         Args:
             step: gives the seconds within which the next reply is to be complete; 0: that was all. What it raises
@@ -152,8 +151,7 @@ class SmtpStream(asyncio.BufferedProtocol):
             self._step = None
 
     async def next_reply(self, timeout: float) -> RawReply:
-        """
-        The next reply; commands that were added go out before.
+        """The next reply; commands that were added go out before.
 
         Raises:
             StreamFailure: it was not complete within `timeout` seconds, or will never be.
@@ -181,8 +179,7 @@ class SmtpStream(asyncio.BufferedProtocol):
         return bool(self._replies or self._part or self._lines or self.garbage is not None)
 
     async def ended(self, timeout: float) -> None:
-        """
-        Until the server has closed the connection, or says something more.
+        """Until the server has closed the connection, or says something more.
 
         Raises:
             StreamFailure: it did neither within `timeout` seconds, or it sends garbage.
@@ -237,9 +234,9 @@ class SmtpStream(asyncio.BufferedProtocol):
             self._waiter.set_exception(StreamFailure("timeout", "no reply in time"))
 
     def close(self) -> None:
-        """
-        Close once everything added has been written. A server that does not read, or does not end TLS, is cut off a
-        second later.
+        """Close once everything added has been written.
+
+        A server that does not read, or does not end TLS, is cut off a second later.
         """
         self.flush()
         if self._timer is not None:

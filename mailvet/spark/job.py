@@ -31,7 +31,7 @@ from mailvet.spark.tables import Format, empty_verdicts, files_of, find_verdicts
 from mailvet.spark.worker import DUE, KEPT, REPORT, ROUTE, Job, rules_version, utc_now, with_mailbox_key
 from mailvet.verdict import verdict_schema
 from mailvet.vocabulary import Depth, Policy
-from mailvet.warehouse.dialects import Databricks
+from mailvet.warehouse.dialects import SparkSQL
 from mailvet.warehouse.mailboxes import EVENT_KEYS
 
 if TYPE_CHECKING:
@@ -45,10 +45,10 @@ T = TypeVar("T")
 _LARGE = 20_000  # operators that are placed by their size; the others are too small to matter and placed by chance
 _CROWDED = 100_000  # addresses of a domain that are judged in more time than all tasks need to look it up
 _SAMPLED = 100
-_SAY = Databricks()
+_SAY = SparkSQL()
 
 
-def verify(
+def verify(  # the public call: all but two by keyword
     df: DataFrame,
     column: str,
     *,
@@ -111,9 +111,11 @@ def verify(
     folder = _checked_staging(spark, settings, staging, tasks)
     job = Job(
         settings.model_copy(update={"lists": type(settings.lists)()}),
-        own, f"{utc_now():%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}", wait=wait,
+        own,
+        f"{utc_now():%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}",
+        wait=wait,
         save_every=save_every.total_seconds(),
-    )  # fmt: skip
+    )
     text = df.select(cell.alias("email")).where(f"not {_SAY.missing('email')}")
     # Each text to its task first: where nearly all are distinct, to look for repeated ones before that is in vain. And
     # a text that fills half of the table costs its task little more than reading it.
@@ -413,8 +415,9 @@ def _due(
         cells = cells.mapInArrow(with_mailbox_key, "email string, email_key string, mailbox_key string")
     rows = cells.alias("c").join(
         (known if known is not None else empty_verdicts(spark)).drop("email", "mailbox_key").alias("v"),
-        "email_key", "left",
-    )  # fmt: skip
+        "email_key",
+        "left",
+    )
     if events is not None:
         history = _history(events, cells).alias("h")
         rows = rows.join(history, F.col("h.mailbox_key") == F.col("c.mailbox_key"), "left")
@@ -430,7 +433,10 @@ def _due(
     return (
         rows.where(f"{is_due} or {other_lists}")
         .selectExpr(
-            "c.email", "email_key", "v.reason as previous_reason", "coalesce(v.attempts, 0) as previous_attempts",
+            "c.email",
+            "email_key",
+            "v.reason as previous_reason",
+            "coalesce(v.attempts, 0) as previous_attempts",
             *(name if events is not None else f"cast(null as timestamp) as {name}" for name in EVENT_TIMES),
             *(name if events is not None else f"cast(null as string) as {name}" for name in EVENT_SPELLINGS.values()),
             f"case when not {is_due} then v.reason end as only_if_news",
@@ -442,7 +448,7 @@ def _due(
             "as judged_otherwise",
         )
         .mapInArrow(job.find_due, DUE)
-    )  # fmt: skip
+    )
 
 
 def _moment(at: datetime) -> str:

@@ -118,5 +118,6 @@ def canaries(known: DataFrame, cells: DataFrame, routes: DataFrame, now: datetim
     )
     columns = [[row[name] for row in rows] for name in CANARY_SCHEMA.names]
     moments = pa.array(columns[2], pa.int64()).cast(CANARY_SCHEMA.field("checked_at").type)
-    return pa.Table.from_arrays([pa.array(columns[0], pa.string()), pa.array(columns[1], pa.string()), moments],
-                                schema=CANARY_SCHEMA)  # fmt: skip
+    return pa.Table.from_arrays(
+        [pa.array(columns[0], pa.string()), pa.array(columns[1], pa.string()), moments], schema=CANARY_SCHEMA
+    )

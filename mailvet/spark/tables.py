@@ -19,7 +19,7 @@ from mailvet.errors import SettingsError, SourceError
 from mailvet.spark.staging import Folder, is_object_store
 from mailvet.spark.worker import copy
 from mailvet.verdict import STATUS_COLUMNS, verdict_schema
-from mailvet.warehouse.dialects import Databricks
+from mailvet.warehouse.dialects import SparkSQL
 from mailvet.warehouse.mailboxes import backfill_sql, has_mailbox, mailbox_key_sql, missing_verdicts
 from mailvet.warehouse.store import KNOWN_FOR, SILENT
 
@@ -51,7 +51,7 @@ _KEEP = (
 )
 _DEEP_ENOUGH = f"{_RANK.format('b.depth')} >= {_RANK.format('v.depth')}"
 _NAMES = tuple(verdict_schema().names)
-_SAY = Databricks()
+_SAY = SparkSQL()
 _COMPARED = ("checked_at", "next_check_at", "depth", "recommendation")
 _IS_NEWS = " or ".join(f"b.{name} is distinct from v.{name}" for name in _COMPARED)
 
@@ -117,8 +117,9 @@ def find_verdicts(
             f"This is no table of verdicts: the columns {', '.join(missing)} are missing. Name the table that "
             "mailvet.spark.save wrote, or none."
         )
-    return found.selectExpr(*(f"cast({name} as {_TYPES[str(verdict_schema().field(name).type)]}) as {name}"
-                              for name in _NAMES))  # fmt: skip
+    return found.selectExpr(
+        *(f"cast({name} as {_TYPES[str(verdict_schema().field(name).type)]}) as {name}" for name in _NAMES)
+    )
 
 
 def _mailbox_key() -> Column:

@@ -62,10 +62,13 @@ _ROUTE_SCHEMA = pa.schema([(name, pa.string()) for name in ("domain", *ROUTE_COL
 _KEPT_SCHEMA = pa.schema([("name", pa.string())])
 _REPORT_SCHEMA = pa.schema(
     [
-        ("slot", pa.int32()), ("probes", pa.int64()), ("kept", pa.int64()), ("degraded", pa.string()),
+        ("slot", pa.int32()),
+        ("probes", pa.int64()),
+        ("kept", pa.int64()),
+        ("degraded", pa.string()),
         ("servers", pa.binary()),
     ]
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True)
@@ -131,7 +134,7 @@ class Job:
         loop = asyncio.new_event_loop()
         try:
             for number, frame in enumerate(_gathered(batches)):
-                if number == 0:  # a task without cells asks nobody
+                if number == 0:  # a task without cells sends no query
                     loop.run_until_complete(verifier.open())
                 verdicts = loop.run_until_complete(_all(verifier.stream(_once(frame), run_id=self.run_id)))
                 _stop_if(verifier)
@@ -434,12 +437,14 @@ def _routes(frame: pl.DataFrame) -> list[Route]:
     rows = frame.select(names).drop_nulls("domain").unique("domain").iter_rows()
     return [
         Route(
-            domain, Reason(reason) if reason else None,
+            domain,
+            Reason(reason) if reason else None,
             tuple(MailHost(name, preference, tuple(addresses)) for name, preference, addresses in json.loads(hosts)),
-            operator, detail,
+            operator,
+            detail,
         )
         for domain, reason, detail, operator, hosts in rows
-    ]  # fmt: skip
+    ]
 
 
 def _stop_if(verifier: Verifier) -> None:

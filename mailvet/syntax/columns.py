@@ -18,6 +18,7 @@ from typing import Final
 import polars as pl
 
 from mailvet.data.lists import placeholders
+from mailvet.privacy import FORMULA_START
 from mailvet.syntax import parser, repair
 from mailvet.syntax.missing import WHITE_SPACE
 from mailvet.syntax.parser import Address
@@ -265,14 +266,13 @@ def _repair(lines: pl.DataFrame) -> pl.DataFrame:
         rows = anywhere if one in repair.REPAIRS_OF_PLAIN else unusual
         if marks:
             those = repaired.gather(rows).to_frame("text")
-            rows = rows.filter(
-                those.select(pl.any_horizontal(pl.col("text").str.contains(mark, literal=True) for mark in marks))
-                .to_series()
-            )  # fmt: skip
+            marked = pl.any_horizontal(pl.col("text").str.contains(mark, literal=True) for mark in marks)
+            rows = rows.filter(those.select(marked).to_series())
         if len(rows):
             repaired.scatter(rows, repaired.gather(rows).str.replace_all(pattern, replacement))
     text, octets, at = pl.col("text"), pl.col("text").cast(pl.Binary), pl.col("text").str.find("@", literal=True)
-    accepted = text.str.contains(_PLAIN) & ~text.str.contains(parser.SPECIAL_USE) & ~text.str.contains(r"^[=+\-@]")
+    plain = text.str.contains(_PLAIN) & ~text.str.contains(parser.SPECIAL_USE)
+    accepted = plain & ~text.str.head(1).is_in(list(FORMULA_START))
     # Where there is another @, nothing acceptable comes out whichever of them the text is cut at.
     split = lines.select("row", "several", text=repaired).with_columns(
         local=octets.bin.head(at).cast(pl.String), domain=octets.bin.slice(at + 1).cast(pl.String).str.to_lowercase()

@@ -79,21 +79,21 @@ class MailboxRules:
         return sorted(set(self.tag.values()))
 
 
+@cache
 def rules() -> tuple[Provider, ...]:
     """The providers in the order of the file."""
-    return _load()
-
-
-@cache
-def _load() -> tuple[Provider, ...]:
     document = tomllib.loads(resources.files("mailvet.data").joinpath("mailbox_rules.toml").read_text("utf-8"))
     return tuple(
         Provider(
-            tuple(row["domains"]), row.get("one_mailbox", False), row.get("tag", ""), row.get("dots", "kept"),
-            row["source"], row.get("date", document["date"]),
+            domains=tuple(row["domains"]),
+            one_mailbox=row.get("one_mailbox", False),
+            tag=row.get("tag", ""),
+            dots=row.get("dots", "kept"),
+            source=row["source"],
+            date=row.get("date", document["date"]),
         )
         for row in document["provider"]
-    )  # fmt: skip
+    )
 
 
 @cache

@@ -26,8 +26,10 @@ from typing import Final
 from email_validator import SPECIAL_USE_DOMAIN_NAMES, validate_email
 from email_validator.rfc_constants import CASE_INSENSITIVE_MAILBOX_NAMES
 
+from mailvet.data.lists import placeholders, suggestion_targets
+from mailvet.data.operators import odd_dot_domains
 from mailvet.privacy import is_formula
-from mailvet.reference.providers import odd_dot_domains
+from mailvet.reference.typos.names import provider_of_name
 from mailvet.syntax.repair import MOJIBAKE, plain_line, repair_line
 
 __all__ = ["SYNTAX_ERRORS", "Address", "SyntaxProblem", "ascii_domain", "parse"]
@@ -119,7 +121,7 @@ class Address:
     odd_dots: bool = False
     """
     The judge refuses the dots of the local part, but the domain is of a mobile carrier that gave such addresses out
-    (`mailvet.reference.providers.odd_dot_domains`).
+    (`mailvet.data.operators.odd_dot_domains`).
     """
 
     @property
@@ -306,8 +308,6 @@ _NO_ADDRESS: Final = frozenset(
 @lru_cache(maxsize=1)
 def placeholder_locals() -> frozenset[str]:
     """Local parts that may stand for a missing address, in the usual cases; what the domain says decides."""
-    from mailvet.data.lists import placeholders
-
     words = {word for word in placeholders() if re.fullmatch(r"[a-z][a-z._-]*[a-z]", word)} | _NO_ADDRESS
     words |= {letter * size for letter in ascii_lowercase for size in range(1, 7)}
     no_mail = {f"{word[:-4].capitalize()}{word[-4:].capitalize()}" for word in words if word.endswith("mail")}
@@ -317,8 +317,6 @@ def placeholder_locals() -> frozenset[str]:
 
 def is_placeholder(text: str) -> bool:
     """Whether a text the judge refuses stands for a missing address: 'n/a', '-', 'none', 'test@test'."""
-    from mailvet.data.lists import placeholders  # reads own lists with `parse`, so it imports this module
-
     low = text.lower()
     if low in placeholders() or _SAME_WORD_TWICE.match(low):
         return True
@@ -430,8 +428,6 @@ def complete(domain: str) -> str | None:
     """
     if "." in domain or not domain:
         return None
-    from mailvet.reference.typos import provider_of_name  # imports this module
-
     if (found := _completions().get(domain)) is not None:
         return found
     # Cut off within the ending: "hotmailco", "yahoocomb".
@@ -443,8 +439,6 @@ def complete(domain: str) -> str | None:
 @lru_cache(maxsize=1)
 def _completions() -> dict[str, str]:
     """Provider names without ending and with its dots forgotten -> the domain, most used first."""
-    from mailvet.data.lists import suggestion_targets
-
     names: dict[str, str] = {}
     for domain, bare_name in suggestion_targets().items():
         if bare_name:

@@ -84,8 +84,15 @@ REPAIRS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
     (r"(?i)(@[^@]*\.[a-z]{2,6})[-_ ]?[0-9]{1,6}$", "${1}", ("@",)),
 )
 _OF_PLAIN: Final = (
-    "^[ <>", "[ <>", "(?i)^([a-z0-9._+-]*", "[ .]*@", "@[_", "(@[^@]*[A", r"\.\.", r"(?i)(@[^@]*\."
-)  # fmt: skip
+    "^[ <>",
+    "[ <>",
+    "(?i)^([a-z0-9._+-]*",
+    "[ .]*@",
+    "@[_",
+    "(@[^@]*[A",
+    r"\.\.",
+    r"(?i)(@[^@]*\.",
+)
 REPAIRS_OF_PLAIN: Final = tuple(repair for repair in REPAIRS if repair[0].startswith(_OF_PLAIN))
 """Those that can change a text of nothing but letters, digits, and `@._-`; the others need some other character."""
 MISSING_AT: Final = rf"(?i)[^a-z0-9]at[^a-z0-9]|%40|&#64;|[a-z0-9][2\"#'*!?&;:$ ]{_WITHOUT_AT}\W*$"
@@ -121,7 +128,7 @@ _STRAIGHT: Final = str.maketrans(
         "\u0130": "I",
         "\u0131": "i",
     }
-)  # fmt: skip
+)
 _ESCAPES: Final = re.compile(
     r"\\+[rntRNT](?![A-Za-z0-9]*@)|%20|%3[CcEe]|^(?:[uU]003|[xX]3)[cCeE]|\\u003[ce]|\\+(?=[\"'])"
 )

@@ -11,21 +11,20 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from functools import cache
 from typing import Any
 
-from mailvet.data import lists
 from mailvet.dns.routes import Route
 from mailvet.policies import recommend
 from mailvet.privacy import keyed, mask_text, unnamed_suggestion
 from mailvet.probing.domain import MailboxResult
 from mailvet.reference.disposable_servers import disposable_server
-from mailvet.reference.own_lists import OwnList, OwnLists, by_mailbox
-from mailvet.reference.providers import is_likely_local_part, operator_of
-from mailvet.reference.typos import has_unknown_tld, suggest_for, suggest_repaired
+from mailvet.reference.own_lists import OwnLists
+from mailvet.reference.providers import operator_of
+from mailvet.reference.scalar import look_up
+from mailvet.reference.typos.addresses import suggest_for, suggest_repaired
+from mailvet.reference.typos.domains import has_unknown_tld
 from mailvet.scoring.columns import AT_LEAST, FLAGS, SERIES_DETAIL, score_of
 from mailvet.settings import Settings
 from mailvet.signals.scalar import TableSignals, is_gibberish, is_keyboard_walk
@@ -149,81 +148,31 @@ def examine(cell: str, own: OwnLists, *, allow_special_use: bool) -> Finding:
 
 
 def _look_up(finding: Finding, local: str, domain: str, own: OwnLists) -> None:
-    lower = local.lower()
-    plus = lower.find("+")
-    base = lower[:plus] if plus > 0 else lower
-    mailbox = finding.mailbox or ""
-    relay = _under(domain, lists.relay_domains())
-    allow, suppress = _listed(own.allow, mailbox, domain), _listed(own.suppress, mailbox, domain)
-    allowed = allow and not suppress
-    disposable = not allowed and (
-        (_under(domain, lists.disposable_domains()) and not relay and domain not in _kept_from_disposable())
-        or _listed(own.extra_disposable, mailbox, domain)
-    )
-    role = not allowed and lists.is_role(base, domain)
-    typo_of = None if allowed else lists.typo_domains().get(domain)
-    held = {
-        "free": domain in lists.free_domains(), "role": role,
-        "maybe_role": not allowed and base in lists.weak_role_names() and domain not in lists.provider_domains(),
-        "disposable": disposable, "relay_alias": relay,
-        "tagged": plus > 0, "no_reply": not allowed and _no_reply().search(base) is not None, "allowed": allowed,
-        "local_part_unlikely": not is_likely_local_part(base, domain),
-        "gibberish": not relay and is_gibberish(base), "keyboard_walk": is_keyboard_walk(base),
-    }  # fmt: skip
-    finding.flags |= {name for name, holds in held.items() if holds}
-    if not allowed:
+    found = look_up(local, domain, finding.mailbox or "", own)
+    finding.flags |= found.flags
+    if "relay_alias" not in found.flags and is_gibberish(found.base):
+        finding.flags.add("gibberish")
+    if is_keyboard_walk(found.base):
+        finding.flags.add("keyboard_walk")
+    if "allowed" not in found.flags:
         finding.suggestion = suggest_for(local, domain)
-    if suppress or (_listed(own.deny, mailbox, domain) and not allow):
-        finding.found("history", Reason.suppressed, on_own_list(_other_spelling(own, f"{lower}@{domain}", mailbox)))
-    if disposable:
-        finding.found("reference", Reason.disposable, typo_of)
-    elif typo_of is not None:
-        finding.found("reference", Reason.typo_domain, typo_of)
+    if found.suppressed:
+        finding.found("history", Reason.suppressed, on_own_list(found.suppressed_as))
+    if "disposable" in found.flags:
+        finding.found("reference", Reason.disposable, found.typo_of)
+    elif found.typo_of is not None:
+        finding.found("reference", Reason.typo_domain, found.typo_of)
     elif "odd_dots" in finding.flags:
         finding.found("reference", Reason.provider_unverifiable, ODD_DOTS)
     elif "no_reply" in finding.flags:
         finding.found("reference", Reason.no_reply, None)
-    elif role:
+    elif "role" in finding.flags:
         finding.found("reference", Reason.role_account, None)
-
-
-def _under(domain: str, names: Collection[str]) -> bool:
-    while domain:
-        if domain in names:
-            return True
-        domain = domain.partition(".")[2]
-    return False
-
-
-def _listed(own: OwnList, mailbox: str, domain: str) -> bool:
-    return bool(own) and (
-        (bool(own.addresses) and mailbox in by_mailbox(own.addresses))
-        or domain in own.only_domains
-        or _under(domain, own.domains)
-    )
-
-
-def _other_spelling(own: OwnLists, text: str, mailbox: str) -> str | None:
-    """The address on a list of the user's by which this one is suppressed, if it is written otherwise."""
-    if text in own.deny.addresses or text in own.suppress.addresses:
-        return None
-    return {**by_mailbox(own.deny.addresses), **by_mailbox(own.suppress.addresses)}.get(mailbox)
 
 
 def on_own_list(spelling: str | None) -> str:
     """What the evidence says of a suppressed address; `spelling`: the entry, where it is another one of the mailbox."""
     return "on your own list" + (f" as {spelling}" if spelling else "")
-
-
-@cache
-def _kept_from_disposable() -> frozenset[str]:
-    """Domains of their own that happen to lie under a disposable one."""
-    return lists.mail_domains() - lists.disposable_domains()
-
-
-@cache
-def _no_reply() -> re.Pattern[str]:
-    return re.compile(lists.no_reply_pattern())
 
 
 # -------------------------------------------------------------------- judging

@@ -56,8 +56,14 @@ def counted(rows: Iterable[tuple[Any, ...]]) -> list[VerdictCount]:
     """The answers to `count_query`."""
     return [
         VerdictCount(
-            status, reason, recommendation, None if score is None else int(score), bool(stale), bool(missing),
-            int(count), int(squares),
+            status,
+            reason,
+            recommendation,
+            None if score is None else int(score),
+            bool(stale),
+            bool(missing),
+            int(count),
+            int(squares),
         )
         for status, reason, recommendation, score, stale, missing, count, squares in rows
-    ]  # fmt: skip
+    ]

@@ -119,8 +119,10 @@ def _refuses_credentials(error: BaseException) -> bool:
 
 def _is_connecting(error: BaseException) -> bool:
     """An error class that PEP 249 has for a database that cannot be reached or used, so its text is the server's."""
-    return any(each.__name__ in ("OperationalError", "DatabaseError", "HttpError") or each.__module__ == "duckdb"
-               for each in type(error).__mro__)  # fmt: skip
+    return any(
+        each.__name__ in ("OperationalError", "DatabaseError", "HttpError") or each.__module__ == "duckdb"
+        for each in type(error).__mro__
+    )
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -94,9 +94,13 @@ class PlannedTable(SQLSession):
                     "group by mailvet__domain order by mailvet__count desc, mailvet__domain"
                 )
         return Plan(
-            int(rows), int(missing), int(addresses), int(count), tuple((str(d), int(n)) for d, n in domains),
+            int(rows),
+            int(missing),
+            int(addresses),
+            int(count),
+            tuple((str(d), int(n)) for d, n in domains),
             int(rechecked),
-        )  # fmt: skip
+        )
 
     def _stage_cells(self) -> str:
         """The distinct texts of the column: email, email_key, folded, repeats."""
@@ -123,10 +127,13 @@ class PlannedTable(SQLSession):
         say, cells = self._say, self._staged["cells"]
         boxes = with_mailbox(say, cells, ("email_key", "folded"), labels=self._stage_labels(cells))
         self._indexed(
-            self._stage("boxes", f"select email_key, folded, {say.key('mailbox')} as mailbox_key from ({boxes}) m "
-                                 "where mailbox is not null"),
+            self._stage(
+                "boxes",
+                f"select email_key, folded, {say.key('mailbox')} as mailbox_key from ({boxes}) m "
+                "where mailbox is not null",
+            ),
             "email_key",
-        )  # fmt: skip
+        )
 
     def _stage_labels(self, relation: str) -> str | None:
         """The domains of the texts (`folded`) that are not ASCII, with their A-labels; None where there are none."""
@@ -182,9 +189,10 @@ class PlannedTable(SQLSession):
         boxes = self._staged["boxes"]
         self._stage("found", f"select b.folded, l.list_name from {boxes} b join {entries} l on l.entry = b.mailbox_key")
         above = self._stage(
-            "above0", f"select distinct {say.after_at('folded')} as domain, {say.after_at('folded')} as entry "
-            f"from {cells} where {at}"
-        )  # fmt: skip
+            "above0",
+            f"select distinct {say.after_at('folded')} as domain, {say.after_at('folded')} as entry "
+            f"from {cells} where {at}",
+        )
         self._stage("domains", f"select a.domain, l.list_name from {above} a join {entries} l on l.entry = a.entry")
         domains = self._staged["domains"]
         dotted = f"{say.position(literal('.'), 'entry')} > 0"
@@ -260,19 +268,20 @@ class PlannedTable(SQLSession):
             found = self._stage_empty(
                 "found_signals",
                 {"email_key": "key", "series_size": "int32", "burst": "int16", "duplicate_of": "key"},
-            )  # fmt: skip
+            )
             queries = {
                 "email_key, series_size, 0": ("email_key, series_size, burst", series_sql(texts, say, due=only)),
                 "email_key, 0, 0, duplicate_of": (
-                    "email_key, series_size, burst, duplicate_of", duplicates_sql(texts, say)
+                    "email_key, series_size, burst, duplicate_of",
+                    duplicates_sql(texts, say),
                 ),
-            }  # fmt: skip
+            }
             if signups is not None:
                 key = say.key("cell") if say.groups_exactly else "cell"
                 bursts = burst_sql(signups, say, due=only, window=burst_window)
                 queries[f"{key}, 0, 1"] = ("email_key, series_size, burst", bursts)
             with self._transaction():
-                for statement in say.before_guesses:
+                for statement in say.planner_hints:
                     self._execute(statement)
                 for selected, (columns, query) in queries.items():
                     self._execute(f"insert into {found} ({columns}) select {selected} from ({query}) as mailvet__found")
@@ -366,15 +375,19 @@ class PlannedTable(SQLSession):
 
 def _due_table(rows: list[tuple[Any, ...]], events: bool, signals: bool) -> pa.Table:
     fields = [
-        pa.field("email", pa.string()), pa.field("email_key", pa.string()), pa.field("previous_reason", pa.string()),
+        pa.field("email", pa.string()),
+        pa.field("email_key", pa.string()),
+        pa.field("previous_reason", pa.string()),
         pa.field("previous_attempts", pa.int32()),
-    ]  # fmt: skip
+    ]
     if events:
         fields += [pa.field(name, UTC if name in EVENT_TIMES else pa.string()) for name in EVENT_COLUMNS]
     if signals:
         fields += [
-            pa.field("series_size", pa.int32()), pa.field("burst", pa.bool_()), pa.field("duplicate_of", pa.string())
-        ]  # fmt: skip
+            pa.field("series_size", pa.int32()),
+            pa.field("burst", pa.bool_()),
+            pa.field("duplicate_of", pa.string()),
+        ]
     schema = pa.schema(fields)
     return pa.Table.from_arrays(arrays(rows, schema), schema=schema)
 

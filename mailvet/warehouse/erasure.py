@@ -228,36 +228,43 @@ def erase(wanted: Wanted, database: Statements) -> int:
     erased: set[str] = set()
     if database.has("mailvet_verdicts"):
         erased = _verdicts_meant(wanted, database)
-        for keys in _chunks(erased):
-            database.execute(f"delete from mailvet_verdicts where email_key in ({keys})")
-    for table in _KEYED:
-        if not database.has(table):
-            continue
-        for keys in _chunks(erased | wanted.keys):
-            database.execute(f"delete from {table} where email_key in ({keys})")
+        _delete(database, "mailvet_verdicts", "email_key", erased)
+    for table in filter(database.has, _KEYED):
+        _delete(database, table, "email_key", erased | wanted.keys)
         if wanted.mailbox is not None:
-            database.execute(f"delete from {table} where mailbox_key = {literal(key_of(wanted.mailbox))}")
+            _delete(database, table, "mailbox_key", {key_of(wanted.mailbox)})
+    _erase_names(wanted, database)
+    return len(erased)
+
+
+def _erase_names(wanted: Wanted, database: Statements) -> None:
+    """The rows that name a person in a domain or in the name of a file."""
     if database.has("mailvet_shards"):
         named = {
             str(name)
             for (name,) in database.rows(f"select distinct {database.say.own('domain')} from mailvet_shards")
             if name and wanted.is_part_of(str(name))
         }
-        for domain in sorted(named):
-            database.execute(f"delete from mailvet_shards where {database.say.own('domain')} = {literal(domain)}")
+        _delete(database, "mailvet_shards", database.say.own("domain"), named)
     if database.has("mailvet_runs"):
         source = database.say.own("source")
         runs = database.rows(f"select run_id, {source} from mailvet_runs where {source} like '%@%'")
-        for keys in _chunks({str(run) for run, name in runs if _in_a_file_name(wanted, str(name))}):
-            database.execute(f"delete from mailvet_runs where run_id in ({keys})")
+        _delete(
+            database, "mailvet_runs", "run_id", {str(run) for run, name in runs if _in_file_name(wanted, str(name))}
+        )
     if database.has("mailvet_outputs"):
         outputs = database.rows("select path, digest from mailvet_outputs where path like '%@%'")
-        for keys in _chunks({str(digest) for path, digest in outputs if _in_a_file_name(wanted, str(path))}):
-            database.execute(f"delete from mailvet_outputs where digest in ({keys})")
-    return len(erased)
+        digests = {str(digest) for path, digest in outputs if _in_file_name(wanted, str(path))}
+        _delete(database, "mailvet_outputs", "digest", digests)
 
 
-def _in_a_file_name(wanted: Wanted, name: str) -> bool:
+def _delete(database: Statements, table: str, column: str, values: Collection[str]) -> None:
+    """Delete the rows with these values in a column, some hundred in a statement."""
+    for listed in _chunks(values):
+        database.execute(f"delete from {table} where {column} in ({listed})")
+
+
+def _in_file_name(wanted: Wanted, name: str) -> bool:
     """A file may be named after a person: `ann@example.com.csv.gz`."""
     while not wanted.names(name):
         name, dot, ending = name.rpartition(".")

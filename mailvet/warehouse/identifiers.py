@@ -6,12 +6,12 @@ part of a statement goes through here.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from mailvet.errors import SourceError
 
-__all__ = ["OWN", "STANDARD_MARKS", "TableName", "parse_table", "quoted", "same_name", "unquoted_parts"]
+__all__ = ["OWN", "STANDARD_MARKS", "TableName", "parse_table", "quoted", "unquoted_parts"]
 
 STANDARD_MARKS = ('"', '"')
 """What stands before and behind a quoted name in standard SQL."""
@@ -118,9 +118,3 @@ def _unreadable(text: str) -> SourceError:
         f"The name of a table {text!r} cannot be read. Write table, schema.table or catalog.schema.table, with a part "
         'that holds a dot in quotation marks: "schema"."a.b".'
     )
-
-
-def same_name(left: Sequence[str], right: Sequence[str]) -> bool:
-    """Whether two names may mean one table: the parts that both have are the same in any case, from the last on."""
-    pairs = zip(reversed(left), reversed(right), strict=False)
-    return all(one.lower() == other.lower() for one, other in pairs)

@@ -1,5 +1,5 @@
 """
-Who is at work on a table: a run holds a lease while it works, so that a second one asks nobody twice.
+Which run is at work on a table: a run holds a lease while it works, so that a second one asks no recipient twice.
 
 A lease is a row of `mailvet_leases`, written and compared by the clock of the database alone. It is renewed every
 `RENEW_SECONDS` and expires `EXPIRES_SECONDS` after the last time, for the case that the machine is gone; where the

@@ -35,7 +35,7 @@ def is_url(source: str) -> bool:
     return "://" in source
 
 
-def open_table(
+def open_table(  # the public call: all but three by keyword
     database: Database,
     table: str,
     column: str | None = None,

@@ -47,12 +47,28 @@ LISTS = ("allow", "deny", "suppress", "extra_disposable")
 """The user's own lists."""
 
 RUN_COLUMNS = {
-    "run_id": "string", "source": "string", "started_at": "timestamp", "finished_at": "timestamp", "depth": "string",
-    "policy": "string", "rows": "int64", "addresses": "int64", "due": "int64", "checked": "int64", "written": "int64",
-    "by_status": "string", "by_reason": "string", "by_recommendation": "string", "by_operator": "string",
-    "probes": "int64", "lookups": "int64", "seconds": "double", "health": "string", "mailvet_version": "string",
+    "run_id": "string",
+    "source": "string",
+    "started_at": "timestamp",
+    "finished_at": "timestamp",
+    "depth": "string",
+    "policy": "string",
+    "rows": "int64",
+    "addresses": "int64",
+    "due": "int64",
+    "checked": "int64",
+    "written": "int64",
+    "by_status": "string",
+    "by_reason": "string",
+    "by_recommendation": "string",
+    "by_operator": "string",
+    "probes": "int64",
+    "lookups": "int64",
+    "seconds": "double",
+    "health": "string",
+    "mailvet_version": "string",
     "rules_version": "string",
-}  # fmt: skip
+}
 """Columns of `mailvet_runs` and their types by the names of `Dialect.types`."""
 
 
@@ -265,10 +281,19 @@ def summarised(groups: Iterable[tuple[Any, ...]]) -> Summary:
         layers.append(attribution.Group(reason, bool(on_lists), bool(in_history), bool(suspicious), int(texts), count))
         undeliverable += count if status == Status.undeliverable else 0
     return Summary(
-        total, missing_rows, verified, _most_first(by_status), _most_first(by_reason), _most_first(by_advice),
-        everything.share, sent.share, but_forbidden.share, undeliverable / verified if verified else None,
-        attribution.by_layer(layers) if verified else {}, unverified,
-    )  # fmt: skip
+        total,
+        missing_rows,
+        verified,
+        _most_first(by_status),
+        _most_first(by_reason),
+        _most_first(by_advice),
+        everything.share,
+        sent.share,
+        but_forbidden.share,
+        undeliverable / verified if verified else None,
+        attribution.by_layer(layers) if verified else {},
+        unverified,
+    )
 
 
 @dataclass(slots=True)

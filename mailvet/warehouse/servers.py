@@ -17,8 +17,14 @@ from mailvet.probing.memory import CANARY_DAYS, Canary, RefusedRuns, ServerMemor
 from mailvet.syntax import columns as syntax
 
 __all__ = [
-    "CANARIES_PER_HOST", "CANARY_AGE", "CANARY_SCHEMA", "MOST_CANARIES", "SERVERS", "SERVER_SCHEMA", "StoredServers",
-]  # fmt: skip
+    "CANARIES_PER_HOST",
+    "CANARY_AGE",
+    "CANARY_SCHEMA",
+    "MOST_CANARIES",
+    "SERVERS",
+    "SERVER_SCHEMA",
+    "StoredServers",
+]
 
 SERVERS = "mailvet_servers"
 CANARY_AGE = timedelta(days=CANARY_DAYS)
@@ -29,12 +35,15 @@ MOST_CANARIES = 50_000
 _UTC = pa.timestamp("us", tz="UTC")
 SERVER_SCHEMA = pa.schema(
     [
-        pa.field("place", pa.string(), nullable=False), pa.field("suspected_since", _UTC),
-        pa.field("rests", pa.int32()), pa.field("rest_until", _UTC),
-        pa.field("refused_words", pa.string()), pa.field("refused_days", pa.string()),
+        pa.field("place", pa.string(), nullable=False),
+        pa.field("suspected_since", _UTC),
+        pa.field("rests", pa.int32()),
+        pa.field("rest_until", _UTC),
+        pa.field("refused_words", pa.string()),
+        pa.field("refused_days", pa.string()),
         pa.field("changed_at", _UTC, nullable=False),
     ]
-)  # fmt: skip
+)
 """
 Columns of `mailvet_servers`. `place`: see `mailvet.probing.memory`. `refused_words`: a reply, masked, with its code;
 `refused_days`: dates in UTC, separated by commas.

@@ -20,9 +20,11 @@ from mailvet.warehouse.tables import Column
 __all__ = ["check_address_column", "check_status_columns", "refuse_foreign"]
 
 _WORDS: Mapping[str, Sequence[str]] = {
-    "status": tuple(map(str, Status)), "reason": tuple(map(str, Reason)),
-    "recommendation": tuple(map(str, Recommendation)), "depth": tuple(map(str, Depth)),
-}  # fmt: skip
+    "status": tuple(map(str, Status)),
+    "reason": tuple(map(str, Reason)),
+    "recommendation": tuple(map(str, Recommendation)),
+    "depth": tuple(map(str, Depth)),
+}
 """Columns with a closed list of values."""
 
 _COMPANIONS = ("status", "reason", "recommendation")
@@ -78,9 +80,16 @@ def check_address_column(column: str, columns: Sequence[str], prefix: str, table
 
 
 def refuse_foreign(
-    say: Dialect, present: Sequence[Column], columns: Sequence[str], prefix: str, table: str, *,
-    quote: Callable[[str], str], holds: Callable[[str], bool], reasons: str | None = None,
-) -> None:  # fmt: skip
+    say: Dialect,
+    present: Sequence[Column],
+    columns: Sequence[str],
+    prefix: str,
+    table: str,
+    *,
+    quote: Callable[[str], str],
+    holds: Callable[[str], bool],
+    reasons: str | None = None,
+) -> None:
     """
     Whether a status column that is there already holds what mailvet did not write.
 
@@ -132,8 +141,14 @@ def _foreign(say: Dialect, column: Column, name: str, cell: str, reasons: str | 
 
 
 _LENGTHS = {
-    "status": max(map(len, map(str, Status))), "reason": max(map(len, map(str, Reason))),
-    "recommendation": max(map(len, map(str, Recommendation))), "depth": max(map(len, map(str, Depth))),
-    "suggestion": 254, "rules_version": 40, "run_id": 24, "smtp_reply": 512, "evidence": 4000,
-}  # fmt: skip
+    "status": max(map(len, map(str, Status))),
+    "reason": max(map(len, map(str, Reason))),
+    "recommendation": max(map(len, map(str, Recommendation))),
+    "depth": max(map(len, map(str, Depth))),
+    "suggestion": 254,
+    "rules_version": 40,
+    "run_id": 24,
+    "smtp_reply": 512,
+    "evidence": 4000,
+}
 """Characters that a column of the verdict table may need; an address has at most 254 (RFC 5321, section 4.5.3.1.3)."""

@@ -25,11 +25,11 @@ __all__ = [
     "KNOWN_FOR",
     "MOST_NAMED",
     "SILENT",
-    "Detailed",
     "Details",
+    "HasDetails",
+    "HasFingerprint",
     "OperatorShare",
     "Plan",
-    "Recognising",
     "SourceShare",
     "Summary",
     "TableSignals",
@@ -37,14 +37,22 @@ __all__ = [
 ]
 
 SILENT = (
-    Reason.not_probed, Reason.sender_blocked, Reason.sender_throttled, Reason.greylisted, Reason.connect_failed,
-    Reason.smtp_timeout, Reason.server_temporary_error, Reason.protocol_error, Reason.tarpit, Reason.dns_timeout,
+    Reason.not_probed,
+    Reason.sender_blocked,
+    Reason.sender_throttled,
+    Reason.greylisted,
+    Reason.connect_failed,
+    Reason.smtp_timeout,
+    Reason.server_temporary_error,
+    Reason.protocol_error,
+    Reason.tarpit,
+    Reason.dns_timeout,
     Reason.dns_error,
-)  # fmt: skip
-"""Answers about us, the network or the moment, which say nothing of the mailbox."""
+)
+"""Reasons about us, the network or the moment, which say nothing of the mailbox."""
 
 KNOWN_FOR = timedelta(days=180)
-"""How long a verdict outlives silent answers; a server that nobody has reached for so long is news in itself."""
+"""How long a verdict outlives silent answers; a server out of reach for so long is news in itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -472,7 +480,7 @@ class TableSignals(Protocol):
 
 
 @runtime_checkable
-class Detailed(Protocol):
+class HasDetails(Protocol):
     """A warehouse that can also say what a report wants to know."""
 
     def details(self, now: datetime, *, by: str | None = None) -> Details:
@@ -489,7 +497,7 @@ class Detailed(Protocol):
 
 
 @runtime_checkable
-class Recognising(Protocol):
+class HasFingerprint(Protocol):
     """A warehouse that can tell cheaply that nothing has changed since a run."""
 
     def fingerprint(self, context: str, now: datetime) -> str | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from mailvet.data import lists
+from mailvet.reference import domains
 from mailvet.signals.columns import (
     BURST_ROWS,
     BURST_SIGMAS,
@@ -40,7 +40,7 @@ def series_sql(
         cells: a table name as SQL, or a query in brackets, with the columns `email_key` and `folded` (lower-case
             text, trimmed); one row for each distinct text.
         due: a relation with the column `folded`; only series at their domains are looked for.
-        free: SQL in brackets for the domains of free mail providers; the list of `lists.free_domains` if not given.
+        free: SQL in brackets for the domains of free mail providers; the list of `domains.free_domains` if not given.
         everybody: a relation with the column `folded` of all texts, where `cells` holds nothing but those that
             `numbered_sql` lets through.
 
@@ -249,7 +249,7 @@ def burst_sql(
             the database takes different texts for equal), `folded` (lower-case, trimmed) and `signed_up` (a date or a
             time); one row for each row of the source.
         due: a relation with the column `folded`; only bursts at their domains are looked for.
-        free: SQL in brackets for the domains of free mail providers; the list of `lists.free_domains` if not given.
+        free: SQL in brackets for the domains of free mail providers; the list of `domains.free_domains` if not given.
         window: the span within which sign-ups are counted, in whole seconds, even.
 
     Returns:
@@ -317,4 +317,4 @@ _AT = "'@'"
 
 
 def _free(say: Dialect) -> str:
-    return f"({', '.join(map(say.literal, sorted(lists.free_domains())))})"
+    return f"({', '.join(map(say.literal, sorted(domains.free_domains())))})"

@@ -79,8 +79,13 @@ def choose_table(
             if found:
                 names = ", ".join(sorted(f"{r.schema}.{r.name}" for r in found))
                 raise SourceError(f"{table} in {database} is ambiguous; write schema.table. There are: {names}.")
-    names = _listed([r.name if r.visible else f"{r.schema}.{r.name}" for r in relations
-                     if not r.name.lower().startswith("mailvet_")])  # fmt: skip
+    names = _listed(
+        [
+            r.name if r.visible else f"{r.schema}.{r.name}"
+            for r in relations
+            if not r.name.lower().startswith("mailvet_")
+        ]
+    )
     raise SourceError(f"There is no table {table} in {database}{known}; there are: {names or 'no tables at all'}.")
 
 
@@ -129,9 +134,15 @@ def choose_column(columns: Sequence[Column], column: str | None, table: str, hea
 
 
 OWN_TABLES = (
-    "mailvet_verdicts", "mailvet_runs", "mailvet_servers", "mailvet_events", "mailvet_shards", "mailvet_outputs",
-    "mailvet_leases", "mailvet_samples",
-)  # fmt: skip
+    "mailvet_verdicts",
+    "mailvet_runs",
+    "mailvet_servers",
+    "mailvet_events",
+    "mailvet_shards",
+    "mailvet_outputs",
+    "mailvet_leases",
+    "mailvet_samples",
+)
 """Tables that mailvet keeps: no list may take the name of one, and a store of mailvet's own holds nothing else."""
 
 

@@ -10,7 +10,7 @@ import pytest
 from mailvet.errors import SourceError
 from mailvet.verdict import STATUS_COLUMNS
 from mailvet.warehouse.identifiers import TableName, parse_table, quoted
-from mailvet.warehouse.store import Detailed
+from mailvet.warehouse.store import HasDetails
 from tests.attacks.counting import Tried
 from tests.attacks.names import odd_names
 from tests.warehouse.answers import NOW, answers
@@ -129,7 +129,7 @@ def _verify(place: Place, tmp_path: Path, table: str, columns: list[str]) -> Non
     warehouse.save(answers({"ann@a.test": "mailbox_accepted"}))
     assert warehouse.write_back(STATUS_COLUMNS) == 1, table
     assert warehouse.summary().verified == 1
-    assert isinstance(warehouse, Detailed)
+    assert isinstance(warehouse, HasDetails)
     warehouse.details(NOW, by=columns[1])
     output = tmp_path / "out.csv"
     assert warehouse.export(output, STATUS_COLUMNS) == [output]

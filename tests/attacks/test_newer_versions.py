@@ -18,7 +18,7 @@ from mailvet.reports import html as html_report
 from mailvet.settings import Settings
 from mailvet.verdict import Verdict
 from mailvet.vocabulary import Depth, Policy, Reason
-from mailvet.warehouse.store import Detailed
+from mailvet.warehouse.store import HasDetails
 from tests.attacks.counting import Tried
 from tests.warehouse.answers import NOW, answers
 from tests.warehouse.places import Place
@@ -72,7 +72,7 @@ def test_a_table_with_a_newer_reason_is_counted_reported_and_kept(place: Place, 
     report = tmp_path / "report.html"
     html_report.write(report, html_report.gather(warehouse, Settings(depth="offline")))
     assert _NEW in report.read_text()
-    assert isinstance(warehouse, Detailed)
+    assert isinstance(warehouse, HasDetails)
     warehouse.details(NOW)
 
 

@@ -21,6 +21,7 @@ if __name__ == "__main__":
 
 import mailvet  # noqa: E402
 from mailvet.data import lists  # noqa: E402
+from mailvet.reference import domains, roles  # noqa: E402
 
 VECTORS = ROOT / "dbt_macros" / "integration_tests" / "seeds" / "data_vectors.csv"
 HEADER = ("cell_hex", "status", "reason", "suggestion_hex", "flags", "about")
@@ -40,7 +41,7 @@ def cells() -> list[str]:
 
 def _cells() -> Iterator[str]:
     from benchmarks.syntax import mixed_cells
-    from mailvet.lab import Lab
+    from mailvet.lab import Lab, contact_table
 
     for group in json.loads((ROOT / "tests" / "data" / "judged_addresses.json").read_text("utf-8")).values():
         yield from _texts_of(group)
@@ -48,16 +49,16 @@ def _cells() -> Iterator[str]:
         for row in csv.reader(line for line in file if not line.startswith("#")):
             yield f"ann@{row[0]}"
     yield from (text or "" for text in mixed_cells(4_000, seed=11))
-    people = Lab(seed=7).world.contacts(rows=1_500, seed=7)
+    people = contact_table(Lab(seed=7).world, rows=1_500, seed=7)
     yield from (text or "" for text in people.column("email").to_pylist())
     choice = random.Random(5)
-    roles, free = sorted(lists.role_names()), sorted(lists.free_domains())
-    disposable, relay, typos = sorted(lists.disposable_domains()), sorted(lists.relay_domains()), lists.typo_domains()
-    for name in choice.sample(roles, 300):
+    names, free = sorted(roles.role_names()), sorted(domains.free_domains())
+    disposable, relay, typos = sorted(domains.disposable_domains()), sorted(lists.relay_domains()), lists.typo_domains()
+    for name in choice.sample(names, 300):
         yield f"{choice.choice((name, name.upper(), name.title()))}{choice.choice(('', '', '+x'))}@example.com"
     for domain in choice.sample(disposable, 300):
         yield f"{choice.choice(('bob', 'info', '+bob', 'Bob.B'))}@{choice.choice(('', '', 'mail.', 'a.b.c.'))}{domain}"
-    for domain in choice.sample(free, 150) + sorted(lists.mail_domains() - lists.disposable_domains())[::97] + relay:
+    for domain in choice.sample(free, 150) + sorted(domains.never_disposable_domains())[::97] + relay:
         yield f"Cara@{choice.choice(('', 'x.'))}{domain.upper() if choice.random() < 0.2 else domain}"
     for domain in choice.sample(sorted(typos), 250):
         yield f"{choice.choice(('Dan', 'Sales', 'INFO', '-dan', '=1+1', '+d'))}@{domain}"

@@ -58,6 +58,40 @@ async def test_the_kinds_of_answers_are_kept_apart(
     assert (answer.ttl > 0) == bool(records)
 
 
+@pytest.mark.parametrize(
+    ("name", "kind", "values"),
+    [
+        ("acme.test", "MX", ["mx.acme.test"]),
+        ("mx.acme.test", "A", ["127.77.0.2"]),
+        ("acme.test", "TXT", ["one string and another", "v=spf1 -all"]),
+        ("_dmarc.acme.test", "TXT", ["v=DMARC1; p=none"]),
+        ("2.0.77.127.in-addr.arpa", "PTR", ["mx.acme.test"]),
+        ("truncated.test", "TXT", ["over TCP"]),
+        ("mx.acme.test", "TXT", []),
+        ("gone.test", "TXT", []),
+        ("servfail.test", "TXT", None),
+        ("dropped.test", "PTR", None),
+    ],
+)
+async def test_values_are_text_whatever_the_type_of_the_records(
+    mailvet_lab_factory: LabFactory, name: str, kind: str, values: list[str] | None
+) -> None:
+    world = _world().record("acme.test", "TXT", '"one string " "and another"', '"v=spf1 -all"')
+    world.record("_dmarc.acme.test", "TXT", '"v=DMARC1; p=none"').record("truncated.test", "TXT", '"over TCP"')
+    resolver = Resolver(lab_settings(mailvet_lab_factory(world)).dns)
+    found = await resolver.values(name, kind)
+    await resolver.close()
+    assert (sorted(found) if found is not None else None) == values
+
+
+async def test_addresses_of_a_host_are_those_of_both_families(mailvet_lab_factory: LabFactory) -> None:
+    world = World().record("both.test", "A", "127.0.0.1").record("both.test", "AAAA", "::1")
+    resolver = Resolver(lab_settings(mailvet_lab_factory(world)).dns)
+    found = await resolver.addresses("both.test"), await resolver.addresses("gone.test")
+    await resolver.close()
+    assert found == (["127.0.0.1", "::1"], [])
+
+
 def _silent() -> socket.socket:
     """A name server that hears everything and says nothing."""
     udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -93,12 +127,10 @@ async def test_many_dead_domains_in_a_row_do_not_make_the_resolver_dead(mailvet_
     await resolver.close()
 
 
-async def test_a_run_without_a_resolver_says_so_and_gives_nobody_up(mailvet_lab_factory: LabFactory) -> None:
+async def test_a_run_without_a_resolver_says_so_and_leaves_all_unprobed(mailvet_lab_factory: LabFactory) -> None:
     lab = mailvet_lab_factory(World())
     with _silent() as udp:
-        began = time.monotonic()
         probed = await probe(lab, ["ann@acme.test", "bob@firm.test", "no address"], dns={"port": udp.getsockname()[1]})
-        assert time.monotonic() - began < 2
     assert probed.reasons() == {
         "ann@acme.test": "not_probed", "bob@firm.test": "not_probed", "no address": "syntax_invalid"
     }  # fmt: skip

@@ -9,7 +9,8 @@ import pytest
 
 from mailvet.dns.targets import is_global_unicast, may_be_contacted
 from mailvet.settings import Smtp
-from mailvet.smtp.session import Broken, Session
+from mailvet.smtp.outcomes import Broken
+from mailvet.smtp.session import Session
 
 # fmt: off
 PUBLIC = ["8.8.8.8", "1.1.1.1", "172.32.0.1", "192.31.196.1", "223.255.255.1"]

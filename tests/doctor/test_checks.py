@@ -10,11 +10,11 @@ from typing import Any
 import duckdb
 import pytest
 
-from mailvet.data import lists
 from mailvet.doctor import checks as doctor
 from mailvet.doctor.checks import Check, examine, summary
 from mailvet.lab import Lab, World
 from mailvet.lab.world import HELLO_NAME
+from mailvet.reference import list_sources
 from mailvet.settings import Settings
 from tests.probing import lab_settings
 
@@ -33,22 +33,16 @@ def world_lab() -> Any:
     world.record("ours.test", "TXT", '"v=spf1 ip4:127.0.0.1 -all"')
     world.host("down.test", "port_closed").domain("down.test", [(10, "down.test")])
     world.host("rude.test", "blocks_at_connect").domain("rude.test", [(10, "rude.test")])
-    world.host("odd.test", manner="garbage").domain("odd.test", [(10, "odd.test")])
+    world.host("odd.test", profile="garbage").domain("odd.test", [(10, "odd.test")])
     world.domain("null.test", [(0, ".")])
     world.domain("bare.test", [(10, "mx.ours.test")])
     for name, record in {
-        "all": "v=spf1 +all", "none-of-us": "v=spf1 ip4:192.0.2.0/24 -all", "soft": "v=spf1 ~all",
-        "neutral": "v=spf1 ip4:192.0.2.1", "a": "v=spf1 a:hello.test -all", "mask": "v=spf1 a:far.test/8 -all",
-        "mx": "v=spf1 mx:hello.test -all", "include": "v=spf1 include:all.test -all",
-        "deny-include": "v=spf1 include:none-of-us.test ?all", "redirect": "v=spf1 redirect=all.test",
-        "macro": "v=spf1 exists:%{i}.ours.test -all", "ptr": "v=spf1 ptr -all", "broken": "v=spf1 ip4:nonsense -all",
-        "loop": "v=spf1 include:loop.test -all", "case": "V=SPF1 IP4:127.0.0.0/8 -ALL", "ip6": "v=spf1 ip6:::1 -all",
-        "early": "v=spf1 ip4:127.0.0.1 ptr -all", "nobody": "v=spf1 include:bare.test -all",
-    }.items():  # fmt: skip
+        "none-of-us": "v=spf1 ip4:192.0.2.0/24 -all",
+        "soft": "v=spf1 ~all",
+        "broken": "v=spf1 ip4:nonsense -all",
+        "ptr": "v=spf1 ptr -all",
+    }.items():
         spf(world, f"{name}.test", record)
-    world.domain("hello.test", [(10, "hello.test")]).record("hello.test", "A", "127.0.0.1")
-    world.domain("far.test").record("far.test", "A", "127.200.1.1")
-    world.domain("two.test", [(10, "mx.ours.test")]).record("two.test", "TXT", '"v=spf1 +all"', '"v=spf1 -all"')
     world.domain("lost.test", [(10, "mx.ours.test")], dns="servfail")
     world.domain("other-name.test").record("other-name.test", "A", "127.0.0.1")
     world.record("2.0.0.127.in-addr.arpa", "PTR", "liar.test.").domain("liar.test").record(
@@ -127,16 +121,15 @@ def test_port_25_is_tried_with_the_sender_s_server(world_lab: Lab, sender: str, 
 @pytest.mark.parametrize(
     ("domain", "state", "said"),
     [
-        ("all.test", "ok", "allows 127.0.0.1"), ("case.test", "ok", ""), ("a.test", "ok", ""), ("mask.test", "ok", ""),
-        ("mx.test", "ok", ""), ("include.test", "ok", ""), ("redirect.test", "ok", ""), ("early.test", "ok", ""),
-        ("none-of-us.test", "fail", "says fail"), ("ip6.test", "fail", "says fail"), ("soft.test", "warn", "softfail"),
-        ("neutral.test", "warn", "says neutral"), ("deny-include.test", "warn", "says neutral"),
-        ("bare.test", "warn", "has no SPF record"), ("two.test", "warn", "permerror"),
-        ("broken.test", "warn", "permerror"), ("loop.test", "warn", "permerror"), ("nobody.test", "warn", "permerror"),
-        ("lost.test", "warn", "temperror"), ("macro.test", "skipped", "not evaluated"),
+        ("ours.test", "ok", "allows 127.0.0.1"),
+        ("none-of-us.test", "fail", "says fail"),
+        ("soft.test", "warn", "softfail"),
+        ("bare.test", "warn", "has no SPF record"),
+        ("broken.test", "warn", "permerror"),
+        ("lost.test", "warn", "temperror"),
         ("ptr.test", "skipped", "not evaluated"),
     ],
-)  # fmt: skip
+)
 def test_spf_of_the_sender_s_domain_is_evaluated(world_lab: Lab, domain: str, state: str, said: str) -> None:
     check = of(world_lab, sender=domain)["spf"]
     assert (check.state, said in check.found) == (state, True), check
@@ -235,10 +228,10 @@ def test_a_clock_behind_the_newest_verdict_is_wrong(tmp_path: Path) -> None:
 
 
 def test_a_clock_before_the_lists_and_old_lists_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    infos = lists.list_infos()
+    infos = list_sources.list_infos()
 
     def dated(day: str) -> None:
-        changed = [lists.ListInfo(i.name, i.entries, i.source, i.version, i.licence, day) for i in infos[:2]]
+        changed = [list_sources.ListInfo(i.name, i.entries, i.source, i.version, i.licence, day) for i in infos[:2]]
         monkeypatch.setattr(doctor, "list_infos", lambda: changed)
 
     dated("2199-01-01")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mailvet.lab import MANNERS, Lab, World
+from mailvet.lab import ORDINARY_PROFILES, Lab, World
 from mailvet.verdict import email_key
 from tests.end_to_end.conftest import Done, make_table, rows, write_config
 from tests.probing import asked
@@ -19,14 +19,14 @@ SLOW = {"silent", "tarpit", "exim"}
 
 
 @pytest.fixture
-def every_manner(mailvet_lab_factory: Callable[..., Lab], here: Path) -> tuple[Lab, list[str]]:
-    """A world with one domain for each manner of answering, and the addresses of a table."""
+def every_profile(mailvet_lab_factory: Callable[..., Lab], here: Path) -> tuple[Lab, list[str]]:
+    """A world with one domain for each server profile, and the addresses of a table."""
     world, cells = World(), []
-    for manner in MANNERS:
-        if manner in SLOW:
+    for profile in ORDINARY_PROFILES:
+        if profile in SLOW:
             continue
-        host, domain = f"mx.{manner.replace('_', '-')}.test", f"{manner.replace('_', '-')}.test"
-        world.host(host, manner).domain(domain, [(10, host)])
+        host, domain = f"mx.{profile.replace('_', '-')}.test", f"{profile.replace('_', '-')}.test"
+        world.host(host, profile).domain(domain, [(10, host)])
         world.mailbox(f"known.person@{domain}")
         cells += [f"known.person@{domain}", f"nobody.there@{domain}", f"Known.Person@{domain} "]
     world.domain("failing.test", dns="servfail").domain("null.test", [(0, ".")])
@@ -51,10 +51,10 @@ def everything_logged(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCa
 
 
 def test_at_debug_level_no_address_is_logged_or_shown(
-    every_manner: tuple[Lab, list[str]], here: Path, mailvet_command: Call,
+    every_profile: tuple[Lab, list[str]], here: Path, mailvet_command: Call,
     everything_logged: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
-    lab, cells = every_manner
+    lab, cells = every_profile
     make_table(here / "crm.duckdb", list(cells))
     done = mailvet_command("verify", "crm.duckdb", "--table", "contacts", "-v")
     assert done.code in (0, 3)

@@ -29,10 +29,10 @@ class Record:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("manner", ["silent", "tarpit"])
-def test_the_time_left_follows_the_server_that_takes_its_time(manner: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("profile", ["silent", "tarpit"])
+def test_the_time_left_follows_the_server_that_takes_its_time(profile: str, tmp_path: Path) -> None:
     world = World().host("mx.fast.test").domain("fast.test", [(10, "mx.fast.test")])
-    world.host("mx.slow.test", manner).domain("slow.test", [(10, "mx.slow.test")]).mailbox("ann@slow.test")
+    world.host("mx.slow.test", profile).domain("slow.test", [(10, "mx.slow.test")]).mailbox("ann@slow.test")
     for address in FAST:
         world.mailbox(address)
     with duckdb.connect(str(tmp_path / "crm.duckdb")) as database:

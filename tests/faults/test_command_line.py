@@ -75,8 +75,8 @@ def test_64_file_descriptors_are_enough_offline(shell: Shell) -> None:
 
 def test_a_fault_of_our_own_is_4_with_a_file_to_send(shell: Shell, tmp_path: Path) -> None:
     program = (
-        "import sys; sys.argv = ['mailvet', 'lists']; import mailvet.data.lists; "
-        "mailvet.data.lists.list_infos = lambda: 1 / len('' * len('ann@example.com')); "
+        "import sys; sys.argv = ['mailvet', 'lists']; import mailvet.reference.list_sources; "
+        "mailvet.reference.list_sources.list_infos = lambda: 1 / len('' * len('ann@example.com')); "
         "import mailvet.cli.commands; mailvet.cli.commands.main()"
     )
     (tmp_path / "fault.py").write_text(program)

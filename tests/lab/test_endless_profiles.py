@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mailvet.lab import Hold, Lab, World, default_world
+from mailvet.lab import Hold, Lab, World, default_world, hostile_world
 from mailvet.lab.endless_profiles import ENDLESS_PROFILES, add_mx_set
 from mailvet.lab.world import HELLO_NAME, MAIL_FROM
 from tests.lab.lab_client import Client
@@ -124,5 +124,5 @@ def test_only_what_comes_before_the_hold_can_be_known(profile: str) -> None:
 
 
 def test_no_world_holds_a_client_by_itself() -> None:
-    for world in (World.hostile(), default_world()):
-        assert all(host.manner.hold is None for host in world.hosts.values())
+    for world in (hostile_world(), default_world()):
+        assert all(host.profile.hold is None for host in world.hosts.values())

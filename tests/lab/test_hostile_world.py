@@ -21,9 +21,19 @@ import dns.query
 import dns.rcode
 import pytest
 
-from mailvet.lab import HarvestGuard, Lab, RateLimit, ReplyFault, World, default_world
+from mailvet.lab import (
+    HarvestGuard,
+    Lab,
+    RateLimit,
+    ReplyFault,
+    World,
+    contact_table,
+    default_world,
+    hostile_world,
+    truth_table,
+)
+from mailvet.lab.build_hostile import _IN_SETS_OF_SERVERS
 from mailvet.lab.hostile_profiles import HOSTILE_PROFILES
-from mailvet.lab.hostile_world import _IN_SETS_OF_SERVERS
 from mailvet.lab.profile_summary import summary
 from mailvet.lab.profiles import PROFILES
 from mailvet.lab.reply_faults import FAULTS
@@ -274,19 +284,19 @@ def test_each_profile_is_described_by_what_it_does() -> None:
 
 # ------------------------------------------------------------------------------------------------ the world
 def test_the_hostile_world_is_the_same_every_time() -> None:
-    world = World.hostile()
-    assert world == World.hostile(7)
-    assert world.mailboxes != World.hostile(8).mailboxes
-    assert world.contacts(500).equals(World.hostile().contacts(500))
+    world = hostile_world()
+    assert world == hostile_world(7)
+    assert world.mailboxes != hostile_world(8).mailboxes
+    assert contact_table(world, 500).equals(contact_table(hostile_world(), 500))
 
 
 def test_the_default_world_is_not_touched_by_the_hostile_one() -> None:
     world = default_world()
     told = [
-        [(host.name, host.manner.name, host.address) for host in world.hosts.values()],
+        [(host.name, host.profile.name, host.address) for host in world.hosts.values()],
         [(domain.name, domain.mx, domain.cname, domain.dns, domain.accepts_all) for domain in world.domains.values()],
         sorted(world.mailboxes),
-        world.contacts(500).to_pylist(),
+        contact_table(world, 500).to_pylist(),
     ]
     assert (
         hashlib.sha256(json.dumps(told, default=str).encode()).hexdigest()
@@ -295,8 +305,8 @@ def test_the_default_world_is_not_touched_by_the_hostile_one() -> None:
 
 
 def test_each_hostile_profile_has_living_and_unknown_recipients_at_several_domains() -> None:
-    world = World.hostile()
-    truths = world.truth_table(world.contacts(4_000))
+    world = hostile_world()
+    truths = truth_table(world, contact_table(world, 4_000))
     living: Counter[str] = Counter()
     dead: Counter[str] = Counter()
     domains: dict[str, set[str]] = {}
@@ -304,7 +314,7 @@ def test_each_hostile_profile_has_living_and_unknown_recipients_at_several_domai
         domain = (cell or "").strip().lower().rpartition("@")[2]
         if domain in world.domains:
             for host in world.routes(domain):
-                name = host if isinstance(host, str) else host.manner.name
+                name = host if isinstance(host, str) else host.profile.name
                 living[name] += bool(exists)
                 dead[name] += exists is False
                 domains.setdefault(name, set()).add(domain)
@@ -315,7 +325,7 @@ def test_each_hostile_profile_has_living_and_unknown_recipients_at_several_domai
 
 
 def test_many_domains_stand_behind_one_address_under_names_of_their_own() -> None:
-    world = World.hostile()
+    world = hostile_world()
     names: dict[str, set[str]] = {}
     for domain in world.domains.values():
         for _, target in domain.mx or ((0, domain.name),):
@@ -375,7 +385,7 @@ def served(folder: Path, *options: str) -> Iterator[str]:
     assert code == 0
 
 
-@pytest.mark.parametrize(("world", "built"), [("hostile", World.hostile), ("default", default_world)])
+@pytest.mark.parametrize(("world", "built"), [("hostile", hostile_world), ("default", default_world)])
 def test_the_command_serves_the_world_that_is_named(tmp_path: Path, world: str, built: Callable[[int], World]) -> None:
     contacts, counters = tmp_path / "contacts.csv", tmp_path / "counters.json"
     files = ["--contacts", str(contacts), "--rows", "40", "--counters", str(counters)]
@@ -383,7 +393,7 @@ def test_the_command_serves_the_world_that_is_named(tmp_path: Path, world: str, 
         assert f"command_timeout = {built(8).command_timeout}" in config
     with contacts.open(newline="", encoding="utf-8") as stream:
         cells = [row["email"] for row in csv.DictReader(stream)]
-    assert cells == [cell or "" for cell in built(8).contacts(40, seed=8)["email"].to_pylist()]
+    assert cells == [cell or "" for cell in contact_table(built(8), 40, seed=8)["email"].to_pylist()]
     assert json.loads(counters.read_text())["hosts"] == {}
 
 
@@ -393,7 +403,7 @@ def test_the_command_can_have_a_lying_resolver_and_an_outage(tmp_path: Path) -> 
         dns_port, smtp_port = (int(line.split("=")[1]) for line in config.splitlines() if line.startswith("port"))
         query = dns.message.make_query("gmail.com", "MX")
         assert dns.query.udp(query, "127.0.0.1", timeout=2, port=dns_port).rcode() == dns.rcode.NXDOMAIN
-        address = World.hostile().hosts["mx.postfix.example"].address
+        address = hostile_world().hosts["mx.postfix.example"].address
         client = smtplib.SMTP(address, smtp_port, HELLO_NAME, 5)
         client.ehlo()
         client.mail(MAIL_FROM)

@@ -33,7 +33,7 @@ import pytest
 from disposable_email_domains import blocklist
 
 from mailvet.errors import MailvetError, SettingsError
-from mailvet.lab import MANNERS, Lab, World, default_world
+from mailvet.lab import ORDINARY_PROFILES, Lab, World, contact_table, default_world, truth_table
 from mailvet.lab.server_profiles import wire
 from mailvet.lab.world import CONTROL_NAMES, HELLO_NAME, MAIL_FROM
 from mailvet.vocabulary import Status
@@ -42,9 +42,9 @@ from tests.lab.lab_client import Client, answers, query
 ANN, BOB, NOBODY = "ann@acme.test", "bob@acme.test", "nobody.there@acme.test"
 
 
-def one_server(manner: str = "postfix", **options: Any) -> World:
+def one_server(profile: str = "postfix", **options: Any) -> World:
     """acme.test on mx.acme.test, with ann, bob and one mailbox per other state, named after it."""
-    world = World().host("mx.acme.test", manner, **options)
+    world = World().host("mx.acme.test", profile, **options)
     world.domain("acme.test", [(10, "mx.acme.test")]).mailbox(ANN).mailbox(BOB)
     for state in ("full", "disabled", "moved", "restricted", "throttled", "temporary", "forwarded"):
         world.mailbox(f"{state}@acme.test", state)
@@ -271,7 +271,7 @@ def test_a_rewriting_resolver_has_an_address_for_every_name() -> None:
 
 # ------------------------------------------------------------------------------------------------ SMTP
 @pytest.mark.parametrize(
-    ("manner", "address", "expected"),
+    ("profile", "address", "expected"),
     [
         ("postfix", NOBODY, "550 5.1.1 "),
         ("postfix", "full@acme.test", "452 4.2.2 "),
@@ -318,30 +318,30 @@ def test_a_rewriting_resolver_has_an_address_for_every_name() -> None:
         ("japanese", NOBODY, f"550 5.1.1 <{NOBODY}>: 宛先"),
     ],
 )
-def test_each_manner_answers_in_its_own_words(manner: str, address: str, expected: str) -> None:
-    with Lab(one_server(manner)) as lab:
+def test_each_profile_answers_in_its_own_words(profile: str, address: str, expected: str) -> None:
+    with Lab(one_server(profile)) as lab:
         assert asked(lab, address)[0].startswith(expected)
 
 
 HONEST = [
     name
-    for name, manner in MANNERS.items()
-    if manner.reachable
-    and not (manner.blocks or manner.temporary_reply or manner.denies_relay or manner.tls_required)
-    and not (manner.greylisting or manner.helo_only or manner.banner_delay)
+    for name, profile in ORDINARY_PROFILES.items()
+    if profile.reachable
+    and not (profile.blocks or profile.temporary_reply or profile.denies_relay or profile.tls_required)
+    and not (profile.greylisting or profile.helo_only or profile.banner_delay)
 ]
 
 
-@pytest.mark.parametrize("manner", HONEST)
-def test_a_live_mailbox_is_accepted_under_every_spelling_the_server_knows(manner: str) -> None:
-    with Lab(one_server(manner, recipients_per_session=None)) as lab:
+@pytest.mark.parametrize("profile", HONEST)
+def test_a_live_mailbox_is_accepted_under_every_spelling_the_server_knows(profile: str) -> None:
+    with Lab(one_server(profile, recipients_per_session=None)) as lab:
         replies = asked(lab, ANN, ANN.upper(), "ann+shop@acme.test", "Ann@ACME.Test")
         assert [reply[:3] for reply in replies] == ["250"] * 4
 
 
-@pytest.mark.parametrize("manner", list(MANNERS))
-def test_every_line_of_every_reply_is_well_formed(manner: str) -> None:
-    entry = MANNERS[manner]
+@pytest.mark.parametrize("profile", list(ORDINARY_PROFILES))
+def test_every_line_of_every_reply_is_well_formed(profile: str) -> None:
+    entry = ORDINARY_PROFILES[profile]
     states = (
         "live",
         "unknown",
@@ -408,9 +408,9 @@ def test_qq_calls_its_rate_limit_permanent() -> None:
         assert asked(lab, ANN, ANN)[1].startswith("550 Ip frequency limited")
 
 
-@pytest.mark.parametrize(("manner", "unknown_at_once"), [("greylisting", False), ("greylisting_known", True)])
-def test_greylisting_accepts_the_same_triple_later(manner: str, unknown_at_once: bool) -> None:
-    with Lab(one_server(manner), greylist_delay=0.3) as lab:
+@pytest.mark.parametrize(("profile", "unknown_at_once"), [("greylisting", False), ("greylisting_known", True)])
+def test_greylisting_accepts_the_same_triple_later(profile: str, unknown_at_once: bool) -> None:
+    with Lab(one_server(profile), greylist_delay=0.3) as lab:
         first, unknown = asked(lab, ANN, NOBODY)
         assert first[:3] in ("450", "451")
         assert (unknown[:3] == "550") is unknown_at_once
@@ -484,13 +484,13 @@ def test_pipelining_that_was_not_offered_is_counted_as_a_fault() -> None:
         assert lab.counters()["mx.acme.test"].pipelined_unasked == 1
 
 
-@pytest.mark.parametrize("manner", ["postfix", "exim", "tls_required"])
-def test_starttls_goes_over_to_tls_and_forgets_the_greeting(manner: str) -> None:
-    with Lab(one_server(manner)) as lab:
+@pytest.mark.parametrize("profile", ["postfix", "exim", "tls_required"])
+def test_starttls_goes_over_to_tls_and_forgets_the_greeting(profile: str) -> None:
+    with Lab(one_server(profile)) as lab:
         host = lab.world.hosts["mx.acme.test"]
         with smtplib.SMTP(host.address, lab.smtp_port, HELLO_NAME, timeout=5) as client:
             client.ehlo()
-            if manner == "tls_required":
+            if profile == "tls_required":
                 assert client.mail(MAIL_FROM) == (530, b"5.7.0 Must issue a STARTTLS command first")
             context = ssl._create_unverified_context()
             assert client.starttls(context=context)[0] == 220
@@ -564,7 +564,7 @@ def test_an_address_beyond_ascii_needs_smtputf8() -> None:
 
 
 @pytest.mark.parametrize(
-    ("manner", "stage", "expected"),
+    ("profile", "stage", "expected"),
     [
         (
             "blocks_at_connect",
@@ -584,8 +584,8 @@ def test_an_address_beyond_ascii_needs_smtputf8() -> None:
         ),
     ],
 )
-def test_a_blocked_sender_is_refused_at_that_stage(manner: str, stage: int, expected: str) -> None:
-    with Lab(one_server(manner)) as lab:
+def test_a_blocked_sender_is_refused_at_that_stage(profile: str, stage: int, expected: str) -> None:
+    with Lab(one_server(profile)) as lab:
         client = Client(lab)
         replies = [client.reply()]
         for command in (f"EHLO {HELLO_NAME}", f"MAIL FROM:<{MAIL_FROM}>")[:stage]:
@@ -595,9 +595,11 @@ def test_a_blocked_sender_is_refused_at_that_stage(manner: str, stage: int, expe
         client.close()
 
 
-@pytest.mark.parametrize(("manner", "before"), [("closes_at_connect", 0), ("closes_at_mail", 2), ("closes_at_rcpt", 3)])
-def test_a_server_may_close_without_a_word(manner: str, before: int) -> None:
-    with Lab(one_server(manner)) as lab:
+@pytest.mark.parametrize(
+    ("profile", "before"), [("closes_at_connect", 0), ("closes_at_mail", 2), ("closes_at_rcpt", 3)]
+)
+def test_a_server_may_close_without_a_word(profile: str, before: int) -> None:
+    with Lab(one_server(profile)) as lab:
         client = Client(lab)
         commands = [f"EHLO {HELLO_NAME}", f"MAIL FROM:<{MAIL_FROM}>", f"RCPT TO:<{ANN}>"]
         replies = []
@@ -951,11 +953,11 @@ TRUTHS = [
 ]
 
 
-@pytest.mark.parametrize(("manner", "cell", "kind", "exists", "live", "dead"), TRUTHS)
+@pytest.mark.parametrize(("profile", "cell", "kind", "exists", "live", "dead"), TRUTHS)
 def test_the_world_knows_what_is_so(
-    manner: str, cell: str | None, kind: str, exists: bool | None, live: bool, dead: bool
+    profile: str, cell: str | None, kind: str, exists: bool | None, live: bool, dead: bool
 ) -> None:
-    truth = one_server(manner).truth(cell)
+    truth = one_server(profile).truth(cell)
     assert (truth.kind, truth.exists, truth.live, truth.dead_and_server_answers) == (kind, exists, live, dead)
 
 
@@ -1020,8 +1022,8 @@ def test_the_servers_of_the_default_world_say_what_its_truth_says(world: World) 
     checked = 0
     with Lab(world) as lab:
         for domain, member in per_domain.items():
-            hosts = [to for to in world.routes(domain) if not isinstance(to, str) and to.manner.reachable]
-            if not hosts or not hosts[0].ipv4 or hosts[0].manner.helo_only or hosts[0].manner.tls_required:
+            hosts = [to for to in world.routes(domain) if not isinstance(to, str) and to.profile.reachable]
+            if not hosts or not hosts[0].ipv4 or hosts[0].profile.helo_only or hosts[0].profile.tls_required:
                 continue
             for address in (member, f"nobody.by.that.name@{domain}"):
                 kind = world.truth(address).kind
@@ -1039,8 +1041,8 @@ def test_the_default_world_is_large_mixed_and_the_same_every_time(world: World) 
     assert default_world().mailboxes == world.mailboxes
     assert default_world().hosts == world.hosts
     assert default_world(8).mailboxes != world.mailboxes
-    used = {host.manner.name for host in world.hosts.values()}
-    assert used >= set(MANNERS) - {"spanish", "chinese", "turkish"}
+    used = {host.profile.name for host in world.hosts.values()}
+    assert used >= set(ORDINARY_PROFILES) - {"spanish", "chinese", "turkish"}
     assert {domain.dns for domain in world.domains.values()} >= {
         "servfail",
         "refused",
@@ -1075,16 +1077,16 @@ def test_every_host_has_a_loopback_address_of_its_own(world: World) -> None:
 
 # ------------------------------------------------------------------------------------------------ contacts
 def test_contacts_are_the_same_every_time(world: World) -> None:
-    first, again = world.contacts(2_000), default_world().contacts(2_000)
+    first, again = contact_table(world, 2_000), contact_table(default_world(), 2_000)
     assert first.equals(again)
-    assert not first.equals(world.contacts(2_000, seed=8))
+    assert not first.equals(contact_table(world, 2_000, seed=8))
     assert first.num_rows == 2_000
     assert first["id"].to_pylist() == list(range(1, 2_001))
 
 
 def test_contacts_are_as_messy_as_promised(world: World) -> None:
-    contacts = world.contacts()
-    truth = world.truth_table(contacts)
+    contacts = contact_table(world)
+    truth = truth_table(world, contacts)
     rows = contacts.num_rows
     cells = contacts["email"].to_pylist()
     live = sum(truth["live"].to_pylist()) / rows
@@ -1120,8 +1122,8 @@ def test_contacts_are_as_messy_as_promised(world: World) -> None:
 
 
 def test_sources_differ_in_quality(world: World) -> None:
-    contacts = world.contacts()
-    live = world.truth_table(contacts)["live"].to_pylist()
+    contacts = contact_table(world)
+    live = truth_table(world, contacts)["live"].to_pylist()
     good: Counter[str] = Counter()
     total: Counter[str] = Counter()
     for source, alive in zip(contacts["source"].to_pylist(), live, strict=True):
@@ -1133,7 +1135,7 @@ def test_sources_differ_in_quality(world: World) -> None:
 
 
 def test_the_truth_about_syntax_agrees_with_an_independent_judge(world: World) -> None:
-    truth = world.truth_table(world.contacts())
+    truth = truth_table(world, contact_table(world))
     disagreed = []
     for cell, kind in {(row["email"], row["kind"]) for row in truth.to_pylist()}:
         try:
@@ -1149,8 +1151,8 @@ def test_the_truth_about_syntax_agrees_with_an_independent_judge(world: World) -
 
 
 def test_the_truth_table_follows_the_contacts_row_by_row(world: World) -> None:
-    contacts = world.contacts(500)
-    truth = world.truth_table(contacts)
+    contacts = contact_table(world, 500)
+    truth = truth_table(world, contacts)
     assert truth["id"].to_pylist() == contacts["id"].to_pylist()
     assert truth["email"].to_pylist() == contacts["email"].to_pylist()
     statuses = {status.value for status in Status}
@@ -1159,8 +1161,8 @@ def test_the_truth_table_follows_the_contacts_row_by_row(world: World) -> None:
 
 
 def test_contacts_come_from_any_world_with_somebody_in_it() -> None:
-    table = one_server().contacts(300)
-    kinds = set(one_server().truth_table(table)["kind"].to_pylist())
+    table = contact_table(one_server(), 300)
+    kinds = set(truth_table(one_server(), table)["kind"].to_pylist())
     assert {"live", "unknown_mailbox", "syntax"} <= kinds
     with pytest.raises(ValueError, match="at least one mailbox"):
-        World().contacts(10)
+        contact_table(World(), 10)

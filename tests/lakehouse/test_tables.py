@@ -90,13 +90,17 @@ def test_a_verification_is_saved_and_only_what_is_new_is_verified_again(spark: A
 
 def test_status_columns_stand_beside_every_row(spark: Any, format: Any, table: str) -> None:
     mv.save(spark.createDataFrame(two_runs()[0]), table, format=format)
-    frame = spark.createDataFrame([(1, "kept@a.test"), (2, "kept@a.test"), (3, "stranger@a.test"), (4, None)],
-                                  "id int, email string")  # fmt: skip
+    frame = spark.createDataFrame(
+        [(1, "kept@a.test"), (2, "kept@a.test"), (3, "stranger@a.test"), (4, None)], "id int, email string"
+    )
     verdicts = mv.read_verdicts(spark, table, format=format)
     rows = mv.with_status(frame, "email", verdicts, columns=["reason"]).orderBy("id").collect()
     assert [(row["id"], row["mailvet_reason"]) for row in rows] == [
-        (1, "mailbox_accepted"), (2, "mailbox_accepted"), (3, None), (4, None),
-    ]  # fmt: skip
+        (1, "mailbox_accepted"),
+        (2, "mailbox_accepted"),
+        (3, None),
+        (4, None),
+    ]
 
 
 def test_a_table_of_something_else_is_left_alone(spark: Any, format: Any, table: str) -> None:

@@ -45,12 +45,18 @@ def modules_after(statement: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "statement", ["import mailvet", "import mailvet.verdict, mailvet.errors"], ids=["mailvet", "vocabulary"]
+    "statement",
+    ["import mailvet", "import mailvet.sdk", "import mailvet.verdict, mailvet.errors"],
+    ids=["mailvet", "sdk", "vocabulary"],
 )
 def test_the_import_pulls_in_nothing_heavy(statement: str) -> None:
     loaded = modules_after(statement)
     assert "mailvet" in loaded
     assert not loaded & HEAVY
+
+
+def test_the_import_leaves_out_even_typing() -> None:
+    assert not modules_after("import mailvet, mailvet.sdk") & {"typing"}
 
 
 def test_a_heavy_module_would_be_seen() -> None:

@@ -19,9 +19,9 @@ from mailvet.verification.stream import Verifier
 __all__ = ["Probed", "acme", "asked", "lab_settings", "probe", "total"]
 
 
-def acme(manner: str = "postfix", *mailboxes: str, **options: Any) -> World:
-    """acme.test on mx.acme.test, a server with this manner; `mailboxes` are local parts, `local:state` or `local`."""
-    world = World().host("mx.acme.test", manner, **options).domain("acme.test", [(10, "mx.acme.test")])
+def acme(profile: str = "postfix", *mailboxes: str, **options: Any) -> World:
+    """acme.test on mx.acme.test, a server with this profile; `mailboxes` are local parts, `local:state` or `local`."""
+    world = World().host("mx.acme.test", profile, **options).domain("acme.test", [(10, "mx.acme.test")])
     for mailbox in mailboxes:
         local, _, state = mailbox.partition(":")
         world.mailbox(f"{local}@acme.test", state or "live")  # type: ignore[arg-type]

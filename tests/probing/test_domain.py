@@ -23,8 +23,8 @@ from mailvet.probing.domain import (
     says_accept_all,
     unknown_for_now,
 )
+from mailvet.smtp.outcomes import Reply
 from mailvet.smtp.reply_reading import Stage
-from mailvet.smtp.session import Reply
 from mailvet.vocabulary import REASONS, Reason, Status
 
 ROUTE = Route("acme.test", hosts=(MailHost("mx.acme.test", 10, ("192.0.2.1",)),))

@@ -12,8 +12,8 @@ from mailvet.probing.canary import Place
 from mailvet.probing.in_step import Ledger
 from mailvet.probing.memory import LocalSlots, RefusedRuns, ServerMemory, place_of
 from mailvet.reference.providers import operator_of_route
+from mailvet.smtp.outcomes import Reply
 from mailvet.smtp.reply_reading import Stage
-from mailvet.smtp.session import Reply
 from tests.probing import Probed, probe, total
 
 LabFactory = Callable[..., Lab]

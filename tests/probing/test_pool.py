@@ -1,4 +1,4 @@
-"""The mailbox layer against servers of every manner: what it concludes, and what it does to them on the way."""
+"""The mailbox layer against servers of every profile: what it concludes, and what it does to them on the way."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from mailvet.dns.routes import MailHost, Route
 from mailvet.errors import SettingsError
-from mailvet.lab import MANNERS, Lab, World
+from mailvet.lab import ORDINARY_PROFILES, Lab, World
 from mailvet.lab.world import HELLO_NAME, MAIL_FROM
 from mailvet.probing import conversation, pacing, queues
 from mailvet.probing import pool as layer
@@ -74,7 +74,7 @@ def controls(lab: Lab) -> Counter[str]:
 
 
 @pytest.mark.parametrize(
-    ("manner", "state", "reason"),
+    ("profile", "state", "reason"),
     [
         ("postfix", "live", "mailbox_accepted"),
         ("postfix", "unknown", "mailbox_not_found"),
@@ -94,9 +94,9 @@ def controls(lab: Lab) -> Counter[str]:
         ("chinese", "unknown", "mailbox_not_found"),
     ],
 )
-async def test_a_mailbox_is_what_its_server_says(lab_of: LabFactory, manner: str, state: str, reason: str) -> None:
+async def test_a_mailbox_is_what_its_server_says(lab_of: LabFactory, profile: str, state: str, reason: str) -> None:
     boxes = ["ann"] if state == "unknown" else ["ann", f"bob:{state}"]
-    lab = lab_of(acme(manner, *boxes))
+    lab = lab_of(acme(profile, *boxes))
     probed = await probe(lab, people("ann", "bob"))
     assert probed.reasons() == {"ann@acme.test": "mailbox_accepted", "bob@acme.test": reason}
     counters = lab.counters()["mx.acme.test"]
@@ -213,7 +213,7 @@ async def test_a_server_that_hangs_up_on_the_control_could_not_be_compared(
     assert row["reason"] == "provider_unverifiable"
 
 
-# ---------------------------------------------------------------- operators with manners of their own
+# ---------------------------------------------------------------- operators with profiles of their own
 
 
 async def test_an_operator_whose_answers_say_nothing_is_not_asked(lab_of: LabFactory) -> None:
@@ -301,9 +301,9 @@ async def test_greylisting_without_time_to_wait_is_asked_again_by_the_schedule(l
     assert timedelta(minutes=7) <= row["next_check_at"] - before < timedelta(minutes=8)
 
 
-@pytest.mark.parametrize("manner", ["greylisting", "greylisting_known", "mimecast"])
-async def test_with_time_to_wait_a_greylisted_mailbox_gets_its_answer(lab_of: LabFactory, manner: str) -> None:
-    lab = lab_of(acme(manner, "ann"), greylist_delay=0.25)
+@pytest.mark.parametrize("profile", ["greylisting", "greylisting_known", "mimecast"])
+async def test_with_time_to_wait_a_greylisted_mailbox_gets_its_answer(lab_of: LabFactory, profile: str) -> None:
+    lab = lab_of(acme(profile, "ann"), greylist_delay=0.25)
     probed = await probe(lab, people("ann", "eve"), wait=5)
     assert probed.reasons() == {"ann@acme.test": "mailbox_accepted", "eve@acme.test": "mailbox_not_found"}
     counters = total(lab)
@@ -693,11 +693,11 @@ async def test_one_canary_proves_many_refusals(lab_of: LabFactory) -> None:
 # ---------------------------------------------------------------- when they refuse us
 
 
-@pytest.mark.parametrize("manner", ["blocks_at_connect", "blocks_at_hello", "blocks_at_mail", "proofpoint"])
+@pytest.mark.parametrize("profile", ["blocks_at_connect", "blocks_at_hello", "blocks_at_mail", "proofpoint"])
 async def test_a_server_that_refuses_us_before_the_recipient_stops_its_operator(
-    lab_of: LabFactory, manner: str
+    lab_of: LabFactory, profile: str
 ) -> None:
-    lab = lab_of(acme(manner, "ann"))
+    lab = lab_of(acme(profile, "ann"))
     probed = await probe(lab, people(*(f"p{n}" for n in range(30)), "ann"))
     assert set(probed.statuses().values()) == {"unknown"}
     reasons = Counter(probed.reasons().values())
@@ -762,7 +762,7 @@ async def test_when_no_server_can_be_reached_the_run_says_that_port_25_is_closed
 
 
 @pytest.mark.parametrize(
-    ("manner", "options", "reasons"),
+    ("profile", "options", "reasons"),
     [
         ("garbage", {}, {"protocol_error"}),
         ("silent", {}, {"smtp_timeout"}),
@@ -777,9 +777,9 @@ async def test_when_no_server_can_be_reached_the_run_says_that_port_25_is_closed
     ],
 )
 async def test_a_server_that_does_not_answer_properly_never_says_undeliverable(
-    lab_of: LabFactory, manner: str, options: dict[str, Any], reasons: set[str]
+    lab_of: LabFactory, profile: str, options: dict[str, Any], reasons: set[str]
 ) -> None:
-    lab = lab_of(acme(manner, "ann", **options))
+    lab = lab_of(acme(profile, "ann", **options))
     short = {"command_timeout": 0.4, "address_budget": 1.0}
     probed = await probe(lab, people("ann", "eve", "fay", "gil"), smtp=short)
     assert set(probed.reasons().values()) <= reasons
@@ -858,11 +858,11 @@ async def test_an_international_address_is_asked_with_smtputf8(lab_of: LabFactor
     assert total(lab).data == 0
 
 
-@pytest.mark.parametrize("manner", ["exim", "helo_only"])
+@pytest.mark.parametrize("profile", ["exim", "helo_only"])
 async def test_without_smtputf8_at_any_server_an_international_address_cannot_be_reached(
-    lab_of: LabFactory, manner: str
+    lab_of: LabFactory, profile: str
 ) -> None:
-    probed = await probe(lab_of(acme(manner, "jörg", "ann")), people("jörg", "ann"))
+    probed = await probe(lab_of(acme(profile, "jörg", "ann")), people("jörg", "ann"))
     assert probed.reasons() == {"jörg@acme.test": "smtputf8_unsupported", "ann@acme.test": "mailbox_accepted"}
 
 
@@ -971,17 +971,17 @@ async def test_progress_shows_every_operator_and_ends_with_nobody_waiting(lab_of
 # ---------------------------------------------------------------- everything at once
 
 
-def _every_manner(rng: random.Random) -> tuple[World, list[str]]:
-    """A domain for every manner there is, some of them sharing servers, with all kinds of mailboxes."""
+def _every_profile(rng: random.Random) -> tuple[World, list[str]]:
+    """A domain for every profile there is, some of them sharing servers, with all kinds of mailboxes."""
     world, cells = World(), []
     special: dict[str, dict[str, Any]] = {
         "tarpit": {"banner_delay": 0.15, "reply_delay": 0.15},
         "blocks_at_rcpt": {"block_reply": "554 5.7.1 Client host [{client}] blocked using zen.spamhaus.org"},
     }
-    for number, manner in enumerate(sorted(MANNERS)):
+    for number, profile in enumerate(sorted(ORDINARY_PROFILES)):
         domain, host = f"d{number}.test", f"mx.d{number}.test"
-        options: dict[str, Any] = {"latency": rng.choice([0.0, 0.003]), **special.get(manner, {})}
-        world.host(host, manner, **options)
+        options: dict[str, Any] = {"latency": rng.choice([0.0, 0.003]), **special.get(profile, {})}
+        world.host(host, profile, **options)
         world.domain(domain, [(10, host)], accepts_all=rng.random() < 0.1)
         for local, state in (("ann", "live"), ("bob", "full"), ("cid", "disabled"), ("dan", "temporary")):
             world.mailbox(f"{local}@{domain}", state)  # type: ignore[arg-type]
@@ -997,12 +997,12 @@ async def _probe_all(lab: Lab, cells: list[str]) -> Probed:
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-async def test_in_a_world_of_every_manner_and_random_cuts_everybody_is_answered_and_nobody_living_is_lost(
+async def test_in_a_world_of_every_profile_and_random_cuts_everybody_is_answered_and_nobody_living_is_lost(
     lab_of: LabFactory, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     monkeypatch.setattr(pacing, "_FIRST_PAUSE", 0.01)
     rng = random.Random(seed)
-    world, cells = _every_manner(rng)
+    world, cells = _every_profile(rng)
     lab = lab_of(world, greylist_delay=0.2)
     say, heard_already = Session.send_rcpt, Session.received
 

@@ -11,6 +11,7 @@ from polars.testing import assert_frame_equal
 
 from mailvet.data import lists
 from mailvet.reference import columns as reference
+from mailvet.reference import domains
 from mailvet.reference.columns import Reference
 from mailvet.reference.own_lists import OwnLists
 from mailvet.syntax import columns as syntax
@@ -140,8 +141,8 @@ def test_order_length_and_types_are_those_of_the_contract() -> None:
 
 def test_every_listed_name_and_what_lies_below_is_told_as_the_sets_tell_it() -> None:
     own = OwnLists.load(allow=["allowed.org"], deny=["@denied.org", "x.acme.com"], extra_disposable=["trash.example"])
-    relay, disposable, typos = lists.relay_domains(), lists.disposable_domains(), lists.typo_domains()
-    kept = lists.mail_domains() - disposable
+    relay, disposable, typos = lists.relay_domains(), domains.disposable_domains(), lists.typo_domains()
+    kept = domains.mail_domains() - disposable
     listed = sorted({*disposable, *relay, *typos, *kept, "allowed.org", "denied.org", "x.acme.com", "trash.example"})
     names = [f"{below}{name}" for name in listed for below in ("", "x.", "a.b.", "x")] + ["acme.com", "com", "a..com"]
     found = Reference(own).examine(pl.DataFrame({"local": ["ann"] * len(names), "domain": names}))
@@ -153,7 +154,7 @@ def test_every_listed_name_and_what_lies_below_is_told_as_the_sets_tell_it() -> 
         allowed = under(name, {"allowed.org"})
         thrown_away = under(name, disposable) and not under(name, relay) and name not in kept
         return (
-            name in lists.free_domains(),
+            name in domains.free_domains(),
             under(name, relay),
             (thrown_away or under(name, {"trash.example"})) and not allowed,
             allowed,
@@ -193,7 +194,7 @@ def test_a_batch_of_several_chunks_is_examined_like_one() -> None:
 
 def test_every_disposable_domain_is_found_and_no_mail_provider_is() -> None:
     layer = Reference()
-    names = sorted(lists.disposable_domains())
+    names = sorted(domains.disposable_domains())
     found = layer.examine(pl.DataFrame({"local": ["a"] * len(names), "domain": names}))
     assert found["disposable"].all()
     targets = sorted(lists.suggestion_targets())

@@ -6,15 +6,8 @@ import re
 
 import pytest
 
-from mailvet.reference.providers import (
-    Operator,
-    is_likely_local_part,
-    local_parts,
-    mailbox_domains,
-    odd_dot_domains,
-    operator_of,
-    operators,
-)
+from mailvet.data.operators import Operator, local_parts, mailbox_domains, odd_dot_domains, operators
+from mailvet.reference.providers import is_likely_local_part, operator_of
 
 
 def by_name(name: str) -> Operator:

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from mailvet import verify, verify_many
 from mailvet.reference import suggesting
-from mailvet.reference.typos import has_unknown_tld, suggest
+from mailvet.reference.typos.addresses import suggest
+from mailvet.reference.typos.domains import has_unknown_tld
 from mailvet.syntax import columns as syntax
 
 DATA = Path(__file__).parents[1] / "data"

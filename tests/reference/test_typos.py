@@ -14,9 +14,11 @@ from publicsuffixlist import PublicSuffixList
 from rapidfuzz.distance import OSA
 
 from mailvet.data import lists
-from mailvet.reference import typos as module
-from mailvet.reference.providers import mailbox_domains
-from mailvet.reference.typos import suggest, suggest_domains
+from mailvet.data.operators import mailbox_domains
+from mailvet.reference.typos import domains as typo_domains
+from mailvet.reference.typos import names, provider_endings
+from mailvet.reference.typos.addresses import suggest
+from mailvet.reference.typos.domains import suggest_domains
 from mailvet.syntax.parser import Address, parse
 
 
@@ -42,7 +44,7 @@ def test_domains_known_for_mail_are_never_corrected() -> None:
 def test_real_mail_domains_are_hardly_ever_corrected_even_if_nobody_knew_them(monkeypatch: pytest.MonkeyPatch) -> None:
     """The guard above hides how good the rules are: without it, at most 2 in 1,000 go wrong."""
     targets = frozenset(lists.suggestion_targets()) | set(mailbox_domains())
-    monkeypatch.setattr(lists, "mail_domains", lambda: targets)
+    monkeypatch.setattr(typo_domains, "mail_domains", lambda: targets)
     _forget()
     unknown = sorted(set(whitelist) - targets - set(lists.typo_domains()))
     wrong = [pair for pair in zip(unknown, suggest_domains(unknown), strict=True) if pair[1]]
@@ -53,7 +55,7 @@ def test_real_mail_domains_are_hardly_ever_corrected_even_if_nobody_knew_them(mo
 
 def _forget() -> None:
     """What was learnt while the lists were others."""
-    for learnt in (module._homes, module._names, module._ending_at_home):
+    for learnt in (names.provider_homes, names.misspelt_names, provider_endings._ending_at_home):
         learnt.cache_clear()
 
 
@@ -187,9 +189,9 @@ def test_endings_called_missing_are_not_in_the_root_zone() -> None:
 
 
 def test_a_spelt_out_slip_is_near_the_name_it_leads_to() -> None:
-    names = module._names()
-    assert len(names) > 20_000
-    for typo, meant in names.items():
+    spelt_out = names.misspelt_names()
+    assert len(spelt_out) > 20_000
+    for typo, meant in spelt_out.items():
         for name, _ in meant:
             # What looks alike replaces every occurrence at once: "0utl00k", "yandeks".
             read = typo.replace("0", "o").replace("1", "l") if OSA.distance(typo, name) > 2 else typo
@@ -233,7 +235,7 @@ def test_a_mistyped_address_gets_the_one_that_was_meant(text: str, expected: str
 def test_a_domain_gets_the_same_answer_whatever_was_asked_before() -> None:
     field = Path(__file__).parents[1] / "data" / "typos_field.csv"
     asked = [line.partition(",")[0] for line in field.read_text("utf-8").splitlines() if line[:1] != "#"]
-    module._PLAIN_ENDINGS.clear()
+    typo_domains._PLAIN_ENDINGS.clear()
     fresh = suggest_domains(asked)
     suggest_domains([f"acmewerke.{domain.partition('.')[2] or 'com'}" for domain in asked])
     assert suggest_domains(asked) == fresh

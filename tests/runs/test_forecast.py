@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mailvet.reference.providers import operators
+from mailvet.data.operators import operators
 from mailvet.runs import forecast
 from mailvet.runs.forecast import estimate
 from mailvet.settings import Settings

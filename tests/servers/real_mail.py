@@ -1,7 +1,7 @@
 """
 A small mail world of real servers on loopback: NSD for names, Postfix for mail, postgrey for greylisting.
 
-One Postfix instance, one smtpd service per manner of answering, each on a loopback address of its own and
+One Postfix instance, one smtpd service per profile, each on a loopback address of its own and
 all on the same unprivileged port, because an MX record names no port. NSD is authoritative for `test.` and
 refuses the rest. Postfix has to be started by root; NSD could do without.
 Manuals: nsd.conf(5), postconf(5), postgrey(8).
@@ -343,7 +343,7 @@ smtpd_reject_footer =
 
 
 def _services(home: Path, policy_port: int) -> dict[str, list[str]]:
-    """Mail server -> the options that make its manners; each is one `-o` of its smtpd service."""
+    """Mail server -> the options that make its profile; each is one `-o` of its smtpd service."""
     refused = "check_client_access static:{554 5.7.1 your IP is listed by block.test}"
     return {
         "mx1.ok.test": [],

@@ -12,8 +12,9 @@ from mailvet.errors import SettingsError
 from mailvet.lab import Lab
 from mailvet.settings import Smtp
 from mailvet.smtp import session as module
+from mailvet.smtp.outcomes import Broken, Refused
 from mailvet.smtp.reply_reading import Stage
-from mailvet.smtp.session import Broken, Refused, Session
+from mailvet.smtp.session import Session
 from tests.probing import acme, lab_settings, probe
 from tests.smtp.scripted_server import Script, scripted, socks5
 
@@ -405,14 +406,14 @@ async def test_a_server_that_insists_on_tls_it_cannot_do_is_broken() -> None:
 
 
 @pytest.mark.parametrize(
-    ("starttls", "manner", "used"),
+    ("starttls", "profile", "used"),
     [("when_offered", "postfix", 1), ("when_required", "postfix", 0), ("never", "postfix", 0),
      ("when_required", "tls_required", 1), ("when_offered", "tls_required", 1)],
 )  # fmt: skip
 async def test_tls_is_used_as_the_settings_and_the_server_say(
-    mailvet_lab_factory: LabFactory, starttls: Any, manner: str, used: int
+    mailvet_lab_factory: LabFactory, starttls: Any, profile: str, used: int
 ) -> None:
-    lab = mailvet_lab_factory(acme(manner, "ann"))
+    lab = mailvet_lab_factory(acme(profile, "ann"))
     settings = lab_settings(lab, smtp={"starttls": starttls})
     session = await Session.open("mx.acme.test", "127.77.0.2", settings.smtp, settings.hello_name)
     assert (await session.ask("ann", "acme.test")).code == 250

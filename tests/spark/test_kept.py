@@ -14,7 +14,7 @@ import pytest
 import mailvet
 from mailvet import spark as mv
 from mailvet.lab import Lab, default_world
-from mailvet.lab.contacts import contacts
+from mailvet.lab.contacts import contact_table
 from mailvet.settings import Settings
 from mailvet.spark import job
 from mailvet.spark.staging import Folder
@@ -26,9 +26,21 @@ from tests.spark.conftest import addresses, crowd
 from tests.spark.dying import DyingJob
 
 SAME = (
-    "email", "status", "reason", "recommendation", "score", "suggestion", "flags", "domain", "operator", "mx_host",
-    "depth", "evidence", "attempts", "rules_version",
-)  # fmt: skip
+    "email",
+    "status",
+    "reason",
+    "recommendation",
+    "score",
+    "suggestion",
+    "flags",
+    "domain",
+    "operator",
+    "mx_host",
+    "depth",
+    "evidence",
+    "attempts",
+    "rules_version",
+)
 OFFLINE = Settings.load(depth="offline", suspicion={"whole_table": False})
 BLANK = [None, "", " ", None, "", "ann@customer-0.test", "ANN@customer-0.test", "ann@customer-0.test"]
 
@@ -54,7 +66,7 @@ def world() -> Iterator[Lab]:
 
 @pytest.mark.parametrize("depth", [pytest.param("offline", marks=pytest.mark.slow), "dns"])
 def test_workers_write_what_one_process_answers(spark: Any, world: Lab, tmp_path: Path, depth: str) -> None:
-    cells = [*contacts(default_world(7), 400)["email"].to_pylist(), *BLANK]
+    cells = [*contact_table(default_world(7), 400)["email"].to_pylist(), *BLANK]
     settings = lab_settings(world, depth=depth, suspicion={"whole_table": False})
     verdicts = mv.verify(frame_of(spark, cells), "email", settings=settings, staging=tmp_path, tasks=3)
     distinct = list(dict.fromkeys(cell for cell in cells if not is_missing(cell)))

@@ -41,8 +41,10 @@ def test_the_merge_for_delta_and_iceberg_does_the_same(expected: list[dict[str, 
         db.execute("set TimeZone = 'UTC'")
         for name, run in (("known", known), ("fresh", fresh)):
             db.register("given", run)
-            db.execute(f"create table {name} as select * replace (checked_at::timestamp as checked_at, "
-                       "next_check_at::timestamp as next_check_at) from given")  # fmt: skip
+            db.execute(
+                f"create table {name} as select * replace (checked_at::timestamp as checked_at, "
+                "next_check_at::timestamp as next_check_at) from given"
+            )
         for _ in range(2):  # a MERGE that is sent again changes nothing
             db.execute(mv.merge_sql("known", "fresh"))
             assert rows_of(db.sql("from known").to_arrow_table()) == expected
@@ -81,8 +83,10 @@ def test_a_parquet_table_of_an_older_version_is_read_and_upgraded(spark: Any, tm
     assert known == {"D.ots+x@gmail.com": mailbox_key("dots@gmail.com"), "": None, "none": None}
     saved = mv.save(spark.createDataFrame(answers({"new@a.test": "mailbox_accepted"})), tmp_path / "verdicts")
     assert {row["email"]: row["mailbox_key"] for row in saved.collect()} == {
-        "D.ots+x@gmail.com": mailbox_key("dots@gmail.com"), "none": None, "new@a.test": mailbox_key("new@a.test"),
-    }  # fmt: skip
+        "D.ots+x@gmail.com": mailbox_key("dots@gmail.com"),
+        "none": None,
+        "new@a.test": mailbox_key("new@a.test"),
+    }
 
 
 def test_a_table_whose_replacement_was_interrupted_is_found_again(spark: Any, tmp_path: Path) -> None:
@@ -127,8 +131,11 @@ def test_status_columns_are_replaced_and_nobody_is_lost(spark: Any) -> None:
     )
     rows = mv.with_status(frame, "email", verdicts, columns=["reason", "score"]).orderBy("id").collect()
     assert [(row["id"], row["mailvet_reason"]) for row in rows] == [
-        (1, "mailbox_accepted"), (2, "mailbox_accepted"), (3, None), (4, None),
-    ]  # fmt: skip
+        (1, "mailbox_accepted"),
+        (2, "mailbox_accepted"),
+        (3, None),
+        (4, None),
+    ]
     assert rows[0].asDict().keys() == {"id", "email", "mailvet_reason", "mailvet_score"}
     with pytest.raises(SettingsError, match="no status column 'email'"):
         mv.with_status(frame, "email", verdicts, columns=["email"])

@@ -26,9 +26,20 @@ from tests.probing import asked, lab_settings
 from tests.spark.conftest import Answered, Both, addresses
 
 SAME = (
-    "email", "status", "reason", "recommendation", "score", "suggestion", "flags", "domain", "operator", "smtp_code",
-    "depth", "attempts", "rules_version",
-)  # fmt: skip
+    "email",
+    "status",
+    "reason",
+    "recommendation",
+    "score",
+    "suggestion",
+    "flags",
+    "domain",
+    "operator",
+    "smtp_code",
+    "depth",
+    "attempts",
+    "rules_version",
+)
 OFFLINE = Settings.load(depth="offline")
 
 
@@ -141,10 +152,15 @@ def test_a_recheck_asks_fresh_verdicts_again_and_goes_on_where_it_was_stopped(
         answered.lab.reset_counters()
         return by_text(
             mv.verify(
-                answered.frame, "email", settings=answered.settings, verdicts=table, staging=tmp_path / "staging",
-                tasks=2, recheck=recheck,
+                answered.frame,
+                "email",
+                settings=answered.settings,
+                verdicts=table,
+                staging=tmp_path / "staging",
+                tasks=2,
+                recheck=recheck,
             )
-        )  # fmt: skip
+        )
 
     table = tmp_path / "verdicts"
     before = by_text(mv.save(answered.verdicts, table))
@@ -204,15 +220,21 @@ def test_a_new_entry_on_an_own_list_makes_only_the_addresses_it_names_due(spark:
 def test_events_of_the_own_mail_count_before_anybody_is_asked(spark: Any) -> None:
     now = datetime(2026, 11, 1, tzinfo=timezone.utc)
     events = spark.createDataFrame(
-        [(" ANN@acme.com ", "Hard_Bounce", now), ("bob@acme.com", "delivered", now),
-         ("bob@acme.com", "hard_bounce", now - timedelta(days=9)), ("eve@acme.com", "unsubscribe", now)],
+        [
+            (" ANN@acme.com ", "Hard_Bounce", now),
+            ("bob@acme.com", "delivered", now),
+            ("bob@acme.com", "hard_bounce", now - timedelta(days=9)),
+            ("eve@acme.com", "unsubscribe", now),
+        ],
         "email string, event string, occurred_at timestamp",
-    )  # fmt: skip
+    )
     frame = frame_of(spark, "ann@acme.com", "bob@acme.com", "eve@acme.com")
     verdicts = by_text(mv.verify(frame, "email", settings=OFFLINE, events=events))
     assert {cell: row["reason"] for cell, row in verdicts.items()} == {
-        "ann@acme.com": "hard_bounced", "bob@acme.com": "not_probed", "eve@acme.com": "suppressed",
-    }  # fmt: skip
+        "ann@acme.com": "hard_bounced",
+        "bob@acme.com": "not_probed",
+        "eve@acme.com": "suppressed",
+    }
 
 
 def test_events_and_lists_hold_for_every_spelling_of_a_mailbox(spark: Any) -> None:
@@ -261,8 +283,9 @@ def test_workers_load_nothing_heavy(spark: Any) -> None:
         for _ in work.judge(batches):
             pass
         heavy = ("great_expectations", "airflow", "dbt", "duckdb", "sqlalchemy", "matplotlib")
-        yield pa.RecordBatch.from_pydict({"name": [name for name in heavy if name in sys.modules]},
-                                         schema=pa.schema([("name", pa.string())]))  # fmt: skip
+        yield pa.RecordBatch.from_pydict(
+            {"name": [name for name in heavy if name in sys.modules]}, schema=pa.schema([("name", pa.string())])
+        )
 
     cells = frame_of(spark, "ann@acme.com").selectExpr("email", "sha2(email, 256) as email_key")
     assert cells.mapInArrow(loaded, "name string").collect() == []

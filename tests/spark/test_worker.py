@@ -35,11 +35,19 @@ def batches(address: str, *cells: str) -> Iterator[pa.RecordBatch]:
     for start in range(0, len(cells), 10):
         part = cells[start : start + 10]
         frame = pl.DataFrame(
-            {"email": part, "email_key": [email_key(cell) for cell in part], "domain": "acme.test",
-             "previous_reason": None, "previous_attempts": 0, "route_reason": None, "route_detail": None,
-             "operator": "acme.test", "hosts": hosts},
+            {
+                "email": part,
+                "email_key": [email_key(cell) for cell in part],
+                "domain": "acme.test",
+                "previous_reason": None,
+                "previous_attempts": 0,
+                "route_reason": None,
+                "route_detail": None,
+                "operator": "acme.test",
+                "hosts": hosts,
+            },
             schema_overrides={"previous_reason": pl.String, "route_reason": pl.String, "route_detail": pl.String},
-        )  # fmt: skip
+        )
         yield from frame.to_arrow().to_batches()
 
 

@@ -13,22 +13,38 @@ from mailvet.warehouse.backends.duckdb.tables import DuckDBWarehouse
 from tests.warehouse.answers import answers, later
 
 KNOWN = {
-    "kept@a.test": "mailbox_accepted", "gone@a.test": "mailbox_accepted", "open@a.test": "greylisted",
-    "old@a.test": "mailbox_accepted", "alone@a.test": "role_account", "shallow@a.test": "mailbox_not_found",
-}  # fmt: skip
+    "kept@a.test": "mailbox_accepted",
+    "gone@a.test": "mailbox_accepted",
+    "open@a.test": "greylisted",
+    "old@a.test": "mailbox_accepted",
+    "alone@a.test": "role_account",
+    "shallow@a.test": "mailbox_not_found",
+}
 
 
 def two_runs() -> tuple[pa.Table, pa.Table]:
     """What is known, and what comes: silent answers, news, and an address never met."""
     known = pa.concat_tables(
-        [answers({k: v for k, v in KNOWN.items() if k != "old@a.test"}),
-         answers({"old@a.test": KNOWN["old@a.test"]}, now=later(days=-400))]
-    )  # fmt: skip
+        [
+            answers({k: v for k, v in KNOWN.items() if k != "old@a.test"}),
+            answers({"old@a.test": KNOWN["old@a.test"]}, now=later(days=-400)),
+        ]
+    )
     fresh = pa.concat_tables(
-        [answers({"kept@a.test": "smtp_timeout", "gone@a.test": "mailbox_not_found", "open@a.test": "connect_failed",
-                  "old@a.test": "smtp_timeout", "new@a.test": "mailbox_full"}, now=later(days=3)),
-         answers({"shallow@a.test": "dns_timeout"}, now=later(days=3), depth="dns")]
-    )  # fmt: skip
+        [
+            answers(
+                {
+                    "kept@a.test": "smtp_timeout",
+                    "gone@a.test": "mailbox_not_found",
+                    "open@a.test": "connect_failed",
+                    "old@a.test": "smtp_timeout",
+                    "new@a.test": "mailbox_full",
+                },
+                now=later(days=3),
+            ),
+            answers({"shallow@a.test": "dns_timeout"}, now=later(days=3), depth="dns"),
+        ]
+    )
     return known, fresh
 
 
@@ -36,10 +52,15 @@ def rows_of(table: Any) -> list[dict[str, Any]]:
     found = table.toArrow() if not isinstance(table, pa.Table) else table
     rows = found.select(verdict_schema().names).to_pylist()
     return sorted(
-        ({name: value.replace(tzinfo=None) if name.endswith("_at") and value else value for name, value in row.items()}
-         for row in rows),
+        (
+            {
+                name: value.replace(tzinfo=None) if name.endswith("_at") and value else value
+                for name, value in row.items()
+            }
+            for row in rows
+        ),
         key=lambda row: str(row["email"]),
-    )  # fmt: skip
+    )
 
 
 def as_duckdb_saves(folder: Path) -> list[dict[str, Any]]:

@@ -24,13 +24,28 @@ def answers(reasons: Mapping[str, str], *, now: datetime = NOW, **changed: Any) 
         rule = REASONS[Reason(reason)]
         score = changed.get("score", 50)
         row = {
-            "email_key": email_key(text), "email": text, "status": str(rule.status), "reason": reason,
-            "recommendation": str(recommend(rule.reason, Policy.marketing, score, 1)), "score": score,
-            "suggestion": None, "flags": "", "domain": text.rpartition("@")[2] or None, "operator": None,
-            "mx_host": None, "smtp_code": None, "smtp_reply": None, "depth": "smtp", "evidence": "[]",
-            "checked_at": now, "next_check_at": now + rule.recheck[0] if rule.recheck else None, "attempts": 1,
-            "run_id": "run", "rules_version": RULES_VERSION, "mailbox_key": mailbox_key(text),
-        }  # fmt: skip
+            "email_key": email_key(text),
+            "email": text,
+            "status": str(rule.status),
+            "reason": reason,
+            "recommendation": str(recommend(rule.reason, Policy.marketing, score, 1)),
+            "score": score,
+            "suggestion": None,
+            "flags": "",
+            "domain": text.rpartition("@")[2] or None,
+            "operator": None,
+            "mx_host": None,
+            "smtp_code": None,
+            "smtp_reply": None,
+            "depth": "smtp",
+            "evidence": "[]",
+            "checked_at": now,
+            "next_check_at": now + rule.recheck[0] if rule.recheck else None,
+            "attempts": 1,
+            "run_id": "run",
+            "rules_version": RULES_VERSION,
+            "mailbox_key": mailbox_key(text),
+        }
         rows.append(row | changed)
     return pa.Table.from_pylist(rows, schema=verdict_schema())
 

@@ -54,9 +54,13 @@ class Place(ABC):
 
     def columns(self, table: str = "contacts") -> list[str]:
         """Names of a table's columns."""
-        return [str(row[0]).lower() for row in self.sql(
-            f"select column_name from information_schema.columns where table_name = '{table}' order by ordinal_position"
-        )]  # fmt: skip
+        return [
+            str(row[0]).lower()
+            for row in self.sql(
+                f"select column_name from information_schema.columns where table_name = '{table}' "
+                "order by ordinal_position"
+            )
+        ]
 
     def tables(self) -> set[str]:
         """Tables that are there for good, by their names."""
@@ -188,8 +192,14 @@ class SnowflakePlace(Place):
         with self._db.begin():
             given: Sequence[Sequence[Any]] = rows if rows is not None else [()]
             for record in given:
-                values = iter("null" if v is None else repr(v) if isinstance(v, int) else "'" + str(v).replace(
-                    "\\", "\\\\").replace("'", "''") + "'" for v in record)  # fmt: skip
+                values = iter(
+                    "null"
+                    if v is None
+                    else repr(v)
+                    if isinstance(v, int)
+                    else "'" + str(v).replace("\\", "\\\\").replace("'", "''") + "'"
+                    for v in record
+                )
                 text = "".join(next(values) if c == "?" else c for c in statement) if record else statement
                 done = self._db.exec_driver_sql(text, execution_options={"no_parameters": True})
             return [tuple(found) for found in done] if rows is None and done.returns_rows else []

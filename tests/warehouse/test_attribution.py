@@ -68,9 +68,17 @@ def test_what_is_believed_falls_layer_by_layer() -> None:
 
 
 _GROUPS = st.lists(
-    st.builds(Group, st.sampled_from([str(reason) for reason in Reason]), st.booleans(), st.booleans(), st.booleans(),
-              st.integers(0, 5), st.integers(0, 9)), max_size=12,
-)  # fmt: skip
+    st.builds(
+        Group,
+        st.sampled_from([str(reason) for reason in Reason]),
+        st.booleans(),
+        st.booleans(),
+        st.booleans(),
+        st.integers(0, 5),
+        st.integers(0, 9),
+    ),
+    max_size=12,
+)
 
 
 @given(groups=_GROUPS)

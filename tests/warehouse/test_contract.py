@@ -48,8 +48,18 @@ def stored(warehouse: Warehouse, text: str) -> dict[str, Any]:
 
 
 def test_each_distinct_text_is_due_once_whatever_the_collation(place: Place) -> None:
-    cells = ("ann@a.test", "ann@a.test", "Ann@A.test", " ann@a.test", "ann@a.test ", "bob@b.test", None, "", "  ",
-             "\t\u00a0")  # fmt: skip
+    cells = (
+        "ann@a.test",
+        "ann@a.test",
+        "Ann@A.test",
+        " ann@a.test",
+        "ann@a.test ",
+        "bob@b.test",
+        None,
+        "",
+        "  ",
+        "\t\u00a0",
+    )
     place.contacts(*cells)
     warehouse = place.opened()
     plan = planned(warehouse)
@@ -66,8 +76,17 @@ def test_each_distinct_text_is_due_once_whatever_the_collation(place: Place) -> 
 
 
 def test_keys_are_those_of_python_for_any_text(place: Place) -> None:
-    cells = ["jörg@bücher.example", "用户@例子.测试", "a'b\"c\\d%e`f@x.test", "Ünal@x.test", "😀@x.test", "a:b@x.test",
-             "x" * 250 + "@x.test", "%(name)s@x.test", "A@X.TEST\n"]  # fmt: skip
+    cells = [
+        "jörg@bücher.example",
+        "用户@例子.测试",
+        "a'b\"c\\d%e`f@x.test",
+        "Ünal@x.test",
+        "😀@x.test",
+        "a:b@x.test",
+        "x" * 250 + "@x.test",
+        "%(name)s@x.test",
+        "A@X.TEST\n",
+    ]
     place.contacts(*cells)
     warehouse = saved(place.opened(), {cell: "mailbox_accepted" for cell in cells})
     assert planned(warehouse).due == 0
@@ -123,9 +142,16 @@ def test_where_limits_what_is_planned_and_written(place: Place) -> None:
 
 @pytest.mark.parametrize(
     "condition",
-    ["nonsense = 1", "country =", "1=1); drop table contacts; select (1", "1 = 1; drop table contacts", "sum(id) > 1",
-     "1 = 0) or (1 = 1", "1 = 1 limit 1"],
-)  # fmt: skip
+    [
+        "nonsense = 1",
+        "country =",
+        "1=1); drop table contacts; select (1",
+        "1 = 1; drop table contacts",
+        "sum(id) > 1",
+        "1 = 0) or (1 = 1",
+        "1 = 1 limit 1",
+    ],
+)
 def test_what_is_not_one_condition_is_refused_and_changes_nothing(place: Place, condition: str) -> None:
     place.contacts("ann@a.test")
     before = place.tables()
@@ -228,16 +254,26 @@ def test_an_own_list_holds_for_every_spelling_of_a_mailbox(place: Place, name: s
 
 
 def test_an_event_holds_for_every_spelling_of_its_mailbox(place: Place) -> None:
-    cells = ["dots@gmail.com", "d.o.t.s+shop@gmail.com", "DOTS@googlemail.com", "d.o.t.s@a.test", "ann@b\xfccher.test",
-             "bob+x@outlook.com"]  # fmt: skip
+    cells = [
+        "dots@gmail.com",
+        "d.o.t.s+shop@gmail.com",
+        "DOTS@googlemail.com",
+        "d.o.t.s@a.test",
+        "ann@b\xfccher.test",
+        "bob+x@outlook.com",
+    ]
     place.contacts(*cells)
     place.sql("create table events (email varchar(99), event varchar(20), occurred_at timestamp)")
-    place.sql("insert into events values (?, ?, ?)", [
-        ("D.ots@gmail.com", "complaint", "2026-01-01 10:00:00"), ("dots@gmail.com", "complaint", "2026-01-02 10:00:00"),
-        ("ann@xn--bcher-kva.test", "complaint", "2026-01-01 00:00:00"),
-        ("bob@outlook.com", "hard_bounce", "2026-01-01 00:00:00"),
-        ("Bob+y@outlook.com", "delivered", "2026-01-03 00:00:00"),
-    ])  # fmt: skip
+    place.sql(
+        "insert into events values (?, ?, ?)",
+        [
+            ("D.ots@gmail.com", "complaint", "2026-01-01 10:00:00"),
+            ("dots@gmail.com", "complaint", "2026-01-02 10:00:00"),
+            ("ann@xn--bcher-kva.test", "complaint", "2026-01-01 00:00:00"),
+            ("bob@outlook.com", "hard_bounce", "2026-01-01 00:00:00"),
+            ("Bob+y@outlook.com", "delivered", "2026-01-03 00:00:00"),
+        ],
+    )
     warehouse = saved(place.opened(events="events"), dict.fromkeys(cells, "mailbox_accepted"))
     planned(warehouse)
     rows = {row["email"]: row for batch in warehouse.due(100) for row in batch.to_pylist()}
@@ -261,8 +297,10 @@ def test_events_may_say_by_keys_alone_whose_they_are(place: Place, column: str) 
     place.sql("insert into events values (?, ?, ?)", [(key, "complaint", "2026-01-02 10:00:00")])
     found = history(place.opened(events="events"))
     assert [bool(found[cell][0]) for cell in ("D.o.ts+x@gmail.com", "dots@googlemail.com", "ann@a.test")] == [
-        True, True, False,
-    ]  # fmt: skip
+        True,
+        True,
+        False,
+    ]
 
 
 def test_an_address_taken_off_an_own_list_is_due(place: Place) -> None:
@@ -296,9 +334,12 @@ def history(warehouse: Warehouse) -> dict[str, list[datetime | None]]:
 
 def test_events_stand_beside_the_address_whatever_its_spelling(place: Place, tmp_path: Path) -> None:
     place.contacts("Ann@a.test ", "bob@b.test", "cid@c.test")
-    events = [("ann@A.test", "Hard_Bounce", "2026-01-01 10:00:00"), ("ann@a.test", "delivered", "2026-02-01 00:00:00"),
-              ("bob@b.test", "complaint", "2026-01-01 00:00:00"),
-              ("cid@c.test", "other", "2026-01-01 00:00:00")]  # fmt: skip
+    events = [
+        ("ann@A.test", "Hard_Bounce", "2026-01-01 10:00:00"),
+        ("ann@a.test", "delivered", "2026-02-01 00:00:00"),
+        ("bob@b.test", "complaint", "2026-01-01 00:00:00"),
+        ("cid@c.test", "other", "2026-01-01 00:00:00"),
+    ]
     place.sql("create table events (email varchar(99), event varchar(20), occurred_at timestamp)")
     place.sql("insert into events values (?, ?, ?)", events)
     file = tmp_path / "events.csv"
@@ -307,9 +348,10 @@ def test_events_stand_beside_the_address_whatever_its_spelling(place: Place, tmp
         warehouse = place.opened(events=source)
         found = {text: [at and f"{at:%Y-%m-%d %H}" for at in times] for text, times in history(warehouse).items()}
         assert found == {
-            "Ann@a.test ": [None, "2026-01-01 10", "2026-02-01 00"], "bob@b.test": ["2026-01-01 00", None, None],
+            "Ann@a.test ": [None, "2026-01-01 10", "2026-02-01 00"],
+            "bob@b.test": ["2026-01-01 00", None, None],
             "cid@c.test": [None, None, None],
-        }, source  # fmt: skip
+        }, source
         warehouse.close()
 
 
@@ -348,8 +390,14 @@ def test_events_that_cannot_be_used_are_a_mistake_in_the_settings(place: Place, 
 def test_what_is_saved_comes_back_as_it_was(place: Place) -> None:
     place.contacts("ann@a.test")
     reply = '550 5.1.1 it\'s \\full\\ 100% "no" :x ünknown'
-    batch = answers({"ann@a.test": "mailbox_full", "b@b.test": "accept_all"}, smtp_code=452, smtp_reply=reply,
-                    flags="role,probed", attempts=2, evidence='[{"layer":"mailbox","detail":"a\\u0000b"}]')  # fmt: skip
+    batch = answers(
+        {"ann@a.test": "mailbox_full", "b@b.test": "accept_all"},
+        smtp_code=452,
+        smtp_reply=reply,
+        flags="role,probed",
+        attempts=2,
+        evidence='[{"layer":"mailbox","detail":"a\\u0000b"}]',
+    )
     warehouse = place.opened()
     warehouse.open_for_writing()
     warehouse.save(batch)
@@ -365,8 +413,9 @@ def test_an_answer_that_says_nothing_never_replaces_a_known_verdict(place: Place
     place.contacts("ann@a.test")
     warehouse = saved(place.opened(), {"ann@a.test": "mailbox_not_found"})
     before = stored(warehouse, "ann@a.test")
-    warehouse.save(answers({"ann@a.test": str(silent), "new@a.test": str(silent), "bob@a.test": "accept_all"},
-                           now=later(days=60)))  # fmt: skip
+    warehouse.save(
+        answers({"ann@a.test": str(silent), "new@a.test": str(silent), "bob@a.test": "accept_all"}, now=later(days=60))
+    )
     after = stored(warehouse, "ann@a.test")
     assert after == before | {"next_check_at": after["next_check_at"]}
     assert after["next_check_at"] > later(days=60)
@@ -411,8 +460,10 @@ def test_many_batches_make_one_table(place: Place) -> None:
         texts = [f"p{n}@x.test" for n in range(start, start + 150)]  # the half of them for the second time
         warehouse.save(answers(dict.fromkeys(texts, "mailbox_accepted"), run_id=f"run{start}"))
     assert place.sql("select run_id, count(*) from mailvet_verdicts group by run_id order by run_id") == [
-        ("run0", 100), ("run100", 100), ("run200", 150)
-    ]  # fmt: skip
+        ("run0", 100),
+        ("run100", 100),
+        ("run200", 150),
+    ]
 
 
 def test_what_was_asked_today_counts_by_operator(place: Place) -> None:
@@ -454,10 +505,13 @@ def test_every_row_gets_its_status_duplicates_too_and_a_missing_cell_none(place:
     warehouse.check_write_back(STATUS_COLUMNS)
     assert warehouse.write_back(STATUS_COLUMNS) == 3
     assert place.sql("select id, email, country, mailvet_reason, mailvet_recommendation from contacts order by id") == [
-        (1, "ann@a.test", "DE", "mailbox_accepted", "send"), (2, "ann@a.test", "FR", "mailbox_accepted", "send"),
-        (3, None, "DE", None, None), (4, "", "FR", None, None),
-        (5, "bob@b.test", "DE", "null_mx", "do_not_send"), (6, "Ann@a.test", "FR", None, None),
-    ]  # fmt: skip
+        (1, "ann@a.test", "DE", "mailbox_accepted", "send"),
+        (2, "ann@a.test", "FR", "mailbox_accepted", "send"),
+        (3, None, "DE", None, None),
+        (4, "", "FR", None, None),
+        (5, "bob@b.test", "DE", "null_mx", "do_not_send"),
+        (6, "Ann@a.test", "FR", None, None),
+    ]
     assert place.columns() == ["id", "email", "country", *(f"mailvet_{name}" for name in STATUS_COLUMNS)]
     warehouse.check_write_back(STATUS_COLUMNS)
 
@@ -586,15 +640,22 @@ def test_rows_added_deleted_or_edited_meanwhile_never_get_a_wrong_answer(place: 
     place.sql("insert into contacts values (4, 'bob@b.test', 'DE'), (5, 'new@b.test', 'DE')")
     assert warehouse.write_back(("reason",)) == 2
     assert place.sql("select id, mailvet_reason from contacts order by id") == [
-        (1, None), (3, "accept_all"), (4, "mailbox_not_found"), (5, None)
-    ]  # fmt: skip
+        (1, None),
+        (3, "accept_all"),
+        (4, "mailbox_not_found"),
+        (5, None),
+    ]
 
 
 @pytest.mark.parametrize(
     ("column", "says"),
-    [("mailvet_status varchar(5)", "too narrow for a status"), ("mailvet_score varchar(10)", "a score is a number"),
-     ("mailvet_checked_at integer", "a checked_at is a timestamp"), ("MAILVET_REASON integer", "a reason is a text")],
-)  # fmt: skip
+    [
+        ("mailvet_status varchar(5)", "too narrow for a status"),
+        ("mailvet_score varchar(10)", "a score is a number"),
+        ("mailvet_checked_at integer", "a checked_at is a timestamp"),
+        ("MAILVET_REASON integer", "a reason is a text"),
+    ],
+)
 def test_a_status_column_that_cannot_take_an_answer_is_told_up_front(place: Place, column: str, says: str) -> None:
     place.contacts("ann@a.test")
     place.sql(f"alter table contacts add column {column}")
@@ -680,8 +741,11 @@ def test_a_file_gets_every_row_and_column_with_its_answer(place: Place, tmp_path
     output = tmp_path / f"out{ending}"
     assert warehouse.export(output, ("status", "score", "smtp_reply")) == [output]
     rows = duckdb.execute(f"select * from '{output}' order by id").fetchall()
-    assert rows == [(1, "ann@a.test", "DE", "deliverable", 50, "'=cmd()"), (2, None, "FR", None, None, None),
-                    (3, "bob@b.test", "DE", None, None, None)]  # fmt: skip
+    assert rows == [
+        (1, "ann@a.test", "DE", "deliverable", 50, "'=cmd()"),
+        (2, None, "FR", None, None, None),
+        (3, "bob@b.test", "DE", None, None, None),
+    ]
     assert warehouse.export(output, ("status",), key_columns=("id",)) == [output]
     assert [column[0] for column in duckdb.execute(f"select * from '{output}'").description] == ["id", "mailvet_status"]
 
@@ -690,18 +754,28 @@ def test_a_result_is_split_into_a_file_for_each_recommendation(place: Place, tmp
     place.contacts("ann@a.test", "bob@b.test", "cid@c.test")
     warehouse = saved(place.opened(), {"ann@a.test": "mailbox_accepted", "bob@b.test": "null_mx"})
     planned(warehouse)
-    files = warehouse.export(tmp_path / "out.csv", ("reason",), split_by="recommendation",
-                             parts=("send", "reverify", "do_not_send"))  # fmt: skip
+    files = warehouse.export(
+        tmp_path / "out.csv", ("reason",), split_by="recommendation", parts=("send", "reverify", "do_not_send")
+    )
     found = {file.name: [line.split(",")[1] for line in file.read_text().splitlines()[1:]] for file in files}
-    assert found == {"out.send.csv": ["ann@a.test"], "out.reverify.csv": [], "out.do_not_send.csv": ["bob@b.test"],
-                     "out.unverified.csv": ["cid@c.test"]}  # fmt: skip
+    assert found == {
+        "out.send.csv": ["ann@a.test"],
+        "out.reverify.csv": [],
+        "out.do_not_send.csv": ["bob@b.test"],
+        "out.unverified.csv": ["cid@c.test"],
+    }
 
 
 def test_an_address_is_forgotten_in_every_spelling(place: Place) -> None:
     place.contacts("ann@a.test")
-    texts = {"ann@a.test": "mailbox_accepted", " Ann@A.test": "mailbox_accepted", "joann@a.test": "mailbox_accepted",
-             "Ann <ann@a.test>": "syntax_invalid", "ann@a.test.example": "mailbox_accepted",
-             "b": "syntax_invalid"}  # fmt: skip
+    texts = {
+        "ann@a.test": "mailbox_accepted",
+        " Ann@A.test": "mailbox_accepted",
+        "joann@a.test": "mailbox_accepted",
+        "Ann <ann@a.test>": "syntax_invalid",
+        "ann@a.test.example": "mailbox_accepted",
+        "b": "syntax_invalid",
+    }
     warehouse = saved(place.opened(), texts)
     warehouse.save(answers({"ann@b.test": "typo_domain"}, suggestion="ann@a.test"))
     warehouse.save(answers({"ANN@A.TEST": "mailbox_accepted"}, email=None))

@@ -18,7 +18,7 @@ from mailvet.vocabulary import RULES_VERSION, Reason
 from mailvet.warehouse.attribution import LayerCount
 from mailvet.warehouse.backends.duckdb.tables import DuckDBWarehouse
 from mailvet.warehouse.dialects import literal
-from mailvet.warehouse.store import Detailed, Details, Summary, TableSignals, Warehouse
+from mailvet.warehouse.store import Details, HasDetails, Summary, TableSignals, Warehouse
 from tests.warehouse.answers import NO_LISTS, NOW, answers, later
 from tests.warehouse.places import Place
 from tests.warehouse.test_table_signals import contacts
@@ -120,7 +120,7 @@ def test_a_condition_narrows_the_table_that_is_looked_at(table: Open) -> None:
 
 
 def details(warehouse: Warehouse, **options: Any) -> Details:
-    assert isinstance(warehouse, Detailed)
+    assert isinstance(warehouse, HasDetails)
     return warehouse.details(NOW, **options)
 
 
@@ -151,17 +151,23 @@ def test_times_written_as_text_in_a_file_are_read(tmp_path: Path) -> None:
 
 def test_each_row_counts_for_the_first_layer_that_found_something(table: Open) -> None:
     reasons = {
-        "": "syntax_invalid", "nonsense": "syntax_invalid", "x@throw.away": "disposable", "y@gone.test": "null_mx",
-        "z@throw.gone": "domain_not_found", "ann@acme.com": "mailbox_accepted", "bob@acme.com": "mailbox_not_found",
+        "": "syntax_invalid",
+        "nonsense": "syntax_invalid",
+        "x@throw.away": "disposable",
+        "y@gone.test": "null_mx",
+        "z@throw.gone": "domain_not_found",
+        "ann@acme.com": "mailbox_accepted",
+        "bob@acme.com": "mailbox_not_found",
         "till1@acme.com": "greylisted",
-    }  # fmt: skip
+    }
     rows = [(cell,) for cell in reasons]
     warehouse = table([*rows, ("nonsense",), ("ann@acme.com",), ("unknown@acme.com",)])
     saved(warehouse, reasons)
     seen = '[{"layer":"reference","fact":"disposable"}]'
     for cells, changed in (
-        (("x@throw.away", "z@throw.gone"), {"evidence": seen}), (("till1@acme.com",), {"flags": "series,probed"}),
-    ):  # fmt: skip
+        (("x@throw.away", "z@throw.gone"), {"evidence": seen}),
+        (("till1@acme.com",), {"flags": "series,probed"}),
+    ):
         saved(warehouse, {cell: reasons[cell] for cell in cells}, **changed)
     found = plan(warehouse).summary().by_layer
     assert found == {
@@ -196,8 +202,10 @@ def test_rows_are_counted_by_what_is_known_and_by_how_often_a_text_stands(table:
     found = plan(warehouse).verdict_counts(stale_before=NOW - timedelta(days=30))
     fresh = ("deliverable", "mailbox_accepted", "send", 98)
     assert {(*dataclasses.astuple(group),) for group in found if not group.missing} == {
-        (*fresh, False, False, 3, 9), (*fresh, True, False, 2, 4), (None, None, None, None, False, False, 1, 1),
-    }  # fmt: skip
+        (*fresh, False, False, 3, 9),
+        (*fresh, True, False, 2, 4),
+        (None, None, None, None, False, False, 1, 1),
+    }
     assert sum(group.rows for group in found if group.missing) == 3
 
 
@@ -224,13 +232,15 @@ def test_details_count_operators_dates_and_sources(table: Open) -> None:
     warehouse.save_run({"run_id": "3", "source": "another", "started_at": later(hours=2), "finished_at": NOW})
     found = details(plan(warehouse), by="SOURCE")
     assert [(o.name, o.addresses, dict(o.by_status)) for o in found.operators] == [
-        ("acme.com", 5, {"deliverable": 4, "undeliverable": 1}), ("other.com", 1, {"unknown": 1}),
-    ]  # fmt: skip
+        ("acme.com", 5, {"deliverable": 4, "undeliverable": 1}),
+        ("other.com", 1, {"unknown": 1}),
+    ]
     assert found.due == {"1 day": 1, "90 days": 4, "later": 1}
     assert [(s.value, s.rows, dict(s.by_recommendation), round(s.bounce, 4)) for s in found.sources] == [
-        ("form", 5, {"do_not_send": 1, "send": 4}, 0.204), ("shop", 2, {"reverify": 1, "send": 1}, 0.065),
+        ("form", 5, {"do_not_send": 1, "send": 4}, 0.204),
+        ("shop", 2, {"reverify": 1, "send": 1}, 0.065),
         ("", 1, {}, 0.12),
-    ]  # fmt: skip
+    ]
     assert found.last_run is not None
     assert found.last_run["run_id"] == "1"
 

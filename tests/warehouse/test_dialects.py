@@ -84,9 +84,11 @@ class Recorded(SQLWarehouse):
 
     def _described(self) -> Sequence[Column]:
         return [
-            Column("E-Mail", "varchar", "text"), Column("id", "int", "number"),
-            Column("signed up", "timestamp", "time"), Column("source", "varchar", "text"),
-        ]  # fmt: skip
+            Column("E-Mail", "varchar", "text"),
+            Column("id", "int", "number"),
+            Column("signed up", "timestamp", "time"),
+            Column("source", "varchar", "text"),
+        ]
 
     def _try(self, query: str, table: str) -> None:
         self.said.append(query)
@@ -98,7 +100,7 @@ class Recorded(SQLWarehouse):
 @pytest.fixture(autouse=True)
 def _few_providers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Thousands of domains teach a parser nothing."""
-    monkeypatch.setattr("mailvet.data.lists.free_domains", lambda: frozenset({"gmail.com", "o'x.test"}))
+    monkeypatch.setattr("mailvet.reference.domains.free_domains", lambda: frozenset({"gmail.com", "o'x.test"}))
 
 
 def everything(dialect: Dialect, *, has_verdicts: bool) -> list[str]:
@@ -151,8 +153,10 @@ def test_nothing_is_left_of_another_dialect(name: str) -> None:
 
 
 KNOWN: dict[str, set[str]] = {
-    "mssql": {"hashbytes", "charindex", "reverse"}, "trino": {"to_utf8"}, "databricks": set(),
-}  # fmt: skip
+    "mssql": {"hashbytes", "charindex", "reverse"},
+    "trino": {"to_utf8"},
+    "databricks": set(),
+}
 """Functions of a dialect that the parser knows no more of than their name."""
 
 

@@ -52,22 +52,31 @@ def test_a_person_can_be_named_in_every_spelling(spelling: str) -> None:
     assert Wanted.of(spelling).names("dots@gmail.com")
 
 
-@pytest.mark.parametrize("spelling", [
-    "j\u00f6rg@b\u00fccher.example", unicodedata.normalize("NFD", "j\u00f6rg@b\u00fccher.example"),
-    "J\u00d6RG@xn--bcher-kva.example",
-    "J\u00f6rg <j\u00f6rg@B\u00dcCHER.example>",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "j\u00f6rg@b\u00fccher.example",
+        unicodedata.normalize("NFD", "j\u00f6rg@b\u00fccher.example"),
+        "J\u00d6RG@xn--bcher-kva.example",
+        "J\u00f6rg <j\u00f6rg@B\u00dcCHER.example>",
+    ],
+)
 def test_international_names_are_the_same_in_every_form(spelling: str) -> None:
     assert Wanted.of("j\u00f6rg@b\u00fccher.example").names(spelling)
     assert Wanted.of(spelling).names("j\u00f6rg@xn--bcher-kva.example")
 
 
-@pytest.mark.parametrize(("text", "domain", "says"), [
-    ("gmail.com", False, "--domain gmail.com"), ("@acme.test", False, "--domain acme.test"),
-    ("ann@a.test", True, "is no domain"),
-    ("ann@a.test, bob@b.test", False, "more than one address"),
-    (" ", False, "Nothing was named"), ("nonsense", True, "is no domain"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "domain", "says"),
+    [
+        ("gmail.com", False, "--domain gmail.com"),
+        ("@acme.test", False, "--domain acme.test"),
+        ("ann@a.test", True, "is no domain"),
+        ("ann@a.test, bob@b.test", False, "more than one address"),
+        (" ", False, "Nothing was named"),
+        ("nonsense", True, "is no domain"),
+    ],
+)
 def test_what_is_meant_has_to_be_clear(text: str, domain: bool, says: str) -> None:
     with pytest.raises(SettingsError, match=says) as caught:
         Wanted.of(text, domain=domain)
@@ -185,8 +194,9 @@ def test_a_store_that_another_program_has_open_is_not_replaced(store: Path) -> N
         "('9')\"); print('open', flush=True); input(); db.close()"
     )
     inode = store.stat().st_ino
-    with subprocess.Popen([sys.executable, "-c", program, str(store)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                          text=True) as other:  # fmt: skip
+    with subprocess.Popen(
+        [sys.executable, "-c", program, str(store)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == "open\n"
         with pytest.raises(LockedError):

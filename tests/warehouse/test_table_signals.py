@@ -81,9 +81,11 @@ def on_duckdb() -> Iterator[Query]:
     with duckdb.connect() as db:
         cells = pl.DataFrame(CELLS, schema=["email", "email_key", "folded"], orient="row")
         rows = pl.DataFrame(
-            [(text, text.strip().lower(), when) for text, when in ROWS], schema=["cell", "folded", "signed_up"],
-            orient="row", infer_schema_length=None,
-        )  # fmt: skip
+            [(text, text.strip().lower(), when) for text, when in ROWS],
+            schema=["cell", "folded", "signed_up"],
+            orient="row",
+            infer_schema_length=None,
+        )
         db.register("frame", cells.to_arrow())
         db.register("rows_frame", rows.to_arrow())
         db.execute("create table cells as select * from frame")
@@ -176,9 +178,12 @@ def test_times_with_a_zone_and_dates_are_counted_alike(on_duckdb: Query, zone: s
 # -------------------------------------------------------------------- a few addresses without tables
 
 _CELL = st.builds(
-    "{}{}{}@{}".format, st.sampled_from(["user", "U", "", "a.b", "+x", "é"]), st.integers(0, 30),
-    st.sampled_from(["", "+t", ".c", " "]), st.sampled_from(["acme.com", "gmail.com", "googlemail.com", "x@y.com", ""]),
-)  # fmt: skip
+    "{}{}{}@{}".format,
+    st.sampled_from(["user", "U", "", "a.b", "+x", "é"]),
+    st.integers(0, 30),
+    st.sampled_from(["", "+t", ".c", " "]),
+    st.sampled_from(["acme.com", "gmail.com", "googlemail.com", "x@y.com", ""]),
+)
 
 
 @settings(max_examples=60)

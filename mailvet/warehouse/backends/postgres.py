@@ -280,11 +280,14 @@ class PostgresWarehouse(SQLWarehouse):
         refused = {
             right: names
             for right in ("select", "update")
-            if (names := [
-                self._quote(name) for name in old
-                if not self._rows(f"select has_column_privilege({source}, {literal(name)}, '{right}')")[0][0]
-            ])
-        }  # fmt: skip
+            if (
+                names := [
+                    self._quote(name)
+                    for name in old
+                    if not self._rows(f"select has_column_privilege({source}, {literal(name)}, '{right}')")[0][0]
+                ]
+            )
+        }
         if refused:
             grants = ", ".join(f"{right} ({', '.join(names)})" for right, names in refused.items())
             raise SourceError(
@@ -444,8 +447,9 @@ def binary_copy(rows: pa.Table) -> Iterator[bytes]:
         pieces: list[Any] = [count]
         for column in block.columns:
             pieces += _field(column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column)
-        joined = pc.binary_join_element_wise(*pieces, pa.scalar(b"", pa.binary()), null_handling="replace",
-                                             null_replacement=b"")  # fmt: skip
+        joined = pc.binary_join_element_wise(
+            *pieces, pa.scalar(b"", pa.binary()), null_handling="replace", null_replacement=b""
+        )
         for chunk in joined.chunks if isinstance(joined, pa.ChunkedArray) else [joined]:
             _, ends, data = chunk.buffers()
             (first,), (last,) = (struct.unpack_from("=i", ends, 4 * (chunk.offset + n)) for n in (0, len(chunk)))
@@ -454,7 +458,7 @@ def binary_copy(rows: pa.Table) -> Iterator[bytes]:
 
 
 def _exact_or_none(texts: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Without the texts that PostgreSQL cannot hold, for without its NUL a text would be that of somebody else."""
+    """Without the texts that PostgreSQL cannot hold, for without its NUL a text would be another one."""
     return pc.if_else(pc.match_substring(texts, "\0"), pa.scalar(None, pa.string()), texts)
 
 

@@ -71,9 +71,10 @@ _CLOCKS = {
     "mysql": ("utc_timestamp(6)", f"utc_timestamp(6) - interval {EXPIRES_SECONDS} second"),
     "mariadb": ("utc_timestamp(6)", f"utc_timestamp(6) - interval {EXPIRES_SECONDS} second"),
     "sqlite": (
-        "strftime('%Y-%m-%d %H:%M:%f', 'now')", f"strftime('%Y-%m-%d %H:%M:%f', 'now', '-{EXPIRES_SECONDS} seconds')"
+        "strftime('%Y-%m-%d %H:%M:%f', 'now')",
+        f"strftime('%Y-%m-%d %H:%M:%f', 'now', '-{EXPIRES_SECONDS} seconds')",
     ),
-}  # fmt: skip
+}
 """Now and when a lease has expired, by the clock of the database, in UTC."""
 _SHARDS_KEPT = timedelta(days=7)
 _KNOWN_SINCE = "known_since"
@@ -93,11 +94,15 @@ class SQLWarehouse(PlannedTable):
         say = self._say
         verdicts = ", ".join(
             f"{say.own(field.name)} "
-            + (f"{say.key_type} not null{say.primary_key}" if field.name == "email_key" else
-               say.key_type if field.name == "mailbox_key" else
-               say.types[kind] + ("" if field.nullable else " not null"))
+            + (
+                f"{say.key_type} not null{say.primary_key}"
+                if field.name == "email_key"
+                else say.key_type
+                if field.name == "mailbox_key"
+                else say.types[kind] + ("" if field.nullable else " not null")
+            )
             for field, kind in zip(verdict_schema(), verdict_kinds().values(), strict=True)
-        )  # fmt: skip
+        )
         runs = ", ".join(
             f"{say.own(name)} " + (f"{say.key_type} not null{say.primary_key}" if name == "run_id" else say.types[kind])
             for name, kind in RUN_COLUMNS.items()
@@ -195,10 +200,7 @@ class SQLWarehouse(PlannedTable):
 
     def _stored_names(self) -> list[str]:
         """The columns of verdicts that the table has; one of an older version lacks some until it is written to."""
-        return [
-            name for name in verdict_schema().names
-            if name not in ADDED_LATER or self._has_column(VERDICTS, name)
-        ]  # fmt: skip
+        return [name for name in verdict_schema().names if name not in ADDED_LATER or self._has_column(VERDICTS, name)]
 
     def _as_verdicts(self, rows: list[tuple[Any, ...]], names: Sequence[str]) -> pa.Table:
         """Rows of these columns as verdicts; what is not among them is null."""
@@ -437,7 +439,7 @@ class SQLWarehouse(PlannedTable):
 
     def _verdicts(self, columns: Sequence[str], table: str = VERDICTS) -> str:
         """The verdict table under names that no condition of the user's can mean."""
-        return f"(select {self._said(columns)} from {table}{self._say.computed_once})"
+        return f"(select {self._said(columns)} from {table}{self._say.materialized})"
 
     def _said(self, columns: Sequence[str], match: str = "email_key") -> str:
         formula = formula_sql(self._say.first_character("suggestion"))
@@ -463,12 +465,17 @@ class SQLWarehouse(PlannedTable):
         """Whether the status columns that are there are ours."""
         check_address_column(self.column, columns, self._prefix, self.name)
         refuse_foreign(
-            self._say, self._described(), columns, self._prefix, self.name, quote=self._quote,
+            self._say,
+            self._described(),
+            columns,
+            self._prefix,
+            self.name,
+            quote=self._quote,
             holds=lambda condition: bool(
                 self._rows(self._say.limited(f"select 1 from {self.relation} where {condition}", 1))
             ),
             reasons=f"select reason from {VERDICTS}" if self._has(VERDICTS) else None,
-        )  # fmt: skip
+        )
 
     def write_back(self, columns: Sequence[str]) -> int:
         """See `Warehouse.write_back`; tried again where other transactions are in the way."""
@@ -493,7 +500,7 @@ class SQLWarehouse(PlannedTable):
             with self._doing(f"write the status columns to {self.name}"):
                 self._add_columns(columns, added)
                 with self._transaction():
-                    for statement in self._say.before_guesses:
+                    for statement in self._say.planner_hints:
                         self._execute(statement)
                     statements = [*self._writing_back(columns), self._clearing(columns)]
                     return sum(self._execute(statement) for statement in statements)
@@ -517,7 +524,7 @@ class SQLWarehouse(PlannedTable):
         return [
             self._answering(columns, by_text, say.exact(self._cell)),
             self._answering(columns, by_key, key),
-        ]  # fmt: skip
+        ]
 
     def _clearing(self, columns: Sequence[str]) -> str:
         """The UPDATE that empties the status columns of rows without an address."""
@@ -534,9 +541,12 @@ class SQLWarehouse(PlannedTable):
         names = {self._quote(self._prefix + column): f"{OWN}{column}" for column in columns}
         changed = " or ".join(say.differs(f"{self.relation}.{name}", value) for name, value in names.items())
         return self._update(
-            self.relation, f"{verdicts} as {OWN}verdict", f"{OWN}key = {cell}", names,
+            self.relation,
+            f"{verdicts} as {OWN}verdict",
+            f"{OWN}key = {cell}",
+            names,
             f"({changed}) and not {say.missing(self._cell)} and {self._where}",
-        ) + (say.statement_end if say.update == "merge" else "")  # fmt: skip
+        ) + (say.statement_end if say.update == "merge" else "")
 
     def summary(self) -> Summary:
         """See `Warehouse.summary`."""
@@ -695,7 +705,7 @@ class SQLWarehouse(PlannedTable):
                     )
 
     def details(self, now: datetime, *, by: str | None = None) -> Details:
-        """See `Detailed.details`."""
+        """See `HasDetails.details`."""
         with self._doing(f"count {self.name}"):
             last_run = self._last_run() if self._has(_RUNS) else None
             if not self._has(VERDICTS):
@@ -720,9 +730,10 @@ class SQLWarehouse(PlannedTable):
         rows = self._rows(
             self._say.limited(
                 f"select {', '.join(map(self._say.own, schema.names))} from {_RUNS} where source = "
-                f"{self._say.literal(self.name)} and finished_at is not null order by started_at desc", 1,
+                f"{self._say.literal(self.name)} and finished_at is not null order by started_at desc",
+                1,
             )
-        )  # fmt: skip
+        )
         found = pa.Table.from_arrays(arrays(rows, schema), schema=schema).to_pylist()
         return found[0] if found else None
 

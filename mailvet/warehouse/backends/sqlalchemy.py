@@ -37,10 +37,15 @@ from mailvet.warehouse.tables import Column, Relation, choose_table, readings_of
 __all__ = ["DRIVERS", "SQLAlchemyWarehouse", "create_engine"]
 
 DRIVERS = {
-    "mysql": "pymysql", "mariadb": "pymysql", "mssql": "pyodbc", "snowflake": "snowflake-sqlalchemy",
-    "bigquery": "sqlalchemy-bigquery", "redshift": "sqlalchemy-redshift redshift_connector",
-    "databricks": "databricks-sqlalchemy", "trino": "trino[sqlalchemy]",
-}  # fmt: skip
+    "mysql": "pymysql",
+    "mariadb": "pymysql",
+    "mssql": "pyodbc",
+    "snowflake": "snowflake-sqlalchemy",
+    "bigquery": "sqlalchemy-bigquery",
+    "redshift": "sqlalchemy-redshift redshift_connector",
+    "databricks": "databricks-sqlalchemy",
+    "trino": "trino[sqlalchemy]",
+}
 """What to install for a kind of database, beside `mailvet[sql]`."""
 
 _FOLD_NO_CASE = ("sqlite", "mysql", "mariadb", "mssql")
@@ -83,8 +88,11 @@ class SQLAlchemyWarehouse(SQLWarehouse):
 
     def __init__(self, engine: Engine, *, owned: bool = True, **named: Any) -> None:
         url = engine.url
-        super().__init__(dialect_of(engine.dialect.name), name=str(url.database or url.host or engine.dialect.name)
-                         .replace("\\", "/").rpartition("/")[2], **named)  # fmt: skip
+        super().__init__(
+            dialect_of(engine.dialect.name),
+            name=str(url.database or url.host or engine.dialect.name).replace("\\", "/").rpartition("/")[2],
+            **named,
+        )
         self._engine = engine
         self._owned = owned
         self._created: list[str] = []
@@ -161,12 +169,14 @@ class SQLAlchemyWarehouse(SQLWarehouse):
             found = self._inspected().get_columns(self._found.name, schema=self._found.schema or None)
         return [
             Column(
-                self._reflected(str(c["name"])), _kind(c["type"], self._engine), _family(c["type"]),
+                self._reflected(str(c["name"])),
+                _kind(c["type"], self._engine),
+                _family(c["type"]),
                 self._length(c["type"]),
                 bool(c.get("computed")) or bool((c.get("identity") or {}).get("always")),
             )
             for c in found
-        ]  # fmt: skip
+        ]
 
     def _reflected(self, name: str) -> str:
         """A column's name as it is: SQLAlchemy reads those of MySQL as they stand in CREATE TABLE."""
@@ -431,11 +441,14 @@ def _register_functions(connection: Connection) -> None:
     """SQLite knows no SHA-256, and no letters but ASCII's."""
     raw: Any = connection.connection.driver_connection
     functions: Mapping[str, Any] = {
-        "mailvet_key": _sqlite_key, "mailvet_fold": _sqlite_fold, "mailvet_utc": _sqlite_utc,
-        "mailvet_any_utc": _sqlite_any_utc, "mailvet_after_digits": lambda text: text and _UP_TO_DIGITS.sub("", text),
+        "mailvet_key": _sqlite_key,
+        "mailvet_fold": _sqlite_fold,
+        "mailvet_utc": _sqlite_utc,
+        "mailvet_any_utc": _sqlite_any_utc,
+        "mailvet_after_digits": lambda text: text and _UP_TO_DIGITS.sub("", text),
         "mailvet_missing": is_missing,
         "mailvet_after_at": lambda text: None if text is None else text.rpartition("@")[2],
-    }  # fmt: skip
+    }
     for name, function in functions.items():
         raw.create_function(name, 1, function, deterministic=True)
 
@@ -470,6 +483,6 @@ def _sqlite_any_utc(text: object) -> str | None:
 
 _STAGED = re.compile(r"mailvet_stage_(\d{8})_[0-9a-f]{8}_\w+")
 _LEFTOVERS_AFTER = timedelta(days=30)
-"""No run takes so long, so that nobody needs its tables any more."""
+"""No run takes so long, so its tables are no longer in use."""
 _UP_TO_DIGITS = re.compile(r"^.*[0-9]", re.DOTALL)
 _EMPTY = email_key("")

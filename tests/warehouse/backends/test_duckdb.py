@@ -47,8 +47,11 @@ def contacts(sql: Any) -> Callable[..., None]:
     def make(*cells: str | None) -> None:
         sql("create or replace table contacts (id integer, email varchar, country varchar)")
         countries = ["DE" if number % 2 else "FR" for number in range(1, len(cells) + 1)]
-        sql("insert into contacts select unnest(range(1, len($1) + 1)), unnest($1::varchar[]), unnest($2::varchar[])",
-            list(cells), countries)  # fmt: skip
+        sql(
+            "insert into contacts select unnest(range(1, len($1) + 1)), unnest($1::varchar[]), unnest($2::varchar[])",
+            list(cells),
+            countries,
+        )
 
     return make
 
@@ -104,8 +107,11 @@ def test_batches_hold_every_due_text_once_and_spellings_together(contacts: Any, 
     texts = [text for batch in batches for text in batch]
     assert len(set(texts)) == 46
     assert all(a.lower() == b.lower() for a, b in zip(texts[::2], texts[1::2], strict=True))
-    keys = {text: key for batch in warehouse.due(50) for text, key in
-            zip(batch["email"].to_pylist(), batch["email_key"].to_pylist(), strict=True)}  # fmt: skip
+    keys = {
+        text: key
+        for batch in warehouse.due(50)
+        for text, key in zip(batch["email"].to_pylist(), batch["email_key"].to_pylist(), strict=True)
+    }
     assert keys == {text: email_key(text) for text in texts}
 
 
@@ -239,16 +245,20 @@ def test_events_stand_beside_the_address_whatever_its_spelling(contacts: Any, op
         "('cid@c.test', 'something else', '2026-01-01', 1)"
     )
     assert history(opened(events="events")) == {
-        "Ann@a.test ": [False, True, True], "bob@b.test": [True, False, False], "cid@c.test": [False, False, False],
-    }  # fmt: skip
+        "Ann@a.test ": [False, True, True],
+        "bob@b.test": [True, False, False],
+        "cid@c.test": [False, False, False],
+    }
 
 
 def test_times_with_a_zone_are_taken_as_utc_wherever_this_machine_is(
     contacts: Any, opened: Open, sql: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     contacts("ann@a.test")
-    sql("create table events as select 'ann@a.test' as email, 'hard_bounce' as event, "
-        "timestamptz '2026-01-01 00:00:00+00' as occurred_at")  # fmt: skip
+    sql(
+        "create table events as select 'ann@a.test' as email, 'hard_bounce' as event, "
+        "timestamptz '2026-01-01 00:00:00+00' as occurred_at"
+    )
     monkeypatch.setenv("TZ", "America/New_York")
     time.tzset()
     try:
@@ -275,13 +285,21 @@ def test_events_may_be_a_file(contacts: Any, opened: Open, tmp_path: Path) -> No
         ("mailbox_accepted", "('ann@a.test', 'unsubscribe', '2026-11-20'::timestamp)", True),
         ("suppressed", "('ann@a.test', 'unsubscribe', '2026-11-23'::timestamp)", False),
         ("hard_bounced", "('ann@a.test', 'hard_bounce', '2026-11-20'::timestamp)", False),
-        ("hard_bounced", "('ann@a.test', 'delivered', '2026-11-23'::timestamp), "
-                         "('ann@a.test', 'hard_bounce', '2026-11-20'::timestamp)", True),
+        (
+            "hard_bounced",
+            "('ann@a.test', 'delivered', '2026-11-23'::timestamp), "
+            "('ann@a.test', 'hard_bounce', '2026-11-20'::timestamp)",
+            True,
+        ),
         ("hard_bounced", "('bob@b.test', 'delivered', '2026-11-23'::timestamp)", True),
-        ("mailbox_accepted", "('ann@a.test', 'delivered', '2026-11-24'::timestamp), "
-                             "('ann@a.test', 'hard_bounce', '2026-11-23'::timestamp)", False),
+        (
+            "mailbox_accepted",
+            "('ann@a.test', 'delivered', '2026-11-24'::timestamp), "
+            "('ann@a.test', 'hard_bounce', '2026-11-23'::timestamp)",
+            False,
+        ),
     ],
-)  # fmt: skip
+)
 def test_an_event_that_contradicts_a_verdict_makes_it_due(
     contacts: Any, opened: Open, sql: Any, reason: str, events: str, is_due: bool
 ) -> None:
@@ -330,9 +348,10 @@ def test_the_same_answers_saved_twice_are_kept_once(contacts: Any, opened: Open,
     assert stored(warehouse, "ann@acme.test")["reason"] == "mailbox_disabled"
     warehouse.close()
     assert sql("select email, reason from mailvet_verdicts order by 1") == [
-        ("ann@acme.test", "mailbox_disabled"), ("bob@acme.test", "mailbox_accepted"),
+        ("ann@acme.test", "mailbox_disabled"),
+        ("bob@acme.test", "mailbox_accepted"),
         ("cid@acme.test", "mailbox_disabled"),
-    ]  # fmt: skip
+    ]
 
 
 def test_an_answer_that_somebody_else_saved_meanwhile_is_replaced(contacts: Any, path: Path) -> None:
@@ -470,10 +489,12 @@ def test_every_row_gets_its_status_duplicates_too_and_a_missing_cell_none(
     assert warehouse.write_back(STATUS_COLUMNS) == 3
     warehouse.close()
     assert sql("select id, email, country, mailvet_reason, mailvet_recommendation from contacts order by id") == [
-        (1, "ann@a.test", "DE", "mailbox_accepted", "send"), (2, "ann@a.test", "FR", "mailbox_accepted", "send"),
-        (3, None, "DE", None, None), (4, "", "FR", None, None),
+        (1, "ann@a.test", "DE", "mailbox_accepted", "send"),
+        (2, "ann@a.test", "FR", "mailbox_accepted", "send"),
+        (3, None, "DE", None, None),
+        (4, "", "FR", None, None),
         (5, "bob@b.test", "DE", "null_mx", "do_not_send"),
-    ]  # fmt: skip
+    ]
     kinds = dict(sql("select column_name, data_type from duckdb_columns() where table_name = 'contacts'"))
     assert kinds["mailvet_score"] == "SMALLINT"
     assert kinds["mailvet_checked_at"] == "TIMESTAMP"
@@ -679,10 +700,14 @@ def test_the_summary_counts_rows(contacts: Any, opened: Open) -> None:
 @pytest.mark.parametrize(
     ("table", "column"),
     [
-        ('odd "table" name', 'e "mail" column'), ("select", "order"), ("group by", "from"), ("1st.list", "E-Mail, 2"),
-        ("Émails", "Überadresse"), ("a;b--c", "x'y"),
+        ('odd "table" name', 'e "mail" column'),
+        ("select", "order"),
+        ("group by", "from"),
+        ("1st.list", "E-Mail, 2"),
+        ("Émails", "Überadresse"),
+        ("a;b--c", "x'y"),
     ],
-)  # fmt: skip
+)
 def test_any_name_can_be_used(opened: Open, sql: Any, table: str, column: str) -> None:
     quoted = ['"' + name.replace('"', '""') + '"' for name in (table, column)]
     sql(f"create table {quoted[0]} (id integer, {quoted[1]} varchar)")
@@ -796,8 +821,16 @@ def test_a_stored_verdict_is_found_by_its_text_else_by_another_spelling(contacts
     assert warehouse.stored("nn@a.test") is None
 
 
-SPELLINGS = ["ann@a.test", "Ann@A.test", " ann@a.test\t", "Ann Lee <ann@a.test>", "mailto:ann@a.test",
-             "ann@a.test; bob@b.test", "ann@a.test.", "ann@a.test,"]  # fmt: skip
+SPELLINGS = [
+    "ann@a.test",
+    "Ann@A.test",
+    " ann@a.test\t",
+    "Ann Lee <ann@a.test>",
+    "mailto:ann@a.test",
+    "ann@a.test; bob@b.test",
+    "ann@a.test.",
+    "ann@a.test,",
+]
 OTHERS = ["joann@a.test", "ann@a.testing", "ann@a.test.example", "ann.ann@a.test", "ann+x@a.test", "x-ann@a.test"]
 
 
@@ -829,8 +862,10 @@ def test_special_characters_in_an_address_are_no_pattern(contacts: Any, opened: 
 
 @pytest.mark.slow
 def test_a_million_rows_take_seconds_not_minutes(opened: Open, sql: Any) -> None:
-    sql("create table contacts as select i as id, 'person' || (i // 2) || '@d' || (i % 5000) || '.test' as email "
-        "from range(1000000) r(i)")  # fmt: skip
+    sql(
+        "create table contacts as select i as id, 'person' || (i // 2) || '@d' || (i % 5000) || '.test' as email "
+        "from range(1000000) r(i)"
+    )
     warehouse = opened()
     plan = planned(warehouse, listed={"deny": ["d1.test"]}, rules_version="x+y")
     assert plan.rows == 1_000_000
@@ -838,9 +873,18 @@ def test_a_million_rows_take_seconds_not_minutes(opened: Open, sql: Any) -> None
     for batch in warehouse.due(100_000):
         count = batch.num_rows
         columns = {field.name: pa.nulls(count, field.type) for field in verdict_schema()}
-        fixed = {"status": "deliverable", "reason": "mailbox_accepted", "recommendation": "send", "score": 99,
-                 "flags": "", "depth": "smtp", "evidence": "[]", "checked_at": NOW, "attempts": 1,
-                 "rules_version": RULES}  # fmt: skip
+        fixed = {
+            "status": "deliverable",
+            "reason": "mailbox_accepted",
+            "recommendation": "send",
+            "score": 99,
+            "flags": "",
+            "depth": "smtp",
+            "evidence": "[]",
+            "checked_at": NOW,
+            "attempts": 1,
+            "rules_version": RULES,
+        }
         for name, value in fixed.items():
             columns[name] = pa.array([value] * count, verdict_schema().field(name).type)
         columns["email_key"], columns["email"] = batch["email_key"], batch["email"]

@@ -65,8 +65,9 @@ def test_a_row_edited_under_our_hands_is_left_alone(postgres: PostgresPlace, oth
     writing.join()
     assert written == [1]
     assert postgres.sql("select id, email, mailvet_reason from contacts order by id") == [
-        (1, "new@a.test", None), (2, "bob@b.test", "mailbox_not_found")
-    ]  # fmt: skip
+        (1, "new@a.test", None),
+        (2, "bob@b.test", "mailbox_not_found"),
+    ]
 
 
 @pytest.mark.parametrize("mode", ["row exclusive", "access exclusive"])
@@ -236,8 +237,9 @@ def test_two_runs_over_one_database_do_not_disturb_each_other(postgres: Postgres
     second.save(answers({"ann@a.test": "mailbox_not_found", "bob@b.test": "null_mx"}))
     assert sorted(due(first)) == sorted(due(second)) == ["ann@a.test", "bob@b.test"]
     assert postgres.sql("select email, reason from mailvet_verdicts order by 1") == [
-        ("ann@a.test", "mailbox_not_found"), ("bob@b.test", "null_mx")
-    ]  # fmt: skip
+        ("ann@a.test", "mailbox_not_found"),
+        ("bob@b.test", "null_mx"),
+    ]
 
 
 def test_a_statement_can_be_ended_from_another_thread(postgres: PostgresPlace) -> None:
@@ -329,10 +331,12 @@ def test_rows_that_a_policy_keeps_from_us_are_left_alone(postgres: PostgresPlace
     postgres.contacts("ann@a.test", "ann@a.test", "ann@a.test")
     postgres.sql(_WITH_COLUMNS)
     saved(postgres.opened(), {})
-    postgres.sql("grant usage on schema public to reader; grant select, update on contacts to reader; "
-                 "grant select, insert, update, delete on mailvet_verdicts, mailvet_runs, mailvet_servers to reader; "
-                 "alter table contacts enable row level security; create policy seen on contacts for select "
-                 "using (id < 3); create policy ours on contacts for update using (id = 1)")  # fmt: skip
+    postgres.sql(
+        "grant usage on schema public to reader; grant select, update on contacts to reader; "
+        "grant select, insert, update, delete on mailvet_verdicts, mailvet_runs, mailvet_servers to reader; "
+        "alter table contacts enable row level security; create policy seen on contacts for select "
+        "using (id < 3); create policy ours on contacts for update using (id = 1)"
+    )
     warehouse = open_table(role, "contacts")
     assert planned(warehouse).rows == 2
     assert written(warehouse) == 1
@@ -367,9 +371,12 @@ def test_an_answer_finds_its_rows_with_and_without_its_address_stored(postgres: 
     warehouse.save(answers({"bob@b.test": "null_mx"}, email=None))
     assert warehouse.write_back(("reason",)) == 3  # a blank cell is missing, whatever is stored
     assert postgres.sql("select email, mailvet_reason from contacts order by id") == [
-        ("ann@a.test", "mailbox_accepted"), ("bob@b.test", "null_mx"), ("Bob@b.test", None), (None, None),
+        ("ann@a.test", "mailbox_accepted"),
         ("bob@b.test", "null_mx"),
-    ]  # fmt: skip
+        ("Bob@b.test", None),
+        (None, None),
+        ("bob@b.test", "null_mx"),
+    ]
     assert warehouse.write_back(("reason",)) == 0
 
 
@@ -415,20 +422,31 @@ def written(warehouse: Warehouse, cell: str = "ann@a.test") -> int:
 @pytest.mark.parametrize(
     ("name", "made"),
     [
-        ("parts", "create table parts (id int generated always as identity, email text, day int, domain text generated "
-                  "always as (split_part(email, '@', 2)) stored) partition by range (day); create table parts_1 "
-                  "partition of parts for values from (0) to (9); insert into parts (email, day) values ('{}', 1)"),
+        (
+            "parts",
+            "create table parts (id int generated always as identity, email text, day int, domain text generated "
+            "always as (split_part(email, '@', 2)) stored) partition by range (day); create table parts_1 "
+            "partition of parts for values from (0) to (9); insert into parts (email, day) values ('{}', 1)",
+        ),
         ("blurred", "create table blurred (email citext); insert into blurred values ('{}')"),
         ("padded", "create table padded (email char(40)); insert into padded values ('{}')"),
-        ("named", "create domain address as varchar(80); create table named (email address); "
-                  "insert into named values ('{}')"),
-        ("sales.customers", "create schema sales; create table sales.customers (email varchar(99)); "
-                            "insert into sales.customers values ('{}')"),
-        ("heirs", "create table ancestors (email text); create table heirs () inherits (ancestors); "
-                  "insert into heirs values ('{}')"),
+        (
+            "named",
+            "create domain address as varchar(80); create table named (email address); insert into named values ('{}')",
+        ),
+        (
+            "sales.customers",
+            "create schema sales; create table sales.customers (email varchar(99)); "
+            "insert into sales.customers values ('{}')",
+        ),
+        (
+            "heirs",
+            "create table ancestors (email text); create table heirs () inherits (ancestors); "
+            "insert into heirs values ('{}')",
+        ),
         ('"Odd.Name"', 'create table "Odd.Name" (email text); insert into "Odd.Name" values (\'{}\')'),
     ],
-)  # fmt: skip
+)
 def test_any_kind_of_table_is_verified_and_written(postgres: PostgresPlace, name: str, made: str) -> None:
     cell = "Ann@A.test" if name == "blurred" else "ann@a.test"
     postgres.sql("create extension if not exists citext; drop schema if exists sales cascade")
@@ -438,10 +456,12 @@ def test_any_kind_of_table_is_verified_and_written(postgres: PostgresPlace, name
 
 
 def test_a_name_in_two_schemas_is_the_one_on_the_search_path_or_ambiguous(postgres: PostgresPlace) -> None:
-    postgres.sql("drop schema if exists sales cascade; drop schema if exists support cascade; create schema sales; "
-                 "create schema support; create table sales.people (email text); create table support.people (email "
-                 "text); create table people (email text, here int); create table sales.staff (email text); create "
-                 "table support.staff (email text)")  # fmt: skip
+    postgres.sql(
+        "drop schema if exists sales cascade; drop schema if exists support cascade; create schema sales; "
+        "create schema support; create table sales.people (email text); create table support.people (email "
+        "text); create table people (email text, here int); create table sales.staff (email text); create "
+        "table support.staff (email text)"
+    )
     warehouse = postgres.opened("people")
     assert getattr(warehouse, "relation") == '"public"."people"'  # noqa: B009
     with pytest.raises(SourceError, match=r"ambiguous.*sales.staff, support.staff"):
@@ -496,8 +516,10 @@ def test_a_trigger_may_keep_a_row_as_it_is(postgres: PostgresPlace) -> None:
 
 def test_columns_of_like_types_are_written_once(postgres: PostgresPlace) -> None:
     postgres.contacts("ann@a.test")
-    postgres.sql("create extension if not exists citext; alter table contacts add mailvet_checked_at timestamp, "
-                 "add mailvet_score numeric(5, 1), add mailvet_status citext, add mailvet_reason char(40)")  # fmt: skip
+    postgres.sql(
+        "create extension if not exists citext; alter table contacts add mailvet_checked_at timestamp, "
+        "add mailvet_score numeric(5, 1), add mailvet_status citext, add mailvet_reason char(40)"
+    )
     warehouse = postgres.opened()
     assert written(warehouse) == 1
     assert warehouse.write_back(STATUS_COLUMNS) == 0
@@ -540,8 +562,9 @@ def test_times_are_utc_wherever_the_server_and_its_clock_are(postgres: PostgresP
 def test_a_url_in_any_form_and_an_engine_reach_the_same_table(postgres: PostgresPlace) -> None:
     postgres.contacts("ann@a.test")
     rest = postgres.database.partition("://")[2]
-    forms: list[Any] = [f"{kind}://{rest}" for kind in ("postgresql", "postgres", "postgresql+psycopg",
-                                                        "postgresql+psycopg2")]  # fmt: skip
+    forms: list[Any] = [
+        f"{kind}://{rest}" for kind in ("postgresql", "postgres", "postgresql+psycopg", "postgresql+psycopg2")
+    ]
     engine = sa.create_engine(f"postgresql+psycopg://{rest}")
     for database in (*forms, engine):
         warehouse = open_table(database, "contacts")
@@ -558,10 +581,17 @@ def test_a_url_in_any_form_and_an_engine_reach_the_same_table(postgres: Postgres
 
 @pytest.mark.parametrize(
     "url",
-    ["postgresql://ann:s3cret@127.0.0.1:1/crm", "postgresql://ann:s3cret@127.0.0.1:port/crm",
-     "mysql://ann:s3cret@127.0.0.1:1/crm", "mariadb://ann:s3cret@[/crm", "mssql://ann:s3cret@nowhere/crm",
-     "snowflake://ann:s3cret@account/crm", "oracle://ann:s3cret@127.0.0.1/crm", "nonsense://ann:s3cret@x/y"],
-)  # fmt: skip
+    [
+        "postgresql://ann:s3cret@127.0.0.1:1/crm",
+        "postgresql://ann:s3cret@127.0.0.1:port/crm",
+        "mysql://ann:s3cret@127.0.0.1:1/crm",
+        "mariadb://ann:s3cret@[/crm",
+        "mssql://ann:s3cret@nowhere/crm",
+        "snowflake://ann:s3cret@account/crm",
+        "oracle://ann:s3cret@127.0.0.1/crm",
+        "nonsense://ann:s3cret@x/y",
+    ],
+)
 def test_what_cannot_be_opened_is_told_without_the_password(url: str) -> None:
     with pytest.raises((SourceError, SettingsError)) as caught:
         open_table(url, "contacts")
@@ -578,21 +608,27 @@ def test_binary_copy_writes_what_the_manual_says() -> None:
     data = b"".join(binary_copy(table))
     assert data[:19] == b"PGCOPY\n\xff\r\n\0" + bytes(8)
     assert data[19:] == (
-        struct.pack(">hi2sih", 2, 2, "é".encode(), 2, 1) + struct.pack(">hii", 2, -1, -1)
-        + struct.pack(">hiih", 2, 0, 2, -2) + struct.pack(">h", -1)
-    )  # fmt: skip
+        struct.pack(">hi2sih", 2, 2, "é".encode(), 2, 1)
+        + struct.pack(">hii", 2, -1, -1)
+        + struct.pack(">hiih", 2, 0, 2, -2)
+        + struct.pack(">h", -1)
+    )
 
 
 def test_binary_copy_of_a_slice_is_the_slice(postgres: PostgresPlace) -> None:
     moment = datetime(1987, 6, 5, 4, 3, 2, 1, tzinfo=timezone.utc)
-    rows = [{"a": f"n{n}" if n % 3 else None, "b": n * 1000, "c": n / 7 if n % 5 else None, "d": moment}
-            for n in range(-50, 50)]  # fmt: skip
+    rows = [
+        {"a": f"n{n}" if n % 3 else None, "b": n * 1000, "c": n / 7 if n % 5 else None, "d": moment}
+        for n in range(-50, 50)
+    ]
     schema = pa.schema([("a", pa.string()), ("b", pa.int64()), ("c", pa.float64()), ("d", pa.timestamp("us", "UTC"))])
     table = pa.concat_tables([pa.Table.from_pylist(rows, schema)] * 2).slice(70, 100)
     postgres.sql("create table t (a text, b bigint, c double precision, d timestamptz)")
-    with psycopg.connect(postgres.database) as db, db.cursor() as cursor, cursor.copy(
-        "copy t from stdin (format binary)"
-    ) as copy:  # fmt: skip
+    with (
+        psycopg.connect(postgres.database) as db,
+        db.cursor() as cursor,
+        cursor.copy("copy t from stdin (format binary)") as copy,
+    ):
         for block in binary_copy(table):
             copy.write(block)
     expected = [tuple(row.values()) for row in table.to_pylist()]
@@ -609,5 +645,7 @@ def test_an_address_that_was_new_when_planned_is_saved_whoever_was_quicker(postg
     second.save(answers({"ann@a.test": "mailbox_full", "bob@a.test": "mailbox_accepted"}))
     second.save(answers({"bob@a.test": "greylisted", "cid@a.test": "greylisted"}))
     assert postgres.sql("select email, reason from mailvet_verdicts order by 1") == [
-        ("ann@a.test", "mailbox_full"), ("bob@a.test", "mailbox_accepted"), ("cid@a.test", "greylisted"),
-    ]  # fmt: skip
+        ("ann@a.test", "mailbox_full"),
+        ("bob@a.test", "mailbox_accepted"),
+        ("cid@a.test", "greylisted"),
+    ]

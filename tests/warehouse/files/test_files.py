@@ -81,11 +81,20 @@ def cells(path: Path, delimiter: str = ",") -> list[list[str]]:
 @pytest.mark.parametrize(
     ("name", "kind"),
     [
-        ("a.csv", ("csv", None)), ("a.CSV", ("csv", None)), ("a.tsv.gz", ("csv", "gzip")), ("a.b.txt", ("csv", None)),
-        ("a.parquet", ("parquet", None)), ("a.jsonl", ("json", None)), ("a.ndjson.zst", ("json", "zstd")),
-        ("a.duckdb", None), ("a.json", None), ("a.gz", None), ("a", None), (".csv", None),
+        ("a.csv", ("csv", None)),
+        ("a.CSV", ("csv", None)),
+        ("a.tsv.gz", ("csv", "gzip")),
+        ("a.b.txt", ("csv", None)),
+        ("a.parquet", ("parquet", None)),
+        ("a.jsonl", ("json", None)),
+        ("a.ndjson.zst", ("json", "zstd")),
+        ("a.duckdb", None),
+        ("a.json", None),
+        ("a.gz", None),
+        ("a", None),
+        (".csv", None),
     ],
-)  # fmt: skip
+)
 def test_the_name_of_a_file_says_its_kind(name: str, kind: tuple[str, str | None] | None) -> None:
     assert format_of(Path(name)) == kind
 
@@ -182,7 +191,7 @@ def test_a_cell_of_ten_megabytes_is_read(write: Write) -> None:
         (b"ann@secret.test,1\nbob@secret.test,2\n", "no header line: its first line holds an address.*header=False"),
         (b"Export of May\nid,email\n1,ann@secret.test\n", "text above its header, which is line 2.*lenient"),
     ],
-)  # fmt: skip
+)
 def test_a_broken_csv_is_one_sentence_with_the_line_but_not_its_text(write: Write, content: bytes, says: str) -> None:
     with pytest.raises(SourceError, match=says) as caught:
         rows_of(write(content))
@@ -407,9 +416,14 @@ def test_every_row_and_cell_is_kept_in_order_and_the_status_stands_behind(write:
     before, after = cells(path), cells(output)
     assert [row[:4] for row in after] == before
     assert [row[4:] for row in after] == [
-        ["mailvet_status", "mailvet_recommendation"], ["deliverable", "send"], ["deliverable", "send"],
-        ["undeliverable", "do_not_send"], ["undeliverable", "do_not_send"], ["undeliverable", "do_not_send"], ["", ""],
-    ]  # fmt: skip
+        ["mailvet_status", "mailvet_recommendation"],
+        ["deliverable", "send"],
+        ["deliverable", "send"],
+        ["undeliverable", "do_not_send"],
+        ["undeliverable", "do_not_send"],
+        ["undeliverable", "do_not_send"],
+        ["", ""],
+    ]
     # A missing cell and an empty one are told apart as far as CSV can say.
     assert ',"two\nlines","",' in output.read_text()
     assert '+4,"",用户' in output.read_text()
@@ -420,9 +434,10 @@ def test_every_row_and_cell_is_kept_in_order_and_the_status_stands_behind(write:
 @given(
     st.lists(
         st.tuples(*[st.text(st.characters(codec="utf-8", exclude_characters="\r"), max_size=12)] * 2),
-        min_size=1, max_size=8,
+        min_size=1,
+        max_size=8,
     )
-)  # fmt: skip
+)
 def test_any_cell_survives(tmp_path: Path, rows: list[tuple[str, str]]) -> None:
     path, output = tmp_path / "in.csv", tmp_path / "out.csv"
     text = io.StringIO(newline="")
@@ -443,9 +458,10 @@ def test_headers_come_out_as_they_went_in(write: Write, opened: Open) -> None:
     output = path.with_name("out.csv")
     verified(opened(path)).export(output, ["status"])
     assert cells(output) == [
-        [" Name ", "email", "", "Name", "a,b", "mailvet_status"], ["1", "ann@x.test", "3", "4", "5", "deliverable"],
+        [" Name ", "email", "", "Name", "a,b", "mailvet_status"],
+        ["1", "ann@x.test", "3", "4", "5", "deliverable"],
         ["6", "bob@x.test", "8", "9", "10", "undeliverable"],
-    ]  # fmt: skip
+    ]
 
 
 def test_our_columns_are_replaced_not_doubled(write: Write, opened: Open) -> None:
@@ -453,15 +469,21 @@ def test_our_columns_are_replaced_not_doubled(write: Write, opened: Open) -> Non
     output = path.with_name("out.csv")
     verified(opened(path)).export(output, ["status", "score"])
     assert cells(output) == [
-        ["email", "mailvet_other", "mailvet_status", "mailvet_score"], ["ann@x.test", "kept", "deliverable", "50"],
-    ]  # fmt: skip
+        ["email", "mailvet_other", "mailvet_status", "mailvet_score"],
+        ["ann@x.test", "kept", "deliverable", "50"],
+    ]
 
 
-@pytest.mark.parametrize(("text", "name", "delimiter"), [
-    ("id;email\n1;ann@x.test\n", "out.csv", ";"), ("id|email\n1|ann@x.test\n", "out.csv", "|"),
-    ("id;email\n1;ann@x.test\n", "out.tsv", "\t"), ("id\temail\n1\tann@x.test\n", "out.csv", ","),
-    ("id,email\n1,ann@x.test\n", "out.txt", ","),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "name", "delimiter"),
+    [
+        ("id;email\n1;ann@x.test\n", "out.csv", ";"),
+        ("id|email\n1|ann@x.test\n", "out.csv", "|"),
+        ("id;email\n1;ann@x.test\n", "out.tsv", "\t"),
+        ("id\temail\n1\tann@x.test\n", "out.csv", ","),
+        ("id,email\n1,ann@x.test\n", "out.txt", ","),
+    ],
+)
 def test_the_delimiter_of_the_input_is_kept(write: Write, opened: Open, text: str, name: str, delimiter: str) -> None:
     path = write(text)
     output = path.with_name(name)
@@ -496,8 +518,12 @@ def test_a_split_result_has_a_file_for_every_part_and_loses_no_row(write: Write,
     parts = ("send", "reverify", "do_not_send")
     written = verified(opened(path)).export(output, ["status"], split_by="recommendation", parts=parts)
     assert [file.name for file in written] == [
-        "out.send.csv", "out.reverify.csv", "out.do_not_send.csv", "out.missing.csv", "out.unverified.csv"
-    ]  # fmt: skip
+        "out.send.csv",
+        "out.reverify.csv",
+        "out.do_not_send.csv",
+        "out.missing.csv",
+        "out.unverified.csv",
+    ]
     rows = {file.name.split(".")[1]: [row[0] for row in cells(file)[1:]] for file in written}
     assert rows == {
         "send": ["007", "08"],
@@ -518,8 +544,9 @@ def test_what_servers_wrote_starts_no_formula(write: Write, opened: Open) -> Non
     assert cells(path.with_name("out.csv"))[1] == ["ann@x.test", "", "'=HYPERLINK(0)", "'-1"]
 
 
-@pytest.mark.parametrize("name", ["out.csv", "out.csv.gz", "out.csv.zst", "out.tsv", "out.parquet", "out.jsonl",
-                                  "out.ndjson.gz", "out.txt"])  # fmt: skip
+@pytest.mark.parametrize(
+    "name", ["out.csv", "out.csv.gz", "out.csv.zst", "out.tsv", "out.parquet", "out.jsonl", "out.ndjson.gz", "out.txt"]
+)
 def test_every_kind_that_is_read_is_written(write: Write, opened: Open, name: str) -> None:
     path = write('id,email,note\n007,ann@x.test,\n008,bob@x.test,""\n')
     output = path.with_name(name)
@@ -630,11 +657,15 @@ def test_parquet_keeps_its_types(tmp_path: Path, opened: Open) -> None:
     path, output = tmp_path / "in.parquet", tmp_path / "out.parquet"
     table = pa.table(
         {
-            "id": pa.array([1, 2], pa.int64()), "email": ["ann@x.test", None], "tags": [["a"], []],
-            "on": [date(2020, 1, 2), None], "at": pa.array([datetime(2020, 1, 1), None], pa.timestamp("us", tz="UTC")),
-            "score": pa.array([1.5, None], pa.float32()), "who": [{"a": 1}, None],
+            "id": pa.array([1, 2], pa.int64()),
+            "email": ["ann@x.test", None],
+            "tags": [["a"], []],
+            "on": [date(2020, 1, 2), None],
+            "at": pa.array([datetime(2020, 1, 1), None], pa.timestamp("us", tz="UTC")),
+            "score": pa.array([1.5, None], pa.float32()),
+            "who": [{"a": 1}, None],
         }
-    )  # fmt: skip
+    )
     pq.write_table(table, path)
     verified(opened(path)).export(output, ["status"])
     after = pq.read_table(output)
@@ -644,11 +675,27 @@ def test_parquet_keeps_its_types(tmp_path: Path, opened: Open) -> None:
 
 def test_json_lines_keep_texts_that_look_like_dates_and_nested_values(write: Write, opened: Open) -> None:
     lines: Sequence[dict[str, Any]] = [
-        {"id": "007", "email": "ann@x.test", "at": "2020-01-01T00:00:00Z", "on": "2020-01-02", "more": {"a": [1, None]},
-         "u": "2F1A5B7C-0000-4000-8000-000000000000", "n": 12345678901234567, "ok": True},
-        {"id": "8", "email": None, "at": "2021-01-01 00:00", "on": "2021-02-03", "more": {"b": {}}, "u": None, "n": 1,
-         "ok": False},
-    ]  # fmt: skip
+        {
+            "id": "007",
+            "email": "ann@x.test",
+            "at": "2020-01-01T00:00:00Z",
+            "on": "2020-01-02",
+            "more": {"a": [1, None]},
+            "u": "2F1A5B7C-0000-4000-8000-000000000000",
+            "n": 12345678901234567,
+            "ok": True,
+        },
+        {
+            "id": "8",
+            "email": None,
+            "at": "2021-01-01 00:00",
+            "on": "2021-02-03",
+            "more": {"b": {}},
+            "u": None,
+            "n": 1,
+            "ok": False,
+        },
+    ]
     path = write("".join(json.dumps(line) + "\n" for line in lines), "in.jsonl")
     output = path.with_name("out.jsonl")
     verified(opened(path)).export(output, ["status"])

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from mailvet.data.lists import free_domains
 from mailvet.errors import SettingsError, SourceError, argument
 from mailvet.history.columns import EVENT_COLUMNS
+from mailvet.reference.domains import free_domains
 from mailvet.runs.recheck import Recheck
 from mailvet.vocabulary import Reason
 from mailvet.warehouse.backends.duckdb.session import (
@@ -326,7 +326,7 @@ class PlannedDuckDB(DuckDBSession):
     def _join_parts(self) -> list[str]:
         """
         Conditions that part `mailvet_numbers` and the verdicts alike, so that each part is joined in memory: a join
-        that turns to the disk takes twice the time.
+        that spills to the disk takes twice the time.
         """
         count = -(-self._count_stored() // _JOINED_ROWS) or 1
         return [f"first % {count} = {number}" for number in range(count)]

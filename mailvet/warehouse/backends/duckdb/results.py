@@ -62,10 +62,15 @@ class DuckDBResults(DuckDBVerdicts):
         """Whether the status columns that are there are ours."""
         check_address_column(self.column, columns, self._prefix, self.name)
         refuse_foreign(
-            SAY, described(self._db, self.relation), columns, self._prefix, self.name, quote=quote,
+            SAY,
+            described(self._db, self.relation),
+            columns,
+            self._prefix,
+            self.name,
+            quote=quote,
             holds=lambda condition: bool(self._rows(f"select 1 from {self.relation} where {condition} limit 1")),
             reasons="select reason from mailvet_verdicts" if self._has("mailvet_verdicts") else None,
-        )  # fmt: skip
+        )
 
     def write_back(self, columns: Sequence[str]) -> int:
         """See `Warehouse.write_back`. Matches on the key of the text as it is now, so an edited row is left alone."""
@@ -221,7 +226,7 @@ class DuckDBResults(DuckDBVerdicts):
         return count, moment and moment.replace(tzinfo=timezone.utc)
 
     def details(self, now: datetime, *, by: str | None = None) -> Details:
-        """See `Detailed.details`."""
+        """See `HasDetails.details`."""
         self._need_cells()
         last_run = None
         if self._has("mailvet_runs"):

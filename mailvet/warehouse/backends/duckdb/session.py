@@ -57,15 +57,18 @@ __all__ = [
 _Self = TypeVar("_Self", bound="DuckDBSession")
 MEMORY = "700MB"
 """
-What DuckDB may use before it turns to the disk, so that a run of any size stays below 2 GB. An update of all rows in
+What DuckDB may use before it spills to the disk, so that a run of any size stays below 2 GB. An update of all rows in
 one transaction needs most of it: with 400 MB, ten million rows could not be written.
 """
 MEMORY_WHILE_SAVING = "400MB"
 """The same while addresses are verified, which takes memory of its own."""
 
 TYPES = {
-    "string": "VARCHAR", "int16": "SMALLINT", "int32": "INTEGER", "timestamp[us, tz=UTC]": "TIMESTAMP",
-}  # fmt: skip
+    "string": "VARCHAR",
+    "int16": "SMALLINT",
+    "int32": "INTEGER",
+    "timestamp[us, tz=UTC]": "TIMESTAMP",
+}
 
 SAY = DuckDB()
 
@@ -219,9 +222,17 @@ class DuckDBSession:
 
     @classmethod
     def _bound(
-        cls: type[_Self], db: duckdb.DuckDBPyConnection, path: Path, table: str, column: str | None, *, updatable: bool,
-        access: DuckDBAccess | None, where: str | None, **named: Any,
-    ) -> _Self:  # fmt: skip
+        cls: type[_Self],
+        db: duckdb.DuckDBPyConnection,
+        path: Path,
+        table: str,
+        column: str | None,
+        *,
+        updatable: bool,
+        access: DuckDBAccess | None,
+        where: str | None,
+        **named: Any,
+    ) -> _Self:
         if where is not None:
             parse_duckdb(where, table)
         relation, is_view = find_table(db, table, path)
@@ -232,9 +243,16 @@ class DuckDBSession:
             )
         column = choose_column(described(db, relation), column, table)
         return cls(
-            db, name=f"{table} in {path.name}", path=path, relation=relation, column=column, is_view=is_view,
-            access=access, **_narrowed(db, relation, table, where, access, named["events"]), **named,
-        )  # fmt: skip
+            db,
+            name=f"{table} in {path.name}",
+            path=path,
+            relation=relation,
+            column=column,
+            is_view=is_view,
+            access=access,
+            **_narrowed(db, relation, table, where, access, named["events"]),
+            **named,
+        )
 
     @classmethod
     def of_file(
@@ -281,10 +299,20 @@ class DuckDBSession:
             column = column or loaded.address_column
             found = choose_column(described(db, INPUT), column, path.name, loaded.headers)
             return cls(
-                db, name=path.name, path=path, relation=INPUT, column=found, policy=policy, prefix=prefix,
-                events=events, loaded=loaded, access=access, store=store, state=state,
+                db,
+                name=path.name,
+                path=path,
+                relation=INPUT,
+                column=found,
+                policy=policy,
+                prefix=prefix,
+                events=events,
+                loaded=loaded,
+                access=access,
+                store=store,
+                state=state,
                 **_narrowed(db, INPUT, path.name, where, access, events),
-            )  # fmt: skip
+            )
 
     @classmethod
     def of_store(cls: type[_Self], path: Path, *, read_only: bool) -> _Self:
@@ -548,9 +576,13 @@ def _opening(path: Path | None, *, read_only: bool) -> Iterator[tuple[duckdb.Duc
 
 
 def _narrowed(
-    db: duckdb.DuckDBPyConnection, relation: str, table: str, where: str | None, access: DuckDBAccess | None,
+    db: duckdb.DuckDBPyConnection,
+    relation: str,
+    table: str,
+    where: str | None,
+    access: DuckDBAccess | None,
     events: str | None,
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     """
     A condition that was parsed, once it is sure that it reads nothing but the database and works; and the events, if
     they are in a file, since no file can be read after it.

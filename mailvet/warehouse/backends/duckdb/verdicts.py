@@ -55,9 +55,21 @@ __all__ = ["DuckDBVerdicts"]
 log = logging.getLogger(__name__)
 
 _ANSWER = (
-    "email_key", "status", "reason", "recommendation", "score", "suggestion", "flags", "smtp_code", "smtp_reply",
-    "depth", "attempts", "checked_at", "next_check_at", "rules_version",
-)  # fmt: skip
+    "email_key",
+    "status",
+    "reason",
+    "recommendation",
+    "score",
+    "suggestion",
+    "flags",
+    "smtp_code",
+    "smtp_reply",
+    "depth",
+    "attempts",
+    "checked_at",
+    "next_check_at",
+    "rules_version",
+)
 """What of a verdict can end up beside a contact or say when it is due."""
 
 _STORED_AS = {"email_key": " using compression uncompressed", "email": " using compression uncompressed"}
@@ -79,9 +91,13 @@ _RUNS_GREW = tuple(
 )
 
 
-_SERVERS = f"create table if not exists {SERVERS} (" + ", ".join(
-    f"{field.name} {TYPES[str(field.type)]}{'' if field.nullable else ' not null'}" for field in SERVER_SCHEMA
-) + ")"  # fmt: skip
+_SERVERS = (
+    f"create table if not exists {SERVERS} ("
+    + ", ".join(
+        f"{field.name} {TYPES[str(field.type)]}{'' if field.nullable else ' not null'}" for field in SERVER_SCHEMA
+    )
+    + ")"
+)
 
 
 class DuckDBVerdicts(PlannedDuckDB):
@@ -355,7 +371,7 @@ class DuckDBVerdicts(PlannedDuckDB):
             )
 
     def fingerprint(self, context: str, now: datetime) -> str | None:
-        """See `Recognising.fingerprint`: two sums of 64 bits over the rows of either table, in any order."""
+        """See `HasFingerprint.fingerprint`: two sums of 64 bits over the rows of either table, in any order."""
         if not self._has("mailvet_verdicts"):
             return None
         columns = {name.lower(): name for name in columns_of(self._db, self.relation)}
@@ -370,7 +386,7 @@ class DuckDBVerdicts(PlannedDuckDB):
         return email_key(json.dumps(state))
 
     def last_outcome(self, fingerprint: str) -> str | None:
-        """See `Recognising.last_outcome`."""
+        """See `HasFingerprint.last_outcome`."""
         grown = "select 1 from duckdb_columns() where table_name = 'mailvet_runs' and column_name = 'fingerprint'"
         if not self._rows(grown):
             return None

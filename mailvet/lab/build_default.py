@@ -1,6 +1,4 @@
-"""
-The world a lab has unless it is given another: about 430 domains with the mail servers of large and small
-operators.
+"""The world a lab has unless it is given another: about 430 domains with the mail servers of large and small operators.
 
 Operators keep their real names, which only the lab's own DNS answers for, so that what a tool knows about
 them applies. Companies and people are invented and live below `.example` and `.test`.
@@ -20,7 +18,7 @@ __all__ = ["WorldBuilder", "default_world"]
 
 _WESTERN = ("en", "en", "en", "de", "de", "fr", "es", "it", "pt", "pl", "sv", "tr")
 
-# Manner, MX hosts, domains, languages of the users, share of all mailboxes in per mille, options of the
+# Profile, MX hosts, domains, languages of the users, share of all mailboxes in per mille, options of the
 # domains.
 _FREE_MAIL: tuple[tuple[str, str, str, tuple[str, ...], int, dict[str, Any]], ...] = (
     (
@@ -74,7 +72,7 @@ _FREE_MAIL: tuple[tuple[str, str, str, tuple[str, ...], int, dict[str, Any]], ..
     ("exim", "mx-in.nordpost.example", "nordpost.example", ("sv",), 5, {}),
 )
 
-# Hosters: manner, MX hosts, how many customers' domains, languages.
+# Hosters: profile, MX hosts, how many customers' domains, languages.
 _HOSTERS: tuple[tuple[str, str, int, tuple[str, ...]], ...] = (
     ("gmail", "aspmx.l.google.com alt1.aspmx.l.google.com alt2.aspmx.l.google.com", 34, _WESTERN),
     ("gmail", "smtp.google.com", 8, _WESTERN),
@@ -90,7 +88,7 @@ _HOSTERS: tuple[tuple[str, str, int, tuple[str, ...]], ...] = (
     ("barracuda", "d216482a.ess.barracudanetworks.com d216482b.ess.barracudanetworks.com", 5, ("en",)),
 )
 
-# Servers of a single organisation: manner, how many, options of the host.
+# Servers of a single organisation: profile, how many, options of the host.
 _SINGLE: tuple[tuple[str, int, dict[str, Any]], ...] = (
     ("postfix", 22, {}),
     ("postfix", 3, {"pipelining": False}),
@@ -255,44 +253,43 @@ class WorldBuilder:
 
 
 def default_world(seed: int = 7, mailboxes: int = 13_000) -> World:
-    """
-    About 430 domains and about that many mailboxes; the same seed gives the same world.
+    """About 430 domains and about that many mailboxes; the same seed gives the same world.
 
     Roughly half of the mailboxes lie with free-mail operators, the rest with hosted and self-run business
-    domains, among them a few with every manner and every DNS behaviour there is.
+    domains, among them a few with every profile and every DNS behaviour there is.
     """
-    settler = WorldBuilder(seed)
-    world = settler.world
-    _free_mail(settler, mailboxes)
-    business = _business(settler)
-    _oddities(settler)
-    _without_people(settler)
+    builder = WorldBuilder(seed)
+    world = builder.world
+    _free_mail(builder, mailboxes)
+    business = _business(builder)
+    _oddities(builder)
+    _without_people(builder)
     share = max(2, round(mailboxes * 0.38 / len(business)))
     for domain, languages in business:
-        settler.people(domain, settler.rng.randint(share // 2, share * 3 // 2), languages, business=True)
+        builder.people(domain, builder.rng.randint(share // 2, share * 3 // 2), languages, business=True)
     return world
 
 
-def _free_mail(settler: WorldBuilder, mailboxes: int) -> None:
-    world = settler.world
-    for manner, hosts, names, languages, share, options in _FREE_MAIL:
+def _free_mail(builder: WorldBuilder, mailboxes: int) -> None:
+    world = builder.world
+    for profile, hosts, names, languages, share, options in _FREE_MAIL:
         domains = names.split()
         for host in hosts.split():
-            world.host(host, manner)
+            world.host(host, profile)
         for number, name in enumerate(domains):
             targets = [(5 + 5 * rank, host) for rank, host in enumerate(hosts.split())]
-            if manner == "yahoo":
+            if profile == "yahoo":
                 targets = [(1, host) for _, host in targets]
             world.domain(name, targets, **options)
             weight = (2 if number == 0 else 1) / (len(domains) + 1)
-            settler.people(name, max(2, round(mailboxes * share / 1000 * weight)), languages, business=False)
+            builder.people(name, max(2, round(mailboxes * share / 1000 * weight)), languages, business=False)
 
 
-def _business(settler: WorldBuilder) -> list[tuple[str, Sequence[str]]]:
-    world, rng = settler.world, settler.rng
+def _business(builder: WorldBuilder) -> list[tuple[str, Sequence[str]]]:
+    world, rng = builder.world, builder.rng
     found: list[tuple[str, Sequence[str]]] = []
     for number in range(58):
-        domain = settler.company()
+        domain = builder.company()
         host = f"{domain.replace('-', '').replace('.', '-')}.mail.protection.outlook.com"
         options: dict[str, Any] = {}
         if number % 6 == 0:
@@ -304,37 +301,37 @@ def _business(settler: WorldBuilder) -> list[tuple[str, Sequence[str]]]:
         # Without directory-based edge blocking Exchange Online accepts whoever is asked for.
         world.domain(domain, [(0, host)], accepts_all=number % 12 == 11)
         found.append((domain, _WESTERN))
-    for manner, hosts, customers, languages in _HOSTERS:
+    for profile, hosts, customers, languages in _HOSTERS:
         for host in hosts.split():
-            world.host(host, manner)
+            world.host(host, profile)
         for number in range(customers):
-            domain = settler.company()
+            domain = builder.company()
             targets = [(10 * rank, host) for rank, host in enumerate(hosts.split(), 1)]
-            if manner == "postfix" and number % 2:
+            if profile == "postfix" and number % 2:
                 targets = [(10, host) for _, host in targets]
-            world.domain(domain, targets, accepts_all=manner == "gmail" and number % 9 == 8)
+            world.domain(domain, targets, accepts_all=profile == "gmail" and number % 9 == 8)
             found.append((domain, languages))
-    for manner, number, options in _SINGLE:
+    for profile, number, options in _SINGLE:
         for _ in range(number):
-            domain = settler.company()
+            domain = builder.company()
             targets = [(10 * rank, f"mx{rank}.{domain}") for rank in range(1, rng.choice((2, 2, 3)))]
             for _, host in targets:
-                world.host(host, manner, **options)
+                world.host(host, profile, **options)
             world.domain(domain, targets)
-            languages = (_LANGUAGE_OF[manner],) if manner in _LANGUAGE_OF else _WESTERN
-            if manner in _HARDLY_ANYBODY:
-                settler.people(domain, 4, languages, business=True)
+            languages = (_LANGUAGE_OF[profile],) if profile in _LANGUAGE_OF else _WESTERN
+            if profile in _HARDLY_ANYBODY:
+                builder.people(domain, 4, languages, business=True)
             else:
                 found.append((domain, languages))
     return found
 
 
-def _oddities(settler: WorldBuilder) -> None:
+def _oddities(builder: WorldBuilder) -> None:
     """Domains whose DNS or whose letters are out of the ordinary, with a few people each."""
-    world = settler.world
+    world = builder.world
 
     def some(domain: str, language: str = "en", number: int = 6) -> None:
-        settler.people(domain, number, (language,), business=True)
+        builder.people(domain, number, (language,), business=True)
 
     world.host("mail.blocked-by-filter.example", "proofpoint").domain(
         "pharma-labor.example", [(10, "mail.blocked-by-filter.example")]
@@ -385,9 +382,9 @@ def _oddities(settler: WorldBuilder) -> None:
     ):
         some(domain, language, 12)
         for _ in range(6):
-            who = person(settler.rng, language)
+            who = person(builder.rng, language)
             while who.name.isascii():
-                who = person(settler.rng, language)
+                who = person(builder.rng, language)
             local = who.name.replace(" ", ".")
             world.mailbox(f"{local}@{domain}", name=who.name, language=language, country=who.country)
 
@@ -405,24 +402,24 @@ def _oddities(settler: WorldBuilder) -> None:
         some(domain)
 
 
-def _without_people(settler: WorldBuilder) -> None:
+def _without_people(builder: WorldBuilder) -> None:
     """Domains where nobody can be reached, throw-away services and misspelt names."""
-    world = settler.world
+    world = builder.world
     for _ in range(26):
-        world.domain(settler.company(), dns="nxdomain")
+        world.domain(builder.company(), dns="nxdomain")
     for _ in range(4):
-        world.domain(settler.company(), [(0, ".")])
+        world.domain(builder.company(), [(0, ".")])
     for _ in range(4):
-        name = settler.company()
+        name = builder.company()
         world.domain(name).record(f"www.{name}", "A", "127.0.0.1")
     for _ in range(3):
-        name = settler.company()
+        name = builder.company()
         world.domain(name, [(10, f"mx.gone-{name}")])
     for address in ("10.0.0.25", "127.0.0.1", "0.0.0.0", "192.0.2.25", "169.254.10.25"):
-        name = settler.company()
+        name = builder.company()
         world.domain(name, [(10, f"mail.{name}")]).record(f"mail.{name}", "A", address)
     # An address where a name belongs: it is looked up as a name and not found.
-    world.domain(settler.company(), [(10, "127.0.0.1")])
+    world.domain(builder.company(), [(10, "127.0.0.1")])
 
     for number in range(2):
         world.host(f"mx{number + 1}.wegwerf-sammler.example", "catch_all")

@@ -2,31 +2,30 @@
 A newer list of disposable domains in place of the packaged one: `mailvet lists update --from FILE`.
 
 The file is read and checked whole before anything is written, and what was kept before is replaced in one step: a
-reader finds the old list or the new one. It is kept in the folder named by the environment variable
-MAILVET_LISTS_FOLDER, else in the user's data folder; workers on other machines need the same file there.
+reader finds the old list or the new one (`mailvet.reference.updated_list`).
 """
 
 from __future__ import annotations
 
 import contextlib
 import csv
-import hashlib
 import io
 import json
 import os
 import tempfile
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from functools import cache
 from pathlib import Path
 from typing import Final
 
+from mailvet.data.lists import packaged_disposable_domains
 from mailvet.errors import SettingsError
+from mailvet.reference.domains import disposable_domains
+from mailvet.reference.updated_list import forget_kept, kept_domains, kept_path
 from mailvet.syntax.parser import ascii_domain
 
-__all__ = ["DisposableUpdate", "kept_digest", "kept_domains", "lists_folder", "update_disposable"]
+__all__ = ["DisposableUpdate", "update_disposable"]
 
-_FILE: Final = "disposable_domains.txt"
 _LEAST_SHARE: Final = 0.5
 """A new list with fewer than this share of the entries in use is taken for a file that was cut off."""
 _SHOWN: Final = 3
@@ -48,42 +47,6 @@ class DisposableUpdate:
     """Domains of the new list that are a mailbox provider's, a forwarding service's or a misspelt provider's."""
 
 
-def lists_folder() -> Path:
-    """Where updated lists are kept; it need not exist."""
-    if named := os.environ.get("MAILVET_LISTS_FOLDER"):
-        return Path(named)
-    import platformdirs
-
-    return Path(platformdirs.user_data_dir("mailvet", appauthor=False)) / "lists"
-
-
-@cache
-def kept_domains() -> frozenset[str] | None:
-    """
-    The domains of the list that was kept by an update; None where there is none.
-
-    Raises:
-        SettingsError: the list is there and cannot be read.
-    """
-    path = lists_folder() / _FILE
-    try:
-        return frozenset(line for line in path.read_text("utf-8").splitlines() if line and line[0] != "#")
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(
-            f"The updated list {path} cannot be read ({type(error).__name__}); correct its rights, or delete it to "
-            "use the packaged list"
-        ) from error
-
-
-@cache
-def kept_digest() -> str:
-    """Changes with every update; empty where the packaged list is in use."""
-    kept = kept_domains()
-    return "" if kept is None else hashlib.sha256("\n".join(sorted(kept)).encode()).hexdigest()[:12]
-
-
 def update_disposable(source: str | Path, *, force: bool = False) -> DisposableUpdate:
     """
     Use another list of disposable domains from now on, in this and every later process.
@@ -97,23 +60,19 @@ def update_disposable(source: str | Path, *, force: bool = False) -> DisposableU
         SettingsError: the file cannot be read, holds something that is no domain, or is suspiciously short. Nothing
             is changed then.
     """
-    from mailvet.data import lists
-
     path = Path(source).expanduser()
     domains = _checked(path, _entries(path))
-    before = lists.disposable_domains()
-    packaged = kept_domains() or lists.packaged_disposable_domains()
+    before = disposable_domains()
+    packaged = kept_domains() or packaged_disposable_domains()
     if len(domains) < _LEAST_SHARE * len(packaged) and not force:
         raise SettingsError(
             f"{path} holds {len(domains):,} domains and the list in use {len(packaged):,}; if it is not cut off, use "
             "--force"
         )
-    target = lists_folder() / _FILE
+    target = kept_path()
     _replace(target, path, domains)
-    kept_domains.cache_clear()
-    kept_digest.cache_clear()
-    lists.forget_disposable()
-    after = lists.disposable_domains()
+    forget_kept()
+    after = disposable_domains()
     return DisposableUpdate(
         path=target,
         entries=len(domains & after),

@@ -11,30 +11,25 @@ from typer.testing import CliRunner
 
 from mailvet import verify
 from mailvet.cli.commands import app
-from mailvet.data import lists, updates
-from mailvet.data.updates import update_disposable
+from mailvet.data.lists import packaged_disposable_domains
 from mailvet.errors import SettingsError
 from mailvet.reference.own_lists import OwnLists
+from mailvet.reference.updated_list import forget_kept
+from mailvet.reference.updates import update_disposable
 
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     place = tmp_path / "lists"
     monkeypatch.setenv("MAILVET_LISTS_FOLDER", str(place))
-    forget()
+    forget_kept()
     yield place
     monkeypatch.undo()
-    forget()
-
-
-def forget() -> None:
-    updates.kept_domains.cache_clear()
-    updates.kept_digest.cache_clear()
-    lists.forget_disposable()
+    forget_kept()
 
 
 def packaged(*more: str) -> str:
-    return "\n".join([*sorted(lists.packaged_disposable_domains()), *more])
+    return "\n".join([*sorted(packaged_disposable_domains()), *more])
 
 
 def test_an_update_says_what_changed_and_counts_at_once(tmp_path: Path, folder: Path) -> None:
@@ -60,7 +55,7 @@ def test_an_update_says_what_changed_and_counts_at_once(tmp_path: Path, folder: 
 def test_csv_and_json_are_read_too(suffix: str, write: object, tmp_path: Path) -> None:
     source = tmp_path / f"newer{suffix}"
     assert callable(write)
-    source.write_text(write([*sorted(lists.packaged_disposable_domains()), "newly-thrown-away.org"]), encoding="utf-8")
+    source.write_text(write([*sorted(packaged_disposable_domains()), "newly-thrown-away.org"]), encoding="utf-8")
     assert update_disposable(source).added == 1
 
 

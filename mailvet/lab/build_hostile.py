@@ -1,11 +1,12 @@
-"""
-A world of servers that lie or break: about 400 domains, most of them many to one server address, each server with
-living and unknown recipients. The same seed gives the same world.
+"""A world of servers that lie or break.
+
+About 400 domains, most of them many to one server address, each server with living and unknown recipients. The same
+seed gives the same world.
 """
 
 from __future__ import annotations
 
-from mailvet.lab.default_hosts import WorldBuilder
+from mailvet.lab.build_default import WorldBuilder
 from mailvet.lab.hostile_profiles import ACCESS_DENIED, HOSTILE_PROFILES
 from mailvet.lab.world import Behaviour, World
 
@@ -23,9 +24,10 @@ _ORDINARY = ("postfix", "exim", "sendmail", "exchange", "greylisting", "greylist
 
 
 def hostile_world(seed: int = 7) -> World:
-    """
-    The world: a server of every hostile profile with six domains, every second of which has MX names of its own;
-    mixed MX sets, shared hosting, and ordinary servers beside them.
+    """The world.
+
+    A server of every hostile profile with six domains, every second of which has MX names of its own; mixed MX sets,
+    shared hosting, and ordinary servers beside them.
     """
     builder = WorldBuilder(seed)
     builder.world.command_timeout = 5.0  # a refusal takes up to three seconds here
@@ -55,7 +57,7 @@ def _one_server(builder: WorldBuilder, profile: str, domains: int = _DOMAINS) ->
             world.record(name, "A", world.hosts[server].address)
         world.domain(domain, [(10, name)])
         builder.people(domain, _people(builder), _LANGUAGES, business=True)
-        guard = world.hosts[server].manner.guard
+        guard = world.hosts[server].profile.guard
         for local in guard.exempt if guard is not None else ():
             world.mailbox(f"{local}@{domain}")
 
@@ -75,9 +77,9 @@ def _busy_servers(builder: WorldBuilder) -> None:
 
 
 def _microsoft(builder: WorldBuilder) -> None:
-    """
-    Tenants of Microsoft 365 at two shared addresses, some of which refuse all recipients, and domains that list
-    a host there beside twenty of their own.
+    """Tenants of Microsoft 365 at two shared addresses, some of which refuse all recipients.
+
+    Beside them domains that list a host there beside twenty of their own.
     """
     world = builder.world
     for server in range(2):
@@ -121,9 +123,9 @@ def _google(builder: WorldBuilder) -> None:
 
 
 def _shared_hosting(builder: WorldBuilder) -> None:
-    """
-    Eighty customers at one address: with MX names of their own, without MX records, or with a preferred host that
-    is gone.
+    """Eighty customers at one address.
+
+    With MX names of their own, without MX records, or with a preferred host that is gone.
     """
     world = builder.world
     world.host("shared-hosting.example", "postfix", starttls=False)

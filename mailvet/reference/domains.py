@@ -1,0 +1,87 @@
+"""
+Which domains are disposable, free, a provider's, or known for mail of their own: what the lists say together.
+
+Every set that rests on the list of disposable domains is remembered under that list's digest, so that an updated list
+(`mailvet.reference.updates`) counts at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from functools import cache, lru_cache
+
+from mailvet.data import lists
+from mailvet.data.operators import mailbox_domains, operators
+from mailvet.reference.updated_list import kept_digest, kept_domains
+
+__all__ = [
+    "disposable_domains",
+    "free_domains",
+    "is_under",
+    "mail_domains",
+    "never_disposable_domains",
+    "provider_domains",
+]
+
+
+@cache
+def free_domains() -> frozenset[str]:
+    """Domains where people can have a mailbox free of charge; exact domains."""
+    operated = {domain for operator in operators() if operator.free for domain in operator.domains}
+    return (lists.packaged_free_domains() | operated) - lists.typo_domains().keys()
+
+
+@cache
+def provider_domains() -> frozenset[str]:
+    """Domains where people have mailboxes of their own, free of charge or paid for."""
+    return free_domains() | mailbox_domains() | lists.mailbox_providers() | lists.relay_domains()
+
+
+def disposable_domains() -> frozenset[str]:
+    """
+    Domains of throw-away addresses; subdomains count too.
+
+    The package disposable-email-domains, whose entries are reviewed one by one, and what independent lineages of lists
+    agree on (`mailvet/data/disposable_domains.csv`), or an updated list in its place. Real mailbox providers, relay
+    aliases and misspelt providers are taken out: they are something else. So are suffixes under which names are
+    registered.
+    """
+    return _disposable_domains(kept_digest())
+
+
+@lru_cache(maxsize=2)
+def _disposable_domains(digest: str) -> frozenset[str]:
+    agreed = (kept_domains() if digest else None) or lists.packaged_disposable_domains()
+    typos, targets = lists.typo_domains().keys(), lists.suggestion_targets().keys()
+    others = lists.relay_domains() | mailbox_domains() | typos | targets
+    return (agreed | lists.reviewed_disposable_domains()) - others - lists.mailbox_providers()
+
+
+def mail_domains() -> frozenset[str]:
+    """
+    Every domain that is known to be one of its own and never to be corrected to another. Of the disposable ones those
+    that were reviewed one by one: other lists hold misspelt providers too, caught by services that live on them.
+    """
+    return _mail_domains(kept_digest())
+
+
+@lru_cache(maxsize=2)
+def _mail_domains(digest: str) -> frozenset[str]:
+    reviewed = _disposable_domains(digest) & lists.reviewed_disposable_domains()
+    known = free_domains() | mailbox_domains() | lists.relay_domains() | reviewed | lists.suggestion_targets().keys()
+    return known - lists.typo_domains().keys()
+
+
+def never_disposable_domains() -> frozenset[str]:
+    """Domains of their own, also where they lie under a disposable one."""
+    return _never_disposable_domains(kept_digest())
+
+
+@lru_cache(maxsize=2)
+def _never_disposable_domains(digest: str) -> frozenset[str]:
+    return _mail_domains(digest) - _disposable_domains(digest)
+
+
+def is_under(domain: str, names: Collection[str]) -> bool:
+    """Whether a domain is one of the names or lies under one."""
+    return domain in names or any(name in names for name in lists.names_above(domain))

@@ -1,0 +1,205 @@
+"""
+Misspelt names of providers: what the slips of the finger lead to, spelt out beforehand.
+
+A domain is read as a name and an ending ("hotmial" and "com.arg"); here stands what is known of the names, and below
+which endings each provider has domains.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from enum import IntEnum
+from functools import cache
+from typing import Final, NamedTuple
+
+from mailvet.data import lists
+from mailvet.data.operators import mailbox_domains
+from mailvet.reference.typos.keyboard import (
+    LETTERS,
+    LETTERS_AND_DIGITS,
+    NEXT_KEYS,
+    likely_slips,
+    two_slips,
+    unlikely_slips,
+)
+
+__all__ = [
+    "LONG_NAME",
+    "SLIPS_NEEDED",
+    "Home",
+    "Slip",
+    "domains_without_dots",
+    "in_halves",
+    "misspelt_names",
+    "provider_homes",
+    "provider_of_name",
+]
+
+_ALIKE: Final = tuple(
+    (meant, written)
+    for meant, ways in {
+        "m": ("rn", "nn"),
+        "w": ("vv",),
+        "o": ("0",),
+        "l": ("1", "i"),
+        "i": ("1", "l", "y"),
+        "c": ("k",),
+        "k": ("c", "ck"),
+        "x": ("ks",),
+        "y": ("i",),
+        "f": ("ph",),
+        "b": ("d",),
+        "d": ("b",),
+    }.items()
+    for written in ways
+)
+"""What looks or sounds alike: meant, written."""
+
+
+class Slip(IntEnum):
+    """How a name was misspelt, nearest first."""
+
+    EXACT = 0
+    LIKELY = 1
+    UNLIKELY = 2
+    TWICE = 3
+    FAR = 4
+    """In a way that only one of the greatest providers explains."""
+
+
+SLIPS_NEEDED: Final = (0, 1, 2, 2, 3)
+"""The number of slips a domain must be allowed for each of them; see suggestion_targets.csv."""
+
+_HALVES: Final = ("mail", "look")
+"""What follows a word of its own in a provider's name."""
+
+LONG_NAME: Final = 5
+"""Letters a name needs to be believed under an ending that exists but is not the provider's."""
+
+
+class Home(NamedTuple):
+    """One of a provider's domains, seen from its name."""
+
+    slips: int
+    """How many slips in the name are corrected."""
+    used: bool
+    """Whether it is one of the domains that many write."""
+
+
+@cache
+def provider_homes() -> dict[str, dict[str, Home]]:
+    """Name -> endings of the domains the provider has under it, most used first."""
+    homes: dict[str, dict[str, Home]] = {}
+    for domain, slips in lists.suggestion_slips().items():
+        name, _, ending = domain.partition(".")
+        homes.setdefault(name, {})[ending] = Home(slips, used=True)
+    for domain in mailbox_domains():
+        name, _, ending = domain.partition(".")
+        if name in homes:
+            slips = max(home.slips for home in homes[name].values())
+            homes[name].setdefault(ending, Home(min(slips, 2), used=False))
+    return homes
+
+
+def provider_of_name(name: str) -> str | None:
+    """The first domain of the provider whose misspelt name stands there without any ending: "hotmial"."""
+    for meant, slip in misspelt_names().get(name, ()):
+        homes = provider_homes()[meant]
+        first = next(iter(homes))
+        if len(name) >= LONG_NAME and slip <= Slip.LIKELY and homes[first].slips > 1:
+            return f"{meant}.{first}"
+    return None
+
+
+@cache
+def misspelt_names() -> dict[str, tuple[tuple[str, Slip], ...]]:
+    """
+    Every spelt-out misspelling of a provider's name, and the name itself -> the names that may be meant and how each
+    was misspelt, nearest and most used first. First labels to be looked at for another reason lead to no name.
+    """
+    found: dict[str, tuple[tuple[str, Slip], ...]] = {}
+    homes = provider_homes()
+    own_names = lists.not_typos()
+    for slip in Slip:
+        for name, endings in homes.items():
+            allowed = max(home.slips for home in endings.values())
+            entry = ((name, slip),)
+            for variant in _misspelt(name, slip, allowed):
+                if variant not in found:
+                    if variant not in own_names:
+                        found[variant] = entry
+                elif all(name != other for other, _ in found[variant]):
+                    found[variant] += entry
+    for domain in lists.typo_domains():
+        found.setdefault(domain.partition(".")[0], ())
+    for joined, domain in domains_without_dots().items():
+        for place in range(2, len(joined) - 1):  # "yahooc.om" and "yahooco.uk" end in what exists
+            if lists.is_top_level_domain(joined[place:]) and joined[:place] != domain.partition(".")[0]:
+                found.setdefault(joined[:place], ())
+    return found
+
+
+def _misspelt(name: str, slip: Slip, allowed: int) -> Iterator[str]:
+    """How the name is misspelt in one way, where so many slips are allowed; some more than once."""
+    if slip is Slip.EXACT:
+        yield name
+    elif slip is Slip.LIKELY and allowed:
+        yield from _by_a_likely_slip(name)
+    elif slip is Slip.UNLIKELY and allowed:
+        yield from _by_an_unlikely_slip(name, allowed)
+    elif slip is Slip.TWICE and allowed > 1:
+        head, tail = in_halves(name)
+        for twice in two_slips(name):
+            # Two slips in one half and none in the other: more likely a name made up of two words.
+            if not tail or not (twice.startswith(head) or twice.endswith(tail)):
+                yield twice
+    elif slip is Slip.FAR and allowed > 2:
+        yield from two_slips(name)
+        yield from (letter + name for letter in LETTERS_AND_DIGITS)
+        if len(name) > 6:
+            yield from (name[:place] + "-" + name[place:] for place in range(1, len(name)))
+            yield from (letter + name[1:] for letter in LETTERS)
+
+
+def _by_a_likely_slip(name: str) -> Iterator[str]:
+    if len(name) < LONG_NAME:  # the names near it are all taken, but for a letter that stands twice
+        yield from (name[:place] + name[place - 1 :] for place in range(2, len(name) + 1))
+        return
+    yield from likely_slips(name)
+    yield from (letter + name for letter in NEXT_KEYS.get(name[0], ""))
+    for plain, alike in _ALIKE:
+        if plain in name:
+            yield name.replace(plain, alike)
+
+
+def _by_an_unlikely_slip(name: str, allowed: int) -> Iterator[str]:
+    if len(name) > 6 or (allowed > 1 and (len(name) > 5 or name == "yahoo")):
+        yield name[1:]
+    if allowed == 1 and len(name) < 8:
+        return
+    yield from unlikely_slips(name)
+    if len(name) > 5 or name == "yahoo":
+        yield from (key + name[1:] for key in NEXT_KEYS.get(name[0], "") if key.isalpha())
+        yield from (name.replace(letter * 2, "") for letter in "lo" if letter * 2 in name and len(name) > 5)
+
+
+def in_halves(name: str) -> tuple[str, str]:
+    """A provider's name as the word in front and the "mail" or "look" behind it; that is empty where there is none."""
+    for tail in _HALVES:
+        if name.endswith(tail) and len(name) > len(tail) + 2:
+            return name.removesuffix(tail), tail
+    return name, ""
+
+
+@cache
+def domains_without_dots() -> dict[str, str]:
+    """
+    The providers' domains without their dots: a dot in the wrong place ("yahooc.om") makes no difference, nor does one
+    in place of a hyphen ("t.online.de").
+    """
+    targets = [domain for domain, slips in lists.suggestion_slips().items() if slips]
+    hyphened = [domain for domain in targets if "-" in domain]
+    return {domain.replace(".", ""): domain for domain in targets} | {
+        re.sub("[.-]", "", domain): domain for domain in hyphened
+    }

@@ -1,0 +1,116 @@
+"""
+What integrations need beside the names of `mailvet`: the Airflow provider, the expectations and the dbt runner import
+mailvet from here and from `mailvet` only. As cheap to import as `mailvet`.
+
+These names are kept within a minor version; what else stands in a module may move.
+"""
+
+from __future__ import annotations
+
+from mailvet.lazy import lazy_names
+
+TYPE_CHECKING = False  # `typing` itself takes longer to import than all of this
+if TYPE_CHECKING:
+    from mailvet.cli.progress import LogWatcher
+    from mailvet.errors import argument
+    from mailvet.gates import Limits, VerdictCount, among_words, in_audience, judge
+    from mailvet.policies import recommend, recommendation_sql
+    from mailvet.privacy import mask_address, mask_addresses, mask_text, printable
+    from mailvet.private_files import replaces
+    from mailvet.runs.in_hand import InHand
+    from mailvet.runs.outputs import check_results
+    from mailvet.runs.recheck import Recheck, parse_recheck
+    from mailvet.runs.run import open_source
+    from mailvet.runs.shards import plan_shards
+    from mailvet.runs.table_gate import held_against, judged
+    from mailvet.scoring.columns import bounce_probability
+    from mailvet.settings import parse_duration, parse_share
+    from mailvet.syntax.missing import is_missing
+    from mailvet.verdict import STATUS_COLUMNS, verdict_schema
+    from mailvet.verification.stream import Verifier, run_in_background, verify_all
+    from mailvet.vocabulary import REASONS
+    from mailvet.warehouse.backends.duckdb.tables import open_database, opening_failed
+    from mailvet.warehouse.conditions import forms, parse_duckdb
+    from mailvet.warehouse.dialects import literal, missing_sql
+    from mailvet.warehouse.driver_errors import is_permanent
+    from mailvet.warehouse.files import sql_path
+    from mailvet.warehouse.identifiers import parse_table, quoted, unquoted_parts
+    from mailvet.warehouse.store import Warehouse
+
+__all__ = [
+    "REASONS",
+    "STATUS_COLUMNS",
+    "InHand",
+    "Limits",
+    "LogWatcher",
+    "Recheck",
+    "VerdictCount",
+    "Verifier",
+    "Warehouse",
+    "among_words",
+    "argument",
+    "bounce_probability",
+    "check_results",
+    "forms",
+    "held_against",
+    "in_audience",
+    "is_missing",
+    "is_permanent",
+    "judge",
+    "judged",
+    "literal",
+    "mask_address",
+    "mask_addresses",
+    "mask_text",
+    "missing_sql",
+    "open_database",
+    "open_source",
+    "opening_failed",
+    "parse_duckdb",
+    "parse_duration",
+    "parse_recheck",
+    "parse_share",
+    "parse_table",
+    "plan_shards",
+    "printable",
+    "quoted",
+    "recommend",
+    "recommendation_sql",
+    "replaces",
+    "run_in_background",
+    "sql_path",
+    "unquoted_parts",
+    "verdict_schema",
+    "verify_all",
+]
+
+_HOMES = {
+    "mailvet.cli.progress": ["LogWatcher"],
+    "mailvet.errors": ["argument"],
+    "mailvet.gates": ["Limits", "VerdictCount", "among_words", "in_audience", "judge"],
+    "mailvet.policies": ["recommend", "recommendation_sql"],
+    "mailvet.privacy": ["mask_address", "mask_addresses", "mask_text", "printable"],
+    "mailvet.private_files": ["replaces"],
+    "mailvet.runs.in_hand": ["InHand"],
+    "mailvet.runs.outputs": ["check_results"],
+    "mailvet.runs.recheck": ["Recheck", "parse_recheck"],
+    "mailvet.runs.run": ["open_source"],
+    "mailvet.runs.shards": ["plan_shards"],
+    "mailvet.runs.table_gate": ["held_against", "judged"],
+    "mailvet.scoring.columns": ["bounce_probability"],
+    "mailvet.settings": ["parse_duration", "parse_share"],
+    "mailvet.syntax.missing": ["is_missing"],
+    "mailvet.verdict": ["STATUS_COLUMNS", "verdict_schema"],
+    "mailvet.verification.stream": ["Verifier", "run_in_background", "verify_all"],
+    "mailvet.vocabulary": ["REASONS"],
+    "mailvet.warehouse.backends.duckdb.tables": ["open_database", "opening_failed"],
+    "mailvet.warehouse.conditions": ["forms", "parse_duckdb"],
+    "mailvet.warehouse.dialects": ["literal", "missing_sql"],
+    "mailvet.warehouse.driver_errors": ["is_permanent"],
+    "mailvet.warehouse.files": ["sql_path"],
+    "mailvet.warehouse.identifiers": ["parse_table", "quoted", "unquoted_parts"],
+    "mailvet.warehouse.store": ["Warehouse"],
+}
+
+if not TYPE_CHECKING:  # to a type checker the names above are all there are
+    __getattr__, __dir__ = lazy_names(__name__, _HOMES)
