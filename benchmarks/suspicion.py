@@ -25,7 +25,8 @@ from benchmarks.train_gibberish import LANGUAGES, PARTS, SCREEN_NAMES, local_par
 from mailvet.reference import domains
 from mailvet.reference.columns import Reference
 from mailvet.signals import columns as signals
-from mailvet.signals.columns import CharacterModel, examine, keyboard_walk, log_odds
+from mailvet.signals.columns import examine, keyboard_walk, log_odds
+from mailvet.signals.gibberish import CharacterModel
 
 __all__ = ["false_alarms", "main", "recall", "speed"]
 
@@ -72,7 +73,7 @@ def false_alarms() -> str:
         base = pl.Series(local_parts(language, PARTS[2], _COUNT, _SEED)).unique(maintain_order=True)
         hits, judged = _called(base, shipped)
         others = weights(code for code in everything if code != language).ravel()
-        unseen = CharacterModel(pl.Series(others, dtype=pl.Int16), shipped.unit, shipped.offset, shipped.slope)
+        unseen = CharacterModel(tuple(others), shipped.unit, shipped.offset, shipped.slope)
         unseen_hits, _ = _called(base, unseen)
         walks = int(keyboard_walk(base).sum())
         lines.append(

@@ -37,7 +37,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from mailvet.signals.columns import CharacterModel, log_odds
+from mailvet.signals.columns import log_odds
+from mailvet.signals.gibberish import CharacterModel
 
 __all__ = [
     "LANGUAGES",
@@ -630,7 +631,7 @@ def _offset(model: CharacterModel) -> float:
 def main() -> None:
     """Train, set the line and write the model."""
     cube = weights()
-    model = CharacterModel(pl.Series(cube.ravel(), dtype=pl.Int16), _UNIT, 0.0, _SLOPE)
+    model = CharacterModel(tuple(cube.ravel().tolist()), _UNIT, 0.0, _SLOPE)
     sources = ", ".join(f"{name} {metadata.version(name)} (MIT)" for name in ("Faker", "mimesis", "pypinyin"))
     lines = [
         "# How telling each character of a local part is: for every two characters, the weights of the next one in the",

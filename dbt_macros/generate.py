@@ -22,7 +22,7 @@ from mailvet import gates, privacy
 from mailvet.data import lists
 from mailvet.policies import recommendation_sql
 from mailvet.reference import domains, list_sources, roles
-from mailvet.scoring.columns import bounce_probability
+from mailvet.scoring.priors import bounce_probability
 from mailvet.settings import DURATION_SECONDS
 from mailvet.syntax import missing, parser
 from mailvet.syntax.mailbox_key import mailbox_sql

@@ -13,7 +13,7 @@ from mailvet.lab.hostile_profiles import HOSTILE_PROFILES
 from mailvet.lab.profile_summary import learnt, refusal, summary
 from mailvet.lab.server_profiles import ORDINARY_PROFILES, STATES, ServerProfile
 from mailvet.lab.world import BEHAVIOURS
-from mailvet.scoring.columns import PRIORS, SETTLED, WEIGHTS, contributions, score_of
+from mailvet.scoring.priors import PRIORS, SETTLED, WEIGHTS, contributions, score_of
 from mailvet.syntax.parser import SYNTAX_ERRORS
 from mailvet.verdict import verdict_schema
 from mailvet.vocabulary import REASONS, SEND_FROM_SCORE, Policy, Reason, ReasonRule

@@ -3,7 +3,7 @@ A campaign's DAG, run by `dag.test()`: a contact table in a DuckDB file is verif
 waits for a greylisting server without a worker, passes the gate, and hands over its lists.
 
 Run it with `make demo`, or `python examples/airflow_campaign.py`; it needs the extra `airflow`. It writes to
-`demo/airflow/` and contacts nobody outside this machine. `--verbose` shows what Airflow logs.
+`demo/airflow/` and connects to no other machine. `--verbose` shows what Airflow logs.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def run_campaign() -> Any:
     from airflow_provider_mailvet.example_dags.example_verify_and_gate import dag
 
     for operator in dag.tasks:
-        operator.retries = 0  # nobody waits here for the time of a retry
+        operator.retries = 0  # a demo does not wait for a retry
     initdb()
     with create_session() as session:
         session.merge(DagBundleModel(name="demo"))

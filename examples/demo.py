@@ -1,7 +1,7 @@
 """
 A messy contact table, verified over real DNS and SMTP against a mail world on this machine's loopback.
 
-Run it with `make demo`. It writes to `demo/out/` and contacts nobody outside this machine.
+Run it with `make demo`. It writes to `demo/out/` and connects to no other machine.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mailvet.runs.run import open_source
     from mailvet.runs.shards import plan_shards
     from mailvet.runs.table_gate import held_against, judged
-    from mailvet.scoring.columns import bounce_probability
+    from mailvet.scoring.priors import bounce_probability
     from mailvet.settings import parse_duration, parse_share
     from mailvet.syntax.missing import is_missing
     from mailvet.verdict import STATUS_COLUMNS, verdict_schema
@@ -97,7 +97,7 @@ _HOMES = {
     "mailvet.runs.run": ["open_source"],
     "mailvet.runs.shards": ["plan_shards"],
     "mailvet.runs.table_gate": ["held_against", "judged"],
-    "mailvet.scoring.columns": ["bounce_probability"],
+    "mailvet.scoring.priors": ["bounce_probability"],
     "mailvet.settings": ["parse_duration", "parse_share"],
     "mailvet.syntax.missing": ["is_missing"],
     "mailvet.verdict": ["STATUS_COLUMNS", "verdict_schema"],

@@ -17,7 +17,7 @@ from mailvet.reference.providers import local_parts_at
 from mailvet.reports.text import duration_text
 from mailvet.runs.forecast import Forecast
 from mailvet.runs.run import RunResult
-from mailvet.scoring.columns import contributions
+from mailvet.scoring.priors import contributions
 from mailvet.verdict import Verdict
 from mailvet.vocabulary import REASONS, Depth, Reason, Status
 from mailvet.warehouse.attribution import ASKED_FROM, LAYERS

@@ -84,13 +84,22 @@ _QUESTION_ENDS: Final = {kind: b"\x00\x00%c\x00\x01" % number for kind, number i
 
 _SPOILING_ERRORS: Final = frozenset(
     {
-        dns.edns.EDECode.STALE_ANSWER, dns.edns.EDECode.FORGED_ANSWER, dns.edns.EDECode.DNSSEC_BOGUS,
-        dns.edns.EDECode.CACHED_ERROR, dns.edns.EDECode.NOT_READY, dns.edns.EDECode.BLOCKED,
-        dns.edns.EDECode.CENSORED, dns.edns.EDECode.FILTERED, dns.edns.EDECode.PROHIBITED,
-        dns.edns.EDECode.STALE_NXDOMAIN_ANSWER, dns.edns.EDECode.NOT_AUTHORITATIVE,
-        dns.edns.EDECode.NO_REACHABLE_AUTHORITY, dns.edns.EDECode.NETWORK_ERROR, dns.edns.EDECode.INVALID_DATA,
+        dns.edns.EDECode.STALE_ANSWER,
+        dns.edns.EDECode.FORGED_ANSWER,
+        dns.edns.EDECode.DNSSEC_BOGUS,
+        dns.edns.EDECode.CACHED_ERROR,
+        dns.edns.EDECode.NOT_READY,
+        dns.edns.EDECode.BLOCKED,
+        dns.edns.EDECode.CENSORED,
+        dns.edns.EDECode.FILTERED,
+        dns.edns.EDECode.PROHIBITED,
+        dns.edns.EDECode.STALE_NXDOMAIN_ANSWER,
+        dns.edns.EDECode.NOT_AUTHORITATIVE,
+        dns.edns.EDECode.NO_REACHABLE_AUTHORITY,
+        dns.edns.EDECode.NETWORK_ERROR,
+        dns.edns.EDECode.INVALID_DATA,
     }
-)  # fmt: skip
+)
 """Extended errors (RFC 8914 section 4) with which a negative response is the resolver's own doing or a guess."""
 
 

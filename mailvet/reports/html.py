@@ -23,7 +23,7 @@ from mailvet.gates import SENDINGS, BounceEstimate, expected_bounces
 from mailvet.privacy import mask_text, printable, stands_for_a_person
 from mailvet.private_files import replaces
 from mailvet.reports.text import duration_text
-from mailvet.scoring.columns import bounce_probability
+from mailvet.scoring.priors import bounce_probability
 from mailvet.settings import Settings
 from mailvet.vocabulary import REASONS, Depth, Reason, Recommendation, Status
 from mailvet.warehouse.attribution import ASKED_FROM, LAYERS

@@ -11,7 +11,7 @@ from mailvet.errors import SettingsError
 from mailvet.gates import GateResult, Limits, judge
 from mailvet.runs.run import open_source
 from mailvet.runs.run import plan as plan_run
-from mailvet.scoring.columns import bounce_probability
+from mailvet.scoring.priors import bounce_probability
 from mailvet.settings import Settings
 from mailvet.vocabulary import Reason
 from mailvet.warehouse.store import Warehouse

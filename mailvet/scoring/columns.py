@@ -2,16 +2,13 @@
 Evidence in, verdict out: a pure function over whole columns.
 
 The reason is the first in the order of `mailvet.vocabulary.REASONS` that any layer has found; status, recommendation
-and next check follow from it. The score is 100 · (1 - P(hard bounce)), with P from a written-down table of
-log-odds: where each reason starts (`PRIORS`), and how much each flag adds (`WEIGHTS`). They are prior judgements; the
-place for what is learnt from your own events is the argument `learnt`. Both tables stand in docs/score.md.
+and next check follow from it. The score is the sum of `mailvet.scoring.priors`; the place for what is learnt from your
+own events is the argument `learnt`.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple
@@ -20,151 +17,17 @@ import polars as pl
 
 from mailvet.policies import recommendation_sql
 from mailvet.privacy import AT_SIGNS, keyed, mask_text, unnamed_suggestion
+from mailvet.scoring.order import AT_LEAST, EVIDENCE_LAYERS, FLAGS, LONGEST_KEPT, RANKS, SERIES_DETAIL
+from mailvet.scoring.priors import SETTLED, WEIGHTS, bounce_probability, logit
 from mailvet.settings import Settings
 from mailvet.vocabulary import REASONS, RULES_VERSION, Policy, Reason, Status
 
-__all__ = [
-    "AT_LEAST",
-    "FLAGS",
-    "PRIORS",
-    "SERIES_DETAIL",
-    "SETTLED",
-    "WEIGHTS",
-    "Contribution",
-    "Prior",
-    "Weight",
-    "bounce_probability",
-    "contributions",
-    "judge",
-    "score_of",
-]
-
-FLAGS = (
-    "free", "role", "disposable", "relay_alias", "tagged", "no_reply", "gibberish", "keyboard_walk", "series", "burst",
-    "duplicate_of", "eai", "allowed", "accept_all", "accept_all_unknown", "gateway", "probed",
-    "local_part_unlikely", "odd_dots", "unknown_tld", "maybe_role", "accepted",
-)  # fmt: skip
-"""Names of the flags, in the order in which they are written."""
-
-
-@dataclass(frozen=True, slots=True)
-class Prior:
-    """P(hard bounce) where a reason is all that is known."""
-
-    probability: float
-    why: str
-    source: str = "judgement"
-
-
-@dataclass(frozen=True, slots=True)
-class Weight:
-    """How much a flag adds to the log-odds of a hard bounce, in nats; below zero where it speaks for the address."""
-
-    weight: float
-    why: str
-    source: str = "judgement"
-
-
-_GRADES = "published bounce rates of ZeroBounce's grades of accept-all addresses: 7 to 40 %"
-_BY_STATUS = {
-    Status.undeliverable: Prior(0.98, "what refuses mail for good takes it again now and then"),
-    Status.unknown: Prior(0.12, "nothing is known, so the bounce rate of an ordinary list that was never verified"),
-    Status.risky: Prior(0.20, "as at a server that accepts every recipient"),
-    Status.deliverable: Prior(0.01, "mailboxes close between check and mail"),
-}
-_BY_REASON = {
-    Reason.mailbox_accepted: Prior(0.01, "the server told it from a random name; mailboxes close all the same"),
-    Reason.recently_delivered: Prior(0.01, "it took your mail a short while ago"),
-    Reason.recently_engaged: Prior(0.005, "somebody read your mail there"),
-    Reason.recipient_throttled: Prior(0.02, "the mailbox exists"),
-    Reason.sender_not_known: Prior(0.10, "the mailbox exists; who is in its address book gets through"),
-    Reason.mailbox_full: Prior(0.25, "the mailbox exists; those nobody empties are closed in the end"),
-    Reason.role_account: Prior(0.05, "roles are kept longer than people stay"),
-    Reason.no_reply: Prior(0.50, "a system that only sends; often nothing is there but where its server accepts it"),
-    Reason.missing: Prior(1.0, "there is nothing to write to"),
-    Reason.disposable: Prior(0.40, "made to be thrown away; many are gone within the hour"),
-    Reason.typo_domain: Prior(0.90, "nobody has the mailbox at the misspelt domain"),
-    Reason.suspected_trap: Prior(0.50, "traps accept mail as often as not"),
-    Reason.accept_all: Prior(0.20, "the server says yes to names it made up; the mailbox may not be there", _GRADES),
-    Reason.security_gateway: Prior(0.15, "the filter in front answers; most of its customers' lists are in use"),
-    Reason.repeated_soft_bounce: Prior(0.30, "several failures in a row are often one for good"),
-    Reason.inactive: Prior(0.15, "mailboxes that nobody reads are closed in the end"),
-    Reason.domain_not_found: Prior(0.995, "no domain, no mail; a registration may have lapsed for a day"),
-    Reason.syntax_invalid: Prior(1.0, "it cannot be written to"),
-    Reason.suppressed: Prior(0.5, "you must not send; whether it would bounce is not known"),
-    Reason.smtputf8_unsupported: Prior(0.97, "no server of the domain can take the address today (RFC 6531)"),
-    Reason.hard_bounced: Prior(0.95, "your own mail bounced; mailboxes are seldom opened again"),
-}
-
-PRIORS: Mapping[Reason, Prior] = {
-    reason: _BY_REASON.get(reason, _BY_STATUS[rule.status]) for reason, rule in REASONS.items()
-}
-"""Where the score of each reason starts, in the order of the reasons."""
-
-WEIGHTS: Mapping[str, Weight] = {
-    "relay_alias": Weight(-0.3, "a forwarding alias is made by its service and works until its owner ends it"),
-    "tagged": Weight(-0.2, "who adds a +tag knows the mailbox to be theirs and means to sort its mail"),
-    "free": Weight(-0.1, "large providers keep mailboxes for years"),
-    "no_reply": Weight(0.5, "an address of a system that only sends; often there is no mailbox behind it"),
-    "accepted": Weight(-4.5, "the server told it from a random name"),
-    "gibberish": Weight(0.7, "random characters are typed to get past a form, or made up by a program"),
-    "keyboard_walk": Weight(0.9, "what fingers do to fill a field; real mailboxes of the kind are rare"),
-    "series": Weight(0.5, "numbered addresses are made by a program; some exist, as of tills and of students"),
-    "burst": Weight(0.4, "many sign-ups of one domain at once are a form under attack, or colleagues after a meeting"),
-    "local_part_unlikely": Weight(1.0, "the operator does not give such names out, at least not today"),
-    "unknown_tld": Weight(4.0, "no such top-level domain is known; only one that is newer than the list can take mail"),
-    "duplicate_of": Weight(0.1, "another spelling of a mailbox is a sign-up repeated, now and then a guess"),
-}
-"""
-What each flag adds. Signals of the same kind often come together, and adding them as if they did not overstates it:
-so each is small. They count only while the answer is open (not `SETTLED`).
-"""
-
-SETTLED = frozenset(
-    {rule.reason for rule in REASONS.values() if rule.status is Status.undeliverable}
-    | {Reason.mailbox_accepted, Reason.typo_domain}
-)
-"""Reasons whose score no flag moves: the server, the DNS or your own mail has said what a flag only hints at."""
-
-
-def bounce_probability(reason: Reason) -> float:
-    """P(hard bounce) when nothing but the reason is known, between 0 and 1."""
-    return PRIORS[reason].probability
-
-
-class Contribution(NamedTuple):
-    """One line of the sum behind a score."""
-
-    name: str
-    """A reason, or a flag."""
-    log_odds: float
-    why: str
-
-
-def contributions(reason: Reason, flags: Collection[str]) -> list[Contribution]:
-    """What a score is the sum of: the start of the reason, then the flags that count, in the order of `WEIGHTS`."""
-    if reason not in PRIORS:
-        return []  # of another version, whose sum is not known
-    start = Contribution(str(reason), _logit(bounce_probability(reason)), PRIORS[reason].why)
-    if reason in SETTLED:
-        return [start]
-    return [start, *(Contribution(name, row.weight, row.why) for name, row in WEIGHTS.items() if name in flags)]
-
-
-def score_of(reason: Reason, flags: Collection[str]) -> int:
-    """The score, 0 to 100, of one reason and its flags; the same as `judge` gives to a row."""
-    odds = sum(part.log_odds for part in contributions(reason, flags))
-    return math.floor(100 / (1 + math.exp(odds)) + 0.5)
-
-
-def _logit(probability: float) -> float:
-    p = min(max(probability, 1e-6), 1 - 1e-6)
-    return math.log(p / (1 - p))
+__all__ = ["judge"]
 
 
 def _score(learnt: Mapping[Reason, float]) -> pl.Expr:
-    logit = {str(reason): _logit(learnt.get(reason, bounce_probability(reason))) for reason in REASONS}
-    start = pl.col("reason").replace_strict(logit, return_dtype=pl.Float64)
+    starts = {str(reason): logit(learnt.get(reason, bounce_probability(reason))) for reason in REASONS}
+    start = pl.col("reason").replace_strict(starts, return_dtype=pl.Float64)
     shift = pl.sum_horizontal(pl.col(flag).cast(pl.Float64) * row.weight for flag, row in WEIGHTS.items())
     settled = pl.col("reason").is_in([str(reason) for reason in SETTLED])
     odds = start + pl.when(settled).then(0.0).otherwise(shift)
@@ -249,7 +112,7 @@ def _as_private_as_asked(evidence: pl.DataFrame, settings: Settings) -> pl.DataF
         ]
         suggestions = evidence["suggestion"].clone().scatter(rows, pl.Series(unnamed, dtype=pl.String))
         evidence = evidence.with_columns(suggestions.alias("suggestion"))
-    texts = [name for name in ("smtp_reply", "stopped", *(detail for _, _, detail in _FACTS)) if name in evidence]
+    texts = [name for name in ("smtp_reply", *(detail for _, detail in _FACTS.values())) if name in evidence]
     return evidence.with_columns(_changed(evidence[name], mask_text, within=AT_SIGNS) for name in texts)
 
 
@@ -261,12 +124,10 @@ def _changed(texts: pl.Series, change: Callable[[str], str], within: Sequence[st
 
 
 _CANDIDATES = ("syntax_reason", "reference_reason", "history_reason", "route_reason", "mailbox_reason")
-_ORDER = {str(reason): rank for rank, reason in enumerate(REASONS)}
+_ORDER = {str(reason): rank for reason, rank in RANKS.items()}
 _MOST_ATTEMPTS = 1_000
 """After so many alike, no rule changes its answer any more."""
-_OF_A_KIND = (
-    "reason", "status", "score", "recommendation", "flags", "scheduled", "is_open", "at_least",
-)  # fmt: skip
+_OF_A_KIND = ("reason", "status", "score", "recommendation", "flags", "scheduled", "is_open", "at_least")
 
 
 def _rank(evidence: pl.DataFrame, candidates: Collection[str]) -> pl.Series:
@@ -334,13 +195,8 @@ def _plan(
         recommendation=pl.sql_expr(
             recommendation_sql(policy, reason="reason", score="score", attempts="attempts")
         ).alias("recommendation"),
-        # A text far longer than an address is kept by its key only.
-        email=pl.when(pl.col("cell").str.len_bytes() <= 1024).then(address).alias("email"),
+        email=pl.when(pl.col("cell").str.len_bytes() <= LONGEST_KEPT).then(address).alias("email"),
     )
-
-
-AT_LEAST = (Reason.greylisted, Reason.sender_throttled, Reason.server_temporary_error)
-"""Reasons whose schedule a server's own time never shortens: "try again in a second" is what it says to everybody."""
 
 
 def _scheduled(greylisting: tuple[timedelta, ...]) -> pl.Expr:
@@ -370,33 +226,31 @@ def _asked_for() -> pl.Expr:
     )
 
 
+_FACTS = {
+    "syntax": ("syntax_reason", "syntax_detail"),
+    "reference": ("reference_reason", "reference_detail"),
+    "history": ("history_reason", "history_detail"),
+    "route": ("route_fact", "route_detail"),
+    "mailbox": ("mailbox_reason", "mailbox_detail"),
+    "run": ("run_fact", "stopped"),
+}
+"""Where it stands in the evidence -> the columns of a fact and of its detail."""
+
+
 def _trace(rows: pl.DataFrame, empty: Collection[str]) -> pl.Series:
     """The evidence as a JSON array of {layer, fact, detail}, one entry for each fact found."""
-    facts: list[tuple[str, pl.Expr, pl.Expr]] = [
-        (layer, pl.col(fact), pl.col(detail)) for layer, fact, detail in _FACTS if fact not in empty
-    ]
+    found = {place: (pl.col(fact), pl.col(detail)) for place, (fact, detail) in _FACTS.items() if fact not in empty}
     if rows["series"].any():
         size = pl.concat_str(pl.col("series_size").cast(pl.String), pl.lit(SERIES_DETAIL))
-        facts.append(("suspicion", pl.when("series").then(pl.lit("series")), size))
+        found["series"] = (pl.when("series").then(pl.lit("series")), size)
     if rows["duplicate_of"].any():
-        facts.append(("suspicion", pl.when("duplicate_of").then(pl.lit("duplicate_of")), pl.col("duplicate_key")))
-    if "run_fact" not in empty:
-        facts.append(("run", pl.col("run_fact"), pl.col("stopped")))
+        found["duplicate"] = (pl.when("duplicate_of").then(pl.lit("duplicate_of")), pl.col("duplicate_key"))
+    facts = [(layer, *found[place]) for place, layer in EVIDENCE_LAYERS.items() if place in found]
     nothing = pl.Series("evidence", ["[]"]).new_from_index(0, rows.height)
     if not facts:
         return nothing
-    found = rows.select(pl.any_horizontal(fact.is_not_null() for _, fact, _ in facts)).to_series().arg_true()
-    return nothing.scatter(found, rows[found].select(_entries(facts)).to_series())
-
-
-_FACTS = (
-    ("syntax", "syntax_reason", "syntax_detail"),
-    ("reference", "reference_reason", "reference_detail"),
-    ("history", "history_reason", "history_detail"),
-    ("route", "route_fact", "route_detail"),
-    ("mailbox", "mailbox_reason", "mailbox_detail"),
-)
-"""Layer, and the columns of what it found. After these come suspicion and what the run itself has to say."""
+    held = rows.select(pl.any_horizontal(fact.is_not_null() for _, fact, _ in facts)).to_series().arg_true()
+    return nothing.scatter(held, rows[held].select(_entries(facts)).to_series())
 
 
 def _entries(facts: Collection[tuple[str, pl.Expr, pl.Expr]]) -> pl.Expr:
@@ -413,10 +267,6 @@ def _entries(facts: Collection[tuple[str, pl.Expr, pl.Expr]]) -> pl.Expr:
         )
         entries.append(entry)
     return pl.concat_str(pl.lit("["), pl.concat_str(entries, separator=",", ignore_nulls=True), pl.lit("]"))
-
-
-SERIES_DETAIL = " addresses of the domain differ only in a number"
-"""What stands behind the size of a series in the evidence."""
 
 
 def _json_text(text: pl.Expr) -> pl.Expr:

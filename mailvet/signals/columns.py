@@ -13,43 +13,35 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
-from importlib import resources
 from itertools import product
-from typing import Final, NamedTuple
+from typing import Final
 
 import polars as pl
 import pyarrow as pa
 
 from mailvet.reference import domains
+from mailvet.reference.columns import Reference
+from mailvet.signals.gibberish import ALPHABET, SHORTEST_GIBBERISH, WIDTH, CharacterModel
+from mailvet.signals.keyboard import walk_runs
+from mailvet.signals.rules import (
+    BURST_ROWS,
+    BURST_SIGMAS,
+    BURST_WINDOW,
+    FREE_DIGITS,
+    FREE_GAP,
+    FREE_SIZE,
+    LONGEST_COUNTER,
+    SERIES_GAP,
+    SERIES_SHARE,
+    SERIES_SIZE,
+    YEARS,
+    half_window,
+)
 from mailvet.syntax.octets import octets_after, octets_before
 
-__all__ = [
-    "BURST_ROWS",
-    "BURST_SIGMAS",
-    "BURST_WINDOW",
-    "FREE_DIGITS",
-    "FREE_GAP",
-    "FREE_SIZE",
-    "LONGEST_COUNTER",
-    "SCHEMA",
-    "SERIES_GAP",
-    "SERIES_SHARE",
-    "SERIES_SIZE",
-    "SHORTEST_GIBBERISH",
-    "YEARS",
-    "CharacterModel",
-    "examine",
-    "examine_addresses",
-    "examine_table",
-    "half_window",
-    "keyboard_walk",
-    "log_odds",
-    "walk_runs",
-]
+__all__ = ["SCHEMA", "examine", "examine_addresses", "examine_table", "keyboard_walk", "log_odds"]
 
 SCHEMA: Final[dict[str, type[pl.DataType]]] = {
     "gibberish": pl.Boolean,
@@ -76,7 +68,7 @@ def examine(
 
     Args:
         frame: columns local and domain (String; null where the syntax layer refused), any others are ignored.
-        free: whether anybody can have a mailbox at the domain; looked up in `domains.free_domains` if not given.
+        free: whether the domain gives mailboxes free of charge; looked up in `domains.free_domains` if not given.
         relay_alias: whether the domain hands out forwarding aliases. Their local parts are random on purpose and are
             never called gibberish. Without it no row counts as one.
         mailbox: equal for addresses that reach the same mailbox (`Reference.examine` makes it).
@@ -137,8 +129,6 @@ def examine_table(cells: pl.Series, email_key: pl.Series) -> pl.DataFrame:
         the key of the plainest spelling of the same mailbox: the one with the fewest characters, of several the one
         with the lowest key.
     """
-    from mailvet.reference.columns import Reference
-
     folded = cells.str.strip_chars().str.to_lowercase()
     table = pl.DataFrame({"folded": folded, "size": cells.str.len_chars(), "key": email_key}).with_row_index("row")
     parts = pl.col("folded").str.extract_groups("^(.+)@([^@]+)$")
@@ -177,11 +167,7 @@ def _base() -> pl.Expr:
 
 # --- Gibberish ---------------------------------------------------------------------------------------------------
 
-SHORTEST_GIBBERISH: Final = 6
-"""Letters that a local part needs before it can be called gibberish."""
 _CHUNK: Final = 1_000_000
-_ALPHABET: Final = "." + string.ascii_lowercase + "0"
-_WIDTH: Final = len(_ALPHABET)
 _LETTER: Final = 1 << 21
 """
 One letter, in a sum that counts weights below this and letters from it on: 32 bits hold both for some hundred
@@ -196,51 +182,9 @@ the alphabet, is the beginning of the next one. No local part has one.
 
 def _codes() -> pl.Series:
     """Byte -> place in the alphabet of the model: every digit is one, whatever else is not a letter is a boundary."""
-    places = {ord(letter): place for place, letter in enumerate(_ALPHABET)}
-    places |= dict.fromkeys(map(ord, string.digits), _ALPHABET.index("0")) | {ord(_BETWEEN[-1]): _WIDTH}
+    places = {ord(letter): place for place, letter in enumerate(ALPHABET)}
+    places |= dict.fromkeys(map(ord, string.digits), ALPHABET.index("0")) | {ord(_BETWEEN[-1]): WIDTH}
     return pl.Series([places.get(byte, 0) for byte in range(256)], dtype=pl.UInt16)
-
-
-@dataclass(frozen=True, slots=True)
-class CharacterModel:
-    """How telling each character is after the two before it, and from which sum on a text counts as random."""
-
-    weights: pl.Series
-    """For every three characters of the alphabet, in its order: `unit` times ln(P by chance / P in language). Int16."""
-    unit: int
-    """Parts of a nat that the weights count in."""
-    offset: float
-    slope: float
-    """Gibberish is what exceeds `offset + slope * characters`, in nats."""
-
-    @property
-    def counted(self) -> pl.Series:
-        """
-        What three places of the alphabet add to the sum of a text (Int32), the beginning of a text being one more
-        place: the weight, and `_LETTER` more wherever the last of the three is a letter.
-        """
-        places = (*range(_WIDTH), 0)  # a text begins as after a boundary
-        weights = self.weights.to_list()
-        return pl.Series(
-            [
-                (weights[(places[a] * _WIDTH + places[b]) * _WIDTH + c] if c < _WIDTH else 0)
-                + _LETTER * (0 < c < _WIDTH - 1)
-                for a, b, c in product(range(_WIDTH + 1), repeat=3)
-            ],
-            dtype=pl.Int32,
-        )
-
-    @classmethod
-    @cache
-    def shipped(cls) -> CharacterModel:
-        """The model of `mailvet/data/gibberish.csv`, which says what it was made from."""
-        lines = resources.files("mailvet.data").joinpath("gibberish.csv").read_text("utf-8").splitlines()
-        about = dict(re.findall(r"^# ([a-z]+): (.+)$", "\n".join(lines), re.MULTILINE))
-        rows = dict(line.split(",") for line in lines if not line.startswith("# "))
-        weights = [int(weight) for a in _ALPHABET for b in _ALPHABET for weight in rows[a + b].split()]
-        return cls(
-            pl.Series(weights, dtype=pl.Int16), int(about["unit"]), float(about["offset"]), float(about["slope"])
-        )
 
 
 def _line(size: pl.Expr) -> pl.Expr:
@@ -261,7 +205,7 @@ def log_odds(base: pl.Series, model: CharacterModel | None = None) -> pl.Series:
         model: another model than the shipped one.
     """
     model = model or CharacterModel.shipped()
-    counted = _counted() if model is CharacterModel.shipped() else model.counted
+    counted = _shipped_sums() if model is CharacterModel.shipped() else _sums_of_three(model)
     pieces = [_sums(base.slice(start, _CHUNK), counted) for start in range(0, max(len(base), 1), _CHUNK)]
     both = pl.concat(pieces)
     letters = (both + _LETTER // 2) // _LETTER
@@ -279,8 +223,21 @@ def log_odds(base: pl.Series, model: CharacterModel | None = None) -> pl.Series:
 
 
 @cache
-def _counted() -> pl.Series:
-    return CharacterModel.shipped().counted
+def _shipped_sums() -> pl.Series:
+    return _sums_of_three(CharacterModel.shipped())
+
+
+def _sums_of_three(model: CharacterModel) -> pl.Series:
+    """
+    What three places of the alphabet add to the sum of a text (Int32), the beginning of a text being one more place:
+    the weight, and `_LETTER` more wherever the last of the three is a letter.
+    """
+    places = (*range(WIDTH), 0)  # a text begins as after a boundary
+    sums = [
+        (model.weights[(places[a] * WIDTH + places[b]) * WIDTH + c] if c < WIDTH else 0) + _LETTER * (0 < c < WIDTH - 1)
+        for a, b, c in product(range(WIDTH + 1), repeat=3)
+    ]
+    return pl.Series(sums, dtype=pl.Int32)
 
 
 def _sums(base: pl.Series, counted: pl.Series) -> pl.Series:
@@ -290,7 +247,7 @@ def _sums(base: pl.Series, counted: pl.Series) -> pl.Series:
     run = pl.select(pl.concat_str(pl.lit(_BETWEEN), pl.lit(text.str.join(_BETWEEN)), pl.lit(_BETWEEN[0]))).to_series()
     _, offsets, data = run.to_arrow(compat_level=pl.CompatLevel.oldest()).buffers()
     places = _codes()[_series(pa.uint8(), _series(pa.int64(), 2, offsets)[1], data)]
-    width = _WIDTH + 1
+    width = WIDTH + 1
     trigrams = places.head(-2) * (width * width) + places.slice(1).head(-1) * width + places.slice(2)
     # A row's are those that end in it, in the dot behind it, or (for nothing) in the line end behind that.
     ends = (text.str.len_bytes().cast(pl.Int64) + len(_BETWEEN)).cum_sum().clip(upper_bound=len(trigrams))
@@ -308,56 +265,6 @@ def _series(kind: pa.DataType, length: int, buffer: pa.Buffer) -> pl.Series:
 
 
 # --- Keyboard walks ------------------------------------------------------------------------------------------------
-
-_KEY_ROWS: Final = (
-    "qwertyuiop", "asdfghjkl", "zxcvbnm",
-    "qwertzuiop", "yxcvbnm",
-    "azertyuiop", "qsdfghjklm", "wxcvbn",
-    string.ascii_lowercase,
-)  # fmt: skip
-_KEY_COLUMNS: Final = ("1qaz", "2wsx", "3edc", "4rfv", "5tgb", "6yhn", "7ujm", "2wsy", "6zhn", "1aqw")
-_DIGIT_ROWS: Final = ("1234567890", "0123456789", "147", "258", "369")
-_NAMES: Final = ("azer", "reza", "wert", "trew")
-"""Four neighbouring keys that are a name or a word; five of the row still are a walk."""
-_BEGINNINGS: Final = ("abc", "qwe", "asd", "zxc", "yxc", "aze", "qsd", "wxc", "qaz", "wsx")
-"""Three keys that make a walk together with 123."""
-
-
-def _runs(lines: Iterable[str], sizes: Iterable[int]) -> set[str]:
-    """Every run of neighbours of these sizes, in both directions."""
-    both = [way for line in lines for way in (line, line[::-1])]
-    return {way[at : at + size] for size in sizes for way in both for at in range(len(way) - size + 1)}
-
-
-class WalkRuns(NamedTuple):
-    """The runs of three to five keys that every longer walk is made of."""
-
-    some: frozenset[str]
-    """Two of these make a walk."""
-    long: frozenset[str]
-    """One of these does."""
-    digits: frozenset[str]
-    """Any number of these, and nothing else, does."""
-    counted: str
-    """A regular expression for three keys together with 123."""
-
-
-@cache
-def walk_runs() -> WalkRuns:
-    """The pieces of keyboard walks, in lower case."""
-    columns = [column.strip(string.digits) for column in _KEY_COLUMNS]
-    beginnings = "|".join(_BEGINNINGS)
-    return WalkRuns(
-        some=frozenset(_runs(_KEY_ROWS, (3, 4, 5)) | _runs(columns, (3,)) | _repeated(string.ascii_lowercase, 3)),
-        long=frozenset(_runs(_KEY_ROWS, (4, 5)) | _runs(_KEY_COLUMNS, (4,)) | _repeated(string.ascii_lowercase, 4))
-        - set(_NAMES),
-        digits=frozenset(_runs(_DIGIT_ROWS, (3, 4, 5)) | _repeated(string.digits, 3)),
-        counted=f"^(?:(?:{beginnings})1234?5?6?7?8?9?0?|1234?5?6?7?8?9?0?(?:{beginnings}))$",
-    )
-
-
-def _repeated(keys: str, least: int) -> set[str]:
-    return {key * size for key in keys for size in range(least, 6)}
 
 
 @cache
@@ -424,22 +331,8 @@ def _is_walk(base: pl.Series) -> pl.Series:
 
 # --- Series --------------------------------------------------------------------------------------------------------
 
-SERIES_SIZE: Final = 5
-"""Different counters that make a series at a domain of its own."""
-SERIES_SHARE: Final = 200
-"""A series has at least one in so many rows of its domain: where thousands have mailboxes, ann1 to ann9 are people."""
-SERIES_GAP: Final = 4
-"""The next counter of a series is at most so much higher."""
-FREE_SIZE: Final = 12
-FREE_GAP: Final = 1
-FREE_DIGITS: Final = 3
-YEARS: Final = (1930, 2029)
-# At free mail providers people add a year or two digits to a name that is taken: only longer counters in one unbroken
-# run count there.
-
 _COUNTER: Final = r"^(.*?)([0-9]+)([^0-9]*)$"
 """What stands before the last digits, the digits, and what stands after them."""
-LONGEST_COUNTER: Final = 18
 
 
 def _series_size(rows: pl.DataFrame) -> pl.Series:
@@ -482,9 +375,8 @@ def _series_size(rows: pl.DataFrame) -> pl.Series:
         .agg(rows=pl.len())
     )
     gap = pl.when("free").then(FREE_GAP).otherwise(SERIES_GAP)
-    least = pl.when("free").then(FREE_SIZE).otherwise(
-        pl.max_horizontal(pl.lit(SERIES_SIZE), (pl.col("rows") + SERIES_SHARE - 1) // SERIES_SHARE)
-    )  # fmt: skip
+    share = (pl.col("rows") + SERIES_SHARE - 1) // SERIES_SHARE
+    least = pl.when("free").then(FREE_SIZE).otherwise(pl.max_horizontal(pl.lit(SERIES_SIZE), share))
     sizes = (
         found.select(*key, "free", "counter")
         .unique()
@@ -519,12 +411,6 @@ def _duplicate_of(mailbox: pl.Series | None, height: int) -> pl.Series:
 
 
 # --- Bursts --------------------------------------------------------------------------------------------------------
-
-BURST_WINDOW: Final = timedelta(hours=1)
-BURST_ROWS: Final = 10
-"""Fewer sign-ups than this are never a burst."""
-BURST_SIGMAS: Final = 8
-"""A burst exceeds what was expected by so many times the square root of what was expected."""
 
 
 def _burst(domain: pl.Series, free: pl.Series, signed_up: pl.Series | None, window: timedelta) -> pl.Series:
@@ -566,14 +452,6 @@ def _burst(domain: pl.Series, free: pl.Series, signed_up: pl.Series | None, wind
     both = pl.concat([bursts, bursts.with_columns(pl.col("slot") + 1)]).unique()
     hits = timed.join(both, on=["domain", "slot"], how="semi")["row"]
     return nothing.scatter(hits, True)
-
-
-def half_window(window: timedelta) -> int:
-    """Seconds of half a window; ValueError where that is no whole number of at least one."""
-    half, rest = divmod(window // timedelta(seconds=1), 2)
-    if half < 1 or rest or window.microseconds:
-        raise ValueError("burst_window must be a whole and even number of seconds")
-    return half
 
 
 def _span(slots: pl.Series) -> int:

@@ -1,6 +1,6 @@
 """
 The signals of `mailvet.signals.columns` for a few addresses in plain Python, for processes in which the table engine
-would cost more than the work, or does not survive. Tests hold that both answer alike.
+would cost more than the work, or does not survive. Tests hold that both find the same.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from functools import cache
 
 from mailvet.reference import domains
-from mailvet.signals.columns import (
+from mailvet.signals.gibberish import SHORTEST_GIBBERISH, WIDTH, CharacterModel
+from mailvet.signals.keyboard import walk_runs
+from mailvet.signals.rules import (
     FREE_DIGITS,
     FREE_GAP,
     FREE_SIZE,
@@ -22,10 +24,7 @@ from mailvet.signals.columns import (
     SERIES_GAP,
     SERIES_SHARE,
     SERIES_SIZE,
-    SHORTEST_GIBBERISH,
     YEARS,
-    CharacterModel,
-    walk_runs,
 )
 from mailvet.syntax.mailbox_key import mailbox_of
 from mailvet.verdict import email_key
@@ -54,11 +53,11 @@ def is_gibberish(base: str) -> bool:
     if not base.isascii() or sum(map(str.isalpha, base)) < SHORTEST_GIBBERISH:
         return False
     model, places = CharacterModel.shipped(), _places()
-    weights, width = _weights(), 28
+    weights = model.weights
     before = last = 0
     total = 0
     for place in (*(places.get(character, 0) for character in base), 0):
-        total += weights[(before * width + last) * width + place]
+        total += weights[(before * WIDTH + last) * WIDTH + place]
         before, last = last, place
     # As the columns work it out: 32-bit floats per character, then 64 bits.
     per_character = _single(_single(total) / _single(model.unit * len(base)))
@@ -69,11 +68,6 @@ def is_gibberish(base: str) -> bool:
 def _places() -> Mapping[str, int]:
     letters = {letter: place for place, letter in enumerate(string.ascii_lowercase, 1)}
     return letters | dict.fromkeys(string.digits, 27)
-
-
-@cache
-def _weights() -> Sequence[int]:
-    return tuple(CharacterModel.shipped().weights.to_list())
 
 
 def _single(number: float) -> float:
@@ -138,15 +132,11 @@ _COUNTER = re.compile(r"(.*?)([0-9]+)([^0-9]*)", re.DOTALL)
 
 
 def examine_table(cells: Iterable[str]) -> dict[str, TableSignals]:
-    """What distinct cells show together, as `suspicion.examine_table` does; only cells that show something."""
+    """What `mailvet.signals.columns.examine_table` finds in distinct cells; only the cells that show something."""
     parts = {cell: address for cell in cells if (address := _parts(cell)) is not None}
     sizes = _series(parts)
     first = _duplicates(list(parts))
-    return {
-        cell: TableSignals(sizes.get(cell, 0), first.get(cell))
-        for cell in parts
-        if cell in sizes or cell in first
-    }  # fmt: skip
+    return {cell: TableSignals(sizes.get(cell, 0), first.get(cell)) for cell in parts if cell in sizes or cell in first}
 
 
 def _parts(cell: str) -> tuple[str, str] | None:

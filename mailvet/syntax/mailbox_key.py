@@ -48,7 +48,7 @@ class Provider:
     """The same name at each of the domains is the same mailbox; the first domain stands for all."""
     tag: str
     """The sign before a tag (RFC 5233), or empty."""
-    dots: Literal["kept", "ignored", "hyphens"]
+    dots: Literal["kept", "ignored", "hyphens", "signs_ignored"]
     source: str
     date: str
 
@@ -63,6 +63,8 @@ class MailboxRules:
     """Domain -> the sign before a tag."""
     dots_ignored: frozenset[str]
     dots_are_hyphens: frozenset[str]
+    signs_ignored: frozenset[str]
+    """Domains where dots, hyphens and underscores do not count."""
 
     def tagged_with(self, sign: str) -> list[str]:
         """The domains whose tags begin with this sign."""
@@ -71,7 +73,12 @@ class MailboxRules:
     @property
     def domains(self) -> frozenset[str]:
         """All domains that a rule is about."""
-        return frozenset({*self.main_domain, *self.tag, *self.dots_ignored, *self.dots_are_hyphens})
+        return self.rewritten | frozenset(self.tag)
+
+    @property
+    def rewritten(self) -> frozenset[str]:
+        """Domains where an address without a tag may be written in several ways too."""
+        return frozenset({*self.main_domain, *self.dots_ignored, *self.dots_are_hyphens, *self.signs_ignored})
 
     @property
     def signs(self) -> list[str]:
@@ -105,7 +112,21 @@ def mailbox_rules() -> MailboxRules:
         {domain: row.tag for row in known if row.tag for domain in row.domains},
         frozenset(domain for row in known if row.dots == "ignored" for domain in row.domains),
         frozenset(domain for row in known if row.dots == "hyphens" for domain in row.domains),
+        frozenset(domain for row in known if row.dots == "signs_ignored" for domain in row.domains),
     )
+
+
+def _kept_of(sign: str) -> int:
+    """Characters of the sign that the mailbox keeps.
+
+    Before a hyphen stands a base name that its owner chose (Yahoo). It is not the name of the mailbox, and another
+    person may have that one.
+    """
+    return 1 if sign == "-" else 0
+
+
+_SIGNS = ".-_"
+_WITHOUT_SIGNS = str.maketrans("", "", _SIGNS)
 
 
 def mailbox_of(local: str, domain: str) -> str:
@@ -123,11 +144,13 @@ def mailbox_of(local: str, domain: str) -> str:
     local = local.lower()
     sign = by_domain.tag.get(domain)
     if sign is not None and (place := local.find(sign)) > 0:  # at the very start it is no tag
-        local = local[:place]
+        local = local[: place + _kept_of(sign)]
     if domain in by_domain.dots_ignored:
         local = local.replace(".", "")
     elif domain in by_domain.dots_are_hyphens:
         local = local.replace(".", "-")
+    elif domain in by_domain.signs_ignored:
+        local = local.translate(_WITHOUT_SIGNS)
     return f"{local}@{by_domain.main_domain.get(domain, domain)}"
 
 
@@ -162,12 +185,14 @@ def mailbox_expression(local: pl.Expr, domain: pl.Expr) -> pl.Expr:
     for sign in by_domain.signs:
         place = lower.str.find(sign, literal=True)
         is_tagged = domain.is_in(by_domain.tagged_with(sign)) & (place > 0)
-        name = pl.when(is_tagged).then(octets_before(lower, place)).otherwise(name)
+        name = pl.when(is_tagged).then(octets_before(lower, place + _kept_of(sign))).otherwise(name)
     return pl.concat_str(
         pl.when(domain.is_in(sorted(by_domain.dots_ignored)))
         .then(name.str.replace_all(".", "", literal=True))
         .when(domain.is_in(sorted(by_domain.dots_are_hyphens)))
         .then(name.str.replace_all(".", "-", literal=True))
+        .when(domain.is_in(sorted(by_domain.signs_ignored)))
+        .then(name.str.replace_all("[._-]", ""))
         .otherwise(name),
         pl.lit("@"),
         domain.replace(dict(by_domain.main_domain)),
@@ -201,7 +226,7 @@ def mailbox_sql(local: str, domain: str, dialect: _Dialect | Any) -> str:
     cases = []
     for sign in by_domain.signs:
         place = dialect.position(dialect.literal(sign), local)
-        before = f"substring({local}, 1, {place} - 1)"
+        before = f"substring({local}, 1, {place if _kept_of(sign) else f'{place} - 1'})"
         cases.append(f"when {place} > 1 and {is_one_of(by_domain.tagged_with(sign))} then {before}")
     name = f"case {' '.join(cases)} else {local} end"
     mains = " ".join(
@@ -209,9 +234,13 @@ def mailbox_sql(local: str, domain: str, dialect: _Dialect | Any) -> str:
         f"then {dialect.literal(main)}"
         for main in sorted(set(by_domain.main_domain.values()))
     )
+    plain = name
+    for sign in _SIGNS:
+        plain = f"replace({plain}, {dialect.literal(sign)}, '')"
     return dialect.joined(
         f"case when {is_one_of(by_domain.dots_ignored)} then replace({name}, '.', '') "
-        f"when {is_one_of(by_domain.dots_are_hyphens)} then replace({name}, '.', '-') else {name} end",
+        f"when {is_one_of(by_domain.dots_are_hyphens)} then replace({name}, '.', '-') "
+        f"when {is_one_of(by_domain.signs_ignored)} then {plain} else {name} end",
         "'@'",
         f"case {mains} else {domain} end",
     )

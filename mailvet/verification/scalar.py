@@ -25,7 +25,8 @@ from mailvet.reference.providers import operator_of
 from mailvet.reference.scalar import look_up
 from mailvet.reference.typos.addresses import suggest_for, suggest_repaired
 from mailvet.reference.typos.domains import has_unknown_tld
-from mailvet.scoring.columns import AT_LEAST, FLAGS, SERIES_DETAIL, score_of
+from mailvet.scoring.order import AT_LEAST, EVIDENCE_LAYERS, FLAGS, LONGEST_KEPT, RANKS, SERIES_DETAIL
+from mailvet.scoring.priors import score_of
 from mailvet.settings import Settings
 from mailvet.signals.scalar import TableSignals, is_gibberish, is_keyboard_walk
 from mailvet.syntax.mailbox_key import key_of, mailbox_of
@@ -43,9 +44,6 @@ ODD_DOTS = "two dots in a row or one before the @: a mobile carrier gave such ad
 SERVED_BY = "its mail server serves disposable domains alone: "
 """What stands before the server's name in the evidence."""
 
-_RANK = {reason: rank for rank, reason in enumerate(REASONS)}
-_LONGEST_KEPT = 1024  # octets; a text far longer than an address is kept by its key only
-
 
 @dataclass(slots=True)
 class Finding:
@@ -59,7 +57,7 @@ class Finding:
     suggestion: str | None = None
     flags: set[str] = field(default_factory=set)
     facts: dict[str, tuple[str, str | None]] = field(default_factory=dict)
-    """Where it stands in the evidence (`_ORDER`) -> (fact, detail)."""
+    """Where it stands in the evidence (`mailvet.scoring.order.EVIDENCE_LAYERS`) -> (fact, detail)."""
     reasons: list[Reason] = field(default_factory=list)
     route: Route | None = None
     answer: MailboxResult | None = None
@@ -177,17 +175,12 @@ def on_own_list(spelling: str | None) -> str:
 
 # -------------------------------------------------------------------- judging
 
-_ORDER = {
-    "syntax": "syntax", "reference": "reference", "history": "history", "route": "route", "mailbox": "mailbox",
-    "series": "suspicion", "duplicate": "suspicion", "run": "run",
-}  # fmt: skip
-"""Facts in the order of the evidence -> the layer that found them."""
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def judge(finding: Finding, settings: Settings, *, lists_digest: str = "") -> Verdict:
     """The verdict, as `mailvet.scoring.columns.judge` gives it for a row checked for the first time."""
-    reason = min(finding.reasons, key=_RANK.__getitem__, default=Reason.not_probed)
+    reason = min(finding.reasons, key=RANKS.__getitem__, default=Reason.not_probed)
     score = score_of(reason, finding.flags)
     now = datetime.now(timezone.utc)
     wait = _wait(reason, finding.retry_after, settings)
@@ -202,7 +195,7 @@ def judge(finding: Finding, settings: Settings, *, lists_digest: str = "") -> Ve
         fact, code = finding.facts.get("syntax", ("", None))
         rule = code if fact == str(Reason.syntax_invalid) and code else str(Reason.typo_domain)
         suggestion = suggestion and unnamed_suggestion(suggestion, rule)
-    keep = settings.store.store_addresses and len(finding.cell.encode("utf-8", "surrogatepass")) <= _LONGEST_KEPT
+    keep = settings.store.store_addresses and len(finding.cell.encode("utf-8", "surrogatepass")) <= LONGEST_KEPT
     return Verdict(
         email_key=email_key(finding.cell),
         email=finding.cell if keep else None,
@@ -220,7 +213,7 @@ def judge(finding: Finding, settings: Settings, *, lists_digest: str = "") -> Ve
         depth=settings.depth,
         evidence=tuple(
             Evidence(layer, fact, None if detail is None else _CONTROLS.sub(" ", detail))
-            for place, layer in _ORDER.items()
+            for place, layer in EVIDENCE_LAYERS.items()
             if place in finding.facts
             for fact, detail in [finding.facts[place]]
         ),

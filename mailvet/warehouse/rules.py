@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from mailvet.runs.recheck import Recheck
-from mailvet.scoring.columns import bounce_probability
+from mailvet.scoring.priors import bounce_probability
 from mailvet.verdict import verdict_schema
 from mailvet.vocabulary import Reason, Recommendation, Status
 from mailvet.warehouse import attribution

@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from mailvet.reference import domains
-from mailvet.signals.columns import (
+from mailvet.signals.rules import (
     BURST_ROWS,
     BURST_SIGMAS,
     BURST_WINDOW,
@@ -220,7 +220,7 @@ def mailboxes_sql(cells: str, say: Dialect) -> str:
     domain = say.after_at("folded")
     local_part = f"substr(folded, 1, {say.length('folded')} - {say.length(domain)} - 1)"
     by_domain = mailbox_rules()
-    names = sorted({*by_domain.main_domain, *by_domain.dots_ignored, *by_domain.dots_are_hyphens})
+    names = sorted(by_domain.rewritten)
     # Nearly all texts are the mailbox itself, and are not taken apart.
     signs = [f"contains(folded, {say.literal(sign)})" for sign in by_domain.signs]
     apart = " or ".join([*signs, *(f"suffix(folded, {say.literal('@' + name)})" for name in names)])

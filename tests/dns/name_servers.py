@@ -167,7 +167,10 @@ def settings_for(*servers: ScriptedServer, timeout: float = 0.3, lifetime: float
     """Settings that ask these servers, all on one port."""
     return Dns.model_validate(
         {
-            "nameservers": tuple(server.host for server in servers), "port": servers[0].port, "timeout": timeout,
-            "lifetime": lifetime, **options,
+            "nameservers": tuple(server.host for server in servers),
+            "port": servers[0].port,
+            "timeout": timeout,
+            "lifetime": lifetime,
+            **options,
         }
-    )  # fmt: skip
+    )

@@ -132,8 +132,10 @@ async def test_a_run_without_a_resolver_says_so_and_leaves_all_unprobed(mailvet_
     with _silent() as udp:
         probed = await probe(lab, ["ann@acme.test", "bob@firm.test", "no address"], dns={"port": udp.getsockname()[1]})
     assert probed.reasons() == {
-        "ann@acme.test": "not_probed", "bob@firm.test": "not_probed", "no address": "syntax_invalid"
-    }  # fmt: skip
+        "ann@acme.test": "not_probed",
+        "bob@firm.test": "not_probed",
+        "no address": "syntax_invalid",
+    }
     assert probed.degraded is not None
     assert "nameservers" in probed.degraded
 

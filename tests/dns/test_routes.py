@@ -257,16 +257,19 @@ async def test_a_resolver_that_raises_is_heard() -> None:
         await Routes(Faulty({}), Dns()).examine(["acme.test"])
 
 
-@pytest.mark.parametrize(("a", "aaaa", "reason"), [
-    (Response(Outcome.failed), Response(Outcome.found, [(0, "2606:4700::1")], 60), None),
-    (Response(Outcome.failed), Response(Outcome.no_data), Reason.dns_error),
-    (Response(Outcome.timed_out), Response(Outcome.no_data), Reason.dns_timeout),
-    (Response(Outcome.no_data), Response(Outcome.failed), Reason.dns_error),
-    (Response(Outcome.no_data), Response(Outcome.no_data), Reason.no_mail_server),
-    (Response(Outcome.no_name), Response(Outcome.found, [(0, "2606:4700::1")], 60), None),
-    (Response(Outcome.no_name), Response(Outcome.no_name), Reason.no_mail_server),
-    (Response(Outcome.no_name), Response(Outcome.timed_out), Reason.dns_timeout),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("a", "aaaa", "reason"),
+    [
+        (Response(Outcome.failed), Response(Outcome.found, [(0, "2606:4700::1")], 60), None),
+        (Response(Outcome.failed), Response(Outcome.no_data), Reason.dns_error),
+        (Response(Outcome.timed_out), Response(Outcome.no_data), Reason.dns_timeout),
+        (Response(Outcome.no_data), Response(Outcome.failed), Reason.dns_error),
+        (Response(Outcome.no_data), Response(Outcome.no_data), Reason.no_mail_server),
+        (Response(Outcome.no_name), Response(Outcome.found, [(0, "2606:4700::1")], 60), None),
+        (Response(Outcome.no_name), Response(Outcome.no_name), Reason.no_mail_server),
+        (Response(Outcome.no_name), Response(Outcome.timed_out), Reason.dns_timeout),
+    ],
+)
 async def test_a_server_without_ipv4_may_have_ipv6_and_a_failure_is_not_an_absence(
     a: Response, aaaa: Response, reason: Reason | None
 ) -> None:

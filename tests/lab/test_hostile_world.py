@@ -122,8 +122,12 @@ def test_a_ban_ends_and_the_count_starts_at_nought(mailvet_lab_factory: LabFacto
     assert codes([client.ask(each) for each in (unknown(1), unknown(2), ANN, unknown(3))]) == ["550"] * 4
     time.sleep(0.4)
     assert codes([client.ask(each) for each in (ANN, unknown(4), ANN, unknown(5), ANN)]) == [
-        "250", "550", "250", "550", "550",
-    ]  # fmt: skip
+        "250",
+        "550",
+        "250",
+        "550",
+        "550",
+    ]
     client.quit()
 
 
@@ -207,8 +211,12 @@ def test_a_stray_reply_follows_the_reply_to_ehlo(mailvet_lab_factory: LabFactory
 def test_a_client_that_reads_one_reply_a_command_gets_a_refusal_at_quit(mailvet_lab_factory: LabFactory) -> None:
     client = Client(mailvet_lab_factory(acme("surplus_at_third"))).greet()
     assert codes([client.ask(each) for each in (unknown(1), ANN, BOB, unknown(2), ANN)]) == [
-        "550", "250", "250", "250", "550",
-    ]  # fmt: skip
+        "550",
+        "250",
+        "250",
+        "250",
+        "550",
+    ]
     assert client.say("QUIT").startswith("250")
     client.close()
 

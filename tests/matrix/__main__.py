@@ -166,11 +166,11 @@ def page(results: dict[str, dict[str, Any]]) -> str:
     lines = [
         "# Versions that are tried",
         "",
-        "`make matrix` installs the wheel with each of these sets in an environment of its own and runs the same work on "
-        "the same contacts in the lab: a DuckDB table by the command line, the example DAG by `dag.test()`, `dbt build`, "
-        "a checkpoint of Great Expectations, a Spark job. The rows that come out are the same everywhere. A set with a "
-        "date holds what the package index had that day; its versions stand in `tests/matrix/locks`. Other versions "
-        "within the declared bounds may well work, and were not tried.",
+        "`make matrix` installs the wheel with each of these sets in an environment of its own and runs the same work "
+        "on the same contacts in the lab: a DuckDB table by the command line, the example DAG by `dag.test()`, "
+        "`dbt build`, a checkpoint of Great Expectations, a Spark job. The rows that come out are the same everywhere. "
+        "A set with a date holds what the package index had that day; its versions stand in `tests/matrix/locks`. "
+        "Other versions within the declared bounds may well work, and were not tried.",
         "",
         "| set | Python | as of | what ran | main versions |",
         "|---|---|---|---|---|",
@@ -211,12 +211,8 @@ def main() -> int:
         for each in chosen:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=f"mailvet-{each.name}-")))
             results[each.name] = result = try_set(each, wheel, folder, postgres)
-            print(
-                f"{each.name}: {json.dumps(result)}"
-                if "failed" not in result
-                else f"{each.name} FAILED\n{result['failed']}",
-                flush=True,
-            )
+            said = f" FAILED\n{result['failed']}" if "failed" in result else f": {json.dumps(result)}"
+            print(each.name + said, flush=True)
     told = differences(results)
     print("\n".join(told))
     if len(chosen) == len(every):

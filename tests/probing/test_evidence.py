@@ -34,19 +34,32 @@ def _world(profile: str, domains: int = 3, living: int = 5, dead: int = 3) -> tu
 async def _probe(lab: Lab, cells: list[str], wait: float = 20.0) -> Probed:
     random.Random(3).shuffle(cells)
     return await probe(
-        lab, cells, wait=wait, limit=60, smtp={"command_timeout": 5.0, "address_budget": 20.0},
+        lab,
+        cells,
+        wait=wait,
+        limit=60,
+        smtp={"command_timeout": 5.0, "address_budget": 20.0},
         retry={"after_greylisting": ("1.6s", "1.6s", "1.6s")},
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize(
     "profile",
     [
-        "refusal_split", "refusal_repeated", "group_reply_lost", "group_reversed", "forgets_what_is_sent_ahead",
-        "surplus_at_third_named", "split_at_third", "leftover_at_quit", "quit_accepted", "one_recipient",
-        "accepts_after_refusals", "denies_by_policy",
+        "refusal_split",
+        "refusal_repeated",
+        "group_reply_lost",
+        "group_reversed",
+        "forgets_what_is_sent_ahead",
+        "surplus_at_third_named",
+        "split_at_third",
+        "leftover_at_quit",
+        "quit_accepted",
+        "one_recipient",
+        "accepts_after_refusals",
+        "denies_by_policy",
     ],
-)  # fmt: skip
+)
 async def test_a_server_that_breaks_the_rules_is_still_read(mailvet_lab_factory: LabFactory, profile: str) -> None:
     world, alive, gone = _world(profile)
     lab = mailvet_lab_factory(world)

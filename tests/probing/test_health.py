@@ -103,9 +103,7 @@ def retries_of(
     def conclude(key: str, _: Probe, result: MailboxResult) -> None:
         results[key] = result
 
-    return Retries(
-        pool, Retry(after_failure=delay), time.monotonic() + wait, conclude, lambda *_: failed_before
-    )  # fmt: skip
+    return Retries(pool, Retry(after_failure=delay), time.monotonic() + wait, conclude, lambda *_: failed_before)
 
 
 def probe(local: str = "ann") -> Probe:

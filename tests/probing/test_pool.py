@@ -506,9 +506,16 @@ async def test_in_quiet_hours_nobody_is_asked(lab_of: LabFactory) -> None:
 
 @pytest.mark.parametrize(
     ("span", "hour", "seconds"),
-    [("22-06", 23, 7 * 3600), ("22-06", 5, 3600), ("22-06", 6, None), ("22-06", 21, None), ("9-17", 16, 3600),
-     ("9-17", 17, None), ("9-17", 9, 8 * 3600)],
-)  # fmt: skip
+    [
+        ("22-06", 23, 7 * 3600),
+        ("22-06", 5, 3600),
+        ("22-06", 6, None),
+        ("22-06", 21, None),
+        ("9-17", 16, 3600),
+        ("9-17", 17, None),
+        ("9-17", 9, 8 * 3600),
+    ],
+)
 def test_quiet_hours_may_pass_midnight(span: str, hour: int, seconds: float | None) -> None:
     assert pacing.quiet_for(span, datetime(2026, 1, 1, hour, tzinfo=timezone.utc)) == seconds
 
@@ -1036,13 +1043,18 @@ async def test_in_a_world_of_every_profile_and_random_cuts_everybody_is_answered
 
 _TEXTS = st.sampled_from(
     [
-        "{code} {enhanced} user unknown", "{code} no such user here", "{code} {enhanced} mailbox unavailable",
+        "{code} {enhanced} user unknown",
+        "{code} no such user here",
+        "{code} {enhanced} mailbox unavailable",
         "{code} {enhanced} Recipient address rejected: User unknown in virtual mailbox table",
-        "{code} {enhanced} this account has been disabled", "{code} try again later, greylisted",
-        "{code} {enhanced} blocked using spamhaus", "{code} {enhanced} does not exist",
-        "{code} {enhanced} over quota", "{code} too many errors",
+        "{code} {enhanced} this account has been disabled",
+        "{code} try again later, greylisted",
+        "{code} {enhanced} blocked using spamhaus",
+        "{code} {enhanced} does not exist",
+        "{code} {enhanced} over quota",
+        "{code} too many errors",
     ]
-)  # fmt: skip
+)
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -31,9 +31,12 @@ def start(folder: Path, code: str) -> subprocess.Popen[str]:
         f"slots = SharedSlots(Path({str(folder)!r}), {PORT})\n" + textwrap.dedent(code)
     )
     return subprocess.Popen(
-        [sys.executable, "-c", program], env=os.environ | {"PYTHONPATH": str(ROOT)}, text=True,
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-    )  # fmt: skip
+        [sys.executable, "-c", program],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
 
 
 CONNECTING = """

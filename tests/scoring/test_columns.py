@@ -14,18 +14,9 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from mailvet.policies import recommend
-from mailvet.scoring.columns import (
-    FLAGS,
-    PRIORS,
-    SETTLED,
-    WEIGHTS,
-    Prior,
-    Weight,
-    bounce_probability,
-    contributions,
-    judge,
-    score_of,
-)
+from mailvet.scoring.columns import judge
+from mailvet.scoring.order import FLAGS
+from mailvet.scoring.priors import PRIORS, SETTLED, WEIGHTS, Prior, Weight, bounce_probability, contributions, score_of
 from mailvet.settings import Settings
 from mailvet.verdict import Verdict, email_key, verdict_schema
 from mailvet.vocabulary import REASONS, Policy, Reason, Status

@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 
 from mailvet.reference.columns import Reference
 from mailvet.signals import columns as module
-from mailvet.signals.columns import CharacterModel, examine, keyboard_walk, log_odds
+from mailvet.signals.columns import examine, keyboard_walk, log_odds
+from mailvet.signals.gibberish import CharacterModel
+from mailvet.signals.keyboard import walk_runs
 from mailvet.signals.scalar import is_keyboard_walk
 
 # Local parts as people of each language choose them; none of them took part in training as a whole.
@@ -381,7 +383,7 @@ def test_any_text_gets_a_row_and_flags_are_never_null(locals_: list[str | None])
 
 @given(
     pieces=st.lists(
-        st.sampled_from(sorted(module.walk_runs().some | module.walk_runs().long | module.walk_runs().digits)),
+        st.sampled_from(sorted(walk_runs().some | walk_runs().long | walk_runs().digits)),
         min_size=1,
         max_size=3,
     ),

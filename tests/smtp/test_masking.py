@@ -41,7 +41,7 @@ CONTROL = "x7k2q9v4m1zp@example.com"
         ("5.1.1 <5.1.1@example.com> refused", "5.1.1@example.com", "5.1.1 <recipient> refused"),
         ("to {x}|y~z@other.test", "ann@example.com", "to {<address>"),
     ],
-)  # fmt: skip
+)
 def test_a_recipient_of_any_characters_is_masked_whole(text: str, recipient: str, masked: str) -> None:
     assert mask(text, recipient=recipient, own=OWN) == masked
 
@@ -110,10 +110,46 @@ def cpu_seconds(limit: float) -> Iterator[None]:
 
 
 _WORDS = [
-    "user", "sender", "your", "mailbox", "recipient", "not", "is", "unknown", "quota", "exceeded", "limit", "domain",
-    "relay", "address", ":", "-", ",", "'", '"', "<", ">", "@", ".", "(", "#", "\n", "5.1.1", "550", "192.0.2.1", "a:",
-    "::", "host", "from", "the", "invalid", "rejected", "said:", "ann", "ann@example.com",
-]  # fmt: skip
+    "user",
+    "sender",
+    "your",
+    "mailbox",
+    "recipient",
+    "not",
+    "is",
+    "unknown",
+    "quota",
+    "exceeded",
+    "limit",
+    "domain",
+    "relay",
+    "address",
+    ":",
+    "-",
+    ",",
+    "'",
+    '"',
+    "<",
+    ">",
+    "@",
+    ".",
+    "(",
+    "#",
+    "\n",
+    "5.1.1",
+    "550",
+    "192.0.2.1",
+    "a:",
+    "::",
+    "host",
+    "from",
+    "the",
+    "invalid",
+    "rejected",
+    "said:",
+    "ann",
+    "ann@example.com",
+]
 _UNITS = st.one_of(
     st.text(min_size=1, max_size=12),
     st.lists(

@@ -32,9 +32,15 @@ def server(*offers: bytes, **replies: bytes | None) -> Script:
     lines = [b"mx.test", *offers]
     ehlo = b"".join(b"250" + (b" " if n == len(lines) - 1 else b"-") + o + b"\r\n" for n, o in enumerate(lines))
     known: dict[str, bytes | None] = {
-        "": b"220 mx.test\r\n", "EHLO": ehlo, "QUIT": b"221 bye\r\n", "MAIL": b"250 ok\r\n", "RCPT": b"250 ok\r\n",
-        "RSET": b"250 ok\r\n", "HELO": b"250 mx.test\r\n", **replies,
-    }  # fmt: skip
+        "": b"220 mx.test\r\n",
+        "EHLO": ehlo,
+        "QUIT": b"221 bye\r\n",
+        "MAIL": b"250 ok\r\n",
+        "RCPT": b"250 ok\r\n",
+        "RSET": b"250 ok\r\n",
+        "HELO": b"250 mx.test\r\n",
+        **replies,
+    }
     return lambda line: known.get(line[:4].decode("latin-1").rstrip().upper(), b"500 what?\r\n")
 
 
@@ -53,9 +59,12 @@ async def test_a_conversation_names_the_sender_once_asks_and_says_goodbye() -> N
         assert (await session.ask("bob", "acme.test")).stage is Stage.rcpt
         await session.close()
     assert heard == [
-        b"EHLO probe.example.com", b"MAIL FROM:<verify@example.com>", b"RCPT TO:<ann@acme.test>",
-        b"RCPT TO:<bob@acme.test>", b"QUIT",
-    ]  # fmt: skip
+        b"EHLO probe.example.com",
+        b"MAIL FROM:<verify@example.com>",
+        b"RCPT TO:<ann@acme.test>",
+        b"RCPT TO:<bob@acme.test>",
+        b"QUIT",
+    ]
 
 
 async def test_a_server_that_does_not_hang_up_after_its_goodbye_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,9 +161,14 @@ async def test_a_conversation_that_never_begins_is_broken(
 
 @pytest.mark.parametrize(
     ("replies", "kind"),
-    [({"RCPT": None}, "closed"), ({"RCPT": b""}, "timeout"), ({"RCPT": b"hello there\r\n"}, "garbage"),
-     ({"RCPT": b"250-" + b"x" * 40_000 + b"\r\n"}, "garbage"), ({"MAIL": None}, "closed")],
-)  # fmt: skip
+    [
+        ({"RCPT": None}, "closed"),
+        ({"RCPT": b""}, "timeout"),
+        ({"RCPT": b"hello there\r\n"}, "garbage"),
+        ({"RCPT": b"250-" + b"x" * 40_000 + b"\r\n"}, "garbage"),
+        ({"MAIL": None}, "closed"),
+    ],
+)
 async def test_a_question_without_a_usable_reply_is_broken(replies: dict[str, bytes | None], kind: str) -> None:
     async with scripted(server(**replies)) as (port, _):
         session = await open_at(port)
@@ -407,9 +421,14 @@ async def test_a_server_that_insists_on_tls_it_cannot_do_is_broken() -> None:
 
 @pytest.mark.parametrize(
     ("starttls", "profile", "used"),
-    [("when_offered", "postfix", 1), ("when_required", "postfix", 0), ("never", "postfix", 0),
-     ("when_required", "tls_required", 1), ("when_offered", "tls_required", 1)],
-)  # fmt: skip
+    [
+        ("when_offered", "postfix", 1),
+        ("when_required", "postfix", 0),
+        ("never", "postfix", 0),
+        ("when_required", "tls_required", 1),
+        ("when_offered", "tls_required", 1),
+    ],
+)
 async def test_tls_is_used_as_the_settings_and_the_server_say(
     mailvet_lab_factory: LabFactory, starttls: Any, profile: str, used: int
 ) -> None:

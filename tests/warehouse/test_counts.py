@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from mailvet.errors import SettingsError, SourceError
-from mailvet.scoring.columns import bounce_probability
+from mailvet.scoring.priors import bounce_probability
 from mailvet.signals import scalar as signals_scalar
 from mailvet.verdict import email_key
 from mailvet.vocabulary import RULES_VERSION, Reason

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from mailvet.signals import columns as signals
 from mailvet.signals import scalar as signals_scalar
+from mailvet.signals.keyboard import walk_runs
 from mailvet.syntax.missing import is_missing
 from mailvet.verdict import email_key
 from mailvet.warehouse.backends.duckdb.tables import DuckDBWarehouse
@@ -230,7 +231,7 @@ def test_a_table_of_duckdbs_shows_what_the_table_in_memory_does(in_memory: Signa
 def test_local_parts_look_the_same_without_tables() -> None:
     choice = random.Random(3)
     keys = "qwertzuiopasdfghjklyxcvbnm1234567890aaaa...-_"
-    runs = signals.walk_runs()
+    runs = walk_runs()
     pieces = [*sorted(runs.some | runs.long | runs.digits), "1", "a", "ab", "."]
     texts = ["".join(choice.choices(keys, k=choice.randint(1, 20))) for _ in range(5_000)]
     texts += ["".join(choice.choices(pieces, k=choice.randint(1, 5))) for _ in range(5_000)]

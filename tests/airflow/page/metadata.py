@@ -148,7 +148,7 @@ def summary(at: datetime, rows: int) -> dict[str, Any]:
 def summary_of(at: datetime, rows: int, shares: Mapping[str, float], **changes: Any) -> dict[str, Any]:
     """A summary in which each reason has about its share of the rows, and everything else follows from the reasons."""
     from mailvet.policies import recommend
-    from mailvet.scoring.columns import bounce_probability
+    from mailvet.scoring.priors import bounce_probability
     from mailvet.vocabulary import REASONS, Policy, Reason
 
     whole = sum(shares.values())
