@@ -8,7 +8,7 @@ SNOWFLAKE := .venv-snowflake
 LAKEHOUSE := .venv-lakehouse
 
 # The extras that the tests and the benchmarks need, as in `pip install -e '.[dev,bench]'`.
-TEST_EXTRAS := dev,airflow,dbt,gx,gx-duckdb,postgres,spark
+TEST_EXTRAS := dev,airflow-duckdb,airflow-postgres,dbt-postgres,gx-duckdb,spark
 BENCH_EXTRAS := $(TEST_EXTRAS),bench
 
 # Without compiled modules every start of a process pays for the compilation again.
@@ -108,7 +108,7 @@ $(BIN)/uv: $(SPECIFICATION)
 	@touch $@
 
 $(VENV)/.installed-demo: $(BIN)/uv
-	$(INSTALL) --editable '.[airflow,dbt]'
+	$(INSTALL) --editable '.[airflow-duckdb,dbt]'
 	@touch $@
 
 # What is installed for the tests serves the demo too.

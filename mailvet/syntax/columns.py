@@ -104,7 +104,9 @@ def examine(cells: pl.Series, *, allow_special_use: bool = False) -> pl.DataFram
         local=octets_before(cell, at),
         domain=octets_after(cell, at + 1),
     )
-    others = _examine_others(frame.with_row_index("row").filter(~split["plain"]), allow_special_use)
+    others = _examine_others(frame.with_row_index("row").filter(~split["plain"]), allow_special_use).sort(
+        "row"
+    )  # polars below 1.34 scatters in order only
     answers = [split["local"].scatter(others["row"], others["local"])]
     answers.append(split["domain"].scatter(others["row"], others["domain"]))
     for name, kind in list(SCHEMA.items())[2:]:
