@@ -53,7 +53,7 @@ class Legs:
         self.probes += result.probes
         self.lookups += result.lookups
         states = {row.name: row.state for row in result.operators}
-        for name, answers in result.answers.items():
+        for name, answers in result.replies.items():
             old = self.operators.get(name, [0, 0, 0, ""])
             # A later leg asks those again who were unclear before.
             settled = answers.accepted + answers.refused

@@ -275,7 +275,8 @@ def _blocked(people: int, operators: int = 12, blocking: int = 9) -> dict[str, A
 
 def _verify_in_lab(path: Path, names: Sequence[str], people: int, *, blocking: int) -> str | None:
     from mailvet.lab import Lab, World
-    from mailvet.runs.run import open_source, run
+    from mailvet.runs.run import run
+    from mailvet.runs.sources import open_source
     from mailvet.settings import Settings
 
     world = World()

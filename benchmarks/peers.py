@@ -30,7 +30,7 @@ _TIMEOUT = 2.0
 def mailvet(cells: Sequence[str], about: dict[str, Any], workers: int) -> list[str]:
     """`mailvet.verify_many` with the pacing that is the default; `workers` does not matter."""
     from mailvet.settings import Settings
-    from mailvet.verification.stream import verify_many
+    from mailvet.verification.api import verify_many
 
     with tempfile.TemporaryDirectory() as home:
         path = Path(home, "mailvet.toml")

@@ -112,7 +112,7 @@ def _mailvet(domains: list[str], port: int) -> _Answers:
 
 def _verify_many(domains: list[str], port: int) -> _Answers:
     """The whole of `verify_many(depth="dns")`, one address for each domain."""
-    from mailvet.verification.stream import verify_many
+    from mailvet.verification.api import verify_many
 
     verdicts = verify_many([f"ann@{domain}" for domain in domains], settings=settings(port, "dns"))
     reasons, hosts = verdicts["reason"].to_pylist(), verdicts["mx_host"].to_pylist()

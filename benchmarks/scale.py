@@ -167,7 +167,8 @@ def daily(path: str, rows: int, new: int, due: int) -> dict[str, Any]:
 
 
 def _run(path: str) -> tuple[Any, float, float, float]:
-    from mailvet.runs.run import open_source, run
+    from mailvet.runs.run import run
+    from mailvet.runs.sources import open_source
     from mailvet.settings import Settings
     from mailvet.vocabulary import Depth
 

@@ -162,21 +162,22 @@ def layers(path: str, depth: str, port: int) -> dict[str, Any]:
 
     import polars as pl
 
-    from mailvet.runs.run import _OFFLINE_BATCH_ROWS
-    from mailvet.verification.stream import BATCH_ROWS, Verifier
+    from mailvet.runs.run import OFFLINE_BATCH_ROWS
+    from mailvet.verification.stream import BATCH_ROWS, Stream
+    from mailvet.verification.verifier import Verifier
 
     settings = _settings(port, depth)
     counted: Counter[str] = Counter()
 
     async def work(table: pl.DataFrame) -> None:
-        batches = table.iter_slices(_OFFLINE_BATCH_ROWS if depth == "offline" else BATCH_ROWS)
+        batches = table.iter_slices(OFFLINE_BATCH_ROWS if depth == "offline" else BATCH_ROWS)
 
         async def read() -> pl.DataFrame | None:
             return next(batches, None)
 
         counted.clear()
         async with Verifier(settings) as verifier:
-            async for verdicts in verifier.stream(read):
+            async for verdicts in Stream(verifier, read):
                 counted.update(dict(verdicts["reason"].value_counts().iter_rows()))
 
     few = pl.read_parquet(path)

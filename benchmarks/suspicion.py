@@ -27,6 +27,7 @@ from mailvet.reference.columns import Reference
 from mailvet.signals import columns as signals
 from mailvet.signals.columns import examine, keyboard_walk, log_odds
 from mailvet.signals.gibberish import CharacterModel
+from mailvet.signals.rules import BURST_WINDOW
 
 __all__ = ["false_alarms", "main", "recall", "speed"]
 
@@ -152,7 +153,7 @@ def speed(count: int = 1_000_000) -> str:
     base = frame.select(signals._base()).to_series()
     free = frame["domain"].is_in(sorted(domains.free_domains())).alias("free")
     rows = frame.select("domain", base=base).with_columns(free)
-    hour = signals.BURST_WINDOW
+    hour = BURST_WINDOW
     work: dict[str, Callable[[], object]] = {
         "gibberish": lambda: log_odds(base),
         "keyboard walks, series and duplicates": lambda: (

@@ -18,6 +18,8 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
+from email_validator import SPECIAL_USE_DOMAIN_NAMES
+
 from mailvet import gates, privacy
 from mailvet.data import lists
 from mailvet.policies import recommendation_sql
@@ -228,7 +230,7 @@ _LABEL = "[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?"
 def _syntax() -> str:
     assert parser.ATEXT.replace("\\", "") == _ATEXT
     local = f"[{_ATEXT}]+([.][{_ATEXT}]+)*"
-    special = [name.replace(".", "[.]") for name in parser.SPECIAL_USE_DOMAIN_NAMES]
+    special = [name.replace(".", "[.]") for name in SPECIAL_USE_DOMAIN_NAMES]
     patterns = {
         # LOCAL@ and nothing but what can stand in a host name.
         "shape": f"^{local}@[A-Za-z0-9.-]+$",

@@ -15,7 +15,7 @@ import shutil
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "demo" / "airflow"
@@ -91,7 +91,7 @@ def main(verbose: bool) -> int:
             result = database.execute(query)
             table = Table(box=None, header_style="dim", padding=(0, 1))
             for column in result.description or ():
-                justify = "right" if column[0] in ("rows", "score") else "left"
+                justify: Literal["left", "right"] = "right" if column[0] in ("rows", "score") else "left"
                 table.add_column(column[0], justify=justify, overflow="fold")  # folded: nothing is cut off
             for row in result.fetchall():
                 table.add_row(*("" if value is None else str(value) for value in row))

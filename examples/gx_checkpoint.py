@@ -9,7 +9,7 @@ The function `gate` is what an Airflow task calls between verification and send;
 needed (`docs/great-expectations.md` has the DAG):
 
     @task
-    def gate() -> dict: ...      # fails the task when the table is not fit, retries when mailvet could not tell
+    def gate() -> dict: ...      # fails the task if an expectation fails, retries if mailvet could not verify
     verify >> gate() >> send
 """
 
@@ -23,22 +23,32 @@ from typing import Any
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
 
 import great_expectations as gx
+from great_expectations.expectations.metadata_types import FailureSeverity
 
 import ge_expectations as mx  # before any suite is loaded: it registers the expectations
 
 
 def expectations(config: str) -> list[Any]:
-    """What a contact table has to be like before anybody is written to."""
+    """What must hold for a contact table before a send."""
     return [
-        mx.ExpectColumnValuesToBeEmailSyntax(column="email", config=config, mostly=0.95, severity="warning"),
+        mx.ExpectColumnValuesToBeEmailSyntax(
+            column="email", config=config, mostly=0.95, severity=FailureSeverity.WARNING
+        ),
         mx.ExpectColumnEmailsToBeVerifiedRecently(column="email", config=config, max_age="30d"),
         mx.ExpectColumnValuesToBeDeliverableEmail(
-            column="email", config=config, verify="never", mostly=0.9, severity="critical"
+            column="email", config=config, verify="never", mostly=0.9, severity=FailureSeverity.CRITICAL
         ),
         mx.ExpectColumnBounceRateToBeBelow(
-            column="email", config=config, verify="never", max_rate="2%", among=["send"], severity="critical"
+            column="email",
+            config=config,
+            verify="never",
+            max_rate="2%",
+            among=["send"],
+            severity=FailureSeverity.CRITICAL,
         ),
-        mx.ExpectNoUndeliverableRows(column="email", config=config, id_columns=["id"], severity="critical"),
+        mx.ExpectNoUndeliverableRows(
+            column="email", config=config, id_columns=["id"], severity=FailureSeverity.CRITICAL
+        ),
     ]
 
 
@@ -47,7 +57,7 @@ def gate(database: Path, config: str, folder: Path) -> str:
     Run the checkpoint over the table `contacts` of a DuckDB file: "passed" or "failed".
 
     Raises:
-        VerificationError: mailvet could not tell (no DNS, wrong column): try again later, the table may be fine.
+        VerificationError: mailvet could not verify (no DNS, wrong column): try again later, the table may be fine.
     """
     context = gx.get_context(mode="file", project_root_dir=folder)
     name = "contacts"

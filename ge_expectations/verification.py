@@ -202,7 +202,7 @@ def verify_cells(cells: Sequence[str], settings: Settings) -> tuple[list[Known],
         return [], None
     import polars as pl
 
-    from mailvet.sdk import Verifier, run_in_background
+    from mailvet.sdk import Stream, Verifier, run_in_background
 
     async def work() -> tuple[pl.DataFrame, str | None]:
         batches = iter(pl.Series("email", cells, dtype=pl.String).to_frame().iter_slices(_BATCH_ROWS))
@@ -211,7 +211,7 @@ def verify_cells(cells: Sequence[str], settings: Settings) -> tuple[list[Known],
             return next(batches, None)
 
         async with Verifier(settings) as verifier:
-            frames = [frame async for frame in verifier.stream(read)]
+            frames = [frame async for frame in Stream(verifier, read)]
             return pl.concat(frames), verifier.degraded
 
     verdicts, degraded = run_in_background(work())

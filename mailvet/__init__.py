@@ -25,12 +25,14 @@ if TYPE_CHECKING:
     )
     from mailvet.gates import GateResult
     from mailvet.reference.typos.addresses import suggest
-    from mailvet.runs.run import Progress, RunResult, plan, run
+    from mailvet.runs.planning import plan
+    from mailvet.runs.results import Progress, RunResult
+    from mailvet.runs.run import run
     from mailvet.runs.table_gate import gate
     from mailvet.settings import Settings
     from mailvet.smtp.reply_reading import classify_reply
     from mailvet.verdict import Evidence, Verdict, email_key
-    from mailvet.verification.stream import averify, verify, verify_many
+    from mailvet.verification.api import averify, verify, verify_many
     from mailvet.vocabulary import Depth, Policy, Reason, Recommendation, Status
     from mailvet.warehouse.opening import open_table
 
@@ -90,12 +92,14 @@ _HOMES = {
     ],
     "mailvet.gates": ["GateResult"],
     "mailvet.reference.typos.addresses": ["suggest"],
-    "mailvet.runs.run": ["Progress", "RunResult", "plan", "run"],
+    "mailvet.runs.planning": ["plan"],
+    "mailvet.runs.results": ["Progress", "RunResult"],
+    "mailvet.runs.run": ["run"],
     "mailvet.runs.table_gate": ["gate"],
     "mailvet.settings": ["Settings"],
     "mailvet.smtp.reply_reading": ["classify_reply"],
     "mailvet.verdict": ["Evidence", "Verdict", "email_key"],
-    "mailvet.verification.stream": ["averify", "verify", "verify_many"],
+    "mailvet.verification.api": ["averify", "verify", "verify_many"],
     "mailvet.vocabulary": ["Depth", "Policy", "Reason", "Recommendation", "Status"],
     "mailvet.warehouse.opening": ["open_table"],
 }

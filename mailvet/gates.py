@@ -92,43 +92,60 @@ COUNTS = (
     Count("missing", "is_missing = 1", lambda group, audience: group.missing, "rows whose cell is null or blank"),
     Count("addresses", "is_missing = 0", lambda group, audience: not group.missing, "rows that are not missing"),
     Count(
-        "verified", "is_missing = 0 and status is not null",
-        lambda group, audience: not group.missing and group.status is not None, "addresses with a verdict",
+        "verified",
+        "is_missing = 0 and status is not null",
+        lambda group, audience: not group.missing and group.status is not None,
+        "addresses with a verdict",
     ),
     Count(
-        "unverified", "is_missing = 0 and status is null",
-        lambda group, audience: not group.missing and group.status is None, "addresses without a verdict",
+        "unverified",
+        "is_missing = 0 and status is null",
+        lambda group, audience: not group.missing and group.status is None,
+        "addresses without a verdict",
     ),
     Count(
-        "unprobed", f"is_missing = 0 and reason = '{Reason.not_probed}'",
+        "unprobed",
+        f"is_missing = 0 and reason = '{Reason.not_probed}'",
         lambda group, audience: not group.missing and group.reason == Reason.not_probed,
         f"addresses whose verdict is `{Reason.not_probed}`",
     ),
     Count(
-        "stale", "is_missing = 0 and is_stale = 1", lambda group, audience: not group.missing and group.stale,
+        "stale",
+        "is_missing = 0 and is_stale = 1",
+        lambda group, audience: not group.missing and group.stale,
         "addresses verified longer ago than `max_age`",
     ),
     Count(
-        "audience", "{audience}", lambda group, audience: audience,
+        "audience",
+        "{audience}",
+        lambda group, audience: audience,
         "all addresses, or those whose recommendation is in `among` under the policy",
     ),
     Count(
-        "audience_verified", "{audience} and status is not null",
-        lambda group, audience: audience and group.status is not None, "addresses of the audience with a verdict",
+        "audience_verified",
+        "{audience} and status is not null",
+        lambda group, audience: audience and group.status is not None,
+        "addresses of the audience with a verdict",
     ),
     Count(
-        "undeliverable", f"{{audience}} and status = '{Status.undeliverable}'",
-        lambda group, audience: audience and group.status == Status.undeliverable, "of the audience",
+        "undeliverable",
+        f"{{audience}} and status = '{Status.undeliverable}'",
+        lambda group, audience: audience and group.status == Status.undeliverable,
+        "of the audience",
     ),
     Count(
-        "unknown", f"{{audience}} and status = '{Status.unknown}'",
-        lambda group, audience: audience and group.status == Status.unknown, "of the audience",
+        "unknown",
+        f"{{audience}} and status = '{Status.unknown}'",
+        lambda group, audience: audience and group.status == Status.unknown,
+        "of the audience",
     ),
     Count(
-        "do_not_send", f"{{audience}} and recommendation = '{Recommendation.do_not_send}'",
-        lambda group, audience: audience and group.recommendation == Recommendation.do_not_send, "of the audience",
+        "do_not_send",
+        f"{{audience}} and recommendation = '{Recommendation.do_not_send}'",
+        lambda group, audience: audience and group.recommendation == Recommendation.do_not_send,
+        "of the audience",
     ),
-)  # fmt: skip
+)
 """Every count of a gate, in rows."""
 
 
@@ -392,8 +409,11 @@ def among_words(value: object) -> tuple[str, ...]:
 
 
 _READERS: dict[str, Callable[[Any], Any]] = {
-    "max_age": parse_duration, "judge_by": _judge_by, "confidence": _confidence, "among": among_words,
-}  # fmt: skip
+    "max_age": parse_duration,
+    "judge_by": _judge_by,
+    "confidence": _confidence,
+    "among": among_words,
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,14 +20,17 @@ if TYPE_CHECKING:
     from mailvet.runs.in_hand import InHand
     from mailvet.runs.outputs import check_results
     from mailvet.runs.recheck import Recheck, parse_recheck
-    from mailvet.runs.run import open_source
     from mailvet.runs.shards import plan_shards
+    from mailvet.runs.sources import open_source
     from mailvet.runs.table_gate import held_against, judged
     from mailvet.scoring.priors import bounce_probability
     from mailvet.settings import parse_duration, parse_share
     from mailvet.syntax.missing import is_missing
     from mailvet.verdict import STATUS_COLUMNS, verdict_schema
-    from mailvet.verification.stream import Verifier, run_in_background, verify_all
+    from mailvet.verification.api import verify_all
+    from mailvet.verification.background import run_in_background
+    from mailvet.verification.stream import Stream
+    from mailvet.verification.verifier import Verifier
     from mailvet.vocabulary import REASONS
     from mailvet.warehouse.backends.duckdb.tables import open_database, opening_failed
     from mailvet.warehouse.conditions import forms, parse_duckdb
@@ -44,6 +47,7 @@ __all__ = [
     "Limits",
     "LogWatcher",
     "Recheck",
+    "Stream",
     "VerdictCount",
     "Verifier",
     "Warehouse",
@@ -94,14 +98,17 @@ _HOMES = {
     "mailvet.runs.in_hand": ["InHand"],
     "mailvet.runs.outputs": ["check_results"],
     "mailvet.runs.recheck": ["Recheck", "parse_recheck"],
-    "mailvet.runs.run": ["open_source"],
     "mailvet.runs.shards": ["plan_shards"],
+    "mailvet.runs.sources": ["open_source"],
     "mailvet.runs.table_gate": ["held_against", "judged"],
     "mailvet.scoring.priors": ["bounce_probability"],
     "mailvet.settings": ["parse_duration", "parse_share"],
     "mailvet.syntax.missing": ["is_missing"],
     "mailvet.verdict": ["STATUS_COLUMNS", "verdict_schema"],
-    "mailvet.verification.stream": ["Verifier", "run_in_background", "verify_all"],
+    "mailvet.verification.api": ["verify_all"],
+    "mailvet.verification.background": ["run_in_background"],
+    "mailvet.verification.stream": ["Stream"],
+    "mailvet.verification.verifier": ["Verifier"],
     "mailvet.vocabulary": ["REASONS"],
     "mailvet.warehouse.backends.duckdb.tables": ["open_database", "opening_failed"],
     "mailvet.warehouse.conditions": ["forms", "parse_duckdb"],

@@ -219,7 +219,7 @@ class Pacing(_Section):
     daily_limits: dict[str, int] = Field(default_factory=dict)
     """Most recipients asked in a run by operator name; "default" holds for all others."""
     quiet_hours: str | None = None
-    """UTC hours in which nobody is asked, as "22-06"."""
+    """UTC hours in which no server is asked, as "22-06"."""
     shared: bool = True
     """Count the connections to a server address over all processes of this machine and user."""
     shared_folder: Path | None = None
@@ -364,9 +364,12 @@ class Settings(BaseSettings):
     """Every setting. Build it with `Settings.load`, which turns mistakes into a clear `SettingsError`."""
 
     model_config = SettingsConfigDict(
-        env_prefix="MAILVET_", env_nested_delimiter="__", extra="forbid", frozen=True,
+        env_prefix="MAILVET_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
         nested_model_default_partial_update=True,
-    )  # fmt: skip
+    )
 
     depth: Depth = Depth.smtp
     policy: Policy = Policy.marketing

@@ -21,10 +21,21 @@ __all__ = [
     "ReasonRule",
     "Recommendation",
     "Status",
+    "rules_version",
 ]
 
 RULES_VERSION = "2026.12"
 """Version of the judgement: reasons, reply rules, reference data. Stored with every verdict."""
+
+
+def rules_version(lists_digest: str = "") -> str:
+    """
+    What a verdict says of the rules it was made by.
+
+    Args:
+        lists_digest: short hash of the user's own lists, empty for none (`OwnLists.digest`).
+    """
+    return f"{RULES_VERSION}+{lists_digest}" if lists_digest else RULES_VERSION
 
 
 class _Word(str, Enum):

@@ -53,15 +53,11 @@ CLIMBS_TODAY: Final = {
     ("mailvet.warehouse.store", "mailvet.runs.recheck"): "the same",
 }
 CIRCLES_TODAY: Final = {
-    "mailvet.cli.commands": "both commands and dbt know what to say when stopped",
     "mailvet.spark.job": "reads the cells as the tables do",
     "airflow_provider_mailvet.plugin": "the package builds the application that reads it",
 }
 """A module of each circle."""
 LONG_TODAY: Final = {
-    "mailvet/cli/commands.py": "all commands",
-    "mailvet/runs/run.py": "the run and its request",
-    "mailvet/verification/stream.py": "the stream, its schema and the functions on top of it",
     "mailvet/warehouse/backends/duckdb/session.py": "DuckDB's session",
     "mailvet/warehouse/backends/sql.py": "all SQL backends",
 }

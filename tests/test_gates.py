@@ -55,10 +55,15 @@ def test_every_figure_is_as_the_table_says() -> None:
     assert [getattr(found.counts, name) for name in counts] == [125, 25, 100, 20, 80, 4, 10, 100]
     bounces = (10 * 99 + 6 * 2 + 4 * 12 + 80 * 12) / 100
     assert {name: found.figures[name] for name in (figure.name for figure in FIGURES)} == {
-        "undeliverable_rate": 10 / 20, "expected_bounce_rate": pytest.approx(bounces / 100), "unknown_rate": 4 / 20,
-        "do_not_send_rate": 10 / 20, "unverified_rate": 80 / 100, "unprobed_rate": 4 / 100, "stale_rate": 10 / 100,
+        "undeliverable_rate": 10 / 20,
+        "expected_bounce_rate": pytest.approx(bounces / 100),
+        "unknown_rate": 4 / 20,
+        "do_not_send_rate": 10 / 20,
+        "unverified_rate": 80 / 100,
+        "unprobed_rate": 4 / 100,
+        "stale_rate": 10 / 100,
         "missing_rate": 25 / 125,
-    }  # fmt: skip
+    }
     assert found.low < found.expected_bounce_rate < found.high
 
 
@@ -210,10 +215,16 @@ def exact_interval(chances: list[float], confidence: float) -> tuple[int, int]:
 @pytest.mark.parametrize(
     "groups",
     [
-        [(1, 8)], [(2, 3), (99, 6)], [(50, 4), (12, 3), (90, 2)], [(100, 2), (30, 5)], [(1, 300)], [(2, 500), (12, 40)],
-        [(1, 1000), (98, 10)], [(30, 700)],
+        [(1, 8)],
+        [(2, 3), (99, 6)],
+        [(50, 4), (12, 3), (90, 2)],
+        [(100, 2), (30, 5)],
+        [(1, 300)],
+        [(2, 500), (12, 40)],
+        [(1, 1000), (98, 10)],
+        [(30, 700)],
     ],
-)  # fmt: skip
+)
 def test_the_interval_lies_within_about_one_message_of_the_exact_one(
     groups: list[tuple[int, int]], confidence: float
 ) -> None:

@@ -12,17 +12,44 @@ from mailvet.privacy import addresses_in, database_message, holds_address, mask_
 SIGNS = ("@", "\uff20", "\ufe6b", " @ ", " at ", "(at)", " [at] ", "%40", "&#64;", "&#x40;")
 DOMAINS = ("example.com", "b\u00fccher.example", "x.co.uk")
 FRAMES = (
-    "{}", "no such row: {}", "'{}' is no address", '"{}"', "Ann <{}>", "({})", "mailto:{}?subject=x", "a@b.test, {}",
-    "{};b@c.test", "email={}", "[{}]", "see {}.", "\u201c{}\u201d", "1,{},Berlin", "<a href='mailto:{}'>", "`{}`",
-)  # fmt: skip
+    "{}",
+    "no such row: {}",
+    "'{}' is no address",
+    '"{}"',
+    "Ann <{}>",
+    "({})",
+    "mailto:{}?subject=x",
+    "a@b.test, {}",
+    "{};b@c.test",
+    "email={}",
+    "[{}]",
+    "see {}.",
+    "\u201c{}\u201d",
+    "1,{},Berlin",
+    "<a href='mailto:{}'>",
+    "`{}`",
+)
 
 
 @pytest.mark.parametrize("frame", FRAMES)
 @pytest.mark.parametrize("sign", SIGNS)
-@pytest.mark.parametrize("local", [
-    "ann.lee", "o'neil.secret", "lee,ann", '"ann lee"', '"a\\"b c"', "j\u00f6rg.m\u00fcller", "jo\u0308rg.x",
-    "ann+news", "ann!#$&*=?^_|~", "\u5f20\u4f1f.x", "ann@lee", "d'arcy,o'brien",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "local",
+    [
+        "ann.lee",
+        "o'neil.secret",
+        "lee,ann",
+        '"ann lee"',
+        '"a\\"b c"',
+        "j\u00f6rg.m\u00fcller",
+        "jo\u0308rg.x",
+        "ann+news",
+        "ann!#$&*=?^_|~",
+        "\u5f20\u4f1f.x",
+        "ann@lee",
+        "d'arcy,o'brien",
+    ],
+)
 def test_no_local_part_is_left_in_a_text(local: str, sign: str, frame: str) -> None:
     shown = mask_text(frame.format(f"{local}{sign}example.com"))
     assert local not in shown
@@ -43,11 +70,20 @@ def test_ten_thousand_made_up_cells_leave_no_local_part() -> None:
         assert local not in mask_address(cell)
 
 
-@pytest.mark.parametrize("text", [
-    "192.0.2.123:25", "2026-12-01 09:08:35", "20261201T000000-ab12", "1,234,567 rows", "0.25 of 1000000000000 rows",
-    "12345678",
-    "@media print", "v1.2.3", "[2001:db8::1]:25",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "192.0.2.123:25",
+        "2026-12-01 09:08:35",
+        "20261201T000000-ab12",
+        "1,234,567 rows",
+        "0.25 of 1000000000000 rows",
+        "12345678",
+        "@media print",
+        "v1.2.3",
+        "[2001:db8::1]:25",
+    ],
+)
 def test_what_is_no_address_stays(text: str) -> None:
     assert mask_text(text) == text
     assert not holds_address(text)
@@ -60,18 +96,21 @@ def test_telephone_numbers_are_masked(number: str) -> None:
     assert mask_text(f"call {number}, please") == "call <number>, please"
 
 
-@pytest.mark.parametrize(("text", "shown"), [
-    ("Could not convert string 'o'neil@x.com' to INT32", "Could not convert string <value> to INT32"),
-    ("Could not convert string 'Ann\nLee' to INT32", "Could not convert string <value>"),
-    ('invalid input syntax for type integer: "Ann Lee"', "invalid input syntax for type integer: <value>"),
-    ("Key (email)=(Ann Lee) already exists", "Key (email)=(<value>) already exists"),
-    ("Failing row contains (1, Ann Lee, x)", "Failing row contains (<value>)"),
-    ("Duplicate entry 'ann o'neil' for key 'contacts.email'", "Duplicate entry <value>"),
-    ("Unknown column 'nope' in 'x'", "Unknown column 'nope' in 'x'"),
-    ('column "first name" does not exist', 'column "first name" does not exist'),
-    ('relation "a@b" does not exist', "relation <value> does not exist"),
-    ("", "no reason given"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Could not convert string 'o'neil@x.com' to INT32", "Could not convert string <value> to INT32"),
+        ("Could not convert string 'Ann\nLee' to INT32", "Could not convert string <value>"),
+        ('invalid input syntax for type integer: "Ann Lee"', "invalid input syntax for type integer: <value>"),
+        ("Key (email)=(Ann Lee) already exists", "Key (email)=(<value>) already exists"),
+        ("Failing row contains (1, Ann Lee, x)", "Failing row contains (<value>)"),
+        ("Duplicate entry 'ann o'neil' for key 'contacts.email'", "Duplicate entry <value>"),
+        ("Unknown column 'nope' in 'x'", "Unknown column 'nope' in 'x'"),
+        ('column "first name" does not exist', 'column "first name" does not exist'),
+        ('relation "a@b" does not exist', "relation <value> does not exist"),
+        ("", "no reason given"),
+    ],
+)
 def test_a_database_quotes_no_cell(text: str, shown: str) -> None:
     assert database_message(text) == shown
 
@@ -84,8 +123,16 @@ def test_the_parts_of_an_address_are_found_where_it_stands() -> None:
 
 
 def test_masking_is_linear_in_the_text() -> None:
-    for text in ("a" * 200_000, "@" * 200_000, "a@" * 100_000, "(" * 100_000 + "@", "a " * 100_000,
-                 '"' * 100_000 + "@x",
-                 "0 " * 100_000, " at " * 50_000, ("\\" * 20_000 + '"') * 5 + "@x"):  # fmt: skip
+    for text in (
+        "a" * 200_000,
+        "@" * 200_000,
+        "a@" * 100_000,
+        "(" * 100_000 + "@",
+        "a " * 100_000,
+        '"' * 100_000 + "@x",
+        "0 " * 100_000,
+        " at " * 50_000,
+        ("\\" * 20_000 + '"') * 5 + "@x",
+    ):
         mask_text(text)
         database_message(text[:20_000])

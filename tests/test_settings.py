@@ -141,9 +141,12 @@ def test_paths_in_a_file_are_relative_to_it(toml: Any, tmp_path: Path) -> None:
         '[store]\npath = "v.duckdb"\n[history]\nevents = "events.csv"\n'
     )
     assert settings.lists.deny == (
-        str(tmp_path / "deny.txt"), str(tmp_path / "lists/more"), str(tmp_path / "blocked"), "acme.test",
+        str(tmp_path / "deny.txt"),
+        str(tmp_path / "lists/more"),
+        str(tmp_path / "blocked"),
+        "acme.test",
         "ann@acme.test",
-    )  # fmt: skip
+    )
     assert settings.store.path == tmp_path / "v.duckdb"
     assert settings.history.events == str(tmp_path / "events.csv")
     assert toml('[history]\nevents = "crm.mail_events"').history.events == "crm.mail_events"
@@ -177,15 +180,25 @@ def test_settings_do_not_change_once_made() -> None:
 
 @pytest.mark.parametrize(
     ("value", "seconds"),
-    [("90s", 90), ("10m", 600), ("4h", 14400), ("2d", 172800), ("250ms", 0.25), ("1.5 h", 5400), (3, 3), (0, 0),
-     (timedelta(seconds=5), 5)],
-)  # fmt: skip
+    [
+        ("90s", 90),
+        ("10m", 600),
+        ("4h", 14400),
+        ("2d", 172800),
+        ("250ms", 0.25),
+        ("1.5 h", 5400),
+        (3, 3),
+        (0, 0),
+        (timedelta(seconds=5), 5),
+    ],
+)
 def test_durations_are_read(value: object, seconds: float) -> None:
     assert parse_duration(value) == timedelta(seconds=seconds)
 
 
-@pytest.mark.parametrize("value", ["", "10", "10 minutes", "-5s", -5, True, None, float("inf"), float("nan"), 1e300,
-                                   "9" * 400 + "d"])  # fmt: skip
+@pytest.mark.parametrize(
+    "value", ["", "10", "10 minutes", "-5s", -5, True, None, float("inf"), float("nan"), 1e300, "9" * 400 + "d"]
+)
 def test_what_is_no_duration_is_a_value_error(value: object) -> None:
     with pytest.raises(ValueError, match="no duration"):
         parse_duration(value)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import logging
-import sys
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
 import typer
 
-from mailvet.vocabulary import Depth, Policy
+from mailvet.cli.arguments import parsed
+from mailvet.cli.exit_codes import ExitCode
+from mailvet.cli.messages import console, log_to_stderr, stopped_advice
+from mailvet.cli.options import DepthOption, PolicyOption, RecheckOption, Wait
 
 __all__ = ["app"]
 
@@ -54,37 +55,19 @@ def run(
         Optional[str],  # noqa: UP045
         typer.Option(metavar="NAME", help="Column of addresses; default: as the model's meta says, else by its name."),
     ] = None,
-    depth: Annotated[
-        Optional[Depth],  # noqa: UP045
-        typer.Option(metavar="DEPTH", help="How far to go: offline, dns or smtp."),
-    ] = None,
-    policy: Annotated[
-        Optional[Policy],  # noqa: UP045
-        typer.Option(metavar="POLICY", help="What the mail is for: marketing, transactional or signup."),
-    ] = None,
+    depth: DepthOption = None,
+    policy: PolicyOption = None,
     config: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option("--config", metavar="FILE", help="Settings; default: mailvet.toml here or in the project."),
     ] = None,
-    wait: Annotated[
-        str, typer.Option(metavar="TIME", help="How long to stay for servers that say 'come back later', as 10m.")
-    ] = "0s",
-    recheck: Annotated[
-        Optional[list[str]],  # noqa: UP045
-        typer.Option(
-            metavar="WHICH",
-            help="Ask again what is fresh: all, reason=mailbox_not_found, older-than=30d; by comma or repeated.",
-        ),
-    ] = None,
+    wait: Wait = "0s",
+    recheck: RecheckOption = None,
     write_back: Annotated[
         bool, typer.Option("--write-back", help="Also put status columns on the selected tables.")
     ] = False,
 ) -> None:
     """Verify what the models or sources of a dbt project hold, and fill its verdict table: after `dbt run`."""
-    from rich.console import Console
-
-    from mailvet.cli.commands import stopped_advice
-    from mailvet.cli.exit_codes import ExitCode
     from mailvet.cli.progress import LogWatcher
     from mailvet.cli.show import show_result
     from mailvet.dbt.runner import open_selected, read_project
@@ -93,10 +76,7 @@ def run(
     from mailvet.runs.run import run as run_source
     from mailvet.settings import parse_duration
 
-    try:
-        patience = parse_duration(wait)
-    except ValueError as error:
-        raise typer.BadParameter(f"--wait: {error}") from None
+    stay = parsed(parse_duration, wait, "--wait")
     started = datetime.now(timezone.utc)
     again = parse_recheck(recheck)
     # Two models may hold the same addresses, which share one verdict.
@@ -105,13 +85,14 @@ def run(
     arguments = {"depth": depth, "policy": policy}
     _settings(config, arguments)
     project = read_project(
-        project_dir, select=select or (), profiles_dir=profiles_dir and profiles_dir.resolve(), profile=profile,
-        target=target, variables=variables,
-    )  # fmt: skip
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s"
+        project_dir,
+        select=select or (),
+        profiles_dir=profiles_dir and profiles_dir.resolve(),
+        profile=profile,
+        target=target,
+        variables=variables,
     )
-    logging.getLogger("mailvet").setLevel(logging.INFO)
+    log_to_stderr()
     worst = ExitCode.done
     in_hand.advice = stopped_advice(again, started)
     for selected in project.selected:
@@ -119,12 +100,17 @@ def run(
         warehouse = open_selected(project, selected, settings, column=email_column, updatable=write_back)
         try:
             result = run_source(
-                warehouse, settings, write_back=write_back, wait=patience, watcher=LogWatcher(), recheck=once,
+                warehouse,
+                settings,
+                write_back=write_back,
+                wait=stay,
+                watcher=LogWatcher(),
+                recheck=once,
                 in_hand=in_hand,
-            )  # fmt: skip
+            )
         finally:
             warehouse.close()
-        show_result(Console(), result)
+        show_result(console(), result)
         if result.degraded:
             worst = ExitCode.degraded
     raise typer.Exit(worst)

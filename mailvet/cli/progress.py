@@ -16,7 +16,7 @@ from rich.text import Text
 from mailvet.privacy import printable
 from mailvet.probing.pool import OperatorProgress
 from mailvet.reports.text import duration_text
-from mailvet.runs.run import Progress
+from mailvet.runs.results import Progress
 from mailvet.warehouse.store import Plan
 
 __all__ = ["LogWatcher", "TerminalWatcher"]
@@ -38,8 +38,12 @@ class LogWatcher:
         """One line about what will be done."""
         log.info(
             "%s: %s rows, %s addresses, %s due, %s still fresh",
-            source, f"{plan.rows:,}", f"{plan.addresses:,}", f"{plan.due:,}", f"{plan.fresh:,}",
-        )  # fmt: skip
+            source,
+            f"{plan.rows:,}",
+            f"{plan.addresses:,}",
+            f"{plan.due:,}",
+            f"{plan.fresh:,}",
+        )
 
     def progressed(self, progress: Progress) -> None:
         """A line every few seconds, and one at the end."""
@@ -52,10 +56,13 @@ class LogWatcher:
         busy = [row for row in progress.operators if not ended and (row.waiting or row.connections)][:3]
         log.info(
             "%s of %s addresses (%.0f %%), %.0f/s, %s%s",
-            f"{progress.done:,}", f"{progress.due:,}", 100 * progress.done / max(progress.due, 1), progress.rate,
+            f"{progress.done:,}",
+            f"{progress.due:,}",
+            100 * progress.done / max(progress.due, 1),
+            progress.rate,
             "done" if ended else f"about {duration_text(left)} left" if left else "starting",
             "".join(f"; {row.name}: {row.waiting:,} waiting, {row.state}" for row in busy),
-        )  # fmt: skip
+        )
 
 
 class TerminalWatcher:

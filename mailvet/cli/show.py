@@ -16,7 +16,7 @@ from mailvet.privacy import printable
 from mailvet.reference.providers import local_parts_at
 from mailvet.reports.text import duration_text
 from mailvet.runs.forecast import Forecast
-from mailvet.runs.run import RunResult
+from mailvet.runs.results import RunResult
 from mailvet.scoring.priors import contributions
 from mailvet.verdict import Verdict
 from mailvet.vocabulary import REASONS, Depth, Reason, Status
@@ -25,10 +25,16 @@ from mailvet.warehouse.rules import UNVERIFIED_BOUNCES
 from mailvet.warehouse.store import Plan, Summary
 
 __all__ = ["explain", "show_checks", "show_gate", "show_plan", "show_result", "show_summary"]
+
 _STYLES = {
-    "deliverable": "green", "undeliverable": "red", "risky": "yellow", "unknown": "cyan",
-    "send": "green", "do_not_send": "red", "reverify": "cyan",
-}  # fmt: skip
+    "deliverable": "green",
+    "undeliverable": "red",
+    "risky": "yellow",
+    "unknown": "cyan",
+    "send": "green",
+    "do_not_send": "red",
+    "reverify": "cyan",
+}
 _ADVICE = {
     "send": "send",
     "reverify": "ask again later, do not send yet",
@@ -43,16 +49,20 @@ def show_plan(console: Console, source: str, plan: Plan, forecast: Forecast) -> 
     table = Table(box=None, padding=(0, 2), show_header=False)
     table.add_column(justify="left")
     table.add_column(justify="right")
-    for label, number in (
-        ("rows", plan.rows), ("of these missing", plan.missing), ("distinct addresses", plan.addresses),
-        ("verdict still fresh", plan.fresh),
-        *([("of these to be asked again", plan.rechecked)] if plan.rechecked else []),
-        ("due", plan.due), ("domains among them", len(plan.domains)),
-    ):  # fmt: skip
+    numbers = {
+        "rows": plan.rows,
+        "of these missing": plan.missing,
+        "distinct addresses": plan.addresses,
+        "verdict still fresh": plan.fresh,
+        **({"of these to be asked again": plan.rechecked} if plan.rechecked else {}),
+        "due": plan.due,
+        "domains among them": len(plan.domains),
+    }
+    for label, number in numbers.items():
         table.add_row(label, f"{number:,}")
     console.print(table)
     if groups:
-        console.print(f"\nAbout [bold]{duration_text(seconds)}[/] at the current pace. Nobody was asked.")
+        console.print(f"\nAbout [bold]{duration_text(seconds)}[/] at the current pace. No server was asked.")
         if forecast.probes:
             console.print(
                 f"[dim]Recipients that would be named to mail servers: {forecast.probes:,}[/]", highlight=False
@@ -261,4 +271,4 @@ def _unlikely(verdict: Verdict) -> str | None:
 
 
 def _times(verdict: Verdict) -> str:
-    return "first answer of this kind" if verdict.attempts == 1 else f"{verdict.attempts} answers alike"
+    return "first verdict of this kind" if verdict.attempts == 1 else f"{verdict.attempts} verdicts alike"

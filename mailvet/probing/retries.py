@@ -97,11 +97,17 @@ class Retries:
 
     def keep(self, key: str, probe: Probe, result: MailboxResult) -> bool:
         """Whether this result does not count: then `conclude` gets one in its place, now or later."""
+        if self._keep(key, probe, result):
+            return True
+        self._forget(key)
+        return False
+
+    def _keep(self, key: str, probe: Probe, result: MailboxResult) -> bool:
         failed = result.reason in FAILURES and result.code is None
         # A comparison may have failed for want of a connection, whatever the reply of the recipient itself was.
         unclear = REASONS[result.reason].status is Status.unknown and result.reason not in _SETTLED
         if unclear and self._health.network_down:
-            self._conclude(key, probe, _NETWORK_DOWN)
+            self._end(key, probe, _NETWORK_DOWN)
             return True
         if self._health.degraded is not None:
             return False
@@ -139,6 +145,16 @@ class Retries:
         self._scheduled[key] = asyncio.get_running_loop().call_later(delay, due), kept
         return True
 
+    def _end(self, key: str, probe: Probe, result: MailboxResult) -> None:
+        """The result counts."""
+        self._forget(key)
+        self._conclude(key, probe, result)
+
+    def _forget(self, key: str) -> None:
+        """Only recipients without a result that counts are remembered: their number is bounded, that of all is not."""
+        for times in (self._greylisted, self._failed, self._recovered):
+            times.pop(key, None)
+
     def pending(self) -> bool:
         """Whether recipients will be asked again within this run."""
         return bool(self._scheduled)
@@ -174,17 +190,17 @@ class Retries:
         result = kept.result
         if kept.tries < _COUNTS and not self._failed_before(key, kept.probe, result.reason):
             result = replace(result, retry_after=self._second_try)
-        self._conclude(key, kept.probe, result)
+        self._end(key, kept.probe, result)
 
     def _outage(self) -> None:
         """Our network is down: what has had no reply says nothing of the servers."""
         held, self._held = self._held, {}
         for key, kept in held.items():
-            self._conclude(key, kept.probe, _NETWORK_DOWN)
+            self._end(key, kept.probe, _NETWORK_DOWN)
         scheduled, self._scheduled = self._scheduled, {}
         for key, (timer, kept) in scheduled.items():
             timer.cancel()
-            self._conclude(key, kept.probe, _NETWORK_DOWN if kept.result.reason in FAILURES else kept.result)
+            self._end(key, kept.probe, _NETWORK_DOWN if kept.result.reason in FAILURES else kept.result)
         self._pool.give_up()
 
     def look(self) -> None:
@@ -240,7 +256,7 @@ class Retries:
         for key, (timer, kept) in scheduled.items():
             timer.cancel()
             if kept.result.reason is Reason.greylisted:
-                self._conclude(key, kept.probe, kept.result)
+                self._end(key, kept.probe, kept.result)
 
     def close(self) -> None:
         """Ask no recipient again."""

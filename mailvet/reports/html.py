@@ -41,13 +41,18 @@ _OTHER_VERSION = "a status of another version of mailvet"
 _STATUS = {
     Status.deliverable: "the mailbox takes mail",
     Status.risky: "takes mail perhaps, or not for long",
-    Status.unknown: "nobody has said yes or no",
+    Status.unknown: "no server has said yes or no",
     Status.undeliverable: "mail to it fails",
 }
 _DUE = {
-    "overdue": "now", "1 day": "within a day", "7 days": "within a week", "30 days": "within 30 days",
-    "90 days": "within 90 days", "later": "later", "never": "never again",
-}  # fmt: skip
+    "overdue": "now",
+    "1 day": "within a day",
+    "7 days": "within a week",
+    "30 days": "within 30 days",
+    "90 days": "within 90 days",
+    "later": "later",
+    "never": "never again",
+}
 _ACCEPTED_BOUNCES = 0.02
 """Hard bounces that a sending service still finds healthy (Amazon SES, sending review process FAQ: below 2 %)."""
 _CONFIDENCE = 0.95
@@ -168,7 +173,7 @@ def render(report: Report) -> str:
 
 
 def _number(count: int) -> str:
-    """12 345: with narrow spaces that do not break, which nobody takes for a decimal point."""
+    """12 345: with narrow spaces that do not break, which are not read as a decimal point."""
     return f"{count:,}".replace(",", "\u202f")
 
 
@@ -372,8 +377,15 @@ def _layers(report: Report) -> str:
         before = (_n(_number(number)) for number in (count.addresses, count.bad, doubtful))
         after = (_n(_number(count.believed)), _n(f"{_number(count.bad_believed)} · {hidden}"))
         lines.append(_row(LAYERS[layer], *before, stack, *after))
-    heads = ("first found by", "addresses", "undeliverable rows", "doubtful rows", "", "believed so far",
-             "of these undeliverable")  # fmt: skip
+    heads = (
+        "first found by",
+        "addresses",
+        "undeliverable rows",
+        "doubtful rows",
+        "",
+        "believed so far",
+        "of these undeliverable",
+    )
     return (
         "<section><h2>What each layer was worth</h2>"
         f'<p class="soft">Of {_number(total)} rows with an address. Each counts for the cheapest layer that found '
@@ -395,9 +407,11 @@ def _reasons(summary: Summary) -> str:
                 f"{escape(status)}<span class='soft mild'>: "
                 f"{_STATUS.get(Status.stored(status), _OTHER_VERSION)}</span>",
                 _n(f"<b>{_number(count)}</b>"),
-                _n(_share(count, rows)), _wide(""), kind=f"group {status}",
+                _n(_share(count, rows)),
+                _wide(""),
+                kind=f"group {status}",
             )
-        )  # fmt: skip
+        )
         for word, number in summary.by_reason.items():
             rule = REASONS[Reason.stored(word)]
             if str(rule.status) == status:
@@ -452,9 +466,7 @@ def _sources(report: Report) -> str:
     for share in report.details.sources:
         bad = share.by_recommendation.get("do_not_send", 0)
         name = escape(mask_text(share.value)) or "<span class='soft'>(empty)</span>"
-        lines.append(
-            _row(name, _n(_number(share.rows)), _n(_share(bad, share.rows)), _n(_percent(share.bounce)))
-        )  # fmt: skip
+        lines.append(_row(name, _n(_number(share.rows)), _n(_share(bad, share.rows)), _n(_percent(share.bounce))))
     more = ""
     if report.details.other_sources:
         more = f'<p class="note">And {_number(report.details.other_sources)} more.</p>'

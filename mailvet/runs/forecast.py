@@ -1,4 +1,4 @@
-"""How long a run will take, from the plan alone: nobody is asked, not even the DNS."""
+"""How long a run will take, from the plan alone: no server is asked, not even the DNS."""
 
 from __future__ import annotations
 
@@ -82,9 +82,11 @@ def estimate(plan: Plan, settings: Settings) -> Forecast:
     if depth is not Depth.smtp:
         return Forecast(by_operator, seconds)
     return Forecast(
-        by_operator, seconds, {name: seconds_at(name, count, settings) for name, count in by_operator.items()},
+        by_operator,
+        seconds,
+        {name: seconds_at(name, count, settings) for name, count in by_operator.items()},
         sum(_asked(name, count, settings) for name, count in groups.items()),
-    )  # fmt: skip
+    )
 
 
 def seconds_at(operator: str, addresses: int, settings: Settings) -> float:
@@ -99,7 +101,7 @@ def _work(operator: str, addresses: int, settings: Settings) -> float:
     rule, pacing, servers = _rules().get(operator), settings.pacing, _servers(settings)
     count = _asked(operator, addresses, settings)
     per_session = min(pacing.recipients_per_session, (rule.recipients_per_session if rule else None) or 1 << 30)
-    # Nearly every server offers PIPELINING, so whoever is not known to dislike groups is asked in groups.
+    # Nearly every server offers PIPELINING, so recipients go out in groups where no operator is known to dislike that.
     group = 1 if rule is not None and not rule.pipelining else min(_GROUP, per_session)
     conversations = -(-count // per_session)
     return count * (servers.per_recipient + servers.round_trip / group) + conversations * servers.per_conversation

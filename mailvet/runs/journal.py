@@ -4,8 +4,8 @@ Results that the database does not hold yet, on the worker's own disk.
 A save may cost a MERGE, so a warehouse gets results in batches; until then they are in the journal, which a killed
 process leaves behind and the next run on the machine saves. One file holds what came between two saves: an Arrow stream
 of verdicts (columnar IPC format, "Streaming format"), which can be read up to its last whole batch, wherever a kill or
-a full disk cut it off. The process that writes a file holds its lock (flock), so nobody takes a run's own results from
-it; the kernel frees the lock when the process ends, however that happens.
+a full disk cut it off. The process that writes a file holds its lock (flock), so no other takes its results; the
+kernel frees the lock when the process ends, however that happens.
 
 The folder and its files are readable by this user alone (0700, 0600). They hold what `mailvet_verdicts` will hold: no
 clear address where `store.store_addresses` is false.
@@ -254,8 +254,8 @@ def _digest(store: str) -> str:
 def _make_private(folder: Path) -> None:
     """
     Raises:
-        OSError: it cannot be made, or is another user's or open to others, as somebody may prepare it in a folder that
-            all can write to.
+        OSError: it cannot be made, or is another user's or open to others: in a folder that all can write to, another
+            user may have prepared it.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not _is_private(folder):

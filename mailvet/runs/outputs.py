@@ -98,9 +98,12 @@ def _folded(name: str) -> str:
 
 
 def check_outputs(
-    outputs: Sequence[Output], inputs: Sequence[Input], *, overwrite: bool = False,
+    outputs: Sequence[Output],
+    inputs: Sequence[Input],
+    *,
+    overwrite: bool = False,
     digest_of: Callable[[Path], str | None] | None = None,
-) -> None:  # fmt: skip
+) -> None:
     """
     Refuse, before anything is asked or written, outputs that would destroy something.
 
@@ -147,9 +150,14 @@ def result_paths(output: Path, split_by: str | None) -> list[Path]:
 
 
 def check_results(
-    warehouse: Warehouse, settings: Settings, output: Path, split_by: str | None, *, overwrite: bool = False,
+    warehouse: Warehouse,
+    settings: Settings,
+    output: Path,
+    split_by: str | None,
+    *,
+    overwrite: bool = False,
     option: str = argument("output"),
-) -> None:  # fmt: skip
+) -> None:
     """
     `check_outputs` for the result of a run or an export. With every row kept in one file, it may replace its source.
 

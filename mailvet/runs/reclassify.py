@@ -1,5 +1,5 @@
 """
-Stored replies read again, after the rules on replies have improved; nobody is asked.
+Stored replies read again, after the rules on replies have improved; no server is asked.
 
 Only what a reply says by itself is read again. What it meant beside other replies (an accepted recipient next to a
 random one, a refusal that the random address got as well) cannot be told from one row, and stays as it was. A reply
@@ -64,7 +64,7 @@ def open_verdicts(source: str, settings: Settings, table: str | None, *, writabl
     Raises:
         SourceError: it cannot be opened; SettingsError: a URL without `table`.
     """
-    from mailvet.runs.run import default_store, open_source
+    from mailvet.runs.sources import default_store, open_source
     from mailvet.warehouse.backends.duckdb.tables import DuckDBWarehouse
     from mailvet.warehouse.files import format_of
 

@@ -1,5 +1,5 @@
 """
-From results as they come to the database: in batches, through the journal, and with patience for a database that is
+From results as they come to the database: in batches, through the journal, and with time for a database that is
 locked for a while.
 """
 
@@ -50,9 +50,11 @@ class Saver:
         warehouse: what saves them, called by `thread` alone.
         journal: None keeps none, where results cost nothing to have again or the database has no name on this machine.
         every: longest time in seconds between two saves; the first come sooner.
-        patience: seconds that a locked database is waited for.
+        timeout: seconds that a locked database is waited for.
+        on_saved: called after each save.
+
+    Attributes:
         pull: gives the results that came and were not handed over, asked for once a tick.
-        saved: called after each save.
     """
 
     def __init__(
@@ -63,9 +65,8 @@ class Saver:
         in_hand: InHand,
         *,
         every: float,
-        patience: float,
-        pull: Callable[[], Sequence[pl.DataFrame]],
-        saved: Callable[[], Awaitable[None]],
+        timeout: float,
+        on_saved: Callable[[], Awaitable[None]],
     ) -> None:
         self._warehouse = warehouse
         self._thread = thread
@@ -73,9 +74,9 @@ class Saver:
         self._in_hand = in_hand
         self._longest = every
         self._every = min(_FIRST_INTERVAL, every)
-        self._patience = patience
-        self.pull = pull
-        self._saved = saved
+        self._timeout = timeout
+        self.pull: Callable[[], Sequence[pl.DataFrame]] = list
+        self._on_saved = on_saved
         self._batches: list[_Batch] = []
         self._saved_at = time.monotonic()
         self._saving: asyncio.Task[None] | None = None
@@ -118,7 +119,7 @@ class Saver:
         await self._end_saving()
         while self._batches:
             await self._save()
-        await self._saved()
+        await self._on_saved()
         await self._stop_ticking()
         self._empty_journal()
 
@@ -146,7 +147,7 @@ class Saver:
             await self._end_saving()
         if self._batches:
             await self._save_once()
-        await self._saved()
+        await self._on_saved()
         self._empty_journal()
 
     def _empty_journal(self) -> None:
@@ -174,7 +175,7 @@ class Saver:
 
     async def _save(self) -> None:
         """Save what there is; a lock is waited for."""
-        until, pause = time.monotonic() + self._patience, _FIRST_PAUSE
+        until, pause = time.monotonic() + self._timeout, _FIRST_PAUSE
         while True:
             try:
                 await self._save_once()
@@ -200,7 +201,7 @@ class Saver:
         if self._journal is not None:
             self._journal.drop(number)
         self._count()
-        await self._saved()
+        await self._on_saved()
 
     # ---------------------------------------------------------------- the journal
 

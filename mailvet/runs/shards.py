@@ -8,7 +8,6 @@ Needs the DNS once, in the process that plans: which operator a domain belongs t
 from __future__ import annotations
 
 import heapq
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -18,11 +17,13 @@ import idna
 from mailvet.dns.routes import Route
 from mailvet.errors import NetworkError, SettingsError
 from mailvet.runs.forecast import seconds_at
+from mailvet.runs.planning import plan
 from mailvet.runs.recheck import RecheckText, parse_recheck
-from mailvet.runs.run import plan
+from mailvet.runs.record import new_run_id
 from mailvet.settings import Settings
 from mailvet.verdict import STATUS_COLUMNS
-from mailvet.verification.stream import Verifier, run_in_background
+from mailvet.verification.background import run_in_background
+from mailvet.verification.verifier import Verifier
 from mailvet.vocabulary import Depth
 from mailvet.warehouse.store import Warehouse
 
@@ -44,9 +45,14 @@ class ShardPlan:
 
 
 def plan_shards(
-    warehouse: Warehouse, settings: Settings, shards: int, *, columns: Sequence[str] = STATUS_COLUMNS,
-    write_back: bool = True, recheck: RecheckText = None,
-) -> ShardPlan:  # fmt: skip
+    warehouse: Warehouse,
+    settings: Settings,
+    shards: int,
+    *,
+    columns: Sequence[str] = STATUS_COLUMNS,
+    write_back: bool = True,
+    recheck: RecheckText = None,
+) -> ShardPlan:
     """
     Divide what is due among `shards` runs, whole operators to each, by the time they take, and keep the division in
     the table `mailvet_shards`. Also makes the tables and status columns, so that the runs need not do so at once.
@@ -65,7 +71,7 @@ def plan_shards(
     if not 1 <= shards <= MOST_SHARDS:
         raise SettingsError(f"{shards} shards cannot be; give a number from 1 to {MOST_SHARDS}.")
     again = parse_recheck(recheck)
-    plan_id = f"{datetime.now(timezone.utc):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
+    plan_id = new_run_id()
     warehouse.save_shards(plan_id, {}, datetime.now(timezone.utc))  # says at once where it cannot be done
     if write_back:
         warehouse.check_write_back(columns)
@@ -105,7 +111,7 @@ def _divided(seconds: Mapping[str, float], shards: int) -> dict[str, int]:
 
 
 async def _operators(domains: Sequence[str], settings: Settings) -> dict[str, str]:
-    """The operator of each domain as written; its own name where there is none, or where nobody will be asked."""
+    """The operator of each domain as written; its own name where there is none, or where no server will be asked."""
     if Depth(settings.depth) is not Depth.smtp:
         return {domain: domain for domain in domains}
     verifier = Verifier(settings)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from mailvet.errors import SettingsError
 from mailvet.gates import GateResult, Limits, judge
-from mailvet.runs.run import open_source
-from mailvet.runs.run import plan as plan_run
+from mailvet.runs.planning import plan as plan_run
+from mailvet.runs.sources import open_source
 from mailvet.scoring.priors import bounce_probability
 from mailvet.settings import Settings
 from mailvet.vocabulary import Reason
@@ -71,9 +71,15 @@ def gate(
     if settings is not None and policy is not None:
         chosen = settings.model_copy(update={"policy": Settings.load(policy=policy).policy})
     warehouse = open_source(
-        str(source), chosen, table=table, column=email_column, where=where, reading=reading, writable=False,
+        str(source),
+        chosen,
+        table=table,
+        column=email_column,
+        where=where,
+        reading=reading,
+        writable=False,
         updatable=False,
-    )  # fmt: skip
+    )
     for remark in warehouse.remarks:
         log.warning("%s: %s", warehouse.name, remark)
     try:

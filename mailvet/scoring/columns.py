@@ -20,7 +20,7 @@ from mailvet.privacy import AT_SIGNS, keyed, mask_text, unnamed_suggestion
 from mailvet.scoring.order import AT_LEAST, EVIDENCE_LAYERS, FLAGS, LONGEST_KEPT, RANKS, SERIES_DETAIL
 from mailvet.scoring.priors import SETTLED, WEIGHTS, bounce_probability, logit
 from mailvet.settings import Settings
-from mailvet.vocabulary import REASONS, RULES_VERSION, Policy, Reason, Status
+from mailvet.vocabulary import REASONS, Policy, Reason, Status, rules_version
 
 __all__ = ["judge"]
 
@@ -88,7 +88,7 @@ def judge(
         (stamp + wait.cast(pl.Duration("us"))).alias("next_check_at"),
         "attempts",
         pl.lit(run_id, dtype=pl.String).alias("run_id"),
-        pl.lit(f"{RULES_VERSION}{'+' if lists_digest else ''}{lists_digest}").alias("rules_version"),
+        pl.lit(rules_version(lists_digest)).alias("rules_version"),
         "mailbox_key",
     )
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import re
-import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -24,13 +23,14 @@ from mailvet.policies import recommendation_sql
 from mailvet.reference.own_lists import OwnLists
 from mailvet.runs.forecast import seconds_at
 from mailvet.runs.recheck import Recheck, RecheckText, parse_recheck
+from mailvet.runs.record import new_run_id
 from mailvet.settings import Settings
 from mailvet.spark.servers import ServerFolder, canaries
 from mailvet.spark.staging import Folder
 from mailvet.spark.tables import Format, empty_verdicts, files_of, find_verdicts, merged, verdict_ddl
-from mailvet.spark.worker import DUE, KEPT, REPORT, ROUTE, Job, rules_version, utc_now, with_mailbox_key
+from mailvet.spark.worker import DUE, KEPT, REPORT, ROUTE, Job, utc_now, with_mailbox_key
 from mailvet.verdict import verdict_schema
-from mailvet.vocabulary import Depth, Policy
+from mailvet.vocabulary import Depth, Policy, rules_version
 from mailvet.warehouse.dialects import SparkSQL
 from mailvet.warehouse.mailboxes import EVENT_KEYS
 
@@ -112,7 +112,7 @@ def verify(  # the public call: all but two by keyword
     job = Job(
         settings.model_copy(update={"lists": type(settings.lists)()}),
         own,
-        f"{utc_now():%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}",
+        new_run_id(),
         wait=wait,
         save_every=save_every.total_seconds(),
     )
@@ -236,7 +236,8 @@ def _checked_staging(
 
 def _preflight(settings: Settings) -> None:
     """What one machine would find out at the start of a run: no DNS, a lying resolver, no usable name."""
-    from mailvet.verification.stream import Verifier, run_in_background
+    from mailvet.verification.background import run_in_background
+    from mailvet.verification.verifier import Verifier
 
     async def look() -> tuple[bool, str | None]:
         async with Verifier(settings) as verifier:
@@ -421,7 +422,7 @@ def _due(
     if events is not None:
         history = _history(events, cells).alias("h")
         rows = rows.join(history, F.col("h.mailbox_key") == F.col("c.mailbox_key"), "left")
-    rules = rules_version(job.own)
+    rules = rules_version(job.own.digest)
     condition = due_by_itself(
         _moment, depth_rank=Depth(job.settings.depth).rank, now=utc_now(), events=events is not None
     )

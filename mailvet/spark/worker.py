@@ -13,7 +13,7 @@ import json
 import os
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
@@ -24,7 +24,7 @@ import pyarrow.compute
 
 from mailvet.spark.staging import Folder
 from mailvet.verdict import verdict_schema
-from mailvet.vocabulary import RULES_VERSION, Depth
+from mailvet.vocabulary import Depth
 
 if TYPE_CHECKING:
     import polars as pl
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from mailvet.dns.routes import Route
     from mailvet.reference.own_lists import OwnLists
     from mailvet.settings import Settings
-    from mailvet.verification.stream import Verifier
+    from mailvet.verification.verifier import Verifier
 
 __all__ = ["DUE", "KEPT", "REPORT", "ROUTE", "ROUTE_COLUMNS", "Job", "with_mailbox_key"]
 
@@ -128,7 +128,8 @@ class Job:
         """
         _one_thread()
         from mailvet.dns.trust import SHARED
-        from mailvet.verification.stream import Verifier
+        from mailvet.verification.stream import Stream
+        from mailvet.verification.verifier import Verifier
 
         verifier = Verifier(self.settings, own=self.own, dns_memory=SHARED)
         loop = asyncio.new_event_loop()
@@ -136,7 +137,7 @@ class Job:
             for number, frame in enumerate(_gathered(batches)):
                 if number == 0:  # a task without cells sends no query
                     loop.run_until_complete(verifier.open())
-                verdicts = loop.run_until_complete(_all(verifier.stream(_once(frame), run_id=self.run_id)))
+                verdicts = loop.run_until_complete(_all(Stream(verifier, _once(frame), run_id=self.run_id)))
                 _stop_if(verifier)
                 yield from map(_arrow, verdicts)
         finally:
@@ -177,7 +178,7 @@ class Job:
         """
         _one_thread()
         from mailvet.dns.trust import SHARED
-        from mailvet.verification.stream import Verifier
+        from mailvet.verification.verifier import Verifier
 
         at_dns = self.settings.model_copy(update={"depth": Depth.dns})
         verifier = Verifier(at_dns, own=self.own, dns_memory=SHARED)
@@ -218,7 +219,8 @@ class Job:
         import polars as pl
 
         from mailvet.dns.routes import KnownRoutes
-        from mailvet.verification.stream import Verifier
+        from mailvet.verification.stream import Stream
+        from mailvet.verification.verifier import Verifier
         from mailvet.warehouse.servers import StoredServers
 
         routes = KnownRoutes()
@@ -245,17 +247,18 @@ class Job:
         async with Verifier(
             self.settings, own=self.own, asked_today=asked_today, memory=known.memory, routes=routes
         ) as verifier:
+            stream = Stream(verifier, read, run_id=self.run_id, wait=self.wait)
             try:
-                async for verdicts in verifier.stream(read, run_id=self.run_id, wait=self.wait):
+                async for verdicts in stream:
                     journal.add(_arrow(verdicts))
                     if journal.is_time:
                         await loop.run_in_executor(thread, journal.write)
             except BaseException:
                 # What the servers were asked already is not asked for a second time by the next try of the task.
-                await asyncio.shield(asyncio.ensure_future(verifier.drain()))
+                await asyncio.shield(asyncio.ensure_future(stream.drain()))
                 raise
             finally:
-                for verdicts in verifier.pending_verdicts():
+                for verdicts in stream.pending_verdicts():
                     journal.add(_arrow(verdicts))
                 await asyncio.shield(loop.run_in_executor(thread, journal.write))
                 thread.shutdown()
@@ -388,7 +391,7 @@ def _once(frame: pl.DataFrame) -> Callable[[], Awaitable[pl.DataFrame | None]]:
     return read
 
 
-async def _all(stream: AsyncIterator[pl.DataFrame]) -> list[pl.DataFrame]:
+async def _all(stream: AsyncIterable[pl.DataFrame]) -> list[pl.DataFrame]:
     return [frame async for frame in stream]
 
 
@@ -452,11 +455,6 @@ def _stop_if(verifier: Verifier) -> None:
 
     if verifier.cut_off:
         raise PreflightError(verifier.degraded or "No DNS answers.")
-
-
-def rules_version(own: OwnLists) -> str:
-    """Of verdicts made with these lists."""
-    return f"{RULES_VERSION}{'+' if own.digest else ''}{own.digest}"
 
 
 def utc_now() -> datetime:

@@ -2,8 +2,8 @@
 Rows that are put off because their operator has enough to do, so that a slow operator never keeps the others waiting
 and a run over a table of any size holds few rows in memory.
 
-They are kept as they were read: the small part in memory, the rest in a temporary directory (some fifty octets a row),
-which is removed at the end.
+They are kept with the evidence found so far: the small part in memory, the rest in a temporary directory, which is
+removed at the end.
 """
 
 from __future__ import annotations

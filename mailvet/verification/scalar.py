@@ -3,7 +3,7 @@ One address through the layers, without tables.
 
 A table engine takes milliseconds to set out for what a single address needs microseconds for, and its threads do not
 survive a fork. So `mailvet.verify` goes this way, in plain Python. It is the same judgement as that of the columns
-(`mailvet.verification.stream`, `mailvet.scoring.columns`), read from the same lists and the same table of reasons;
+(`mailvet.verification.columns`, `mailvet.scoring.columns`), read from the same lists and the same table of reasons;
 `tests/verification/test_scalar.py` holds that both give the same verdict for every kind of cell.
 """
 
@@ -13,7 +13,7 @@ import json
 import re
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from typing import Any
+from typing import Any, Final
 
 from mailvet.dns.routes import Route
 from mailvet.policies import recommend
@@ -33,16 +33,29 @@ from mailvet.syntax.mailbox_key import key_of, mailbox_of
 from mailvet.syntax.missing import is_missing
 from mailvet.syntax.parser import Address, parse
 from mailvet.verdict import Evidence, Verdict, email_key
-from mailvet.vocabulary import REASONS, RULES_VERSION, Policy, Reason, Status
+from mailvet.vocabulary import REASONS, Policy, Reason, Status, rules_version
 
-__all__ = ["NOT_WORTH_ASKING", "ODD_DOTS", "Finding", "as_row", "examine", "judge", "on_own_list"]
+__all__ = [
+    "ODD_DOTS",
+    "RETRY_AFTER_NOT_PROBED",
+    "SERVED_BY",
+    "SKIP_PROBING",
+    "Finding",
+    "as_row",
+    "examine",
+    "judge",
+    "on_own_list",
+]
 
-NOT_WORTH_ASKING = frozenset({Reason.disposable, Reason.typo_domain, Reason.provider_unverifiable})
+SKIP_PROBING = frozenset({Reason.disposable, Reason.typo_domain, Reason.provider_unverifiable})
 """Reasons of the reference layer that no answer of a mail server could change."""
 ODD_DOTS = "two dots in a row or one before the @: a mobile carrier gave such addresses out, but SMTP cannot name them"
 """What is said of an address that is real though RFC 5321 does not allow it."""
 SERVED_BY = "its mail server serves disposable domains alone: "
 """What stands before the server's name in the evidence."""
+
+RETRY_AFTER_NOT_PROBED: Final = 3600.0
+"""Seconds until a row is due again whose layers could not be asked."""
 
 
 @dataclass(slots=True)
@@ -60,7 +73,7 @@ class Finding:
     """Where it stands in the evidence (`mailvet.scoring.order.EVIDENCE_LAYERS`) -> (fact, detail)."""
     reasons: list[Reason] = field(default_factory=list)
     route: Route | None = None
-    answer: MailboxResult | None = None
+    mailbox_result: MailboxResult | None = None
     retry_after: float | None = None
 
     @property
@@ -69,17 +82,17 @@ class Finding:
         return self.domain is None or Reason.suppressed in self.reasons
 
     @property
-    def worth_asking(self) -> bool:
-        """A mail server's answer could."""
+    def worth_probing(self) -> bool:
+        """A mail server's reply could."""
         alive = self.route is not None and self.route.reason is None
-        return alive and not self.settled and NOT_WORTH_ASKING.isdisjoint(self.reasons)
+        return alive and not self.settled and SKIP_PROBING.isdisjoint(self.reasons)
 
-    def found(self, layer: str, reason: Reason, detail: str | None) -> None:
+    def add_reason(self, layer: str, reason: Reason, detail: str | None) -> None:
         """Note a reason of a layer."""
         self.reasons.append(reason)
         self.facts[layer] = (str(reason), detail)
 
-    def routed(self, route: Route) -> None:
+    def add_route(self, route: Route) -> None:
         """Take in the route of the domain."""
         self.route = route
         if route.reason is not None:
@@ -89,21 +102,24 @@ class Finding:
         known = self.flags & {"allowed", "disposable", "relay_alias"}
         if not known and (server := disposable_server(route)) is not None:
             self.flags.add("disposable")
-            self.found("reference", Reason.disposable, f"{SERVED_BY}{server}")
+            self.add_reason("reference", Reason.disposable, f"{SERVED_BY}{server}")
 
-    def answered(self, answer: MailboxResult) -> None:
-        """Take in what the mail server said."""
-        self.answer = answer
-        self.retry_after = answer.retry_after
-        self.found("mailbox", answer.reason, answer.detail or answer.reply)
-        probed = answer.code is not None
-        behind = answer.mx_host is not None and operator_of(answer.mx_host).answers == "gateway"
-        accepted = answer.reason is Reason.mailbox_accepted and Reason.no_reply in self.reasons
-        held = (answer.accept_all is True, probed and answer.accept_all is None, behind, probed, accepted)
-        names = ("accept_all", "accept_all_unknown", "gateway", "probed", "accepted")
-        self.flags |= {name for name, holds in zip(names, held, strict=True) if holds}
+    def add_mailbox_result(self, result: MailboxResult) -> None:
+        """Take in what the mailbox layer found out."""
+        self.mailbox_result = result
+        self.retry_after = result.retry_after
+        self.add_reason("mailbox", result.reason, result.detail or result.reply)
+        probed = result.code is not None
+        flags = {
+            "accept_all": result.accept_all is True,
+            "accept_all_unknown": probed and result.accept_all is None,
+            "gateway": result.mx_host is not None and operator_of(result.mx_host).answers == "gateway",
+            "probed": probed,
+            "accepted": result.reason is Reason.mailbox_accepted and Reason.no_reply in self.reasons,
+        }
+        self.flags |= {name for name, holds in flags.items() if holds}
 
-    def among(self, signals: TableSignals) -> None:
+    def add_table_signals(self, signals: TableSignals) -> None:
         """Take in what the whole table shows about this cell."""
         if self.domain is None:
             return
@@ -116,22 +132,22 @@ class Finding:
         if signals.burst:
             self.flags.add("burst")
 
-    def unasked(self, why: str) -> None:
+    def mark_not_probed(self, why: str) -> None:
         """A layer that would know more could not be asked."""
         self.facts["run"] = (str(Reason.not_probed), why)
-        self.retry_after = 3600.0
+        self.retry_after = RETRY_AFTER_NOT_PROBED
 
 
 def examine(cell: str, own: OwnLists, *, allow_special_use: bool) -> Finding:
     """What syntax and lists say about a cell: all that needs no network."""
     finding = Finding(cell)
     if is_missing(cell):
-        finding.found("syntax", Reason.missing, None)
+        finding.add_reason("syntax", Reason.missing, None)
         return finding
     parsed = parse(cell, allow_special_use=allow_special_use)
     if not isinstance(parsed, Address):
         finding.suggestion = suggest_repaired(parsed.suggestion)
-        finding.found("syntax", Reason.syntax_invalid, parsed.code)
+        finding.add_reason("syntax", Reason.syntax_invalid, parsed.code)
         return finding
     finding.local, finding.domain = parsed.local, parsed.domain
     finding.mailbox = mailbox_of(parsed.local, parsed.domain)
@@ -155,17 +171,17 @@ def _look_up(finding: Finding, local: str, domain: str, own: OwnLists) -> None:
     if "allowed" not in found.flags:
         finding.suggestion = suggest_for(local, domain)
     if found.suppressed:
-        finding.found("history", Reason.suppressed, on_own_list(found.suppressed_as))
+        finding.add_reason("history", Reason.suppressed, on_own_list(found.suppressed_as))
     if "disposable" in found.flags:
-        finding.found("reference", Reason.disposable, found.typo_of)
+        finding.add_reason("reference", Reason.disposable, found.typo_of)
     elif found.typo_of is not None:
-        finding.found("reference", Reason.typo_domain, found.typo_of)
+        finding.add_reason("reference", Reason.typo_domain, found.typo_of)
     elif "odd_dots" in finding.flags:
-        finding.found("reference", Reason.provider_unverifiable, ODD_DOTS)
+        finding.add_reason("reference", Reason.provider_unverifiable, ODD_DOTS)
     elif "no_reply" in finding.flags:
-        finding.found("reference", Reason.no_reply, None)
+        finding.add_reason("reference", Reason.no_reply, None)
     elif "role" in finding.flags:
-        finding.found("reference", Reason.role_account, None)
+        finding.add_reason("reference", Reason.role_account, None)
 
 
 def on_own_list(spelling: str | None) -> str:
@@ -184,8 +200,8 @@ def judge(finding: Finding, settings: Settings, *, lists_digest: str = "") -> Ve
     score = score_of(reason, finding.flags)
     now = datetime.now(timezone.utc)
     wait = _wait(reason, finding.retry_after, settings)
-    answer, route = finding.answer, finding.route
-    suggestion, reply = finding.suggestion, answer.reply if answer is not None else None
+    result, route = finding.mailbox_result, finding.route
+    suggestion, reply = finding.suggestion, result.reply if result is not None else None
     key, double = settings.privacy.key, finding.facts.get("duplicate", ("", None))
     if key is not None and double[1] is not None:
         finding.facts["duplicate"] = (double[0], keyed(key.get_secret_value(), double[1]))
@@ -207,8 +223,8 @@ def judge(finding: Finding, settings: Settings, *, lists_digest: str = "") -> Ve
         flags=tuple(flag for flag in FLAGS if flag in finding.flags),
         domain=finding.domain,
         operator=route.operator if route is not None else None,
-        mx_host=(answer.mx_host if answer is not None else None) or (route.mx_host if route is not None else None),
-        smtp_code=answer.code if answer is not None else None,
+        mx_host=(result.mx_host if result is not None else None) or (route.mx_host if route is not None else None),
+        smtp_code=result.code if result is not None else None,
         smtp_reply=reply,
         depth=settings.depth,
         evidence=tuple(
@@ -219,7 +235,7 @@ def judge(finding: Finding, settings: Settings, *, lists_digest: str = "") -> Ve
         ),
         checked_at=now,
         next_check_at=None if wait is None else now + wait,
-        rules_version=f"{RULES_VERSION}{'+' if lists_digest else ''}{lists_digest}",
+        rules_version=rules_version(lists_digest),
         mailbox_key=None if finding.mailbox is None else key_of(finding.mailbox),
     )
 

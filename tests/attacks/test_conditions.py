@@ -105,7 +105,8 @@ def test_a_condition_reads_no_variable_of_the_program(tmp_path: Path) -> None:
 
 
 def test_a_narrowed_result_is_written_though_other_files_are_out_of_reach(tmp_path: Path) -> None:
-    from mailvet.runs.run import open_source, run
+    from mailvet.runs.run import run
+    from mailvet.runs.sources import open_source
 
     contacts = tmp_path / "contacts.csv"
     contacts.write_text("email,country\nann@a.test,DE\nbob@b.test,FR\n")

@@ -12,15 +12,38 @@ import duckdb
 import pytest
 
 from mailvet.private_files import PrivateFolder, new_beside, replaces
-from mailvet.runs.run import open_source, run
+from mailvet.runs.run import run
+from mailvet.runs.sources import open_source
 from mailvet.settings import Settings
 from tests.attacks.counting import Tried
 
 _NAMES = (
-    "keep[1]", "contacts(1)", "a*b", "a?b", "{a,b}", "a b", " leading", "-dash", "--output", "quo'te", 'quo"te', "名前",
-    "semi;colon", "per%20cent", "$HOME", "~", "a\\b", "a\\[1]", "a\nb", "#hash", "x=1", "http:x", "\u202eevil", "é",
+    "keep[1]",
+    "contacts(1)",
+    "a*b",
+    "a?b",
+    "{a,b}",
+    "a b",
+    " leading",
+    "-dash",
+    "--output",
+    "quo'te",
+    'quo"te',
+    "名前",
+    "semi;colon",
+    "per%20cent",
+    "$HOME",
+    "~",
+    "a\\b",
+    "a\\[1]",
+    "a\nb",
+    "#hash",
+    "x=1",
+    "http:x",
+    "\u202eevil",
+    "é",
     "**",
-)  # fmt: skip
+)
 _NEIGHBOURS = ("keep1", "aXb", "ab", "a", "b", "leading")
 _KINDS = {".csv": "format csv", ".jsonl": "format json", ".parquet": "format parquet"}
 

@@ -90,9 +90,12 @@ def test_lists_replace_neither_the_source_nor_our_tables_nor_one_another(place: 
     planned(warehouse)
     warehouse.open_for_writing()
     for names in (
-        {"send": "contacts"}, {"send": "CONTACTS"}, {"send": "mailvet_verdicts"}, {"send": "theirs"},
+        {"send": "contacts"},
+        {"send": "CONTACTS"},
+        {"send": "mailvet_verdicts"},
+        {"send": "theirs"},
         {"send": "one", "reverify": "One"},
-    ):  # fmt: skip
+    ):
         with pytest.raises(SourceError):
             warehouse.export_tables(names, ("status", "reason"), replace=True)
     for name in ("contacts", "mailvet_runs"):

@@ -71,8 +71,11 @@ def test_a_whole_run_shows_no_local_part(
     finally:
         warehouse.close()
     with duckdb.connect(str(path), read_only=True) as db:
-        stored = json.dumps(db.execute("from mailvet_verdicts").fetchall() + db.execute("from mailvet_runs").fetchall(),
-                            default=str, ensure_ascii=False)  # fmt: skip
+        stored = json.dumps(
+            db.execute("from mailvet_verdicts").fetchall() + db.execute("from mailvet_runs").fetchall(),
+            default=str,
+            ensure_ascii=False,
+        )
     printed = "".join(capfd.readouterr())
     shown = {"log": caplog.text, "result": repr(result), "page": page, "stored": stored, "printed": printed}
     assert {where: leaks(text, locals_) for where, text in shown.items()} == {key: [] for key in shown}

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from mailvet.errors import SourceError
-from mailvet.runs.run import open_source, run
+from mailvet.runs.run import run
+from mailvet.runs.sources import open_source
 from mailvet.settings import Settings
 from mailvet.verdict import STATUS_COLUMNS
 from mailvet.warehouse.store import Warehouse

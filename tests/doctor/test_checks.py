@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from mailvet.doctor import checks as doctor
+from mailvet.doctor import machine
 from mailvet.doctor.checks import Check, examine, summary
 from mailvet.lab import Lab, World
 from mailvet.lab.world import HELLO_NAME
@@ -18,8 +18,19 @@ from mailvet.reference import list_sources
 from mailvet.settings import Settings
 from tests.probing import lab_settings
 
-ORDER = ["resolver", "honest_resolver", "host_name", "port_25", "reverse_dns", "spf", "block_lists", "clock", "lists",
-         "store", "tables"]  # fmt: skip
+ORDER = [
+    "resolver",
+    "honest_resolver",
+    "host_name",
+    "port_25",
+    "reverse_dns",
+    "spf",
+    "block_lists",
+    "clock",
+    "lists",
+    "store",
+    "tables",
+]
 
 
 def spf(world: World, name: str, record: str) -> None:
@@ -232,7 +243,7 @@ def test_a_clock_before_the_lists_and_old_lists_are_told(monkeypatch: pytest.Mon
 
     def dated(day: str) -> None:
         changed = [list_sources.ListInfo(i.name, i.entries, i.source, i.version, i.licence, day) for i in infos[:2]]
-        monkeypatch.setattr(doctor, "list_infos", lambda: changed)
+        monkeypatch.setattr(machine, "list_infos", lambda: changed)
 
     dated("2199-01-01")
     assert "before mailvet was made" in offline()["clock"].found
@@ -243,8 +254,12 @@ def test_a_clock_before_the_lists_and_old_lists_are_told(monkeypatch: pytest.Mon
 
 
 def test_the_summary_names_the_worst_first() -> None:
-    checks = [Check("clock", "ok", "Fine."), Check("spf", "warn", "No SPF.", "Publish one."),
-              Check("port_25", "fail", "No connection.", "Ask for it."), Check("lists", "skipped", "-")]  # fmt: skip
+    checks = [
+        Check("clock", "ok", "Fine."),
+        Check("spf", "warn", "No SPF.", "Publish one."),
+        Check("port_25", "fail", "No connection.", "Ask for it."),
+        Check("lists", "skipped", "-"),
+    ]
     said = summary(checks)
     assert said.startswith("Of 3 checks 1 failed, 1 to look at: No connection. Ask for it.")
     assert summary(checks[:2]) == "Of 2 checks 1 to look at: No SPF. Publish one."

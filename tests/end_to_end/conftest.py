@@ -16,7 +16,9 @@ import pytest
 import mailvet
 from mailvet.cli.commands import main
 from mailvet.lab import Lab, World
-from mailvet.runs.run import RunResult, open_source, run
+from mailvet.runs.results import RunResult
+from mailvet.runs.run import run
+from mailvet.runs.sources import open_source
 from mailvet.settings import Settings
 
 ROOT = Path(mailvet.__file__).parent.parent
@@ -107,9 +109,12 @@ def start(*arguments: object, folder: Path, **options: Any) -> subprocess.Popen[
     environment |= {"PYTHONPATH": str(ROOT), "COLUMNS": "120", "XDG_DATA_HOME": str(folder / "data")}
     return subprocess.Popen(
         [sys.executable, "-m", "mailvet", *map(str, arguments)],
-        cwd=folder, env=environment, stdin=subprocess.DEVNULL, text=True,
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        text=True,
         **({"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options),
-    )  # fmt: skip
+    )
 
 
 def make_table(path: Path, cells: Sequence[str | None], table: str = "contacts") -> None:
@@ -131,8 +136,15 @@ def rows(path: Path, query: str) -> list[tuple[Any, ...]]:
 def verify(config: Path, here: Path) -> Callable[..., RunResult]:
     """Run over a source in the current folder: settings by name, `source_` and `run_` options apart."""
 
-    def work(source: str, *, table: str | None = None, where: str | None = None, column: str | None = None,
-             work: dict[str, Any] | None = None, **settings: Any) -> RunResult:  # fmt: skip
+    def work(
+        source: str,
+        *,
+        table: str | None = None,
+        where: str | None = None,
+        column: str | None = None,
+        work: dict[str, Any] | None = None,
+        **settings: Any,
+    ) -> RunResult:
         loaded = Settings.load(config, **settings)
         back = table is not None and (work or {}).get("write_back", True)
         warehouse = open_source(source, loaded, table=table, column=column, where=where, updatable=back)

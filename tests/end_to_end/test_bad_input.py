@@ -152,16 +152,28 @@ def test_the_encoding_that_is_named_cures_a_broken_one(
 @pytest.mark.parametrize(
     "content",
     [
-        "id,email", "id,email\n", "email\n", "\ufeffid,email\n1,x@null.test\n",
+        "id,email",
+        "id,email\n",
+        "email\n",
+        "\ufeffid,email\n1,x@null.test\n",
         "id,email\n1," + "x" * 10_000_000 + "@null.test\n",
         "id,email\n\x00,a\x00b@null.test\n\x1b[31m,\x07@null.test\n",
         "id,email\n1,=cmd|' /C calc'!A0\n2,@SUM(1+1)*cmd|x\n3,+1@gmial.com\n4,-2@gmial.con\n",
         "id,email\n1,\u202ettest.llun@x\n2,\U000e0041@null.test\n3,a@b@c@null.test\n",
         "id,email\n1,'; drop table mailvet_verdicts; --\n2,%s%n%x{}\n3,[bold]x[/]@null.test\n",
     ],
-    ids=["no rows", "no rows, line end", "one column", "byte order mark", "ten megabytes", "control characters",
-         "formulas", "tricks of Unicode", "tricks of languages"],
-)  # fmt: skip
+    ids=[
+        "no rows",
+        "no rows, line end",
+        "one column",
+        "byte order mark",
+        "ten megabytes",
+        "control characters",
+        "formulas",
+        "tricks of Unicode",
+        "tricks of languages",
+    ],
+)
 def test_strange_cells_are_no_error_and_come_back_unchanged(
     config: Path, here: Path, csv_file: Callable[..., Path], mailvet_command: Call, content: str
 ) -> None:
@@ -229,8 +241,10 @@ def test_the_output_may_be_the_input(
 ) -> None:
     path = csv_file("id,email\n007,x@null.test\n")
     for _ in range(2):
-        assert mailvet_command("verify", "list.csv", "--output", "list.csv", "--depth", "dns", "--columns", "status"
-                               ).code == 0  # fmt: skip
+        assert (
+            mailvet_command("verify", "list.csv", "--output", "list.csv", "--depth", "dns", "--columns", "status").code
+            == 0
+        )
         assert path.read_text() == "id,email,mailvet_status\n007,x@null.test,undeliverable\n"
 
 
@@ -339,9 +353,10 @@ def test_without_a_resolver_what_needs_none_is_saved_and_the_run_is_degraded(
         silent.bind(("127.0.0.1", 0))
         port = silent.getsockname()[1]
         config.write_text(
-            good.replace(f"port = {lab.nameserver[1]}", f"port = {port}").replace("timeout = 1.0", "timeout = 0.2")
+            good.replace(f"port = {lab.nameserver[1]}", f"port = {port}")
+            .replace("timeout = 1.0", "timeout = 0.2")
             .replace("lifetime = 3.0", "lifetime = 0.3")
-        )  # fmt: skip
+        )
         done = mailvet_command(*TABLE)
         checked = mailvet_command("check", "ann@acme.test")
     assert done.code == checked.code == 3
@@ -349,9 +364,12 @@ def test_without_a_resolver_what_needs_none_is_saved_and_the_run_is_degraded(
     assert "no resolver answers" in checked.err
     found = rows(here / "crm.duckdb", "select mailvet_reason, mailvet_recommendation from contacts order by id")
     assert found == [
-        ("not_probed", "reverify"), ("syntax_invalid", "do_not_send"), (None, None),
-        ("disposable", "do_not_send"), ("not_probed", "reverify"),
-    ]  # fmt: skip
+        ("not_probed", "reverify"),
+        ("syntax_invalid", "do_not_send"),
+        (None, None),
+        ("disposable", "do_not_send"),
+        ("not_probed", "reverify"),
+    ]
     assert rows(here / "crm.duckdb", "select health like 'No DNS answers%' from mailvet_runs") == [(True,)]
     # Nothing is lost: once the hour is over, the same run asks what could not be asked.
     config.write_text(good)
@@ -389,8 +407,10 @@ def test_where_no_server_can_be_reached_port_25_is_named(
     done = mailvet_command(*TABLE)
     assert done.code == 3
     assert "(port 25) is probably closed here" in " ".join(done.out.split())
-    found = rows(here / "crm.duckdb", "select distinct mailvet_status, mailvet_recommendation from contacts "
-                 "where email like 'ann%'")  # fmt: skip
+    found = rows(
+        here / "crm.duckdb",
+        "select distinct mailvet_status, mailvet_recommendation from contacts where email like 'ann%'",
+    )
     assert found == [("unknown", "reverify")]
 
 

@@ -95,8 +95,14 @@ def test_verify_writes_back_and_sums_up(config: Path, here: Path, mailvet_comman
     make_table(here / "crm.duckdb", [*PEOPLE, *STRANGERS, None])
     done = mailvet_command("verify", "crm.duckdb", "--table", "contacts")
     assert done.code == 0, done.err
-    for said in ("27 rows, 26 addresses verified", "depth smtp, policy marketing", "no message sent", "74.1 %",
-                 "mailbox_not_found", "Status columns written back: 26 rows changed"):  # fmt: skip
+    for said in (
+        "27 rows, 26 addresses verified",
+        "depth smtp, policy marketing",
+        "no message sent",
+        "74.1 %",
+        "mailbox_not_found",
+        "Status columns written back: 26 rows changed",
+    ):
         assert said in done.out
     assert rows(here / "crm.duckdb", "select count(*) from contacts where mailvet_recommendation = 'send'") == [(20,)]
 
@@ -121,7 +127,7 @@ def test_plan_asks_nobody_and_changes_nothing(config: Path, here: Path, lab: Lab
     queries = sum(lab.dns_queries().values())
     done = mailvet_command("plan", "crm.duckdb", "--table", "contacts")
     assert done.code == 0, done.err
-    for said in ("distinct addresses", "Nobody was asked", "acme.test", "google"):
+    for said in ("distinct addresses", "No server was asked", "acme.test", "google"):
         assert said in done.out
     assert re.search(r"due +22\b", done.out)
     assert (asked(lab), sum(lab.dns_queries().values())) == ({}, queries)
@@ -196,9 +202,14 @@ def on_a_terminal(width: int, folder: Path, *arguments: str) -> tuple[int, str]:
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, width, 0, 0))
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("MAILVET_", "COLUMNS", "NO_COLOR", "CI"))}
     run = subprocess.Popen(
-        [sys.executable, "-m", "mailvet", *arguments], cwd=folder, stdin=theirs, stdout=theirs, stderr=theirs,
-        env=environment | {"PYTHONPATH": str(ROOT), "TERM": "xterm-256color"}, start_new_session=True,
-    )  # fmt: skip
+        [sys.executable, "-m", "mailvet", *arguments],
+        cwd=folder,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env=environment | {"PYTHONPATH": str(ROOT), "TERM": "xterm-256color"},
+        start_new_session=True,
+    )
     os.close(theirs)
     drawn = b""
     with contextlib.suppress(OSError):  # EIO: the other end is closed
@@ -229,14 +240,24 @@ def test_without_a_terminal_there_are_log_lines_on_stderr_and_a_summary_on_stdou
     lines = err.strip().splitlines()
     assert "mailvet INFO contacts in crm.duckdb: 26 rows, 26 addresses, 26 due, 0 still fresh" in lines[0]
     assert re.search(r"26 of 26 addresses \(100 %\), \d+/s, done$", lines[-1])
-    assert len(lines) == 2
+    assert all(re.search(r"of 26 addresses \(\d+ %\)", line) for line in lines[1:])
     assert "\x1b" not in out + err
     assert "mailbox_not_found" in out
 
 
 def test_the_lab_runs_until_it_is_stopped_and_then_says_what_it_saw(here: Path) -> None:
-    lab = start("lab", "--config", "lab.toml", "--contacts", "people.duckdb", "--rows", "50", "--counters", "seen.json",
-                folder=here)  # fmt: skip
+    lab = start(
+        "lab",
+        "--config",
+        "lab.toml",
+        "--contacts",
+        "people.duckdb",
+        "--rows",
+        "50",
+        "--counters",
+        "seen.json",
+        folder=here,
+    )
     try:
         until = time.monotonic() + 30
         while not (here / "lab.toml").exists() and time.monotonic() < until and lab.poll() is None:

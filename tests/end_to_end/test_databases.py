@@ -15,16 +15,31 @@ import pytest
 
 from mailvet.errors import SourceError
 from mailvet.lab import Lab, World
-from mailvet.runs.run import open_source, run
+from mailvet.runs.run import run
+from mailvet.runs.sources import open_source
 from mailvet.settings import Settings
 from tests.end_to_end.conftest import PEOPLE, STRANGERS, make_table, start, write_config
 from tests.postgresql import PostgresServer
 from tests.probing import asked
 
 CELLS: list[str | None] = [
-    *PEOPLE, *STRANGERS, PEOPLE[0], PEOPLE[1].upper(), None, "", " ", "no address", "ann@null.test", "full@acme.test",
-    "ann@block.test", "ann@failing.test", "bob@all.test", "ann@nowhere.test", f" {PEOPLE[2]} ", "jörg@acme.test",
-]  # fmt: skip
+    *PEOPLE,
+    *STRANGERS,
+    PEOPLE[0],
+    PEOPLE[1].upper(),
+    None,
+    "",
+    " ",
+    "no address",
+    "ann@null.test",
+    "full@acme.test",
+    "ann@block.test",
+    "ann@failing.test",
+    "bob@all.test",
+    "ann@nowhere.test",
+    f" {PEOPLE[2]} ",
+    "jörg@acme.test",
+]
 
 
 @pytest.fixture
@@ -55,8 +70,11 @@ def test_a_table_of_postgresql_gets_the_same_answers_as_one_of_duckdb(
     lab.reset_counters()
     result = verify(url, table="contacts", work={"output": here / "out.csv"})
     assert (result.plan, result.summary, result.checked, result.written) == (
-        before.plan, before.summary, before.checked, before.written
-    )  # fmt: skip
+        before.plan,
+        before.summary,
+        before.checked,
+        before.written,
+    )
     query = "select id, email, mailvet_status, mailvet_reason, mailvet_recommendation from contacts order by id"
     with duckdb.connect(str(here / "crm.duckdb")) as db:
         assert fetched(url, query) == db.execute(query).fetchall()
@@ -98,13 +116,15 @@ def goes_on_and_completes(url: str, lab: Lab, here: Path, saved: set[str]) -> No
     process = start("verify", url, "--table", "contacts", folder=here)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0, (out, err)
-    renewed = fetched(url, "select email from mailvet_verdicts join mailvet_runs using (run_id) where finished_at "
-                           "is not null")  # fmt: skip
+    renewed = fetched(
+        url, "select email from mailvet_verdicts join mailvet_runs using (run_id) where finished_at is not null"
+    )
     assert {row[0] for row in renewed} <= set(MANY) - saved  # what was in the journal is not asked again either
     wrong = fetched(
-        url, "select email from contacts where mailvet_reason is distinct from case when substr(email, 7, 3)::int % 2 "
-        "= 0 then 'mailbox_accepted' else 'mailbox_not_found' end"
-    )  # fmt: skip
+        url,
+        "select email from contacts where mailvet_reason is distinct from case when substr(email, 7, 3)::int % 2 "
+        "= 0 then 'mailbox_accepted' else 'mailbox_not_found' end",
+    )
     assert wrong == []
 
 

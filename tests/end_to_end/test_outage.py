@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from mailvet.lab import Lab, World
-from mailvet.runs.run import RunResult, open_source, run
+from mailvet.runs.results import RunResult
+from mailvet.runs.run import run
+from mailvet.runs.sources import open_source
 from mailvet.settings import Settings
 from tests.end_to_end.conftest import make_table, rows, write_config
 
@@ -68,12 +70,17 @@ def test_a_network_that_stays_down_is_said_and_the_next_run_asks_the_rest(lab: L
     assert result.degraded is not None
     assert result.degraded.startswith("The network went down during the run: none of ")
     found = reasons(here)
-    odd = rows(here / "crm.duckdb", "select reason, evidence from mailvet_verdicts where reason not in "
-                                    "('mailbox_accepted', 'mailbox_not_found', 'not_probed')")  # fmt: skip
+    odd = rows(
+        here / "crm.duckdb",
+        "select reason, evidence from mailvet_verdicts where reason not in "
+        "('mailbox_accepted', 'mailbox_not_found', 'not_probed')",
+    )
     assert not odd
     assert found["not_probed"] > 100
-    assert rows(here / "crm.duckdb", "select count(*) from mailvet_verdicts where reason = 'not_probed' and "
-                                     "next_check_at > checked_at") == [(0,)]  # fmt: skip
+    assert rows(
+        here / "crm.duckdb",
+        "select count(*) from mailvet_verdicts where reason = 'not_probed' and next_check_at > checked_at",
+    ) == [(0,)]
     lab.end_outage()
     again = verified(lab, here)
     assert again.degraded is None

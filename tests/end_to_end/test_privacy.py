@@ -30,8 +30,15 @@ def every_profile(mailvet_lab_factory: Callable[..., Lab], here: Path) -> tuple[
         world.mailbox(f"known.person@{domain}")
         cells += [f"known.person@{domain}", f"nobody.there@{domain}", f"Known.Person@{domain} "]
     world.domain("failing.test", dns="servfail").domain("null.test", [(0, ".")])
-    cells += ["ann.lee@failing.test", "ann.lee@null.test", "ann.lee@nowhere.test", "ann..lee@acme.test",
-              "Ann Lee <ann.lee@null.test>", "用户@failing.test", "ann.lee@gmial.com"]  # fmt: skip
+    cells += [
+        "ann.lee@failing.test",
+        "ann.lee@null.test",
+        "ann.lee@nowhere.test",
+        "ann..lee@acme.test",
+        "Ann Lee <ann.lee@null.test>",
+        "用户@failing.test",
+        "ann.lee@gmial.com",
+    ]
     lab = mailvet_lab_factory(world)
     write_config(lab, here)
     return lab, cells
@@ -51,9 +58,11 @@ def everything_logged(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCa
 
 
 def test_at_debug_level_no_address_is_logged_or_shown(
-    every_profile: tuple[Lab, list[str]], here: Path, mailvet_command: Call,
+    every_profile: tuple[Lab, list[str]],
+    here: Path,
+    mailvet_command: Call,
     everything_logged: pytest.LogCaptureFixture,
-) -> None:  # fmt: skip
+) -> None:
     lab, cells = every_profile
     make_table(here / "crm.duckdb", list(cells))
     done = mailvet_command("verify", "crm.duckdb", "--table", "contacts", "-v")
@@ -96,8 +105,13 @@ def test_addresses_need_not_be_stored_and_joins_still_work(
 
 
 def test_forgetting_erases_every_spelling_from_the_file_itself(config: Path, here: Path, mailvet_command: Call) -> None:
-    spellings = ["gone.person@null.test", "Gone.Person@Null.test", " gone.person@null.test ",
-                 "mailto:gone.person@null.test", "Gone <gone.person@null.test>"]  # fmt: skip
+    spellings = [
+        "gone.person@null.test",
+        "Gone.Person@Null.test",
+        " gone.person@null.test ",
+        "mailto:gone.person@null.test",
+        "Gone <gone.person@null.test>",
+    ]
     make_table(here / "crm.duckdb", [*spellings, "other.gone.person@null.test"])
     mailvet_command("verify", "crm.duckdb", "--table", "contacts", "--depth", "dns", "--no-write-back")
     done = mailvet_command("forget", "gone.person@null.test", "--source", "crm.duckdb")
@@ -108,15 +122,18 @@ def test_forgetting_erases_every_spelling_from_the_file_itself(config: Path, her
     assert left.count("gone.person@") == left.count("other.gone.person@") > 0
 
 
-@pytest.mark.parametrize("arguments", [
-    ("check", "secret.person@null.test", "--config", "none.toml"),
-    ("explain", "secret.person@null.test"),
-    ("forget", "secret.person@null.test", "--source", "none.duckdb"),
-    ("plan", "list.csv", "--where", "email + 1 = 'secret.person@null.test'"),
-    ("plan", "list.csv", "--where", "cast(email as integer) = 1"),
-    ("plan", "broken.csv"),
-    ("verify", "secret.person@null.test"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("check", "secret.person@null.test", "--config", "none.toml"),
+        ("explain", "secret.person@null.test"),
+        ("forget", "secret.person@null.test", "--source", "none.duckdb"),
+        ("plan", "list.csv", "--where", "email + 1 = 'secret.person@null.test'"),
+        ("plan", "list.csv", "--where", "cast(email as integer) = 1"),
+        ("plan", "broken.csv"),
+        ("verify", "secret.person@null.test"),
+    ],
+)
 def test_errors_hold_no_whole_address(
     config: Path, here: Path, mailvet_command: Call, arguments: tuple[Any, ...]
 ) -> None:
@@ -129,9 +146,12 @@ def test_errors_hold_no_whole_address(
 
 
 def test_a_failing_run_in_a_loop_of_debug_shows_no_address(
-    config: Path, here: Path, mailvet_command: Call, everything_logged: pytest.LogCaptureFixture,
+    config: Path,
+    here: Path,
+    mailvet_command: Call,
+    everything_logged: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+) -> None:
     from mailvet.errors import SourceError
     from mailvet.warehouse.backends.duckdb.tables import DuckDBWarehouse
 

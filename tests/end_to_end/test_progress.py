@@ -8,7 +8,9 @@ import duckdb
 import pytest
 
 from mailvet.lab import Lab, World
-from mailvet.runs.run import Progress, open_source, run
+from mailvet.runs.results import Progress
+from mailvet.runs.run import run
+from mailvet.runs.sources import open_source
 from mailvet.settings import Settings
 from mailvet.warehouse.store import Plan
 

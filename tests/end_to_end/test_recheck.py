@@ -11,8 +11,9 @@ import pytest
 
 from mailvet.errors import SettingsError
 from mailvet.lab import Lab
-from mailvet.runs.run import RunResult, open_source
-from mailvet.runs.run import plan as plan_run
+from mailvet.runs.planning import plan as plan_run
+from mailvet.runs.results import RunResult
+from mailvet.runs.sources import open_source
 from mailvet.settings import Settings
 from tests.end_to_end.conftest import PEOPLE, STRANGERS, Done, make_table, rows, write_config
 from tests.probing import asked
@@ -66,8 +67,9 @@ def test_the_plan_says_what_a_recheck_would_ask(crm: Path, mailvet_command: Comm
 
 def test_an_age_and_a_reason_narrow_each_other(lab: Lab, crm: Path, mailvet_command: Command) -> None:
     with duckdb.connect(str(crm)) as db:
-        db.execute("update mailvet_verdicts set checked_at = checked_at - interval 40 day where email = $1",
-                   [STRANGERS[0]])  # fmt: skip
+        db.execute(
+            "update mailvet_verdicts set checked_at = checked_at - interval 40 day where email = $1", [STRANGERS[0]]
+        )
     both = ("--recheck", "reason=mailbox_not_found,mailbox_accepted", "--recheck", "older-than=30d")
     assert mailvet_command("verify", *TABLE, *both).code == 0
     assert {address for address in asked(lab) if address in STRANGERS} == {STRANGERS[0]}
@@ -98,8 +100,9 @@ def test_what_cannot_be_read_is_refused_before_anything_is_touched(
 
 def test_a_limited_recheck_begins_with_what_is_due_by_itself(lab: Lab, crm: Path, verify: Verify) -> None:
     with duckdb.connect(str(crm)) as db:
-        db.execute("update mailvet_verdicts set next_check_at = checked_at - interval 1 day where email = $1",
-                   [PEOPLE[7]])  # fmt: skip
+        db.execute(
+            "update mailvet_verdicts set next_check_at = checked_at - interval 1 day where email = $1", [PEOPLE[7]]
+        )
     result = verify("crm.duckdb", table="contacts", work={"recheck": "all", "limit": 1})
     assert (result.plan.due, result.plan.rechecked, result.checked) == (27, 26, 1)
     assert {address for address in asked(lab) if address in PEOPLE} == {PEOPLE[7]}

@@ -12,8 +12,21 @@ from mailvet.lab import Lab
 from tests.end_to_end.conftest import PEOPLE, STRANGERS, Done, make_table, rows
 
 Call = Callable[..., Done]
-CELLS = [*PEOPLE[:6], *STRANGERS[:3], "info@acme.test", "nonsense", "x@null.test", "xkqjzvbwmt@all.test",
-         "p1@all.test", "p2@all.test", "p3@all.test", "p4@all.test", "p5@all.test", "P5@all.test", ""]  # fmt: skip
+CELLS = [
+    *PEOPLE[:6],
+    *STRANGERS[:3],
+    "info@acme.test",
+    "nonsense",
+    "x@null.test",
+    "xkqjzvbwmt@all.test",
+    "p1@all.test",
+    "p2@all.test",
+    "p3@all.test",
+    "p4@all.test",
+    "p5@all.test",
+    "P5@all.test",
+    "",
+]
 
 
 def test_a_run_flags_what_the_whole_table_shows_and_explains_it(
@@ -22,8 +35,10 @@ def test_a_run_flags_what_the_whole_table_shows_and_explains_it(
     make_table(here / "crm.duckdb", CELLS)
     assert mailvet_command("verify", "crm.duckdb", "--table", "contacts", "--no-write-back").code == 0
     with duckdb.connect(str(here / "crm.duckdb"), read_only=True) as db:
-        flags = {email: set(text.split(",")) for email, text in db.execute(
-            "select email, flags from mailvet_verdicts").fetchall()}  # fmt: skip
+        flags = {
+            email: set(text.split(","))
+            for email, text in db.execute("select email, flags from mailvet_verdicts").fetchall()
+        }
         scores = dict(db.execute("select email, score from mailvet_verdicts").fetchall())
         statuses = dict(db.execute("select email, status from mailvet_verdicts").fetchall())
     assert {email for email, found in flags.items() if "series" in found} >= {f"p{n}@all.test" for n in range(1, 6)}

@@ -1,4 +1,4 @@
-"""Whatever stops a run, the next one goes on where it stopped and asks nobody twice."""
+"""Whatever stops a run, the next one goes on where it stopped and asks no server twice."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ import pytest
 
 from mailvet.errors import SourceError
 from mailvet.lab import Lab, World
-from mailvet.runs.run import open_source, run
+from mailvet.runs.run import run
+from mailvet.runs.sources import open_source
 from mailvet.settings import Settings
 from mailvet.warehouse.backends.duckdb.tables import DuckDBWarehouse
 from tests.end_to_end.conftest import make_table, rows, start, write_config
@@ -96,8 +97,10 @@ def test_a_run_killed_in_the_middle_goes_on_without_asking_twice(slow_lab: Lab, 
     after = named_people(slow_lab)
     # A server's honesty may be proved with a mailbox known to exist, so only verdicts say who was asked anew.
     again = saved & set(after)
-    renewed = rows(here / "crm.duckdb", "select email from mailvet_verdicts v join mailvet_runs r using (run_id) "
-                   "where r.finished_at is not null")  # fmt: skip
+    renewed = rows(
+        here / "crm.duckdb",
+        "select email from mailvet_verdicts v join mailvet_runs r using (run_id) where r.finished_at is not null",
+    )
     assert {row[0] for row in renewed} == set(PEOPLE) - saved
     assert again == set()
     complete(here)

@@ -15,7 +15,7 @@ import pytest
 
 from mailvet.errors import SettingsError
 from mailvet.lab import Lab
-from mailvet.runs.run import Progress, RunResult
+from mailvet.runs.results import Progress, RunResult
 from mailvet.warehouse.backends.duckdb.tables import DuckDBWarehouse
 from mailvet.warehouse.store import Plan
 from tests.end_to_end.conftest import PEOPLE, STRANGERS, Done, make_table, rows, write_config
@@ -23,17 +23,39 @@ from tests.probing import asked
 
 Verify = Callable[..., RunResult]
 CELLS: list[str | None] = [
-    *PEOPLE, *STRANGERS, PEOPLE[0], f" {PEOPLE[1]}", PEOPLE[2].upper(), None, "", "  ", "not an address",
-    "ann@null.test", "ann@failing.test", "ann@nowhere.test", "any@all.test", "info@acme.test", "full@acme.test",
+    *PEOPLE,
+    *STRANGERS,
+    PEOPLE[0],
+    f" {PEOPLE[1]}",
+    PEOPLE[2].upper(),
+    None,
+    "",
+    "  ",
+    "not an address",
+    "ann@null.test",
+    "ann@failing.test",
+    "ann@nowhere.test",
+    "any@all.test",
+    "info@acme.test",
+    "full@acme.test",
     "ann@mailinator.com",
-]  # fmt: skip
+]
 EXPECTED: dict[str | None, str | None] = {
-    **dict.fromkeys(PEOPLE, "mailbox_accepted"), **dict.fromkeys(STRANGERS, "mailbox_not_found"),
-    f" {PEOPLE[1]}": "mailbox_accepted", PEOPLE[2].upper(): "mailbox_accepted", None: None,
-    "": None, "  ": None, "not an address": "syntax_invalid", "ann@null.test": "null_mx",
-    "ann@failing.test": "dns_error", "ann@nowhere.test": "domain_not_found", "any@all.test": "accept_all",
-    "info@acme.test": "role_account", "full@acme.test": "mailbox_full",
-}  # fmt: skip
+    **dict.fromkeys(PEOPLE, "mailbox_accepted"),
+    **dict.fromkeys(STRANGERS, "mailbox_not_found"),
+    f" {PEOPLE[1]}": "mailbox_accepted",
+    PEOPLE[2].upper(): "mailbox_accepted",
+    None: None,
+    "": None,
+    "  ": None,
+    "not an address": "syntax_invalid",
+    "ann@null.test": "null_mx",
+    "ann@failing.test": "dns_error",
+    "ann@nowhere.test": "domain_not_found",
+    "any@all.test": "accept_all",
+    "info@acme.test": "role_account",
+    "full@acme.test": "mailbox_full",
+}
 
 
 @pytest.fixture
@@ -44,8 +66,9 @@ def crm(here: Path) -> Path:
 
 def test_every_row_of_a_table_has_an_answer_after_one_run(lab: Lab, crm: Path, verify: Verify) -> None:
     result = verify("crm.duckdb", table="contacts")
-    found = dict(rows(crm, "select email, mailvet_reason from contacts where email not like '%mailinator%' "
-                           "or email is null"))  # fmt: skip
+    found = dict(
+        rows(crm, "select email, mailvet_reason from contacts where email not like '%mailinator%' or email is null")
+    )
     assert found == EXPECTED
     assert rows(crm, "select count(*) from contacts where mailvet_checked_at is null") == [(3,)]  # blank cells
     assert result.written == result.summary.verified == len(CELLS) - 3
@@ -92,8 +115,10 @@ def test_a_source_in_which_nothing_changed_is_recognised_and_any_change_is_seen(
     assert not planned
     assert (again.summary, again.written) == (first.summary, 0)
     assert (again.plan.rows, again.plan.missing, again.plan.addresses) == (
-        first.plan.rows, first.plan.missing, first.plan.addresses
-    )  # fmt: skip
+        first.plan.rows,
+        first.plan.missing,
+        first.plan.addresses,
+    )
     changes = {
         "update contacts set mailvet_status = 'deliverable' where mailvet_status = 'undeliverable'": True,
         "update mailvet_verdicts set score = 3 where score <> 3": True,
@@ -123,8 +148,10 @@ def test_new_rows_are_all_that_a_later_run_asks_about(lab: Lab, crm: Path, verif
     assert asked(lab)["stranger99@acme.test"] == 1
     assert result.written == 3
     assert rows(crm, "select mailvet_reason from contacts where id in (1, 100, 101) order by id") == [
-        ("accept_all",), ("mailbox_not_found",), ("mailbox_accepted",)
-    ]  # fmt: skip
+        ("accept_all",),
+        ("mailbox_not_found",),
+        ("mailbox_accepted",),
+    ]
 
 
 def test_another_policy_changes_recommendations_and_asks_nobody(lab: Lab, crm: Path, verify: Verify) -> None:
@@ -172,8 +199,13 @@ def test_where_limits_what_is_asked_and_written(lab: Lab, crm: Path, verify: Ver
 
 def test_where_may_ask_for_rows_without_a_status(lab: Lab, crm: Path, verify: Verify) -> None:
     verify("crm.duckdb", table="contacts", where="id <= 3", depth="offline")
-    result = verify("crm.duckdb", table="contacts", where="mailvet_status is null", depth="offline",
-                    work={"output": crm.with_name("new.csv")})  # fmt: skip
+    result = verify(
+        "crm.duckdb",
+        table="contacts",
+        where="mailvet_status is null",
+        depth="offline",
+        work={"output": crm.with_name("new.csv")},
+    )
     assert result.written == len(CELLS) - 3 - 3  # and three cells are blank
     assert result.summary.rows == len(CELLS) - 3
     with crm.with_name("new.csv").open(newline="") as stream:
@@ -231,8 +263,9 @@ def test_greylisting_is_waited_for_as_long_as_was_said(lab: Lab, here: Path, ver
     make_table(here / "other.duckdb", ["bob@grey.test", "ann+wait@grey.test"])
     result = verify("other.duckdb", table="contacts", work={"wait": timedelta(seconds=10)})
     assert rows(here / "other.duckdb", reasons) == [
-        ("bob@grey.test", "mailbox_not_found"), ("ann+wait@grey.test", "mailbox_accepted")
-    ]  # fmt: skip
+        ("bob@grey.test", "mailbox_not_found"),
+        ("ann+wait@grey.test", "mailbox_accepted"),
+    ]
     assert result.seconds < 9
 
 
@@ -243,10 +276,12 @@ def test_an_own_event_outweighs_what_the_server_says(lab: Lab, here: Path, verif
         db.executemany(
             "insert into events values (?, ?, ?)",
             [
-                (PEOPLE[0], "hard_bounce", "2026-05-01"), (PEOPLE[1], "hard_bounce", "2026-05-01"),
-                (PEOPLE[1].upper(), "delivered", "2026-06-01"), (PEOPLE[2], "unsubscribe", "2026-05-01"),
+                (PEOPLE[0], "hard_bounce", "2026-05-01"),
+                (PEOPLE[1], "hard_bounce", "2026-05-01"),
+                (PEOPLE[1].upper(), "delivered", "2026-06-01"),
+                (PEOPLE[2], "unsubscribe", "2026-05-01"),
             ],
-        )  # fmt: skip
+        )
 
     def reasons() -> list[Any]:
         return [row[0] for row in rows(here / "crm.duckdb", "select mailvet_reason from contacts order by id")]
@@ -310,8 +345,9 @@ def test_a_blocked_run_never_replaces_a_known_verdict(
     assert rows(here / "crm.duckdb", seen) == before
     left = rows(here / "crm.duckdb", "select mailvet_status, mailvet_recommendation from contacts where id = 5")
     assert left == [("unknown", "reverify")]
-    assert rows(here / "crm.duckdb", "select count(*) from mailvet_verdicts where next_check_at <= now()::timestamp"
-                ) == [(0,)]  # fmt: skip
+    assert rows(
+        here / "crm.duckdb", "select count(*) from mailvet_verdicts where next_check_at <= now()::timestamp"
+    ) == [(0,)]
 
 
 def test_each_run_is_recorded_with_its_counts(lab: Lab, crm: Path, verify: Verify) -> None:
@@ -322,8 +358,11 @@ def test_each_run_is_recorded_with_its_counts(lab: Lab, crm: Path, verify: Verif
     assert found["run_id"] == result.run_id
     assert found["finished_at"] >= found["started_at"]
     assert (found["rows"], found["due"], found["checked"], found["health"]) == (
-        len(CELLS), result.plan.due, result.checked, "ok"
-    )  # fmt: skip
+        len(CELLS),
+        result.plan.due,
+        result.checked,
+        "ok",
+    )
     assert json.loads(found["by_reason"]) == dict(result.summary.by_reason)
     assert json.loads(found["by_operator"])["acme.test"] >= len(PEOPLE) + len(STRANGERS)
     assert rows(crm, "select distinct run_id from mailvet_verdicts") == [(result.run_id,)]
@@ -393,12 +432,25 @@ def test_split_and_chosen_columns_come_from_the_command_line(
     config: Path, here: Path, mailvet_command: Callable[..., Done]
 ) -> None:
     (here / "list.csv").write_text("id,email\n1,info@acme.test\n2,nonsense\n3,ann@null.test\n")
-    done = mailvet_command("verify", "list.csv", "--output", "out.csv", "--split-by", "recommendation", "--columns",
-                           "reason, smtp_code", "--key-column", "id", "--depth", "dns")  # fmt: skip
+    done = mailvet_command(
+        "verify",
+        "list.csv",
+        "--output",
+        "out.csv",
+        "--split-by",
+        "recommendation",
+        "--columns",
+        "reason, smtp_code",
+        "--key-column",
+        "id",
+        "--depth",
+        "dns",
+    )
     assert done.code == 0, done.err
     texts = {path.name: path.read_text().splitlines() for path in here.glob("out*")}
     header = "id,mailvet_reason,mailvet_smtp_code"
     assert texts == {
-        "out.send.csv": [header], "out.reverify.csv": [header],
+        "out.send.csv": [header],
+        "out.reverify.csv": [header],
         "out.do_not_send.csv": [header, "1,role_account,", "2,syntax_invalid,", "3,null_mx,"],
-    }  # fmt: skip
+    }

@@ -12,7 +12,9 @@ import pytest
 
 from mailvet.lab import Lab, World
 from mailvet.lab.guards import HarvestGuard
-from mailvet.runs.run import RunResult, open_source, run
+from mailvet.runs.results import RunResult
+from mailvet.runs.run import run
+from mailvet.runs.sources import open_source
 from mailvet.settings import Settings
 from tests.end_to_end.conftest import make_table, rows, write_config
 from tests.probing import asked
@@ -79,8 +81,9 @@ def test_a_suspicion_ends_when_a_canary_of_the_store_is_accepted(
     assert result.plan.due == len(DEAD)
     assert {*asked(lab)} & {*LIVING}, "no recipient known to exist was asked"
     assert rows(here / "crm.duckdb", "select * from mailvet_servers") == []
-    checked = rows(here / "crm.duckdb", "select count(distinct run_id) from mailvet_verdicts where reason = "
-                                        "'mailbox_not_found'")  # fmt: skip
+    checked = rows(
+        here / "crm.duckdb", "select count(distinct run_id) from mailvet_verdicts where reason = 'mailbox_not_found'"
+    )
     assert checked == [(1,)], "refusals were not proven by canaries of the store"
 
 

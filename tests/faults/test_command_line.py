@@ -27,9 +27,14 @@ def shell(tmp_path: Path) -> Shell:
         known |= {"PYTHONPATH": str(ROOT), "M": f"{sys.executable} -m mailvet", "COLUMNS": "120"}
         known |= {"MAILVET_STORE__PATH": str(tmp_path / "store.duckdb"), "TMPDIR": str(tmp_path)}
         return subprocess.run(
-            ["bash", "-c", line], cwd=tmp_path, env=known | environment, capture_output=True, timeout=60, check=False,
+            ["bash", "-c", line],
+            cwd=tmp_path,
+            env=known | environment,
+            capture_output=True,
+            timeout=60,
+            check=False,
             encoding="utf-8",
-        )  # fmt: skip
+        )
 
     return call
 

@@ -78,8 +78,9 @@ def completes(url: str, here: Path, known: set[str]) -> None:
     process = start("verify", url, "--table", "contacts", folder=here)
     out, err = process.communicate(timeout=90)
     assert process.returncode == 0, (out, err)
-    renewed = fetched(url, "select email from mailvet_verdicts join mailvet_runs using (run_id) "
-                           "where finished_at is not null")  # fmt: skip
+    renewed = fetched(
+        url, "select email from mailvet_verdicts join mailvet_runs using (run_id) where finished_at is not null"
+    )
     assert {row[0] for row in renewed} & known == set()
     assert is_complete(url) == []
     assert journaled(here) == []
@@ -87,9 +88,10 @@ def completes(url: str, here: Path, known: set[str]) -> None:
 
 def is_complete(url: str) -> list[tuple[Any, ...]]:
     return fetched(
-        url, "select email, mailvet_reason from contacts where mailvet_reason is distinct from case when "
-        "substr(email, 7, 3)::int % 2 = 0 then 'mailbox_accepted' else 'mailbox_not_found' end"
-    )  # fmt: skip
+        url,
+        "select email, mailvet_reason from contacts where mailvet_reason is distinct from case when "
+        "substr(email, 7, 3)::int % 2 = 0 then 'mailbox_accepted' else 'mailbox_not_found' end",
+    )
 
 
 def test_a_run_stopped_while_the_database_hangs_keeps_its_results_in_the_journal(

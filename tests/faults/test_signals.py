@@ -86,8 +86,10 @@ def test_a_stopped_run_keeps_what_was_learnt_and_nothing_else(
     again = start("verify", "crm.duckdb", "--table", "contacts", folder=here)
     out, err = again.communicate(timeout=60)
     assert again.returncode == 0, (out, err)
-    renewed = rows(here / "crm.duckdb", "select email from mailvet_verdicts v join mailvet_runs r using (run_id) "
-                   "where r.finished_at is not null")  # fmt: skip
+    renewed = rows(
+        here / "crm.duckdb",
+        "select email from mailvet_verdicts v join mailvet_runs r using (run_id) where r.finished_at is not null",
+    )
     assert {row[0] for row in renewed} & saved == set()
     assert correct(here)
     assert rows(here / "crm.duckdb", "select count(*) from mailvet_verdicts") == [(len(PEOPLE),)]

@@ -11,7 +11,8 @@ import duckdb
 import pytest
 
 from mailvet.errors import LockedError, SourceError
-from mailvet.runs.run import open_source, run
+from mailvet.runs.run import run
+from mailvet.runs.sources import open_source
 from mailvet.settings import Settings
 from mailvet.warehouse.backends.duckdb.session import opening_failed
 from mailvet.warehouse.backends.duckdb.verdicts import DuckDBVerdicts
@@ -88,7 +89,7 @@ def test_duplicate_verdicts_never_multiply_rows(here: Path, settings: Settings, 
 
 
 def _planned(warehouse: Any, settings: Settings) -> Any:
-    from mailvet.runs.run import plan
+    from mailvet.runs.planning import plan
 
     plan(warehouse, settings)
     return warehouse
@@ -125,8 +126,11 @@ def test_a_store_that_vanished_during_the_run_is_noticed(
 
 def test_verdicts_from_the_future_are_not_believed_and_told(here: Path, verified: Any) -> None:
     verified()
-    change(here / "store.duckdb", "update mailvet_verdicts set checked_at = checked_at + interval 1 year, "
-           "next_check_at = checked_at + interval 2 year")  # fmt: skip
+    change(
+        here / "store.duckdb",
+        "update mailvet_verdicts set checked_at = checked_at + interval 1 year, "
+        "next_check_at = checked_at + interval 2 year",
+    )
     result = verified("again.csv")
     assert result.checked == len(PEOPLE)
     assert any("dated in the future" in note for note in result.notes)

@@ -14,7 +14,8 @@ import polars as pl
 from mailvet.lab import Counters, Lab, World
 from mailvet.lab.world import HELLO_NAME, MAIL_FROM
 from mailvet.settings import Settings
-from mailvet.verification.stream import Verifier
+from mailvet.verification.stream import Stream
+from mailvet.verification.verifier import Verifier
 
 __all__ = ["Probed", "acme", "asked", "lab_settings", "probe", "total"]
 
@@ -93,7 +94,7 @@ async def probe(
     async def work() -> Probed:
         probed = Probed()
         async with Verifier(lab_settings(lab, **sections), asked_today=asked_today) as verifier:
-            async for frame in verifier.stream(read, wait=timedelta(seconds=wait)):
+            async for frame in Stream(verifier, read, wait=timedelta(seconds=wait)):
                 for row in frame.iter_rows(named=True):
                     assert row["email"] not in probed.rows, "a row was answered twice"
                     probed.rows[row["email"]] = row

@@ -13,7 +13,8 @@ from mailvet.dns.routes import MailHost, Route
 from mailvet.lab import Lab, World
 from mailvet.lab.endless_profiles import ENDLESS_PROFILES, add_mx_set
 from mailvet.probing.pool import Mailboxes, Recipient
-from mailvet.verification.stream import Verifier
+from mailvet.verification.stream import Stream
+from mailvet.verification.verifier import Verifier
 from mailvet.vocabulary import Reason
 from tests.hostile.stalled import healthy_among_stalled
 from tests.probing import acme, lab_settings, probe
@@ -80,7 +81,7 @@ async def test_a_server_may_say_what_it_likes_to_an_idle_conversation(
 
     async def work() -> None:
         async with Verifier(lab_settings(lab)) as verifier:
-            async for frame in verifier.stream(read):
+            async for frame in Stream(verifier, read):
                 rows.update(zip(frame["email"], frame["reason"], strict=True))
 
     await asyncio.wait_for(work(), 30)

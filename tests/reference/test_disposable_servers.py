@@ -9,7 +9,7 @@ from mailvet.dns.routes import MailHost, Route
 from mailvet.reference.disposable_servers import disposable_server
 from mailvet.reference.own_lists import OwnLists
 from mailvet.verification import scalar
-from mailvet.verification.stream import _with_disposable_servers
+from mailvet.verification.columns import with_disposable_servers
 from mailvet.vocabulary import Reason
 
 
@@ -42,7 +42,7 @@ def test_every_other_domain_is_not(other: Route) -> None:
 def examined(cell: str, hosts: list[str], own: OwnLists | None = None) -> scalar.Finding:
     finding = scalar.examine(cell, own or OwnLists(), allow_special_use=False)
     assert finding.domain is not None
-    finding.routed(route(finding.domain, *hosts))
+    finding.add_route(route(finding.domain, *hosts))
     return finding
 
 
@@ -51,7 +51,7 @@ def test_a_verdict_says_which_server_it_was_and_the_mailbox_is_not_asked_about()
     assert "disposable" in finding.flags
     assert min(finding.reasons, key=list(Reason).index) is Reason.disposable
     assert finding.facts["reference"][1] == f"{scalar.SERVED_BY}mail.mailinator.com"
-    assert not finding.worth_asking
+    assert not finding.worth_probing
 
 
 def test_an_allowed_domain_is_never_called_disposable() -> None:
@@ -75,7 +75,7 @@ def test_columns_say_the_same() -> None:
         "brand-new.org": route("brand-new.org", "mail.mailinator.com"),
         "acme.com": route("acme.com", "mx.acme.com"),
     }
-    found = _with_disposable_servers(evidence, routes)
+    found = with_disposable_servers(evidence, routes)
     assert found["reference_reason"].to_list() == ["disposable", None, None, None]
     assert found["disposable"].to_list() == [True, False, False, False]
     assert found["reference_detail"][0] == f"{scalar.SERVED_BY}mail.mailinator.com"

@@ -99,7 +99,7 @@ def test_no_suggestion_starts_a_spreadsheet_formula(start: str) -> None:
     assert all(text is None or text[0] not in "=+-@" for text in of_column([f"{start}ann@@gmial.com"]))
 
 
-@pytest.mark.parametrize("name", ["srv.local", "x.test", "mail.corp", "crm.internal"])
+@pytest.mark.parametrize("name", ["srv.local", "x.test", "x.example", "mail.corp", "crm.internal"])
 def test_names_of_private_networks_have_an_ending_where_those_are_allowed(name: str) -> None:
     assert has_unknown_tld(name)
     assert not has_unknown_tld(name, allow_special_use=True)

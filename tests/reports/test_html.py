@@ -20,36 +20,63 @@ from mailvet.warehouse.store import Details, OperatorShare, SourceShare, Summary
 
 NOW = datetime(2026, 11, 22, 12, 30, tzinfo=timezone.utc)
 SUMMARY = Summary(
-    rows=12_500, missing=40, verified=12_500,
+    rows=12_500,
+    missing=40,
+    verified=12_500,
     by_status={"deliverable": 8_000, "undeliverable": 3_500, "unknown": 1_000},
     by_reason={"mailbox_accepted": 8_000, "mailbox_not_found": 3_460, "greylisted": 1_000, "syntax_invalid": 40},
     by_recommendation={"send": 8_000, "do_not_send": 3_500, "reverify": 1_000},
-    bounce_before=0.315, bounce_after=0.01, bounce_without_do_not_send=0.02,
-    by_layer=by_layer([Group("mailbox_accepted", False, False, False, 7_900, 8_000),
-                       Group("mailbox_not_found", False, False, False, 3_400, 3_460),
-                       Group("greylisted", False, False, False, 900, 1_000)]),
-)  # fmt: skip
+    bounce_before=0.315,
+    bounce_after=0.01,
+    bounce_without_do_not_send=0.02,
+    by_layer=by_layer(
+        [
+            Group("mailbox_accepted", False, False, False, 7_900, 8_000),
+            Group("mailbox_not_found", False, False, False, 3_400, 3_460),
+            Group("greylisted", False, False, False, 900, 1_000),
+        ]
+    ),
+)
 BOUNCES = {
     "everything": BounceEstimate(12_460, 0.315, 0.307, 0.323),
     "without_do_not_send": BounceEstimate(9_000, 0.02, 0.01, 0.03),
     "send": BounceEstimate(8_000, 0.01, 0.008, 0.012),
-}  # fmt: skip
+}
 DETAILS = Details(
-    operators=(OperatorShare("google", 5_000, {"deliverable": 4_000, "undeliverable": 1_000}),
-               OperatorShare("acme.test", 700, {"unknown": 700})),
+    operators=(
+        OperatorShare("google", 5_000, {"deliverable": 4_000, "undeliverable": 1_000}),
+        OperatorShare("acme.test", 700, {"unknown": 700}),
+    ),
     other_operators=17,
-    due={"overdue": 3, "1 day": 900, "90 days": 8_000, "never": 40}, reverify_due={"1 day": 870, "90 days": 130},
-    sources=(SourceShare("web form", 9_000, {"send": 6_000, "do_not_send": 3_000}, 0.25),
-             SourceShare("", 3_500, {"send": 2_000}, 0.0001)),
+    due={"overdue": 3, "1 day": 900, "90 days": 8_000, "never": 40},
+    reverify_due={"1 day": 870, "90 days": 130},
+    sources=(
+        SourceShare("web form", 9_000, {"send": 6_000, "do_not_send": 3_000}, 0.25),
+        SourceShare("", 3_500, {"send": 2_000}, 0.0001),
+    ),
     other_sources=2,
-    last_run={"run_id": "r", "finished_at": datetime(2026, 11, 22, 12, 0), "checked": 11_000, "seconds": 190.0,
-              "lookups": 400, "probes": 9_500, "health": "ok", "depth": "smtp"},
-)  # fmt: skip
+    last_run={
+        "run_id": "r",
+        "finished_at": datetime(2026, 11, 22, 12, 0),
+        "checked": 11_000,
+        "seconds": 190.0,
+        "lookups": 400,
+        "probes": 9_500,
+        "health": "ok",
+        "depth": "smtp",
+    },
+)
 
 
 def page(summary: Summary = SUMMARY, details: Details = DETAILS, **changed: Any) -> str:
-    values: dict[str, Any] = {"source": "contacts in crm.duckdb", "depth": Depth.smtp, "policy": "marketing",
-                              "made_at": NOW, "by": "signup_source", "bounces": BOUNCES}  # fmt: skip
+    values: dict[str, Any] = {
+        "source": "contacts in crm.duckdb",
+        "depth": Depth.smtp,
+        "policy": "marketing",
+        "made_at": NOW,
+        "by": "signup_source",
+        "bounces": BOUNCES,
+    }
     return render(Report(summary=summary, details=details, **(values | changed)))
 
 
@@ -91,13 +118,36 @@ def read(*arguments: Any, **changed: Any) -> Reader:
 def test_the_page_says_what_to_do_why_and_when() -> None:
     text = read().text
     for said in (
-        "contacts in crm.duckdb", "12 500 rows", "40 without an address", "64.0 %", "28.0 %", "31.5 %",
-        "30.7 % to 32.3 %", "1.0 %", "0.8 % to 1.2 %", "the server says that there is no such mailbox",
-        "mailbox_not_found", "3 460", "Google (Gmail and Workspace)", "acme.test", "And 17 more operators",
-        "within a day", "never again", "web form", "33.3 %", "under 0.1 %", "signup_source", "(empty)",
-        "The run was sound", "870 of their addresses are due now or within a day", "11 000 addresses in 3 min",
-        "no message sent", "2026-11-22 12:30 UTC", "history and own lists", "3 460 · 27.8 %",
-    ):  # fmt: skip
+        "contacts in crm.duckdb",
+        "12 500 rows",
+        "40 without an address",
+        "64.0 %",
+        "28.0 %",
+        "31.5 %",
+        "30.7 % to 32.3 %",
+        "1.0 %",
+        "0.8 % to 1.2 %",
+        "the server says that there is no such mailbox",
+        "mailbox_not_found",
+        "3 460",
+        "Google (Gmail and Workspace)",
+        "acme.test",
+        "And 17 more operators",
+        "within a day",
+        "never again",
+        "web form",
+        "33.3 %",
+        "under 0.1 %",
+        "signup_source",
+        "(empty)",
+        "The run was sound",
+        "870 of their addresses are due now or within a day",
+        "11 000 addresses in 3 min",
+        "no message sent",
+        "2026-11-22 12:30 UTC",
+        "history and own lists",
+        "3 460 · 27.8 %",
+    ):
         assert said in text, said
 
 
@@ -145,8 +195,17 @@ def test_a_degraded_run_says_so_and_what_to_do() -> None:
 def test_layers_that_were_not_asked_say_so() -> None:
     assert "not asked at this depth" not in read().text
     assert read(depth=Depth.dns).text.count("not asked at this depth") == 0  # SMTP found something in an earlier run
-    only_syntax = Summary(1, 0, 1, {"undeliverable": 1}, {"syntax_invalid": 1}, {"do_not_send": 1}, 1.0, None,
-                          by_layer=by_layer([Group("syntax_invalid", False, False, False, 1, 1)]))  # fmt: skip
+    only_syntax = Summary(
+        1,
+        0,
+        1,
+        {"undeliverable": 1},
+        {"syntax_invalid": 1},
+        {"do_not_send": 1},
+        1.0,
+        None,
+        by_layer=by_layer([Group("syntax_invalid", False, False, False, 1, 1)]),
+    )
     assert read(only_syntax, depth=Depth.dns).text.count("not asked at this depth") == 1
     assert read(only_syntax, depth=Depth.offline).text.count("not asked at this depth") == 2
 

@@ -31,7 +31,7 @@ def stored(
 ) -> Verdict:
     """A verdict as a run with other rules would have stored it."""
     finding = scalar.examine(cell, OwnLists(), allow_special_use=False)
-    finding.answered(MailboxResult(reason, code, reply, "mx.acme.com", detail=detail))
+    finding.add_mailbox_result(MailboxResult(reason, code, reply, "mx.acme.com", detail=detail))
     verdict = scalar.judge(finding, SETTINGS, lists_digest="own")
     next_check_at = LONG_AGO + timedelta(days=1)
     return replace(

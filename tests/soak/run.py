@@ -11,7 +11,6 @@ import resource
 import statistics
 import time
 from collections.abc import Iterator
-from datetime import timedelta
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -20,7 +19,8 @@ import polars as pl
 from mailvet.lab import Lab, World
 from mailvet.lab.endless_profiles import ENDLESS_PROFILES
 from mailvet.settings import Settings
-from mailvet.verification.stream import Verifier
+from mailvet.verification.stream import Stream
+from mailvet.verification.verifier import Verifier
 from tests.probing import lab_settings
 
 __all__ = ["flat", "soak"]
@@ -138,7 +138,7 @@ async def _soak(settings: Settings, seconds: float) -> dict[str, Any]:
                 return next(left)
 
             async with Verifier(settings) as verifier:
-                async for frame in verifier.stream(read, wait=timedelta(0)):
+                async for frame in Stream(verifier, read):
                     verdicts += frame.height
             await asyncio.sleep(_CLOSES_WITHIN)
             noted.append((_memory(), float(len(os.listdir("/proc/self/fd"))), float(len(asyncio.all_tasks()))))

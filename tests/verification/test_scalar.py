@@ -15,10 +15,13 @@ from hypothesis import strategies as st
 from mailvet.dns.routes import Route
 from mailvet.lab import Lab, contact_table
 from mailvet.probing.domain import MailboxResult
+from mailvet.reference.columns import Reference
 from mailvet.reference.own_lists import OwnLists
 from mailvet.settings import Settings
 from mailvet.verdict import Verdict, email_key
-from mailvet.verification import scalar, stream
+from mailvet.verification import api, columns, scalar, stream
+from mailvet.verification.background import run_in_background
+from mailvet.verification.verifier import Verifier
 from mailvet.vocabulary import Reason, Status
 from tests.probing import lab_settings
 
@@ -32,9 +35,9 @@ _OWN = {
 
 def both(cells: list[str], configured: Settings) -> tuple[list[Verdict], list[Verdict]]:
     """The verdicts of the columns and those one by one, for distinct cells."""
-    table = stream._in_input_order(cells, stream.run_in_background(stream._verify_table(cells, configured))[0])
+    table = api._in_input_order(cells, run_in_background(api._verify_table(cells, configured))[0])
     columns = [Verdict.from_row(row) for row in table.to_pylist()]
-    return columns, stream.run_in_background(stream._verify_each(cells, configured))[0]
+    return columns, run_in_background(api._verify_each(cells, configured))[0]
 
 
 def comparable(verdict: Verdict) -> dict[str, Any]:
@@ -59,16 +62,73 @@ def test_every_cell_of_a_messy_table_gets_the_same_verdict_either_way(big_lab: L
 
 
 _LOCALS = st.sampled_from(
-    ["ann", "Ann.Lee", "info", "INFO", "noreply", "no-reply+x", "ann+tag", "+ann", "gone", "rude", "=cmd", "jörg",
-     "office+x", "postmaster", "a" * 65, "", "a b", "-ann", "a..b", "xkqjzvbwmt", "qwertz", "u1", "u2", "u3", "u4",
-     "u5", "u6", "ann.", ".ann", "a.n.n.", "a.n.n", "info.", "ann_lee", "annle", "12345"]
-)  # fmt: skip
+    [
+        "ann",
+        "Ann.Lee",
+        "info",
+        "INFO",
+        "noreply",
+        "no-reply+x",
+        "ann+tag",
+        "+ann",
+        "gone",
+        "rude",
+        "=cmd",
+        "jörg",
+        "office+x",
+        "postmaster",
+        "a" * 65,
+        "",
+        "a b",
+        "-ann",
+        "a..b",
+        "xkqjzvbwmt",
+        "qwertz",
+        "u1",
+        "u2",
+        "u3",
+        "u4",
+        "u5",
+        "u6",
+        "ann.",
+        ".ann",
+        "a.n.n.",
+        "a.n.n",
+        "info.",
+        "ann_lee",
+        "annle",
+        "12345",
+    ]
+)
 _DOMAINS = st.sampled_from(
-    ["acme.com", "gmail.com", "gmial.com", "GMAIL.com", "mailinator.com", "x.mailinator.com", "competitor.com",
-     "sub.competitor.com", "left.com", "sub.left.com", "throwaway.example.org", "duck.com", "privaterelay.appleid.com",
-     "münchen.de", "acme", "acme.con", "hotmial.com", "yopmail.com", "", "web.de",
-     "docomo.ne.jp", "d.vodafone.ne.jp", "EZWEB.ne.jp", "qq.com", "yahoo.com"]
-)  # fmt: skip
+    [
+        "acme.com",
+        "gmail.com",
+        "gmial.com",
+        "GMAIL.com",
+        "mailinator.com",
+        "x.mailinator.com",
+        "competitor.com",
+        "sub.competitor.com",
+        "left.com",
+        "sub.left.com",
+        "throwaway.example.org",
+        "duck.com",
+        "privaterelay.appleid.com",
+        "münchen.de",
+        "acme",
+        "acme.con",
+        "hotmial.com",
+        "yopmail.com",
+        "",
+        "web.de",
+        "docomo.ne.jp",
+        "d.vodafone.ne.jp",
+        "EZWEB.ne.jp",
+        "qq.com",
+        "yahoo.com",
+    ]
+)
 _CELLS = st.one_of(
     st.builds("{}@{}".format, _LOCALS, _DOMAINS),
     st.builds(" {}@{}\n".format, _LOCALS, _DOMAINS),
@@ -105,9 +165,9 @@ def test_odd_dots_anywhere_else_are_a_fault_of_syntax(cell: str) -> None:
 
 def test_an_odd_address_is_not_asked_about() -> None:
     finding = scalar.examine("a..b@docomo.ne.jp", OwnLists(), allow_special_use=False)
-    finding.routed(Route("docomo.ne.jp", None, (), "docomo"))
-    assert not finding.worth_asking
-    assert str(Reason.provider_unverifiable) in stream._NOT_WORTH_ASKING
+    finding.add_route(Route("docomo.ne.jp", None, (), "docomo"))
+    assert not finding.worth_probing
+    assert str(Reason.provider_unverifiable) in stream._SKIP_PROBING
 
 
 def test_a_local_part_that_the_operator_does_not_give_out_is_a_doubt_and_no_answer() -> None:
@@ -134,7 +194,7 @@ def test_what_several_cells_show_together_is_the_same_either_way() -> None:
 
 
 def test_one_cell_alone_shows_nothing_of_a_table() -> None:
-    assert stream.verify("till1@acme.com", depth="offline").flags == ()
+    assert api.verify("till1@acme.com", depth="offline").flags == ()
 
 
 def test_a_mailbox_answer_is_judged_the_same_either_way(mailvet_lab_factory: Any) -> None:
@@ -156,20 +216,23 @@ def test_a_mailbox_answer_is_judged_the_same_either_way(mailvet_lab_factory: Any
 def test_every_mailbox_reason_is_judged_the_same_either_way(reason: Reason, retry_after: float | None) -> None:
     configured = Settings.load(depth="offline")
     reply = 'he said "no"\\\n\x01🙅'
-    answer = MailboxResult(reason, 550, reply, "mx.acme.com", True, retry_after=retry_after)
+    result = MailboxResult(reason, 550, reply, "mx.acme.com", True, retry_after=retry_after)
     finding = scalar.examine("ann+x@acme.com", OwnLists(), allow_special_use=False)
-    finding.answered(answer)
+    finding.add_mailbox_result(result)
     alone = scalar.judge(finding, configured)
 
     async def by_columns() -> pl.DataFrame:
-        async with stream.Verifier(configured) as one:
-            one._run_id = None
-            evidence = one._offline(pl.DataFrame({"email": ["ann+x@acme.com"]}))
-            table = stream._with_routes(evidence, {}).with_columns(**stream._mailbox_columns([answer]))
-            return one._judge(table.with_columns(stopped=pl.lit(None, dtype=pl.String)))
+        async def read() -> None:
+            return None
 
-    columns = stream._in_input_order(["ann+x@acme.com"], asyncio.run(by_columns())).to_pylist()[0]
-    assert comparable(alone) == comparable(Verdict.from_row(columns))
+        batch = pl.DataFrame({"email": ["ann+x@acme.com"]})
+        evidence = columns.offline_evidence(batch, Reference(), configured)
+        evidence = evidence.with_columns(columns.mailbox_columns([result]))
+        async with Verifier(configured) as verifier:
+            return stream.Stream(verifier, read)._judge(evidence)
+
+    (row,) = api._in_input_order(["ann+x@acme.com"], asyncio.run(by_columns())).to_pylist()
+    assert comparable(alone) == comparable(Verdict.from_row(row))
 
 
 def test_a_verdict_and_its_row_are_the_same(tmp_path: Path) -> None:

@@ -1,289 +1,28 @@
-"""The layers together, and the faces for people: from plain code, loops, threads and forks."""
+"""Batches through the layers: each row once, no mailbox twice, and no slow operator before the others."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import re
-import signal
-import socket
-import statistics
 import threading
-import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
-import numpy as np
-import pandas as pd
 import polars as pl
-import pyarrow as pa
 import pytest
 
-import mailvet
-from mailvet.errors import PreflightError, SettingsError
 from mailvet.lab import Lab, World
-from mailvet.settings import Settings
-from mailvet.smtp.session import Session
-from mailvet.verdict import Verdict, email_key, verdict_schema
-from mailvet.verification import stream as module
-from mailvet.verification.stream import Verifier
-from mailvet.vocabulary import Depth, Policy, Reason, Recommendation, Status
+from mailvet.verification import stream
+from mailvet.verification.stream import Stream
+from mailvet.verification.verifier import Verifier
 from tests.probing import acme, lab_settings, probe, total
 
 LabFactory = Callable[..., Lab]
 
 
 @pytest.fixture
-def offline() -> Settings:
-    return Settings.load(depth="offline")
-
-
-@pytest.fixture
 def lab(mailvet_lab_factory: LabFactory) -> Lab:
     return mailvet_lab_factory(acme("postfix", "ann", "bob:full"))
-
-
-# ---------------------------------------------------------------- faces
-
-
-@pytest.mark.parametrize(
-    ("depth", "reason"), [("offline", "not_probed"), ("dns", "not_probed"), ("smtp", "mailbox_accepted")]
-)
-def test_one_address_is_verified_to_the_depth_asked_for(lab: Lab, depth: str, reason: str) -> None:
-    verdict = module.verify("ann@acme.test", depth=depth, settings=lab_settings(lab))
-    assert isinstance(verdict, Verdict)
-    assert (verdict.reason, verdict.depth) == (Reason(reason), Depth(depth))
-    assert verdict.email_key == email_key("ann@acme.test")
-    assert verdict.checked_at is not None
-    assert verdict.checked_at.utcoffset() == timedelta(0)
-    assert (verdict.mx_host == "mx.acme.test") is (depth != "offline")
-
-
-def test_the_package_offers_the_same_faces() -> None:
-    assert mailvet.verify is module.verify
-    assert mailvet.averify is module.averify
-    assert mailvet.verify_many is module.verify_many
-
-
-@pytest.mark.parametrize("count", [3, 100])
-def test_many_addresses_keep_order_and_length_and_each_text_is_verified_once(lab: Lab, count: int) -> None:
-    cells: list[str | None] = [f"p{n % 7}@acme.test" if n % 3 else ("ann@acme.test", None)[n % 2] for n in range(count)]
-    cells += [f"q{n}@acme.test" for n in range(count)]
-    table = module.verify_many(cells, depth="smtp", settings=lab_settings(lab))
-    assert table.schema == verdict_schema()
-    assert table["email"].to_pylist() == [cell or "" for cell in cells]
-    assert table["email_key"].to_pylist() == [email_key(cell) for cell in cells]
-    assert sum(total(lab).recipients[f"p{n}@acme.test"] > 1 for n in range(7)) <= 1
-
-
-@pytest.mark.parametrize("cell", [None, "", " \t\r\n", "\xa0\u3000", "\u200b", "\ufeff\xad", "\u2060 \u200d"])
-@pytest.mark.parametrize("policy", list(Policy))
-def test_a_cell_without_anything_visible_is_missing(cell: str | None, policy: Policy, offline: Settings) -> None:
-    verdict = module.verify(cell, settings=offline.model_copy(update={"policy": policy}))
-    assert (verdict.reason, verdict.status) == (Reason.missing, Status.unknown)
-    assert verdict.recommendation is Recommendation.do_not_send
-    assert (verdict.score, verdict.suggestion, verdict.flags, verdict.mailbox_key) == (0, None, (), None)
-    assert verdict.next_check_at is None
-
-
-def test_a_table_keeps_its_length_and_order_with_missing_cells(offline: Settings) -> None:
-    cells = [None, "ann@acme.com", "", "ann@acme.com", "\u200b", *(f"p{n}@acme.com" for n in range(30)), " "]
-    reasons = module.verify_many(cells, settings=offline)["reason"].to_pylist()
-    expected = ["missing" if not (cell or "").strip("\u200b ") else "not_probed" for cell in cells]
-    assert reasons == expected
-
-
-@pytest.mark.parametrize("cells", [[], iter(())])
-def test_no_addresses_give_an_empty_table(cells: Any, offline: Settings) -> None:
-    table = module.verify_many(cells, settings=offline)
-    assert (table.num_rows, table.schema) == (0, verdict_schema())
-
-
-@pytest.mark.parametrize("count", [1, 40])
-def test_odd_cells_are_verdicts_and_never_errors(count: int, offline: Settings) -> None:
-    odd: list[Any] = ["\ud800@acme.com", "a\x00b@acme.com", 17, "x" * 100_000, "\u202eann@acme.com", "🙃"]
-    table = module.verify_many(odd + [f"p{n}@acme.com" for n in range(count)], settings=offline)
-    assert set(table["status"].to_pylist()[: len(odd)]) == {"undeliverable"}
-
-
-@pytest.mark.parametrize(
-    ("given", "said"),
-    [
-        ("ann@acme.com", "call mailvet.verify(text)"),
-        (b"ann@acme.com", "call mailvet.verify(text)"),
-        (pd.DataFrame({"email": ["ann@acme.com"]}), "Pass the column"),
-        (pl.DataFrame({"email": ["ann@acme.com"]}), "Pass the column"),
-        (pa.table({"email": ["ann@acme.com"]}), "Pass the column"),
-        ({"email": ["ann@acme.com"]}, "Pass the column"),
-        (np.array([["ann@acme.com"]]), "Pass the column"),
-        (7, "not int"),
-    ],
-    ids=lambda given: type(given).__name__,
-)
-def test_what_is_not_one_column_of_cells_is_refused_by_what_to_pass(given: Any, said: str) -> None:
-    with pytest.raises(TypeError, match=re.escape(said)) as refused:
-        module.verify_many(given)
-    assert "ann@" not in str(refused.value)
-
-
-@pytest.mark.parametrize("make", [list, iter, pd.Series, pl.Series, pa.array, lambda c: np.array(c, dtype=object)])
-def test_a_column_of_every_library_is_read_alike(make: Callable[[list[str | None]], Any], offline: Settings) -> None:
-    cells = ["ann@acme.com", None, "bob@@acme.com"]
-    found, listed = module.verify_many(make(cells), settings=offline), module.verify_many(cells, settings=offline)
-    assert found.select(["email_key", "reason"]).equals(listed.select(["email_key", "reason"]))
-
-
-def test_absent_values_of_pandas_are_no_text(offline: Settings) -> None:
-    cells = pd.Series(["ann@acme.com", float("nan"), pd.NA], dtype=object)
-    assert module.verify_many(cells, settings=offline)["reason"].to_pylist()[1:] == (
-        module.verify_many([None, None], settings=offline)["reason"].to_pylist()
-    )
-
-
-def test_an_unknown_depth_is_a_mistake() -> None:
-    with pytest.raises(SettingsError, match="deep"):
-        module.verify("ann@acme.com", depth="deep")
-
-
-@pytest.mark.parametrize("name", ["localhost", "machine", "box.localdomain", "printer.local"])
-def test_without_a_real_host_name_nothing_is_probed(lab: Lab, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    monkeypatch.setattr(socket, "getfqdn", lambda: name)
-    with pytest.raises(PreflightError, match="hello_name"):
-        module.verify("ann@acme.test", settings=lab_settings(lab, smtp={"hello_name": None}))
-    assert total(lab).connections == 0
-
-
-def test_a_host_name_that_does_not_resolve_is_not_said(lab: Lab) -> None:
-    with pytest.raises(PreflightError, match="does not resolve"):
-        module.verify("ann@acme.test", settings=lab_settings(lab, smtp={"hello_name": "gone.example.test"}))
-    assert total(lab).connections == 0
-
-
-async def test_inside_a_running_loop_both_faces_work_and_the_loop_stays_alive(lab: Lab) -> None:
-    configured = lab_settings(lab)
-    beats = 0
-
-    async def heart() -> None:
-        nonlocal beats
-        while True:
-            await asyncio.sleep(0.005)
-            beats += 1
-
-    beating = asyncio.ensure_future(heart())
-    verdicts = await asyncio.gather(*(module.averify(f"p{n}@acme.test", settings=configured) for n in range(5)))
-    assert {verdict.reason for verdict in verdicts} == {Reason.mailbox_not_found}
-    assert beats > 0
-    beating.cancel()
-    assert module.verify("ann@acme.test", settings=configured).status is Status.deliverable
-
-
-def test_many_threads_may_ask_at_once(lab: Lab) -> None:
-    configured = lab_settings(lab, depth="dns")
-
-    def work(number: int) -> list[str]:
-        if number % 2:
-            return [module.verify(f"p{number}@acme.test", settings=configured).email_key]
-        table = module.verify_many([f"p{number}-{n}@acme.test" for n in range(40)], settings=configured)
-        return list(table["email_key"].to_pylist())
-
-    with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(work, range(24)))
-    for number, keys in enumerate(found):
-        names = [f"p{number}"] if number % 2 else [f"p{number}-{n}" for n in range(40)]
-        assert keys == [email_key(f"{name}@acme.test") for name in names]
-    assert lab.dns_queries()[("acme.test", "MX")] <= 8
-
-
-def test_after_a_fork_the_child_verifies_too(lab: Lab) -> None:
-    configured = lab_settings(lab, depth="dns")
-    cells = [f"p{n}@acme.test" for n in range(40)]
-    module.verify_many(cells, settings=configured)  # the parent has a loop, a thread and a table engine
-    module.verify("ann@acme.test", settings=configured)
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        signal.alarm(20)
-        report = b"failed"
-        try:
-            one = module.verify("ann@acme.test", settings=configured)
-            many = module.verify_many(cells, settings=configured)
-            report = f"{one.domain} {many.num_rows} {many['mx_host'][0]}".encode()
-        finally:
-            os.write(writing, report)
-            os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading, "rb") as pipe:
-        assert pipe.read() == b"acme.test 40 mx.acme.test"
-    assert os.waitpid(child, 0)[1] == 0
-
-
-def test_a_table_in_a_forked_child_is_an_error_and_no_deadlock(
-    offline: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "_tables_of", os.getpid() + 1)
-
-    async def table() -> pl.DataFrame:
-        return await module._collect(Verifier(offline), ["ann@acme.com"])
-
-    with pytest.raises(PreflightError, match="spawn"):
-        asyncio.run(table())
-
-
-def test_offline_touches_no_network(offline: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    module.verify("warm@up.com", settings=offline)
-
-    def forbidden(*_: Any, **__: Any) -> None:
-        raise AssertionError("the network was touched")
-
-    for name in ("connect", "connect_ex", "sendto", "bind"):
-        monkeypatch.setattr(socket.socket, name, forbidden, raising=False)
-    monkeypatch.setattr(socket, "getaddrinfo", forbidden)
-    monkeypatch.setattr(module, "Resolver", forbidden)
-    monkeypatch.setattr(Session, "open", forbidden)
-    assert module.verify("ann@acme.com", settings=offline).reason is Reason.not_probed
-    assert module.verify_many([f"p{n}@gmail.com" for n in range(50)], settings=offline).num_rows == 50
-
-
-def test_a_known_domain_is_verified_in_a_moment(lab: Lab) -> None:
-    configured = lab_settings(lab, depth="dns")
-    module.verify("ann@acme.test", settings=configured)
-    took = []
-    for n in range(60):
-        began = time.perf_counter()
-        module.verify(f"p{n}@acme.test", settings=configured)
-        took.append(time.perf_counter() - began)
-    assert statistics.median(took) < 0.005
-    assert lab.dns_queries()[("acme.test", "MX")] == 1
-
-
-def test_a_resolver_that_was_silent_is_asked_anew_by_the_next_call(lab: Lab) -> None:
-    configured = lab_settings(lab, depth="dns")
-    background = module._in_background()
-    first = module.run_in_background(background.verifier(configured))
-    assert module.run_in_background(background.verifier(configured)) is first
-    first._no_dns = True
-    assert module.run_in_background(background.verifier(configured)) is not first
-
-
-def test_an_interrupted_call_ends_its_conversations(mailvet_lab_factory: LabFactory) -> None:
-    lab = mailvet_lab_factory(acme("postfix", latency=0.05))
-    configured = lab_settings(lab)
-
-    async def impatient() -> None:
-        cells = [f"p{n}@acme.test" for n in range(200)]
-        await asyncio.wait_for(module._verify_table(cells, configured), 0.6)
-
-    with pytest.raises(asyncio.TimeoutError):
-        module.run_in_background(impatient())
-    time.sleep(0.3)
-    counters = lab.counters()["mx.acme.test"]
-    assert 0 < counters.commands["RCPT"] < 100
-    assert counters.aborted == 0
-
-
-# ---------------------------------------------------------------- the stream
 
 
 async def _batches(verifier: Verifier, *batches: list[str], **options: Any) -> list[dict[str, Any]]:
@@ -292,7 +31,7 @@ async def _batches(verifier: Verifier, *batches: list[str], **options: Any) -> l
     async def read() -> pl.DataFrame | None:
         return next(frames)
 
-    return [row async for frame in verifier.stream(read, **options) for row in frame.iter_rows(named=True)]
+    return [row async for frame in Stream(verifier, read, **options) for row in frame.iter_rows(named=True)]
 
 
 async def test_every_row_of_every_batch_is_answered_once(lab: Lab) -> None:
@@ -324,7 +63,7 @@ async def test_an_error_of_the_reader_ends_the_stream_and_its_conversations(mail
             raise OSError("the table is gone")
 
         async with Verifier(lab_settings(lab)) as verifier:
-            async for _ in verifier.stream(read):
+            async for _ in Stream(verifier, read):
                 pass
 
     with pytest.raises(OSError, match="the table is gone"):
@@ -345,15 +84,15 @@ async def test_a_stream_left_early_is_silent_afterwards(
         async def read() -> pl.DataFrame | None:
             return pl.DataFrame({"email": next(batches)})
 
-        stream = verifier.stream(read, wait=timedelta(seconds=5))
-        async for _ in stream:
+        verdicts = aiter(Stream(verifier, read, wait=timedelta(seconds=5)))
+        async for _ in verdicts:
             break
-        await stream.aclose()  # type: ignore[attr-defined]
+        await verdicts.aclose()  # type: ignore[attr-defined]
         await asyncio.sleep(0.5)
     assert not caplog.records
 
 
-async def test_whoever_was_named_when_a_stream_is_interrupted_keeps_the_answer(mailvet_lab_factory: LabFactory) -> None:
+async def test_a_recipient_sent_when_a_stream_is_interrupted_keeps_its_result(mailvet_lab_factory: LabFactory) -> None:
     cells = [f"p{n}@acme.test" for n in range(400)]
     world = acme("postfix", *(f"p{n}" for n in range(0, 400, 2)), latency=0.15, starttls=False)
     lab = mailvet_lab_factory(world)
@@ -363,10 +102,11 @@ async def test_whoever_was_named_when_a_stream_is_interrupted_keeps_the_answer(m
     async def read() -> pl.DataFrame | None:
         return next(batches)
 
-    async with module.Verifier(lab_settings(lab)) as verifier:
+    async with Verifier(lab_settings(lab)) as verifier:
+        passing = Stream(verifier, read)
 
         async def collect() -> None:
-            async for frame in verifier.stream(read):
+            async for frame in passing:
                 verdicts.append(frame)
 
         running = asyncio.ensure_future(collect())
@@ -376,8 +116,8 @@ async def test_whoever_was_named_when_a_stream_is_interrupted_keeps_the_answer(m
         with pytest.raises(asyncio.CancelledError):
             await running
         before = sum(frame.height for frame in verdicts)
-        await verifier.drain()
-        verdicts += verifier.pending_verdicts()
+        await passing.drain()
+        verdicts += passing.pending_verdicts()
     answered = pl.concat(verdicts)
     asked = set(total(lab).recipients) & set(cells)
     assert before < len(asked) < len(cells)
@@ -392,8 +132,10 @@ async def test_what_lists_settle_is_not_asked(mailvet_lab_factory: LabFactory) -
         lab, ["gone@acme.test", "x@mailinator.com", "x@gmial.com"], lists={"suppress": ("gone@acme.test",)}
     )
     assert probed.reasons() == {
-        "gone@acme.test": "suppressed", "x@mailinator.com": "disposable", "x@gmial.com": "typo_domain"
-    }  # fmt: skip
+        "gone@acme.test": "suppressed",
+        "x@mailinator.com": "disposable",
+        "x@gmial.com": "typo_domain",
+    }
     assert total(lab).connections == 0
     assert ("acme.test", "MX") not in lab.dns_queries()
 
@@ -439,15 +181,6 @@ async def test_the_depth_is_written_in_every_verdict(lab: Lab) -> None:
         assert {row["depth"] for row in probed.rows.values()} == {depth}
 
 
-async def test_a_lost_resolver_in_the_middle_is_said(lab: Lab) -> None:
-    async with Verifier(lab_settings(lab, depth="dns")) as verifier:
-        assert verifier._resolver is not None
-        verifier._resolver.down = True
-        assert "DNS stopped answering" in str(verifier.degraded)
-        (row,) = await _batches(verifier, ["ann@acme.test"])
-    assert (row["status"], row["reason"]) == ("unknown", "dns_timeout")
-
-
 @pytest.fixture
 def threads() -> Iterator[None]:
     before = threading.active_count()
@@ -463,7 +196,7 @@ async def test_closing_leaves_no_thread_and_no_task(lab: Lab) -> None:
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
-async def test_a_world_without_domains_has_nobody(mailvet_lab_factory: LabFactory) -> None:
+async def test_a_world_without_domains_has_no_mailbox(mailvet_lab_factory: LabFactory) -> None:
     probed = await probe(mailvet_lab_factory(World()), ["ann@acme.test"])
     assert probed["ann@acme.test"]["reason"] == "domain_not_found"
 
@@ -474,10 +207,10 @@ async def test_a_world_without_domains_has_nobody(mailvet_lab_factory: LabFactor
 async def test_a_slow_operator_with_half_of_the_rows_does_not_hold_up_the_others(
     mailvet_lab_factory: LabFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_WAITING_ROWS", 60)
-    monkeypatch.setattr(module, "_LEAST_ROWS", 10)
-    monkeypatch.setattr(module, "_FLUSH_ROWS", 10)
-    monkeypatch.setattr(module, "_FLUSH_SECONDS", 0.02)
+    monkeypatch.setattr(stream, "_WAITING_ROWS", 60)
+    monkeypatch.setattr(stream, "_LEAST_ROWS", 10)
+    monkeypatch.setattr(stream, "_FLUSH_ROWS", 10)
+    monkeypatch.setattr(stream, "_FLUSH_SECONDS", 0.02)
     monkeypatch.setattr("mailvet.verification.backlog._IN_MEMORY", 40)
     world = World()
     for name, delay in (("slow", 0.04), ("fast", 0.0)):
@@ -495,12 +228,13 @@ async def test_a_slow_operator_with_half_of_the_rows_does_not_hold_up_the_others
 
     order: list[str] = []
     async with Verifier(lab_settings(lab)) as verifier:
-        async for frame in verifier.stream(read):
-            most_waiting = max(most_waiting, verifier._rows_waiting)
-            most_in_memory = max(most_in_memory, verifier._backlog.in_memory)
+        passing = Stream(verifier, read)
+        async for frame in passing:
+            most_waiting = max(most_waiting, passing._rows_waiting)
+            most_in_memory = max(most_in_memory, passing._backlog.in_memory)
             order += [row["email"] for row in frame.iter_rows(named=True)]
             assert set(frame["status"]) == {"deliverable"}
-    assert sorted(order) == sorted(cells), "nobody is lost, nobody comes twice"
+    assert sorted(order) == sorted(cells), "no row is lost, none comes twice"
     last_fast = max(place for place, cell in enumerate(order) if cell.endswith("@fast.test"))
     slow_before = sum(cell.endswith("@slow.test") for cell in order[:last_fast])
     assert slow_before < 75, "the fast half was through long before the slow one"

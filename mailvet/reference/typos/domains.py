@@ -94,7 +94,7 @@ def _meant_in_ascii(domain: str) -> str | None:
     return bare if bare in lists.suggestion_targets() else None
 
 
-_PRIVATE: Final = SPECIAL_USE_ENDINGS | {"internal", "corp", "home", "lan", "intranet", "private"}
+_PRIVATE: Final = SPECIAL_USE_ENDINGS | {"example", "internal", "corp", "home", "lan", "intranet", "private"}
 """Endings in use inside private networks (RFC 6761, RFC 6762 appendix G, and .internal as reserved by ICANN)."""
 
 

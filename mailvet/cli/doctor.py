@@ -1,0 +1,34 @@
+"""`mailvet doctor`."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from mailvet.cli.arguments import load_settings
+from mailvet.cli.exit_codes import ExitCode
+from mailvet.cli.messages import console
+from mailvet.cli.options import Config, DepthOption
+from mailvet.cli.standard_streams import says_everything
+
+__all__ = ["doctor"]
+
+
+def doctor(
+    depth: DepthOption = None,
+    config: Config = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON array.")] = False,
+) -> None:
+    """Is this machine fit to ask mail servers? Resolver, port 25, host name, reverse DNS, SPF, block lists, clock."""
+    from mailvet.cli.show import show_checks
+    from mailvet.doctor.checks import examine
+
+    checks = examine(load_settings(config, depth=depth))
+    if as_json:
+        print(json.dumps([check.as_dict() for check in checks], ensure_ascii=not says_everything(), indent=1))
+    else:
+        show_checks(console(), checks)
+    if any(check.state == "fail" for check in checks):
+        raise typer.Exit(ExitCode.degraded)

@@ -1,0 +1,36 @@
+"""
+The table engine (Polars) and forks: its threads stay behind in the parent, and a child that uses it waits for ever.
+"""
+
+from __future__ import annotations
+
+import os
+
+from mailvet.errors import PreflightError
+
+__all__ = ["claim", "is_lost"]
+
+_used_by: int | None = None
+"""The process whose threads the table engine uses, once it was used."""
+
+
+def is_lost() -> bool:
+    """Whether this process was forked from one that had used the table engine, whose threads are gone here."""
+    return _used_by is not None and _used_by != os.getpid()
+
+
+def claim() -> None:
+    """
+    Note that this process uses the table engine.
+
+    Raises:
+        PreflightError: it cannot.
+    """
+    global _used_by
+    if is_lost():
+        raise PreflightError(
+            "This process was forked from one in which mailvet had already worked on a table, and the table engine "
+            "does not survive that. Start worker processes with the method 'spawn' or 'forkserver', or use mailvet "
+            "for the first time after the fork."
+        )
+    _used_by = os.getpid()
