@@ -51,6 +51,7 @@ def test_the_wheel_holds_every_file_of_the_packages(names: set[str]) -> None:
         if path.parts[0] in TOP_LEVEL and not (len(path.parts) > 2 and path.parts[1] in NOT_SHIPPED)
     }
     assert {"mailvet/py.typed", "mailvet/verdict.py"} <= expected
+    expected.add("mailvet/constraints.txt")  # which lies at the root of the checkout
     assert {name for name in names if ".dist-info/" not in name} == expected
 
 
@@ -123,3 +124,6 @@ def test_the_installed_wheel_works_away_from_the_checkout(wheel: Path, tmp_path:
     ]
     done = subprocess.run(check, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
     assert "syntax_invalid" in done.stdout, done.stdout + done.stderr
+
+    done = subprocess.run([*check[:1], "constraints"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.stdout == (ROOT / "constraints.txt").read_text()
