@@ -154,8 +154,8 @@ def checkpoint(folder: Path, config: Path) -> dict[str, Any]:
     import gx_checkpoint
 
     outcome = gx_checkpoint.gate(folder / "crm.duckdb", str(config), folder / "gx")
-    results = json.loads((folder / "gx" / "gate.json").read_text())
-    return {"outcome": outcome, "keys": sorted(results)[:3]}
+    results = json.loads((folder / "gx" / "gate.json").read_text())["expectations"]
+    return {"outcome": outcome} | {each["expectation"]: each["unexpected_count"] for each in results}
 
 
 def spark(folder: Path, config: Path) -> dict[str, Any]:
