@@ -3,7 +3,8 @@ The product on sets of versions of their time: `python -m tests.matrix [SET...]`
 
 `sets.toml` says what each set is: a date, a Python, and what it holds; `locks/SET.txt` has its versions, resolved as of
 that date (`--lock` writes them anew). Each set is installed with the built wheel in an environment of its own, where
-`smoke.py` runs. Rows that differ between sets fail. The whole matrix writes docs/support.md and docs/support.json.
+`smoke.py` runs. Rows that differ between sets fail. What passed is kept in docs/support.json and shown in
+docs/support.md.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ else:
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
+RESULTS = ROOT / "docs" / "support.json"
 UV = [sys.executable, "-m", "uv", "--quiet"]
 
 SHOWN = (
@@ -176,13 +178,10 @@ def page(results: dict[str, dict[str, Any]]) -> str:
         "|---|---|---|---|---|",
     ]
     for name, result in results.items():
-        if "rows" in result:
-            versions = ", ".join(
-                f"{key.replace('apache-airflow-providers-', '')} {value}" for key, value in result["versions"].items()
-            )
-            outcome = ", ".join(result["rows"])
-        else:
-            versions, outcome = "", "not tried: " + result["not tried"] if "not tried" in result else "**failed**"
+        versions = ", ".join(
+            f"{key.replace('apache-airflow-providers-', '')} {value}" for key, value in result["versions"].items()
+        )
+        outcome = ", ".join(result["rows"])
         lines.append(f"| {name} | {result['python']} | {result.get('date', '')} | {outcome} | {versions} |")
     return "\n".join(lines) + "\n"
 
@@ -215,9 +214,11 @@ def main() -> int:
             print(each.name + said, flush=True)
     told = differences(results)
     print("\n".join(told))
-    if len(chosen) == len(every):
-        (ROOT / "docs" / "support.json").write_text(json.dumps(results, indent=1) + "\n")
-        (ROOT / "docs" / "support.md").write_text(page(results))
+    known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    known |= {name: result for name, result in results.items() if "rows" in result}
+    known = {name: known[name] for name in every if name in known}
+    RESULTS.write_text(json.dumps(known, indent=1) + "\n")
+    (ROOT / "docs" / "support.md").write_text(page(known))
     return 1 if told or any("failed" in result for result in results.values()) else 0
 
 
