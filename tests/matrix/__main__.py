@@ -137,7 +137,7 @@ def try_set(each: VersionSet, wheel: Path, folder: Path, postgres: str) -> dict[
     run(*UV, "pip", "install", "--python", python, "--no-deps", wheel)
     variables = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "MAILVET_"))}
     if each.postgres:
-        variables["MAILVET_MATRIX_POSTGRES"] = postgres
+        variables["MATRIX_POSTGRES"] = postgres
     work = folder / "work"
     work.mkdir()
     with (folder / "log").open("w") as log:

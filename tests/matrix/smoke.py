@@ -89,7 +89,7 @@ def table(folder: Path, config: Path) -> dict[str, Any]:
 
 def dag(folder: Path, config: Path) -> dict[str, Any]:
     """The example DAG, over DuckDB where its provider is installed, else over PostgreSQL."""
-    url = os.environ.get("MAILVET_MATRIX_POSTGRES", "")
+    url = os.environ.get("MATRIX_POSTGRES", "")
     if url:
         import psycopg
 
