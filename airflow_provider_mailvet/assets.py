@@ -10,8 +10,7 @@ __all__ = ["verified_table"]
 
 
 def verified_table(conn_id: str, table: str) -> Asset:
-    """
-    The asset that `MailvetVerifyOperator` updates for this connection and table; its events carry the counts.
+    """The asset that `MailvetVerifyOperator` updates for this connection and table; its events carry the counts.
 
     >>> verified_table("crm", "contacts").uri
     'mailvet://crm/contacts'

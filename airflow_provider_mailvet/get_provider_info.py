@@ -1,5 +1,4 @@
-"""
-What Airflow knows of this provider without importing it.
+"""What Airflow knows of this provider without importing it.
 
 Airflow reads this before its own configuration is ready, so it imports nothing but the standard library.
 """

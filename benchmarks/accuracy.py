@@ -21,7 +21,7 @@ from typing import Any
 from benchmarks import worlds
 from benchmarks.intervals import wilson
 from benchmarks.peers import installed
-from benchmarks.processes import JobFailed, LabProcess, call, run_python
+from benchmarks.processes import JobFailedError, LabProcess, call, run_python
 from mailvet.lab import contact_table, write_contacts
 
 __all__ = ["measure"]
@@ -64,10 +64,11 @@ def measure(rows: int = 10_000, peers: bool = True, wait: str = "10s") -> dict[s
         counted = lab.counters()
         ordered = [answer["id"] for answer in answers] == [str(number) for number in contacts["id"].to_pylist()]
         judged = [
-            _joined(cell, truths[cell], answer["mailvet_status"], answer["mailvet_recommendation"],
-                    answer["mailvet_reason"])
+            _joined(
+                cell, truths[cell], answer["mailvet_status"], answer["mailvet_recommendation"], answer["mailvet_reason"]
+            )
             for cell, answer in zip(cells, answers, strict=False)
-        ]  # fmt: skip
+        ]
         distinct = list({row.cell: row for row in judged}.values())
         given = [cell for cell in dict.fromkeys(cells) if cell and cell.strip()]
         others = {name: _peer(lab, name, given, truths) for name in _PEERS} if peers else {}
@@ -95,18 +96,36 @@ def _through_the_command_line(home: Path, contacts: Any, config: str, wait: str)
     settings.write_text(f'{config}\n[store]\npath = "{home / "store.duckdb"}"\n')
     # 3: "degraded" would be a finding, and shows in the shares.
     seconds = run_python(
-        "-m", "mailvet", "verify", str(source), "--email-column", "email", "--config", str(settings), "--output",
-        str(output), "--wait", wait, log=home / "log", ok=(0, 3),
-    )  # fmt: skip
+        "-m",
+        "mailvet",
+        "verify",
+        str(source),
+        "--email-column",
+        "email",
+        "--config",
+        str(settings),
+        "--output",
+        str(output),
+        "--wait",
+        wait,
+        log=home / "log",
+        ok=(0, 3),
+    )
     with output.open(newline="", encoding="utf-8") as stream:
         return list(csv.DictReader(stream)), seconds
 
 
 def _joined(cell: str | None, truth: Any, status: str, recommendation: str, reason: str = "") -> _Row:
     return _Row(
-        cell, truth.kind, truth.live, truth.dead_and_server_answers, tuple(truth.expected), status, recommendation,
+        cell,
+        truth.kind,
+        truth.live,
+        truth.dead_and_server_answers,
+        tuple(truth.expected),
+        status,
+        recommendation,
         reason,
-    )  # fmt: skip
+    )
 
 
 def _share(rows: Iterable[_Row], hit: Callable[[_Row], bool]) -> tuple[int, int, float, float]:
@@ -180,7 +199,7 @@ def _peer(lab: LabProcess, name: str, cells: Sequence[str], truths: dict[str | N
     lab.reset()
     try:
         done = call("benchmarks.peers:run", name=name, cells=list(cells), about=lab.about, workers=8)
-    except JobFailed as error:
+    except JobFailedError as error:
         return {"failed": str(error).splitlines()[-1]}
     counted = lab.counters()
     rows = [
@@ -193,7 +212,10 @@ def _peer(lab: LabProcess, name: str, cells: Sequence[str], truths: dict[str | N
         (row for row in rows if row.kind in _NOT_ABOUT_THE_MAILBOX), lambda row: row.status != "unknown"
     )
     return {
-        "shares": shares, "seconds": done["seconds"], "refused": done["refused"], "data": counted["data"],
+        "shares": shares,
+        "seconds": done["seconds"],
+        "refused": done["refused"],
+        "data": counted["data"],
         "peak": max(host["peak"] for host in counted["hosts"].values()),
         "aborted": sum(host["aborted"] for host in counted["hosts"].values()),
-    }  # fmt: skip
+    }

@@ -27,9 +27,11 @@ def measure(rows: int = 1_000_000, runs: int = 3) -> dict[str, Any]:
     """
     seen = [call("benchmarks.airflow:once", rows=rows) for _ in range(runs)]
     return {
-        "rows": rows, "runs": runs, "import": spread([run["import"] for run in seen]),
+        "rows": rows,
+        "runs": runs,
+        "import": spread([run["import"] for run in seen]),
         **{name: spread([rows / run[name] for run in seen]) for name in ("whole", "known", "write_back")},
-    }  # fmt: skip
+    }
 
 
 def once(rows: int) -> dict[str, float]:
@@ -40,12 +42,19 @@ def once(rows: int) -> dict[str, float]:
 
     with tempfile.TemporaryDirectory(prefix="mailvet-bench-") as name, running_server(settings=()) as server:
         os.environ |= {
-            "AIRFLOW_HOME": name, "AIRFLOW__CORE__LOAD_EXAMPLES": "false", "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR",
+            "AIRFLOW_HOME": name,
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "false",
+            "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR",
             "AIRFLOW_CONN_CRM": json.dumps(
-                {"conn_type": "postgres", "host": "127.0.0.1", "port": server.port, "login": "postgres",
-                 "schema": "crm"}
+                {
+                    "conn_type": "postgres",
+                    "host": "127.0.0.1",
+                    "port": server.port,
+                    "login": "postgres",
+                    "schema": "crm",
+                }
             ),
-        }  # fmt: skip
+        }
         Path(name, "dags").mkdir()
         with psycopg.connect(server.new_database("crm"), autocommit=True) as database:
             database.execute("create table contacts (id integer primary key, email text)")
@@ -66,9 +75,11 @@ def once(rows: int) -> dict[str, float]:
             seconds["whole"] = time.perf_counter() - began
             row = database.execute("select count(mailvet_status) from contacts").fetchone()
             assert row == (rows,), f"{row} of {rows} rows have an answer"
-            database.execute("alter table contacts drop column mailvet_status, drop column mailvet_reason, "
-                             "drop column mailvet_recommendation, drop column mailvet_score, "
-                             "drop column mailvet_suggestion, drop column mailvet_checked_at")  # fmt: skip
+            database.execute(
+                "alter table contacts drop column mailvet_status, drop column mailvet_reason, "
+                "drop column mailvet_recommendation, drop column mailvet_score, "
+                "drop column mailvet_suggestion, drop column mailvet_checked_at"
+            )
             database.execute("vacuum full analyze contacts")
             database.execute("checkpoint")
             operator = MailvetVerifyOperator(

@@ -43,8 +43,10 @@ def _bars(path: Path, panels: Sequence[tuple[str, Sequence[_Bar]]], unit: str, *
     for axis, (title, bars) in zip(axes, panels, strict=True):
         ordered = sorted(bars, key=lambda bar: bar[1])
         values = [bar[1] for bar in ordered]
-        errors = [[value - bar[2] for value, bar in zip(values, ordered, strict=True)],
-                  [bar[3] - value for value, bar in zip(values, ordered, strict=True)]]  # fmt: skip
+        errors = [
+            [value - bar[2] for value, bar in zip(values, ordered, strict=True)],
+            [bar[3] - value for value, bar in zip(values, ordered, strict=True)],
+        ]
         colours = [_OURS if bar[0].startswith("mailvet") else _PEER for bar in ordered]
         axis.barh([bar[0] for bar in ordered], values, color=colours, xerr=errors, ecolor="#444444", capsize=2)
         for position, value in enumerate(values):
@@ -65,11 +67,13 @@ def _bars(path: Path, panels: Sequence[tuple[str, Sequence[_Bar]]], unit: str, *
 
 def _probing(result: dict[str, Any], path: Path) -> None:
     panels = [
-        (f"servers answer after {setting['latency'] * 1000:.0f} ms, "
-         f"{'PIPELINING offered' if setting['pipelining'] else 'one command at a time'}",
-         [(name, *row["rate"]) for name, row in setting["rows"].items()])
+        (
+            f"servers answer after {setting['latency'] * 1000:.0f} ms, "
+            f"{'PIPELINING offered' if setting['pipelining'] else 'one command at a time'}",
+            [(name, *row["rate"]) for name, row in setting["rows"].items()],
+        )
         for setting in result["latencies"]
-    ]  # fmt: skip
+    ]
     _bars(path, panels, "addresses a second")
 
 

@@ -85,8 +85,12 @@ def _dbt(folder: Path, *arguments: str) -> float:
     began = time.perf_counter()
     done = subprocess.run(
         [*_DBT, "--quiet", *arguments, "--profiles-dir", "."],
-        cwd=folder, env={**os.environ}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        cwd=folder,
+        env={**os.environ},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return time.perf_counter() - began
 

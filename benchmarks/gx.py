@@ -133,6 +133,7 @@ def figures(rows: int = ROWS, bad: int = BAD) -> dict[str, Any]:
     timings = measure(rows, bad)
     assert all(timing.unexpected == bad for timing in timings), "another number of rows failed than is bad"
     return {
-        "rows": rows, "bad": bad,
+        "rows": rows,
+        "bad": bad,
         "ways": {timing.name: {**vars(timing), "beyond": timing.beyond} for timing in timings},
-    }  # fmt: skip
+    }

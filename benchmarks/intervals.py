@@ -26,7 +26,5 @@ def spread(values: Sequence[float]) -> tuple[float, float, float]:
 
 
 def paired_ratios(ours: Sequence[float], theirs: Sequence[float]) -> tuple[float, float, float]:
-    """
-    Median, least and most of ours / theirs, run by run: what ran side by side shares the machine's mood of the moment.
-    """
+    """Median, least and most of ours / theirs, run by run: what ran side by side shares the load of the moment."""
     return spread([mine / other for mine, other in zip(ours, theirs, strict=True)])

@@ -2,8 +2,8 @@
 Keeps a process on loopback, whatever the libraries in it would like to do.
 
 `install` replaces name resolution by a table, sends connections to the mail port (25) to the lab's own, makes dnspython
-ask the lab's name server, and refuses every other address outside 127.0.0.0/8 and ::1 with `NotLoopback`, an OSError
-like that of an unreachable network, so that programs handle it as such. Refusals are counted.
+ask the lab's name server, and refuses every other address outside 127.0.0.0/8 and ::1 with `NotLoopbackError`, an
+OSError like that of an unreachable network, so that programs handle it as such. Refusals are counted.
 
 c-ares opens its sockets in C, beyond these hooks: a resolver of aiodns may only be made for name servers on loopback.
 """
@@ -14,10 +14,10 @@ import errno
 import ipaddress
 import socket
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-__all__ = ["NotLoopback", "install", "refused"]
+__all__ = ["NotLoopbackError", "install", "refused"]
 
 _MAIL_PORT = 25
 
@@ -28,7 +28,7 @@ _connect, _connect_ex = socket.socket.connect, socket.socket.connect_ex
 _sendto, _sendmsg = socket.socket.sendto, socket.socket.sendmsg
 
 
-class NotLoopback(OSError):
+class NotLoopbackError(OSError):
     """A destination that is not on loopback."""
 
     def __init__(self, host: object) -> None:
@@ -60,7 +60,7 @@ def install(
         if not isinstance(address, tuple):  # a Unix socket
             return address
         if not _is_loopback(str(address[0])):
-            raise NotLoopback(address[0])
+            raise NotLoopbackError(address[0])
         if smtp_port is not None and address[1] == _MAIL_PORT:
             return (address[0], smtp_port, *address[2:])
         return address
@@ -79,6 +79,23 @@ def install(
         if len(rest) == 3 and rest[2] is not None:
             rest = (*rest[:2], checked(rest[2]))
         return _sendmsg(self, buffers, *rest)
+
+    replacements: dict[str, Any] = {
+        "connect": connect,
+        "connect_ex": connect_ex,
+        "sendto": sendto,
+        "sendmsg": sendmsg,
+    }
+    for name, replacement in replacements.items():
+        setattr(socket.socket, name, replacement)
+    socket.getaddrinfo = _getaddrinfo_from(table)
+    socket.getfqdn = lambda name="": name or "localhost"
+    _direct_dnspython(nameserver)
+    _guard_c_ares()
+
+
+def _getaddrinfo_from(table: Mapping[str, tuple[str, ...]]) -> Callable[..., list[tuple[Any, ...]]]:
+    """`socket.getaddrinfo` of a world in which only these names exist."""
 
     def getaddrinfo(
         host: Any, port: Any, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0
@@ -100,15 +117,7 @@ def install(
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
         return found
 
-    replacements: dict[str, Any] = {
-        "connect": connect, "connect_ex": connect_ex, "sendto": sendto, "sendmsg": sendmsg,
-    }  # fmt: skip
-    for name, replacement in replacements.items():
-        setattr(socket.socket, name, replacement)
-    socket.getaddrinfo = getaddrinfo
-    socket.getfqdn = lambda name="": name or "localhost"
-    _direct_dnspython(nameserver)
-    _guard_c_ares()
+    return getaddrinfo
 
 
 def _direct_dnspython(nameserver: tuple[str, int] | None) -> None:
@@ -131,7 +140,7 @@ def _guard_c_ares() -> None:
     def guarded(self: Any, nameservers: Any = None, *rest: Any, **options: Any) -> None:
         for server in nameservers or ["the system's resolver"]:
             if not _is_loopback(str(server).rpartition(":")[0] or str(server)):
-                raise NotLoopback(server)
+                raise NotLoopbackError(server)
         original(self, nameservers, *rest, **options)
 
     aiodns.DNSResolver.__init__ = guarded  # type: ignore[method-assign]

@@ -12,10 +12,26 @@ from typing import Any
 __all__ = ["PACKAGES", "describe"]
 
 PACKAGES = (
-    "mailvet", "aiodns", "pycares", "aiosmtplib", "dnspython", "duckdb", "email-validator", "polars", "pyarrow",
-    "pyspark", "great-expectations", "apache-airflow",
-    "rapidfuzz", "emval", "listwash", "pigeontrust", "py3-validate-email", "pyisemail", "validators",
-)  # fmt: skip
+    "mailvet",
+    "aiodns",
+    "pycares",
+    "aiosmtplib",
+    "dnspython",
+    "duckdb",
+    "email-validator",
+    "polars",
+    "pyarrow",
+    "pyspark",
+    "great-expectations",
+    "apache-airflow",
+    "rapidfuzz",
+    "emval",
+    "listwash",
+    "pigeontrust",
+    "py3-validate-email",
+    "pyisemail",
+    "validators",
+)
 
 
 def describe() -> dict[str, Any]:

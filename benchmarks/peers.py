@@ -49,9 +49,15 @@ def listwash(cells: Sequence[str], about: dict[str, Any], workers: int) -> list[
     with tempfile.TemporaryDirectory() as home:
         began = _Clock()
         results = peer.verify(
-            list(cells), helo=HELLO_NAME, mail_from=MAIL_FROM, workers=workers, pause=0.0, fresh=True,
-            connect_timeout=_TIMEOUT, cache_path=str(Path(home, "cache.json")),
-        )  # fmt: skip
+            list(cells),
+            helo=HELLO_NAME,
+            mail_from=MAIL_FROM,
+            workers=workers,
+            pause=0.0,
+            fresh=True,
+            connect_timeout=_TIMEOUT,
+            cache_path=str(Path(home, "cache.json")),
+        )
         began.stop()
     words = {"valid": "deliverable", "invalid": "undeliverable", "catch-all": "risky", "do_not_mail": "risky"}
     found = (results.get(cell.strip().lower()) for cell in cells)
@@ -89,8 +95,11 @@ def py3_validate_email(cells: Sequence[str], about: dict[str, Any], workers: int
 
 
 PROBERS: dict[str, Callable[[Sequence[str], dict[str, Any], int], list[str]]] = {
-    "mailvet": mailvet, "listwash": listwash, "pigeontrust": pigeontrust, "py3-validate-email": py3_validate_email,
-}  # fmt: skip
+    "mailvet": mailvet,
+    "listwash": listwash,
+    "pigeontrust": pigeontrust,
+    "py3-validate-email": py3_validate_email,
+}
 _MODULES = {"py3-validate-email": "validate_email"}
 
 

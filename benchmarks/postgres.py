@@ -29,6 +29,9 @@ _BATCH = 100_000
 def measure(rows: int = 1_000_000, sample: int = 20_000, runs: int = 3, settings: Sequence[str] = ()) -> dict[str, Any]:
     """
     Args:
+        rows: contacts in the table.
+        sample: rows for SQLAlchemy.
+        runs: how often all is measured.
         settings: of the server, such as `shared_buffers=1GB`, where they are not to be those it is installed with.
 
     Returns:
@@ -44,13 +47,17 @@ def measure(rows: int = 1_000_000, sample: int = 20_000, runs: int = 3, settings
     server = {name: seen[0].pop(name) for name in list(seen[0]) if isinstance(seen[0][name], str)}
     rates = {name: [run[name] for run in seen] for name in seen[0]}
     return {
-        "rows": rows, "sample": sample, "runs": runs, "batch": _BATCH, **server,
+        "rows": rows,
+        "sample": sample,
+        "runs": runs,
+        "batch": _BATCH,
+        **server,
         **{name: spread(values) for name, values in rates.items()},
         "save_ratio": paired_ratios(rates["save"], rates["insert"]),
         "write_back_ratio": paired_ratios(rates["write_back"], rates["update"]),
         "copy_ratio": paired_ratios(rates["save"], rates["copy"]),
         "bare_ratio": paired_ratios(rates["write_back"], rates["bare"]),
-    }  # fmt: skip
+    }
 
 
 def once(rows: int, sample: int, settings: Sequence[str] = ()) -> dict[str, Any]:
@@ -70,8 +77,9 @@ def once(rows: int, sample: int, settings: Sequence[str] = ()) -> dict[str, Any]
         with duckdb.connect(str(path)) as database:
             database.execute(
                 f"create table contacts as select range as id, {emails.format('range', 'range')} as email "
-                "from range($1)", [rows],
-            )  # fmt: skip
+                "from range($1)",
+                [rows],
+            )
         verdicts = _verdicts(path, rows)
         url = server.new_database("crm")
         with psycopg.connect(url, autocommit=True) as db:
@@ -89,7 +97,7 @@ def once(rows: int, sample: int, settings: Sequence[str] = ()) -> dict[str, Any]
 
             @contextmanager
             def timed(name: str) -> Iterator[None]:
-                db.execute("checkpoint")  # nobody pays for what was written before
+                db.execute("checkpoint")  # what was written before is in no measurement
                 began = time.perf_counter()
                 yield
                 measured[name] = rows / (time.perf_counter() - began)
@@ -143,16 +151,22 @@ def once(rows: int, sample: int, settings: Sequence[str] = ()) -> dict[str, Any]
         return measured | _peer(server.url("crm", driver="psycopg"), verdicts.slice(0, sample))
 
 
-_KINDS = {"status": "text", "reason": "text", "recommendation": "text", "score": "smallint", "suggestion": "text",
-          "checked_at": "timestamptz"}  # fmt: skip
+_KINDS = {
+    "status": "text",
+    "reason": "text",
+    "recommendation": "text",
+    "score": "smallint",
+    "suggestion": "text",
+    "checked_at": "timestamptz",
+}
 _WITHOUT_COLUMNS = f"alter table contacts {', '.join(f'drop column if exists mailvet_{name}' for name in _KINDS)}"
 _WITH_COLUMNS = f"alter table contacts {', '.join(f'add mailvet_{name} {kind}' for name, kind in _KINDS.items())}"
 _BY_HAND = {
     "bare": f"update contacts c set {', '.join(f'mailvet_{name} = v.{name}' for name in _KINDS)} from mailvet_verdicts "
-            "v where v.email_key = encode(sha256(convert_to(c.email, 'UTF8')), 'hex')",
+    "v where v.email_key = encode(sha256(convert_to(c.email, 'UTF8')), 'hex')",
     "constant": "update contacts set mailvet_status = 'deliverable', mailvet_reason = 'mailbox_accepted', "
-                "mailvet_recommendation = 'send', mailvet_score = 97, mailvet_checked_at = now()",
-}  # fmt: skip
+    "mailvet_recommendation = 'send', mailvet_score = 97, mailvet_checked_at = now()",
+}
 
 
 def _copy(database: psycopg.Connection[Any], rows: Any) -> None:
@@ -168,11 +182,18 @@ def _peer(url: str, verdicts: Any) -> dict[str, float]:
     import sqlalchemy as sa
 
     engine = sa.create_engine(url)
-    kinds: dict[str, Any] = {"score": sa.SmallInteger, "smtp_code": sa.SmallInteger, "attempts": sa.Integer,
-             "checked_at": sa.DateTime(timezone=True), "next_check_at": sa.DateTime(timezone=True)}  # fmt: skip
-    table = sa.Table("peer_verdicts", sa.MetaData(), *(
-        sa.Column(name, kinds.get(name, sa.Text), primary_key=name == "email_key") for name in verdicts.schema.names
-    ))  # fmt: skip
+    kinds: dict[str, Any] = {
+        "score": sa.SmallInteger,
+        "smtp_code": sa.SmallInteger,
+        "attempts": sa.Integer,
+        "checked_at": sa.DateTime(timezone=True),
+        "next_check_at": sa.DateTime(timezone=True),
+    }
+    table = sa.Table(
+        "peer_verdicts",
+        sa.MetaData(),
+        *(sa.Column(name, kinds.get(name, sa.Text), primary_key=name == "email_key") for name in verdicts.schema.names),
+    )
     records = verdicts.to_pylist()
     table.create(engine)
     began = time.perf_counter()
@@ -180,9 +201,10 @@ def _peer(url: str, verdicts: Any) -> dict[str, float]:
         connection.execute(sa.insert(table), records)
     inserted = time.perf_counter() - began
     update = (
-        sa.update(table).where(table.c.email_key == sa.bindparam("wanted"))
+        sa.update(table)
+        .where(table.c.email_key == sa.bindparam("wanted"))
         .values(status=sa.bindparam("new_status"), reason=sa.bindparam("new_reason"))
-    )  # fmt: skip
+    )
     answers = [{"wanted": r["email_key"], "new_status": "risky", "new_reason": r["reason"]} for r in records]
     began = time.perf_counter()
     with engine.begin() as connection:

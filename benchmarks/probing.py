@@ -16,7 +16,7 @@ from typing import Any
 from benchmarks import worlds
 from benchmarks.intervals import paired_ratios, spread
 from benchmarks.peers import PROBERS, installed
-from benchmarks.processes import JobFailed, LabProcess, call
+from benchmarks.processes import JobFailedError, LabProcess, call
 
 __all__ = ["CAP", "measure"]
 
@@ -40,6 +40,11 @@ def measure(
     Interleaved runs of every prober that is installed, each in a fresh process, on one lab per latency.
 
     Args:
+        count: addresses in each run.
+        domains: over which they are spread.
+        hosts: mail servers of these domains.
+        latencies: seconds of each lab's answers.
+        runs: of each prober on each lab.
         single_sample: addresses given to the peer that opens a connection for each of them.
 
     Returns:
@@ -48,7 +53,7 @@ def measure(
 
     Raises:
         AssertionError: one of mailvet's answers is wrong, or it went over its cap; there is no speed to speak of.
-    """  # fmt: skip
+    """
     pairs = worlds.probing_addresses(count, domains)
     names = [name for name in PROBERS if installed(name)]
     missing = [name for name in PROBERS if name not in names]
@@ -63,7 +68,7 @@ def measure(
                     sample = pairs[:single_sample] if name == _PER_CONNECTION else pairs
                     try:
                         seen[name].append(_once(lab, name, sample))
-                    except JobFailed as error:
+                    except JobFailedError as error:
                         if name == "mailvet":
                             raise
                         failed[name] = str(error)
@@ -71,9 +76,14 @@ def measure(
         _compare(rows)
         results.append({"latency": latency, "pipelining": pipelining, "rows": rows, "failed": sorted(failed)})
     return {
-        "addresses": count, "domains": domains, "hosts": hosts, "runs": runs, "cap": CAP,
-        "missing": missing, "latencies": results,
-    }  # fmt: skip
+        "addresses": count,
+        "domains": domains,
+        "hosts": hosts,
+        "runs": runs,
+        "cap": CAP,
+        "missing": missing,
+        "latencies": results,
+    }
 
 
 def _once(lab: LabProcess, name: str, pairs: list[tuple[str, bool]]) -> dict[str, Any]:
@@ -88,13 +98,20 @@ def _once(lab: LabProcess, name: str, pairs: list[tuple[str, bool]]) -> dict[str
         unknown += status == "unknown"
         dangerous += exists and status == "undeliverable"
     return {
-        "rate": len(pairs) / done["seconds"], "seconds": done["seconds"],
-        "cpu_per_1000": done["cpu"] * 1000 / len(pairs), "addresses": len(pairs), "wrong": wrong, "unknown": unknown,
-        "dangerous": dangerous, "data": counted["data"], "refused": done["refused"],
+        "rate": len(pairs) / done["seconds"],
+        "seconds": done["seconds"],
+        "cpu_per_1000": done["cpu"] * 1000 / len(pairs),
+        "addresses": len(pairs),
+        "wrong": wrong,
+        "unknown": unknown,
+        "dangerous": dangerous,
+        "data": counted["data"],
+        "refused": done["refused"],
         "peak": max(each["peak"] for each in counted["hosts"].values()),
         "connections": sum(each["connections"] for each in counted["hosts"].values()),
-        "rcpt": counted["rcpt"], "most_asked": max(counted["asked"].values()),
-    }  # fmt: skip
+        "rcpt": counted["rcpt"],
+        "most_asked": max(counted["asked"].values()),
+    }
 
 
 def _row(name: str, runs: list[dict[str, Any]]) -> dict[str, Any]:
@@ -106,11 +123,25 @@ def _row(name: str, runs: list[dict[str, Any]]) -> dict[str, Any]:
             assert not each["data"], "a DATA command was sent"
     rates = [each["rate"] for each in runs]
     return {
-        "rates": rates, "rate": spread(rates), "cpu_per_1000": spread([each["cpu_per_1000"] for each in runs]),
-        **{name: max(each[name] for each in runs)
-           for name in ("addresses", "wrong", "unknown", "dangerous", "peak", "connections", "rcpt", "data",
-                        "refused", "most_asked")},
-    }  # fmt: skip
+        "rates": rates,
+        "rate": spread(rates),
+        "cpu_per_1000": spread([each["cpu_per_1000"] for each in runs]),
+        **{
+            name: max(each[name] for each in runs)
+            for name in (
+                "addresses",
+                "wrong",
+                "unknown",
+                "dangerous",
+                "peak",
+                "connections",
+                "rcpt",
+                "data",
+                "refused",
+                "most_asked",
+            )
+        },
+    }
 
 
 def _compare(rows: dict[str, dict[str, Any]]) -> None:

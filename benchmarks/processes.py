@@ -23,14 +23,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["ROOT", "JobFailed", "LabProcess", "call", "cores", "environment", "name_server", "run_python"]
+__all__ = ["ROOT", "JobFailedError", "LabProcess", "call", "cores", "environment", "name_server", "run_python"]
 
 ROOT = Path(__file__).resolve().parent.parent
 _JOB_SECONDS = 600.0
 _START_SECONDS = 60.0
 
 
-class JobFailed(RuntimeError):
+class JobFailedError(RuntimeError):
     """A measured process failed; the message is the end of what it wrote."""
 
 
@@ -59,7 +59,7 @@ def call(function: str, *, core: int | None = None, **arguments: Any) -> Any:
     Call `package.module:function` with JSON-able arguments in a fresh interpreter; its JSON-able result.
 
     Raises:
-        JobFailed: it raised, or took ten minutes.
+        JobFailedError: it raised, or took ten minutes.
     """
     with tempfile.TemporaryDirectory(prefix="mailvet-bench-") as home:
         given, result, log = (Path(home, name) for name in ("in.json", "out.json", "log"))
@@ -81,14 +81,19 @@ def run_python(
     it took. Its exit code is added to `codes`.
 
     Raises:
-        JobFailed: its exit code is not one of `ok`.
+        JobFailedError: its exit code is not one of `ok`.
     """
     began = time.perf_counter()
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, *arguments], cwd=ROOT, env=environment(), stdin=subprocess.DEVNULL, stdout=output,
-            stderr=subprocess.STDOUT, preexec_fn=_pin(core),
-        )  # fmt: skip
+            [sys.executable, *arguments],
+            cwd=ROOT,
+            env=environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            preexec_fn=_pin(core),
+        )
         try:
             code = process.wait(limit)
         except subprocess.TimeoutExpired:
@@ -100,7 +105,7 @@ def run_python(
     seconds = time.perf_counter() - began
     if code not in ok:
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-25:])
-        raise JobFailed(f"{' '.join(arguments)} ended with {code}:\n{tail}")
+        raise JobFailedError(f"{' '.join(arguments)} ended with {code}:\n{tail}")
     if codes is not None:
         codes.append(code)
     return seconds
@@ -117,9 +122,13 @@ class LabProcess:
     def __init__(self, world: str, *, latency: float = 0.0, core: int | None = None, **options: Any) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.processes", "lab", world, json.dumps({"latency": latency} | options)],
-            cwd=ROOT, env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            cwd=ROOT,
+            env=environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
             preexec_fn=_pin(core),
-        )  # fmt: skip
+        )
         self.about: dict[str, Any] = self._read()
 
     def __enter__(self) -> LabProcess:
@@ -132,7 +141,7 @@ class LabProcess:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            raise JobFailed("the lab's process ended")
+            raise JobFailedError("the lab's process ended")
         return json.loads(line)
 
     def _ask(self, word: str) -> Any:
@@ -195,9 +204,13 @@ def name_server(zone: str, text: str, *, core: int | None = None) -> Iterator[Na
         first = (version.stderr or version.stdout).strip().splitlines()[:1]
         with (home / "log").open("wb") as log:
             process = subprocess.Popen(
-                [program, "-d", "-c", str(home / "nsd.conf")], stdin=subprocess.DEVNULL, stdout=log,
-                stderr=subprocess.STDOUT, start_new_session=True, preexec_fn=_pin(core),
-            )  # fmt: skip
+                [program, "-d", "-c", str(home / "nsd.conf")],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=_pin(core),
+            )
         try:
             _wait_for_answer(zone, port, process, home / "log")
             yield NameServer(first[0] if first else "NSD", "127.0.0.1", port)
@@ -235,7 +248,7 @@ def _wait_for_answer(zone: str, port: int, process: subprocess.Popen[bytes], log
             if dns.query.udp(query, "127.0.0.1", timeout=0.5, port=port).rcode() == dns.rcode.NOERROR:
                 return
         time.sleep(0.1)
-    raise JobFailed(f"NSD does not answer; its log ends:\n{log.read_text(errors='replace')[-2000:]}")
+    raise JobFailedError(f"NSD does not answer; its log ends:\n{log.read_text(errors='replace')[-2000:]}")
 
 
 # -------------------------------------------------------------------- inside the processes
@@ -258,9 +271,12 @@ def _lab(world: str, options: str) -> None:
     with Lab(built, latency=latency) as lab:
         names = worlds.addresses(built, ipv6=lab.ipv6)
         about = {
-            "config": lab.config(), "names": names, "nameserver": lab.nameserver, "smtp_port": lab.smtp_port,
+            "config": lab.config(),
+            "names": names,
+            "nameserver": lab.nameserver,
+            "smtp_port": lab.smtp_port,
             "ipv6": lab.ipv6,
-        }  # fmt: skip
+        }
         print(json.dumps(about), flush=True)
         for line in sys.stdin:
             answer: dict[str, Any] = {}
@@ -286,7 +302,7 @@ def _counted(lab: Any) -> dict[str, Any]:
         "data": sum(each.data for each in used.values()),
         "rcpt": sum(each.commands["RCPT"] for each in used.values()),
         "asked": asked,
-    }  # fmt: skip
+    }
 
 
 if __name__ == "__main__":

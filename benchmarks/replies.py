@@ -1,5 +1,5 @@
 """
-How replies of mail servers are read, on labelled sets, beside other verifiers:
+How replies of mail servers are read, on labelled sets, beside other verifiers.
 
     python -m benchmarks.replies    writes the section of docs/accuracy.md anew, in some seconds, and nothing else
 
@@ -98,14 +98,21 @@ def _sets() -> Iterable[_Set]:
     yield _Set("written by the authors, tuned on", "replies.csv", *ours, "2026-11", written)
     yield _Set("in 32 languages, written by the authors, tuned on", "replies_wordings.csv", *ours, "2026-12", wordings)
     yield _Set(
-        "published by others, seen while the rules were mended", "replies_public.tsv",
-        "pages of providers, bounces and other programs' rules, collected by the authors", "facts", "2026-12", public,
-    )  # fmt: skip
+        "published by others, seen while the rules were mended",
+        "replies_public.tsv",
+        "pages of providers, bounces and other programs' rules, collected by the authors",
+        "facts",
+        "2026-12",
+        public,
+    )
     yield _Set(
-        "from bounces others received, held out", "replies_heldout.csv",
-        "sisimai/set-of-emails, Mailman 2.1; without those that stand in the set above", "BSD-2-Clause", "2026-11-22",
+        "from bounces others received, held out",
+        "replies_heldout.csv",
+        "sisimai/set-of-emails, Mailman 2.1; without those that stand in the set above",
+        "BSD-2-Clause",
+        "2026-11-22",
         [reply for reply in bounces if _comparable(reply) not in shown],
-    )  # fmt: skip
+    )
 
 
 def _public() -> list[_Reply]:

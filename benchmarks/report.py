@@ -28,9 +28,7 @@ __all__ = ["fill_in", "markdown"]
 
 
 def markdown(results: dict[str, Any], machine: dict[str, Any], charts: Sequence[str], *, quick: bool = False) -> str:
-    """
-    The whole page. `results` by part; a part that failed has an `error`. `quick`: sizes too small to mean anything.
-    """
+    """The whole page; `results` by part (a failed one has an `error`); `quick`: sizes too small to say much."""
     lines = [
         "# Benchmarks",
         "",
@@ -113,25 +111,48 @@ def _accuracy(result: dict[str, Any]) -> list[str]:
         f"`--wait {result['wait']}`; {result['lost']} rows lost, order {'kept' if result['in_order'] else 'lost'}.",
         "",
         *_table(
-            ("verifier", "dead, do_not_send", "live, called undeliverable", "live, called deliverable",
-             "no answer, yet a conclusion", "status among the right ones", "peak connections to a server", "DATA"),
-            ((name, _share(s["dead_found"]), _count(s["live_lost"]), _share(s["live_sent"]),
-              _count(s["jumped_to_conclusions"]), _share(s["as_expected"]), peak, data)
-             for name, s, peak, data in rows),
+            (
+                "verifier",
+                "dead, do_not_send",
+                "live, called undeliverable",
+                "live, called deliverable",
+                "no answer, yet a conclusion",
+                "status among the right ones",
+                "peak connections to a server",
+                "DATA",
+            ),
+            (
+                (
+                    name,
+                    _share(s["dead_found"]),
+                    _count(s["live_lost"]),
+                    _share(s["live_sent"]),
+                    _count(s["jumped_to_conclusions"]),
+                    _share(s["as_expected"]),
+                    peak,
+                    data,
+                )
+                for name, s, peak, data in rows
+            ),
         ),
         "",
-        "Dead: nobody is there and the server says so to whoever asks properly. No answer: temporary answers, refusals "
-        "of us, time-outs and DNS failures; the only right status is unknown (mailvet: with the recommendation "
-        f"reverify). {unasked} role accounts among them are risky because their names are roles, which no server has "
-        "to say. A peer has no recommendation: undeliverable counts as do_not_send. Intervals: Wilson, 95 %. Peers "
-        "take 2 s for a time-out as mailvet does, their default of 8 workers, no pauses, and come once, so greylisting "
-        "stays unknown to them.",
+        "Dead: there is no mailbox, and the server says so to every proper client. No answer: temporary replies, "
+        "refusals of us, time-outs and DNS failures; the only right status is unknown (mailvet: with the "
+        f"recommendation reverify). {unasked} role accounts among them are risky because their names are roles, which "
+        "no server has to say. A peer has no recommendation: undeliverable counts as do_not_send. Intervals: Wilson, "
+        "95 %. Peers take 2 s for a time-out as mailvet does, their default of 8 workers, no pauses, and come once, so "
+        "greylisting stays unknown to them.",
         *([f"Not measured: {'; '.join(failed)}."] if failed else []),
         *(
-            ["Connections of the peers to addresses outside loopback, refused by the harness: "
-             + ", ".join(f"{name} {peer['refused']}" for name, peer in result["peers"].items()
-                         if peer and "shares" in peer)
-             + "."] if result["peers"] else []
+            [
+                "Connections of the peers to addresses outside loopback, refused by the harness: "
+                + ", ".join(
+                    f"{name} {peer['refused']}" for name, peer in result["peers"].items() if peer and "shares" in peer
+                )
+                + "."
+            ]
+            if result["peers"]
+            else []
         ),
         "",
         f"What mailvet's servers counted: {servers['connections']:,} connections, {servers['aborted']} of them dropped "
@@ -140,22 +161,29 @@ def _accuracy(result: dict[str, Any]) -> list[str]:
         + (f"; over it: {', '.join(servers['over_cap'])}" if servers["over_cap"] else "")
         + "). Recipients by how often they were named (greylisting asks again, a live recipient proves that a "
         "server is still honest): "
-        + ", ".join(f"{times}x {number:,}" for times, number in servers["asked"].items()) + ".",
+        + ", ".join(f"{times}x {number:,}" for times, number in servers["asked"].items())
+        + ".",
         "",
         "Distinct cells by what is really so and by status:",
         "",
         *_table(
             ("truth", "deliverable", "undeliverable", "risky", "unknown"),
-            ((kind, *(row[status] or "" for status in ("deliverable", "undeliverable", "risky", "unknown")))
-             for kind, row in result["confusion"].items()),
+            (
+                (kind, *(row[status] or "" for status in ("deliverable", "undeliverable", "risky", "unknown")))
+                for kind, row in result["confusion"].items()
+            ),
         ),
         "",
         *(
-            ["Every answer that is not as it should be:", "",
-             *_table(("what", "truth", "reason given", "distinct cells"), result["misses"])]
-            if result["misses"] else ["Every answer is as it should be."]
+            [
+                "Every answer that is not as it should be:",
+                "",
+                *_table(("what", "truth", "reason given", "distinct cells"), result["misses"]),
+            ]
+            if result["misses"]
+            else ["Every answer is as it should be."]
         ),
-    ]  # fmt: skip
+    ]
 
 
 def _syntax(result: dict[str, Any]) -> list[str]:
@@ -183,15 +211,37 @@ def _probing(result: dict[str, Any]) -> list[str]:
             f"{'PIPELINING offered' if setting['pipelining'] else 'one command at a time'}:",
             "",
             *_table(
-                ("verifier", "addresses", "a second", "mailvet is faster by", "CPU s for 1,000", "wrong",
-                 "left unknown", "peak connections to a server", "connections", "RCPT"),
-                ((name, f"{row['addresses']:,}", _range(row["rate"]), _times(row), _range(row["cpu_per_1000"], 3),
-                  row["wrong"], row["unknown"], row["peak"], f"{row['connections']:,}", f"{row['rcpt']:,}")
-                 for name, row in setting["rows"].items()),
+                (
+                    "verifier",
+                    "addresses",
+                    "a second",
+                    "mailvet is faster by",
+                    "CPU s for 1,000",
+                    "wrong",
+                    "left unknown",
+                    "peak connections to a server",
+                    "connections",
+                    "RCPT",
+                ),
+                (
+                    (
+                        name,
+                        f"{row['addresses']:,}",
+                        _range(row["rate"]),
+                        _times(row),
+                        _range(row["cpu_per_1000"], 3),
+                        row["wrong"],
+                        row["unknown"],
+                        row["peak"],
+                        f"{row['connections']:,}",
+                        f"{row['rcpt']:,}",
+                    )
+                    for name, row in setting["rows"].items()
+                ),
             ),
             "",
             *([f"Failed and left out: {', '.join(setting['failed'])}.", ""] if setting["failed"] else []),
-        ]  # fmt: skip
+        ]
     if result["missing"]:
         lines += [f"Not installed: {', '.join(result['missing'])}.", ""]
     return lines[:-1]
@@ -206,10 +256,19 @@ def _routes(result: dict[str, Any]) -> list[str]:
         "",
         *_table(
             ("what", "domains", "a second", "the route layer is faster by", "CPU s for 1,000", "wrong or lost"),
-            ((name, f"{row['domains']:,}", _range(row["rate"]), "" if name == "mailvet" else _times(row),
-              _range(row["cpu_per_1000"], 3), row["wrong"]) for name, row in result["rows"].items()),
+            (
+                (
+                    name,
+                    f"{row['domains']:,}",
+                    _range(row["rate"]),
+                    "" if name == "mailvet" else _times(row),
+                    _range(row["cpu_per_1000"], 3),
+                    row["wrong"],
+                )
+                for name, row in result["rows"].items()
+            ),
         ),
-    ]  # fmt: skip
+    ]
 
 
 def _single(result: dict[str, Any]) -> list[str]:
@@ -222,18 +281,23 @@ def _single(result: dict[str, Any]) -> list[str]:
             (f"one address, route known: median of {result['calls']} calls", milliseconds(result["median"])),
             ("the same, 95th percentile", milliseconds(result["p95"])),
             ("the first call of a process, lists and libraries loaded with it", milliseconds(result["first"])),
-            (f"`import mailvet`, a bare interpreter's {result['bare'] * 1000:.0f} ms taken off",
-             milliseconds(result["import"])),
+            (
+                f"`import mailvet`, a bare interpreter's {result['bare'] * 1000:.0f} ms taken off",
+                milliseconds(result["import"]),
+            ),
         ),
-    )  # fmt: skip
+    )
 
 
 def _storage(result: dict[str, Any]) -> list[str]:
     rows = (
-        (f"save, in batches of {result['batch']:,}, each committed", "save"), ("save, all at once", "save_at_once"),
-        ("write back beside the contacts", "write_back"), ("write back again, nothing changed", "again"),
-        ("save in batches and write back", "together"), ("CPU of save in batches and write back", "cpu"),
-    )  # fmt: skip
+        (f"save, in batches of {result['batch']:,}, each committed", "save"),
+        ("save, all at once", "save_at_once"),
+        ("write back beside the contacts", "write_back"),
+        ("write back again, nothing changed", "again"),
+        ("save in batches and write back", "together"),
+        ("CPU of save in batches and write back", "cpu"),
+    )
     return [
         *_table((f"{result['rows']:,} rows", "seconds"), ((what, _range(result[key], 2)) for what, key in rows)),
         "",
@@ -248,8 +312,13 @@ def _scale(result: dict[str, Any]) -> list[str]:
         *_table(
             ("rows", "addresses", "seconds", "CPU seconds", "peak memory, MB"),
             (
-                (f"{run['rows']:,}", f"{run['addresses']:,}", f"{run['seconds']:.1f}", f"{run['cpu']:.1f}",
-                 f"{run['peak']:,.0f}")
+                (
+                    f"{run['rows']:,}",
+                    f"{run['addresses']:,}",
+                    f"{run['seconds']:.1f}",
+                    f"{run['cpu']:.1f}",
+                    f"{run['peak']:,.0f}",
+                )
                 for run in result["runs"]
             ),
         ),
@@ -261,19 +330,24 @@ def _scale(result: dict[str, Any]) -> list[str]:
         f"The run of the next day, with {daily['new']:,} new rows and {daily['due']:,} addresses due among "
         f"{daily['rows']:,} rows, takes {daily['seconds']:.1f} s ({daily['cpu']:.1f} s of CPU, {daily['peak']:,.0f} "
         "MB).",
-    ]  # fmt: skip
+    ]
 
 
 def _postgres(result: dict[str, Any]) -> list[str]:
     rows = (
-        (f"save, in batches of {result['batch']:,}, each committed", "save"), ("save the same keys again", "renew"),
-        ("write back beside the contacts", "write_back"), ("write back again, a tenth has changed", "tenth"),
-        ("write back again, nothing has changed", "again"), ("plan: keys, de-duplication, what is due", "plan"),
-        ("read what is due", "read"), ("SQLAlchemy: INSERT", "insert"), ("SQLAlchemy: UPDATE by key", "update"),
+        (f"save, in batches of {result['batch']:,}, each committed", "save"),
+        ("save the same keys again", "renew"),
+        ("write back beside the contacts", "write_back"),
+        ("write back again, a tenth has changed", "tenth"),
+        ("write back again, nothing has changed", "again"),
+        ("plan: keys, de-duplication, what is due", "plan"),
+        ("read what is due", "read"),
+        ("SQLAlchemy: INSERT", "insert"),
+        ("SQLAlchemy: UPDATE by key", "update"),
         ("by hand: one UPDATE of the same six columns, joined on the key", "bare"),
         ("by hand: UPDATE of these columns of every contact to constants", "constant"),
         ("by hand: COPY of the same verdicts into a table without an index", "copy"),
-    )  # fmt: skip
+    )
     saved, written = ([100 * share for share in result[key]] for key in ("copy_ratio", "bare_ratio"))
     return [
         *_table((f"{result['rows']:,} rows", "rows a second"), ((what, _range(result[key])) for what, key in rows)),
@@ -305,10 +379,14 @@ def _lists(result: dict[str, Any]) -> list[str]:
         f"{result['addresses']:,} addresses for mailvet, {result['sample']:,} of them for those that are called per "
         f"address; {result['runs']} runs.",
         "",
-        *_table(("what", "addresses a second", "mailvet is faster by"),
-                ((name, _range(row["rate"]), "" if name == "mailvet" else _times(row))
-                 for name, row in result["rows"].items())),
-    ]  # fmt: skip
+        *_table(
+            ("what", "addresses a second", "mailvet is faster by"),
+            (
+                (name, _range(row["rate"]), "" if name == "mailvet" else _times(row))
+                for name, row in result["rows"].items()
+            ),
+        ),
+    ]
 
 
 def _suggestions(result: dict[str, Any]) -> list[str]:
@@ -316,10 +394,20 @@ def _suggestions(result: dict[str, Any]) -> list[str]:
         f"{result['domains']:,} distinct domains for mailvet, {result['sample']:,} for the others; {result['runs']} "
         "runs on one core.",
         "",
-        *_table(("what", "domains a second", "mailvet is faster by", "slips corrected", "companies \"corrected\""),
-                ((name, _range(row["rate"]), "" if name == "mailvet" else _times(row), f"{row['found']:.1%}",
-                  f"{row['false']:.2%}") for name, row in result["rows"].items())),
-    ]  # fmt: skip
+        *_table(
+            ("what", "domains a second", "mailvet is faster by", "slips corrected", 'companies "corrected"'),
+            (
+                (
+                    name,
+                    _range(row["rate"]),
+                    "" if name == "mailvet" else _times(row),
+                    f"{row['found']:.1%}",
+                    f"{row['false']:.2%}",
+                )
+                for name, row in result["rows"].items()
+            ),
+        ),
+    ]
 
 
 def _spark(result: dict[str, Any]) -> list[str]:
@@ -327,35 +415,68 @@ def _spark(result: dict[str, Any]) -> list[str]:
     return [
         f"{result['runs']} interleaved runs. A session starts in {result['start'][0]:.1f} s.",
         "",
-        *_table(("depth", "rows", "one process, CPU s for 1,000", "Spark, CPU s for 1,000",
-                 "Spark takes so many times the CPU", "the layers alone, CPU s for 1,000", "Spark beside these"),
-                ((depth, f"{row['rows']:,}", _range(row["alone_cpu"], 4), _range(row["spark_cpu"], 4),
-                  _range(row["ratio"], 2), _range(row["layers_cpu"], 4), _range(row["layers_ratio"], 2))
-                 for depth, row in depths)),
+        *_table(
+            (
+                "depth",
+                "rows",
+                "one process, CPU s for 1,000",
+                "Spark, CPU s for 1,000",
+                "Spark takes so many times the CPU",
+                "the layers alone, CPU s for 1,000",
+                "Spark beside these",
+            ),
+            (
+                (
+                    depth,
+                    f"{row['rows']:,}",
+                    _range(row["alone_cpu"], 4),
+                    _range(row["spark_cpu"], 4),
+                    _range(row["ratio"], 2),
+                    _range(row["layers_cpu"], 4),
+                    _range(row["layers_ratio"], 2),
+                )
+                for depth, row in depths
+            ),
+        ),
         "",
-        *_table(("depth", "once, CPU s", "each verification, CPU s", "one process, rows a second",
-                 "local[2], rows a second"),
-                ((depth, f"{row['once']:.1f}", _range(row["fixed"], 1), _range(row["alone"]), _range(row["spark"]))
-                 for depth, row in depths)),
-    ]  # fmt: skip
+        *_table(
+            (
+                "depth",
+                "once, CPU s",
+                "each verification, CPU s",
+                "one process, rows a second",
+                "local[2], rows a second",
+            ),
+            (
+                (depth, f"{row['once']:.1f}", _range(row["fixed"], 1), _range(row["alone"]), _range(row["spark"]))
+                for depth, row in depths
+            ),
+        ),
+    ]
 
 
 def _dbt(result: dict[str, Any]) -> list[str]:
     rows = (
-        ("`with_verdicts`: the model", "model"), ("`write_back`: the statements", "write_back"),
-        ("both", "together"), ("`write_back` again, nothing changed", "again"),
+        ("`with_verdicts`: the model", "model"),
+        ("`write_back`: the statements", "write_back"),
+        ("both", "together"),
+        ("`write_back` again, nothing changed", "again"),
         ("the command of the model, dbt's start included", "model_command"),
         ("the command of write-back, dbt's start included", "write_back_command"),
-    )  # fmt: skip
+    )
     return _table((f"{result['rows']:,} contacts", "seconds"), ((what, f"{result[key]:.1f}") for what, key in rows))
 
 
 def _gx(result: dict[str, Any]) -> list[str]:
     return [
-        *_table((f"{result['rows']:,} rows, {result['bad']:,} bad", "seconds", "of them verification", "beyond it"),
-                ((name, f"{way['seconds']:.1f}", f"{way['verifying']:.1f}", f"{way['beyond']:.1f}")
-                 for name, way in result["ways"].items())),
-    ]  # fmt: skip
+        *_table(
+            (f"{result['rows']:,} rows, {result['bad']:,} bad", "seconds", "of them verification", "beyond it"),
+            (
+                (name, f"{way['seconds']:.1f}", f"{way['verifying']:.1f}", f"{way['beyond']:.1f}")
+                for name, way in result["ways"].items()
+            ),
+        ),
+    ]
 
 
 _ELSEWHERE = {"gx": ("great-expectations.md", _gx)}
@@ -383,18 +504,50 @@ def _versions(packages: dict[str, str | None]) -> list[str]:
 
 
 _PARTS = {
-    "accuracy": _accuracy, "syntax": _syntax, "probing": _probing, "routes": _routes, "single": _single,
-    "storage": _storage, "scale": _scale, "postgres": _postgres, "airflow": _airflow, "lists": _lists,
-    "suggestions": _suggestions, "spark": _spark, "gx": _gx, "dbt": _dbt,
-}  # fmt: skip
+    "accuracy": _accuracy,
+    "syntax": _syntax,
+    "probing": _probing,
+    "routes": _routes,
+    "single": _single,
+    "storage": _storage,
+    "scale": _scale,
+    "postgres": _postgres,
+    "airflow": _airflow,
+    "lists": _lists,
+    "suggestions": _suggestions,
+    "spark": _spark,
+    "gx": _gx,
+    "dbt": _dbt,
+}
 _MODULES = {
-    "accuracy": accuracy, "syntax": syntax, "probing": probing, "routes": routing, "single": single, "storage": storage,
-    "scale": scale, "postgres": postgres, "airflow": airflow, "lists": lists, "suggestions": suggesting,
-    "spark": spark, "gx": gx, "dbt": dbt,
-}  # fmt: skip
+    "accuracy": accuracy,
+    "syntax": syntax,
+    "probing": probing,
+    "routes": routing,
+    "single": single,
+    "storage": storage,
+    "scale": scale,
+    "postgres": postgres,
+    "airflow": airflow,
+    "lists": lists,
+    "suggestions": suggesting,
+    "spark": spark,
+    "gx": gx,
+    "dbt": dbt,
+}
 _TITLES = {
-    "accuracy": "Accuracy", "syntax": "Syntax", "probing": "Asking mailboxes", "routes": "Mail routes",
-    "single": "One address", "storage": "DuckDB", "scale": "DuckDB at size", "postgres": "PostgreSQL",
-    "airflow": "Airflow", "lists": "Lists", "suggestions": "Suggestions", "spark": "Spark", "gx": "Great Expectations",
+    "accuracy": "Accuracy",
+    "syntax": "Syntax",
+    "probing": "Asking mailboxes",
+    "routes": "Mail routes",
+    "single": "One address",
+    "storage": "DuckDB",
+    "scale": "DuckDB at size",
+    "postgres": "PostgreSQL",
+    "airflow": "Airflow",
+    "lists": "Lists",
+    "suggestions": "Suggestions",
+    "spark": "Spark",
+    "gx": "Great Expectations",
     "dbt": "dbt",
-}  # fmt: skip
+}

@@ -34,6 +34,7 @@ def measure(count: int = 100_000, sample: int = 5_000, runs: int = 3) -> dict[st
     Args:
         count: domains for the route layer; half of them for c-ares alone, a fifth for all of `verify_many`.
         sample: of them, domains for the others.
+        runs: how often each is run.
 
     Returns:
         `server`, `domains`, `pinned`, and `rows`: rate, CPU and wrong or missing answers by name.
@@ -56,10 +57,12 @@ def measure(count: int = 100_000, sample: int = 5_000, runs: int = 3) -> dict[st
         if name.startswith("mailvet"):
             assert not wrong, f"{wrong} of {count} routes of {name} are wrong or missing"
         rows[name] = {
-            "rate": spread([run["rate"] for run in each]), "domains": each[0]["domains"], "wrong": wrong,
+            "rate": spread([run["rate"] for run in each]),
+            "domains": each[0]["domains"],
+            "wrong": wrong,
             "cpu_per_1000": spread([run["cpu"] * 1000 / run["domains"] for run in each]),
             "ratio": paired_ratios([run["rate"] for run in seen["mailvet"]], [run["rate"] for run in each]),
-        }  # fmt: skip
+        }
     return {"server": software, "domains": count, "pinned": pair is not None, "runs": runs, "rows": rows}
 
 
@@ -145,7 +148,7 @@ def _aiodns(domains: list[str], port: int) -> _Answers:
 
 
 def _dnspython(domains: list[str], port: int) -> _Answers:
-    """dnspython's asynchronous resolver, MX and nothing else."""
+    """The asynchronous resolver of dnspython, MX and nothing else."""
     import dns.asyncresolver
     import dns.resolver
 
@@ -204,9 +207,12 @@ async def _side_by_side(domains: list[str], one: Callable[[str], Awaitable[str]]
 
 
 _ASKERS: dict[str, Callable[[list[str], int], _Answers]] = {
-    "mailvet": _mailvet, "mailvet.verify_many": _verify_many, "aiodns": _aiodns, "dnspython": _dnspython,
+    "mailvet": _mailvet,
+    "mailvet.verify_many": _verify_many,
+    "aiodns": _aiodns,
+    "dnspython": _dnspython,
     "email-validator": _email_validator,
-}  # fmt: skip
+}
 
 
 def ask(name: str, port: int, count: int, take: int) -> dict[str, Any]:

@@ -42,7 +42,7 @@ from benchmarks import (
     targets,
     whole_runs,
 )
-from benchmarks.processes import ROOT, JobFailed, call
+from benchmarks.processes import ROOT, JobFailedError, call
 
 __all__ = ["PARTS", "main", "run"]
 
@@ -75,7 +75,7 @@ PARTS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "spark": (spark.measure, {"offline": 20_000, "domains": 500, "runs": 1}),
     "gx": (_great_expectations, {"rows": 2_000, "bad": 400}),
     "dbt": (dbt.measure, {"rows": 5_000}),
-}  # fmt: skip
+}
 """What is measured by each part, and its options under `--quick`."""
 
 
@@ -88,7 +88,7 @@ def run(only: Sequence[str] = (), *, quick: bool = False) -> dict[str, Any]:
         began = time.perf_counter()
         try:
             results[part] = measure(**(small if quick else {}))
-        except (AssertionError, JobFailed) as error:
+        except (AssertionError, JobFailedError) as error:
             results[part] = {"error": str(error)}
         except Exception:  # one part's misfortune leaves the others their figures
             results[part] = {"error": traceback.format_exc()}

@@ -34,8 +34,15 @@ _NEW_EACH_DAY, _DUE_EACH_DAY = 20_000, 50_000
 """Rows and verdicts, of ten million."""
 
 _SHARES = {
-    "person": 40, "colleague": 48, "role": 2, "typo": 1, "disposable": 1, "junk": 2, "twice": 4, "respelt": 2,
-}  # fmt: skip
+    "person": 40,
+    "colleague": 48,
+    "role": 2,
+    "typo": 1,
+    "disposable": 1,
+    "junk": 2,
+    "twice": 4,
+    "respelt": 2,
+}
 """Of a hundred rows."""
 _REASONS = {"role": "role_account", "typo": "typo_domain", "disposable": "disposable", "junk": "syntax_invalid"}
 """Of all others nothing is known without asking."""

@@ -1,6 +1,8 @@
 """
-How long a million, a hundred million and a billion addresses take, and what they cost: a closed-form simulation from
-measured CPU seconds and stated assumptions. It writes the generated parts of docs/scale.md and its chart:
+How long a million, a hundred million and a billion addresses take, and what they cost.
+
+A closed-form simulation from measured CPU seconds and stated assumptions. It writes the generated parts of
+docs/scale.md and its chart:
 
     python benchmarks/run.py --only spark --only routes --only probing --json docs/benchmarks.json
     python benchmarks/simulate.py
@@ -104,7 +106,7 @@ class Operator:
     addresses: float
     conversations: float
     seconds: float
-    """At its cap of connections; 0 where nobody is asked."""
+    """At its cap of connections; 0 where no server is asked."""
     why_not: str | None = None
 
 
@@ -184,7 +186,8 @@ def simulate(rows: int, given: Assumptions, measured: Measured, shares: dict[str
         asking, core_hours=max(asking.core_hours, waiting), dollars=max(asking.core_hours, waiting) * given.price
     )
     return Simulation(
-        rows, cores,
+        rows,
+        cores,
         (
             stage("distinct, syntax, lists", rows, measured.offline, max(2, math.ceil(rows / 1_000_000))),
             stage("routes", domains, measured.routes, cores, domains / (given.lookups * cores)),
@@ -192,7 +195,7 @@ def simulate(rows: int, given: Assumptions, measured: Measured, shares: dict[str
             stage("verdicts", distinct, measured.offline, max(2, math.ceil(rows / 1_000_000))),
         ),
         parts,
-    )  # fmt: skip
+    )
 
 
 def _operator(name: str, count: float, given: Assumptions, pacing: Pacing, tasks: int) -> Operator:
@@ -245,10 +248,18 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _stages(found: Sequence[Simulation]) -> str:
     rows = [
-        [f"{_many(each.rows)}, {each.cores} cores", stage.name, _many(stage.items), str(stage.partitions),
-         f"{stage.core_hours:,.2f}", _span(stage.seconds), f"{stage.dollars:,.2f}"]
-        for each in found for stage in each.stages
-    ]  # fmt: skip
+        [
+            f"{_many(each.rows)}, {each.cores} cores",
+            stage.name,
+            _many(stage.items),
+            str(stage.partitions),
+            f"{stage.core_hours:,.2f}",
+            _span(stage.seconds),
+            f"{stage.dollars:,.2f}",
+        ]
+        for each in found
+        for stage in each.stages
+    ]
     return _table(("rows", "stage", "items", "partitions", "core hours", "by the clock", "dollars"), rows)
 
 
@@ -272,9 +283,14 @@ def _cheaper(found: Sequence[Simulation], given: Assumptions) -> str:
         left = part.seconds * (1 - given.history)
         rows.append([part.label, _span(part.seconds), _span(left), _span(a_recipient * sample * 100)])
     table = _table(
-        ("operator", f"all of {_many(whole.rows)}", f"after history ({given.history:.0%} known)",
-         f"samples of {sample:,} from 100 segments"), rows,
-    )  # fmt: skip
+        (
+            "operator",
+            f"all of {_many(whole.rows)}",
+            f"after history ({given.history:.0%} known)",
+            f"samples of {sample:,} from 100 segments",
+        ),
+        rows,
+    )
     return (
         f"{table}\n\nA sample of {sample:,} tells a segment's share of dead addresses to {error:.1%} (95 %) where it "
         f"is about {share:.0%}."
@@ -303,9 +319,12 @@ def _in_short(found: Sequence[Simulation]) -> str:
 def rendered(page: str, found: Sequence[Simulation], given: Assumptions, measured: Measured) -> str:
     """The page with its generated parts made anew."""
     parts = {
-        "in short": _in_short(found), "stages": _stages(found), "operators": _operators(found),
-        "cheaper": _cheaper(found, given), "assumptions": _assumed(given, measured),
-    }  # fmt: skip
+        "in short": _in_short(found),
+        "stages": _stages(found),
+        "operators": _operators(found),
+        "cheaper": _cheaper(found, given),
+        "assumptions": _assumed(given, measured),
+    }
     for name, text in parts.items():
         begin, end = f"<!-- simulated: {name} -->", f"<!-- end: {name} -->"
         if page.count(begin) != 1 or page.count(end) != 1:

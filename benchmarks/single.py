@@ -33,12 +33,15 @@ def measure(calls: int = 300, runs: int = 5, imports: int = 15) -> dict[str, Any
         bare.append(_start("pass"))
         loaded.append(_start("import mailvet"))
     return {
-        "calls": calls, "runs": runs, "imports": imports,
-        "median": spread([run["median"] for run in seen]), "p95": spread([run["p95"] for run in seen]),
+        "calls": calls,
+        "runs": runs,
+        "imports": imports,
+        "median": spread([run["median"] for run in seen]),
+        "p95": spread([run["p95"] for run in seen]),
         "first": spread([run["first"] for run in seen]),
         "import": spread([one - other for one, other in zip(loaded, bare, strict=True)]),
         "bare": statistics.median(bare),
-    }  # fmt: skip
+    }
 
 
 def _start(code: str) -> float:

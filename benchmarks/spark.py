@@ -4,7 +4,7 @@ table of their verdicts on disk out.
 
 One process is `mailvet.run` with its verdicts in DuckDB; Spark is `mailvet.spark.verify` and `save`, with its verdicts
 in Parquet, by way of a folder where its workers put them. Beside both stand the layers alone: one process that reads
-and keeps nothing, at the same batch sizes. Nobody looks for what only a whole table shows, because Spark's tasks
+and keeps nothing, at the same batch sizes. Neither looks for what only a whole table shows, because Spark's tasks
 cannot. Depth offline: 90 % plain addresses, the rest mangled, international or blank, as in the part on syntax; no two
 alike. Depth dns: one address for each of the domains of the part on mail routes, whose servers share the machine.
 
@@ -70,12 +70,15 @@ def _figures(seen: dict[str, Any]) -> dict[str, Any]:
     cpu = {name: [_per_1000(each, rows) for each in seen[name]] for name in ("alone", "layers", "spark")}
     once = seen["first"] - spread([each["cpu"] for each in seen["spark"]])[0]
     return {
-        "rows": rows, "alone": spread([rows / each["seconds"] for each in seen["alone"]]),
+        "rows": rows,
+        "alone": spread([rows / each["seconds"] for each in seen["alone"]]),
         "spark": spread([rows / each["seconds"] for each in seen["spark"]]),
         **{f"{name}_cpu": spread(values) for name, values in cpu.items()},
-        "ratio": paired_ratios(cpu["spark"], cpu["alone"]), "layers_ratio": paired_ratios(cpu["spark"], cpu["layers"]),
-        "fixed": spread([each["few_cpu"] for each in seen["spark"]]), "once": once,
-    }  # fmt: skip
+        "ratio": paired_ratios(cpu["spark"], cpu["alone"]),
+        "layers_ratio": paired_ratios(cpu["spark"], cpu["layers"]),
+        "fixed": spread([each["few_cpu"] for each in seen["spark"]]),
+        "once": once,
+    }
 
 
 def _per_1000(figures: dict[str, Any], rows: int) -> float:
@@ -230,8 +233,9 @@ def side_by_side(paths: dict[str, str], port: int, runs: int) -> dict[str, Any]:
         cpu, began = _cpu(), time.perf_counter()
         with _session(Path(name)) as session:
             start = {"seconds": time.perf_counter() - began, "cpu": _cpu() - cpu}
-            seen = {depth: _at_depth(session, Path(name, depth), path, depth, port, runs)
-                    for depth, path in paths.items()}  # fmt: skip
+            seen = {
+                depth: _at_depth(session, Path(name, depth), path, depth, port, runs) for depth, path in paths.items()
+            }
     seen["offline"]["first"] += start["cpu"]
     return {"start": start["seconds"], "depths": seen}
 
@@ -267,10 +271,12 @@ def _at_depth(session: Any, home: Path, path: str, depth: str, port: int, runs: 
 def main() -> None:
     """Print the figures."""
     for depth, row in measure()["depths"].items():
-        print(f"{depth}: CPU s for 1,000 rows: one process {row['alone_cpu'][0]:.4f}, its layers alone "
-              f"{row['layers_cpu'][0]:.4f}, Spark {row['spark_cpu'][0]:.4f}: {row['ratio'][0]:.2f} times the process, "
-              f"{row['layers_ratio'][0]:.2f} times the layers; {row['fixed'][0]:.1f} CPU s for each verification, "
-              f"{row['once']:.1f} for each session")  # fmt: skip
+        print(
+            f"{depth}: CPU s for 1,000 rows: one process {row['alone_cpu'][0]:.4f}, its layers alone "
+            f"{row['layers_cpu'][0]:.4f}, Spark {row['spark_cpu'][0]:.4f}: {row['ratio'][0]:.2f} times the process, "
+            f"{row['layers_ratio'][0]:.2f} times the layers; {row['fixed'][0]:.1f} CPU s for each verification, "
+            f"{row['once']:.1f} for each session"
+        )
 
 
 if __name__ == "__main__":

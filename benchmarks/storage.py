@@ -31,12 +31,18 @@ def measure(rows: int = 1_000_000, sample: int = 2_000, runs: int = 3) -> dict[s
     saving = [rows / run["save"] for run in seen]
     slow = [run["executemany"] for run in seen]
     return {
-        "rows": rows, "sample": sample, "runs": runs, "batch": _BATCH,
-        **{name: spread([run[name] for run in seen])
-           for name in ("save", "save_at_once", "write_back", "again", "cpu")},
-        "together": spread(together), "rows_per_second": spread(saving), "executemany": spread(slow),
+        "rows": rows,
+        "sample": sample,
+        "runs": runs,
+        "batch": _BATCH,
+        **{
+            name: spread([run[name] for run in seen]) for name in ("save", "save_at_once", "write_back", "again", "cpu")
+        },
+        "together": spread(together),
+        "rows_per_second": spread(saving),
+        "executemany": spread(slow),
         "ratio": paired_ratios(saving, slow),
-    }  # fmt: skip
+    }
 
 
 def once(rows: int, sample: int) -> dict[str, float]:
@@ -156,6 +162,9 @@ def _row_by_row(path: Path, verdicts: Any) -> float:
 
 
 _TYPES = {
-    "score": "smallint", "smtp_code": "smallint", "checked_at": "timestamp", "next_check_at": "timestamp",
+    "score": "smallint",
+    "smtp_code": "smallint",
+    "checked_at": "timestamp",
+    "next_check_at": "timestamp",
     "attempts": "integer",
-}  # fmt: skip
+}

@@ -31,10 +31,14 @@ def measure(count: int = 200_000, sample: int = 500, runs: int = 5) -> dict[str,
     seen = [call("benchmarks.suggesting:once", core=core, count=count, sample=sample) for _ in range(runs)]
     rates = {name: [run[name]["rate"] for run in seen] for name in seen[0]}
     rows = {
-        name: {"rate": spread(each), "ratio": paired_ratios(rates["mailvet"], each), "found": seen[0][name]["found"],
-               "false": seen[0][name]["false"]}
+        name: {
+            "rate": spread(each),
+            "ratio": paired_ratios(rates["mailvet"], each),
+            "found": seen[0][name]["found"],
+            "false": seen[0][name]["false"],
+        }
         for name, each in rates.items()
-    }  # fmt: skip
+    }
     assert rows["mailvet"]["false"] <= 0.001, f"{rows['mailvet']['false']:.2%} of the companies got a suggestion"
     return {"domains": count, "sample": sample, "runs": runs, "rows": rows}
 

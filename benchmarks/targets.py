@@ -37,15 +37,21 @@ def _accuracy(result: dict[str, Any]) -> _Rows:
     jumped = shares["jumped_to_conclusions"]
     kept = result["lost"] == 0 and result["in_order"]
     return [
-        ("at least 99 % of the dead addresses whose server says so are do_not_send",
-         f"{hits} of {of} ({hits / of:.2%})", hits / of >= 0.99),
+        (
+            "at least 99 % of the dead addresses whose server says so are do_not_send",
+            f"{hits} of {of} ({hits / of:.2%})",
+            hits / of >= 0.99,
+        ),
         ("no live mailbox is called undeliverable", f"{lost[0]} of {lost[1]}", lost[0] == 0),
-        ("nothing but unknown/reverify from temporary answers, refusals of us, and no answer",
-         f"{jumped[0]} of {jumped[1]} are something else", jumped[0] == 0),
+        (
+            "nothing but unknown/reverify from temporary answers, refusals of us, and no answer",
+            f"{jumped[0]} of {jumped[1]} are something else",
+            jumped[0] == 0,
+        ),
         ("no row lost, none out of order", "kept" if kept else f"{result['lost']} lost", kept),
         ("no DATA command", str(servers["data"]), servers["data"] == 0),
         ("at most 5 connections open to one server", f"peak {servers['peak']}", servers["peak"] <= 5),
-    ]  # fmt: skip
+    ]
 
 
 def _syntax(result: dict[str, Any]) -> _Rows:
@@ -54,9 +60,12 @@ def _syntax(result: dict[str, Any]) -> _Rows:
     return [
         ("at least 1,000,000 addresses a second", f"{rate:,.0f}", rate >= 1_000_000),
         ("at least 60 times email-validator", f"{times:.0f} times ({least:.0f} to {most:.0f})", times >= 60),
-        ("no answer differs from email-validator's", f"{result['disagreements']} of {result['sample']:,}",
-         result["disagreements"] == 0),
-    ]  # fmt: skip
+        (
+            "no answer differs from email-validator's",
+            f"{result['disagreements']} of {result['sample']:,}",
+            result["disagreements"] == 0,
+        ),
+    ]
 
 
 def _probing(result: dict[str, Any]) -> _Rows:
@@ -106,24 +115,35 @@ def _storage(result: dict[str, Any]) -> _Rows:
     seconds = result["together"][0]
     scale = result["rows"] / 1_000_000
     return [
-        ("1,000,000 verdicts saved and written back in less than 3 s", f"{seconds:.1f} s for {result['rows']:,} rows",
-         seconds < 3 * scale)
-    ]  # fmt: skip
+        (
+            "1,000,000 verdicts saved and written back in less than 3 s",
+            f"{seconds:.1f} s for {result['rows']:,} rows",
+            seconds < 3 * scale,
+        )
+    ]
 
 
 def _scale(result: dict[str, Any]) -> _Rows:
     largest, again = result["runs"][-1], result["again"]
     size, scale = f"{largest['rows']:,} rows", largest["rows"] / 10_000_000
     return [
-        ("offline depth over 10,000,000 rows in DuckDB in less than 60 s", f"{largest['seconds']:.0f} s for {size}",
-         largest["seconds"] < 60 * scale),
+        (
+            "offline depth over 10,000,000 rows in DuckDB in less than 60 s",
+            f"{largest['seconds']:.0f} s for {size}",
+            largest["seconds"] < 60 * scale,
+        ),
         ("less than 2 GB of memory", f"{largest['peak']:,.0f} MB for {size}", largest["peak"] < 2_000),
-        ("memory for ten times the rows grows by half at most", f"{result['flatness']:.2f} times",
-         result["flatness"] <= 1.5),
-        ("10,000,000 rows with nothing due in less than 5 s, and nobody is asked",
-         f"{again['seconds']:.1f} s for {again['rows']:,} rows, {again['asked']} asked",
-         again["seconds"] < 5 * scale and not again["asked"]),
-    ]  # fmt: skip
+        (
+            "memory for ten times the rows grows by half at most",
+            f"{result['flatness']:.2f} times",
+            result["flatness"] <= 1.5,
+        ),
+        (
+            "10,000,000 rows with nothing due in less than 5 s, and no server is asked",
+            f"{again['seconds']:.1f} s for {again['rows']:,} rows, {again['asked']} asked",
+            again["seconds"] < 5 * scale and not again["asked"],
+        ),
+    ]
 
 
 def _postgres(result: dict[str, Any]) -> _Rows:
@@ -135,10 +155,13 @@ def _postgres(result: dict[str, Any]) -> _Rows:
 
 def _airflow(result: dict[str, Any]) -> _Rows:
     return [
-        (f"PostgreSQL through the Airflow operator, {what}: at least 100,000 rows/s",
-         f"{result[key][0]:,.0f} rows/s", result[key][0] >= 100_000)
-        for what, key in (("write-back", "write_back"), ("a whole task with nobody to ask", "known"))
-    ]  # fmt: skip
+        (
+            f"PostgreSQL through the Airflow operator, {what}: at least 100,000 rows/s",
+            f"{result[key][0]:,.0f} rows/s",
+            result[key][0] >= 100_000,
+        )
+        for what, key in (("write-back", "write_back"), ("a whole task with nothing to ask", "known"))
+    ]
 
 
 def _lists(result: dict[str, Any]) -> _Rows:
@@ -163,13 +186,26 @@ def _spark(result: dict[str, Any]) -> _Rows:
 def _dbt(result: dict[str, Any]) -> _Rows:
     seconds, scale = result["together"], result["rows"] / 1_000_000
     return [
-        ("dbt on DuckDB, 1,000,000 contacts: model and write-back in less than 10 s",
-         f"{seconds:.1f} s for {result['rows']:,} contacts", seconds < 10 * scale)
-    ]  # fmt: skip
+        (
+            "dbt on DuckDB, 1,000,000 contacts: model and write-back in less than 10 s",
+            f"{seconds:.1f} s for {result['rows']:,} contacts",
+            seconds < 10 * scale,
+        )
+    ]
 
 
 _RULES = {
-    "accuracy": _accuracy, "syntax": _syntax, "probing": _probing, "routes": _routes, "single": _single,
-    "storage": _storage, "scale": _scale, "postgres": _postgres, "airflow": _airflow, "lists": _lists,
-    "suggestions": _suggestions, "spark": _spark, "dbt": _dbt,
-}  # fmt: skip
+    "accuracy": _accuracy,
+    "syntax": _syntax,
+    "probing": _probing,
+    "routes": _routes,
+    "single": _single,
+    "storage": _storage,
+    "scale": _scale,
+    "postgres": _postgres,
+    "airflow": _airflow,
+    "lists": _lists,
+    "suggestions": _suggestions,
+    "spark": _spark,
+    "dbt": _dbt,
+}

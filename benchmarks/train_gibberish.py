@@ -96,11 +96,27 @@ _ARMENIAN = dict(
 )
 _LETTERS = str.maketrans(
     {
-        **_CYRILLIC, **_GREEK, **_GEORGIAN, **_ARMENIAN,
-        "ß": "ss", "ø": "o", "æ": "ae", "œ": "oe", "å": "a", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "ı": "i",
-        "ə": "a", "ŋ": "n", "ɛ": "e", "ɔ": "o", "ħ": "h",
+        **_CYRILLIC,
+        **_GREEK,
+        **_GEORGIAN,
+        **_ARMENIAN,
+        "ß": "ss",
+        "ø": "o",
+        "æ": "ae",
+        "œ": "oe",
+        "å": "a",
+        "ł": "l",
+        "đ": "d",
+        "ð": "d",
+        "þ": "th",
+        "ı": "i",
+        "ə": "a",
+        "ŋ": "n",
+        "ɛ": "e",
+        "ɔ": "o",
+        "ħ": "h",
     }
-)  # fmt: skip
+)
 _UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa"})
 
 
@@ -134,14 +150,24 @@ def _hangul(name: str) -> str:
 _KANA = {
     kana: sound
     for row, sounds in {
-        "アイウエオ": "a i u e o", "カキクケコ": "ka ki ku ke ko", "サシスセソ": "sa shi su se so",
-        "タチツテト": "ta chi tsu te to", "ナニヌネノ": "na ni nu ne no", "ハヒフヘホ": "ha hi fu he ho",
-        "マミムメモ": "ma mi mu me mo", "ヤユヨ": "ya yu yo", "ラリルレロ": "ra ri ru re ro", "ワヲン": "wa o n",
-        "ガギグゲゴ": "ga gi gu ge go", "ザジズゼゾ": "za ji zu ze zo", "ダヂヅデド": "da ji zu de do",
-        "バビブベボ": "ba bi bu be bo", "パピプペポ": "pa pi pu pe po",
+        "アイウエオ": "a i u e o",
+        "カキクケコ": "ka ki ku ke ko",
+        "サシスセソ": "sa shi su se so",
+        "タチツテト": "ta chi tsu te to",
+        "ナニヌネノ": "na ni nu ne no",
+        "ハヒフヘホ": "ha hi fu he ho",
+        "マミムメモ": "ma mi mu me mo",
+        "ヤユヨ": "ya yu yo",
+        "ラリルレロ": "ra ri ru re ro",
+        "ワヲン": "wa o n",
+        "ガギグゲゴ": "ga gi gu ge go",
+        "ザジズゼゾ": "za ji zu ze zo",
+        "ダヂヅデド": "da ji zu de do",
+        "バビブベボ": "ba bi bu be bo",
+        "パピプペポ": "pa pi pu pe po",
     }.items()
     for kana, sound in zip(row, sounds.split(), strict=True)
-}  # fmt: skip
+}
 
 
 def _kana(name: str) -> str:
@@ -367,7 +393,7 @@ _OWN = {
         quiambao quirino ramos recto reyes rizal roxas salonga sandoval santiago santos sison sumulong tagle
         tiongson tolentino umali valenzuela villanueva yatco yulo zamora""",
     ),
-}  # fmt: skip
+}
 _ONLINE = """angel baby bear big black blue boy butterfly candy cat chick chocolate club coco cool cookie crazy cute
         dark devil dj doctor dog dragon dream eagle fan fast fire flower fly football forever fox freak free fun
         funny gamer ghost girl go gold golf good great green guitar guy happy hawk heart hello hero home
@@ -394,28 +420,104 @@ _ONLINE = """angel baby bear big black blue boy butterfly candy cat chick chocol
 # --- Names by language -------------------------------------------------------------------------------------------
 
 _FAKER = {
-    "ar": "fr_DZ", "az": "az_AZ", "bg": "bg_BG", "bn": "bn_BD", "cs": "cs_CZ", "da": "da_DK",
-    "de": "de_DE de_AT de_CH de_LU", "el": "el_GR", "en": "en en_GB en_IE en_US en_NZ", "es": "es_ES es_MX es_CL es_CA",
-    "et": "et_EE", "fi": "fi_FI", "fr": "fr_FR fr_BE fr_CA", "ga": "ga_IE", "gu": "gu_IN", "ha": "ha_NG",
+    "ar": "fr_DZ",
+    "az": "az_AZ",
+    "bg": "bg_BG",
+    "bn": "bn_BD",
+    "cs": "cs_CZ",
+    "da": "da_DK",
+    "de": "de_DE de_AT de_CH de_LU",
+    "el": "el_GR",
+    "en": "en en_GB en_IE en_US en_NZ",
+    "es": "es_ES es_MX es_CL es_CA",
+    "et": "et_EE",
+    "fi": "fi_FI",
+    "fr": "fr_FR fr_BE fr_CA",
+    "ga": "ga_IE",
+    "gu": "gu_IN",
+    "ha": "ha_NG",
     "hi": "hi_IN en_IN mr_IN",
-    "hr": "hr_HR", "hu": "hu_HU", "hy": "hy_AM", "id": "id_ID", "ig": "ig_NG", "is": "is_IS", "it": "it_IT",
+    "hr": "hr_HR",
+    "hu": "hu_HU",
+    "hy": "hy_AM",
+    "id": "id_ID",
+    "ig": "ig_NG",
+    "is": "is_IS",
+    "it": "it_IT",
     "ja": "ja_JP",
-    "ka": "ka_GE", "ko": "ko_KR", "lt": "lt_LT", "lv": "lv_LV", "mk": "mk_MK", "ne": "ne_NP", "nl": "nl_NL nl_BE",
-    "no": "no_NO", "pl": "pl_PL", "pt": "pt_PT pt_BR", "ro": "ro_RO", "ru": "ru_RU", "sk": "sk_SK", "sl": "sl_SI",
-    "sv": "sv_SE", "sw": "sw en_KE", "ta": "ta_IN", "th": "en_TH", "tr": "tr_TR", "tw": "tw_GH", "uk": "uk_UA",
+    "ka": "ka_GE",
+    "ko": "ko_KR",
+    "lt": "lt_LT",
+    "lv": "lv_LV",
+    "mk": "mk_MK",
+    "ne": "ne_NP",
+    "nl": "nl_NL nl_BE",
+    "no": "no_NO",
+    "pl": "pl_PL",
+    "pt": "pt_PT pt_BR",
+    "ro": "ro_RO",
+    "ru": "ru_RU",
+    "sk": "sk_SK",
+    "sl": "sl_SI",
+    "sv": "sv_SE",
+    "sw": "sw en_KE",
+    "ta": "ta_IN",
+    "th": "en_TH",
+    "tr": "tr_TR",
+    "tw": "tw_GH",
+    "uk": "uk_UA",
     "ur": "en_PK",
-    "uz": "uz_UZ", "vi": "vi_VN", "yo": "yo_NG", "zh": "zh_CN zh_TW", "zu": "zu_ZA",
-}  # fmt: skip
+    "uz": "uz_UZ",
+    "vi": "vi_VN",
+    "yo": "yo_NG",
+    "zh": "zh_CN zh_TW",
+    "zu": "zu_ZA",
+}
 _MIMESIS = {
-    "cs": "cs", "da": "da", "de": "de de-at de-ch", "el": "el", "en": "en", "es": "es es-mx", "et": "et", "fi": "fi",
-    "fr": "fr", "hr": "hr", "hu": "hu", "is": "is", "it": "it", "ja": "ja", "kk": "kk", "ko": "ko", "nl": "nl nl-be",
-    "no": "no", "pl": "pl", "pt": "pt pt-br", "ru": "ru", "sk": "sk", "sv": "sv", "tr": "tr", "uk": "uk", "zh": "zh",
-}  # fmt: skip
+    "cs": "cs",
+    "da": "da",
+    "de": "de de-at de-ch",
+    "el": "el",
+    "en": "en",
+    "es": "es es-mx",
+    "et": "et",
+    "fi": "fi",
+    "fr": "fr",
+    "hr": "hr",
+    "hu": "hu",
+    "is": "is",
+    "it": "it",
+    "ja": "ja",
+    "kk": "kk",
+    "ko": "ko",
+    "nl": "nl nl-be",
+    "no": "no",
+    "pl": "pl",
+    "pt": "pt pt-br",
+    "ru": "ru",
+    "sk": "sk",
+    "sv": "sv",
+    "tr": "tr",
+    "uk": "uk",
+    "zh": "zh",
+}
 _LOREM = {
-    "cs": "cs_CZ", "da": "da_DK", "de": "de_DE de_AT", "el": "el_GR", "en": "en_US", "es": "es_ES", "fil": "fil_PH",
-    "fr": "fr_FR", "it": "it_IT", "nl": "nl_NL", "pl": "pl_PL", "ru": "ru_RU", "uk": "uk_UA",
-    "vi": "vi_VN", "az": "az_AZ",
-}  # fmt: skip
+    "cs": "cs_CZ",
+    "da": "da_DK",
+    "de": "de_DE de_AT",
+    "el": "el_GR",
+    "en": "en_US",
+    "es": "es_ES",
+    "fil": "fil_PH",
+    "fr": "fr_FR",
+    "it": "it_IT",
+    "nl": "nl_NL",
+    "pl": "pl_PL",
+    "ru": "ru_RU",
+    "uk": "uk_UA",
+    "vi": "vi_VN",
+    "az": "az_AZ",
+}
 _SPELLING: dict[str, Callable[[str], str]] = {
     "ko": _hangul,
     "ja": lambda name: _kana(name) or _latin(name),
@@ -502,11 +604,29 @@ def common_words(part: str) -> tuple[str, ...]:
 
 
 _FORMATS = (
-    ("{g}.{f}", 22), ("{g}{f}", 14), ("{i}{f}", 10), ("{i}.{f}", 6), ("{g}_{f}", 4), ("{g}-{f}", 2), ("{f}.{g}", 5),
-    ("{f}{g}", 5), ("{f}{i}", 3), ("{g}{j}", 2), ("{g}.{j}", 2), ("{g}", 5), ("{f}", 5), ("{g}.{k}.{f}", 2),
-    ("{i}{k}{f}", 4), ("{g}{k}{f}", 2), ("{i}.{k}.{f}", 1), ("{g}.{h}", 2), ("{g}{h}", 3), ("{g}{h}{f}", 2),
-    ("{g}.{h}.{f}", 1), ("{f}{i}{k}", 2),
-)  # fmt: skip
+    ("{g}.{f}", 22),
+    ("{g}{f}", 14),
+    ("{i}{f}", 10),
+    ("{i}.{f}", 6),
+    ("{g}_{f}", 4),
+    ("{g}-{f}", 2),
+    ("{f}.{g}", 5),
+    ("{f}{g}", 5),
+    ("{f}{i}", 3),
+    ("{g}{j}", 2),
+    ("{g}.{j}", 2),
+    ("{g}", 5),
+    ("{f}", 5),
+    ("{g}.{k}.{f}", 2),
+    ("{i}{k}{f}", 4),
+    ("{g}{k}{f}", 2),
+    ("{i}.{k}.{f}", 1),
+    ("{g}.{h}", 2),
+    ("{g}{h}", 3),
+    ("{g}{h}{f}", 2),
+    ("{g}.{h}.{f}", 1),
+    ("{f}{i}{k}", 2),
+)
 
 
 def people(words: Words, count: int, seed: int) -> list[str]:
@@ -526,9 +646,14 @@ def people(words: Words, count: int, seed: int) -> list[str]:
 
 def _number(choice: random.Random) -> str:
     return choice.choice(
-        (str(choice.randint(1, 9)), f"{choice.randint(0, 99):02}", str(choice.randint(1950, 2012)),
-         str(choice.randint(100, 999)), str(choice.randint(1000, 99999)))
-    )  # fmt: skip
+        (
+            str(choice.randint(1, 9)),
+            f"{choice.randint(0, 99):02}",
+            str(choice.randint(1950, 2012)),
+            str(choice.randint(100, 999)),
+            str(choice.randint(1000, 99999)),
+        )
+    )
 
 
 def screen_names(words: tuple[str, ...], names: Words, count: int, seed: int) -> list[str]:

@@ -2,8 +2,8 @@
 Whole runs against the lab's worlds, whose truth is known: a contact list in, `mailvet verify --policy transactional
 --wait 3m`, the verdicts out; in the default world, and in the one of servers that lie or break.
 
-Counted are distinct cells. "Told" is behind a server that tells living mailboxes from unknown ones to whoever asks
-properly; of bans for the day and of replies that break the grammar nothing can be learnt, and nothing is demanded.
+Counted are distinct cells. "Told" is behind a server that tells living mailboxes from unknown ones to every proper
+client; of bans for the day and of replies that break the grammar nothing can be learnt, and nothing is demanded.
 """
 
 from __future__ import annotations

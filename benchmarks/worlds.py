@@ -7,9 +7,16 @@ import random
 from mailvet.lab import World, default_world, hostile_world
 
 __all__ = [
-    "PROBING_SHARE", "WARM_UP", "accuracy", "addresses", "hostile", "probing", "probing_addresses", "routing",
+    "PROBING_SHARE",
+    "WARM_UP",
+    "accuracy",
+    "addresses",
+    "hostile",
+    "probing",
+    "probing_addresses",
+    "routing",
     "routing_zone",
-]  # fmt: skip
+]
 
 PROBING_SHARE = 0.7
 """Share of the probed addresses that have a mailbox."""
@@ -54,10 +61,12 @@ def probing_addresses(
     """Distinct addresses, evenly over the domains, shuffled, and whether each has a mailbox."""
     chance = random.Random(seed)
     pairs = [
-        (f"person{number // domains}.n{chance.randrange(10_000)}@company-{number % domains:03d}.test",
-         chance.random() < share)
+        (
+            f"person{number // domains}.n{chance.randrange(10_000)}@company-{number % domains:03d}.test",
+            chance.random() < share,
+        )
         for number in range(count)
-    ]  # fmt: skip
+    ]
     chance.shuffle(pairs)
     return pairs
 
@@ -73,7 +82,7 @@ def probing(
     """
     As many Postfix servers as operators, without TLS, that end a conversation after 20 refusals as Postfix does, and
     leave it to the client how many connections it opens.
-    """  # fmt: skip
+    """
     world = World()
     for number in range(hosts):
         world.host(f"mx.operator-{number:02d}.test", "postfix", starttls=False, pipelining=pipelining)

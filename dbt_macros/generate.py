@@ -1,5 +1,4 @@
-"""
-Write the parts of the dbt package that follow from the core: `python dbt_macros/generate.py [--check]`.
+"""Write the parts of the dbt package that follow from the core: `python dbt_macros/generate.py [--check]`.
 
 The `CASE` expressions come from `mailvet.policies`, the patterns from `mailvet.syntax.parser`, the seeds from
 `mailvet.data.lists` and `mailvet.reference`, the columns of the verdict table from `mailvet.verdict.verdict_schema`.

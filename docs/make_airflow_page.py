@@ -1,5 +1,4 @@
-"""
-Take the pictures of docs/airflow-page.md: `python docs/make_airflow_page.py`.
+"""Take the pictures of docs/airflow-page.md: `python docs/make_airflow_page.py`.
 
 Starts Airflow's API server with its UI in this process, on loopback and over a metadata database of its own, records
 some weeks of verifications in it, and looks at the page with headless Chromium.

@@ -1,5 +1,4 @@
-"""
-Write docs/api.md, the public names of mailvet, from their docstrings: `python docs/make_api.py [--check]`.
+"""Write docs/api.md, the public names of mailvet, from their docstrings: `python docs/make_api.py [--check]`.
 
 `--check` writes nothing and ends with 1 when the page is not as it would be written.
 """

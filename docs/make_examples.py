@@ -1,6 +1,6 @@
-"""
-Run the commands of the README against the lab, write their real output into it, and draw its picture:
-`python docs/make_examples.py`.
+"""Run the commands of the README and write their output into it: `python docs/make_examples.py`.
+
+The commands run against the lab. The output of the first one is also drawn as docs/images/verify.svg.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""
-Write docs/licences.md, the licences of all that mailvet needs and of every list in its wheel, and the checksums of
-those lists: `python docs/make_licences.py`, in the environment that `make setup` makes.
+"""Write docs/licences.md and docs/checksums.txt: `python docs/make_licences.py`.
+
+They hold the licences of all that mailvet needs and of every list in its wheel, and the checksums of those lists. It
+runs in the environment of `make setup`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""
-Run the report, the doctor and an explanation against the lab, write their real output into docs/, and take a picture of
-the report in Chromium: `python docs/make_report.py`.
+"""Write the outputs of report, doctor and explain into docs/: `python docs/make_report.py`.
+
+The commands run against the lab. Chromium takes the picture of the report.
 """
 
 from __future__ import annotations

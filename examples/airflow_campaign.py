@@ -1,6 +1,7 @@
-"""
-A campaign's DAG, run by `dag.test()`: a contact table in a DuckDB file is verified against a mail world on loopback,
-waits for a greylisting server without a worker, passes the gate, and hands over its lists.
+"""A campaign's DAG, run by `dag.test()` against a lab.
+
+A contact table in a DuckDB file is verified, waits for a greylisting server without a worker, passes the gate, and
+hands over its lists.
 
 Run it with `make demo`, or `python examples/airflow_campaign.py`; it needs the extra `airflow-duckdb`. It writes to
 `demo/airflow/` and connects to no other machine. `--verbose` shows what Airflow logs.

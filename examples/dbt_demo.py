@@ -1,5 +1,4 @@
-"""
-`dbt build` over a contact table that mailvet has verified: `python examples/dbt_demo.py crm.duckdb`.
+"""`dbt build` over a contact table that mailvet has verified: `python examples/dbt_demo.py crm.duckdb`.
 
 The project in examples/dbt_project joins the verdicts to the contacts, takes the audience from them, and tests both.
 It runs on a copy, so the database it is given stays as it is.

@@ -1,5 +1,4 @@
-"""
-A messy contact table, verified over real DNS and SMTP against a mail world on this machine's loopback.
+"""A messy contact table, verified over real DNS and SMTP against a mail world on this machine's loopback.
 
 Run it with `make demo`. It writes to `demo/out/` and connects to no other machine.
 """

@@ -1,5 +1,4 @@
-"""
-A gate before a send: verify a contact table, validate it with Great Expectations, and stop unless it is clean.
+"""A gate before a send: verify a contact table, validate it with Great Expectations, and stop unless it is clean.
 
 Run it with `python examples/gx_checkpoint.py [folder]`: it makes a contact table in a DuckDB file, verifies it against
 a mail world on loopback, runs the checkpoint and leaves Data Docs in the folder (default: demo/out/gx). Nothing leaves
@@ -53,8 +52,7 @@ def expectations(config: str) -> list[Any]:
 
 
 def gate(database: Path, config: str, folder: Path) -> str:
-    """
-    Run the checkpoint over the table `contacts` of a DuckDB file: "passed" or "failed".
+    """Run the checkpoint over the table `contacts` of a DuckDB file: "passed" or "failed".
 
     Raises:
         VerificationError: mailvet could not verify (no DNS, wrong column): try again later, the table may be fine.

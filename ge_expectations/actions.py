@@ -19,8 +19,7 @@ Outcome = Literal["passed", "failed", "error"]
 
 
 class MailvetReportAction(ValidationAction):
-    """
-    Write a summary of a checkpoint run, and tell a failure of the data from an outage.
+    """Write a summary of a checkpoint run, and tell a failure of the data from an outage.
 
     A stored checkpoint that has this action cannot be loaded without `import ge_expectations`; without the action,
     Great Expectations drops the expectations it does not know and lets the checkpoint pass.
@@ -38,8 +37,7 @@ class MailvetReportAction(ValidationAction):
     on_error: Literal["report", "raise"] = "report"
 
     def run(self, checkpoint_result: Any, action_context: Any = None) -> dict[str, Any]:
-        """
-        The summary: outcome, and for each expectation its sentence, outcome and counts.
+        """The summary: outcome, and for each expectation its sentence, outcome and counts.
 
         Raises:
             VerificationError: an expectation could not be evaluated and `on_error` is "raise".
@@ -62,8 +60,7 @@ class MailvetReportAction(ValidationAction):
 
 
 def outcome_of(result: Any) -> Outcome:
-    """
-    Whether a checkpoint or validation result passed, failed, or is an error: an expectation could not be evaluated,
+    """Whether a checkpoint or validation result passed, failed, or is an error: an expectation could not be evaluated,
     so that nothing is known of the data.
     """
     if any(errors_of(each) for each in _results(result)):

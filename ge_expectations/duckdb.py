@@ -1,5 +1,4 @@
-"""
-DuckDB as a data source of Great Expectations: `context.data_sources.add_sql(name, connection_string=
+"""DuckDB as a data source of Great Expectations: `context.data_sources.add_sql(name, connection_string=
 "duckdb+mailvet:///warehouse.duckdb")`.
 
 Great Expectations closes a connection before it fetches the rows, and a DuckDB cursor dies with its connection. This
@@ -47,8 +46,7 @@ def register() -> None:
 
 
 def connection_string(path: str, **query: Any) -> str:
-    """
-    The connection string of a DuckDB file for `add_sql`.
+    """The connection string of a DuckDB file for `add_sql`.
 
     >>> connection_string("warehouse.duckdb")
     'duckdb+mailvet:///warehouse.duckdb'

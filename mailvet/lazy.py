@@ -16,8 +16,7 @@ __all__ = ["lazy_names"]
 def lazy_names(
     module: str, homes: Mapping[str, Sequence[str]], submodules: Sequence[str] = ()
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """
-    A module's `__getattr__` and `__dir__`.
+    """A module's `__getattr__` and `__dir__`.
 
     Args:
         module: the module's own `__name__`.

@@ -12,8 +12,7 @@ __all__ = ["possible_recommendations", "recommend", "recommendation_sql"]
 
 
 def recommend(reason: Reason, policy: Policy, score: int, attempts: int) -> Recommendation:
-    """
-    What to do with an address: a pure function of reason and policy, and for the few reasons that say so of the
+    """What to do with an address: a pure function of reason and policy, and for the few reasons that say so of the
     score (0-100) and of the number of checks alike in a row.
     """
     rule = REASONS[reason]
@@ -33,8 +32,7 @@ def possible_recommendations(reason: Reason, policy: Policy) -> frozenset[Recomm
 
 
 def recommendation_sql(policy: Policy, *, reason: str, score: str, attempts: str, stored: str | None = None) -> str:
-    """
-    The same function as `recommend` as a SQL `CASE`; the arguments are SQL expressions for the three inputs, and for
+    """The same function as `recommend` as a SQL `CASE`; the arguments are SQL expressions for the three inputs, and for
     the recommendation that is `stored`, which holds for a reason of a newer version.
     """
     lines = ["case"]

@@ -47,9 +47,7 @@ STATUS_COLUMNS = ("status", "reason", "recommendation", "score", "suggestion", "
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """
-    The answer for one cell of text. Field by field a row of `mailvet_verdicts`. Times are aware and in UTC.
-    """
+    """What is known of one cell of text, field by field a row of `mailvet_verdicts`. Times are aware and in UTC."""
 
     email_key: str
     email: str | None

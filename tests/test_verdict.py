@@ -88,10 +88,28 @@ def test_an_accept_all_domain_is_sent_to_from_the_score_of_the_policy_on(policy:
 
 
 ODD_TEXTS = [
-    "", " ", "ann@acme.test", "Ann@Acme.Test ", "ann@müller.test", "用户@例子.测试", "a\x00b@x.test", "\x00", "a\r\nb",
-    "\t", "'; drop table contacts; --", '"quoted"@x.test', "😀@x.test", "e\u0301@x.test", "\ufeffann@x.test", "\u200b",
-    "x" * 100_000, "\U0010ffff", "\\", "%", "NULL",
-]  # fmt: skip
+    "",
+    " ",
+    "ann@acme.test",
+    "Ann@Acme.Test ",
+    "ann@müller.test",
+    "用户@例子.测试",
+    "a\x00b@x.test",
+    "\x00",
+    "a\r\nb",
+    "\t",
+    "'; drop table contacts; --",
+    '"quoted"@x.test',
+    "😀@x.test",
+    "e\u0301@x.test",
+    "\ufeffann@x.test",
+    "\u200b",
+    "x" * 100_000,
+    "\U0010ffff",
+    "\\",
+    "%",
+    "NULL",
+]
 
 
 def keys_in_sql(texts: list[str]) -> list[str]:
@@ -121,11 +139,16 @@ def test_a_lone_surrogate_has_a_key_and_no_error() -> None:
 @pytest.mark.parametrize(
     ("address", "masked"),
     [
-        ("ann.lee@example.com", "a***@example.com"), ("a@b.c", "***@b.c"), ("an@b.c", "a***@b.c"),
+        ("ann.lee@example.com", "a***@example.com"),
+        ("a@b.c", "***@b.c"),
+        ("an@b.c", "a***@b.c"),
         (" ann@x.test ", "a***@x.test"),
-        ("", "***"), ("ann", "a***"), ("@x.test", "***@x.test"), ("a@b@c.test", "a***@c.test"),
+        ("", "***"),
+        ("ann", "a***"),
+        ("@x.test", "***@x.test"),
+        ("a@b@c.test", "a***@c.test"),
     ],
-)  # fmt: skip
+)
 def test_a_masked_address_keeps_one_letter_and_the_domain(address: str, masked: str) -> None:
     assert mask_address(address) == masked
 
@@ -140,12 +163,27 @@ def test_masking_hides_the_local_part(local: str, domain: str) -> None:
 def row(**changed: Any) -> dict[str, Any]:
     now = datetime(2026, 11, 1, tzinfo=timezone.utc)
     plain: dict[str, Any] = {
-        "email_key": email_key("ann@acme.test"), "email": "ann@acme.test", "status": "risky", "reason": "accept_all",
-        "recommendation": "reverify", "score": 80, "suggestion": None, "flags": "role,tagged", "domain": "acme.test",
-        "operator": "acme.test", "mx_host": "mx.acme.test", "smtp_code": 250, "smtp_reply": "ok", "depth": "smtp",
-        "evidence": '[{"layer":"mailbox","fact":"accept_all","detail":"250"}]', "checked_at": now,
-        "next_check_at": now + timedelta(days=30), "attempts": 1, "run_id": "r", "rules_version": "2026.11",
-    }  # fmt: skip
+        "email_key": email_key("ann@acme.test"),
+        "email": "ann@acme.test",
+        "status": "risky",
+        "reason": "accept_all",
+        "recommendation": "reverify",
+        "score": 80,
+        "suggestion": None,
+        "flags": "role,tagged",
+        "domain": "acme.test",
+        "operator": "acme.test",
+        "mx_host": "mx.acme.test",
+        "smtp_code": 250,
+        "smtp_reply": "ok",
+        "depth": "smtp",
+        "evidence": '[{"layer":"mailbox","fact":"accept_all","detail":"250"}]',
+        "checked_at": now,
+        "next_check_at": now + timedelta(days=30),
+        "attempts": 1,
+        "run_id": "r",
+        "rules_version": "2026.11",
+    }
     return plain | changed
 
 

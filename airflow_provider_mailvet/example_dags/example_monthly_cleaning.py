@@ -1,5 +1,4 @@
-"""
-Every month: verify again what is due, at most so many addresses a night, and keep the suppression list up to date.
+"""Every month: verify again what is due, at most so many addresses a night, and keep the suppression list up to date.
 
 What is due is known to the verdicts: each has a time at which it should be looked at again, so addresses that were
 checked last week are not asked this month.

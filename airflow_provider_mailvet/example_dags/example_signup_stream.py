@@ -1,5 +1,4 @@
-"""
-Every few minutes: verify the addresses of new sign-ups, while the person is still there to correct a typing error.
+"""Every few minutes: verify the addresses of new sign-ups, while the person is still there to correct a typing error.
 
 The policy `signup` lets pass what is not known to be bad; `mailvet_suggestion` holds what was probably meant.
 """

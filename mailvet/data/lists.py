@@ -168,7 +168,7 @@ def is_top_level_domain(label: str) -> bool:
 
 
 def is_public_suffix(ending: str) -> bool:
-    """Whether anybody can register a name right below it, as below "com" and "co.uk"; lower case, ASCII."""
+    """Whether names are registered right below it, as below "com" and "co.uk"; lower case, ASCII."""
     return bool(_endings().publicsuffix(ending) == ending)
 
 

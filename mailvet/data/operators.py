@@ -1,6 +1,4 @@
-"""
-The reader of `operators.toml`: who runs mail servers, their mailbox domains, and the local parts they give out.
-"""
+"""The reader of `operators.toml`: who runs mail servers, their mailbox domains, and the local parts they give out."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""
-The core inside a dbt project.
+"""The core inside a dbt project.
 
 - `verdicts`: the body of a Python model on DuckDB that fills the verdict table;
 - `mailvet.dbt.duckdb_plugin`: functions for SQL models on DuckDB, named in profiles.yml;

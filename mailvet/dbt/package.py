@@ -10,8 +10,7 @@ __all__ = ["package_path"]
 
 
 def package_path() -> Path:
-    """
-    The folder for `packages: [{local: ...}]` in packages.yml.
+    """The folder for `packages: [{local: ...}]` in packages.yml.
 
     Raises:
         SourceError: it was not installed with mailvet.

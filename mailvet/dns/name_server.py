@@ -1,6 +1,6 @@
 """One name server: a question over UDP, and over TCP where UDP will not do.
 
-TCP takes over when a response is cut off (RFC 7766), when somebody has tried to forge one, and for the few names that
+TCP takes over when a response is cut off (RFC 7766), when one may be forged, and for the few names that
 are no plain host names.
 """
 

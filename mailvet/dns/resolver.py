@@ -44,7 +44,7 @@ class Resolver:
         self._tries = max(1, int(settings.lifetime / settings.timeout + 1e-9))
         self._servers = [NameServer(address, port, settings.timeout) for address, port in _servers(settings)]
         self._first = 0
-        self._unanswered = 0
+        self._silences = 0
         self._doubt: asyncio.Task[bool] | None = None
         self._endings: dict[str, tuple[bool, float]] = {}
         self.down = False
@@ -64,12 +64,12 @@ class Resolver:
         server = self._servers[self._first]
         response = await server.ask(name, kind, mixed_case=mixed_case)
         if response.outcome is Outcome.found:
-            self._unanswered = 0
+            self._silences = 0
             return response
         if mixed_case and response.outcome in _FINAL and server.may_miss_mixed_case:
             response = await server.ask(name, kind, mixed_case=False)
         if response.outcome in _FINAL:
-            self._unanswered = 0
+            self._silences = 0
             return response
         return await self._ask_again(name, kind, response)
 
@@ -106,13 +106,13 @@ class Resolver:
             if new and server.responded:
                 await self.trust.examine(server)
             if response.outcome in _FINAL:
-                self._unanswered = 0
+                self._silences = 0
                 return response
             if response.outcome is Outcome.failed:
                 failure, failures = response, failures + 1
             else:
                 silences += 1
-        await self._note(answered=failure is not None)
+        await self._note(responded=failure is not None)
         return failure or response
 
     async def invents_below(self, ending: str) -> bool:
@@ -133,10 +133,10 @@ class Resolver:
         if self._servers and not self.down:
             await self.trust.examine(self._servers[self._first])
 
-    async def answers(self) -> bool:
-        """Whether anything answers at all, and on the way whether it invents records.
+    async def responds(self) -> bool:
+        """Whether any server responds at all, and on the way whether it invents records.
 
-        Questions that any server can answer must stay open before it says no.
+        Questions that any server can respond to must stay open before it says no.
         """
         if not self._servers:
             return False
@@ -155,18 +155,18 @@ class Resolver:
         await self.trust.examine(server)
         return True
 
-    async def _note(self, *, answered: bool) -> None:
-        if answered:
-            self._unanswered = 0
+    async def _note(self, *, responded: bool) -> None:
+        if responded:
+            self._silences = 0
             return
-        self._unanswered += 1
-        if self._unanswered < _DOWN_AFTER or self.down:
+        self._silences += 1
+        if self._silences < _DOWN_AFTER or self.down:
             return
         # Domains whose name servers are dead end together, in one row: the resolver itself has to be silent too.
         if self._doubt is None or self._doubt.done():
             self._doubt = asyncio.ensure_future(self._any_responds())
         if await asyncio.shield(self._doubt):
-            self._unanswered = 0
+            self._silences = 0
         else:
             self.down = True
 

@@ -28,7 +28,7 @@ import dns.rcode
 import dns.rdataclass
 import dns.rdatatype
 
-__all__ = ["LONGEST_TTL", "TYPES", "Outcome", "Response", "question", "read_in_full", "read_plain"]
+__all__ = ["LONGEST_TTL", "ROUTE_TYPES", "TYPES", "Outcome", "Response", "question", "read_in_full", "read_plain"]
 
 
 class Outcome(Enum):
@@ -57,6 +57,8 @@ class Response(NamedTuple):
 
 
 TYPES: Final = {"MX": 15, "A": 1, "AAAA": 28, "TXT": 16, "PTR": 12}
+ROUTE_TYPES: Final = ("MX", "A", "AAAA")
+"""Of these, what a route is made of."""
 LONGEST_TTL: Final = 86400.0
 _FAMILIES: Final = {TYPES["A"]: socket.AF_INET, TYPES["AAAA"]: socket.AF_INET6}
 _IN: Final = 1
@@ -165,13 +167,13 @@ def read_plain(message: bytes, asked: bytes) -> Response | None:  # noqa: C901  
 
 
 def _negative(message: bytes, at: int, response: Response) -> Response | None:
-    """The negative response if the sections behind an empty answer bear it out; None if they need a closer look."""
+    """The negative response where the other sections bear it out; None if they need a closer look."""
     seen = _walk(message, at)
     if seen is None:
         return None
     if response is _NO_DATA and not seen & {_SOA}:
-        answers_itself = message[2] & _AUTHORITATIVE or message[3] & _RECURSION_AVAILABLE
-        if seen & {_NS} or not answers_itself:
+        resolves_itself = message[2] & _AUTHORITATIVE or message[3] & _RECURSION_AVAILABLE
+        if seen & {_NS} or not resolves_itself:
             return None
     return response
 

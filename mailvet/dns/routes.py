@@ -324,7 +324,7 @@ def _by_preference(host: MailHost) -> tuple[int, str]:
 class KnownRoutes:
     """The route layer where routes were looked up beforehand, by another process.
 
-    It has those brought last, and asks nobody.
+    It has those brought last, and asks no server.
     """
 
     lookups = 0

@@ -24,7 +24,7 @@ from importlib import resources
 from typing import Any
 
 from mailvet.dns.name_server import NameServer
-from mailvet.dns.responses import TYPES, Outcome
+from mailvet.dns.responses import ROUTE_TYPES, Outcome
 from mailvet.settings import Dns
 
 if sys.version_info >= (3, 11):
@@ -41,7 +41,7 @@ _KEPT_SECONDS = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Inventions:
-    """What name servers answer for names that do not exist."""
+    """What name servers respond for names that do not exist."""
 
     kinds: frozenset[str] = frozenset()
     """Types of the records invented: MX, A, AAAA."""
@@ -133,7 +133,7 @@ class Trust:
                 "that this one must find, and run again."
             )
         if self._inventors:
-            kinds = sorted({kind for each in self._inventors.values() for kind in each.kinds}, key=list(TYPES).index)
+            kinds = sorted({kind for each in self._inventors.values() for kind in each.kinds}, key=ROUTE_TYPES.index)
             values = sorted({value for each in self._inventors.values() for value in each.values})
             sentences.append(
                 f"The resolver answers {values[0]} for names that do not exist. {', '.join(self._inventors)} invents "
@@ -209,7 +209,7 @@ class Trust:
 
     async def _look_for_inventions(self, server: NameServer) -> None:
         endings = _document()["endings"]
-        questions = [(f"mailvet-{secrets.token_hex(10)}.{ending}", kind) for ending in endings for kind in TYPES]
+        questions = [(f"mailvet-{secrets.token_hex(10)}.{ending}", kind) for ending in endings for kind in ROUTE_TYPES]
         questions = questions[:MOST_QUESTIONS]
         responses = await asyncio.gather(*(server.ask(name, kind, mixed_case=False) for name, kind in questions))
         kinds: set[str] = set()

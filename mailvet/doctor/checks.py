@@ -114,7 +114,7 @@ class _Examination:
 
     async def _resolver_checks(self, resolver: Resolver) -> list[Check]:
         servers = ", ".join(self._settings.dns.nameservers) or "the system's resolver"
-        if not await resolver.answers():
+        if not await resolver.responds():
             return [
                 Check(
                     "resolver",

@@ -161,7 +161,7 @@ _DISPOSABLE = (
     "mailnesia.com",
 )
 
-# Misspelt domain, the domain meant, whether somebody runs a mail server there to catch such mail.
+# Misspelt domain, the domain meant, whether a mail server there catches such mail.
 _MISSPELT = (
     ("gmial.com", "gmail.com", True),
     ("gmai.com", "gmail.com", True),
@@ -298,7 +298,7 @@ def _business(builder: WorldBuilder) -> list[tuple[str, Sequence[str]]]:
                 "found by SMTP address lookup"
             }
         world.host(host, "microsoft365", **options)
-        # Without directory-based edge blocking Exchange Online accepts whoever is asked for.
+        # Without directory-based edge blocking Exchange Online accepts every recipient.
         world.domain(domain, [(0, host)], accepts_all=number % 12 == 11)
         found.append((domain, _WESTERN))
     for profile, hosts, customers, languages in _HOSTERS:
@@ -403,7 +403,7 @@ def _oddities(builder: WorldBuilder) -> None:
 
 
 def _without_people(builder: WorldBuilder) -> None:
-    """Domains where nobody can be reached, throw-away services and misspelt names."""
+    """Domains without a mailbox that can be reached, throw-away services and misspelt names."""
     world = builder.world
     for _ in range(26):
         world.domain(builder.company(), dns="nxdomain")

@@ -28,7 +28,7 @@ class Counters:
     resets: int = 0
     quits: int = 0
     data: int = 0
-    """DATA and BDAT commands. Whoever only verifies leaves this at 0."""
+    """DATA and BDAT commands. A client that only verifies leaves this at 0."""
     aborted: int = 0
     """Connections that the client closed without QUIT after it had been greeted."""
     tls: int = 0

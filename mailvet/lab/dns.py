@@ -1,7 +1,7 @@
-"""The lab's name servers: a recursive resolver's answers over UDP and TCP, one cached wire answer per name and type.
+"""The lab's name servers: a recursive resolver's responses over UDP and TCP, one cached in wire form per name and type.
 
-The answers follow RFC 1035, negative ones carry a SOA (RFC 2308), and EDNS is accepted (RFC 6891). The
-question is echoed letter by letter, since resolvers vary its case to recognise forged answers.
+The responses follow RFC 1035, negative ones carry a SOA (RFC 2308), and EDNS is accepted (RFC 6891). The
+question is echoed letter by letter, since resolvers vary its case to recognise forged ones.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ _BAD_VERSION = b"\x00\x00\x29\x04\xd0\x01\x00\x00\x00\x00\x00"
 """An OPT record with the upper bits of RCODE 16, BADVERS (RFC 6891 section 6.1.3)."""
 _MAX_ENTRIES = 200_000
 _DATAGRAMS_A_TURN = 64
-"""Datagrams answered before the mail servers get their turn again."""
+"""Datagrams that get a response before the mail servers get their turn again."""
 
 _RESPONSE, _TRUNCATED = 0x80, 0x02
 _FORMAT_ERROR = b"\x80\x01" + bytes(8)
 
 
-class _Answer:
+class _Response:
     """What a response says, its records already in wire form: (owner, type, TTL, RDATA)."""
 
     def __init__(self) -> None:
@@ -51,7 +51,7 @@ class _Answer:
 
 
 class _Entry:
-    """The answer to one question: everything after the question, ready to send."""
+    """The response to one question: everything after the question, ready to send."""
 
     __slots__ = (
         "body",
@@ -67,17 +67,17 @@ class _Entry:
         "without_tcp",
     )
 
-    def __init__(self, key: tuple[str, str], answer: _Answer) -> None:
+    def __init__(self, key: tuple[str, str], response: _Response) -> None:
         self.key = key
-        self.flags = struct.pack("!H", answer.flags | answer.rcode)
-        counts = (1, len(answer.records), len(answer.authority))
+        self.flags = struct.pack("!H", response.flags | response.rcode)
+        counts = (1, len(response.records), len(response.authority))
         self.counts = struct.pack("!HHHH", *counts, 0)
         self.counts_opt = struct.pack("!HHHH", *counts, 1)
         self.body = b"".join(
             (_HERE if owner == key[0] else _name(owner))
             + struct.pack("!HHIH", _type_number(type), 1, ttl, len(rdata))
             + rdata
-            for owner, type, ttl, rdata in (*answer.records, *answer.authority)
+            for owner, type, ttl, rdata in (*response.records, *response.authority)
         )
         self.opt = _OPT
         self.dropped = False
@@ -129,7 +129,7 @@ def _resolver(world: World, given: FaultyResolver | None) -> FaultyResolver | No
 
 
 class Zone:
-    """Everything the lab's DNS knows: `answer` turns the wire form of a query into that of its answer."""
+    """Everything the lab's DNS knows: `respond` turns the wire form of a query into that of its response."""
 
     def __init__(self, world: World, resolver: FaultyResolver | None = None) -> None:
         self._world = world
@@ -160,7 +160,7 @@ class Zone:
             entry.times = 0
 
     def resolve_by(self, resolver: FaultyResolver | None) -> None:
-        """Answer by another resolver from now on; None for a true one."""
+        """Respond as another resolver does from now on; None for a true one."""
         self._resolver = _resolver(self._world, resolver)
         self._forget_entries()
 
@@ -212,7 +212,7 @@ class Zone:
 
     def _build(self, key: tuple[str, str]) -> _Entry:
         name, type = key
-        answer = _Answer()
+        response = _Response()
         resolver = self._resolver
         behaviour = self._world.behaviour(name)
         if resolver is not None and not resolver.concerns(name):
@@ -220,26 +220,26 @@ class Zone:
         if resolver is not None and resolver.fault != "invents":
             behaviour = resolver.fault
         if behaviour == "servfail":
-            answer.rcode = dns.rcode.SERVFAIL
+            response.rcode = dns.rcode.SERVFAIL
         elif behaviour == "refused":
-            answer.rcode = dns.rcode.REFUSED
+            response.rcode = dns.rcode.REFUSED
         elif behaviour == "lame":
-            answer.flags = dns.flags.Flag.QR
-            answer.authority.append((".", "NS", 518_400, _name("a.root.mailvet-lab.test")))
+            response.flags = dns.flags.Flag.QR
+            response.authority.append((".", "NS", 518_400, _name("a.root.mailvet-lab.test")))
         elif behaviour == "referral":
-            answer.authority.append((name, "NS", TTL, _name(f"ns1.{name}")))
+            response.authority.append((name, "NS", TTL, _name(f"ns1.{name}")))
         elif behaviour == "alias_loop":
             other = name.removeprefix("loop.") if name.startswith("loop.") else f"loop.{name}"
-            answer.records = [(name, "CNAME", TTL, _name(other)), (other, "CNAME", TTL, _name(name))]
+            response.records = [(name, "CNAME", TTL, _name(other)), (other, "CNAME", TTL, _name(name))]
         elif (resolver is not None and resolver.fault == "nxdomain") or (
             behaviour == "mx_nxdomain" and type not in ("A", "AAAA")
         ):
-            self._say_nothing_there(answer, name)
+            self._say_nothing_there(response, name)
         elif behaviour != "badvers":
-            self._look_up(answer, name, type, resolver)
+            self._look_up(response, name, type, resolver)
             if behaviour == "nxdomain_with_records":
-                answer.rcode = dns.rcode.NXDOMAIN
-        entry = _Entry(key, answer)
+                response.rcode = dns.rcode.NXDOMAIN
+        entry = _Entry(key, response)
         entry.dropped = behaviour == "dropped"
         entry.over_tcp = behaviour in ("truncated", "truncated_for_good")
         entry.without_tcp = behaviour == "truncated_for_good"
@@ -248,11 +248,11 @@ class Zone:
             entry.opt = _BAD_VERSION
         return entry
 
-    def _say_nothing_there(self, answer: _Answer, name: str) -> None:
-        answer.rcode = dns.rcode.NXDOMAIN
-        answer.authority.append((self._apex(name), "SOA", TTL, _SOA))
+    def _say_nothing_there(self, response: _Response, name: str) -> None:
+        response.rcode = dns.rcode.NXDOMAIN
+        response.authority.append((self._apex(name), "SOA", TTL, _SOA))
 
-    def _look_up(self, answer: _Answer, name: str, type: str, resolver: FaultyResolver | None) -> None:
+    def _look_up(self, response: _Response, name: str, type: str, resolver: FaultyResolver | None) -> None:
         for _ in range(9):
             records = self._records.get(name)
             missing = records is None and name not in self._inner
@@ -260,25 +260,25 @@ class Zone:
                 value = resolver.invented("A" if type == "ANY" else type)
                 if value is not None:
                     made = "A" if type == "ANY" else type
-                    answer.records.append((name, made, 60, _rdata(made, value)))
+                    response.records.append((name, made, 60, _rdata(made, value)))
                     return
                 break
             if missing:
-                answer.rcode = dns.rcode.NXDOMAIN
+                response.rcode = dns.rcode.NXDOMAIN
                 break
             values = (records or {}).get(type)
             if values:
-                answer.records += [(name, type, TTL, _rdata(type, value)) for value in values]
+                response.records += [(name, type, TTL, _rdata(type, value)) for value in values]
                 return
             alias = (records or {}).get("CNAME")
             if not alias:
                 break
-            answer.records.append((name, "CNAME", TTL, _rdata("CNAME", alias[0])))
+            response.records.append((name, "CNAME", TTL, _rdata("CNAME", alias[0])))
             name = alias[0].rstrip(".")
         else:
-            answer.rcode = dns.rcode.SERVFAIL
+            response.rcode = dns.rcode.SERVFAIL
             return
-        answer.authority.append((self._apex(name), "SOA", TTL, _SOA))
+        response.authority.append((self._apex(name), "SOA", TTL, _SOA))
 
     def _apex(self, name: str) -> str:
         """The zone a name lies in: the nearest domain of the world, else the top-level domain."""
@@ -287,8 +287,8 @@ class Zone:
         return name
 
     # ---------------------------------------------------------------- wire
-    def answer(self, query: bytes, *, udp: bool) -> bytes | None:
-        """The answer to a query in wire form; None when none is sent."""
+    def respond(self, query: bytes, *, udp: bool) -> bytes | None:
+        """The response to a query in wire form; None when none is sent."""
         end = query.find(b"\x00", 12)
         if len(query) < 12 or query[2] & _RESPONSE:
             return None
@@ -344,7 +344,7 @@ class Zone:
 class NameServer:
     """Serves a zone on one UDP and one TCP socket.
 
-    Runs inside an event loop; `latency` in seconds per answer.
+    Runs inside an event loop; `latency` in seconds per response.
     """
 
     def __init__(self, zone: Zone, udp: socket.socket, tcp: socket.socket, latency: float = 0.0) -> None:
@@ -355,7 +355,7 @@ class NameServer:
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
-        """Begin to answer."""
+        """Begin to respond."""
         self._loop = asyncio.get_running_loop()
         self._udp.setblocking(False)
         self._loop.add_reader(self._udp.fileno(), self._read)
@@ -369,7 +369,7 @@ class NameServer:
             self._server.close()
 
     def _read(self) -> None:
-        receive, answer = self._udp.recvfrom, self.zone.answer
+        receive, respond = self._udp.recvfrom, self.zone.respond
         for _ in range(_DATAGRAMS_A_TURN):
             try:
                 query, client = receive(4096)
@@ -377,7 +377,7 @@ class NameServer:
                 return
             except OSError:
                 continue
-            response = answer(query, udp=True)
+            response = respond(query, udp=True)
             if response is None:
                 continue
             if self.latency:
@@ -386,7 +386,7 @@ class NameServer:
                 self._send(response, client)
 
     def _send(self, response: bytes, client: Any) -> None:
-        # A full socket buffer loses the answer, as on a real network; the client asks again.
+        # A full socket buffer loses the response, as on a real network; the client asks again.
         with contextlib.suppress(OSError):
             self._udp.sendto(response, client)
 
@@ -410,7 +410,7 @@ class _Stream(asyncio.Protocol):
             if len(self._buffer) < 2 + length:
                 return
             query, self._buffer = self._buffer[2 : 2 + length], self._buffer[2 + length :]
-            response = self._server.zone.answer(query, udp=False)
+            response = self._server.zone.respond(query, udp=False)
             if response is not None:
                 framed = len(response).to_bytes(2, "big") + response
                 asyncio.get_running_loop().call_later(self._server.latency, self._write, framed)

@@ -26,7 +26,7 @@ class Language:
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody, as written at home and in ASCII."""
+    """A person's name, as written at home and in ASCII."""
 
     name: str
     given: str
@@ -205,7 +205,7 @@ def fold(text: str) -> str:
 
 
 def person(rng: random.Random, language: str) -> Person:
-    """Somebody who speaks that language."""
+    """A person who speaks that language."""
     source = LANGUAGES[language]
     first, last = rng.randrange(len(source.given)), rng.randrange(len(source.family))
     given, family = source.given[first], source.family[last]
@@ -220,7 +220,7 @@ def person(rng: random.Random, language: str) -> Person:
 
 
 def local_part(rng: random.Random, who: Person, *, business: bool) -> str:
-    """A local part for somebody: at work by the company's pattern, elsewhere whatever was still free."""
+    """A local part for a person: at work by the company's pattern, elsewhere whatever was still free."""
     given, family = who.given, who.family
     if business:
         return rng.choice(

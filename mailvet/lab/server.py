@@ -34,7 +34,7 @@ class Lab:
 
     Use it as a context manager, or call `start` and `stop`.
 
-    `world` defaults to `default_world(seed)`. `latency` (seconds) is how long every DNS answer and every turn
+    `world` defaults to `default_world(seed)`. `latency` (seconds) is how long every DNS response and every turn
     of an SMTP conversation takes; `greylist_delay` (seconds) is how long greylisting hosts make a sender
     wait; `resolver` makes the DNS server fail or lie as a whole. Every mail server has its own address in
     127.0.0.0/8 and all share one unprivileged port, so a lab needs Linux, or a machine where those addresses
@@ -74,7 +74,7 @@ class Lab:
 
     # ---------------------------------------------------------------- life
     def start(self) -> Lab:
-        """Bind every socket and begin to answer. Raises MailvetError when that cannot be."""
+        """Bind every socket and begin to serve. Raises MailvetError when that cannot be."""
         if self._thread is not None:
             raise MailvetError("this lab is already running; stop it first.")
         udp, tcp, self._dns_port = bind_name_server()
@@ -235,7 +235,7 @@ class Lab:
         return self._listeners is not None and self._listeners.down
 
     def resolve_by(self, resolver: FaultyResolver | None) -> None:
-        """Let the DNS server answer by another resolver from now on; None for a true one."""
+        """Let the DNS server respond as another resolver does from now on; None for a true one."""
         self._resolver = resolver
         zone = self._zone
         if zone is not None:
@@ -265,16 +265,16 @@ class Lab:
         if loop is None:
             return question()
 
-        async def answer() -> _T:
+        async def result() -> _T:
             return question()
 
-        return asyncio.run_coroutine_threadsafe(answer(), loop).result()
+        return asyncio.run_coroutine_threadsafe(result(), loop).result()
 
 
 def serve(lab: Lab, config_path: str | os.PathLike[str], counters_path: str | os.PathLike[str] | None = None) -> None:
     """Run a lab until SIGINT or SIGTERM, from the main thread.
 
-    The configuration appears at `config_path` once every server answers. On the way out the counters are written as
+    The configuration appears at `config_path` once every server is up. On the way out the counters are written as
     JSON: `{"hosts": {name: {...}}, "dns": {"name type": n}}`, hosts without a connection left out.
     """
     over = threading.Event()

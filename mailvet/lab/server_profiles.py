@@ -85,7 +85,7 @@ class ServerProfile:
     name: str
     # ---- before anything is said
     listens: bool = True
-    """False: nobody listens on the port, connections are refused."""
+    """False: no server listens on the port, connections are refused."""
     closes_at: Literal["connect", "mail", "rcpt"] | None = None
     """Drops the connection there without a word."""
     silent: bool = False
@@ -121,7 +121,7 @@ class ServerProfile:
     utf8_reply: str = "553 5.6.7 <{recipient}>: Must enable SMTPUTF8 to deliver to this recipient"
     # ---- what it refuses
     blocks: Literal["connect", "hello", "mail", "rcpt"] | None = None
-    """Refuses us there, whoever the recipient is."""
+    """Refuses us there, whatever the recipient is."""
     block_reply: str = "554 5.7.1 Service unavailable; Client host [{client}] blocked using zen.spamhaus.org"
     tls_required: bool = False
     denies_relay: bool = False
@@ -131,7 +131,7 @@ class ServerProfile:
     # ---- what it tells
     accepts_all: Literal["accept_all", "unverifiable", "gateway"] | None = None
     """
-    Accepts every recipient at RCPT, and why nobody can tell: a catch-all, the operator's design, a filter.
+    Accepts every recipient at RCPT, and why that tells nothing: a catch-all, the operator's design, a filter.
     """
     greylisting: Literal["first", "known"] | None = None
     """`first`: before it looks for the mailbox; `known`: unknown users are refused at once."""

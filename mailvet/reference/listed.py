@@ -1,5 +1,4 @@
-"""
-What the lists say of a domain, as the bits of one number: the one source of single addresses and of columns.
+"""What the lists say of a domain, as the bits of one number: the one source of single addresses and of columns.
 
 `listed_bits` numbers every domain that any list names, packaged or of the user's own. `bits_of` looks one domain up
 (`mailvet.reference.scalar`), `mailvet.reference.columns` whole columns. A domain takes over from those it lies under

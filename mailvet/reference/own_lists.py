@@ -50,8 +50,7 @@ _HEADERS = frozenset({"email", "e-mail", "email_address", "email address", "addr
 
 @dataclass(frozen=True, slots=True)
 class OwnLists:
-    """
-    The user's own lists. Suppress is stronger than allow, allow is stronger than deny and than every public list.
+    """The user's own lists. Suppress is stronger than allow, allow is stronger than deny and than every public list.
     Build it with `OwnLists.load`.
     """
 
@@ -69,8 +68,7 @@ class OwnLists:
         suppress: Sequence[str] = (),
         extra_disposable: Sequence[str] = (),
     ) -> OwnLists:
-        """
-        Read the lists.
+        """Read the lists.
 
         Each is a sequence of entries and of paths. An entry is an address, a domain ("acme.com", with everything under
         it) or "@acme.com" (that domain alone). A path has a slash in it or ends in .txt, .csv, .tsv, .list or .lst; the
@@ -88,8 +86,7 @@ class OwnLists:
 
     @property
     def digest(self) -> str:
-        """
-        Twelve hexadecimal digits that change whenever any list does, an updated list of disposable domains included;
+        """Twelve hexadecimal digits that change whenever any list does, an updated list of disposable domains included;
         empty where there are only packaged lists.
         """
         found = hashlib.sha256(kept_digest().encode())

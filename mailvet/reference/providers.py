@@ -36,7 +36,7 @@ def operator_of(mx_host: str) -> Operator:
 def operator_of_route(hosts: tuple[str, ...]) -> Operator:
     """
     The owner of all mail servers of a domain. A set with hosts of several owners is an operator of its own, named after
-    them, whose replies say nothing of any of them: anybody may list another's host among their own.
+    them, whose replies say nothing of any of them: any domain may list the host of another.
 
     >>> operator_of_route(("aspmx.l.google.com", "alt1.aspmx.l.google.com")).name
     'google'
@@ -88,7 +88,7 @@ def _unlisted(domain: str) -> Operator:
 def is_likely_local_part(local: str, domain: str) -> bool:
     """
     Whether an operator would give out this local part (lower case, without its +tag) at this domain; True where nothing
-    is known. False is a doubt and never an answer.
+    is known. False is a doubt and settles nothing.
 
     >>> is_likely_local_part("ann", "gmail.com")
     False
@@ -109,7 +109,7 @@ def _local_parts_by_domain() -> dict[str, LocalParts]:
 
 @cache
 def _by_suffix() -> dict[str, Operator]:
-    # Whoever owns a mailbox domain owns the hosts below it; an MX suffix says the same with more certainty.
+    # The owner of a mailbox domain owns the hosts below it; an MX suffix says the same with more certainty.
     by_domain = {domain: operator for operator in operators() for domain in operator.domains}
     return by_domain | {suffix: operator for operator in operators() for suffix in operator.mx_suffixes}
 

@@ -1,6 +1,4 @@
-"""
-Local parts that stand for a function and not for a person (RFC 2142 and others), and those that no person reads.
-"""
+"""Local parts that stand for a function and not for a person (RFC 2142 and others), and those that no person reads."""
 
 from __future__ import annotations
 

@@ -44,8 +44,7 @@ class LookedUp:
 
 
 def look_up(local: str, domain: str, mailbox: str, own: OwnLists) -> LookedUp:
-    """
-    Look one address up that passed the syntax layer.
+    """Look one address up that passed the syntax layer.
 
     Args:
         local: before the @, in any case.

@@ -1,5 +1,4 @@
-"""
-What a mistyped address was meant to be, and whether its ending exists: whole columns, on distinct domains.
+"""What a mistyped address was meant to be, and whether its ending exists: whole columns, on distinct domains.
 
 Every row gets what `mailvet.reference.typos.addresses.suggest` says of its cell. Nothing here uses the network: a
 domain whose ending does not exist is only flagged, since `domain_not_found` comes from the DNS alone.
@@ -22,8 +21,7 @@ SCHEMA: Final[dict[str, type[pl.DataType]]] = {"suggestion": pl.String, "unknown
 def examine(
     parsed: pl.DataFrame, allowed: pl.Series, known: pl.Series | None = None, *, allow_special_use: bool = False
 ) -> pl.DataFrame:
-    """
-    Args:
+    """Args:
         parsed: columns local, domain, needs_smtputf8 and cleaned, as the syntax layer gives them.
         allowed: rows on the user's allow list; their domain is right as it is.
         known: rows whose domain is one of `mailvet.reference.domains.mail_domains`, which are never corrected.

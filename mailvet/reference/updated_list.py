@@ -1,5 +1,4 @@
-"""
-The list of disposable domains that `mailvet lists update` has put in place of the packaged one.
+"""The list of disposable domains that `mailvet lists update` has put in place of the packaged one.
 
 It is kept in the folder named by the environment variable MAILVET_LISTS_FOLDER, else in the user's data folder; workers
 on other machines need the same file there.
@@ -33,8 +32,7 @@ def kept_path() -> Path:
 
 @cache
 def kept_domains() -> frozenset[str] | None:
-    """
-    The domains of the list that was kept by an update; None where there is none.
+    """The domains of the list that was kept by an update; None where there is none.
 
     Raises:
         SettingsError: the list is there and cannot be read.

@@ -1,5 +1,4 @@
-"""
-A newer list of disposable domains in place of the packaged one: `mailvet lists update --from FILE`.
+"""A newer list of disposable domains in place of the packaged one: `mailvet lists update --from FILE`.
 
 The file is read and checked whole before anything is written, and what was kept before is replaced in one step: a
 reader finds the old list or the new one (`mailvet.reference.updated_list`).
@@ -48,8 +47,7 @@ class DisposableUpdate:
 
 
 def update_disposable(source: str | Path, *, force: bool = False) -> DisposableUpdate:
-    """
-    Use another list of disposable domains from now on, in this and every later process.
+    """Use another list of disposable domains from now on, in this and every later process.
 
     Args:
         source: a text file with one domain a line (`#` starts a comment), a CSV with a column `domain`, or a JSON

@@ -55,6 +55,9 @@ def judge(
             `previous_reason` and `previous_attempts`. `mailbox_key` may be left out, and is null then.
         settings: policy, depth, greylisting schedule, whether to keep addresses.
         now: aware, UTC.
+        run_id: of the run that judges; null in the verdicts where it is not given.
+        lists_digest: of the user's own and updated lists, kept beside the version of the rules.
+        learnt: P(hard bounce) of reasons, in place of their starts.
 
     Returns:
         The columns of `verdict_schema()`.

@@ -1,5 +1,4 @@
-"""
-In which order reasons take precedence, flags are written and facts stand in the evidence; and how a schedule counts.
+"""In which order reasons take precedence, flags are written and facts stand in the evidence; and how a schedule counts.
 
 The one source of columns (`mailvet.scoring.columns`) and of single addresses (`mailvet.verification.scalar`).
 """

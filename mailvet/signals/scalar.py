@@ -1,5 +1,4 @@
-"""
-The signals of `mailvet.signals.columns` for a few addresses in plain Python, for processes in which the table engine
+"""The signals of `mailvet.signals.columns` for a few addresses in plain Python, for processes in which the table engine
 would cost more than the work, or does not survive. Tests hold that both find the same.
 """
 

@@ -61,7 +61,7 @@ _BEFORE_RCPT = frozenset(
 def classify_reply(stage: Stage | str, code: int, text: str, recipient: str | None = None) -> Reason | None:
     """Read one SMTP reply; None means that the server accepted.
 
-    `stage` is what the reply answers: connect, hello, mail or rcpt. `text` is what follows the basic code, the lines
+    `stage` is what the reply is to: connect, hello, mail or rcpt. `text` is what follows the basic code, the lines
     of a multi-line reply joined by line feeds. `recipient`, where known, is the address that RCPT named.
 
     >>> classify_reply("rcpt", 550, "5.1.1 User unknown")
@@ -98,7 +98,7 @@ def read_and_mask(
     key = (code, text.replace(recipient, STAND_IN_ADDRESS) if echoed else text, echoed, own)
     if stage is Stage.rcpt and (known := _familiar.get(key)) is not None:
         result, lower, ours = known
-        # What `with_stand_in` asks of the recipient; what it asks of the text was answered before.
+        # What `with_stand_in` asks of the recipient; what it asks of the text was asked before.
         if local.lower() not in lower and domain not in lower and domain not in ours and _ORDINARY.fullmatch(local):
             return result
     plain, stand_in = with_stand_in(text, recipient, own)

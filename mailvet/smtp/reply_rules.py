@@ -29,7 +29,7 @@ __all__ = ["Rule", "Stage", "fold", "reply_words", "rules"]
 
 
 class Stage(str, Enum):
-    """What the reply answers."""
+    """What the reply is to."""
 
     connect = "connect"
     hello = "hello"

@@ -97,7 +97,7 @@ class Session:
         self._mail_from: Literal[False, "ascii", "utf8"] = False
         self._mail_refused = False
         self._mail_outstanding = False  # the reply to MAIL is still to come, before those to recipients
-        self._outstanding = 0  # recipients named and not answered
+        self._outstanding = 0  # recipients sent without a reply
         self._sent_at = 0.0  # when the first of them was named, or a command given that was waited for
         self._replied_at = 0.0
         self._quit_sent = False
@@ -443,7 +443,7 @@ class Session:
     # ---------------------------------------------------------------- in step and ending
 
     async def quiet(self) -> bool:
-        """Whether nothing arrives during one round trip and 50 ms; asked when all commands are answered."""
+        """Whether nothing arrives during one round trip and 50 ms; asked when all commands have their replies."""
         stream = self._take_over()
         return stream is None or await stream.quiet(self._distance + _QUIET)
 

@@ -1,5 +1,4 @@
-"""
-Verification as Spark jobs, for tables that outgrow one machine.
+"""Verification as Spark jobs, for tables that outgrow one machine.
 
 >>> from mailvet import spark as mv                                                          # doctest: +SKIP
 >>> verdicts = mv.verify(contacts, "email", depth="dns", staging="/shared/mailvet")          # doctest: +SKIP

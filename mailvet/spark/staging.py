@@ -1,5 +1,4 @@
-"""
-The folder that driver and executors share: what was planned, and the answers as they come.
+"""The folder that driver and executors share: what was planned, and the answers as they come.
 
 Workers write it through Arrow's file systems, Spark reads it as Parquet: a path of a mounted folder (a local disk for
 local Spark, NFS, /dbfs/..., /Volumes/...), or a URI of `file`, `hdfs`, `s3`, `gs` or `abfss`.
@@ -38,9 +37,8 @@ class Folder:
 
     @classmethod
     def of(cls, location: str | Path) -> Folder:
-        """
-        Raises:
-            SettingsError: a kind of place that Arrow cannot write to.
+        """Raises:
+        SettingsError: a kind of place that Arrow cannot write to.
         """
         from pyarrow import fs
 
@@ -84,8 +82,7 @@ class Folder:
         return sorted(each.base_name for each in found)
 
     def make(self) -> None:
-        """
-        Make the folder and see whether it can be written to.
+        """Make the folder and see whether it can be written to.
 
         Raises:
             SourceError: it cannot.

@@ -44,6 +44,7 @@ def _any_but(names: Collection[str], alphabet: str, *, any_case: bool = False) -
     A pattern of every word of an alphabet but these names, letter by letter: there is no look-ahead to say so.
 
     Args:
+        names: the words to leave out.
         alphabet: what stands between the brackets of a class.
         any_case: leave out the names in capitals as well.
     """

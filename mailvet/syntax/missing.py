@@ -49,10 +49,10 @@ BLANK: Final = WHITE_SPACE + ZERO_WIDTH
 
 
 def is_missing(text: str | None) -> bool:
-    """
+    r"""
     Whether a cell holds nothing: null, empty, or white space and zero-width characters alone.
 
-    >>> [is_missing(cell) for cell in (None, "", " \\u00a0\\u200b", "n/a")]
+    >>> [is_missing(cell) for cell in (None, "", " \u00a0\u200b", "n/a")]
     [True, True, True, False]
     """
     return not text or not text.strip(BLANK)

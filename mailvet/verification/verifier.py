@@ -94,7 +94,7 @@ class Verifier:
         self._resolver = Resolver(settings.dns, memory=self._dns_memory)
         self.routes = Routes(self._resolver, settings.dns, allow_private_networks=settings.smtp.allow_private_networks)
         # Side by side: what is asked before anything else keeps everything waiting.
-        is_there, problem = await asyncio.gather(self._resolver.answers(), self._hello_name_problem(self._resolver))
+        is_there, problem = await asyncio.gather(self._resolver.responds(), self._hello_name_problem(self._resolver))
         if not is_there:
             self.has_dns = False
             servers = ", ".join(settings.dns.nameservers) or "the system's resolver"

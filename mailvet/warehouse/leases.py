@@ -1,5 +1,4 @@
-"""
-Which run is at work on a table: a run holds a lease while it works, so that a second one asks no recipient twice.
+"""Which run is at work on a table: a run holds a lease while it works, so that a second one asks no recipient twice.
 
 A lease is a row of `mailvet_leases`, written and compared by the clock of the database alone. It is renewed every
 `RENEW_SECONDS` and expires `EXPIRES_SECONDS` after the last time, for the case that the machine is gone; where the

@@ -1,5 +1,4 @@
-"""
-Which table and column is meant, and whether the status columns that are already there can take an answer. The same
+"""Which table and column is meant, and whether the status columns that are already there can take an answer. The same
 words for every database.
 """
 
@@ -60,8 +59,7 @@ _LONGEST_NAME = 60  # characters of a column's name that an error shows
 def choose_table(
     relations: Sequence[Relation], table: str, database: str, *, known: str = " that this user may see"
 ) -> Relation:
-    """
-    The table that is called so: `name` or `schema.name`, as it is or in double quotes, in any case if that is clear.
+    """The table that is called so: `name` or `schema.name`, as it is or in double quotes, in any case if that is clear.
 
     Raises:
         SourceError: there is none, or more than one.
@@ -101,8 +99,7 @@ def readings_of(table: str) -> list[TableName]:
 
 
 def choose_column(columns: Sequence[Column], column: str | None, table: str, headers: Sequence[str] = ()) -> str:
-    """
-    The column of addresses: the one named, in any case, else the one whose name says so.
+    """The column of addresses: the one named, in any case, else the one whose name says so.
 
     Raises:
         SourceError: there is none, more than one, or it holds no text.
@@ -147,8 +144,7 @@ OWN_TABLES = (
 
 
 def check_targets(targets: Mapping[str, TableName], source: TableName, default_schema: str) -> None:
-    """
-    Whether lists may be written to tables of these names: neither the source, nor tables of mailvet's own, nor one
+    """Whether lists may be written to tables of these names: neither the source, nor tables of mailvet's own, nor one
     table twice, in any case of letters.
 
     Args:
@@ -184,8 +180,7 @@ def is_list_of_ours(columns: Sequence[str], prefix: str) -> bool:
 
 
 def may_replace(target: TableName, columns: Sequence[str], prefix: str, *, replace: bool, overwrite: bool) -> None:
-    """
-    Whether a table that is there makes way for a list: one that mailvet wrote with `replace`, any with `overwrite`.
+    """Whether a table that is there makes way for a list: one that mailvet wrote with `replace`, any with `overwrite`.
 
     Raises:
         SourceError: it does not.

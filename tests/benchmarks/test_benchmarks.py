@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from benchmarks import accuracy, intervals, probing, report, routing, run, spark, targets, worlds
-from benchmarks.processes import JobFailed, LabProcess, call
+from benchmarks.processes import JobFailedError, LabProcess, call
 from mailvet.lab import World
 
 
@@ -57,7 +57,7 @@ def reach(destinations: list[list[Any]]) -> list[str]:
 def test_a_measured_process_reaches_nothing_but_loopback() -> None:
     # TEST-NET-1 and a name: neither may be tried, whatever a library asks for.
     heard = call("tests.benchmarks.test_benchmarks:reach", destinations=[["192.0.2.1", 25], ["example.com", 25]])
-    assert heard == ["NotLoopback"] * 4 + ["127.0.0.1", "no such name"]
+    assert heard == ["NotLoopbackError"] * 4 + ["127.0.0.1", "no such name"]
 
 
 def resolve_elsewhere() -> str:
@@ -73,7 +73,7 @@ def resolve_elsewhere() -> str:
     async def make() -> str:
         try:
             aiodns.DNSResolver(nameservers=["192.0.2.53:53"])
-        except loopback.NotLoopback:
+        except loopback.NotLoopbackError:
             return "refused"
         return "made"
 
@@ -85,7 +85,7 @@ def test_c_ares_is_only_let_at_name_servers_on_loopback() -> None:
 
 
 def test_a_job_that_fails_says_why() -> None:
-    with pytest.raises(JobFailed, match="no attribute 'no_such_thing'"):
+    with pytest.raises(JobFailedError, match="no attribute 'no_such_thing'"):
         call("benchmarks.machine:no_such_thing")
 
 

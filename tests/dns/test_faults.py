@@ -1,4 +1,4 @@
-"""Every fault of name servers and resolvers that the lab can show: nobody living is called dead for it."""
+"""Every fault of name servers and resolvers that the lab can show: no living mailbox is called dead for it."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ async def test_a_silent_resolver_costs_one_lifetime_and_not_one_for_every_domain
     with _silent() as udp:
         resolver = Resolver(_dns(udp.getsockname()[1]))
         began = time.monotonic()
-        assert not await resolver.answers()
+        assert not await resolver.responds()
         for _ in range(20):
             answers = await asyncio.gather(*(resolver.ask(f"d{n}.test", "MX") for n in range(100)))
             assert {answer.outcome for answer in answers} == {Outcome.timed_out}
@@ -145,7 +145,7 @@ async def test_a_closed_port_is_no_answer() -> None:
         port = udp.getsockname()[1]
     resolver = Resolver(_dns(port))
     assert (await resolver.ask("acme.test", "MX")).outcome is Outcome.timed_out
-    assert not await resolver.answers()
+    assert not await resolver.responds()
     await resolver.close()
 
 

@@ -1,140 +1,190 @@
-"""Name servers and resolvers of the lab that fail or lie."""
+"""The lab's name servers, asked as a client does."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import get_args
+import socket
+from collections import Counter
 
-import dns.exception
 import dns.flags
+import dns.message
+import dns.query
 import dns.rcode
 import dns.rdatatype
+import dns.resolver
+import dns.reversename
 import pytest
 
-from mailvet.lab import FaultyResolver, Lab, World
-from mailvet.lab.world import CONTROL_NAMES, Behaviour
+from mailvet.lab import Lab, World
+from mailvet.lab.world import CONTROL_NAMES, HELLO_NAME
 from tests.lab.lab_client import answers, query
-
-LabFactory = Callable[..., Lab]
-
-
-def zones() -> World:
-    world = World().host("mx.acme.test").domain("acme.test", [(10, "mx.acme.test")]).mailbox("ann@acme.test")
-    for behaviour in get_args(Behaviour):
-        name = f"{behaviour.replace('_', '-')}.test"
-        world.domain(name, [(10, "mx.acme.test")], dns=behaviour).mailbox(f"ann@{name}")
-    return world.record("mx-nxdomain.test", "A", world.hosts["mx.acme.test"].address)
+from tests.lab.worlds import one_server
 
 
-def test_a_bad_version_comes_as_an_extended_code_without_records(mailvet_lab_factory: LabFactory) -> None:
-    response = query(mailvet_lab_factory(zones()), "badvers.test", use_edns=0)
-    assert response.rcode() == dns.rcode.BADVERS
-    assert (answers(response), response.authority) == ([], [])
+@pytest.mark.parametrize(
+    ("name", "type", "expected"),
+    [
+        ("acme.test", "MX", ["10 mx1.acme.test.", "20 mx2.acme.test."]),
+        ("equal.test", "MX", ["10 mx1.acme.test.", "10 mx2.acme.test."]),
+        ("null.test", "MX", ["0 ."]),
+        ("lost.test", "MX", ["10 mx.nowhere.test."]),
+        ("literal.test", "MX", ["10 127.0.0.1."]),
+        ("private.test", "MX", ["10 mx.private.test."]),
+        ("mx.private.test", "A", ["10.0.0.25"]),
+        ("mx1.acme.test", "A", ["127.77.0.2"]),
+        ("solo.test", "A", ["127.77.0.4"]),
+        ("six.test", "AAAA", ["::1"]),
+        ("alias.test", "MX", ["10 mx1.acme.test.", "20 mx2.acme.test.", "acme.test."]),
+        ("mx.via.test", "A", ["127.77.0.2", "mx1.acme.test."]),
+        ("xn--bcher-kva.test", "MX", ["10 mx1.acme.test."]),
+        ("2.0.77.127.in-addr.arpa", "PTR", ["mx1.acme.test."]),
+        (HELLO_NAME, "A", ["127.0.0.1"]),
+        ("1.0.0.127.in-addr.arpa", "PTR", [f"{HELLO_NAME}."]),
+    ],
+)
+def test_a_name_has_the_records_of_the_world(names: Lab, name: str, type: str, expected: list[str]) -> None:
+    answer = query(names, name, type)
+    assert answers(answer) == sorted(expected)
+    assert answer.rcode() == dns.rcode.NOERROR
+    assert answer.flags & dns.flags.RA
 
 
-def test_a_referral_names_the_servers_of_the_domain_and_answers_nothing(mailvet_lab_factory: LabFactory) -> None:
-    response = query(mailvet_lab_factory(zones()), "referral.test")
-    assert (response.rcode(), answers(response)) == (dns.rcode.NOERROR, [])
-    assert [rrset.to_text() for rrset in response.authority] == ["referral.test. 300 IN NS ns1.referral.test."]
+@pytest.mark.parametrize(
+    ("name", "type", "rcode"),
+    [
+        ("nowhere.test", "MX", dns.rcode.NXDOMAIN),
+        ("gone.test", "MX", dns.rcode.NXDOMAIN),
+        ("mx.nowhere.test", "A", dns.rcode.NXDOMAIN),
+        ("empty.test", "MX", dns.rcode.NOERROR),
+        ("solo.test", "MX", dns.rcode.NOERROR),
+        ("six.test", "A", dns.rcode.NOERROR),
+        ("acme.test", "AAAA", dns.rcode.NOERROR),
+    ],
+)
+def test_a_negative_answer_carries_a_soa(names: Lab, name: str, type: str, rcode: int) -> None:
+    answer = query(names, name, type)
+    assert answer.rcode() == rcode
+    assert answer.answer == []
+    assert [rrset.rdtype for rrset in answer.authority] == [dns.rdatatype.SOA]
 
 
-def test_aliases_may_lead_to_each_other(mailvet_lab_factory: LabFactory) -> None:
-    lab = mailvet_lab_factory(zones())
-    for name in ("alias-loop.test", "loop.alias-loop.test"):
-        response = query(lab, name)
-        assert response.rcode() == dns.rcode.NOERROR
-        assert answers(response) == ["alias-loop.test.", "loop.alias-loop.test."]
+@pytest.mark.parametrize(
+    ("name", "rcode"),
+    [
+        ("servfail.test", dns.rcode.SERVFAIL),
+        ("mx.servfail.test", dns.rcode.SERVFAIL),
+        ("refused.test", dns.rcode.REFUSED),
+        ("loop.test", dns.rcode.SERVFAIL),
+    ],
+)
+def test_a_failing_name_server_says_so(names: Lab, name: str, rcode: int) -> None:
+    assert query(names, name).rcode() == rcode
 
 
-def test_a_truncated_response_may_never_come_in_full(mailvet_lab_factory: LabFactory) -> None:
-    lab = mailvet_lab_factory(zones())
-    response = query(lab, "truncated-for-good.test")
-    assert response.flags & dns.flags.TC
-    assert answers(response) == []
+def test_a_dropped_query_gets_no_answer(names: Lab) -> None:
     with pytest.raises(dns.exception.Timeout):
-        query(lab, "truncated-for-good.test", tcp=True)
+        query(names, "dropped.test")
+    assert names.dns_queries()["dropped.test", "MX"] >= 1
 
 
-def test_a_name_server_may_know_addresses_alone(mailvet_lab_factory: LabFactory) -> None:
-    world = zones()
-    lab = mailvet_lab_factory(world)
-    assert query(lab, "mx-nxdomain.test").rcode() == dns.rcode.NXDOMAIN
-    assert answers(query(lab, "mx-nxdomain.test", "A")) == [world.hosts["mx.acme.test"].address]
-    assert query(lab, "mx-nxdomain.test", "AAAA").rcode() == dns.rcode.NOERROR
-    assert lab.truth("ann@mx-nxdomain.test").kind == "live"
+def test_a_lame_server_refers_to_the_root_instead_of_answering(names: Lab) -> None:
+    answer = query(names, "lame.test")
+    assert answer.rcode() == dns.rcode.NOERROR
+    assert answer.answer == []
+    assert [(str(rrset.name), rrset.rdtype) for rrset in answer.authority] == [(".", dns.rdatatype.NS)]
+    assert not answer.flags & (dns.flags.RA | dns.flags.AA)
 
 
-def test_records_may_come_with_nxdomain(mailvet_lab_factory: LabFactory) -> None:
-    response = query(mailvet_lab_factory(zones()), "nxdomain-with-records.test")
-    assert (response.rcode(), answers(response)) == (dns.rcode.NXDOMAIN, ["10 mx.acme.test."])
+@pytest.mark.parametrize("name", ["cut.test", "big.test"])
+def test_a_truncated_answer_is_whole_over_tcp(names: Lab, name: str) -> None:
+    cut = query(names, name)
+    assert cut.flags & dns.flags.TC
+    assert cut.answer == []
+    whole = query(names, name, tcp=True)
+    assert not whole.flags & dns.flags.TC
+    assert len(answers(whole)) == (1 if name == "cut.test" else 40)
 
 
-@pytest.mark.parametrize("behaviour", get_args(Behaviour))
-def test_nothing_is_known_of_a_domain_whose_zone_is_faulty(behaviour: Behaviour) -> None:
-    kinds = {"answers": "live", "nxdomain": "dead_domain", "truncated": "live", "mx_nxdomain": "live"}
-    truth = zones().truth(f"ann@{behaviour.replace('_', '-')}.test")
-    assert truth.kind == kinds.get(behaviour, "dns_failing")
+def test_edns_raises_the_limit_of_an_answer_and_is_answered_with_edns(names: Lab) -> None:
+    answer = query(names, "big.test", use_edns=0, payload=4096)
+    assert not answer.flags & dns.flags.TC
+    assert answer.edns == 0
+    assert len(answers(answer)) == 40
+    assert query(names, "acme.test").edns == -1
 
 
-# ------------------------------------------------------------------------------------------------ whole resolvers
-def small() -> World:
-    return World().host("mx.acme.test").domain("acme.test", [(10, "mx.acme.test")])
+def test_the_question_comes_back_letter_by_letter(names: Lab) -> None:
+    message = dns.message.make_query("aCmE.TeSt", "MX")
+    address, port = names.nameserver
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as plain:
+        plain.settimeout(1)
+        plain.sendto(message.to_wire(), (address, port))
+        packet = plain.recv(4096)
+    assert b"\x04aCmE\x04TeSt\x00" in packet
+    assert packet[:2] == message.to_wire()[:2]
+    parsed = dns.message.from_wire(packet)
+    assert len(answers(parsed)) == 2
+    assert str(parsed.answer[0].name) == "aCmE.TeSt."
 
 
-@pytest.mark.parametrize("name", ["acme.test", "gone.test", *CONTROL_NAMES])
-def test_a_resolver_may_find_nothing_at_all(mailvet_lab_factory: LabFactory, name: str) -> None:
-    lab = mailvet_lab_factory(small(), resolver=FaultyResolver("nxdomain"))
-    for type in ("MX", "A", "AAAA"):
-        response = query(lab, name, type)
-        assert (response.rcode(), answers(response)) == (dns.rcode.NXDOMAIN, [])
-        assert response.authority[0].rdtype == dns.rdatatype.SOA
+@pytest.mark.parametrize("packet", [b"", b"\x00\x01", b"\x12\x34\x01\x00\x00\x01" + bytes(6) + b"\x3fshort", bytes(12)])
+def test_a_malformed_query_does_no_harm(names: Lab, packet: bytes) -> None:
+    address, port = names.nameserver
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as plain:
+        plain.settimeout(0.1)
+        plain.sendto(packet, (address, port))
+        if len(packet) >= 12:
+            assert plain.recv(512)[3] & 15 == dns.rcode.FORMERR
+        else:
+            with pytest.raises(socket.timeout):
+                plain.recv(512)
+    assert answers(query(names, "acme.test"))
 
 
-def test_a_resolver_may_find_what_lies_within_alone(mailvet_lab_factory: LabFactory) -> None:
-    lab = mailvet_lab_factory(small(), resolver=FaultyResolver("nxdomain", spares=(".test", "qq.com")))
-    assert answers(query(lab, "acme.test")) == ["10 mx.acme.test."]
-    assert answers(query(lab, "qq.com"))
-    assert query(lab, "gmail.com").rcode() == dns.rcode.NXDOMAIN
+def test_an_ordinary_resolver_finds_its_way(names: Lab) -> None:
+    resolver = dns.resolver.Resolver(configure=False)
+    resolver.nameservers, resolver.port = [names.nameserver[0]], names.nameserver[1]
+    resolver.lifetime = 2
+    assert {str(record.exchange) for record in resolver.resolve("cut.test", "MX")} == {"mx1.acme.test."}
+    assert {str(record.exchange) for record in resolver.resolve("big.test", "MX")} >= {
+        "mx0.a-name-of-some-length.acme.test."
+    }
+    with pytest.raises(dns.resolver.NXDOMAIN):
+        resolver.resolve("nowhere.test", "MX")
 
 
-def test_an_invented_address_is_another_one_each_time(mailvet_lab_factory: LabFactory) -> None:
-    lab = mailvet_lab_factory(small(), resolver=FaultyResolver("invents"))
-    invented = [answers(query(lab, "gone.test", "A"))[0] for _ in range(20)]
-    assert len(set(invented)) == 20
-    assert all(address.startswith("127.76.") for address in invented)
-    assert lab.dns_queries()["gone.test", "A"] == 20
-    for type in ("MX", "AAAA"):
-        response = query(lab, "gone.test", type)
-        assert (response.rcode(), answers(response)) == (dns.rcode.NOERROR, [])
-    assert answers(query(lab, "acme.test")) == ["10 mx.acme.test."]
-    assert answers(query(lab, "acme.test", "A")) == []
+def test_queries_are_counted_by_name_and_type() -> None:
+    with Lab(one_server()) as lab:
+        for _ in range(3):
+            query(lab, "ACME.test")
+        query(lab, "acme.test", "A", tcp=True)
+        assert lab.dns_queries() == Counter({("acme.test", "MX"): 3, ("acme.test", "A"): 1})
+        lab.reset_counters()
+        assert lab.dns_queries() == Counter()
+    assert lab.dns_queries() == Counter()
 
 
-def test_a_resolver_may_invent_addresses_of_ipv6_alone(mailvet_lab_factory: LabFactory) -> None:
-    lab = mailvet_lab_factory(small(), resolver=FaultyResolver("invents", types=("AAAA",)))
-    assert answers(query(lab, "gone.test", "AAAA"))[0].startswith("fd76::")
-    assert (query(lab, "gone.test", "A").rcode(), answers(query(lab, "gone.test", "A"))) == (dns.rcode.NOERROR, [])
+@pytest.mark.parametrize("name", CONTROL_NAMES)
+def test_a_small_world_has_an_mx_for_each_control_name(names: Lab, name: str) -> None:
+    assert answers(query(names, name)) == ["10 mx.control.mailvet-lab.test."]
+    assert answers(query(names, "mx.control.mailvet-lab.test", "A")) == ["127.77.255.254"]
+    assert query(names, f"www.{name}").rcode() == dns.rcode.NXDOMAIN
+    assert names.truth(f"ann@{name}").kind == "unreachable"
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.77.255.254", names.smtp_port), timeout=1)
 
 
-def test_a_resolver_may_invent_everything_but_some_endings(mailvet_lab_factory: LabFactory) -> None:
-    lies = FaultyResolver("invents", types=("A", "AAAA", "MX"), everything=True, spares=(".com",))
-    lab = mailvet_lab_factory(small(), resolver=lies)
-    first, second = (answers(query(lab, "acme.test")) for _ in range(2))
-    assert first != second
-    assert all(record.endswith(".invented.test.") for record in (*first, *second))
-    assert answers(query(lab, "mx.acme.test", "A"))[0].startswith("127.76.")
-    assert query(lab, "gone.com").rcode() == dns.rcode.NXDOMAIN
-    assert answers(query(lab, "gmail.com")) == ["10 mx.control.mailvet-lab.test."]
+def test_a_control_name_that_the_world_defines_is_as_the_world_says() -> None:
+    world = World().host("mx.test").domain("gmail.com", [(1, "mx.test")]).domain("qq.com", dns="nxdomain")
+    with Lab(world.domain("yahoo.com", dns="servfail")) as lab:
+        assert answers(query(lab, "gmail.com")) == ["1 mx.test."]
+        assert query(lab, "qq.com").rcode() == dns.rcode.NXDOMAIN
+        assert query(lab, "yahoo.com").rcode() == dns.rcode.SERVFAIL
 
 
-def test_a_resolver_may_fail_in_between_and_come_back(mailvet_lab_factory: LabFactory) -> None:
-    lab = mailvet_lab_factory(small())
-    assert answers(query(lab, "acme.test")) == ["10 mx.acme.test."]
-    lab.resolve_by(FaultyResolver("servfail"))
-    assert query(lab, "acme.test").rcode() == dns.rcode.SERVFAIL
-    lab.resolve_by(FaultyResolver("dropped"))
-    with pytest.raises(dns.exception.Timeout):
-        query(lab, "acme.test")
-    lab.resolve_by(None)
-    assert answers(query(lab, "acme.test")) == ["10 mx.acme.test."]
-    assert lab.dns_queries()["acme.test", "MX"] == 4
+def test_a_rewriting_resolver_has_an_address_for_every_name() -> None:
+    world = one_server()
+    world.rewrites_nxdomain = "127.9.9.9"
+    with Lab(world) as lab:
+        assert answers(query(lab, "no-such-name-at-all.example", "A")) == ["127.9.9.9"]
+        assert query(lab, "no-such-name-at-all.example").rcode() == dns.rcode.NOERROR
+        assert answers(query(lab, "acme.test")) == ["10 mx.acme.test."]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -11,13 +12,17 @@ from typing import Any
 
 import polars as pl
 
+from mailvet.dns.routes import MailHost, Route
 from mailvet.lab import Counters, Lab, World
 from mailvet.lab.world import HELLO_NAME, MAIL_FROM
+from mailvet.probing.domain import Recipient
 from mailvet.settings import Settings
 from mailvet.verification.stream import Stream
 from mailvet.verification.verifier import Verifier
 
-__all__ = ["Probed", "acme", "asked", "lab_settings", "probe", "total"]
+__all__ = ["Probed", "acme", "asked", "controls", "lab_settings", "people", "probe", "recipient_at", "total"]
+
+_CONTROL = re.compile(r"(?:[b-z][aeiou]){5}[a-z]\d{4}@")
 
 
 def acme(profile: str = "postfix", *mailboxes: str, **options: Any) -> World:
@@ -106,7 +111,7 @@ async def probe(
 
 
 def asked(lab: Lab) -> Counter[str]:
-    """How often each recipient was named to a mail server; control addresses of the prober too. Nobody was sent to."""
+    """How often each recipient was named to a mail server, control addresses too. No message was sent."""
     whole: Counter[str] = Counter()
     for counters in lab.counters().values():
         assert counters.data == 0
@@ -126,3 +131,17 @@ def total(lab: Lab) -> Counters:
             else:
                 setattr(whole, name, getattr(whole, name) + value)
     return whole
+
+
+def people(*locals_: str, domain: str = "acme.test") -> list[str]:
+    return [f"{local}@{domain}" for local in locals_]
+
+
+def controls(lab: Lab) -> Counter[str]:
+    """Random addresses that were asked: recipients that were not submitted."""
+    return Counter({name: n for name, n in total(lab).recipients.items() if _CONTROL.match(name)})
+
+
+def recipient_at(lab: Lab, local: str, domain: str) -> Recipient:
+    hosts = tuple(MailHost(to.name, 10, (to.address,)) for to in lab.world.routes(domain) if not isinstance(to, str))
+    return Recipient(local, domain, Route(domain, hosts=hosts))

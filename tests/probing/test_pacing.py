@@ -111,7 +111,7 @@ def test_what_a_server_complained_of_is_never_reached_again() -> None:
     assert budget.limit_reached(15), "nothing new, but a conversation that was beyond the limit already"
     assert budget.room(0) == 9
     assert budget.limit_reached(1)
-    assert budget.room(0) == 1, "somebody has to be asked"
+    assert budget.room(0) == 1, "one recipient has to be asked"
     assert not budget.limit_reached(1), "no limit explains that"
     assert not budget.limit_reached(0)
 

@@ -1,4 +1,4 @@
-"""The servers of disposable domains mark other domains behind them; servers of anybody else never do."""
+"""The servers of disposable domains mark other domains behind them; other servers never do."""
 
 from __future__ import annotations
 

@@ -21,10 +21,16 @@ from mailvet.reference.typos.addresses import suggest
 from mailvet.reference.typos.domains import suggest_domains
 from mailvet.syntax.parser import Address, parse
 
+COLLECTED_BY_OTHERS = ("typos_public.csv", "typos_long_tail.csv")
+
+
+def rows(name: str) -> list[dict[str, str]]:
+    lines = (Path(__file__).parents[1] / "data" / name).read_text("utf-8").splitlines()
+    return list(csv.DictReader(line for line in lines if not line.startswith("#")))
+
 
 def typos() -> list[tuple[str, str]]:
-    lines = (Path(__file__).parents[1] / "data" / "typos.csv").read_text("utf-8").splitlines()
-    return [(row["typo"], row["meant"]) for row in csv.DictReader(line for line in lines if not line.startswith("#"))]
+    return [(row["typo"], row["meant"]) for row in rows("typos.csv")]
 
 
 def test_typical_typos_are_corrected() -> None:
@@ -39,6 +45,16 @@ def test_domains_known_for_mail_are_never_corrected() -> None:
     known = sorted((set(whitelist) | set(blocklist) | set(lists.suggestion_targets())) - set(lists.typo_domains()))
     assert len(known) > 10_000
     assert [pair for pair in zip(known, suggest_domains(known), strict=True) if pair[1]] == []
+
+
+def test_a_real_mail_domain_is_corrected_only_where_lists_of_others_call_it_misspelt() -> None:
+    """Lists of mail providers hold misspelt ones too, since the services that live on mistyped mail take mail."""
+    real = [row["domain"] for row in rows("mail_domains.csv")]
+    misspelt = {(row["typo"], row["meant"]) for name in COLLECTED_BY_OTHERS for row in rows(name)}
+    corrected = {(domain, meant) for domain, meant in zip(real, suggest_domains(real), strict=True) if meant}
+    assert len(real) == 4_000
+    assert corrected <= misspelt
+    assert {domain for domain, _ in corrected} == {"gmail.it", "homail.com", "hotmails.com", "yaho.com"}
 
 
 def test_real_mail_domains_are_hardly_ever_corrected_even_if_nobody_knew_them(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,6 +149,9 @@ def test_below_com_companies_are_left_alone_unless_one_slip_away_from_the_greate
         ("hotmail.fr.fr", "hotmail.fr"),
         ("hotmail.com.com", "hotmail.com"),
         ("hotmail.c.com", "hotmail.com"),
+        ("hotmail.bom", "hotmail.com"),
+        ("comcast.nec", "comcast.net"),
+        ("yahoo.com.com.br", "yahoo.com.br"),
         ("yahooco.uk", "yahoo.co.uk"),
         ("yahoocom.br", "yahoo.com.br"),
         ("laposte.ner", "laposte.net"),

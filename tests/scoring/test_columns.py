@@ -25,13 +25,26 @@ NOW = datetime(2026, 5, 1, 12, tzinfo=timezone.utc)
 SETTINGS = Settings()
 _LAYERS = ("syntax", "reference", "history", "route", "mailbox")
 _SCHEMA: dict[str, Any] = {
-    "cell": pl.String, "email_key": pl.String, "domain": pl.String, "suggestion": pl.String, "operator": pl.String,
-    "mx_host": pl.String, "smtp_code": pl.Int32, "smtp_reply": pl.String, "retry_after": pl.Float64,
-    "stopped": pl.String, "run_fact": pl.String, "route_fact": pl.String, "previous_reason": pl.String,
-    "previous_attempts": pl.Int64, "series_size": pl.Int32, "duplicate_key": pl.String,
-    **{f"{layer}_reason": pl.String for layer in _LAYERS}, **{f"{layer}_detail": pl.String for layer in _LAYERS},
+    "cell": pl.String,
+    "email_key": pl.String,
+    "domain": pl.String,
+    "suggestion": pl.String,
+    "operator": pl.String,
+    "mx_host": pl.String,
+    "smtp_code": pl.Int32,
+    "smtp_reply": pl.String,
+    "retry_after": pl.Float64,
+    "stopped": pl.String,
+    "run_fact": pl.String,
+    "route_fact": pl.String,
+    "previous_reason": pl.String,
+    "previous_attempts": pl.Int64,
+    "series_size": pl.Int32,
+    "duplicate_key": pl.String,
+    **{f"{layer}_reason": pl.String for layer in _LAYERS},
+    **{f"{layer}_detail": pl.String for layer in _LAYERS},
     **dict.fromkeys(FLAGS, pl.Boolean),
-}  # fmt: skip
+}
 
 
 def evidence(*rows: dict[str, Any]) -> pl.DataFrame:
@@ -229,9 +242,15 @@ def test_series_and_duplicates_leave_their_evidence() -> None:
 
 @pytest.mark.parametrize(
     ("previous", "before", "attempts"),
-    [(None, None, 1), ("greylisted", 1, 2), ("greylisted", 7, 8), ("mailbox_full", 7, 1), ("greylisted", None, 2),
-     ("greylisted", 0, 2)],
-)  # fmt: skip
+    [
+        (None, None, 1),
+        ("greylisted", 1, 2),
+        ("greylisted", 7, 8),
+        ("mailbox_full", 7, 1),
+        ("greylisted", None, 2),
+        ("greylisted", 0, 2),
+    ],
+)
 def test_attempts_count_answers_alike_in_a_row(previous: str | None, before: int | None, attempts: int) -> None:
     row = verdict(mailbox_reason="greylisted", previous_reason=previous, previous_attempts=before)
     assert row["attempts"] == attempts
@@ -291,9 +310,14 @@ def test_a_mailbox_that_stays_full_is_given_up() -> None:
 @given(reply=_TEXT, detail=_TEXT, stopped=_TEXT)
 def test_the_evidence_is_json_whatever_a_server_says(reply: str, detail: str, stopped: str) -> None:
     row = verdict(
-        mailbox_reason="mailbox_not_found", mailbox_detail=reply, route_fact="route_found", route_detail=detail,
-        run_fact="not_probed", stopped=stopped, smtp_reply=reply,
-    )  # fmt: skip
+        mailbox_reason="mailbox_not_found",
+        mailbox_detail=reply,
+        route_fact="route_found",
+        route_detail=detail,
+        run_fact="not_probed",
+        stopped=stopped,
+        smtp_reply=reply,
+    )
     trace = json.loads(row["evidence"])
     assert [fact["layer"] for fact in trace] == ["route", "mailbox", "run"]
     assert all(set(fact) <= {"layer", "fact", "detail"} for fact in trace)
@@ -356,17 +380,21 @@ def test_the_order_of_the_rows_is_kept_and_the_evidence_is_not_changed() -> None
 
 def test_a_row_gets_the_verdict_it_would_get_alone() -> None:
     rows: list[dict[str, Any]] = [
-        {}, {"free": True}, {"free": True, "gibberish": True}, {"reference_reason": "role_account", "role": True},
+        {},
+        {"free": True},
+        {"free": True, "gibberish": True},
+        {"reference_reason": "role_account", "role": True},
         {"reference_reason": "typo_domain", "reference_detail": "gmail.com", "suggestion": "ann@gmail.com"},
         {"syntax_reason": "syntax_invalid", "syntax_detail": "missing_at"},
         {"mailbox_reason": "greylisted", "retry_after": 7200.0, "smtp_code": 450, "smtp_reply": "later"},
         {"mailbox_reason": "greylisted", "previous_reason": "greylisted", "previous_attempts": 2},
         {"mailbox_reason": "mailbox_full", "previous_reason": "mailbox_full", "previous_attempts": 2},
         {"mailbox_reason": "mailbox_full", "previous_reason": "greylisted", "previous_attempts": 2},
-        {"series": True, "series_size": 7}, {"series": True, "series_size": 9},
+        {"series": True, "series_size": 7},
+        {"series": True, "series_size": 9},
         {"duplicate_of": True, "duplicate_key": "b" * 64},
         {"run_fact": "not_probed", "stopped": "no resolver answers", "retry_after": 3600.0},
-    ]  # fmt: skip
+    ]
     rows = [{**row, "email_key": f"{number:064d}"} for number, row in enumerate(rows * 2)]
     assert verdicts(*rows) == [verdict(row) for row in rows]
 
@@ -396,10 +424,15 @@ def test_a_mixture_of_many_rows_is_judged_row_by_row() -> None:
 def test_without_addresses_no_column_holds_one() -> None:
     under = Settings.load(store={"store_addresses": False})
     row = verdict(
-        under=under, suggestion="ann.lee@gmail.com", smtp_reply="moved to ann.lee@a.test", smtp_code=550,
-        history_reason="hard_bounced", history_detail="newest hard bounce on 2026-01-01 as ann.lee@a.test",
-        mailbox_reason="mailbox_not_found", mailbox_detail="ann.lee\uff20a.test",
-    )  # fmt: skip
+        under=under,
+        suggestion="ann.lee@gmail.com",
+        smtp_reply="moved to ann.lee@a.test",
+        smtp_code=550,
+        history_reason="hard_bounced",
+        history_detail="newest hard bounce on 2026-01-01 as ann.lee@a.test",
+        mailbox_reason="mailbox_not_found",
+        mailbox_detail="ann.lee\uff20a.test",
+    )
     assert "ann.lee" not in str(row)
     assert row["suggestion"] == "typo_domain: gmail.com"
     assert json.loads(row["evidence"])[0]["detail"] == "newest hard bounce on 2026-01-01 as a***@a.test"

@@ -45,11 +45,19 @@ PEOPLE = {
     "words": "thesoccermom24 coolguy4ever darkknight99 acctspayable bestbooksshop mktgdept pixelwizard 24hsupport",
     "abbreviations": "hrsrvcs nypdblue kpmgbdo mpdfgroup hvacpros kfzwerkstatt bsnlsupport jfkairport sk8rboi2002",
     "names without vowels": "mcghee grzybrn schwrtz msdhoni pvsindhu",
-}  # fmt: skip
+}
 RANDOM = (
-    "xkqjzvbwmt", "hjxqlwpz8k", "q8z7x6kv2p3wtj", "gmxbtrw84qk", "b9kzqv7xjw", "zqxjkvbpwd", "w4rkz8xqpl2",
-    "d41d8cd98f00b204e9800998ecf8427e", "vqk.zxw.jpb", "pzqk_vxjw_bdtk",
-)  # fmt: skip
+    "xkqjzvbwmt",
+    "hjxqlwpz8k",
+    "q8z7x6kv2p3wtj",
+    "gmxbtrw84qk",
+    "b9kzqv7xjw",
+    "zqxjkvbpwd",
+    "w4rkz8xqpl2",
+    "d41d8cd98f00b204e9800998ecf8427e",
+    "vqk.zxw.jpb",
+    "pzqk_vxjw_bdtk",
+)
 
 
 def table(*addresses: str | None) -> pl.DataFrame:
@@ -163,13 +171,51 @@ def test_the_model_is_small_and_says_where_it_comes_from() -> None:
 @pytest.mark.parametrize(
     "local",
     [
-        "qwerty", "qwertz", "azerty", "asdf", "asdfasdf", "asdfghjkl", "lkjhgf", "zxcvbnm", "yxcvb", "wxcvbn",
-        "qsdfgh", "poiuytre", "asdfjkl", "qweasdzxc", "qazwsx", "1qaz2wsx", "zaq1", "1234qwer", "qwerty1987",
-        "99asdf", "a.s.d.f", "asdf_qwer", "ASDF", "asdf+news", "12345", "123456789", "54321", "11111", "111222",
-        "123123", "123abc", "abc123", "qwe1234", "abcd", "abcdefg", "abcabc", "aaaa", "aaaabbbb", "xyxyxy", "dfgdfg",
-        "hahaha", "jkdjkdjkd", "789456123",
+        "qwerty",
+        "qwertz",
+        "azerty",
+        "asdf",
+        "asdfasdf",
+        "asdfghjkl",
+        "lkjhgf",
+        "zxcvbnm",
+        "yxcvb",
+        "wxcvbn",
+        "qsdfgh",
+        "poiuytre",
+        "asdfjkl",
+        "qweasdzxc",
+        "qazwsx",
+        "1qaz2wsx",
+        "zaq1",
+        "1234qwer",
+        "qwerty1987",
+        "99asdf",
+        "a.s.d.f",
+        "asdf_qwer",
+        "ASDF",
+        "asdf+news",
+        "12345",
+        "123456789",
+        "54321",
+        "11111",
+        "111222",
+        "123123",
+        "123abc",
+        "abc123",
+        "qwe1234",
+        "abcd",
+        "abcdefg",
+        "abcabc",
+        "aaaa",
+        "aaaabbbb",
+        "xyxyxy",
+        "dfgdfg",
+        "hahaha",
+        "jkdjkdjkd",
+        "789456123",
     ],
-)  # fmt: skip
+)
 def test_walks_over_the_keyboard_are_found(local: str) -> None:
     assert signals(local)["keyboard_walk"]
 
@@ -177,12 +223,50 @@ def test_walks_over_the_keyboard_are_found(local: str) -> None:
 @pytest.mark.parametrize(
     "local",
     [
-        "ann.lee", "fred", "robert", "reza", "azer", "wert", "reza1987", "wertheim", "power", "asdis", "a", "abc",
-        "123", "asd", "aaa", "jojo", "coco", "mimi", "lingling", "tintin", "bongbong", "xiaoxiao", "dede.dede", "nana",
-        "edc123", "www123", "john12345", "anna1234", "asdfanna", "john.qwerty", "13800138000", "1985", "20012001",
-        "20260412", "+4915112345678", "stu", "def", "hijlouise", "müllll", "info", "mno7", "",
+        "ann.lee",
+        "fred",
+        "robert",
+        "reza",
+        "azer",
+        "wert",
+        "reza1987",
+        "wertheim",
+        "power",
+        "asdis",
+        "a",
+        "abc",
+        "123",
+        "asd",
+        "aaa",
+        "jojo",
+        "coco",
+        "mimi",
+        "lingling",
+        "tintin",
+        "bongbong",
+        "xiaoxiao",
+        "dede.dede",
+        "nana",
+        "edc123",
+        "www123",
+        "john12345",
+        "anna1234",
+        "asdfanna",
+        "john.qwerty",
+        "13800138000",
+        "1985",
+        "20012001",
+        "20260412",
+        "+4915112345678",
+        "stu",
+        "def",
+        "hijlouise",
+        "müllll",
+        "info",
+        "mno7",
+        "",
     ],
-)  # fmt: skip
+)
 def test_names_and_numbers_of_people_are_no_walks(local: str) -> None:
     row = examine(pl.DataFrame({"local": [local], "domain": ["acme.com"]})).row(0, named=True)
     assert not row["keyboard_walk"]
@@ -321,7 +405,7 @@ def test_free_providers_and_domains_with_many_signups_have_no_bursts() -> None:
 
 
 def test_signups_that_come_at_a_steady_pace_are_no_burst_when_the_rest_is_quiet() -> None:
-    # At night nobody else signs up, and the shop's share of the window is far above its share of the table.
+    # At night there are no other sign-ups, and the shop's share of the window is far above its share of the table.
     steady = [(f"n{row}@shop.com", START + timedelta(minutes=5 * row)) for row in range(12 * 24 * 10)]
     by_day = [
         (f"n{row}@c{row % 5_000}.com", START + timedelta(days=row % 10, seconds=row * 7 % 28_800))
@@ -367,8 +451,15 @@ def test_an_empty_table_and_refused_rows_have_no_signals() -> None:
     no_key = pl.Series([None, None], dtype=pl.String)
     rows = examine(table(None, None), signed_up=pl.Series([START, None]), mailbox=no_key)
     assert rows.schema == pl.Schema(module.SCHEMA)
-    nothing = {"gibberish": False, "gibberish_score": None, "keyboard_walk": False, "series": False, "series_size": 0,
-               "duplicate_of": None, "burst": False}  # fmt: skip
+    nothing = {
+        "gibberish": False,
+        "gibberish_score": None,
+        "keyboard_walk": False,
+        "series": False,
+        "series_size": 0,
+        "duplicate_of": None,
+        "burst": False,
+    }
     assert rows.to_dicts() == [nothing, nothing]
 
 

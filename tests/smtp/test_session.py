@@ -234,7 +234,7 @@ async def test_recipients_named_together_leave_in_one_packet_and_are_answered_in
         assert session.pipelining
         for local in "abcd":
             session.send_rcpt(local, "acme.test")
-        assert len(heard) == 1, "nothing leaves before somebody waits for a reply"
+        assert len(heard) == 1, "nothing leaves before a reply is waited for"
         replies = [await session.next_reply() for _ in "abcd"]
         await session.close()
     assert [reply.code for reply in replies] == [250, 550, 452, 250]

@@ -88,9 +88,21 @@ def test_unsafe_characters_are_refused(cell: str) -> None:
 
 @pytest.mark.parametrize(
     "local",
-    ["vorname.nachname", "v.nachname", "nachname.v", "vorname_nachname", "vorname-nachname", "o'brien",
-     "max.mustermann1", "anna-lena.meyer-schulze", "dr.nachname", "j.r.r.tolkien", "x", "1"],
-)  # fmt: skip
+    [
+        "vorname.nachname",
+        "v.nachname",
+        "nachname.v",
+        "vorname_nachname",
+        "vorname-nachname",
+        "o'brien",
+        "max.mustermann1",
+        "anna-lena.meyer-schulze",
+        "dr.nachname",
+        "j.r.r.tolkien",
+        "x",
+        "1",
+    ],
+)
 def test_the_usual_shapes_of_names_are_ordinary(local: str) -> None:
     verdict = verify(f"{local}@firma-beispiel.de", depth="offline")
     assert verdict.reason is Reason.not_probed

@@ -1,4 +1,4 @@
-"""One key for all spellings of a mailbox, and for nobody else's: in Python, Polars and SQL."""
+"""One key for all spellings of a mailbox, and for no other mailbox: in Python, Polars and SQL."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-Misspelt endings: what comes behind a name and is no top-level domain, and "com" before a country spelt wrong.
-"""
+"""Misspelt endings: what comes behind a name and is no top-level domain, and "com" before a country spelt wrong."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""
-A provider's misspelt name and what is written behind it: which of the provider's domains was meant.
+"""A provider's misspelt name and what is written behind it: which of the provider's domains was meant.
 
 An ending that does not exist proves a slip, so any spelt-out name before it counts. Where the ending exists, the domain
 may have an owner: then the slip has to be likely, or the provider one of the greatest, and its name long enough to
@@ -75,8 +74,7 @@ def _ending_at_home(name: str, written: str, slip: Slip) -> str | None:
 
 
 def _branch(homes: Mapping[str, Home], written: str) -> str | None:
-    """
-    The provider's one branch below "com" or "co" whose country is one slip away ("co.k", "com.bl"), where what is
+    """The provider's one branch below "com" or "co" whose country is one slip away ("co.k", "com.bl"), where what is
     written is no ending of names; None where several are as near.
     """
     second, _, country = written.partition(".")
@@ -118,8 +116,7 @@ def _squeezed(ending: str) -> str:
 
 
 def _distance(written: str, ending: str) -> float:
-    """
-    How far an ending is from the one that was meant, in slips: 0.75 for a likely one, 1.5 for a letter that lies far
+    """How far an ending is from the one that was meant, in slips: 0.75 for a likely one, 1.5 for a letter that lies far
     away or two keys missed by one; less for one cut off than for what was typed on behind it.
     """
     if written == ending:

@@ -1,5 +1,4 @@
-"""
-How each database says the same thing: types, quoting, keys, temporary tables, upserts and updates.
+"""How each database says the same thing: types, quoting, keys, temporary tables, upserts and updates.
 
 Everything else a warehouse asks is SQL that all of them read alike, and stands once in `mailvet.warehouse.backends.sql`
 and beside it. A dialect whose statements no server has run yet is called experimental.
@@ -52,8 +51,7 @@ DIALECTS: dict[str, type[Dialect]] = {
 
 
 def dialect_of(name: str) -> Dialect:
-    """
-    The dialect of this name (SQLAlchemy's).
+    """The dialect of this name (SQLAlchemy's).
 
     Raises:
         SettingsError: there is none.
@@ -68,8 +66,7 @@ def dialect_of(name: str) -> Dialect:
 
 
 def missing_sql(value: str, dialect: str | Dialect) -> str:
-    """
-    The condition that a text is missing (`mailvet.syntax.missing.is_missing`): true or false, never null.
+    """The condition that a text is missing (`mailvet.syntax.missing.is_missing`): true or false, never null.
 
     Args:
         value: a SQL expression of a text.

@@ -25,8 +25,7 @@ _ENDINGS = {"csv": ".csv", "json": ".jsonl"}
 
 @contextmanager
 def in_utf8(path: Path, encoding: str) -> Iterator[tuple[Path, str]]:
-    """
-    The file, or a copy of it in UTF-8 if it is written otherwise; and the name of its encoding.
+    """The file, or a copy of it in UTF-8 if it is written otherwise; and the name of its encoding.
 
     A byte order mark is stronger than the default, and so are the zero bytes of UTF-16 without one. A name that DuckDB
     cannot be given (`sql_path` knows no escape for a backslash before a bracket) is replaced by that of a link.
@@ -83,8 +82,7 @@ def _marked(start: bytes) -> str | None:
 
 
 def opened_text(path: Path, encoding: str = "utf-8", *, errors: str = "strict") -> TextIO:
-    """
-    A file, compressed or not, as text with the line ends that it has.
+    """A file, compressed or not, as text with the line ends that it has.
 
     Raises:
         SourceError: it cannot be opened.
