@@ -59,9 +59,13 @@ def plan_shards(
             depth=given(depth), policy=given(policy)
         )
         with opened(
-            hook, settings, table=table, column=given(email_column) or "email", where=given(where),
+            hook,
+            settings,
+            table=table,
+            column=given(email_column) or "email",
+            where=given(where),
             updatable=write_back,
-        ) as warehouse:  # fmt: skip
+        ) as warehouse:
             planned = divide(
                 warehouse,
                 settings,

@@ -89,9 +89,16 @@ def opened(
     database, close = _duckdb(hook) if _is_duckdb(hook) else _engine(hook)
     try:
         warehouse = open_table(
-            database, table, column, where=where, policy=settings.policy, prefix=settings.store.prefix,
-            events=settings.history.events, writable=writable, updatable=updatable,
-        )  # fmt: skip
+            database,
+            table,
+            column,
+            where=where,
+            policy=settings.policy,
+            prefix=settings.store.prefix,
+            events=settings.history.events,
+            writable=writable,
+            updatable=updatable,
+        )
         try:
             yield warehouse
         finally:

@@ -1,7 +1,7 @@
 """
 What a verification leaves in Airflow: counts, never an address, in less than 2 KB of JSON.
 
-A verification that waited for greylisting servers ran in several legs; `Legs` adds them up and travels in the
+A verification that waited for greylisting servers ran in several attempts; `Attempts` adds them up and travels in the
 trigger's event.
 """
 
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mailvet import RunResult
 
-__all__ = ["MOST_BYTES", "Legs", "compact", "summarise"]
+__all__ = ["MOST_BYTES", "Attempts", "compact", "summarise"]
 
 MOST_BYTES = 2000
 _MOST_OPERATORS = 8
@@ -24,27 +24,27 @@ _HEALTH_LENGTH = 300
 
 
 @dataclass
-class Legs:
+class Attempts:
     """The work so far: plain JSON, kept in Airflow's metadata while the task waits."""
 
     started_at: str
-    """ISO 8601, UTC: when the first leg began."""
+    """ISO 8601, UTC: when the first attempt began."""
     count: int = 0
     due: int = 0
     seconds: float = 0.0
     checked: int = 0
     updates: int = 0
-    """A row that was updated in two legs counts twice."""
+    """A row that was updated in two attempts counts twice."""
     probes: int = 0
     lookups: int = 0
     hello_name: str | None = None
-    """What the first leg called itself: a greylisting server lets in whom it has seen before."""
+    """What the first attempt called itself: a greylisting server lets in whom it has seen before."""
     operators: dict[str, list[Any]] = field(default_factory=dict)
     """By operator: accepted, refused, unclear, state."""
 
     def add(self, result: RunResult) -> None:
-        """Count one leg."""
-        if self.count == 0:  # later legs ask some of the same addresses again
+        """Count one attempt."""
+        if self.count == 0:  # later attempts ask some of the same addresses again
             self.due = result.plan.due
             self.checked = result.checked
         self.count += 1
@@ -55,7 +55,7 @@ class Legs:
         states = {row.name: row.state for row in result.operators}
         for name, answers in result.replies.items():
             old = self.operators.get(name, [0, 0, 0, ""])
-            # A later leg asks those again who were unclear before.
+            # A later attempt asks those again who were unclear before.
             settled = answers.accepted + answers.refused
             unclear = answers.unclear if self.count == 1 else max(0, old[2] - settled)
             self.operators[name] = [old[0] + answers.accepted, old[1] + answers.refused, unclear, ""]
@@ -70,18 +70,18 @@ class Legs:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Legs:
+    def from_dict(cls, values: dict[str, Any]) -> Attempts:
         """What `as_dict` gave."""
         return cls(**values)
 
 
 def summarise(
-    result: RunResult, legs: Legs, *, conn_id: str, table: str, pending: int, next_check_at: datetime | None
+    result: RunResult, attempts: Attempts, *, conn_id: str, table: str, pending: int, next_check_at: datetime | None
 ) -> dict[str, Any]:
     """
     The XCom of a verification.
 
-    :param result: of the last leg; its summary counts the whole table.
+    :param result: of the last attempt; its summary counts the whole table.
     :param pending: addresses that a greylisting server asked to come back for.
     :param next_check_at: the earliest time to do so.
     """
@@ -103,14 +103,14 @@ def summarise(
             "table": table,
             "depth": result.depth,
             "policy": result.policy,
-            "started_at": legs.started_at,
-            "seconds": round(legs.seconds, 1),
+            "started_at": attempts.started_at,
+            "seconds": round(attempts.seconds, 1),
             "rows": found.rows,
             "missing": found.missing,
             "addresses": result.plan.addresses,
-            "due": legs.due,
-            "checked": legs.checked,
-            "updates": None if result.written is None else legs.updates,
+            "due": attempts.due,
+            "checked": attempts.checked,
+            "updates": None if result.written is None else attempts.updates,
             "pending": pending,
             "next_check_at": next_check_at.isoformat(timespec="seconds") if next_check_at else None,
             "by_status": dict(found.by_status),
@@ -121,16 +121,22 @@ def summarise(
             "bounce_after": _rounded(found.bounce_after),
             "undeliverable_rate": _rounded(found.undeliverable_rate),
             "operators": [
-                {"name": name, "asked": sum(row[:3]), "accepted": row[0], "refused": row[1], "unclear": row[2],
-                 "state": row[3]}
-                for name, row in legs.operators.items()
+                {
+                    "name": name,
+                    "asked": sum(row[:3]),
+                    "accepted": row[0],
+                    "refused": row[1],
+                    "unclear": row[2],
+                    "state": row[3],
+                }
+                for name, row in attempts.operators.items()
             ][:_MOST_OPERATORS],
-            "probes": legs.probes,
-            "lookups": legs.lookups,
+            "probes": attempts.probes,
+            "lookups": attempts.lookups,
             "health": result.degraded or "ok",
             "layers": layers,
         }
-    )  # fmt: skip
+    )
 
 
 def compact(summary: dict[str, Any]) -> dict[str, Any]:

@@ -27,8 +27,8 @@ from mailvet.scoring.priors import bounce_probability
 from mailvet.settings import DURATION_SECONDS
 from mailvet.syntax import missing, parser
 from mailvet.syntax.mailbox_key import mailbox_sql
-from mailvet.verdict import verdict_schema
-from mailvet.vocabulary import REASONS, RULES_VERSION, Policy, Reason, Recommendation, Status
+from mailvet.verdict import STATUS_COLUMNS, verdict_schema
+from mailvet.vocabulary import REASONS, RULES_VERSION, Depth, Policy, Reason, Recommendation, Status
 
 HERE = Path(__file__).resolve().parent
 MARK = "{# Written by dbt_macros/generate.py from the Python core; edits are lost. #}"
@@ -61,7 +61,9 @@ _ABOUT_COLUMNS = {
 def files() -> dict[Path, str]:
     """Every generated file with its content."""
     made = {
-        HERE / "macros" / "generated" / "reasons.sql": _reasons(),
+        HERE / "macros" / "generated" / "vocabulary.sql": _vocabulary(),
+        HERE / "macros" / "generated" / "status_case.sql": _status_case(),
+        HERE / "macros" / "generated" / "recommendation_case.sql": _recommendation_case(),
         HERE / "macros" / "generated" / "syntax.sql": _syntax(),
         HERE / "macros" / "generated" / "columns.sql": _columns(),
         HERE / "macros" / "generated" / "mailbox.sql": _mailbox(),
@@ -92,22 +94,49 @@ def _grouped(value_of: dict[str, str]) -> list[tuple[str, list[str]]]:
     return list(groups.items())
 
 
-def _reasons() -> str:
-    status = _cases("reason", _grouped({str(r.reason): f"'{r.status}'" for r in REASONS.values()}))
-    parts = [
-        MARK,
-        f"{{%- macro status_case(reason) -%}}\n{status}\n{{%- endmacro -%}}",
-        "{%- macro recommendation_case(reason, score, attempts, policy=none) -%}",
-        "{%- set chosen = mailvet.policy_named(policy) -%}",
-    ]
+def _vocabulary() -> str:
+    """The words that arguments and columns may have, each list in the order of the core."""
+    lists_of: dict[str, Iterable[object]] = {
+        "policies": Policy,
+        "statuses": Status,
+        "reasons": REASONS,
+        "recommendations": Recommendation,
+        "depths": Depth,
+        "default_status_columns": STATUS_COLUMNS,
+        "judge_by_choices": gates.JUDGE_BY,
+    }
+    macros = [_returned(name, [str(word) for word in words]) for name, words in lists_of.items()]
+    return "\n".join([MARK, *macros]) + "\n"
+
+
+def _returned(name: str, value: object) -> str:
+    """A macro that returns a value of Python that is written alike in Jinja."""
+    return f"{{%- macro {name}() -%}}{{{{ return({value!r}) }}}}{{%- endmacro -%}}"
+
+
+def _dispatched(name: str, arguments: str, body: str) -> str:
+    """A public macro and its default; every argument that may be left out is none then."""
+    names = arguments.replace("=none", "")
+    return (
+        f"{MARK}\n{{%- macro {name}({arguments}) -%}}\n"
+        f"{{{{- return(adapter.dispatch('{name}', 'mailvet')({names})) -}}}}\n{{%- endmacro -%}}\n\n"
+        f"{{%- macro default__{name}({names}) -%}}\n{body}\n{{%- endmacro -%}}\n"
+    )
+
+
+def _status_case() -> str:
+    grouped = _grouped({str(rule.reason): f"'{rule.status}'" for rule in REASONS.values()})
+    return _dispatched("status_case", "reason", _cases("reason", grouped))
+
+
+def _recommendation_case() -> str:
+    parts = ["{%- set chosen = mailvet.policy_named(policy) -%}"]
     for number, policy in enumerate(Policy):
         case = recommendation_sql(policy, reason="{{ reason }}", score="{{ score }}", attempts="{{ attempts }}")
         parts.append(f"{{%- {'elif' if number else 'if'} chosen == '{policy}' -%}}\n{case}")
-    parts += ["{%- endif -%}", "{%- endmacro -%}"]
-    names = ", ".join(f"'{policy}'" for policy in Policy)
-    parts.append(f"{{%- macro policies() -%}}{{{{ return([{names}]) }}}}{{%- endmacro -%}}")
-    parts.append(f"{{%- macro reasons() -%}}{{{{ return([{_listed(map(str, REASONS))}]) }}}}{{%- endmacro -%}}")
-    return "\n".join(parts) + "\n"
+    return _dispatched(
+        "recommendation_case", "reason, score, attempts, policy=none", "\n".join([*parts, "{%- endif -%}"])
+    )
 
 
 # -------------------------------------------------------------------- gates
@@ -142,11 +171,9 @@ def _ratio(coefficients: tuple[tuple[float, ...], tuple[float, ...]], variable: 
 
 
 def _gates() -> str:
-    words = [str(word) for kind in (Recommendation, Status) for word in kind]
     parts = [
         MARK,
-        f"{{%- macro gate_words() -%}}{{{{ return({words!r}) }}}}{{%- endmacro -%}}",
-        f"{{%- macro duration_units() -%}}{{{{ return({DURATION_SECONDS!r}) }}}}{{%- endmacro -%}}",
+        _returned("duration_units", DURATION_SECONDS),
         "{#- What floating point may add to a figure that equals its limit. -#}",
         f"{{%- macro gate_rounding() -%}}{gates.ROUNDING!r}{{%- endmacro -%}}",
         "{#- Percentage of hard bounces of an address without a verdict. -#}",
@@ -266,9 +293,7 @@ def _syntax() -> str:
         "labels_of_lists": deepest,
         "rules_version": RULES_VERSION,
     }
-    parts += [
-        f"{{%- macro {name}() -%}}{{{{ return({value!r}) }}}}{{%- endmacro -%}}" for name, value in values.items()
-    ]
+    parts += [_returned(name, value) for name, value in values.items()]
     return "\n".join(parts) + "\n"
 
 

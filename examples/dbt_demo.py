@@ -29,8 +29,12 @@ def build(database: Path, folder: Path) -> tuple[int, str]:
     for command in (["deps"], ["build", "--exclude", "package:mailvet,resource_type:seed"]):
         done = subprocess.run(
             [*DBT, "--no-use-colors", *command, "--profiles-dir", "."],
-            cwd=project, env=environment, capture_output=True, text=True, check=False,
-        )  # fmt: skip
+            cwd=project,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         words += done.stdout + done.stderr
         if done.returncode:
             return done.returncode, words

@@ -40,10 +40,20 @@ def mailvet(*arguments: str | Path) -> None:
 def start_lab(config: Path, contacts: Path, counters: Path) -> subprocess.Popen[bytes]:
     """The mail world in a process of its own; returns when its servers answer."""
     lab = subprocess.Popen(
-        [*MAILVET, "lab", "--config", str(config), "--contacts", str(contacts), "--rows", str(ROWS),
-         "--counters", str(counters)],
+        [
+            *MAILVET,
+            "lab",
+            "--config",
+            str(config),
+            "--contacts",
+            str(contacts),
+            "--rows",
+            str(ROWS),
+            "--counters",
+            str(counters),
+        ],
         stdout=subprocess.DEVNULL,
-    )  # fmt: skip
+    )
     for _ in range(600):
         if config.exists():
             return lab

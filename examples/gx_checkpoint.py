@@ -100,8 +100,10 @@ def main(folder: Path) -> int:
     cells = [f"{person}@acme.test" for person in people]
     cells += ["gone@acme.test", "left@acme.test", "ann@nomail.test", "bob at acme.test", "eve@broken.test"]
     with duckdb.connect(str(database)) as db:
-        db.execute("create table contacts as select unnest(range(1, $1)) as id, unnest($2::varchar[]) as email",
-                   [len(cells) + 1, cells])  # fmt: skip
+        db.execute(
+            "create table contacts as select unnest(range(1, $1)) as id, unnest($2::varchar[]) as email",
+            [len(cells) + 1, cells],
+        )
     with Lab(world) as lab:
         lab.write_config(config)
         settings = Settings.load(config)

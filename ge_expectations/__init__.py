@@ -38,7 +38,7 @@ __all__ = [
     "private_result_format",
 ]
 
-# By name, so that duckdb-engine is imported only when somebody connects.
+# By name, so that duckdb-engine is imported only on a connection.
 _registry.register("duckdb.mailvet", "ge_expectations.duckdb", "BufferedDialect")
 
 

@@ -91,9 +91,10 @@ def _due(stored: Iterable[tuple[str, Known | None]], source: VerdictSource) -> l
         return []
     depths, now = _depths(source), datetime.now(timezone.utc)
     return [
-        text for text, known in stored
+        text
+        for text, known in stored
         if not is_missing(text) and (known is None or not still_holds(known, depths, now))
-    ]  # fmt: skip
+    ]
 
 
 def _missing_table(source: VerdictSource, where: str) -> SourceError:
@@ -199,8 +200,9 @@ def spark_verdicts(frame: DataFrame, column: str, source: VerdictSource) -> Loca
     fresh, failure = _verified(_due(((text, known) for _, text, known in found.values()), source), source)
     return LocalVerdicts(
         {key: Cell(rows, fresh.get(text, known), is_missing(text)) for key, (rows, text, known) in found.items()},
-        failure, nulls=nulls,
-    )  # fmt: skip
+        failure,
+        nulls=nulls,
+    )
 
 
 def _spark_table(frame: DataFrame, source: VerdictSource) -> DataFrame | None:

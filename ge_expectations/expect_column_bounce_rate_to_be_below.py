@@ -84,8 +84,13 @@ class ExpectColumnBounceRateToBeBelow(EmailExpectation, ColumnAggregateExpectati
 
     metric_dependencies: ClassVar[tuple[str, ...]] = (TALLY,)
     success_keys: ClassVar[tuple[str, ...]] = (
-        *SOURCE_KEYS, "policy", "max_rate", "judge_by", "confidence", "among",
-    )  # fmt: skip
+        *SOURCE_KEYS,
+        "policy",
+        "max_rate",
+        "judge_by",
+        "confidence",
+        "among",
+    )
     args_keys: ClassVar[tuple[str, ...]] = ("column", "max_rate")
 
     @pydantic.validator("max_rate", pre=True)
@@ -140,9 +145,11 @@ class ExpectColumnBounceRateToBeBelow(EmailExpectation, ColumnAggregateExpectati
         source = VerdictSource(self.depth, self.config, self.verdict_table, self.verify)
         policy = Policy(self.policy) if self.policy else source.settings().policy
         limits = Limits.of(
-            max_bounce_rate=self._get_success_kwargs()["max_rate"], judge_by=self.judge_by, confidence=self.confidence,
+            max_bounce_rate=self._get_success_kwargs()["max_rate"],
+            judge_by=self.judge_by,
+            confidence=self.confidence,
             among=self.among,
-        )  # fmt: skip
+        )
         base = bounce_probability(Reason.not_probed)
         groups = tally.verdict_counts(policy)
         gate = judge(groups, limits, source=self.column, policy=policy, unverified_bounce_rate=base)

@@ -26,8 +26,9 @@ class ExpectColumnEmailsToBeVerifiedRecently(EmailExpectation, ColumnMapExpectat
     """
     Expect the e-mail addresses of a column to have been verified recently.
 
-    Looks at the verdict table alone; nobody is asked. Verdicts that never need renewal (malformed text, your own
-    suppression list) are always recent.
+    Looks at the verdict table alone; no server is asked. A verdict is too old exactly when it counts in the
+    `stale_rate` of a gate. One that never needs renewal (malformed text, your own suppression list) is deep enough for
+    any depth.
 
     Args:
         column: The column of addresses. Nulls are not judged.
@@ -122,9 +123,10 @@ class ExpectColumnEmailsToBeVerifiedRecently(EmailExpectation, ColumnMapExpectat
             failing = outcome["result"].get("unexpected_count") or 0
             odd = tally.count(lambda known: known is not None and known.detail == NOT_TEXT)
             counts = {
-                "never_verified": tally.unverified, NOT_TEXT: odd,
+                "never_verified": tally.unverified,
+                NOT_TEXT: odd,
                 "verified_too_long_ago": failing - tally.unverified - odd,
-            }  # fmt: skip
+            }
             outcome["result"]["details"] = {
                 "failing_by_reason": {name: count for name, count in counts.items() if count},
                 "oldest_checked_at": oldest_of(tally),

@@ -15,7 +15,7 @@ from ge_expectations import fields, presentation
 from ge_expectations.metrics import SOURCE_KEYS, TALLY, VERDICTS
 from ge_expectations.presentation import EmailExpectation, unexpected_in_words, without_addresses
 from ge_expectations.tally import Tally, blank_as_null
-from ge_expectations.verification import Gate, UnknownVerdictsError, VerdictSource
+from ge_expectations.verification import Acceptance, UnknownVerdictsError, VerdictSource
 
 __all__ = ["ExpectColumnValuesToBeDeliverableEmail"]
 
@@ -39,7 +39,7 @@ class ExpectColumnValuesToBeDeliverableEmail(EmailExpectation, ColumnMapExpectat
         policy: marketing, transactional or signup, for recommendations. Default: as the settings say.
         allow: Recommendations (send, reverify, do_not_send) and statuses (deliverable, risky, unknown, undeliverable)
             that pass. Default: send.
-        unknown: What becomes of addresses about which nothing definite is known, or which nobody verified: pass,
+        unknown: What becomes of addresses about which nothing definite is known, or which were never verified: pass,
             fail or error, which raises.
         show_addresses: Let results show failing addresses; without it they hold counts and ids.
 
@@ -129,10 +129,10 @@ class ExpectColumnValuesToBeDeliverableEmail(EmailExpectation, ColumnMapExpectat
     ) -> Any:
         tally: Tally = metrics[TALLY]
         source = VerdictSource(self.depth, self.config, self.verdict_table, self.verify)
-        gate = Gate.of(source, self.policy, self.allow, self.unknown)
-        undecided = tally.count(gate.undecided)
+        acceptance = Acceptance.of(source, self.policy, self.allow, self.unknown)
+        undecided = tally.count(acceptance.undecided)
         if self.unknown == "error" and undecided:
-            reasons = presentation.counted(tally.by(lambda known: known.reason, gate.undecided))
+            reasons = presentation.counted(tally.by(lambda known: known.reason, acceptance.undecided))
             raise UnknownVerdictsError(
                 f"{undecided} of {tally.rows} addresses have no definite verdict ({reasons}), and unknown is "
                 '"error". Verify them again later, or set unknown to "pass" or "fail".'
@@ -143,7 +143,7 @@ class ExpectColumnValuesToBeDeliverableEmail(EmailExpectation, ColumnMapExpectat
         if "result" in outcome:
             outcome["result"]["details"] = {
                 "by_status": tally.by(lambda known: known.status),
-                "failing_by_reason": tally.by(lambda known: known.reason, lambda known: not gate.passes(known)),
+                "failing_by_reason": tally.by(lambda known: known.reason, lambda known: not acceptance.passes(known)),
                 "unknown": undecided,
             }
         return outcome

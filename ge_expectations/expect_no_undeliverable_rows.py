@@ -25,7 +25,7 @@ from ge_expectations import fields, presentation
 from ge_expectations.metrics import TALLY, UNDELIVERABLE_ROWS, VERDICTS, recently_source
 from ge_expectations.presentation import EmailExpectation, counted
 from ge_expectations.tally import Tally
-from ge_expectations.verification import DEFAULT_VERDICT_TABLE, Gate, VerdictSource, is_file_of_verdicts
+from ge_expectations.verification import DEFAULT_VERDICT_TABLE, Acceptance, VerdictSource, is_file_of_verdicts
 from mailvet import Policy, Recommendation, Status
 from mailvet.sdk import missing_sql, parse_table, quoted, recommendation_sql
 
@@ -46,7 +46,7 @@ class ExpectNoUndeliverableRows(EmailExpectation, UnexpectedRowsExpectation):
     """
     Expect no row to have an undeliverable e-mail address, by the verdict table.
 
-    Joins the batch with the verdict table; nobody is asked. Rows without verdict are not found: pair it with
+    Joins the batch with the verdict table; no server is asked. Rows without verdict are not found: pair it with
     ExpectColumnEmailsToBeVerifiedRecently. All failing rows, not just the first 200, come from
     `validation_definition.get_unexpected_rows(expectation)` on databases and Spark. A row shows the columns named as
     ids, the key of the address and the verdict, not the address.
@@ -99,8 +99,14 @@ class ExpectNoUndeliverableRows(EmailExpectation, UnexpectedRowsExpectation):
     metric_dependencies: ClassVar[tuple[str, ...]] = ()
     domain_keys: ClassVar[tuple[str, ...]] = ("batch_id", "column", "row_condition", "condition_parser")
     success_keys: ClassVar[tuple[str, ...]] = (
-        "config", "verdict_table", "policy", "forbid", "id_columns", "dialect", "unexpected_rows_query",
-    )  # fmt: skip
+        "config",
+        "verdict_table",
+        "policy",
+        "forbid",
+        "id_columns",
+        "dialect",
+        "unexpected_rows_query",
+    )
     args_keys: ClassVar[tuple[str, ...]] = ("column", "forbid")
 
     @pydantic.validator("forbid", pre=True)
@@ -210,9 +216,9 @@ class ExpectNoUndeliverableRows(EmailExpectation, UnexpectedRowsExpectation):
         outcome: Any = super()._validate(metrics, runtime_configuration, execution_engine)
         if "result" in outcome:
             tally: Tally = metrics[TALLY]
-            gate = Gate.of(VerdictSource(config=self.config), self.policy, self.forbid, "fail")
+            acceptance = Acceptance.of(VerdictSource(config=self.config), self.policy, self.forbid, "fail")
             details = outcome["result"].setdefault("details", {})
-            details["failing_by_reason"] = tally.by(lambda known: known.reason, gate.allows)
+            details["failing_by_reason"] = tally.by(lambda known: known.reason, acceptance.allows)
         return outcome
 
 

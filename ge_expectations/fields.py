@@ -16,10 +16,31 @@ from great_expectations.core.suite_parameters import get_suite_parameter_key, is
 from mailvet.sdk import among_words, parse_duration, parse_share
 
 __all__ = [
-    "COLUMN", "CONFIG", "DEPTH", "POLICY", "SHOW_ADDRESSES", "VERDICT_TABLE", "VERIFY", "Column", "Depth", "Flag",
-    "OptionalText", "OptionalWords", "Parameter", "Policy", "Share", "Text", "UnknownRule", "VerifyRule", "Words",
-    "checked_confidence", "checked_duration", "checked_share", "checked_words", "without_parameters",
-]  # fmt: skip
+    "COLUMN",
+    "CONFIG",
+    "DEPTH",
+    "POLICY",
+    "SHOW_ADDRESSES",
+    "VERDICT_TABLE",
+    "VERIFY",
+    "Column",
+    "Depth",
+    "Flag",
+    "OptionalText",
+    "OptionalWords",
+    "Parameter",
+    "Policy",
+    "Share",
+    "Text",
+    "UnknownRule",
+    "VerifyRule",
+    "Words",
+    "checked_confidence",
+    "checked_duration",
+    "checked_share",
+    "checked_words",
+    "without_parameters",
+]
 
 
 class Parameter(dict[str, str]):
@@ -38,9 +59,11 @@ class Parameter(dict[str, str]):
     @classmethod
     def __modify_schema__(cls, schema: dict[str, Any]) -> None:
         schema.update(
-            title="Suite parameter", type="object", properties={"$PARAMETER": {"type": "string"}},
+            title="Suite parameter",
+            type="object",
+            properties={"$PARAMETER": {"type": "string"}},
             required=["$PARAMETER"],
-        )  # fmt: skip
+        )
 
 
 if TYPE_CHECKING:  # by the time an expectation is evaluated, every suite parameter has been replaced by its value
@@ -81,7 +104,7 @@ VERDICT_TABLE = pydantic.Field(
 )
 VERIFY = pydantic.Field(
     default="missing",
-    description="never: ask nobody, rely on the verdict table. missing: verify what has no verdict that still holds. "
+    description="never: rely on the verdict table alone. missing: verify what has no verdict that still holds. "
     "always: ignore the verdict table.",
 )
 POLICY = pydantic.Field(

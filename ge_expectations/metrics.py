@@ -26,7 +26,7 @@ from great_expectations.validator.metric_configuration import MetricConfiguratio
 
 from ge_expectations import acquire
 from ge_expectations.tally import TALLY, Tally
-from ge_expectations.verification import NOT_TEXT, Gate, Recency, VerdictSource
+from ge_expectations.verification import NOT_TEXT, Acceptance, Recency, VerdictSource
 from ge_expectations.worker import is_among
 from mailvet import MailvetError, Reason, email_key
 
@@ -56,9 +56,11 @@ _DOMAIN_KEYS = ("batch_id", "table", "column", "row_condition", "condition_parse
 
 def _source(values: dict[str, Any]) -> VerdictSource:
     return VerdictSource(
-        depth=values.get("depth"), config=values.get("config"), verdict_table=values.get("verdict_table"),
+        depth=values.get("depth"),
+        config=values.get("config"),
+        verdict_table=values.get("verdict_table"),
         verify=values.get("verify") or "missing",
-    )  # fmt: skip
+    )
 
 
 def _usable(verdicts: Any) -> Any:
@@ -170,9 +172,11 @@ class _OverVerdicts(ColumnMapMetricProvider):
         cls, metric, configuration=None, execution_engine=None, runtime_configuration=None
     ):
         dependencies = super()._get_evaluation_dependencies(
-            metric=metric, configuration=configuration, execution_engine=execution_engine,
+            metric=metric,
+            configuration=configuration,
+            execution_engine=execution_engine,
             runtime_configuration=runtime_configuration,
-        )  # fmt: skip
+        )
         if metric.metric_name == f"{cls.condition_metric_name}.condition":
             dependencies[VERDICTS] = verdicts_metric(metric, cls._verdicts_asked(metric))
         return dependencies
@@ -196,17 +200,17 @@ class ColumnValuesDeliverableEmail(_OverVerdicts):
 
     @column_condition_partial(engine=PandasExecutionEngine)
     def _pandas(cls, column, *, policy, allow, unknown, _metrics, **values):  # type: ignore[no-untyped-def]
-        failing = _usable(_metrics[VERDICTS]).failing(Gate.of(_source(values), policy, allow, unknown).passes)
+        failing = _usable(_metrics[VERDICTS]).failing(Acceptance.of(_source(values), policy, allow, unknown).passes)
         return ~acquire.texts_of(column, str(column.name)).isin(failing)
 
     @column_condition_partial(engine=SqlAlchemyExecutionEngine)
     def _sqlalchemy(cls, column, *, policy, allow, unknown, _metrics, **values):  # type: ignore[no-untyped-def]
-        return _usable(_metrics[VERDICTS]).gate(Gate.of(_source(values), policy, allow, unknown))
+        return _usable(_metrics[VERDICTS]).acceptance(Acceptance.of(_source(values), policy, allow, unknown))
 
     @column_condition_partial(engine=SparkDFExecutionEngine)
     def _spark(cls, column, *, policy, allow, unknown, _metrics, _table, **values):  # type: ignore[no-untyped-def]
-        gate = Gate.of(_source(values), policy, allow, unknown)
-        return _spark_condition(_table, column, _usable(_metrics[VERDICTS]).failing(gate.passes))
+        acceptance = Acceptance.of(_source(values), policy, allow, unknown)
+        return _spark_condition(_table, column, _usable(_metrics[VERDICTS]).failing(acceptance.passes))
 
 
 class ColumnValuesVerifiedRecently(_OverVerdicts):
@@ -237,17 +241,23 @@ class ColumnValuesVerifiedRecently(_OverVerdicts):
 def recently_source(values: Any) -> dict[str, Any]:
     """Where the recency of verdicts is read: the verdict table alone."""
     return {
-        "depth": None, "config": values.get("config"), "verdict_table": values.get("verdict_table"),
-        "verify": "never", "mailvet_only": None,
-    }  # fmt: skip
+        "depth": None,
+        "config": values.get("config"),
+        "verdict_table": values.get("verdict_table"),
+        "verify": "never",
+        "mailvet_only": None,
+    }
 
 
 def syntax_source(values: Any) -> dict[str, Any]:
     """Where syntax is judged: here, without network or verdict table."""
     return {
-        "depth": "offline", "config": values.get("config"), "verdict_table": None, "verify": "always",
+        "depth": "offline",
+        "config": values.get("config"),
+        "verdict_table": None,
+        "verify": "always",
         "mailvet_only": SYNTAX,
-    }  # fmt: skip
+    }
 
 
 class ColumnValuesEmailSyntax(_OverVerdicts):
@@ -299,11 +309,11 @@ class ColumnUndeliverableRows(MetricProvider):
     ):
         frame, column = _domain(execution_engine, metric_domain_kwargs, metrics)
         source = _source(recently_source(metric_value_kwargs))
-        gate = Gate.of(source, metric_value_kwargs["policy"], metric_value_kwargs["forbid"], "fail")
+        acceptance = Acceptance.of(source, metric_value_kwargs["policy"], metric_value_kwargs["forbid"], "fail")
         forbidden = {
             text: cell.known
             for text, cell in _usable(metrics[VERDICTS]).cells.items()
-            if gate.allows(cell.known) and not cell.missing
+            if acceptance.allows(cell.known) and not cell.missing
         }
         texts = acquire.texts_of(frame[column], column)
         bad = frame[texts.isin(list(forbidden))]
@@ -314,7 +324,7 @@ class ColumnUndeliverableRows(MetricProvider):
                 "email_key": None if forbidden[text].detail == NOT_TEXT else email_key(text),
                 "status": forbidden[text].status,
                 "reason": forbidden[text].reason,
-                "recommendation": str(gate.advice(forbidden[text])),
+                "recommendation": str(acceptance.advice(forbidden[text])),
                 "checked_at": forbidden[text].checked_at.isoformat(),
             }
             for text, *values in zip(texts[texts.isin(list(forbidden))].tolist(), *ids, strict=True)

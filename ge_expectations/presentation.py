@@ -1,6 +1,6 @@
 """
 What all our expectations share in front of people: their sentence in suites and Data Docs, the observed value with
-reasons by count, and results without addresses unless somebody asks for them.
+reasons by count, and results without addresses unless they are asked for.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from ge_expectations.tally import Group, Tally
-from ge_expectations.verification import Gate, Known, Recency
+from ge_expectations.verification import Acceptance, Known, Recency
 from mailvet import MailvetError, SourceError, Status, email_key
 from mailvet.sdk import is_missing, missing_sql, parse_table, recommendation_sql
 
@@ -37,7 +37,7 @@ def email_key_sql(dialect: str, column: sa.ColumnElement[Any]) -> sa.ColumnEleme
     `mailvet.email_key` of a column in SQL.
 
     Raises:
-        SourceError: a dialect for which nobody has written it down and tried it.
+        SourceError: a dialect for which it is not written down and tried.
     """
     if dialect == "postgresql":
         text = sa.func.convert_to(sa.cast(column, sa.Text()), sa.literal_column("'UTF8'"))
@@ -156,7 +156,7 @@ def _copy(cursor: Any, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
 
 
 class _Staging:
-    """The stages of one engine. A stage lives as long as somebody holds it."""
+    """The stages of one engine. A stage lives as long as it is referenced."""
 
     def __init__(self, dialect: str) -> None:
         self.dialect = dialect
@@ -187,7 +187,7 @@ _engines: weakref.WeakKeyDictionary[sa.Engine, _Staging] = weakref.WeakKeyDictio
 
 
 def staging_of(engine: sa.Engine, connection: sa.Connection) -> _Staging:
-    """The stages of an engine; `connection` may be one that was open before anybody listened."""
+    """The stages of an engine; `connection` may be one that was open before the listener."""
     known = _engines.get(engine)
     if known is None:
         known = _engines[engine] = _Staging(engine.dialect.name)
@@ -289,18 +289,18 @@ class SqlVerdicts:
         answer = sa.func.coalesce(*found, default) if found else default
         return sa.or_(self._missing(), answer == sa.literal_column("1"))
 
-    def gate(self, gate: Gate) -> sa.ColumnElement[bool]:
-        """True where the gate lets the cell pass; the same function as `Gate.passes`."""
+    def acceptance(self, acceptance: Acceptance) -> sa.ColumnElement[bool]:
+        """True where the acceptance lets the cell pass; the same function as `Acceptance.passes`."""
 
         def passes(_: Table, c: Any) -> sa.ColumnElement[Any]:
             advice: Any = sa.literal_column(
-                recommendation_sql(gate.policy, reason="reason", score="score", attempts="attempts")
+                recommendation_sql(acceptance.policy, reason="reason", score="score", attempts="attempts")
             )
-            allowed = sorted(gate.allow)
+            allowed = sorted(acceptance.allow)
             allows = sa.or_(c.status.in_(_words(allowed)), advice.in_(_words(allowed)))
-            return allows if gate.unknown == "fail" else sa.or_(allows, c.status == _word(Status.unknown))
+            return allows if acceptance.unknown == "fail" else sa.or_(allows, c.status == _word(Status.unknown))
 
-        return self.condition(passes, otherwise=gate.passes(None))
+        return self.condition(passes, otherwise=acceptance.passes(None))
 
     def recent(self, recency: Recency) -> sa.ColumnElement[bool]:
         """True where the verdict is recent; the same function as `Recency.accepts`."""
@@ -365,9 +365,7 @@ class SqlVerdicts:
             if null:
                 nulls += int(rows)
                 continue
-            known = None if status is None else Known(
-                status, reason, score, attempts, "", datetime.min, None, detail
-            )  # fmt: skip
+            known = None if status is None else Known(status, reason, score, attempts, "", datetime.min, None, detail)
             groups.append(Group(known, int(rows), int(squares), bool(missing)))
             times += [_moment_of(at) for at in moments if at is not None]
         return Tally(tuple(groups), min(times, default=None), nulls)
@@ -411,8 +409,8 @@ class SqlVerdicts:
 def is_recent(table: Table, c: Any, recency: Recency) -> sa.ColumnElement[bool]:
     """`Recency.accepts` in SQL."""
     assert table.moment is not None
-    checked = sa.and_(c.checked_at >= table.moment(recency.since), c.depth.in_(_words(recency.depths)))
-    return sa.or_(c.next_check_at.is_(None), checked)
+    deep_enough = sa.or_(c.next_check_at.is_(None), c.depth.in_(_words(recency.depths)))
+    return sa.and_(c.checked_at >= table.moment(recency.since), deep_enough)
 
 
 def still_holds_sql(table: Table, c: Any, depths: Sequence[str], now: datetime) -> sa.ColumnElement[bool]:

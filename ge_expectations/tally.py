@@ -74,11 +74,17 @@ class Tally:
             VerdictCount(None, None, None, None, False, missing, rows, squares)
             if known is None
             else VerdictCount(
-                known.status, known.reason, recommend(Reason.stored(known.reason), policy, known.score, known.attempts),
-                known.score, False, missing, rows, squares,
+                known.status,
+                known.reason,
+                recommend(Reason.stored(known.reason), policy, known.score, known.attempts),
+                known.score,
+                False,
+                missing,
+                rows,
+                squares,
             )
             for known, rows, squares, missing in self.groups
-        ]  # fmt: skip
+        ]
 
     def by(self, name: Callable[[Known], str], wanted: Callable[[Known | None], bool] | None = None) -> dict[str, int]:
         """Rows by a name of their verdict, most first; those never verified as `unverified`."""

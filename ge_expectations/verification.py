@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 __all__ = [
     "DEFAULT_VERDICT_TABLE",
     "NOT_TEXT",
-    "Answers",
+    "Acceptance",
     "Cell",
-    "Gate",
+    "HasCells",
     "Known",
     "Recency",
     "UnknownVerdictsError",
@@ -87,7 +87,7 @@ class Cell(NamedTuple):
     """The text is blank."""
 
 
-class Answers(Protocol):
+class HasCells(Protocol):
     """The verdicts of a column's distinct cells, with the failure that kept them from being complete."""
 
     failure: MailvetError | None
@@ -102,7 +102,7 @@ class VerdictSource:
         depth: offline, dns or smtp; None as the settings say.
         config: path of a `mailvet.toml`; None uses the environment alone.
         verdict_table: where stored verdicts lie; None takes `mailvet_verdicts` where it exists.
-        verify: "never" asks nobody, "missing" asks for what has no verdict that still holds, "always" ignores
+        verify: "never" asks no server, "missing" asks for what has no verdict that still holds, "always" ignores
             stored verdicts.
     """
 
@@ -122,7 +122,7 @@ class VerdictSource:
 
 
 @dataclass(frozen=True)
-class Gate:
+class Acceptance:
     """Which verdicts pass: a pure function of verdict, policy and what the user allows."""
 
     policy: Policy
@@ -130,8 +130,8 @@ class Gate:
     unknown: str
 
     @classmethod
-    def of(cls, source: VerdictSource, policy: str | None, allow: Collection[str], unknown: str) -> Gate:
-        """The gate with the policy of the settings where none is named."""
+    def of(cls, source: VerdictSource, policy: str | None, allow: Collection[str], unknown: str) -> Acceptance:
+        """The acceptance with the policy of the settings where none is named."""
         return cls(Policy(policy) if policy else source.settings().policy, frozenset(allow), unknown)
 
     def advice(self, known: Known) -> Recommendation:
@@ -147,13 +147,13 @@ class Gate:
         return not self.allows(known) and (known is None or known.status == Status.unknown)
 
     def passes(self, known: Known | None) -> bool:
-        """Whether the cell meets the expectation; with unknown="error" the undecided are somebody else's matter."""
+        """Whether the cell meets the expectation; with unknown="error" the undecided are left to the caller."""
         return self.allows(known) or (self.unknown != "fail" and self.undecided(known))
 
 
 @dataclass(frozen=True)
 class Recency:
-    """Which verdicts are recent: checked after `since`, deep enough, or of a kind that never needs renewal."""
+    """Which verdicts are recent: checked after `since`, and deep enough or of a kind that never needs renewal."""
 
     since: datetime
     depths: tuple[str, ...]
@@ -172,7 +172,7 @@ class Recency:
         """Whether the verdict is recent."""
         if known is None or known.detail == NOT_TEXT:
             return False
-        return known.next_check_at is None or (known.checked_at >= self.since and known.depth in self.depths)
+        return known.checked_at >= self.since and (known.next_check_at is None or known.depth in self.depths)
 
 
 def _duration(text: str) -> timedelta:
@@ -216,11 +216,11 @@ def verify_cells(cells: Sequence[str], settings: Settings) -> tuple[list[Known],
 
     verdicts, degraded = run_in_background(work())
     by_key = known_by_key(verdicts.to_arrow().cast(verdict_schema()))
-    answers = [by_key[email_key(cell)] for cell in cells]
-    lost = sum(answer.status == Status.unknown for answer in answers) if degraded else 0
+    found = [by_key[email_key(cell)] for cell in cells]
+    lost = sum(known.status == Status.unknown for known in found) if degraded else 0
     if degraded and lost:
-        return answers, VerificationError(f"{lost} of {len(cells)} addresses could not be verified. {degraded}")
-    return answers, None
+        return found, VerificationError(f"{lost} of {len(cells)} addresses could not be verified. {degraded}")
+    return found, None
 
 
 def known_by_key(verdicts: pa.Table) -> dict[str, Known]:

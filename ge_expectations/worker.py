@@ -1,6 +1,6 @@
 """
 What Spark's Python workers run. It imports nothing of Great Expectations, and the function is pickled by value, so
-that the workers need neither mailvet nor Great Expectations and nobody waits for their imports.
+that the workers need neither mailvet nor Great Expectations and their imports cost no time.
 """
 
 from collections.abc import Collection

@@ -1,5 +1,4 @@
-"""
-The errors mailvet raises. Every message says what is wrong and what to do next.
+"""The errors mailvet raises. Every message says what is wrong and what to do next.
 
 MailvetError
 ├── SettingsError      a setting, argument or configuration file that cannot be used
@@ -53,8 +52,7 @@ _ARGUMENT = re.compile(f"{_BEGIN}([^{_END}]*){_END}")
 
 
 def argument(name: str, value: bool | int | float | str | None = None) -> str:
-    """
-    An argument within a message of `MailvetError`, to be spelled by the tool that shows it.
+    """An argument within a message of `MailvetError`, to be spelled by the tool that shows it.
 
     >>> str(SettingsError(f"Use {argument('write_back', False)}."))
     'Use write_back=False.'
@@ -68,8 +66,7 @@ def worded(message: str, spell: Spelling) -> str:
 
 
 def python_argument(name: str, value: Any) -> str:
-    """
-    An argument as Python writes it.
+    """An argument as Python writes it.
 
     >>> python_argument("where", None), python_argument("encoding", "cp1252")
     ('where', "encoding='cp1252'")
@@ -78,8 +75,7 @@ def python_argument(name: str, value: Any) -> str:
 
 
 def option(name: str, value: Any) -> str:
-    """
-    An argument as the command line writes it.
+    """An argument as the command line writes it.
 
     >>> option("where", None), option("write_back", False), option("encoding", "cp1252")
     ('--where', '--no-write-back', '--encoding cp1252')

@@ -1,5 +1,4 @@
-"""
-Gates: the one definition of what is counted over a table, of the figures made of it, and of the limits on them.
+"""Gates: the one definition of what is counted over a table, of the figures made of it, and of the limits on them.
 
 The command line, Python, the report, Airflow and Great Expectations call this; the dbt package gets `COUNTS` and
 `FIGURES` as SQL from `dbt_macros/generate.py`. Pure: nothing here reads a table.
@@ -28,6 +27,7 @@ __all__ = [
     "COUNTED_BY",
     "COUNTS",
     "FIGURES",
+    "JUDGE_BY",
     "ROUNDING",
     "SENDINGS",
     "UNVERIFIED_TOLERATED",
@@ -47,6 +47,9 @@ __all__ = [
     "in_audience",
     "judge",
 ]
+
+JUDGE_BY = ("estimate", "upper")
+"""What `max_bounce_rate` may bound."""
 
 ROUNDING = 1e-9
 """What floating point may add to a figure that equals its limit: less than one address of a table."""
@@ -168,10 +171,10 @@ class Counts:
 
 
 def count(groups: Iterable[VerdictCount], among: Collection[str] = ()) -> Counts:
-    """
-    Count a table.
+    """Count a table.
 
     Args:
+        groups: rows that have the same verdict, with their number.
         among: recommendations or statuses that make the audience; empty for all addresses.
     """
     totals = dict.fromkeys((each.name for each in COUNTS), 0)
@@ -193,9 +196,10 @@ def in_audience(group: VerdictCount, among: Collection[str]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class BounceEstimate:
-    """
-    Shares between 0 and 1. The interval covers chance alone: between `low` and `high` lies the share of bounces in one
-    sending with the given confidence, if the probabilities are right.
+    """The bounces to expect, as shares between 0 and 1.
+
+    The interval covers chance alone: between `low` and `high` lies the share of bounces in one sending with the given
+    confidence, if the probabilities are right.
     """
 
     addresses: int
@@ -205,8 +209,7 @@ class BounceEstimate:
 
 
 def estimate_bounces(groups: Iterable[tuple[float, int, int]], confidence: float) -> BounceEstimate | None:
-    """
-    The expected share of bounces with its central interval.
+    """The expected share of bounces with its central interval.
 
     The bounces of independent mailboxes of unlike probabilities have the Poisson binomial distribution; this is its
     normal approximation with continuity correction, which every database can compute as well. At the usual confidence
@@ -240,10 +243,12 @@ def expected_bounces(
     confidence: float,
     unverified_bounce_rate: float,
 ) -> BounceEstimate | None:
-    """
-    The bounces to expect when the wanted groups are sent to; missing cells get no message.
+    """The bounces to expect when the wanted groups are sent to; missing cells get no message.
 
     Args:
+        groups: rows that have the same verdict, with their number.
+        wanted: whether a group is sent to.
+        confidence: of the interval, between 0 and 1.
         unverified_bounce_rate: between 0 and 1, for addresses without a verdict: the base rate of `not_probed`.
     """
     return estimate_bounces(
@@ -307,9 +312,10 @@ _WORDS = frozenset(str(word) for kind in (Recommendation, Status) for word in ki
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """
-    What a table has to keep to. Shares between 0 and 1; a limit that is None is not applied; what equals it passes.
-    Build it with `of`, which reads "2%" and "30d".
+    """What a table has to keep to.
+
+    Shares between 0 and 1; a limit that is None is not applied; what equals it passes. Build it with `of`, which reads
+    "2%" and "30d".
     """
 
     max_undeliverable_rate: float | None = None
@@ -331,8 +337,7 @@ class Limits:
 
     @classmethod
     def of(cls, **given: Any) -> Limits:
-        """
-        Limits as people write them; None and "" are not given.
+        """Limits as people write them; None and "" are not given.
 
         Raises:
             SettingsError: a value that cannot be read, or an argument that does not exist.
@@ -383,14 +388,13 @@ def _confidence(value: object) -> float:
 
 
 def _judge_by(value: object) -> str:
-    if value not in ("estimate", "upper"):
+    if value not in JUDGE_BY:
         raise ValueError(f"{value!r} is unknown; choose 'estimate' or 'upper'")
     return str(value)
 
 
 def among_words(value: object) -> tuple[str, ...]:
-    """
-    The words of an audience, each once: a list, or text with commas.
+    """The words of an audience, each once: a list, or text with commas.
 
     Raises:
         ValueError: a word that is neither a recommendation nor a status.
@@ -503,11 +507,13 @@ def judge(
     policy: Policy,
     unverified_bounce_rate: float,
 ) -> GateResult:
-    """
-    Hold a table against limits.
+    """Hold a table against limits.
 
     Args:
         groups: all rows of the table, with recommendations under `policy` and `stale` by `limits.max_age`.
+        limits: what the table has to keep to.
+        source: name of the table, for people.
+        policy: that the recommendations follow.
         unverified_bounce_rate: as for `expected_bounces`.
     """
     counts = count(groups, limits.among)

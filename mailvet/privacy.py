@@ -1,5 +1,4 @@
-"""
-What may be shown of personal data: the one recogniser of addresses in running text, and the masks built on it.
+"""What may be shown of personal data: the one recogniser of addresses in running text, and the masks built on it.
 
 Every error, log line, XCom, lineage, report and page passes its text through `mask_text` (or `mask_address` for a cell
 of its own, `database_message` for the words of a database). `addresses_in` also finds whose row is to be erased
@@ -36,6 +35,7 @@ __all__ = [
     "mask_addresses",
     "mask_text",
     "printable",
+    "printable_json",
     "stands_for_a_person",
     "unnamed_suggestion",
 ]
@@ -72,10 +72,11 @@ class AddressInText:
 
 
 def addresses_in(text: str) -> Iterator[AddressInText]:
-    """
-    What looks like an address, from left to right and without overlaps: also with a quoted local part (RFC 5321 section
-    4.1.2), a full-width sign, ` at `, `(at)`, `%40`, and with apostrophes and commas glued to it. Rather too much than
-    too little is taken for the local part: everything back to a blank, but for brackets and quotes around it.
+    """What looks like an address, from left to right and without overlaps.
+
+    Also with a quoted local part (RFC 5321 section 4.1.2), a full-width sign, ` at `, `(at)`, `%40`, and with
+    apostrophes and commas glued to it. Rather too much than too little is taken for the local part: everything back to
+    a blank, but for brackets and quotes around it.
 
     >>> [(found.local, found.domain) for found in addresses_in("ask o'neil@a.test or ann(at)b.test")]
     [("o'neil", 'a.test'), ('ann', 'b.test')]
@@ -137,8 +138,7 @@ def stands_for_a_person(text: str) -> bool:
 
 
 def mask_address(text: str) -> str:
-    """
-    A cell fit for logs and errors: the first character of the local part, its length hidden, and the domain.
+    """A cell fit for logs and errors: the first character of the local part, its length hidden, and the domain.
 
     >>> mask_address("ann.lee@example.com"), mask_address('"ann lee"@example.com'), mask_address("a@example.com")
     ('a***@example.com', '***@example.com', '***@example.com')
@@ -168,8 +168,7 @@ def _masked_phone(found: re.Match[str]) -> str:
 
 
 def mask_text(text: str) -> str:
-    """
-    The text with every address in it masked, and every telephone number.
+    """The text with every address in it masked, and every telephone number.
 
     >>> mask_text("no such row: 'ann.lee@example.com'")
     "no such row: 'a***@example.com'"
@@ -182,8 +181,7 @@ def mask_text(text: str) -> str:
 
 
 def unnamed_suggestion(suggestion: str, rule: str) -> str:
-    """
-    What is stored of a suggestion where addresses are not: the rule that made it, and its domain.
+    """What is stored of a suggestion where addresses are not: the rule that made it, and its domain.
 
     >>> unnamed_suggestion("ann@gmail.com", "typo_domain")
     'typo_domain: gmail.com'
@@ -192,9 +190,10 @@ def unnamed_suggestion(suggestion: str, rule: str) -> str:
 
 
 def keyed(key: str, text: str) -> str:
-    """
-    A trace of a person who may not be in the table any more: HMAC-SHA256 (RFC 2104) under `[privacy] key`, lower-case
-    hexadecimal. Unlike a plain hash, no guess can be confirmed by it without the key.
+    """A trace of a person who may not be in the table any more.
+
+    HMAC-SHA256 (RFC 2104) under `[privacy] key`, lower-case hexadecimal. Unlike a plain hash, no guess can be confirmed
+    by it without the key.
     """
     return hmac.new(key.encode(), text.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
 
@@ -226,9 +225,10 @@ _LONGEST_MESSAGE = 1000
 
 
 def database_message(text: str) -> str:
-    """
-    The first line of a database's message without what it quotes of cells. A quoted value is cut whole, whatever stands
-    in it; the quoted name of a table or a column stays, for it says what to mend.
+    """The first line of a database's message without what it quotes of cells.
+
+    A quoted value is cut whole, whatever stands in it; the quoted name of a table or a column stays, for it says what
+    to mend.
 
     >>> database_message("Could not convert string 'ann o'neil' to INT32")
     'Could not convert string <value> to INT32'
@@ -284,11 +284,12 @@ def formula_sql(first_character: str) -> str:
 
 
 def printable(text: str, *, lines: bool = False) -> str:
-    r"""
-    The text with control characters, marks that turn the reading direction and lone surrogates written as escapes
-    (`\x1b`, `\u202e`).
+    r"""The text with what acts on a terminal written as escapes (`\x1b`, `\u202e`).
+
+    That is control characters, marks that turn the reading direction, and lone surrogates.
 
     Args:
+        text: of a stranger.
         lines: line ends and tabs stay.
     """
     if text.isascii() and text.isprintable():
@@ -303,6 +304,24 @@ def _shown(letter: str, lines: bool) -> str:
         code = ord(letter)
         return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
     return letter
+
+
+def printable_json(text: str) -> str:
+    r"""JSON with what `printable` would write as an escape in JSON's own escapes (`\u202e`).
+
+    A terminal shows it in the order in which it stands, and a parser reads the same.
+
+    Args:
+        text: as `json.dumps` gives it, which has escaped control characters below U+0020 already.
+    """
+    if text.isascii():
+        return text
+    return "".join(
+        f"\\u{ord(letter):04x}"
+        if letter in _TURNS or (unicodedata.category(letter) in ("Cc", "Cs") and letter != "\n")
+        else letter
+        for letter in text
+    )
 
 
 class PrintableFormatter(logging.Formatter):

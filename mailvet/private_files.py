@@ -1,5 +1,4 @@
-"""
-Files that mailvet makes for itself: as private as what they are made from, from the first byte on.
+"""Files that mailvet makes for itself: as private as what they are made from, from the first byte on.
 
 A new file is made with O_EXCL under a name that cannot be guessed, so that no link that waits under that name is
 followed. A folder for the moment is removed with its owner; one whose process was killed is removed by the next that
@@ -28,8 +27,7 @@ _PRIVATE = 0o600
 
 
 class PrivateFolder:
-    """
-    A folder of our own (0700), for spilled data and for files on their way.
+    """A folder of our own (0700), for spilled data and for files on their way.
 
     Args:
         place: the folder to make it in; where that may not be written to, and for None, the system's folder for
@@ -109,9 +107,9 @@ def _user() -> int:
 
 
 def new_beside(target: Path) -> Path:
-    """
-    An empty file (0600) in the folder of `target`, to be written and then moved onto it. What killed processes left
-    of earlier ones for the same target is removed.
+    """An empty file (0600) in the folder of `target`, to be written and then moved onto it.
+
+    What killed processes left of earlier ones for the same target is removed.
 
     Raises:
         OSError: none can be made there.
@@ -142,8 +140,7 @@ def _remove_if_abandoned(partial: Path) -> None:
 
 @contextlib.contextmanager
 def replaces(target: Path, mode: int = _PRIVATE) -> Iterator[Path]:
-    """
-    A partial file to write; at the end it takes the place of `target` in one step, or after an error is removed.
+    """A partial file to write; at the end it takes the place of `target` in one step, or after an error is removed.
 
     Args:
         target: where it is a link, the file behind it is replaced and the link stays.
@@ -167,9 +164,10 @@ _mask_before = 0
 
 @contextlib.contextmanager
 def no_more_than(mode: int) -> Iterator[None]:
-    """
-    While this lasts, no file that the process makes gets more permissions than `mode`: for what a library writes that
-    asks for no mode (DuckDB's database, its write-ahead log). The process has one such mask; several at a time add up.
+    """While this lasts, no file that the process makes gets more permissions than `mode`.
+
+    For what a library writes that asks for no mode (DuckDB's database, its write-ahead log). The process has one such
+    mask; several at a time add up.
     """
     global _mask_before
     mask = ~mode & 0o777

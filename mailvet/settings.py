@@ -1,5 +1,4 @@
-"""
-Every option, once: `mailvet.toml` < environment `MAILVET_*` < arguments.
+"""Every option, once: `mailvet.toml` < environment `MAILVET_*` < arguments.
 
 Each field of the classes below is one key of `mailvet.toml`; nested ones sit in a table of the class's name
 (`[smtp] port = 25`) and are reached from the environment as `MAILVET_SMTP__PORT`.
@@ -57,8 +56,7 @@ _LONGEST = 36_525 * 86400.0
 
 
 def parse_duration(value: object) -> timedelta:
-    """
-    Read "90s", "10m", "4h", "2d" or a number of seconds; at most 100 years.
+    """Read "90s", "10m", "4h", "2d" or a number of seconds; at most 100 years.
 
     Raises:
         ValueError: the text is none of these.
@@ -78,8 +76,7 @@ def parse_duration(value: object) -> timedelta:
 
 
 def parse_share(value: str) -> float:
-    """
-    Read a share such as "2%" or "0.02" as a number between 0 and 1.
+    """Read a share such as "2%" or "0.02" as a number between 0 and 1.
 
     Raises:
         ValueError: the text is no share.
@@ -399,8 +396,7 @@ class Settings(BaseSettings):
 
     @classmethod
     def load(cls, path: str | Path | None = None, **arguments: Any) -> Settings:
-        """
-        Settings from a file, the environment and arguments.
+        """Settings from a file, the environment and arguments.
 
         Args:
             path: a `mailvet.toml`; None reads no file.

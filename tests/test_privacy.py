@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import random
 import string
 
 import pytest
 
-from mailvet.privacy import addresses_in, database_message, holds_address, mask_address, mask_text
+from mailvet.privacy import (
+    addresses_in,
+    database_message,
+    holds_address,
+    mask_address,
+    mask_text,
+    printable_json,
+)
 
 SIGNS = ("@", "\uff20", "\ufe6b", " @ ", " at ", "(at)", " [at] ", "%40", "&#64;", "&#x40;")
 DOMAINS = ("example.com", "b\u00fccher.example", "x.co.uk")
@@ -136,3 +144,12 @@ def test_masking_is_linear_in_the_text() -> None:
     ):
         mask_text(text)
         database_message(text[:20_000])
+
+
+@pytest.mark.parametrize("mark", ["\u202e", "\u2066", "\u200f", "\u2028", "\ufeff", "\x9b", "\ud800"])
+def test_json_for_a_terminal_holds_no_mark_and_says_the_same(mark: str) -> None:
+    value = {"email": f"ann{mark}@münch.example", "lines": ["a\nb", 1]}
+    shown = printable_json(json.dumps(value, ensure_ascii=False, indent=1))
+    assert mark not in shown
+    assert "münch" in shown
+    assert json.loads(shown) == value

@@ -1,5 +1,5 @@
 """
-Before a campaign: verify the contacts, write the answers beside them, let nobody through whom it would bounce at, and
+Before a campaign: verify the contacts, write the verdicts beside them, leave out the addresses it would bounce at, and
 hand over the lists.
 
 Connections: `crm` (the database; DuckDB or PostgreSQL) and `mail` (of the type mailvet). Change the constants, or set

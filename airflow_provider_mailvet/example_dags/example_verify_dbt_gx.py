@@ -60,15 +60,19 @@ with DAG(
         for command in (["deps"], ["build", "--exclude", "package:mailvet,resource_type:seed"]):
             done = subprocess.run(
                 [*dbt, *command, "--project-dir", PROJECT, "--profiles-dir", PROJECT],
-                env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
-            )  # fmt: skip
+                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                check=False,
+            )
             print(mask_addresses(done.stdout))
             if done.returncode:
                 raise AirflowException(f"dbt {command[0]} ended with {done.returncode}; its words stand above.")
 
     @task
     def gate() -> dict[str, bool]:
-        """Hold the audience against expectations; fail for good when it is not fit, try again when nobody can tell."""
+        """Hold the audience against expectations; fail when it is not fit, try again when it cannot be judged."""
         import great_expectations as gx
         from airflow.sdk.exceptions import AirflowException, AirflowFailException
 

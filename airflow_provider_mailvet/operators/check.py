@@ -25,9 +25,15 @@ _NONE_UNVERIFIED = 0.0
 """What `max_unverified_rate` is unless said otherwise, since this operator is the last one before a send."""
 
 _RATES = (
-    "max_undeliverable_rate", "max_bounce_rate", "max_unknown_rate", "max_do_not_send_rate", "max_unverified_rate",
-    "max_unprobed_rate", "max_stale_rate", "max_missing_rate",
-)  # fmt: skip
+    "max_undeliverable_rate",
+    "max_bounce_rate",
+    "max_unknown_rate",
+    "max_do_not_send_rate",
+    "max_unverified_rate",
+    "max_unprobed_rate",
+    "max_stale_rate",
+    "max_missing_rate",
+)
 
 
 class MailvetCheckOperator(BaseSQLOperator):
@@ -61,8 +67,15 @@ class MailvetCheckOperator(BaseSQLOperator):
 
     template_fields: Sequence[str] = (
         *BaseSQLOperator.template_fields,
-        "table", "email_column", "where", "among", "policy", "mailvet_conn_id", "max_age", *_RATES,
-    )  # fmt: skip
+        "table",
+        "email_column",
+        "where",
+        "among",
+        "policy",
+        "mailvet_conn_id",
+        "max_age",
+        *_RATES,
+    )
     template_fields_renderers = {"where": "sql", "hook_params": "json"}  # noqa: RUF012  (as Airflow declares it)
     operator_extra_links = (GateReportLink(),)
     ui_color = "#fdf3dc"
@@ -146,10 +159,14 @@ class MailvetCheckOperator(BaseSQLOperator):
                 self.max_unverified_rate = None
             limits, settings = self._limits(), self._settings()
             with opened(
-                database_hook(self.get_db_hook, self.conn_id), settings, table=self.table, column=self.email_column,
+                database_hook(self.get_db_hook, self.conn_id),
+                settings,
+                table=self.table,
+                column=self.email_column,
                 where=self.where,
-                writable=False, updatable=False,
-            ) as warehouse:  # fmt: skip
+                writable=False,
+                updatable=False,
+            ) as warehouse:
                 result = held_against(warehouse, settings, limits)
         self._record(result)
         tell_page(context, self.log)
@@ -180,12 +197,17 @@ class MailvetCheckOperator(BaseSQLOperator):
         severity = {"fail": "error", "warn": "warn", "skip": "info"}[self.on_failure]
         self.check_results = [
             SQLCheckResult(
-                name=limit.name, check_type=f"email_{limit.name.removeprefix('max_')}", success=limit.passed,
-                severity=severity, column=self.email_column, table=".".join(unquoted_parts(self.table)),
-                expected=f"<= {limit.limit}", actual=str(limit.figure),
+                name=limit.name,
+                check_type=f"email_{limit.name.removeprefix('max_')}",
+                success=limit.passed,
+                severity=severity,
+                column=self.email_column,
+                table=".".join(unquoted_parts(self.table)),
+                expected=f"<= {limit.limit}",
+                actual=str(limit.figure),
             )
             for limit in result.limits
-        ]  # fmt: skip
+        ]
         for limit in result.limits:
             allowed = f"{limit.name} allows {limit.limit:.2%}"
             self.log.info("%s: %s (%s)", "passed" if limit.passed else "FAILED", limit.text, allowed)

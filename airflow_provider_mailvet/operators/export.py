@@ -46,12 +46,24 @@ class MailvetExportOperator(BaseSQLOperator):
 
     template_fields: Sequence[str] = (
         *BaseSQLOperator.template_fields,
-        "table", "email_column", "where", "output_path", "output_table", "lists", "columns", "key_columns", "policy",
+        "table",
+        "email_column",
+        "where",
+        "output_path",
+        "output_table",
+        "lists",
+        "columns",
+        "key_columns",
+        "policy",
         "mailvet_conn_id",
-    )  # fmt: skip
+    )
     template_fields_renderers = {  # noqa: RUF012  (as Airflow declares it)
-        "where": "sql", "columns": "json", "key_columns": "json", "lists": "json", "hook_params": "json",
-    }  # fmt: skip
+        "where": "sql",
+        "columns": "json",
+        "key_columns": "json",
+        "lists": "json",
+        "hook_params": "json",
+    }
     ui_color = "#e3ecf8"
 
     def __init__(
@@ -112,9 +124,14 @@ class MailvetExportOperator(BaseSQLOperator):
                 raise SettingsError(f"lists={listed(self.lists)!r}: choose from {', '.join((*_LISTS, _MISSING))}.")
             settings = MailvetHook(self.mailvet_conn_id).settings(policy=self.policy, depth="offline")
             with opened(
-                database_hook(self.get_db_hook, self.conn_id), settings, table=self.table, column=self.email_column,
-                where=self.where, writable=self.output_table is not None, updatable=False,
-            ) as warehouse:  # fmt: skip
+                database_hook(self.get_db_hook, self.conn_id),
+                settings,
+                table=self.table,
+                column=self.email_column,
+                where=self.where,
+                writable=self.output_table is not None,
+                updatable=False,
+            ) as warehouse:
                 plan(warehouse, settings)
                 columns, keys = listed(self.columns) or STATUS_COLUMNS, listed(self.key_columns)
                 groups = warehouse.verdict_counts()
@@ -127,20 +144,32 @@ class MailvetExportOperator(BaseSQLOperator):
                         counts[name] += group.rows
                 if self.output_path is not None:
                     check_results(
-                        warehouse, settings, Path(self.output_path), "recommendation", overwrite=self.overwrite,
+                        warehouse,
+                        settings,
+                        Path(self.output_path),
+                        "recommendation",
+                        overwrite=self.overwrite,
                         option="output_path",
-                    )  # fmt: skip
+                    )
                     written = warehouse.export(
-                        Path(self.output_path), columns, key_columns=keys, split_by="recommendation", parts=wanted,
-                        others=False, mode=settings.output.permissions,
-                    )  # fmt: skip
+                        Path(self.output_path),
+                        columns,
+                        key_columns=keys,
+                        split_by="recommendation",
+                        parts=wanted,
+                        others=False,
+                        mode=settings.output.permissions,
+                    )
                     names = [str(path) for path in written]
                 else:
                     names = _tables(str(self.output_table), wanted)
                     warehouse.export_tables(
-                        dict(zip(wanted, names, strict=True)), columns, key_columns=keys,
-                        replace=self.if_exists == "replace", overwrite=self.overwrite,
-                    )  # fmt: skip
+                        dict(zip(wanted, names, strict=True)),
+                        columns,
+                        key_columns=keys,
+                        replace=self.if_exists == "replace",
+                        overwrite=self.overwrite,
+                    )
         result = dict(zip(names, counts.values(), strict=True))
         for name, rows in result.items():
             self.log.info("%s: %s rows", name, f"{rows:,}")

@@ -21,7 +21,7 @@ from airflow_provider_mailvet.assets import verified_table
 from airflow_provider_mailvet.compat import AirflowException, AirflowFailException, Asset, SQLCheckResult, conf
 from airflow_provider_mailvet.links import VerificationReportLink, tell_page
 from airflow_provider_mailvet.sources import database_hook, opened, translated
-from airflow_provider_mailvet.summary import Legs, summarise
+from airflow_provider_mailvet.summary import Attempts, summarise
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 
 __all__ = ["MailvetVerifyOperator"]
 
-_MOST_LEGS = 8
+_MOST_ATTEMPTS = 8
 """So many times a task comes back to greylisting servers; what is left then has its time in the verdict table."""
 
-_KEPT = "What was answered so far is saved; the next try goes on from there and asks nobody twice."
+_KEPT = "What was found so far is saved; the next try goes on from there and asks no address twice."
 
 
 class _TaskStopped(AirflowException):
@@ -76,12 +76,27 @@ class MailvetVerifyOperator(BaseSQLOperator):
 
     template_fields: Sequence[str] = (
         *BaseSQLOperator.template_fields,
-        "table", "email_column", "key_columns", "where", "depth", "policy", "mailvet_conn_id", "columns",
-        "recheck", "max_addresses", "max_undeliverable_rate", "wait_for_greylisting", "shard",
-    )  # fmt: skip
+        "table",
+        "email_column",
+        "key_columns",
+        "where",
+        "depth",
+        "policy",
+        "mailvet_conn_id",
+        "columns",
+        "recheck",
+        "max_addresses",
+        "max_undeliverable_rate",
+        "wait_for_greylisting",
+        "shard",
+    )
     template_fields_renderers = {  # noqa: RUF012  (as Airflow declares it)
-        "where": "sql", "columns": "json", "key_columns": "json", "hook_params": "json", "shard": "json",
-    }  # fmt: skip
+        "where": "sql",
+        "columns": "json",
+        "key_columns": "json",
+        "hook_params": "json",
+        "shard": "json",
+    }
     operator_extra_links = (VerificationReportLink(),)
     ui_color = "#e8f4ec"
 
@@ -138,46 +153,50 @@ class MailvetVerifyOperator(BaseSQLOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Verify what is due."""
         now = datetime.now(timezone.utc)
-        return self._leg(context, Legs(started_at=now.isoformat(timespec="seconds")))
+        return self._attempt(context, Attempts(started_at=now.isoformat(timespec="seconds")))
 
     def resume(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
         """Ask those again whom greylisting servers kept back, as the same sender as before."""
-        return self._leg(context, Legs.from_dict(event["legs"]))
+        return self._attempt(context, Attempts.from_dict(event["attempts"]))
 
-    def _leg(self, context: Context, legs: Legs) -> dict[str, Any]:
+    def _attempt(self, context: Context, attempts: Attempts) -> dict[str, Any]:
         self._at_work = True
         try:
-            return self._verify(context, legs)
+            return self._verify(context, attempts)
         finally:
             self._at_work = False
 
-    def _verify(self, context: Context, legs: Legs) -> dict[str, Any]:
+    def _verify(self, context: Context, attempts: Attempts) -> dict[str, Any]:
         with translated(_KEPT):
             from mailvet.sdk import Limits, judged
 
             drop_unset(self)
-            settings = self._settings(legs)
+            settings = self._settings(attempts)
             limits = Limits.of(max_undeliverable_rate=self.max_undeliverable_rate)
             patience = duration(self.wait_for_greylisting, "wait_for_greylisting")
-            recheck = None if legs.count else self._recheck(context)
-            end = datetime.fromisoformat(legs.started_at) + patience
+            recheck = None if attempts.count else self._recheck(context)
+            end = datetime.fromisoformat(attempts.started_at) + patience
             now = datetime.now(timezone.utc)
             with opened(
-                database_hook(self.get_db_hook, self.conn_id), settings, table=self.table, column=self.email_column,
-                where=self.where, updatable=self.write_back,
-            ) as warehouse:  # fmt: skip
+                database_hook(self.get_db_hook, self.conn_id),
+                settings,
+                table=self.table,
+                column=self.email_column,
+                where=self.where,
+                updatable=self.write_back,
+            ) as warehouse:
                 if self.shard is not None:
                     warehouse.keep_shard(*_shard(self.shard))
                 warehouse.check_keys(listed(self.key_columns))
                 stay = timedelta(0) if self.deferrable else max(end - now, timedelta(0))
-                result = self._run(warehouse, settings, stay, again=legs.count > 0, recheck=recheck)
-                legs.add(result)
+                result = self._run(warehouse, settings, stay, again=attempts.count > 0, recheck=recheck)
+                attempts.add(result)
                 pending, next_check_at = warehouse.pending()
                 gate = judged(warehouse, limits) if limits.applied else None
-        legs.hello_name = settings.hello_name
-        if self.deferrable and pending and next_check_at and next_check_at <= end and legs.count < _MOST_LEGS:
-            self._wait(legs, pending, next_check_at)
-        return self._finish(context, result, legs, gate, pending, next_check_at)
+        attempts.hello_name = settings.hello_name
+        if self.deferrable and pending and next_check_at and next_check_at <= end and attempts.count < _MOST_ATTEMPTS:
+            self._wait(attempts, pending, next_check_at)
+        return self._finish(context, result, attempts, gate, pending, next_check_at)
 
     def _recheck(self, context: Context) -> Recheck | None:
         """What is asked again although it is fresh; of that, nothing twice in one DAG run, whatever is retried."""
@@ -204,10 +223,17 @@ class MailvetVerifyOperator(BaseSQLOperator):
         in_hand = InHand()
         try:
             return run(
-                warehouse, settings, write_back=self.write_back, columns=listed(self.columns) or STATUS_COLUMNS,
-                wait=stay, watcher=watcher, limit=limit, among=(Reason.greylisted,) if again else None,
-                recheck=recheck, in_hand=in_hand,
-            )  # fmt: skip
+                warehouse,
+                settings,
+                write_back=self.write_back,
+                columns=listed(self.columns) or STATUS_COLUMNS,
+                wait=stay,
+                watcher=watcher,
+                limit=limit,
+                among=(Reason.greylisted,) if again else None,
+                recheck=recheck,
+                in_hand=in_hand,
+            )
         except _TaskStopped:
             raise AirflowException(f"The task was stopped. {in_hand.sentences(_KEPT)}") from None
         except UnavailableError:
@@ -218,22 +244,28 @@ class MailvetVerifyOperator(BaseSQLOperator):
             # The database failed in the middle: the next try may find it well again.
             raise AirflowException(f"{error.worded(argument_words)} {in_hand.sentences(_KEPT)}") from None
 
-    def _wait(self, legs: Legs, pending: int, moment: datetime) -> None:
+    def _wait(self, attempts: Attempts, pending: int, moment: datetime) -> None:
         from airflow_provider_mailvet.triggers.greylisting import GreylistingTrigger
 
         self.log.info(
             "%s addresses are kept back by greylisting servers; the task waits without a worker until %s",
-            f"{pending:,}", f"{moment:%H:%M:%S} UTC",
-        )  # fmt: skip
-        self.defer(trigger=GreylistingTrigger(moment.isoformat(), legs.as_dict()), method_name="resume")
+            f"{pending:,}",
+            f"{moment:%H:%M:%S} UTC",
+        )
+        self.defer(trigger=GreylistingTrigger(moment.isoformat(), attempts.as_dict()), method_name="resume")
 
     def _finish(
-        self, context: Context, result: RunResult, legs: Legs, gate: GateResult | None, pending: int,
+        self,
+        context: Context,
+        result: RunResult,
+        attempts: Attempts,
+        gate: GateResult | None,
+        pending: int,
         next_check_at: datetime | None,
-    ) -> dict[str, Any]:  # fmt: skip
+    ) -> dict[str, Any]:
         assert self.conn_id is not None
         summary = summarise(
-            result, legs, conn_id=self.conn_id, table=self.table, pending=pending, next_check_at=next_check_at
+            result, attempts, conn_id=self.conn_id, table=self.table, pending=pending, next_check_at=next_check_at
         )
         for outlet in self.outlets or ():
             if isinstance(outlet, Asset):
@@ -265,10 +297,14 @@ class MailvetVerifyOperator(BaseSQLOperator):
         updates = "" if summary["updates"] is None else f"; {summary['updates']:,} updates of rows in the table"
         self.log.info(
             "%s: %s addresses verified in %.1f s, %s; of %s rows: %s%s",
-            summary["source"], f"{summary['checked']:,}", summary["seconds"],
+            summary["source"],
+            f"{summary['checked']:,}",
+            summary["seconds"],
             f"{summary['lookups']:,} domains looked up and {summary['probes']:,} recipients named to mail servers",
-            f"{summary['rows']:,}", advice or "none verified", updates,
-        )  # fmt: skip
+            f"{summary['rows']:,}",
+            advice or "none verified",
+            updates,
+        )
         if summary["bounce_before"] is not None:
             after = [
                 "nothing to send" if rate is None else f"{100 * rate:.1f} %"
@@ -277,8 +313,9 @@ class MailvetVerifyOperator(BaseSQLOperator):
             self.log.info(
                 "expected hard bounces: %.1f %% if everything were sent, %s if all but do_not_send, %s if only what is "
                 "recommended",
-                100 * summary["bounce_before"], *after,
-            )  # fmt: skip
+                100 * summary["bounce_before"],
+                *after,
+            )
 
     def on_kill(self) -> None:
         """
@@ -293,11 +330,11 @@ class MailvetVerifyOperator(BaseSQLOperator):
 
     # ---------------------------------------------------------------- its parts
 
-    def _settings(self, legs: Legs) -> Settings:
+    def _settings(self, attempts: Attempts) -> Settings:
         from airflow_provider_mailvet.hooks.mailvet import MailvetHook
 
         hook = MailvetHook(self.mailvet_conn_id)
-        smtp = {"hello_name": legs.hello_name} if legs.count and legs.hello_name else None
+        smtp = {"hello_name": attempts.hello_name} if attempts.count and attempts.hello_name else None
         return hook.settings(depth=self.depth, policy=self.policy, smtp=smtp)
 
     def _assert(self, summary: dict[str, Any], gate: GateResult | None) -> None:
@@ -307,18 +344,27 @@ class MailvetVerifyOperator(BaseSQLOperator):
         limit = gate.limits[0] if gate is not None else None
         self.check_results = [
             SQLCheckResult(
-                name="rate of undeliverable addresses", check_type="email_undeliverable_rate",
-                success=limit is None or limit.passed, severity="info" if limit is None else "error",
-                column=self.email_column, table=_bare(self.table),
-                expected=None if limit is None else f"<= {limit.limit}", actual=str(summary["undeliverable_rate"]),
+                name="rate of undeliverable addresses",
+                check_type="email_undeliverable_rate",
+                success=limit is None or limit.passed,
+                severity="info" if limit is None else "error",
+                column=self.email_column,
+                table=_bare(self.table),
+                expected=None if limit is None else f"<= {limit.limit}",
+                actual=str(summary["undeliverable_rate"]),
                 params={"depth": summary["depth"], "run_id": summary["run_id"]},
             ),
             SQLCheckResult(
-                name="rate of unknown addresses", check_type="email_unknown_rate", success=True, severity="info",
-                column=self.email_column, table=_bare(self.table), actual=str(round(unknown, 5)),
+                name="rate of unknown addresses",
+                check_type="email_unknown_rate",
+                success=True,
+                severity="info",
+                column=self.email_column,
+                table=_bare(self.table),
+                actual=str(round(unknown, 5)),
                 params={"depth": summary["depth"]},
             ),
-        ]  # fmt: skip
+        ]
 
     def get_openlineage_facets_on_start(self) -> Any:
         """The table as input; without a connection to the database."""

@@ -43,19 +43,28 @@ class MailvetPlugin(AirflowPlugin):
     fastapi_apps = [{"app": Page(), "url_prefix": URL_PREFIX, "name": "mailvet"}]  # noqa: RUF012  (as Airflow declares it)
     external_views = [  # noqa: RUF012
         {
-            "name": "E-mail verification", "destination": "nav", "category": "browse", "url_route": "mailvet",
+            "name": "E-mail verification",
+            "destination": "nav",
+            "category": "browse",
+            "url_route": "mailvet",
             "href": page_path("/"),
         },
         {
-            "name": "E-mail verification", "destination": "dag", "url_route": "mailvet-dag",
+            "name": "E-mail verification",
+            "destination": "dag",
+            "url_route": "mailvet-dag",
             "href": page_path("/dags/{DAG_ID}"),
         },
         {
-            "name": "E-mail verification", "destination": "task", "url_route": "mailvet-task",
+            "name": "E-mail verification",
+            "destination": "task",
+            "url_route": "mailvet-task",
             "href": page_path("/dags/{DAG_ID}?task_id={TASK_ID}"),
         },
         {
-            "name": "E-mail verification", "destination": "task_instance", "url_route": "mailvet-run",
+            "name": "E-mail verification",
+            "destination": "task_instance",
+            "url_route": "mailvet-run",
             "href": page_path("/runs/{DAG_ID}/{RUN_ID}/{TASK_ID}/{MAP_INDEX}"),
         },
-    ]  # fmt: skip
+    ]

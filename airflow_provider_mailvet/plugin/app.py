@@ -47,7 +47,7 @@ def build_app() -> FastAPI:
     # Where a path names a DAG, the second dependency asks for the right to read that one.
     access = [Depends(get_user), Depends(requires_access_dag("GET", DagAccessEntity.XCOM))]
     app = FastAPI(title="mailvet", dependencies=access, docs_url=None, redoc_url=None, openapi_url=None)
-    app.state.gate = checking.Gate()
+    app.state.rate_limiter = checking.RateLimiter()
     app.add_api_route("/", overview, methods=["GET"])
     app.add_api_route("/dags/{dag_id}", of_dag, methods=["GET"])
     app.add_api_route("/runs/{dag_id}/{run_id}/{task_id}/{map_index}", of_run, methods=["GET"])
@@ -78,9 +78,13 @@ def of_dag(
 ) -> HTMLResponse:
     """The runs of one DAG, or of one of its tasks."""
     return _page(
-        request, "overview.html", **_found(session, {dag_id}, task_id or None, table),
-        form=_form(request, user, session), dag_id=dag_id, task_id=task_id,
-    )  # fmt: skip
+        request,
+        "overview.html",
+        **_found(session, {dag_id}, task_id or None, table),
+        form=_form(request, user, session),
+        dag_id=dag_id,
+        task_id=task_id,
+    )
 
 
 def of_run(
@@ -106,30 +110,30 @@ def of_run(
 
 def check_form(request: Request, user: GetUserDep, session: SessionDep) -> HTMLResponse:
     """The box that checks one address, on a page of its own."""
-    return _page(request, "check.html", form=_form(request, user, session), answer=None, refusal=None)
+    return _page(request, "check.html", form=_form(request, user, session), result=None, refusal=None)
 
 
 async def check(request: Request, user: GetUserDep) -> HTMLResponse:
     """Check the address in the body of the request."""
     fields = await _fields(request)
-    # A page of somebody else cannot read the token, and a browser says where a request comes from.
+    # A page of another origin cannot read the token, and a browser says where a request comes from.
     if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         raise HTTPException(403, "This form can be sent from the page itself only.")
     _require_token(fields.get("token", ""), user)
-    how = checking.How.of(fields.get("how", "dns"))
+    options = checking.CheckOptions.of(fields.get("how", "dns"))
     address = fields.get("address", "")
-    if how is None:
+    if options is None:
         raise HTTPException(400, "Choose one of the depths in the form.")
     if len(address) > checking.LONGEST_ADDRESS:
         raise HTTPException(400, f"Enter a single address; it has at most {checking.LONGEST_ADDRESS} characters.")
-    if not request.app.state.gate.admits(user.get_id()):
+    if not request.app.state.rate_limiter.admits(user.get_id()):
         raise HTTPException(429, "Many checks at once. Wait a few seconds; a whole table is verified by a DAG.")
-    if how.conn_id is not None and how.conn_id not in await run_in_threadpool(_usable, user):
+    if options.conn_id is not None and options.conn_id not in await run_in_threadpool(_usable, user):
         raise HTTPException(403, "You may not use this connection, or it does not exist.")
-    found = await checking.check(address, how) if address.strip() else "Enter an address."
+    found = await checking.check(address, options) if address.strip() else "Enter an address."
     form = await run_in_threadpool(_form_of_its_own, request, user)
-    refusal, answer = (found, None) if isinstance(found, str) else (None, found)
-    return _page(request, "check.html", form=form | {"how": fields.get("how")}, answer=answer, refusal=refusal)
+    refusal, result = (found, None) if isinstance(found, str) else (None, found)
+    return _page(request, "check.html", form=form | {"how": fields.get("how")}, result=result, refusal=refusal)
 
 
 # ------------------------------------------------------------------- in common
@@ -157,9 +161,11 @@ def _found(session: Any, dags: set[str], task_id: str | None, table: str) -> dic
 
 def _form(request: Request, user: Any, session: Any) -> dict[str, Any]:
     return {
-        "action": f"{_base(request)}/check", "token": _tokens().dumps(user.get_id()), "how": "dns",
+        "action": f"{_base(request)}/check",
+        "token": _tokens().dumps(user.get_id()),
+        "how": "dns",
         "connections": _connections(user, session),
-    }  # fmt: skip
+    }
 
 
 def _form_of_its_own(request: Request, user: Any) -> dict[str, Any]:
@@ -237,9 +243,13 @@ def _page(request: Request, template: str, *, status_code: int = 200, **values: 
 
 def _headers(nonce: str) -> dict[str, str]:
     policy = (
-        "default-src 'none'", f"style-src 'nonce-{nonce}'", f"script-src 'nonce-{nonce}'", "form-action 'self'",
-        "frame-ancestors 'self'", "base-uri 'none'",
-    )  # fmt: skip
+        "default-src 'none'",
+        f"style-src 'nonce-{nonce}'",
+        f"script-src 'nonce-{nonce}'",
+        "form-action 'self'",
+        "frame-ancestors 'self'",
+        "base-uri 'none'",
+    )
     return {
         "Content-Security-Policy": "; ".join(policy),
         "Cache-Control": "no-store",

@@ -102,9 +102,12 @@ def columns(runs: Sequence[Run], *, words: Sequence[str], label: str, narrow: bo
                     )
                 )
     last = shown[-1] if shown else None
-    told = "no run yet" if last is None else f"{len(shown)} runs, the newest: " + ", ".join(
-        f"{_words(word)} {100 * last.share(word):.1f} %" for word in words
-    )  # fmt: skip
+    told = (
+        "no run yet"
+        if last is None
+        else f"{len(shown)} runs, the newest: "
+        + ", ".join(f"{_words(word)} {100 * last.share(word):.1f} %" for word in words)
+    )
     return Markup(
         '<svg class="chart{}" viewBox="0 0 {} {}" role="img" aria-label="{}"><title>{}</title><desc>{}</desc>{}</svg>'
     ).format(" narrow" if narrow else "", width, height, f"{label}: {told}", label, told, Markup("").join(marks))

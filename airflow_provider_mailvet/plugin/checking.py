@@ -1,7 +1,7 @@
 """
 The box that checks one address: verified inside the API server, with a time limit, and forgotten at once.
 
-The address comes in the body of a request and goes into no log, address line, metadata database or answer; only its
+The address comes in the body of a request and goes into no log, address line, metadata database or reply; only its
 first character and its domain are shown again.
 """
 
@@ -27,30 +27,32 @@ if TYPE_CHECKING:
 
     from mailvet import Settings, Verdict
 
-__all__ = ["Answer", "Fact", "Gate", "How", "check", "connection_ids", "hook_installed", "shown"]
+__all__ = ["CheckOptions", "CheckResult", "Fact", "RateLimiter", "check", "connection_ids", "hook_installed", "shown"]
 
 log = logging.getLogger(__name__)
 
 CONNECTION_TYPE = "mailvet"
 LONGEST_ADDRESS = 400
-"""Characters; an address has at most 254 octets, and what is a little longer deserves an answer too."""
+"""Characters; an address has at most 254 octets, and what is a little longer deserves a verdict too."""
 SECONDS = {"offline": 10.0, "dns": 20.0, "smtp": 60.0}
 """Time limit by depth."""
 
 _RECOMMENDED = {
-    "send": "Send", "reverify": "Ask again later, do not send yet", "do_not_send": "Do not send",
-}  # fmt: skip
+    "send": "Send",
+    "reverify": "Ask again later, do not send yet",
+    "do_not_send": "Do not send",
+}
 
 
 @dataclass(frozen=True, slots=True)
-class How:
-    """How deep to go, and with which mailvet connection when mail servers are asked."""
+class CheckOptions:
+    """CheckOptions deep to go, and with which mailvet connection when mail servers are asked."""
 
     depth: str
     conn_id: str | None = None
 
     @classmethod
-    def of(cls, choice: str) -> How | None:
+    def of(cls, choice: str) -> CheckOptions | None:
         """Read the form's choice: "offline", "dns", or "smtp:" and a connection; None for anything else."""
         depth, _, conn_id = choice.partition(":")
         if depth in ("offline", "dns") and not conn_id:
@@ -69,7 +71,7 @@ class Fact:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class CheckResult:
     """A verdict as it is shown: without the address."""
 
     address: str
@@ -88,9 +90,9 @@ class Answer:
     seconds: float
 
 
-class Gate:
+class RateLimiter:
     """
-    How often one user may check: a bucket of `burst` checks that fills at `per_minute`. One for each process.
+    CheckOptions often one user may check: a bucket of `burst` checks that fills at `per_minute`. One for each process.
     """
 
     def __init__(self, burst: int = 10, per_minute: int = 20, clock: Callable[[], float] = time.monotonic) -> None:
@@ -141,21 +143,21 @@ def _is_mailvet(value: str) -> bool:
     return value.partition(":")[0] == CONNECTION_TYPE
 
 
-async def check(address: str, how: How) -> Answer | str:
+async def check(address: str, options: CheckOptions) -> CheckResult | str:
     """
-    Verify one address; the answer, or a sentence that says why there is none.
+    Verify one address; the result, or a sentence that says why there is none.
 
     Args:
         address: the text to be judged, at most `LONGEST_ADDRESS` characters.
-        how: the depth and, for `smtp`, a connection that the caller may use.
+        options: the depth and, for `smtp`, a connection that the caller may use.
     """
     began = time.monotonic()
-    limit = SECONDS[how.depth]
+    limit = SECONDS[options.depth]
     try:
-        verdict = await asyncio.wait_for(_verdict(address, how), limit)
+        verdict = await asyncio.wait_for(_verdict(address, options), limit)
     except asyncio.TimeoutError:
         return (
-            f"There was no answer within {limit:.0f} seconds, so nothing is known about the address. Try again, or "
+            f"There was no verdict within {limit:.0f} seconds, so nothing is known about the address. Try again, or "
             "choose a smaller depth."
         )
     except Exception as error:
@@ -163,22 +165,22 @@ async def check(address: str, how: How) -> Answer | str:
     return shown(verdict, address, time.monotonic() - began)
 
 
-async def _verdict(address: str, how: How) -> Verdict:
+async def _verdict(address: str, options: CheckOptions) -> Verdict:
     # Settings read files, the hook reads the metadata database, and the first import takes its time.
-    settings = await asyncio.to_thread(_settings, how)
+    settings = await asyncio.to_thread(_settings, options)
     from mailvet import averify
 
-    return await averify(address, depth=how.depth, settings=settings)
+    return await averify(address, depth=options.depth, settings=settings)
 
 
-def _settings(how: How) -> Settings:
+def _settings(options: CheckOptions) -> Settings:
     from mailvet import Settings, averify  # noqa: F401  (its first import takes long, and this runs in a thread)
 
-    if how.conn_id is None:
-        return Settings.load(depth=how.depth)
+    if options.conn_id is None:
+        return Settings.load(depth=options.depth)
     from airflow_provider_mailvet.hooks.mailvet import MailvetHook
 
-    settings: Settings = MailvetHook(mailvet_conn_id=how.conn_id).settings()
+    settings: Settings = MailvetHook(mailvet_conn_id=options.conn_id).settings()
     return settings
 
 
@@ -197,7 +199,7 @@ def _refusal(error: Exception, address: str) -> str:
     return f"The check failed ({type(error).__name__}). The log of the API server says where."
 
 
-def shown(verdict: Verdict, address: str, seconds: float) -> Answer:
+def shown(verdict: Verdict, address: str, seconds: float) -> CheckResult:
     """The verdict without the address: it may stand in evidence and suggestion too."""
     rule = REASONS[verdict.reason]
     facts = []
@@ -211,7 +213,7 @@ def shown(verdict: Verdict, address: str, seconds: float) -> Answer:
         facts.append(Fact("mail server", server))
     if verdict.smtp_code:
         facts.append(Fact("server said", f"{verdict.smtp_code} {_without(verdict.smtp_reply or '', address)}".strip()))
-    return Answer(
+    return CheckResult(
         address=mask_address(address)[:120] if address.strip() else "(empty)",
         status=str(verdict.status),
         reason=str(verdict.reason),

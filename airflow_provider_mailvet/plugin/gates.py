@@ -87,9 +87,11 @@ def _limit(value: object) -> Limit | None:
     if not isinstance(value, Mapping) or not text_of(value.get("name")):
         return None
     limit = number_of(value.get("limit"))
-    return None if limit is None else Limit(
-        text_of(value.get("name")), limit, number_of(value.get("figure")), value.get("passed") is True
-    )  # fmt: skip
+    return (
+        None
+        if limit is None
+        else Limit(text_of(value.get("name")), limit, number_of(value.get("figure")), value.get("passed") is True)
+    )
 
 
 def _list(value: object) -> list[Any]:

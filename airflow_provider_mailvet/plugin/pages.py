@@ -63,9 +63,12 @@ def render(template: str, **values: Any) -> str:
 @cache
 def _environment() -> Environment:
     environment = Environment(
-        loader=PackageLoader("airflow_provider_mailvet.plugin"), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
+        loader=PackageLoader("airflow_provider_mailvet.plugin"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     environment.filters.update(
         number=_number,
         percent=_percent,
@@ -77,11 +80,22 @@ def _environment() -> Environment:
         words=_words,
     )
     environment.globals.update(
-        advise=advise, bar=charts.bar, columns=charts.columns, sparkline=charts.sparkline, ordered=_ordered,
-        reasons=_reasons, run_reasons=_run_reasons, run_path=_run_path, task_path=_task_path, dag_path=_dag_path,
+        advise=advise,
+        bar=charts.bar,
+        columns=charts.columns,
+        sparkline=charts.sparkline,
+        ordered=_ordered,
+        reasons=_reasons,
+        run_reasons=_run_reasons,
+        run_path=_run_path,
+        task_path=_task_path,
+        dag_path=_dag_path,
         worst=_worst,
-        STATUSES=STATUSES, RECOMMENDATIONS=RECOMMENDATIONS, OPERATOR_NAME=OPERATOR_NAME, GATE_OPERATOR=GATE_OPERATOR,
-    )  # fmt: skip
+        STATUSES=STATUSES,
+        RECOMMENDATIONS=RECOMMENDATIONS,
+        OPERATOR_NAME=OPERATOR_NAME,
+        GATE_OPERATOR=GATE_OPERATOR,
+    )
     return environment
 
 
@@ -93,12 +107,16 @@ def _reasons(series: Series) -> list[ReasonRow]:
     total = max(sum(last.by_reason.values()), 1)
     rows = [
         ReasonRow(
-            word, status_of(word), meaning_of(word), last.by_reason.get(word, 0), last.by_reason.get(word, 0) / total,
+            word,
+            status_of(word),
+            meaning_of(word),
+            last.by_reason.get(word, 0),
+            last.by_reason.get(word, 0) / total,
             None if before is None else last.by_reason.get(word, 0) - before.by_reason.get(word, 0),
             tuple(run.by_reason.get(word, 0) for run in runs),
         )
         for word in words
-    ]  # fmt: skip
+    ]
     return sorted(rows, key=lambda row: -row.rows)
 
 

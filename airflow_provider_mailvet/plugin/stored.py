@@ -109,14 +109,20 @@ def _returned(
     same = [getattr(XComModel, name) == getattr(TaskInstance, name) for name in _INSTANCE]
     query = (
         select(
-            XComModel.dag_id, XComModel.run_id, XComModel.task_id, XComModel.map_index, XComModel.value,
-            XComModel.timestamp, TaskInstance.state, TaskInstance.operator,
+            XComModel.dag_id,
+            XComModel.run_id,
+            XComModel.task_id,
+            XComModel.map_index,
+            XComModel.value,
+            XComModel.timestamp,
+            TaskInstance.state,
+            TaskInstance.operator,
         )
         .join(TaskInstance, and_(*same))
         .where(chosen, XComModel.key == XCOM_RETURN_KEY, TaskInstance.operator == operator)
         .order_by(XComModel.timestamp.desc())
         .limit(limit)
-    )  # fmt: skip
+    )
     return session.execute(query).all()
 
 
@@ -132,17 +138,25 @@ def find_failures(session: Session, dag_ids: Collection[str], *, task_id: str | 
     same = [getattr(XComModel, name) == getattr(TaskInstance, name) for name in _INSTANCE]
     query = (
         select(
-            TaskInstance.dag_id, TaskInstance.run_id, TaskInstance.task_id, TaskInstance.map_index,
-            TaskInstance.start_date, TaskInstance.state, TaskInstance.operator,
+            TaskInstance.dag_id,
+            TaskInstance.run_id,
+            TaskInstance.task_id,
+            TaskInstance.map_index,
+            TaskInstance.start_date,
+            TaskInstance.state,
+            TaskInstance.operator,
         )
         .join(XComModel, and_(*same, XComModel.key == XCOM_RETURN_KEY), isouter=True)
         .where(
-            chosen, TaskInstance.operator == OPERATOR_NAME, TaskInstance.state.in_(("failed", "up_for_retry")),
-            TaskInstance.start_date.is_not(None), XComModel.timestamp.is_(None),
+            chosen,
+            TaskInstance.operator == OPERATOR_NAME,
+            TaskInstance.state.in_(("failed", "up_for_retry")),
+            TaskInstance.start_date.is_not(None),
+            XComModel.timestamp.is_(None),
         )
         .order_by(TaskInstance.start_date.desc())
         .limit(LAST_FAILURES)
-    )  # fmt: skip
+    )
     return [Failure(_instance_of(row), row.start_date) for row in session.execute(query)]
 
 
@@ -190,15 +204,23 @@ def _instance_row(session: Session, dag_id: str, run_id: str, task_id: str, map_
     same = [getattr(XComModel, name) == getattr(TaskInstance, name) for name in _INSTANCE]
     query = (
         select(
-            TaskInstance.dag_id, TaskInstance.run_id, TaskInstance.task_id, TaskInstance.map_index, XComModel.value,
-            XComModel.timestamp, TaskInstance.state, TaskInstance.operator,
+            TaskInstance.dag_id,
+            TaskInstance.run_id,
+            TaskInstance.task_id,
+            TaskInstance.map_index,
+            XComModel.value,
+            XComModel.timestamp,
+            TaskInstance.state,
+            TaskInstance.operator,
         )
         .join(XComModel, and_(*same, XComModel.key == XCOM_RETURN_KEY), isouter=True)
         .where(
-            TaskInstance.dag_id == dag_id, TaskInstance.run_id == run_id, TaskInstance.task_id == task_id,
+            TaskInstance.dag_id == dag_id,
+            TaskInstance.run_id == run_id,
+            TaskInstance.task_id == task_id,
             TaskInstance.map_index == map_index,
         )
-    )  # fmt: skip
+    )
     return session.execute(query).first()
 
 

@@ -1,8 +1,8 @@
 """
 The summaries that `MailvetVerifyOperator` left as XComs.
 
-An XCom is written by whoever may write a DAG, so nothing in it is taken on trust: each field is brought to its type and
-a sensible range, text is cut and its addresses are masked, and what is no summary is left out.
+An XCom is written by everyone who may write a DAG, so nothing in it is taken on trust: each field is brought to its
+type and a sensible range, text is cut and its addresses are masked, and what is no summary is left out.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ class Run:
     checked: int
     """Addresses verified in this run."""
     updates: int | None
-    """Updates of rows whose answer changed, over all legs; None when nothing was to be written."""
+    """Updates of rows whose answer changed, over all attempts; None when nothing was to be written."""
     pending: int
     """Addresses that asked to come back later."""
     next_check_at: datetime | None
@@ -272,10 +272,18 @@ def _together(parts: Sequence[Run]) -> Run:
     operators: dict[str, OperatorAnswers] = {}
     for row in (row for part in parts for row in part.operators):
         other = operators.get(row.name)
-        operators[row.name] = row if other is None else OperatorAnswers(
-            row.name, row.asked + other.asked, row.accepted + other.accepted, row.refused + other.refused,
-            row.unclear + other.unclear, row.state if row.stopped else other.state,
-        )  # fmt: skip
+        operators[row.name] = (
+            row
+            if other is None
+            else OperatorAnswers(
+                row.name,
+                row.asked + other.asked,
+                row.accepted + other.accepted,
+                row.refused + other.refused,
+                row.unclear + other.unclear,
+                row.state if row.stopped else other.state,
+            )
+        )
     ill = next((part.health for part in parts if not part.healthy), "ok")
     waiting = [part.next_check_at for part in parts if part.next_check_at is not None]
     work = replace(
@@ -397,9 +405,13 @@ def _operators(value: object) -> Iterable[OperatorAnswers]:
     for row in rows[:50]:
         if isinstance(row, Mapping) and (name := text_of(row.get("name"))):
             yield OperatorAnswers(
-                name, count_of(row.get("asked")), count_of(row.get("accepted")), count_of(row.get("refused")),
-                count_of(row.get("unclear")), text_of(row.get("state")),
-            )  # fmt: skip
+                name,
+                count_of(row.get("asked")),
+                count_of(row.get("accepted")),
+                count_of(row.get("refused")),
+                count_of(row.get("unclear")),
+                text_of(row.get("state")),
+            )
 
 
 def status_of(reason: str) -> str:

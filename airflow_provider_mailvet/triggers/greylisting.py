@@ -20,21 +20,21 @@ class GreylistingTrigger(BaseTrigger):
     in the verdict table.
 
     :param moment: ISO 8601 with a time zone.
-    :param legs: `Legs.as_dict` of the work so far: counts.
+    :param attempts: `Attempts.as_dict` of the work so far: counts.
     """
 
-    def __init__(self, moment: str, legs: dict[str, Any]) -> None:
+    def __init__(self, moment: str, attempts: dict[str, Any]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.moment = moment
-        self.legs = legs
+        self.attempts = attempts
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """See `BaseTrigger.serialize`."""
-        return f"{type(self).__module__}.{type(self).__qualname__}", {"moment": self.moment, "legs": self.legs}
+        return f"{type(self).__module__}.{type(self).__qualname__}", {"moment": self.moment, "attempts": self.attempts}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Sleep in short steps, because a clock may be set while it waits."""
         moment = datetime.fromisoformat(self.moment)
         while (left := (moment - datetime.now(timezone.utc)).total_seconds()) > 0:
             await asyncio.sleep(min(left, 60.0))
-        yield TriggerEvent({"legs": self.legs})  # type: ignore[no-untyped-call]
+        yield TriggerEvent({"attempts": self.attempts})  # type: ignore[no-untyped-call]

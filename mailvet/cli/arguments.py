@@ -83,8 +83,7 @@ def check_files(
     option: str = "--report",
     results: Sequence[Path] = (),
 ) -> None:
-    """
-    See before anything is opened that no output is an input or another output, and that a report replaces reports.
+    """See before anything is opened that no output is an input or another output, and that a report replaces reports.
 
     Args:
         source: SOURCE as it was given.
@@ -132,8 +131,7 @@ def typed(text: str) -> str:
 
 
 def parsed(parser: Callable[[str], T], text: str, option: str) -> T:
-    """
-    The value of an option.
+    """The value of an option.
 
     Raises:
         typer.BadParameter: it cannot be read.

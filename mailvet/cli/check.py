@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
 import typer
 
 from mailvet.cli.arguments import load_settings, typed
 from mailvet.cli.exit_codes import ExitCode
-from mailvet.cli.messages import console, say
+from mailvet.cli.messages import console, print_json, say
 from mailvet.cli.options import Config, PolicyOption
-from mailvet.cli.standard_streams import says_everything
 from mailvet.vocabulary import Depth
 
 __all__ = ["check"]
@@ -32,7 +30,7 @@ def check(
     verdicts = [Verdict.from_row(row) for row in table.to_pylist()]
     for position, verdict in enumerate(verdicts):
         if as_json:
-            print(json.dumps(verdict.as_dict(), ensure_ascii=not says_everything()))
+            print_json(verdict.as_dict())
         else:
             from mailvet.cli.show import explain
 

@@ -1,6 +1,7 @@
-"""
-The command line. Exit codes: 0 done, 1 a gate failed, 2 bad input or usage, 3 the run was degraded and says why, 4 a
-fault of our own; 130 and 143 stopped by a signal.
+"""The command line.
+
+Exit codes: 0 done, 1 a gate failed, 2 bad input or usage, 3 the run was degraded and says why, 4 a fault of our own;
+130 and 143 stopped by a signal.
 """
 
 from __future__ import annotations
@@ -50,8 +51,7 @@ def options(
         bool, typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True)
     ] = False,
 ) -> None:
-    """
-    Verify every e-mail address where the data already lives: send, re-verify or do not send, and why.
+    """Verify every e-mail address where the data already lives: send, re-verify or do not send, and why.
 
     Exit codes: 0 done, 1 a gate failed, 2 bad input or usage, 3 degraded (no network, blocked, database lost), 4 a
     fault of mailvet itself; 130 and 143 stopped by a signal.

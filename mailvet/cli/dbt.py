@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import logging
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
@@ -12,6 +14,9 @@ from mailvet.cli.arguments import parsed
 from mailvet.cli.exit_codes import ExitCode
 from mailvet.cli.messages import console, log_to_stderr, stopped_advice
 from mailvet.cli.options import DepthOption, PolicyOption, RecheckOption, Wait
+
+if TYPE_CHECKING:
+    from mailvet.runs.results import RunResult
 
 __all__ = ["app"]
 
@@ -29,7 +34,7 @@ def path() -> None:
 
 
 @app.command()
-def run(
+def run(  # noqa: PLR0913  # the options of the command
     select: Annotated[
         Optional[list[str]],  # noqa: UP045
         typer.Option("--select", "-s", metavar="NAME", help="As dbt's; default: all whose meta speaks of mailvet."),
@@ -66,12 +71,14 @@ def run(
     write_back: Annotated[
         bool, typer.Option("--write-back", help="Also put status columns on the selected tables.")
     ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary; warnings stay.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, for each selected table.")] = False,
 ) -> None:
     """Verify what the models or sources of a dbt project hold, and fill its verdict table: after `dbt run`."""
     from mailvet.cli.progress import LogWatcher
     from mailvet.cli.show import show_result
     from mailvet.dbt.runner import open_selected, read_project
-    from mailvet.runs.in_hand import OF_PROCESS as in_hand
+    from mailvet.runs.in_hand import process_in_hand as in_hand
     from mailvet.runs.recheck import parse_recheck
     from mailvet.runs.run import run as run_source
     from mailvet.settings import parse_duration
@@ -93,6 +100,8 @@ def run(
         variables=variables,
     )
     log_to_stderr()
+    if quiet:
+        logging.getLogger("mailvet").setLevel(logging.WARNING)
     worst = ExitCode.done
     in_hand.advice = stopped_advice(again, started)
     for selected in project.selected:
@@ -110,10 +119,36 @@ def run(
             )
         finally:
             warehouse.close()
-        show_result(console(), result)
+        if as_json:
+            print(json.dumps({"model": selected.name, **_plain(result)}), flush=True)
+        elif not quiet:
+            show_result(console(), result)
         if result.degraded:
             worst = ExitCode.degraded
     raise typer.Exit(worst)
+
+
+def _plain(result: RunResult) -> dict[str, Any]:
+    """What a run did and how its table stands, as plain values: counts, no address."""
+    found = result.summary
+    return {
+        "run_id": result.run_id,
+        "source": result.source,
+        "depth": result.depth,
+        "policy": result.policy,
+        "rows": found.rows,
+        "addresses": result.plan.addresses,
+        "due": result.plan.due,
+        "checked": result.checked,
+        "written": result.written,
+        "probes": result.probes,
+        "lookups": result.lookups,
+        "seconds": round(result.seconds, 1),
+        "degraded": result.degraded,
+        "by_status": dict(found.by_status),
+        "by_reason": dict(found.by_reason),
+        "by_recommendation": dict(found.by_recommendation),
+    }
 
 
 def _config(config: Path | None, project_dir: Path) -> Path | None:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
 import typer
 
 from mailvet.cli.arguments import load_settings
 from mailvet.cli.exit_codes import ExitCode
-from mailvet.cli.messages import console
+from mailvet.cli.messages import console, print_json
 from mailvet.cli.options import Config, DepthOption
-from mailvet.cli.standard_streams import says_everything
 
 __all__ = ["doctor"]
 
@@ -27,7 +25,7 @@ def doctor(
 
     checks = examine(load_settings(config, depth=depth))
     if as_json:
-        print(json.dumps([check.as_dict() for check in checks], ensure_ascii=not says_everything(), indent=1))
+        print_json([check.as_dict() for check in checks], indent=1)
     else:
         show_checks(console(), checks)
     if any(check.state == "fail" for check in checks):

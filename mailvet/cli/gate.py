@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from typing import Annotated, Optional
 
@@ -10,7 +9,7 @@ import typer
 
 from mailvet.cli.arguments import load_settings, open_read_only, reading
 from mailvet.cli.exit_codes import ExitCode
-from mailvet.cli.messages import console
+from mailvet.cli.messages import console, print_json
 from mailvet.cli.options import (
     AddressColumn,
     AsJson,
@@ -24,12 +23,11 @@ from mailvet.cli.options import (
     Table,
     Where,
 )
-from mailvet.cli.standard_streams import says_everything
 
 __all__ = ["gate"]
 
 
-def gate(
+def gate(  # noqa: PLR0913  # the options of the command
     source: Source,
     table: Table = None,
     email_column: AddressColumn = None,
@@ -96,7 +94,7 @@ def gate(
     finally:
         warehouse.close()
     if as_json:
-        print(json.dumps(result.as_dict(), ensure_ascii=not says_everything()))
+        print_json(result.as_dict())
     else:
         show_gate(console(), result)
     raise typer.Exit(ExitCode.done if result.passed else ExitCode.gate_failed)

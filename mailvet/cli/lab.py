@@ -30,7 +30,7 @@ class LabWorld(str, Enum):
     hostile = "hostile"
 
 
-def lab(
+def lab(  # noqa: PLR0913  # the options of the command
     config: Annotated[Path, typer.Option(help="Where to write the lab's settings.")] = Path("mailvet-lab.toml"),
     contacts: Annotated[
         Optional[Path],  # noqa: UP045

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mailvet.privacy import PrintableFormatter, printable
+from mailvet.cli.standard_streams import says_everything
+from mailvet.privacy import PrintableFormatter, printable, printable_json
 
 if TYPE_CHECKING:
     from mailvet.runs.recheck import Recheck
     from mailvet.warehouse.store import Warehouse
 
-__all__ = ["console", "log_to_stderr", "say", "say_remarks", "say_written", "stopped_advice"]
+__all__ = ["console", "log_to_stderr", "print_json", "say", "say_remarks", "say_written", "stopped_advice"]
 
 
 def console(*, stderr: bool = False) -> Any:
@@ -22,6 +24,11 @@ def console(*, stderr: bool = False) -> Any:
     from rich.console import Console
 
     return Console(stderr=stderr)
+
+
+def print_json(value: object, *, indent: int | None = None) -> None:
+    """Print a value as JSON on standard output: as it is where the encoding can say it, and never as marks that act."""
+    print(printable_json(json.dumps(value, ensure_ascii=not says_everything(), indent=indent)))
 
 
 def say(head: str, text: str) -> None:

@@ -20,7 +20,7 @@ from mailvet.cli.options import (
 __all__ = ["plan"]
 
 
-def plan(
+def plan(  # noqa: PLR0913  # the options of the command
     source: Source,
     table: Table = None,
     email_column: AddressColumn = None,

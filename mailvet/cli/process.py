@@ -15,7 +15,7 @@ from mailvet.cli.exit_codes import ExitCode
 from mailvet.cli.messages import say
 from mailvet.cli.standard_streams import OutputError, standard_streams
 from mailvet.errors import ConnectionLostError, MailvetError, PreflightError, RunUnderWayError, option
-from mailvet.runs.in_hand import OF_PROCESS as in_hand
+from mailvet.runs.in_hand import process_in_hand as in_hand
 from mailvet.runs.signals import StopSignals
 
 __all__ = ["run_command"]

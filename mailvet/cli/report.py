@@ -25,7 +25,7 @@ from mailvet.cli.options import (
 __all__ = ["report"]
 
 
-def report(
+def report(  # noqa: PLR0913  # the options of the command
     source: Source,
     table: Table = None,
     email_column: AddressColumn = None,

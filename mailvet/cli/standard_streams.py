@@ -1,6 +1,7 @@
-"""
-Standard output and standard error of the command line, whatever they are: full, closed, or in an encoding that cannot
-say everything. What cannot be printed on standard output is an `OutputError`; standard error takes what it can.
+"""Standard output and standard error of the command line, whatever they are.
+
+Full, closed, or in an encoding that cannot say everything. What cannot be printed on standard output is an
+`OutputError`; standard error takes what it can.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ _PLAIN = {"\u2588": "#", "\u2026": "...", "\u2500": "-", "\u2014": "-", "\u2013"
 
 
 class OutputError(Exception):
-    """
-    Standard output takes nothing. No OSError, since libraries take a broken pipe for a reason to exit with 1, which
-    means that a gate failed.
+    """Standard output takes nothing.
+
+    No OSError, since libraries take a broken pipe for a reason to exit with 1, which means that a gate failed.
     """
 
 
@@ -89,9 +90,7 @@ codecs.register_error("mailvet.plain", _in_plain_words)
 
 @contextmanager
 def standard_streams() -> Iterator[None]:
-    """
-    Replace the process's standard streams for a while, but for those that were replaced already.
-    """
+    """Replace the process's standard streams for a while, but for those that were replaced already."""
     closed = _reserve_descriptors()
     before = sys.stdout, sys.stderr
     _raws.clear()

@@ -29,7 +29,7 @@ from mailvet.cli.options import (
     Where,
 )
 from mailvet.cli.standard_streams import OutputError, give_up_output
-from mailvet.runs.in_hand import OF_PROCESS as in_hand
+from mailvet.runs.in_hand import process_in_hand as in_hand
 
 if TYPE_CHECKING:
     from mailvet.gates import GateResult
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["verify"]
 
 
-def verify(
+def verify(  # noqa: PLR0913  # the options of the command
     source: Source,
     table: Table = None,
     email_column: AddressColumn = None,

@@ -58,9 +58,14 @@ class Plugin(BasePlugin):
     def configure_connection(self, conn: Any) -> None:
         """Make the functions known to dbt's connection."""
         conn.create_function(
-            "mailvet_check", self._check, ["VARCHAR"], _SQL_TYPE, type="arrow", null_handling="special",
+            "mailvet_check",
+            self._check,
+            ["VARCHAR"],
+            _SQL_TYPE,
+            type="arrow",
+            null_handling="special",
             side_effects=False,
-        )  # fmt: skip
+        )
 
     def _check(self, cells: pa.ChunkedArray) -> pa.Array:
         verdicts = verify_many(cells.to_pylist(), settings=self._settings)

@@ -11,7 +11,7 @@ from typing import Any
 
 from mailvet import MailvetError, Settings
 
-# All of it now: whoever imports this module learns what is missing on the server.
+# All of it now: an import of this module says what is missing on the server.
 from mailvet.sdk import verdict_schema, verify_all
 
 __all__ = ["verdict_rows"]

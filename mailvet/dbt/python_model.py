@@ -94,8 +94,13 @@ def verdicts(
             warehouse.close()
         log.info(
             "%s: %d of %d addresses were due; %d verified, %d domains looked up, %d recipients asked",
-            result.source, result.plan.due, result.plan.addresses, result.checked, result.lookups, result.probes,
-        )  # fmt: skip
+            result.source,
+            result.plan.due,
+            result.plan.addresses,
+            result.checked,
+            result.lookups,
+            result.probes,
+        )
         if result.degraded and on_degraded == "fail":
             raise MailvetError(
                 f"{result.degraded} The table of {dbt.this.identifier} stays as it was; on_degraded='warn' saves what "

@@ -125,9 +125,12 @@ def open_selected(
     from mailvet import open_table
 
     named: dict[str, Any] = {
-        "where": selected.options.get("where"), "policy": settings.policy, "prefix": settings.store.prefix,
-        "events": settings.history.events, "updatable": updatable,
-    }  # fmt: skip
+        "where": selected.options.get("where"),
+        "policy": settings.policy,
+        "prefix": settings.store.prefix,
+        "events": settings.history.events,
+        "updatable": updatable,
+    }
     chosen = column or selected.options.get("email_column") or selected.marked_column
     table = f"{selected.schema}.{selected.identifier}"
     database, close = _database(project, selected)
@@ -218,9 +221,13 @@ def _selected(node: Any) -> Selected:
             "materialise it."
         )
     return Selected(
-        node.name, node.database or "", node.schema, getattr(node, "alias", None) or node.identifier, options,
+        node.name,
+        node.database or "",
+        node.schema,
+        getattr(node, "alias", None) or node.identifier,
+        options,
         _marked_column(node),
-    )  # fmt: skip
+    )
 
 
 # -------------------------------------------------------------------- databases
@@ -294,20 +301,35 @@ def _postgres(credentials: Any, schema: str) -> str:
     path = schema if schema.isidentifier() and schema == schema.lower() else quoted(schema)
     options = f"-csearch_path={path}".replace("\\", "\\\\").replace(" ", "\\ ")
     query = {
-        "options": options, "sslmode": credentials.sslmode, "sslcert": credentials.sslcert,
-        "sslkey": credentials.sslkey, "sslrootcert": credentials.sslrootcert,
-    }  # fmt: skip
+        "options": options,
+        "sslmode": credentials.sslmode,
+        "sslcert": credentials.sslcert,
+        "sslkey": credentials.sslkey,
+        "sslrootcert": credentials.sslrootcert,
+    }
     return _url(
-        "postgresql", credentials, query, username=credentials.user, password=credentials.password or None,
-        host=credentials.host, port=credentials.port, database=credentials.database,
-    )  # fmt: skip
+        "postgresql",
+        credentials,
+        query,
+        username=credentials.user,
+        password=credentials.password or None,
+        host=credentials.host,
+        port=credentials.port,
+        database=credentials.database,
+    )
 
 
 def _redshift(credentials: Any, schema: str) -> str:
     return _url(
-        "redshift+redshift_connector", credentials, {}, username=credentials.user, password=credentials.password,
-        host=credentials.host, port=credentials.port, database=credentials.database,
-    )  # fmt: skip
+        "redshift+redshift_connector",
+        credentials,
+        {},
+        username=credentials.user,
+        password=credentials.password,
+        host=credentials.host,
+        port=credentials.port,
+        database=credentials.database,
+    )
 
 
 def _snowflake(credentials: Any, schema: str) -> str:
@@ -318,9 +340,14 @@ def _snowflake(credentials: Any, schema: str) -> str:
         )
     query = {"warehouse": credentials.warehouse, "role": credentials.role}
     return _url(
-        "snowflake", credentials, query, username=credentials.user, password=credentials.password,
-        host=credentials.account, database=f"{credentials.database}/{schema}",
-    )  # fmt: skip
+        "snowflake",
+        credentials,
+        query,
+        username=credentials.user,
+        password=credentials.password,
+        host=credentials.account,
+        database=f"{credentials.database}/{schema}",
+    )
 
 
 def _bigquery(credentials: Any, schema: str) -> str:
@@ -329,9 +356,7 @@ def _bigquery(credentials: Any, schema: str) -> str:
 
 def _databricks(credentials: Any, schema: str) -> str:
     query = {"http_path": credentials.http_path, "catalog": credentials.database, "schema": schema}
-    return _url(
-        "databricks", credentials, query, username="token", password=credentials.token, host=credentials.host
-    )  # fmt: skip
+    return _url("databricks", credentials, query, username="token", password=credentials.token, host=credentials.host)
 
 
 _URLS: dict[str, Callable[[Any, str], str]] = {

@@ -1,5 +1,4 @@
-"""
-Is this machine fit to ask mail servers? What the rest of the mail world sees of it, before a run finds out.
+"""Is this machine fit to ask mail servers? What the rest of the mail world sees of it, before a run finds out.
 
 It asks the resolver, the mail server of the sender's own domain (one connection, a greeting, QUIT) and the
 block lists that are configured, and writes nothing.
@@ -40,8 +39,7 @@ _TIMEOUT = 20.0  # seconds for all checks together
 
 
 def examine(settings: Settings) -> list[Check]:
-    """
-    Look at everything a run of this depth needs; a check that a shallower depth does not need is `skipped`.
+    """Look at everything a run of this depth needs; a check that a shallower depth does not need is `skipped`.
 
     Returns:
         The checks in a fixed order, each once. Nothing is raised for what is wrong with the machine.

@@ -105,7 +105,7 @@ class Vendor:
     machine_known: bool = False
     """An open that is not called a machine's is a person's."""
     only_one: str = ""
-    """Path to the recipients of the message: an open or click that names none is of nobody where there are several."""
+    """Path to the recipients of the message: an open or click that names none counts only where there is one."""
 
 
 @cache

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from mailvet.data import lists
 from mailvet.data.operators import operators
 from mailvet.dns.routes import Route
 from mailvet.reference import domains
@@ -34,8 +33,7 @@ def disposable_server(route: Route) -> str | None:
 def _serves_disposable(host: str) -> bool:
     if operator_of(host).name in _listed_operators():
         return False
-    disposable = domains.disposable_domains()
-    return host in disposable or any(name in disposable for name in lists.names_above(host))
+    return domains.is_under(host, domains.disposable_domains())
 
 
 @lru_cache(maxsize=1)

@@ -1,0 +1,1 @@
+"""How a run and a source stand, as HTML and as text."""

@@ -1,5 +1,4 @@
-"""
-The report as one HTML file: no script, nothing fetched, fit for print and for dark screens.
+"""The report as one HTML file: no script, nothing fetched, fit for print and for dark screens.
 
 It holds counts and shares, names of operators and of the source, never an address. Everything that comes from outside
 (names of tables, operators, values of a source column, the health of a run) is escaped.
@@ -82,8 +81,7 @@ class Report:
 
 
 def check_path(path: Path) -> None:
-    """
-    Find out before a run whether the report could be written.
+    """Find out before a run whether the report could be written.
 
     Raises:
         SettingsError: it could not, and why.
@@ -98,10 +96,11 @@ def check_path(path: Path) -> None:
 
 
 def gather(warehouse: Warehouse, settings: Settings, *, by: str | None = None) -> Report:
-    """
-    Count what a report says, after `plan` or a run over the same source.
+    """Count what a report says, after `plan` or a run over the same source.
 
     Args:
+        warehouse: planned over, or run over.
+        settings: depth and policy.
         by: a column of the source that says where a row came from.
 
     Raises:
@@ -132,10 +131,11 @@ def gather(warehouse: Warehouse, settings: Settings, *, by: str | None = None) -
 
 
 def write(path: Path, report: Report, mode: int = 0o600) -> None:
-    """
-    Write the file, complete or not at all.
+    """Write the file, complete or not at all.
 
     Args:
+        path: of the HTML file.
+        report: from `gather`.
         mode: permissions of a file that is new; one that exists keeps its own.
 
     Raises:

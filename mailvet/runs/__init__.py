@@ -1,4 +1,4 @@
-"""
-What keeps a run standing: what it may write, the journal of results that the database does not hold yet, saving and its
-retries, signals.
+"""What keeps a run standing.
+
+What it may write, the journal of results that the database does not hold yet, saving and its retries, signals.
 """

@@ -15,9 +15,10 @@ T = TypeVar("T")
 
 
 class DatabaseThread:
-    """
-    Calls, one after the other, in a thread of their own. It is a daemon: a database that does not reply keeps no
-    process from ending, as the threads of `concurrent.futures` would.
+    """Calls, one after the other, in a thread of their own.
+
+    It is a daemon: a database that does not reply keeps no process from ending, as the threads of `concurrent.futures`
+    would.
     """
 
     def __init__(self) -> None:

@@ -53,11 +53,12 @@ class Forecast:
 
 
 def estimate(plan: Plan, settings: Settings) -> Forecast:
-    """
-    The expected length of a run: the slowest operator at its cap of connections, or the sum over the cap of all
-    connections, or servers that never reply where there are many domains, whichever is more. Operators that are not
-    asked (their replies say nothing) cost nothing. Where the resolver is this machine's own and private networks may
-    be contacted, the servers are taken for those of a lab, without the internet's round trips.
+    """The expected length of a run.
+
+    The slowest operator at its cap of connections, or the sum over the cap of all connections, or servers that never
+    reply where there are many domains, whichever is more. Operators that are not asked (their replies say nothing) cost
+    nothing. Where the resolver is this machine's own and private networks may be contacted, the servers are taken for
+    those of a lab, without the internet's round trips.
     """
     known = {domain: operator for operator in operators() for domain in operator.domains}
     groups: dict[str, int] = {}

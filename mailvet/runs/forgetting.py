@@ -27,9 +27,10 @@ class Forgotten:
 
 
 def forget(warehouse: Warehouse, address: str, *, domain: bool = False, journal: Path | None = None) -> Forgotten:
-    """
-    `Warehouse.forget`, after the journals of runs that have ended were saved, so that none brings the person back.
-    A damaged journal, which cannot be saved, is searched byte by byte, and deleted where it holds something.
+    """`Warehouse.forget`, after the journals of runs that have ended were saved.
+
+    So no journal brings the person back. A damaged one, which cannot be saved, is searched byte by byte, and deleted
+    where it holds something.
 
     Args:
         warehouse: of the store.
@@ -59,11 +60,11 @@ def forget(warehouse: Warehouse, address: str, *, domain: bool = False, journal:
 
 
 def _holds(content: bytes, wanted: Wanted) -> bool:
-    """
-    Whether the bytes of a damaged journal hold what is to be erased: its keys, its domain, or its mailbox in whatever
-    spelling. Arrow writes the texts of a column one behind the other, so a local part, of 64 octets at most (RFC 5321
-    section 4.5.3.1.1), may begin anywhere:
-    `steve@acme.com` counts as holding `eve@acme.com`, and what cannot be read is rather deleted than kept.
+    """Whether the bytes of a damaged journal hold what is to be erased.
+
+    Its keys, its domain, or its mailbox in whatever spelling. Arrow writes the texts of a column one behind the other,
+    so a local part, of 64 octets at most (RFC 5321 section 4.5.3.1.1), may begin anywhere: `steve@acme.com` counts as
+    holding `eve@acme.com`, and what cannot be read is rather deleted than kept.
     """
     folded = content.lower()
     keys = {*wanted.keys, *([key_of(wanted.mailbox)] if wanted.mailbox is not None else ())}

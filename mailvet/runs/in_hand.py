@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ["OF_PROCESS", "InHand"]
+__all__ = ["InHand", "process_in_hand"]
 
 
 @dataclass(slots=True)
@@ -31,8 +31,7 @@ class InHand:
     """The database did not reply when the run stopped; its connection cannot be used any more."""
 
     def sentences(self, advice: str) -> str:
-        """
-        What has become of the results of a run that stopped.
+        """What has become of the results of a run that stopped.
 
         Args:
             advice: how to go on, where all is saved.
@@ -58,5 +57,5 @@ class InHand:
         self.__init__()  # type: ignore[misc]
 
 
-OF_PROCESS = InHand()
+process_in_hand = InHand()
 """Of the run that is the work of this process, on the command line."""

@@ -1,5 +1,4 @@
-"""
-Results that the database does not hold yet, on the worker's own disk.
+"""Results that the database does not hold yet, on the worker's own disk.
 
 A save may cost a MERGE, so a warehouse gets results in batches; until then they are in the journal, which a killed
 process leaves behind and the next run on the machine saves. One file holds what came between two saves: an Arrow stream
@@ -50,8 +49,7 @@ def default_folder() -> Path:
 
 
 class Journal:
-    """
-    The journal of one run.
+    """The journal of one run.
 
     Args:
         store: what names the database of the verdicts on this machine (`Warehouse.store_id`).
@@ -74,8 +72,7 @@ class Journal:
         return list(self._paths.values())
 
     def append(self, verdicts: pa.Table) -> None:
-        """
-        Keep verdicts; they are on the disk when this returns.
+        """Keep verdicts; they are on the disk when this returns.
 
         Raises:
             OSError: they could not be written; what was appended before stays.
@@ -202,9 +199,9 @@ def set_aside(store: str, folder: Path | None = None) -> list[Path]:
 
 
 def _save_newer(warehouse: Warehouse, verdicts: pa.Table) -> int:
-    """
-    Save verdicts of a journal, but those of addresses that have been verified since; how many were saved. Of the same
-    address the last one counts.
+    """Save verdicts of a journal, but those of addresses that have been verified since; how many were saved.
+
+    Of the same address the last one counts.
     """
     import polars as pl
 
@@ -252,7 +249,8 @@ def _digest(store: str) -> str:
 
 
 def _make_private(folder: Path) -> None:
-    """
+    """Make a folder that no other user can read.
+
     Raises:
         OSError: it cannot be made, or is another user's or open to others: in a folder that all can write to, another
             user may have prepared it.
@@ -270,7 +268,8 @@ def _is_private(folder: Path) -> bool:
 
 
 def _lock(descriptor: int) -> None:
-    """
+    """Lock an open file.
+
     Raises:
         OSError: another process holds it.
     """

@@ -17,8 +17,7 @@ log = logging.getLogger("mailvet")
 
 
 class Lease:
-    """
-    The lease of one run.
+    """The lease of one run.
 
     Args:
         warehouse: of the table.
@@ -38,8 +37,7 @@ class Lease:
         return self._renewing is not None
 
     async def take(self) -> None:
-        """
-        Take it, unless it was taken before.
+        """Take it, unless it was taken before.
 
         Raises:
             RunUnderWayError: another run is at work on the table.

@@ -1,5 +1,4 @@
-"""
-Files that a command is about to write: none is an input, another output, or something that mailvet did not write.
+"""Files that a command is about to write: none is an input, another output, or something that mailvet did not write.
 
 Paths are compared as files, not as texts: links, hard links and file systems that know no case of letters lead two
 names to one file. A file that is there makes way if mailvet wrote it, so that a daily job goes on: the store holds the
@@ -73,9 +72,10 @@ class Output:
 
 
 def same_file(left: Path, right: Path) -> bool:
-    """
-    Whether two paths lead to one file, or would if both were there. Names in one folder that differ in nothing but
-    case or Unicode form count as one while one of them is missing, since some file systems make them one.
+    """Whether two paths lead to one file, or would if both were there.
+
+    Names in one folder that differ in nothing but case or Unicode form count as one while one of them is missing, since
+    some file systems make them one.
     """
     if os.path.lexists(left) and os.path.lexists(right):
         try:
@@ -104,10 +104,10 @@ def check_outputs(
     overwrite: bool = False,
     digest_of: Callable[[Path], str | None] | None = None,
 ) -> None:
-    """
-    Refuse, before anything is asked or written, outputs that would destroy something.
+    """Refuse, before anything is asked or written, outputs that would destroy something.
 
     Args:
+        outputs: what the command will write.
         inputs: what the command reads or keeps.
         overwrite: files that mailvet did not write may make way too; inputs never do.
         digest_of: the hash of what mailvet wrote to a path last, None where it wrote nothing there.
@@ -158,8 +158,7 @@ def check_results(
     overwrite: bool = False,
     option: str = argument("output"),
 ) -> None:
-    """
-    `check_outputs` for the result of a run or an export. With every row kept in one file, it may replace its source.
+    """`check_outputs` for the result of a run or an export. With every row kept in one file, it may replace its source.
 
     Raises:
         SettingsError, SourceError: as `check_outputs`.

@@ -28,8 +28,7 @@ _REASONS_FROM_SERVERS = [str(reason) for reason, rule in REASONS.items() if rule
 
 
 class Tally:
-    """
-    What a run has verified so far.
+    """What a run has verified so far.
 
     Attributes:
         done: addresses with a verdict.
@@ -65,8 +64,7 @@ class Tally:
 
 
 class Pipeline:
-    """
-    Verifies what is due and hands it to the saver.
+    """Verifies what is due and hands it to the saver.
 
     Args:
         batches: the rows that are due, read by `thread` alone.
@@ -105,8 +103,7 @@ class Pipeline:
         return asyncio.ensure_future(self._thread.call(next, self._batches, None))
 
     async def run(self, verifier: Verifier, stream: Stream, due: int) -> None:
-        """
-        Verify and save until all is through.
+        """Verify and save until all is through.
 
         Args:
             verifier: what the stream asks through.

@@ -30,8 +30,7 @@ def plan(
     recheck: RecheckText = None,
     count_domains: bool = True,
 ) -> Plan:
-    """
-    What `run` would do with this source now; asks no server and changes nothing.
+    """What `run` would do with this source now; asks no server and changes nothing.
 
     Args:
         warehouse: from `open_source`.

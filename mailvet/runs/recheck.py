@@ -1,5 +1,6 @@
-"""
-Which verdicts are asked again although they are still fresh: `--recheck` and the argument `recheck=`, in one grammar.
+"""Which verdicts are asked again although they are still fresh.
+
+`--recheck` and the argument `recheck=`, in one grammar.
 
     all                                     every stored verdict
     reason=mailbox_not_found,mailbox_full   verdicts of these reasons
@@ -51,10 +52,10 @@ RecheckText: TypeAlias = "str | Iterable[str] | Recheck | None"
 
 
 def parse_recheck(given: RecheckText, *, now: datetime | None = None) -> Recheck | None:
-    """
-    Read `all`, `reason=...`, `older-than=...`, in one text separated by commas, or in several.
+    """Read `all`, `reason=...`, `older-than=...`, in one text separated by commas, or in several.
 
     Args:
+        given: text, several texts, or a `Recheck` as it is; None for none.
         now: aware; what a duration is counted from.
 
     Raises:

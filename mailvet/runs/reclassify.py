@@ -1,5 +1,4 @@
-"""
-Stored replies read again, after the rules on replies have improved; no server is asked.
+"""Stored replies read again, after the rules on replies have improved; no server is asked.
 
 Only what a reply says by itself is read again. What it meant beside other replies (an accepted recipient next to a
 random one, a refusal that the random address got as well) cannot be told from one row, and stays as it was. A reply
@@ -58,8 +57,7 @@ class Reclassification:
 
 
 def open_verdicts(source: str, settings: Settings, table: str | None, *, writable: bool) -> Warehouse:
-    """
-    The verdicts beside a source: a DuckDB database, a data file (its verdicts lie in the store), or a database URL.
+    """The verdicts beside a source: a DuckDB database, a data file (its verdicts lie in the store), or a database URL.
 
     Raises:
         SourceError: it cannot be opened; SettingsError: a URL without `table`.
@@ -109,8 +107,7 @@ def show(console: Console, name: str, result: Reclassification) -> None:
 
 
 def reclassify(warehouse: Warehouse, settings: Settings, *, write: bool = False) -> Reclassification:
-    """
-    Read all replies stored beside a source again.
+    """Read all replies stored beside a source again.
 
     Args:
         warehouse: opened for writing if `write`.
@@ -144,9 +141,9 @@ def reclassify(warehouse: Warehouse, settings: Settings, *, write: bool = False)
 
 
 def reread(verdict: Verdict, settings: Settings) -> Verdict | None:
-    """
-    The verdict as the rules of today give it for its stored reply: the same object where nothing changes. None where
-    the reply says nothing by itself.
+    """The verdict as the rules of today give it for its stored reply: the same object where nothing changes.
+
+    None where the reply says nothing by itself.
     """
     stage = _stage(verdict)
     if stage is None:

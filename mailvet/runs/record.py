@@ -19,8 +19,7 @@ Row = dict[str, Any]
 
 
 def new_run_id(started: datetime | None = None) -> str:
-    """
-    A name for a run that sorts by time, as `20261201T114201-0f3a9c2e`.
+    """A name for a run that sorts by time, as `20261201T114201-0f3a9c2e`.
 
     Args:
         started: UTC; default: now.
@@ -53,8 +52,7 @@ def begun(run_id: str, source: str, started: datetime, planned: Plan, settings: 
 
 
 def ended(row: Row, result: RunResult, operators: Sequence[OperatorProgress] = ()) -> Row:
-    """
-    The same row when the run is over.
+    """The same row when the run is over.
 
     Args:
         row: as `begun` gave it.

@@ -53,8 +53,7 @@ class RunRequest:
         return SPLIT_COLUMNS[self.split_by] if self.split_by is not None else ()
 
     def check(self, warehouse: Warehouse, settings: Settings) -> None:
-        """
-        Find out before anything is asked whether all of it can be done.
+        """Find out before anything is asked whether all of it can be done.
 
         Raises:
             MailvetError: it cannot.
@@ -69,8 +68,7 @@ class RunRequest:
 
 
 def known_columns(columns: Sequence[str]) -> Sequence[str]:
-    """
-    The status columns to write, each once.
+    """The status columns to write, each once.
 
     Raises:
         SettingsError: there is no such column.

@@ -32,9 +32,10 @@ class Progress:
 
     @property
     def seconds_left(self) -> float | None:
-        """
-        Until the slowest operator is through with its queue and the last retry has been made, and not before the rest
-        is done at the rate so far; None before there is one.
+        """Seconds until the end; None before there is a rate.
+
+        The slowest operator is through with its queue then, the last retry has been made, and the rest is done at the
+        rate so far.
         """
         if not self.done:
             return None

@@ -1,5 +1,4 @@
-"""
-One run over one table or file: plan, verify, save batch by batch, write back, summarise.
+"""One run over one table or file: plan, verify, save batch by batch, write back, summarise.
 
 Whatever stops a run, what was saved stays saved: the next run over the same source asks only what is still due.
 """
@@ -54,7 +53,7 @@ _END_TIMEOUT = 1.0  # seconds for the database to return from what it does when 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 5.0  # seconds between two tries to reach a database that is gone
 
 
-def run(
+def run(  # noqa: PLR0913  # the options of a run, all of them optional and named
     warehouse: Warehouse,
     settings: Settings,
     *,
@@ -72,8 +71,7 @@ def run(
     overwrite: bool = False,
     in_hand: InHand | None = None,
 ) -> RunResult:
-    """
-    Verify what is due and write the verdicts back.
+    """Verify what is due and write the verdicts back.
 
     What raises in the waiting thread (KeyboardInterrupt) stops the run within seven seconds: nothing more is asked,
     and what was learnt is saved, or kept in the journal where the database does not reply.
@@ -185,8 +183,7 @@ class _Run:
             self._saver.close()
 
     async def _reconnect(self, lost: ConnectionLostError) -> None:
-        """
-        Wait until the database is back, and save what is in hand.
+        """Wait until the database is back, and save what is in hand.
 
         Raises:
             ConnectionLostError: `lost`, where it is not back in time or its connection is not ours to make.

@@ -1,6 +1,6 @@
-"""
-From results as they come to the database: in batches, through the journal, and with time for a database that is
-locked for a while.
+"""From results as they come to the database.
+
+In batches, through the journal, and with time for a database that is locked for a while.
 """
 
 from __future__ import annotations
@@ -43,8 +43,7 @@ class _Batch:
 
 
 class Saver:
-    """
-    Results of one run on their way to the database.
+    """Results of one run on their way to the database.
 
     Args:
         warehouse: what saves them, called by `thread` alone.
@@ -93,8 +92,7 @@ class Saver:
         self._count()
 
     async def room(self) -> None:
-        """
-        Save where it is time to; wait while too many results are in memory.
+        """Save where it is time to; wait while too many results are in memory.
 
         Raises:
             MailvetError: a save failed.
@@ -110,8 +108,7 @@ class Saver:
         return sum(batch.verdicts.height for batch in self._batches)
 
     async def finish(self) -> None:
-        """
-        Save all.
+        """Save all.
 
         Raises:
             MailvetError: a save failed.
@@ -124,9 +121,10 @@ class Saver:
         self._empty_journal()
 
     async def stop(self, *, save: bool = True, timeout: float | None = _SAVE_TIMEOUT) -> None:
-        """
-        The run is over before its end: what is in hand goes into the journal, then into the database if that takes it
-        within `timeout` seconds. Raises nothing; `in_hand` tells what became of it.
+        """The run is over before its end.
+
+        What is in hand goes into the journal, then into the database if that takes it within `timeout` seconds. Raises
+        nothing; `in_hand` tells what became of it.
         """
         await self._stop_ticking()
         for verdicts in self.pull():

@@ -1,6 +1,6 @@
-"""
-Verifying one table from several processes without any coordination between them: each asks its own operators, so the
-pace at every operator is kept by one process alone.
+"""Verifying one table from several processes without any coordination between them.
+
+Each asks its own operators, so the pace at every operator is kept by one process alone.
 
 Needs the DNS once, in the process that plans: which operator a domain belongs to is written in its MX records.
 """
@@ -53,14 +53,20 @@ def plan_shards(
     write_back: bool = True,
     recheck: RecheckText = None,
 ) -> ShardPlan:
-    """
-    Divide what is due among `shards` runs, whole operators to each, by the time they take, and keep the division in
-    the table `mailvet_shards`. Also makes the tables and status columns, so that the runs need not do so at once.
+    """Divide what is due among `shards` runs, whole operators to each, by the time they take.
+
+    The division is kept in the table `mailvet_shards`. The tables and status columns are made too, so that the runs
+    need not do so at once.
 
     Fewer shards come back where there are fewer operators, and one, which has nothing to do, where nothing is due: a
     task mapped over no shards would be skipped, and so would be what waits for it.
 
     Args:
+        warehouse: from `open_source`, opened for writing.
+        settings: depth, pace and the resolver.
+        shards: 1 to 256.
+        columns: the status columns that the runs will write.
+        write_back: whether they will write any.
         recheck: what is asked again although it is fresh (see `mailvet.runs.recheck`); the same as for the runs.
 
     Raises:

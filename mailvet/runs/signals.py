@@ -1,5 +1,4 @@
-"""
-SIGINT and SIGTERM: the first stops the work and leaves it time to save, the second ends the process at once.
+"""SIGINT and SIGTERM: the first stops the work and leaves it time to save, the second ends the process at once.
 
 Python runs a signal's handler between two instructions of the main thread, so a call that does not return keeps it
 waiting. A thread of its own therefore learns of each signal through the wake-up descriptor (`signal.set_wakeup_fd`),
@@ -34,8 +33,7 @@ class Stopped(KeyboardInterrupt):
 
 
 class StopSignals:
-    """
-    A context manager for the main thread; in any other it does nothing.
+    """A context manager for the main thread; in any other it does nothing.
 
     Args:
         last_words: what is said when the process is ended at once; called in another thread.

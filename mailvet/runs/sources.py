@@ -26,7 +26,7 @@ def default_store() -> Path:
     return Path(platformdirs.user_data_dir("mailvet", appauthor=False)) / "mailvet.duckdb"
 
 
-def open_source(
+def open_source(  # noqa: PLR0913  # what a source is, and how it is read
     source: str,
     settings: Settings,
     *,
@@ -37,8 +37,7 @@ def open_source(
     writable: bool = True,
     updatable: bool = True,
 ) -> Warehouse:
-    """
-    Open the warehouse behind a SOURCE.
+    """Open the warehouse behind a SOURCE.
 
     Args:
         source: a data file; or, together with `table`, a DuckDB database or a database URL

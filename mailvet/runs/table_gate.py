@@ -40,9 +40,9 @@ def gate(
     settings: Settings | None = None,
     **limits: Any,
 ) -> GateResult:
-    """
-    Hold a verified table against limits. Only what stands in the verdict table is counted; no server is asked and
-    nothing is changed.
+    """Hold a verified table against limits.
+
+    Only what stands in the verdict table is counted; no server is asked and nothing is changed.
 
     Args:
         source: what `mailvet verify` takes: a data file, a DuckDB database or a database URL; or an open table.
@@ -89,8 +89,7 @@ def gate(
 
 
 def held_against(warehouse: Warehouse, settings: Settings, limits: Limits) -> GateResult:
-    """
-    Count an open table and judge it. Warnings go to the log as well.
+    """Count an open table and judge it. Warnings go to the log as well.
 
     Raises:
         SourceError: the column holds numbers, or the condition on the rows fails.

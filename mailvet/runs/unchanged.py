@@ -1,5 +1,4 @@
-"""
-A source in which nothing has changed since the last run, and of which nothing is due.
+"""A source in which nothing has changed since the last run, and of which nothing is due.
 
 The record of a run holds a fingerprint of the source and of all that its outcome rests on. Where the next run finds
 the same one, what the last run found still holds, and nothing is planned or read.
@@ -26,8 +25,7 @@ __all__ = ["Unchanged", "restored"]
 
 
 class Unchanged:
-    """
-    The fingerprint of one source and one request.
+    """The fingerprint of one source and one request.
 
     Args:
         warehouse: of the source.

@@ -1,0 +1,1 @@
+"""The layers in order: over tables, and over single cells."""

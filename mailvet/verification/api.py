@@ -34,8 +34,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def verify(address: str | None, *, depth: Depth | str | None = None, settings: Settings | None = None) -> Verdict:
-    """
-    Verify one address.
+    """Verify one address.
 
     >>> verify("ann@example.com", depth="offline").reason
     <Reason.not_probed: 'not_probed'>
@@ -59,8 +58,7 @@ def verify_many(
     settings: Settings | None = None,
     poll: Callable[[], object] | None = None,
 ) -> pa.Table:
-    """
-    Verify addresses; each distinct text is verified once.
+    """Verify addresses; each distinct text is verified once.
 
     Args:
         addresses: cells of text, as they stand in a contact table: a list, a column of pandas, Polars, Arrow or
@@ -124,9 +122,9 @@ def _column_of(addresses: Any) -> Iterable[object]:
 
 
 def _text(cell: object) -> str:
-    """
-    A cell as text, an absent one as the empty text. A lone surrogate, which no table could hold, becomes U+FFFF, which
-    no address may hold either.
+    """A cell as text, an absent one as the empty text.
+
+    A lone surrogate, which no table could hold, becomes U+FFFF, which no address may hold either.
     """
     absent = cell is None or (isinstance(cell, float) and cell != cell) or type(cell).__name__ == "NAType"
     text = "" if absent else str(cell)

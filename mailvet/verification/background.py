@@ -1,6 +1,6 @@
-"""
-An event loop in a thread of its own, on which the synchronous functions run, so that they work inside notebooks,
-Airflow tasks and running loops alike; and the verifiers that stay open on it between calls.
+"""An event loop in a thread of its own, and the verifiers that stay open on it between calls.
+
+The synchronous functions run on it, so that they work inside notebooks, Airflow tasks and running loops alike.
 """
 
 from __future__ import annotations
@@ -89,8 +89,7 @@ def start_in_background(work: Coroutine[Any, Any, T]) -> Future[T]:
 
 
 def run_in_background(work: Coroutine[Any, Any, T], poll: Callable[[], object] | None = None) -> T:
-    """
-    Run a coroutine on mailvet's own event loop and wait for it; fit for any thread, loop running or not.
+    """Run a coroutine on mailvet's own event loop and wait for it; fit for any thread, loop running or not.
 
     Args:
         work: what to run.

@@ -1,9 +1,8 @@
-"""
-Rows that are put off because their operator has enough to do, so that a slow operator never keeps the others waiting
-and a run over a table of any size holds few rows in memory.
+"""Rows that are put off because their operator has enough to do.
 
-They are kept with the evidence found so far: the small part in memory, the rest in a temporary directory, which is
-removed at the end.
+So a slow operator never keeps the others waiting, and a run over a table of any size holds few rows in memory.
+They are kept with the evidence found so far: the small part in memory, the rest in a temporary directory (some hundred
+octets a row), which is removed at the end.
 """
 
 from __future__ import annotations
@@ -60,8 +59,7 @@ class Backlog:
         return self._in_memory
 
     def put(self, operator: str, rows: pl.DataFrame) -> None:
-        """
-        Put rows off.
+        """Put rows off.
 
         Raises:
             MailvetError: the temporary directory cannot be written to.

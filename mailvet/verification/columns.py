@@ -1,6 +1,4 @@
-"""
-The layers over a batch: each takes the evidence so far and gives columns of `mailvet.verification.evidence`.
-"""
+"""The layers over a batch: each takes the evidence so far and gives columns of `mailvet.verification.evidence`."""
 
 from __future__ import annotations
 
@@ -39,8 +37,7 @@ def keys_of(cells: pl.Series) -> pl.Series:
 
 
 def offline_evidence(batch: pl.DataFrame, reference: Reference, settings: Settings) -> pl.DataFrame:
-    """
-    What syntax, reference data, history and the signals of the whole table say about a batch.
+    """What syntax, reference data, history and the signals of the whole table say about a batch.
 
     Args:
         batch: as `Stream` reads it: `email`, and where known the columns of the other layers.
@@ -177,9 +174,9 @@ def _masked(texts: pl.Series) -> pl.Series:
 
 
 def with_routes(evidence: pl.DataFrame, routes: Mapping[str, Route]) -> pl.DataFrame:
-    """
-    The evidence with the route of each row's domain; nulls where none was looked up. A domain that only the servers of
-    disposable domains take mail for counts as disposable too.
+    """The evidence with the route of each row's domain; nulls where none was looked up.
+
+    A domain that only the servers of disposable domains take mail for counts as disposable too.
 
     Args:
         evidence: the columns of `EVIDENCE`.
@@ -203,9 +200,10 @@ def with_routes(evidence: pl.DataFrame, routes: Mapping[str, Route]) -> pl.DataF
 
 
 def with_disposable_servers(evidence: pl.DataFrame, routes: Mapping[str, Route]) -> pl.DataFrame:
-    """
-    The evidence with domains marked as disposable that only the servers of disposable ones take mail for. A misspelt
-    provider stays one, as in the lists: the suggestion says what was meant, whichever server takes its mail today.
+    """The evidence with domains marked as disposable that only the servers of disposable ones take mail for.
+
+    A misspelt provider stays one, as in the lists: the suggestion says what was meant, whichever server takes its mail
+    today.
     """
     served = {domain: server for domain, route in routes.items() if (server := disposable_server(route)) is not None}
     if not served:
@@ -224,10 +222,10 @@ def with_disposable_servers(evidence: pl.DataFrame, routes: Mapping[str, Route])
 
 
 def not_probed(evidence: pl.DataFrame, rows: pl.Series, why: str) -> pl.DataFrame:
-    """
-    The evidence, and of some rows that a layer could not be asked.
+    """The evidence, and of some rows that a layer could not be asked.
 
     Args:
+        evidence: the columns of `EVIDENCE`.
         rows: Boolean, one for each row of the evidence.
         why: for people.
     """

@@ -1,5 +1,4 @@
-"""
-The evidence of a batch: one row for each cell, and the columns below, declared here once.
+"""The evidence of a batch: one row for each cell, and the columns below, declared here once.
 
 The layers that need no network make every column (`columns.offline_evidence`); those of route and mailbox are null
 until the layer was asked. `mailvet.scoring.columns.judge` makes the verdicts of them.

@@ -10,8 +10,7 @@ _PRIVATE_ENDINGS = (".localdomain", ".local", ".internal")
 
 
 async def hello_name_problem(name: str, resolves: Callable[[str], Awaitable[bool]]) -> str | None:
-    """
-    What is wrong with a hello name, in a sentence; None where nothing is.
+    """What is wrong with a hello name, in a sentence; None where nothing is.
 
     Args:
         name: `Settings.hello_name`.

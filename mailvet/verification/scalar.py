@@ -1,5 +1,4 @@
-"""
-One address through the layers, without tables.
+"""One address through the layers, without tables.
 
 A table engine takes milliseconds to set out for what a single address needs microseconds for, and its threads do not
 survive a fork. So `mailvet.verify` goes this way, in plain Python. It is the same judgement as that of the columns

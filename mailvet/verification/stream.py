@@ -1,6 +1,6 @@
-"""
-One pass over a table: the layers over each batch, cheapest first, each on distinct keys, and none whose result cannot
-change the verdict any more.
+"""One pass over a table: the layers over each batch.
+
+They run cheapest first, each on distinct keys, and none whose result cannot change the verdict any more.
 
 A mail server may take seconds where a layer takes microseconds, so rows wait for mailboxes while the next batch is
 read. How many may wait is bounded, for all operators together and for each; the rest is put off with its evidence.
@@ -51,8 +51,7 @@ class _Batch:
 
 
 class Stream:
-    """
-    Verifies batches as `read` brings them; an async iterator over verdicts as they come, to be used once.
+    """Verifies batches as `read` brings them; an async iterator over verdicts as they come, to be used once.
 
     It yields frames with the columns of `verdict_schema()`, every row of every batch in exactly one of them, not
     necessarily in the order read.
@@ -123,10 +122,11 @@ class Stream:
         return self._retries.retry_in() if self._retries is not None else 0.0
 
     async def drain(self) -> None:
-        """
-        After an interruption: wait for the replies to recipients that were sent already, 2.5 seconds at most, and send
-        no others. `pending_verdicts` has what they prove then. A recipient without a proven result gets no verdict and
-        stays due: that we broke off says nothing of it.
+        """After an interruption.
+
+        Wait for the replies to recipients that were sent already, 2.5 seconds at most, and send no others.
+        `pending_verdicts` has what they prove then. A recipient without a proven result gets no verdict and stays due:
+        that we broke off says nothing of it.
         """
         self._draining = True
         if self._retries is not None:
@@ -137,8 +137,7 @@ class Stream:
             self._retries.conclude_greylisted()
 
     def pending_verdicts(self, *, older_than: float = 0.0) -> list[pl.DataFrame]:
-        """
-        Verdicts that have come but were not yielded yet: they are handed over here instead.
+        """Verdicts that have come but were not yielded yet: they are handed over here instead.
 
         Args:
             older_than: none where some were handed over less than so many seconds ago.
@@ -189,10 +188,11 @@ class Stream:
 
     @property
     def _queue_limit(self) -> int:
-        """
-        Rows that one operator may have waiting: half of the room there is. So one slow operator fills a third of the
-        waiting room at most, two fill half of it, and however many there are, some is left for the next
-        (Choudhury and Hahne, "Dynamic queue length thresholds", IEEE/ACM Transactions on Networking 6, 1998).
+        """Rows that one operator may have waiting: half of the room there is.
+
+        So one slow operator fills a third of the waiting room at most, two fill half of it, and however many there are,
+        some is left for the next (Choudhury and Hahne, "Dynamic queue length thresholds", IEEE/ACM Transactions on
+        Networking 6, 1998).
         """
         return max(_LEAST_ROWS, (_WAITING_ROWS - self._rows_waiting) // 2)
 
@@ -236,9 +236,10 @@ class Stream:
             yield verdicts
 
     async def _probe(self, evidence: pl.DataFrame) -> AsyncIterator[pl.DataFrame]:
-        """
-        The layers that need a network, over the evidence of the others. Of rows that were put off, routes are as a rule
-        known from the first time; one that was looked up anew counts as it is now.
+        """The layers that need a network, over the evidence of the others.
+
+        Of rows that were put off, routes are as a rule known from the first time; one that was looked up anew counts as
+        it is now.
         """
         assert self._verifier.routes is not None
         settled = _is_settled(evidence)

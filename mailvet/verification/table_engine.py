@@ -1,5 +1,6 @@
-"""
-The table engine (Polars) and forks: its threads stay behind in the parent, and a child that uses it waits for ever.
+"""The table engine (Polars) and forks.
+
+Its threads stay behind in the parent, and a child that uses it waits for ever.
 """
 
 from __future__ import annotations
@@ -20,8 +21,7 @@ def is_lost() -> bool:
 
 
 def claim() -> None:
-    """
-    Note that this process uses the table engine.
+    """Note that this process uses the table engine.
 
     Raises:
         PreflightError: it cannot.

@@ -1,5 +1,4 @@
-"""
-What a verification asks through: the resolver, the routes found so far, and the conversations with mail servers.
+"""What a verification asks through: the resolver, the routes found so far, and the conversations with mail servers.
 
 A `Verifier` belongs to one event loop. `mailvet.verification.stream.Stream` runs tables through it, `examine_one` a
 single cell, for which no table engine is needed.
@@ -33,8 +32,7 @@ _REMEMBERED = 200_000  # mailboxes whose result is kept for other spellings of t
 
 
 class Verifier:
-    """
-    The layers, ready to run. Use it as an async context manager.
+    """The layers, ready to run. Use it as an async context manager.
 
     Args:
         settings: everything configurable.
@@ -78,8 +76,7 @@ class Verifier:
         await self.close()
 
     async def open(self) -> None:
-        """
-        Prepare what the depth needs and look whether this machine can do it.
+        """Prepare what the depth needs and look whether this machine can do it.
 
         Raises:
             PreflightError: no host name to introduce ourselves with (smtp).
@@ -200,8 +197,9 @@ class Verifier:
         return (await self.examine_each([cell], {}))[0]
 
     async def examine_each(self, cells: Sequence[str], signals: Mapping[str, TableSignals]) -> list[Verdict]:
-        """
-        The verdicts for a few cells, in their order; each domain is looked up once, mailboxes are asked side by side.
+        """The verdicts for a few cells, in their order.
+
+        Each domain is looked up once, mailboxes are asked side by side.
 
         Args:
             cells: texts as they stand in the table.

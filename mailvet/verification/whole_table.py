@@ -13,8 +13,7 @@ __all__ = ["verify_column"]
 
 
 async def verify_column(verifier: Verifier, cells: list[str]) -> pl.DataFrame:
-    """
-    The verdicts of distinct cells, in their order.
+    """The verdicts of distinct cells, in their order.
 
     Args:
         verifier: opened.

@@ -44,8 +44,16 @@ PEOPLE = [f"person{number}@acme.test" for number in range(12)]
 STRANGERS = [f"stranger{number}@acme.test" for number in range(4)]
 SHY = [f"shy{number}@grey.test" for number in range(3)]
 CELLS: list[str | None] = [
-    *PEOPLE, *STRANGERS, *SHY, "ann@null.test", "ann at acme.test", None, " ", "bob@all.test", PEOPLE[0].upper(),
-]  # fmt: skip
+    *PEOPLE,
+    *STRANGERS,
+    *SHY,
+    "ann@null.test",
+    "ann at acme.test",
+    None,
+    " ",
+    "bob@all.test",
+    PEOPLE[0].upper(),
+]
 MISSING = 2
 """Of them hold no address; they get no status."""
 

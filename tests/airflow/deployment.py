@@ -26,7 +26,7 @@ ROOT = Path(airflow_provider_mailvet.__file__).parent.parent
 
 
 def free_port() -> int:
-    """A port of loopback that nobody listens at."""
+    """A port of loopback without a listener."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -49,15 +49,21 @@ class Deployment:
         self.environment = {
             name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "MAILVET_"))
         } | {
-            "AIRFLOW_HOME": str(self.home), "AIRFLOW__CORE__DAGS_FOLDER": str(self.home / "dags"),
-            "AIRFLOW__CORE__LOAD_EXAMPLES": "false", "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "true",
+            "AIRFLOW_HOME": str(self.home),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(self.home / "dags"),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "false",
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "true",
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.address}/execution/",
-            "AIRFLOW__CORE__PARALLELISM": "2", "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "false",
-            "AIRFLOW__API__HOST": "127.0.0.1", "AIRFLOW__API__PORT": str(port),
-            "AIRFLOW__API__BASE_URL": self.address, "AIRFLOW__API__WORKERS": "1",
-            "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_hex(48), "PYTHONPATH": str(ROOT),
+            "AIRFLOW__CORE__PARALLELISM": "2",
+            "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "false",
+            "AIRFLOW__API__HOST": "127.0.0.1",
+            "AIRFLOW__API__PORT": str(port),
+            "AIRFLOW__API__BASE_URL": self.address,
+            "AIRFLOW__API__WORKERS": "1",
+            "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_hex(48),
+            "PYTHONPATH": str(ROOT),
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        }  # fmt: skip
+        }
         self._folder = folder
         self._until = time.monotonic() + seconds
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -77,9 +83,14 @@ class Deployment:
         """Start a process that stays; what it says goes to `log(name)`."""
         with self._log(name).open("wb") as log:
             self._processes[name] = subprocess.Popen(
-                command, cwd=self._folder, env=self.environment | environment, stdin=subprocess.DEVNULL, stdout=log,
-                stderr=log, start_new_session=True,
-            )  # fmt: skip
+                command,
+                cwd=self._folder,
+                env=self.environment | environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
 
     def run(self, name: str, command: Sequence[str]) -> None:
         """Run a process to its end."""

@@ -28,7 +28,7 @@ def verify(**arguments: Any) -> dict[str, Any]:
 def refused(match: str, lab: Lab, **arguments: Any) -> str:
     with pytest.raises(AirflowFailException, match=match) as failure:
         verify(**arguments)
-    assert not asked(lab), "somebody was asked"
+    assert not asked(lab), "a server was asked"
     assert "@" not in str(failure.value)
     return str(failure.value)
 
@@ -80,7 +80,7 @@ def retried(match: str, lab: Lab, **arguments: Any) -> str:
     with pytest.raises(AirflowException, match=match) as failure:
         verify(**arguments)
     assert not isinstance(failure.value, AirflowFailException)
-    assert not asked(lab), "somebody was asked"
+    assert not asked(lab), "a server was asked"
     return str(failure.value)
 
 
@@ -171,9 +171,14 @@ def test_a_template_that_renders_to_nothing_counts_as_not_given_in_every_argumen
 def database(postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[psycopg.Connection[Any]]:
     url = postgres_server.new_database("airflow_bad_input")
     connect(
-        monkeypatch, "pg", conn_type="postgres", host="127.0.0.1", port=postgres_server.port, login="postgres",
+        monkeypatch,
+        "pg",
+        conn_type="postgres",
+        host="127.0.0.1",
+        port=postgres_server.port,
+        login="postgres",
         schema="airflow_bad_input",
-    )  # fmt: skip
+    )
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute('create table "order" (id int, "select" text, "it""s" text)')
         connection.execute('insert into "order" values (1, %s, %s), (1, null, %s)', (PEOPLE[1], PEOPLE[2], ""))
@@ -187,31 +192,60 @@ def database(postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_postgresql_views_roles_keys_and_servers_that_do_not_fit(
-    database: psycopg.Connection[Any], metadata_database: Path, lab: Lab, lab_connection: str, postgres_server:
-    PostgresServer, monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+    database: psycopg.Connection[Any],
+    metadata_database: Path,
+    lab: Lab,
+    lab_connection: str,
+    postgres_server: PostgresServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     common = {"conn_id": "pg", "table": "order", "email_column": "select"}
     refused("is a view", lab, **{**common, "table": "seen"})
     refused("share the same id", lab, **common, key_columns="id")
     refused("no plan p of shards", lab, **common, shard={"plan_id": "p", "shard": 0})
     refused("does not work", lab, **common, where="id = 'x'")
-    connect(monkeypatch, "pg", conn_type="postgres", host="127.0.0.1", port=postgres_server.port, login="reader",
-            schema="airflow_bad_input")  # fmt: skip
+    connect(
+        monkeypatch,
+        "pg",
+        conn_type="postgres",
+        host="127.0.0.1",
+        port=postgres_server.port,
+        login="reader",
+        schema="airflow_bad_input",
+    )
     assert "grant" in refused("lacks rights", lab, **common)
     connect(monkeypatch, "pg", conn_type="postgres", host="127.0.0.1", port=1, login="reader", schema="x")
     retried("Connection refused", lab, **common)
-    connect(monkeypatch, "pg", conn_type="postgres", host="127.0.0.1", port=postgres_server.port, login="stranger",
-            schema="airflow_bad_input")  # fmt: skip
+    connect(
+        monkeypatch,
+        "pg",
+        conn_type="postgres",
+        host="127.0.0.1",
+        port=postgres_server.port,
+        login="stranger",
+        schema="airflow_bad_input",
+    )
     refused('role "stranger" does not exist', lab, **common)
-    connect(monkeypatch, "pg", conn_type="postgres", host="127.0.0.1", port=postgres_server.port, login="postgres",
-            schema="no_such_database")  # fmt: skip
+    connect(
+        monkeypatch,
+        "pg",
+        conn_type="postgres",
+        host="127.0.0.1",
+        port=postgres_server.port,
+        login="postgres",
+        schema="no_such_database",
+    )
     refused('database "no_such_database" does not exist', lab, **common)
 
 
 def test_a_wrong_password_fails_at_once(
-    database: psycopg.Connection[Any], metadata_database: Path, lab: Lab, lab_connection: str, postgres_server:
-    PostgresServer, monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+    database: psycopg.Connection[Any],
+    metadata_database: Path,
+    lab: Lab,
+    lab_connection: str,
+    postgres_server: PostgresServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     row = database.execute("show hba_file").fetchone()
     assert row is not None
     rules = Path(row[0])
@@ -220,8 +254,16 @@ def test_a_wrong_password_fails_at_once(
     rules.write_text("host all reader 127.0.0.1/32 scram-sha-256\n" + before)
     database.execute("select pg_reload_conf()")
     try:
-        connect(monkeypatch, "pg", conn_type="postgres", host="127.0.0.1", port=postgres_server.port, login="reader",
-                password="wrong", schema="airflow_bad_input")  # fmt: skip
+        connect(
+            monkeypatch,
+            "pg",
+            conn_type="postgres",
+            host="127.0.0.1",
+            port=postgres_server.port,
+            login="reader",
+            password="wrong",
+            schema="airflow_bad_input",
+        )
         said = refused("password authentication failed", lab, conn_id="pg", table="order", email_column="select")
         assert "wrong" not in said
     finally:
@@ -237,11 +279,23 @@ def test_reserved_words_and_quotes_in_names_work(
 
 
 def test_a_table_that_another_session_locks_is_tried_again_and_no_server_is_asked(
-    database: psycopg.Connection[Any], metadata_database: Path, lab: Lab, lab_connection: str,
-    monkeypatch: pytest.MonkeyPatch, postgres_server: PostgresServer,
-) -> None:  # fmt: skip
-    connect(monkeypatch, "pg", conn_type="postgres", host="127.0.0.1", port=postgres_server.port, login="postgres",
-            schema="airflow_bad_input", extra={"options": "-c lock_timeout=300"})  # fmt: skip
+    database: psycopg.Connection[Any],
+    metadata_database: Path,
+    lab: Lab,
+    lab_connection: str,
+    monkeypatch: pytest.MonkeyPatch,
+    postgres_server: PostgresServer,
+) -> None:
+    connect(
+        monkeypatch,
+        "pg",
+        conn_type="postgres",
+        host="127.0.0.1",
+        port=postgres_server.port,
+        login="postgres",
+        schema="airflow_bad_input",
+        extra={"options": "-c lock_timeout=300"},
+    )
     with psycopg.connect(postgres_server.url("airflow_bad_input")) as other:
         other.execute('lock table "order" in access exclusive mode')
         retried("lock", lab, conn_id="pg", table="order", email_column="select")

@@ -71,8 +71,13 @@ def test_two_workers_verify_one_table_and_no_operator_is_asked_by_both(
     with Lab(world, latency=0.05) as lab, Deployment(tmp_path) as airflow:
         config.write_text(f"{lab.config()}\n[pacing]\nconnections_per_operator = {CAP}\n")
         (airflow.home / "dags" / "mailvet_shards.py").write_text(_DAG)
-        crm = {"conn_type": "postgres", "host": "127.0.0.1", "port": postgres_server.port, "login": "postgres",
-               "schema": "airflow_celery_crm"}  # fmt: skip
+        crm = {
+            "conn_type": "postgres",
+            "host": "127.0.0.1",
+            "port": postgres_server.port,
+            "login": "postgres",
+            "schema": "airflow_celery_crm",
+        }
         airflow.environment |= {
             "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": metadata.replace("postgresql:", "postgresql+psycopg2:"),
@@ -99,7 +104,7 @@ def test_two_workers_verify_one_table_and_no_operator_is_asked_by_both(
         summaries = [airflow.xcom(run, "verify", shard) for shard in range(2)]
         counters = lab.counters()
 
-    # Every row has an answer, and nobody was asked twice for it.
+    # Every row has an answer, and no address was asked twice for it.
     assert sum(summary["rows"] for summary in summaries) == len(cells)
     with psycopg.connect(url) as database:
         missing = database.execute("select count(*) from contacts where mailvet_status is null").fetchone()

@@ -79,9 +79,14 @@ def test_a_template_that_renders_nothing_is_a_limit_that_is_not_given(
     crm: Path, metadata_database: Path, rendered: str | None
 ) -> None:
     gate = MailvetCheckOperator(
-        task_id="gate", conn_id="crm", table="contacts", max_unverified_rate="{{ params.unverified }}",
-        max_undeliverable_rate="{{ params.undeliverable }}", where="{{ params.where }}", on_failure="warn",
-    )  # fmt: skip
+        task_id="gate",
+        conn_id="crm",
+        table="contacts",
+        max_unverified_rate="{{ params.unverified }}",
+        max_undeliverable_rate="{{ params.undeliverable }}",
+        where="{{ params.where }}",
+        on_failure="warn",
+    )
     gate.max_unverified_rate = gate.max_undeliverable_rate = gate.where = rendered
     result = gate.execute({})
     assert [(limit["name"], limit["limit"]) for limit in result["limits"]] == [("max_unverified_rate", 0.0)]
@@ -91,8 +96,10 @@ def test_old_names_of_limits_warn_and_mean_the_new_ones(verified: Path) -> None:
     with pytest.warns(DeprecationWarning, match="max_undeliverable is called max_undeliverable_rate now"):
         result = check(max_undeliverable=0.5, forbid_do_not_send=True, max_unverified=0.2, on_failure="warn")
     assert [(limit["name"], limit["limit"]) for limit in result["limits"]] == [
-        ("max_undeliverable_rate", 0.5), ("max_do_not_send_rate", 0.0), ("max_unverified_rate", 0.2),
-    ]  # fmt: skip
+        ("max_undeliverable_rate", 0.5),
+        ("max_do_not_send_rate", 0.0),
+        ("max_unverified_rate", 0.2),
+    ]
     with pytest.warns(DeprecationWarning, match="max_unverified is called"):
         assert check(max_unverified=None)["limits"] == []
 
@@ -105,9 +112,15 @@ def test_old_names_still_go_into_a_mapped_task() -> None:
         assert mapped.expand(table=["a", "b"]).partial_kwargs["max_unknown"] == "5%"
 
 
-@pytest.mark.parametrize("arguments", [
-    {"on_failure": "explode"}, {"judge_by": "mood"}, {"confidence": 1}, {"max_stale_rate": 0.1},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"on_failure": "explode"},
+        {"judge_by": "mood"},
+        {"confidence": 1},
+        {"max_stale_rate": 0.1},
+    ],
+)
 def test_a_gate_that_cannot_be_is_refused_where_the_dag_is_read(arguments: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"choose|between|needs"):
         MailvetCheckOperator(task_id="gate", conn_id="crm", table="contacts", **arguments)
@@ -115,9 +128,14 @@ def test_a_gate_that_cannot_be_is_refused_where_the_dag_is_read(arguments: dict[
 
 def test_lists_become_files(verified: Path, tmp_path: Path) -> None:
     result = MailvetExportOperator(
-        task_id="lists", conn_id="crm", table="contacts", output_path=str(tmp_path / "list.csv"),
-        lists=["do_not_send", "reverify"], key_columns=["id"], columns=["reason"],
-    ).execute({})  # fmt: skip
+        task_id="lists",
+        conn_id="crm",
+        table="contacts",
+        output_path=str(tmp_path / "list.csv"),
+        lists=["do_not_send", "reverify"],
+        key_columns=["id"],
+        columns=["reason"],
+    ).execute({})
     names = [str(tmp_path / "list.do_not_send.csv"), str(tmp_path / "list.reverify.csv")]
     assert list(result) == names
     assert {path.name for path in tmp_path.glob("list.*")} == {"list.do_not_send.csv", "list.reverify.csv"}
@@ -134,10 +152,14 @@ def test_lists_become_tables_and_replace_only_when_told(verified: Path) -> None:
 
     result = lists()
     assert result == {
-        "audience_send": 0, "audience_reverify": 21, "audience_do_not_send": 2, "audience_missing": 2,
-    }  # fmt: skip
-    assert rows(verified, "select count(*) from audience_reverify where email in "
-                f"({', '.join(repr(p) for p in PEOPLE)})") == [(12,)]  # fmt: skip
+        "audience_send": 0,
+        "audience_reverify": 21,
+        "audience_do_not_send": 2,
+        "audience_missing": 2,
+    }
+    assert rows(
+        verified, f"select count(*) from audience_reverify where email in ({', '.join(repr(p) for p in PEOPLE)})"
+    ) == [(12,)]
     with pytest.raises(AirflowFailException, match="already exists"):
         lists()
     assert lists(if_exists="replace") == result

@@ -70,9 +70,13 @@ def test_contacts_become_an_audience_by_dbt_that_great_expectations_lets_through
     ids=["everybody, by a slip in its condition", "no column email"],
 )
 def test_nothing_is_sent_to_an_audience_that_great_expectations_does_not_let_through(
-    audience: str, error: str, run_dag: RunDag, as_the_examples_expect: Path, dbt_project: Path,
+    audience: str,
+    error: str,
+    run_dag: RunDag,
+    as_the_examples_expect: Path,
+    dbt_project: Path,
     capfd: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     # None of dbt's tests is there to catch it before.
     (dbt_project / "models" / "models.yml").unlink()
     (dbt_project / "models" / "audience.sql").write_text(f"select {audience} from {{{{ ref('contacts_verified') }}}}")

@@ -23,9 +23,14 @@ def database(postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch) -
     """A database with the table `contacts`, and the Airflow connection `crm` to it."""
     url = postgres_server.new_database("airflow_crm")
     connect(
-        monkeypatch, "crm", conn_type="postgres", host="127.0.0.1", port=postgres_server.port, login="postgres",
+        monkeypatch,
+        "crm",
+        conn_type="postgres",
+        host="127.0.0.1",
+        port=postgres_server.port,
+        login="postgres",
         schema="airflow_crm",
-    )  # fmt: skip
+    )
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("create table contacts (id int generated always as identity primary key, email text)")
         with connection.cursor() as cursor:
@@ -75,23 +80,32 @@ def test_a_day_without_anything_due_is_a_success_and_what_comes_after_the_verifi
             return plan_shards(conn_id="crm", table="contacts", shards=3, mailvet_conn_id=lab_connection, where=where)
 
         verify = MailvetVerifyOperator.partial(
-            task_id="verify", conn_id="crm", table="contacts", mailvet_conn_id=lab_connection, where=where,
+            task_id="verify",
+            conn_id="crm",
+            table="contacts",
+            mailvet_conn_id=lab_connection,
+            where=where,
             max_undeliverable_rate="50%",
-        ).expand(shard=shards())  # fmt: skip
+        ).expand(shard=shards())
         gate = MailvetCheckOperator(
             task_id="gate", conn_id="crm", table="contacts", mailvet_conn_id=lab_connection, where=where
         )
         verify >> gate
     if day == "all fresh":
         MailvetVerifyOperator(
-            task_id="before", conn_id="crm", table="contacts", mailvet_conn_id=lab_connection, outlets=[],
+            task_id="before",
+            conn_id="crm",
+            table="contacts",
+            mailvet_conn_id=lab_connection,
+            outlets=[],
             wait_for_greylisting="20s",
-        ).execute({})  # fmt: skip
+        ).execute({})
         lab.reset_counters()
     done = run_dag(dag)
     assert (done.state, done.tasks) == (
-        "success", {("shards", -1): "success", ("verify", 0): "success", ("gate", -1): "success"},
-    )  # fmt: skip
+        "success",
+        {("shards", -1): "success", ("verify", 0): "success", ("gate", -1): "success"},
+    )
     assert not asked(lab)
     assert done.xcom("verify", 0)["checked"] == 0
     assert done.xcom("gate")["passed"] is True

@@ -44,10 +44,16 @@ def leaks(text: str) -> list[str]:
 
 @pytest.mark.parametrize("kind", ["duckdb", "postgres"])
 def test_no_address_is_left_anywhere_in_airflow(
-    kind: str, run_dag: RunDag, lab_connection: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    everything_logged: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str], postgres_server: PostgresServer,
+    kind: str,
+    run_dag: RunDag,
+    lab_connection: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    everything_logged: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+    postgres_server: PostgresServer,
     metadata_database: Path,
-) -> None:  # fmt: skip
+) -> None:
     if kind == "duckdb":
         import duckdb
 
@@ -59,8 +65,15 @@ def test_no_address_is_left_anywhere_in_airflow(
             connection.execute("create table people (email text)")
             for cell in CELLS:
                 connection.execute("insert into people values (%s)", (cell,))
-        connect(monkeypatch, "private", conn_type="postgres", host="127.0.0.1", port=postgres_server.port,
-                login="postgres", schema="airflow_private")  # fmt: skip
+        connect(
+            monkeypatch,
+            "private",
+            conn_type="postgres",
+            host="127.0.0.1",
+            port=postgres_server.port,
+            login="postgres",
+            schema="airflow_private",
+        )
     common: dict[str, Any] = {"conn_id": "private", "table": "people", "mailvet_conn_id": lab_connection}
     with DAG(f"private_{kind}") as dag:
         verify = MailvetVerifyOperator(task_id="verify", wait_for_greylisting="9s", deferrable=True, **common)
@@ -88,9 +101,14 @@ def test_no_address_is_left_anywhere_in_airflow(
 
 def test_lineage_names_tables_and_shares_only(crm: Path, metadata_database: Path, lab_connection: str) -> None:
     operator = MailvetVerifyOperator(
-        task_id="verify", conn_id="crm", table="contacts", mailvet_conn_id=lab_connection, depth="offline",
-        max_undeliverable_rate=0.9, outlets=[],
-    )  # fmt: skip
+        task_id="verify",
+        conn_id="crm",
+        table="contacts",
+        mailvet_conn_id=lab_connection,
+        depth="offline",
+        max_undeliverable_rate=0.9,
+        outlets=[],
+    )
     operator.execute({})
     lineage = operator.get_openlineage_facets_on_complete(None)
     assert [dataset.name for dataset in lineage.inputs] == ["contacts"]

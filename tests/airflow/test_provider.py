@@ -19,10 +19,14 @@ from tests.dns.name_servers import in_thread, split_horizon
 
 ROOT = Path(__file__).parent.parent.parent
 MODULES = [
-    "airflow_provider_mailvet.operators.verify", "airflow_provider_mailvet.operators.check",
-    "airflow_provider_mailvet.operators.export", "airflow_provider_mailvet.hooks.mailvet",
-    "airflow_provider_mailvet.links", "airflow_provider_mailvet.shards", "airflow_provider_mailvet.assets",
-]  # fmt: skip
+    "airflow_provider_mailvet.operators.verify",
+    "airflow_provider_mailvet.operators.check",
+    "airflow_provider_mailvet.operators.export",
+    "airflow_provider_mailvet.hooks.mailvet",
+    "airflow_provider_mailvet.links",
+    "airflow_provider_mailvet.shards",
+    "airflow_provider_mailvet.assets",
+]
 
 _LOADED = """
 import importlib, json, sys
@@ -77,8 +81,12 @@ def test_the_provider_is_listed_with_its_connection_type(metadata_database: Path
 def test_the_command_line_lists_it(metadata_database: Path) -> None:
     done = subprocess.run(
         [str(Path(sys.executable).with_name("airflow")), "providers", "list", "--output", "json"],
-        capture_output=True, text=True, check=True, timeout=100, env=os.environ | {"PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=100,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
     listed = json.loads(done.stdout[done.stdout.index("[{") :])
     assert "mailvet" in [row["package_name"] for row in listed]
 
@@ -95,19 +103,30 @@ def test_every_module_of_the_provider_info_is_there() -> None:
 
 def test_the_fields_of_the_connection_are_settings(monkeypatch: pytest.MonkeyPatch, metadata_database: Path) -> None:
     connect(
-        monkeypatch, "probe", conn_type="mailvet", host="probe.example.com", login="verify@example.com",
+        monkeypatch,
+        "probe",
+        conn_type="mailvet",
+        host="probe.example.com",
+        login="verify@example.com",
         extra={
-            "depth": "dns", "policy": "signup", "nameservers": "192.0.2.1, 192.0.2.2", "dns_port": 5353,
-            "connections_per_operator": 2, "connections": "", "private_networks": "127.0.0.0/8",
+            "depth": "dns",
+            "policy": "signup",
+            "nameservers": "192.0.2.1, 192.0.2.2",
+            "dns_port": 5353,
+            "connections_per_operator": 2,
+            "connections": "",
+            "private_networks": "127.0.0.0/8",
         },
-    )  # fmt: skip
+    )
     settings = MailvetHook("probe").settings(depth="offline", smtp={"port": 2525})
     assert (settings.depth, str(settings.policy)) == (Depth.offline, "signup")
     assert (settings.dns.nameservers, settings.dns.port) == (("192.0.2.1", "192.0.2.2"), 5353)
     assert (settings.pacing.connections_per_operator, settings.pacing.connections) == (2, 100)
     assert (settings.smtp.hello_name, settings.smtp.mail_from, settings.smtp.port) == (
-        "probe.example.com", "verify@example.com", 2525,
-    )  # fmt: skip
+        "probe.example.com",
+        "verify@example.com",
+        2525,
+    )
     assert settings.smtp.allow_private_networks == ("127.0.0.0/8",)
 
 

@@ -1,4 +1,4 @@
-"""A task that is stopped loses nothing: the next try asks only whom nobody answered for."""
+"""A task that is stopped loses nothing: the next try asks only what has no reply yet."""
 
 from __future__ import annotations
 
@@ -31,9 +31,11 @@ def slow_lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         config = tmp_path / "slow.toml"
         lab.write_config(config)
         connect(
-            monkeypatch, "slow_lab", conn_type="mailvet",
+            monkeypatch,
+            "slow_lab",
+            conn_type="mailvet",
             extra={"config": str(config), "connections_per_operator": 1},
-        )  # fmt: skip
+        )
         make_contacts(tmp_path / "crm.duckdb", PEOPLE)
         connect(monkeypatch, "crm", conn_type="duckdb", host=str(tmp_path / "crm.duckdb"))
         yield lab
@@ -68,14 +70,16 @@ def test_a_kill_saves_what_was_answered_and_the_retry_goes_on(
         signal.signal(signal.SIGTERM, before)
     ((saved,),) = rows(tmp_path / "crm.duckdb", "select count(*) from mailvet_verdicts")
     assert 10 <= saved < len(PEOPLE)
-    known = {email for (email,) in rows(tmp_path / "crm.duckdb", "select email from mailvet_verdicts "
-                                        "where reason <> 'not_probed'")}  # fmt: skip
+    known = {
+        email
+        for (email,) in rows(tmp_path / "crm.duckdb", "select email from mailvet_verdicts where reason <> 'not_probed'")
+    }
     slow_lab.reset_counters()
     summary = operator().execute({})
     assert summary["rows"] == len(PEOPLE)
     assert summary["by_status"] == {"deliverable": len(PEOPLE)}
     again = {address for address in asked(slow_lab) if address in known}
-    assert len(again) <= 3, "a witness of honesty or two"
+    assert len(again) <= 3, "a known recipient or two"
 
 
 def test_a_timeout_of_the_task_saves_too(run_dag: RunDag, slow_lab: Lab, tmp_path: Path) -> None:
@@ -96,9 +100,16 @@ def test_a_limit_leaves_the_rest_due(slow_lab: Lab, tmp_path: Path, metadata_dat
 def test_a_run_without_dns_fails_the_try_or_warns(
     slow_lab: Lab, tmp_path: Path, metadata_database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    connect(monkeypatch, "no_dns", conn_type="mailvet", extra={
-        "config": str(tmp_path / "slow.toml"), "nameservers": "127.0.0.1", "dns_port": 9,
-    })  # fmt: skip
+    connect(
+        monkeypatch,
+        "no_dns",
+        conn_type="mailvet",
+        extra={
+            "config": str(tmp_path / "slow.toml"),
+            "nameservers": "127.0.0.1",
+            "dns_port": 9,
+        },
+    )
     pushed: dict[str, Any] = {}
 
     class Instance:

@@ -34,14 +34,19 @@ def test_the_campaign_runs_under_standalone_with_its_deferral(
         shutil.copy(examples / "example_verify_and_gate.py", airflow.home / "dags")
         airflow.environment |= {
             "AIRFLOW_CONN_CRM": json.dumps(
-                {"conn_type": "postgres", "host": "127.0.0.1", "port": postgres_server.port, "login": "postgres",
-                 "schema": "airflow_standalone"}
+                {
+                    "conn_type": "postgres",
+                    "host": "127.0.0.1",
+                    "port": postgres_server.port,
+                    "login": "postgres",
+                    "schema": "airflow_standalone",
+                }
             ),
-                # A sender of its own: greylisting servers remember whom they have seen.
-                "AIRFLOW_CONN_MAIL": json.dumps(
-                    {"conn_type": "mailvet", "login": f"standalone.{MAIL_FROM}", "extra": {"config": str(config)}}
-                ),
-        }  # fmt: skip
+            # A sender of its own: greylisting servers remember whom they have seen.
+            "AIRFLOW_CONN_MAIL": json.dumps(
+                {"conn_type": "mailvet", "login": f"standalone.{MAIL_FROM}", "extra": {"config": str(config)}}
+            ),
+        }
         airflow.start("standalone", ["airflow", "standalone"])
         run, state, tasks = airflow.run_dag("mailvet_verify_and_gate")
         assert state == "success", [(task["task_id"], task["state"]) for task in tasks]

@@ -160,9 +160,11 @@ def spark_and_others(**other: int) -> dict[str, Any]:
 
     right = {"not_probed": 1_900, "syntax_invalid": 100}
     return {
-        "alone": each(1.0, 10.0, 19.0, reasons=right), "layers": each(0.0, 3.6, 3.6, reasons=right),
-        "spark": each(4.0, 13.0, 31.0, reasons=right | other), "first": 40.0,
-    }  # fmt: skip
+        "alone": each(1.0, 10.0, 19.0, reasons=right),
+        "layers": each(0.0, 3.6, 3.6, reasons=right),
+        "spark": each(4.0, 13.0, 31.0, reasons=right | other),
+        "first": 40.0,
+    }
 
 
 def test_what_is_paid_once_is_no_part_of_what_a_row_costs() -> None:

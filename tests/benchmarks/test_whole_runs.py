@@ -56,9 +56,19 @@ def test_an_address_counts_where_its_server_lets_it_be_known(
 def run(**figures: int) -> dict[str, Any]:
     counts = whole_runs._figures([]) | figures
     return {
-        "world": "hostile", "seed": 7, "rows": 60, "exit": 0, "seconds": 1.0, "figures": counts,
-        "profiles": {"bans_20s": counts}, "rcpt": 5, "connections": 2, "data": 0, "peak": 1, "over_cap": {},
-    }  # fmt: skip
+        "world": "hostile",
+        "seed": 7,
+        "rows": 60,
+        "exit": 0,
+        "seconds": 1.0,
+        "figures": counts,
+        "profiles": {"bans_20s": counts},
+        "rcpt": 5,
+        "connections": 2,
+        "data": 0,
+        "peak": 1,
+        "over_cap": {},
+    }
 
 
 def test_the_page_names_the_profiles_where_something_was_wrong() -> None:

@@ -76,8 +76,9 @@ def test_an_ephemeral_model_cannot_be_written_to(make_project: Callable[..., Dbt
         "models/other.sql", "{{ config(post_hook=\"{{ mailvet.write_back(ref('seen')) }}\") }} select 1 as id"
     )
     for command in (
-        ("run",), ("run-operation", "mailvet.write_back", "--args", "{relation: seen}"),
-    ):  # fmt: skip
+        ("run",),
+        ("run-operation", "mailvet.write_back", "--args", "{relation: seen}"),
+    ):
         assert "is an ephemeral model, which is no table: write back to the table behind it" in project.refused(
             *command
         )

@@ -32,8 +32,10 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[tuple[s
     done = subprocess.run(
         [sys.executable, str(ROOT / "tests" / "dbt" / "compile_as.py"), str(folder), *DISPATCH],
         env={**os.environ, "MAILVET_TEST_DUCKDB": str(folder / "empty.duckdb")},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     found: dict[str, list[tuple[str, str]]] = {}
     for adapter in DISPATCH:

@@ -23,11 +23,13 @@ def test_the_generated_files_are_up_to_date() -> None:
 
 def test_every_variable_that_is_read_is_known_by_name() -> None:
     macros = {path: path.read_text("utf-8") for path in (PACKAGE / "macros").rglob("*.sql")}
-    setting = next(text for path, text in macros.items() if path.name == "setting.sql")
+    setting = next(text for path, text in macros.items() if path.name == "settings.sql")
     known = set(re.findall(r"'(mailvet_\w+)'", setting))
     read = {name for text in macros.values() for name in re.findall(r"mailvet\.setting\('(\w+)'", text)}
     assert read == known
-    assert not [path for path, text in macros.items() if path.name != "setting.sql" and re.search(r"[^\w.]var\(", text)]
+    assert not [
+        path for path, text in macros.items() if path.name != "settings.sql" and re.search(r"[^\w.]var\(", text)
+    ]
     page = (ROOT / "docs" / "dbt.md").read_text("utf-8")
     assert not [name for name in known if f"`{name}`" not in page]
 
@@ -46,10 +48,14 @@ def test_the_case_expressions_say_what_python_says(policy: Policy) -> None:
     from jinja2.sandbox import SandboxedEnvironment
 
     environment = SandboxedEnvironment(extensions=["jinja2.ext.do"])
-    source = (PACKAGE / "macros" / "generated" / "reasons.sql").read_text()
+    generated = PACKAGE / "macros" / "generated"
+    source = "".join((generated / f"{name}.sql").read_text() for name in ("status_case", "recommendation_case"))
     namespace = {"policy_named": lambda _: str(policy)}
     module: Any = environment.from_string(source).make_module({"mailvet": namespace, "return": lambda value: value})
-    status, advice = module.status_case("reason"), module.recommendation_case("reason", "score", "attempts", "")
+    status, advice = (
+        module.default__status_case("reason"),
+        module.default__recommendation_case("reason", "score", "attempts", ""),
+    )
     with duckdb.connect() as database:
         names = ", ".join(f"('{reason}')" for reason in REASONS)
         rows = database.execute(

@@ -28,7 +28,13 @@ class _Macros:
         self._adapter = adapter
         self._returned: Any = None
         context = {"mailvet": self, "adapter": self, "return": self._return}
-        sources = ["generated/syntax.sql", "sql/text.sql", "sql/types.sql", "sql/email_key.sql", "sql/is_missing.sql"]
+        sources = [
+            "generated/syntax.sql",
+            "helpers/text.sql",
+            "helpers/types.sql",
+            "keys/email_key.sql",
+            "keys/is_missing.sql",
+        ]
         text = "\n".join((PACKAGE / "macros" / source).read_text("utf-8") for source in sources)
         self._module: Any = environment.from_string(text).make_module(context)
 

@@ -54,21 +54,35 @@ def builds(tmp_path_factory: pytest.TempPathFactory, postgres_server: PostgresSe
     folder = package / "integration_tests"
     url = postgres_server.new_database("dbt_integration")
     environment = {
-        **os.environ, "PYTHONPATH": str(ROOT), "MAILVET_TEST_DUCKDB": str(folder / "integration.duckdb"),
-        "MAILVET_TEST_PGPORT": str(postgres_server.port), "MAILVET_TEST_PGDATABASE": "dbt_integration",
-    }  # fmt: skip
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "MAILVET_TEST_DUCKDB": str(folder / "integration.duckdb"),
+        "MAILVET_TEST_PGPORT": str(postgres_server.port),
+        "MAILVET_TEST_PGDATABASE": "dbt_integration",
+    }
     told: dict[str, Any] = {"cwd": folder, "env": environment, "text": True, "stdout": subprocess.PIPE}
     told["stderr"] = subprocess.STDOUT
     deps = subprocess.run([*DBT, "deps", "--profiles-dir", "."], check=False, **told)
     assert deps.returncode == 0, deps.stdout
     running = {
         target: subprocess.Popen(
-            [*DBT, "build", "--profiles-dir", ".", "--target", target, "--target-path", f"target_{target}",
-             "--log-path", f"logs_{target}", "--no-use-colors"],
+            [
+                *DBT,
+                "build",
+                "--profiles-dir",
+                ".",
+                "--target",
+                target,
+                "--target-path",
+                f"target_{target}",
+                "--log-path",
+                f"logs_{target}",
+                "--no-use-colors",
+            ],
             **told,
         )
         for target in TARGETS
-    }  # fmt: skip
+    }
 
     def duckdb_rows(query: str) -> list[tuple[Any, ...]]:
         with duckdb.connect(str(folder / "integration.duckdb"), read_only=True) as database:
@@ -152,17 +166,22 @@ def test_a_join_shows_what_write_back_writes(built: Built) -> None:
 def test_lists_hold_whom_to_send_to_and_whom_not(built: Built) -> None:
     assert built.rows("select id from send_list order by id") == [(1,), (2,), (3,)]
     assert built.rows("select email, reason, contacts from suppression_list order by email") == [
-        ("eve@nomail.example", "null_mx", 1), ("info@acme.example", "role_account", 1),
-        ("nobody@acme.example", "mailbox_not_found", 1), ("not an address", "syntax_invalid", 1),
-    ]  # fmt: skip
+        ("eve@nomail.example", "null_mx", 1),
+        ("info@acme.example", "role_account", 1),
+        ("nobody@acme.example", "mailbox_not_found", 1),
+        ("not an address", "syntax_invalid", 1),
+    ]
 
 
 def test_candidates_are_what_is_due(built: Built) -> None:
     assert built.rows("select email, due_because from candidates order by 1") == [
-        ("Ann@acme.example", "never verified"), ("bob@acme.example", "due again"),
-        ("dan@broken.example", "not deep enough"), ("eve@nomail.example", "not deep enough"),
-        ("new@later.example", "never verified"), ("not an address", "not deep enough"),
-    ]  # fmt: skip
+        ("Ann@acme.example", "never verified"),
+        ("bob@acme.example", "due again"),
+        ("dan@broken.example", "not deep enough"),
+        ("eve@nomail.example", "not deep enough"),
+        ("new@later.example", "never verified"),
+        ("not an address", "not deep enough"),
+    ]
 
 
 def test_source_quality_ranks_by_what_age_has_cost(built: Built) -> None:
@@ -171,9 +190,10 @@ def test_source_quality_ranks_by_what_age_has_cost(built: Built) -> None:
         "from source_quality order by rots_fastest"
     )
     assert [(name, *map(float, numbers)) for name, *numbers in rows] == [
-        ("web", 5, 0, 1, 4, 0.25, 0.25, 1), ("bought", 3, 1, 0, 2, 1, 0, 2),
+        ("web", 5, 0, 1, 4, 0.25, 0.25, 1),
+        ("bought", 3, 1, 0, 2, 1, 0, 2),
         ("fair", 4, 0, 1, 3, 0, pytest.approx(2 / 3), 3),
-    ]  # fmt: skip
+    ]
     assert built.rows("select source from source_quality_plain where rots_fastest = 1") == [("bought",)]
     [(expected,)] = built.rows("select expected_bounce_rate from source_quality where source = 'web'")
     [(scores,)] = built.rows(
@@ -225,8 +245,12 @@ def test_the_docs_render_every_node_and_every_argument(builds: dict[str, Built])
     environment = {**os.environ, "MAILVET_TEST_DUCKDB": str(folder / "integration.duckdb")}
     done = subprocess.run(
         [*DBT, "docs", "generate", "--profiles-dir", ".", "--target-path", "target_duckdb", "--no-use-colors"],
-        cwd=folder, env=environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout
     manifest = json.loads((folder / "target_duckdb" / "manifest.json").read_text())
     catalog = json.loads((folder / "target_duckdb" / "catalog.json").read_text())
@@ -253,14 +277,38 @@ def test_every_public_macro_and_argument_is_described() -> None:
             else:
                 hidden.add(macro["name"])
     public = {
-        "email_key", "is_missing", "mailbox_keys", "verdicts_of", "with_verdicts", "candidates",
-        "offline_checks", "write_back", "send_list", "suppression_list", "source_quality",
-        "kpis", "create_functions", "verified", "verdicts", "status_case", "recommendation_case",
-        "test_email_syntax", "test_email_deliverable", "test_email_verified_recently",
-        "test_undeliverable_rate_below", "test_bounce_risk_below", "test_no_do_not_send", "test_gate", "gate_figures",
-        "test_unknown_rate_below", "test_do_not_send_rate_below", "test_unverified_rate_below",
-        "test_unprobed_rate_below", "test_stale_rate_below", "test_missing_rate_below",
-    }  # fmt: skip
+        "email_key",
+        "is_missing",
+        "mailbox_keys",
+        "verdicts_of",
+        "with_verdicts",
+        "candidates",
+        "offline_checks",
+        "write_back",
+        "send_list",
+        "suppression_list",
+        "source_quality",
+        "kpis",
+        "create_functions",
+        "verified",
+        "verdicts",
+        "status_case",
+        "recommendation_case",
+        "test_email_syntax",
+        "test_email_deliverable",
+        "test_email_verified_recently",
+        "test_undeliverable_rate_below",
+        "test_bounce_risk_below",
+        "test_no_do_not_send",
+        "test_gate",
+        "gate_figures",
+        "test_unknown_rate_below",
+        "test_do_not_send_rate_below",
+        "test_unverified_rate_below",
+        "test_unprobed_rate_below",
+        "test_stale_rate_below",
+        "test_missing_rate_below",
+    }
     assert set(documented) == public
     signatures = _signatures()
     # What is no interface is not on dbt's docs site.

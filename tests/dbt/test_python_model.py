@@ -6,7 +6,7 @@ import socket
 from collections.abc import Callable
 
 from mailvet.lab import Lab
-from tests.dbt.conftest import DbtProject, asked
+from tests.dbt.conftest import WITHOUT_LISTS, DbtProject, asked
 
 MODEL = """
 import mailvet.dbt
@@ -28,9 +28,12 @@ vars: {mailvet_verdict_model: answers}
 VERDICTS = "select email, reason, run_id, checked_at from dbt.mailvet_verdicts order by email"
 REASONS = "select email, reason from dbt.mailvet_verdicts where email <> '' order by email"
 EXPECTED = [
-    ("ann@acme.test", "mailbox_accepted"), ("bob@acme.test", "mailbox_accepted"), ("eve@nomail.test", "null_mx"),
-    ("nobody@acme.test", "mailbox_not_found"), ("not an address", "syntax_invalid"),
-]  # fmt: skip
+    ("ann@acme.test", "mailbox_accepted"),
+    ("bob@acme.test", "mailbox_accepted"),
+    ("eve@nomail.test", "null_mx"),
+    ("nobody@acme.test", "mailbox_not_found"),
+    ("not an address", "syntax_invalid"),
+]
 
 
 def with_model(
@@ -47,22 +50,25 @@ def test_a_model_fills_itself_and_a_second_run_asks_and_changes_nothing(
 ) -> None:
     project = with_model(make_project())
     lab.write_config(project.folder / "mailvet.toml")
-    project.built("build")
+    project.built("build", *WITHOUT_LISTS)
     assert project.rows(REASONS) == EXPECTED
     # The package's macros read the model that the variable names.
     assert project.rows("select mailvet_reason from dbt.verified where id in (1, 5, 6, 7) order by id") == [
-        ("mailbox_accepted",), ("null_mx",), ("syntax_invalid",), (None,)
-    ]  # fmt: skip
+        ("mailbox_accepted",),
+        ("null_mx",),
+        ("syntax_invalid",),
+        (None,),
+    ]
 
     lab.reset_counters()
     before = project.rows(VERDICTS)
-    project.built("build")
+    project.built("build", *WITHOUT_LISTS)
     assert asked(lab) == 0
     assert project.rows(VERDICTS) == before
 
     # A new address is asked, and only that.
     project.write("models/contacts.sql", "select 1 as id, 'zoe@acme.test' as email union all select 2, 'ann@acme.test'")
-    project.built("build")
+    project.built("build", *WITHOUT_LISTS)
     assert sum(counters.recipients["ann@acme.test"] for counters in lab.counters().values()) == 0
     assert len(project.rows(VERDICTS)) == len(before) + 1
 
@@ -129,9 +135,11 @@ def test_the_plugin_answers_in_sql_as_the_core_does(make_project: Callable[..., 
     )
     project.built("run")
     assert project.rows("select * from dbt.checked where id > 5 order by id") == [
-        (6, "syntax_invalid", None, "do_not_send"), (7, None, None, None),
-        (8, "typo_domain", "info@gmail.com", "do_not_send"), (9, "role_account", None, "send"),
-    ]  # fmt: skip
+        (6, "syntax_invalid", None, "do_not_send"),
+        (7, None, None, None),
+        (8, "typo_domain", "info@gmail.com", "do_not_send"),
+        (9, "role_account", None, "send"),
+    ]
 
 
 def test_the_plugin_stops_dbt_at_a_mistake_in_its_options(make_project: Callable[..., DbtProject]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -20,9 +21,13 @@ from tests.dns.name_servers import in_thread, split_horizon
 
 STATUSES = "select c.id, v.reason from dbt.contacts c join dbt.mailvet_verdicts v on v.email = c.email order by c.id"
 EXPECTED = [
-    (1, "mailbox_accepted"), (2, "mailbox_accepted"), (3, "mailbox_accepted"), (4, "mailbox_not_found"),
-    (5, "null_mx"), (6, "syntax_invalid"),
-]  # fmt: skip
+    (1, "mailbox_accepted"),
+    (2, "mailbox_accepted"),
+    (3, "mailbox_accepted"),
+    (4, "mailbox_not_found"),
+    (5, "null_mx"),
+    (6, "syntax_invalid"),
+]
 
 
 def run(project: DbtProject, *arguments: str) -> tuple[int, str]:
@@ -54,11 +59,12 @@ def test_a_resolver_that_finds_nothing_degrades_the_run_and_makes_nobody_undeliv
     assert "[dns] controls" in " ".join(output.split())
     found = project.rows("select email, status, reason from dbt.mailvet_verdicts where domain is not null order by 1")
     assert found == [
-        ("ann@acme.test", "unknown", "dns_error"), ("bob@acme.test", "unknown", "dns_error"),
+        ("ann@acme.test", "unknown", "dns_error"),
+        ("bob@acme.test", "unknown", "dns_error"),
         ("eve@nomail.test", "unknown", "dns_error"),
         # What the lists say of a name needs no resolver.
         ("nobody@acme.test", "risky", "no_reply"),
-    ]  # fmt: skip
+    ]
 
 
 @pytest.mark.parametrize("target", ["duckdb", "postgres"])
@@ -118,6 +124,18 @@ def test_write_back_puts_the_columns_on_the_selected_table(make_project: Callabl
     assert rows[3] == (4, "undeliverable")
 
 
+def test_a_run_is_quiet_or_tells_in_json_what_it_did(make_project: Callable[..., DbtProject]) -> None:
+    project = make_project()
+    project.built("run")
+    code, output = run(project, "--depth", "offline", "--json", "--quiet")
+    assert code == 0, output
+    told = json.loads(output)
+    assert (told["model"], told["rows"], told["addresses"], told["checked"]) == ("contacts", 7, 5, 5)
+    assert told["by_status"]["undeliverable"] == 1
+    assert "@" not in output
+    assert run(project, "--depth", "offline", "--quiet") == (0, "")
+
+
 def test_a_column_may_be_marked_instead_of_the_model(make_project: Callable[..., DbtProject], lab: Lab) -> None:
     project = make_project()
     lab.write_config(project.folder / "mailvet.toml")
@@ -158,8 +176,10 @@ def test_a_file_that_dbt_holds_is_reported_and_left_alone(make_project: Callable
     holder = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
     with subprocess.Popen(
         [sys.executable, "-c", holder, str(project.folder / "shop.duckdb")],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    ) as other:  # fmt: skip
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == "held\n"
         code, message = run(project, "--depth", "offline")
@@ -181,7 +201,11 @@ def test_neither_the_command_line_nor_the_package_loads_dbt_by_itself() -> None:
         "print([m for m in ('dbt.cli', 'polars', 'pyarrow') if m in sys.modules])"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT,
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
+    )
     assert done.stdout.strip() == "[]"

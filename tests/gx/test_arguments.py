@@ -19,19 +19,45 @@ def arguments(home: Home, config: str) -> list[tuple[type[Any], dict[str, Any]]]
     """Every argument of every expectation, with a value that is not its default where that can be."""
     common = {"column": "email", "config": config, "verdict_table": home.verdict_table}
     return [
-        (mx.ExpectColumnValuesToBeDeliverableEmail,
-         {**common, "verify": "never", "depth": "dns", "policy": "transactional", "allow": ["send", "risky"],
-          "unknown": "pass", "show_addresses": True, "mostly": "60%"}),
-        (mx.ExpectColumnBounceRateToBeBelow,
-         {**common, "verify": "never", "depth": "dns", "policy": "signup", "max_rate": "2%", "judge_by": "upper",
-          "confidence": "90%", "among": ["send"]}),
-        (mx.ExpectColumnEmailsToBeVerifiedRecently,
-         {**common, "max_age": "12h", "depth": "smtp", "show_addresses": True, "mostly": 0.5}),
-        (mx.ExpectNoUndeliverableRows,
-         {**common, "forbid": ["undeliverable"], "id_columns": ["id"], "policy": "transactional"}),
-        (mx.ExpectColumnValuesToBeEmailSyntax,
-         {"column": "email", "international": False, "config": config, "show_addresses": True, "mostly": "50%"}),
-    ]  # fmt: skip
+        (
+            mx.ExpectColumnValuesToBeDeliverableEmail,
+            {
+                **common,
+                "verify": "never",
+                "depth": "dns",
+                "policy": "transactional",
+                "allow": ["send", "risky"],
+                "unknown": "pass",
+                "show_addresses": True,
+                "mostly": "60%",
+            },
+        ),
+        (
+            mx.ExpectColumnBounceRateToBeBelow,
+            {
+                **common,
+                "verify": "never",
+                "depth": "dns",
+                "policy": "signup",
+                "max_rate": "2%",
+                "judge_by": "upper",
+                "confidence": "90%",
+                "among": ["send"],
+            },
+        ),
+        (
+            mx.ExpectColumnEmailsToBeVerifiedRecently,
+            {**common, "max_age": "12h", "depth": "smtp", "show_addresses": True, "mostly": 0.5},
+        ),
+        (
+            mx.ExpectNoUndeliverableRows,
+            {**common, "forbid": ["undeliverable"], "id_columns": ["id"], "policy": "transactional"},
+        ),
+        (
+            mx.ExpectColumnValuesToBeEmailSyntax,
+            {"column": "email", "international": False, "config": config, "show_addresses": True, "mostly": "50%"},
+        ),
+    ]
 
 
 @pytest.mark.parametrize("engine", ["pandas", "sqlite"])
@@ -90,9 +116,10 @@ class Whatever:
 
 
 @pytest.mark.parametrize(
-    "cell", [4915112345678, 1.5, True, b"ann@acme.test", ["ann@acme.test"], {"email": "ann@acme.test"}, Whatever()],
+    "cell",
+    [4915112345678, 1.5, True, b"ann@acme.test", ["ann@acme.test"], {"email": "ann@acme.test"}, Whatever()],
     ids=lambda cell: type(cell).__name__,
-)  # fmt: skip
+)
 def test_a_cell_that_is_no_text_is_one_unexpected_row(cell: Any, make_home: Callable[..., Home], config: str) -> None:
     emails = pd.Series(["ann@acme.test", cell, None, "bob@acme.test"], dtype=object)
     home = make_home("pandas", frame=pd.DataFrame({"id": [10, 11, 12, 13], "email": emails}))
@@ -129,10 +156,12 @@ def test_column_labels_that_are_no_text_are_named_and_the_rest_of_the_suite_goes
     suite = gx.ExpectationSuite(
         name="labels",
         expectations=[
-            mx.ExpectColumnValuesToBeEmailSyntax(column="1"), mx.ExpectColumnBounceRateToBeBelow(column="1"),
-            mx.ExpectNoUndeliverableRows(column="1"), gx.expectations.ExpectTableRowCountToEqual(value=2),
+            mx.ExpectColumnValuesToBeEmailSyntax(column="1"),
+            mx.ExpectColumnBounceRateToBeBelow(column="1"),
+            mx.ExpectNoUndeliverableRows(column="1"),
+            gx.expectations.ExpectTableRowCountToEqual(value=2),
         ],
-    )  # fmt: skip
+    )
     *ours, rows = batch.validate(suite).results
     assert rows.success
     for each in ours:
@@ -150,8 +179,9 @@ def test_a_plain_url_of_duckdb_is_told_the_right_one(context: Any, tmp_path: Pat
     source = context.data_sources.add_sql("plain_duckdb", connection_string=f"duckdb:///{path}")
     batch = source.add_table_asset("t", table_name="contacts").add_batch_definition_whole_table("all").get_batch()
     for expectation in (
-        mx.ExpectColumnValuesToBeEmailSyntax(column="email"), mx.ExpectNoUndeliverableRows(column="email"),
-    ):  # fmt: skip
+        mx.ExpectColumnValuesToBeEmailSyntax(column="email"),
+        mx.ExpectNoUndeliverableRows(column="email"),
+    ):
         (error,) = mx.errors_of(batch.validate(expectation))
         assert "duckdb+mailvet:///" in error
 

@@ -1,4 +1,4 @@
-"""What nobody meant to validate: wrong columns, numbers, nothing at all."""
+"""What was not meant to be validated: wrong columns, numbers, nothing at all."""
 
 from __future__ import annotations
 

@@ -127,7 +127,7 @@ def test_addresses_nobody_verified_count_as_unknown(engine: str, make_home: Call
 
 @pytest.fixture
 def no_dns(tmp_path: Path, config: str) -> str:
-    """A mailvet.toml whose name server answers nobody."""
+    """A mailvet.toml whose name server does not reply."""
     path = tmp_path / "mailvet.toml"
     lines = Path(config).read_text().splitlines()
     lines = [

@@ -1,4 +1,4 @@
-"""Addresses stay out of results unless somebody asks for them."""
+"""Addresses stay out of results unless they are asked for."""
 
 from __future__ import annotations
 
@@ -43,8 +43,11 @@ def test_addresses_are_shown_when_asked_for(engine: str, homes: Callable[[str], 
     )
     result = home.validate(expectation, "COMPLETE")
     assert set(result.result["unexpected_list"]) == {
-        "nobody@acme.test", "eve@nomail.test", "not an address", "dan@broken.test",
-    }  # fmt: skip
+        "nobody@acme.test",
+        "eve@nomail.test",
+        "not an address",
+        "dan@broken.test",
+    }
 
 
 @pytest.mark.parametrize("engine", DATABASES)

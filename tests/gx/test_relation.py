@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from ge_expectations import relation
-from ge_expectations.verification import Gate, Known, Recency
+from ge_expectations.verification import Acceptance, Known, Recency
 from mailvet import email_key
 from mailvet.errors import SourceError
 from mailvet.vocabulary import REASONS, SEND_FROM_SCORE, Policy, Reason
@@ -20,9 +20,19 @@ from mailvet.vocabulary import REASONS, SEND_FROM_SCORE, Policy, Reason
 from .conftest import DATABASES
 
 TEXTS = [
-    "ann@example.com", "Ann@Example.COM", " ann@example.com ", "", "o'hara@example.com", 'say"hi"@example.com',
-    "jürgen@müller.example", "почта@пример.рф", "😀@example.com", "a\\b@example.com", "100%@example.com", "x" * 2000,
-]  # fmt: skip
+    "ann@example.com",
+    "Ann@Example.COM",
+    " ann@example.com ",
+    "",
+    "o'hara@example.com",
+    'say"hi"@example.com',
+    "jürgen@müller.example",
+    "почта@пример.рф",
+    "😀@example.com",
+    "a\\b@example.com",
+    "100%@example.com",
+    "x" * 2000,
+]
 
 NOW = datetime.now(timezone.utc)
 
@@ -93,8 +103,10 @@ def test_the_gate_in_sql_agrees_with_the_gate_in_python(
     for policy, allow in itertools.product(
         Policy, [("send",), ("deliverable", "reverify"), ("unknown",), ("risky", "send")]
     ):
-        gate = Gate(policy, frozenset(allow), unknown)
-        assert holding(verdicts, verdicts.gate(gate)) == {cell for cell in cells if gate.passes(known.get(cell))}
+        acceptance = Acceptance(policy, frozenset(allow), unknown)
+        assert holding(verdicts, verdicts.acceptance(acceptance)) == {
+            cell for cell in cells if acceptance.passes(known.get(cell))
+        }
 
 
 @pytest.mark.parametrize("name", DATABASES)
@@ -141,14 +153,14 @@ def test_a_stage_is_there_on_every_connection_and_goes_with_its_holder(
     engine = connect(name)
     known = Known("undeliverable", str(Reason.null_mx), 2, 1, "dns", NOW, None)
     verdicts = verdicts_of(engine, ["a@example.com", "b@example.com"], [(email_key("a@example.com"), known)])
-    gate = verdicts.gate(Gate(Policy.marketing, frozenset(["send"]), "pass"))
-    query = sa.select(sa.column("email")).select_from(verdicts.domain).where(gate)
+    acceptance = verdicts.acceptance(Acceptance(Policy.marketing, frozenset(["send"]), "pass"))
+    query = sa.select(sa.column("email")).select_from(verdicts.domain).where(acceptance)
     with engine.connect() as first, engine.connect() as second:
         assert [row[0] for row in first.execute(query)] == ["b@example.com"]
         assert [row[0] for row in second.execute(query)] == ["b@example.com"]
     assert verdicts.stage is not None
     table = verdicts.stage.name
-    del verdicts, gate, query
+    del verdicts, acceptance, query
     with engine.connect() as connection, pytest.raises(sa.exc.DBAPIError):
         connection.execute(sa.text(f"select * from {table}"))
 
@@ -162,7 +174,7 @@ def test_ten_thousand_failing_addresses_make_no_longer_a_query(connect: Callable
     known = Known("undeliverable", str(Reason.null_mx), 2, 1, "dns", NOW, None)
     cells = [f"u{i}@example.com" for i in range(10_000)]
     verdicts = verdicts_of(connect("sqlite"), cells, [(email_key(cell), known) for cell in cells])
-    condition = verdicts.gate(Gate(Policy.marketing, frozenset(["send"]), "fail"))
+    condition = verdicts.acceptance(Acceptance(Policy.marketing, frozenset(["send"]), "fail"))
     query = sa.select(sa.column("email")).where(sa.not_(condition)).compile(compile_kwargs={"literal_binds": True})
     assert len(str(query)) < 4_000
     assert holding(verdicts, condition) == set()

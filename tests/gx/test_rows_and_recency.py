@@ -119,8 +119,14 @@ def test_an_age_that_is_no_duration_is_refused() -> None:
 
 
 CELLS = [
-    "ann@example.com", "jürgen@example.com", "ann@müller.de", "no at sign", "two@@example.com", "", "ann@localhost",
-]  # fmt: skip
+    "ann@example.com",
+    "jürgen@example.com",
+    "ann@müller.de",
+    "no at sign",
+    "two@@example.com",
+    "",
+    "ann@localhost",
+]
 
 
 @pytest.mark.parametrize("engine", ENGINES)

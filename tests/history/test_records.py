@@ -75,9 +75,13 @@ def test_all_failures_without_a_class_are_class_missing_and_never_hard() -> None
 
 def test_our_own_words_are_read_with_whatever_else_is_known() -> None:
     record = {
-        "email": " Ann@a.test ", "event": "Bounce_Hard", "occurred_at": "2026-11-01 10:00:00", "machine": "",
-        "message_id": "m1", "echo": "true",
-    }  # fmt: skip
+        "email": " Ann@a.test ",
+        "event": "Bounce_Hard",
+        "occurred_at": "2026-11-01 10:00:00",
+        "machine": "",
+        "message_id": "m1",
+        "echo": "true",
+    }
     assert recognise(record) == OWN
     (found,) = events_of(record, OWN, now=NOW)
     assert isinstance(found, Event)
@@ -110,11 +114,19 @@ def test_why_a_record_gives_no_event(changed: dict[str, Any], why: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        1763632800, 1763632800.0, 1763632800000, "1763632800", "2026-11-20T10:00:00Z", "2025-11-20T10:00:00Z",
-        "2025-11-20T10:00:00.0000000Z", "2025-11-20 12:00:00+02", "2025-11-20 10:00:00 UTC",
-        "Thu, 20 Nov 2025 10:00:00 +0000", datetime(2025, 11, 20, 10),
+        1763632800,
+        1763632800.0,
+        1763632800000,
+        "1763632800",
+        "2026-11-20T10:00:00Z",
+        "2025-11-20T10:00:00Z",
+        "2025-11-20T10:00:00.0000000Z",
+        "2025-11-20 12:00:00+02",
+        "2025-11-20 10:00:00 UTC",
+        "Thu, 20 Nov 2025 10:00:00 +0000",
+        datetime(2025, 11, 20, 10),
     ],
-)  # fmt: skip
+)
 def test_times_in_the_forms_of_the_vendors(text: Any) -> None:
     (found,) = events_of({"email": "a@a.test", "event": "open", "occurred_at": text}, OWN, now=NOW)
     assert isinstance(found, Event)
@@ -126,8 +138,9 @@ def test_a_bounce_of_several_recipients_is_one_event_each() -> None:
     bounce = {"bounceType": "Permanent", "bouncedRecipients": recipients, "timestamp": "2026-11-20T10:00:05Z"}
     record = {"eventType": "Bounce", "mail": {"messageId": "1", "destination": ["x@x.test"]}, "bounce": bounce}
     assert [event.email for event in events_of(record, "ses", now=NOW) if isinstance(event, Event)] == [
-        "a@a.test", "b@b.test",
-    ]  # fmt: skip
+        "a@a.test",
+        "b@b.test",
+    ]
 
 
 @pytest.mark.parametrize("document", [None, 7, "x", [[]], [None, [3]], {"Type": "x", "MessageId": 1, "Message": "{"}])

@@ -12,7 +12,10 @@ import polars as pl
 import pytest
 
 from mailvet.lab import Lab, World
-from mailvet.verification import stream
+from mailvet.reference.columns import Reference
+from mailvet.settings import Settings
+from mailvet.verification import columns, stream
+from mailvet.verification.backlog import Backlog
 from mailvet.verification.stream import Stream
 from mailvet.verification.verifier import Verifier
 from tests.probing import acme, lab_settings, probe, total
@@ -243,3 +246,35 @@ async def test_a_slow_operator_with_half_of_the_rows_does_not_hold_up_the_others
     counters = lab.counters()
     assert counters["mx.fast.test"].connections <= 14, "conversations last from batch to batch"
     assert sum(n for name, n in counters["mx.slow.test"].recipients.items() if name in cells) <= 150 + 5
+
+
+async def test_rows_that_are_put_off_keep_their_evidence(
+    mailvet_lab_factory: LabFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "_WAITING_ROWS", 30)
+    monkeypatch.setattr(stream, "_LEAST_ROWS", 5)
+    monkeypatch.setattr(stream, "_FLUSH_SECONDS", 0.02)
+    monkeypatch.setattr("mailvet.verification.backlog._IN_MEMORY", 10)
+    examined, put_off = [], []
+    offline_evidence, put = columns.offline_evidence, Backlog.put
+
+    def counted_layers(batch: pl.DataFrame, reference: Reference, settings: Settings) -> pl.DataFrame:
+        examined.append(batch.height)
+        return offline_evidence(batch, reference, settings)
+
+    def counted_rows(self: Any, operator: str, rows: pl.DataFrame) -> None:
+        put_off.append(rows.height)
+        put(self, operator, rows)
+
+    monkeypatch.setattr(columns, "offline_evidence", counted_layers)
+    monkeypatch.setattr(Backlog, "put", counted_rows)
+    lab = mailvet_lab_factory(acme("postfix", *(f"p{n}" for n in range(0, 80, 2)), latency=0.02, starttls=False))
+    cells = [f"p{n}@acme.test" for n in range(80)]
+    async with Verifier(lab_settings(lab)) as verifier:
+        rows = await _batches(verifier, cells[:40], cells[40:])
+    assert sum(put_off) > 0
+    assert sum(examined) == len(cells)
+    reasons = {row["email"]: row["reason"] for row in rows}
+    assert len(rows) == len(reasons) == len(cells)
+    assert {reasons[cell] for cell in cells[::2]} == {"mailbox_accepted"}
+    assert {reasons[cell] for cell in cells[1::2]} == {"mailbox_not_found"}

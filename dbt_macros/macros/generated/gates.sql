@@ -1,5 +1,4 @@
 {# Written by dbt_macros/generate.py from the Python core; edits are lost. #}
-{%- macro gate_words() -%}{{ return(['send', 'reverify', 'do_not_send', 'deliverable', 'undeliverable', 'risky', 'unknown']) }}{%- endmacro -%}
 {%- macro duration_units() -%}{{ return({'ms': 0.001, 's': 1.0, 'm': 60.0, 'h': 3600.0, 'd': 86400.0}) }}{%- endmacro -%}
 {#- What floating point may add to a figure that equals its limit. -#}
 {%- macro gate_rounding() -%}1e-09{%- endmacro -%}

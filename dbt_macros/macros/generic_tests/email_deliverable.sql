@@ -2,16 +2,22 @@
     model, column_name, statuses=none, recommendations=none, unverified='fail', policy=none, key_columns=[],
     show_addresses=false
 ) %}
+{{ return(adapter.dispatch('test_email_deliverable', 'mailvet')(
+    model, column_name, statuses, recommendations, unverified, policy, key_columns, show_addresses
+)) }}
+{% endtest %}
+
+{%- macro default__test_email_deliverable(
+    model, column_name, statuses, recommendations, unverified, policy, key_columns, show_addresses
+) -%}
 {%- do mailvet.require_choice('email_deliverable', 'unverified', unverified, ['pass', 'fail']) -%}
 {%- set allowed = statuses if statuses or recommendations else ['deliverable'] -%}
 {%- for status in allowed or [] -%}
-    {%- do mailvet.require_choice(
-        'email_deliverable', 'statuses', status, ['deliverable', 'undeliverable', 'risky', 'unknown']
-    ) -%}
+    {%- do mailvet.require_choice('email_deliverable', 'statuses', status, mailvet.statuses()) -%}
 {%- endfor -%}
 {%- for recommendation in recommendations or [] -%}
     {%- do mailvet.require_choice(
-        'email_deliverable', 'recommendations', recommendation, ['send', 'reverify', 'do_not_send']
+        'email_deliverable', 'recommendations', recommendation, mailvet.recommendations()
     ) -%}
 {%- endfor -%}
 {%- do mailvet.require_column(model, column_name) -%}
@@ -25,4 +31,4 @@ where (status is not null and not (
 {%- if unverified == 'fail' %}
     or status is null
 {%- endif %}
-{% endtest %}
+{%- endmacro -%}

@@ -1,6 +1,14 @@
 {% test email_syntax(
     model, column_name, undecided='pass', blank='pass', key_columns=[], show_addresses=false, allow_special_use=false
 ) %}
+{{ return(adapter.dispatch('test_email_syntax', 'mailvet')(
+    model, column_name, undecided, blank, key_columns, show_addresses, allow_special_use
+)) }}
+{% endtest %}
+
+{%- macro default__test_email_syntax(
+    model, column_name, undecided, blank, key_columns, show_addresses, allow_special_use
+) -%}
 {%- do mailvet.require_choice('email_syntax', 'undecided', undecided, ['pass', 'fail']) -%}
 {%- do mailvet.require_choice('email_syntax', 'blank', blank, ['pass', 'fail']) -%}
 {%- do mailvet.require_column(model, column_name) -%}
@@ -37,4 +45,4 @@ judged as (
 )
 select * from judged
 where syntax in ('invalid'{{ ", 'undecided'" if undecided == 'fail' }}{{ ", 'blank'" if blank == 'fail' }})
-{% endtest %}
+{%- endmacro -%}

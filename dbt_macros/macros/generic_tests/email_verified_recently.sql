@@ -1,8 +1,16 @@
 {% test email_verified_recently(
     model, column_name, max_age_days=30, depth=none, key_columns=[], show_addresses=false
 ) %}
+{{ return(adapter.dispatch('test_email_verified_recently', 'mailvet')(
+    model, column_name, max_age_days, depth, key_columns, show_addresses
+)) }}
+{% endtest %}
+
+{%- macro default__test_email_verified_recently(
+    model, column_name, max_age_days, depth, key_columns, show_addresses
+) -%}
 {%- if depth is not none -%}
-    {%- do mailvet.require_choice('email_verified_recently', 'depth', depth, ['offline', 'dns', 'smtp']) -%}
+    {%- do mailvet.require_choice('email_verified_recently', 'depth', depth, mailvet.depths()) -%}
 {%- endif -%}
 {%- do mailvet.require_column(model, column_name) -%}
 with {{ mailvet.tested_rows(model, column_name, key_columns, show_addresses) }}
@@ -16,4 +24,4 @@ where checked_at is null
 {%- if depth == 'smtp' %}
     or (depth = 'dns' and status <> 'undeliverable')
 {%- endif %}
-{% endtest %}
+{%- endmacro -%}

@@ -1,10 +1,12 @@
 {%- macro candidates(relation, email_column='email', depth=none, where=none) -%}
+{{- return(adapter.dispatch('candidates', 'mailvet')(relation, email_column, depth, where)) -}}
+{%- endmacro -%}
+
+{%- macro default__candidates(relation, email_column, depth, where) -%}
 {%- do mailvet.require_column(relation, email_column) -%}
 {%- set wanted = depth or mailvet.setting('mailvet_depth', 'smtp') -%}
-{%- if wanted not in ('offline', 'dns', 'smtp') -%}
-    {%- do exceptions.raise_compiler_error("mailvet: " ~ wanted ~ " is no depth; choose offline, dns or smtp.") -%}
-{%- endif -%}
-{%- set shallower = {'offline': [], 'dns': ['offline'], 'smtp': ['offline', 'dns']}[wanted] -%}
+{%- do mailvet.require_choice('candidates', 'depth', wanted, mailvet.depths()) -%}
+{%- set shallower = mailvet.depths()[: mailvet.depths().index(wanted)] -%}
 select
     addresses_found.email,
     addresses_found.email_key,

@@ -1,4 +1,10 @@
 {%- macro gate_figures(relation, email_column='email', among=none, policy=none, max_age=none, confidence=0.95) -%}
+{{- return(adapter.dispatch('gate_figures', 'mailvet')(
+    relation, email_column, among, policy, max_age, confidence
+)) -}}
+{%- endmacro -%}
+
+{%- macro default__gate_figures(relation, email_column, among, policy, max_age, confidence) -%}
 {%- do mailvet.require_column(relation, email_column) -%}
 {%- set words = mailvet.audience_words('gate_figures', among) -%}
 {%- set chosen = mailvet.literals(words) -%}

@@ -1,6 +1,10 @@
 {%- macro kpis(
     relation, email_column='email', event_column='event', time_column='occurred_at', source_column=none
 ) -%}
+{{- return(adapter.dispatch('kpis', 'mailvet')(relation, email_column, event_column, time_column, source_column)) -}}
+{%- endmacro -%}
+
+{%- macro default__kpis(relation, email_column, event_column, time_column, source_column) -%}
 {%- do mailvet.require_column(relation, email_column) -%}
 {%- do mailvet.require_column(relation, event_column) -%}
 {%- do mailvet.require_column(relation, time_column) -%}
@@ -103,18 +107,4 @@ from recipients_by_month
 left join outcomes_by_month
     on {{ mailvet.is_same('outcomes_by_month.event_month', 'recipients_by_month.event_month') }}
     and {{ mailvet.is_same('outcomes_by_month.source', 'recipients_by_month.source') }}
-{%- endmacro -%}
-
-{#- Which words of the event column count as what, in lower case. -#}
-{%- macro event_words() -%}
-{{ return({
-    'delivered': ['delivered', 'delivery'],
-    'opened': ['opened', 'open'],
-    'clicked': ['clicked', 'click'],
-    'hard_bounce': ['hard_bounce', 'hard_bounced', 'bounce_hard'],
-    'soft_bounce': ['soft_bounce', 'soft_bounced', 'bounce_soft', 'deferred'],
-    'block': ['block', 'blocked'],
-    'unsubscribe': ['unsubscribe', 'unsubscribed'],
-    'complaint': ['complaint', 'spam_complaint'],
-}) }}
 {%- endmacro -%}

@@ -1,4 +1,8 @@
 {%- macro offline_checks(relation, email_column='email', policy=none, allow_special_use=false) -%}
+{{- return(adapter.dispatch('offline_checks', 'mailvet')(relation, email_column, policy, allow_special_use)) -}}
+{%- endmacro -%}
+
+{%- macro default__offline_checks(relation, email_column, policy, allow_special_use) -%}
 {%- do mailvet.require_column(relation, email_column) -%}
 {%- set known = mailvet.labels_of_lists() -%}
 with cells_to_check as (
@@ -139,16 +143,4 @@ select
     is_relay_alias,
     typo_of
 from reasons_found
-{%- endmacro -%}
-
-{#- A list that comes as a seed, for a `from` or `join`. -#}
-{%- macro list_rows(seed, alias) -%}
-    {%- set relation = ref(seed) -%}
-    {%- if mailvet.touches_data() and not relation.is_cte and mailvet.stored_relation(relation) is none -%}
-        {%- do exceptions.raise_compiler_error(
-            "mailvet: offline_checks reads the lists of the package's seeds, and " ~ relation ~ " is not there yet. Load"
-            ~ " them with `dbt seed --select package:mailvet`."
-        ) -%}
-    {%- endif -%}
-    {{- mailvet.rows_of(relation, alias) -}}
 {%- endmacro -%}

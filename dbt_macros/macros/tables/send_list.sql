@@ -1,4 +1,8 @@
 {%- macro send_list(relation, email_column='email', policy=none, min_score=none) -%}
+{{- return(adapter.dispatch('send_list', 'mailvet')(relation, email_column, policy, min_score)) -}}
+{%- endmacro -%}
+
+{%- macro default__send_list(relation, email_column, policy, min_score) -%}
 {%- do mailvet.require_column(relation, email_column) -%}
 select contacts_to_send.*
 from {{ mailvet.rows_of(relation, 'contacts_to_send') }}

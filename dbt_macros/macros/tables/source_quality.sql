@@ -1,6 +1,13 @@
 {%- macro source_quality(relation, source_column, email_column='email', acquired_column=none, policy=none) -%}
+{{- return(adapter.dispatch('source_quality', 'mailvet')(
+    relation, source_column, email_column, acquired_column, policy
+)) -}}
+{%- endmacro -%}
+
+{%- macro default__source_quality(relation, source_column, email_column, acquired_column, policy) -%}
 {%- do mailvet.require_column(relation, email_column) -%}
 {%- do mailvet.require_column(relation, source_column) -%}
+{#- The order of the columns. -#}
 {%- set statuses = ('deliverable', 'risky', 'unknown', 'undeliverable') -%}
 with rows_judged as (
     select

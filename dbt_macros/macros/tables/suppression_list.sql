@@ -1,4 +1,8 @@
 {%- macro suppression_list(relation, email_column='email', policy=none, with_address=true) -%}
+{{- return(adapter.dispatch('suppression_list', 'mailvet')(relation, email_column, policy, with_address)) -}}
+{%- endmacro -%}
+
+{%- macro default__suppression_list(relation, email_column, policy, with_address) -%}
 {%- do mailvet.require_column(relation, email_column) -%}
 select
     verdict.email_key,

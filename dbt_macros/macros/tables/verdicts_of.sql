@@ -4,6 +4,10 @@ anything is. What your lists and events say of one spelling of a mailbox (suppre
 a hard bounce only where nothing newer is known of the text itself. Cells without an address have no row.
 -#}
 {%- macro verdicts_of(relation, email_column) -%}
+{{- return(adapter.dispatch('verdicts_of', 'mailvet')(relation, email_column)) -}}
+{%- endmacro -%}
+
+{%- macro default__verdicts_of(relation, email_column) -%}
 {%- set given = ['email_key', 'status', 'reason', 'mailbox_key'] -%}
 {%- set stopped -%}
 (stopped_mailboxes.reason = 'suppressed' or (stopped_mailboxes.reason = 'hard_bounced'

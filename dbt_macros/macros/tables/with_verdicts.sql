@@ -1,4 +1,8 @@
 {%- macro with_verdicts(relation, email_column='email', policy=none, columns=none, prefix=none) -%}
+{{- return(adapter.dispatch('with_verdicts', 'mailvet')(relation, email_column, policy, columns, prefix)) -}}
+{%- endmacro -%}
+
+{%- macro default__with_verdicts(relation, email_column, policy, columns, prefix) -%}
 {%- do mailvet.require_column(relation, email_column) -%}
 {%- set start = mailvet.prefix_named(prefix) -%}
 {%- set chosen = mailvet.chosen_columns(columns) -%}

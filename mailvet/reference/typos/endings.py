@@ -68,7 +68,7 @@ def branch_meant(domain: str) -> str | None:
         if country not in _BRANCHES[right]:
             continue
         if name and second in slips and not lists.is_public_suffix(f"{second}.{country}"):
-            # Where names are registered right below the country's ending too, "om.mx" may be somebody's.
+            # Where names are registered right below the country's ending too, "om.mx" may be a domain of its own.
             if country in _CLOSED or f"{name}.{right}.{country}" in _well_known():
                 return f"{name}.{right}.{country}"
         elif not name and second.endswith(right) and f"{second.removesuffix(right)}.{right}.{country}" in _well_known():

@@ -29,12 +29,29 @@ def recorded(metadata_database: Path, tmp_path_factory: pytest.TempPathFactory) 
         return metadata.summary(at[days], 1000 + days) | changes
 
     hostile = one(
-        3, table=HOSTILE, source=HOSTILE, conn_id='"><img src=x onerror=alert(1)>', health=HOSTILE, depth=HOSTILE,
-        operators=[{"name": HOSTILE, "asked": 1, "state": HOSTILE}], by_reason={HOSTILE: 5, "mailbox_accepted": 3},
-        by_status={HOSTILE: 8}, layers={HOSTILE: 8},
-    )  # fmt: skip
-    malformed = one(2, rows="many", seconds=float("1e300"), by_status=[1, 2], by_reason=None, operators={"a": 1},
-                    started_at="yesterday", bounce_before=-4, checked=True, table=None)  # fmt: skip
+        3,
+        table=HOSTILE,
+        source=HOSTILE,
+        conn_id='"><img src=x onerror=alert(1)>',
+        health=HOSTILE,
+        depth=HOSTILE,
+        operators=[{"name": HOSTILE, "asked": 1, "state": HOSTILE}],
+        by_reason={HOSTILE: 5, "mailbox_accepted": 3},
+        by_status={HOSTILE: 8},
+        layers={HOSTILE: 8},
+    )
+    malformed = one(
+        2,
+        rows="many",
+        seconds=float("1e300"),
+        by_status=[1, 2],
+        by_reason=None,
+        operators={"a": 1},
+        started_at="yesterday",
+        bounce_before=-4,
+        checked=True,
+        table=None,
+    )
     web = {"table": "subscribers", "source": "subscribers in web", "conn_id": "web"}
     return {
         "older": metadata.record("campaign", "verify_contacts", at[9], [one(9)]),
@@ -47,39 +64,63 @@ def recorded(metadata_database: Path, tmp_path_factory: pytest.TempPathFactory) 
         "failed": metadata.record("campaign", "verify_contacts", at[7], [None], state="failed"),
         "deferred": metadata.record("campaign", "verify_contacts", at[8], [None], state="deferred"),
         "web": metadata.record(
-            "newsletter", "verify_subscribers", at[2],
+            "newsletter",
+            "verify_subscribers",
+            at[2],
             [one(2, **web, health="The resolver stopped answering for ann.lee@example.com")],
         ),
         "passed": metadata.record(
-            "campaign", "gate", at[1],
+            "campaign",
+            "gate",
+            at[1],
             [metadata.gate(one(1), max_undeliverable_rate=0.5, max_unverified_rate=0)],
         ),
         "stopped": metadata.record(
-            "campaign", "gate", at[2] + timedelta(hours=1),
+            "campaign",
+            "gate",
+            at[2] + timedelta(hours=1),
             [metadata.gate(one(2), max_bounce_rate=0.001) | {"warnings": ["max_unknown_rate of 100% cannot fail"]}],
             state="failed",
         ),
         "odd gate": metadata.record(
-            "campaign", "gate", at[3] + timedelta(hours=1),
-            [{"mailvet_gate": 1, "table": HOSTILE, "limits": [{"name": HOSTILE, "limit": 1}, 7, {"limit": "x"}],
-              "passed": "yes", "warnings": HOSTILE, "among": [HOSTILE], "policy": 3}],
+            "campaign",
+            "gate",
+            at[3] + timedelta(hours=1),
+            [
+                {
+                    "mailvet_gate": 1,
+                    "table": HOSTILE,
+                    "limits": [{"name": HOSTILE, "limit": 1}, 7, {"limit": "x"}],
+                    "passed": "yes",
+                    "warnings": HOSTILE,
+                    "among": [HOSTILE],
+                    "policy": 3,
+                }
+            ],
         ),
         "quiet": metadata.record("quiet", "verify", at[2], [one(2, table="members")]),
-        "same day": metadata.record("quiet", "verify", at[2] + timedelta(minutes=1),
+        "same day": metadata.record(
+            "quiet",
+            "verify",
+            at[2] + timedelta(minutes=1),
             [one(2, table="members", started_at=(at[2] + timedelta(minutes=1)).isoformat())],
-       ),
+        ),
         "nothing due": metadata.record(
-            "quiet", "verify", at[1],
+            "quiet",
+            "verify",
+            at[1],
             [one(1, table="members", due=0, checked=0, operators=[], probes=0, lookups=0)],
         ),
         "after": metadata.record("quiet", "verify", at[0] - timedelta(minutes=5), [None], state="failed"),
         "only failures": metadata.record("failing", "verify", at[1], [None], state="up_for_retry"),
         "shards": metadata.record(
-            "monthly_cleaning", "verify_shard", at[4],
+            "monthly_cleaning",
+            "verify_shard",
+            at[4],
             [metadata.summary(at[4], rows) | {"table": "customers", "conn_id": "wh"} for rows in (4000, 5000, 6000)],
             map_indexes=(0, 1, 2),
         ),
-    }  # fmt: skip
+    }
 
 
 @pytest.fixture(scope="session")
@@ -97,7 +138,7 @@ def airflow_app(recorded: dict[str, str]) -> FastAPI:
 
 @pytest.fixture(scope="session")
 def anonymous(airflow_app: FastAPI) -> TestClient:
-    """A browser of somebody who is not logged in."""
+    """A browser without a login."""
     from fastapi.testclient import TestClient
 
     return TestClient(airflow_app, follow_redirects=False)
@@ -130,10 +171,10 @@ def viewer(login: Login) -> TestClient:
 def own_gate(anonymous: TestClient) -> Iterator[None]:
     """Checks of other tests do not count against the limit of this one."""
     from airflow_provider_mailvet.plugin import MailvetPlugin
-    from airflow_provider_mailvet.plugin.checking import Gate
+    from airflow_provider_mailvet.plugin.checking import RateLimiter
 
     anonymous.get("/mailvet/")  # the page is built by the first request
     application = MailvetPlugin.fastapi_apps[0]["app"]._app
-    before, application.state.gate = application.state.gate, Gate()
+    before, application.state.rate_limiter = application.state.rate_limiter, RateLimiter()
     yield
-    application.state.gate = before
+    application.state.rate_limiter = before

@@ -97,9 +97,16 @@ def record(
         assert serialized is not None
         run = session.scalar(select(DagRun).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id))
         run = run or serialized.dag.create_dagrun(
-            run_id=run_id, logical_date=at, data_interval=(at, at), run_after=at, run_type=DagRunType.MANUAL,
-            triggered_by=DagRunTriggeredByType.TEST, state=DagRunState.RUNNING, start_date=at, session=session,
-        )  # fmt: skip
+            run_id=run_id,
+            logical_date=at,
+            data_interval=(at, at),
+            run_after=at,
+            run_type=DagRunType.MANUAL,
+            triggered_by=DagRunTriggeredByType.TEST,
+            state=DagRunState.RUNNING,
+            start_date=at,
+            session=session,
+        )
         run.state = DagRunState.FAILED if state == "failed" else DagRunState.SUCCESS
         instances = select(TaskInstance).where(
             TaskInstance.dag_id == dag_id, TaskInstance.run_id == run_id, TaskInstance.task_id == task_id
@@ -119,9 +126,15 @@ def record(
             session.flush()
             if value is not None:
                 XComModel.set(
-                    "return_value", value, dag_id=dag_id, task_id=task_id, run_id=run_id, map_index=map_index,
-                    serialize=False, session=session,
-                )  # fmt: skip
+                    "return_value",
+                    value,
+                    dag_id=dag_id,
+                    task_id=task_id,
+                    run_id=run_id,
+                    map_index=map_index,
+                    serialize=False,
+                    session=session,
+                )
                 session.execute(
                     update(XComModel)
                     .where(
@@ -138,10 +151,18 @@ def record(
 def summary(at: datetime, rows: int) -> dict[str, Any]:
     """A summary as the operator leaves it."""
     reasons = {
-        "mailbox_accepted": 0.71, "accept_all": 0.09, "role_account": 0.03, "mailbox_not_found": 0.055,
-        "domain_not_found": 0.022, "disposable": 0.015, "greylisted": 0.028, "syntax_invalid": 0.012,
-        "mailbox_full": 0.008, "typo_domain": 0.01, "server_temporary_error": 0.02,
-    }  # fmt: skip
+        "mailbox_accepted": 0.71,
+        "accept_all": 0.09,
+        "role_account": 0.03,
+        "mailbox_not_found": 0.055,
+        "domain_not_found": 0.022,
+        "disposable": 0.015,
+        "greylisted": 0.028,
+        "syntax_invalid": 0.012,
+        "mailbox_full": 0.008,
+        "typo_domain": 0.01,
+        "server_temporary_error": 0.02,
+    }
     return summary_of(at, rows, reasons)
 
 
@@ -169,47 +190,83 @@ def summary_of(at: datetime, rows: int, shares: Mapping[str, float], **changes: 
     sent = by_recommendation.get("send", 0)
     kept = judged - by_recommendation.get("do_not_send", 0)
     return {
-        "mailvet": 1, "run_id": f"{at:%Y%m%dT%H%M%S}-0badc0de", "source": "contacts in crm", "conn_id": "crm",
-        "table": "contacts", "depth": "smtp", "policy": "marketing", "started_at": at.isoformat(), "seconds": 141.2,
-        "rows": judged, "missing": 0, "addresses": round(judged * 0.97), "due": round(judged * 0.2),
-        "checked": round(judged * 0.2), "updates": round(judged * 0.07), "pending": by_reason.get("greylisted", 0),
+        "mailvet": 1,
+        "run_id": f"{at:%Y%m%dT%H%M%S}-0badc0de",
+        "source": "contacts in crm",
+        "conn_id": "crm",
+        "table": "contacts",
+        "depth": "smtp",
+        "policy": "marketing",
+        "started_at": at.isoformat(),
+        "seconds": 141.2,
+        "rows": judged,
+        "missing": 0,
+        "addresses": round(judged * 0.97),
+        "due": round(judged * 0.2),
+        "checked": round(judged * 0.2),
+        "updates": round(judged * 0.07),
+        "pending": by_reason.get("greylisted", 0),
         "next_check_at": (at + timedelta(minutes=30)).isoformat() if by_reason.get("greylisted") else None,
-        "by_status": by_status, "by_reason": by_reason, "by_recommendation": by_recommendation,
-        "bounce_before": bounces / judged if judged else None, "bounce_after": sent_bounces / sent if sent else None,
+        "by_status": by_status,
+        "by_reason": by_reason,
+        "by_recommendation": by_recommendation,
+        "bounce_before": bounces / judged if judged else None,
+        "bounce_after": sent_bounces / sent if sent else None,
         "bounce_without_do_not_send": kept_bounces / kept if kept else None,
         "undeliverable_rate": by_status.get("undeliverable", 0) / max(judged, 1),
         "operators": [
-            {"name": name, "asked": asked, "accepted": accepted, "refused": refused,
-             "unclear": asked - accepted - refused, "state": state}
+            {
+                "name": name,
+                "asked": asked,
+                "accepted": accepted,
+                "refused": refused,
+                "unclear": asked - accepted - refused,
+                "state": state,
+            }
             for name, asked, accepted, refused, state in (
-                ("Google", 4211, 3870, 214, "done"), ("Microsoft 365", 2630, 2302, 180, "done"),
-                ("Yahoo", 960, 611, 31, "stopped: it refuses us"), ("GMX", 604, 571, 24, "done"),
+                ("Google", 4211, 3870, 214, "done"),
+                ("Microsoft 365", 2630, 2302, 180, "done"),
+                ("Yahoo", 960, 611, 31, "stopped: it refuses us"),
+                ("GMX", 604, 571, 24, "done"),
                 ("example-hosting.com", 233, 201, 30, "done"),
             )
         ],
-        "probes": 8638, "lookups": 1904, "health": "ok",
+        "probes": 8638,
+        "lookups": 1904,
+        "health": "ok",
         "layers": {"syntax": 240, "reference": 611, "history": 180, "route": 402, "mailbox": 8150},
         **changes,
-    }  # fmt: skip
+    }
 
 
 def gate(values: Mapping[str, Any], **limits: float) -> dict[str, Any]:
     """The result of a gate over the table of a summary: its figures held against limits by their names."""
     verified = sum(values["by_status"].values())
     figures = {
-        "max_undeliverable_rate": values["undeliverable_rate"], "max_bounce_rate": values["bounce_before"],
-        "max_unverified_rate": 0.0, "max_unknown_rate": values["by_status"].get("unknown", 0) / max(verified, 1),
-    }  # fmt: skip
+        "max_undeliverable_rate": values["undeliverable_rate"],
+        "max_bounce_rate": values["bounce_before"],
+        "max_unverified_rate": 0.0,
+        "max_unknown_rate": values["by_status"].get("unknown", 0) / max(verified, 1),
+    }
     held = [
         {"name": name, "limit": limit, "figure": figures[name], "passed": figures[name] <= limit}
         for name, limit in limits.items()
     ]
     return {
-        "mailvet_gate": 1, "conn_id": values["conn_id"], "table": values["table"], "source": values["source"],
-        "policy": values["policy"], "passed": all(limit["passed"] for limit in held), "among": [],
-        "rows": values["rows"], "addresses": verified, "verified": verified, "audience": verified, "limits": held,
+        "mailvet_gate": 1,
+        "conn_id": values["conn_id"],
+        "table": values["table"],
+        "source": values["source"],
+        "policy": values["policy"],
+        "passed": all(limit["passed"] for limit in held),
+        "among": [],
+        "rows": values["rows"],
+        "addresses": verified,
+        "verified": verified,
+        "audience": verified,
+        "limits": held,
         "warnings": [],
-    }  # fmt: skip
+    }
 
 
 def months(now: datetime) -> str:
@@ -217,11 +274,21 @@ def months(now: datetime) -> str:
     chance = random.Random(20)
     newest = ""
     base = {
-        "mailbox_accepted": 0.66, "recently_delivered": 0.09, "accept_all": 0.06, "role_account": 0.024,
-        "mailbox_not_found": 0.052, "domain_not_found": 0.018, "hard_bounced": 0.014, "disposable": 0.012,
-        "greylisted": 0.02, "syntax_invalid": 0.009, "mailbox_full": 0.008, "typo_domain": 0.011,
-        "server_temporary_error": 0.012, "null_mx": 0.003,
-    }  # fmt: skip
+        "mailbox_accepted": 0.66,
+        "recently_delivered": 0.09,
+        "accept_all": 0.06,
+        "role_account": 0.024,
+        "mailbox_not_found": 0.052,
+        "domain_not_found": 0.018,
+        "hard_bounced": 0.014,
+        "disposable": 0.012,
+        "greylisted": 0.02,
+        "syntax_invalid": 0.009,
+        "mailbox_full": 0.008,
+        "typo_domain": 0.011,
+        "server_temporary_error": 0.012,
+        "null_mx": 0.003,
+    }
     for week in range(16, -1, -1):
         at = now - timedelta(days=7 * week, hours=1, minutes=12)
         shares = {word: share * chance.uniform(0.93, 1.07) for word, share in base.items()}
@@ -238,9 +305,13 @@ def months(now: datetime) -> str:
         if week < 12:
             checked = gate(values, max_bounce_rate=0.15, max_undeliverable_rate=0.12, max_unverified_rate=0)
             record(
-                "campaign", "gate", at + timedelta(minutes=4), [checked],
-                state="success" if checked["passed"] else "failed", run_id=newest,
-            )  # fmt: skip
+                "campaign",
+                "gate",
+                at + timedelta(minutes=4),
+                [checked],
+                state="success" if checked["passed"] else "failed",
+                run_id=newest,
+            )
     for day in range(12, -1, -1):
         at = now - timedelta(days=day, hours=5, minutes=40)
         shares = {word: share * chance.uniform(0.9, 1.1) for word, share in base.items()} | {"disposable": 0.06}
@@ -249,17 +320,40 @@ def months(now: datetime) -> str:
             shares |= {"dns_timeout": 0.31, "mailbox_accepted": 0.4}
         health = "The resolver stopped answering after 812 domains" if ill else "ok"
         record(
-            "newsletter", "verify_subscribers", at,
-            [summary_of(at, 6_200 + 44 * (12 - day), shares, source="subscribers in web", conn_id="web",
-                        table="subscribers", health=health, seconds=19 + chance.random() * 6, operators=[])],
-        )  # fmt: skip
+            "newsletter",
+            "verify_subscribers",
+            at,
+            [
+                summary_of(
+                    at,
+                    6_200 + 44 * (12 - day),
+                    shares,
+                    source="subscribers in web",
+                    conn_id="web",
+                    table="subscribers",
+                    health=health,
+                    seconds=19 + chance.random() * 6,
+                    operators=[],
+                )
+            ],
+        )
     for month in (2, 1, 0):
         at = now - timedelta(days=30 * month + 3, hours=2)
         record(
-            "monthly_cleaning", "verify_shard", at,
-            [summary_of(at, rows, {word: share * chance.uniform(0.8, 1.2) for word, share in base.items()},
-                        source="customers in warehouse", conn_id="warehouse", table="customers")
-             for rows in (88_412, 90_207, 61_950)],
+            "monthly_cleaning",
+            "verify_shard",
+            at,
+            [
+                summary_of(
+                    at,
+                    rows,
+                    {word: share * chance.uniform(0.8, 1.2) for word, share in base.items()},
+                    source="customers in warehouse",
+                    conn_id="warehouse",
+                    table="customers",
+                )
+                for rows in (88_412, 90_207, 61_950)
+            ],
             map_indexes=(0, 1, 2),
-        )  # fmt: skip
+        )
     return newest

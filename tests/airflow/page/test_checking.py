@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_provider_mailvet.plugin import checking
-from airflow_provider_mailvet.plugin.checking import Gate, How
+from airflow_provider_mailvet.plugin.checking import CheckOptions, RateLimiter
 from mailvet.errors import SettingsError
 from tests.airflow.conftest import PEOPLE, STRANGERS
 from tests.airflow.page.conftest import Login
@@ -60,7 +60,7 @@ def test_the_address_is_in_no_log_no_answer_and_not_in_the_metadata_database(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("MAILVET_DNS__NAMESERVERS", '["127.0.0.1"]')
-    monkeypatch.setenv("MAILVET_DNS__PORT", "9")  # nobody answers there
+    monkeypatch.setenv("MAILVET_DNS__PORT", "9")  # nothing listens there
     with caplog.at_level(logging.DEBUG):
         answers = [ask(viewer, ADDRESS, how) for how in ("offline", "dns")]
         answers += [
@@ -131,10 +131,10 @@ def test_many_checks_at_once_are_held_back(viewer: TestClient, login: Login) -> 
 
 def test_the_bucket_of_a_user_fills_again() -> None:
     now = [0.0]
-    gate = Gate(burst=2, per_minute=60, clock=lambda: now[0])
-    assert [gate.admits("a") for _ in range(3)] == [True, True, False]
+    limiter = RateLimiter(burst=2, per_minute=60, clock=lambda: now[0])
+    assert [limiter.admits("a") for _ in range(3)] == [True, True, False]
     now[0] = 1.0
-    assert [gate.admits("a"), gate.admits("a")] == [True, False]
+    assert [limiter.admits("a"), limiter.admits("a")] == [True, False]
 
 
 # --------------------------------------------------------------------- mail servers
@@ -175,7 +175,7 @@ def test_a_check_that_takes_too_long_is_given_up(viewer: TestClient, monkeypatch
 def test_an_error_that_quotes_the_address_does_not_give_it_away(
     viewer: TestClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, kind: type[Exception]
 ) -> None:
-    def fail(how: How) -> Any:
+    def fail(how: CheckOptions) -> Any:
         raise kind(f"cannot do this for {ADDRESS}")
 
     monkeypatch.setattr(checking, "_settings", fail)
@@ -189,4 +189,4 @@ def test_an_error_that_quotes_the_address_does_not_give_it_away(
 
 @pytest.mark.parametrize("choice", ["", "smtp", "smtp:", "dns:crm", "offline:x", "all"])
 def test_only_the_choices_of_the_form_are_taken(choice: str) -> None:
-    assert How.of(choice) is None
+    assert CheckOptions.of(choice) is None

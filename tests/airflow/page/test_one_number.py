@@ -36,9 +36,13 @@ ROOT = Path(__file__).resolve().parent.parent.parent.parent
 NOW = datetime.now(timezone.utc).replace(microsecond=0)
 
 KNOWN = {
-    "mailbox_not_found": (10, 1), "mailbox_accepted": (14, 98), "accept_all": (5, 93), "greylisted": (3, 85),
-    "smtputf8_unsupported": (1, 40), "null_mx": (2, 0),
-}  # fmt: skip
+    "mailbox_not_found": (10, 1),
+    "mailbox_accepted": (14, 98),
+    "accept_all": (5, 93),
+    "greylisted": (3, 85),
+    "smtputf8_unsupported": (1, 40),
+    "null_mx": (2, 0),
+}
 """Reason -> how many addresses have a verdict of it, and its score."""
 
 NAMES = (*(each.name for each in COUNTS), *(figure.name for figure in FIGURES), "low", "high")
@@ -74,12 +78,21 @@ def verdicts() -> list[dict[str, Any]]:
             cell = f"{reason}{number}@shop.example"
             found.append(
                 {
-                    "email_key": email_key(cell), "email": cell, "status": str(REASONS[Reason(reason)].status),
-                    "reason": reason, "recommendation": "send", "score": score, "flags": "", "depth": str(Depth.smtp),
-                    "evidence": "[]", "checked_at": NOW - timedelta(days=40 if number % 3 == 0 else 2),
-                    "next_check_at": NOW + timedelta(days=300), "attempts": 1, "rules_version": "2026.11",
+                    "email_key": email_key(cell),
+                    "email": cell,
+                    "status": str(REASONS[Reason(reason)].status),
+                    "reason": reason,
+                    "recommendation": "send",
+                    "score": score,
+                    "flags": "",
+                    "depth": str(Depth.smtp),
+                    "evidence": "[]",
+                    "checked_at": NOW - timedelta(days=40 if number % 3 == 0 else 2),
+                    "next_check_at": NOW + timedelta(days=300),
+                    "attempts": 1,
+                    "rules_version": "2026.11",
                 }
-            )  # fmt: skip
+            )
     return found
 
 
@@ -135,9 +148,12 @@ class Python(Door):
 class Airflow(Door):
     def _result(self, **arguments: Any) -> dict[str, Any]:
         gate = MailvetCheckOperator(
-            task_id="gate", conn_id=self.name, table="contacts", on_failure="warn",
+            task_id="gate",
+            conn_id=self.name,
+            table="contacts",
+            on_failure="warn",
             **({"max_unverified_rate": None} | arguments),
-        )  # fmt: skip
+        )
         return gate.execute({})
 
     def figures(self, among: Sequence[str]) -> dict[str, Any]:
@@ -184,18 +200,23 @@ class Dbt(Door):
         (folder / "dbt_packages").mkdir()
         (folder / "dbt_packages" / "mailvet").symlink_to(ROOT / "dbt_macros", target_is_directory=True)
         project = {
-            "name": "shop", "version": "1.0.0", "config-version": 2, "profile": "shop",
+            "name": "shop",
+            "version": "1.0.0",
+            "config-version": 2,
+            "profile": "shop",
             "flags": {"send_anonymous_usage_stats": False},
             "vars": {"mailvet_verdict_table": f"{schema}.mailvet_verdicts"},
-            "models": {"shop": {"+materialized": "table"}}, "seeds": {"mailvet": {"+enabled": False}},
-        }  # fmt: skip
+            "models": {"shop": {"+materialized": "table"}},
+            "seeds": {"mailvet": {"+enabled": False}},
+        }
         tests = [{"mailvet.gate": {"name": f"limits_{n}", "arguments": _plain(each)}} for n, each in enumerate(LIMITS)]
         columns = [{"name": "email", "data_tests": tests}]
         source = {"name": "crm", "schema": schema, "tables": [{"name": "contacts", "columns": columns}]}
         for path, content in (
-            ("dbt_project.yml", project), ("models/crm.yml", {"version": 2, "sources": [source]}),
+            ("dbt_project.yml", project),
+            ("models/crm.yml", {"version": 2, "sources": [source]}),
             ("profiles.yml", {"shop": {"target": "it", "outputs": {"it": {**profile, "threads": 1}}}}),
-        ):  # fmt: skip
+        ):
             (folder / path).write_text(json.dumps(content))  # JSON is YAML
         for number, among in enumerate(AUDIENCES):
             (folder / "models" / f"figures_{number}.sql").write_text(
@@ -207,11 +228,21 @@ class Dbt(Door):
     @staticmethod
     def _run(folder: Path, *command: str) -> dict[str, str]:
         done = subprocess.run(
-            [sys.executable, "-c", "from dbt.cli.main import cli; cli()", *command, "--profiles-dir", ".",
-             "--no-use-colors"],
-            cwd=folder, capture_output=True, text=True, check=False,
+            [
+                sys.executable,
+                "-c",
+                "from dbt.cli.main import cli; cli()",
+                *command,
+                "--profiles-dir",
+                ".",
+                "--no-use-colors",
+            ],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
             env={name: value for name, value in os.environ.items() if not name.startswith("DBT_")},
-        )  # fmt: skip
+        )
         found = json.loads((folder / "target" / "run_results.json").read_text()) if done.returncode in (0, 1) else {}
         outcomes = {each["unique_id"].split(".")[2]: each["status"] for each in found.get("results", ())}
         assert outcomes, done.stdout + done.stderr
@@ -246,9 +277,14 @@ def databases(
     names = verdict_schema().names
     connect(monkeypatch, "duck", conn_type="duckdb", host=path)
     connect(
-        monkeypatch, "postgres", conn_type="postgres", host="127.0.0.1", port=postgres_server.port, login="postgres",
+        monkeypatch,
+        "postgres",
+        conn_type="postgres",
+        host="127.0.0.1",
+        port=postgres_server.port,
+        login="postgres",
         schema="one_number",
-    )  # fmt: skip
+    )
     with duckdb.connect(path) as database:
         database.execute("create table contacts (id integer, email varchar)")
         database.executemany("insert into contacts values (?, ?)", rows())
@@ -261,9 +297,14 @@ def databases(
     warehouse.save(stored)
     warehouse.close()
     summary = MailvetVerifyOperator(
-        task_id="verify", conn_id="duck", table="contacts", depth="offline", max_addresses=9, outlets=[],
+        task_id="verify",
+        conn_id="duck",
+        table="contacts",
+        depth="offline",
+        max_addresses=9,
+        outlets=[],
         write_back=False,
-    ).execute({})  # fmt: skip
+    ).execute({})
     with duckdb.connect(path, read_only=True) as database:
         database.execute("set TimeZone = 'UTC'")
         kept = database.execute(f"select {', '.join(names)} from mailvet_verdicts").fetchall()
@@ -309,9 +350,14 @@ def doors(databases: dict[str, Any], tmp_path: Path) -> list[Door]:
         sql.add_table_asset("contacts", table_name="contacts").add_batch_definition_whole_table("all").get_batch(),
     )
     postgres = {
-        "type": "postgres", "host": "127.0.0.1", "port": databases["port"], "user": "postgres", "password": "",
-        "dbname": "one_number", "schema": "public",
-    }  # fmt: skip
+        "type": "postgres",
+        "host": "127.0.0.1",
+        "port": databases["port"],
+        "user": "postgres",
+        "password": "",
+        "dbname": "one_number",
+        "schema": "public",
+    }
     return [
         CommandLine("command line, DuckDB", path, "--table", "contacts"),
         CommandLine("command line, PostgreSQL", url, "--table", "contacts"),
@@ -409,8 +455,10 @@ def test_a_table_verified_in_part_is_judged_by_what_was_verified(tmp_path: Path)
     path = str(tmp_path / "crm.duckdb")
     with duckdb.connect(path) as database:
         database.execute("create table contacts as select 'p' || n || '@shop.example' as email from range(100) t(n)")
-    known = [dict(row, email=f"p{n}@shop.example", email_key=email_key(f"p{n}@shop.example"))
-             for n, row in enumerate([*verdicts()[:10], *verdicts()[10:20]])]  # fmt: skip
+    known = [
+        dict(row, email=f"p{n}@shop.example", email_key=email_key(f"p{n}@shop.example"))
+        for n, row in enumerate([*verdicts()[:10], *verdicts()[10:20]])
+    ]
     import pyarrow as pa
 
     warehouse = mailvet_table(path)

@@ -27,12 +27,3 @@ tested as (
     where not {{ mailvet.is_missing('rows_under_test.' ~ column_name) }}
 )
 {%- endmacro -%}
-
-{#- An error unless a test's choice is among the words it knows. -#}
-{%- macro require_choice(test, argument, value, words) -%}
-    {%- if value not in words -%}
-        {%- do exceptions.raise_compiler_error(
-            "mailvet." ~ test ~ ": " ~ argument ~ " is " ~ value ~ "; choose one of " ~ words | join(', ') ~ "."
-        ) -%}
-    {%- endif -%}
-{%- endmacro -%}

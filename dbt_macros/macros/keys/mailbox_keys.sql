@@ -4,6 +4,10 @@ spellings of one mailbox, as its provider folds them; null where there is no @. 
 A domain that is not ASCII stays as it is written here; the verdict table has its key in A-labels.
 -#}
 {%- macro mailbox_keys(relation, email_column='email') -%}
+{{- return(adapter.dispatch('mailbox_keys', 'mailvet')(relation, email_column)) -}}
+{%- endmacro -%}
+
+{%- macro default__mailbox_keys(relation, email_column) -%}
 select
     email_key,
     case when domain_found <> '' then {{ mailvet.email_key(mailvet.mailbox_case('local_found', 'domain_found')) }} end
@@ -21,17 +25,4 @@ from (
         where not {{ mailvet.is_missing('texts_read.' ~ email_column) }}
     ) as texts_folded
 ) as texts_parted
-{%- endmacro -%}
-
-{#- Where a text begins in another, from 1; 0 where it does not occur. -#}
-{%- macro position_of(part, text) -%}
-{{- return(adapter.dispatch('position_of', 'mailvet')(part, text)) -}}
-{%- endmacro -%}
-
-{%- macro default__position_of(part, text) -%}
-position({{ part }} in {{ text }})
-{%- endmacro -%}
-
-{%- macro bigquery__position_of(part, text) -%}
-strpos({{ text }}, {{ part }})
 {%- endmacro -%}

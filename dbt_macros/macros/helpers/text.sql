@@ -1,3 +1,8 @@
+{#- A cell as text: a missing value counts as the empty text, as in the core. -#}
+{%- macro as_text(column) -%}
+coalesce(cast({{ column }} as {{ mailvet.type_name('text') }}), '')
+{%- endmacro -%}
+
 {#- A text as a literal. Patterns and names hold no backslash, which dialects read differently. -#}
 {%- macro literal(text) -%}
 {{- return(adapter.dispatch('literal', 'mailvet')(text)) -}}
@@ -160,6 +165,19 @@ regexp_extract({{ domain }}, '{{ pattern | replace("(", "(?:") }}')
 regexp_extract({{ domain }}, '{{ pattern }}', 0)
 {%- endmacro -%}
 
+{#- Where a text begins in another, from 1; 0 where it does not occur. -#}
+{%- macro position_of(part, text) -%}
+{{- return(adapter.dispatch('position_of', 'mailvet')(part, text)) -}}
+{%- endmacro -%}
+
+{%- macro default__position_of(part, text) -%}
+position({{ part }} in {{ text }})
+{%- endmacro -%}
+
+{%- macro bigquery__position_of(part, text) -%}
+strpos({{ text }}, {{ part }})
+{%- endmacro -%}
+
 {#- Whether two values differ, where a missing value differs from any other. -#}
 {%- macro differs(one, other) -%}
 {{- return(adapter.dispatch('differs', 'mailvet')(one, other)) -}}
@@ -175,11 +193,6 @@ regexp_extract({{ domain }}, '{{ pattern }}', 0)
 
 {%- macro spark__differs(one, other) -%}
 not ({{ one }} <=> {{ other }})
-{%- endmacro -%}
-
-{#- A suggestion, unless it would start a formula when the table is opened in a spreadsheet. -#}
-{%- macro harmless(text) -%}
-case when substring({{ text }}, 1, 1) in ({{ mailvet.literals(mailvet.formula_starts()) }}) then null else {{ text }} end
 {%- endmacro -%}
 
 {#- Whether two values are equal, null being a value like any other. -#}

@@ -22,8 +22,3 @@ sha2({{ mailvet.as_text(column) }}, 256)
 {%- macro bigquery__email_key(column) -%}
 to_hex(sha256({{ mailvet.as_text(column) }}))
 {%- endmacro -%}
-
-{#- A cell as text: a missing value counts as the empty text, as in the core. -#}
-{%- macro as_text(column) -%}
-coalesce(cast({{ column }} as {{ mailvet.type_name('text') }}), '')
-{%- endmacro -%}

@@ -1,0 +1,15 @@
+{#- The value of a status column of the verdict table `alias`, its recommendation under the policy. -#}
+{%- macro status_value(alias, column, policy=none) -%}
+{%- if column == 'recommendation' -%}
+{{ mailvet.recommendation_case(alias ~ '.reason', alias ~ '.score', alias ~ '.attempts', policy) }}
+{%- elif column == 'suggestion' -%}
+{{ mailvet.harmless(alias ~ '.suggestion') }}
+{%- else -%}
+{{ alias }}.{{ column }}
+{%- endif -%}
+{%- endmacro -%}
+
+{#- A suggestion, unless it would start a formula when the table is opened in a spreadsheet. -#}
+{%- macro harmless(text) -%}
+case when substring({{ text }}, 1, 1) in ({{ mailvet.literals(mailvet.formula_starts()) }}) then null else {{ text }} end
+{%- endmacro -%}
