@@ -76,12 +76,11 @@ def version_sets() -> dict[str, VersionSet]:
     """All sets by name, in the order of the file."""
     with (HERE / "sets.toml").open("rb") as file:
         tables = tomllib.load(file)
-    return {
-        name: VersionSet(
-            name, **{key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
-        )
-        for name, row in tables.items()
-    }
+    found = {}
+    for name, table in tables.items():
+        fields: dict[str, Any] = {key: tuple(of) if isinstance(of, list) else of for key, of in table.items()}
+        found[name] = VersionSet(name, **fields)
+    return found
 
 
 def run(*words: str | Path, **options: Any) -> None:
