@@ -153,7 +153,7 @@ def checkpoint(folder: Path, config: Path) -> dict[str, Any]:
 
     outcome = gx_checkpoint.gate(folder / "crm.duckdb", str(config), folder / "gx")
     results = json.loads((folder / "gx" / "gate.json").read_text())["expectations"]
-    return {"outcome": outcome} | {each["expectation"]: each["unexpected_count"] for each in results}
+    return {"outcome": outcome} | {each["expectation"]: each.get("unexpected_count") for each in results}
 
 
 def spark(folder: Path, config: Path) -> dict[str, Any]:
