@@ -95,7 +95,7 @@ def opened(
             where=where,
             policy=settings.policy,
             prefix=settings.store.prefix,
-            events=settings.history.events,
+            events=settings.history,
             writable=writable,
             updatable=updatable,
         )

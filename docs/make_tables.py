@@ -8,6 +8,8 @@ from datetime import timedelta
 from pathlib import Path
 
 from mailvet.gates import COUNTS, FIGURES
+from mailvet.history.facts import REASONS_FROM_EVENTS
+from mailvet.history.vocabulary import EventWord, class_missing_words, ignored_words, vendors, words_of
 from mailvet.lab.endless_profiles import ENDLESS_PROFILES
 from mailvet.lab.hostile_profiles import HOSTILE_PROFILES
 from mailvet.lab.profile_summary import learnt, refusal, summary
@@ -167,7 +169,39 @@ def gate_figures() -> str:
     return "\n".join(lines)
 
 
+def event_words() -> str:
+    """The vocabulary of events, with the spellings that are read alike."""
+    lines = ["| event | spellings |", "|---|---|"]
+    lines += [f"| `{event}` | {', '.join(words_of(event))} |" for event in EventWord]
+    lines.append(f"| its class is missing | {', '.join(sorted(class_missing_words()))} |")
+    lines.append(f"| ignored | {', '.join(sorted(ignored_words()))} |")
+    return "\n".join(lines)
+
+
+def precedence() -> str:
+    """The reason that decides, for each reason of the history (columns) and of another layer (rows)."""
+    order = list(REASONS)
+    columns = sorted((Reason.suppressed, *REASONS_FROM_EVENTS), key=order.index)
+    lines = [f"| | {' | '.join(f'`{reason}`' for reason in columns)} |", "|---" * (len(columns) + 1) + "|"]
+    for other in order:
+        if REASONS[other].layer != "history":
+            cells = (f"`{min(reason, other, key=order.index)}`" for reason in columns)
+            lines.append(f"| `{other}` | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def senders() -> str:
+    """The senders whose words are known."""
+    lines = ["| sender | level | tells machine opens | page | read |", "|---|---|---|---|---|"]
+    for vendor in vendors().values():
+        page = f"<{vendor.page}>" if vendor.page else ""
+        tells = "yes" if vendor.machine_known else "some" if vendor.machine else "no"
+        lines.append(f"| `{vendor.name}` | {vendor.level} | {tells} | {page} | {vendor.date if page else ''} |")
+    return "\n".join(lines)
+
+
 TABLES = {
+    "event words": event_words, "precedence": precedence, "senders": senders,
     "gate counts": gate_counts, "gate figures": gate_figures,
     "reach": reach,
     "reasons": reasons, "columns": columns, "syntax_errors": syntax_errors, "priors": priors, "weights": weights,

@@ -34,6 +34,7 @@ else:
 
 __all__ = [
     "DURATION_SECONDS",
+    "EVENT_COLUMNS",
     "Dns",
     "History",
     "Lists",
@@ -48,6 +49,11 @@ __all__ = [
 ]
 
 log = logging.getLogger(__name__)
+
+EVENT_COLUMNS = (
+    "email", "mailbox_key", "email_key", "event", "occurred_at", "bounce_class", "machine", "topic", "echo",
+)  # fmt: skip
+"""The columns of a table of events; one of the first three is enough to say whose they are."""
 
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)\s*")
 DURATION_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -265,9 +271,42 @@ class History(_Section):
 
     events: str | None = None
     """
-    Table in the same database, or a file: columns `email`, `event` (hard_bounce, delivered, unsubscribe,
-    complaint) and `occurred_at`. A hard bounce counts while nothing was delivered after it.
+    Table in the same database, or a file: columns `email`, `event` (delivered, hard_bounce, soft_bounce, open, click,
+    unsubscribe, complaint, ...) and `occurred_at`; where they are there `bounce_class`, `machine`, `topic` and `echo`.
+    `mailvet_events` is what `mailvet events import` writes.
     """
+    columns: dict[str, str] = Field(default_factory=dict)
+    """Other names of these columns: `{email = "recipient", occurred_at = "ts"}`."""
+    topic: str | None = None
+    """What the mail is about: an unsubscribe from this topic counts too, one from another topic never does."""
+    delivered_for: Duration = timedelta(days=90)
+    """After a delivery an address counts as recently delivered for so long."""
+    engaged_for: Duration = timedelta(days=180)
+    """After a person opened, clicked or replied, an address counts as recently engaged for so long."""
+    bounce_delay: Duration = timedelta(hours=48)
+    """A delivery counts only after so long without a bounce, since a server may accept first and bounce later."""
+    soft_bounces: int = Field(3, ge=1)
+    """So many soft bounces without a delivery since make a repeated soft bounce."""
+    soft_bounce_window: Duration = timedelta(days=14)
+    """The span within which they are counted."""
+    inactive_deliveries: int = Field(6, ge=1)
+    """So many deliveries without a sign of life make an inactive address."""
+    inactive_after: Duration = timedelta(days=180)
+    """The span within which they are counted, and for which there has to have been mail at all."""
+
+    @field_validator("columns")
+    @classmethod
+    def _columns_are_known(cls, columns: dict[str, str]) -> dict[str, str]:
+        if unknown := sorted(columns.keys() - set(EVENT_COLUMNS)):
+            raise ValueError(f"{', '.join(unknown)}: no column of events; write one of {', '.join(EVENT_COLUMNS)}")
+        return columns
+
+    @classmethod
+    def of(cls, events: str | History | None) -> History | None:
+        """The settings of a table of events; None where there is none."""
+        if isinstance(events, str):
+            return cls(events=events)
+        return events if events is not None and events.events is not None else None
 
 
 class Suspicion(_Section):

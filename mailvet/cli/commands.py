@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from mailvet.cli import dbt, lists
+from mailvet.cli import dbt, events, lists
 from mailvet.cli.check import check
 from mailvet.cli.constraints import constraints
 from mailvet.cli.doctor import doctor
@@ -61,6 +61,7 @@ def options(
 for _command in (check, verify, gate, plan, report, explain, reclassify, forget, doctor, lab, constraints):
     app.command()(_command)
 app.add_typer(dbt.app)
+app.add_typer(events.app)
 app.add_typer(lists.app, name="lists")
 
 

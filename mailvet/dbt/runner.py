@@ -128,7 +128,7 @@ def open_selected(
         "where": selected.options.get("where"),
         "policy": settings.policy,
         "prefix": settings.store.prefix,
-        "events": settings.history.events,
+        "events": settings.history,
         "updatable": updatable,
     }
     chosen = column or selected.options.get("email_column") or selected.marked_column

@@ -26,7 +26,7 @@ from mailvet.history.vocabulary import (
     vendors,
 )
 
-__all__ = ["OWN", "Event", "Unusable", "events_of", "recognise", "unwrapped"]
+__all__ = ["OWN", "REPEATED", "Event", "Unusable", "events_of", "recognise", "time_of", "unwrapped"]
 
 OWN = "mailvet"
 """The key of a source in our own words: columns email, event, occurred_at, and where known the rest."""
@@ -147,7 +147,7 @@ def _events(record: Mapping[str, Any], vendor: Vendor, now: datetime) -> list[Ev
     if isinstance(meant, Unusable):
         return [Unusable(meant.why, word)]
     event, rule = meant
-    at = _time(_either(record, vendor.time))
+    at = time_of(_either(record, vendor.time))
     if at is None:
         return [Unusable("no_time", word)]
     if at > now + _AHEAD:
@@ -214,7 +214,7 @@ def _own_event(record: Mapping[str, Any], now: datetime) -> Event | Unusable:
             else "unknown_word"
         )
         return Unusable(why, word)
-    at = _time(record.get("occurred_at"))
+    at = time_of(record.get("occurred_at"))
     if at is None:
         return Unusable("no_time", word)
     if at > now + _AHEAD:
@@ -292,7 +292,7 @@ def _is_true(value: Any) -> bool:
     return _text(value).strip().lower() in ("true", "1", "yes", "t", "1.0")
 
 
-def _time(value: Any) -> datetime | None:
+def time_of(value: Any) -> datetime | None:
     """A time in UTC from seconds or milliseconds since 1970, ISO 8601, or the date of a mail; None where it is none."""
     if isinstance(value, datetime):
         at: datetime | None = value if value.tzinfo else value.replace(tzinfo=timezone.utc)

@@ -57,7 +57,7 @@ def open_source(  # noqa: PLR0913  # what a source is, and how it is read
         "where": where or None,
         "policy": settings.policy,
         "prefix": settings.store.prefix,
-        "events": settings.history.events,
+        "events": settings.history,
     }
     if is_url(source):
         scheme = source.partition("://")[0].lower()

@@ -19,12 +19,13 @@ import pyarrow as pa
 
 from mailvet import errors
 from mailvet.errors import PreflightError, SettingsError, SourceError
+from mailvet.history.facts import HISTORY_COLUMNS, RECIPIENT_COLUMNS, Question, decided
 from mailvet.policies import recommendation_sql
 from mailvet.reference.own_lists import OwnLists
 from mailvet.runs.forecast import seconds_at
 from mailvet.runs.recheck import Recheck, RecheckText, parse_recheck
 from mailvet.runs.record import new_run_id
-from mailvet.settings import Settings
+from mailvet.settings import EVENT_COLUMNS, Settings
 from mailvet.spark.servers import ServerFolder, canaries
 from mailvet.spark.staging import Folder
 from mailvet.spark.tables import Format, empty_verdicts, files_of, find_verdicts, merged, verdict_ddl
@@ -32,7 +33,7 @@ from mailvet.spark.worker import DUE, KEPT, REPORT, ROUTE, Job, utc_now, with_ma
 from mailvet.verdict import verdict_schema
 from mailvet.vocabulary import Depth, Policy, rules_version
 from mailvet.warehouse.dialects import SparkSQL
-from mailvet.warehouse.mailboxes import EVENT_KEYS
+from mailvet.warehouse.mailboxes import EVENT_KEYS, recipients_sql
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
@@ -46,6 +47,7 @@ _LARGE = 20_000  # operators that are placed by their size; the others are too s
 _CROWDED = 100_000  # addresses of a domain that are judged in more time than all tasks need to look it up
 _SAMPLED = 100
 _SAY = SparkSQL()
+_HISTORY_KINDS = dict(zip(HISTORY_COLUMNS, ("string", "timestamp", "string"), strict=True))
 
 
 def verify(  # the public call: all but two by keyword
@@ -77,7 +79,7 @@ def verify(  # the public call: all but two by keyword
         verdicts: the verdict table so far: a DataFrame, a path (it has a slash), or a table's name. What still holds
             is not asked again.
         format: of the path.
-        events: your own mail's events: `event` (see `mailvet.history.columns`), `occurred_at`, and whose they are:
+        events: your own mail's events: `event` (see `mailvet/history/events.toml`), `occurred_at`, and whose they are:
             `email`, `mailbox_key` or `email_key`. They hold for the mailbox, whatever its spelling.
         staging: a folder that the driver and every executor can write to. Answers gather there; a job that was
             stopped goes on from there when it is called again. Delete it when the verdicts are saved.
@@ -408,7 +410,6 @@ def _due(
     """
     from pyspark.sql import functions as F
 
-    from mailvet.history.columns import EVENT_SPELLINGS, EVENT_TIMES
     from mailvet.warehouse.rules import due_by_itself, recheck_condition
 
     spark = cells.sparkSession
@@ -420,7 +421,7 @@ def _due(
         "left",
     )
     if events is not None:
-        history = _history(events, cells).alias("h")
+        history = _history(job, events, cells).alias("h")
         rows = rows.join(history, F.col("h.mailbox_key") == F.col("c.mailbox_key"), "left")
     rules = rules_version(job.own.digest)
     condition = due_by_itself(
@@ -438,8 +439,10 @@ def _due(
             "email_key",
             "v.reason as previous_reason",
             "coalesce(v.attempts, 0) as previous_attempts",
-            *(name if events is not None else f"cast(null as timestamp) as {name}" for name in EVENT_TIMES),
-            *(name if events is not None else f"cast(null as string) as {name}" for name in EVENT_SPELLINGS.values()),
+            *(
+                name if events is not None else f"cast(null as {kind}) as {name}"
+                for name, kind in _HISTORY_KINDS.items()
+            ),
             f"case when not {is_due} then v.reason end as only_if_news",
             "coalesce(contains(v.flags, 'allowed'), false) as was_allowed",
             "coalesce(contains(v.flags, 'disposable'), false) as was_disposable",
@@ -457,27 +460,22 @@ def _moment(at: datetime) -> str:
     return f"timestamp'{at.isoformat()}'"
 
 
-def _history(events: DataFrame, cells: DataFrame) -> DataFrame:
+def _history(job: Job, events: DataFrame, cells: DataFrame) -> DataFrame:
     """
-    The newest event of each kind by mailbox, and the address it was about.
+    What the events say of each mailbox.
 
     Args:
         cells: email, email_key and mailbox_key of the texts to be verified.
     """
     from pyspark.sql import functions as F
 
-    from mailvet.history.columns import EVENT_KINDS, EVENT_SPELLINGS
-
-    nothing = F.lit(None).cast("string")
-    given = {name: F.col(name).cast("string") if name in events.columns else nothing for name in EVENT_KEYS}
-    address = F.expr(_SAY.fold("cast(email as string)")) if "email" in events.columns else nothing
-    newest = [
-        F.max(F.when(F.lower("event").isin(*words), F.col("occurred_at").cast("timestamp"))).alias(name)
-        for name, words in EVENT_KINDS.items()
-    ]
-    recipients = events.groupBy(
-        address.alias("email"), given["mailbox_key"].alias("given_mailbox"), given["email_key"].alias("given_key")
-    ).agg(*newest)
+    # Under names for the moment, since the rest is the SQL of every other database.
+    ask = Question(job.settings.history, Policy(job.settings.policy), utc_now())
+    token = job.run_id.replace("-", "_")
+    names = [name for name in EVENT_COLUMNS if name in events.columns]
+    events.select(*names).createOrReplaceTempView(f"mailvet_events_{token}")
+    recipients = events.sparkSession.sql(recipients_sql(_SAY, f"mailvet_events_{token}", names, ask))
+    recipients = recipients.drop("folded").withColumnRenamed("recipient", "email")
     columns = ", ".join(f"{field.name} {field.dataType.simpleString()}" for field in recipients.schema)
     keyed = recipients.mapInArrow(with_mailbox_key, f"{columns}, mailbox_key string").alias("e")
     texts = cells.select(F.col("email_key").alias("given_key"), F.col("mailbox_key").alias("mailbox_of_text")).alias(
@@ -485,16 +483,11 @@ def _history(events: DataFrame, cells: DataFrame) -> DataFrame:
     )
     # The key of an address that is written as its mailbox is, is that of the mailbox.
     found = F.coalesce("e.given_mailbox", "e.mailbox_key", "t.mailbox_of_text", "e.given_key")
-    return (
-        keyed.join(texts, F.col("e.given_key") == F.col("t.given_key"), "left")
-        .select(found.alias("mailbox_key"), "e.email", *EVENT_KINDS)
-        .where("mailbox_key is not null")
-        .groupBy("mailbox_key")
-        .agg(
-            *(F.max(name).alias(name) for name in EVENT_KINDS),
-            *(F.expr(f"max_by(email, {name})").alias(spelling) for name, spelling in EVENT_SPELLINGS.items()),
-        )
+    joined = keyed.join(texts, F.col("e.given_key") == F.col("t.given_key"), "left").select(
+        found.alias("mailbox_key"), F.col("e.email").alias("recipient"), *(f"e.{name}" for name in RECIPIENT_COLUMNS)
     )
+    joined.createOrReplaceTempView(f"mailvet_recipients_{token}")
+    return events.sparkSession.sql(decided(f"select * from mailvet_recipients_{token}", _SAY, ask))
 
 
 def _asked_today(known: DataFrame) -> dict[str, int]:

@@ -41,7 +41,7 @@ ROUTE = "domain string, route_reason string, route_detail string, operator strin
 ROUTE_COLUMNS = ("route_reason", "route_detail", "operator", "hosts")
 DUE = (
     "email string, email_key string, domain string, previous_reason string, previous_attempts int, "
-    "unsubscribed_at timestamp, bounced_at timestamp, delivered_at timestamp, unsubscribed_as string, bounced_as string"
+    "history_reason string, history_at timestamp, history_as string"
 )
 """Cells to be verified, with the domain whose route is needed (null: none is) and what is known of them."""
 REPORT = "slot int, probes bigint, kept bigint, degraded string, servers binary"
@@ -55,8 +55,7 @@ _UTC = pa.timestamp("us", tz="UTC")
 _DUE_SCHEMA = pa.schema(
     [(name, pa.string()) for name in ("email", "email_key", "domain", "previous_reason")]
     + [("previous_attempts", pa.int32())]
-    + [(name, _UTC) for name in ("unsubscribed_at", "bounced_at", "delivered_at")]
-    + [(name, pa.string()) for name in ("unsubscribed_as", "bounced_as")]
+    + [("history_reason", pa.string()), ("history_at", _UTC), ("history_as", pa.string())]
 )
 _ROUTE_SCHEMA = pa.schema([(name, pa.string()) for name in ("domain", *ROUTE_COLUMNS)])
 _KEPT_SCHEMA = pa.schema([("name", pa.string())])

@@ -16,17 +16,21 @@ from typing import Any
 import pyarrow as pa
 
 from mailvet.errors import SettingsError, SourceError, argument
-from mailvet.history.columns import EVENT_COLUMNS, EVENT_TIMES
+from mailvet.history.facts import HISTORY_COLUMNS, Question
 from mailvet.runs.recheck import Recheck
-from mailvet.vocabulary import Reason
+from mailvet.settings import EVENT_COLUMNS
+from mailvet.vocabulary import Policy, Reason
 from mailvet.warehouse.dialects import literal
 from mailvet.warehouse.mailboxes import (
     EVENT_KEYS,
     ascii_names,
     history_sql,
     list_entry,
+    mapped_events,
     odd_domains,
     recipients_sql,
+    unknown_words_sql,
+    warn_of_unknown_words,
     with_mailbox,
 )
 from mailvet.warehouse.rules import LISTS, due_condition, verdict_kinds
@@ -66,7 +70,7 @@ class PlannedTable(SQLSession):
             if has_lists or self._events is not None:
                 self._stage_boxes()
             if self._events is not None:
-                self._stage_history()
+                self._stage_history(now)
             if has_lists:
                 self._stage_lists(listed)
             is_due = partial(
@@ -144,29 +148,35 @@ class PlannedTable(SQLSession):
         self._append(labels, pa.table({"domain": list(names), "ascii_name": list(names.values())}))
         return self._analyzed(labels)
 
-    def _stage_history(self) -> None:
-        """The newest event of each kind by mailbox."""
-        say = self._say
-        path = Path(str(self._events)).expanduser()
+    def _stage_history(self, now: datetime) -> None:
+        """What the events say of each mailbox."""
+        say, events = self._say, self._events
+        assert events is not None
+        path = Path(str(events.events)).expanduser()
         try:
             if path.is_file():
-                kinds = {**dict.fromkeys(EVENT_KEYS, "string"), "event": "string", "occurred_at": "timestamp"}
-                source, columns = self._stage_empty("events", kinds), list(EVENT_KEYS)
-                self._append(source, _events_of_file(path))
+                kinds = dict.fromkeys(EVENT_COLUMNS, "string") | {"occurred_at": "timestamp"}
+                source, columns = self._stage_empty("events", kinds), list(EVENT_COLUMNS)
+                self._append(source, _events_of_file(path, events.columns))
             else:
-                source = self._qualified(self._relation(str(self._events), "the database"))
-                columns = [name for name in EVENT_KEYS if self._has_column(source, name)]
-                if not columns:
+                table = self._qualified(self._relation(str(events.events), "the database"))
+                present = [name for name in EVENT_COLUMNS if self._has_column(table, name)]
+                source = mapped_events(table, present, events.columns, self._quote)
+                columns = [*present, *events.columns]
+                if set(columns).isdisjoint(EVENT_KEYS):
                     raise SourceError("It names neither an email nor a mailbox_key or email_key.")
             with self._doing("read the events"):
-                recipients = self._stage("recipients", recipients_sql(say, source, columns))
+                ask = Question(events, Policy(self.policy), now)
+                recipients = self._stage("recipients", recipients_sql(say, source, columns, ask))
                 labels = self._stage_labels(recipients)
-                history = history_sql(say, recipients, self._staged["boxes"], labels=labels)
+                history = history_sql(say, recipients, self._staged["boxes"], ask, labels=labels)
                 self._indexed(self._stage("history", history), "mailbox_key")
+                warn_of_unknown_words(self._rows(unknown_words_sql(say, source)))
         except SourceError as error:
             raise SettingsError(
-                f"history.events ({self._events}) cannot be used: it has to be a file, or a table beside the verdicts, "
-                f"with the columns email, event and occurred_at (UTC). {error}"
+                f"history.events ({events.events}) cannot be used: it has to be a file, or a table beside the "
+                "verdicts, with the columns email, event and occurred_at (UTC); history.columns gives other names. "
+                f"{error}"
             ) from None
 
     def _has_column(self, relation: str, name: str) -> bool:
@@ -225,7 +235,7 @@ class PlannedTable(SQLSession):
         # What is due by itself comes first, so that no limit is used up by the others.
         rechecked = "0" if by_itself is None else f"case when {by_itself} then 0 else 1 end"
         first = "" if by_itself is None else f"{rechecked}, "
-        events = ", ".join(["", *(f"h.{name}" for name in EVENT_COLUMNS)]) if self._events is not None else ""
+        events = ", ".join(["", *(f"h.{name}" for name in HISTORY_COLUMNS)]) if self._events is not None else ""
         history = (
             f"left join {self._staged['boxes']} b on b.email_key = c.email_key "
             f"left join {self._staged['history']} h on h.mailbox_key = b.mailbox_key "
@@ -330,7 +340,7 @@ class PlannedTable(SQLSession):
 
     def _due_query(self) -> str:
         names = ["email", "email_key", "previous_reason", "previous_attempts"]
-        selected = [f"d.{name}" for name in (*names, *(EVENT_COLUMNS if self._events is not None else ()))]
+        selected = [f"d.{name}" for name in (*names, *(HISTORY_COLUMNS if self._events is not None else ()))]
         joined = ""
         if signals := self._staged.get("signals"):
             selected += ["coalesce(s.series_size, 0)", "coalesce(s.burst, 0)", "s.duplicate_of"]
@@ -381,7 +391,7 @@ def _due_table(rows: list[tuple[Any, ...]], events: bool, signals: bool) -> pa.T
         pa.field("previous_attempts", pa.int32()),
     ]
     if events:
-        fields += [pa.field(name, UTC if name in EVENT_TIMES else pa.string()) for name in EVENT_COLUMNS]
+        fields += [pa.field(name, UTC if name == "history_at" else pa.string()) for name in HISTORY_COLUMNS]
     if signals:
         fields += [
             pa.field("series_size", pa.int32()),
@@ -392,24 +402,30 @@ def _due_table(rows: list[tuple[Any, ...]], events: bool, signals: bool) -> pa.T
     return pa.Table.from_arrays(arrays(rows, schema), schema=schema)
 
 
-def _events_of_file(path: Path) -> pa.Table:
+def _events_of_file(path: Path, columns: Mapping[str, str]) -> pa.Table:
     import duckdb
 
+    from mailvet.warehouse.backends.duckdb.session import quote
     from mailvet.warehouse.files import first_line, table_function
 
-    schema = pa.schema(
-        [*(pa.field(name, pa.string()) for name in (*EVENT_KEYS, "event")), pa.field("occurred_at", UTC)]
-    )
+    schema = pa.schema([pa.field(name, UTC if name == "occurred_at" else pa.string()) for name in EVENT_COLUMNS])
     without_zone = pa.schema([field.with_type(pa.timestamp("us")) if field.type == UTC else field for field in schema])
     with duckdb.connect() as db:
         db.execute("set TimeZone = 'UTC'")
         try:
             source = table_function(db, path)
             present = {str(row[0]).lower() for row in db.execute(f"describe from {source}").fetchall()}
+            source = mapped_events(source, present & set(EVENT_COLUMNS), columns, quote)
+            present |= columns.keys()
             if present.isdisjoint(EVENT_KEYS):
                 raise SourceError("It names neither an email nor a mailbox_key or email_key.")
-            keys = ", ".join(f"{name if name in present else 'null'}::varchar as {name}" for name in EVENT_KEYS)
-            events = f"select {keys}, event::varchar as event, occurred_at::timestamp as occurred_at from {source}"
+            listed = ", ".join(
+                f"{name if name in present or name == 'event' else 'null'}::varchar as {name}"
+                for name in EVENT_COLUMNS
+                if name != "occurred_at"
+            )
+            ordered = ", ".join(EVENT_COLUMNS)
+            events = f"select {ordered} from (select {listed}, occurred_at::timestamp as occurred_at from {source})"
             return db.sql(events).to_arrow_table().cast(without_zone).cast(schema)
         except duckdb.Error as error:
             raise SourceError(f"{first_line(str(error))}.") from None

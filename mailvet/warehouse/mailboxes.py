@@ -7,13 +7,25 @@ SQL knows no A-labels. Domains that are not ASCII are few: those are read, turne
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+import logging
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
 
-from mailvet.history.columns import EVENT_KINDS, EVENT_SPELLINGS
+from mailvet.history.facts import (
+    RECIPIENT_COLUMNS,
+    Question,
+    decided,
+    event_values,
+    known_words,
+    recipient_columns,
+)
 from mailvet.syntax.mailbox_key import key_of, mailbox_of, mailbox_sql
 from mailvet.syntax.parser import ascii_domain
 from mailvet.vocabulary import Reason
 from mailvet.warehouse.dialects import Dialect, literal
+
+log = logging.getLogger("mailvet")
 
 __all__ = [
     "EVENT_KEYS",
@@ -23,12 +35,17 @@ __all__ = [
     "history_sql",
     "list_entry",
     "mailbox_key_sql",
+    "mapped_events",
     "missing_verdicts",
-    "newest_events",
     "odd_domains",
     "recipients_sql",
+    "unknown_words_sql",
+    "warn_of_unknown_words",
     "with_mailbox",
 ]
+
+_CLOCKS_DIFFER = timedelta(days=1)
+"""An event that is dated later than this from now is not believed."""
 
 _LONGEST = 320
 """Characters beyond which a text is no address, with room for what comes out shorter in A-labels."""
@@ -80,72 +97,103 @@ def ascii_names(domains: Iterable[str]) -> Mapping[str, str]:
     return {domain: name for domain, name in names.items() if name is not None and name != domain}
 
 
-def newest_events(occurred_at: str) -> str:
-    """For a GROUP BY over events: the newest of each kind, under the names of `EVENT_KINDS`."""
-    return ", ".join(
-        f"max(case when lower(event) in ({', '.join(map(literal, words))}) then {occurred_at} end) as {name}"
-        for name, words in EVENT_KINDS.items()
-    )
-
-
-def recipients_sql(say: Dialect, source: str, columns: Collection[str]) -> str:
+def recipients_sql(say: Dialect, source: str, columns: Collection[str], ask: Question) -> str:
     """
-    A query for the newest event of each kind by address: `recipient` and `folded` (lower case, trimmed),
-    `given_mailbox` and `given_key`, null where the events have no such column, and the columns of `EVENT_KINDS`.
+    A query for what is known of the events of each address: `recipient` and `folded` (lower case, trimmed),
+    `given_mailbox` and `given_key`, null where the events have no such column, and `RECIPIENT_COLUMNS`.
 
     Args:
-        source: the events.
-        columns: which of `EVENT_KEYS` they have.
+        source: the events; from today's future nothing counts.
+        columns: which columns of `mailvet.settings.EVENT_COLUMNS` they have.
+        ask: what is asked of them.
     """
     nothing = say.text("null")
     address = say.fold(say.text("email")) if "email" in columns else nothing
     mailbox = say.exact(say.text("mailbox_key")) if "mailbox_key" in columns else nothing
     key = say.exact(say.text("email_key")) if "email_key" in columns else nothing
+    values = event_values(say, columns)
+    soft_at, aggregates = recipient_columns(say, ask, "mailvet__at")
+    facts = ", ".join(f"{aggregate} as {name}" for name, aggregate in aggregates.items())
+    ahead = say.moment(ask.now + _CLOCKS_DIFFER)
+    rows = (
+        f"select {address} as mailvet__address, {mailbox} as mailvet__mailbox, {key} as mailvet__key, "
+        f"lower({say.text('event')}) as mailvet__word, {say.as_moment('occurred_at')} as mailvet__at, "
+        f"{values['echo']} as mailvet__echo, {values['machine']} as mailvet__machine, {values['topic']} as "
+        f"mailvet__topic, {values['bounce_class']} as mailvet__class from {source}"
+    )
+    known = f"select mailvet__e.*, {soft_at} as mailvet__soft_at from ({rows}) mailvet__e where mailvet__at <= {ahead}"
     return (
         "select mailvet__address as recipient, mailvet__address as folded, mailvet__mailbox as given_mailbox, "
-        f"mailvet__key as given_key, {newest_events('mailvet__at')} from (select {address} as mailvet__address, "
-        f"{mailbox} as mailvet__mailbox, {key} as mailvet__key, event, {say.as_moment('occurred_at')} as mailvet__at "
-        f"from {source}) mailvet__events group by mailvet__address, mailvet__mailbox, mailvet__key"
+        f"mailvet__key as given_key, mailvet__soft_at as soft_at, {facts} from ({known}) mailvet__events "
+        "group by mailvet__address, mailvet__mailbox, mailvet__key, mailvet__soft_at"
     )
+
+
+def unknown_words_sql(say: Dialect, source: str) -> str:
+    """A query for the words of events that are not known, and how many events have each; the most first."""
+    word = f"lower({say.text('event')})"
+    return say.limited(
+        f"select mailvet__word, count(*) as mailvet__count from (select {word} as mailvet__word from {source}) "
+        f"mailvet__words where mailvet__word not in ({', '.join(map(literal, known_words()))}) "
+        "group by mailvet__word order by mailvet__count desc, mailvet__word",
+        10,
+    )
+
+
+def warn_of_unknown_words(found: Sequence[tuple[Any, ...]]) -> None:
+    """Say which words of the events count for nothing: a complaint may be among them, called otherwise."""
+    if found:
+        listed = ", ".join(f"{word!r} ({count:,})" for word, count in found)
+        log.warning(
+            "words of history.events that are not known and count for nothing: %s. Import such events with "
+            "mailvet events import, which knows the words of the usual senders",
+            listed,
+        )
+
+
+def mapped_events(
+    source: str, present: Collection[str], columns: Mapping[str, str], quote: Callable[[str], str]
+) -> str:
+    """
+    The events under our own names.
+
+    Args:
+        source: the table.
+        present: its columns that are called as ours.
+        columns: our name -> the table's.
+        quote: a name as the database writes it.
+    """
+    if not columns:
+        return source
+    named = {name: name for name in present} | {name: quote(own) for name, own in columns.items()}
+    listed = ", ".join(f"{own} as {name}" for name, own in named.items())
+    return f"(select {listed} from {source}) mailvet__mapped"
 
 
 EVENT_KEYS = ("email", "mailbox_key", "email_key")
 """Columns by which events may say whose they are; one of them is enough."""
 
 
-def history_sql(say: Dialect, recipients: str, boxes: str, *, labels: str | None) -> str:
+def history_sql(say: Dialect, recipients: str, boxes: str, ask: Question, *, labels: str | None) -> str:
     """
-    A query for what happened last, by mailbox: `mailbox_key`, the columns of `EVENT_KINDS`, and the addresses that the
-    newest of them were about (`EVENT_SPELLINGS`; null where the events do not say).
+    A query for what the events say by mailbox: `mailbox_key`, `HISTORY_COLUMNS` and `LIFTED`.
 
     Args:
         recipients: a relation as of `recipients_sql`.
         boxes: `email_key` and `mailbox_key` of the texts of the table.
+        ask: what is asked of the events.
         labels: as for `with_mailbox`.
     """
-    kinds = list(EVENT_KINDS)
-    columns = ["recipient", "given_mailbox", "given_key", *kinds]
+    columns = ["recipient", "given_mailbox", "given_key", *RECIPIENT_COLUMNS]
     # The key of an address that is written as its mailbox is, is that of the mailbox.
     derived = f"case when mailbox is not null then {say.key('mailbox')} end"
     found = f"coalesce(given_mailbox, {derived}, mailvet__b.mailbox_key, given_key)"
-    # Under names of their own: MariaDB takes a name within OVER for that of the result.
-    moments = ", ".join(f"{name} as mailvet__{name}" for name in kinds)
     keyed = (
-        f"select {found} as mailbox_key, recipient, {moments} from "
-        f"({with_mailbox(say, recipients, columns, labels=labels)}) mailvet__k "
-        f"left join {boxes} mailvet__b on mailvet__b.email_key = mailvet__k.given_key"
+        f"select {found} as mailbox_key, recipient, {', '.join(RECIPIENT_COLUMNS)} from "
+        f"({with_mailbox(say, recipients, columns, labels=labels)}) mailvet__r "
+        f"left join {boxes} mailvet__b on mailvet__b.email_key = mailvet__r.given_key"
     )
-    newest = ", ".join(f"max(mailvet__{name}) over (partition by mailbox_key) as {name}" for name in kinds)
-    spelled = ", ".join(
-        "first_value(recipient) over (partition by mailbox_key order by "
-        f"case when mailvet__{name} is null then 1 else 0 end, mailvet__{name} desc, "
-        f"case when recipient is null then 1 else 0 end, recipient) as {spelling}"
-        for name, spelling in EVENT_SPELLINGS.items()
-    )
-    return (
-        f"select distinct mailbox_key, {newest}, {spelled} from ({keyed}{say.fence}) mailvet__h "
-        "where mailbox_key is not null"
-    )
+    return decided(keyed, say, ask)
 
 
 def list_entry(entry: str) -> str:

@@ -5,13 +5,16 @@ plug-in.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any, Union, cast
 from urllib.parse import unquote, urlsplit
 
-from mailvet.errors import SettingsError
+from mailvet.errors import SettingsError, SourceError
+from mailvet.settings import History
 from mailvet.vocabulary import Policy
+from mailvet.warehouse.events import EventStore
+from mailvet.warehouse.identifiers import parse_table
 from mailvet.warehouse.store import Warehouse
 
 if TYPE_CHECKING:
@@ -43,7 +46,7 @@ def open_table(  # the public call: all but three by keyword
     where: str | None = None,
     policy: Policy = Policy.marketing,
     prefix: str = "mailvet_",
-    events: str | None = None,
+    events: str | History | None = None,
     writable: bool = True,
     updatable: bool = True,
 ) -> Warehouse:
@@ -58,7 +61,8 @@ def open_table(  # the public call: all but three by keyword
         where: SQL condition on the table's rows.
         policy: what is recommended for each reason.
         prefix: of the status columns.
-        events: a table of the same database, or a file, with your own mail events (email, event, occurred_at).
+        events: a table of the same database, or a file, with your own mail events (email, event, occurred_at), or the
+            settings of one.
         writable: verdicts will be saved.
         updatable: status columns will be written, so `table` must not be a view.
 
@@ -95,6 +99,68 @@ def open_store(database: Database, *, read_only: bool) -> Warehouse:
     if kind in _POSTGRES:
         return _postgres()(_psycopg_connection(database)())
     return _sqlalchemy()(_engine(database), owned=isinstance(database, str))
+
+
+def open_events(database: Database) -> EventStore:
+    """
+    Where events are kept: a database beside the contacts, or a DuckDB file, which is made if it is not there.
+
+    Raises:
+        SourceError: no connection, or the file cannot be made; SettingsError: as `open_table`.
+    """
+    if _kind(database) == "duckdb":
+        path = _duckdb_path(database)
+        if not path.exists():
+            import duckdb
+
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                duckdb.connect(str(path)).close()
+            except (OSError, duckdb.Error) as error:
+                raise SourceError(f"The database {path} cannot be made: {error}.") from None
+    store: Any = open_store(database, read_only=False)
+    return cast("EventStore", store)
+
+
+def table_rows(database: Database, table: str) -> Iterator[dict[str, Any]]:
+    """
+    The rows of a table of any columns, as names and values, read in portions.
+
+    Raises:
+        SourceError: there is no such table, or no connection.
+    """
+    if _kind(database) == "duckdb":
+        import duckdb
+
+        path = _duckdb_path(database)
+        if not path.exists():
+            raise SourceError(f"There is no database {path}. Check the path.")
+        try:
+            with duckdb.connect(str(path), read_only=True) as db:
+                rows = db.table(table).to_arrow_reader(_ROWS_AT_ONCE)
+                for batch in rows:
+                    yield from batch.to_pylist()
+        except duckdb.Error as error:
+            raise SourceError(
+                f"The table {table} of {path.name} cannot be read: {str(error).splitlines()[0]}."
+            ) from None
+        return
+    import sqlalchemy as sa
+
+    url = str(database)
+    engine = _engine(url.replace("://", "+psycopg://", 1) if url.partition("://")[0] in _POSTGRES else database)
+    name = parse_table(table)
+    try:
+        with engine.connect() as connection:
+            columns = sa.text("*")
+            query = sa.select(columns).select_from(sa.table(name.name, schema=name.schema or None))
+            for row in connection.execution_options(yield_per=_ROWS_AT_ONCE).execute(query):
+                yield dict(row._mapping)
+    except sa.exc.SQLAlchemyError as error:
+        raise SourceError(f"The table {table} cannot be read: {str(error).splitlines()[0]}.") from None
+
+
+_ROWS_AT_ONCE = 10_000
 
 
 def _kind(database: Database) -> str:

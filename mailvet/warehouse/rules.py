@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from mailvet.history.facts import REASONS_FROM_EVENTS, event_is_news
 from mailvet.runs.recheck import Recheck
 from mailvet.scoring.priors import bounce_probability
 from mailvet.verdict import verdict_schema
@@ -86,13 +87,7 @@ def due_by_itself(moment: Callable[[datetime], str], *, depth_rank: int, now: da
         moment: a point in time (aware, UTC) as the database writes it.
         events: there are events, and `h` is joined.
     """
-    bounced_last = "(h.bounced_at is not null and (h.delivered_at is null or h.bounced_at > h.delivered_at))"
-    event_is_news = (
-        "(h.unsubscribed_at is not null and v.reason <> 'suppressed') "
-        f"or ({bounced_last} and h.bounced_at > v.checked_at and v.reason not in ('hard_bounced', 'suppressed')) "
-        f"or (v.reason = 'hard_bounced' and not {bounced_last})"
-    )
-    news = f" or ({event_is_news})" if events else ""
+    news = f" or {event_is_news()}" if events else ""
     return (
         f"v.reason is null or v.next_check_at <= {moment(now)} or {rank('v.depth')} < {depth_rank} "
         f"or v.checked_at > {moment(latest_believed(now))}{news}"
@@ -166,9 +161,10 @@ def surely_fresh(
     addresses without events.
     """
     again = f" and not {recheck_condition(say.moment, recheck, of='')}" if recheck is not None else ""
-    # A bounce that is no longer among the events is news as well.
+    # What is no longer among the events is news as well.
+    from_events = ", ".join(map(literal, REASONS_FROM_EVENTS))
     return (
-        f"reason <> 'hard_bounced' and (next_check_at is null or next_check_at > {say.moment(now)}) "
+        f"reason not in ({from_events}) and (next_check_at is null or next_check_at > {say.moment(now)}) "
         f"and checked_at <= {say.moment(latest_believed(now))} "
         f"and {rank('depth')} >= {depth_rank} and rules_version = {literal(rules_version)}{again}"
     )

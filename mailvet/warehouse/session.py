@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timezone
 from decimal import Decimal
@@ -17,9 +17,11 @@ from typing import Any, TypeVar
 import pyarrow as pa
 
 from mailvet.errors import MailvetError, SourceError, argument
+from mailvet.settings import History
 from mailvet.vocabulary import Policy
 from mailvet.warehouse.conditions import forms
 from mailvet.warehouse.dialects import Dialect
+from mailvet.warehouse.events import add_events
 from mailvet.warehouse.identifiers import TableName
 from mailvet.warehouse.tables import Column, Relation, choose_column
 
@@ -50,13 +52,13 @@ class SQLSession(ABC):
         name: str,
         policy: Policy = Policy.marketing,
         prefix: str = "mailvet_",
-        events: str | None = None,
+        events: str | History | None = None,
     ) -> None:
         self._say = dialect
         self.name = name
         self.policy = policy
         self._prefix = prefix
-        self._events = events
+        self._events = History.of(events)
         self._staged: dict[str, str] = {}
         self._token = f"{datetime.now(timezone.utc):%Y%m%d}_{uuid.uuid4().hex[:8]}"
 
@@ -205,6 +207,10 @@ class SQLSession(ABC):
             if fault is None:
                 raise
             raise fault from None
+
+    def add_events(self, batches: Iterable[pa.Table]) -> int:
+        """See `EventStore.add_events`."""
+        return add_events(self, batches)
 
     # ---------------------------------------------------------------- tables for the moment
 

@@ -131,7 +131,7 @@ def test_a_run_is_quiet_or_tells_in_json_what_it_did(make_project: Callable[...,
     assert code == 0, output
     told = json.loads(output)
     assert (told["model"], told["rows"], told["addresses"], told["checked"]) == ("contacts", 7, 5, 5)
-    assert told["by_status"]["undeliverable"] == 1
+    assert told["by_status"] == {"undeliverable": 6}, "rows; the seventh is blank"
     assert "@" not in output
     assert run(project, "--depth", "offline", "--quiet") == (0, "")
 

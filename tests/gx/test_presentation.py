@@ -94,7 +94,7 @@ def test_observed_values_tell_reasons_by_count(homes: Callable[[str], Home], con
     assert bounces.startswith("34.")
     assert "of 9 addresses" in bounces
     assert bounces.endswith("expected bounces: 1 mailbox_not_found, 1 null_mx, 1 syntax_invalid")
-    assert recently.startswith("88.89% unexpected: 8 verified_too_long_ago; oldest verdict of 20")
+    assert recently.startswith("100% unexpected: 9 verified_too_long_ago; oldest verdict of 20")
     assert rows == "3 rows: 1 mailbox_not_found, 1 null_mx, 1 syntax_invalid"
     assert syntax == "11.11% unexpected: 1 missing_at"
 

@@ -107,9 +107,9 @@ def test_old_shallow_and_missing_verdicts_are_not_recent(
         ),
         {"result_format": "COMPLETE", "unexpected_index_column_names": ["id"]},
     )
-    assert sorted(row["id"] for row in result.result["unexpected_index_list"]) == [2, 4, 5]
+    assert sorted(row["id"] for row in result.result["unexpected_index_list"]) == [2, 4, 5, 6]
     details = result.result["details"]
-    assert details["failing_by_reason"] == {"never_verified": 1, "verified_too_long_ago": 2}
+    assert details["failing_by_reason"] == {"never_verified": 1, "verified_too_long_ago": 3}
     assert details["oldest_checked_at"].startswith(f"{datetime.now(timezone.utc) - timedelta(days=400):%Y-%m-%d}")
 
 

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from mailvet.errors import SettingsError, SourceError, argument
-from mailvet.history.columns import EVENT_COLUMNS
+from mailvet.history.facts import HISTORY_COLUMNS, Question
 from mailvet.reference.domains import free_domains
 from mailvet.runs.recheck import Recheck
-from mailvet.vocabulary import Reason
+from mailvet.settings import EVENT_COLUMNS
+from mailvet.vocabulary import Policy, Reason
 from mailvet.warehouse.backends.duckdb.session import (
     FOLDED,
     MEMORY,
@@ -35,8 +36,11 @@ from mailvet.warehouse.mailboxes import (
     ascii_names,
     history_sql,
     list_entry,
+    mapped_events,
     odd_domains,
     recipients_sql,
+    unknown_words_sql,
+    warn_of_unknown_words,
     with_mailbox,
 )
 from mailvet.warehouse.rules import LISTS, due_condition, surely_fresh
@@ -92,7 +96,7 @@ class PlannedDuckDB(DuckDBSession):
         self._may_use(MEMORY)
         self._stage_cells()
         if self._events is not None:
-            self._stage_history()
+            self._stage_history(now)
         has_lists = any(listed.get(name) for name in LISTS)
         if has_lists:
             self._stage_lists(listed)
@@ -164,35 +168,40 @@ class PlannedDuckDB(DuckDBSession):
         count = -(-rows // size) or 1
         return [f"hash({text}) % {count} = {number}" for number in range(count)] if count > 1 else ["true"]
 
-    def _stage_history(self) -> None:
-        """The newest event of each kind by mailbox: `mailvet_history`."""
-        db = self._db
+    def _stage_history(self, now: datetime) -> None:
+        """What the events say of each mailbox: `mailvet_history`."""
+        db, events = self._db, self._events
+        assert events is not None
         try:
-            path = Path(str(self._events)).expanduser()
+            path = Path(str(events.events)).expanduser()
             source = self._event_rows
             if source is None:
-                source = table_function(db, path) if path.is_file() else find_table(db, str(self._events), None)[0]
-            present = {str(row[0]).lower() for row in db.execute(f"describe from {source}").fetchall()}
-            if present.isdisjoint(EVENT_KEYS):
+                source = table_function(db, path) if path.is_file() else find_table(db, str(events.events), None)[0]
+            described = {str(row[0]).lower() for row in db.execute(f"describe from {source}").fetchall()}
+            present = [name for name in EVENT_COLUMNS if name in described]
+            columns = [*present, *events.columns]
+            if set(columns).isdisjoint(EVENT_KEYS):
                 raise SourceError("It names neither an email nor a mailbox_key or email_key.")
-            columns = [name for name in EVENT_KEYS if name in present]
-            query = recipients_sql(SAY, source, columns)
+            source = mapped_events(source, present, events.columns, quote)
+            ask = Question(events, Policy(self.policy), now)
+            query = recipients_sql(SAY, source, columns, ask)
             db.execute(f"create or replace temp table mailvet_recipients as {query}")
             labels = self._stage_labels("mailvet_recipients")
             boxes = "(select email_key, null::varchar as mailbox_key from mailvet_cells where false)"
             if "email_key" in columns:
                 boxes = f"({self._boxes('mailvet_cells', ('email_key',))})"
-            history = history_sql(SAY, "mailvet_recipients", boxes, labels=labels)
+            history = history_sql(SAY, "mailvet_recipients", boxes, ask, labels=labels)
             db.execute(f"create or replace temp table mailvet_history as {history}")
             self._drop("recipients")
+            warn_of_unknown_words(self._rows(unknown_words_sql(SAY, source)))
         except SourceError as error:
             raise SettingsError(
-                f"history.events ({self._events}) is neither a file nor a table beside the verdicts. {error}"
+                f"history.events ({events.events}) is neither a file nor a table beside the verdicts. {error}"
             ) from None
         except duckdb.Error as error:
             raise SettingsError(
-                f"history.events ({self._events}) cannot be used: {first_line(str(error))}. It needs the columns "
-                "email, event and occurred_at (UTC)."
+                f"history.events ({events.events}) cannot be used: {first_line(str(error))}. It needs the columns "
+                "email, event and occurred_at (UTC); history.columns gives other names."
             ) from None
 
     def _boxes(self, relation: str, columns: Sequence[str]) -> str:
@@ -276,7 +285,7 @@ class PlannedDuckDB(DuckDBSession):
             cells = "mailvet_open"
         joined = f"{cells} c left join {verdicts} v using (email_key)"
         if self._events is not None:
-            columns |= {name: f"h.{name}" for name in EVENT_COLUMNS}
+            columns |= {name: f"h.{name}" for name in HISTORY_COLUMNS}
             boxes = self._boxes(cells, ("email_key", "email", "folded"))
             joined = joined.replace(f"{cells} c", f"({boxes}) c", 1)
             joined += " left join mailvet_history h on h.mailbox_key = c.mailbox_key"

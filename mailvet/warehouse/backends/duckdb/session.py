@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,12 +18,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import duckdb
 
 from mailvet.errors import LockedError, SettingsError, SourceError, argument
+from mailvet.settings import History
 from mailvet.verdict import verdict_schema
 from mailvet.vocabulary import Policy
 from mailvet.warehouse.backends.duckdb.access import DuckDBAccess
 from mailvet.warehouse.conditions import check_borrowed, forms, parse_duckdb, refusal
 from mailvet.warehouse.dialects import DuckDB
 from mailvet.warehouse.driver_errors import source_error
+from mailvet.warehouse.events import add_events_in_duckdb
 from mailvet.warehouse.files import FORMATS, INPUT, Loaded, Reading, first_line, is_database, load, table_function
 from mailvet.warehouse.identifiers import TableName
 from mailvet.warehouse.identifiers import quoted as quote
@@ -119,7 +121,7 @@ class DuckDBSession:
         where: str | None = None,
         policy: Policy = Policy.marketing,
         prefix: str = "mailvet_",
-        events: str | None = None,
+        events: str | History | None = None,
         loaded: Loaded | None = None,
         is_view: bool = False,
         access: DuckDBAccess | None = None,
@@ -140,7 +142,7 @@ class DuckDBSession:
         self.narrowed = where is not None
         self.policy = policy
         self._prefix = prefix
-        self._events = events
+        self._events = History.of(events)
         self._loaded = loaded
         self._is_view = is_view
         self._file = self._identity()
@@ -158,7 +160,7 @@ class DuckDBSession:
         where: str | None = None,
         policy: Policy = Policy.marketing,
         prefix: str = "mailvet_",
-        events: str | None = None,
+        events: str | History | None = None,
         writable: bool = True,
         updatable: bool = True,
     ) -> _Self:
@@ -201,7 +203,7 @@ class DuckDBSession:
         where: str | None = None,
         policy: Policy = Policy.marketing,
         prefix: str = "mailvet_",
-        events: str | None = None,
+        events: str | History | None = None,
         writable: bool = True,
         updatable: bool = True,
     ) -> _Self:
@@ -264,7 +266,7 @@ class DuckDBSession:
         where: str | None = None,
         policy: Policy = Policy.marketing,
         prefix: str = "mailvet_",
-        events: str | None = None,
+        events: str | History | None = None,
         reading: Reading | None = None,
         writable: bool = True,
     ) -> _Self:
@@ -321,6 +323,10 @@ class DuckDBSession:
             raise SourceError(f"There is no database {path}: nothing has been verified there yet.")
         with _opening(path, read_only=read_only) as (db, access):
             return cls(db, name=path.name, path=path, access=access)
+
+    def add_events(self, batches: Iterable[pa.Table]) -> int:
+        """See `EventStore.add_events`."""
+        return add_events_in_duckdb(self, batches)
 
     def _hide_duplicates(self) -> None:
         """Where nothing may be written, the newest of several verdicts of one key stands for them."""
@@ -581,7 +587,7 @@ def _narrowed(
     table: str,
     where: str | None,
     access: DuckDBAccess | None,
-    events: str | None,
+    events: str | History | None,
 ) -> dict[str, Any]:
     """
     A condition that was parsed, once it is sure that it reads nothing but the database and works; and the events, if
@@ -603,14 +609,15 @@ def _narrowed(
     return {"where": where, "event_rows": event_rows}
 
 
-def _loaded_events(db: duckdb.DuckDBPyConnection, events: str | None) -> str | None:
+def _loaded_events(db: duckdb.DuckDBPyConnection, events: str | History | None) -> str | None:
     """A temporary table of a file of events; None where there is no such file."""
-    if events is None or not (path := Path(events).expanduser()).is_file():
+    history = History.of(events)
+    if history is None or not (path := Path(str(history.events)).expanduser()).is_file():
         return None
     try:
         db.execute(f"create temp table mailvet_event_rows as from {table_function(db, path)}")
     except (duckdb.Error, SourceError) as error:
-        raise SettingsError(f"history.events ({events}) cannot be used: {first_line(str(error))}.") from None
+        raise SettingsError(f"history.events ({history.events}) cannot be used: {first_line(str(error))}.") from None
     return "temp.mailvet_event_rows"
 
 
