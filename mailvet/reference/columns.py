@@ -189,7 +189,7 @@ class _Listed:
         while (below := below.filter(pl.col("dots") > self._fewest_dots)).height:
             name = pl.col("name")
             rest = octets_after(name, name.str.find(".", literal=True) + 1)
-            below = below.select("row", rest, dots=pl.col("dots") - 1)
+            below = below.select("row", name=rest, dots=pl.col("dots") - 1)
             above = self._known(below["name"])
             there = above.is_not_null()
             found.scatter(below["row"].filter(there), above.filter(there) & INHERITED)
