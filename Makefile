@@ -8,7 +8,7 @@ SNOWFLAKE := .venv-snowflake
 LAKEHOUSE := .venv-lakehouse
 
 # The extras that the tests and the benchmarks need, as in `pip install -e '.[dev,bench]'`.
-TEST_EXTRAS := dev,airflow,dbt,gx,gx-duckdb,postgres,spark
+TEST_EXTRAS := dev,airflow-duckdb,airflow-postgres,dbt-postgres,gx-duckdb,spark
 BENCH_EXTRAS := $(TEST_EXTRAS),bench
 
 # Without compiled modules every start of a process pays for the compilation again.
@@ -20,7 +20,7 @@ INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-byteco
 SPECIFICATION := pyproject.toml constraints.txt
 
 .PHONY: help setup demo test test-fast test-snowflake test-lakehouse fuzz soak trust bench lint format constraints sbom audit \
-  clean
+  matrix clean
 .DEFAULT_GOAL := help
 
 help:
@@ -37,6 +37,7 @@ help:
 	@echo "make trust           attacks, faults and hostile servers; writes docs/trust.md, with what fuzz and soak measured last"
 	@echo "make setup           only install, into $(VENV)"
 	@echo "make constraints     resolve every dependency anew into constraints.txt"
+	@echo "make matrix          the wheel on sets of versions of their time; writes docs/support.md (SETS='lowest newest')"
 	@echo "make sbom            what is installed, as a CycloneDX bill of materials: dist/mailvet.cdx.json"
 	@echo "make audit           known vulnerabilities of those versions; fails where the index has no advisories"
 	@echo "make clean           remove $(VENV), $(SNOWFLAKE), $(LAKEHOUSE) and everything built"
@@ -107,7 +108,7 @@ $(BIN)/uv: $(SPECIFICATION)
 	@touch $@
 
 $(VENV)/.installed-demo: $(BIN)/uv
-	$(INSTALL) --editable '.[airflow,dbt]'
+	$(INSTALL) --editable '.[airflow-duckdb,dbt]'
 	@touch $@
 
 # What is installed for the tests serves the demo too.
@@ -146,6 +147,9 @@ constraints: $(VENV)/.installed-dev
 	  --output-file $(VENV)/constraints.txt
 	@{ echo "# Versions known to work together: the core, all extras, the tests' tools and the benchmarks' peers."; \
 	   echo "# Written by: make constraints"; cat $(VENV)/constraints.txt; } > constraints.txt
+
+matrix: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.matrix $(SETS)
 
 # The tools run in environments of their own, so that what is measured does not hold them.
 sbom: $(VENV)/.installed-dev

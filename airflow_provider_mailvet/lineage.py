@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowOptionalProviderFeatureException
+from airflow_provider_mailvet.compat import AirflowOptionalProviderFeatureException, with_check_facets
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,12 +33,7 @@ def datasets_of(
         return [Dataset(namespace=namespace, name=_named(prefix, table)) for table in tables]
 
     lineage: OperatorLineage[Any, Any] = OperatorLineage(inputs=named(inputs), outputs=named(outputs))
-    if assertions and operator.check_results:
-        try:
-            return operator._attach_check_facets(lineage)
-        except AirflowOptionalProviderFeatureException:
-            return lineage
-    return lineage
+    return with_check_facets(operator, lineage) if assertions else lineage
 
 
 def _place(operator: BaseSQLOperator) -> tuple[str, list[str]]:

@@ -23,7 +23,20 @@ else:
 
 HERE = Path(__file__).resolve().parent
 DISTRIBUTION = "mailvet"
-EXTRAS = ("airflow", "gx", "gx-duckdb", "dbt", "postgres", "sql", "spark", "proxy", "lab")
+EXTRAS = (
+    "airflow",
+    "airflow-duckdb",
+    "airflow-postgres",
+    "gx",
+    "gx-duckdb",
+    "dbt",
+    "dbt-postgres",
+    "postgres",
+    "sql",
+    "spark",
+    "proxy",
+    "lab",
+)
 
 
 def needed(extra: str | None) -> dict[str, metadata.Distribution]:

@@ -3,7 +3,7 @@
 A contact table in a DuckDB file is verified, waits for a greylisting server without a worker, passes the gate, and
 hands over its lists.
 
-Run it with `make demo`, or `python examples/airflow_campaign.py`; it needs the extra `airflow`. It writes to
+Run it with `make demo`, or `python examples/airflow_campaign.py`; it needs the extra `airflow-duckdb`. It writes to
 `demo/airflow/` and connects to no other machine. `--verbose` shows what Airflow logs.
 """
 
@@ -44,7 +44,10 @@ def settle(verbose: bool) -> None:
 
 def run_campaign() -> Any:
     """The example DAG, as a file in the DAG folder would be run."""
-    from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
+    try:
+        from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
+    except ImportError:  # Airflow 3.1
+        from airflow.models.dagbag import DagBag, sync_bag_to_db
     from airflow.models.dagbundle import DagBundleModel
     from airflow.utils.db import initdb
     from airflow.utils.session import create_session

@@ -145,7 +145,7 @@ class ExpectColumnBounceRateToBeBelow(EmailExpectation, ColumnAggregateExpectati
         source = VerdictSource(self.depth, self.config, self.verdict_table, self.verify)
         policy = Policy(self.policy) if self.policy else source.settings().policy
         limits = Limits.of(
-            max_bounce_rate=self._get_success_kwarg("max_rate"),
+            max_bounce_rate=self._get_success_kwargs()["max_rate"],
             judge_by=self.judge_by,
             confidence=self.confidence,
             among=self.among,

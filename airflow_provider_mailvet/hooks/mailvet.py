@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
-
 from airflow_provider_mailvet.arguments import argument_words
+from airflow_provider_mailvet.compat import AirflowNotFoundException, BaseHook
 
 if TYPE_CHECKING:
     from mailvet import Settings

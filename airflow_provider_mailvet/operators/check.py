@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
-from airflow.providers.common.sql.operators.sql import BaseSQLOperator, SQLCheckResult
+from airflow.providers.common.sql.operators.sql import BaseSQLOperator
 
 from airflow_provider_mailvet.arguments import NOT_GIVEN, drop_unset, renamed
+from airflow_provider_mailvet.compat import AirflowFailException, AirflowSkipException, SQLCheckResult
 from airflow_provider_mailvet.links import GateReportLink, tell_page
 from airflow_provider_mailvet.sources import database_hook, opened, translated
 

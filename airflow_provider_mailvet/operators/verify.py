@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, Asset, conf
-from airflow.providers.common.sql.operators.sql import BaseSQLOperator, SQLCheckResult
+from airflow.providers.common.sql.operators.sql import BaseSQLOperator
 
 from airflow_provider_mailvet.arguments import (
     NOT_GIVEN,
@@ -19,6 +18,7 @@ from airflow_provider_mailvet.arguments import (
     renamed,
 )
 from airflow_provider_mailvet.assets import verified_table
+from airflow_provider_mailvet.compat import AirflowException, AirflowFailException, Asset, SQLCheckResult, conf
 from airflow_provider_mailvet.links import VerificationReportLink, tell_page
 from airflow_provider_mailvet.sources import database_hook, opened, translated
 from airflow_provider_mailvet.summary import Attempts, summarise

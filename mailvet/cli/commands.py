@@ -12,6 +12,7 @@ import typer
 
 from mailvet.cli import dbt, events, lists
 from mailvet.cli.check import check
+from mailvet.cli.constraints import constraints
 from mailvet.cli.doctor import doctor
 from mailvet.cli.exit_codes import ExitCode
 from mailvet.cli.explain import explain
@@ -57,7 +58,7 @@ def options(
     """
 
 
-for _command in (check, verify, gate, plan, report, explain, reclassify, forget, doctor, lab):
+for _command in (check, verify, gate, plan, report, explain, reclassify, forget, doctor, lab, constraints):
     app.command()(_command)
 app.add_typer(dbt.app)
 app.add_typer(events.app)

@@ -36,6 +36,7 @@ from mailvet.reference.listed import (
 from mailvet.reference.own_lists import OwnList, OwnLists, by_mailbox
 from mailvet.reference.updated_list import kept_digest
 from mailvet.syntax.mailbox_key import mailbox_expression
+from mailvet.syntax.octets import octets_after, octets_before
 
 __all__ = ["SCHEMA", "Reference"]
 
@@ -114,7 +115,7 @@ class Reference:
         tagged = _replaced(
             _nowhere(len(local)), other, (plus > 0).fill_null(False), value=lower
         )  # at the start it is none
-        base = _replaced(lower, tagged, value.cast(pl.Binary).bin.head(plus).cast(pl.String))
+        base = _replaced(lower, tagged, octets_before(value, plus))
         text = pl.select(pl.concat_str(lower, pl.lit("@"), domain)).to_series()
         mailbox = _replaced(text, _has(listed, MAILBOX_RULES), _MAILBOX, local=lower, domain=domain)
         matches = {name: self._matches(name, mailbox, listed) for name in OWN_LISTS}
@@ -186,9 +187,9 @@ class _Listed:
         below = below.with_columns(dots=pl.col("name").str.count_matches(".", literal=True))
         found = found.fill_null(0)
         while (below := below.filter(pl.col("dots") > self._fewest_dots)).height:
-            # Octets are cut faster than characters.
-            rest = pl.col("name").cast(pl.Binary).bin.slice(pl.col("name").str.find(".", literal=True) + 1)
-            below = below.select("row", rest.cast(pl.String), dots=pl.col("dots") - 1)
+            name = pl.col("name")
+            rest = octets_after(name, name.str.find(".", literal=True) + 1)
+            below = below.select("row", name=rest, dots=pl.col("dots") - 1)
             above = self._known(below["name"])
             there = above.is_not_null()
             found.scatter(below["row"].filter(there), above.filter(there) & INHERITED)

@@ -39,6 +39,7 @@ from mailvet.signals.rules import (
     YEARS,
     half_window,
 )
+from mailvet.syntax.octets import octets_after, octets_before
 
 __all__ = ["SCHEMA", "examine", "examine_addresses", "examine_table", "keyboard_walk", "log_odds"]
 
@@ -161,7 +162,7 @@ def _base() -> pl.Expr:
     """The local part in lower case and before any +tag; a plus at the very start is no tag."""
     lower = pl.col("local").str.to_lowercase()
     plus = lower.str.find("+", literal=True)
-    return pl.when(plus > 0).then(lower.cast(pl.Binary).bin.head(plus).cast(pl.String)).otherwise(lower)
+    return pl.when(plus > 0).then(octets_before(lower, plus)).otherwise(lower)
 
 
 # --- Gibberish ---------------------------------------------------------------------------------------------------
@@ -351,7 +352,7 @@ def _series_size(rows: pl.DataFrame) -> pl.Series:
     # Nearly every counter stands at the end; there, cutting it off is faster than a regular expression.
     at_end = pl.col("head").str.len_bytes() < base.str.len_bytes()
     ending = numbered.filter(at_end).with_columns(
-        digits=base.cast(pl.Binary).bin.slice(pl.col("head").str.len_bytes()).cast(pl.String), tail=pl.lit("")
+        digits=octets_after(base, pl.col("head").str.len_bytes()), tail=pl.lit("")
     )
     within = (
         numbered.filter(~at_end)

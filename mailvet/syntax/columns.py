@@ -21,6 +21,7 @@ from mailvet.data.lists import placeholders
 from mailvet.privacy import FORMULA_START
 from mailvet.syntax import parser, repair
 from mailvet.syntax.missing import WHITE_SPACE
+from mailvet.syntax.octets import octets_after, octets_before
 from mailvet.syntax.parser import Address
 
 __all__ = ["SCHEMA", "examine"]
@@ -96,15 +97,17 @@ def examine(cells: pl.Series, *, allow_special_use: bool = False) -> pl.DataFram
         accepted though the judge refuses its dots, see `parser.Address`), syntax_error (String, one of
         `parser.SYNTAX_ERRORS`, null when accepted), cleaned (String, a suggestion for a refused text, or null).
     """
-    cell, at, octets = pl.col("cell"), pl.col("at"), pl.col("octets")
+    cell, at = pl.col("cell"), pl.col("at")
     frame = cells.cast(pl.String).fill_null("").alias("cell").to_frame()
-    split = frame.with_columns(at=cell.str.find("@", literal=True), octets=cell.cast(pl.Binary)).select(
+    split = frame.with_columns(at=cell.str.find("@", literal=True)).select(
         plain=cell.str.contains(_AS_IT_STANDS) & (cell.str.len_bytes() <= _SHORT),
-        # Octets are cut three times as fast as characters; an ASCII @ is never inside a character.
-        local=octets.bin.head(at).cast(pl.String),
-        domain=octets.bin.slice(at + 1).cast(pl.String),
+        # An ASCII @ is never inside a character.
+        local=octets_before(cell, at),
+        domain=octets_after(cell, at + 1),
     )
-    others = _examine_others(frame.with_row_index("row").filter(~split["plain"]), allow_special_use)
+    others = _examine_others(frame.with_row_index("row").filter(~split["plain"]), allow_special_use).sort(
+        "row"
+    )  # polars below 1.34 scatters in order only
     answers = [split["local"].scatter(others["row"], others["local"])]
     answers.append(split["domain"].scatter(others["row"], others["domain"]))
     for name, kind in list(SCHEMA.items())[2:]:
@@ -136,13 +139,13 @@ def _placeholder_locals() -> pl.Series:
 def _examine_others(cells: pl.DataFrame, allow_special_use: bool) -> pl.DataFrame:
     """Rows of row, cell that are not plain addresses as they stand -> row and the columns of SCHEMA, in any order."""
     text = pl.col("text")
-    octets, at = text.cast(pl.Binary), text.str.find("@", literal=True)
+    at = text.str.find("@", literal=True)
     parts = (
         cells.with_columns(text=pl.col("cell").str.strip_chars(WHITE_SPACE))
         .with_columns(
             accepted=_is_plain(text),
-            local=octets.bin.head(at).cast(pl.String),
-            domain=octets.bin.slice(at + 1).cast(pl.String),
+            local=octets_before(text, at),
+            domain=octets_after(text, at + 1),
         )
         .with_columns(trimmed=text != pl.col("cell"))
     )
@@ -271,12 +274,12 @@ def _repair(lines: pl.DataFrame) -> pl.DataFrame:
             rows = rows.filter(those.select(marked).to_series())
         if len(rows):
             repaired.scatter(rows, repaired.gather(rows).str.replace_all(pattern, replacement))
-    text, octets, at = pl.col("text"), pl.col("text").cast(pl.Binary), pl.col("text").str.find("@", literal=True)
+    text, at = pl.col("text"), pl.col("text").str.find("@", literal=True)
     plain = text.str.contains(_PLAIN) & ~text.str.contains(parser.SPECIAL_USE)
     accepted = plain & ~text.str.head(1).is_in(list(FORMULA_START))
     # Where there is another @, nothing acceptable comes out whichever of them the text is cut at.
     split = lines.select("row", "several", text=repaired).with_columns(
-        local=octets.bin.head(at).cast(pl.String), domain=octets.bin.slice(at + 1).cast(pl.String).str.to_lowercase()
+        local=octets_before(text, at), domain=octets_after(text, at + 1).str.to_lowercase()
     )
     whole = {name: found for name in split["domain"].unique() if name and (found := parser.complete(name))}
     return (

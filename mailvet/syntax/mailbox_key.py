@@ -177,13 +177,15 @@ def mailbox_expression(local: pl.Expr, domain: pl.Expr) -> pl.Expr:
     """`mailbox_of` of columns of local parts and of domains in A-labels (String); null where either is."""
     import polars as pl
 
+    from mailvet.syntax.octets import octets_before
+
     by_domain = mailbox_rules()
     lower = local.str.to_lowercase()
     name = lower
     for sign in by_domain.signs:
-        octets, place = lower.cast(pl.Binary), lower.str.find(sign, literal=True)
+        place = lower.str.find(sign, literal=True)
         is_tagged = domain.is_in(by_domain.tagged_with(sign)) & (place > 0)
-        name = pl.when(is_tagged).then(octets.bin.head(place + _kept_of(sign)).cast(pl.String)).otherwise(name)
+        name = pl.when(is_tagged).then(octets_before(lower, place + _kept_of(sign))).otherwise(name)
     return pl.concat_str(
         pl.when(domain.is_in(sorted(by_domain.dots_ignored)))
         .then(name.str.replace_all(".", "", literal=True))

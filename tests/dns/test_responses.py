@@ -166,7 +166,7 @@ def test_the_upper_bits_of_the_response_code_count(code: int) -> None:
         (dns.edns.EDECode.FILTERED, Outcome.failed),
         (dns.edns.EDECode.CENSORED, Outcome.failed),
         (dns.edns.EDECode.STALE_NXDOMAIN_ANSWER, Outcome.failed),
-        (dns.edns.EDECode.SYNTHESIZED, Outcome.no_name),
+        (29, Outcome.no_name),  # Synthesized, which dnspython 2.8 has no name for
         (dns.edns.EDECode.DNSSEC_INDETERMINATE, Outcome.no_name),
     ],
 )
