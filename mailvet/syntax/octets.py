@@ -1,5 +1,4 @@
-"""
-Text cut at a place counted in octets, which is three times as fast as counting characters.
+"""Text cut at a place counted in octets, which is three times as fast as counting characters.
 
 `bin.slice` came after polars 1.33, the release of Airflow 3.1.0's time; before it, rows are cut one by one.
 """
