@@ -14,7 +14,7 @@ __all__ = ["octets_after", "octets_before"]
 
 
 def octets_before(text: pl.Expr, place: pl.Expr) -> pl.Expr:
-    """The first `place` octets of each text (String); null where the text is, undefined where the place is."""
+    """The first `place` octets of each text (String); null where the text or the place is."""
     import polars as pl
 
     octets = text.cast(pl.Binary)
@@ -24,13 +24,13 @@ def octets_before(text: pl.Expr, place: pl.Expr) -> pl.Expr:
 
 
 def octets_after(text: pl.Expr, place: pl.Expr) -> pl.Expr:
-    """What stands from octet `place` on (String); null where the text is, undefined where the place is."""
+    """What stands from octet `place` on (String); null where the text or the place is."""
     import polars as pl
 
     octets = text.cast(pl.Binary)
     if hasattr(octets.bin, "slice"):
         return octets.bin.slice(place).cast(pl.String)
-    return _row_by_row(text, place, pl.lit(None, dtype=pl.UInt32))
+    return _row_by_row(text, place, text.str.len_bytes())
 
 
 def _row_by_row(text: pl.Expr, start: pl.Expr, stop: pl.Expr) -> pl.Expr:
@@ -39,7 +39,7 @@ def _row_by_row(text: pl.Expr, start: pl.Expr, stop: pl.Expr) -> pl.Expr:
     def cut(rows: pl.Series) -> pl.Series:
         frame = rows.struct.unnest()
         cells = [
-            None if text is None or start is None else text.encode()[start:stop].decode()
+            None if text is None or start is None or stop is None else text.encode()[start:stop].decode()
             for text, start, stop in frame.iter_rows()
         ]
         return pl.Series(cells, dtype=pl.String)
