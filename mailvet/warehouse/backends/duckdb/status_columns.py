@@ -98,9 +98,10 @@ class StatusWriter:
         source, count = self._source, 0
         for part in self._parts():
             count += self._session.one(
-                f"update {source.relation} set {_sets(names)} from (select place as {OWN}place, answer as {OWN}answer "
-                f"from mailvet_matched where {part}) join (select * exclude (answer), answer as {OWN}answer "
-                f"from mailvet_answers) using ({OWN}answer) where {OWN}place = {source.relation}.rowid "
+                # Joined before the table is: else rows of one answer may be chained, and come out one by one.
+                f"update {source.relation} set {_sets(names)} from (with answered as materialized (select place as "
+                f"{OWN}place, mailvet_answers.* exclude (answer) from mailvet_matched join mailvet_answers using (answer) "
+                f"where {part}) select * from answered) where {OWN}place = {source.relation}.rowid "
                 f"and ({_changed(names)})"
             )[0]
         return count
