@@ -100,8 +100,8 @@ class StatusWriter:
             count += self._session.one(
                 # Joined before the table is: else rows of one answer may be chained, and come out one by one.
                 f"update {source.relation} set {_sets(names)} from (with answered as materialized (select place as "
-                f"{OWN}place, mailvet_answers.* exclude (answer) from mailvet_matched join mailvet_answers using (answer) "
-                f"where {part}) select * from answered) where {OWN}place = {source.relation}.rowid "
+                f"{OWN}place, mailvet_answers.* exclude (answer) from mailvet_matched join mailvet_answers "
+                f"using (answer) where {part}) select * from answered) where {OWN}place = {source.relation}.rowid "
                 f"and ({_changed(names)})"
             )[0]
         return count
