@@ -50,7 +50,7 @@ demo: $(VENV)/.installed-demo
 	$(BIN)/python examples/airflow_campaign.py
 
 # More processes than cores: tests wait for servers, time-outs and other processes half of their time.
-TEST_PROCESSES ?= 4
+TEST_PROCESSES ?= 3
 PARALLEL := --numprocesses $(TEST_PROCESSES) --dist loadgroup --no-loadscope-reorder
 
 test: $(VENV)/.installed-dev

@@ -63,7 +63,7 @@ def _is_external(item: pytest.Item, folder: str) -> bool:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     With pytest-xdist (`--dist loadgroup`), tests that share a start stay in one process; others go by file. Slow tests
-    may take so long on a busy machine. Tests that `make test-fast` leaves out are marked.
+    and those of other programs may take longer on a busy machine. Tests that `make test-fast` leaves out are marked.
     """
     items.sort(key=lambda item: _FIRST.index(_folder(item)) if _folder(item) in _FIRST else len(_FIRST))
     for item in items:
@@ -71,7 +71,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if _is_external(item, folder):
             item.add_marker(pytest.mark.external)
         item.add_marker(pytest.mark.xdist_group(_TOGETHER.get(folder, str(item.path))))
-        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
+        if (item.get_closest_marker("slow") or item.get_closest_marker("external")) and not item.get_closest_marker(
+            "timeout"
+        ):
             item.add_marker(pytest.mark.timeout(600))
 
 
