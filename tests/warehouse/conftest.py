@@ -61,7 +61,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     made.close()
 
 
-# What the stand-in for Snowflake does not do: it trims no mark beyond ASCII, so a cell of such marks is not blank there,
+# What the stand-in for Snowflake does not do: it trims no mark beyond ASCII, so a cell of such marks is not blank,
 # and it ends a transaction in which a table was not found. Whether Snowflake itself does was not tried.
 _NOT_ON_THE_STAND_IN = (
     "test_a_cell_that_became_blank_loses_its_status",
