@@ -35,6 +35,24 @@ _NOT_AS_SNOWFLAKE = {
     "test_events_that_cannot_be_used_are_a_mistake_in_the_settings[snowflake-none.csv]": (
         "the name of a table is taken for that of a file"
     ),
+    **dict.fromkeys(
+        (
+            r"test_a_cell_that_became_blank_loses_its_status[snowflake- \t]",
+            r"test_a_cell_that_became_blank_loses_its_status[snowflake-\u200b\ufeff]",
+            "test_a_split_writes_missing_cells_into_a_file_of_their_own[snowflake]",
+            "test_rows_are_counted_by_what_is_known_and_by_how_often_a_text_stands[snowflake]",
+            "test_verdicts_of_blank_cells_are_dropped_before_a_run_saves[snowflake]",
+        ),
+        "cells of blank marks alone are not missing there",
+    ),
+    **dict.fromkeys(
+        (
+            "test_an_address_is_forgotten_in_every_spelling[snowflake]",
+            "test_everybody_at_a_domain_is_forgotten_only_when_asked_for[snowflake]",
+            "test_to_forget_an_address_forgets_every_spelling_of_its_mailbox[snowflake]",
+        ),
+        "a statement that fails ends its transaction",
+    ),
 }
 """Where the stand-in is not like Snowflake."""
 
@@ -59,24 +77,3 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
         made = DuckDBPlace(tmp_path / "crm.duckdb")
     yield made
     made.close()
-
-
-# What the stand-in for Snowflake does not do: it trims no mark beyond ASCII, so a cell of such marks is not blank,
-# and it ends a transaction in which a table was not found. Whether Snowflake itself does was not tried.
-_NOT_ON_THE_STAND_IN = (
-    "test_a_cell_that_became_blank_loses_its_status",
-    "test_a_split_writes_missing_cells_into_a_file_of_their_own",
-    "test_an_address_is_forgotten_in_every_spelling",
-    "test_everybody_at_a_domain_is_forgotten_only_when_asked_for",
-    "test_rows_are_counted_by_what_is_known_and_by_how_often_a_text_stands",
-    "test_to_forget_an_address_forgets_every_spelling_of_its_mailbox",
-    "test_verdicts_of_blank_cells_are_dropped_before_a_run_saves",
-)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that are known to fail on the stand-in for Snowflake are run and expected to."""
-    for item in items:
-        name, _, parameters = item.name.partition("[")
-        if name in _NOT_ON_THE_STAND_IN and parameters.startswith("snowflake"):
-            item.add_marker(pytest.mark.xfail(reason="not on the stand-in for Snowflake", strict=False))
