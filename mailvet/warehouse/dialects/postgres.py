@@ -36,8 +36,8 @@ class Postgres(Dialect):
     materialized = fence = " offset 0"
     matches_texts = True
     verdict_index = "create index {name}_unnamed on {name} ((true)) where email is null"
-    has_icu = True
-    """Lower case for all scripts, whatever the locale of the database."""
+    lowering = "und-x-icu"
+    """The collation that makes lower case for all scripts, whatever the locale of the database."""
     is_utf8 = True
     """Whether the database keeps its texts in UTF-8, so that what is longer in bytes holds letters beyond ASCII."""
 
@@ -60,7 +60,7 @@ class Postgres(Dialect):
         return f"(case when {visible} then false else {value} is null or {blank} end)"
 
     def fold(self, value: str) -> str:
-        any_text = f'(lower({self.trimmed(value)} collate "{"und-x-icu" if self.has_icu else "default"}")) collate "C"'
+        any_text = f'(lower({self.trimmed(value)} collate "{self.lowering}")) collate "C"'
         if not self.is_utf8:
             return any_text
         # To trim and lower all that there is takes twice as long as for ASCII that begins and ends visibly.

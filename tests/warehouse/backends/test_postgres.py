@@ -431,6 +431,13 @@ def written(warehouse: Warehouse, cell: str = "ann@a.test") -> int:
     return warehouse.write_back(STATUS_COLUMNS)
 
 
+def with_citext(postgres: PostgresPlace) -> None:
+    """Add the type, which Debian's server has and the one from the package index has not."""
+    if not postgres.sql("select 1 from pg_available_extensions where name = 'citext'"):
+        pytest.skip("this PostgreSQL has no citext")
+    postgres.sql("create extension if not exists citext")
+
+
 @pytest.mark.parametrize(
     ("name", "made"),
     [
@@ -461,7 +468,9 @@ def written(warehouse: Warehouse, cell: str = "ann@a.test") -> int:
 )
 def test_any_kind_of_table_is_verified_and_written(postgres: PostgresPlace, name: str, made: str) -> None:
     cell = "Ann@A.test" if name == "blurred" else "ann@a.test"
-    postgres.sql("create extension if not exists citext; drop schema if exists sales cascade")
+    postgres.sql("drop schema if exists sales cascade")
+    if "citext" in made:
+        with_citext(postgres)
     postgres.sql(made.format(cell))
     assert written(postgres.opened(name), cell) == 1
     assert postgres.sql(f"select mailvet_reason from {name}") == [("mailbox_accepted",)]
@@ -527,9 +536,10 @@ def test_a_trigger_may_keep_a_row_as_it_is(postgres: PostgresPlace) -> None:
 
 
 def test_columns_of_like_types_are_written_once(postgres: PostgresPlace) -> None:
+    with_citext(postgres)
     postgres.contacts("ann@a.test")
     postgres.sql(
-        "create extension if not exists citext; alter table contacts add mailvet_checked_at timestamp, "
+        "alter table contacts add mailvet_checked_at timestamp, "
         "add mailvet_score numeric(5, 1), add mailvet_status citext, add mailvet_reason char(40)"
     )
     warehouse = postgres.opened()

@@ -27,6 +27,8 @@ from mailvet.warehouse.tables import Column, Relation, choose_table
 __all__ = ["PsycopgDriver", "connect"]
 
 _CANCEL_SECONDS = 1.0
+_LOWERING = ("und-x-icu", "pg_unicode_fast", "pg_c_utf8", "C.utf8", "C.UTF-8")
+"""Collations whose `lower` knows all scripts: ICU's, the server's own since 17 and 18, and the C library's."""
 _LOCK_SECONDS = 30
 """How long a statement waits for a lock that another session holds, unless the user's settings say otherwise."""
 
@@ -82,8 +84,17 @@ class PsycopgDriver(Driver):
             info = connection.info
             schema = self.rows("select current_schema()")[0][0]
             self._store_id = f"postgresql://{info.host}:{info.port}/{info.dbname}#{schema}"
-            say.has_icu = bool(self.rows("select 1 from pg_collation where collname = 'und-x-icu'"))
+            say.lowering = self._lowering_collation()
             say.is_utf8 = self.rows("show server_encoding")[0][0] == "UTF8"
+
+    def _lowering_collation(self) -> str:
+        """The first of the collations that lower all scripts which this server has; servers without ICU exist."""
+        present = self.rows(
+            "select collname::text from pg_collation where collnamespace = 'pg_catalog'::regnamespace "
+            "and collencoding in (-1, pg_char_to_encoding(getdatabaseencoding()))"
+        )
+        names = {name for (name,) in present}
+        return next((name for name in _LOWERING if name in names), "default")
 
     def _begin(self) -> None:
         if not self.connection.autocommit:
