@@ -27,9 +27,9 @@ def count_query(
     stale_before: datetime | None = None,
     has_probability: bool = True,
 ) -> str:
-    """
-    Rows by status, reason, recommendation, P(hard bounce), whether stale and whether missing, and the sum over the
-    texts of the square of their rows.
+    """Rows by status, reason, recommendation, P(hard bounce), whether stale and whether missing.
+
+    With them comes the sum over the texts of the square of their rows.
 
     Args:
         say: the dialect.

@@ -15,8 +15,7 @@ __all__ = ["recommended", "shown_columns"]
 
 
 def recommended(policy: Policy, before: str = "") -> str:
-    """
-    What the policy recommends for a stored verdict.
+    """What the policy recommends for a stored verdict.
 
     Args:
         policy: of the source.
@@ -29,8 +28,7 @@ def recommended(policy: Policy, before: str = "") -> str:
 def shown_columns(
     say: Dialect, policy: Policy, columns: Sequence[str], key: str = "email_key", *, has_probability: bool = True
 ) -> str:
-    """
-    These columns as the list of a SELECT, under names that no condition of the user's can mean.
+    """These columns as the list of a SELECT, under names that no condition of the user's can mean.
 
     Args:
         say: the dialect.

@@ -1,6 +1,7 @@
-"""
-Files that a source is written to with its status columns: each appears complete or not at all, and none unless all
-could be written. DuckDB is the writer, whichever database the rows come from.
+"""Files that a source is written to with its status columns.
+
+Each appears complete or not at all, and none unless all could be written. DuckDB is the writer, whichever database the
+rows come from.
 """
 
 from __future__ import annotations
@@ -24,8 +25,7 @@ __all__ = ["check", "copy_options", "escape_formula_sql", "part_conditions", "pa
 
 
 def check(output: Path) -> None:
-    """
-    Find out before a run whether a file of this name could be written.
+    """Find out before a run whether a file of this name could be written.
 
     Raises:
         SourceError, SettingsError: it could not, and why.
@@ -55,8 +55,7 @@ def publish(
     *,
     check: Callable[[Path], object] | None = None,
 ) -> list[Path]:
-    """
-    Write each query of DuckDB's to its file.
+    """Write each query of DuckDB's to its file.
 
     Args:
         db: the connection of the queries.
@@ -96,8 +95,7 @@ def _move(written: Path, partial: Path) -> None:
 
 
 def part_conditions(part: str, output: Path, found: Sequence[str | None], expected: Sequence[str]) -> dict[Path, str]:
-    """
-    The file of each part of a result, and the condition on its rows.
+    """The file of each part of a result, and the condition on its rows.
 
     Args:
         part: SQL expression of the part that a row belongs to.

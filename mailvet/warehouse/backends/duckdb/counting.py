@@ -50,8 +50,7 @@ _WRITTEN = (*_SHOWN_OR_DUE, "bounce_probability")
 
 
 class Counter:
-    """
-    Counts a table by its verdicts.
+    """Counts a table by its verdicts.
 
     Args:
         source: the table.
