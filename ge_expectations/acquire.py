@@ -204,8 +204,11 @@ def spark_verdicts(frame: DataFrame, column: str, source: VerdictSource) -> Loca
         known = None
         if status is not None:
             values = [row[f"mailvet_{name}"] for name in names]
-            times = (_utc(moment) for moment in values[5:])
-            known = Known(*values[:5], *times, None, row["mailvet_bounce_probability"])
+            known = Known(*values)._replace(
+                checked_at=_utc(row["mailvet_checked_at"]) or datetime.min,
+                next_check_at=_utc(row["mailvet_next_check_at"]),
+                bounce_probability=row["mailvet_bounce_probability"],
+            )
         found[row["mailvet_key"]] = (row["mailvet_rows"], row["mailvet_text"], known)
     fresh, failure = _verified(_due(((text, known) for _, text, known in found.values()), source), source)
     return LocalVerdicts(
