@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         SourceError,
         UnavailableError,
     )
+    from mailvet.exports.export import ExportResult, export
     from mailvet.gates import GateResult
     from mailvet.reference.typos.addresses import suggest
     from mailvet.runs.planning import plan
@@ -42,6 +43,7 @@ __all__ = [
     "ConnectionLostError",
     "Depth",
     "Evidence",
+    "ExportResult",
     "GateResult",
     "LockedError",
     "MailvetError",
@@ -66,6 +68,7 @@ __all__ = [
     "doctor",
     "email_key",
     "errors",
+    "export",
     "gate",
     "lab",
     "open_table",
@@ -90,6 +93,7 @@ _HOMES = {
         "SourceError",
         "UnavailableError",
     ],
+    "mailvet.exports.export": ["ExportResult", "export"],
     "mailvet.gates": ["GateResult"],
     "mailvet.reference.typos.addresses": ["suggest"],
     "mailvet.runs.planning": ["plan"],
