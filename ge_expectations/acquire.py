@@ -1,5 +1,4 @@
-"""
-The verdicts of one column, come by once for each engine: stored ones where they hold, the core for the rest.
+"""The verdicts of one column, come by once for each engine: stored ones where they hold, the core for the rest.
 
 An outage does not raise here but is kept as `failure`: Great Expectations calls a metric that raised three times
 more, and the mail servers would be asked as often.
@@ -61,7 +60,8 @@ class LocalVerdicts:
 
 
 def require_text(value: Any, column: str) -> None:
-    """
+    """Refuse a value that is no text.
+
     Raises:
         SourceError: the value is no text, so the column holds no addresses.
     """
@@ -130,9 +130,9 @@ def pandas_verdicts(series: pd.Series[Any], column: str, source: VerdictSource) 
 
 
 def texts_of(series: pd.Series[Any], column: str) -> pd.Series[Any]:
-    """
-    The column with one mark in place of every cell that is neither text nor null: a number, a list, bytes. Such a cell
-    is no address, whatever its text would be.
+    """The column with one mark in place of every cell that is neither text nor null: a number, a list, bytes.
+
+    Such a cell is no address, whatever its text would be.
 
     Raises:
         SourceError: the column's type holds no text at all.
@@ -163,9 +163,10 @@ def _no_text() -> Known:
 
 
 def spark_verdicts(frame: DataFrame, column: str, source: VerdictSource) -> LocalVerdicts:
-    """
-    The verdicts of a Spark dataframe's column by `email_key`. Distinct cells are verified in the driver: one process
-    paces what a mail operator is asked, a hundred executors would not.
+    """The verdicts of a Spark dataframe's column by `email_key`.
+
+    Distinct cells are verified in the driver: one process paces what a mail operator is asked, a hundred executors
+    would not.
     """
     from pyspark.sql import functions as F
     from pyspark.sql.types import NullType, StringType
@@ -241,12 +242,13 @@ def _utc(moment: datetime | None) -> datetime | None:
 def sql_verdicts(
     engine: Any, domain: Any, column: str, source: VerdictSource, *, only: Reason | None = None
 ) -> SqlVerdicts:
-    """
-    The verdicts of a column in a database, as relations to look them up in.
+    """The verdicts of a column in a database, as relations to look them up in.
 
     Args:
         engine: SqlAlchemyExecutionEngine.
         domain: the rows to validate.
+        column: the name of the column of addresses.
+        source: where the verdicts come from.
         only: keep only verdicts for this reason or with a detail; the rest is known to be otherwise.
     """
     from ge_expectations import relation

@@ -60,8 +60,9 @@ class MailvetReportAction(ValidationAction):
 
 
 def outcome_of(result: Any) -> Outcome:
-    """Whether a checkpoint or validation result passed, failed, or is an error: an expectation could not be evaluated,
-    so that nothing is known of the data.
+    """Whether a checkpoint or validation result passed, failed, or is an error.
+
+    An expectation could not be evaluated, so that nothing is known of the data.
     """
     if any(errors_of(each) for each in _results(result)):
         return "error"

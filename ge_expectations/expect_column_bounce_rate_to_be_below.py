@@ -26,8 +26,7 @@ _TITLE = "Expect the share of hard bounces to expect of a column of e-mail addre
 
 
 class ExpectColumnBounceRateToBeBelow(EmailExpectation, ColumnAggregateExpectation):
-    """
-    Expect the share of hard bounces to expect of a column of e-mail addresses to be below a limit.
+    """Expect the share of hard bounces to expect of a column of e-mail addresses to be below a limit.
 
     Every verdict has a score of 100 x (1 - P(hard bounce)); the mean of those probabilities over the rows is the share
     to expect, and its interval is what chance makes of it in one mailing. Rows never verified count with the base rate

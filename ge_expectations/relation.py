@@ -1,7 +1,7 @@
-"""
-Verdicts inside a database: conditions on a column through the user's verdict table, or through a temporary relation
-of the verdicts just made. Both are looked up by `email_key`, computed in SQL, so that a query never carries an
-address or a list of them.
+"""Verdicts inside a database.
+
+Conditions on a column through the user's verdict table, or through a temporary relation of the verdicts just made. Both
+are looked up by `email_key`, computed in SQL, so that a query never carries an address or a list of them.
 """
 
 from __future__ import annotations
@@ -33,8 +33,7 @@ Value = Callable[["Table", Any], sa.ColumnElement[Any]]
 
 
 def email_key_sql(dialect: str, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
-    """
-    `mailvet.email_key` of a column in SQL.
+    """`mailvet.email_key` of a column in SQL.
 
     Raises:
         SourceError: a dialect for which it is not written down and tried.
@@ -68,9 +67,9 @@ class Table:
         return self.moment is None
 
     def rows(self, **values: sa.ColumnElement[Any]) -> sa.Subquery:
-        """
-        Its usable rows with the key and these values, each renamed: a contact table's `email` must not be taken for
-        the column of the same name in here.
+        """Its usable rows with the key and these values, each renamed.
+
+        A contact table's `email` must not be taken for the column of the same name in here.
         """
         c = self.selectable.c
         named = [value.label(f"mailvet_{name}") for name, value in values.items()]
@@ -82,9 +81,9 @@ class Table:
 
 @dataclass(eq=False)
 class Stage:
-    """
-    Verdicts in a temporary table, which exists on whatever connection of the engine is in use: pools may hand out a
-    different one for every query.
+    """Verdicts in a temporary table, which exists on whatever connection of the engine is in use.
+
+    Pools may hand out a different one for every query.
     """
 
     rows: Sequence[tuple[str, Known]]
@@ -209,10 +208,10 @@ def _clause(name: str, schema: str | None, columns: Iterable[str]) -> sa.TableCl
 def open_table(
     connection: sa.Connection, name: str, *, holds: Callable[[Table, Any], sa.ColumnElement[bool]] | None = None
 ) -> Table:
-    """
-    The user's verdict table.
+    """The user's verdict table.
 
     Args:
+        connection: to the database that holds it.
         name: `table` or `schema.table`.
         holds: of the table and its columns, which rows may be used.
 
@@ -273,8 +272,7 @@ class SqlVerdicts:
         return self.stage is not None
 
     def condition(self, passes: Value, otherwise: bool) -> sa.ColumnElement[bool]:
-        """
-        True where the verdict of the column's cell passes, and where the cell is blank.
+        """True where the verdict of the column's cell passes, and where the cell is blank.
 
         Args:
             passes: SQL condition on a row of verdicts.

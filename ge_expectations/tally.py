@@ -32,9 +32,10 @@ class Group(NamedTuple):
 
 @dataclass(frozen=True)
 class Tally:
-    """
-    Rows counted by verdict. `groups` hold those with a value, and leave times and depth out of account. A blank cell
-    (`mailvet.syntax.missing`) counts as one without a value.
+    """Rows counted by verdict.
+
+    `groups` hold those with a value, and leave times and depth out of account. A blank cell (`mailvet.syntax.missing`)
+    counts as one without a value.
     """
 
     groups: tuple[Group, ...]

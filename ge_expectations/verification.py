@@ -1,6 +1,6 @@
-"""
-Where verdicts come from: the verdict table where there is one, the core for what is left. Knows nothing of
-Great Expectations, so that it can be read, tested and reused without it.
+"""Where verdicts come from: the verdict table where there is one, the core for what is left.
+
+Knows nothing of Great Expectations, so that it can be read, tested and reused without it.
 """
 
 from __future__ import annotations
@@ -95,8 +95,7 @@ class HasCells(Protocol):
 
 @dataclass(frozen=True)
 class VerdictSource:
-    """
-    How verdicts are come by. Two expectations with equal sources share one verification.
+    """How verdicts are come by. Two expectations with equal sources share one verification.
 
     Args:
         depth: offline, dns or smtp; None as the settings say.
@@ -112,8 +111,7 @@ class VerdictSource:
     verify: str = "missing"
 
     def settings(self) -> Settings:
-        """
-        The core's settings.
+        """The core's settings.
 
         Raises:
             SettingsError: the file or the environment cannot be used.
@@ -160,8 +158,7 @@ class Recency:
 
     @classmethod
     def of(cls, max_age: str, depth: str | None) -> Recency:
-        """
-        Counted back from now.
+        """Counted back from now.
 
         Raises:
             SettingsError: `max_age` is no duration.
@@ -189,8 +186,7 @@ def depths_from(depth: str | None) -> tuple[str, ...]:
 
 
 def verify_cells(cells: Sequence[str], settings: Settings) -> tuple[list[Known], VerificationError | None]:
-    """
-    Verify distinct cells with the core, once.
+    """Verify distinct cells with the core, once.
 
     Returns:
         One verdict for each cell, in order, and the outage that left some of them unknown, None if there was none.
@@ -258,9 +254,9 @@ def is_file_of_verdicts(name: str) -> bool:
 
 
 def read_stored_verdicts(path: str, keys: Sequence[str]) -> dict[str, Known]:
-    """
-    Verdicts by `email_key` from a file: Parquet with the columns of the verdict table, or a DuckDB database that
-    holds `mailvet_verdicts`.
+    """Verdicts by `email_key` from a file.
+
+    Parquet with the columns of the verdict table, or a DuckDB database that holds `mailvet_verdicts`.
 
     Raises:
         SourceError: the file is missing or is neither of the two.

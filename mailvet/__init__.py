@@ -1,5 +1,4 @@
-"""
-mailvet: verify every e-mail address where the data already lives.
+"""mailvet: verify every e-mail address where the data already lives.
 
 Importing it is cheap; what needs Polars, DNS or SMTP is loaded when it is first used. What only integrations need is in
 `mailvet.sdk`.

@@ -1,6 +1,7 @@
-"""
-What integrations need beside the names of `mailvet`: the Airflow provider, the expectations and the dbt runner import
-mailvet from here and from `mailvet` only. As cheap to import as `mailvet`.
+"""What integrations need beside the names of `mailvet`.
+
+The Airflow provider, the expectations and the dbt runner import mailvet from here and from `mailvet` only. As cheap to
+import as `mailvet`.
 
 These names are kept within a minor version; what else stands in a module may move.
 """

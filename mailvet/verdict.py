@@ -1,5 +1,4 @@
-"""
-The vocabulary: status, reason, recommendation, and the record that carries them.
+"""The vocabulary: status, reason, recommendation, and the record that carries them.
 
 One table, `REASONS`, says what every reason means, which status it implies, what each policy recommends and
 when to look again. The SQL `CASE` expressions, the documentation and the dbt macros are generated from it, so the
@@ -137,8 +136,7 @@ def verdict_schema() -> pa.Schema:
 
 
 def email_key(text: str | None) -> str:
-    """
-    The join key of a cell: lower-case hexadecimal SHA-256 of its exact text in UTF-8, 64 characters.
+    """The join key of a cell: lower-case hexadecimal SHA-256 of its exact text in UTF-8, 64 characters.
 
     A missing value counts as the empty text. Every SQL dialect computes the same from the same cell.
     """

@@ -1,5 +1,4 @@
-"""
-Evidence in, verdict out: a pure function over whole columns.
+"""Evidence in, verdict out: a pure function over whole columns.
 
 The reason is the first in the order of `mailvet.vocabulary.REASONS` that any layer has found; status, recommendation
 and next check follow from it. The score is the sum of `mailvet.scoring.priors`; the place for what is learnt from your
@@ -43,8 +42,7 @@ def judge(
     lists_digest: str = "",
     learnt: Mapping[Reason, float] | None = None,
 ) -> pl.DataFrame:
-    """
-    The verdict of every row of evidence; one row in, one row out, order kept.
+    """The verdict of every row of evidence; one row in, one row out, order kept.
 
     Args:
         evidence: columns as the layers give them: `cell`, `email_key`, `domain`, one nullable reason per layer

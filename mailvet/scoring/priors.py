@@ -1,5 +1,4 @@
-"""
-What a score is the sum of: where each reason starts, and how much each flag adds.
+"""What a score is the sum of: where each reason starts, and how much each flag adds.
 
 The score is 100 · (1 - P(hard bounce)), with P from a written-down table of log-odds: where each reason starts
 (`PRIORS`), and how much each flag adds (`WEIGHTS`). They are prior judgements; what is learnt from your own events

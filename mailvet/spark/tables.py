@@ -1,5 +1,4 @@
-"""
-The verdict table where Spark keeps its data: read, merged, saved, and joined beside the addresses.
+"""The verdict table where Spark keeps its data: read, merged, saved, and joined beside the addresses.
 
 A silent verdict (about us, the network or the moment) never replaces what is known of a mailbox, only when to ask
 again: the rule of every warehouse of mailvet's, here as the one condition that the SQL of a MERGE and the merge of two
@@ -78,8 +77,7 @@ _FILES: WeakKeyDictionary[DataFrame, tuple[Folder, tuple[str, ...]]] = WeakKeyDi
 
 
 def read_verdicts(spark: SparkSession, table: str | Path | DataFrame, *, format: Format = "parquet") -> DataFrame:
-    """
-    The verdict table, without rows where there is none yet.
+    """The verdict table, without rows where there is none yet.
 
     Args:
         spark: the session.
@@ -147,9 +145,10 @@ def merged(known: DataFrame, fresh: DataFrame) -> DataFrame:
 
 
 def merge_sql(table: str, source: str) -> str:
-    """
-    The MERGE that takes verdicts into a table: Delta Lake and Apache Iceberg understand it, also without a run of
-    mailvet's around it. Rows that would stay as they are are not rewritten.
+    """The MERGE that takes verdicts into a table.
+
+    Delta Lake and Apache Iceberg understand it, also without a run of mailvet's around it. Rows that would stay as they
+    are are not rewritten.
 
     Args:
         table: the verdict table, as SQL names it.
@@ -167,8 +166,7 @@ def merge_sql(table: str, source: str) -> str:
 
 
 def save(verdicts: DataFrame, table: str | Path, *, format: Format = "parquet") -> DataFrame:
-    """
-    Take verdicts into the verdict table, which is made if it is not there.
+    """Take verdicts into the verdict table, which is made if it is not there.
 
     A Parquet folder is written anew beside the old one and put in its place by renaming, so that readers and an
     interruption find the old table or the new one, never half of one. Delta and Iceberg are given one MERGE.
@@ -290,9 +288,9 @@ def with_status(
     columns: Sequence[str] = STATUS_COLUMNS,
     prefix: str = "mailvet_",
 ) -> DataFrame:
-    """
-    The DataFrame with status columns beside the addresses; status columns of an earlier time are replaced. No row is
-    lost or doubled, and a row without an address, or whose text has no verdict, has nulls.
+    """The DataFrame with status columns beside the addresses; status columns of an earlier time are replaced.
+
+    No row is lost or doubled, and a row without an address, or whose text has no verdict, has nulls.
 
     Args:
         df: rows with the addresses.

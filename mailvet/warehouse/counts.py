@@ -20,9 +20,9 @@ _SAID = ("status", "reason", "recommendation", "score", "stale", "missing")
 def count_query(
     say: Dialect, cells: str, verdicts: str | None, *, policy: Policy, stale_before: datetime | None = None
 ) -> str:
-    """
-    Rows by status, reason, recommendation, score, whether stale and whether missing, and the sum over the texts of the
-    square of their rows.
+    """Rows by status, reason, recommendation, score, whether stale and whether missing.
+
+    With them comes the sum over the texts of the square of their rows.
 
     Args:
         say: the dialect.

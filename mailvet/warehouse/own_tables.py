@@ -1,5 +1,5 @@
-"""
-The tables that mailvet keeps: their names and columns, and whether a table that is called like one of them is one.
+"""The tables that mailvet keeps: their names and columns, and whether a table that is called like one of them is one.
+
 Older ones are upgraded, others are refused.
 """
 
@@ -89,8 +89,7 @@ def verdict_kinds() -> dict[str, str]:
 
 
 def problem_of_verdicts(present: Sequence[Column]) -> str | None:
-    """
-    What is the matter with a table of verdicts that has these columns; None where it can be used.
+    """What is the matter with a table of verdicts that has these columns; None where it can be used.
 
     >>> problem_of_verdicts([])
     'it has no column email_key'

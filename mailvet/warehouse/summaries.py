@@ -38,7 +38,8 @@ def detailed(
     sources: Iterable[tuple[Any, ...]],
     last_run: Mapping[str, Any] | None,
 ) -> Details:
-    """
+    """The parts of a report that counts of rows do not hold.
+
     Args:
         operators: (operator, status, addresses).
         due: (label of `falls_due`, recommendation, addresses).
@@ -95,10 +96,11 @@ def _largest(
 
 
 def summarised(groups: Iterable[tuple[Any, ...]]) -> Summary:
-    """
-    A summary of groups of distinct texts: (status, reason, recommendation, whether missing, on lists, in history,
-    suspicious, texts, rows, sum over the rows of 100 - score): whole numbers, so that the order of the groups plays no
-    part. The three in the middle are as in `attribution.Group`.
+    """A summary of groups of distinct texts.
+
+    (status, reason, recommendation, whether missing, on lists, in history, suspicious, texts, rows, sum over the rows
+    of 100 - score): whole numbers, so that the order of the groups plays no part. The three in the middle are as in
+    `attribution.Group`.
     """
     by_status: dict[str, int] = {}
     by_reason: dict[str, int] = {}

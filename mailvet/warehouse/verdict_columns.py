@@ -14,8 +14,7 @@ __all__ = ["recommended", "shown_columns"]
 
 
 def recommended(policy: Policy, before: str = "") -> str:
-    """
-    What the policy recommends for a stored verdict.
+    """What the policy recommends for a stored verdict.
 
     Args:
         policy: of the source.
@@ -26,8 +25,7 @@ def recommended(policy: Policy, before: str = "") -> str:
 
 
 def shown_columns(say: Dialect, policy: Policy, columns: Sequence[str], key: str = "email_key") -> str:
-    """
-    These columns as the list of a SELECT, under names that no condition of the user's can mean.
+    """These columns as the list of a SELECT, under names that no condition of the user's can mean.
 
     Args:
         say: the dialect.

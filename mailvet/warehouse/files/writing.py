@@ -1,6 +1,7 @@
-"""
-Files that a source is written to with its status columns: each appears complete or not at all, and none unless all
-could be written. DuckDB is the writer, whichever database the rows come from.
+"""Files that a source is written to with its status columns.
+
+Each appears complete or not at all, and none unless all could be written. DuckDB is the writer, whichever database the
+rows come from.
 """
 
 from __future__ import annotations
@@ -32,10 +33,14 @@ __all__ = [
     "quoted_names",
 ]
 
+Query = tuple[str, str]
+"""A query of DuckDB's, and the options of COPY."""
+Writer = Callable[[Path, Mapping[Path, Path]], None]
+"""Writes one file: given where, and of the files written before it where each is before it takes its place."""
+
 
 def check(output: Path) -> None:
-    """
-    Find out before a run whether a file of this name could be written.
+    """Find out before a run whether a file of this name could be written.
 
     Raises:
         SourceError, SettingsError: it could not, and why.
@@ -57,12 +62,6 @@ def check(output: Path) -> None:
         )
 
 
-Query = tuple[str, str]
-"""A query of DuckDB's, and the options of COPY."""
-Writer = Callable[[Path, Mapping[Path, Path]], None]
-"""Writes one file: given where, and of the files written before it where each is before it takes its place."""
-
-
 def publish(
     db: duckdb.DuckDBPyConnection,
     contents: Mapping[Path, Query | Writer],
@@ -71,8 +70,7 @@ def publish(
     *,
     check: Callable[[Path], object] | None = None,
 ) -> list[Path]:
-    """
-    Write files, in this order.
+    """Write files, in this order.
 
     Args:
         db: the connection of the queries.
@@ -121,8 +119,7 @@ def _move(written: Path, partial: Path) -> None:
 
 
 def part_conditions(part: str, output: Path, found: Sequence[str | None], expected: Sequence[str]) -> dict[Path, str]:
-    """
-    The file of each part of a result, and the condition on its rows.
+    """The file of each part of a result, and the condition on its rows.
 
     Args:
         part: SQL expression of the part that a row belongs to.

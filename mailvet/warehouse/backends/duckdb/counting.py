@@ -49,8 +49,7 @@ _SHOWN_OR_DUE = (
 
 
 class Counter:
-    """
-    Counts a table by its verdicts.
+    """Counts a table by its verdicts.
 
     Args:
         source: the table.

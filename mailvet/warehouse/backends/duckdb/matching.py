@@ -21,8 +21,7 @@ _SIGNS = ("on_lists", "in_history", "suspect")
 
 
 class Matches:
-    """
-    The verdicts of the rows of a source.
+    """The verdicts of the rows of a source.
 
     Args:
         source: the table.
@@ -39,10 +38,11 @@ class Matches:
         return f"(select {shown}{f', {also}' if also else ''} from {VERDICTS}) as {OWN}verdicts"
 
     def match(self, columns: Sequence[str] = ()) -> None:
-        """
-        Which verdict belongs to which row of the source as it is now: `mailvet_matched`. All of it are numbers, so that
-        it stays small, and the rows can be updated in their own order: any other costs far more. What a verdict says,
-        in these columns and for the summary, is the same for thousands of them: `mailvet_answers`.
+        """Which verdict belongs to which row of the source as it is now: `mailvet_matched`.
+
+        All of it are numbers, so that it stays small, and the rows can be updated in their own order: any other costs
+        far more. What a verdict says, in these columns and for the summary, is the same for thousands of them:
+        `mailvet_answers`.
         """
         source = self._source
         shown = [f"{OWN}{column}" for column in dict.fromkeys([*columns, *_COUNTED])]

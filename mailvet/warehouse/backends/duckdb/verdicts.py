@@ -63,8 +63,7 @@ def _creation(table: str, kinds: Mapping[str, str], *, required: Sequence[str] =
 
 
 class DuckDBVerdicts:
-    """
-    The verdicts of a DuckDB database.
+    """The verdicts of a DuckDB database.
 
     Args:
         session: with the database.
@@ -232,10 +231,10 @@ class DuckDBVerdicts:
             db.unregister("mailvet_places")
 
     def save(self, verdicts: pa.Table) -> None:
-        """
-        See `VerdictStore.save`. Old rows are deleted and new ones appended: an update in an order that is not the
-        table's would cost a hundred times as much, and so would an index on keys of 64 characters, which a database
-        with one writer can do without.
+        """See `VerdictStore.save`.
+
+        Old rows are deleted and new ones appended: an update in an order that is not the table's would cost a hundred
+        times as much, and so would an index on keys of 64 characters, which a database with one writer can do without.
         """
         silent = ", ".join(literal(reason) for reason in SILENT)
         known = (
@@ -274,9 +273,10 @@ class DuckDBVerdicts:
         self._stored_rows = self._count()
 
     def _note_stored(self) -> None:
-        """
-        The keys of all verdicts as numbers of 64 bits: `mailvet_stored`. Most batches of a run hold nothing that is
-        stored already, and this tells it without reading keys of 64 characters through and through.
+        """The keys of all verdicts as numbers of 64 bits: `mailvet_stored`.
+
+        Most batches of a run hold nothing that is stored already, and this tells it without reading keys of 64
+        characters through and through.
         """
         count = self._count()
         if self._stored_rows != count:

@@ -25,8 +25,7 @@ __all__ = ["Counter"]
 
 
 class Counter:
-    """
-    Counts a table by its verdicts.
+    """Counts a table by its verdicts.
 
     Args:
         source: the table.

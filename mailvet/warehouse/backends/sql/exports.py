@@ -35,8 +35,7 @@ _TRAVELS: tuple[tuple[str, pa.DataType], ...] = (
 
 
 class Exporter:
-    """
-    Writes lists.
+    """Writes lists.
 
     Args:
         source: the table.

@@ -25,8 +25,7 @@ _KEYS_A_STATEMENT = 500
 def create_own(
     session: Session, table: str, kinds: dict[str, str], *, key: str, required: Sequence[str] = ()
 ) -> list[str]:
-    """
-    The statement that makes a table of ours, as a list.
+    """The statement that makes a table of ours, as a list.
 
     Args:
         session: with the database.
@@ -48,8 +47,7 @@ def create_own(
 
 
 class VerdictTable:
-    """
-    The table of verdicts.
+    """The table of verdicts.
 
     Args:
         session: with the database.

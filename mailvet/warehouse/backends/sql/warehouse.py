@@ -33,8 +33,7 @@ __all__ = ["SQLStore", "SQLWarehouse"]
 
 
 class SQLStore:
-    """
-    The verdicts of a SQL database. Not to be used from two threads at once, but for `interrupt`.
+    """The verdicts of a SQL database. Not to be used from two threads at once, but for `interrupt`.
 
     Args:
         session: with the database.
@@ -120,8 +119,7 @@ class SQLStore:
 
 
 class SQLWarehouse:
-    """
-    One table of a SQL database and its verdicts. Not to be used from two threads at once, but for `interrupt`.
+    """One table of a SQL database and its verdicts. Not to be used from two threads at once, but for `interrupt`.
 
     Args:
         source: the table.
