@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mailvet.errors import SettingsError
+from mailvet.errors import SettingsError, SourceError
 from mailvet.exports.changes import change_queries, is_manifest, read_last
 from mailvet.exports.destinations import Destination, ListFormat, destination, destinations
 from mailvet.exports.rows import StagedRows, staged
@@ -110,7 +111,7 @@ def export(  # noqa: PLR0913  # what is handed over, all of it optional and name
     check_files = _Files(warehouse, settings, names, overwrite)
     check_files.check([names.output, names.left_out, names.manifest])
     plan_source(warehouse, settings, among=None, recheck=None, count_domains=False)
-    with staged(warehouse, [*chosen.values()]) as rows:
+    with _verified(warehouse), staged(warehouse, [*chosen.values()]) as rows:
         choose(rows, form, kind, words)
         headers, files = make_list(rows, form, chosen)
         work = _Work(tool, form, kind, names, headers, files, changes_since)
@@ -119,6 +120,17 @@ def export(  # noqa: PLR0913  # what is handed over, all of it optional and name
         written = publish(rows.db, contents, check_files.mode)
     warehouse.note_written({path: digest(path) for path in written})
     return result
+
+
+@contextlib.contextmanager
+def _verified(warehouse: Warehouse) -> Iterator[None]:
+    """Say of a table that cannot be read because it was never verified that this is why."""
+    try:
+        yield
+    except SourceError:
+        if any(group.status is not None for group in warehouse.verdict_counts()):
+            raise
+        raise SourceError(f"No address of {warehouse.name} has a verdict. Verify it first.") from None
 
 
 def _columns_of(settings: Settings, to: str, form: ListFormat) -> Mapping[str, str]:

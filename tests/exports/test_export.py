@@ -9,12 +9,15 @@ import stat
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from mailvet.errors import SettingsError, SourceError
 from mailvet.exports import destinations as known
+from mailvet.exports.export import export
 from mailvet.exports.selection import CAUSES
 from mailvet.settings import Settings
+from mailvet.warehouse.opening import open_table
 from tests.exports.conftest import Hand
 
 
@@ -179,16 +182,13 @@ def test_a_name_that_cannot_be_is_refused(name: str, said: str, hand: Hand) -> N
         hand("brevo", name)
 
 
-def test_a_table_without_verdicts_has_nothing_to_hand_over(tmp_path: Path) -> None:
-    import duckdb
-
-    from mailvet.exports.export import export
-    from mailvet.warehouse.opening import open_table
-
+def test_a_table_that_was_never_verified_is_refused(tmp_path: Path) -> None:
     with duckdb.connect(str(tmp_path / "new.duckdb")) as db:
         db.execute("create table contacts as select 'ann@example.com' as email")
     warehouse = open_table(tmp_path / "new.duckdb", "contacts", writable=False, updatable=False)
-    result = export(warehouse, Settings.load(), to="brevo", output=tmp_path / "list.csv")
-    warehouse.close()
-    assert (result.written, result.left_out) == (0, {"unverified": 1})
-    assert (tmp_path / "list.csv").read_text() == "EMAIL\n"
+    try:
+        with pytest.raises(SourceError, match=r"No address of contacts in new.duckdb has a verdict\. Verify it first"):
+            export(warehouse, Settings.load(), to="brevo", output=tmp_path / "list.csv")
+    finally:
+        warehouse.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["new.duckdb"]
