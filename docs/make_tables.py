@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
 
+from mailvet.exports.destinations import ListFormat
+from mailvet.exports.destinations import destinations as known_destinations
 from mailvet.gates import COUNTS, FIGURES
 from mailvet.history.facts import REASONS_FROM_EVENTS
 from mailvet.history.vocabulary import EventWord, class_missing_words, ignored_words, vendors, words_of
@@ -200,7 +202,34 @@ def senders() -> str:
     return "\n".join(lines)
 
 
+def destinations() -> str:
+    """The lists of the tools that take them."""
+    lines = ["| `--to` | list | file | addresses | at most | page | read |", "|---|---|---|---|---|---|---|"]
+    for tool in known_destinations().values():
+        for kind, form in tool.lists.items():
+            written = f"{form.written}, hashed" if form.hashed else "clean"
+            if form.ascii_local_part:
+                written += ", ASCII before the @"
+            cells = (f"`{tool.name}`", kind, form.format, written, _limits(form), f"<{form.page}>", form.date)
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _limits(form: ListFormat) -> str:
+    parts = []
+    if form.max_rows is not None:
+        parts.append(f"{form.max_rows:,} rows")
+    if form.max_bytes is not None:
+        parts.append(f"{form.max_bytes // 1_000_000:,} MB")
+    if form.max_columns is not None:
+        parts.append(f"{form.max_columns} columns")
+    if form.format == "requests":
+        parts.append(f"{form.request_rows:,} a request")
+    return ", ".join(parts)
+
+
 TABLES = {
+    "destinations": destinations,
     "event words": event_words, "precedence": precedence, "senders": senders,
     "gate counts": gate_counts, "gate figures": gate_figures,
     "reach": reach,

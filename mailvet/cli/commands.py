@@ -16,6 +16,7 @@ from mailvet.cli.constraints import constraints
 from mailvet.cli.doctor import doctor
 from mailvet.cli.exit_codes import ExitCode
 from mailvet.cli.explain import explain
+from mailvet.cli.export import export
 from mailvet.cli.forget import forget
 from mailvet.cli.gate import gate
 from mailvet.cli.help import SortedCommand
@@ -71,7 +72,7 @@ def options(
         print(context.get_help())
 
 
-for _command in (check, verify, gate, plan, report, explain, reclassify, forget, doctor, lab, constraints):
+for _command in (check, verify, gate, export, plan, report, explain, reclassify, forget, doctor, lab, constraints):
     app.command(cls=SortedCommand)(_command)
 app.add_typer(dbt.app)
 app.add_typer(events.app)

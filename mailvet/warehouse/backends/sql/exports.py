@@ -126,10 +126,11 @@ class Exporter:
 
     def _kept(self, columns: Sequence[str], key_columns: Sequence[str]) -> list[Column]:
         """The columns of the source that are written; our old ones make way for the new ones."""
+        if key_columns:
+            by_name = {column.name: column for column in self._source.columns}
+            return [by_name[name] for name in key_columns]
         own = {(self._source.prefix + column).lower() for column in columns}
-        return [
-            c for c in self._source.columns if (c.name in key_columns if key_columns else c.name.lower() not in own)
-        ]
+        return [column for column in self._source.columns if column.name.lower() not in own]
 
     def _rows(self, columns: Sequence[str]) -> str:
         """The rows of the source with these columns of their verdicts: FROM and WHERE."""

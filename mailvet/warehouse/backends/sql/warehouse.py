@@ -136,7 +136,7 @@ class SQLWarehouse:
         self._store = SQLStore(session, self._saver)
         self._planner = Planner(source, self._cells)
         self._verdicts, self._shards = VerdictTable(session), Shards(session)
-        self.name, self.policy = source.name, source.policy
+        self.name, self.policy, self.address_column = source.name, source.policy, source.column
         self._bind_source()
         self._bind_store()
 
