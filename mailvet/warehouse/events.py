@@ -27,6 +27,7 @@ __all__ = [
     "EVENTS",
     "EVENTS_SCHEMA",
     "IMPORTS",
+    "IMPORT_COLUMNS",
     "DuckDBEvents",
     "EventStore",
     "Import",
@@ -58,7 +59,7 @@ EVENTS_SCHEMA = pa.schema(
 )
 """`machine` and `echo`: 1 or 0; `machine` is null where the sender does not tell. `reply` is masked."""
 
-_IMPORT_COLUMNS = {
+IMPORT_COLUMNS = {
     "source_key": "key",
     "source": "string",
     "sender": "string",
@@ -67,6 +68,7 @@ _IMPORT_COLUMNS = {
     "import_id": "string",
     "imported_at": "timestamp",
 }
+"""Columns of `mailvet_imports` and their types by the names of `Dialect.types`, or `key`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +147,7 @@ def _columns(say: Dialect, *, key: str = "", unlike: str = "") -> str:
 
 def _import_columns(say: Dialect) -> str:
     types = {**say.types, "key": say.key_type}
-    return ", ".join(f"{say.own(name)} {types[kind]}" for name, kind in _IMPORT_COLUMNS.items())
+    return ", ".join(f"{say.own(name)} {types[kind]}" for name, kind in IMPORT_COLUMNS.items())
 
 
 def _insert(say: Dialect, staged: str) -> str:
@@ -160,7 +162,7 @@ def _insert(say: Dialect, staged: str) -> str:
 
 
 def _remember(say: Dialect, about: Import, place: Place) -> list[str]:
-    names = ", ".join(map(say.own, _IMPORT_COLUMNS))
+    names = ", ".join(map(say.own, IMPORT_COLUMNS))
     values = (
         f"{literal(about.source_key)}, {say.literal(about.source)}, {literal(about.sender)}, {place.octets}, "
         f"{literal(place.digest)}, {literal(about.import_id)}, {say.moment(about.now)}"
