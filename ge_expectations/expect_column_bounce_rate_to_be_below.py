@@ -15,7 +15,7 @@ from ge_expectations.metrics import SOURCE_KEYS, TALLY
 from ge_expectations.presentation import EmailExpectation, percent
 from ge_expectations.tally import Tally
 from ge_expectations.verification import VerdictSource
-from mailvet import Policy, Reason
+from mailvet import Reason
 from mailvet.sdk import Limits, VerdictCount, bounce_probability, in_audience, judge
 
 __all__ = ["ExpectColumnBounceRateToBeBelow"]
@@ -142,7 +142,7 @@ class ExpectColumnBounceRateToBeBelow(EmailExpectation, ColumnAggregateExpectati
     ) -> Any:
         tally: Tally = metrics[TALLY]
         source = VerdictSource(self.depth, self.config, self.verdict_table, self.verify)
-        policy = Policy(self.policy) if self.policy else source.settings().policy
+        policy = source.chosen_policy(self.policy)
         limits = Limits.of(
             max_bounce_rate=self._get_success_kwargs()["max_rate"],
             judge_by=self.judge_by,

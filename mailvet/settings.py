@@ -15,16 +15,26 @@ import sys
 from collections.abc import Mapping
 from contextvars import ContextVar
 from datetime import timedelta
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError as _SourceFault
 
 from mailvet.errors import SettingsError, argument
+from mailvet.policies import AnyPolicy, OwnPolicy, own_policy
 from mailvet.privacy import mask_addresses
+from mailvet.quantities import DURATION_SECONDS, parse_duration, parse_share
 from mailvet.vocabulary import Depth, Policy
 
 if sys.version_info >= (3, 11):
@@ -55,49 +65,6 @@ EVENT_COLUMNS = (
     "email", "mailbox_key", "email_key", "event", "occurred_at", "bounce_class", "machine", "topic", "echo",
 )  # fmt: skip
 """The columns of a table of events; one of the first three is enough to say whose they are."""
-
-_DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)\s*")
-DURATION_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-"""What the units of a duration stand for."""
-_LONGEST = 36_525 * 86400.0
-
-
-def parse_duration(value: object) -> timedelta:
-    """Read "90s", "10m", "4h", "2d" or a number of seconds; at most 100 years.
-
-    Raises:
-        ValueError: the text is none of these.
-    """
-    if isinstance(value, timedelta):
-        return value
-    match = _DURATION.fullmatch(str(value))
-    if match:
-        seconds = float(match[1]) * DURATION_SECONDS[match[2]]
-    elif isinstance(value, (int, float)) and not isinstance(value, bool):
-        seconds = float(value)
-    else:
-        seconds = -1.0
-    if not 0 <= seconds <= _LONGEST:
-        raise ValueError(f"{value!r} is no duration; write for example '30s', '10m', '4h' or '2d'")
-    return timedelta(seconds=seconds)
-
-
-def parse_share(value: str) -> float:
-    """Read a share such as "2%" or "0.02" as a number between 0 and 1.
-
-    Raises:
-        ValueError: the text is no share.
-    """
-    text = value.strip()
-    try:
-        # As a decimal number, since 0.7 / 100 is less than 0.007 in binary, and seven of a thousand keep to 0.7 %.
-        share = float(Decimal(text[:-1]) / 100) if text.endswith("%") else float(text)
-    except (ValueError, InvalidOperation):
-        share = -1.0
-    if not 0 <= share <= 1:
-        raise ValueError(f"{value!r} is no share; write for example '2%' or '0.02'")
-    return share
-
 
 Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
 Seconds = Annotated[float, Field(gt=0)]
@@ -418,7 +385,10 @@ class Settings(BaseSettings):
     )
 
     depth: Depth = Depth.smtp
-    policy: Policy = Policy.marketing
+    policy: Policy | str = Field(Policy.marketing, union_mode="left_to_right")
+    """What the mail is for: marketing, transactional, signup, or the name of a policy of `policies`."""
+    policies: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Policies of one's own: `based_on`, and a line for each reason that is treated otherwise (`mailvet.policies`)."""
     dns: Dns = Field(default_factory=Dns)
     smtp: Smtp = Field(default_factory=Smtp)
     pacing: Pacing = Field(default_factory=Pacing)
@@ -432,6 +402,41 @@ class Settings(BaseSettings):
     output: Outputs = Field(default_factory=Outputs)
     exports: dict[str, Export] = Field(default_factory=dict)
     """By the name of the tool (`mailvet export --to NAME`)."""
+
+    @model_validator(mode="after")
+    def _policies_can_be_read(self) -> Settings:
+        for name in self.policies:
+            self._own_policy(name)
+        if str(self.policy) not in {*map(str, Policy), *self.policies}:
+            raise ValueError(
+                f"{str(self.policy)!r} is no policy; there are: {', '.join([*map(str, Policy), *self.policies])}. "
+                "Write one of your own under [policies.NAME]"
+            )
+        return self
+
+    def _own_policy(self, name: str) -> OwnPolicy:
+        try:
+            return own_policy(name, self.policies[name])
+        except ValueError as error:
+            raise ValueError(f"policies.{name}: {error}") from None
+
+    @property
+    def chosen_policy(self) -> AnyPolicy:
+        """The policy itself."""
+        return self.policy if isinstance(self.policy, Policy) else self._own_policy(self.policy)
+
+    def with_policy(self, name: str | None) -> Settings:
+        """The same settings with another policy; None changes nothing.
+
+        Raises:
+            SettingsError: there is no such policy.
+        """
+        if name is None:
+            return self
+        known = [*map(str, Policy), *self.policies]
+        if name not in known:
+            raise SettingsError(f"There is no policy {name}; there are: {', '.join(known)}.")
+        return self.model_copy(update={"policy": Policy(name) if name in Policy.__members__ else name})
 
     @classmethod
     def settings_customise_sources(

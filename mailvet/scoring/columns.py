@@ -14,12 +14,12 @@ from typing import NamedTuple
 
 import polars as pl
 
-from mailvet.policies import recommendation_sql
+from mailvet.policies import AnyPolicy, recommendation_sql
 from mailvet.privacy import AT_SIGNS, keyed, mask_text, unnamed_suggestion
 from mailvet.scoring.order import AT_LEAST, EVIDENCE_LAYERS, FLAGS, LONGEST_KEPT, RANKS, SERIES_DETAIL
 from mailvet.scoring.priors import HALF, SETTLED, WEIGHTS, bounce_probability, logit
 from mailvet.settings import Settings
-from mailvet.vocabulary import REASONS, Policy, Reason, Status, rules_version
+from mailvet.vocabulary import REASONS, Reason, Status, rules_version
 
 __all__ = ["judge"]
 
@@ -66,7 +66,7 @@ def judge(
         The columns of `verdict_schema()`.
     """
     schedule = settings.retry.after_greylisting or REASONS[Reason.greylisted].recheck
-    plan = _plan(Policy(settings.policy), settings.store.store_addresses, schedule, tuple((learnt or {}).items()))
+    plan = _plan(settings.chosen_policy, settings.store.store_addresses, schedule, tuple((learnt or {}).items()))
     stamp = pl.lit(now).cast(pl.Datetime("us", "UTC"))
     empty = {column.name for column in evidence if column.null_count() == len(column)}
     if "mailbox_key" not in evidence.columns:
@@ -189,7 +189,7 @@ class _Plan(NamedTuple):
 
 @lru_cache(maxsize=32)
 def _plan(
-    policy: Policy,
+    policy: AnyPolicy,
     store_addresses: bool,
     greylisting: tuple[timedelta, ...],
     learnt: tuple[tuple[Reason, float], ...],
@@ -211,7 +211,9 @@ def _plan(
             pl.col("reason").is_in([str(reason) for reason in AT_LEAST]).alias("at_least"),
         ),
         recommendation=pl.sql_expr(
-            recommendation_sql(policy, reason="reason", score="score", attempts="attempts")
+            recommendation_sql(
+                policy, reason="reason", score="score", attempts="attempts", probability="bounce_probability"
+            )
         ).alias("recommendation"),
         email=pl.when(pl.col("cell").str.len_bytes() <= LONGEST_KEPT).then(address).alias("email"),
     )

@@ -32,7 +32,7 @@ from mailvet.syntax.mailbox_key import key_of, mailbox_of
 from mailvet.syntax.missing import is_missing
 from mailvet.syntax.parser import Address, parse
 from mailvet.verdict import Evidence, Verdict, email_key
-from mailvet.vocabulary import REASONS, Policy, Reason, Status, rules_version
+from mailvet.vocabulary import REASONS, Reason, Status, rules_version
 
 __all__ = [
     "ODD_DOTS",
@@ -217,7 +217,7 @@ def judge(finding: Finding, settings: Settings, *, lists_digest: str = "") -> Ve
         email=finding.cell if keep else None,
         status=REASONS[reason].status,
         reason=reason,
-        recommendation=recommend(reason, Policy(settings.policy), score, 1),
+        recommendation=recommend(reason, settings.chosen_policy, score, 1, probability=probability),
         score=score,
         suggestion=suggestion,
         flags=tuple(flag for flag in FLAGS if flag in finding.flags),

@@ -12,7 +12,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from mailvet.vocabulary import Policy, Reason
+from mailvet.policies import AnyPolicy
+from mailvet.vocabulary import Reason
 from mailvet.warehouse.attribution import LayerCount
 
 if TYPE_CHECKING:
@@ -198,7 +199,7 @@ class ContactSource(Protocol):
     name: str
     """For people: `contacts in crm.duckdb`."""
 
-    policy: Policy
+    policy: AnyPolicy
     """What recommendations follow."""
 
     address_column: str
