@@ -41,7 +41,7 @@ class ExpectColumnBounceRateToBeBelow(EmailExpectation, ColumnAggregateExpectati
         judge_by: estimate compares the expected share with the limit, upper the upper end of the interval.
         confidence: Of the interval. Default: 0.95.
         among: The audience: rows whose recommendation (or status) is one of these, as ["send"]. Default: all rows.
-        policy: marketing, transactional or signup, for recommendations. Default: as the settings say.
+        policy: For recommendations: a name, also of the config. Default: as the settings say.
         depth, config, verdict_table, verify: As for ExpectColumnValuesToBeDeliverableEmail.
 
     Other Parameters:

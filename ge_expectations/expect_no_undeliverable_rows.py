@@ -55,7 +55,7 @@ class ExpectNoUndeliverableRows(EmailExpectation, UnexpectedRowsExpectation):
         forbid: Statuses and recommendations that no row may have. Default: undeliverable.
         id_columns: Columns that identify a row, to be shown of failing rows.
         verdict_table: Where verdicts are stored. Default: mailvet_verdicts.
-        policy: marketing, transactional or signup, for recommendations. Default: as the settings say.
+        policy: For recommendations: a name, also of the config. Default: as the settings say.
         config: Path of a mailvet.toml.
         dialect: postgresql, duckdb, sqlite or spark. Only for `get_unexpected_rows` when the verdict table keeps no
             addresses (`store_addresses = false`): it makes the query join by key instead of by address.
