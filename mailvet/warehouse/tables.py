@@ -62,8 +62,8 @@ def choose_table(
 ) -> Relation:
     """The table that is called so: `name` or `schema.name`, as it is or in double quotes, in any case if that is clear.
 
-    A name without a schema is looked for where the database looks: a table elsewhere is named in the error only, since a
-    run would write to it.
+    A name without a schema is looked for where the database looks. A table elsewhere is named in the error only, since
+    a run would write to it.
 
     Raises:
         SourceError: there is none, or more than one.
