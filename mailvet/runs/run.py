@@ -318,6 +318,9 @@ class _Run:
         summary = await self._call(warehouse.summary)
         if settings.store.keep_days:
             await self._call(warehouse.forget_before, self._started - timedelta(days=settings.store.keep_days))
+        if settings.history.keep_days:
+            day = self._started - timedelta(days=settings.history.keep_days)
+            await self._call(warehouse.forget_engagement_before, day)
         return self._result(
             planned,
             summary,

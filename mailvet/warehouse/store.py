@@ -472,6 +472,9 @@ class VerdictStore(Protocol):
     def note_written(self, digests: Mapping[Path, str]) -> None:
         """Keep the hashes of files that were written; where the store may not be written to, nothing is kept."""
 
+    def forget_engagement_before(self, day: datetime) -> int:
+        """Delete the opens and clicks of `mailvet_events` older than this; how many."""
+
     def forget_before(self, day: datetime) -> int:
         """Drop verdicts last renewed before this time, and older rows about servers; returns how many verdicts."""
 

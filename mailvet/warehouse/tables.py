@@ -156,6 +156,7 @@ OWN_TABLES = (
     "mailvet_runs",
     "mailvet_servers",
     "mailvet_events",
+    "mailvet_imports",
     "mailvet_shards",
     "mailvet_outputs",
     "mailvet_leases",
