@@ -17,10 +17,11 @@ from mailvet.gates import FIGURES, GateResult
 from mailvet.privacy import printable
 from mailvet.reference.providers import local_parts_at
 from mailvet.reports.audience import audience_words
+from mailvet.reports.settling import settled_by
 from mailvet.reports.text import duration_text
 from mailvet.runs.forecast import Forecast
 from mailvet.runs.results import RunResult
-from mailvet.scoring.priors import contributions
+from mailvet.scoring.priors import ROUTE_FOUND, contributions
 from mailvet.verdict import Verdict
 from mailvet.vocabulary import REASONS, Depth, Reason, Status
 from mailvet.warehouse.attribution import ASKED_FROM, LAYERS
@@ -191,6 +192,15 @@ def show_summary(console: Console, summary: Summary, depth: Depth) -> None:
     console.print(advice)
     console.print()
     console.print(_reasons(summary))
+    settled = settled_by(summary.reverify, depth)
+    if settled:
+        table = Table(box=None, padding=(0, 2), header_style="dim", title_style="")
+        table.add_column("to verify again", justify="right", no_wrap=True)
+        table.add_column("what settles them")
+        for group in settled:
+            table.add_row(f"{group.rows:,}", Text(group.text))
+        console.print()
+        console.print(table)
     if any(count.rows for count in summary.by_layer.values()):
         console.print()
         console.print(_layers(summary, depth))
@@ -274,7 +284,8 @@ def explain(verdict: Verdict) -> RenderableType:
         "recommendation", Text(str(verdict.recommendation), style=_STYLES.get(str(verdict.recommendation), ""))
     )
     grid.add_row("score", f"{verdict.score} of 100 (chance of a hard bounce about {100 - verdict.score} %)")
-    for part in contributions(verdict.reason, verdict.flags):
+    routed = any(fact.fact == ROUTE_FOUND for fact in verdict.evidence)
+    for part in contributions(verdict.reason, verdict.flags, routed=routed):
         said = f"{part.name}: {part.why} (log-odds of a bounce {part.log_odds:+.1f})"
         grid.add_row("", Text(said, style="dim"))
     for label, value in (

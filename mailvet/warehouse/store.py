@@ -107,6 +107,8 @@ class Summary:
     """What each layer was the first to find, in the order of `mailvet.warehouse.attribution.LAYERS`."""
     unverified: int = 0
     """Rows with an address that has no verdict."""
+    reverify: Mapping[str, int] = field(default_factory=dict)
+    """Rows recommended to be verified again, by reason."""
 
 
 @dataclass(frozen=True, slots=True)
