@@ -1,5 +1,4 @@
-"""
-The import contract of the whole tree, and that every rule stands once.
+"""The import contract of the whole tree, and that every rule stands once.
 
 Rooms import only downwards, no modules import each other in a circle, no module is longer than one idea, and nothing
 but `mailvet.privacy` says what a formula is or how an address is masked. Imports under TYPE_CHECKING do not count;

@@ -7,12 +7,18 @@ import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from mailvet.errors import SettingsError
+from mailvet.errors import SettingsError, argument
 from mailvet.settings import Settings
 from mailvet.signals import scalar as signals
 from mailvet.verdict import Verdict, email_key, verdict_schema
 from mailvet.verification import scalar, table_engine
-from mailvet.verification.background import run_in_background, shared_verifier, start_in_background
+from mailvet.verification.background import (
+    examine_within,
+    run_in_background,
+    shared_verifier,
+    start_in_background,
+)
+from mailvet.verification.deadline import check_deadline
 from mailvet.verification.verifier import Verifier
 from mailvet.vocabulary import Depth
 
@@ -33,22 +39,42 @@ against 108 ms.
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def verify(address: str | None, *, depth: Depth | str | None = None, settings: Settings | None = None) -> Verdict:
+def verify(
+    address: str | None,
+    *,
+    depth: Depth | str | None = None,
+    settings: Settings | None = None,
+    deadline: float | None = None,
+) -> Verdict:
     """Verify one address.
 
     >>> verify("ann@example.com", depth="offline").reason
     <Reason.not_probed: 'not_probed'>
+
+    Args:
+        address: as it was typed, or as it stands in a table.
+        depth: offline, dns or smtp; default: as the settings say.
+        settings: default: from the environment.
+        deadline: seconds after which the verdict is given with what is known: a layer whose servers have not replied
+            leaves `not_probed`, and the evidence says which. The rest is found out in the background, and the next
+            call for the address has it. Default: all layers are waited for.
+
+    Raises:
+        SettingsError, PreflightError: before anything is asked.
     """
-    settings = _resolve_settings(settings, depth)
-    return run_in_background(_verify_each([_text(address)], settings))[0][0]
+    return run_in_background(_verify_one(_text(address), _resolve_settings(settings, depth), _checked(deadline)))
 
 
 async def averify(
-    address: str | None, *, depth: Depth | str | None = None, settings: Settings | None = None
+    address: str | None,
+    *,
+    depth: Depth | str | None = None,
+    settings: Settings | None = None,
+    deadline: float | None = None,
 ) -> Verdict:
     """The same as `verify` for code that runs in an event loop: it waits without blocking the loop."""
-    future = start_in_background(_verify_each([_text(address)], _resolve_settings(settings, depth)))
-    return (await asyncio.wrap_future(future))[0][0]
+    work = _verify_one(_text(address), _resolve_settings(settings, depth), _checked(deadline))
+    return await asyncio.wrap_future(start_in_background(work))
 
 
 def verify_many(
@@ -102,6 +128,13 @@ def _resolve_settings(settings: Settings | None, depth: Depth | str | None) -> S
         raise SettingsError(f"{depth!r} is no depth; choose offline, dns or smtp.") from None
 
 
+def _checked(deadline: float | None) -> float | None:
+    try:
+        return check_deadline(deadline)
+    except ValueError as error:
+        raise SettingsError(f"{argument('deadline')}: {error}.") from None
+
+
 # -------------------------------------------------------------------- cells
 
 
@@ -141,6 +174,12 @@ async def _with_verifier(settings: Settings, work: Callable[[Verifier], Awaitabl
         return await work(shared), shared.degraded
     async with Verifier(settings) as verifier:
         return await work(verifier), verifier.degraded
+
+
+async def _verify_one(cell: str, settings: Settings, deadline: float | None) -> Verdict:
+    if deadline is not None:
+        return await examine_within(cell, settings, deadline)
+    return (await _verify_each([cell], settings))[0][0]
 
 
 async def _verify_each(cells: list[str], settings: Settings) -> tuple[list[Verdict], str | None]:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from mailvet.dns.resolver import Outcome, Resolver
 from mailvet.dns.routes import KnownRoutes, Routes
 from mailvet.dns.trust import Memory
-from mailvet.errors import PreflightError
+from mailvet.errors import PreflightError, argument
 from mailvet.probing.memory import ServerMemory
 from mailvet.probing.pool import Mailboxes, MailboxResult, OperatorProgress, Recipient
 from mailvet.probing.slots import connection_slots
@@ -21,6 +21,7 @@ from mailvet.settings import Settings
 from mailvet.signals.scalar import NOTHING, TableSignals
 from mailvet.verdict import Verdict
 from mailvet.verification import scalar
+from mailvet.verification.deadline import Deadlines
 from mailvet.verification.hello_name import hello_name_problem
 from mailvet.vocabulary import Depth
 
@@ -67,6 +68,7 @@ class Verifier:
         self._resolver: Resolver | None = None
         self._degraded: str | None = None
         self._results: dict[str, MailboxResult] = {}
+        self._deadlines = Deadlines(self)
 
     async def __aenter__(self) -> Verifier:
         await self.open()
@@ -125,7 +127,7 @@ class Verifier:
                 return resolver.trust.degraded
         return (
             f"{problem} Mail servers distrust and block list hosts that introduce themselves so. Set smtp.hello_name "
-            "(MAILVET_SMTP__HELLO_NAME) to this machine's public host name, or verify with depth 'dns'."
+            f"(MAILVET_SMTP__HELLO_NAME) to this machine's public host name, or use {argument('depth', 'dns')}."
         )
 
     def _pool(self) -> Mailboxes:
@@ -135,6 +137,7 @@ class Verifier:
 
     async def close(self) -> None:
         """End conversations and free sockets."""
+        await self._deadlines.close()
         if self.mailboxes is not None:
             await self.mailboxes.close()
         if self._resolver is not None:
@@ -196,6 +199,44 @@ class Verifier:
         """The verdict for one cell, asked at once and without waiting for greylisting."""
         return (await self.examine_each([cell], {}))[0]
 
+    async def examine_within(self, cell: str, seconds: float, deadline: float | None = None) -> Verdict:
+        """The verdict for one cell with all that is known within so many seconds.
+
+        What is not known then is found out in the background, for the next call.
+
+        Args:
+            cell: as it stands in the table.
+            seconds: from now.
+            deadline: of the whole call, where part of it is over; for the evidence.
+        """
+        finding = self._examine_offline(cell)
+        if self.depth is not Depth.offline and not finding.settled:
+            if self.has_dns:
+                finding = await self._deadlines.find(finding, seconds, seconds if deadline is None else deadline)
+            else:
+                finding.mark_not_probed(NO_RESOLVER)
+        return scalar.judge(finding, self.settings, lists_digest=self.own.digest)
+
+    def examine_unopened(self, cell: str, why: str) -> Verdict:
+        """The verdict for one cell by syntax and lists alone.
+
+        Args:
+            cell: as it stands in the table.
+            why: no server was asked, for the evidence.
+        """
+        finding = self._examine_offline(cell)
+        if not finding.settled:
+            finding.mark_not_probed(why)
+        return scalar.judge(finding, self.settings, lists_digest=self.own.digest)
+
+    def _examine_offline(self, cell: str) -> scalar.Finding:
+        return scalar.examine(cell, self.own, allow_special_use=bool(self.settings.smtp.allow_private_networks))
+
+    @property
+    def under_way(self) -> int:
+        """Addresses that are finished in the background, beyond the deadlines of those who asked."""
+        return self._deadlines.under_way
+
     async def examine_each(self, cells: Sequence[str], signals: Mapping[str, TableSignals]) -> list[Verdict]:
         """The verdicts for a few cells, in their order.
 
@@ -205,8 +246,7 @@ class Verifier:
             cells: texts as they stand in the table.
             signals: what all cells together show about one, by its text.
         """
-        special = bool(self.settings.smtp.allow_private_networks)
-        findings = [scalar.examine(cell, self.own, allow_special_use=special) for cell in cells]
+        findings = [self._examine_offline(cell) for cell in cells]
         for finding in findings:
             finding.add_table_signals(signals.get(finding.cell, NOTHING))
         if self.depth is not Depth.offline:

@@ -291,7 +291,7 @@ class EnginePlace(Place):
 
 @contextlib.contextmanager
 def place_of(source: str, schema: str) -> Iterator[Place]:
-    """The schema of a SOURCE, as the command line takes it; it is made where it is not there, and dropped at the end then.
+    """The schema of a SOURCE, as the command line takes it; made where it is not there, and then dropped at the end.
 
     Args:
         source: the path of a DuckDB database, or a database URL.

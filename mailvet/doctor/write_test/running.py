@@ -47,8 +47,8 @@ def write_test(
         place: the schema to write in.
         settings: of the runs; no server is asked.
         checks: which.
-        on_outcome: called after each check with its outcome, and for one that failed with the full error, which is
-            for the user's eyes only.
+        on_outcome: called after each check, and for the cost, with its outcome, and for one that failed with the full
+            error, which is for the user's eyes only.
 
     Raises:
         SourceError: the schema holds tables of mailvet's, so that the test could not tell its own from them.
@@ -71,6 +71,8 @@ def write_test(
             if on_outcome is not None:
                 on_outcome(outcome, error)
         outcomes.append(_cost(place, since))
+        if on_outcome is not None:
+            on_outcome(outcomes[-1], None)
     finally:
         left = place.clean(before)
     return WriteTest(place.backend, _versions(place), outcomes, left)

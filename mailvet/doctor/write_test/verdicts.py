@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from mailvet.policies import recommend
-from mailvet.scoring.priors import score_of
+from mailvet.scoring.priors import bounce_probability, score_of
 from mailvet.syntax.mailbox_key import mailbox_key
 from mailvet.verdict import email_key, verdict_schema
 from mailvet.vocabulary import REASONS, RULES_VERSION, Depth, Policy, Reason
@@ -31,7 +31,8 @@ def verdicts(reasons: Mapping[str, Reason], at: datetime, **changed: Any) -> pa.
     rows = []
     for text, reason in reasons.items():
         rule = REASONS[reason]
-        score = score_of(reason, ())
+        probability = bounce_probability(reason)
+        score = score_of(probability)
         known = {
             "email_key": email_key(text),
             "email": text,
@@ -49,6 +50,7 @@ def verdicts(reasons: Mapping[str, Reason], at: datetime, **changed: Any) -> pa.
             "run_id": "write_test",
             "rules_version": RULES_VERSION,
             "mailbox_key": mailbox_key(text),
+            "bounce_probability": probability,
         }
         rows.append({name: (known | changed).get(name) for name in verdict_schema().names})
     return pa.Table.from_pylist(rows, schema=verdict_schema())
