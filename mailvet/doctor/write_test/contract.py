@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-import pyarrow as pa
-
 from mailvet.doctor.write_test.places import Place
 from mailvet.doctor.write_test.verdicts import verdicts
 from mailvet.errors import SourceError
 from mailvet.gates import Limits, count
+from mailvet.history.records import OWN
+from mailvet.runs.event_import import import_events
 from mailvet.runs.planning import plan_source
 from mailvet.runs.run import run
 from mailvet.runs.table_gate import judged
@@ -23,7 +23,7 @@ from mailvet.settings import History, Lists, Settings, Suspicion
 from mailvet.syntax.mailbox_key import mailbox_key
 from mailvet.verdict import STATUS_COLUMNS, email_key, verdict_schema
 from mailvet.vocabulary import Depth, Policy, Reason
-from mailvet.warehouse.events import EVENTS, EVENTS_SCHEMA
+from mailvet.warehouse.events import EVENTS
 from mailvet.warehouse.own_tables import ADDED_LATER, VERDICTS
 from mailvet.warehouse.store import PlannedSource, Warehouse
 
@@ -286,32 +286,17 @@ def _write_back(place: Place, _: Settings) -> None:
 def _events(place: Place, settings: Settings) -> None:
     _contacts(place, "ann@a.example", "d.o.t.s@gmail.com", "cid@c.example")
     at = _now() - timedelta(days=30)
-    store = place.events()
-    rows = [
-        _event("ann@a.example", "hard_bounce", at),
-        _event("dots@gmail.com", "complaint", at),
+    records = [
+        {"email": "ann@a.example", "event": "hard_bounce", "occurred_at": at.isoformat()},
+        {"email": "dots@gmail.com", "event": "complaint", "occurred_at": at.isoformat()},
     ]
-    batch = pa.Table.from_pylist(rows, schema=EVENTS_SCHEMA)
-    _same(store.add_events([batch]), 2, "events that were added")
-    _same(store.add_events([batch]), 0, "the same events a second time")
+    _same(import_events(records, place.events(), OWN).added, 2, "events that were added")
+    _same(import_events(records, place.events(), OWN).added, 0, "the same events a second time")
     place.close_opened()
     warehouse = place.open(_TABLE, events=EVENTS)
     wanted = {"ann@a.example": "hard_bounced", "d.o.t.s@gmail.com": "suppressed", "cid@c.example": None}
     found = {row["email"]: row["history_reason"] for row in _due(_planned(warehouse, _with_events(settings)))}
     _same(found, wanted, "what events say of each address")
-
-
-def _event(address: str, word: str, at: datetime) -> dict[str, Any]:
-    return {
-        "event_id": email_key(f"{address} {word}"),
-        "email_key": email_key(address),
-        "mailbox_key": mailbox_key(address),
-        "event": word,
-        "occurred_at": at,
-        "echo": 0,
-        "loaded_at": at,
-        "import_id": "write_test",
-    }
 
 
 def _with_events(settings: Settings) -> Settings:

@@ -44,8 +44,8 @@ class Counter:
             return self._session.execute(
                 f"update {VERDICTS} set recommendation = {advice} where recommendation <> {advice} "
                 # Behind a fence, since MariaDB would look it up once for each verdict.
-                f"and email_key in (select email_key from (select email_key from {self._cells.name()}{self._say.fence}) "
-                "as mailvet__cells)"
+                f"and email_key in (select email_key from (select email_key from {self._cells.name()}"
+                f"{self._say.fence}) as mailvet__cells)"
             )
 
     def summary(self) -> Summary:
