@@ -17,7 +17,7 @@ from mailvet.lab.hostile_profiles import HOSTILE_PROFILES
 from mailvet.lab.profile_summary import learnt, refusal, summary
 from mailvet.lab.server_profiles import ORDINARY_PROFILES, STATES, ServerProfile
 from mailvet.lab.world import BEHAVIOURS
-from mailvet.scoring.priors import PRIORS, SETTLED, WEIGHTS, contributions, score_of
+from mailvet.scoring.priors import PRIORS, SETTLED, WEIGHTS, contributions, probability_of, score_of
 from mailvet.syntax.parser import SYNTAX_ERRORS
 from mailvet.verdict import verdict_schema
 from mailvet.vocabulary import REASONS, SEND_FROM_SCORE, Policy, Reason, ReasonRule
@@ -96,7 +96,7 @@ def priors() -> str:
     for reason, prior in PRIORS.items():
         start = contributions(reason, ())[0].log_odds
         lines.append(
-            f"| `{reason}` | {100 * prior.probability:g} % | {start:+.2f} | {score_of(reason, ())} | "
+            f"| `{reason}` | {100 * prior.probability:g} % | {start:+.2f} | {score_of(probability_of(reason, ()))} | "
             f"{'no' if reason in SETTLED else 'yes'} | {prior.why} | {prior.source} |"
         )
     return "\n".join(lines)
@@ -106,9 +106,9 @@ def weights() -> str:
     """What each flag adds to the log-odds, and what that does to an accept-all address."""
     lines = ["| flag | log-odds | odds times | accept-all scores | why | source |", "|---|---:|---:|---:|---|---|"]
     for flag, row in WEIGHTS.items():
+        scores = " to ".join(str(score_of(probability_of(Reason.accept_all, flags))) for flags in ((), (flag,)))
         lines.append(
-            f"| `{flag}` | {row.weight:+.1f} | {math.exp(row.weight):.2f} | {score_of(Reason.accept_all, ())} to "
-            f"{score_of(Reason.accept_all, (flag,))} | {row.why} | {row.source} |"
+            f"| `{flag}` | {row.weight:+.1f} | {math.exp(row.weight):.2f} | {scores} | {row.why} | {row.source} |"
         )
     return "\n".join(lines)
 

@@ -135,7 +135,10 @@ class Exporter:
     def _rows(self, columns: Sequence[str]) -> str:
         """The rows of the source with these columns of their verdicts: FROM and WHERE."""
         source, say = self._source, self._say
-        shown = shown_columns(say, source.policy, list(dict.fromkeys(columns)))
+        has_probability = "bounce_probability" not in columns or self._session.has_column(
+            VERDICTS, "bounce_probability"
+        )
+        shown = shown_columns(say, source.policy, list(dict.fromkeys(columns)), has_probability=has_probability)
         return (
             f"from {source.relation} left join (select {shown} from {VERDICTS}{say.materialized}) as {OWN}verdict "
             f"on {OWN}key = {say.key(source.cell)} where {source.where}"
