@@ -18,6 +18,7 @@ from mailvet.cli.options import (
     NoHeader,
     Overwrite,
     PolicyOption,
+    Sheet,
     Source,
     Table,
     Where,
@@ -52,6 +53,7 @@ def export(  # noqa: PLR0913  # the options of the command
     encoding: Encoding = "utf-8",
     no_header: NoHeader = False,
     lenient: Lenient = False,
+    sheet: Sheet = None,
     as_json: AsJson = False,
 ) -> None:
     """Hand a verified table over to the tool that sends: its columns, its limits, its hashes. Asks no server."""
@@ -65,7 +67,7 @@ def export(  # noqa: PLR0913  # the options of the command
         table=table,
         column=email_column,
         where=where,
-        reading=reading(encoding, no_header, lenient),
+        reading=reading(encoding, no_header, lenient, sheet),
     )
     try:
         result = write(

@@ -36,6 +36,7 @@ from mailvet.verification.stream import BATCH_ROWS, Stream
 from mailvet.verification.verifier import Verifier
 from mailvet.vocabulary import Depth, Reason
 from mailvet.warehouse.clocks import future_note
+from mailvet.warehouse.files.text_output import TextLayout
 from mailvet.warehouse.servers import StoredServers
 from mailvet.warehouse.store import Plan, PlannedSource, Summary, Warehouse
 
@@ -69,6 +70,8 @@ def run(  # noqa: PLR0913  # the options of a run, all of them optional and name
     among: Collection[Reason] | None = None,
     recheck: RecheckText = None,
     overwrite: bool = False,
+    output_encoding: str | None = None,
+    delimiter: str | None = None,
     in_hand: InHand | None = None,
 ) -> RunResult:
     """Verify what is due and write the verdicts back.
@@ -92,6 +95,8 @@ def run(  # noqa: PLR0913  # the options of a run, all of them optional and name
         recheck: verify also what is fresh, as `all`, `reason=mailbox_not_found`, `older-than=30d` (see
             `mailvet.runs.recheck`). What is due by itself is verified first.
         overwrite: `output` may take the place of files that mailvet did not write.
+        output_encoding: of `output` as CSV, as `utf-8-sig`, `cp1252`; None: as the source came in.
+        delimiter: between its cells: `,`, `;`, `|` or `tab`; None: as the source came in.
         in_hand: kept up to date with where the results are.
 
     Raises:
@@ -112,6 +117,7 @@ def run(  # noqa: PLR0913  # the options of a run, all of them optional and name
         among=among,
         recheck=parse_recheck(recheck),
         overwrite=overwrite,
+        layout=TextLayout.of(output_encoding, delimiter),
     )
     request.check(warehouse, settings)
     job = _Run(warehouse, settings, request, watcher, in_hand if in_hand is not None else InHand())
@@ -312,6 +318,7 @@ class _Run:
                 split_by=request.split_by,
                 parts=request.parts,
                 mode=settings.output.permissions,
+                layout=request.layout,
             )
             await self._call(note_results, warehouse, outputs)
         written = await self._call(warehouse.write_back, request.columns) if request.write_back else None

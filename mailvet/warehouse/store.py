@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from mailvet.vocabulary import Policy, Reason
 from mailvet.warehouse.attribution import LayerCount
+from mailvet.warehouse.files.text_output import AS_IT_CAME, TextLayout
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -316,7 +317,7 @@ class ContactSource(Protocol):
             SourceError, SettingsError: it could not, and why.
         """
 
-    def export(
+    def export(  # noqa: PLR0913  # what is written and how, all but two by name and optional
         self,
         output: Path,
         columns: Sequence[str],
@@ -326,6 +327,7 @@ class ContactSource(Protocol):
         parts: Sequence[str] = (),
         others: bool = True,
         mode: int | None = None,
+        layout: TextLayout = AS_IT_CAME,
     ) -> list[Path]:
         """Write the source with its status columns to a file.
 
@@ -341,6 +343,7 @@ class ContactSource(Protocol):
             parts: values that get a file even where no row has them.
             others: values beyond these get one too.
             mode: permissions of new files; None: those of the source, 0600 where that is no file.
+            layout: delimiter and encoding of CSV; by default as the source came in.
 
         Returns:
             The files written. Each appears complete or not at all, and none unless all could be written.
