@@ -10,6 +10,7 @@ from pathlib import Path
 from mailvet.errors import SettingsError, argument
 from mailvet.runs.outputs import check_results
 from mailvet.runs.recheck import Recheck
+from mailvet.scoring.budget import Budget
 from mailvet.settings import Settings
 from mailvet.verdict import STATUS_COLUMNS, verdict_schema
 from mailvet.vocabulary import Reason, Recommendation, Status
@@ -44,6 +45,7 @@ class RunRequest:
     recheck: Recheck | None = None
     overwrite: bool = False
     layout: TextLayout = AS_IT_CAME
+    budget: Budget | None = None
 
     @property
     def is_narrowed(self) -> bool:
@@ -66,6 +68,11 @@ class RunRequest:
         if self.layout != AS_IT_CAME and (self.output is None or (format_of(self.output) or ("csv",))[0] != "csv"):
             raise SettingsError(
                 f"{argument('output_encoding')} and {argument('delimiter')} are for a CSV file as {argument('output')}."
+            )
+        if self.budget is not None and (self.output is None or self.split_by != "recommendation"):
+            raise SettingsError(
+                f"{argument('max_bounce_rate')} chooses the rows of the list to send to: it needs {argument('output')} "
+                f"and {argument('split_by', 'recommendation')}."
             )
         if self.output is not None:
             warehouse.check_output(self.output, self.key_columns, self.columns)
