@@ -38,6 +38,8 @@ class MailvetExportOperator(BaseSQLOperator):
         `lists`, `columns` and `key_columns` are not used.
     :param kind: contacts, or suppression.
     :param among: recommendations whose rows go; default: send, in a suppression list do_not_send.
+    :param max_bounce_rate: instead of `among`: the largest list of contacts whose hard bounces stay below this share.
+    :param confidence: of that bound, one-sided.
     :param tool_columns: column of the tool -> column of the table; default: as the settings file says.
     :param changes_since: manifest of the last export of this list: also write what was added, changed and removed.
     :param output_table: or the beginning of the names of tables, also `schema.audience`; `audience` becomes
@@ -60,6 +62,8 @@ class MailvetExportOperator(BaseSQLOperator):
         "to",
         "kind",
         "among",
+        "max_bounce_rate",
+        "confidence",
         "tool_columns",
         "changes_since",
         "output_table",
@@ -91,6 +95,8 @@ class MailvetExportOperator(BaseSQLOperator):
         to: str | None = None,
         kind: str = "contacts",
         among: Sequence[str] | str | None = None,
+        max_bounce_rate: float | str | None = None,
+        confidence: float | str = 0.9,
         tool_columns: Mapping[str, str] | None = None,
         changes_since: str | None = None,
         output_table: str | None = None,
@@ -111,6 +117,8 @@ class MailvetExportOperator(BaseSQLOperator):
         self.to = to
         self.kind = kind
         self.among = among
+        self.max_bounce_rate = max_bounce_rate
+        self.confidence = confidence
         self.tool_columns = tool_columns
         self.changes_since = changes_since
         self.output_table = output_table
@@ -165,6 +173,8 @@ class MailvetExportOperator(BaseSQLOperator):
                     output=Path(str(self.output_path)),
                     kind=self.kind,
                     among=listed(self.among),
+                    max_bounce_rate=self.max_bounce_rate,
+                    confidence=self.confidence,
                     columns=self.tool_columns,
                     changes_since=None if self.changes_since is None else Path(self.changes_since),
                     overwrite=self.overwrite,

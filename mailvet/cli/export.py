@@ -43,6 +43,11 @@ def export(  # noqa: PLR0913  # the options of the command
             metavar="WORD", help="Rows so recommended; repeatable. Default: send, of a suppression list do_not_send."
         ),
     ] = None,
+    max_bounce_rate: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="SHARE", help="The largest list that bounces no more than this, as 2%; not with --among."),
+    ] = None,
+    confidence: Annotated[str, typer.Option(metavar="SHARE", help="Of the bound of --max-bounce-rate.")] = "0.9",
     policy: PolicyOption = None,
     changes_since: Annotated[
         Optional[Path],  # noqa: UP045
@@ -77,6 +82,8 @@ def export(  # noqa: PLR0913  # the options of the command
             output=output,
             kind=kind,
             among=among,
+            max_bounce_rate=max_bounce_rate,
+            confidence=confidence,
             changes_since=changes_since,
             overwrite=overwrite,
         )
