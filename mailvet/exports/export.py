@@ -150,7 +150,7 @@ def _verified(warehouse: Warehouse) -> Iterator[None]:
     """Say of a table that cannot be read because it was never verified that this is why."""
     try:
         yield
-    except SourceError:
+    except Exception:
         if any(group.status is not None for group in warehouse.verdict_counts()):
             raise
         raise SourceError(f"No address of {warehouse.name} has a verdict. Verify it first.") from None
