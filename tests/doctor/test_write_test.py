@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -21,14 +22,15 @@ from mailvet.errors import SettingsError, SourceError
 from mailvet.settings import Settings
 
 SCHEMA = "mailvet_space"
+_NUMBERS = itertools.count()
 
 
 def source_of(name: str, request: pytest.FixtureRequest, folder: Path) -> tuple[str, str]:
     """A database of this kind, and a schema for the test."""
     if name == "postgresql":
-        return request.getfixturevalue("postgres_server").new_database("write_test"), SCHEMA
+        return request.getfixturevalue("postgres_server").new_database(f"write_test_{next(_NUMBERS)}"), SCHEMA
     if name == "mariadb":
-        return request.getfixturevalue("mariadb_server").new_database("write_test"), SCHEMA
+        return request.getfixturevalue("mariadb_server").new_database(f"write_test_{next(_NUMBERS)}"), SCHEMA
     if name == "sqlite":
         sqlite3.connect(folder / "crm.db").close()
         return f"sqlite:///{folder / 'crm.db'}", "main"
