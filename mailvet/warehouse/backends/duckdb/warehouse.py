@@ -65,6 +65,7 @@ class DuckDBWarehouse:
         exporter = Exporter(source, self._matches, statuses)
         self.check_keys = source.check_keys
         self.apply_policy, self.summary, self.details = counter.apply_policy, counter.summary, counter.details
+        self.choose = counter.choose
         self.verdict_counts, self.pending, self.fingerprint = (
             counter.verdict_counts,
             counter.pending,
