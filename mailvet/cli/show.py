@@ -11,11 +11,13 @@ from rich.text import Text
 
 from mailvet.doctor.checks import Check
 from mailvet.doctor.checks import summary as summary_of_checks
+from mailvet.doctor.write_test.outcome import CheckOutcome
 from mailvet.exports.export import ExportResult
 from mailvet.exports.selection import CAUSES
 from mailvet.gates import FIGURES, GateResult
-from mailvet.privacy import printable
+from mailvet.privacy import mask_addresses, printable
 from mailvet.reference.providers import local_parts_at
+from mailvet.reports.audience import audience_words
 from mailvet.reports.text import duration_text
 from mailvet.runs.forecast import Forecast
 from mailvet.runs.results import RunResult
@@ -26,7 +28,16 @@ from mailvet.warehouse.attribution import ASKED_FROM, LAYERS
 from mailvet.warehouse.store import Plan, Summary
 from mailvet.warehouse.summaries import UNVERIFIED_BOUNCES
 
-__all__ = ["explain", "show_checks", "show_export", "show_gate", "show_plan", "show_result", "show_summary"]
+__all__ = [
+    "explain",
+    "show_checks",
+    "show_export",
+    "show_gate",
+    "show_outcome",
+    "show_plan",
+    "show_result",
+    "show_summary",
+]
 
 _STYLES = {
     "deliverable": "green",
@@ -161,6 +172,9 @@ def show_result(console: Console, result: RunResult) -> None:
         console.print(f"Status columns written back: {result.written:,} rows changed.", highlight=False)
     for path in result.outputs:
         console.print(f"Written: {escape(str(path))}", highlight=False, soft_wrap=True)
+    if result.audience is not None:
+        found, basis = audience_words(result.audience)
+        console.print(f"Risk budget: {found} [dim]{basis}[/]", highlight=False)
     stopped = [row for row in result.operators if "stopped" in row.state]
     if stopped:
         names = ", ".join(row.name for row in stopped[:8])
@@ -254,6 +268,15 @@ def show_checks(console: Console, checks: Sequence[Check]) -> None:
     console.print(table)
     console.print()
     console.print(Text(summary_of_checks(checks)), soft_wrap=not console.is_terminal)
+
+
+def show_outcome(console: Console, outcome: CheckOutcome, error: str | None) -> None:
+    """One check of a write test; `error` is the whole of what the database said."""
+    sign, style = _SIGNS["ok" if outcome.passed else "fail"]
+    line = Text.assemble((sign, f"bold {style}"), "  ", (outcome.name.replace("_", " ").ljust(14), style))
+    line.append(f"{outcome.seconds:8.1f} s  ", style="dim")
+    line.append(printable(mask_addresses(error or outcome.note)))
+    console.print(line, soft_wrap=not console.is_terminal, highlight=False)
 
 
 def explain(verdict: Verdict) -> RenderableType:

@@ -34,7 +34,7 @@ from mailvet.warehouse.files import Reading
 if TYPE_CHECKING:
     from mailvet.runs.recheck import Recheck
 
-__all__ = ["DuckDBWarehouse", "open_verdicts"]
+__all__ = ["DuckDBWarehouse", "open_verdicts", "verdicts_of"]
 
 _AS_IT_COMES = Binding()
 
@@ -65,6 +65,7 @@ class DuckDBWarehouse:
         exporter = Exporter(source, self._matches, statuses)
         self.check_keys = source.check_keys
         self.apply_policy, self.summary, self.details = counter.apply_policy, counter.summary, counter.details
+        self.choose = counter.choose
         self.verdict_counts, self.pending, self.fingerprint = (
             counter.verdict_counts,
             counter.pending,
@@ -180,3 +181,11 @@ def open_verdicts(path: Path, *, read_only: bool) -> DuckDBVerdicts:
         raise SourceError(f"There is no database {path}: nothing has been verified there yet.")
     with opened(path, read_only=read_only) as (db, access):
         return DuckDBVerdicts(Session(db, path=path, access=access))
+
+
+def verdicts_of(connection: duckdb.DuckDBPyConnection) -> DuckDBVerdicts:
+    """The verdicts of a database that is open already, and stays so."""
+    (path,) = connection.execute(
+        "select coalesce(path, '') from duckdb_databases() where database_name = current_database()"
+    ).fetchall()[0]
+    return DuckDBVerdicts(Session(connection, path=Path(path or "memory")))

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from mailvet.errors import SourceError
+from mailvet.scoring.budget import Budget, Chosen, bounds_sql, candidates_sql, chosen_of
 from mailvet.warehouse import attribution
 from mailvet.warehouse.backends.sql.arrow import aware
 from mailvet.warehouse.backends.sql.planning import Cells, known_verdicts
@@ -42,7 +43,9 @@ class Counter:
         with self._session.doing("bring the recommendations in line with the policy"):
             return self._session.execute(
                 f"update {VERDICTS} set recommendation = {advice} where recommendation <> {advice} "
-                f"and email_key in (select email_key from {self._cells.name()})"
+                # Behind a fence, since MariaDB would look it up once for each verdict.
+                f"and email_key in (select email_key from (select email_key from {self._cells.name()}"
+                f"{self._say.fence}) as mailvet__cells)"
             )
 
     def summary(self) -> Summary:
@@ -90,6 +93,21 @@ class Counter:
                 has_probability=verdicts is not None and self._has_probability(),
             )
             return counted(self._session.rows(query))
+
+    def choose(self, budget: Budget) -> Chosen:
+        """See `ContactSource.choose`."""
+        session, say = self._session, self._say
+        with session.doing(f"choose the audience of {self._source.name}"):
+            if not session.has(VERDICTS):
+                return chosen_of(budget, ())
+            candidates = candidates_sql(
+                self._cells.name(),
+                VERDICTS,
+                f"({recommended(self._source.policy, 'v.')})",
+                has_column=self._has_probability(),
+                is_missing=say.missing("c.email"),
+            )
+            return chosen_of(budget, session.rows(bounds_sql(candidates, budget)))
 
     def _has_probability(self) -> bool:
         """Whether the verdict table has the probabilities; an older one lacks them until it is written to."""

@@ -144,6 +144,7 @@ class SQLWarehouse:
         counter, exporter = Counter(source, self._cells), Exporter(source, statuses)
         self.check_keys = source.check_keys
         self.apply_policy, self.summary, self.details = counter.apply_policy, counter.summary, counter.details
+        self.choose = counter.choose
         self.verdict_counts, self.pending = counter.verdict_counts, counter.pending
         self.check_write_back, self.prepare_write_back = statuses.check, statuses.prepare
         self.write_back = statuses.write
