@@ -345,8 +345,8 @@ def _health(report: Report) -> str:
     soon = due.get("overdue", 0) + due.get("1 day", 0)
     if advice.get("reverify") and soon:
         todo.append(
-            f"Of the {_number(advice['reverify'])} rows marked reverify, {_number(soon)} of their addresses are due now "
-            "or within a day. Only what is due is asked."
+            f"Of the {_number(advice['reverify'])} rows marked reverify, {_number(soon)} of their addresses are due "
+            "now or within a day. Only what is due is asked."
         )
     blocked = sum(summary.by_reason.get(reason, 0) for reason in ("sender_blocked", "sender_throttled"))
     if blocked:

@@ -37,6 +37,7 @@ from mailvet.verification.stream import BATCH_ROWS, Stream
 from mailvet.verification.verifier import Verifier
 from mailvet.vocabulary import Depth, Reason
 from mailvet.warehouse.clocks import future_note
+from mailvet.warehouse.files.text_output import TextLayout
 from mailvet.warehouse.servers import StoredServers
 from mailvet.warehouse.store import Plan, PlannedSource, Summary, Warehouse
 
@@ -70,8 +71,11 @@ def run(  # noqa: PLR0913  # the options of a run, all of them optional and name
     among: Collection[Reason] | None = None,
     recheck: RecheckText = None,
     overwrite: bool = False,
+    output_encoding: str | None = None,
+    delimiter: str | None = None,
     max_bounce_rate: float | str | None = None,
     confidence: float | str = DEFAULT_CONFIDENCE,
+    campaign: str | None = None,
     in_hand: InHand | None = None,
 ) -> RunResult:
     """Verify what is due and write the verdicts back.
@@ -95,9 +99,12 @@ def run(  # noqa: PLR0913  # the options of a run, all of them optional and name
         recheck: verify also what is fresh, as `all`, `reason=mailbox_not_found`, `older-than=30d` (see
             `mailvet.runs.recheck`). What is due by itself is verified first.
         overwrite: `output` may take the place of files that mailvet did not write.
+        output_encoding: of `output` as CSV, as `utf-8-sig`, `cp1252`; None: as the source came in.
+        delimiter: between its cells: `,`, `;`, `|` or `tab`; None: as the source came in.
         max_bounce_rate: with `split_by` recommendation: the file `send` holds the largest audience whose hard bounces
             stay below this share, and `reverify` the other rows that may be sent to (`mailvet.scoring.budget`).
         confidence: of that bound, one-sided.
+        campaign: with `split_by` recommendation: who is in the file `send` is kept in `mailvet_sends` under this name.
         in_hand: kept up to date with where the results are.
 
     Raises:
@@ -118,7 +125,9 @@ def run(  # noqa: PLR0913  # the options of a run, all of them optional and name
         among=among,
         recheck=parse_recheck(recheck),
         overwrite=overwrite,
+        layout=TextLayout.of(output_encoding, delimiter),
         budget=None if max_bounce_rate is None else Budget.of(max_bounce_rate, confidence),
+        campaign=campaign,
     )
     request.check(warehouse, settings)
     job = _Run(warehouse, settings, request, watcher, in_hand if in_hand is not None else InHand())
@@ -320,9 +329,13 @@ class _Run:
                 split_by=request.split_by,
                 parts=request.parts,
                 mode=settings.output.permissions,
+                layout=request.layout,
                 chosen=audience,
             )
             await self._call(note_results, warehouse, outputs)
+            if request.campaign is not None:
+                sent = await self._call(warehouse.record_sends, request.campaign, self._started, chosen=audience)
+                log.info("%s recipients recorded for the campaign %s", f"{sent:,}", request.campaign)
         written = await self._call(warehouse.write_back, request.columns) if request.write_back else None
         summary = await self._call(warehouse.summary)
         if settings.store.keep_days:

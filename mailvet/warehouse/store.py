@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from mailvet.policies import AnyPolicy
 from mailvet.vocabulary import Reason
 from mailvet.warehouse.attribution import LayerCount
+from mailvet.warehouse.files.text_output import AS_IT_CAME, TextLayout
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -336,6 +337,7 @@ class ContactSource(Protocol):
         parts: Sequence[str] = (),
         others: bool = True,
         mode: int | None = None,
+        layout: TextLayout = AS_IT_CAME,
         chosen: Chosen | None = None,
     ) -> list[Path]:
         """Write the source with its status columns to a file.
@@ -354,6 +356,7 @@ class ContactSource(Protocol):
             chosen: from `choose`, with `split_by` recommendation: the part `send` is this audience, and `reverify` the
                 rest of what may be sent to.
             mode: permissions of new files; None: those of the source, 0600 where that is no file.
+            layout: delimiter and encoding of CSV; by default as the source came in.
 
         Returns:
             The files written. Each appears complete or not at all, and none unless all could be written.
@@ -383,6 +386,26 @@ class ContactSource(Protocol):
         Raises:
             SourceError: a table exists already, is the source itself or one of mailvet's own, or cannot be written;
                 nothing was changed.
+        """
+
+    def record_sends(
+        self, campaign: str, now: datetime, *, keys: Sequence[str] | None = None, chosen: Chosen | None = None
+    ) -> int:
+        """Keep in `mailvet_sends` who was handed on for a campaign, and what was known of them then.
+
+        Recorded again, a recipient of the same campaign has what is known now.
+
+        Args:
+            campaign: its name.
+            now: aware, UTC.
+            keys: `email_key` of those handed on; None for the rows of the source that the policy recommends to send to.
+            chosen: the audience that takes the place of these rows.
+
+        Returns:
+            The recipients that were recorded: those with a verdict.
+
+        Raises:
+            SettingsError: a name that cannot be one.
         """
 
 

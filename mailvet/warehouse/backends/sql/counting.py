@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from mailvet.errors import SourceError
 from mailvet.scoring.budget import Budget, Chosen, bounds_sql, candidates_sql, chosen_of
 from mailvet.warehouse import attribution
-from mailvet.warehouse.backends.sql.arrow import aware
 from mailvet.warehouse.backends.sql.planning import Cells, known_verdicts
 from mailvet.warehouse.backends.sql.records import Runs
 from mailvet.warehouse.backends.sql.source import ContactTable
+from mailvet.warehouse.clocks import aware
 from mailvet.warehouse.counts import count_query, counted
 from mailvet.warehouse.identifiers import OWN
 from mailvet.warehouse.own_tables import VERDICTS
@@ -43,7 +43,9 @@ class Counter:
         with self._session.doing("bring the recommendations in line with the policy"):
             return self._session.execute(
                 f"update {VERDICTS} set recommendation = {advice} where recommendation <> {advice} "
-                f"and email_key in (select email_key from {self._cells.name()})"
+                # Behind a fence, since MariaDB would look it up once for each verdict.
+                f"and email_key in (select email_key from (select email_key from {self._cells.name()}"
+                f"{self._say.fence}) as mailvet__cells)"
             )
 
     def summary(self) -> Summary:

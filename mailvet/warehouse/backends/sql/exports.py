@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +12,17 @@ import pyarrow as pa
 
 from mailvet.errors import SourceError
 from mailvet.verdict import verdict_schema
+from mailvet.vocabulary import Recommendation
 from mailvet.warehouse.backends.sql.arrow import arrays
 from mailvet.warehouse.backends.sql.source import ContactTable
 from mailvet.warehouse.backends.sql.status_columns import StatusWriter
 from mailvet.warehouse.dialects import literal
+from mailvet.warehouse.files import format_of, unique_names
 from mailvet.warehouse.files import writing as files_out
+from mailvet.warehouse.files.text_output import AS_IT_CAME, TextLayout
 from mailvet.warehouse.identifiers import OWN, TableName, parse_table
 from mailvet.warehouse.own_tables import VERDICTS
+from mailvet.warehouse.sends import KNOWN_THEN, SQLSends, campaign_name
 from mailvet.warehouse.tables import Column, check_targets, may_replace
 from mailvet.warehouse.verdict_columns import part_within, shown_columns, within_column
 
@@ -69,6 +74,7 @@ class Exporter:
         parts: Sequence[str] = (),
         others: bool = True,
         mode: int | None = None,
+        layout: TextLayout = AS_IT_CAME,
         chosen: Chosen | None = None,
     ) -> list[Path]:
         """See `ContactSource.export`. All show the table as it was at one moment, where the database can do that."""
@@ -81,7 +87,6 @@ class Exporter:
         # Numbered, so that no name has to be one that Arrow and DuckDB can tell from the others.
         selected = ", ".join(f"{value} as {OWN}c{place}" for place, (_, value, _) in enumerate(fields))
         schema = pa.schema([pa.field(f"c{place}", kind) for place, (_, _, kind) in enumerate(fields)])
-        shown = _shown(fields, theirs)
         with session.doing(f"read {source.name}"), session.driver.snapshot(), duckdb.connect() as db:
             db.execute("set TimeZone = 'UTC'")
             conditions: dict[Path, str] = {output: "1 = 1"}
@@ -89,12 +94,16 @@ class Exporter:
                 part = part_within(source.part(split_by), chosen)
                 found = [word for (word,) in session.rows(f"select distinct {part} {rows}")] if others else []
                 conditions = files_out.part_conditions(part, output, found, parts)
-            queries = {}
+            contents: dict[Path, files_out.Query | files_out.Writer] = {}
+            headers = [name for name, _, _ in fields]
             for number, (path, condition) in enumerate(conditions.items()):
                 batches = self._batches(f"select {selected} {rows} and {condition}", schema)
                 db.register(f"part{number}", pa.RecordBatchReader.from_batches(schema, batches))
-                queries[path] = (f"select {shown} from part{number}", files_out.copy_options(path))
-            return files_out.publish(db, queries, 0o600 if mode is None else mode)
+                shown = _shown(fields, theirs, columns, (format_of(path) or ("", None))[0])
+                contents[path] = files_out.content_of(
+                    db, path, f"select {shown} from part{number}", unique_names(headers), layout=layout
+                )
+            return files_out.publish(db, contents, 0o600 if mode is None else mode)
 
     def to_tables(
         self,
@@ -129,6 +138,27 @@ class Exporter:
                         f"create table {target.sql(driver.quote)} as select {', '.join(fields)} {rows} "
                         f"and {part} = {literal(word)}"
                     )
+
+    def record_sends(
+        self, campaign: str, now: datetime, *, keys: Sequence[str] | None = None, chosen: Chosen | None = None
+    ) -> int:
+        """See `ContactSource.record_sends`."""
+        source, session = self._source, self._session
+        name = campaign_name(campaign)
+        listed = ", ".join([f"{OWN}key", *(OWN + column for column in KNOWN_THEN)])
+        if keys is not None:
+            with session.doing("record who was handed on"):
+                staged = session.stage_empty("sent", {"email_key": "key"})
+                session.append(staged, pa.table({"email_key": pa.array(keys, pa.string())}))
+            has_probability = session.has_column(VERDICTS, "bounce_probability")
+            shown = shown_columns(self._say, source.policy, KNOWN_THEN, has_probability=has_probability)
+            selected = f"select {shown} from {VERDICTS} where email_key in (select email_key from {staged})"
+            return SQLSends(session).record(name, now, selected)
+        part = part_within(source.part("recommendation"), chosen)
+        rows = self._rows(KNOWN_THEN, chosen)
+        return SQLSends(session).record(
+            name, now, f"select {listed} {rows} and {part} = {literal(Recommendation.send)}"
+        )
 
     def _kept(self, columns: Sequence[str], key_columns: Sequence[str]) -> list[Column]:
         """The columns of the source that are written; our old ones make way for the new ones."""
@@ -178,11 +208,9 @@ class Exporter:
             yield pa.RecordBatch.from_arrays(arrays(rows, schema), schema=schema)
 
 
-def _shown(fields: list[tuple[str, str, pa.DataType]], theirs: int) -> str:
-    """The columns of a file as a SELECT over `c0`, `c1` and so on; texts of ours start no formula."""
-    values = [
-        files_out.escape_formula_sql(f"c{place}") if place >= theirs and pa.types.is_string(kind) else f"c{place}"
-        for place, (_, _, kind) in enumerate(fields)
-    ]
+def _shown(fields: list[tuple[str, str, pa.DataType]], theirs: int, columns: Sequence[str], kind: str) -> str:
+    """The columns of a file as a SELECT over `c0`, `c1` and so on, the source's before those of the verdicts."""
+    values = [f"c{place}" for place in range(theirs)]
+    values += [files_out.shown_sql(f"c{place}", column, kind) for place, column in enumerate(columns, theirs)]
     names = files_out.quoted_names([name for name, _, _ in fields])
     return ", ".join(f"{value} as {name}" for value, name in zip(values, names, strict=True))
