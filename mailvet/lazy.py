@@ -1,7 +1,8 @@
-"""Names that a module offers and imports only when they are first used (PEP 562)."""
+"""Names that a module offers and imports only when they are first used (PEP 562); patterns compiled then."""
 
 from __future__ import annotations
 
+import re
 import sys
 from importlib import import_module
 
@@ -10,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
-__all__ = ["lazy_names"]
+__all__ = ["lazy_names", "lazy_pattern"]
 
 
 def lazy_names(
@@ -34,7 +35,12 @@ def lazy_names(
             return import_module(f"{module}.{name}")
         if name not in home_of:
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
-        value = getattr(import_module(home_of[name]), name)
+        try:
+            value = getattr(import_module(home_of[name]), name)
+        except ImportError as error:
+            from mailvet.errors import needs_package
+
+            raise needs_package(error) or error from None
         setattr(sys.modules[module], name, value)
         return value
 
@@ -42,3 +48,24 @@ def lazy_names(
         return sorted({*home_of, *submodules})
 
     return load, names
+
+
+def lazy_pattern(pattern: str, flags: int | re.RegexFlag = 0) -> re.Pattern[str]:
+    """A regular expression that is compiled when it is first used: compiling takes longer than most uses.
+
+    >>> lazy_pattern("[0-9]+").sub("n", "a1b22")
+    'anbn'
+    """
+    found: Any = _LazyPattern(pattern, flags)
+    return found  # type: ignore[no-any-return]
+
+
+class _LazyPattern:
+    def __init__(self, pattern: str, flags: int | re.RegexFlag) -> None:
+        self._source = pattern, flags
+
+    def __getattr__(self, name: str) -> Any:
+        # Once found, the method stands on the instance, and this one is not called again.
+        value = getattr(re.compile(*self._source), name)
+        setattr(self, name, value)
+        return value

@@ -18,10 +18,10 @@ from mailvet.probing.pool import Mailboxes, MailboxResult, OperatorProgress, Rec
 from mailvet.probing.slots import connection_slots
 from mailvet.reference.own_lists import OwnLists
 from mailvet.settings import Settings
-from mailvet.signals.scalar import NOTHING, TableSignals
 from mailvet.verdict import Verdict
 from mailvet.verification import scalar
 from mailvet.verification.hello_name import hello_name_problem
+from mailvet.verification.verdict_settings import VerdictSettings
 from mailvet.vocabulary import Depth
 
 __all__ = ["NO_RESOLVER", "Verifier"]
@@ -194,24 +194,18 @@ class Verifier:
 
     async def examine_one(self, cell: str) -> Verdict:
         """The verdict for one cell, asked at once and without waiting for greylisting."""
-        return (await self.examine_each([cell], {}))[0]
+        return (await self.examine_each([cell]))[0]
 
-    async def examine_each(self, cells: Sequence[str], signals: Mapping[str, TableSignals]) -> list[Verdict]:
-        """The verdicts for a few cells, in their order.
+    async def examine_each(self, cells: Sequence[str]) -> list[Verdict]:
+        """The verdicts for a few distinct cells, in their order, asked at once.
 
         Each domain is looked up once, mailboxes are asked side by side.
-
-        Args:
-            cells: texts as they stand in the table.
-            signals: what all cells together show about one, by its text.
         """
-        special = bool(self.settings.smtp.allow_private_networks)
-        findings = [scalar.examine(cell, self.own, allow_special_use=special) for cell in cells]
-        for finding in findings:
-            finding.add_table_signals(signals.get(finding.cell, NOTHING))
+        settings = VerdictSettings.of(self.settings)
+        findings = scalar.examine_all(cells, self.own, settings)
         if self.depth is not Depth.offline:
             await self._ask([finding for finding in findings if not finding.settled])
-        return [scalar.judge(finding, self.settings, lists_digest=self.own.digest) for finding in findings]
+        return scalar.judge_all(findings, settings, self.own)
 
     async def _ask(self, findings: Sequence[scalar.Finding]) -> None:
         if not self.has_dns:
