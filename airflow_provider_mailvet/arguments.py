@@ -37,8 +37,7 @@ def given(value: Any) -> Any:
 
 
 def drop_unset(operator: Any) -> None:
-    """
-    Give every templated argument that rendered to nothing the value it has when it is left out.
+    """Give every templated argument that rendered to nothing the value it has when it is left out.
 
     Raises:
         SettingsError: one that has to be given is not.
@@ -62,8 +61,7 @@ def drop_unset(operator: Any) -> None:
 
 
 def listed(value: str | Iterable[str] | None) -> list[str]:
-    """
-    Names in a list, in text with commas, or in a list that a template has turned into text; None is no name.
+    """Names in a list, in text with commas, or in a list that a template has turned into text; None is no name.
 
     >>> listed("status, reason"), listed("['status']"), listed(None)
     (['status', 'reason'], ['status'], [])
@@ -81,8 +79,7 @@ def listed(value: str | Iterable[str] | None) -> list[str]:
 
 
 def renamed(old: str, new: str, value: Any) -> Any:
-    """
-    The value of an argument that has another name now, with a DeprecationWarning.
+    """The value of an argument that has another name now, with a DeprecationWarning.
 
     A flag becomes the limit it stands for: True allows none, False is no limit.
     """
@@ -91,8 +88,7 @@ def renamed(old: str, new: str, value: Any) -> Any:
 
 
 def duration(value: timedelta | str | float | None, name: str) -> timedelta:
-    """
-    "45m", seconds or a timedelta; None as no time at all.
+    """A length of time given as "45m", as seconds or as a timedelta; None is no time at all.
 
     Raises:
         SettingsError: it is no duration.
@@ -109,8 +105,7 @@ def duration(value: timedelta | str | float | None, name: str) -> timedelta:
 
 
 def count(value: int | str | None, name: str) -> int | None:
-    """
-    A whole number above 0, or None.
+    """A whole number above 0, or None.
 
     Raises:
         SettingsError: it is none.

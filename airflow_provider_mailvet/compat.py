@@ -1,5 +1,4 @@
-"""
-The names of Airflow and its providers that moved or came between Airflow 3.1 and today, from one place.
+"""The names of Airflow and its providers that moved or came between Airflow 3.1 and today, from one place.
 
 `common.compat.sdk` came after Airflow 3.1.0; `SQLCheckResult` with common-sql 2.0.
 """

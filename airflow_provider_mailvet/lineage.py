@@ -17,8 +17,7 @@ __all__ = ["datasets_of"]
 def datasets_of(
     operator: BaseSQLOperator, *, inputs: Sequence[str], outputs: Sequence[str], assertions: bool = False
 ) -> Any:
-    """
-    The lineage of a task: tables by name, and the checks of `operator.check_results` as data quality assertions.
+    """The lineage of a task: tables by name, and the checks of `operator.check_results` as data quality assertions.
 
     No row is read and no SQL is told. None where OpenLineage is not installed.
     """

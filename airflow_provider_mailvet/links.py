@@ -17,9 +17,10 @@ URL_PREFIX = "/mailvet"
 
 
 def page_path(path: str) -> str:
-    """
-    Where a part of the page is found on the API server. Airflow's UI takes an address as it stands, so the path that a
-    reverse proxy serves Airflow under (`[api] base_url`) belongs to it.
+    """Where a part of the page is found on the API server.
+
+    Airflow's UI takes an address as it stands, so the path that a reverse proxy serves Airflow under (`[api] base_url`)
+    belongs to it.
     """
     return urlsplit(conf.get("api", "base_url", fallback="") or "").path.rstrip("/") + URL_PREFIX + path
 
@@ -39,8 +40,7 @@ def tell_page(context: Any, log: Any) -> None:
 
 
 class VerificationReportLink(BaseOperatorLink):
-    """
-    The page of one verification: what was found, by status, reason and operator.
+    """The page of one verification: what was found, by status, reason and operator.
 
     Airflow 3 shows the links of a task in the tab "Details" of the task instance, once the task has ended.
     """

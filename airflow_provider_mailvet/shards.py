@@ -25,8 +25,7 @@ def plan_shards(
     columns: Sequence[str] | None = None,
     recheck: str | Sequence[str] | None = None,
 ) -> list[dict[str, Any]]:
-    """
-    Divide a table among mapped tasks; call it in a task of its own and map the verification over what it returns:
+    """Divide a table among mapped tasks; call it in a task of its own and map the verification over what it returns.
 
         @task
         def shards():

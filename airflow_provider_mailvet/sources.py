@@ -1,5 +1,4 @@
-"""
-From an Airflow connection to an open table, and from mailvet's errors to Airflow's.
+"""From an Airflow connection to an open table, and from mailvet's errors to Airflow's.
 
 DuckDB goes by the hook's own connection; every other database by an SQLAlchemy engine whose connections the hook makes,
 so that whatever the connection says (SSL, IAM tokens, session options) holds here as well.
@@ -39,8 +38,7 @@ def _is_duckdb(hook: DbApiHook) -> bool:
 
 
 def database_hook(make: Callable[[], Any], conn_id: str | None) -> Any:
-    """
-    The hook of a connection, from what makes it (`operator.get_db_hook`).
+    """The hook of a connection, from what makes it (`operator.get_db_hook`).
 
     Raises:
         AirflowNotFoundException: there is no such connection.
@@ -77,8 +75,7 @@ def opened(
     writable: bool = True,
     updatable: bool = True,
 ) -> Iterator[Warehouse]:
-    """
-    The table, open for a run, and closed with everything it needed at the end.
+    """The table, open for a run, and closed with everything it needed at the end.
 
     Raises:
         MailvetError: missing table or column, a view, missing rights, a lock, a condition that fails; nothing was
@@ -156,8 +153,7 @@ def _engine(hook: DbApiHook) -> tuple[Any, Any]:
 
 @contextmanager
 def translated(kept: str = "") -> Iterator[None]:
-    """
-    Airflow's errors for mailvet's, without addresses and without the database's own traceback, which may quote rows.
+    """Airflow's errors for mailvet's, without addresses and without the database's own traceback, which may quote rows.
 
     What does not fit (connection, credentials, table, rights, settings) fails the task at once, because a retry cannot
     mend it. Everything else, what is not recognised included, fails this try, and the next one goes on where it

@@ -1,5 +1,4 @@
-"""
-What a verification leaves in Airflow: counts, never an address, in less than 2 KB of JSON.
+"""What a verification leaves in Airflow: counts, never an address, in less than 2 KB of JSON.
 
 A verification that waited for greylisting servers ran in several attempts; `Attempts` adds them up and travels in the
 trigger's event.
@@ -78,8 +77,7 @@ class Attempts:
 def summarise(
     result: RunResult, attempts: Attempts, *, conn_id: str, table: str, pending: int, next_check_at: datetime | None
 ) -> dict[str, Any]:
-    """
-    The XCom of a verification.
+    """The XCom of a verification.
 
     :param result: of the last attempt; its summary counts the whole table.
     :param pending: addresses that a greylisting server asked to come back for.

@@ -1,5 +1,4 @@
-"""
-E-mail deliverability as expectations of Great Expectations 1.x.
+"""E-mail deliverability as expectations of Great Expectations 1.x.
 
 Importing this package registers everything: expectations, metrics, the checkpoint action and the DuckDB dialect. Do it
 before a suite is loaded, or Great Expectations drops the expectations it does not know.
@@ -43,8 +42,7 @@ _registry.register("duckdb.mailvet", "ge_expectations.duckdb", "BufferedDialect"
 
 
 def private_result_format(*id_columns: str) -> dict[str, object]:
-    """
-    A result format for checkpoints that shows counts and the ids of failing rows, and no values of any expectation.
+    """A result format for checkpoints that shows counts and the ids of failing rows, and no values of any expectation.
 
     >>> private_result_format("id")["exclude_unexpected_values"]
     True

@@ -1,5 +1,4 @@
-"""
-The verdicts of one column, come by once for each engine: stored ones where they hold, the core for the rest.
+"""The verdicts of one column, come by once for each engine: stored ones where they hold, the core for the rest.
 
 An outage does not raise here but is kept as `failure`: Great Expectations calls a metric that raised three times
 more, and the mail servers would be asked as often.
@@ -61,7 +60,8 @@ class LocalVerdicts:
 
 
 def require_text(value: Any, column: str) -> None:
-    """
+    """Refuse a value that is no text.
+
     Raises:
         SourceError: the value is no text, so the column holds no addresses.
     """
@@ -130,9 +130,9 @@ def pandas_verdicts(series: pd.Series[Any], column: str, source: VerdictSource) 
 
 
 def texts_of(series: pd.Series[Any], column: str) -> pd.Series[Any]:
-    """
-    The column with one mark in place of every cell that is neither text nor null: a number, a list, bytes. Such a cell
-    is no address, whatever its text would be.
+    """The column with one mark in place of every cell that is neither text nor null: a number, a list, bytes.
+
+    Such a cell is no address, whatever its text would be.
 
     Raises:
         SourceError: the column's type holds no text at all.
@@ -156,16 +156,20 @@ def _text_or_mark(value: Any) -> str:
 
 
 def _no_text() -> Known:
-    score = round(100 * (1 - bounce_probability(Reason.syntax_invalid)))
+    chance = bounce_probability(Reason.syntax_invalid)
+    score = round(100 * (1 - chance))
     rule = REASONS[Reason.syntax_invalid]
     now = datetime.now(timezone.utc)
-    return Known(str(rule.status), str(Reason.syntax_invalid), score, 0, str(Depth.offline), now, None, NOT_TEXT)
+    return Known(
+        str(rule.status), str(Reason.syntax_invalid), score, 0, str(Depth.offline), now, None, NOT_TEXT, chance
+    )
 
 
 def spark_verdicts(frame: DataFrame, column: str, source: VerdictSource) -> LocalVerdicts:
-    """
-    The verdicts of a Spark dataframe's column by `email_key`. Distinct cells are verified in the driver: one process
-    paces what a mail operator is asked, a hundred executors would not.
+    """The verdicts of a Spark dataframe's column by `email_key`.
+
+    Distinct cells are verified in the driver: one process paces what a mail operator is asked, a hundred executors
+    would not.
     """
     from pyspark.sql import functions as F
     from pyspark.sql.types import NullType, StringType
@@ -183,7 +187,12 @@ def spark_verdicts(frame: DataFrame, column: str, source: VerdictSource) -> Loca
     names = ("status", "reason", "score", "attempts", "depth", "checked_at", "next_check_at")
     table = None if source.verify == "always" else _spark_table(frame, source)
     if table is not None:
-        verdicts = table.select(F.col("email_key"), *[F.col(name).alias(f"mailvet_{name}") for name in names])
+        chance = F.col("bounce_probability") if "bounce_probability" in table.columns else F.lit(None).cast("double")
+        verdicts = table.select(
+            F.col("email_key"),
+            *[F.col(name).alias(f"mailvet_{name}") for name in names],
+            chance.alias("mailvet_bounce_probability"),
+        )
         cells = cells.join(verdicts, cells["mailvet_key"] == verdicts["email_key"], "left")
     found: dict[str, tuple[int, str, Known | None]] = {}
     nulls = 0
@@ -195,7 +204,11 @@ def spark_verdicts(frame: DataFrame, column: str, source: VerdictSource) -> Loca
         known = None
         if status is not None:
             values = [row[f"mailvet_{name}"] for name in names]
-            known = Known(*values[:5], *(_utc(moment) for moment in values[5:]))
+            known = Known(*values)._replace(
+                checked_at=_utc(row["mailvet_checked_at"]) or datetime.min,
+                next_check_at=_utc(row["mailvet_next_check_at"]),
+                bounce_probability=row["mailvet_bounce_probability"],
+            )
         found[row["mailvet_key"]] = (row["mailvet_rows"], row["mailvet_text"], known)
     fresh, failure = _verified(_due(((text, known) for _, text, known in found.values()), source), source)
     return LocalVerdicts(
@@ -241,12 +254,13 @@ def _utc(moment: datetime | None) -> datetime | None:
 def sql_verdicts(
     engine: Any, domain: Any, column: str, source: VerdictSource, *, only: Reason | None = None
 ) -> SqlVerdicts:
-    """
-    The verdicts of a column in a database, as relations to look them up in.
+    """The verdicts of a column in a database, as relations to look them up in.
 
     Args:
         engine: SqlAlchemyExecutionEngine.
         domain: the rows to validate.
+        column: the name of the column of addresses.
+        source: where the verdicts come from.
         only: keep only verdicts for this reason or with a detail; the rest is known to be otherwise.
     """
     from ge_expectations import relation

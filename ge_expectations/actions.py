@@ -51,7 +51,7 @@ class MailvetReportAction(ValidationAction):
         if self.path is not None:
             target = Path(self.path)
             target.parent.mkdir(parents=True, exist_ok=True)
-            with replaces(target, 0o644) as partial:
+            with replaces(target) as partial:
                 partial.write_text(json.dumps(summary, indent=2, default=str) + "\n", encoding="utf-8")
         if self.on_error == "raise" and summary["outcome"] == "error":
             messages = [result["error"] for result in results if result["outcome"] == "error"]
@@ -60,8 +60,9 @@ class MailvetReportAction(ValidationAction):
 
 
 def outcome_of(result: Any) -> Outcome:
-    """Whether a checkpoint or validation result passed, failed, or is an error: an expectation could not be evaluated,
-    so that nothing is known of the data.
+    """Whether a checkpoint or validation result passed, failed, or is an error.
+
+    An expectation could not be evaluated, so that nothing is known of the data.
     """
     if any(errors_of(each) for each in _results(result)):
         return "error"

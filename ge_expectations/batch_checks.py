@@ -20,8 +20,7 @@ USABLE = "table.mailvet_usable"
 
 
 def check_batch(engine: Any) -> None:
-    """
-    Look at the batch of an execution engine.
+    """Look at the batch of an execution engine.
 
     Raises:
         SourceError: a dataframe whose column labels are not text, or DuckDB without the dialect of this package.
@@ -33,9 +32,9 @@ def check_batch(engine: Any) -> None:
 
 
 def why_unusable(engine: Any) -> ValidationDependencies | None:
-    """
-    The metric that raises what is wrong with the batch, so that the expectation has that error alone and the others of
-    the suite go on; None where nothing is.
+    """The metric that raises what is wrong with the batch; None where nothing is.
+
+    The expectation has that error alone, and the others of the suite go on.
     """
     try:
         check_batch(engine)

@@ -1,5 +1,6 @@
-"""DuckDB as a data source of Great Expectations: `context.data_sources.add_sql(name, connection_string=
-"duckdb+mailvet:///warehouse.duckdb")`.
+"""DuckDB as a data source of Great Expectations.
+
+`context.data_sources.add_sql(name, connection_string= "duckdb+mailvet:///warehouse.duckdb")`.
 
 Great Expectations closes a connection before it fetches the rows, and a DuckDB cursor dies with its connection. This
 dialect is duckdb-engine's, except that it fetches the rows at once. Needs the extra `gx-duckdb`.

@@ -23,8 +23,7 @@ _TITLE = "Expect the e-mail addresses of a column to have been verified recently
 
 
 class ExpectColumnEmailsToBeVerifiedRecently(EmailExpectation, ColumnMapExpectation):
-    """
-    Expect the e-mail addresses of a column to have been verified recently.
+    """Expect the e-mail addresses of a column to have been verified recently.
 
     Looks at the verdict table alone; no server is asked. A verdict is too old exactly when it counts in the
     `stale_rate` of a gate. One that never needs renewal (malformed text, your own suppression list) is deep enough for

@@ -23,8 +23,7 @@ _TITLE = "Expect the e-mail addresses of a column to be deliverable."
 
 
 class ExpectColumnValuesToBeDeliverableEmail(EmailExpectation, ColumnMapExpectation):
-    """
-    Expect the e-mail addresses of a column to be deliverable.
+    """Expect the e-mail addresses of a column to be deliverable.
 
     A row passes when the recommendation or the status of its address is among those allowed. Stored verdicts are
     used where they hold; the rest is verified once, however many expectations and result formats ask. When that is

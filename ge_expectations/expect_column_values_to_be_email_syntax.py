@@ -23,8 +23,7 @@ _TITLE = "Expect the values of a column to be written as e-mail addresses."
 
 
 class ExpectColumnValuesToBeEmailSyntax(EmailExpectation, ColumnMapExpectation):
-    """
-    Expect the values of a column to be written as e-mail addresses.
+    """Expect the values of a column to be written as e-mail addresses.
 
     Judged by RFC 5321, 5322 and 6531 as mailvet does everywhere, after trimming surrounding white space, in any
     script. Needs neither network nor verdict table. It says nothing of whether the mailbox exists.

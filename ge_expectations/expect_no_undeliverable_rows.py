@@ -43,8 +43,7 @@ _KEY = {
 
 
 class ExpectNoUndeliverableRows(EmailExpectation, UnexpectedRowsExpectation):
-    """
-    Expect no row to have an undeliverable e-mail address, by the verdict table.
+    """Expect no row to have an undeliverable e-mail address, by the verdict table.
 
     Joins the batch with the verdict table; no server is asked. Rows without verdict are not found: pair it with
     ExpectColumnEmailsToBeVerifiedRecently. All failing rows, not just the first 200, come from

@@ -1,5 +1,4 @@
-"""
-Arguments that several expectations share: their types, descriptions and checks.
+"""Arguments that several expectations share: their types, descriptions and checks.
 
 Every argument may be a suite parameter, `{"$PARAMETER": "name"}`, whose value comes with the run: Great Expectations
 puts it in and builds the expectation once more, so that the same checks look at it.
@@ -116,8 +115,7 @@ SHOW_ADDRESSES = pydantic.Field(
 
 
 def checked_words(words: Any) -> Any:
-    """
-    Statuses and recommendations, each once: a list, or text with commas; a suite parameter stays as it is.
+    """Statuses and recommendations, each once: a list, or text with commas; a suite parameter stays as it is.
 
     Raises:
         ValueError: none at all, or something else.
@@ -131,8 +129,7 @@ def checked_words(words: Any) -> Any:
 
 
 def checked_share(value: Any) -> Any:
-    """
-    A share such as "2%" or 0.02 as a number; a suite parameter stays as it is.
+    """A share such as "2%" or 0.02 as a number; a suite parameter stays as it is.
 
     Raises:
         ValueError: it is none.
@@ -145,8 +142,7 @@ def checked_share(value: Any) -> Any:
 
 
 def checked_confidence(value: Any) -> Any:
-    """
-    The same, between 0 and 1 and neither of them.
+    """The same, between 0 and 1 and neither of them.
 
     Raises:
         ValueError: it is none.
@@ -158,8 +154,7 @@ def checked_confidence(value: Any) -> Any:
 
 
 def checked_duration(text: Any) -> Any:
-    """
-    A duration such as "30d", unchanged, as is a suite parameter.
+    """A duration such as "30d", unchanged, as is a suite parameter.
 
     Raises:
         ValueError: it is none.

@@ -1,6 +1,7 @@
-"""
-A check that a suite was loaded whole. Great Expectations drops stored expectations whose class it does not know, with
-nothing but a line in the log, and the suite passes without them.
+"""A check that a suite was loaded whole.
+
+Great Expectations drops stored expectations whose class it does not know, with nothing but a line in the log, and the
+suite passes without them.
 """
 
 from __future__ import annotations
@@ -13,8 +14,7 @@ __all__ = ["assert_loaded"]
 
 
 def assert_loaded(suite: Any, *, context: Any = None, expected: int | None = None) -> None:
-    """
-    Compare a suite with what is stored, or with the number of expectations it should have.
+    """Compare a suite with what is stored, or with the number of expectations it should have.
 
     Args:
         suite: ExpectationSuite, as `context.suites.get(name)` gives it.

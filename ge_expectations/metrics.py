@@ -1,7 +1,7 @@
-"""
-The metrics behind the expectations. `column.mailvet_verdicts` comes by the verdicts of a column once; everything
-else depends on it, so that however many expectations and result formats ask, the core runs once per column and
-source of verdicts.
+"""The metrics behind the expectations.
+
+`column.mailvet_verdicts` comes by the verdicts of a column once; everything else depends on it, so that however many
+expectations and result formats ask, the core runs once per column and source of verdicts.
 
 All on Pandas, SQLAlchemy (PostgreSQL, SQLite, DuckDB) and Spark.
 """
@@ -295,9 +295,7 @@ def _can_be_address(international: bool) -> Any:
 
 
 class ColumnUndeliverableRows(MetricProvider):
-    """
-    The rows that a dataframe should not have, as dictionaries; for Pandas only, which has no SQL to ask.
-    """
+    """The rows that a dataframe should not have, as dictionaries; for Pandas only, which has no SQL to ask."""
 
     metric_name = UNDELIVERABLE_ROWS
     domain_keys = _DOMAIN_KEYS

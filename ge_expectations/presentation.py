@@ -1,6 +1,7 @@
-"""
-What all our expectations share in front of people: their sentence in suites and Data Docs, the observed value with
-reasons by count, and results without addresses unless they are asked for.
+"""What all our expectations share in front of people.
+
+Their sentence in suites and Data Docs, the observed value with reasons by count, and results without addresses unless
+they are asked for.
 """
 
 from __future__ import annotations
@@ -43,8 +44,7 @@ _SHOWN_REASONS = 6
 
 
 def either(words: Any) -> str:
-    """
-    Words as alternatives; text, the name of a suite parameter, as it is.
+    """Words as alternatives; text, the name of a suite parameter, as it is.
 
     >>> either(["send", "risky"]), either("<allowed>")
     ('send or risky', '<allowed>')
@@ -53,8 +53,7 @@ def either(words: Any) -> str:
 
 
 def percent(share: float) -> str:
-    """
-    A share as people write it.
+    """A share as people write it.
 
     >>> percent(0.0215), percent(1)
     ('2.15%', '100%')
@@ -63,8 +62,7 @@ def percent(share: float) -> str:
 
 
 def counted(counts: Mapping[str, int]) -> str:
-    """
-    Counts in words, the largest first and no more than a line of them.
+    """Counts in words, the largest first and no more than a line of them.
 
     >>> counted({"mailbox_not_found": 3, "null_mx": 1})
     '3 mailbox_not_found, 1 null_mx'

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from ge_expectations.verification import Cell, Known
 from mailvet import Policy, Reason
-from mailvet.sdk import VerdictCount, recommend
+from mailvet.sdk import VerdictCount, recommend, stored_bounce_probability
 
 __all__ = ["TALLY", "Group", "Tally", "blank_as_null", "tally_of"]
 
@@ -32,9 +32,10 @@ class Group(NamedTuple):
 
 @dataclass(frozen=True)
 class Tally:
-    """
-    Rows counted by verdict. `groups` hold those with a value, and leave times and depth out of account. A blank cell
-    (`mailvet.syntax.missing`) counts as one without a value.
+    """Rows counted by verdict.
+
+    `groups` hold those with a value, and leave times and depth out of account. A blank cell (`mailvet.syntax.missing`)
+    counts as one without a value.
     """
 
     groups: tuple[Group, ...]
@@ -77,7 +78,7 @@ class Tally:
                 known.status,
                 known.reason,
                 recommend(Reason.stored(known.reason), policy, known.score, known.attempts),
-                known.score,
+                stored_bounce_probability(known.score, known.bounce_probability),
                 False,
                 missing,
                 rows,

@@ -1,6 +1,6 @@
-"""
-Where verdicts come from: the verdict table where there is one, the core for what is left. Knows nothing of
-Great Expectations, so that it can be read, tested and reused without it.
+"""Where verdicts come from: the verdict table where there is one, the core for what is left.
+
+Knows nothing of Great Expectations, so that it can be read, tested and reused without it.
 """
 
 from __future__ import annotations
@@ -74,6 +74,8 @@ class Known(NamedTuple):
     The syntax_error code of a syntax_invalid cell, `NOT_TEXT` of one that is no text; "eai" for an address that needs
     SMTPUTF8 (RFC 6531).
     """
+    bounce_probability: float | None = None
+    """P(hard bounce), between 0 and 1; None in a table of verdicts of an older version, which holds the score alone."""
 
 
 class Cell(NamedTuple):
@@ -95,8 +97,7 @@ class HasCells(Protocol):
 
 @dataclass(frozen=True)
 class VerdictSource:
-    """
-    How verdicts are come by. Two expectations with equal sources share one verification.
+    """How verdicts are come by. Two expectations with equal sources share one verification.
 
     Args:
         depth: offline, dns or smtp; None as the settings say.
@@ -112,8 +113,7 @@ class VerdictSource:
     verify: str = "missing"
 
     def settings(self) -> Settings:
-        """
-        The core's settings.
+        """The core's settings.
 
         Raises:
             SettingsError: the file or the environment cannot be used.
@@ -160,8 +160,7 @@ class Recency:
 
     @classmethod
     def of(cls, max_age: str, depth: str | None) -> Recency:
-        """
-        Counted back from now.
+        """Counted back from now.
 
         Raises:
             SettingsError: `max_age` is no duration.
@@ -189,8 +188,7 @@ def depths_from(depth: str | None) -> tuple[str, ...]:
 
 
 def verify_cells(cells: Sequence[str], settings: Settings) -> tuple[list[Known], VerificationError | None]:
-    """
-    Verify distinct cells with the core, once.
+    """Verify distinct cells with the core, once.
 
     Returns:
         One verdict for each cell, in order, and the outage that left some of them unknown, None if there was none.
@@ -228,12 +226,15 @@ def known_by_key(verdicts: pa.Table) -> dict[str, Known]:
     names = ("email_key", "status", "reason", "score", "attempts", "depth", "checked_at", "next_check_at")
     keys, *columns = (verdicts.column(name).to_pylist() for name in names)
     columns[5:] = [[_aware(moment) for moment in column] for column in columns[5:]]
+    nothing: list[float | None] = [None] * len(keys)
+    has_chances = "bounce_probability" in verdicts.column_names
+    chances = verdicts.column("bounce_probability").to_pylist() if has_chances else nothing
     details: list[str | None] = [None] * len(keys)
     flags, evidence = verdicts.column("flags").to_pylist(), verdicts.column("evidence").to_pylist()
     for place, reason in enumerate(columns[1]):
         if reason == "syntax_invalid" or "eai" in (flags[place] or ""):
             details[place] = _detail(reason, flags[place], evidence[place])
-    return dict(zip(keys, map(Known._make, zip(*columns, details, strict=True)), strict=True))
+    return dict(zip(keys, map(Known._make, zip(*columns, details, chances, strict=True)), strict=True))
 
 
 def _detail(reason: str, flags: str | None, evidence: str | None) -> str | None:
@@ -258,9 +259,9 @@ def is_file_of_verdicts(name: str) -> bool:
 
 
 def read_stored_verdicts(path: str, keys: Sequence[str]) -> dict[str, Known]:
-    """
-    Verdicts by `email_key` from a file: Parquet with the columns of the verdict table, or a DuckDB database that
-    holds `mailvet_verdicts`.
+    """Verdicts by `email_key` from a file.
+
+    Parquet with the columns of the verdict table, or a DuckDB database that holds `mailvet_verdicts`.
 
     Raises:
         SourceError: the file is missing or is neither of the two.

@@ -1,6 +1,7 @@
-"""
-What Spark's Python workers run. It imports nothing of Great Expectations, and the function is pickled by value, so
-that the workers need neither mailvet nor Great Expectations and their imports cost no time.
+"""What Spark's Python workers run.
+
+It imports nothing of Great Expectations, and the function is pickled by value, so that the workers need neither mailvet
+nor Great Expectations and their imports cost no time.
 """
 
 from collections.abc import Collection
@@ -17,9 +18,9 @@ __all__ = ["is_among"]
 
 
 def is_among(spark: "SparkSession", keys: Collection[str], column: "Column") -> "Column":
-    """
-    A condition: the column's text is one of the keys. The set is broadcast once and looked up by hash; an IN list of
-    as many literals would take minutes to plan.
+    """A condition: the column's text is one of the keys.
+
+    The set is broadcast once and looked up by hash; an IN list of as many literals would take minutes to plan.
     """
     from pyspark.sql.functions import lit, pandas_udf  # type: ignore[attr-defined]
 

@@ -1,5 +1,4 @@
-"""
-mailvet: verify every e-mail address where the data already lives.
+"""mailvet: verify every e-mail address where the data already lives.
 
 Importing it is cheap; what needs Polars, DNS or SMTP is loaded when it is first used. What only integrations need is in
 `mailvet.sdk`.
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
         SourceError,
         UnavailableError,
     )
+    from mailvet.exports.export import ExportResult, export
     from mailvet.gates import GateResult
     from mailvet.reference.typos.addresses import suggest
     from mailvet.runs.planning import plan
@@ -42,6 +42,7 @@ __all__ = [
     "ConnectionLostError",
     "Depth",
     "Evidence",
+    "ExportResult",
     "GateResult",
     "LockedError",
     "MailvetError",
@@ -66,6 +67,7 @@ __all__ = [
     "doctor",
     "email_key",
     "errors",
+    "export",
     "gate",
     "lab",
     "open_table",
@@ -90,6 +92,7 @@ _HOMES = {
         "SourceError",
         "UnavailableError",
     ],
+    "mailvet.exports.export": ["ExportResult", "export"],
     "mailvet.gates": ["GateResult"],
     "mailvet.reference.typos.addresses": ["suggest"],
     "mailvet.runs.planning": ["plan"],

@@ -1,8 +1,7 @@
-"""Names that a module offers and imports only when they are first used (PEP 562); patterns compiled then."""
+"""Names that a module offers and imports only when they are first used (PEP 562)."""
 
 from __future__ import annotations
 
-import re
 import sys
 from importlib import import_module
 
@@ -11,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
-__all__ = ["lazy_names", "lazy_pattern"]
+__all__ = ["lazy_names"]
 
 
 def lazy_names(
@@ -48,24 +47,3 @@ def lazy_names(
         return sorted({*home_of, *submodules})
 
     return load, names
-
-
-def lazy_pattern(pattern: str, flags: int | re.RegexFlag = 0) -> re.Pattern[str]:
-    """A regular expression that is compiled when it is first used: compiling takes longer than most uses.
-
-    >>> lazy_pattern("[0-9]+").sub("n", "a1b22")
-    'anbn'
-    """
-    found: Any = _LazyPattern(pattern, flags)
-    return found  # type: ignore[no-any-return]
-
-
-class _LazyPattern:
-    def __init__(self, pattern: str, flags: int | re.RegexFlag) -> None:
-        self._source = pattern, flags
-
-    def __getattr__(self, name: str) -> Any:
-        # Once found, the method stands on the instance, and this one is not called again.
-        value = getattr(re.compile(*self._source), name)
-        setattr(self, name, value)
-        return value

@@ -12,8 +12,10 @@ __all__ = ["possible_recommendations", "recommend", "recommendation_sql"]
 
 
 def recommend(reason: Reason, policy: Policy, score: int, attempts: int) -> Recommendation:
-    """What to do with an address: a pure function of reason and policy, and for the few reasons that say so of the
-    score (0-100) and of the number of checks alike in a row.
+    """What to do with an address.
+
+    A pure function of reason and policy, and for the few reasons that say so of the score (0-100) and of the number of
+    checks alike in a row.
     """
     rule = REASONS[reason]
     if rule.give_up_after is not None and attempts >= rule.give_up_after:
@@ -32,8 +34,10 @@ def possible_recommendations(reason: Reason, policy: Policy) -> frozenset[Recomm
 
 
 def recommendation_sql(policy: Policy, *, reason: str, score: str, attempts: str, stored: str | None = None) -> str:
-    """The same function as `recommend` as a SQL `CASE`; the arguments are SQL expressions for the three inputs, and for
-    the recommendation that is `stored`, which holds for a reason of a newer version.
+    """The same function as `recommend` as a SQL `CASE`.
+
+    The arguments are SQL expressions for the three inputs, and for the recommendation that is `stored`, which holds for
+    a reason of a newer version.
     """
     lines = ["case"]
     for rule in _TABLE:

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from mailvet.lazy import lazy_pattern
+from mailvet.patterns import lazy_pattern
 
 __all__ = [
     "AT_SIGNS",

@@ -1,5 +1,4 @@
-"""
-The vocabulary: status, reason, recommendation, and the record that carries them.
+"""The vocabulary: status, reason, recommendation, and the record that carries them.
 
 One table, `REASONS`, says what every reason means, which status it implies, what each policy recommends and
 when to look again. The SQL `CASE` expressions, the documentation and the dbt macros are generated from it, so the
@@ -71,6 +70,8 @@ class Verdict:
     rules_version: str = RULES_VERSION
     mailbox_key: str | None = None
     """The mailbox that the address reaches, whatever its spelling (`mailvet.syntax.mailbox_key`), if any."""
+    bounce_probability: float | None = None
+    """P(hard bounce), between 0 and 1: what `score` is rounded from. None in a row of an older version."""
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Verdict:
@@ -132,13 +133,13 @@ def verdict_schema() -> pa.Schema:
             pa.field("run_id", pa.string()),
             pa.field("rules_version", pa.string(), nullable=False),
             pa.field("mailbox_key", pa.string()),
+            pa.field("bounce_probability", pa.float64()),
         ]
     )
 
 
 def email_key(text: str | None) -> str:
-    """
-    The join key of a cell: lower-case hexadecimal SHA-256 of its exact text in UTF-8, 64 characters.
+    """The join key of a cell: lower-case hexadecimal SHA-256 of its exact text in UTF-8, 64 characters.
 
     A missing value counts as the empty text. Every SQL dialect computes the same from the same cell.
     """

@@ -29,8 +29,7 @@ RULES_VERSION = "2026.12"
 
 
 def rules_version(lists_digest: str = "") -> str:
-    """
-    What a verdict says of the rules it was made by.
+    """What a verdict says of the rules it was made by.
 
     Args:
         lists_digest: short hash of the user's own lists, empty for none (`OwnLists.digest`).

@@ -61,9 +61,10 @@ def _is_external(item: pytest.Item, folder: str) -> bool:
 
 @pytest.hookimpl(tryfirst=True)  # before -m chooses
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """
-    With pytest-xdist (`--dist loadgroup`), tests that share a start stay in one process; others go by file. Slow tests
-    and those of other programs may take longer on a busy machine. Tests that `make test-fast` leaves out are marked.
+    """With pytest-xdist (`--dist loadgroup`), tests that share a start stay in one process; others go by file.
+
+    Slow tests and those of other programs may take longer on a busy machine. Tests that `make test-fast` leaves out are
+    marked.
     """
     items.sort(key=lambda item: _FIRST.index(_folder(item)) if _folder(item) in _FIRST else len(_FIRST))
     for item in items:

@@ -1,5 +1,4 @@
-"""
-A real MariaDB server for tests: Debian's, on loopback and on a free port, with its data in a folder of its own and
+"""A real MariaDB server for tests: Debian's, on loopback and on a free port, with its data in a folder of its own and
 without any of the machine's settings.
 """
 

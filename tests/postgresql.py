@@ -1,6 +1,7 @@
-"""
-A real PostgreSQL server for tests: Debian's where it is installed, since that one can run PL/Python, else the one from
-the package index, so that pip alone is enough. It listens on loopback and on a socket in a folder of its own.
+"""A real PostgreSQL server for tests.
+
+Debian's where it is installed, since that one can run PL/Python, else the one from the package index, so that pip alone
+is enough. It listens on loopback and on a socket in a folder of its own.
 """
 
 from __future__ import annotations
@@ -70,8 +71,7 @@ def _unprivileged(folder: Path) -> list[str]:
 
 @contextmanager
 def running_server(settings: Sequence[str] = _QUICK) -> Iterator[PostgresServer]:
-    """
-    Start a server on a free port; it and its data are gone afterwards.
+    """Start a server on a free port; it and its data are gone afterwards.
 
     Args:
         settings: what is not as a new server has it.

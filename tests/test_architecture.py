@@ -1,5 +1,4 @@
-"""
-The import contract of the whole tree, and that every rule stands once.
+"""The import contract of the whole tree, and that every rule stands once.
 
 Rooms import only downwards, no modules import each other in a circle, no module is longer than one idea, and nothing
 but `mailvet.privacy` says what a formula is or how an address is masked. Imports under TYPE_CHECKING do not count;
@@ -35,7 +34,7 @@ GROUPS: Final = (
     "mailvet.probing mailvet.signals mailvet.scoring",
     "mailvet.dns mailvet.smtp mailvet.syntax mailvet.reference mailvet.history",
     "mailvet.policies mailvet.gates mailvet.verdict mailvet.settings mailvet.private_files mailvet.data",
-    "mailvet.privacy mailvet.vocabulary mailvet.errors mailvet.lazy",
+    "mailvet.privacy mailvet.vocabulary mailvet.errors mailvet.lazy mailvet.patterns",
 )
 """The rooms from top to bottom: each imports from its own group and from those below."""
 READERS_OF_PACKAGED_DATA: Final = "mailvet.data"

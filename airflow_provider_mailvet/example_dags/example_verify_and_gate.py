@@ -1,6 +1,6 @@
-"""
-Before a campaign: verify the contacts, write the verdicts beside them, leave out the addresses it would bounce at, and
-hand over the lists.
+"""Verify the contacts before a campaign and hand over the lists.
+
+The verdicts are written beside the contacts, and the addresses it would bounce at are left out.
 
 Connections: `crm` (the database; DuckDB or PostgreSQL) and `mail` (of the type mailvet). Change the constants, or set
 the environment variables of these names.

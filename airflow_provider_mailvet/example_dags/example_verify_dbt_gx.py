@@ -1,6 +1,7 @@
-"""
-From the contacts to an audience that is fit to be written to: mailvet verifies, dbt joins the verdicts and takes the
-audience from them, Great Expectations lets it through or does not, and only then a campaign begins.
+"""From the contacts to an audience that is fit to be written to.
+
+Mailvet verifies, dbt joins the verdicts and takes the audience from them, Great Expectations lets it through or does
+not, and only then a campaign begins.
 
 Connections: `crm` (a DuckDB file) and `mail` (of the type mailvet). The dbt project is one with the package mailvet,
 such as `examples/dbt_project`, which finds the database in `CRM_DATABASE` and the package in `MAILVET_DBT_PATH`. Change

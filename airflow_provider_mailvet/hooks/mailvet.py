@@ -29,8 +29,9 @@ _LISTS = ("nameservers", "private_networks")
 
 
 class MailvetHook(BaseHook):
-    """
-    Settings from an Airflow connection of the type `mailvet`. A field that is left empty is as the settings file says.
+    """Settings from an Airflow connection of the type `mailvet`.
+
+    A field that is left empty is as the settings file says.
 
     The default connection need not exist: then the settings are those of the worker's environment (`MAILVET_*`),
     which is all that the depths offline and dns need. A connection named otherwise has to be there.
@@ -52,8 +53,7 @@ class MailvetHook(BaseHook):
         return self.settings()
 
     def settings(self, **arguments: Any) -> Settings:
-        """
-        Every setting: `arguments` before the connection, before `MAILVET_*`, before the connection's `config` file.
+        """Every setting: `arguments` before the connection, before `MAILVET_*`, before the connection's `config` file.
 
         Raises:
             SettingsError: a value does not fit.

@@ -37,8 +37,7 @@ _RATES = (
 
 
 class MailvetCheckOperator(BaseSQLOperator):
-    """
-    Let the DAG go on only when a table is fit to be sent to.
+    """Let the DAG go on only when a table is fit to be sent to.
 
     The figures and limits are those of every mailvet gate (`mailvet gate`, `mailvet.gate`, dbt, Great Expectations).
     A limit is a share ("2%" or 0.02); one that is not given is not applied, what equals it passes, and one that is

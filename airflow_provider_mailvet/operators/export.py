@@ -22,8 +22,7 @@ _MISSING = "missing"
 
 
 class MailvetExportOperator(BaseSQLOperator):
-    """
-    Write a table's rows as one list for each recommendation: files, or tables in the same database.
+    """Write a table's rows as one list for each recommendation: files, or tables in the same database.
 
     A file appears complete or not at all, and none unless all could be written. Returns names and numbers of rows.
 

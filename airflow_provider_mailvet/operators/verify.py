@@ -42,8 +42,7 @@ class _TaskStopped(AirflowException):
 
 
 class MailvetVerifyOperator(BaseSQLOperator):
-    """
-    Verify the e-mail addresses of a table where it lies, and write status columns back beside them.
+    """Verify the e-mail addresses of a table where it lies, and write status columns back beside them.
 
     Only what is due is verified: new and changed addresses, and verdicts whose time has come. Verdicts are saved in
     the table `mailvet_verdicts` beside the source as they come, so a task that was killed, timed out or retried goes on
@@ -318,9 +317,10 @@ class MailvetVerifyOperator(BaseSQLOperator):
             )
 
     def on_kill(self) -> None:
-        """
-        Stop asking. What the servers have said is saved before the process ends, which takes a second or two; where
-        the database does not reply, it is in the journal by then. A task that is deferred has nothing in hand.
+        """Stop asking.
+
+        What the servers have said is saved before the process ends, which takes a second or two; where the database
+        does not reply, it is in the journal by then. A task that is deferred has nothing in hand.
 
         Airflow calls this from the handler of the signal, so the exception ends the run that is going on.
         """

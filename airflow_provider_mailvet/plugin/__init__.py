@@ -1,5 +1,4 @@
-"""
-The page in Airflow's own UI: what the runs of `MailvetVerifyOperator` found, and a box that checks one address.
+"""The page in Airflow's own UI: what the runs of `MailvetVerifyOperator` found, and a box that checks one address.
 
 Every Airflow process loads its plug-ins, only the API server serves pages. So nothing of the page is imported here: it
 is built when the first request comes.

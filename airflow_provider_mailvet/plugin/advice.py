@@ -33,9 +33,9 @@ class Advice:
 
 
 def advise(run: Run, before: Run | None = None, failure: Failure | None = None) -> list[Advice]:
-    """
-    What to say about a run, given the one before it over the same table, and a failure of the task after it; never
-    empty.
+    """What to say about a run, given the one before it over the same table, and a failure of the task after it.
+
+    Never empty.
     """
     order: dict[Level, int] = {"bad": 0, "warn": 1, "info": 2, "good": 3}
     found = [*_failure(failure), *_health(run), *_answers(run), *_table(run, before)]

@@ -1,5 +1,4 @@
-"""
-The FastAPI application behind the page. It is imported in the API server only.
+"""The FastAPI application behind the page. It is imported in the API server only.
 
 Airflow does not protect what a plug-in mounts, so every route asks for a user and for the right to read XComs, as
 Airflow's own XCom endpoint does; a DAG that the user may not read is not mentioned. There are no routes for

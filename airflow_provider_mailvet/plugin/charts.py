@@ -1,5 +1,4 @@
-"""
-Charts as inline SVG, drawn on the server: nothing is fetched, and they can be read without a script.
+"""Charts as inline SVG, drawn on the server: nothing is fetched, and they can be read without a script.
 
 Each has a title and a description for screen readers; every mark carries its figure as a tooltip. Colours are classes
 of the style sheet, so they follow the theme. The pages show the same figures as a table beside each chart.
@@ -25,8 +24,7 @@ _LABEL_WIDTH = 50
 
 
 def bar(counts: Mapping[str, int], *, label: str, height: int = 10) -> Markup:
-    """
-    One horizontal bar, a part for each word with a count.
+    """One horizontal bar, a part for each word with a count.
 
     Args:
         counts: word -> rows, in the order of drawing; each word is also the class of its part (`fill-risky`).
@@ -53,10 +51,10 @@ def bar(counts: Mapping[str, int], *, label: str, height: int = 10) -> Markup:
 
 
 def columns(runs: Sequence[Run], *, words: Sequence[str], label: str, narrow: bool = False) -> Markup:
-    """
-    A stacked column for each run (the newest first in `runs`, the newest at the right), in shares of the judged rows.
+    """A stacked column for each run, in shares of the judged rows.
 
     Args:
+        runs: the newest first; it is the column at the right.
         words: statuses from the bottom up; each is also the class of its part.
         label: the title.
         narrow: for a phone: fewer runs, of the class `narrow`.
@@ -114,8 +112,7 @@ def columns(runs: Sequence[Run], *, words: Sequence[str], label: str, narrow: bo
 
 
 def sparkline(values: Sequence[int], *, label: str, kind: str) -> Markup:
-    """
-    How a count went from run to run, the oldest first.
+    """How a count went from run to run, the oldest first.
 
     Args:
         values: rows.

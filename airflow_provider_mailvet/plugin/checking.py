@@ -1,5 +1,4 @@
-"""
-The box that checks one address: verified inside the API server, with a time limit, and forgotten at once.
+"""The box that checks one address: verified inside the API server, with a time limit, and forgotten at once.
 
 The address comes in the body of a request and goes into no log, address line, metadata database or reply; only its
 first character and its domain are shown again.
@@ -91,8 +90,9 @@ class CheckResult:
 
 
 class RateLimiter:
-    """
-    CheckOptions often one user may check: a bucket of `burst` checks that fills at `per_minute`. One for each process.
+    """CheckOptions often one user may check: a bucket of `burst` checks that fills at `per_minute`.
+
+    One for each process.
     """
 
     def __init__(self, burst: int = 10, per_minute: int = 20, clock: Callable[[], float] = time.monotonic) -> None:
@@ -144,8 +144,7 @@ def _is_mailvet(value: str) -> bool:
 
 
 async def check(address: str, options: CheckOptions) -> CheckResult | str:
-    """
-    Verify one address; the result, or a sentence that says why there is none.
+    """Verify one address; the result, or a sentence that says why there is none.
 
     Args:
         address: the text to be judged, at most `LONGEST_ADDRESS` characters.

@@ -49,8 +49,7 @@ class ReasonRow:
 
 
 def render(template: str, **values: Any) -> str:
-    """
-    One page.
+    """One page.
 
     Args:
         template: its file in `templates/`.

@@ -39,8 +39,7 @@ LAST_GATES = 40
 
 
 class _Tasks:
-    """
-    Which tasks are verifications or gates.
+    """Which tasks are verifications or gates.
 
     `task_instance` has no index on the operator's name, so the answer is kept for a minute; the XComs themselves are
     then found through indexes.
@@ -81,10 +80,10 @@ verify_tasks = _Tasks()
 def find_runs(
     session: Session, dag_ids: Collection[str], *, task_id: str | None = None, limit: int = LAST_RUNS
 ) -> Runs:
-    """
-    The newest runs in the DAGs given.
+    """The newest runs in the DAGs given.
 
     Args:
+        session: of Airflow's database.
         dag_ids: the DAGs that the reader may read.
         task_id: only of this task.
         limit: at most so many summaries.

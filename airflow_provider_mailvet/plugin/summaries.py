@@ -1,5 +1,4 @@
-"""
-The summaries that `MailvetVerifyOperator` left as XComs.
+"""The summaries that `MailvetVerifyOperator` left as XComs.
 
 An XCom is written by everyone who may write a DAG, so nothing in it is taken on trust: each field is brought to its
 type and a sensible range, text is cut and its addresses are masked, and what is no summary is left out.
@@ -63,7 +62,7 @@ class OperatorAnswers:
 
     @property
     def stopped(self) -> bool:
-        """mailvet gave up on it for this run."""
+        """Mailvet gave up on it for this run."""
         return "stopped" in self.state
 
 
@@ -260,8 +259,7 @@ def _short(name: Sequence[str]) -> str:
 
 
 def _together(parts: Sequence[Run]) -> Run:
-    """
-    The mapped instances of one task in one DAG run as one run.
+    """The mapped instances of one task in one DAG run as one run.
 
     Shards that report the same number of rows report the whole table, and the newest knows most; otherwise each
     reports its own rows, and the sum is the table.

@@ -13,8 +13,7 @@ __all__ = ["GreylistingTrigger"]
 
 
 class GreylistingTrigger(BaseTrigger):
-    """
-    Fires at a moment, and hands back what the task left with it.
+    """Fires at a moment, and hands back what the task left with it.
 
     The event carries everything, so that the task needs nothing else to go on: which addresses are waited for stands
     in the verdict table.

@@ -12,6 +12,8 @@ from rich.text import Text
 from mailvet.cli.show_verdict import STYLES
 from mailvet.doctor.checks import Check
 from mailvet.doctor.checks import summary as summary_of_checks
+from mailvet.exports.export import ExportResult
+from mailvet.exports.selection import CAUSES
 from mailvet.gates import FIGURES, GateResult
 from mailvet.privacy import printable
 from mailvet.reports.text import duration_text
@@ -22,7 +24,7 @@ from mailvet.warehouse.attribution import ASKED_FROM, LAYERS
 from mailvet.warehouse.store import Plan, Summary
 from mailvet.warehouse.summaries import UNVERIFIED_BOUNCES
 
-__all__ = ["show_checks", "show_gate", "show_plan", "show_result", "show_summary"]
+__all__ = ["show_checks", "show_export", "show_gate", "show_plan", "show_result", "show_summary"]
 
 _ADVICE = {
     "send": "send",
@@ -104,6 +106,29 @@ def show_gate(console: Console, result: GateResult) -> None:
     for limit in result.failed:
         allowed = f"{limit.name} allows {100 * limit.limit:g} %"
         console.print(Text.assemble(("Failed: ", "bold red"), f"{limit.text}, where {allowed}."), highlight=False)
+
+
+def show_export(console: Console, result: ExportResult) -> None:
+    """What was handed over, what was left out and why."""
+    console.print(
+        f"[bold]{escape(printable(result.source))}[/] to {result.to}, {result.kind} (policy {result.policy}): "
+        f"{result.written:,} of {result.rows:,} rows",
+        highlight=False,
+    )
+    if result.left_out:
+        table = Table(box=None, padding=(0, 2), header_style="dim")
+        for name in ("left out", "rows", ""):
+            table.add_column(name, justify="right" if name == "rows" else "left", no_wrap=name != "")
+        for cause, rows in result.left_out.items():
+            table.add_row(cause, f"{rows:,}", Text(CAUSES[cause], style="dim"))
+        console.print(table)
+    if result.changes:
+        counts = ", ".join(f"{rows:,} {word}" for word, rows in result.changes.items())
+        console.print(f"Since the last export: {counts}.", highlight=False)
+    for path in (*result.files, result.manifest):
+        console.print(f"Written: {escape(printable(path))}", highlight=False, soft_wrap=True)
+    for note in result.notes:
+        console.print(f"[dim]{escape(note)}[/]", highlight=False)
 
 
 def show_result(console: Console, result: RunResult) -> None:

@@ -39,7 +39,8 @@ def explain(verdict: Verdict) -> RenderableType:
     grid.add_row("recommendation", Text(str(verdict.recommendation), style=STYLES.get(str(verdict.recommendation), "")))
     grid.add_row("score", f"{verdict.score} of 100 (chance of a hard bounce about {100 - verdict.score} %)")
     for part in contributions(verdict.reason, verdict.flags):
-        grid.add_row("", Text(f"{part.log_odds:+.1f} {part.name}: {part.why}", style="dim"))
+        said = f"{part.name}: {part.why} (log-odds of a bounce {part.log_odds:+.1f})"
+        grid.add_row("", Text(said, style="dim"))
     for label, value in (
         ("did you mean", verdict.suggestion),
         ("flags", ", ".join(verdict.flags)),

@@ -1,5 +1,4 @@
-"""
-Readers of the packaged lists, each as its file has it.
+"""Readers of the packaged lists, each as its file has it.
 
 The files in `mailvet/data` start with lines `# key: value` (source, version, licence, date). The lists of disposable
 and free mail domains are packages of their own, so that they can be renewed without a new mailvet. Nothing here
@@ -169,9 +168,9 @@ def placeholders() -> frozenset[str]:
 
 @cache
 def mailbox_providers() -> frozenset[str]:
-    """
-    Domains of real mailbox providers, and suffixes with subscribers below them, that lists of disposable domains name
-    now and then; exact domains.
+    """Domains of real mailbox providers that lists of disposable domains name now and then.
+
+    Suffixes with subscribers below them are among them. The domains are exact.
     """
     return frozenset(row[0] for row in read("mailbox_providers").rows)
 

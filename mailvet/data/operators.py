@@ -68,8 +68,7 @@ def operators() -> tuple[Operator, ...]:
 
 @cache
 def mailbox_domains() -> frozenset[str]:
-    """
-    The operators' own mailbox domains in lower case.
+    """The operators' own mailbox domains in lower case.
 
     They are protected: never called a misspelling of another domain, nor disposable.
     """

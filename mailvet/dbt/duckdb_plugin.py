@@ -1,5 +1,4 @@
-"""
-Functions for SQL models on DuckDB, a plug-in of dbt-duckdb. In profiles.yml:
+"""Functions for SQL models on DuckDB, a plug-in of dbt-duckdb, named in profiles.yml.
 
     plugins:
       - module: mailvet.dbt.duckdb_plugin

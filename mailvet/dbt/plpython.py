@@ -1,6 +1,6 @@
-"""
-What PostgreSQL's function `mailvet.verify` calls (PL/Python, made by the dbt package's `create_functions`). It runs in
-the server's process, so it sees to it that a cancelled query ends.
+"""What PostgreSQL's function `mailvet.verify` calls (PL/Python, made by the dbt package's `create_functions`).
+
+It runs in the server's process, so it sees to it that a cancelled query ends.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ def _settings(depth: str, config: str | None) -> Settings:
 def verdict_rows(
     cells: Sequence[str | None], depth: str, config: str | None, poll: Callable[[], object]
 ) -> Iterator[tuple[Any, ...]]:
-    """
-    The verdicts of an array of cells, in its order and length, as rows of the verdict table.
+    """The verdicts of an array of cells, in its order and length, as rows of the verdict table.
 
     Args:
+        cells: texts as they stand in the table; None is a missing one.
         depth: offline, dns or smtp.
         config: path of a mailvet.toml on the server; None reads none.
         poll: a cheap query; the server looks at signals only when Python asks it something, and this is how it is

@@ -1,5 +1,4 @@
-"""
-The body of a Python model on DuckDB (dbt-duckdb runs Python models in dbt's own process):
+"""The body of a Python model on DuckDB (dbt-duckdb runs Python models in dbt's own process).
 
     def model(dbt, session):
         dbt.config(materialized="incremental", unique_key="email_key", alias="mailvet_verdicts", full_refresh=False)
@@ -42,15 +41,16 @@ def verdicts(
     wait: str | timedelta = timedelta(0),
     on_degraded: str = "fail",
 ) -> pa.Table:
-    """
-    Verify the addresses of a relation that are due, for a model that is the verdict table.
+    """Verify the addresses of a relation that are due, for a model that is the verdict table.
 
     Args:
-        dbt, session: what dbt passes to `model`.
+        dbt: what dbt passes to `model`.
+        session: what dbt passes to `model`.
         relation: `dbt.ref(...)` or `dbt.source(...)`, whose names dbt wants literally in the model.
         column: the column of addresses.
         where: SQL condition on the relation's rows.
-        depth, policy: as in the settings; they win over them.
+        depth: as in the settings, over which it has precedence.
+        policy: as in the settings, over which it has precedence.
         settings: or the path of a mailvet.toml; default: mailvet.toml where dbt runs, if there is one, and the
             environment.
         wait: how long to stay for servers that ask to come back later, as "10m".

@@ -1,5 +1,4 @@
-"""
-`mailvet dbt run`: read a dbt project, verify what its models and sources hold, fill the verdict table that dbt owns.
+"""`mailvet dbt run`: read a dbt project, verify what its models and sources hold, fill the verdict table that dbt owns.
 
 It works on every adapter, since the network is asked by this process and not by the database. dbt is asked for the
 selection, the relations and the credentials; it must not run at the same time on a DuckDB file.
@@ -62,13 +61,14 @@ def read_project(
     target: str | None = None,
     variables: str | None = None,
 ) -> Project:
-    """
-    Ask dbt for a project's selection, relations and credentials; changes nothing but dbt's own `target` folder.
+    """Ask dbt for a project's selection, relations and credentials; changes nothing but dbt's own `target` folder.
 
     Args:
         folder: with dbt_project.yml.
         select: as dbt's `--select`; empty: everything whose meta speaks of mailvet.
-        profiles_dir, profile, target: as dbt's options.
+        profiles_dir: as dbt's `--profiles-dir`.
+        profile: as dbt's `--profile`.
+        target: as dbt's `--target`.
         variables: as dbt's `--vars`, YAML.
 
     Raises:
@@ -115,8 +115,7 @@ def read_project(
 def open_selected(
     project: Project, selected: Selected, settings: Settings, *, column: str | None = None, updatable: bool = False
 ) -> Warehouse:
-    """
-    The table of one selected node, with dbt's verdict table beside it.
+    """The table of one selected node, with dbt's verdict table beside it.
 
     Raises:
         SettingsError: the adapter is one that mailvet has no address for.
@@ -151,7 +150,7 @@ def open_selected(
 
 @contextlib.contextmanager
 def _quiet_in(folder: Path) -> Iterator[None]:
-    """dbt changes the working directory and prints; neither is meant for our user."""
+    """Dbt changes the working directory and prints; neither is meant for our user."""
     here = Path.cwd()
     try:
         with contextlib.redirect_stdout(io.StringIO()):

@@ -98,6 +98,11 @@ class Routes:
         self.lookups = 0
         """Domains looked up so far, cache hits not counted."""
 
+    def known(self, domain: str) -> Route | None:
+        """The route of a domain, if it was looked up and holds still."""
+        known = self._cache.get(domain)
+        return known if known is not None and known.expires > time.monotonic() else None
+
     async def examine(self, domains: Iterable[str]) -> dict[str, Route]:
         """The route of every domain (ASCII, lower case).
 

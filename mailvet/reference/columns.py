@@ -1,5 +1,4 @@
-"""
-The reference layer: what lists know about an address, without the network.
+"""The reference layer: what lists know about an address, without the network.
 
 All names that any list holds are numbered once, with what the lists say of each in the bits of one number
 (`mailvet.reference.listed`). So a column of domains is compared once, whatever is asked of it, and most columns of the
@@ -69,8 +68,7 @@ class Reference:
         self._listed = _listed(self._own, kept_digest())
 
     def examine(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """
-        Look up addresses that passed the syntax layer.
+        """Look up addresses that passed the syntax layer.
 
         Args:
             frame: columns local and domain (String; null where the syntax layer refused), any others are ignored.
@@ -93,9 +91,10 @@ class Reference:
         return self._looked_up(frame).select(*SCHEMA)
 
     def evidence(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """
-        What a verdict needs: the columns of `examine`; with `base`, the local part in lower case and before any +tag,
-        and `known`, whether the domain is one of `mail_domains` that is not disposable.
+        """What a verdict needs: the columns of `examine`.
+
+        With `base`, the local part in lower case and before any +tag, and `known`, whether the domain is one of
+        `mail_domains` that is not disposable.
         """
         rows = self._looked_up(frame)
         return rows.select(*SCHEMA, "base", known=_has(rows["listed"], KNOWN).fill_null(False))
@@ -229,9 +228,9 @@ def _nowhere(rows: int) -> pl.Series:
 
 
 def _replaced(values: pl.Series, where: pl.Series, by: pl.Expr, **given: pl.Series) -> pl.Series:
-    """
-    A column with the result of `by` where told to; `by` is worked out for those rows only, from their `value` and what
-    else is given by name.
+    """A column with the result of `by` where told to.
+
+    `by` is worked out for those rows only, from their `value` and what else is given by name.
     """
     rows = where.arg_true()
     if not len(rows):

@@ -1,5 +1,4 @@
-"""
-Mail servers that serve disposable domains alone mark every other domain behind them.
+"""Mail servers that serve disposable domains alone mark every other domain behind them.
 
 A service of throw-away addresses takes new domains faster than any list can follow, but the new ones point to its own
 servers. A server counts where its name lies under a disposable domain; one whose owner stands in `operators.toml` never
@@ -22,9 +21,9 @@ __all__ = ["disposable_server"]
 
 
 def disposable_server(route: Route) -> str | None:
-    """
-    The preferred server of a route of which every server serves disposable domains alone; None for every other route,
-    and for a domain that is known for mailboxes of its own.
+    """The preferred server of a route of which every server serves disposable domains alone.
+
+    None for every other route, and for a domain that is known for mailboxes of its own.
     """
     if route.reason is not None or not route.hosts or route.domain in domains.mail_domains():
         return None

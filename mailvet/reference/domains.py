@@ -1,5 +1,4 @@
-"""
-Which domains are disposable, free, a provider's, or known for mail of their own: what the lists say together.
+"""Which domains are disposable, free, a provider's, or known for mail of their own: what the lists say together.
 
 Every set that rests on the list of disposable domains is remembered under that list's digest, so that an updated list
 (`mailvet.reference.updates`) counts at once.
@@ -40,8 +39,7 @@ def provider_domains() -> frozenset[str]:
 
 
 def disposable_domains() -> frozenset[str]:
-    """
-    Domains of throw-away addresses; subdomains count too.
+    """Domains of throw-away addresses; subdomains count too.
 
     The package disposable-email-domains, whose entries are reviewed one by one, and what independent lineages of lists
     agree on (`mailvet/data/disposable_domains.csv`), or an updated list in its place. Real mailbox providers, relay
@@ -70,9 +68,10 @@ def _never_thrown_away() -> tuple[Collection[str], ...]:
 
 
 def mail_domains() -> frozenset[str]:
-    """
-    Every domain that is known to be one of its own and never to be corrected to another. Of the disposable ones those
-    that were reviewed one by one: other lists hold misspelt providers too, caught by services that live on them.
+    """Every domain that is known to be one of its own and never to be corrected to another.
+
+    Of the disposable ones those that were reviewed one by one: other lists hold misspelt providers too, caught by
+    services that live on them.
     """
     return _mail_domains(kept_digest())
 

@@ -50,8 +50,10 @@ _HEADERS = frozenset({"email", "e-mail", "email_address", "email address", "addr
 
 @dataclass(frozen=True, slots=True)
 class OwnLists:
-    """The user's own lists. Suppress is stronger than allow, allow is stronger than deny and than every public list.
-    Build it with `OwnLists.load`.
+    """The user's own lists.
+
+    Suppress is stronger than allow, allow is stronger than deny and than every public list. Build it with
+    `OwnLists.load`.
     """
 
     allow: OwnList = OwnList()
@@ -86,8 +88,9 @@ class OwnLists:
 
     @property
     def digest(self) -> str:
-        """Twelve hexadecimal digits that change whenever any list does, an updated list of disposable domains included;
-        empty where there are only packaged lists.
+        """Twelve hexadecimal digits that change whenever any list does, an updated list of disposable domains included.
+
+        Empty where there are only packaged lists.
         """
         found = hashlib.sha256(kept_digest().encode())
         for name in ("allow", "deny", "suppress", "extra_disposable"):

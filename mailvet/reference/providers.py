@@ -1,5 +1,4 @@
-"""
-Who runs the mail servers of a domain.
+"""Who runs the mail servers of a domain.
 
 An operator is the owner of the hosts that a domain's MX records name: a row of `mailvet/data/operators.toml`, else the
 registrable domain of the host. Pace, the number of recipients per conversation and the worth of an answer go by
@@ -21,8 +20,7 @@ __all__ = ["is_likely_local_part", "local_parts_at", "operator_of", "operator_of
 
 
 def operator_of(mx_host: str) -> Operator:
-    """
-    The owner of an MX host: the row with the longest matching suffix, else one named after the registrable domain.
+    """The owner of an MX host: the row with the longest matching suffix, else one named after the registrable domain.
 
     >>> operator_of("aspmx.l.google.com.").name
     'google'
@@ -34,9 +32,10 @@ def operator_of(mx_host: str) -> Operator:
 
 @lru_cache(maxsize=65536)
 def operator_of_route(hosts: tuple[str, ...]) -> Operator:
-    """
-    The owner of all mail servers of a domain. A set with hosts of several owners is an operator of its own, named after
-    them, whose replies say nothing of any of them: any domain may list the host of another.
+    """The owner of all mail servers of a domain.
+
+    A set with hosts of several owners is an operator of its own, named after them, whose replies say nothing of any of
+    them: any domain may list the host of another.
 
     >>> operator_of_route(("aspmx.l.google.com", "alt1.aspmx.l.google.com")).name
     'google'
@@ -86,9 +85,9 @@ def _unlisted(domain: str) -> Operator:
 
 
 def is_likely_local_part(local: str, domain: str) -> bool:
-    """
-    Whether an operator would give out this local part (lower case, without its +tag) at this domain; True where nothing
-    is known. False is a doubt and settles nothing.
+    """Whether an operator would give out this local part (lower case, without its +tag) at this domain.
+
+    True where nothing is known. False is a doubt and settles nothing.
 
     >>> is_likely_local_part("ann", "gmail.com")
     False

@@ -29,8 +29,8 @@ _SHORT_NAME: Final = 3
 
 @cache
 def role_places() -> dict[str, str]:
-    """
-    Local parts, lower-case, that stand for a function and not for a person (RFC 2142 and others) -> where they do:
+    """Local parts, lower-case, that stand for a function and not for a person (RFC 2142 and others) -> where they do.
+
     `EVERYWHERE`, `AT_COMPANIES`, or the top-level domains of the countries that speak the language, as "|br|es|".
     """
     endings = {language: names.split() for language, names in lists.language_endings()}
@@ -62,9 +62,9 @@ def weak_role_names() -> frozenset[str]:
 
 
 def is_role(name: str, domain: str) -> bool:
-    """
-    Whether a local part (lower-case, before any +tag) stands for a function at a domain (ASCII, lower-case). At mailbox
-    providers, where names of people are taken first, only what is never the name of a person does.
+    """Whether a local part (lower-case, before any +tag) stands for a function at a domain (ASCII, lower-case).
+
+    At mailbox providers, where names of people are taken first, only what is never the name of a person does.
     """
     return is_role_at(name, domain, provider=domain in provider_domains())
 

@@ -21,7 +21,9 @@ SCHEMA: Final[dict[str, type[pl.DataType]]] = {"suggestion": pl.String, "unknown
 def examine(
     parsed: pl.DataFrame, allowed: pl.Series, known: pl.Series | None = None, *, allow_special_use: bool = False
 ) -> pl.DataFrame:
-    """Args:
+    """What each address was meant to be, and why.
+
+    Args:
         parsed: columns local, domain, needs_smtputf8 and cleaned, as the syntax layer gives them.
         allowed: rows on the user's allow list; their domain is right as it is.
         known: rows whose domain is one of `mailvet.reference.domains.mail_domains`, which are never corrected.

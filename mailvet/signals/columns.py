@@ -1,5 +1,4 @@
-"""
-Suspicion: signals that only show over a whole table, or that no list holds.
+"""Suspicion: signals that only show over a whole table, or that no list holds.
 
 Gibberish local parts, keyboard walks, several spellings of one mailbox, numbered series at one domain, and many
 sign-ups of one domain within an hour. They lower the score and set flags; none of them says that an address cannot
@@ -63,8 +62,9 @@ def examine(
     signed_up: pl.Series | None = None,
     burst_window: timedelta | None = None,
 ) -> pl.DataFrame:
-    """
-    Look for what is suspicious in a whole table; the columns given beside the frame are as long as it and in its order.
+    """Look for what is suspicious in a whole table.
+
+    The columns given beside the frame are as long as it and in its order.
 
     Args:
         frame: columns local and domain (String; null where the syntax layer refused), any others are ignored.
@@ -106,8 +106,7 @@ def examine(
 
 
 def examine_addresses(base: pl.Series, *, relay_alias: pl.Series | None = None) -> pl.DataFrame:
-    """
-    The columns of `examine` that each address answers by itself: gibberish, gibberish_score, keyboard_walk.
+    """The columns of `examine` that each address answers by itself: gibberish, gibberish_score, keyboard_walk.
 
     Args:
         base: local parts in lower case and before any +tag (`Reference.evidence` gives them).
@@ -117,8 +116,7 @@ def examine_addresses(base: pl.Series, *, relay_alias: pl.Series | None = None) 
 
 
 def examine_table(cells: pl.Series, email_key: pl.Series) -> pl.DataFrame:
-    """
-    What only all cells together show, as the queries of `mailvet.warehouse.table_signals` show it in a warehouse.
+    """What only all cells together show, as the queries of `mailvet.warehouse.table_signals` show it in a warehouse.
 
     Args:
         cells: distinct texts (String), as they stand in the table.
@@ -193,8 +191,7 @@ def _line(size: pl.Expr) -> pl.Expr:
 
 
 def log_odds(base: pl.Series, model: CharacterModel | None = None) -> pl.Series:
-    """
-    Nats per character by which chance explains a local part better than language does (Float32).
+    """Nats per character by which chance explains a local part better than language does (Float32).
 
     A string of letters and digits drawn evenly stands against an interpolated trigram model over the spelling of
     names and words; separators part the words. Null for nulls, for characters beyond ASCII, and with fewer than
@@ -228,9 +225,9 @@ def _shipped_sums() -> pl.Series:
 
 
 def _sums_of_three(model: CharacterModel) -> pl.Series:
-    """
-    What three places of the alphabet add to the sum of a text (Int32), the beginning of a text being one more place:
-    the weight, and `_LETTER` more wherever the last of the three is a letter.
+    """What three places of the alphabet add to the sum of a text (Int32), the beginning of a text being one more place.
+
+    The weight, and `_LETTER` more wherever the last of the three is a letter.
     """
     places = (*range(WIDTH), 0)  # a text begins as after a boundary
     sums = [
@@ -283,8 +280,7 @@ def _walk_pattern() -> str:
 
 
 def keyboard_walk(base: pl.Series) -> pl.Series:
-    """
-    Whether local parts are nothing but walks over a keyboard (Boolean, null for null).
+    """Whether local parts are nothing but walks over a keyboard (Boolean, null for null).
 
     Rows of QWERTY, QWERTZ and AZERTY keyboards, columns with their digit, the alphabet, digits in order, one character
     four times or more, a block of two to four characters three times, a block without vowels or in order twice.
@@ -301,9 +297,9 @@ def keyboard_walk(base: pl.Series) -> pl.Series:
 
 @cache
 def _beginning_of_a_walk() -> str:
-    """
-    A regular expression that finds every walk by its first characters, and others: a run of three, digits only, a
-    character that comes again at the distance of a block, or one beyond ASCII.
+    """A regular expression that finds every walk by its first characters, and others.
+
+    A run of three, digits only, a character that comes again at the distance of a block, or one beyond ASCII.
     """
     first_runs = sorted({piece[:3] for piece in walk_runs().some})
     runs = "|".join("[._-]*".join(run) for run in first_runs)
@@ -336,8 +332,7 @@ _COUNTER: Final = r"^(.*?)([0-9]+)([^0-9]*)$"
 
 
 def _series_size(rows: pl.DataFrame) -> pl.Series:
-    """
-    domain, base, free -> how many different counters the series of a row has (Int32), 0 outside of one.
+    """domain, base, free -> how many different counters the series of a row has (Int32), 0 outside of one.
 
     A series is a run of counters of one stem at one domain in which no step is wider than the gap allowed.
     """
@@ -414,8 +409,7 @@ def _duplicate_of(mailbox: pl.Series | None, height: int) -> pl.Series:
 
 
 def _burst(domain: pl.Series, free: pl.Series, signed_up: pl.Series | None, window: timedelta) -> pl.Series:
-    """
-    Whether a row is one of unexpectedly many of its domain in one window (Boolean).
+    """Whether a row is one of unexpectedly many of its domain in one window (Boolean).
 
     Windows begin every half window, so that whatever happens within half a window lies whole in one of them. In a
     window a domain is expected to have its share of all rows of the window, or its own rows spread evenly over the

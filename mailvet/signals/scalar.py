@@ -1,5 +1,7 @@
-"""The signals of `mailvet.signals.columns` for a few addresses in plain Python, for processes in which the table engine
-would cost more than the work, or does not survive. Tests hold that both find the same.
+"""The signals of `mailvet.signals.columns` for a few addresses in plain Python.
+
+They serve processes in which the table engine would cost more than the work, or does not survive. Tests hold that both
+find the same.
 """
 
 from __future__ import annotations

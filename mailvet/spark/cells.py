@@ -16,8 +16,7 @@ SAY = SparkSQL()
 
 
 def cells_of(df: DataFrame, column: str) -> Column:
-    """
-    The cells of a column as text that is compared letter by letter; null as the empty text.
+    """The cells of a column as text that is compared letter by letter; null as the empty text.
 
     Raises:
         SourceError: no such column, or one that holds no text.

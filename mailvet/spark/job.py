@@ -1,5 +1,4 @@
-"""
-The jobs of one verification: what is due, the routes of its domains, and the mailboxes, each operator in one task.
+"""The jobs of one verification: what is due, the routes of its domains, and the mailboxes, each operator in one task.
 
 Mail operators count our connections, whichever executor they come from. So all recipients of an operator go to the
 same task, whose pace then holds for the whole job, and no coordinator is needed.
@@ -65,8 +64,7 @@ def verify(  # the public call: all but two by keyword
     save_every: timedelta = timedelta(seconds=30),
     recheck: RecheckText = None,
 ) -> DataFrame:
-    """
-    Verify a column of addresses; each distinct text once.
+    """Verify a column of addresses; each distinct text once.
 
     At depth offline without `staging` this is a plan like any other of Spark's. With `staging`, which depths dns and
     smtp need, the jobs run now: the workers write the verdicts there, and these do not depend on how often the result
@@ -244,8 +242,7 @@ def _new(
 
 
 def _kept(job: Job, due: DataFrame, answers: Folder) -> list[str]:
-    """
-    Verify without asking a mailbox, and have the workers write the verdicts.
+    """Verify without asking a mailbox, and have the workers write the verdicts.
 
     Returns:
         The names of the files in `answers`, each key once in all of them. What other attempts of the tasks wrote is
@@ -257,8 +254,7 @@ def _kept(job: Job, due: DataFrame, answers: Folder) -> list[str]:
 
 
 def _by_domain(due: DataFrame, text: DataFrame, tasks: int) -> DataFrame:
-    """
-    What is due in as many partitions as tasks, a domain in exactly one, so that its route is looked up once.
+    """What is due in as many partitions as tasks, a domain in exactly one, so that its route is looked up once.
 
     A domain with so many addresses that one task would keep the others waiting is looked up by each. To find those,
     one row in a hundred is counted.
@@ -282,9 +278,10 @@ def _ask(
     work: Folder,
     tasks: int,
 ) -> None:
-    """
-    Ask the mailboxes of what is due. Each stage is written to `work` before the next begins, so that no recipient is
-    asked twice when Spark works something out anew.
+    """Ask the mailboxes of what is due.
+
+    Each stage is written to `work` before the next begins, so that no recipient is asked twice when Spark works
+    something out anew.
     """
     spark = planned.sparkSession
     try:
@@ -307,8 +304,7 @@ def _ask(
 
 
 def slots(routed: DataFrame, tasks: int, settings: Settings) -> DataFrame:
-    """
-    The rows in as many partitions as tasks, each operator in exactly one, in the order in which they will be asked.
+    """The rows in as many partitions as tasks, each operator in exactly one, in the order in which they will be asked.
 
     Large operators are placed by their number of recipients, the largest first, each where there is least so far.
     Within a partition rows stand in the order of the time at which the pace of their operator will come to them, so
@@ -374,9 +370,9 @@ def _due(
     events: DataFrame | None,
     recheck: Recheck | None,
 ) -> DataFrame:
-    """
-    The cells to be verified, as `DUE`: never checked, due again, less deep than asked for, contradicted, or asked for
-    by `recheck`.
+    """The cells to be verified, as `DUE`.
+
+    Never checked, due again, less deep than asked for, contradicted, or asked for by `recheck`.
 
     Args:
         job: of the run.
@@ -439,10 +435,10 @@ def _moment(at: datetime) -> str:
 
 
 def _history(job: Job, events: DataFrame, cells: DataFrame) -> DataFrame:
-    """
-    What the events say of each mailbox.
+    """What the events say of each mailbox.
 
     Args:
+        job: the run.
         events: the user's own events.
         cells: email, email_key and mailbox_key of the texts to be verified.
     """

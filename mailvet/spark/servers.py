@@ -1,6 +1,6 @@
-"""
-What is kept about server addresses between runs, where Spark keeps its data: one Parquet file in a folder of its own,
-and the recipients that the verdict table knows.
+"""What is kept about server addresses between runs, where Spark keeps its data.
+
+One Parquet file in a folder of its own, and the recipients that the verdict table knows.
 
 It is the memory of every warehouse (`mailvet.warehouse.servers`). The driver reads it before a run and hands it to the
 tasks; what they have learnt comes back with their reports, and the driver writes it.
@@ -28,8 +28,7 @@ log = logging.getLogger("mailvet")
 
 
 class ServerFolder:
-    """
-    The folder with what is known of servers.
+    """The folder with what is known of servers.
 
     Args:
         folder: is made when there is something to write.
@@ -82,8 +81,7 @@ def _newest(tables: Sequence[pa.Table]) -> pa.Table:
 
 
 def canaries(known: DataFrame, cells: DataFrame, routes: DataFrame, now: datetime) -> pa.Table:
-    """
-    Recipients known to exist at the hosts of these routes, as `CANARY_SCHEMA`, the newest of each host.
+    """Recipients known to exist at the hosts of these routes, as `CANARY_SCHEMA`, the newest of each host.
 
     Args:
         known: verdicts.

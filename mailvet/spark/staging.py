@@ -37,8 +37,10 @@ class Folder:
 
     @classmethod
     def of(cls, location: str | Path) -> Folder:
-        """Raises:
-        SettingsError: a kind of place that Arrow cannot write to.
+        """The folder at a path or a URL.
+
+        Raises:
+            SettingsError: a kind of place that Arrow cannot write to.
         """
         from pyarrow import fs
 

@@ -1,5 +1,4 @@
-"""
-The verdict table where Spark keeps its data: read, merged, saved, and joined beside the addresses.
+"""The verdict table where Spark keeps its data: read, merged, saved, and joined beside the addresses.
 
 A silent verdict (about us, the network or the moment) never replaces what is known of a mailbox, only when to ask
 again: the rule of every warehouse of mailvet's, here as the one condition that the SQL of a MERGE and the merge of two
@@ -16,12 +15,14 @@ from typing import TYPE_CHECKING, Literal
 from weakref import WeakKeyDictionary
 
 from mailvet.errors import SettingsError, SourceError
+from mailvet.scoring.stored import bounce_probability_sql
 from mailvet.spark.cells import SAY, cells_of
 from mailvet.spark.staging import Folder, is_object_store
 from mailvet.spark.worker import copy
 from mailvet.verdict import STATUS_COLUMNS, verdict_schema
 from mailvet.warehouse.due_rule import rank
 from mailvet.warehouse.mailboxes import backfill_sql, has_mailbox, mailbox_key_sql, missing_verdicts
+from mailvet.warehouse.own_tables import BACKFILL_PROBABILITY, VERDICTS
 from mailvet.warehouse.store import KNOWN_FOR, SILENT
 
 if TYPE_CHECKING:
@@ -42,7 +43,13 @@ __all__ = [
 
 Format = Literal["parquet", "delta", "iceberg"]
 
-_TYPES = {"string": "string", "int16": "smallint", "int32": "int", "timestamp[us, tz=UTC]": "timestamp"}
+_TYPES = {
+    "string": "string",
+    "int16": "smallint",
+    "int32": "int",
+    "timestamp[us, tz=UTC]": "timestamp",
+    "double": "double",
+}
 _SILENT = ", ".join(f"'{reason}'" for reason in SILENT)
 # v: the verdict that is known; b: the one that has come.
 _KEEP = (
@@ -78,8 +85,7 @@ _FILES: WeakKeyDictionary[DataFrame, tuple[Folder, tuple[str, ...]]] = WeakKeyDi
 
 
 def read_verdicts(spark: SparkSession, table: str | Path | DataFrame, *, format: Format = "parquet") -> DataFrame:
-    """
-    The verdict table, without rows where there is none yet.
+    """The verdict table, without rows where there is none yet.
 
     Args:
         spark: the session.
@@ -111,6 +117,10 @@ def find_verdicts(
         return None
     if "mailbox_key" not in found.columns and {"email", "domain"} <= set(found.columns):  # of an older version
         found = found.withColumn("mailbox_key", _mailbox_key())
+    if "bounce_probability" not in found.columns and "score" in found.columns:
+        from pyspark.sql import functions as F
+
+        found = found.withColumn("bounce_probability", F.expr(bounce_probability_sql(has_column=False)))
     missing = [name for name in _NAMES if name not in found.columns]
     if missing:
         raise SourceError(
@@ -147,9 +157,10 @@ def merged(known: DataFrame, fresh: DataFrame) -> DataFrame:
 
 
 def merge_sql(table: str, source: str) -> str:
-    """
-    The MERGE that takes verdicts into a table: Delta Lake and Apache Iceberg understand it, also without a run of
-    mailvet's around it. Rows that would stay as they are are not rewritten.
+    """The MERGE that takes verdicts into a table.
+
+    Delta Lake and Apache Iceberg understand it, also without a run of mailvet's around it. Rows that would stay as they
+    are are not rewritten.
 
     Args:
         table: the verdict table, as SQL names it.
@@ -167,8 +178,7 @@ def merge_sql(table: str, source: str) -> str:
 
 
 def save(verdicts: DataFrame, table: str | Path, *, format: Format = "parquet") -> DataFrame:
-    """
-    Take verdicts into the verdict table, which is made if it is not there.
+    """Take verdicts into the verdict table, which is made if it is not there.
 
     A Parquet folder is written anew beside the old one and put in its place by renaming, so that readers and an
     interruption find the old table or the new one, never half of one. Delta and Iceberg are given one MERGE.
@@ -275,11 +285,13 @@ def _upgrade(spark: SparkSession, name: str, format: Format) -> None:
         present = spark.sql(f"select * from {name} where false").columns
     except Exception:  # there is none yet; whatever else is wrong is said when it is made
         return
-    if "mailbox_key" in present:
-        return
-    spark.sql(f"alter table {name} add columns (mailbox_key string)")
-    spark.sql(f"delete from {name} where {missing_verdicts(SAY)}")
-    spark.sql(backfill_sql(SAY, name))
+    if "mailbox_key" not in present:
+        spark.sql(f"alter table {name} add columns (mailbox_key string)")
+        spark.sql(f"delete from {name} where {missing_verdicts(SAY)}")
+        spark.sql(backfill_sql(SAY, name))
+    if "bounce_probability" not in present:
+        spark.sql(f"alter table {name} add columns (bounce_probability double)")
+        spark.sql(BACKFILL_PROBABILITY.replace(VERDICTS, name, 1))
 
 
 def with_status(
@@ -290,9 +302,9 @@ def with_status(
     columns: Sequence[str] = STATUS_COLUMNS,
     prefix: str = "mailvet_",
 ) -> DataFrame:
-    """
-    The DataFrame with status columns beside the addresses; status columns of an earlier time are replaced. No row is
-    lost or doubled, and a row without an address, or whose text has no verdict, has nulls.
+    """The DataFrame with status columns beside the addresses; status columns of an earlier time are replaced.
+
+    No row is lost or doubled, and a row without an address, or whose text has no verdict, has nulls.
 
     Args:
         df: rows with the addresses.

@@ -1,5 +1,6 @@
-"""
-What Spark's Python workers run: Arrow batches in, Arrow batches out. Imports are kept few, for every worker pays them.
+"""What Spark's Python workers run: Arrow batches in, Arrow batches out.
+
+Imports are kept few, for every worker pays them.
 
 A worker process is forked from a daemon that has run nothing of ours and therefore never used the table engine
 (Polars), so the engine is safe to use here; and it may be reused for many tasks, so nothing is left behind by one.
@@ -72,8 +73,7 @@ _REPORT_SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class Job:
-    """
-    One call of `verify`, as it travels to the workers. Its methods are what `mapInArrow` is given.
+    """One call of `verify`, as it travels to the workers. Its methods are what `mapInArrow` is given.
 
     Args:
         settings: everything configurable; lists of the user's own are in `own`, read by the driver.
@@ -103,8 +103,7 @@ class Job:
             yield from verdicts.to_batches()
 
     def keep(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """
-        Cells -> the name of a file in `answers` that holds their verdicts (`KEPT`); none where there are no cells.
+        """Cells -> the name of a file in `answers` that holds their verdicts (`KEPT`); none where there are no cells.
 
         The way of a verdict into Spark and out again would cost as much as the layers. Every attempt of a task writes
         a file of its own, and only that of the attempt that Spark counts is named to the driver.
@@ -121,9 +120,9 @@ class Job:
         yield pa.RecordBatch.from_pydict({"name": [name]}, schema=_KEPT_SCHEMA)
 
     def _judged(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
-        """
-        Raises:
-            PreflightError: no DNS answers here, at the start or in the middle. No route is made up.
+        """Raises: PreflightError: no DNS answers here, at the start or in the middle.
+
+        No route is made up.
         """
         _one_thread()
         from mailvet.dns.trust import SHARED
@@ -144,8 +143,7 @@ class Job:
             loop.close()
 
     def find_due(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """
-        Cells -> those to be verified (`DUE`), with their domains.
+        """Cells -> those to be verified (`DUE`), with their domains.
 
         A row whose `only_if_news` holds the reason of a verdict that is still good is due only if the user's own
         lists, which have changed since, contradict it.
@@ -169,8 +167,7 @@ class Job:
     # ---------------------------------------------------------------- routes
 
     def look_up(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """
-        Distinct domains -> their routes.
+        """Distinct domains -> their routes.
 
         Raises:
             PreflightError: no DNS answers here, at the start or in the middle. No route is made up.
@@ -199,9 +196,9 @@ class Job:
     # ---------------------------------------------------------------- mailboxes
 
     def ask(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """
-        Cells with their routes -> one row about the task (`REPORT`). The verdicts go to `answers` as they come, and a
-        task that is tried again asks only what they do not hold yet.
+        """Cells with their routes -> one row about the task (`REPORT`).
+
+        The verdicts go to `answers` as they come, and a task that is tried again asks only what they do not hold yet.
         """
         _one_thread()
         from pyspark import TaskContext
@@ -273,8 +270,7 @@ class _Kept:
 
 
 class Journal:
-    """
-    The verdicts of one task, in small Parquet files that appear complete or not at all.
+    """The verdicts of one task, in small Parquet files that appear complete or not at all.
 
     Args:
         folder: of the verdicts of all tasks.
@@ -350,9 +346,9 @@ def copy(batches: Iterator[pa.RecordBatch], *, source: str, to: str) -> Iterator
 
 
 def _one_thread() -> None:
-    """
-    Spark runs a worker for each core: more threads in each would only get into each other's way. Polars reads this when
-    it is imported, so nothing that a worker imports to receive its `Job` may import it.
+    """Spark runs a worker for each core: more threads in each would only get into each other's way.
+
+    Polars reads this when it is imported, so nothing that a worker imports to receive its `Job` may import it.
     """
     os.environ.setdefault("POLARS_MAX_THREADS", "1")
 

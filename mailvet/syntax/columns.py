@@ -1,5 +1,4 @@
-"""
-The syntax layer: whole columns of text -> local part, ASCII domain, or the code of what is wrong.
+"""The syntax layer: whole columns of text -> local part, ASCII domain, or the code of what is wrong.
 
 Four ways through, cheapest first; every cell ends exactly as `mailvet.syntax.parser.parse` would end it:
 
@@ -40,8 +39,7 @@ _PLAIN: Final = rf"^{parser.PLAIN_LOCAL}@{parser.PLAIN_DOMAIN}$"
 
 
 def _any_but(names: Collection[str], alphabet: str, *, any_case: bool = False) -> str:
-    """
-    A pattern of every word of an alphabet but these names, letter by letter: there is no look-ahead to say so.
+    """A pattern of every word of an alphabet but these names, letter by letter: there is no look-ahead to say so.
 
     Args:
         names: the words to leave out.
@@ -84,8 +82,7 @@ _INTERNATIONAL_LOCAL: Final = (
 
 
 def examine(cells: pl.Series, *, allow_special_use: bool = False) -> pl.DataFrame:
-    """
-    Judge a column of cells.
+    """Judge a column of cells.
 
     Args:
         cells: text of any shape, nulls allowed (they count as empty).

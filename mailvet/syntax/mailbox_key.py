@@ -1,5 +1,4 @@
-"""
-Which mailbox an address reaches: one key for all the spellings of one person's address.
+"""Which mailbox an address reaches: one key for all the spellings of one person's address.
 
 An address as it stands in a cell has its `email_key`; what people do (complain, unsubscribe) and what servers say of
 them (a hard bounce) holds for the mailbox. The rules are data, `mailvet/data/mailbox_rules.toml`: case nowhere, tags,
@@ -125,8 +124,7 @@ _WITHOUT_SIGNS = str.maketrans("", "", _SIGNS)
 
 
 def mailbox_of(local: str, domain: str) -> str:
-    """
-    The mailbox that an address reaches, in the one spelling that stands for all.
+    """The mailbox that an address reaches, in the one spelling that stands for all.
 
     Args:
         local: before the @, in any case.
@@ -150,9 +148,9 @@ def mailbox_of(local: str, domain: str) -> str:
 
 
 def mailbox_key(text: str | None) -> str | None:
-    """
-    The key of the mailbox that a cell's address reaches: lower-case hexadecimal SHA-256 of `mailbox_of` in UTF-8, 64
-    characters; None where the text is no address.
+    """The key of the mailbox that a cell's address reaches.
+
+    Lower-case hexadecimal SHA-256 of `mailbox_of` in UTF-8, 64 characters; None where the text is no address.
 
     >>> mailbox_key("dots@gmail.com") == mailbox_key(" D.o.t.s+shop@GoogleMail.com ")
     True
@@ -205,8 +203,7 @@ class _Dialect(Protocol):
 
 
 def mailbox_sql(local: str, domain: str, dialect: _Dialect | Any) -> str:
-    """
-    `mailbox_of` as a SQL expression.
+    """`mailbox_of` as a SQL expression.
 
     Args:
         local: an expression of the local part in lower case.

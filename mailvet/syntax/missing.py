@@ -1,5 +1,4 @@
-"""
-What counts as a missing cell: a null, or a text of nothing that can be seen.
+"""What counts as a missing cell: a null, or a text of nothing that can be seen.
 
 The one rule, for Python, Polars, SQL (`mailvet.warehouse.dialects.Dialect.missing`), Spark and dbt
 (`mailvet.is_missing`). A missing cell is no address: it gets no verdict row, its status columns are null, and it is
@@ -49,8 +48,7 @@ BLANK: Final = WHITE_SPACE + ZERO_WIDTH
 
 
 def is_missing(text: str | None) -> bool:
-    r"""
-    Whether a cell holds nothing: null, empty, or white space and zero-width characters alone.
+    r"""Whether a cell holds nothing: null, empty, or white space and zero-width characters alone.
 
     >>> [is_missing(cell) for cell in (None, "", " \u00a0\u200b", "n/a")]
     [True, True, True, False]

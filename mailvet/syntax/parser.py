@@ -1,5 +1,4 @@
-"""
-One cell of text -> a parsed address, or why it is none.
+"""One cell of text -> a parsed address, or why it is none.
 
 The judge is email-validator with `strict=True, allow_smtputf8=True, check_deliverability=False`: no quoted local
 parts (RFC 5321 section 4.1.2), no domain literals (section 4.1.3), no display names, no special-use names. A cell is
@@ -25,7 +24,7 @@ from typing import Final
 
 from mailvet.data.lists import placeholders, suggestion_targets
 from mailvet.data.operators import odd_dot_domains
-from mailvet.lazy import lazy_pattern
+from mailvet.patterns import lazy_pattern
 from mailvet.privacy import is_formula
 from mailvet.reference.typos.names import provider_of_name
 from mailvet.syntax.repair import MOJIBAKE, plain_line, repair_line
@@ -144,8 +143,7 @@ class SyntaxProblem:
 
 
 def parse(cell: str | None, *, allow_special_use: bool = False) -> Address | SyntaxProblem:
-    """
-    Judge one cell of text.
+    """Judge one cell of text.
 
     Args:
         cell: any text, of any length; None counts as empty.
@@ -167,9 +165,9 @@ def parse(cell: str | None, *, allow_special_use: bool = False) -> Address | Syn
 
 @lru_cache(maxsize=65536)
 def ascii_domain(domain: str, *, allow_special_use: bool = False) -> str | None:
-    """
-    A domain as it is asked for in the DNS: ASCII, lower-case, internationalised names encoded; None if the judge
-    refuses it.
+    """A domain as it is asked for in the DNS: ASCII, lower-case, internationalised names encoded.
+
+    None if the judge refuses it.
     """
     if len(domain) > MAX_DOMAIN or "@" in domain:
         return None
@@ -181,8 +179,7 @@ def ascii_domain(domain: str, *, allow_special_use: bool = False) -> str | None:
 
 
 def _encode_common_letters(domain: str) -> str | None:
-    """
-    The ASCII form of a domain of common letters, without the judge's ten passes over it; None: ask the judge.
+    """The ASCII form of a domain of common letters, without the judge's ten passes over it; None: ask the judge.
 
     Letters that are PVALID without context (RFC 5892), left alone by UTS 46 and NFC, and written from left to right
     make a valid U-label in any order, so only lengths, hyphens and the round trip of Punycode are left to check.
@@ -265,9 +262,9 @@ def _with_odd_dots(text: str) -> tuple[str, str] | None:
 
 @lru_cache(maxsize=1)
 def odd_dots_pattern() -> str:
-    """
-    Local parts as mobile carriers of Japan gave them out, at their domains; those without odd dots are addresses for
-    the judge as well. Read by `re` and by Polars alike.
+    """Local parts as mobile carriers of Japan gave them out, at their domains.
+
+    Those without odd dots are addresses for the judge as well. Read by `re` and by Polars alike.
     """
     domains = "|".join(re.escape(domain) for domain in sorted(odd_dot_domains()))
     return rf"(?i:[a-z0-9_\-][a-z0-9_.\-]*@(?:[a-z0-9\-]+\.)*(?:{domains}))"
@@ -285,9 +282,10 @@ def _explain_long(text: str) -> str:
 
 
 def is_placeholder_address(local: str, domain: str) -> bool:
-    """
-    Whether an address the judge accepts stands for a missing one: a word for "none" at any domain
-    ("noemail@gmail.com"), or two such words, or one letter, on both sides ("none@none.com", "test@email.com", "x@x.x").
+    """Whether an address the judge accepts stands for a missing one.
+
+    A word for "none" at any domain ("noemail@gmail.com"), or two such words, or one letter, on both sides
+    ("none@none.com", "test@email.com", "x@x.x").
     """
     if local not in placeholder_locals():
         return False
@@ -427,9 +425,10 @@ def _repair_one(line: str) -> str | None:
 
 @lru_cache(maxsize=4096)
 def complete(domain: str) -> str | None:
-    """
-    The provider's domain meant by a name without a dot: `gmail`, `gmailcom`, `gmailc`, `hotmial`. A name without ending
-    goes to the provider's first domain in the list of suggestion targets. None for every other text.
+    """The provider's domain meant by a name without a dot: `gmail`, `gmailcom`, `gmailc`, `hotmial`.
+
+    A name without ending goes to the provider's first domain in the list of suggestion targets. None for every other
+    text.
     """
     if "." in domain or not domain:
         return None

@@ -1,5 +1,4 @@
-"""
-What the writer of a malformed cell meant: labels, names, list marks, quotes, markup and spaces around an address.
+"""What the writer of a malformed cell meant: labels, names, list marks, quotes, markup and spaces around an address.
 
 Two steps. `plain_line` makes one plain line of a text: markup, entities, escapes and typographic signs become what they
 stand for. It is worked out per text, and only for texts that hold one of the marks of `NEEDS_PLAIN_LINE`. Then
@@ -17,7 +16,7 @@ import re
 import unicodedata
 from typing import Final
 
-from mailvet.lazy import lazy_pattern
+from mailvet.patterns import lazy_pattern
 
 __all__ = ["MISSING_AT", "MOJIBAKE", "NEEDS_PLAIN_LINE", "REPAIRS", "REPAIRS_OF_PLAIN", "plain_line", "repair_line"]
 
@@ -145,9 +144,10 @@ _FIELD: Final = lazy_pattern(r"(?i)#(?:mailto:)?([^#]*)#?$")
 
 
 def plain_line(text: str) -> str:
-    """
-    A text as one line without markup: entities, escapes, tags and links resolved, compatibility characters (full-width
-    letters, @ and dots), quotes, dashes and bullets made plain, invisible characters gone.
+    """A text as one line without markup.
+
+    Entities, escapes, tags and links resolved, compatibility characters (full-width letters, @ and dots), quotes,
+    dashes and bullets made plain, invisible characters gone.
     """
     if text.isascii() and text.isprintable() and not _NEEDS_PLAIN_LINE.search(text):
         return text

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from mailvet.errors import SettingsError
+from mailvet.errors import SettingsError, argument
 from mailvet.verdict import Verdict, email_key, verdict_schema
 from mailvet.verification import scalar, table_engine
 from mailvet.verification.few import verify_few
@@ -38,28 +38,55 @@ against 108 ms.
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def verify(address: str | None, *, depth: Depth | str | None = None, settings: Settings | None = None) -> Verdict:
+def verify(
+    address: str | None,
+    *,
+    depth: Depth | str | None = None,
+    settings: Settings | None = None,
+    deadline: float | None = None,
+) -> Verdict:
     """Verify one address.
 
     >>> verify("ann@example.com", depth="offline").reason
     <Reason.not_probed: 'not_probed'>
+
+    Args:
+        address: as it was typed, or as it stands in a table.
+        depth: offline, dns or smtp; default: as the settings say.
+        settings: default: from the environment.
+        deadline: seconds after which the verdict is given with what is known: a layer whose servers have not replied
+            leaves `not_probed`, and the evidence says which. The rest is found out in the background, and the next
+            call for the address has it. Default: all layers are waited for.
+
+    Raises:
+        SettingsError, PreflightError: before anything is asked.
     """
-    return verify_each([_text(address)], settings_for(settings, depth))[0][0]
+    deadline = _checked(deadline)
+    known = settings_for(settings, depth)
+    if isinstance(known, VerdictSettings):
+        return verify_few([_text(address)], known)[0]
+    from mailvet.verification.background import run_in_background
+
+    return run_in_background(_ask_one(_text(address), known, deadline))
 
 
 async def averify(
-    address: str | None, *, depth: Depth | str | None = None, settings: Settings | None = None
+    address: str | None,
+    *,
+    depth: Depth | str | None = None,
+    settings: Settings | None = None,
+    deadline: float | None = None,
 ) -> Verdict:
     """The same as `verify` for code that runs in an event loop: it waits without blocking the loop."""
     import asyncio
 
+    deadline = _checked(deadline)
+    known = settings_for(settings, depth)
+    if isinstance(known, VerdictSettings):
+        return (await asyncio.to_thread(verify_few, [_text(address)], known))[0]
     from mailvet.verification.background import start_in_background
 
-    resolved = settings_for(settings, depth)
-    if isinstance(resolved, VerdictSettings):
-        return (await asyncio.to_thread(verify_each, [_text(address)], resolved))[0][0]
-    future = start_in_background(_ask_each([_text(address)], resolved))
-    return (await asyncio.wrap_future(future))[0][0]
+    return await asyncio.wrap_future(start_in_background(_ask_one(_text(address), known, deadline)))
 
 
 def verify_many(
@@ -108,13 +135,12 @@ def verify_each(
 def verify_in_order(cells: Sequence[str], settings: Settings | VerdictSettings) -> tuple[list[Verdict], str | None]:
     """The verdicts of a few cells in their order, each distinct text verified once, and why they are degraded."""
     distinct = list(dict.fromkeys(cells))
-    if settings.depth is Depth.smtp and not isinstance(settings, VerdictSettings):
-        table, degraded = verify_all(distinct, settings)
-        verdicts = [Verdict.from_row(row) for row in table.to_pylist()]
+    known = settings if isinstance(settings, VerdictSettings) else settings_for(settings, None)
+    if isinstance(known, VerdictSettings) or known.depth is not Depth.smtp:
+        verdicts, degraded = verify_each(distinct, known)
     else:
-        verdicts, degraded = verify_each(
-            distinct, settings if isinstance(settings, VerdictSettings) else settings_for(settings, None)
-        )
+        table, degraded = verify_all(distinct, known)
+        verdicts = [Verdict.from_row(row) for row in table.to_pylist()]
     found = dict(zip(distinct, verdicts, strict=True))
     return [found[cell] for cell in cells], degraded
 
@@ -163,6 +189,17 @@ def _resolve_settings(settings: Settings | None, depth: Depth | str | None) -> S
         raise SettingsError(f"{depth!r} is no depth; choose offline, dns or smtp.") from None
 
 
+def _checked(deadline: float | None) -> float | None:
+    if deadline is None:
+        return None
+    from mailvet.verification.deadline import check_deadline
+
+    try:
+        return check_deadline(deadline)
+    except ValueError as error:
+        raise SettingsError(f"{argument('deadline')}: {error}.") from None
+
+
 # -------------------------------------------------------------------- cells
 
 
@@ -205,6 +242,14 @@ async def _with_verifier(settings: Settings, work: Callable[[Verifier], Awaitabl
         return await work(shared), shared.degraded
     async with Verifier(settings) as verifier:
         return await work(verifier), verifier.degraded
+
+
+async def _ask_one(cell: str, settings: Settings, deadline: float | None) -> Verdict:
+    if deadline is not None:
+        from mailvet.verification.background import examine_within
+
+        return await examine_within(cell, settings, deadline)
+    return (await _ask_each([cell], settings))[0][0]
 
 
 async def _ask_each(cells: list[str], settings: Settings) -> tuple[list[Verdict], str | None]:

@@ -14,15 +14,15 @@ from concurrent.futures import wait as wait_for_futures
 from typing import Any, TypeVar
 
 from mailvet.settings import Settings
+from mailvet.verdict import Verdict
+from mailvet.verification.open_verifiers import OpenVerifiers
 from mailvet.verification.verifier import Verifier
 
-__all__ = ["run_in_background", "shared_verifier", "start_in_background"]
+__all__ = ["examine_within", "run_in_background", "shared_verifier", "start_in_background"]
 
 T = TypeVar("T")
 
 _POLL_SECONDS = 0.1
-_KEPT_OPEN = 8  # verifiers for different settings that are kept for the next call
-_CLOSE_AFTER = 120.0  # seconds after which one that is not kept is closed
 
 
 class _Background:
@@ -31,39 +31,12 @@ class _Background:
     def __init__(self) -> None:
         self.pid = os.getpid()
         self.loop = asyncio.new_event_loop()
-        self._verifiers: dict[str, Verifier] = {}
-        self._opening: asyncio.Lock | None = None
-        self._closing: asyncio.Task[None] | None = None
+        self.verifiers = OpenVerifiers()
         threading.Thread(target=self._run, name="mailvet", daemon=True).start()
 
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)
         self.loop.run_forever()
-
-    async def verifier(self, settings: Settings) -> Verifier:
-        """The verifier for these settings, opened once, so that routes stay cached between calls."""
-        if self._opening is None:
-            self._opening = asyncio.Lock()
-        key = settings.model_dump_json()
-        async with self._opening:
-            known = self._verifiers.get(key)
-            if known is not None and not known.outdated:
-                return known
-            fresh = Verifier(settings)
-            await fresh.open()
-            self._verifiers[key] = fresh
-            if known is not None:
-                self._retire(known)
-            while len(self._verifiers) > _KEPT_OPEN:
-                self._retire(self._verifiers.pop(next(iter(self._verifiers))))
-            return fresh
-
-    def _retire(self, verifier: Verifier) -> None:
-        # Other calls may still be asking through it.
-        def close() -> None:
-            self._closing = self.loop.create_task(verifier.close())
-
-        self.loop.call_later(_CLOSE_AFTER, close)
 
 
 _background: _Background | None = None
@@ -80,7 +53,12 @@ def _in_background() -> _Background:
 
 async def shared_verifier(settings: Settings) -> Verifier:
     """The open verifier of these settings, which calls share; to be awaited on mailvet's own event loop."""
-    return await _in_background().verifier(settings)
+    return await _in_background().verifiers.get(settings)
+
+
+async def examine_within(cell: str, settings: Settings, seconds: float) -> Verdict:
+    """See `OpenVerifiers.examine_within`; to be awaited on mailvet's own event loop."""
+    return await _in_background().verifiers.examine_within(cell, settings, seconds)
 
 
 def start_in_background(work: Coroutine[Any, Any, T]) -> Future[T]:

@@ -21,9 +21,10 @@ def is_lost() -> bool:
 
 
 def check_packages() -> None:
-    """
+    """See whether what tables are made with is installed.
+
     Raises:
-        MissingPackageError: what tables are made with is not installed.
+        MissingPackageError: it is not.
     """
     try:
         import polars

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from mailvet.dns.resolver import Outcome, Resolver
 from mailvet.dns.routes import KnownRoutes, Routes
 from mailvet.dns.trust import Memory
-from mailvet.errors import PreflightError
+from mailvet.errors import PreflightError, argument
 from mailvet.probing.memory import ServerMemory
 from mailvet.probing.pool import Mailboxes, MailboxResult, OperatorProgress, Recipient
 from mailvet.probing.slots import connection_slots
@@ -20,6 +20,7 @@ from mailvet.reference.own_lists import OwnLists
 from mailvet.settings import Settings
 from mailvet.verdict import Verdict
 from mailvet.verification import scalar
+from mailvet.verification.deadline import Deadlines
 from mailvet.verification.hello_name import hello_name_problem
 from mailvet.verification.verdict_settings import VerdictSettings
 from mailvet.vocabulary import Depth
@@ -55,6 +56,7 @@ class Verifier:
         dns_memory: Memory | None = None,
     ) -> None:
         self.settings = settings
+        self._verdict_settings = VerdictSettings.of(settings)
         self.depth = Depth(settings.depth)
         self.own = own if own is not None else OwnLists.load(**settings.lists.model_dump())
         self.routes: Routes | KnownRoutes | None = routes
@@ -67,6 +69,7 @@ class Verifier:
         self._resolver: Resolver | None = None
         self._degraded: str | None = None
         self._results: dict[str, MailboxResult] = {}
+        self._deadlines = Deadlines(self)
 
     async def __aenter__(self) -> Verifier:
         await self.open()
@@ -125,7 +128,7 @@ class Verifier:
                 return resolver.trust.degraded
         return (
             f"{problem} Mail servers distrust and block list hosts that introduce themselves so. Set smtp.hello_name "
-            "(MAILVET_SMTP__HELLO_NAME) to this machine's public host name, or verify with depth 'dns'."
+            f"(MAILVET_SMTP__HELLO_NAME) to this machine's public host name, or use {argument('depth', 'dns')}."
         )
 
     def _pool(self) -> Mailboxes:
@@ -135,6 +138,7 @@ class Verifier:
 
     async def close(self) -> None:
         """End conversations and free sockets."""
+        await self._deadlines.close()
         if self.mailboxes is not None:
             await self.mailboxes.close()
         if self._resolver is not None:
@@ -196,16 +200,53 @@ class Verifier:
         """The verdict for one cell, asked at once and without waiting for greylisting."""
         return (await self.examine_each([cell]))[0]
 
+    async def examine_within(self, cell: str, seconds: float, deadline: float | None = None) -> Verdict:
+        """The verdict for one cell with all that is known within so many seconds.
+
+        What is not known then is found out in the background, for the next call.
+
+        Args:
+            cell: as it stands in the table.
+            seconds: from now.
+            deadline: of the whole call, where part of it is over; for the evidence.
+        """
+        finding = self._examine_offline(cell)
+        if self.depth is not Depth.offline and not finding.settled:
+            if self.has_dns:
+                finding = await self._deadlines.find(finding, seconds, seconds if deadline is None else deadline)
+            else:
+                finding.mark_not_probed(NO_RESOLVER)
+        return scalar.judge(finding, self._verdict_settings, lists_digest=self.own.digest)
+
+    def examine_unopened(self, cell: str, why: str) -> Verdict:
+        """The verdict for one cell by syntax and lists alone.
+
+        Args:
+            cell: as it stands in the table.
+            why: no server was asked, for the evidence.
+        """
+        finding = self._examine_offline(cell)
+        if not finding.settled:
+            finding.mark_not_probed(why)
+        return scalar.judge(finding, self._verdict_settings, lists_digest=self.own.digest)
+
+    def _examine_offline(self, cell: str) -> scalar.Finding:
+        return scalar.examine(cell, self.own, allow_special_use=self._verdict_settings.allow_special_use)
+
+    @property
+    def under_way(self) -> int:
+        """Addresses that are finished in the background, beyond the deadlines of those who asked."""
+        return self._deadlines.under_way
+
     async def examine_each(self, cells: Sequence[str]) -> list[Verdict]:
         """The verdicts for a few distinct cells, in their order, asked at once.
 
         Each domain is looked up once, mailboxes are asked side by side.
         """
-        settings = VerdictSettings.of(self.settings)
-        findings = scalar.examine_all(cells, self.own, settings)
+        findings = scalar.examine_all(cells, self.own, self._verdict_settings)
         if self.depth is not Depth.offline:
             await self._ask([finding for finding in findings if not finding.settled])
-        return scalar.judge_all(findings, settings, self.own)
+        return scalar.judge_all(findings, self._verdict_settings, self.own)
 
     async def _ask(self, findings: Sequence[scalar.Finding]) -> None:
         if not self.has_dns:

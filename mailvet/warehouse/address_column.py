@@ -1,6 +1,6 @@
-"""
-Which column holds the addresses, by its name: as exports of common tools call it, in the languages that people name
-their columns in.
+"""Which column holds the addresses, by its name.
+
+As exports of common tools call it, in the languages that people name their columns in.
 """
 
 # ruff: noqa: RUF001  (letters of other scripts are meant)
@@ -120,9 +120,9 @@ def is_address_column(name: str) -> bool:
 
 
 def likely_columns(names: Sequence[str]) -> list[str]:
-    """
-    The columns that may be meant: those whose name says no more than an e-mail address, else those that also say whose
-    or which.
+    """The columns that may be meant.
+
+    Those whose name says no more than an e-mail address, else those that also say whose or which.
 
     >>> likely_columns(["id", "User_Email", "email_opt_in"])
     ['User_Email']

@@ -1,5 +1,4 @@
-"""
-What each layer was worth: which of them was the first to find something wrong, over a whole table.
+"""What each layer was worth: which of them was the first to find something wrong, over a whole table.
 
 Derived from the stored verdicts alone, so it is the same however often a run was interrupted: the reason names the
 layer that decided, the evidence the cheaper ones that had found something too.
@@ -64,8 +63,7 @@ class Group(NamedTuple):
 def evidence_sql(
     evidence: str, flags: str, position: Callable[[str, str], str] = "position({} in {})".format
 ) -> tuple[str, str, str]:
-    """
-    Three SQL expressions, each 1 or 0, for `on_lists`, `in_history` and `suspicious` of a `Group`.
+    """Three SQL expressions, each 1 or 0, for `on_lists`, `in_history` and `suspicious` of a `Group`.
 
     Args:
         evidence: expression for the column of the verdict table.

@@ -13,8 +13,7 @@ __all__ = ["Binding", "refuse_view"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Binding:
-    """
-    How a table is to be used.
+    """How a table is to be used.
 
     Attributes:
         where: a SQL condition on its rows.

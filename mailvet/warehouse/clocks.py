@@ -1,6 +1,7 @@
-"""
-Verdicts from the future: a clock that was ahead, once, would make them fresh for as long. What is dated more than a few
-minutes beyond now is not believed; that is more than clocks of machines that are kept right differ by.
+"""Verdicts from the future: a clock that was ahead, once, would make them fresh for as long.
+
+What is dated more than a few minutes beyond now is not believed; that is more than clocks of machines that are kept
+right differ by.
 """
 
 from __future__ import annotations
@@ -13,8 +14,7 @@ CLOCK_TOLERANCE = timedelta(minutes=5)
 
 
 def latest_believed(now: datetime) -> datetime:
-    """
-    A verdict made after this time (aware, UTC) is not believed.
+    """A verdict made after this time (aware, UTC) is not believed.
 
     >>> from datetime import timezone
     >>> latest_believed(datetime(2026, 1, 1, 12, 0, tzinfo=timezone.utc)).minute

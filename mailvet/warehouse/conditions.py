@@ -1,5 +1,4 @@
-"""
-A condition on rows that a user wrote: whether it is one SQL expression, as the engine that will run it reads it.
+"""A condition on rows that a user wrote: whether it is one SQL expression, as the engine that will run it reads it.
 
 A text becomes part of our statements only after it was parsed twice, as it is and within brackets. What parses both
 ways closes no bracket, quotation mark or comment that it did not open, so it cannot end the statement it stands in.
@@ -28,8 +27,7 @@ _HARMLESS_FUNCTIONS = frozenset({"unnest", "range", "generate_series", "json_eac
 
 
 def forms(where: str) -> tuple[str, str]:
-    """
-    The condition as it is and within brackets; both have to parse. The line break ends a comment in the condition.
+    """The condition as it is and within brackets; both have to parse. The line break ends a comment in the condition.
 
     Raises:
         SourceError: it holds nothing, or a NUL, at which some engines stop reading.
@@ -45,8 +43,7 @@ def refusal(table: str, words: str) -> SourceError:
 
 
 def parse_duckdb(where: str, table: str) -> None:
-    """
-    Whether DuckDB's own parser reads one expression; nothing is run.
+    """Whether DuckDB's own parser reads one expression; nothing is run.
 
     Raises:
         SourceError: it does not.
@@ -59,9 +56,10 @@ def parse_duckdb(where: str, table: str) -> None:
 
 
 def check_borrowed(where: str, table: str, tables: Collection[str]) -> None:
-    """
-    For a DuckDB connection of the user's, whose access to files is not ours to switch off: a condition may read tables
-    of the database (`tables`, their bare names), but no file, no other program's data and no text as a query.
+    """For a DuckDB connection of the user's, whose access to files is not ours to switch off.
+
+    A condition may read tables of the database (`tables`, their bare names), but no file, no other program's data and
+    no text as a query.
 
     Raises:
         SourceError: it does not parse, or reads something else.
@@ -99,8 +97,7 @@ def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
 
 
 def parse_with_sqlglot(where: str, table: str, dialect: str) -> None:
-    """
-    The same for an engine that parses only what it runs, by sqlglot in the engine's dialect.
+    """The same for an engine that parses only what it runs, by sqlglot in the engine's dialect.
 
     Raises:
         SourceError: it is not one expression; SettingsError: sqlglot is not installed.
@@ -124,9 +121,10 @@ def parse_with_sqlglot(where: str, table: str, dialect: str) -> None:
 
 
 def _same_to_all(where: str, table: str, tokenize: Callable[..., Any], dialect: str) -> None:
-    """
-    Refuse what sqlglot and the engine may cut into other words: what a backslash or a dollar sign escapes differs
-    between engines, and so does what a comment or a quoted name may hold.
+    """Refuse what sqlglot and the engine may cut into other words.
+
+    What a backslash or a dollar sign escapes differs between engines, and so does what a comment or a quoted name may
+    hold.
     """
     from sqlglot import errors
 

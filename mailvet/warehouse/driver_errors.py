@@ -1,6 +1,7 @@
-"""
-What a driver's error means for the next try: refused credentials and statements that cannot work stay so, a lock or a
-lost connection passes, and what is not recognised may pass.
+"""What a driver's error means for the next try.
+
+Refused credentials and statements that cannot work stay so, a lock or a lost connection passes, and what is not
+recognised may pass.
 
 PEP 249 names the classes of errors and no codes, so each driver is known by what it adds: the SQLSTATE (ISO/IEC
 9075-2, "SQLSTATE class and subclass codes"), a number of the server's, a class of its own, or the server's text.

@@ -1,5 +1,4 @@
-"""
-When a stored verdict is due: one rule, in SQL that every database and Spark read alike.
+"""When a stored verdict is due: one rule, in SQL that every database and Spark read alike.
 
 The names in it: `v` the verdict, `h` what the events say of the mailbox, `l` the user's own lists the address is
 on (columns `on_...` that are 1 or 0).
@@ -32,8 +31,7 @@ def rank(depth: str) -> str:
 
 
 def judged_by_other_rules(say: Dialect, rules: str) -> str:
-    """
-    The condition on verdicts `v` that other rules may have judged otherwise.
+    """The condition on verdicts `v` that other rules may have judged otherwise.
 
     Args:
         say: the dialect.
@@ -53,8 +51,7 @@ def suppressed_by_own_list(say: Dialect) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DueRule:
-    """
-    What a run verifies.
+    """What a run verifies.
 
     Attributes:
         depth_rank: `Depth.rank` of the run; a verdict of a lower one is due.
@@ -77,9 +74,9 @@ class DueRule:
         return replace(self, recheck=None)
 
     def without_lists(self, moment: Callable[[datetime], str]) -> str:
-        """
-        The part of what is due that needs no lists: never checked, its date has come, less deep than asked for,
-        contradicted by an event, or dated in the future.
+        """The part of what is due that needs no lists.
+
+        Never checked, its date has come, less deep than asked for, contradicted by an event, or dated in the future.
 
         Args:
             moment: a point in time (aware, UTC) as the database writes it.
@@ -91,9 +88,9 @@ class DueRule:
         )
 
     def asked_again(self, moment: Callable[[datetime], str], *, of: str = "v.") -> str | None:
-        """
-        The verdicts that are asked again although they are fresh: false, never null, where there is no verdict; None
-        without `recheck`.
+        """The verdicts that are asked again although they are fresh: false, never null, where there is no verdict.
+
+        None without `recheck`.
 
         Args:
             moment: as for `without_lists`.
@@ -109,9 +106,10 @@ class DueRule:
         return f"({' and '.join(conditions)})"
 
     def condition(self, say: Dialect, *, listed: bool) -> str:
-        """
-        What has to be verified. A verdict that an event or one of the user's own lists contradicts is due, whatever its
-        date. Lists are only compared when they differ from those of the verdict, so nothing can stay due for ever.
+        """What has to be verified.
+
+        A verdict that an event or one of the user's own lists contradicts is due, whatever its date. Lists are only
+        compared when they differ from those of the verdict, so nothing can stay due for ever.
 
         Args:
             say: the dialect.
@@ -138,9 +136,9 @@ class DueRule:
         return f"v.reason in ({', '.join(map(literal, sorted(self.among)))}) and ({due})"
 
     def surely_fresh(self, say: Dialect) -> str:
-        """
-        Over verdicts alone: those that `condition` leaves in peace whatever stands on lists. It holds for addresses
-        without events.
+        """Over verdicts alone: those that `condition` leaves in peace whatever stands on lists.
+
+        It holds for addresses without events.
 
         Args:
             say: the dialect.

@@ -1,5 +1,6 @@
-"""
-Erasing one person, or one domain, from the tables that are ours: whose rows they are, decided once for all databases.
+"""Erasing one person, or one domain, from the tables that are ours.
+
+Whose rows they are, decided once for all databases.
 
 SQL finds the rows that can be meant (`Wanted.condition`: by key where a key is stored, and every row that holds
 something other than one plain address); Python looks at their texts and decides (`Wanted.names`). The address itself
@@ -45,8 +46,7 @@ _SEPARATORS = ",;|/:=(<[{"
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """
-    Who is to be erased: one mailbox in all its spellings, one domain, or a cell that holds no address at all.
+    """Who is to be erased: one mailbox in all its spellings, one domain, or a cell that holds no address at all.
 
     Build it with `of`.
     """
@@ -61,11 +61,9 @@ class Wanted:
 
     @classmethod
     def of(cls, text: str, *, domain: bool = False) -> Wanted:
-        """
-        Args:
-            text: an address in any spelling, also wrapped (`Ann <ann@example.com>`); a cell that holds none; or a
-                domain.
-            domain: everybody at this domain.
+        """Args: text: an address in any spelling, also wrapped (`Ann <ann@example.com>`).
+
+        A cell that holds none; or a domain. domain: everybody at this domain.
 
         Raises:
             SettingsError: a domain without `domain`, no domain with it, or more than one address.
@@ -219,8 +217,7 @@ class Statements:
 
 
 def erase(wanted: Wanted, database: Statements) -> int:
-    """
-    Erase from every table of ours; in one transaction of the caller's.
+    """Erase from every table of ours; in one transaction of the caller's.
 
     Returns:
         How many verdicts were erased. They are made anew when a run meets such a cell again.

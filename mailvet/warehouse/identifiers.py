@@ -1,6 +1,6 @@
-"""
-Names of tables and columns in SQL: how each is quoted, and how `catalog.schema.table` is read. Every name that becomes
-part of a statement goes through here.
+"""Names of tables and columns in SQL: how each is quoted, and how `catalog.schema.table` is read.
+
+Every name that becomes part of a statement goes through here.
 """
 
 from __future__ import annotations
@@ -27,8 +27,7 @@ _MOST_PARTS = 3
 
 
 def quoted(name: str, marks: tuple[str, str] = STANDARD_MARKS) -> str:
-    """
-    One name for a statement, whatever it holds.
+    """One name for a statement, whatever it holds.
 
     Raises:
         SourceError: it is empty or holds a NUL, at which databases stop reading.
@@ -66,8 +65,7 @@ class TableName:
 
 
 def parse_table(text: str) -> TableName:
-    """
-    Read `table`, `schema.table` or `catalog.schema.table`; a part in quotation marks (", ` or [ ]) may hold dots.
+    """Read `table`, `schema.table` or `catalog.schema.table`; a part in quotation marks (", ` or [ ]) may hold dots.
 
     Raises:
         SourceError: a part is empty or not closed, or there are more than three.

@@ -1,6 +1,7 @@
-"""
-Which mailbox each text of a table reaches, and what happened when mail was last sent there: the queries for that, in
-the words of a `Dialect`. An event holds for the mailbox, whichever spelling of its address it was about.
+"""Which mailbox each text of a table reaches, and what happened when mail was last sent there.
+
+The queries for that, in the words of a `Dialect`. An event holds for the mailbox, whichever spelling of its address it
+was about.
 
 SQL knows no A-labels. Domains that are not ASCII are few: those are read, turned in Python (`ascii_names`), and joined.
 """
@@ -52,9 +53,9 @@ _LONGEST = 320
 
 
 def with_mailbox(say: Dialect, relation: str, columns: Collection[str], *, labels: str | None = None) -> str:
-    """
-    A query for these columns and `mailbox`, in the spelling of `mailvet.syntax.mailbox_key.mailbox_of`; null where
-    the text holds no @.
+    """A query for these columns and `mailbox`, in the spelling of `mailvet.syntax.mailbox_key.mailbox_of`.
+
+    Null where the text holds no @.
 
     Args:
         say: the dialect.
@@ -100,9 +101,10 @@ def ascii_names(domains: Iterable[str]) -> Mapping[str, str]:
 
 
 def recipients_sql(say: Dialect, source: str, columns: Collection[str], ask: Question) -> str:
-    """
-    A query for what is known of the events of each address: `recipient` and `folded` (lower case, trimmed),
-    `given_mailbox` and `given_key`, null where the events have no such column, and `RECIPIENT_COLUMNS`.
+    """A query for what is known of the events of each address.
+
+    `recipient` and `folded` (lower case, trimmed), `given_mailbox` and `given_key`, null where the events have no such
+    column, and `RECIPIENT_COLUMNS`.
 
     Args:
         say: the dialect.
@@ -157,8 +159,7 @@ def warn_of_unknown_words(found: Sequence[tuple[Any, ...]]) -> None:
 def mapped_events(
     source: str, present: Collection[str], columns: Mapping[str, str], quote: Callable[[str], str]
 ) -> str:
-    """
-    The events under our own names.
+    """The events under our own names.
 
     Args:
         source: the table.
@@ -178,8 +179,7 @@ EVENT_KEYS = ("email", "mailbox_key", "email_key")
 
 
 def history_sql(say: Dialect, recipients: str, boxes: str, ask: Question, *, labels: str | None) -> str:
-    """
-    A query for what the events say by mailbox: `mailbox_key`, `HISTORY_COLUMNS` and `LIFTED`.
+    """A query for what the events say by mailbox: `mailbox_key`, `HISTORY_COLUMNS` and `LIFTED`.
 
     Args:
         say: the dialect.
@@ -219,9 +219,9 @@ def has_mailbox(say: Dialect) -> str:
 
 
 def backfill_sql(say: Dialect, verdicts: str) -> str:
-    """
-    The statement that gives verdicts of an older version their `mailbox_key`, where the address is stored. Those
-    without it get theirs when they are verified again.
+    """The statement that gives verdicts of an older version their `mailbox_key`, where the address is stored.
+
+    Those without it get theirs when they are verified again.
     """
     return (
         f"update {verdicts} set mailbox_key = {mailbox_key_sql(say)} where mailbox_key is null and {has_mailbox(say)}"

@@ -1,6 +1,6 @@
-"""
-From a database, however it is named, to the warehouse that serves it. The one door for the command line and for every
-plug-in.
+"""From a database, however it is named, to the warehouse that serves it.
+
+The one door for the command line and for every plug-in.
 """
 
 from __future__ import annotations
@@ -50,8 +50,7 @@ def open_table(  # the public call: all but three by keyword
     writable: bool = True,
     updatable: bool = True,
 ) -> Warehouse:
-    """
-    A table of a database and its verdicts.
+    """A table of a database and its verdicts.
 
     Args:
         database: the path of a DuckDB file; an open DuckDB connection, which stays open and is the caller's to close;
@@ -100,8 +99,7 @@ def open_table(  # the public call: all but three by keyword
 
 
 def open_store(database: Database, *, read_only: bool) -> VerdictStore:
-    """
-    Only the verdicts of a database, for `stored` and `forget`.
+    """Only the verdicts of a database, for `stored` and `forget`.
 
     Raises:
         SourceError: there is none, or no connection; SettingsError: as `open_table`.
@@ -119,8 +117,7 @@ def open_store(database: Database, *, read_only: bool) -> VerdictStore:
 
 
 def open_events(database: Database) -> EventStore:
-    """
-    Where events are kept: a database beside the contacts, or a DuckDB file, which is made if it is not there.
+    """Where events are kept: a database beside the contacts, or a DuckDB file, which is made if it is not there.
 
     Raises:
         SourceError: no connection, or the file cannot be made; SettingsError: as `open_table`.
@@ -140,8 +137,7 @@ def open_events(database: Database) -> EventStore:
 
 
 def table_rows(database: Database, table: str) -> Iterator[dict[str, Any]]:
-    """
-    The rows of a table of any columns, as names and values, read in portions.
+    """The rows of a table of any columns, as names and values, read in portions.
 
     Raises:
         SourceError: there is no such table, or no connection.

@@ -1,5 +1,4 @@
-"""
-What is kept about server addresses between runs: the table `mailvet_servers`, and the recipients that verdicts know.
+"""What is kept about server addresses between runs: the table `mailvet_servers`, and the recipients that verdicts know.
 
 A suspicion (the servers refused recipients known to exist) and the days on which servers refused everybody in the same
 words are rows of `mailvet_servers`. Recipients known to exist are not kept a second time: they are read from the
@@ -53,8 +52,7 @@ CANARY_SCHEMA = pa.schema([("mx_host", pa.string()), ("email", pa.string()), ("c
 
 
 class StoredServers:
-    """
-    The memory of one run, and which of it has changed since it was read or saved.
+    """The memory of one run, and which of it has changed since it was read or saved.
 
     Args:
         stored: the rows of `mailvet_servers`.
@@ -97,9 +95,9 @@ class StoredServers:
         }
 
     def changes(self, now: datetime) -> pa.Table | None:
-        """
-        The rows that have changed since the last call, as `SERVER_SCHEMA`; None where none has. A row about a place of
-        which nothing is to be kept any more has neither `suspected_since` nor `refused_words`.
+        """The rows that have changed since the last call, as `SERVER_SCHEMA`; None where none has.
+
+        A row about a place of which nothing is to be kept any more has neither `suspected_since` nor `refused_words`.
         """
         state, saved = self._state(), self._saved
         if state == saved:

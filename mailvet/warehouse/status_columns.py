@@ -1,5 +1,4 @@
-"""
-The status columns that a table has already: whether they can take a verdict, and whether they are ours to write to.
+"""The status columns that a table has already: whether they can take a verdict, and whether they are ours to write to.
 
 A column is ours if it is not there yet, or if it has one of our names and holds nothing but what mailvet writes under
 that name. What a user wrote is never written over.
@@ -37,8 +36,7 @@ _OURS = "mailvet"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatusColumns:
-    """
-    The status columns that are to be put on a table, and the columns it has.
+    """The status columns that are to be put on a table, and the columns it has.
 
     Attributes:
         say: the dialect.
@@ -63,8 +61,7 @@ class StatusColumns:
         return next((column for column in self.present if column.name.lower() == wanted), None)
 
     def check_types(self) -> None:
-        """
-        Whether the status columns that are there can take every verdict.
+        """Whether the status columns that are there can take every verdict.
 
         Raises:
             SourceError: one is too narrow, of another type, or computed.
@@ -75,8 +72,7 @@ class StatusColumns:
                 _check_type(found, name, self.table)
 
     def check_ours(self, holds: Callable[[str], bool], reasons: str | None = None) -> None:
-        """
-        Whether the column of addresses, or what mailvet did not write, would be written over.
+        """Whether the column of addresses, or what mailvet did not write, would be written over.
 
         Args:
             holds: whether any row of the table fulfils a condition.
@@ -139,7 +135,12 @@ def _foreign(say: Dialect, column: Column, name: str, cell: str, reasons: str | 
         listed = f"{cell} not in ({', '.join(map(literal, _WORDS[name]))})"
         known = f" and {cell} not in ({reasons})" if name == "reason" and reasons else ""
         return [f"({listed}{known})"] if text else ["1 = 1"]
-    limits = {"score": (0, 100), "smtp_code": (200, 599), "attempts": (0, 32_767)}.get(name)
+    limits = {
+        "score": (0, 100),
+        "smtp_code": (200, 599),
+        "attempts": (0, 32_767),
+        "bounce_probability": (0, 1),
+    }.get(name)
     if limits is not None:
         number = f"try_cast({cell} as double)" if text and say.name == "duckdb" else cell
         if text and say.name != "duckdb":

@@ -1,6 +1,7 @@
-"""
-What a run needs of the place where the data lives: a source of addresses, what was planned of it, and a store of
-verdicts. Everything they return is Arrow or plain counts, so a run does not know whose SQL it was.
+"""What a run needs of the place where the data lives.
+
+A source of addresses, what was planned of it, and a store of verdicts. Everything they return is Arrow or plain counts,
+so a run does not know whose SQL it was.
 """
 
 from __future__ import annotations
@@ -167,8 +168,8 @@ class PlannedSource(Protocol):
         """Whether every cell that is not blank is a number, because the wrong column was named."""
 
     def canaries(self, now: datetime) -> pa.Table:
-        """
-        Recipients known to exist, as `mailvet.warehouse.servers.CANARY_SCHEMA`, the newest of each host.
+        """Recipients known to exist, as `mailvet.warehouse.servers.CANARY_SCHEMA`, the newest of each host.
+
         The hosts are those that earlier verdicts name for the domains of what is due.
 
         Args:
@@ -176,9 +177,10 @@ class PlannedSource(Protocol):
         """
 
     def find_signals(self, *, signed_up: str | None, burst_window: timedelta) -> None:
-        """
-        Before `due`: look over the whole table for what no single address shows, and give the due cells `series_size`,
-        `burst` and `duplicate_of`, which are columns of the batches from then on (`mailvet.warehouse.table_signals`).
+        """Look over the whole table for what no single address shows.
+
+        It precedes `due` and gives the due cells `series_size`, `burst` and `duplicate_of`, which are columns of the
+        batches from then on (`mailvet.warehouse.table_signals`).
 
         Args:
             signed_up: the column of the source with the time of each sign-up; None looks for no bursts.
@@ -198,6 +200,9 @@ class ContactSource(Protocol):
     policy: Policy
     """What recommendations follow."""
 
+    address_column: str
+    """The column of addresses."""
+
     @property
     def remarks(self) -> Sequence[str]:
         """What was odd about the source and how it was read all the same, a sentence each."""
@@ -207,8 +212,7 @@ class ContactSource(Protocol):
         """The files that the source and its verdicts lie in, by what they are for people: `the source`."""
 
     def check_keys(self, columns: Sequence[str], *, unique: bool = True) -> None:
-        """
-        Find out whether the source has these columns, and whether they identify a row.
+        """Find out whether the source has these columns, and whether they identify a row.
 
         Args:
             columns: of the source.
@@ -219,8 +223,7 @@ class ContactSource(Protocol):
         """
 
     def keep_shard(self, plan_id: str, shard: int) -> None:
-        """
-        Before `plan`: leave only the rows of one shard. Number 0 has all rows whose domain is in no other.
+        """Before `plan`: leave only the rows of one shard. Number 0 has all rows whose domain is in no other.
 
         Raises:
             SourceError: there is no such plan.
@@ -237,8 +240,7 @@ class ContactSource(Protocol):
         recheck: Recheck | None = None,
         count_domains: bool = True,
     ) -> PlannedSource:
-        """
-        Find out what is due.
+        """Find out what is due.
 
         Args:
             depth_rank: `Depth.rank` of the run; a verdict of a lower one is due.
@@ -261,23 +263,22 @@ class ContactSource(Protocol):
         """Count the source by its verdicts."""
 
     def verdict_counts(self, *, stale_before: datetime | None = None) -> list[VerdictCount]:
-        """
-        The rows of the source by what is known of them, recommendations under the policy. What a gate,
-        a report and every plug-in count from.
+        """The rows of the source by what is known of them, recommendations under the policy.
+
+        What a gate, a report and every plug-in count from.
 
         Args:
             stale_before: aware, UTC; verdicts made before it are stale. None: none is.
         """
 
     def pending(self) -> tuple[int, datetime | None]:
-        """
-        How many addresses of this source wait for a greylisting server, and the earliest time (aware,
-        UTC) to ask one of them again.
+        """How many addresses of this source wait for a greylisting server.
+
+        The second value is the earliest time (aware, UTC) to ask one of them again.
         """
 
     def details(self, now: datetime, *, by: str | None = None) -> Details:
-        """
-        Count operators, dates and sources over the whole source.
+        """Count operators, dates and sources over the whole source.
 
         Args:
             now: aware, UTC.
@@ -288,8 +289,9 @@ class ContactSource(Protocol):
         """
 
     def check_write_back(self, columns: Sequence[str]) -> None:
-        """
-        Find out before a run whether `write_back` could put these columns on the source.
+        """Find out before a run whether `export` could write its result.
+
+        It also finds status columns that would take the place of columns of the user.
 
         Raises:
             SourceError: a column of that name is too narrow, of another type or computed, is the column of addresses
@@ -300,15 +302,15 @@ class ContactSource(Protocol):
         """Add the status columns that are missing, so that several writers need not."""
 
     def write_back(self, columns: Sequence[str]) -> int:
-        """
-        Status columns on the source in one transaction; returns the rows that changed. A verdict belongs to the text
-        it was given for: rows that were edited meanwhile are left alone.
+        """Status columns on the source in one transaction; returns the rows that changed.
+
+        A verdict belongs to the text it was given for: rows that were edited meanwhile are left alone.
         """
 
     def check_output(self, output: Path, key_columns: Sequence[str] = (), columns: Sequence[str] = ()) -> None:
-        """
-        Find out before a run whether `export` could write its result, and whether these status columns would take the
-        place of columns that are not ours.
+        """Find out before a run whether `export` could write its result.
+
+        It also refuses status columns that would take the place of columns of the user.
 
         Raises:
             SourceError, SettingsError: it could not, and why.
@@ -325,14 +327,15 @@ class ContactSource(Protocol):
         others: bool = True,
         mode: int | None = None,
     ) -> list[Path]:
-        """
-        Write the source with its status columns to a file; every row and column is kept, and their order where the
-        source has one.
+        """Write the source with its status columns to a file.
+
+        Every row and column is kept, and their order where the source has one.
 
         Args:
             output: its name says the format (`mailvet.warehouse.files.FORMATS`, also compressed).
             columns: of the verdict table.
-            key_columns: keep only these of the source's columns; for results that travel without addresses.
+            key_columns: keep only these of the source's columns, in this order; for results that travel without
+                addresses.
             split_by: a column of the verdict table; one file for each of its values, `list.csv` becoming
                 `list.send.csv`.
             parts: values that get a file even where no row has them.
@@ -352,8 +355,7 @@ class ContactSource(Protocol):
         replace: bool = False,
         overwrite: bool = False,
     ) -> None:
-        """
-        Write rows of the source with their status columns to tables of the same database, all or none.
+        """Write rows of the source with their status columns to tables of the same database, all or none.
 
         Args:
             names: recommendation -> name of its table, `table` or `schema.table`; `missing` is for rows without an
@@ -386,8 +388,7 @@ class VerdictStore(Protocol):
         """What names the database of the verdicts, without a password; None for one that ends with this process."""
 
     def reconnect(self) -> bool:
-        """
-        Connect anew after the connection was lost; what `plan` found is gone. False where that is for the caller.
+        """Connect anew after the connection was lost; what `plan` found is gone. False where that is for the caller.
 
         Raises:
             UnavailableError: the database is not back yet.
@@ -397,9 +398,10 @@ class VerdictStore(Protocol):
         """Create `mailvet_verdicts`, `mailvet_runs` and `mailvet_servers` where missing."""
 
     def save(self, verdicts: pa.Table) -> None:
-        """
-        Upsert one batch of verdicts, committed when this returns. A verdict that says nothing of the mailbox
-        (`SILENT`) does not replace a verdict known for less than `KNOWN_FOR`; it only sets when to ask again.
+        """Upsert one batch of verdicts, committed when this returns.
+
+        A verdict that says nothing of the mailbox (`SILENT`) does not replace a verdict known for less than
+        `KNOWN_FOR`; it only sets when to ask again.
         """
 
     def revise(self, verdicts: pa.Table) -> None:
@@ -415,27 +417,28 @@ class VerdictStore(Protocol):
         """Recipients probed since midnight UTC, by operator."""
 
     def replies(self, batch_rows: int) -> Iterator[pa.Table]:
-        """
-        Batches of the verdicts that hold a refusal of a mail server (`smtp_code` from 400, `smtp_reply`), of this and
-        of every other source with the same verdict table; none where there is no such table.
+        """Batches of the verdicts that hold a refusal of a mail server (`smtp_code` from 400, `smtp_reply`).
+
+        They are of this and of every other source with the same verdict table; none where there is no such table.
         """
 
     def servers(self) -> pa.Table:
         """The rows of `mailvet_servers` (`mailvet.warehouse.servers.SERVER_SCHEMA`); none where there is no table."""
 
     def save_servers(self, rows: pa.Table) -> None:
-        """
-        Replace what is kept about these places, committed when this returns. A row without suspicion and refused words
-        removes its place.
+        """Replace what is kept about these places, committed when this returns.
+
+        A row without suspicion and refused words removes its place.
         """
 
     def save_run(self, run: Mapping[str, Any]) -> None:
         """Insert or replace one row of `mailvet_runs`."""
 
     def take_lease(self, run_id: str, holder: str) -> Lease | None:
-        """
-        After `open_for_writing`: take the lease of this table, its condition and its shard, or renew one that is ours.
-        None when it is ours now; else who holds it. A database with one writer needs none.
+        """Take the lease of this table, its condition and its shard, or renew one that is held.
+
+        It follows `open_for_writing`. None when this run holds it now; else who does. A database with one writer needs
+        none.
         """
 
     def renew_lease(self, run_id: str) -> None:
@@ -445,14 +448,14 @@ class VerdictStore(Protocol):
         """Give it back."""
 
     def check_still_there(self) -> None:
-        """
+        """Look whether the database of the verdicts is the one that was opened.
+
         Raises:
             SourceError: the database of the verdicts was removed or replaced since it was opened.
         """
 
     def save_shards(self, plan_id: str, shards: Mapping[str, int], now: datetime) -> None:
-        """
-        Keep which shard asks which domain, in `mailvet_shards`.
+        """Keep which shard asks which domain, in `mailvet_shards`.
 
         Args:
             plan_id: of the plan.
@@ -476,10 +479,11 @@ class VerdictStore(Protocol):
         """The stored verdict of exactly this text, else the newest of another spelling of it."""
 
     def forget(self, address: str, *, domain: bool = False) -> int:
-        """
-        Erase one mailbox from all tables of ours, in every spelling, also where it stands inside a longer text, is
-        what was suggested, or is named in evidence. Where addresses are not stored, the usual spellings are found by
-        their keys. A DuckDB store of our own is written anew without the freed blocks.
+        """Erase one mailbox from all tables of mailvet, in every spelling.
+
+        That includes where it stands inside a longer text, is what was suggested, or is named in evidence. Where
+        addresses are not stored, the usual spellings are found by their keys. A DuckDB store of mailvet is written anew
+        without the freed blocks.
 
         Args:
             address: in any spelling; a cell that holds none is found by its text.
@@ -512,9 +516,9 @@ class HasFingerprint(Protocol):
     """A warehouse that can tell cheaply that nothing has changed since a run."""
 
     def fingerprint(self, context: str, now: datetime) -> str | None:
-        """
-        Equal at two moments only if no row of the source and no verdict differs between them. None while a verdict is
-        due.
+        """Equal at two moments only if no row of the source and no verdict differs between them.
+
+        None while a verdict is due.
 
         Args:
             context: all else that the outcome of a run depends on: settings, lists, columns, rules.

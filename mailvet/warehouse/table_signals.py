@@ -1,5 +1,4 @@
-"""
-The signals of `mailvet.signals.columns` that need the whole table, as queries for where the table is.
+"""The signals of `mailvet.signals.columns` that need the whole table, as queries for where the table is.
 
 Each is one SELECT over a relation of cells, and gives the few rows that are suspicious. The text is the same for every
 database but for the words of its `Dialect`; nothing is read that the due rows do not need.
@@ -33,8 +32,7 @@ __all__ = ["burst_sql", "duplicates_sql", "mailboxes_sql", "numbered_sql", "seri
 def series_sql(
     cells: str, say: Dialect, *, due: str | None = None, free: str | None = None, everybody: str | None = None
 ) -> str:
-    """
-    A query that finds numbered series, as `suspicion.examine` does over the same distinct addresses.
+    """A query that finds numbered series, as `suspicion.examine` does over the same distinct addresses.
 
     Args:
         cells: a table name as SQL, or a query in brackets, with the columns `email_key` and `folded` (lower-case
@@ -124,8 +122,7 @@ where usable.is_free = 1 or enough.size * {SERIES_SHARE} >= members.addresses"""
 
 
 def duplicates_sql(cells: str, say: Dialect) -> str:
-    """
-    A query that finds the other spellings of a mailbox, as `Reference.examine` tells mailboxes apart.
+    """A query that finds the other spellings of a mailbox, as `Reference.examine` tells mailboxes apart.
 
     Args:
         cells: a table name as SQL, or a query in brackets, with the columns `email_key`, `email` (exact text) and
@@ -162,8 +159,7 @@ select email_key, duplicate_of from first_of where email_key <> duplicate_of""".
 
 
 def numbered_sql(cells: str, say: Dialect, *, free: str | None = None) -> str:
-    """
-    A query that leaves out most of what `series_sql` would only throw away in the end, and takes far less room.
+    """A query that leaves out most of what `series_sql` would only throw away in the end, and takes far less room.
 
     Args:
         cells: a query in brackets with the columns `place` (any number) and `folded`, as for `series_sql`; texts
@@ -210,8 +206,7 @@ select place from stems where stem in (select stem from stems group by stem havi
 
 
 def mailboxes_sql(cells: str, say: Dialect) -> str:
-    """
-    What `duplicates_sql` would compare, in numbers that take far less room than texts.
+    """What `duplicates_sql` would compare, in numbers that take far less room than texts.
 
     Args:
         cells: a query in brackets with the columns `place` (any number), `email` and `folded`, as for
@@ -246,8 +241,7 @@ def burst_sql(
     free: str | None = None,
     window: timedelta = BURST_WINDOW,
 ) -> str:
-    """
-    A query that finds bursts of sign-ups, as `suspicion.examine` does.
+    """A query that finds bursts of sign-ups, as `suspicion.examine` does.
 
     Args:
         signups: a table name as SQL, or a query in brackets, with the columns `cell` (the exact text, or its key where

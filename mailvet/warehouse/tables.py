@@ -1,5 +1,6 @@
-"""Which table and column is meant, and whether the status columns that are already there can take a verdict. The same
-words for every database.
+"""Which table and column is meant, and whether the status columns that are already there can take a verdict.
+
+The same words for every database.
 """
 
 from __future__ import annotations
@@ -144,8 +145,9 @@ OWN_TABLES = (
 
 
 def check_targets(targets: Mapping[str, TableName], source: TableName, default_schema: str) -> None:
-    """Whether lists may be written to tables of these names: neither the source, nor tables of mailvet's own, nor one
-    table twice, in any case of letters.
+    """Whether lists may be written to tables of these names.
+
+    Neither the source, nor tables of mailvet's own, nor one table twice, in any case of letters.
 
     Args:
         targets: recommendation -> table.

@@ -1,5 +1,4 @@
-"""
-One Airflow for all these tests: its own folder, a metadata database on SQLite, no servers.
+"""One Airflow for all these tests: its own folder, a metadata database on SQLite, no servers.
 
 Its settings are read when `airflow` is imported, and test modules import it while they are collected; so they are set
 here, where nothing has imported it yet.

@@ -33,8 +33,7 @@ def free_port() -> int:
 
 
 class Deployment:
-    """
-    Use it as a context manager: at the end every process it started is gone, and only those.
+    """Use it as a context manager: at the end every process it started is gone, and only those.
 
     Attributes:
         home: AIRFLOW_HOME; the DAG folder is `home / "dags"`, the logs of tasks lie in `home / "logs"`.

@@ -1,5 +1,4 @@
-"""
-Compile a dbt project as other adapters would: dbt itself on an empty DuckDB, with every `adapter.dispatch` of the
+"""Compile a dbt project as other adapters would: dbt itself on an empty DuckDB, with every `adapter.dispatch` of the
 package looking for another adapter's macros. `python compile_as.py FOLDER snowflake bigquery ...` writes
 FOLDER/compiled_<name>.
 """

@@ -1,5 +1,4 @@
-"""
-Write the vectors that Python and SQL have to judge alike: `python tests/dbt/make_vectors.py`.
+"""Write the vectors that Python and SQL have to judge alike: `python tests/dbt/make_vectors.py`.
 
 The cells come from the judged addresses and the typo table of the core's tests, from the generators of the benchmarks
 and the lab, from every list of reference data, and from slips made of all these; the expected answers are the core's

@@ -1,6 +1,7 @@
-"""
-Every macro and every test of the package on every kind of relation that dbt hands over: a table, a source, an ephemeral
-model, a text; whole, empty (`--empty`), a sample (`--sample`), batch by batch, and as an input of a unit test.
+"""Every macro and every test of the package on every kind of relation that dbt hands over.
+
+A table, a source, an ephemeral model, a text; whole, empty (`--empty`), a sample (`--sample`), batch by batch, and as
+an input of a unit test.
 """
 
 from __future__ import annotations

@@ -57,8 +57,7 @@ Script: TypeAlias = "Callable[[Asked], Wire | Iterable[Wire] | None]"
 
 
 class ScriptedServer:
-    """
-    Answers by a script: from a question to what is sent back, nothing for None. `*.invalid` and other names that the
+    """Answers by a script: from a question to what is sent back, nothing for None. `*.invalid` and other names that the
     script knows nothing of are its own matter; `knows_controls` answers the control names before it.
 
     Use `async with ScriptedServer.serving(script) as server`.

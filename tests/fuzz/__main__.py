@@ -1,5 +1,4 @@
-"""
-Fuzz the readers of what strangers wrote, and measure how their time grows with the input.
+"""Fuzz the readers of what strangers wrote, and measure how their time grows with the input.
 
     python -m tests.fuzz --seconds 600                  every target for ten minutes; keeps what breaks a rule
     python -m tests.fuzz --seconds 60 --target reply

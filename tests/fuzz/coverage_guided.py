@@ -1,5 +1,4 @@
-"""
-Fuzz one target with atheris, guided by coverage, in a process of its own: libFuzzer ends it.
+"""Fuzz one target with atheris, guided by coverage, in a process of its own: libFuzzer ends it.
 
     python -m tests.fuzz.coverage_guided reply FOLDER --seconds 60
 

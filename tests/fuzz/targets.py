@@ -1,5 +1,6 @@
-"""
-What is fuzzed: everything that reads what strangers wrote. Each target takes octets, and raises where a rule is broken.
+"""What is fuzzed: everything that reads what strangers wrote.
+
+Each target takes octets, and raises where a rule is broken.
 
 The rules hold for every input: nothing but the declared errors is raised, what is kept is bounded, a refusal for now is
 never final, and an address leaves a reply masked.

@@ -1,5 +1,4 @@
-"""
-Five homes for one contact table with planted addresses: Pandas, SQLite, PostgreSQL, DuckDB and Spark. The verdicts
+"""Five homes for one contact table with planted addresses: Pandas, SQLite, PostgreSQL, DuckDB and Spark. The verdicts
 beside it were made by asking a mail world on loopback.
 """
 
@@ -171,9 +170,9 @@ def _kind(name: str) -> Any:
 def make_home(
     request: pytest.FixtureRequest, context: Any, verdicts: Any, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[..., Home]:
-    """
-    A function that puts a contact table into a home: `make_home(engine, rows=None, stored=True)`; `stored` is whether
-    there is a verdict table, or a table of verdicts itself.
+    """A function that puts a contact table into a home: `make_home(engine, rows=None, stored=True)`.
+
+    `stored` is whether there is a verdict table, or a table of verdicts itself.
     """
     made = iter(range(10_000))
 

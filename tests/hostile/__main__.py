@@ -1,5 +1,4 @@
-"""
-Hostile mail servers, and what became of a run that met them: writes the section "Hostile servers" of docs/trust.md.
+"""Hostile mail servers, and what became of a run that met them: writes the section "Hostile servers" of docs/trust.md.
 
     python -m tests.hostile
 

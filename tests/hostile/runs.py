@@ -25,9 +25,9 @@ _STALLS = ("stalls_at_connect", "stalls_at_hello", "stalls_at_rcpt", "drips_at_h
 
 
 def beside_a_healthy_server(profile: str) -> tuple[Probed | None, float]:
-    """
-    What a run over two recipients at such a server and two at a healthy one gives, and its seconds; None where it was
-    held.
+    """What a run over two recipients at such a server and two at a healthy one gives, and its seconds.
+
+    None where it was held.
     """
     world = World()
     for domain, kind in (("held.test", profile), ("acme.test", "postfix")):
@@ -53,8 +53,7 @@ def _run(world: World, cells: list[str]) -> tuple[Probed | None, float]:
 
 
 def measure() -> dict[str, Any]:
-    """
-    Every profile once.
+    """Every profile once.
 
     Returns:
         `servers`: by profile the reasons that its recipients got, and seconds; `held`: runs that did not end;

@@ -38,8 +38,9 @@ class Finished:
 async def healthy_among_stalled(
     start: Any, profiles: Sequence[str], *, healthy: int, stalled: int, connections: int, limit: float
 ) -> Finished:
-    """
-    Ask three recipients each at so many healthy servers, and at stalled ones mixed among them, with a time-out of 20 s.
+    """Ask three recipients each at so many healthy servers, and at stalled ones mixed among them.
+
+    The time-out is 20 s.
 
     Args:
         start: gives a running lab for a world.

@@ -54,8 +54,7 @@ def acme(profile: str, **options: Any) -> World:
 
 
 def received(lab: Lab, *lines: str, quiet: float = 0.1, host: str = "mx.acme.test") -> list[str]:
-    """
-    Greet, send MAIL, then the lines at once; all lines that come in reply to them until nothing comes for `quiet`
+    """Greet, send MAIL, then the lines at once; all lines that come in reply to them until nothing comes for `quiet`
     seconds or the server closes (then the last line is "closed").
     """
     client = Client(lab, host).greet()

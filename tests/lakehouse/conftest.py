@@ -1,6 +1,7 @@
-"""
-A server that speaks Spark's protocol (Spark Connect) and keeps tables as Delta Lake and Apache Iceberg: Sail, from the
-package pysail. The jars that Apache Spark needs for these formats come from elsewhere than a package index.
+"""A server that speaks Spark's protocol (Spark Connect) and keeps tables as Delta Lake and Apache Iceberg.
+
+Sail, from the package pysail. The jars that Apache Spark needs for these formats come from elsewhere than a package
+index.
 
 pysail goes with versions of pyspark that are not ours, so `make test-lakehouse` runs these tests in an environment of
 its own.

@@ -1,5 +1,4 @@
-"""
-The product on sets of versions of their time: `python -m tests.matrix [SET...]`.
+"""The product on sets of versions of their time: `python -m tests.matrix [SET...]`.
 
 `sets.toml` says what each set is: a date, a Python, and what it holds; `locks/SET.txt` has its versions, resolved as of
 that date (`--lock` writes them anew). Each set is installed with the built wheel in an environment of its own, where

@@ -1,6 +1,6 @@
-"""
-What one set of versions is tried with, in an environment of its own: `python smoke.py FOLDER PART...` prints one line
-of JSON, the rows that each part came to.
+"""What one set of versions is tried with, in an environment of its own.
+
+`python smoke.py FOLDER PART...` prints one line of JSON, the rows that each part came to.
 
 The parts are the same work on the same contacts, at a lab on loopback: `table` (a DuckDB table by the command line),
 `dag` (verify, gate and export by `dag.test()`), `dbt` (`dbt build` over the verdicts), `checkpoint` (Great

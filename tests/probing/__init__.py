@@ -84,8 +84,7 @@ async def probe(
     previous_reason: str | None = None,
     **sections: Any,
 ) -> Probed:
-    """
-    Verify distinct cells; a run longer than `limit` seconds is a failure, so that nothing hangs. `previous_reason`:
+    """Verify distinct cells; a run longer than `limit` seconds is a failure, so that nothing hangs. `previous_reason`:
     what an earlier run found about all of them.
     """
     frame = pl.DataFrame({"email": list(cells)}, schema={"email": pl.String})

@@ -1,5 +1,4 @@
-"""
-A small mail world of real servers on loopback: NSD for names, Postfix for mail, postgrey for greylisting.
+"""A small mail world of real servers on loopback: NSD for names, Postfix for mail, postgrey for greylisting.
 
 One Postfix instance, one smtpd service per profile, each on a loopback address of its own and
 all on the same unprivileged port, because an MX record names no port. NSD is authoritative for `test.` and

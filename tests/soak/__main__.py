@@ -1,5 +1,4 @@
-"""
-Verify without end against healthy and hostile mail servers, and see whether anything grows.
+"""Verify without end against healthy and hostile mail servers, and see whether anything grows.
 
     python -m tests.soak --seconds 3600
 

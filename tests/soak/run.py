@@ -99,8 +99,7 @@ def _memory() -> float:
 
 
 def soak(seconds: float) -> dict[str, Any]:
-    """
-    Verify for so many seconds.
+    """Verify for so many seconds.
 
     Returns:
         `seconds`, `addresses` with a verdict, `longest_pause` (seconds in which the event loop did nothing else), and

@@ -16,9 +16,9 @@ __all__ = ["MAY_NEED_CLEANING", "clean_local", "suggest", "suggest_for", "sugges
 
 
 def suggest(text: str) -> str | None:
-    """
-    What a mistyped address was meant to be: "ann@gmial.com" -> "ann@gmail.com", "ann(at)gmail,com" -> "ann@gmail.com".
-    The same as the suggestion of a verdict.
+    """What a mistyped address was meant to be.
+
+    "ann@gmial.com" -> "ann@gmail.com", "ann(at)gmail,com" -> "ann@gmail.com". The same as the suggestion of a verdict.
 
     Returns:
         An address the syntax judge accepts; None where nothing better is known than the text itself.
@@ -66,9 +66,10 @@ _BEHIND_LOCAL: Final = re.compile(r"['`*#|~]+$")
 
 @lru_cache(maxsize=4096)
 def clean_local(local: str) -> str | None:
-    """
-    A local part without quotes, bullets and remains of markup around it, and in plain ASCII where all that is not ASCII
-    is typography (a curly apostrophe) or the dotted and dotless i of Turkish; None where nothing is to be done.
+    """A local part without quotes, bullets and remains of markup around it; None where nothing is to be done.
+
+    Where all that is not ASCII is typography (a curly apostrophe) or the dotted and dotless i of Turkish, it is in
+    plain ASCII.
     """
     if not _MAY_NEED_CLEANING.search(local):
         return None

@@ -1,5 +1,4 @@
-"""
-What a misspelt domain was meant to be.
+"""What a misspelt domain was meant to be.
 
 A domain is read as a name and an ending ("hotmial" and "com.arg"). The slips of the finger that lead away from the
 providers' names are spelt out beforehand, so that a domain costs one look-up; what is found is judged with the ending.
@@ -24,7 +23,7 @@ from mailvet.reference.typos.names import domains_without_dots, meant_by, misspe
 from mailvet.reference.typos.provider_endings import provider_meant
 from mailvet.syntax.parser import SPECIAL_USE_ENDINGS
 
-__all__ = ["has_unknown_tld", "suggest_domains"]
+__all__ = ["has_unknown_tld", "suggest_domain", "suggest_domains"]
 
 _IN_FRONT: Final = frozenset({"www", "http", "https", "email", "e-mail"})
 """Labels that people put before a provider's domain."""
@@ -33,9 +32,10 @@ _CONFUSABLE: Final = str.maketrans("аеорсухіјѕԁӏıłøđ", "aeopcyxi
 
 
 def suggest_domains(domains: Sequence[str]) -> list[str | None]:
-    """
-    For each domain (ASCII, lower-case) the one that was meant, or None: a mail provider's, or, where the ending does
-    not exist, the same name with the ending meant ("acme.con" -> "acme.com").
+    """For each domain (ASCII, lower-case) the one that was meant, or None.
+
+    A mail provider's, or, where the ending does not exist, the same name with the ending meant ("acme.con" ->
+    "acme.com").
     """
     if len(domains) == 1:
         return [suggest_domain(domains[0])]

@@ -97,4 +97,5 @@ def _near_usual_endings() -> dict[str, str]:
 
 
 def last_label(ending: str) -> str:
+    """The top-level domain of an ending: "uk" of "co.uk"."""
     return ending.rpartition(".")[2]

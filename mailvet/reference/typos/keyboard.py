@@ -22,8 +22,8 @@ LETTERS_AND_DIGITS: Final = LETTERS + "0123456789"
 
 
 def likely_slips(name: str) -> Iterator[str]:
-    """
-    A letter doubled, left out, swapped with the next one, hit on the next key, or with a key beside it hit as well.
+    """A letter doubled, left out, swapped with the next one, hit on the next key, or with a key beside it hit as well.
+
     The first letter is mostly typed right.
     """
     yield from _commonest_slips(name)
@@ -55,9 +55,10 @@ def unlikely_slips(name: str) -> Iterator[str]:
 
 
 def two_slips(name: str) -> Iterator[str]:
-    """
-    Two of the commonest slips. Short names must begin as they should and be no shorter, since many words are as near;
-    there, a wrong vowel counts as a common slip.
+    """Two of the commonest slips.
+
+    Short names must begin as they should and be no shorter, since many words are as near; there, a wrong vowel counts
+    as a common slip.
     """
     first = set(_commonest_slips(name))
     short = len(name) < 7

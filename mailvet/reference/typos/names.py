@@ -1,5 +1,4 @@
-"""
-Misspelt names of providers: what the slips of the finger lead to, spelt out beforehand.
+"""Misspelt names of providers: what the slips of the finger lead to, spelt out beforehand.
 
 A domain is read as a name and an ending ("hotmial" and "com.arg"); here stands what is known of the names, and below
 which endings each provider has domains.
@@ -180,9 +179,10 @@ def _within_two(name: str, other: str) -> bool:
 
 @cache
 def misspelt_names() -> dict[str, tuple[tuple[str, Slip], ...]]:
-    """
-    Every spelt-out misspelling of a provider's name, and the name itself -> the names that may be meant and how each
-    was misspelt, nearest and most used first. First labels to be looked at for another reason lead to no name.
+    """Every spelt-out misspelling of a provider's name, and the name itself, with the names that may be meant.
+
+    The nearest and most used name is the first, each with the way in which it was misspelt. First labels to be looked
+    at for another reason lead to no name.
     """
     found: dict[str, tuple[tuple[str, Slip], ...]] = {}
     homes = provider_homes()
@@ -271,9 +271,9 @@ def in_halves(name: str) -> tuple[str, str]:
 
 @cache
 def domains_without_dots() -> dict[str, str]:
-    """
-    The providers' domains without their dots: a dot in the wrong place ("yahooc.om") makes no difference, nor does one
-    in place of a hyphen ("t.online.de").
+    """The providers' domains without their dots.
+
+    A dot in the wrong place ("yahooc.om") makes no difference, nor does one in place of a hyphen ("t.online.de").
     """
     targets = [domain for domain, slips in lists.suggestion_slips().items() if slips]
     hyphened = [domain for domain in targets if "-" in domain]

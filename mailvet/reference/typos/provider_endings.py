@@ -74,8 +74,9 @@ def _ending_at_home(name: str, written: str, slip: Slip) -> str | None:
 
 
 def _branch(homes: Mapping[str, Home], written: str) -> str | None:
-    """The provider's one branch below "com" or "co" whose country is one slip away ("co.k", "com.bl"), where what is
-    written is no ending of names; None where several are as near.
+    """The provider's one branch below "com" or "co" whose country is one slip away ("co.k", "com.bl").
+
+    It is looked for where what is written is no ending of names; None where several are as near.
     """
     second, _, country = written.partition(".")
     if second not in ("com", "co") or not country or "." in country or lists.is_public_suffix(written):
@@ -116,8 +117,10 @@ def _squeezed(ending: str) -> str:
 
 
 def _distance(written: str, ending: str) -> float:
-    """How far an ending is from the one that was meant, in slips: 0.75 for a likely one, 1.5 for a letter that lies far
-    away or two keys missed by one; less for one cut off than for what was typed on behind it.
+    """How far an ending is from the one that was meant, in slips.
+
+    0.75 for a likely one, 1.5 for a letter that lies far away or two keys missed by one; less for one cut off than for
+    what was typed on behind it.
     """
     if written == ending:
         return 0

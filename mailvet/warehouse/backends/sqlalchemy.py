@@ -1,7 +1,7 @@
-"""
-Every database that SQLAlchemy reaches and no warehouse of its own serves: SQLite, MySQL and MariaDB, SQL Server,
-Snowflake, BigQuery, Redshift, Databricks, Trino. Verdicts go in by INSERTs of many rows into a staging table, then by
-one set-based statement.
+"""Every database that SQLAlchemy reaches and no warehouse of its own serves.
+
+SQLite, MySQL and MariaDB, SQL Server, Snowflake, BigQuery, Redshift, Databricks, Trino. Verdicts go in by INSERTs of
+many rows into a staging table, then by one set-based statement.
 """
 
 from __future__ import annotations
@@ -58,8 +58,7 @@ _PURE_PYTHON = {"mysql": "mysql+pymysql", "mariadb": "mariadb+pymysql"}
 
 
 def create_engine(url: str) -> Engine:
-    """
-    An engine for a URL of SQLAlchemy's form.
+    """An engine for a URL of SQLAlchemy's form.
 
     Raises:
         SettingsError: the URL cannot be read, or its driver is not installed; never with the password.
@@ -86,8 +85,7 @@ def create_engine(url: str) -> Engine:
 
 
 class SQLAlchemyDriver(Driver):
-    """
-    A connection of SQLAlchemy.
+    """A connection of SQLAlchemy.
 
     Args:
         engine: of the database.

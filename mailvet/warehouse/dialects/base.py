@@ -18,8 +18,7 @@ def literal(text: str | None) -> str:
 
 
 class Dialect:
-    """
-    Standard SQL; the subclasses say what differs.
+    """Standard SQL; the subclasses say what differs.
 
     Methods take and return SQL expressions, if nothing else is said.
     """
@@ -219,8 +218,7 @@ class Dialect:
     # ---------------------------------------------------------------- statements
 
     def update_from(self, table: str, source: str, match: str, sets: Mapping[str, str], condition: str) -> str:
-        """
-        One UPDATE of a table by another.
+        """One UPDATE of a table by another.
 
         Args:
             table: its name, under which its columns are spoken of, as a user's condition may do.
@@ -241,8 +239,7 @@ class Dialect:
         return f"update {table} set {plain} from {source} where {match} and {condition}"
 
     def upserts(self, table: str, batch: str, key: str, names: Sequence[str], keep: str | None) -> list[str]:
-        """
-        The statements that bring the rows of a batch into a table with the same columns.
+        """The statements that bring the rows of a batch into a table with the same columns.
 
         Args:
             table: its name.

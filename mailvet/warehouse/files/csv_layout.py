@@ -36,8 +36,7 @@ class Layout:
 
 
 def layout_of(lines: Sequence[str], *, tabs: bool = False) -> Layout | None:
-    """
-    The layout of a file that begins with these lines, without their line ends; None where they are blank.
+    """The layout of a file that begins with these lines, without their line ends; None where they are blank.
 
     Args:
         lines: the first lines of the file.
@@ -79,9 +78,9 @@ def _likely_delimiter(lines: Sequence[str]) -> str:
 
 
 def _above_header(lines: Sequence[str], delimiter: str | None) -> int:
-    """
-    How many lines above the header are none of the table: blank ones and titles, if a line with the column of
-    addresses and more columns than those above follows.
+    """How many lines above the header are none of the table.
+
+    Blank ones and titles, if a line with the column of addresses and more columns than those above follows.
     """
     for number, line in enumerate(lines[:20]):
         if not line.strip():

@@ -11,9 +11,10 @@ __all__ = ["sql_path", "unique_names"]
 
 
 def sql_path(path: Path) -> str:
-    """
-    A SQL literal that makes DuckDB's readers open exactly this file: to them a path is a pattern, in which `*`, `?` and
-    `[` stand for themselves only inside brackets (DuckDB, "File Globbing").
+    """A SQL literal that makes DuckDB's readers open exactly this file.
+
+    To them a path is a pattern, in which `*`, `?` and `[` stand for themselves only inside brackets (DuckDB, "File
+    Globbing").
     """
     text = str(path.absolute())  # a relative name may look like a URL or an option
     return literal("".join(f"[{letter}]" if letter in "*?[" else letter for letter in text))

@@ -1,5 +1,4 @@
-"""
-Data files as tables in which every cell is what it was in the file.
+"""Data files as tables in which every cell is what it was in the file.
 
 CSV is read as text without guessing: the header line is parsed here, so that names need not be unique and a sniffer
 never sees the messy cells (`a@x.com; b@y.com`) that would mislead it. What DuckDB refuses and can be read in one way
@@ -61,8 +60,7 @@ class Loaded:
 
 
 def load(db: duckdb.DuckDBPyConnection, path: Path, reading: Reading | None = None) -> Loaded:
-    """
-    Read a file into the temporary table `INPUT`, rows and columns in the order of the file.
+    """Read a file into the temporary table `INPUT`, rows and columns in the order of the file.
 
     Raises:
         SourceError: missing, empty, of no known kind, or not well formed; SettingsError: no such encoding.
@@ -146,8 +144,7 @@ def _load_csv(db: duckdb.DuckDBPyConnection, path: Path, readable: Path, encodin
 
 
 def _layout(path: Path, readable: Path, reading: Reading) -> Layout:
-    """
-    The layout of a CSV file, if it can be read as asked.
+    """The layout of a CSV file, if it can be read as asked.
 
     Raises:
         SourceError: it has no header where one is expected, or lines above it.
@@ -172,8 +169,7 @@ def _layout(path: Path, readable: Path, reading: Reading) -> Layout:
 
 
 def _repaired(path: Path, readable: Path, target: Path, layout: Layout, reading: Reading) -> tuple[list[str], Oddities]:
-    """
-    Rewrite a file that DuckDB refused.
+    """Rewrite a file that DuckDB refused.
 
     Raises:
         SourceError: it can be read in more than one way, and that was not asked for.

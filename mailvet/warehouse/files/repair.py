@@ -1,5 +1,4 @@
-r"""
-A CSV file that does not follow the rules of CSV (RFC 4180), copied into one that does.
+r"""A CSV file that does not follow the rules of CSV (RFC 4180), copied into one that does.
 
 Line ends of several kinds and quotation marks written as \" are read in any case, since they can be read in one way
 only. What may mean two things (rows of uneven length, stray quotation marks, a title above the header) is read when
@@ -43,7 +42,7 @@ class Oddities:
         return any(getattr(self, each.name) for each in fields(self))
 
     def sentence(self, name: str) -> str:
-        """What was odd, for people: `contacts.csv was read with 2 rows of fewer cells than the header.`"""
+        """What was odd, for people, as "contacts.csv was read with 2 rows of fewer cells than the header."."""
         words = (
             (self.titles, "line above the header left out", "lines above the header left out"),
             (self.short, "row of fewer cells than the header", "rows of fewer cells than the header"),
@@ -65,8 +64,7 @@ class UnevenError(Exception):
 def rewritten(
     path: Path, layout: Layout, target: Path, *, header: bool, lenient: bool, backslash: bool
 ) -> tuple[list[str], Oddities]:
-    r"""
-    Copy the rows of a file in UTF-8 into a well-formed CSV file with commas and without a header line.
+    r"""Copy the rows of a file in UTF-8 into a well-formed CSV file with commas and without a header line.
 
     Args:
         path: of the file.
@@ -153,9 +151,9 @@ _OPEN: list[str | None] = []
 
 
 def _cells(text: str, delimiter: str, *, backslash: bool) -> list[str | None] | None:
-    """
-    The cells of one record; `_OPEN` where a quotation mark waits for its other half, None where text follows a closing
-    one. An empty cell is None, one that is written "" is the empty text.
+    """The cells of one record; `_OPEN` where a quotation mark is not closed, None where text follows a closing one.
+
+    An empty cell is None, one that is written "" is the empty text.
     """
     cells: list[str | None] = []
     position, end = 0, len(text)

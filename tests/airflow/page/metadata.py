@@ -1,5 +1,4 @@
-"""
-A metadata database of Airflow with verifications in it, written through Airflow's own models.
+"""A metadata database of Airflow with verifications in it, written through Airflow's own models.
 
 The DAGs are real ones, serialized as the DAG processor does it; their runs and XComs are recorded instead of being
 executed, so that months of runs take a second.

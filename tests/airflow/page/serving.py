@@ -51,8 +51,7 @@ def served(app: Any) -> Iterator[str]:
 
 
 def browse(address: str, *more: str, size: tuple[int, int] = (1440, 1200), seconds: float = 90) -> str:
-    """
-    Open an address in a fresh headless Chromium with more flags (`--dump-dom`, `--screenshot=…`); what it prints.
+    """Open an address in a fresh headless Chromium with more flags (`--dump-dom`, `--screenshot=…`); what it prints.
 
     A Chromium that has not said anything in time is tried once more: with a clock of its own it now and then waits
     for ever.

@@ -19,8 +19,7 @@ _STORE_MODE = 0o600
 
 
 class DuckDBAccess:
-    """
-    The privileges of a connection, from before it opens to after it closes.
+    """The privileges of a connection, from before it opens to after it closes.
 
     What DuckDB cannot keep in memory it spills into a folder of ours (0700) beside the database. Its write-ahead log
     is as private as the database file, and a file that is made is 0600. Connections of one process to one file share
@@ -52,9 +51,10 @@ class DuckDBAccess:
         db.execute("set python_enable_replacements = false")
 
     def close_in(self, db: duckdb.DuckDBPyConnection) -> None:
-        """
-        Switch off what is beyond the database and the folder: other files, the network, extensions. DuckDB does not
-        let it be switched on again (DuckDB, "Securing DuckDB"); to be done before a text of the user's is run.
+        """Switch off what is beyond the database and the folder: other files, the network, extensions.
+
+        DuckDB does not let it be switched on again (DuckDB, "Securing DuckDB"); to be done before a text of the user's
+        is run.
         """
         if not self.closed_in:
             db.execute(f"set allowed_directories = [{literal(str(self.folder.path))}]")

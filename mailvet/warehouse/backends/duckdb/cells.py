@@ -25,10 +25,10 @@ _JOINED_ROWS = 2_400_000
 
 
 class Cells:
-    """
-    The distinct texts: `mailvet_texts` (email, repeats) and over them `mailvet_cells` (email, email_key, folded,
-    repeats). Only the texts are kept; keys of 64 characters, which cost little to compute, would take three times their
-    room.
+    """The distinct texts, without their keys.
+
+    `mailvet_texts` has (email, repeats); over it `mailvet_cells` has (email, email_key, folded, repeats). Keys of 64
+    characters cost little to compute and would take three times the room of the texts.
 
     Args:
         source: the table they stand in.
@@ -96,9 +96,9 @@ def stage_numbers(source: ContactRelation, place: str, cell: str, rows: str) -> 
 
 
 def join_parts(source: ContactRelation) -> list[str]:
-    """
-    Conditions that part `mailvet_numbers` and the verdicts alike, so that each part is joined in memory: a join that
-    spills to the disk takes twice the time.
+    """Conditions that part `mailvet_numbers` and the verdicts alike, so that each part is joined in memory.
+
+    A join that spills to the disk takes twice the time.
     """
     (stored,) = source.session.one(f"select count(*) from {VERDICTS}")
     count = -(-int(stored) // _JOINED_ROWS) or 1

@@ -26,8 +26,7 @@ MEMORY_WHILE_SAVING = "400MB"
 
 
 def open_database(path: Path | None, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
-    """
-    Open a DuckDB file, or one in memory; the mistakes people make become errors that say what to do.
+    """Open a DuckDB file, or one in memory; the mistakes people make become errors that say what to do.
 
     Raises:
         LockedError: another process has it open.

@@ -27,8 +27,7 @@ _PLACE = f"{OWN}place"
 
 
 class Exporter:
-    """
-    Writes lists.
+    """Writes lists.
 
     Args:
         source: the table.

@@ -31,8 +31,7 @@ def with_keys(due: str) -> str:
 
 
 class PlannedRelation:
-    """
-    What `Planner.plan` found, as `PlannedSource`.
+    """What `Planner.plan` found, as `PlannedSource`.
 
     Args:
         source: the table.

@@ -45,8 +45,7 @@ _NO_VERDICTS = (
 
 
 class Planner:
-    """
-    Finds out what is due.
+    """Finds out what is due.
 
     Args:
         source: the table.
@@ -203,9 +202,9 @@ class Planner:
         return joined
 
     def _stage_open(self, fresh: str, *, events: bool) -> None:
-        """
-        The cells whose verdict is not fresh for sure: `mailvet_open`. On a list that is verified day by day they are
-        few, so the others are told from them by numbers.
+        """The cells whose verdict is not fresh for sure: `mailvet_open`.
+
+        On a list that is verified day by day they are few, so the others are told from them by numbers.
         """
         db = self._session.db
         stage_numbers(self._source, "rowid", "email", "mailvet_texts")

@@ -1,5 +1,4 @@
-"""
-A DuckDB file without what was deleted from it: DuckDB keeps the blocks of deleted rows until it needs the room.
+"""A DuckDB file without what was deleted from it: DuckDB keeps the blocks of deleted rows until it needs the room.
 
 What is in the file is copied to a new one, which takes its place in one step. Only for files that hold nothing but
 tables of mailvet's: of a user's file neither the settings nor the functions of other programs are known.
@@ -40,9 +39,10 @@ def is_our_own(db: duckdb.DuckDBPyConnection) -> bool:
 
 
 def rewrite(path: Path) -> None:
-    """
-    Replace a store of ours by a copy without deleted rows, and without a write-ahead log. No connection of this program
-    to it may be open. Until the copy is complete and on the disk, the file is left as it is.
+    """Replace a store of ours by a copy without deleted rows, and without a write-ahead log.
+
+    No connection of this program to it may be open. Until the copy is complete and on the disk, the file is left as it
+    is.
 
     Raises:
         LockedError: another program writes to it.

@@ -1,5 +1,4 @@
-"""
-One DuckDB database that is open.
+"""One DuckDB database that is open.
 
 Times are stored as TIMESTAMP in UTC: DuckDB's TIMESTAMP WITH TIME ZONE cannot be fetched from Python without a
 further package.
@@ -50,8 +49,7 @@ _STAGED = (
 
 
 class Session:
-    """
-    A connection. Not to be used from two threads at once, but for `interrupt`.
+    """A connection. Not to be used from two threads at once, but for `interrupt`.
 
     Args:
         connection: to the database.
@@ -142,8 +140,7 @@ class Session:
             return None
 
     def check_still_there(self) -> None:
-        """
-        See `VerdictStore.check_still_there`.
+        """See `VerdictStore.check_still_there`.
 
         Raises:
             SourceError: the file of the database was removed or replaced, so that what is saved would be lost.
@@ -174,8 +171,7 @@ class Session:
             )
 
     def check_own_tables(self) -> None:
-        """
-        Whether the table of verdicts is one of ours.
+        """Whether the table of verdicts is one of ours.
 
         Raises:
             SourceError: mailvet did not make it, or a later version did.

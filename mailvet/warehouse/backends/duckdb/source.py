@@ -28,8 +28,7 @@ __all__ = ["ContactRelation", "bind_connection", "bind_database", "bind_file"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContactRelation:
-    """
-    A table, a view, or a file that was read into a table for the moment.
+    """A table, a view, or a file that was read into a table for the moment.
 
     Attributes:
         session: with the database of its verdicts.
@@ -118,8 +117,7 @@ class ContactRelation:
         return () if self.loaded is None else self.loaded.remarks
 
     def check_unchanged(self, target: Path) -> None:
-        """
-        Whether a file may be replaced.
+        """Whether a file may be replaced.
 
         Raises:
             SourceError: `target` is the file that was read, and it is not what it was then.
@@ -146,8 +144,7 @@ class ContactRelation:
 
 
 def bind_database(path: Path, table: str, column: str | None, binding: Binding) -> ContactRelation:
-    """
-    A table of a DuckDB file.
+    """A table of a DuckDB file.
 
     Args:
         path: of the file.
@@ -177,9 +174,9 @@ def bind_database(path: Path, table: str, column: str | None, binding: Binding) 
 def bind_connection(
     connection: duckdb.DuckDBPyConnection, table: str, column: str | None, binding: Binding
 ) -> ContactRelation:
-    """
-    A table of a database that is open already; arguments and errors as `bind_database`. The connection stays open, and
-    in its session times are UTC from now on.
+    """A table of a database that is open already; arguments and errors as `bind_database`.
+
+    The connection stays open, and in its session times are UTC from now on.
     """
     row = connection.execute(
         "select coalesce(path, ''), readonly from duckdb_databases() where database_name = current_database()"
@@ -215,8 +212,7 @@ def _bound(session: Session, table: str, column: str | None, binding: Binding) -
 def bind_file(
     path: Path, column: str | None, store: Path, binding: Binding, reading: Reading | None = None
 ) -> ContactRelation:
-    """
-    A file of addresses.
+    """A file of addresses.
 
     Args:
         path: of the file.
@@ -277,8 +273,7 @@ def _state(path: Path) -> tuple[int, ...] | None:
 
 
 def _narrowed(session: Session, relation: str, table: str, binding: Binding) -> str | None:
-    """
-    Whether a condition that was parsed reads nothing but the database, and works.
+    """Whether a condition that was parsed reads nothing but the database, and works.
 
     Returns:
         The table for the moment of the events, if they are in a file, since no file can be read after it.

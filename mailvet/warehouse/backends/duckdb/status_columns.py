@@ -24,8 +24,7 @@ _WRITTEN_ROWS = 10 * 122_880
 
 
 class StatusWriter:
-    """
-    Writes verdicts beside the rows of a table.
+    """Writes verdicts beside the rows of a table.
 
     Args:
         source: the table.

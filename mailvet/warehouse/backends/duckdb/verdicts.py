@@ -26,6 +26,7 @@ from mailvet.warehouse.erasure import COPIES, FREED_BLOCKS, OWN_ROWS, UNNAMED, S
 from mailvet.warehouse.events import add_events_in_duckdb
 from mailvet.warehouse.mailboxes import backfill_sql, missing_verdicts
 from mailvet.warehouse.own_tables import (
+    BACKFILL_PROBABILITY,
     OUTPUT_COLUMNS,
     OUTPUTS,
     RUN_COLUMNS,
@@ -63,8 +64,7 @@ def _creation(table: str, kinds: Mapping[str, str], *, required: Sequence[str] =
 
 
 class DuckDBVerdicts:
-    """
-    The verdicts of a DuckDB database.
+    """The verdicts of a DuckDB database.
 
     Args:
         session: with the database.
@@ -186,13 +186,18 @@ class DuckDBVerdicts:
 
     def _upgrade(self) -> None:
         """Bring a table of verdicts that an older version made up to date: in place, and once."""
-        if "mailbox_key" in self._verdict_columns():
-            return
-        self._changed()
-        with self._session.transaction():
-            self._session.db.execute("alter table mailvet_verdicts add column mailbox_key varchar")
-            self._session.db.execute(f"delete from mailvet_verdicts where {missing_verdicts(SAY)}")
-            self._session.db.execute(backfill_sql(SAY, VERDICTS))
+        present, db = self._verdict_columns(), self._session.db
+        if "mailbox_key" not in present:
+            self._changed()
+            with self._session.transaction():
+                db.execute("alter table mailvet_verdicts add column mailbox_key varchar")
+                db.execute(f"delete from mailvet_verdicts where {missing_verdicts(SAY)}")
+                db.execute(backfill_sql(SAY, VERDICTS))
+        if "bounce_probability" not in present:
+            self._changed()
+            with self._session.transaction():
+                db.execute("alter table mailvet_verdicts add column bounce_probability double")
+                db.execute(BACKFILL_PROBABILITY)
 
     def _drop_duplicates(self) -> None:
         """Of several verdicts of one key, which another tool may have made, the newest stays."""
@@ -232,10 +237,10 @@ class DuckDBVerdicts:
             db.unregister("mailvet_places")
 
     def save(self, verdicts: pa.Table) -> None:
-        """
-        See `VerdictStore.save`. Old rows are deleted and new ones appended: an update in an order that is not the
-        table's would cost a hundred times as much, and so would an index on keys of 64 characters, which a database
-        with one writer can do without.
+        """See `VerdictStore.save`.
+
+        Old rows are deleted and new ones appended: an update in an order that is not the table's would cost a hundred
+        times as much, and so would an index on keys of 64 characters, which a database with one writer can do without.
         """
         silent = ", ".join(literal(reason) for reason in SILENT)
         known = (
@@ -274,9 +279,10 @@ class DuckDBVerdicts:
         self._stored_rows = self._count()
 
     def _note_stored(self) -> None:
-        """
-        The keys of all verdicts as numbers of 64 bits: `mailvet_stored`. Most batches of a run hold nothing that is
-        stored already, and this tells it without reading keys of 64 characters through and through.
+        """The keys of all verdicts as numbers of 64 bits: `mailvet_stored`.
+
+        Most batches of a run hold nothing that is stored already, and this tells it without reading keys of 64
+        characters through and through.
         """
         count = self._count()
         if self._stored_rows != count:

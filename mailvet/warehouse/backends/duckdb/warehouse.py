@@ -1,5 +1,4 @@
-"""
-DuckDB: the warehouse of one machine, and the reader of files.
+"""DuckDB: the warehouse of one machine, and the reader of files.
 
 A table of a DuckDB database has its verdicts in the same database. A file (CSV, TSV, Parquet, JSON Lines, plain or
 compressed) is read into a temporary table; its verdicts live in the store, another DuckDB file, so that a second run
@@ -41,8 +40,7 @@ _AS_IT_COMES = Binding()
 
 
 class DuckDBWarehouse:
-    """
-    One table or file and its verdicts. Build it with `of_table`, `of_connection` or `of_file`.
+    """One table or file and its verdicts. Build it with `of_table`, `of_connection` or `of_file`.
 
     Not to be used from two threads at once, but for `interrupt`.
 
@@ -57,6 +55,7 @@ class DuckDBWarehouse:
         self._planner, self._matches = Planner(source, self._cells), Matches(source)
         self._store = DuckDBVerdicts(source.session, has_source=True)
         self.name, self.policy, self.path = source.name, source.policy, source.path
+        self.address_column = source.column
         self._bind_source()
         self._bind_store()
 
@@ -171,8 +170,7 @@ class DuckDBWarehouse:
 
 
 def open_verdicts(path: Path, *, read_only: bool) -> DuckDBVerdicts:
-    """
-    Only the verdicts of a database, without a source.
+    """Only the verdicts of a database, without a source.
 
     Raises:
         SourceError: there is no such database; LockedError.

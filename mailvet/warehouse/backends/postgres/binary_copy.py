@@ -20,9 +20,9 @@ _BLOCK_ROWS = 10_000  # a few MB: the server takes one in while the next is made
 
 
 def binary_copy(rows: pa.Table) -> Iterator[bytes]:
-    """
-    A table in the format of `COPY ... (FORMAT binary)` (PostgreSQL manual, COPY, "Binary Format"), in blocks: built
-    from whole columns, without a Python object for any cell.
+    """A table in the format of `COPY ... (FORMAT binary)` (PostgreSQL manual, COPY, "Binary Format"), in blocks.
+
+    Built from whole columns, without a Python object for any cell.
 
     Args:
         rows: columns of text, int16, int32, int64, float64 or microseconds in UTC.

@@ -34,8 +34,7 @@ _LOCK_SECONDS = 30
 
 
 def connect(url: str) -> psycopg.Connection[Any]:
-    """
-    A connection of our own.
+    """A connection of our own.
 
     Args:
         url: of libpq's form, `postgresql://user@host:5432/database`; what it leaves out libpq takes from PGHOST,
@@ -58,8 +57,7 @@ def connect(url: str) -> psycopg.Connection[Any]:
 
 
 class PsycopgDriver(Driver):
-    """
-    A connection of psycopg 3.
+    """A connection of psycopg 3.
 
     Args:
         connection: to the database.

@@ -22,9 +22,10 @@ _CLASHES = 3
 
 
 class CopySaver:
-    """
-    Saves verdicts by COPY into the table while all of them are new, which takes half the time of a table for the moment
-    and an INSERT; a batch of which the table has a key already is saved the other way.
+    """Saves verdicts by COPY into the table while all of them are new.
+
+    It takes half the time of a table for the moment and an INSERT; a batch of which the table has a key already is
+    saved the other way.
 
     Args:
         session: with a `PsycopgDriver`.
@@ -53,8 +54,9 @@ class CopySaver:
 
 
 def open_warehouse(driver: PsycopgDriver, table: str, column: str | None, binding: Binding) -> SQLWarehouse:
-    """
-    A table of a PostgreSQL database and its verdicts; arguments and errors as `mailvet.warehouse.backends.sql.source`.
+    """A table of a PostgreSQL database and its verdicts.
+
+    Arguments and errors as `mailvet.warehouse.backends.sql.source`.
 
     Args:
         driver: with the connection, which is closed if it cannot be.

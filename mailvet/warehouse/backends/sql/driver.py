@@ -22,8 +22,7 @@ __all__ = ["Driver"]
 
 
 class Driver(ABC):
-    """
-    One connection. Not to be used from two threads at once, but for `interrupt`.
+    """One connection. Not to be used from two threads at once, but for `interrupt`.
 
     Attributes:
         say: the dialect of the database.
@@ -48,8 +47,7 @@ class Driver(ABC):
         """The rows of a query in batches; the client holds one of them at a time."""
 
     def pages(self, table: str, query: str, batch_rows: int) -> Iterator[list[tuple[Any, ...]]]:
-        """
-        The rows of a query in batches, while other statements run in between.
+        """The rows of a query in batches, while other statements run in between.
 
         Args:
             table: of ours, with the column `place` that counts its rows from 0.
@@ -65,8 +63,7 @@ class Driver(ABC):
         """Add rows to one of our own tables, columns by their names."""
 
     def create_as(self, table: str, query: str, *, guarded: bool) -> None:
-        """
-        Make a table for the moment from a query.
+        """Make a table for the moment from a query.
 
         Args:
             table: its name.
@@ -134,8 +131,7 @@ class Driver(ABC):
     # ---------------------------------------------------------------- rights
 
     def check_rights(self, source: ContactTable, *, writable: bool) -> None:
-        """
-        Whether this user may do what a run will do, as far as the database tells.
+        """Whether this user may do what a run will do, as far as the database tells.
 
         Raises:
             SourceError: no, and which right is missing.

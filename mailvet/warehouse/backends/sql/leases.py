@@ -30,8 +30,7 @@ _CLOCKS = {
 
 
 class Leases:
-    """
-    The leases of one source.
+    """The leases of one source.
 
     Args:
         source: the table, with its condition and its shard.

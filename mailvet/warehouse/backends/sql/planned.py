@@ -28,8 +28,7 @@ _SIGNALS = {"email_key": "key", "series_size": "int32", "burst": "int16", "dupli
 
 
 class PlannedTable:
-    """
-    What `Planner.plan` found, as `PlannedSource`.
+    """What `Planner.plan` found, as `PlannedSource`.
 
     Args:
         source: the table.
@@ -141,8 +140,7 @@ class PlannedTable:
             self._signals = self._stage_signals(queries)
 
     def _stage_signals(self, queries: list[tuple[str, str, str]]) -> str:
-        """
-        The few rows with a signal, to be joined as the due ones are read.
+        """The few rows with a signal, to be joined as the due ones are read.
 
         Args:
             queries: columns to fill, the values for them, and the query they come from.

@@ -1,6 +1,6 @@
-"""
-What is due of a table: its distinct texts, and what the user's events, lists and earlier verdicts say of them. All of
-it happens in the database, in tables for the moment.
+"""What is due of a table: its distinct texts, and what the user's events, lists and earlier verdicts say of them.
+
+All of it happens in the database, in tables for the moment.
 """
 
 from __future__ import annotations
@@ -43,8 +43,7 @@ _MOST_LABELS = 128  # a domain name has no more
 
 
 class Cells:
-    """
-    The distinct texts of a column of addresses, in a table for the moment: email, email_key, folded, repeats.
+    """The distinct texts of a column of addresses, in a table for the moment: email, email_key, folded, repeats.
 
     Args:
         source: the table they stand in.
@@ -86,8 +85,7 @@ class Cells:
 
 
 class Planner:
-    """
-    Finds out what is due.
+    """Finds out what is due.
 
     Args:
         source: the table.

@@ -40,8 +40,7 @@ _RUN_TYPES = {"string": pa.string(), "int64": pa.int64(), "double": pa.float64()
 
 
 class Servers:
-    """
-    What is kept about server addresses: `mailvet_servers`.
+    """What is kept about server addresses: `mailvet_servers`.
 
     Args:
         session: with the database.
@@ -92,8 +91,7 @@ class Servers:
 
 
 class Runs:
-    """
-    One row for each run: `mailvet_runs`.
+    """One row for each run: `mailvet_runs`.
 
     Args:
         session: with the database.
@@ -129,8 +127,7 @@ class Runs:
 
 
 class Shards:
-    """
-    Which shard of a plan asks which domain: `mailvet_shards`.
+    """Which shard of a plan asks which domain: `mailvet_shards`.
 
     Args:
         session: with the database.
@@ -178,8 +175,7 @@ class Shards:
 
 
 class Outputs:
-    """
-    The hashes of the files that mailvet wrote: `mailvet_outputs`.
+    """The hashes of the files that mailvet wrote: `mailvet_outputs`.
 
     Args:
         session: with the database.

@@ -38,8 +38,7 @@ class Saver(Protocol):
 
 
 class BatchSaver:
-    """
-    The way that every database can go.
+    """The way that every database can go.
 
     Args:
         session: with the database.
@@ -70,8 +69,7 @@ class BatchSaver:
             self._upsert(verdicts.append_column(_KNOWN_SINCE, known_since).cast(_batch_schema()), silent=False)
 
     def _upsert(self, rows: pa.Table, *, silent: bool) -> None:
-        """
-        The statements that bring a batch into the verdict table; each alone leaves it in order.
+        """The statements that bring a batch into the verdict table; each alone leaves it in order.
 
         Args:
             rows: of `_batch_schema`, each key once.

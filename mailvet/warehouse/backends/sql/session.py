@@ -14,8 +14,7 @@ __all__ = ["Session"]
 
 
 class Session:
-    """
-    A driver, and the tables for the moment.
+    """A driver, and the tables for the moment.
 
     Args:
         driver: of one connection.
@@ -71,8 +70,7 @@ class Session:
     # ---------------------------------------------------------------- tables for the moment
 
     def stage(self, name: str, query: str, *, guarded: bool = False, key: str | None = None) -> str:
-        """
-        Make a table for the moment; its name in a statement.
+        """Make a table for the moment; its name in a statement.
 
         Args:
             name: what it is called here.

@@ -19,8 +19,7 @@ __all__ = ["ContactTable", "bind"]
 
 @dataclass(slots=True, kw_only=True)
 class ContactTable:
-    """
-    A table or view, in the words of a statement.
+    """A table or view, in the words of a statement.
 
     Attributes:
         session: with its database.
@@ -90,8 +89,7 @@ class ContactTable:
 
 
 def bind(session: Session, table: str, column: str | None, binding: Binding) -> ContactTable:
-    """
-    Choose a table and its column of addresses. If it cannot be, the session is closed.
+    """Choose a table and its column of addresses. If it cannot be, the session is closed.
 
     Args:
         session: with the database.

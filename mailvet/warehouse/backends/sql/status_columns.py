@@ -22,8 +22,7 @@ _WRITE_TRIES = 5
 
 
 class StatusWriter:
-    """
-    Writes verdicts beside the rows of a table.
+    """Writes verdicts beside the rows of a table.
 
     Args:
         source: the table.
@@ -93,8 +92,7 @@ class StatusWriter:
         return self._write(columns)
 
     def _write(self, columns: Sequence[str]) -> int:
-        """
-        Matches on the text as it is now, by its key or by itself, so an edited row is left alone.
+        """Matches on the text as it is now, by its key or by itself, so an edited row is left alone.
 
         The columns are added first, in a statement of their own: that takes the whole table, but for no time, while
         the update, which takes long, holds only the rows it changes.

@@ -15,7 +15,7 @@ from mailvet.warehouse.clocks import latest_believed
 from mailvet.warehouse.dialects import literal
 from mailvet.warehouse.erasure import COPIES, OWN_ROWS, UNNAMED, Statements, Wanted, erase
 from mailvet.warehouse.mailboxes import backfill_sql, missing_verdicts
-from mailvet.warehouse.own_tables import ADDED_LATER, VERDICTS, verdict_kinds
+from mailvet.warehouse.own_tables import ADDED_LATER, BACKFILL_PROBABILITY, VERDICTS, verdict_kinds
 
 __all__ = ["VerdictTable", "create_own"]
 
@@ -25,8 +25,7 @@ _KEYS_A_STATEMENT = 500
 def create_own(
     session: Session, table: str, kinds: dict[str, str], *, key: str, required: Sequence[str] = ()
 ) -> list[str]:
-    """
-    The statement that makes a table of ours, as a list.
+    """The statement that makes a table of ours, as a list.
 
     Args:
         session: with the database.
@@ -48,8 +47,7 @@ def create_own(
 
 
 class VerdictTable:
-    """
-    The table of verdicts.
+    """The table of verdicts.
 
     Args:
         session: with the database.
@@ -74,16 +72,24 @@ class VerdictTable:
     def upgrade(self) -> None:
         """Bring a table of verdicts that an older version made up to date: in place, and once."""
         session, say = self._session, self._say
-        if session.has_column(VERDICTS, "mailbox_key"):
-            return
+        if self._add("mailbox_key", say.key_type):
+            with session.transaction():
+                session.execute(f"delete from {VERDICTS} where {missing_verdicts(say)}")
+                session.execute(backfill_sql(say, VERDICTS))
+        if self._add("bounce_probability", say.types["double"]):
+            session.execute(BACKFILL_PROBABILITY)
+
+    def _add(self, name: str, kind: str) -> bool:
+        """Add a column where it is missing; whether it was."""
+        session = self._session
+        if session.has_column(VERDICTS, name):
+            return False
         try:
-            session.execute(say.add_column.format(table=VERDICTS, name="mailbox_key", kind=say.key_type))
+            session.execute(self._say.add_column.format(table=VERDICTS, name=name, kind=kind))
         except Exception:
-            if not session.has_column(VERDICTS, "mailbox_key"):  # unless another run was quicker
+            if not session.has_column(VERDICTS, name):  # unless another run was quicker
                 raise
-        with session.transaction():
-            session.execute(f"delete from {VERDICTS} where {missing_verdicts(say)}")
-            session.execute(backfill_sql(say, VERDICTS))
+        return True
 
     def drop_missing(self, cells: str) -> None:
         """Drop the verdicts that an older version, or another tool, gave to these cells without an address."""

@@ -33,8 +33,7 @@ __all__ = ["SQLStore", "SQLWarehouse"]
 
 
 class SQLStore:
-    """
-    The verdicts of a SQL database. Not to be used from two threads at once, but for `interrupt`.
+    """The verdicts of a SQL database. Not to be used from two threads at once, but for `interrupt`.
 
     Args:
         session: with the database.
@@ -120,8 +119,7 @@ class SQLStore:
 
 
 class SQLWarehouse:
-    """
-    One table of a SQL database and its verdicts. Not to be used from two threads at once, but for `interrupt`.
+    """One table of a SQL database and its verdicts. Not to be used from two threads at once, but for `interrupt`.
 
     Args:
         source: the table.
@@ -138,7 +136,7 @@ class SQLWarehouse:
         self._store = SQLStore(session, self._saver)
         self._planner = Planner(source, self._cells)
         self._verdicts, self._shards = VerdictTable(session), Shards(session)
-        self.name, self.policy = source.name, source.policy
+        self.name, self.policy, self.address_column = source.name, source.policy, source.column
         self._bind_source()
         self._bind_store()
 
