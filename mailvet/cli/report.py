@@ -17,6 +17,7 @@ from mailvet.cli.options import (
     NoHeader,
     Overwrite,
     PolicyOption,
+    Sheet,
     Source,
     Table,
     Where,
@@ -37,19 +38,25 @@ def report(  # noqa: PLR0913  # the options of the command
         Optional[str],  # noqa: UP045
         typer.Option(metavar="COLUMN", help="Also compare the rows by this column, such as where they came from."),
     ] = None,
+    max_bounce_rate: Annotated[
+        str, typer.Option(metavar="SHARE", help="The risk budget whose audience the report shows.")
+    ] = "2%",
     policy: PolicyOption = None,
     config: Config = None,
     overwrite: Overwrite = False,
     encoding: Encoding = "utf-8",
     no_header: NoHeader = False,
     lenient: Lenient = False,
+    sheet: Sheet = None,
 ) -> None:
     """How a verified source stands. Here, and as an HTML file. Asks no server and changes nothing in the source."""
     from mailvet.cli.show import show_summary
     from mailvet.reports import html as html_report
     from mailvet.runs.planning import plan as plan_run
+    from mailvet.scoring.budget import Budget
 
     settings = load_settings(config, policy=policy)
+    budget = Budget.of(max_bounce_rate)
     html_report.check_path(output)
     check_files(source, settings, config, overwrite=overwrite, report=output, option="--output")
     warehouse = open_read_only(
@@ -58,11 +65,11 @@ def report(  # noqa: PLR0913  # the options of the command
         table=table,
         column=email_column,
         where=where,
-        reading=reading(encoding, no_header, lenient),
+        reading=reading(encoding, no_header, lenient, sheet),
     )
     try:
         plan_run(warehouse, settings)
-        found = html_report.gather(warehouse, settings, by=by)
+        found = html_report.gather(warehouse, settings, by=by, budget=budget)
     finally:
         warehouse.close()
     html_report.write(output, found, report_mode(source, settings))

@@ -23,6 +23,7 @@ from mailvet.cli.options import (
     Overwrite,
     PolicyOption,
     RecheckOption,
+    Sheet,
     Source,
     Table,
     Wait,
@@ -59,13 +60,21 @@ def verify(  # noqa: PLR0913  # the options of the command
             "--output",
             "-o",
             metavar="FILE",
-            help="Write the rows with their status here (.csv, .tsv, .parquet, .jsonl).",
+            help="Write the rows with their status here (.csv, .tsv, .parquet, .jsonl, .xlsx).",
         ),
     ] = None,
     split_by: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(metavar="COLUMN", help="One output file for each recommendation, status or reason."),
     ] = None,
+    max_bounce_rate: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            metavar="SHARE",
+            help="With --split-by recommendation: send to the most rows whose hard bounces stay below this, as 2%.",
+        ),
+    ] = None,
+    confidence: Annotated[str, typer.Option(metavar="SHARE", help="Of the bound of --max-bounce-rate.")] = "0.9",
     columns: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(metavar="LIST", help="Status columns to write, separated by commas."),
@@ -85,9 +94,18 @@ def verify(  # noqa: PLR0913  # the options of the command
         typer.Option(metavar="FILE", help="Also write an HTML report here; it holds no addresses."),
     ] = None,
     overwrite: Overwrite = False,
+    output_encoding: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="NAME", help="Of --output as CSV, as utf-8-sig (for Excel); default: as the source."),
+    ] = None,
+    delimiter: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="MARK", help="Between its cells: , ; | or tab; default: as the source."),
+    ] = None,
     encoding: Encoding = "utf-8",
     no_header: NoHeader = False,
     lenient: Lenient = False,
+    sheet: Sheet = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log lines instead of a live view.")] = False,
 ) -> None:
     """Verify a table or file. The verdicts are saved, and the status is written back."""
@@ -97,6 +115,7 @@ def verify(  # noqa: PLR0913  # the options of the command
     from mailvet.runs.recheck import parse_recheck
     from mailvet.runs.sources import open_source
     from mailvet.runs.table_gate import judged
+    from mailvet.scoring.budget import Budget
     from mailvet.settings import parse_duration
     from mailvet.verdict import STATUS_COLUMNS
     from mailvet.warehouse.files import format_of
@@ -106,6 +125,7 @@ def verify(  # noqa: PLR0913  # the options of the command
     limits = Limits.of(max_undeliverable_rate=_undeliverable_limit(max_undeliverable_rate, max_undeliverable))
     is_file = format_of(Path(source)) is not None
     _check_output_options(source if is_file else None, output, split_by, key_column)
+    budget = None if max_bounce_rate is None else Budget.of(max_bounce_rate, confidence)
     if report is not None:
         html_report.check_path(report)
     results = [] if output is None or format_of(output) is None else result_paths(output, split_by)
@@ -116,10 +136,14 @@ def verify(  # noqa: PLR0913  # the options of the command
         "output": output,
         "key_columns": tuple(key_column or ()),
         "split_by": split_by,
+        "max_bounce_rate": max_bounce_rate,
+        "confidence": confidence,
         "wait": parsed(parse_duration, wait, "--wait"),
         "recheck": again,
         "in_hand": in_hand,
         "overwrite": overwrite,
+        "output_encoding": output_encoding,
+        "delimiter": delimiter,
     }
     in_hand.advice = stopped_advice(again, datetime.now(timezone.utc))
     warehouse = open_source(
@@ -128,14 +152,16 @@ def verify(  # noqa: PLR0913  # the options of the command
         table=table,
         column=email_column,
         where=where,
-        reading=reading(encoding, no_header, lenient),
+        reading=reading(encoding, no_header, lenient, sheet),
         updatable=not (no_write_back or is_file),
     )
     say_remarks(warehouse)
     try:
         result = _run_watched(warehouse, settings, verbose, work)
         if report is not None:
-            html_report.write(report, html_report.gather(warehouse, settings), report_mode(source, settings))
+            html_report.write(
+                report, html_report.gather(warehouse, settings, budget=budget), report_mode(source, settings)
+            )
         gate = judged(warehouse, limits) if limits.applied and not result.degraded else None
     finally:
         warehouse.close()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import duckdb
 
 from mailvet.errors import SettingsError, SourceError, argument
+from mailvet.private_files import PrivateFolder
 from mailvet.verdict import verdict_schema
 from mailvet.warehouse.backends.duckdb.expressions import SAY
 from mailvet.warehouse.backends.duckdb.matching import Matches
@@ -18,8 +20,13 @@ from mailvet.warehouse.dialects import literal
 from mailvet.warehouse.driver_errors import source_error
 from mailvet.warehouse.files import first_line, format_of, unique_names
 from mailvet.warehouse.files import writing as output_files
+from mailvet.warehouse.files.text_output import AS_IT_CAME, TextLayout
 from mailvet.warehouse.identifiers import OWN, TableName, parse_table, quoted
 from mailvet.warehouse.tables import check_targets, may_replace
+from mailvet.warehouse.verdict_columns import part_within, within_column
+
+if TYPE_CHECKING:
+    from mailvet.scoring.budget import Chosen
 
 __all__ = ["Exporter"]
 
@@ -55,7 +62,7 @@ class Exporter:
             if name not in kept:
                 raise SourceError(f"There is no column {name} in {source.name}; it has: {', '.join(kept)}.")
 
-    def to_files(
+    def to_files(  # noqa: PLR0913  # as `ContactSource.export`
         self,
         output: Path,
         columns: Sequence[str],
@@ -65,6 +72,8 @@ class Exporter:
         parts: Sequence[str] = (),
         others: bool = True,
         mode: int | None = None,
+        layout: TextLayout = AS_IT_CAME,
+        chosen: Chosen | None = None,
     ) -> list[Path]:
         """See `ContactSource.export`; the order of the rows is kept."""
         source, session = self._source, self._session
@@ -78,43 +87,60 @@ class Exporter:
         fields = [(headers[name], quoted(name)) for name in kept]
         for column in columns:
             value = f"{OWN}{column}"
-            is_text = str(verdict_schema().field(column).type) == "string"
-            fields.append((source.prefix + column, output_files.escape_formula_sql(value) if is_text else value))
+            fields.append((source.prefix + column, value))
         read = list(dict.fromkeys([*columns, *([split_by] if split_by else [])]))
         rows = (
             f"(select *, {place} as {_PLACE} from {source.relation} where {source.where}) as rows_kept "
-            f"left join {self._matches.shown(read)} on {OWN}key = {SAY.key(source.cell)}"
+            f"left join {self._matches.shown(read, also=self._within(chosen))} on {OWN}key = {SAY.key(source.cell)}"
         )
         conditions = {output: "true"}
         if split_by is not None:
-            part = source.part(split_by)
+            part = part_within(source.part(split_by), chosen)
             found = [word for (word,) in session.rows(f"select distinct {part} from {rows}")] if others else []
             conditions = output_files.part_conditions(part, output, found, parts)
-        queries = {path: self._output(path, f"{rows} where {test}", fields) for path, test in conditions.items()}
         # Lists of people stay as private as the file they come from.
         if mode is None:
             mode = source.path.stat().st_mode & 0o777 if source.path.exists() else 0o600
         via = session.access.folder if session.access is not None and session.access.closed_in else None
-        return output_files.publish(session.db, queries, mode, via, check=source.check_unchanged)
+        contents = {
+            path: self._output(path, f"{rows} where {test}", fields, layout, via) for path, test in conditions.items()
+        }
+        return output_files.publish(session.db, contents, mode, via, check=source.check_unchanged)
 
-    def _output(self, output: Path, rows: str, fields: Sequence[tuple[str, str]]) -> tuple[str, str]:
-        """The query of one file and the options of `COPY`."""
+    def _output(
+        self,
+        output: Path,
+        rows: str,
+        fields: Sequence[tuple[str, str]],
+        layout: TextLayout,
+        via: PrivateFolder | None,
+    ) -> output_files.Query | output_files.Writer:
+        """What is written to one file."""
         source = self._source
+        kind = (format_of(output) or ("", None))[0]
+        ours = {f"{OWN}{name}": name for name in verdict_schema().names}
+        fields = [
+            (name, output_files.shown_sql(value, ours[value], kind) if value in ours else value)
+            for name, value in fields
+        ]
         names = output_files.quoted_names([name for name, _ in fields])
         values = ", ".join(f"{value} as {name}" for name, (_, value) in zip(names, fields, strict=True))
         query = f"select {values} from {rows} order by {_PLACE}"
-        delimiter = source.loaded.delimiter if source.loaded and source.loaded.delimiter in (";", "|") else ","
         headers = [name for name, _ in fields]
-        is_csv = (format_of(output) or ("", None))[0] == "csv"
-        header = not is_csv or headers == unique_names(headers)
-        if not header:  # blank and repeated names, which SQL does not know, become a first row
+        if kind == "csv" and headers != unique_names(
+            headers
+        ):  # blank and repeated names, which SQL does not know, become a first row
             texts = ", ".join(f"{value}::varchar as c{number}" for number, (_, value) in enumerate(fields))
             first = ", ".join(f"{literal(name)} as c{number}" for number, name in enumerate(headers))
             query = (
                 f"select * exclude (place) from (select {first}, -1 as place union all "
                 f"select {texts}, {_PLACE} as place from {rows}) order by place"
             )
-        return query, output_files.copy_options(output, header=header, delimiter=delimiter)
+        came = AS_IT_CAME
+        if source.loaded is not None:
+            delimiter = source.loaded.delimiter if source.loaded.delimiter in (";", "|") else ","
+            came = TextLayout(source.loaded.encoding, delimiter)
+        return output_files.content_of(self._session.db, output, query, headers, layout=layout, came=came, via=via)
 
     def to_tables(
         self,
@@ -124,6 +150,7 @@ class Exporter:
         key_columns: Sequence[str] = (),
         replace: bool = False,
         overwrite: bool = False,
+        chosen: Chosen | None = None,
     ) -> None:
         """See `ContactSource.export_tables`."""
         source, session = self._source, self._session
@@ -141,12 +168,13 @@ class Exporter:
         kept = list(key_columns) or [name for name in source.columns() if name.lower() not in own]
         fields = [quoted(name) for name in kept]
         fields += [f"{OWN}{column} as {quoted(source.prefix + column)}" for column in columns]
+        shown = list(dict.fromkeys([*columns, "recommendation"]))
         rows = (
             f"(select * from {source.relation} where {source.where}) as rows_kept "
-            f"left join {self._matches.shown(list(dict.fromkeys([*columns, 'recommendation'])))} "
+            f"left join {self._matches.shown(shown, also=self._within(chosen))} "
             f"on {OWN}key = {SAY.key(source.cell)}"
         )
-        part = source.part("recommendation")
+        part = part_within(source.part("recommendation"), chosen)
         try:
             with session.transaction():
                 for target in present:
@@ -161,6 +189,12 @@ class Exporter:
                 f"The lists of {source.name} could not be written: {first_line(str(error))}. No table was changed.",
                 error,
             ) from None
+
+    def _within(self, chosen: Chosen | None) -> str | None:
+        """The column that says whether a row is in the audience, where there is one."""
+        if chosen is None:
+            return None
+        return within_column(chosen, has_probability=self._matches.has_probability())
 
     def _has_table(self, table: TableName) -> bool:
         return bool(
