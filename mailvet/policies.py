@@ -6,13 +6,11 @@ one of those, with a line for each reason that it treats otherwise. A policy cha
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Union
 
-from mailvet.quantities import parse_duration, parse_share
 from mailvet.vocabulary import _TABLE, REASONS, SEND_FROM_SCORE, Policy, Reason, Recommendation
 
 __all__ = [
@@ -114,6 +112,8 @@ def own_policy(name: str, table: Mapping[str, Any]) -> OwnPolicy:
         if word == "based_on":
             continue
         if word not in set(map(str, Reason)):
+            import difflib
+
             near = difflib.get_close_matches(str(word), [str(reason) for reason in Reason], 1)
             hint = f"; did you mean {near[0]}?" if near else "; docs/verdicts.md lists all of them"
             raise ValueError(f"{word} is no reason{hint}")
@@ -126,6 +126,8 @@ def own_policy(name: str, table: Mapping[str, Any]) -> OwnPolicy:
 
 
 def _own_rule(reason: Reason, value: Any) -> OwnRule:
+    from mailvet.quantities import parse_duration, parse_share
+
     words = ", ".join(map(str, Recommendation))
     if isinstance(value, str):
         if value not in set(map(str, Recommendation)):
