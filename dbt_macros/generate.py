@@ -24,6 +24,7 @@ from mailvet.data import lists
 from mailvet.policies import recommendation_sql
 from mailvet.reference import domains, list_sources, roles
 from mailvet.scoring.priors import bounce_probability
+from mailvet.scoring.stored import bounce_probability_sql
 from mailvet.settings import DURATION_SECONDS
 from mailvet.syntax import missing, parser
 from mailvet.syntax.mailbox_key import mailbox_sql
@@ -54,6 +55,7 @@ _ABOUT_COLUMNS = {
     "attempts": "Checks in a row with the same answer.",
     "run_id": "The run that found it.",
     "rules_version": "Version of the rules and lists it was judged by.",
+    "bounce_probability": "Probability of a hard bounce, between 0 and 1; null in rows of an older version.",
     "mailbox_key": "The same for all spellings of one mailbox: SHA-256 of the address as its provider folds it.",
 }
 
@@ -176,8 +178,16 @@ def _gates() -> str:
         _returned("duration_units", DURATION_SECONDS),
         "{#- What floating point may add to a figure that equals its limit. -#}",
         f"{{%- macro gate_rounding() -%}}{gates.ROUNDING!r}{{%- endmacro -%}}",
-        "{#- Percentage of hard bounces of an address without a verdict. -#}",
-        f"{{%- macro unverified_bounces() -%}}{100 * bounce_probability(Reason.not_probed)!r}{{%- endmacro -%}}",
+        "{#- P(hard bounce) of an address without a verdict. -#}",
+        f"{{%- macro unverified_bounces() -%}}{bounce_probability(Reason.not_probed)!r}{{%- endmacro -%}}",
+        "{#- P(hard bounce) of the verdict `alias`, null without one; an older table has the score alone. -#}",
+        "{%- macro stored_bounces(alias) -%}",
+        "{%- if mailvet.has_probability() -%}",
+        bounce_probability_sql("{{ alias }}."),
+        "{%- else -%}",
+        bounce_probability_sql("{{ alias }}.", has_column=False),
+        "{%- endif -%}",
+        "{%- endmacro -%}",
         "{#- The counts of a gate; of `known`, with the condition that makes the audience. -#}",
         "{%- macro gate_counts(audience) -%}",
     ]
@@ -187,10 +197,10 @@ def _gates() -> str:
         parts.append(f"coalesce(sum(case when {condition} then repeats else 0 end), 0) as {name},")
     real = "{{ mailvet.type_name('float') }}"
     parts += [
-        f"coalesce(sum(case when {{{{ audience }}}} then cast(bounces as {real}) * repeats else 0 end), 0) / 100.0 as "
+        f"coalesce(sum(case when {{{{ audience }}}} then cast(bounces as {real}) * repeats else 0 end), 0) as "
         "expected_bounces,",
-        f"sqrt(coalesce(sum(case when {{{{ audience }}}} then cast(bounces as {real}) * (100 - bounces) * repeats * "
-        "repeats else 0 end), 0)) / 100.0 as spread",
+        f"sqrt(coalesce(sum(case when {{{{ audience }}}} then cast(bounces as {real}) * (1 - bounces) * repeats * "
+        "repeats else 0 end), 0)) as spread",
         "{%- endmacro -%}",
         "{#- The figures of a gate, of its counts; null for 0 of 0. -#}",
         "{%- macro gate_figures_of_counts(has_age) -%}",
@@ -324,11 +334,18 @@ def _mailbox() -> str:
 
 # -------------------------------------------------------------------- the verdict table
 
-_KINDS = {"string": "text", "int16": "smallint", "int32": "integer", "timestamp[us, tz=UTC]": "timestamp"}
+_KINDS = {
+    "string": "text",
+    "int16": "smallint",
+    "int32": "integer",
+    "double": "float",
+    "timestamp[us, tz=UTC]": "timestamp",
+}
 _IN_DUCKDB_AND_POSTGRESQL = {
     "text": "{{ 'varchar' if target.type == 'duckdb' else 'text' }}",
     "smallint": "smallint",
     "integer": "integer",
+    "float": "{{ 'double' if target.type == 'duckdb' else 'double precision' }}",
     "timestamp": "{{ 'timestamp' if target.type == 'duckdb' else 'timestamp with time zone' }}",
 }
 

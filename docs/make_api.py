@@ -25,7 +25,7 @@ WIDTH = 100
 
 SECTIONS = {
     "Addresses": ("verify", "averify", "verify_many", "suggest", "classify_reply", "email_key"),
-    "Tables": ("open_table", "plan", "run", "RunResult", "Progress", "gate", "GateResult"),
+    "Tables": ("open_table", "plan", "run", "RunResult", "Progress", "gate", "GateResult", "export", "ExportResult"),
     "Settings": ("Settings",),
     "Verdicts": ("Verdict", "Evidence", "Status", "Reason", "Recommendation", "Depth", "Policy"),
     "Errors": (

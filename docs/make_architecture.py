@@ -53,7 +53,14 @@ LEVELS = (
             Package("mailvet/lab", "test servers"),
         ),
     ),
-    Level("results", (Package("mailvet/runs", "run, journal, forecast"), Package("mailvet/reports", "HTML, text"))),
+    Level(
+        "results",
+        (
+            Package("mailvet/runs", "run, journal, forecast"),
+            Package("mailvet/reports", "HTML, text"),
+            Package("mailvet/exports", "lists for tools"),
+        ),
+    ),
     Level(
         "pipeline",
         (

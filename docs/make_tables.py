@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
 
+from mailvet.exports.destinations import ListFormat
+from mailvet.exports.destinations import destinations as known_destinations
 from mailvet.gates import COUNTS, FIGURES
 from mailvet.history.facts import REASONS_FROM_EVENTS
 from mailvet.history.vocabulary import EventWord, class_missing_words, ignored_words, vendors, words_of
@@ -15,7 +17,7 @@ from mailvet.lab.hostile_profiles import HOSTILE_PROFILES
 from mailvet.lab.profile_summary import learnt, refusal, summary
 from mailvet.lab.server_profiles import ORDINARY_PROFILES, STATES, ServerProfile
 from mailvet.lab.world import BEHAVIOURS
-from mailvet.scoring.priors import PRIORS, SETTLED, WEIGHTS, contributions, score_of
+from mailvet.scoring.priors import PRIORS, SETTLED, WEIGHTS, contributions, probability_of, score_of
 from mailvet.syntax.parser import SYNTAX_ERRORS
 from mailvet.verdict import verdict_schema
 from mailvet.vocabulary import REASONS, SEND_FROM_SCORE, Policy, Reason, ReasonRule
@@ -94,7 +96,7 @@ def priors() -> str:
     for reason, prior in PRIORS.items():
         start = contributions(reason, ())[0].log_odds
         lines.append(
-            f"| `{reason}` | {100 * prior.probability:g} % | {start:+.2f} | {score_of(reason, ())} | "
+            f"| `{reason}` | {100 * prior.probability:g} % | {start:+.2f} | {score_of(probability_of(reason, ()))} | "
             f"{'no' if reason in SETTLED else 'yes'} | {prior.why} | {prior.source} |"
         )
     return "\n".join(lines)
@@ -104,9 +106,9 @@ def weights() -> str:
     """What each flag adds to the log-odds, and what that does to an accept-all address."""
     lines = ["| flag | log-odds | odds times | accept-all scores | why | source |", "|---|---:|---:|---:|---|---|"]
     for flag, row in WEIGHTS.items():
+        scores = " to ".join(str(score_of(probability_of(Reason.accept_all, flags))) for flags in ((), (flag,)))
         lines.append(
-            f"| `{flag}` | {row.weight:+.1f} | {math.exp(row.weight):.2f} | {score_of(Reason.accept_all, ())} to "
-            f"{score_of(Reason.accept_all, (flag,))} | {row.why} | {row.source} |"
+            f"| `{flag}` | {row.weight:+.1f} | {math.exp(row.weight):.2f} | {scores} | {row.why} | {row.source} |"
         )
     return "\n".join(lines)
 
@@ -200,7 +202,34 @@ def senders() -> str:
     return "\n".join(lines)
 
 
+def destinations() -> str:
+    """The lists of the tools that take them."""
+    lines = ["| `--to` | list | file | addresses | at most | page | read |", "|---|---|---|---|---|---|---|"]
+    for tool in known_destinations().values():
+        for kind, form in tool.lists.items():
+            written = f"{form.written}, hashed" if form.hashed else "clean"
+            if form.ascii_local_part:
+                written += ", ASCII before the @"
+            cells = (f"`{tool.name}`", kind, form.format, written, _limits(form), f"<{form.page}>", form.date)
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _limits(form: ListFormat) -> str:
+    parts = []
+    if form.max_rows is not None:
+        parts.append(f"{form.max_rows:,} rows")
+    if form.max_bytes is not None:
+        parts.append(f"{form.max_bytes // 1_000_000:,} MB")
+    if form.max_columns is not None:
+        parts.append(f"{form.max_columns} columns")
+    if form.format == "requests":
+        parts.append(f"{form.request_rows:,} a request")
+    return ", ".join(parts)
+
+
 TABLES = {
+    "destinations": destinations,
     "event words": event_words, "precedence": precedence, "senders": senders,
     "gate counts": gate_counts, "gate figures": gate_figures,
     "reach": reach,

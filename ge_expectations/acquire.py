@@ -156,10 +156,13 @@ def _text_or_mark(value: Any) -> str:
 
 
 def _no_text() -> Known:
-    score = round(100 * (1 - bounce_probability(Reason.syntax_invalid)))
+    chance = bounce_probability(Reason.syntax_invalid)
+    score = round(100 * (1 - chance))
     rule = REASONS[Reason.syntax_invalid]
     now = datetime.now(timezone.utc)
-    return Known(str(rule.status), str(Reason.syntax_invalid), score, 0, str(Depth.offline), now, None, NOT_TEXT)
+    return Known(
+        str(rule.status), str(Reason.syntax_invalid), score, 0, str(Depth.offline), now, None, NOT_TEXT, chance
+    )
 
 
 def spark_verdicts(frame: DataFrame, column: str, source: VerdictSource) -> LocalVerdicts:
@@ -184,7 +187,12 @@ def spark_verdicts(frame: DataFrame, column: str, source: VerdictSource) -> Loca
     names = ("status", "reason", "score", "attempts", "depth", "checked_at", "next_check_at")
     table = None if source.verify == "always" else _spark_table(frame, source)
     if table is not None:
-        verdicts = table.select(F.col("email_key"), *[F.col(name).alias(f"mailvet_{name}") for name in names])
+        chance = F.col("bounce_probability") if "bounce_probability" in table.columns else F.lit(None).cast("double")
+        verdicts = table.select(
+            F.col("email_key"),
+            *[F.col(name).alias(f"mailvet_{name}") for name in names],
+            chance.alias("mailvet_bounce_probability"),
+        )
         cells = cells.join(verdicts, cells["mailvet_key"] == verdicts["email_key"], "left")
     found: dict[str, tuple[int, str, Known | None]] = {}
     nulls = 0
@@ -196,7 +204,11 @@ def spark_verdicts(frame: DataFrame, column: str, source: VerdictSource) -> Loca
         known = None
         if status is not None:
             values = [row[f"mailvet_{name}"] for name in names]
-            known = Known(*values[:5], *(_utc(moment) for moment in values[5:]))
+            known = Known(*values)._replace(
+                checked_at=_utc(row["mailvet_checked_at"]) or datetime.min,
+                next_check_at=_utc(row["mailvet_next_check_at"]),
+                bounce_probability=row["mailvet_bounce_probability"],
+            )
         found[row["mailvet_key"]] = (row["mailvet_rows"], row["mailvet_text"], known)
     fresh, failure = _verified(_due(((text, known) for _, text, known in found.values()), source), source)
     return LocalVerdicts(

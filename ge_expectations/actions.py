@@ -51,7 +51,7 @@ class MailvetReportAction(ValidationAction):
         if self.path is not None:
             target = Path(self.path)
             target.parent.mkdir(parents=True, exist_ok=True)
-            with replaces(target, 0o644) as partial:
+            with replaces(target) as partial:
                 partial.write_text(json.dumps(summary, indent=2, default=str) + "\n", encoding="utf-8")
         if self.on_error == "raise" and summary["outcome"] == "error":
             messages = [result["error"] for result in results if result["outcome"] == "error"]

@@ -28,7 +28,7 @@ _TITLE = "Expect the share of hard bounces to expect of a column of e-mail addre
 class ExpectColumnBounceRateToBeBelow(EmailExpectation, ColumnAggregateExpectation):
     """Expect the share of hard bounces to expect of a column of e-mail addresses to be below a limit.
 
-    Every verdict has a score of 100 x (1 - P(hard bounce)); the mean of those probabilities over the rows is the share
+    Every verdict has a P(hard bounce), its `bounce_probability`; the mean of those over the rows is the share
     to expect, and its interval is what chance makes of it in one mailing. Rows never verified count with the base rate
     of such addresses; null and blank cells get no message. When verification is not possible the expectation raises:
     it does not fail.
@@ -169,7 +169,8 @@ def _causes(groups: Iterable[VerdictCount]) -> dict[str, int]:
     expected: dict[str, float] = {}
     for group in groups:
         name = group.reason or "unverified"
-        chance = bounce_probability(Reason.not_probed) if group.score is None else 1 - group.score / 100
+        known = group.bounce_probability
+        chance = bounce_probability(Reason.not_probed) if known is None else known
         expected[name] = expected.get(name, 0.0) + chance * group.rows
     whole = {name: round(mails) for name, mails in sorted(expected.items(), key=lambda item: -item[1])}
     return {name: mails for name, mails in whole.items() if mails}

@@ -25,7 +25,7 @@ from mailvet.sdk import is_missing, missing_sql, parse_table, recommendation_sql
 __all__ = ["SqlVerdicts", "Stage", "Table", "email_key_sql", "open_table", "prepare"]
 
 _STORED = ("email_key", "status", "reason", "score", "attempts", "depth", "checked_at", "next_check_at")
-_STAGED = ("email_key", "status", "reason", "score", "attempts", "detail")
+_STAGED = ("email_key", "status", "reason", "score", "attempts", "detail", "bounce_probability")
 _SQLITE_FUNCTION = "mailvet_email_key"
 
 Value = Callable[["Table", Any], sa.ColumnElement[Any]]
@@ -95,7 +95,7 @@ class Stage:
 
     def load(self, connection: Any, dialect: str) -> None:
         """Create and fill the table on one DBAPI connection."""
-        rows = [(key, k.status, k.reason, k.score, k.attempts, k.detail) for key, k in self.rows]
+        rows = [(key, k.status, k.reason, k.score, k.attempts, k.detail, k.bounce_probability) for key, k in self.rows]
         if dialect == "duckdb":
             self._load_duckdb(connection, rows)
             return
@@ -103,7 +103,8 @@ class Stage:
         try:
             cursor.execute(
                 f"create temporary table {self.name} (email_key varchar(64) not null, status varchar(20), "
-                "reason varchar(40), score smallint, attempts integer, detail varchar(40))"
+                "reason varchar(40), score smallint, attempts integer, detail varchar(40), "
+                "bounce_probability double precision)"
             )
             if dialect == "postgresql":
                 _copy(cursor, f"copy {self.name} from stdin with (format csv)", rows)
@@ -120,7 +121,7 @@ class Stage:
     def _load_duckdb(self, connection: Any, rows: list[tuple[Any, ...]]) -> None:
         import pyarrow as pa
 
-        kinds = {"score": pa.int16(), "attempts": pa.int32()}
+        kinds = {"score": pa.int16(), "attempts": pa.int32(), "bounce_probability": pa.float64()}
         columns = list(zip(*rows, strict=True)) if rows else [()] * len(_STAGED)
         frame = pa.table(
             {
@@ -228,6 +229,13 @@ def open_table(
         connection.rollback()
         first = str(error.orig).strip().splitlines()[0]
         raise SourceError(f"The verdict table {name} cannot be read: {first}") from None
+    columns: tuple[str, ...] = _STORED
+    try:
+        connection.execute(sa.select(sa.column("bounce_probability")).select_from(clause).limit(0))
+        columns = (*_STORED, "bounce_probability")
+    except sa.exc.DBAPIError:  # of an older version
+        connection.rollback()
+    clause = _clause(found.name, ".".join(found.parts[:-1]) or None, columns)
     moment = _moment(connection.dialect.name, sample[2] if sample else None)
     opened = Table(clause, moment)
     if holds is None:
@@ -315,7 +323,7 @@ class SqlVerdicts:
 
     def tally(self) -> Tally:
         """Count the rows by verdict."""
-        names = ("status", "reason", "score", "attempts", "detail", "checked_at")
+        names = ("status", "reason", "score", "attempts", "detail", "bounce_probability", "checked_at")
         column: Any = sa.column(self.column)
         key = email_key_sql(self.dialect, column)
         one: Any = sa.literal_column("1")
@@ -359,11 +367,25 @@ class SqlVerdicts:
         groups: list[Group] = []
         times: list[datetime] = []
         nulls = 0
-        for status, reason, score, attempts, detail, null, missing, rows, squares, *moments in self._run(query):
+        for status, reason, score, attempts, detail, chance, null, missing, rows, squares, *moments in self._run(query):
             if null:
                 nulls += int(rows)
                 continue
-            known = None if status is None else Known(status, reason, score, attempts, "", datetime.min, None, detail)
+            known = (
+                None
+                if status is None
+                else Known(
+                    status,
+                    reason,
+                    score,
+                    attempts,
+                    "",
+                    datetime.min,
+                    None,
+                    detail,
+                    None if chance is None else float(chance),
+                )
+            )
             groups.append(Group(known, int(rows), int(squares), bool(missing)))
             times += [_moment_of(at) for at in moments if at is not None]
         return Tally(tuple(groups), min(times, default=None), nulls)

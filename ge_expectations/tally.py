@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from ge_expectations.verification import Cell, Known
 from mailvet import Policy, Reason
-from mailvet.sdk import VerdictCount, recommend
+from mailvet.sdk import VerdictCount, recommend, stored_bounce_probability
 
 __all__ = ["TALLY", "Group", "Tally", "blank_as_null", "tally_of"]
 
@@ -78,7 +78,7 @@ class Tally:
                 known.status,
                 known.reason,
                 recommend(Reason.stored(known.reason), policy, known.score, known.attempts),
-                known.score,
+                stored_bounce_probability(known.score, known.bounce_probability),
                 False,
                 missing,
                 rows,

@@ -74,6 +74,8 @@ class Known(NamedTuple):
     The syntax_error code of a syntax_invalid cell, `NOT_TEXT` of one that is no text; "eai" for an address that needs
     SMTPUTF8 (RFC 6531).
     """
+    bounce_probability: float | None = None
+    """P(hard bounce), between 0 and 1; None in a table of verdicts of an older version, which holds the score alone."""
 
 
 class Cell(NamedTuple):
@@ -224,12 +226,15 @@ def known_by_key(verdicts: pa.Table) -> dict[str, Known]:
     names = ("email_key", "status", "reason", "score", "attempts", "depth", "checked_at", "next_check_at")
     keys, *columns = (verdicts.column(name).to_pylist() for name in names)
     columns[5:] = [[_aware(moment) for moment in column] for column in columns[5:]]
+    nothing: list[float | None] = [None] * len(keys)
+    has_chances = "bounce_probability" in verdicts.column_names
+    chances = verdicts.column("bounce_probability").to_pylist() if has_chances else nothing
     details: list[str | None] = [None] * len(keys)
     flags, evidence = verdicts.column("flags").to_pylist(), verdicts.column("evidence").to_pylist()
     for place, reason in enumerate(columns[1]):
         if reason == "syntax_invalid" or "eai" in (flags[place] or ""):
             details[place] = _detail(reason, flags[place], evidence[place])
-    return dict(zip(keys, map(Known._make, zip(*columns, details, strict=True)), strict=True))
+    return dict(zip(keys, map(Known._make, zip(*columns, details, chances, strict=True)), strict=True))
 
 
 def _detail(reason: str, flags: str | None, evidence: str | None) -> str | None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         SourceError,
         UnavailableError,
     )
+    from mailvet.exports.export import ExportResult, export
     from mailvet.gates import GateResult
     from mailvet.reference.typos.addresses import suggest
     from mailvet.runs.planning import plan
@@ -41,6 +42,7 @@ __all__ = [
     "ConnectionLostError",
     "Depth",
     "Evidence",
+    "ExportResult",
     "GateResult",
     "LockedError",
     "MailvetError",
@@ -65,6 +67,7 @@ __all__ = [
     "doctor",
     "email_key",
     "errors",
+    "export",
     "gate",
     "lab",
     "open_table",
@@ -89,6 +92,7 @@ _HOMES = {
         "SourceError",
         "UnavailableError",
     ],
+    "mailvet.exports.export": ["ExportResult", "export"],
     "mailvet.gates": ["GateResult"],
     "mailvet.reference.typos.addresses": ["suggest"],
     "mailvet.runs.planning": ["plan"],

@@ -60,12 +60,12 @@ UNVERIFIED_TOLERATED = 0.05
 
 @dataclass(frozen=True, slots=True)
 class VerdictCount:
-    """Rows of which the same is known; status, reason, recommendation and score are None without a verdict."""
+    """Rows of which the same is known; without a verdict status, reason, recommendation and probability are None."""
 
     status: str | None
     reason: str | None
     recommendation: str | None
-    score: int | None
+    bounce_probability: float | None
     stale: bool
     """The verdict is older than asked for."""
     missing: bool
@@ -216,24 +216,22 @@ def estimate_bounces(groups: Iterable[tuple[float, int, int]], confidence: float
     its ends lie within about one message of the exact ones (`tests/test_gates.py` compares them).
 
     Args:
-        groups: percentage of hard bounces expected (0-100), how many rows have it, and the sum over their distinct
-            texts of the square of the rows. Percentages as whole numbers keep the sums exact.
+        groups: P(hard bounce), how many rows have it, and the sum over their distinct texts of the square of the rows;
+            in any order, as the sums are exact.
         confidence: of the interval, between 0 and 1, both excluded.
 
     Returns:
         None when there are no rows.
     """
-    total, expected, variance = 0, 0.0, 0.0
-    for percent, rows, squares in groups:
-        total += rows
-        expected += percent * rows
-        variance += percent * (100 - percent) * squares
+    counted = list(groups)
+    total = sum(rows for _, rows, _ in counted)
     if not total:
         return None
-    middle, spread = expected / 100, math.sqrt(variance) / 100
+    middle = math.fsum(probability * rows for probability, rows, _ in counted)
+    spread = math.sqrt(math.fsum(probability * (1 - probability) * squares for probability, _, squares in counted))
     reach = NormalDist().inv_cdf((1 + confidence) / 2) * spread + (0.5 if spread else 0.0)
     low, high = max(0.0, middle - reach), min(float(total), middle + reach)
-    return BounceEstimate(total, expected / 100 / total, low / total, high / total)
+    return BounceEstimate(total, middle / total, low / total, high / total)
 
 
 def expected_bounces(
@@ -253,7 +251,11 @@ def expected_bounces(
     """
     return estimate_bounces(
         (
-            (100 * unverified_bounce_rate if group.score is None else 100 - group.score, group.rows, group.squares)
+            (
+                unverified_bounce_rate if group.bounce_probability is None else group.bounce_probability,
+                group.rows,
+                group.squares,
+            )
             for group in groups
             if not group.missing and wanted(group)
         ),

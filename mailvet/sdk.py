@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mailvet.runs.sources import open_source
     from mailvet.runs.table_gate import held_against, judged
     from mailvet.scoring.priors import bounce_probability
+    from mailvet.scoring.stored import bounce_probability_sql, stored_bounce_probability
     from mailvet.settings import parse_duration, parse_share
     from mailvet.syntax.missing import is_missing
     from mailvet.verdict import STATUS_COLUMNS, verdict_schema
@@ -55,6 +56,7 @@ __all__ = [
     "among_words",
     "argument",
     "bounce_probability",
+    "bounce_probability_sql",
     "check_results",
     "forms",
     "held_against",
@@ -84,6 +86,7 @@ __all__ = [
     "replaces",
     "run_in_background",
     "sql_path",
+    "stored_bounce_probability",
     "unquoted_parts",
     "verdict_schema",
     "verify_all",
@@ -103,6 +106,7 @@ _HOMES = {
     "mailvet.runs.sources": ["open_source"],
     "mailvet.runs.table_gate": ["held_against", "judged"],
     "mailvet.scoring.priors": ["bounce_probability"],
+    "mailvet.scoring.stored": ["bounce_probability_sql", "stored_bounce_probability"],
     "mailvet.settings": ["parse_duration", "parse_share"],
     "mailvet.syntax.missing": ["is_missing"],
     "mailvet.verdict": ["STATUS_COLUMNS", "verdict_schema"],

@@ -37,6 +37,7 @@ __all__ = [
     "DURATION_SECONDS",
     "EVENT_COLUMNS",
     "Dns",
+    "Export",
     "History",
     "Lists",
     "Pacing",
@@ -347,6 +348,13 @@ class Outputs(Section):
         return None if self.mode is None else int(self.mode, 8)
 
 
+class Export(_Section):
+    """What is handed over to one tool beside the address: `[exports.mailchimp.columns]`."""
+
+    columns: dict[str, str] = Field(default_factory=dict)
+    """Column of the tool -> column of the table: `{"First Name" = "first_name"}`."""
+
+
 class Settings(BaseSettings):
     """Every setting. Build it with `Settings.load`, which turns mistakes into a clear `SettingsError`."""
 
@@ -371,6 +379,8 @@ class Settings(BaseSettings):
     store: Store = Field(default_factory=Store)
     privacy: Privacy = Field(default_factory=Privacy)
     output: Outputs = Field(default_factory=Outputs)
+    exports: dict[str, Export] = Field(default_factory=dict)
+    """By the name of the tool (`mailvet export --to NAME`)."""
     service: Service = Field(default_factory=Service)
 
     @classmethod

@@ -70,6 +70,8 @@ class Verdict:
     rules_version: str = RULES_VERSION
     mailbox_key: str | None = None
     """The mailbox that the address reaches, whatever its spelling (`mailvet.syntax.mailbox_key`), if any."""
+    bounce_probability: float | None = None
+    """P(hard bounce), between 0 and 1: what `score` is rounded from. None in a row of an older version."""
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Verdict:
@@ -131,6 +133,7 @@ def verdict_schema() -> pa.Schema:
             pa.field("run_id", pa.string()),
             pa.field("rules_version", pa.string(), nullable=False),
             pa.field("mailbox_key", pa.string()),
+            pa.field("bounce_probability", pa.float64()),
         ]
     )
 

@@ -24,7 +24,9 @@ def known(reason: Reason, rows: int, *, score: int = 50, stale: bool = False, **
     advice = recommend(reason, Policy.marketing, score, 1)
     values: dict[str, Any] = {"status": str(REASONS[reason].status), "recommendation": str(advice), "squares": rows}
     values |= more
-    return VerdictCount(reason=str(reason), score=score, stale=stale, missing=False, rows=rows, **values)
+    return VerdictCount(
+        reason=str(reason), bounce_probability=(100 - score) / 100, stale=stale, missing=False, rows=rows, **values
+    )
 
 
 def unverified(rows: int) -> VerdictCount:
@@ -228,7 +230,7 @@ def exact_interval(chances: list[float], confidence: float) -> tuple[int, int]:
 def test_the_interval_lies_within_about_one_message_of_the_exact_one(
     groups: list[tuple[int, int]], confidence: float
 ) -> None:
-    found = estimate_bounces(((p, n, n) for p, n in groups), confidence)
+    found = estimate_bounces(((p / 100, n, n) for p, n in groups), confidence)
     assert found is not None
     chances = [p / 100 for p, n in groups for _ in range(n)]
     low, high = exact_interval(chances, confidence)
@@ -238,15 +240,24 @@ def test_the_interval_lies_within_about_one_message_of_the_exact_one(
 
 
 def test_rows_with_the_same_text_bounce_together() -> None:
-    apart, together = estimate_bounces([(2, 900, 900)], 0.95), estimate_bounces([(2, 900, 900 * 9)], 0.95)
+    apart, together = estimate_bounces([(0.02, 900, 900)], 0.95), estimate_bounces([(0.02, 900, 900 * 9)], 0.95)
     assert apart is not None
     assert together is not None
     assert (together.rate, together.high > apart.high) == (apart.rate, True)
 
 
+def test_what_the_score_rounds_off_counts() -> None:
+    """A score of 100 is any probability below half a per cent, and half a per cent of a million is 5,000 bounces."""
+    found = held(known(Reason.recently_engaged, 1_000_000, score=100), max_bounce_rate=0)
+    assert found.expected_bounce_rate == 0
+    engaged = VerdictCount("deliverable", "recently_engaged", "send", 0.004, False, False, 1_000_000, 1_000_000)
+    assert held(engaged).expected_bounce_rate == pytest.approx(0.004)
+    assert not held(engaged, max_bounce_rate="0.3%").passed
+
+
 def test_certainty_leaves_no_interval_and_no_addresses_no_estimate() -> None:
-    sure = estimate_bounces([(100, 30_000, 30_000), (0, 30_000, 30_000)], 0.95)
+    sure = estimate_bounces([(1.0, 30_000, 30_000), (0.0, 30_000, 30_000)], 0.95)
     assert sure is not None
     assert (sure.low, sure.rate, sure.high) == (0.5, 0.5, 0.5)
     assert estimate_bounces([], 0.95) is None
-    assert estimate_bounces([(30, 0, 0)], 0.95) is None
+    assert estimate_bounces([(0.3, 0, 0)], 0.95) is None

@@ -22,7 +22,7 @@ def check(
     config: Config = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
-    """Verify single addresses and show the evidence; nothing is stored."""
+    """Verify single addresses and show why. Nothing is stored."""
     from mailvet.verdict import Verdict
     from mailvet.verification.api import verify_all
 

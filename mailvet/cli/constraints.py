@@ -8,7 +8,7 @@ __all__ = ["constraints"]
 
 
 def constraints() -> None:
-    """The versions this release was tested with, for `pip install --constraint`."""
+    """The versions this release was tested with. For `pip install --constraint`."""
     import mailvet
     from mailvet.errors import SourceError
 

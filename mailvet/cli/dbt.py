@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = typer.Typer(
-    name="dbt", no_args_is_help=True, help="The dbt package: where it lies, and a run over a dbt project."
-)
+app = typer.Typer(name="dbt", no_args_is_help=True, help="The dbt package, and a run over a project.")
 
 
 @app.command()

@@ -18,7 +18,7 @@ def forget(
     source: Store = None,
     config: Config = None,
 ) -> None:
-    """Erase a mailbox, in all its spellings, from mailvet's own tables. Your own table is left as it is."""
+    """Erase a person from mailvet's own tables. In all spellings of the mailbox. Your own table is left as it is."""
     from mailvet.runs.forgetting import forget as erase
     from mailvet.warehouse.erasure import Wanted
 

@@ -59,7 +59,7 @@ def gate(  # noqa: PLR0913  # the options of the command
     lenient: Lenient = False,
     as_json: AsJson = False,
 ) -> None:
-    """Hold a verified table against limits: exit code 0 if it keeps to all of them, else 1. Asks no server."""
+    """Hold a verified table against limits. Exit code 0: it keeps to all of them, else 1. Asks no server."""
     from mailvet.cli.show import show_gate
     from mailvet.gates import Limits
     from mailvet.runs.table_gate import held_against

@@ -59,7 +59,7 @@ def lab(  # noqa: PLR0913  # the options of the command
     ] = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Start a mail world on loopback (DNS and SMTP servers with profiles of operators) to try things safely."""
+    """Start a mail world on loopback. DNS and SMTP servers with profiles of operators, to try things safely."""
     from mailvet.lab import FaultyResolver, Lab, contact_table, hostile_world, serve, write_contacts
     from mailvet.runs.outputs import Output, check_outputs, is_lab_counters, is_lab_settings
 

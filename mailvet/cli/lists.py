@@ -35,7 +35,7 @@ def update(
 
 @app.callback(invoke_without_command=True)
 def lists(context: typer.Context, config: Config = None) -> None:
-    """Reference data: what it is, how old, from where; and your own lists."""
+    """Reference data and your own lists. What they are, how old, and from where."""
     if context.invoked_subcommand:
         return
     from rich.table import Table as RichTable

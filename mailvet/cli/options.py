@@ -35,11 +35,14 @@ Config = Annotated[
 ]
 DepthOption = Annotated[
     Optional[Depth],  # noqa: UP045
-    typer.Option(metavar="DEPTH", help="How far to go: offline, dns or smtp."),
+    typer.Option(metavar="DEPTH", help="How far to go: offline, dns or smtp; default: as the settings say, else smtp."),
 ]
 PolicyOption = Annotated[
     Optional[Policy],  # noqa: UP045
-    typer.Option(metavar="POLICY", help="What the mail is for: marketing, transactional or signup."),
+    typer.Option(
+        metavar="POLICY",
+        help="What the mail is for: marketing, transactional or signup; default: as the settings say, else marketing.",
+    ),
 ]
 Source = Annotated[
     str, typer.Argument(metavar="SOURCE", help="A CSV, TSV, Parquet or JSON Lines file, a DuckDB database, or a URL.")

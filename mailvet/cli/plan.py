@@ -32,7 +32,7 @@ def plan(  # noqa: PLR0913  # the options of the command
     no_header: NoHeader = False,
     lenient: Lenient = False,
 ) -> None:
-    """What a run would do: addresses, domains, operators, time. Asks no server and changes nothing."""
+    """What a run would do, and in what time. Addresses, domains, operators. Asks no server and changes nothing."""
     from mailvet.cli.show import show_plan
     from mailvet.runs.forecast import estimate
     from mailvet.runs.planning import plan as plan_run

@@ -7,7 +7,7 @@ import errno
 import os
 import signal
 import sys
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn
 
 import typer
 
@@ -73,9 +73,7 @@ def _failed(error: BaseException) -> int:
         say("Error:", error.worded(option) + kept)
         return ExitCode.degraded if went_on else ExitCode.bad_input
     if hasattr(error, "format_message") and hasattr(error, "show"):  # click.ClickException, which typer carries itself
-        from typer import rich_utils
-
-        rich_utils.rich_format_error(cast("Any", error))
+        _say_usage(error)
         return ExitCode.bad_input
     if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _NO_ROOM):
         say("Error:", _what_is_lacking(error))
@@ -93,6 +91,15 @@ def _failed(error: BaseException) -> int:
     kept = f" {in_hand.sentences(in_hand.advice)}" if in_hand.begun else ""
     say("Error:", f"A fault of mailvet's own ({type(error).__name__}). {send} to its maintainers.{kept}")
     return ExitCode.own_fault
+
+
+def _say_usage(error: Any) -> None:
+    """What was wrong with the words of the command, and how it is written."""
+    context = getattr(error, "ctx", None)
+    if context is not None:
+        print(context.get_usage(), file=sys.stderr)
+        print(f"Try '{context.command_path} -h' for help.", file=sys.stderr)
+    say("Error:", error.format_message())
 
 
 def _what_is_lacking(error: BaseException) -> str:

@@ -21,7 +21,7 @@ def reclassify(
         bool, typer.Option("--write", help="Save the verdicts that change; without it they are only counted.")
     ] = False,
 ) -> None:
-    """Read stored replies of mail servers again, after the rules on replies have improved. Asks no server."""
+    """Read stored replies again by newer rules. For after an upgrade. Asks no server."""
     from mailvet.runs.reclassify import open_verdicts, show
     from mailvet.runs.reclassify import reclassify as read_again
 

@@ -44,7 +44,7 @@ def report(  # noqa: PLR0913  # the options of the command
     no_header: NoHeader = False,
     lenient: Lenient = False,
 ) -> None:
-    """How a verified source stands, here and as an HTML file. Asks no server and changes nothing in the source."""
+    """How a verified source stands. Here, and as an HTML file. Asks no server and changes nothing in the source."""
     from mailvet.cli.show import show_summary
     from mailvet.reports import html as html_report
     from mailvet.runs.planning import plan as plan_run

@@ -11,6 +11,8 @@ from rich.text import Text
 
 from mailvet.doctor.checks import Check
 from mailvet.doctor.checks import summary as summary_of_checks
+from mailvet.exports.export import ExportResult
+from mailvet.exports.selection import CAUSES
 from mailvet.gates import FIGURES, GateResult
 from mailvet.privacy import printable
 from mailvet.reference.providers import local_parts_at
@@ -24,7 +26,7 @@ from mailvet.warehouse.attribution import ASKED_FROM, LAYERS
 from mailvet.warehouse.store import Plan, Summary
 from mailvet.warehouse.summaries import UNVERIFIED_BOUNCES
 
-__all__ = ["explain", "show_checks", "show_gate", "show_plan", "show_result", "show_summary"]
+__all__ = ["explain", "show_checks", "show_export", "show_gate", "show_plan", "show_result", "show_summary"]
 
 _STYLES = {
     "deliverable": "green",
@@ -115,6 +117,29 @@ def show_gate(console: Console, result: GateResult) -> None:
     for limit in result.failed:
         allowed = f"{limit.name} allows {100 * limit.limit:g} %"
         console.print(Text.assemble(("Failed: ", "bold red"), f"{limit.text}, where {allowed}."), highlight=False)
+
+
+def show_export(console: Console, result: ExportResult) -> None:
+    """What was handed over, what was left out and why."""
+    console.print(
+        f"[bold]{escape(printable(result.source))}[/] to {result.to}, {result.kind} (policy {result.policy}): "
+        f"{result.written:,} of {result.rows:,} rows",
+        highlight=False,
+    )
+    if result.left_out:
+        table = Table(box=None, padding=(0, 2), header_style="dim")
+        for name in ("left out", "rows", ""):
+            table.add_column(name, justify="right" if name == "rows" else "left", no_wrap=name != "")
+        for cause, rows in result.left_out.items():
+            table.add_row(cause, f"{rows:,}", Text(CAUSES[cause], style="dim"))
+        console.print(table)
+    if result.changes:
+        counts = ", ".join(f"{rows:,} {word}" for word, rows in result.changes.items())
+        console.print(f"Since the last export: {counts}.", highlight=False)
+    for path in (*result.files, result.manifest):
+        console.print(f"Written: {escape(printable(path))}", highlight=False, soft_wrap=True)
+    for note in result.notes:
+        console.print(f"[dim]{escape(note)}[/]", highlight=False)
 
 
 def show_result(console: Console, result: RunResult) -> None:
@@ -246,7 +271,8 @@ def explain(verdict: Verdict) -> RenderableType:
     )
     grid.add_row("score", f"{verdict.score} of 100 (chance of a hard bounce about {100 - verdict.score} %)")
     for part in contributions(verdict.reason, verdict.flags):
-        grid.add_row("", Text(f"{part.log_odds:+.1f} {part.name}: {part.why}", style="dim"))
+        said = f"{part.name}: {part.why} (log-odds of a bounce {part.log_odds:+.1f})"
+        grid.add_row("", Text(said, style="dim"))
     for label, value in (
         ("did you mean", verdict.suggestion),
         ("flags", ", ".join(verdict.flags)),

@@ -29,6 +29,7 @@ from mailvet.cli.options import (
     Where,
 )
 from mailvet.cli.standard_streams import OutputError, give_up_output
+from mailvet.errors import SourceError
 from mailvet.runs.in_hand import process_in_hand as in_hand
 
 if TYPE_CHECKING:
@@ -54,7 +55,12 @@ def verify(  # noqa: PLR0913  # the options of the command
     config: Config = None,
     output: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option(metavar="FILE", help="Write the rows with their status here (.csv, .tsv, .parquet, .jsonl)."),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Write the rows with their status here (.csv, .tsv, .parquet, .jsonl).",
+        ),
     ] = None,
     split_by: Annotated[
         Optional[str],  # noqa: UP045
@@ -71,9 +77,9 @@ def verify(  # noqa: PLR0913  # the options of the command
         typer.Option(metavar="SHARE", help="Gate: exit with 1 if more of the addresses are undeliverable, as 2%."),
     ] = None,
     max_undeliverable: Annotated[Optional[str], typer.Option(hidden=True)] = None,  # noqa: UP045
-    write_back: Annotated[
-        bool, typer.Option(" /--no-write-back", help="Save the verdicts, but put no columns on the table.")
-    ] = True,
+    no_write_back: Annotated[
+        bool, typer.Option("--no-write-back", help="Save the verdicts, but put no columns on the table.")
+    ] = False,
     report: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(metavar="FILE", help="Also write an HTML report here; it holds no addresses."),
@@ -84,7 +90,7 @@ def verify(  # noqa: PLR0913  # the options of the command
     lenient: Lenient = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log lines instead of a live view.")] = False,
 ) -> None:
-    """Verify a table or file, save the verdicts, and write the status back."""
+    """Verify a table or file. The verdicts are saved, and the status is written back."""
     from mailvet.gates import Limits
     from mailvet.reports import html as html_report
     from mailvet.runs.outputs import result_paths
@@ -99,13 +105,13 @@ def verify(  # noqa: PLR0913  # the options of the command
     again = parse_recheck(recheck)
     limits = Limits.of(max_undeliverable_rate=_undeliverable_limit(max_undeliverable_rate, max_undeliverable))
     is_file = format_of(Path(source)) is not None
-    _check_output_options(is_file, output, split_by, key_column)
+    _check_output_options(source if is_file else None, output, split_by, key_column)
     if report is not None:
         html_report.check_path(report)
     results = [] if output is None or format_of(output) is None else result_paths(output, split_by)
     check_files(source, settings, config, overwrite=overwrite, report=report, results=results)
     work: dict[str, Any] = {
-        "write_back": write_back and not is_file,
+        "write_back": not (no_write_back or is_file),
         "columns": tuple(name.strip() for name in columns.split(",")) if columns else STATUS_COLUMNS,
         "output": output,
         "key_columns": tuple(key_column or ()),
@@ -123,7 +129,7 @@ def verify(  # noqa: PLR0913  # the options of the command
         column=email_column,
         where=where,
         reading=reading(encoding, no_header, lenient),
-        updatable=write_back and not is_file,
+        updatable=not (no_write_back or is_file),
     )
     say_remarks(warehouse)
     try:
@@ -151,11 +157,13 @@ def _undeliverable_limit(limit: str | None, old_name: str | None) -> str | None:
 
 
 def _check_output_options(
-    is_file: bool, output: Path | None, split_by: str | None, key_column: list[str] | None
+    file: str | None, output: Path | None, split_by: str | None, key_column: list[str] | None
 ) -> None:
     if output is not None:
         return
-    if is_file:
+    if file is not None:
+        if not Path(file).expanduser().exists():
+            raise SourceError(f"There is no file {file}. Check the path.")
         raise typer.BadParameter("a file is not changed in place: say where the result goes with --output")
     if split_by is not None:
         raise typer.BadParameter("--split-by needs --output")

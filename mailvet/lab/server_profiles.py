@@ -140,7 +140,8 @@ class ServerProfile:
     greylist_reply: str = "450 4.2.0 <{recipient}>: Recipient address rejected: Greylisted, see postgrey help"
     # ---- limits
     max_connections: int | None = None
-    connections_reply: str = "421 4.7.0 {host} Error: too many connections from {client}"
+    """At once; one more is sent away with `connections_reply`, or closed without a reply where that is None."""
+    connections_reply: str | None = "421 4.7.0 {host} Error: too many connections from {client}"
     recipients_per_session: int | None = None
     recipients_reply: str = "452 4.5.3 Error: too many recipients"
     error_limit: int | None = None

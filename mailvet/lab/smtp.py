@@ -91,7 +91,10 @@ class Session(asyncio.BufferedProtocol):
             self._send(profile.garbage)
         elif profile.max_connections is not None and server.active > profile.max_connections:
             counters.refused += 1
-            self._say(profile.connections_reply, close=True)
+            if profile.connections_reply is not None:
+                self._say(profile.connections_reply, close=True)
+            else:
+                self._hang_up()
         elif profile.busy_every is not None and counters.connections % profile.busy_every == 1 % profile.busy_every:
             counters.refused += 1
             self._say(profile.busy_reply, close=True)

@@ -35,6 +35,8 @@ class ServerAddress:
     """Connections never exceeded; lowered where the server says that there are too many."""
     connections: int = 0
     """Open now, those included whose end the server may not have noticed yet."""
+    sessions: int = 0
+    """Conversations that have begun and go on."""
     unreachable_until: float = 0.0
     busy: int = 0
     """Temporary refusals in a row before a recipient was asked."""
@@ -75,8 +77,13 @@ class ServerAddress:
 
     def opened(self) -> None:
         """A conversation was opened."""
+        self.sessions += 1
         self.unreachable_until = 0.0
         self.busy = 0
+
+    def closed(self) -> None:
+        """A conversation that was opened is over."""
+        self.sessions -= 1
 
     @property
     def needs_backup(self) -> bool:

@@ -126,6 +126,7 @@ class Opening:
         if servers.silent_since is None or servers.silent_since + budget <= time.monotonic():
             servers.silent_since = time.monotonic()
         broken: list[Broken] = []
+        crowded = False
         tried: set[str] = set()
         without_eai = 0
         while True:
@@ -149,10 +150,10 @@ class Opening:
                 return None
             except Broken as failure:
                 release()
-                broken.append(failure)
-                if failure.kind == "unreachable":
-                    pool.health.address_failed(address.ip)
-                address.failed()
+                if self._is_full(way, failure):
+                    crowded = True
+                else:
+                    broken.append(failure)
             except BaseException:
                 release()
                 raise
@@ -163,6 +164,7 @@ class Opening:
                     return session, began, release
                 without_eai += 1
                 await session.close()
+                address.closed()
                 release()
             pool.free_slot(held.pop())
             other = self._other(servers, tried)
@@ -171,8 +173,20 @@ class Opening:
             pool.take_slot(other)
             held.append(other)
             ways.add(other)
-        self._unopened(servers, broken, without_eai)
+        if not crowded:  # else what waits is asked by the conversations that go on, or after them
+            self._unopened(servers, broken, without_eai)
         return None
+
+    def _is_full(self, way: Way, failure: Broken) -> bool:
+        """Whether no conversation could be opened because the address takes no more of them; else it has failed."""
+        address = way.address
+        if address.sessions:  # it serves others at this moment, so it is not down
+            address.too_many_connections()
+            return True
+        if failure.kind == "unreachable":
+            self._pool.health.address_failed(address.ip)
+        address.failed()
+        return False
 
     async def _contact(self, servers: ServerSet, way: Way, contact: Contact, seconds: float) -> Session:
         """A session that is open within so many seconds, unless it is left because others wait."""

@@ -380,6 +380,7 @@ class Mailboxes:
                         raise
                     finally:
                         await session.close()
+                        held[0].address.closed()
                         release()
         except Exception as error:  # a bug or a setting of ours: callers must see it instead of waiting for ever
             self._fail_all(error)

@@ -302,8 +302,9 @@ def _bounces(report: Report) -> str:
     heads = ("", "addresses", "expected", f"{_CONFIDENCE:.0%} by chance", f"0 to {_percent(scale)}")
     return (
         f"<section><h2>Expected hard bounces</h2>{_table(heads, lines, numbers=(1, 2, 3))}"
-        '<p class="note">Added up from the scores. The interval covers chance alone, were every score right and '
-        "every address on its own; scores that are off by a part move all figures by the same part."
+        '<p class="note">Added up from the probabilities of the verdicts. The interval covers chance alone, were '
+        "each of them right and every address on its own; probabilities that are off by a part move all figures by the "
+        "same part."
         f"{counted} Sending services want it below {_percent(_ACCEPTED_BOUNCES)}.</p></section>"
     )
 

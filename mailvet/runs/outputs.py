@@ -39,6 +39,7 @@ __all__ = [
     "is_lab_settings",
     "is_report",
     "is_result",
+    "kept_files",
     "note_results",
     "result_paths",
     "same_file",
@@ -163,14 +164,19 @@ def check_results(
     Raises:
         SettingsError, SourceError: as `check_outputs`.
     """
-    inputs = [Input(what, path) for what, path in warehouse.files.items()]
+    inputs = kept_files(warehouse, settings)
     itself = inputs[0] if inputs and split_by is None and format_of(inputs[0].path) is not None else None
-    if settings.store.path is not None:
-        inputs.append(Input("the store of verdicts", settings.store.path))
-    inputs += settings_inputs(settings.lists.model_dump().values(), settings.history.events)
     ours = is_result(settings.store.prefix)
     outputs = [Output(option, path, ours, itself) for path in result_paths(output, split_by)]
     check_outputs(outputs, inputs, overwrite=overwrite, digest_of=warehouse.written_digest)
+
+
+def kept_files(warehouse: Warehouse, settings: Settings) -> list[Input]:
+    """The files that a source and its verdicts lie in, the source first, and those that settings name."""
+    inputs = [Input(what, path) for what, path in warehouse.files.items()]
+    if settings.store.path is not None:
+        inputs.append(Input("the store of verdicts", settings.store.path))
+    return inputs + settings_inputs(settings.lists.model_dump().values(), settings.history.events)
 
 
 def note_results(warehouse: Warehouse, paths: Iterable[Path]) -> None:

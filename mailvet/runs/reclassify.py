@@ -207,6 +207,7 @@ def _judged_anew(verdict: Verdict, reason: Reason, retry_after: float | None, se
         reason=judged.reason,
         recommendation=recommend(judged.reason, Policy(settings.policy), judged.score, attempts),
         score=judged.score,
+        bounce_probability=judged.bounce_probability,
         evidence=tuple(replace(fact, fact=str(reason)) if fact is said else fact for fact in verdict.evidence),
         next_check_at=verdict.next_check_at if same else None if wait is None else checked_at + wait,
         attempts=attempts,

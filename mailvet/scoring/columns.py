@@ -17,20 +17,25 @@ import polars as pl
 from mailvet.policies import recommendation_sql
 from mailvet.privacy import AT_SIGNS, keyed, mask_text, unnamed_suggestion
 from mailvet.scoring.order import AT_LEAST, EVIDENCE_LAYERS, FLAGS, LONGEST_KEPT, RANKS, SERIES_DETAIL
-from mailvet.scoring.priors import SETTLED, WEIGHTS, bounce_probability, logit
+from mailvet.scoring.priors import HALF, SETTLED, WEIGHTS, bounce_probability, logit
 from mailvet.settings import Settings
 from mailvet.vocabulary import REASONS, Policy, Reason, Status, rules_version
 
 __all__ = ["judge"]
 
 
-def _score(learnt: Mapping[Reason, float]) -> pl.Expr:
+def _bounce_probability(learnt: Mapping[Reason, float]) -> pl.Expr:
     starts = {str(reason): logit(learnt.get(reason, bounce_probability(reason))) for reason in REASONS}
     start = pl.col("reason").replace_strict(starts, return_dtype=pl.Float64)
     shift = pl.sum_horizontal(pl.col(flag).cast(pl.Float64) * row.weight for flag, row in WEIGHTS.items())
     settled = pl.col("reason").is_in([str(reason) for reason in SETTLED])
     odds = start + pl.when(settled).then(0.0).otherwise(shift)
-    return (100.0 / (1.0 + odds.exp())).round().cast(pl.Int16)
+    return 1.0 / (1.0 + (-odds).exp())
+
+
+def _score(probability: pl.Expr) -> pl.Expr:
+    """`mailvet.scoring.priors.score_of` of a column."""
+    return (100.0 * (1.0 - probability) + HALF).floor().cast(pl.Int16)
 
 
 def judge(
@@ -91,6 +96,7 @@ def judge(
         pl.lit(run_id, dtype=pl.String).alias("run_id"),
         pl.lit(rules_version(lists_digest)).alias("rules_version"),
         "mailbox_key",
+        "bounce_probability",
     )
 
 
@@ -128,7 +134,17 @@ _CANDIDATES = ("syntax_reason", "reference_reason", "history_reason", "route_rea
 _ORDER = {str(reason): rank for reason, rank in RANKS.items()}
 _MOST_ATTEMPTS = 1_000
 """After so many alike, no rule changes its answer any more."""
-_OF_A_KIND = ("reason", "status", "score", "recommendation", "flags", "scheduled", "is_open", "at_least")
+_OF_A_KIND = (
+    "reason",
+    "status",
+    "score",
+    "bounce_probability",
+    "recommendation",
+    "flags",
+    "scheduled",
+    "is_open",
+    "at_least",
+)
 
 
 def _rank(evidence: pl.DataFrame, candidates: Collection[str]) -> pl.Series:
@@ -184,7 +200,8 @@ def _plan(
     return _Plan(
         reason=pl.col("rank").replace_strict(dict(enumerate(_ORDER)), return_dtype=pl.String).alias("reason"),
         from_reason=(
-            _score(dict(learnt)).alias("score"),
+            _bounce_probability(dict(learnt)).alias("bounce_probability"),
+            _score(_bounce_probability(dict(learnt))).alias("score"),
             pl.col("reason").replace_strict(statuses, return_dtype=pl.String).alias("status"),
             pl.concat_str(
                 [pl.when(pl.col(flag)).then(pl.lit(flag)) for flag in FLAGS], separator=",", ignore_nulls=True

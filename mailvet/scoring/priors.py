@@ -15,6 +15,7 @@ from typing import NamedTuple
 from mailvet.vocabulary import REASONS, Reason, Status
 
 __all__ = [
+    "HALF",
     "PRIORS",
     "SETTLED",
     "WEIGHTS",
@@ -24,6 +25,7 @@ __all__ = [
     "bounce_probability",
     "contributions",
     "logit",
+    "probability_of",
     "score_of",
 ]
 
@@ -101,6 +103,9 @@ What each flag adds. Signals of the same kind often come together, and adding th
 so each is small. They count only while the answer is open (not `SETTLED`).
 """
 
+HALF = 0.5 + 1e-9
+"""What is added before a score is cut off to a whole number; floating point may take a little from a half."""
+
 SETTLED = frozenset(
     {rule.reason for rule in REASONS.values() if rule.status is Status.undeliverable}
     | {Reason.mailbox_accepted, Reason.typo_domain}
@@ -132,10 +137,15 @@ def contributions(reason: Reason, flags: Collection[str]) -> list[Contribution]:
     return [start, *(Contribution(name, row.weight, row.why) for name, row in WEIGHTS.items() if name in flags)]
 
 
-def score_of(reason: Reason, flags: Collection[str]) -> int:
-    """The score, 0 to 100, of one reason and its flags; the same as `mailvet.scoring.columns.judge` gives to a row."""
-    odds = sum(part.log_odds for part in contributions(reason, flags))
-    return math.floor(100 / (1 + math.exp(odds)) + 0.5)
+def probability_of(reason: Reason, flags: Collection[str]) -> float:
+    """P(hard bounce) of one reason and its flags; the same as `mailvet.scoring.columns.judge` gives to a row."""
+    parts = [part.log_odds for part in contributions(reason, flags)]
+    return 1 / (1 + math.exp(-(sum(parts[:1]) + sum(parts[1:]))))
+
+
+def score_of(probability: float) -> int:
+    """The score for people, 0 to 100: 100 x (1 - P(hard bounce)) as a whole number."""
+    return math.floor(100 * (1 - probability) + HALF)
 
 
 def logit(probability: float) -> float:

@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Literal
 from weakref import WeakKeyDictionary
 
 from mailvet.errors import SettingsError, SourceError
+from mailvet.scoring.stored import bounce_probability_sql
 from mailvet.spark.cells import SAY, cells_of
 from mailvet.spark.staging import Folder, is_object_store
 from mailvet.spark.worker import copy
 from mailvet.verdict import STATUS_COLUMNS, verdict_schema
 from mailvet.warehouse.due_rule import rank
 from mailvet.warehouse.mailboxes import backfill_sql, has_mailbox, mailbox_key_sql, missing_verdicts
+from mailvet.warehouse.own_tables import BACKFILL_PROBABILITY, VERDICTS
 from mailvet.warehouse.store import KNOWN_FOR, SILENT
 
 if TYPE_CHECKING:
@@ -41,7 +43,13 @@ __all__ = [
 
 Format = Literal["parquet", "delta", "iceberg"]
 
-_TYPES = {"string": "string", "int16": "smallint", "int32": "int", "timestamp[us, tz=UTC]": "timestamp"}
+_TYPES = {
+    "string": "string",
+    "int16": "smallint",
+    "int32": "int",
+    "timestamp[us, tz=UTC]": "timestamp",
+    "double": "double",
+}
 _SILENT = ", ".join(f"'{reason}'" for reason in SILENT)
 # v: the verdict that is known; b: the one that has come.
 _KEEP = (
@@ -109,6 +117,10 @@ def find_verdicts(
         return None
     if "mailbox_key" not in found.columns and {"email", "domain"} <= set(found.columns):  # of an older version
         found = found.withColumn("mailbox_key", _mailbox_key())
+    if "bounce_probability" not in found.columns and "score" in found.columns:
+        from pyspark.sql import functions as F
+
+        found = found.withColumn("bounce_probability", F.expr(bounce_probability_sql(has_column=False)))
     missing = [name for name in _NAMES if name not in found.columns]
     if missing:
         raise SourceError(
@@ -273,11 +285,13 @@ def _upgrade(spark: SparkSession, name: str, format: Format) -> None:
         present = spark.sql(f"select * from {name} where false").columns
     except Exception:  # there is none yet; whatever else is wrong is said when it is made
         return
-    if "mailbox_key" in present:
-        return
-    spark.sql(f"alter table {name} add columns (mailbox_key string)")
-    spark.sql(f"delete from {name} where {missing_verdicts(SAY)}")
-    spark.sql(backfill_sql(SAY, name))
+    if "mailbox_key" not in present:
+        spark.sql(f"alter table {name} add columns (mailbox_key string)")
+        spark.sql(f"delete from {name} where {missing_verdicts(SAY)}")
+        spark.sql(backfill_sql(SAY, name))
+    if "bounce_probability" not in present:
+        spark.sql(f"alter table {name} add columns (bounce_probability double)")
+        spark.sql(BACKFILL_PROBABILITY.replace(VERDICTS, name, 1))
 
 
 def with_status(

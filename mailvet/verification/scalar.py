@@ -25,7 +25,7 @@ from mailvet.reference.scalar import look_up
 from mailvet.reference.typos.addresses import suggest_for, suggest_repaired
 from mailvet.reference.typos.domains import has_unknown_tld
 from mailvet.scoring.order import AT_LEAST, EVIDENCE_LAYERS, FLAGS, LONGEST_KEPT, RANKS, SERIES_DETAIL
-from mailvet.scoring.priors import score_of
+from mailvet.scoring.priors import probability_of, score_of
 from mailvet.settings import Settings
 from mailvet.signals.scalar import TableSignals, is_gibberish, is_keyboard_walk
 from mailvet.syntax.mailbox_key import key_of, mailbox_of
@@ -196,7 +196,8 @@ _CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 def judge(finding: Finding, settings: Settings, *, lists_digest: str = "") -> Verdict:
     """The verdict, as `mailvet.scoring.columns.judge` gives it for a row checked for the first time."""
     reason = min(finding.reasons, key=RANKS.__getitem__, default=Reason.not_probed)
-    score = score_of(reason, finding.flags)
+    probability = probability_of(reason, finding.flags)
+    score = score_of(probability)
     now = datetime.now(timezone.utc)
     wait = _wait(reason, finding.retry_after, settings)
     result, route = finding.mailbox_result, finding.route
@@ -236,6 +237,7 @@ def judge(finding: Finding, settings: Settings, *, lists_digest: str = "") -> Ve
         next_check_at=None if wait is None else now + wait,
         rules_version=rules_version(lists_digest),
         mailbox_key=None if finding.mailbox is None else key_of(finding.mailbox),
+        bounce_probability=probability,
     )
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from mailvet.dns.resolver import Outcome, Resolver
 from mailvet.dns.routes import KnownRoutes, Routes
 from mailvet.dns.trust import Memory
-from mailvet.errors import PreflightError
+from mailvet.errors import PreflightError, argument
 from mailvet.probing.memory import ServerMemory
 from mailvet.probing.pool import Mailboxes, MailboxResult, OperatorProgress, Recipient
 from mailvet.probing.slots import connection_slots
@@ -127,7 +127,7 @@ class Verifier:
                 return resolver.trust.degraded
         return (
             f"{problem} Mail servers distrust and block list hosts that introduce themselves so. Set smtp.hello_name "
-            "(MAILVET_SMTP__HELLO_NAME) to this machine's public host name, or verify with depth 'dns'."
+            f"(MAILVET_SMTP__HELLO_NAME) to this machine's public host name, or use {argument('depth', 'dns')}."
         )
 
     def _pool(self) -> Mailboxes:

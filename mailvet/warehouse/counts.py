@@ -8,19 +8,26 @@ from typing import Any
 
 from mailvet.gates import VerdictCount
 from mailvet.policies import recommendation_sql
+from mailvet.scoring.stored import bounce_probability_sql
 from mailvet.vocabulary import Policy
 from mailvet.warehouse.clocks import latest_believed
 from mailvet.warehouse.dialects import Dialect
 
 __all__ = ["count_query", "counted"]
 
-_SAID = ("status", "reason", "recommendation", "score", "stale", "missing")
+_SAID = ("status", "reason", "recommendation", "bounce_probability", "stale", "missing")
 
 
 def count_query(
-    say: Dialect, cells: str, verdicts: str | None, *, policy: Policy, stale_before: datetime | None = None
+    say: Dialect,
+    cells: str,
+    verdicts: str | None,
+    *,
+    policy: Policy,
+    stale_before: datetime | None = None,
+    has_probability: bool = True,
 ) -> str:
-    """Rows by status, reason, recommendation, score, whether stale and whether missing.
+    """Rows by status, reason, recommendation, P(hard bounce), whether stale and whether missing.
 
     With them comes the sum over the texts of the square of their rows.
 
@@ -30,11 +37,13 @@ def count_query(
         verdicts: the verdict table; None where there is none yet.
         policy: what recommendations follow, whatever was stored.
         stale_before: aware, UTC; verdicts made before it are stale. None: none is.
+        has_probability: the verdict table has the column `bounce_probability`.
     """
     values = dict.fromkeys(_SAID[:4], "null")
     values |= {"stale": "0", "missing": f"case when {say.missing('c.email')} then 1 else 0 end"}
     if verdicts is not None:
-        values |= {name: f"v.{name}" for name in ("status", "reason", "score")}
+        values |= {name: f"v.{name}" for name in ("status", "reason")}
+        values["bounce_probability"] = bounce_probability_sql("v.", has_column=has_probability)
         values["recommendation"] = recommendation_sql(
             policy, reason="v.reason", score="v.score", attempts="v.attempts", stored="v.recommendation"
         )
@@ -60,11 +69,11 @@ def counted(rows: Iterable[tuple[Any, ...]]) -> list[VerdictCount]:
             status,
             reason,
             recommendation,
-            None if score is None else int(score),
+            None if probability is None else float(probability),
             bool(stale),
             bool(missing),
             int(count),
             int(squares),
         )
-        for status, reason, recommendation, score, stale, missing, count, squares in rows
+        for status, reason, recommendation, probability, stale, missing, count, squares in rows
     ]

@@ -9,12 +9,14 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
+from mailvet.scoring.stored import bounce_probability_sql
 from mailvet.verdict import verdict_schema
 from mailvet.warehouse.servers import SERVER_SCHEMA, SERVERS
 from mailvet.warehouse.tables import Column
 
 __all__ = [
     "ADDED_LATER",
+    "BACKFILL_PROBABILITY",
     "LEASES",
     "LEASE_COLUMNS",
     "OUTPUTS",
@@ -36,8 +38,14 @@ SHARDS = "mailvet_shards"
 OUTPUTS = "mailvet_outputs"
 LEASES = "mailvet_leases"
 
-ADDED_LATER = ("mailbox_key",)
+ADDED_LATER = ("mailbox_key", "bounce_probability")
 """Columns that a table of verdicts of an older version lacks; it is upgraded when it is written to."""
+
+BACKFILL_PROBABILITY = (
+    f"update {VERDICTS} set bounce_probability = {bounce_probability_sql(has_column=False)} "
+    "where bounce_probability is null"
+)
+"""Gives verdicts of an older version the probability that their score was rounded from, as near as it tells."""
 
 RUN_COLUMNS = {
     "run_id": "string",

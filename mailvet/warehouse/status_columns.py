@@ -135,7 +135,12 @@ def _foreign(say: Dialect, column: Column, name: str, cell: str, reasons: str | 
         listed = f"{cell} not in ({', '.join(map(literal, _WORDS[name]))})"
         known = f" and {cell} not in ({reasons})" if name == "reason" and reasons else ""
         return [f"({listed}{known})"] if text else ["1 = 1"]
-    limits = {"score": (0, 100), "smtp_code": (200, 599), "attempts": (0, 32_767)}.get(name)
+    limits = {
+        "score": (0, 100),
+        "smtp_code": (200, 599),
+        "attempts": (0, 32_767),
+        "bounce_probability": (0, 1),
+    }.get(name)
     if limits is not None:
         number = f"try_cast({cell} as double)" if text and say.name == "duckdb" else cell
         if text and say.name != "duckdb":

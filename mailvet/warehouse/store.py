@@ -200,6 +200,9 @@ class ContactSource(Protocol):
     policy: Policy
     """What recommendations follow."""
 
+    address_column: str
+    """The column of addresses."""
+
     @property
     def remarks(self) -> Sequence[str]:
         """What was odd about the source and how it was read all the same, a sentence each."""
@@ -331,7 +334,8 @@ class ContactSource(Protocol):
         Args:
             output: its name says the format (`mailvet.warehouse.files.FORMATS`, also compressed).
             columns: of the verdict table.
-            key_columns: keep only these of the source's columns; for results that travel without addresses.
+            key_columns: keep only these of the source's columns, in this order; for results that travel without
+                addresses.
             split_by: a column of the verdict table; one file for each of its values, `list.csv` becoming
                 `list.send.csv`.
             parts: values that get a file even where no row has them.

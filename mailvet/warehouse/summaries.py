@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,8 +16,8 @@ from mailvet.warehouse.store import MOST_NAMED, Details, OperatorShare, SourceSh
 
 __all__ = ["UNVERIFIED_BOUNCES", "detailed", "falls_due", "summarised"]
 
-UNVERIFIED_BOUNCES = 100 * bounce_probability(Reason.not_probed)
-"""Percentage of hard bounces of addresses without a verdict."""
+UNVERIFIED_BOUNCES = bounce_probability(Reason.not_probed)
+"""P(hard bounce) of addresses without a verdict."""
 
 
 def falls_due(say: Dialect, now: datetime) -> str:
@@ -43,8 +44,8 @@ def detailed(
     Args:
         operators: (operator, status, addresses).
         due: (label of `falls_due`, recommendation, addresses).
-        sources: (value, recommendation, rows, sum over the rows of 100 - score); no recommendation and no sum where
-            there is no verdict.
+        sources: (value, recommendation, rows, sum over the rows of P(hard bounce)); no recommendation and no sum
+            where there is no verdict.
         last_run: the newest row of `mailvet_runs`.
     """
     by_status: dict[str, dict[str, int]] = {}
@@ -59,7 +60,7 @@ def detailed(
             unverified[name] = int(count)
         else:
             counts[str(advice)] = int(count)
-        bounces[name] = bounces.get(name, 0) + (UNVERIFIED_BOUNCES * int(count) if advice is None else int(expected))
+        bounces[name] = bounces.get(name, 0) + (UNVERIFIED_BOUNCES * int(count) if advice is None else float(expected))
     falling: dict[str, int] = {}
     reverified: dict[str, int] = {}
     for label, advice, count in due:
@@ -75,7 +76,7 @@ def detailed(
         {label: falling[label] for label in labels if label in falling},
         {label: reverified[label] for label in labels if label in reverified},
         tuple(
-            SourceShare(value, total, counts, bounces[value] / 100 / total, unverified.get(value, 0))
+            SourceShare(value, total, counts, bounces[value] / total, unverified.get(value, 0))
             for value, counts in named_sources
             for total in [sum(counts.values()) + unverified.get(value, 0)]
         ),
@@ -98,9 +99,8 @@ def _largest(
 def summarised(groups: Iterable[tuple[Any, ...]]) -> Summary:
     """A summary of groups of distinct texts.
 
-    (status, reason, recommendation, whether missing, on lists, in history, suspicious, texts, rows, sum over the rows
-    of 100 - score): whole numbers, so that the order of the groups plays no part. The three in the middle are as in
-    `attribution.Group`.
+    (status, reason, recommendation, whether missing, on lists, in history, suspicious, P(hard bounce), texts, rows), in
+    any order. The three in the middle are as in `attribution.Group`.
     """
     by_status: dict[str, int] = {}
     by_reason: dict[str, int] = {}
@@ -108,14 +108,14 @@ def summarised(groups: Iterable[tuple[Any, ...]]) -> Summary:
     layers: list[attribution.Group] = []
     total = missing_rows = verified = unverified = undeliverable = 0
     everything, but_forbidden, sent = _Bounces(), _Bounces(), _Bounces()
-    for status, reason, advice, missing, on_lists, in_history, suspicious, texts, repeats, bounces in groups:
+    for status, reason, advice, missing, on_lists, in_history, suspicious, probability, texts, repeats in groups:
         count = int(repeats)
         total += count
         if missing:
             missing_rows += count
             continue
         unverified += count if status is None else 0
-        expected = UNVERIFIED_BOUNCES * count if status is None else int(bounces)
+        expected = count * (UNVERIFIED_BOUNCES if status is None else float(probability))
         everything.add(count, expected)
         if advice != Recommendation.do_not_send:
             but_forbidden.add(count, expected)
@@ -149,16 +149,16 @@ class _Bounces:
     """Expected hard bounces, added up."""
 
     rows: int = 0
-    expected: float = 0.0
-    """In hundredths."""
+    expected: list[float] = field(default_factory=list)
 
     def add(self, rows: int, expected: float) -> None:
         self.rows += rows
-        self.expected += expected
+        self.expected.append(expected)
 
     @property
     def share(self) -> float | None:
-        return self.expected / 100 / self.rows if self.rows else None
+        # Exactly added up, whatever the order.
+        return math.fsum(self.expected) / self.rows if self.rows else None
 
 
 def _most_first(counts: dict[str, int]) -> dict[str, int]:

@@ -196,10 +196,11 @@ def test_source_quality_ranks_by_what_age_has_cost(built: Built) -> None:
     ]
     assert built.rows("select source from source_quality_plain where rots_fastest = 1") == [("bought",)]
     [(expected,)] = built.rows("select expected_bounce_rate from source_quality where source = 'web'")
-    [(scores,)] = built.rows(
-        "select sum(100 - v.score) from contacts c join mailvet_verdicts v on v.email = c.email where c.source = 'web'"
+    [(chances,)] = built.rows(
+        "select sum((100 - v.score) / 100.0) from contacts c join mailvet_verdicts v on v.email = c.email "
+        "where c.source = 'web'"
     )
-    assert float(expected) == pytest.approx((float(scores) + 12) / 100 / 5)
+    assert float(expected) == pytest.approx((float(chances) + 0.12) / 5)
     [(lost,)] = built.rows("select lost_per_month from source_quality where source = 'web'")
     [(days,)] = built.rows(
         "select sum(cast(v.checked_at as date) - c.acquired_at) from contacts c join mailvet_verdicts v "

@@ -29,7 +29,7 @@ def one_paragraph(done: Done, code: int, says: str) -> None:
     """The exit code, and exactly one sentence or two on stderr that say so."""
     assert (done.code, done.out) == (code, ""), done
     text = done.err.strip()
-    assert says in " ".join(text.replace("│", " ").split())
+    assert says in " ".join(text.split())
     assert "Traceback" not in text
     assert "\n\n" not in text
     assert len(text) < 1500

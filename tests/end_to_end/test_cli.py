@@ -37,14 +37,33 @@ def test_help_names_every_command_and_loads_nothing_heavy() -> None:
     environment = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "80"}
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True)
     for command in ("check", "verify", "plan", "explain", "reclassify", "forget", "lists", "lab"):
-        assert re.search(rf"^│ {command} ", done.stdout, re.MULTILINE), command
+        assert re.search(rf"^  {command} ", done.stdout, re.MULTILINE), command
     assert "Exit codes: 0 done, 1 a gate failed, 2 bad input" in done.stdout
     assert "HEAVY []" in done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 80
 
 
-def test_no_command_shows_the_help(mailvet_command: Call) -> None:
-    assert "Usage: mailvet" in mailvet_command().out + mailvet_command().err
+def test_without_a_command_it_shows_how_to_begin(mailvet_command: Call) -> None:
+    done = mailvet_command()
+    assert done.code == 0
+    assert "Usage: mailvet" in done.out
+    assert "mailvet check ann@gmial.com --depth offline" in done.out
+
+
+def test_the_options_of_a_command_are_listed_by_name(mailvet_command: Call) -> None:
+    options = re.findall(r"^  (?:-\w, )?--([\w-]+)", mailvet_command("verify", "--help").out, re.MULTILINE)
+    assert options == sorted(options)
+    assert "no-write-back" in options
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_completes_commands(shell: str) -> None:
+    asked_for = {"COMP_WORDS": "mailvet ver", "COMP_CWORD": "1", "_TYPER_COMPLETE_ARGS": "mailvet ver"}
+    completes = {"_MAILVET_COMPLETE": f"complete_{shell}", "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
+    program = "from mailvet.cli.commands import main\nmain()\n"
+    environment = os.environ | {"PYTHONPATH": str(ROOT), **asked_for, **completes}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=False)
+    assert "verify" in done.stdout
 
 
 def test_the_version_is_shown(mailvet_command: Call) -> None:

@@ -52,7 +52,8 @@ def test_a_run_flags_what_the_whole_table_shows_and_explains_it(
     assert {statuses[email] for email in statuses if email.endswith("@all.test")} == {"risky"}
     shown = mailvet_command("explain", "xkqjzvbwmt@all.test", "--source", "crm.duckdb").out
     assert "gibberish: random characters" in shown
-    assert "-1.4 accept_all: the server says yes" in " ".join(shown.split())
+    assert "accept_all: the server says yes" in " ".join(shown.split())
+    assert "(log-odds of a bounce -1.4)" in " ".join(shown.split())
 
 
 def test_signals_can_be_switched_off(config: Path, here: Path, mailvet_command: Call) -> None:

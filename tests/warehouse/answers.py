@@ -60,6 +60,7 @@ def answers(reasons: Mapping[str, str], *, now: datetime = NOW, **changed: Any) 
             "run_id": "run",
             "rules_version": RULES_VERSION,
             "mailbox_key": mailbox_key(text),
+            "bounce_probability": (100 - score) / 100,
         }
         rows.append(row | changed)
     return pa.Table.from_pylist(rows, schema=verdict_schema())

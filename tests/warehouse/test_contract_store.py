@@ -12,6 +12,7 @@ from mailvet.errors import SettingsError, SourceError
 from mailvet.syntax.mailbox_key import mailbox_key
 from mailvet.verdict import STATUS_COLUMNS, email_key, verdict_schema
 from mailvet.vocabulary import Policy
+from mailvet.warehouse.own_tables import ADDED_LATER
 from mailvet.warehouse.store import SILENT
 from tests.warehouse.answers import NOW, answers, later, plan_of
 from tests.warehouse.places import Place
@@ -243,9 +244,9 @@ def test_verdicts_of_blank_cells_are_dropped_before_a_run_saves(place: Place) ->
 
 
 def _as_of_an_older_version(place: Place) -> None:
-    """The verdict table without the column that came later, as such a version has filled it."""
+    """The verdict table without the columns that came later, as such a version has filled it."""
     place.close_warehouses()
-    names = ", ".join(name for name in verdict_schema().names if name != "mailbox_key")
+    names = ", ".join(name for name in verdict_schema().names if name not in ADDED_LATER)
     place.sql(f"create table older as select {names} from mailvet_verdicts")
     place.sql("drop table mailvet_verdicts")
     place.sql(f"create table mailvet_verdicts as select {names} from older")
@@ -264,9 +265,14 @@ def test_a_table_of_an_older_version_is_read_as_it_is_and_upgraded_when_written_
     _as_of_an_older_version(place)
     warehouse = place.opened()
     assert plan_of(warehouse).due == 1
-    assert stored(warehouse, "D.o.ts+x@gmail.com")["mailbox_key"] is None
+    older = stored(warehouse, "D.o.ts+x@gmail.com")
+    assert (older["mailbox_key"], older["bounce_probability"]) == (None, None)
+    counted = {group.reason: group.bounce_probability for group in warehouse.verdict_counts()}
+    assert counted == {"mailbox_accepted": 0.5, "syntax_invalid": 0.5, None: None}
+    assert warehouse.summary().bounce_after == pytest.approx(0.5)
     warehouse.open_for_writing()
     assert stored(warehouse, "D.o.ts+x@gmail.com")["mailbox_key"] == mailbox_key("dots@gmail.com")
+    assert stored(warehouse, "D.o.ts+x@gmail.com")["bounce_probability"] == 0.5
     assert stored(warehouse, "ann@b\xfccher.test")["mailbox_key"] == mailbox_key("ann@xn--bcher-kva.test")
     kept = {row[0] for row in place.sql("select email_key from mailvet_verdicts")}
     texts = ("D.o.ts+x@gmail.com", "ann@b\xfccher.test", "not an address", "hidden")

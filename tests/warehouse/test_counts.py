@@ -198,7 +198,7 @@ def test_rows_are_counted_by_what_is_known_and_by_how_often_a_text_stands(table:
     saved(warehouse, {"p@acme.com": "mailbox_accepted", "q@acme.com": "mailbox_accepted"}, score=98)
     saved(warehouse, {"q@acme.com": "mailbox_accepted"}, score=98, checked_at=NOW - timedelta(days=40))
     found = plan(warehouse).verdict_counts(stale_before=NOW - timedelta(days=30))
-    fresh = ("deliverable", "mailbox_accepted", "send", 98)
+    fresh = ("deliverable", "mailbox_accepted", "send", 0.02)
     assert {(*dataclasses.astuple(group),) for group in found if not group.missing} == {
         (*fresh, False, False, 3, 9),
         (*fresh, True, False, 2, 4),

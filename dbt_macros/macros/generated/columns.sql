@@ -22,5 +22,6 @@
     'run_id': 'text',
     'rules_version': 'text',
     'mailbox_key': 'text',
+    'bounce_probability': 'float',
 }) }}
 {%- endmacro -%}

@@ -2,8 +2,16 @@
 {%- macro duration_units() -%}{{ return({'ms': 0.001, 's': 1.0, 'm': 60.0, 'h': 3600.0, 'd': 86400.0}) }}{%- endmacro -%}
 {#- What floating point may add to a figure that equals its limit. -#}
 {%- macro gate_rounding() -%}1e-09{%- endmacro -%}
-{#- Percentage of hard bounces of an address without a verdict. -#}
-{%- macro unverified_bounces() -%}12.0{%- endmacro -%}
+{#- P(hard bounce) of an address without a verdict. -#}
+{%- macro unverified_bounces() -%}0.12{%- endmacro -%}
+{#- P(hard bounce) of the verdict `alias`, null without one; an older table has the score alone. -#}
+{%- macro stored_bounces(alias) -%}
+{%- if mailvet.has_probability() -%}
+coalesce({{ alias }}.bounce_probability, ((100 - {{ alias }}.score) / 100.0))
+{%- else -%}
+((100 - {{ alias }}.score) / 100.0)
+{%- endif -%}
+{%- endmacro -%}
 {#- The counts of a gate; of `known`, with the condition that makes the audience. -#}
 {%- macro gate_counts(audience) -%}
 coalesce(sum(case when 1 = 1 then repeats else 0 end), 0) as {{ adapter.quote('rows') }},
@@ -18,8 +26,8 @@ coalesce(sum(case when ({{ audience }}) and status is not null then repeats else
 coalesce(sum(case when ({{ audience }}) and status = 'undeliverable' then repeats else 0 end), 0) as undeliverable,
 coalesce(sum(case when ({{ audience }}) and status = 'unknown' then repeats else 0 end), 0) as unknown,
 coalesce(sum(case when ({{ audience }}) and recommendation = 'do_not_send' then repeats else 0 end), 0) as do_not_send,
-coalesce(sum(case when {{ audience }} then cast(bounces as {{ mailvet.type_name('float') }}) * repeats else 0 end), 0) / 100.0 as expected_bounces,
-sqrt(coalesce(sum(case when {{ audience }} then cast(bounces as {{ mailvet.type_name('float') }}) * (100 - bounces) * repeats * repeats else 0 end), 0)) / 100.0 as spread
+coalesce(sum(case when {{ audience }} then cast(bounces as {{ mailvet.type_name('float') }}) * repeats else 0 end), 0) as expected_bounces,
+sqrt(coalesce(sum(case when {{ audience }} then cast(bounces as {{ mailvet.type_name('float') }}) * (1 - bounces) * repeats * repeats else 0 end), 0)) as spread
 {%- endmacro -%}
 {#- The figures of a gate, of its counts; null for 0 of 0. -#}
 {%- macro gate_figures_of_counts(has_age) -%}

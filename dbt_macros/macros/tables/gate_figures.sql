@@ -30,7 +30,7 @@ known as (
         verdict.status,
         verdict.reason,
         {{ mailvet.status_value('verdict', 'recommendation', policy) }} as recommendation,
-        case when verdict.score is null then {{ mailvet.unverified_bounces() }} else 100 - verdict.score end as bounces,
+        coalesce({{ mailvet.stored_bounces('verdict') }}, {{ mailvet.unverified_bounces() }}) as bounces,
         {% if max_age is none -%}
         0 as is_stale
         {%- else -%}

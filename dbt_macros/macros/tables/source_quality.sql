@@ -14,7 +14,7 @@ with rows_judged as (
         contacts_to_count.{{ source_column }} as source,
         case when {{ mailvet.is_missing('contacts_to_count.' ~ email_column) }} then 1 else 0 end as is_blank,
         verdict.status,
-        verdict.score,
+        coalesce({{ mailvet.stored_bounces('verdict') }}, {{ mailvet.unverified_bounces() }}) as bounces,
         {{ mailvet.status_value('verdict', 'recommendation', policy) }} as recommendation
         {%- if acquired_column %},
         case
@@ -39,11 +39,7 @@ counted as (
         {%- endfor %},
         sum(case when is_blank = 0 and recommendation = 'send' then 1 else 0 end) as sendable,
         -- As every gate does: an address without a verdict counts with the base rate of not_probed.
-        avg(case
-            when is_blank = 1 then null
-            when score is null then {{ mailvet.unverified_bounces() }}
-            else 100.0 - score
-        end) / 100.0 as expected_bounce_rate
+        avg(case when is_blank = 1 then null else bounces end) as expected_bounce_rate
         {%- if acquired_column %},
         sum(case when is_blank = 0 then days_kept else 0 end) as days_kept
         {%- endif %}

@@ -21,6 +21,8 @@ select
     {%- for column in mailvet.verdict_columns() if column not in given %}
     {%- if column in ('score', 'attempts', 'checked_at', 'depth', 'rules_version') %}
     coalesce(stored_verdict.{{ column }}, stopped_mailboxes.{{ column }}) as {{ column }}{{ ',' if not loop.last }}
+    {%- elif column == 'bounce_probability' %}
+    coalesce({{ mailvet.stored_bounces('stored_verdict') }}, stopped_mailboxes.bounces) as bounce_probability{{ ',' if not loop.last }}
     {%- else %}
     stored_verdict.{{ column }}{{ ',' if not loop.last }}
     {%- endif %}
@@ -41,10 +43,11 @@ left join (
         max(reason) as reason,
         max(checked_at) as checked_at,
         min(score) as score,
+        max({{ mailvet.stored_bounces('stopped_verdict') }}) as bounces,
         min(attempts) as attempts,
         max(depth) as depth,
         max(rules_version) as rules_version
-    from {{ mailvet.rows_of(mailvet.verdicts()) }}
+    from {{ mailvet.rows_of(mailvet.verdicts(), 'stopped_verdict') }}
     where mailbox_key is not null and reason in ('suppressed', 'hard_bounced')
     group by mailbox_key
 ) as stopped_mailboxes on stopped_mailboxes.mailbox_key = known_texts.mailbox_key

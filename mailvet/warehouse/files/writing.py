@@ -21,7 +21,22 @@ from mailvet.warehouse.dialects import literal
 from mailvet.warehouse.files import FORMATS, first_line, format_of, split_name, unique_names
 from mailvet.warehouse.identifiers import quoted
 
-__all__ = ["check", "copy_options", "escape_formula_sql", "part_conditions", "part_names", "publish"]
+__all__ = [
+    "Query",
+    "Writer",
+    "check",
+    "copy_options",
+    "escape_formula_sql",
+    "part_conditions",
+    "part_names",
+    "publish",
+    "quoted_names",
+]
+
+Query = tuple[str, str]
+"""A query of DuckDB's, and the options of COPY."""
+Writer = Callable[[Path, Mapping[Path, Path]], None]
+"""Writes one file: given where, and of the files written before it where each is before it takes its place."""
 
 
 def check(output: Path) -> None:
@@ -49,17 +64,17 @@ def check(output: Path) -> None:
 
 def publish(
     db: duckdb.DuckDBPyConnection,
-    queries: Mapping[Path, tuple[str, str]],
+    contents: Mapping[Path, Query | Writer],
     mode: int,
     via: PrivateFolder | None = None,
     *,
     check: Callable[[Path], object] | None = None,
 ) -> list[Path]:
-    """Write each query of DuckDB's to its file.
+    """Write files, in this order.
 
     Args:
         db: the connection of the queries.
-        queries: path -> (query, options of COPY).
+        contents: path -> what is written to it.
         mode: permissions of a file that is new; one that exists keeps its own.
         via: the one folder that the database may write to, if it may not write elsewhere.
         check: raises where a file is not to be replaced.
@@ -67,23 +82,32 @@ def publish(
     Raises:
         SourceError: one could not be written; all are as they were.
     """
-    output = Path()
+    output, partials = Path(), dict[Path, Path]()
     with contextlib.ExitStack() as replacing:
         try:
-            for output, (query, options) in queries.items():
+            for output, content in contents.items():
                 partial = replacing.enter_context(replaces(output, mode))
-                written = partial if via is None else via.new()
-                # Over the file that is there: a temporary one of DuckDB's would have a name that can be guessed.
-                db.execute(f"copy ({query}) to {literal(str(written))} ({options}, use_tmp_file false)")
-                if written is not partial:
-                    _move(written, partial)
+                if callable(content):
+                    content(partial, partials)
+                else:
+                    _copy(db, content, partial, via)
+                partials[output] = partial
             if check is not None:
-                for output in queries:
+                for output in contents:
                     check(output.resolve())
             replacing.close()
         except (duckdb.Error, OSError) as error:
             raise SourceError(f"{output} cannot be written: {first_line(str(error))}.") from None
-    return list(queries)
+    return list(contents)
+
+
+def _copy(db: duckdb.DuckDBPyConnection, content: Query, partial: Path, via: PrivateFolder | None) -> None:
+    query, options = content
+    written = partial if via is None else via.new()
+    # Over the file that is there: a temporary one of DuckDB's would have a name that can be guessed.
+    db.execute(f"copy ({query}) to {literal(str(written))} ({options}, use_tmp_file false)")
+    if written is not partial:
+        _move(written, partial)
 
 
 def _move(written: Path, partial: Path) -> None:

@@ -46,6 +46,7 @@ _SHOWN_OR_DUE = (
     "rules_version",
 )
 """What of a verdict can end up beside a contact or say when it is due."""
+_WRITTEN = (*_SHOWN_OR_DUE, "bounce_probability")
 
 
 class Counter:
@@ -89,13 +90,20 @@ class Counter:
         rows = self._session.rows(
             f"select {source.missing}, count(*) from {source.relation} where {source.where} group by 1"
         )
-        return summarised((None, None, None, missing, 0, 0, 0, 0, count, 0) for missing, count in rows)
+        return summarised((None, None, None, missing, 0, 0, 0, None, 0, count) for missing, count in rows)
 
     def verdict_counts(self, *, stale_before: datetime | None = None) -> list[VerdictCount]:
         """See `ContactSource.verdict_counts`."""
         self._cells.need()
         verdicts = VERDICTS if self._session.has(VERDICTS) else None
-        query = count_query(SAY, "mailvet_cells", verdicts, policy=self._source.policy, stale_before=stale_before)
+        query = count_query(
+            SAY,
+            "mailvet_cells",
+            verdicts,
+            policy=self._source.policy,
+            stale_before=stale_before,
+            has_probability=verdicts is not None and self._matches.has_probability(),
+        )
         return counted(self._session.rows(query))
 
     def pending(self) -> tuple[int, datetime | None]:
@@ -139,12 +147,13 @@ class Counter:
         name = next((name for name in present if name.lower() == column.lower()), None)
         if name is None:
             raise SourceError(f"There is no column {column} in {source.name}; there are: {', '.join(present)}.")
+        verdicts = self._matches.shown(("recommendation", "bounce_probability"))
         return self._session.rows(
             f"""
             select coalesce({quoted(name)}::varchar, ''), {OWN}recommendation, count(*),
-                   sum(100 - {OWN}score)
+                   sum({OWN}bounce_probability)
             from {source.relation}
-            left join {self._matches.shown(("recommendation", "score"))} on {OWN}key = {SAY.key(source.cell)}
+            left join {verdicts} on {OWN}key = {SAY.key(source.cell)}
             where {source.where} and not {source.missing} group by 1, 2
             """
         )
@@ -155,10 +164,11 @@ class Counter:
         if not session.has(VERDICTS):
             return None
         columns = {name.lower(): name for name in source.columns()}
-        written = [columns[own] for own in ((source.prefix + name).lower() for name in _SHOWN_OR_DUE) if own in columns]
+        written = [columns[own] for own in ((source.prefix + name).lower() for name in _WRITTEN) if own in columns]
         sums = "select count(*), sum(h)::varchar, bit_xor(hash(h, 1)) from (select hash({}) as h from {})"
         rows = sums.format(", ".join([source.cell, *map(quoted, written)]), f"{source.relation} where {source.where}")
-        verdicts = sums.format(", ".join(_SHOWN_OR_DUE), VERDICTS)
+        shown = (*_SHOWN_OR_DUE, *(["bounce_probability"] if self._matches.has_probability() else []))
+        verdicts = sums.format(", ".join(shown), VERDICTS)
         if session.rows(f"select 1 from {VERDICTS} where next_check_at <= $1 limit 1", [naive(now)]):
             return None
         state = [context, source.relation, source.column, source.where, duckdb.__version__, written]

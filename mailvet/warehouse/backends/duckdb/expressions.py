@@ -17,6 +17,7 @@ TYPES = {
     "string": "VARCHAR",
     "int16": "SMALLINT",
     "int32": "INTEGER",
+    "double": "DOUBLE",
     "timestamp[us, tz=UTC]": "TIMESTAMP",
 }
 

@@ -8,6 +8,7 @@ from typing import Any
 from mailvet.warehouse import attribution
 from mailvet.warehouse.backends.duckdb.cells import PART_ROWS, join_parts, stage_numbers
 from mailvet.warehouse.backends.duckdb.expressions import SAY, numbers
+from mailvet.warehouse.backends.duckdb.relations import columns_of
 from mailvet.warehouse.backends.duckdb.source import ContactRelation
 from mailvet.warehouse.identifiers import OWN
 from mailvet.warehouse.own_tables import VERDICTS
@@ -15,7 +16,7 @@ from mailvet.warehouse.verdict_columns import shown_columns
 
 __all__ = ["Matches"]
 
-_COUNTED = ("status", "reason", "recommendation", "score")
+_COUNTED = ("status", "reason", "recommendation", "bounce_probability")
 _SIGNS = ("on_lists", "in_history", "suspect")
 """What a summary counts verdicts by."""
 
@@ -34,8 +35,12 @@ class Matches:
 
     def shown(self, columns: Sequence[str], *, also: str | None = None) -> str:
         """The verdict table under names that no condition of the user's can mean, and what is `also` selected."""
-        shown = shown_columns(SAY, self._source.policy, columns)
+        shown = shown_columns(SAY, self._source.policy, columns, has_probability=self.has_probability())
         return f"(select {shown}{f', {also}' if also else ''} from {VERDICTS}) as {OWN}verdicts"
+
+    def has_probability(self) -> bool:
+        """Whether the verdict table has the probabilities; an older one lacks them until it is written to."""
+        return "bounce_probability" in columns_of(self._session.db, VERDICTS)
 
     def match(self, columns: Sequence[str] = ()) -> None:
         """Which verdict belongs to which row of the source as it is now: `mailvet_matched`.
@@ -87,13 +92,13 @@ class Matches:
     def counted(self) -> list[tuple[Any, ...]]:
         """The groups of `summarised`, from `mailvet_matched`; in parts, as all the verdicts would take much room."""
         groups: list[tuple[Any, ...]] = []
-        status, reason, advice, score = (f"{OWN}{column}" for column in _COUNTED)
+        status, reason, advice, probability = (f"{OWN}{column}" for column in _COUNTED)
         (verdicts,) = self._session.one("select coalesce(max(verdict) + 1, 0) from mailvet_matched")
         for start in range(0, verdicts, PART_ROWS):
             groups += self._session.rows(
                 f"""
-                select {status}, {reason}, {advice}, blank, {", ".join(_SIGNS)}, sum(texts), sum(rows),
-                       sum(rows * (100 - {score}))
+                select {status}, {reason}, {advice}, blank, {", ".join(_SIGNS)}, {probability},
+                       sum(texts), sum(rows)
                 from (
                     select answer, blank, count(*) as texts, sum(repeats) as rows
                     from (
@@ -106,8 +111,8 @@ class Matches:
                 """
             )
         for blank, rows in self._session.rows("select blank, count(*) from mailvet_numbers group by 1"):
-            known = sum(int(group[8]) for group in groups if group[3] == blank)
-            groups.append((None, None, None, blank, 0, 0, 0, 0, rows - known, 0))
+            known = sum(int(group[9]) for group in groups if group[3] == blank)
+            groups.append((None, None, None, blank, 0, 0, 0, None, 0, rows - known))
         return groups
 
     def drop(self) -> None:

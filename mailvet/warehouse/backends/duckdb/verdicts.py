@@ -26,6 +26,7 @@ from mailvet.warehouse.erasure import COPIES, FREED_BLOCKS, OWN_ROWS, UNNAMED, S
 from mailvet.warehouse.events import add_events_in_duckdb
 from mailvet.warehouse.mailboxes import backfill_sql, missing_verdicts
 from mailvet.warehouse.own_tables import (
+    BACKFILL_PROBABILITY,
     OUTPUT_COLUMNS,
     OUTPUTS,
     RUN_COLUMNS,
@@ -168,6 +169,21 @@ class DuckDBVerdicts:
         query = "select email_key, checked_at from mailvet_verdicts where email_key in (select unnest($1))"
         return {key: moment.replace(tzinfo=timezone.utc) for key, moment in self._session.rows(query, [list(keys)])}
 
+    def verdicts(self, keys: Sequence[str]) -> pa.Table:
+        """The verdicts of these keys, as far as there are any."""
+        if not self._session.has(VERDICTS):
+            return verdict_schema().empty_table()
+        self._note_stored()  # few keys of many: numbers of 64 bits first
+        found = self._session.rows(
+            "select k from (select unnest($1) as k) where hash(k) in (select h from mailvet_stored)", [list(keys)]
+        )
+        names = [name for name in verdict_schema().names if name in self._verdict_columns()]
+        rows = self._session.arrow(
+            f"select {', '.join(names)} from {VERDICTS} where email_key in (select unnest($1))",
+            [[key for (key,) in found]],
+        )
+        return with_zone(rows)
+
     def written_digest(self, path: Path) -> str | None:
         """See `VerdictStore.written_digest`."""
         if not self._session.has(OUTPUTS):
@@ -185,13 +201,18 @@ class DuckDBVerdicts:
 
     def _upgrade(self) -> None:
         """Bring a table of verdicts that an older version made up to date: in place, and once."""
-        if "mailbox_key" in self._verdict_columns():
-            return
-        self._changed()
-        with self._session.transaction():
-            self._session.db.execute("alter table mailvet_verdicts add column mailbox_key varchar")
-            self._session.db.execute(f"delete from mailvet_verdicts where {missing_verdicts(SAY)}")
-            self._session.db.execute(backfill_sql(SAY, VERDICTS))
+        present, db = self._verdict_columns(), self._session.db
+        if "mailbox_key" not in present:
+            self._changed()
+            with self._session.transaction():
+                db.execute("alter table mailvet_verdicts add column mailbox_key varchar")
+                db.execute(f"delete from mailvet_verdicts where {missing_verdicts(SAY)}")
+                db.execute(backfill_sql(SAY, VERDICTS))
+        if "bounce_probability" not in present:
+            self._changed()
+            with self._session.transaction():
+                db.execute("alter table mailvet_verdicts add column bounce_probability double")
+                db.execute(BACKFILL_PROBABILITY)
 
     def _drop_duplicates(self) -> None:
         """Of several verdicts of one key, which another tool may have made, the newest stays."""

@@ -55,6 +55,7 @@ class DuckDBWarehouse:
         self._planner, self._matches = Planner(source, self._cells), Matches(source)
         self._store = DuckDBVerdicts(source.session, has_source=True)
         self.name, self.policy, self.path = source.name, source.policy, source.path
+        self.address_column = source.column
         self._bind_source()
         self._bind_store()
 

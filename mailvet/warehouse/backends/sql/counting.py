@@ -48,20 +48,30 @@ class Counter:
     def summary(self) -> Summary:
         """See `ContactSource.summary`."""
         session, say = self._session, self._say
-        names = ("status", "reason", "recommendation", "score", "evidence", "flags")
+        names = ("status", "reason", "recommendation", "bounce_probability", "evidence", "flags")
         on_lists, in_history, suspicious = attribution.evidence_sql(f"{OWN}evidence", f"{OWN}flags", say.position)
         groups = ", ".join(
-            f"{OWN}{name}" for name in ("status", "reason", "recommendation", "blank", "listed", "past", "suspect")
+            f"{OWN}{name}"
+            for name in (
+                "status",
+                "reason",
+                "recommendation",
+                "blank",
+                "listed",
+                "past",
+                "suspect",
+                "bounce_probability",
+            )
         )
         with session.doing(f"count {self._source.name}"):
-            shown = shown_columns(say, self._source.policy, names)
+            shown = shown_columns(say, self._source.policy, names, has_probability=self._has_probability())
             verdicts = f"(select {shown} from {known_verdicts(self._source)}{say.materialized})"
             return summarised(
                 session.rows(
-                    f"select {groups}, count(*), sum(repeats), sum(repeats * (100 - {OWN}score)) from ("
+                    f"select {groups}, count(*), sum(repeats) from ("
                     f"select {OWN}status, {OWN}reason, {OWN}recommendation, "
                     f"case when {say.missing('email')} then 1 else 0 end as {OWN}blank, {on_lists} as {OWN}listed, "
-                    f"{in_history} as {OWN}past, {suspicious} as {OWN}suspect, repeats, {OWN}score "
+                    f"{in_history} as {OWN}past, {suspicious} as {OWN}suspect, repeats, {OWN}bounce_probability "
                     f"from {self._cells.name()} left join {verdicts} as {OWN}verdict "
                     f"on {OWN}key = email_key) as {OWN}rows group by {groups}"
                 )
@@ -72,9 +82,18 @@ class Counter:
         with self._session.doing(f"count {self._source.name}"):
             verdicts = VERDICTS if self._session.has(VERDICTS) else None
             query = count_query(
-                self._say, self._cells.name(), verdicts, policy=self._source.policy, stale_before=stale_before
+                self._say,
+                self._cells.name(),
+                verdicts,
+                policy=self._source.policy,
+                stale_before=stale_before,
+                has_probability=verdicts is not None and self._has_probability(),
             )
             return counted(self._session.rows(query))
+
+    def _has_probability(self) -> bool:
+        """Whether the verdict table has the probabilities; an older one lacks them until it is written to."""
+        return self._session.has_column(VERDICTS, "bounce_probability")
 
     def pending(self) -> tuple[int, datetime | None]:
         """See `ContactSource.pending`."""
@@ -114,9 +133,10 @@ class Counter:
         if name is None:
             raise SourceError(f"There is no column {column} in {source.name}; there are: {', '.join(present)}.")
         value = say.exact(f"coalesce({say.text(session.driver.quote(name))}, '')")
-        shown = shown_columns(say, source.policy, ("recommendation", "score"))
+        names = ("recommendation", "bounce_probability")
+        shown = shown_columns(say, source.policy, names, has_probability=self._has_probability())
         return session.rows(
-            f"select {OWN}value, {OWN}recommendation, count(*), sum(100 - {OWN}score) from (select {value} "
+            f"select {OWN}value, {OWN}recommendation, count(*), sum({OWN}bounce_probability) from (select {value} "
             f"as {OWN}value, {say.key(source.cell)} as {OWN}cell_key from {source.relation} where {source.where} "
             f"and not {source.missing}) as {OWN}rows left join "
             f"(select {shown} from {VERDICTS}{say.materialized}) as {OWN}verdict on {OWN}key = {OWN}cell_key "

@@ -126,15 +126,19 @@ class Exporter:
 
     def _kept(self, columns: Sequence[str], key_columns: Sequence[str]) -> list[Column]:
         """The columns of the source that are written; our old ones make way for the new ones."""
+        if key_columns:
+            by_name = {column.name: column for column in self._source.columns}
+            return [by_name[name] for name in key_columns]
         own = {(self._source.prefix + column).lower() for column in columns}
-        return [
-            c for c in self._source.columns if (c.name in key_columns if key_columns else c.name.lower() not in own)
-        ]
+        return [column for column in self._source.columns if column.name.lower() not in own]
 
     def _rows(self, columns: Sequence[str]) -> str:
         """The rows of the source with these columns of their verdicts: FROM and WHERE."""
         source, say = self._source, self._say
-        shown = shown_columns(say, source.policy, list(dict.fromkeys(columns)))
+        has_probability = "bounce_probability" not in columns or self._session.has_column(
+            VERDICTS, "bounce_probability"
+        )
+        shown = shown_columns(say, source.policy, list(dict.fromkeys(columns)), has_probability=has_probability)
         return (
             f"from {source.relation} left join (select {shown} from {VERDICTS}{say.materialized}) as {OWN}verdict "
             f"on {OWN}key = {say.key(source.cell)} where {source.where}"

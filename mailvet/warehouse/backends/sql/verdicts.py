@@ -15,7 +15,7 @@ from mailvet.warehouse.clocks import latest_believed
 from mailvet.warehouse.dialects import literal
 from mailvet.warehouse.erasure import COPIES, OWN_ROWS, UNNAMED, Statements, Wanted, erase
 from mailvet.warehouse.mailboxes import backfill_sql, missing_verdicts
-from mailvet.warehouse.own_tables import ADDED_LATER, VERDICTS, verdict_kinds
+from mailvet.warehouse.own_tables import ADDED_LATER, BACKFILL_PROBABILITY, VERDICTS, verdict_kinds
 
 __all__ = ["VerdictTable", "create_own"]
 
@@ -72,16 +72,24 @@ class VerdictTable:
     def upgrade(self) -> None:
         """Bring a table of verdicts that an older version made up to date: in place, and once."""
         session, say = self._session, self._say
-        if session.has_column(VERDICTS, "mailbox_key"):
-            return
+        if self._add("mailbox_key", say.key_type):
+            with session.transaction():
+                session.execute(f"delete from {VERDICTS} where {missing_verdicts(say)}")
+                session.execute(backfill_sql(say, VERDICTS))
+        if self._add("bounce_probability", say.types["double"]):
+            session.execute(BACKFILL_PROBABILITY)
+
+    def _add(self, name: str, kind: str) -> bool:
+        """Add a column where it is missing; whether it was."""
+        session = self._session
+        if session.has_column(VERDICTS, name):
+            return False
         try:
-            session.execute(say.add_column.format(table=VERDICTS, name="mailbox_key", kind=say.key_type))
+            session.execute(self._say.add_column.format(table=VERDICTS, name=name, kind=kind))
         except Exception:
-            if not session.has_column(VERDICTS, "mailbox_key"):  # unless another run was quicker
+            if not session.has_column(VERDICTS, name):  # unless another run was quicker
                 raise
-        with session.transaction():
-            session.execute(f"delete from {VERDICTS} where {missing_verdicts(say)}")
-            session.execute(backfill_sql(say, VERDICTS))
+        return True
 
     def drop_missing(self, cells: str) -> None:
         """Drop the verdicts that an older version, or another tool, gave to these cells without an address."""
@@ -125,6 +133,17 @@ class VerdictTable:
                     assert moment is not None
                     found[key] = moment
         return found
+
+    def verdicts(self, keys: Sequence[str]) -> pa.Table:
+        """The verdicts of these keys, as far as there are any."""
+        say, rows = self._say, []
+        with self._session.doing("read the verdicts"):
+            names = self._stored_names() if self.exists() else list(verdict_schema().names)
+            for start in range(0, len(keys) if self.exists() else 0, _KEYS_A_STATEMENT):
+                listed = ", ".join(map(literal, keys[start : start + _KEYS_A_STATEMENT]))
+                columns = ", ".join(map(say.own, names))
+                rows += self._session.rows(f"select {columns} from {VERDICTS} where email_key in ({listed})")
+        return _as_verdicts(rows, names)
 
     def replies(self, batch_rows: int) -> Iterator[pa.Table]:
         """See `VerdictStore.replies`."""

@@ -55,6 +55,7 @@ class SQLStore:
         verdicts = self._verdicts
         self.checked_at, self.from_the_future = verdicts.checked_at, verdicts.from_the_future
         self.asked_today, self.replies, self.stored = verdicts.asked_today, verdicts.replies, verdicts.stored
+        self.verdicts = verdicts.verdicts
         self.forget, self.out_of_reach = verdicts.forget, verdicts.out_of_reach
         self.reconnect, self.interrupt = session.reconnect, session.driver.interrupt
 
@@ -136,7 +137,7 @@ class SQLWarehouse:
         self._store = SQLStore(session, self._saver)
         self._planner = Planner(source, self._cells)
         self._verdicts, self._shards = VerdictTable(session), Shards(session)
-        self.name, self.policy = source.name, source.policy
+        self.name, self.policy, self.address_column = source.name, source.policy, source.column
         self._bind_source()
         self._bind_store()
 

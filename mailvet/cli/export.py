@@ -1,0 +1,86 @@
+"""`mailvet export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from mailvet.cli.arguments import load_settings, open_read_only, reading
+from mailvet.cli.messages import console, print_json
+from mailvet.cli.options import (
+    AddressColumn,
+    AsJson,
+    Config,
+    Encoding,
+    Lenient,
+    NoHeader,
+    Overwrite,
+    PolicyOption,
+    Source,
+    Table,
+    Where,
+)
+
+__all__ = ["export"]
+
+
+def export(  # noqa: PLR0913  # the options of the command
+    source: Source,
+    to: Annotated[str, typer.Option(metavar="NAME", help="The tool: mailchimp, brevo, hubspot, ...")],
+    output: Annotated[Path, typer.Option(metavar="FILE", help="Write the list here, as the tool takes it.")],
+    kind: Annotated[
+        str, typer.Option(metavar="KIND", help="contacts, or suppression: addresses not to be sent to.")
+    ] = "contacts",
+    table: Table = None,
+    email_column: AddressColumn = None,
+    where: Where = None,
+    among: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(
+            metavar="WORD", help="Rows so recommended; repeatable. Default: send, of a suppression list do_not_send."
+        ),
+    ] = None,
+    policy: PolicyOption = None,
+    changes_since: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(metavar="MANIFEST", help="Also write what was added, changed and removed since that export."),
+    ] = None,
+    overwrite: Overwrite = False,
+    config: Config = None,
+    encoding: Encoding = "utf-8",
+    no_header: NoHeader = False,
+    lenient: Lenient = False,
+    as_json: AsJson = False,
+) -> None:
+    """Hand a verified table over to the tool that sends: its columns, its limits, its hashes. Asks no server."""
+    from mailvet.cli.show import show_export
+    from mailvet.exports.export import export as write
+
+    settings = load_settings(config, policy=policy)
+    warehouse = open_read_only(
+        source,
+        settings,
+        table=table,
+        column=email_column,
+        where=where,
+        reading=reading(encoding, no_header, lenient),
+    )
+    try:
+        result = write(
+            warehouse,
+            settings,
+            to=to,
+            output=output,
+            kind=kind,
+            among=among,
+            changes_since=changes_since,
+            overwrite=overwrite,
+        )
+    finally:
+        warehouse.close()
+    if as_json:
+        print_json(result.as_dict())
+    else:
+        show_export(console(), result)

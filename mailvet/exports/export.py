@@ -1,0 +1,259 @@
+"""`mailvet.export`: a verified table as the file that a tool takes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mailvet.errors import SettingsError, SourceError
+from mailvet.exports.changes import change_queries, is_manifest, read_last
+from mailvet.exports.destinations import Destination, ListFormat, destination, destinations
+from mailvet.exports.rows import StagedRows, staged
+from mailvet.exports.selection import choose, left_out, parse_among
+from mailvet.exports.writing import Names, check_output, left_out_query, list_queries, make_list
+from mailvet.runs.outputs import Output, check_outputs, digest, kept_files
+from mailvet.runs.planning import plan_source
+from mailvet.vocabulary import RULES_VERSION
+from mailvet.warehouse.files.writing import Query, Writer, publish
+
+if TYPE_CHECKING:
+    from mailvet.settings import Settings
+    from mailvet.warehouse.store import Warehouse
+
+__all__ = ["ExportResult", "export"]
+
+log = logging.getLogger("mailvet")
+
+
+@dataclass(frozen=True, slots=True)
+class ExportResult:
+    """What was handed over; nothing in it is an address."""
+
+    to: str
+    kind: str
+    source: str
+    policy: str
+    rows: int
+    """Of the source."""
+    written: int
+    """Rows of the list."""
+    left_out: Mapping[str, int]
+    """Cause (`mailvet.exports.selection.CAUSES`) -> rows; with `written` they make `rows`."""
+    files: Mapping[str, int]
+    """Path of each file of the list -> its rows; for requests, its addresses."""
+    changes: Mapping[str, int] = field(default_factory=dict)
+    """`added`, `changed` and `removed` rows, where they were asked for."""
+    manifest: str = ""
+    notes: Sequence[str] = ()
+    """What has to be known to use the files, a sentence each."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON-able values."""
+        return {name: _plain(getattr(self, name)) for name in self.__slots__}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    return value if isinstance(value, (str, int)) else list(value)
+
+
+def export(  # noqa: PLR0913  # what is handed over, all of it optional and named
+    warehouse: Warehouse,
+    settings: Settings,
+    *,
+    to: str,
+    output: Path,
+    kind: str = "contacts",
+    among: Sequence[str] | str | None = None,
+    columns: Mapping[str, str] | None = None,
+    changes_since: Path | None = None,
+    overwrite: bool = False,
+) -> ExportResult:
+    """Write a verified table as the file that a tool takes, from what stands in the verdict table. Asks no server.
+
+    Beside the list `crm.csv` stand `crm.csv.left_out.csv` (the rows that do not go, with the cause of each) and
+    `crm.csv.manifest.json`. All files appear complete or none does.
+
+    Args:
+        warehouse: from `open_table` or `open_source`.
+        settings: policy, own lists, and `exports`: the columns for each tool.
+        to: the tool, as `mailchimp` (`mailvet.exports.destinations`).
+        output: the file of the list; where the tool's limits ask for several, `crm.csv` becomes `crm.1.csv` and so on.
+        kind: `contacts`, or `suppression`: addresses that the tool is not to send to.
+        among: recommendations whose rows go; by default `send`, in a suppression list `do_not_send`.
+        columns: column of the tool -> column of the source; by default those of the settings.
+        changes_since: the manifest of the last export of this list: `crm.added.csv`, `crm.changed.csv` and
+            `crm.removed.csv` are written as well.
+        overwrite: files that mailvet did not write may make way.
+
+    Raises:
+        SettingsError: a tool, list, column or file name that cannot be.
+        SourceError: the source or an earlier file cannot be read, or a file not be written; nothing was written.
+    """
+    tool = destination(to)
+    form = tool.list_format(kind)
+    words = parse_among(among, kind)
+    chosen = columns if columns is not None else _columns_of(settings, to, form)
+    form.check_columns(to, [*chosen])
+    names = Names(Path(output))
+    check_output(names.output, form)
+    warehouse.check_output(names.output.with_suffix(".parquet"), [warehouse.address_column, *chosen.values()])
+    if changes_since is not None:
+        read_last(changes_since, to, kind, form.headers([*chosen]))
+    check_files = _Files(warehouse, settings, names, overwrite)
+    check_files.check([names.output, names.left_out, names.manifest])
+    plan_source(warehouse, settings, among=None, recheck=None, count_domains=False)
+    with _verified(warehouse), staged(warehouse, [*chosen.values()]) as rows:
+        choose(rows, form, kind, words)
+        headers, files = make_list(rows, form, chosen)
+        work = _Work(tool, form, kind, names, headers, files, changes_since)
+        contents, result = work.contents(rows, warehouse)
+        check_files.check([*contents])
+        written = publish(rows.db, contents, check_files.mode)
+    warehouse.note_written({path: digest(path) for path in written})
+    return result
+
+
+@contextlib.contextmanager
+def _verified(warehouse: Warehouse) -> Iterator[None]:
+    """Say of a table that cannot be read because it was never verified that this is why."""
+    try:
+        yield
+    except SourceError:
+        if any(group.status is not None for group in warehouse.verdict_counts()):
+            raise
+        raise SourceError(f"No address of {warehouse.name} has a verdict. Verify it first.") from None
+
+
+def _columns_of(settings: Settings, to: str, form: ListFormat) -> Mapping[str, str]:
+    if odd := sorted(settings.exports.keys() - destinations().keys()):
+        raise SettingsError(f"exports.{odd[0]}: no such destination is known; these are: {', '.join(destinations())}.")
+    section = settings.exports.get(to)
+    # One table of columns stands for both lists; a suppression list takes addresses alone.
+    return {} if section is None or form.columns == () else section.columns
+
+
+class _Files:
+    """Whether files may be written.
+
+    Args:
+        warehouse: of the source.
+        settings: which files they name.
+        names: of the export.
+        overwrite: files that mailvet did not write may make way.
+    """
+
+    def __init__(self, warehouse: Warehouse, settings: Settings, names: Names, overwrite: bool) -> None:
+        self._warehouse, self._inputs = warehouse, kept_files(warehouse, settings)
+        self._overwrite, self._listed = overwrite, _listed(names.manifest)
+        source = warehouse.files.get("the source")
+        of_source = source.stat().st_mode & 0o777 if source is not None and source.is_file() else 0o600
+        self.mode = of_source if settings.output.permissions is None else settings.output.permissions
+
+    def check(self, paths: Sequence[Path]) -> None:
+        """See that each may be written.
+
+        Raises:
+            SettingsError, SourceError: as `mailvet.runs.outputs.check_outputs`.
+        """
+        outputs = [Output("--output", path, self._is_ours) for path in paths]
+        check_outputs(outputs, self._inputs, overwrite=self._overwrite, digest_of=self._warehouse.written_digest)
+
+    def _is_ours(self, path: Path) -> bool:
+        """Where the store may not be written to, the manifest says what was written."""
+        return is_manifest(path) or self._listed.get(path.name) == digest(path)
+
+
+def _listed(manifest: Path) -> Mapping[str, str]:
+    if not is_manifest(manifest):
+        return {}
+    found = json.loads(manifest.read_text("utf-8"))
+    return {entry["name"]: entry["sha256"] for entry in (*found.get("files", ()), *found.get("beside", ()))}
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """One export whose rows are chosen."""
+
+    tool: Destination
+    form: ListFormat
+    kind: str
+    names: Names
+    headers: Sequence[str]
+    files: int
+    changes_since: Path | None
+
+    def contents(self, rows: StagedRows, warehouse: Warehouse) -> tuple[dict[Path, Query | Writer], ExportResult]:
+        """What is written to each file, the manifest last, and what the caller is told."""
+        db, form, names = rows.db, self.form, self.names
+        lists = list_queries(names.output, form, self.headers, self.files)
+        counted = dict(db.execute("select file, count(*) from list group by 1").fetchall())
+        by_file = {path: counted.get(number, 0) for number, path in enumerate(lists, 1)}
+        changes: dict[Path, Query] = {}
+        counts: dict[str, int] = {}
+        if self.changes_since is not None:
+            last = read_last(self.changes_since, self.tool.name, self.kind, self.headers)
+            changes, counts = change_queries(db, last, form, names)
+        (total,) = db.execute("select count(*) from chosen").fetchall()[0]
+        result = ExportResult(
+            to=self.tool.name,
+            kind=self.kind,
+            source=warehouse.name,
+            policy=str(warehouse.policy),
+            rows=int(total),
+            written=sum(by_file.values()),
+            left_out=left_out(rows),
+            files={str(path): number for path, number in by_file.items()},
+            changes=counts,
+            manifest=str(names.manifest),
+            notes=self._notes(sum(by_file.values())),
+        )
+        contents: dict[Path, Query | Writer] = {**lists, **changes, names.left_out: left_out_query(rows, names)}
+        contents[names.manifest] = _manifest_writer(result, form, self.headers, by_file)
+        return contents, result
+
+    def _notes(self, written: int) -> list[str]:
+        notes = [f"{self.tool.label}: {self.form.advice}."] if self.form.advice else []
+        if written < self.form.min_rows:
+            notes.append(
+                f"{self.tool.label} wants a list of at least {self.form.min_rows:,} rows; this one has {written:,}."
+            )
+        return notes
+
+
+def _manifest_writer(
+    result: ExportResult, form: ListFormat, headers: Sequence[str], by_file: Mapping[Path, int]
+) -> Writer:
+    def write(partial: Path, written: Mapping[Path, Path]) -> None:
+        def entry(path: Path) -> dict[str, Any]:
+            return {"name": path.name, "bytes": written[path].stat().st_size, "sha256": digest(written[path])}
+
+        document = {
+            "mailvet_version": version("mailvet"),
+            "rules_version": RULES_VERSION,
+            "exported_at": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "to": result.to,
+            "kind": result.kind,
+            "format": {"page": form.page, "date": form.date, "address": form.written, "hashed": form.hashed},
+            "source": result.source,
+            "policy": result.policy,
+            "rows": result.rows,
+            "written": result.written,
+            "left_out": dict(result.left_out),
+            "changes": dict(result.changes),
+            "columns": [*headers],
+            "files": [{**entry(path), "rows": rows} for path, rows in by_file.items()],
+            "beside": [entry(path) for path in written if path not in by_file],
+            "notes": [*result.notes],
+        }
+        partial.write_text(json.dumps(document, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+
+    return write

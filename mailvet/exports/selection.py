@@ -1,0 +1,129 @@
+"""Which rows of a source go to a tool, and why each of the others does not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from mailvet.errors import SettingsError, argument
+from mailvet.exports.destinations import ListFormat
+from mailvet.privacy import formula_sql
+from mailvet.vocabulary import Reason, Recommendation
+from mailvet.warehouse.dialects import DuckDB, literal
+
+if TYPE_CHECKING:
+    from mailvet.exports.rows import StagedRows
+
+__all__ = ["CAUSES", "address_sql", "choose", "left_out", "parse_among"]
+
+CAUSES: Mapping[str, str] = {
+    "missing": "the cell is empty",
+    "unverified": "the address has no verdict",
+    "not_recommended": "the recommendation is not among those asked for",
+    "no_address": "the text is no address",
+    "formula": "the address begins as a formula does",
+    "non_ascii_local_part": "the tool takes no letters outside ASCII before the @",
+    "suppressed_mailbox": "another spelling of the same mailbox is suppressed",
+    "duplicate": "the same mailbox is in the list already",
+}
+"""Why a row is left out. Where several hold, the first."""
+
+_NEVER_AGAIN = (Reason.suppressed, Reason.hard_bounced)
+"""Reasons that hold for a mailbox in all its spellings."""
+
+
+def parse_among(among: Sequence[str] | str | None, kind: str) -> tuple[str, ...]:
+    """The recommendations whose rows go into a list.
+
+    Args:
+        among: words, also in one text with commas; None for what the list is for.
+        kind: `contacts` or `suppression`.
+
+    Raises:
+        SettingsError: a word is no recommendation, or `do_not_send` is asked for as contacts.
+    """
+    parts = among.split(",") if isinstance(among, str) else [part for text in among or () for part in text.split(",")]
+    words = tuple(dict.fromkeys(part.strip() for part in parts if part.strip()))
+    if not words:
+        return (str(Recommendation.send if kind == "contacts" else Recommendation.do_not_send),)
+    odd = [word for word in words if word not in Recommendation.__members__]
+    if odd:
+        raise SettingsError(f"{argument('among', odd[0])}: choose from {', '.join(map(str, Recommendation))}.")
+    if kind == "contacts" and str(Recommendation.do_not_send) in words:
+        raise SettingsError(
+            f"{argument('among', 'do_not_send')}: such rows are no contacts to send to. Hand them over with "
+            f"{argument('kind', 'suppression')}."
+        )
+    return words
+
+
+def address_sql(form: ListFormat, address: str = "address") -> str:
+    """DuckDB's expression for an address as the tool wants it written, before it is hashed.
+
+    Args:
+        form: of the list.
+        address: an expression of the clean address; null stays null.
+    """
+    if form.written == "plain":
+        return address
+    if form.written == "lower":
+        return f"lower({address})"
+    local, domain = f"split_part(lower({address}), '@', 1)", f"split_part(lower({address}), '@', 2)"
+    return (
+        f"case when {domain} in ('gmail.com', 'googlemail.com') "
+        f"then replace(split_part({local}, '+', 1), '.', '') || '@' || {domain} else lower({address}) end"
+    )
+
+
+def choose(rows: StagedRows, form: ListFormat, kind: str, among: Sequence[str]) -> None:
+    """Make the table `chosen` of the staged rows.
+
+    It has all their columns, `written` (the address as the tool wants it, not hashed) and `left_out` (one of `CAUSES`,
+    null for a row that goes).
+
+    Contacts have one row a mailbox, the first of the source. A suppression list has every spelling once, since tools
+    compare addresses letter by letter.
+
+    Args:
+        rows: of the source.
+        form: of the list.
+        kind: `contacts` or `suppression`.
+        among: recommendations.
+    """
+    mailbox = "coalesce(mailbox_key, lower(address))"
+    words = ", ".join(literal(word) for word in among)
+    local = "regexp_replace(address, '@[^@]*$', '')"
+    tests = {
+        "missing": DuckDB().missing("coalesce(cell, '')"),
+        "unverified": "recommendation is null",
+        "not_recommended": f"recommendation not in ({words})",
+        "no_address": "address is null",
+        "formula": "false" if form.hashed else formula_sql("substr(address, 1, 1)"),
+        "non_ascii_local_part": f"strlen({local}) > length({local})" if form.ascii_local_part else "false",
+    }
+    if kind == "contacts":
+        reasons = ", ".join(literal(reason) for reason in _NEVER_AGAIN)
+        tests["suppressed_mailbox"] = f"bool_or(reason in ({reasons})) over (partition by {mailbox})"
+    cases = " ".join(f"when {test} then {literal(cause)}" for cause, test in tests.items() if test != "false")
+    same = mailbox if kind == "contacts" else "lower(written)"
+    rows.db.execute(
+        f"""
+        create table chosen as
+        with tested as (
+            select *, case {cases} end as cause, {address_sql(form)} as written from rows
+        )
+        select * exclude (cause), case
+            when cause is not null then cause
+            when row_number() over (partition by cause, {same} order by place) > 1 then 'duplicate'
+        end as left_out
+        from tested order by place
+        """
+    )
+
+
+def left_out(rows: StagedRows) -> dict[str, int]:
+    """How many rows are left out for which cause, in the order of `CAUSES`."""
+    found = dict(
+        rows.db.execute("select left_out, count(*) from chosen where left_out is not null group by 1").fetchall()
+    )
+    return {cause: found[cause] for cause in CAUSES if cause in found}
