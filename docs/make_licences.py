@@ -36,6 +36,7 @@ EXTRAS = (
     "spark",
     "proxy",
     "lab",
+    "service",
 )
 
 

@@ -58,6 +58,7 @@ EVENT_COLUMNS = (
 )  # fmt: skip
 """The columns of a table of events; one of the first three is enough to say whose they are."""
 
+
 class Dns(Section):
     """How mail routes are looked up."""
 
@@ -348,7 +349,7 @@ class Outputs(Section):
         return None if self.mode is None else int(self.mode, 8)
 
 
-class Export(_Section):
+class Export(Section):
     """What is handed over to one tool beside the address: `[exports.mailchimp.columns]`."""
 
     columns: dict[str, str] = Field(default_factory=dict)

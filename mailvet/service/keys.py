@@ -72,8 +72,9 @@ class Key:
 
 
 def webhook_secret_of(text: str) -> str:
-    """The secret by which webhooks to the owner of a key are signed: he can compute it from the key, a thief cannot
-    compute the key from it.
+    """The secret by which webhooks to the owner of a key are signed.
+
+    The owner computes it from the key; the key cannot be computed from it.
     """
     return hmac.new(text.encode(), b"mailvet webhook", hashlib.sha256).hexdigest()
 
@@ -90,7 +91,7 @@ class Keys:
         self._known: dict[str, Key | None] = {}
         self._version = -1
 
-    def create(  # noqa: PLR0913  # what a key is, each by name
+    def create(  # what a key is, each by name
         self,
         *,
         name: str = "",

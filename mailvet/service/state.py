@@ -18,7 +18,8 @@ _VERSION = 1
 _BUSY_SECONDS = 5.0
 _SCHEMA = """
 create table keys (
-    id text primary key, owner text not null, name text not null, digest blob not null, webhook_secret text not null, scopes text not null,
+    id text primary key, owner text not null, name text not null, digest blob not null, webhook_secret text not null,
+    scopes text not null,
     per_second integer not null, per_minute_and_client integer, per_day integer, created_at real not null,
     expires_at real, revoked_at real
 ) strict;
@@ -27,7 +28,8 @@ create table used_days (
 ) strict, without rowid;
 create table rates (bucket text primary key, full_at real not null) strict, without rowid;
 create table jobs (
-    id text primary key, owner text not null, key_id text not null, state text not null, created_at real not null, started_at real,
+    id text primary key, owner text not null, key_id text not null, state text not null, created_at real not null,
+    started_at real,
     finished_at real, depth text not null, policy text not null, rows integer not null, due integer,
     done integer not null default 0, error text, summary text, worker text, alive_at real,
     webhook text, webhook_state text, webhook_tries integer not null default 0, webhook_at real
@@ -72,8 +74,8 @@ class State:
             self._prepare()
         except OSError as error:
             raise SourceError(
-                f"The state of the service cannot be kept in {path}: {error.strerror}. Set service.state to a file in a "
-                "folder that may be written to."
+                f"The state of the service cannot be kept in {path}: {error.strerror}. Set service.state to a file in "
+                "a folder that may be written to."
             ) from None
         except sqlite3.Error as error:
             raise _fault(path, error) from None
@@ -135,6 +137,6 @@ def _fault(path: Path, error: sqlite3.Error) -> SourceError:
     if "locked" in str(error) or "busy" in str(error):
         return LockedError(f"The state of the service, {path}, is held by another program. Try again.")
     return SourceError(
-        f"The state of the service, {path}, cannot be used: {error}. Check that it is the file that `mailvet serve` made "
-        "and that the disk is not full."
+        f"The state of the service, {path}, cannot be used: {error}. Check that it is the file that `mailvet serve` "
+        "made and that the disk is not full."
     )

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mailvet.warehouse.backends.postgres.driver import PsycopgDriver
     from mailvet.warehouse.backends.sqlalchemy import SQLAlchemyDriver
 
-__all__ = ["Database", "is_url", "open_store", "open_table"]
+__all__ = ["Database", "duckdb_path", "is_url", "open_events", "open_store", "open_table"]
 
 Database = Union[str, Path, "duckdb.DuckDBPyConnection", "Engine"]
 """The path of a DuckDB file, an open DuckDB connection, a database URL, or a SQLAlchemy engine."""
@@ -85,7 +85,7 @@ def open_table(  # the public call: all but three by keyword
         connection = _duckdb_connection(database)
         if connection is not None:
             return DuckDBWarehouse.of_connection(connection, table, column, binding)
-        return DuckDBWarehouse.of_table(_duckdb_path(database), table, column, binding)
+        return DuckDBWarehouse.of_table(duckdb_path(database), table, column, binding)
     if kind in _POSTGRES:
         driver = _psycopg_driver(database)
         from mailvet.warehouse.backends.postgres.warehouse import open_warehouse
@@ -108,7 +108,7 @@ def open_store(database: Database, *, read_only: bool) -> VerdictStore:
     if kind == "duckdb":
         from mailvet.warehouse.backends.duckdb.warehouse import open_verdicts
 
-        return open_verdicts(_duckdb_path(database), read_only=read_only)
+        return open_verdicts(duckdb_path(database), read_only=read_only)
     from mailvet.warehouse.backends.sql.session import Session
     from mailvet.warehouse.backends.sql.warehouse import SQLStore
 
@@ -123,7 +123,7 @@ def open_events(database: Database) -> EventStore:
         SourceError: no connection, or the file cannot be made; SettingsError: as `open_table`.
     """
     if _kind(database) == "duckdb":
-        path = _duckdb_path(database)
+        path = duckdb_path(database)
         if not path.exists():
             import duckdb
 
@@ -145,7 +145,7 @@ def table_rows(database: Database, table: str) -> Iterator[dict[str, Any]]:
     if _kind(database) == "duckdb":
         import duckdb
 
-        path = _duckdb_path(database)
+        path = duckdb_path(database)
         if not path.exists():
             raise SourceError(f"There is no database {path}. Check the path.")
         try:
@@ -191,7 +191,12 @@ def _kind(database: Database) -> str:
 # -------------------------------------------------------------------- DuckDB
 
 
-def _duckdb_path(database: Any) -> Path:
+def duckdb_path(database: Any) -> Path:
+    """The file that a path or a `duckdb:` URL names.
+
+    Raises:
+        SettingsError: it names none.
+    """
     if not isinstance(database, (str, Path)):
         raise SettingsError("Give the path of the DuckDB file here, not a connection.")
     text = str(database)
