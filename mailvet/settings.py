@@ -246,6 +246,8 @@ class History(Section):
     """So many deliveries without a sign of life make an inactive address."""
     inactive_after: Duration = timedelta(days=180)
     """The span within which they are counted, and for which there has to have been mail at all."""
+    keep_days: int | None = Field(None, ge=1)
+    """Delete opens and clicks older than so many days from `mailvet_events`, after each import and each run."""
 
     @field_validator("columns")
     @classmethod

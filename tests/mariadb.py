@@ -79,6 +79,8 @@ def running_server() -> Iterator[MariaDBServer]:
         "create user 'tester'@'127.0.0.1';\ngrant all on *.* to 'tester'@'127.0.0.1' with grant option;\n"
     )
     log = (folder / "log").open("w+")
+    # A server that starts removes the temporary tables of all others that use the same folder for them.
+    environment = {**os.environ, "TMPDIR": str(folder)}
     try:
         made = subprocess.run(
             [
@@ -92,6 +94,7 @@ def running_server() -> Iterator[MariaDBServer]:
             stdout=log,
             stderr=log,
             cwd=folder,
+            env=environment,
             check=False,
         )
         log.seek(0)
@@ -111,6 +114,7 @@ def running_server() -> Iterator[MariaDBServer]:
             stdout=log,
             stderr=log,
             cwd=folder,
+            env=environment,
         )
         try:
             running = MariaDBServer(port)

@@ -52,9 +52,14 @@ def import_(
     allow_unknown: Annotated[
         bool, typer.Option("--allow-unknown", help="Import the others although many words are not known.")
     ] = False,
+    from_start: Annotated[
+        bool, typer.Option("--from-start", help="Read all of SOURCE again, not only what was added since last time.")
+    ] = False,
     config: Config = None,
 ) -> None:
     """Read a sender's export, webhook dump or bounce mail into mailvet_events. What is there already is left alone."""
+    from datetime import datetime, timedelta, timezone
+
     from mailvet.cli.arguments import load_settings
     from mailvet.runs.event_import import import_events
     from mailvet.runs.sources import default_store
@@ -64,16 +69,23 @@ def import_(
     what: Any = Path(source).expanduser() if table is None else table_rows(source, table)
     store = open_events(into or settings.store.path or default_store())
     try:
-        result = import_events(what, store, sender, allow_unknown=allow_unknown, name=table)
+        result = import_events(what, store, sender, allow_unknown=allow_unknown, from_start=from_start, name=table)
+        keep, old = settings.history.keep_days, 0
+        if keep:
+            old = store.forget_engagement_before(datetime.now(timezone.utc) - timedelta(days=keep))
     finally:
         store.close()
     _show(result, store.name)
+    if old:
+        print(f"{old:,} opens and clicks older than {keep} days deleted (history.keep_days).")
 
 
 def _show(result: ImportResult, name: str) -> None:
     from mailvet.privacy import printable
 
     total = result.events.total()
+    if result.continued:
+        print("Only what was added since the last import was read (--from-start reads all).")
     print(f"{result.records:,} records read, {total:,} events; {result.added:,} new in mailvet_events of {name}.")
     for word, count in result.events.most_common():
         print(f"  {word:<14} {count:>12,}")

@@ -37,6 +37,9 @@ def report(  # noqa: PLR0913  # the options of the command
         Optional[str],  # noqa: UP045
         typer.Option(metavar="COLUMN", help="Also compare the rows by this column, such as where they came from."),
     ] = None,
+    max_bounce_rate: Annotated[
+        str, typer.Option(metavar="SHARE", help="The risk budget whose audience the report shows.")
+    ] = "2%",
     policy: PolicyOption = None,
     config: Config = None,
     overwrite: Overwrite = False,
@@ -48,8 +51,10 @@ def report(  # noqa: PLR0913  # the options of the command
     from mailvet.cli.show import show_summary
     from mailvet.reports import html as html_report
     from mailvet.runs.planning import plan as plan_run
+    from mailvet.scoring.budget import Budget
 
     settings = load_settings(config, policy=policy)
+    budget = Budget.of(max_bounce_rate)
     html_report.check_path(output)
     check_files(source, settings, config, overwrite=overwrite, report=output, option="--output")
     warehouse = open_read_only(
@@ -62,7 +67,7 @@ def report(  # noqa: PLR0913  # the options of the command
     )
     try:
         plan_run(warehouse, settings)
-        found = html_report.gather(warehouse, settings, by=by)
+        found = html_report.gather(warehouse, settings, by=by, budget=budget)
     finally:
         warehouse.close()
     html_report.write(output, found, report_mode(source, settings))

@@ -16,6 +16,7 @@ from mailvet.exports.selection import CAUSES
 from mailvet.gates import FIGURES, GateResult
 from mailvet.privacy import printable
 from mailvet.reference.providers import local_parts_at
+from mailvet.reports.audience import audience_words
 from mailvet.reports.text import duration_text
 from mailvet.runs.forecast import Forecast
 from mailvet.runs.results import RunResult
@@ -161,6 +162,9 @@ def show_result(console: Console, result: RunResult) -> None:
         console.print(f"Status columns written back: {result.written:,} rows changed.", highlight=False)
     for path in result.outputs:
         console.print(f"Written: {escape(str(path))}", highlight=False, soft_wrap=True)
+    if result.audience is not None:
+        found, basis = audience_words(result.audience)
+        console.print(f"Risk budget: {found} [dim]{basis}[/]", highlight=False)
     stopped = [row for row in result.operators if "stopped" in row.state]
     if stopped:
         names = ", ".join(row.name for row in stopped[:8])

@@ -66,6 +66,14 @@ def verify(  # noqa: PLR0913  # the options of the command
         Optional[str],  # noqa: UP045
         typer.Option(metavar="COLUMN", help="One output file for each recommendation, status or reason."),
     ] = None,
+    max_bounce_rate: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            metavar="SHARE",
+            help="With --split-by recommendation: send to the most rows whose hard bounces stay below this, as 2%.",
+        ),
+    ] = None,
+    confidence: Annotated[str, typer.Option(metavar="SHARE", help="Of the bound of --max-bounce-rate.")] = "0.9",
     columns: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(metavar="LIST", help="Status columns to write, separated by commas."),
@@ -97,6 +105,7 @@ def verify(  # noqa: PLR0913  # the options of the command
     from mailvet.runs.recheck import parse_recheck
     from mailvet.runs.sources import open_source
     from mailvet.runs.table_gate import judged
+    from mailvet.scoring.budget import Budget
     from mailvet.settings import parse_duration
     from mailvet.verdict import STATUS_COLUMNS
     from mailvet.warehouse.files import format_of
@@ -106,6 +115,7 @@ def verify(  # noqa: PLR0913  # the options of the command
     limits = Limits.of(max_undeliverable_rate=_undeliverable_limit(max_undeliverable_rate, max_undeliverable))
     is_file = format_of(Path(source)) is not None
     _check_output_options(source if is_file else None, output, split_by, key_column)
+    budget = None if max_bounce_rate is None else Budget.of(max_bounce_rate, confidence)
     if report is not None:
         html_report.check_path(report)
     results = [] if output is None or format_of(output) is None else result_paths(output, split_by)
@@ -116,6 +126,8 @@ def verify(  # noqa: PLR0913  # the options of the command
         "output": output,
         "key_columns": tuple(key_column or ()),
         "split_by": split_by,
+        "max_bounce_rate": max_bounce_rate,
+        "confidence": confidence,
         "wait": parsed(parse_duration, wait, "--wait"),
         "recheck": again,
         "in_hand": in_hand,
@@ -135,7 +147,9 @@ def verify(  # noqa: PLR0913  # the options of the command
     try:
         result = _run_watched(warehouse, settings, verbose, work)
         if report is not None:
-            html_report.write(report, html_report.gather(warehouse, settings), report_mode(source, settings))
+            html_report.write(
+                report, html_report.gather(warehouse, settings, budget=budget), report_mode(source, settings)
+            )
         gate = judged(warehouse, limits) if limits.applied and not result.degraded else None
     finally:
         warehouse.close()

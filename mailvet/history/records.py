@@ -26,7 +26,20 @@ from mailvet.history.vocabulary import (
     vendors,
 )
 
-__all__ = ["OWN", "REPEATED", "Event", "Unusable", "events_of", "recognise", "time_of", "unwrapped"]
+__all__ = [
+    "AHEAD",
+    "EARLIEST",
+    "OWN",
+    "REPEATED",
+    "Event",
+    "Unusable",
+    "events_of",
+    "is_true",
+    "meaning",
+    "recognise",
+    "time_of",
+    "unwrapped",
+]
 
 OWN = "mailvet"
 """The key of a source in our own words: columns email, event, occurred_at, and where known the rest."""
@@ -34,8 +47,9 @@ OWN = "mailvet"
 REPEATED = "repeated"
 """`bounce_class` of an event that stands for several soft bounces in a row."""
 
-_EARLIEST = datetime(1990, 1, 1, tzinfo=timezone.utc)
-_AHEAD = timedelta(days=1)
+EARLIEST = datetime(1990, 1, 1, tzinfo=timezone.utc)
+"""What is dated before it has no time."""
+AHEAD = timedelta(days=1)
 """A clock may be ahead by this much; a later time is a mistake."""
 _MOST_WRAPPED = 4
 
@@ -143,14 +157,14 @@ def _events(record: Mapping[str, Any], vendor: Vendor, now: datetime) -> list[Ev
     if not word:
         return [Unusable("no_word")]
     folded = word.lower()
-    meant = _meaning(record, vendor, folded)
+    meant = meaning(record, vendor, folded)
     if isinstance(meant, Unusable):
         return [Unusable(meant.why, word)]
     event, rule = meant
     at = time_of(_either(record, vendor.time))
     if at is None:
         return [Unusable("no_time", word)]
-    if at > now + _AHEAD:
+    if at > now + AHEAD:
         return [Unusable("future", word)]
     addresses = [text for text in map(_text, _all(record, vendor.address)) if text]
     if event in (EventWord.open, EventWord.click) and vendor.only_one and len(addresses) > 1:
@@ -173,7 +187,8 @@ def _events(record: Mapping[str, Any], vendor: Vendor, now: datetime) -> list[Ev
     return [Event(address.strip(), event, at, **common) for address in dict.fromkeys(addresses)]
 
 
-def _meaning(record: Mapping[str, Any], vendor: Vendor, word: str) -> tuple[EventWord, Rule | None] | Unusable:
+def meaning(record: Mapping[str, Any], vendor: Vendor, word: str) -> tuple[EventWord, Rule | None] | Unusable:
+    """What a vendor's word (in lower case) means in a record, and the rule that says so; or why it means nothing."""
     for rule in vendor.rules.get(word, ()):
         if all(_matches(record, path, patterns) for path, patterns in rule.when):
             return rule.event, rule
@@ -195,7 +210,7 @@ def _machine(record: Mapping[str, Any], vendor: Vendor, word: str, event: EventW
         return True
     told = _either(record, vendor.machine)
     if told is not None:
-        return _is_true(told)
+        return is_true(told)
     return False if vendor.machine_known else None
 
 
@@ -217,7 +232,7 @@ def _own_event(record: Mapping[str, Any], now: datetime) -> Event | Unusable:
     at = time_of(record.get("occurred_at"))
     if at is None:
         return Unusable("no_time", word)
-    if at > now + _AHEAD:
+    if at > now + AHEAD:
         return Unusable("future", word)
     email = _text(record.get("email")).strip()
     if not email:
@@ -231,10 +246,10 @@ def _own_event(record: Mapping[str, Any], now: datetime) -> Event | Unusable:
         event_id=_text(record.get("event_id")) or None,
         message_id=_text(record.get("message_id")) or None,
         bounce_class=_text(record.get("bounce_class")) or None,
-        machine=None if machine in (None, "") else _is_true(machine),
+        machine=None if machine in (None, "") else is_true(machine),
         topic=_text(record.get("topic")) or None,
         reply=_text(record.get("reply")) or None,
-        echo=_is_true(record.get("echo")),
+        echo=is_true(record.get("echo")),
     )
 
 
@@ -288,7 +303,8 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-def _is_true(value: Any) -> bool:
+def is_true(value: Any) -> bool:
+    """Whether a value says yes."""
     return _text(value).strip().lower() in ("true", "1", "yes", "t", "1.0")
 
 
@@ -300,7 +316,7 @@ def time_of(value: Any) -> datetime | None:
         at = _since_1970(float(value))
     else:
         at = _time_of_text(_text(value).strip())
-    if at is None or at < _EARLIEST:
+    if at is None or at < EARLIEST:
         return None
     return at.astimezone(timezone.utc)
 

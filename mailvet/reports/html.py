@@ -21,7 +21,9 @@ from mailvet.errors import SettingsError, SourceError
 from mailvet.gates import SENDINGS, BounceEstimate, expected_bounces
 from mailvet.privacy import mask_text, printable, stands_for_a_person
 from mailvet.private_files import replaces
+from mailvet.reports.audience import audience_section
 from mailvet.reports.text import duration_text
+from mailvet.scoring.budget import Budget, Chosen
 from mailvet.scoring.priors import bounce_probability
 from mailvet.settings import Settings
 from mailvet.vocabulary import REASONS, Depth, Reason, Recommendation, Status
@@ -78,6 +80,8 @@ class Report:
     """The column that `details.sources` goes by."""
     bounces: Mapping[str, BounceEstimate | None] = field(default_factory=dict)
     """Hard bounces to expect, by what is sent to: the names of `mailvet.gates.SENDINGS`."""
+    audience: Chosen | None = None
+    """The largest audience within the risk budget, with its curve."""
 
 
 def check_path(path: Path) -> None:
@@ -95,13 +99,14 @@ def check_path(path: Path) -> None:
         raise SettingsError(f"The folder {folder} may not be written to. Choose another place for the report.")
 
 
-def gather(warehouse: Warehouse, settings: Settings, *, by: str | None = None) -> Report:
+def gather(warehouse: Warehouse, settings: Settings, *, by: str | None = None, budget: Budget | None = None) -> Report:
     """Count what a report says, after `plan` or a run over the same source.
 
     Args:
         warehouse: planned over, or run over.
         settings: depth and policy.
         by: a column of the source that says where a row came from.
+        budget: whose audience is shown; default: at most as many bounces as sending services want.
 
     Raises:
         SourceError: nothing of the source was verified yet, or there is no such column.
@@ -122,7 +127,8 @@ def gather(warehouse: Warehouse, settings: Settings, *, by: str | None = None) -
         name: expected_bounces(groups, wanted, confidence=_CONFIDENCE, unverified_bounce_rate=base)
         for name, wanted in SENDINGS.items()
     }
-    return Report(warehouse.name, summary, details, Depth(depth), str(settings.policy), now, by, bounces)
+    audience = warehouse.choose(budget or Budget(_ACCEPTED_BOUNCES))
+    return Report(warehouse.name, summary, details, Depth(depth), str(settings.policy), now, by, bounces, audience)
 
 
 def write(path: Path, report: Report, mode: int = 0o600) -> None:
@@ -151,6 +157,7 @@ def render(report: Report) -> str:
         _head(report, __version__),
         _advice(report.summary),
         _bounces(report),
+        audience_section(report.audience) if report.audience is not None else "",
         _health(report),
         _layers(report),
         _reasons(report.summary),

@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
+import json
 import logging
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from mailvet.errors import SettingsError, SourceError, argument
 from mailvet.history.bounce_mail import BOUNCE_MAIL, events_of_mail
-from mailvet.history.reading import BROKEN, is_mail, mails_of, records_of
-from mailvet.history.records import OWN, Event, Unusable, events_of, recognise
+from mailvet.history.reading import Portion, Reader
+from mailvet.history.records import OWN, Event, Unusable, events_of, recognise, unwrapped
 from mailvet.history.vocabulary import vendors
 from mailvet.privacy import mask_text, printable
-from mailvet.syntax.mailbox_key import mailbox_key
-from mailvet.verdict import email_key
-from mailvet.warehouse.events import EVENTS_SCHEMA, EventStore
+from mailvet.warehouse.events import EventStore, Import
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from mailvet.history.event_columns import Tally
 
 __all__ = ["AUTO", "MOST_UNKNOWN", "ImportResult", "UnknownWordsError", "import_events"]
 
@@ -33,9 +37,7 @@ AUTO = "auto"
 MOST_UNKNOWN = 0.01
 """The share of records that may have unknown words, or be of another sender than the one named."""
 
-_BATCH = 20_000
-_LONGEST_REPLY = 500
-_LONGEST_TEXT = 300
+_ROWS = 20_000
 
 log = logging.getLogger("mailvet")
 
@@ -62,6 +64,8 @@ class ImportResult:
     class_missing: Counter[str] = field(default_factory=Counter)
     """Words of failures that did not say whether for good."""
     senders: Counter[str] = field(default_factory=Counter)
+    continued: bool = False
+    """Only what was added to the source since the last import was read."""
 
 
 def import_events(
@@ -70,16 +74,21 @@ def import_events(
     sender: str,
     *,
     allow_unknown: bool = False,
+    from_start: bool = False,
     now: datetime | None = None,
     name: str | None = None,
 ) -> ImportResult:
     """Read what a sender says happened, and keep it.
+
+    Of a file that has grown since the last import, only what was added is read; a file that has not changed is not
+    read again.
 
     Args:
         source: a file, a folder of mails, or records.
         target: where the events are kept.
         sender: a vendor of `mailvet.history.vocabulary.vendors`, "mailvet" for our own words, or "auto".
         allow_unknown: go on although many words are not known.
+        from_start: read all of the source again, such as when a new version knows more words.
         now: aware, UTC; None for this moment.
         name: of the source, stored beside each event; None for the name of the file.
 
@@ -93,46 +102,89 @@ def import_events(
             f"{sender!r} is no sender that is known. Write {argument('sender', AUTO)}, or one of: "
             f"{', '.join((*vendors(), OWN, BOUNCE_MAIL))}."
         )
-    reading = _Reading(sender, now or datetime.now(timezone.utc))
+    now = now or datetime.now(timezone.utc)
+    reader, portions = None, _in_portions(source) if not isinstance(source, Path) else iter(())
+    source_key = ""
     if isinstance(source, Path):
+        source_key = hashlib.sha256(f"{sender}|{source.resolve()}".encode()).hexdigest()
+        reader = Reader(source, None if from_start else target.place_of(source_key))
+        portions = reader.portions()
         name = name or source.name
-        events = reading.of_mails(source) if is_mail(source) else reading.of_records(records_of(source))
-    else:
-        events = reading.of_records(source)
-    rows = _Rows(name or "records", reading.now)
+    about = Import(source_key, mask_text(name or "records")[:200], sender, uuid.uuid4().hex, now)
+    reading = _Reading(sender, now)
 
     def batches() -> Iterator[pa.Table]:
-        waiting: list[Event] = []
-        for event in events:
-            waiting.append(event)
-            if len(waiting) == _BATCH:
-                yield rows.table(waiting)
-                waiting = []
-        if waiting:
-            yield rows.table(waiting)
+        for portion in portions:
+            for rows in reading.rows_of(portion):
+                yield about.of_this(rows)
         reading.check(allow_unknown=allow_unknown)
 
-    reading.result.added = target.add_events(batches())
-    return reading.result
+    try:
+        result = reading.result
+        result.added = target.add_events(batches(), about, lambda: reader.place if reader is not None else None)
+    finally:
+        reading.close()
+    result.continued = reader is not None and reader.after is not None and reader.resumed
+    return result
+
+
+def _in_portions(records: Iterable[Mapping[str, Any]]) -> Iterator[Portion]:
+    waiting = iter(records)
+    while rows := list(itertools.islice(waiting, _ROWS)):
+        yield Portion(rows=[dict(row) for row in rows])
 
 
 class _Reading:
-    """Records of one source become events; what does not is counted."""
+    """Portions of one source become rows of events; what does not is counted."""
 
     def __init__(self, sender: str, now: datetime) -> None:
+        from mailvet.history.fields import FieldReader
+
         self.sender = sender
         self.now = now
         self.result = ImportResult()
+        self._fields = FieldReader(None if sender == AUTO else sender)
+        self.close = self._fields.close
 
-    def of_mails(self, path: Path) -> Iterator[Event]:
-        for raw in mails_of(path):
-            self.result.records += 1
-            yield from self._counted(events_of_mail(raw, now=self.now))
+    def rows_of(self, portion: Portion) -> Iterator[pl.DataFrame]:
+        """The events of a portion, as `mailvet.history.event_columns.event_rows` gives them."""
+        from mailvet.history.event_columns import event_rows, events_of_fields, frame_of
 
-    def of_records(self, records: Iterable[Mapping[str, Any]]) -> Iterator[Event]:
+        result = self.result
+        result.records += portion.broken
+        if portion.broken:
+            result.unusable["broken"] += portion.broken
+        found: list[Event] = []
+        columns = (
+            self._fields.of_json(portion.texts)
+            if portion.texts is not None
+            else self._fields.of_table(portion.table)
+            if portion.table is not None
+            else None
+        )
+        if columns is not None:
+            result.records += columns.records
+            for other, count in columns.others.items():
+                result.unusable["other_sender"] += count
+                result.senders[other or "not recognised"] += count
+            for vendor, fields in columns.fields.items():
+                result.senders[vendor] += fields.height
+                events, tally = events_of_fields(fields, vendors()[vendor], self.now)
+                self._add(tally)
+                if events.height:
+                    yield event_rows(events, self._fields.computed)
+            found += self._of_records(_documents(columns.odd))
+        found += self._of_records(portion.rows)
+        for raw in portion.mails:
+            result.records += 1
+            found += self._counted(events_of_mail(raw, now=self.now))
+        if found:
+            yield event_rows(frame_of(found), self._fields.computed)
+
+    def _of_records(self, records: Iterable[Mapping[str, Any] | None]) -> Iterator[Event]:
         for record in records:
             self.result.records += 1
-            if record is BROKEN:
+            if record is None:
                 self.result.unusable["broken"] += 1
                 continue
             own = recognise(record)
@@ -148,6 +200,14 @@ class _Reading:
             except (ValueError, TypeError, AttributeError, OverflowError):  # a value of a shape that no vendor has
                 found = [Unusable("broken")]
             yield from self._counted(found)
+
+    def _add(self, tally: Tally) -> None:
+        result = self.result
+        result.events.update(tally.events)
+        result.echoes += tally.echoes
+        result.unusable.update(tally.unusable)
+        result.unknown.update(tally.unknown)
+        result.class_missing.update(tally.class_missing)
 
     def _counted(self, found: Iterable[Event | Unusable]) -> Iterator[Event]:
         result = self.result
@@ -182,48 +242,17 @@ class _Reading:
             )
 
 
-class _Rows:
-    """Events as rows of `mailvet_events`."""
-
-    def __init__(self, source: str, now: datetime) -> None:
-        self._common = {"source": source, "loaded_at": now, "import_id": uuid.uuid4().hex}
-
-    def table(self, events: list[Event]) -> pa.Table:
-        return pa.Table.from_pylist([self._row(event) for event in events], schema=EVENTS_SCHEMA)
-
-    def _row(self, event: Event) -> dict[str, Any]:
-        key, mailbox = _keys(event.email)
-        return {
-            **self._common,
-            "event_id": _event_id(event, mailbox or key),
-            "email_key": key,
-            "mailbox_key": mailbox,
-            "event": str(event.event),
-            "bounce_class": _short(event.bounce_class),
-            "occurred_at": event.occurred_at,
-            "message_id": _short(event.message_id),
-            "vendor": event.vendor,
-            "machine": None if event.machine is None else int(event.machine),
-            "topic": _short(event.topic),
-            "reply": None if event.reply is None else mask_text(event.reply[:_LONGEST_REPLY]),
-            "echo": int(event.echo),
-        }
-
-
-@lru_cache(maxsize=100_000)
-def _keys(address: str) -> tuple[str, str | None]:
-    return email_key(address), mailbox_key(address)
-
-
-def _event_id(event: Event, mailbox: str) -> str:
-    """What makes it the same event: the vendor's id, which some reuse on other days and share among recipients.
-
-    Without one it is the recipient, message, event and time: two deferrals of one message are two.
-    """
-    what = f"{event.occurred_at:%Y-%m-%d}" if event.event_id else f"{event.message_id}|{event.occurred_at.isoformat()}"
-    text = f"{event.vendor}|{event.event_id or ''}|{mailbox}|{event.event}|{int(event.echo)}|{what}"
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def _short(text: str | None) -> str | None:
-    return None if text is None else mask_text(text[:_LONGEST_TEXT])
+def _documents(texts: Sequence[str]) -> Iterator[Mapping[str, Any] | None]:
+    """The records of JSON texts; None for each that holds none."""
+    for text in texts:
+        try:
+            document = json.loads(text)
+        except (ValueError, RecursionError):
+            yield None
+            continue
+        found = False
+        for record in unwrapped(document):
+            found = True
+            yield record
+        if not found and document != []:
+            yield None

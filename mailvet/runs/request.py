@@ -10,6 +10,7 @@ from pathlib import Path
 from mailvet.errors import SettingsError, argument
 from mailvet.runs.outputs import check_results
 from mailvet.runs.recheck import Recheck
+from mailvet.scoring.budget import Budget
 from mailvet.settings import Settings
 from mailvet.verdict import STATUS_COLUMNS, verdict_schema
 from mailvet.vocabulary import Reason, Recommendation, Status
@@ -41,6 +42,7 @@ class RunRequest:
     among: Collection[Reason] | None = None
     recheck: Recheck | None = None
     overwrite: bool = False
+    budget: Budget | None = None
 
     @property
     def is_narrowed(self) -> bool:
@@ -60,6 +62,11 @@ class RunRequest:
         """
         if self.split_by is not None and self.split_by not in SPLIT_COLUMNS:
             raise SettingsError(f"{argument('split_by', self.split_by)}: choose one of {', '.join(SPLIT_COLUMNS)}.")
+        if self.budget is not None and (self.output is None or self.split_by != "recommendation"):
+            raise SettingsError(
+                f"{argument('max_bounce_rate')} chooses the rows of the list to send to: it needs {argument('output')} "
+                f"and {argument('split_by', 'recommendation')}."
+            )
         if self.output is not None:
             warehouse.check_output(self.output, self.key_columns, self.columns)
             check_results(warehouse, settings, self.output, self.split_by, overwrite=self.overwrite)

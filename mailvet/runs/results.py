@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from mailvet.probing.pool import OperatorProgress
+from mailvet.scoring.budget import Chosen
 from mailvet.warehouse.store import Plan, Summary
 
 __all__ = ["Progress", "ReplyCounts", "RunResult", "Watcher"]
@@ -91,5 +92,7 @@ class RunResult:
     outputs: Sequence[Path] = field(default=())
     replies: Mapping[str, ReplyCounts] = field(default_factory=dict)
     """What the mail servers said in this run, by operator."""
+    audience: Chosen | None = None
+    """The rows of the list to send to, where a risk budget chose them."""
     notes: Sequence[str] = ()
     """What the reader should know although nothing is wrong, in sentences."""

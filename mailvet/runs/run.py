@@ -29,6 +29,7 @@ from mailvet.runs.request import RunRequest, known_columns
 from mailvet.runs.results import RunResult, Watcher
 from mailvet.runs.saving import Saver
 from mailvet.runs.unchanged import Unchanged, restored
+from mailvet.scoring.budget import DEFAULT_CONFIDENCE, Budget
 from mailvet.settings import Settings
 from mailvet.verdict import STATUS_COLUMNS
 from mailvet.verification.background import run_in_background
@@ -69,6 +70,8 @@ def run(  # noqa: PLR0913  # the options of a run, all of them optional and name
     among: Collection[Reason] | None = None,
     recheck: RecheckText = None,
     overwrite: bool = False,
+    max_bounce_rate: float | str | None = None,
+    confidence: float | str = DEFAULT_CONFIDENCE,
     in_hand: InHand | None = None,
 ) -> RunResult:
     """Verify what is due and write the verdicts back.
@@ -92,6 +95,9 @@ def run(  # noqa: PLR0913  # the options of a run, all of them optional and name
         recheck: verify also what is fresh, as `all`, `reason=mailbox_not_found`, `older-than=30d` (see
             `mailvet.runs.recheck`). What is due by itself is verified first.
         overwrite: `output` may take the place of files that mailvet did not write.
+        max_bounce_rate: with `split_by` recommendation: the file `send` holds the largest audience whose hard bounces
+            stay below this share, and `reverify` the other rows that may be sent to (`mailvet.scoring.budget`).
+        confidence: of that bound, one-sided.
         in_hand: kept up to date with where the results are.
 
     Raises:
@@ -112,6 +118,7 @@ def run(  # noqa: PLR0913  # the options of a run, all of them optional and name
         among=among,
         recheck=parse_recheck(recheck),
         overwrite=overwrite,
+        budget=None if max_bounce_rate is None else Budget.of(max_bounce_rate, confidence),
     )
     request.check(warehouse, settings)
     job = _Run(warehouse, settings, request, watcher, in_hand if in_hand is not None else InHand())
@@ -303,6 +310,7 @@ class _Run:
         await self._call(warehouse.apply_policy)
         # The file first: a condition on the rows may ask for status columns as they were before.
         outputs: Sequence[Path] = ()
+        audience = None if request.budget is None else await self._call(warehouse.choose, request.budget)
         if request.output is not None:
             outputs = await self._call(
                 warehouse.export,
@@ -312,12 +320,16 @@ class _Run:
                 split_by=request.split_by,
                 parts=request.parts,
                 mode=settings.output.permissions,
+                chosen=audience,
             )
             await self._call(note_results, warehouse, outputs)
         written = await self._call(warehouse.write_back, request.columns) if request.write_back else None
         summary = await self._call(warehouse.summary)
         if settings.store.keep_days:
             await self._call(warehouse.forget_before, self._started - timedelta(days=settings.store.keep_days))
+        if settings.history.keep_days:
+            day = self._started - timedelta(days=settings.history.keep_days)
+            await self._call(warehouse.forget_engagement_before, day)
         return self._result(
             planned,
             summary,
@@ -327,6 +339,7 @@ class _Run:
             degraded=verifier.degraded,
             operators=operators,
             outputs=outputs,
+            audience=audience,
             notes=(*self._notes, *verifier.notes),
         )
 

@@ -70,7 +70,7 @@ class Unchanged:
         warehouse, settings, request = self._warehouse, self._settings, self._request
         if not isinstance(warehouse, HasFingerprint) or request.is_narrowed:
             return None
-        if settings.history.events or settings.store.keep_days:
+        if settings.history.events or settings.history.keep_days or settings.store.keep_days:
             return None
         lists = OwnLists.load(**settings.lists.model_dump()).digest
         context = [

@@ -37,6 +37,11 @@ class Prior:
     probability: float
     why: str
     source: str = "judgement"
+    upper_odds: float = 2.0
+    """
+    How many times the odds may be for a list as a whole: the upper end of what the probability may mean, for bounds
+    that rest on no outcome of the user's own. Judgement where no source says otherwise.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +53,21 @@ class Weight:
     source: str = "judgement"
 
 
+_WELL_KNOWN = 1.5
+"""`Prior.upper_odds` of addresses of which a server or a person has said that they are there."""
 _GRADES = "published bounce rates of ZeroBounce's grades of accept-all addresses: 7 to 40 %"
 _BY_STATUS = {
     Status.undeliverable: Prior(0.98, "what refuses mail for good takes it again now and then"),
     Status.unknown: Prior(0.12, "nothing is known, so the bounce rate of an ordinary list that was never verified"),
     Status.risky: Prior(0.20, "as at a server that accepts every recipient"),
-    Status.deliverable: Prior(0.01, "mailboxes close between check and mail"),
+    Status.deliverable: Prior(0.01, "mailboxes close between check and mail", upper_odds=_WELL_KNOWN),
 }
 _BY_REASON = {
-    Reason.mailbox_accepted: Prior(0.01, "the server told it from a random name; mailboxes close all the same"),
-    Reason.recently_delivered: Prior(0.01, "it took your mail a short while ago"),
-    Reason.recently_engaged: Prior(0.005, "your mail was read there"),
+    Reason.mailbox_accepted: Prior(
+        0.01, "the server told it from a random name; mailboxes close all the same", upper_odds=_WELL_KNOWN
+    ),
+    Reason.recently_delivered: Prior(0.01, "it took your mail a short while ago", upper_odds=_WELL_KNOWN),
+    Reason.recently_engaged: Prior(0.005, "your mail was read there", upper_odds=_WELL_KNOWN),
     Reason.recipient_throttled: Prior(0.02, "the mailbox exists"),
     Reason.sender_not_known: Prior(0.10, "the mailbox exists; who is in its address book gets through"),
     Reason.mailbox_full: Prior(0.25, "the mailbox exists; those that are never emptied are closed in the end"),
@@ -68,7 +77,9 @@ _BY_REASON = {
     Reason.disposable: Prior(0.40, "made to be thrown away; many are gone within the hour"),
     Reason.typo_domain: Prior(0.90, "hardly any mailbox exists at the misspelt domain"),
     Reason.suspected_trap: Prior(0.50, "traps accept mail as often as not"),
-    Reason.accept_all: Prior(0.20, "the server says yes to names it made up; the mailbox may not be there", _GRADES),
+    Reason.accept_all: Prior(
+        0.20, "the server says yes to names it made up; the mailbox may not be there", _GRADES, 8 / 3
+    ),
     Reason.security_gateway: Prior(0.15, "the filter in front answers; most of its customers' lists are in use"),
     Reason.repeated_soft_bounce: Prior(0.30, "several failures in a row are often one for good"),
     Reason.inactive: Prior(0.15, "mailboxes that are never read are closed in the end"),

@@ -223,13 +223,14 @@ def erase(wanted: Wanted, database: Statements) -> int:
         How many verdicts were erased. They are made anew when a run meets such a cell again.
     """
     erased: set[str] = set()
+    mailboxes = {key_of(wanted.mailbox)} if wanted.mailbox is not None else set()
     if database.has("mailvet_verdicts"):
-        erased = _verdicts_meant(wanted, database)
+        erased, of_domain = _verdicts_meant(wanted, database)
+        mailboxes |= of_domain
         _delete(database, "mailvet_verdicts", "email_key", erased)
     for table in filter(database.has, _KEYED):
         _delete(database, table, "email_key", erased | wanted.keys)
-        if wanted.mailbox is not None:
-            _delete(database, table, "mailbox_key", {key_of(wanted.mailbox)})
+        _delete(database, table, "mailbox_key", mailboxes)
     _erase_names(wanted, database)
     return len(erased)
 
@@ -270,7 +271,8 @@ def _in_file_name(wanted: Wanted, name: str) -> bool:
     return True
 
 
-def _verdicts_meant(wanted: Wanted, database: Statements) -> set[str]:
+def _verdicts_meant(wanted: Wanted, database: Statements) -> tuple[set[str], set[str]]:
+    """The keys of the verdicts, and the mailboxes of those that are of the wanted domain."""
     columns = ", ".join(map(database.say.own, ("email", "suggestion", "smtp_reply", "evidence", "domain")))
     found = database.rows(
         f"select email_key, mailbox_key, {columns} from mailvet_verdicts where {wanted.condition(database.say)}"
@@ -284,13 +286,16 @@ def _verdicts_meant(wanted: Wanted, database: Statements) -> set[str]:
         or (wanted.domain is not None and domain == wanted.domain)
         or any(wanted.names(text) for text in texts)
     }
+    of_domain = {
+        str(own) for _, own, *_, domain in found if own and wanted.domain is not None and domain == wanted.domain
+    }
     # Another spelling of a mailbox says by key which one it doubles.
     meant |= {
         str(key)
         for key, _, *texts, _ in found
         if "duplicate_of" in str(texts[3]) and _holds_one_of(str(texts[3]), meant | wanted.keys)
     }
-    return meant
+    return meant, of_domain
 
 
 def _holds_one_of(evidence: str, keys: Collection[str]) -> bool:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from mailvet.gates import VerdictCount
     from mailvet.runs.recheck import Recheck
+    from mailvet.scoring.budget import Budget, Chosen
     from mailvet.warehouse.leases import Lease
 
 __all__ = [
@@ -271,6 +272,12 @@ class ContactSource(Protocol):
             stale_before: aware, UTC; verdicts made before it are stale. None: none is.
         """
 
+    def choose(self, budget: Budget) -> Chosen:
+        """The largest audience whose bounces keep to the budget, from the stored verdicts.
+
+        Addresses without a verdict, and those recommended not to be sent to, are never in it.
+        """
+
     def pending(self) -> tuple[int, datetime | None]:
         """How many addresses of this source wait for a greylisting server.
 
@@ -316,7 +323,7 @@ class ContactSource(Protocol):
             SourceError, SettingsError: it could not, and why.
         """
 
-    def export(
+    def export(  # noqa: PLR0913  # what a result may be, all but the file and the columns optional and named
         self,
         output: Path,
         columns: Sequence[str],
@@ -326,6 +333,7 @@ class ContactSource(Protocol):
         parts: Sequence[str] = (),
         others: bool = True,
         mode: int | None = None,
+        chosen: Chosen | None = None,
     ) -> list[Path]:
         """Write the source with its status columns to a file.
 
@@ -340,6 +348,8 @@ class ContactSource(Protocol):
                 `list.send.csv`.
             parts: values that get a file even where no row has them.
             others: values beyond these get one too.
+            chosen: from `choose`, with `split_by` recommendation: the part `send` is this audience, and `reverify` the
+                rest of what may be sent to.
             mode: permissions of new files; None: those of the source, 0600 where that is no file.
 
         Returns:
@@ -354,6 +364,7 @@ class ContactSource(Protocol):
         key_columns: Sequence[str] = (),
         replace: bool = False,
         overwrite: bool = False,
+        chosen: Chosen | None = None,
     ) -> None:
         """Write rows of the source with their status columns to tables of the same database, all or none.
 
@@ -364,6 +375,7 @@ class ContactSource(Protocol):
             key_columns: keep only these of the source's columns.
             replace: lists that mailvet wrote before make way.
             overwrite: and so do other tables of these names.
+            chosen: as for `export`.
 
         Raises:
             SourceError: a table exists already, is the source itself or one of mailvet's own, or cannot be written;
@@ -471,6 +483,9 @@ class VerdictStore(Protocol):
 
     def note_written(self, digests: Mapping[Path, str]) -> None:
         """Keep the hashes of files that were written; where the store may not be written to, nothing is kept."""
+
+    def forget_engagement_before(self, day: datetime) -> int:
+        """Delete the opens and clicks of `mailvet_events` older than this; how many."""
 
     def forget_before(self, day: datetime) -> int:
         """Drop verdicts last renewed before this time, and older rows about servers; returns how many verdicts."""

@@ -62,9 +62,13 @@ def choose_table(
 ) -> Relation:
     """The table that is called so: `name` or `schema.name`, as it is or in double quotes, in any case if that is clear.
 
+    A name without a schema is looked for where the database looks. A table elsewhere is named in the error only, since
+    a run would write to it.
+
     Raises:
         SourceError: there is none, or more than one.
     """
+    elsewhere: list[Relation] = []
     for wanted in readings_of(table):
         for fold in (str, str.lower):
             found = [r for r in relations if fold(r.name) == fold(wanted.name)]
@@ -72,12 +76,19 @@ def choose_table(
                 found = [r for r in found if fold(r.schema) == fold(wanted.schema)]
                 found = [r for r in found if not wanted.catalog or fold(r.catalog) == fold(wanted.catalog)]
             else:
-                found = [r for r in found if r.visible] or found
+                elsewhere += [r for r in found if not r.visible and r not in elsewhere]
+                found = [r for r in found if r.visible]
             if len(found) == 1:
                 return found[0]
             if found:
-                names = ", ".join(sorted(f"{r.schema}.{r.name}" for r in found))
-                raise SourceError(f"{table} in {database} is ambiguous; write schema.table. There are: {names}.")
+                raise _ambiguous(table, database, found)
+    if len(elsewhere) > 1:
+        raise _ambiguous(table, database, elsewhere)
+    if elsewhere:
+        name = _qualified(elsewhere)
+        raise SourceError(
+            f"{table} is in no schema in which {database} looks for a name without one. Write {name} if that is meant."
+        )
     names = _listed(
         [
             r.name if r.visible else f"{r.schema}.{r.name}"
@@ -86,6 +97,15 @@ def choose_table(
         ]
     )
     raise SourceError(f"There is no table {table} in {database}{known}; there are: {names or 'no tables at all'}.")
+
+
+def _ambiguous(table: str, database: str, relations: Sequence[Relation]) -> SourceError:
+    names = _qualified(relations)
+    return SourceError(f"{table} in {database} is ambiguous; write schema.table. There are: {names}.")
+
+
+def _qualified(relations: Sequence[Relation]) -> str:
+    return ", ".join(sorted(f"{r.schema}.{r.name}" for r in relations))
 
 
 def readings_of(table: str) -> list[TableName]:
@@ -136,6 +156,7 @@ OWN_TABLES = (
     "mailvet_runs",
     "mailvet_servers",
     "mailvet_events",
+    "mailvet_imports",
     "mailvet_shards",
     "mailvet_outputs",
     "mailvet_leases",

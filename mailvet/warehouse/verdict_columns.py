@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from mailvet.policies import recommendation_sql
 from mailvet.privacy import formula_sql
+from mailvet.scoring.budget import upper_end_sql
 from mailvet.scoring.stored import bounce_probability_sql
-from mailvet.vocabulary import Policy
+from mailvet.vocabulary import Policy, Recommendation
 from mailvet.warehouse.dialects import Dialect
 from mailvet.warehouse.identifiers import OWN
 
-__all__ = ["recommended", "shown_columns"]
+if TYPE_CHECKING:
+    from mailvet.scoring.budget import Chosen
+
+__all__ = ["part_within", "recommended", "shown_columns", "within_column"]
 
 
 def recommended(policy: Policy, before: str = "") -> str:
@@ -45,3 +50,20 @@ def shown_columns(
         "bounce_probability": bounce_probability_sql(has_column=has_probability),
     }
     return ", ".join([f"{key} as {OWN}key", *(f"{values.get(name, name)} as {OWN}{name}" for name in columns)])
+
+
+def within_column(chosen: Chosen, *, has_probability: bool = True) -> str:
+    """What tells behind `shown_columns` whether a verdict is in the audience, were its recommendation no obstacle."""
+    within = chosen.takes_sql(upper_end_sql(has_column=has_probability), "email_key")
+    return f"case when {within} then 1 else 0 end as {OWN}within"
+
+
+def part_within(part: str, chosen: Chosen | None) -> str:
+    """The part of a result that a row belongs to where `send` is an audience: who may be sent to is in it or waits."""
+    if chosen is None:
+        return part
+    may = ", ".join(f"'{word}'" for word in (Recommendation.send, Recommendation.reverify))
+    return (
+        f"case when {part} in ({may}) then case when {OWN}within = 1 then '{Recommendation.send}' "
+        f"else '{Recommendation.reverify}' end else {part} end"
+    )

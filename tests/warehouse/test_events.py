@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import mailbox
+import tracemalloc
 import zipfile
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mailvet.errors import SettingsError, SourceError
+from mailvet.history.reading import Reader
 from mailvet.runs.event_import import ImportResult, UnknownWordsError, import_events
 from mailvet.syntax.mailbox_key import mailbox_key
 from mailvet.verdict import email_key
@@ -21,6 +24,8 @@ from mailvet.warehouse.opening import open_events, table_rows
 from tests.history.test_bounce_mail import report
 from tests.warehouse.answers import NO_LISTS, NOW
 from tests.warehouse.places import DuckDBPlace, Place
+
+REPORT = report("failed", "5.1.1", "smtp; 550 5.1.1 no such user")
 
 
 def sendgrid(event: str, number: int = 1, **more: Any) -> dict[str, Any]:
@@ -209,3 +214,124 @@ def test_a_file_that_cannot_be_read_is_a_clear_error(duck: DuckDBPlace, tmp_path
         archive.writestr("a.txt.bin", b"")
     with pytest.raises(SourceError):
         imported(duck, tmp_path / name)
+
+
+def lines(*records: dict[str, Any]) -> str:
+    return "".join(json.dumps(record) + "\n" for record in records)
+
+
+def test_of_a_file_that_grew_only_what_was_added_is_read(place: Place, tmp_path: Path) -> None:
+    file = tmp_path / "webhooks.jsonl"
+    file.write_text(lines(sendgrid("delivered", 1), sendgrid("delivered", 2)))
+    assert imported(place, file).records == 2
+    unchanged = imported(place, file)
+    assert (unchanged.records, unchanged.continued) == (0, True)
+    with file.open("a") as stream:
+        stream.write(lines(sendgrid("delivered", 3)) + '{"email": "n4@ac')  # the last line is still being written
+    grown = imported(place, file)
+    assert (grown.records, grown.added, grown.unusable["broken"]) == (2, 1, 1)
+    with file.open("a") as stream:
+        stream.write('me.example", "timestamp": 1795168804, "event": "open", "sg_event_id": "o"}\n')
+    assert imported(place, file).added == 1
+    assert imported(place, file, from_start=True).records == 4
+
+
+def test_a_file_that_was_replaced_is_read_from_its_start(duck: DuckDBPlace, tmp_path: Path) -> None:
+    file = tmp_path / "webhooks.jsonl"
+    file.write_text(lines(sendgrid("delivered", 1)))
+    imported(duck, file)
+    file.write_text(lines(sendgrid("delivered", 2), sendgrid("delivered", 3)))
+    done = imported(duck, file)
+    assert (done.records, done.added, done.continued) == (2, 2, False)
+
+
+def test_a_refused_import_does_not_move_the_place_in_the_source(duck: DuckDBPlace, tmp_path: Path) -> None:
+    file = tmp_path / "webhooks.jsonl"
+    file.write_text(lines(sendgrid("teleported")))
+    with pytest.raises(UnknownWordsError):
+        imported(duck, file)
+    assert imported(duck, file, allow_unknown=True).unknown == {"teleported": 1}
+
+
+def test_csv_and_zip_and_mbox_are_read_on_too(duck: DuckDBPlace, tmp_path: Path) -> None:
+    head = "email,event,timestamp,sg_event_id\n"
+    (tmp_path / "a.csv").write_text(head + "a@a.test,open,1795168800,1\n")
+    with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
+        archive.writestr("b.csv", head + "b@a.test,open,1795168800,2\n")
+    box = mailbox.mbox(tmp_path / "c.mbox")
+    box.add(REPORT)
+    box.flush()
+    for name, sender in (("a.csv", "sendgrid"), ("b.zip", "sendgrid"), ("c.mbox", "bounce_mail")):
+        assert imported(duck, tmp_path / name, sender).added == 1, name
+    with (tmp_path / "a.csv").open("a") as stream:
+        stream.write("c@a.test,open,1795168800,3\n")
+    box.add(REPORT.replace(b"report-1@", b"report-2@"))
+    box.flush()
+    grown = imported(duck, tmp_path / "a.csv")
+    assert (grown.records, grown.added) == (1, 1)
+    assert imported(duck, tmp_path / "b.zip").records == 0
+    mails = imported(duck, tmp_path / "c.mbox", "bounce_mail")
+    assert (mails.continued, mails.added) == (True, 1)
+
+
+def test_a_table_of_events_of_an_older_version_is_upgraded_in_place(place: Place) -> None:
+    place.sql(
+        f"create table mailvet_events (email_key varchar(64), mailbox_key varchar(64), event varchar(40), bounce_class "
+        f"varchar(40), occurred_at {place.time}, message_id varchar(100), source varchar(100))"
+    )
+    place.sql(
+        "insert into mailvet_events values (?, ?, 'hard_bounce', null, '2026-11-01 10:00:00', 'm', 'crm')",
+        [(email_key("old@acme.example"), mailbox_key("old@acme.example"))],
+    )
+    assert imported(place, [sendgrid("delivered")]).added == 1
+    assert imported(place, [sendgrid("delivered")]).added == 0
+    rows = place.sql("select event, echo from mailvet_events where event_id is not null order by event")
+    assert rows == [("delivered", 0), ("hard_bounce", 0)]
+    place.contacts("old@acme.example")
+    warehouse = place.opened(events="mailvet_events")
+    planned = warehouse.plan(now=NOW, depth_rank=1, rules_version=RULES_VERSION, listed=NO_LISTS)
+    assert [row["history_reason"] for batch in planned.due(9) for row in batch.to_pylist()] == ["hard_bounced"]
+
+
+def test_a_table_of_that_name_which_is_not_ours_is_left_alone(place: Place) -> None:
+    place.sql("create table mailvet_events (id integer, what varchar(9))")
+    with pytest.raises(SourceError, match="not mailvet's: it has no column email_key, event, occurred_at"):
+        imported(place, [sendgrid("delivered")])
+    assert place.sql("select count(*) from mailvet_events") == [(0,)]
+
+
+def test_forget_erases_what_was_imported_of_a_person_and_of_a_domain(place: Place) -> None:
+    imported(place, [sendgrid("delivered", 1), sendgrid("delivered", 2), sendgrid("open", 3, email="x@b.example")])
+    place.contacts("N1@acme.example", "n2@acme.example")
+    warehouse = place.opened()
+    warehouse.open_for_writing()
+    warehouse.forget("N1@ACME.example")
+    assert place.sql("select count(*) from mailvet_events") == [(2,)]
+
+
+def test_old_opens_and_clicks_are_deleted_alone(place: Place) -> None:
+    store = open_events(place.database)
+    import_events([sendgrid(word) for word in ("delivered", "open", "click")], store, "sendgrid", now=NOW)
+    assert store.forget_engagement_before(NOW - timedelta(days=365)) == 0
+    assert store.forget_engagement_before(NOW) == 2
+    store.close()
+    assert place.sql("select event from mailvet_events") == [("delivered",)]
+
+
+@pytest.mark.slow
+def test_a_box_of_two_gigabytes_is_read_in_little_memory(tmp_path: Path) -> None:
+    file = tmp_path / "large.mbox"
+    bounce = b"From x\n" + REPORT + b"\n"
+    with file.open("wb") as stream:
+        stream.write(bounce)
+        stream.write(b"From x\nSubject: large\n\n")
+        stream.seek(2 * 2**30, 1)  # a hole, which takes no room on the disk
+        stream.write(b"\n\n" + bounce)
+    sizes = []
+    tracemalloc.start()
+    for portion in Reader(file).portions():
+        sizes += [len(mail) for mail in portion.mails]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(sizes) == 3
+    assert peak < 64 * 2**20

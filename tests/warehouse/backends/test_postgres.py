@@ -487,6 +487,10 @@ def test_a_name_in_two_schemas_is_the_one_on_the_search_path_or_ambiguous(postgr
     assert getattr(warehouse, "_source").relation == '"public"."people"'  # noqa: B009
     with pytest.raises(SourceError, match=r"ambiguous.*sales.staff, support.staff"):
         postgres.opened("staff")
+    postgres.sql("create table sales.leads (email text)")
+    with pytest.raises(SourceError, match=r"leads is in no schema .* Write sales\.leads if"):
+        postgres.opened("leads")
+    assert getattr(postgres.opened("sales.leads"), "_source").relation == '"sales"."leads"'  # noqa: B009
     postgres.sql("drop schema sales cascade; drop schema support cascade")
 
 

@@ -11,6 +11,7 @@ import duckdb
 
 from mailvet.errors import SourceError
 from mailvet.policies import recommendation_sql
+from mailvet.scoring.budget import Budget, Chosen, bounds_sql, candidates_sql, chosen_of
 from mailvet.verdict import email_key
 from mailvet.warehouse.backends.duckdb.cells import Cells
 from mailvet.warehouse.backends.duckdb.connection import MEMORY, writing
@@ -105,6 +106,20 @@ class Counter:
             has_probability=verdicts is not None and self._matches.has_probability(),
         )
         return counted(self._session.rows(query))
+
+    def choose(self, budget: Budget) -> Chosen:
+        """See `ContactSource.choose`."""
+        self._cells.need()
+        if not self._session.has(VERDICTS):
+            return chosen_of(budget, ())
+        candidates = candidates_sql(
+            "mailvet_cells",
+            VERDICTS,
+            f"({recommended(self._source.policy, 'v.')})",
+            has_column=self._matches.has_probability(),
+            is_missing=is_blank("c.email"),
+        )
+        return chosen_of(budget, self._session.rows(bounds_sql(candidates, budget)))
 
     def pending(self) -> tuple[int, datetime | None]:
         """See `ContactSource.pending`."""

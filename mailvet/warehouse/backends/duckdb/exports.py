@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import duckdb
 
@@ -20,6 +21,10 @@ from mailvet.warehouse.files import first_line, format_of, unique_names
 from mailvet.warehouse.files import writing as output_files
 from mailvet.warehouse.identifiers import OWN, TableName, parse_table, quoted
 from mailvet.warehouse.tables import check_targets, may_replace
+from mailvet.warehouse.verdict_columns import part_within, within_column
+
+if TYPE_CHECKING:
+    from mailvet.scoring.budget import Chosen
 
 __all__ = ["Exporter"]
 
@@ -55,7 +60,7 @@ class Exporter:
             if name not in kept:
                 raise SourceError(f"There is no column {name} in {source.name}; it has: {', '.join(kept)}.")
 
-    def to_files(
+    def to_files(  # noqa: PLR0913  # as `ContactSource.export`
         self,
         output: Path,
         columns: Sequence[str],
@@ -65,6 +70,7 @@ class Exporter:
         parts: Sequence[str] = (),
         others: bool = True,
         mode: int | None = None,
+        chosen: Chosen | None = None,
     ) -> list[Path]:
         """See `ContactSource.export`; the order of the rows is kept."""
         source, session = self._source, self._session
@@ -83,11 +89,11 @@ class Exporter:
         read = list(dict.fromkeys([*columns, *([split_by] if split_by else [])]))
         rows = (
             f"(select *, {place} as {_PLACE} from {source.relation} where {source.where}) as rows_kept "
-            f"left join {self._matches.shown(read)} on {OWN}key = {SAY.key(source.cell)}"
+            f"left join {self._matches.shown(read, also=self._within(chosen))} on {OWN}key = {SAY.key(source.cell)}"
         )
         conditions = {output: "true"}
         if split_by is not None:
-            part = source.part(split_by)
+            part = part_within(source.part(split_by), chosen)
             found = [word for (word,) in session.rows(f"select distinct {part} from {rows}")] if others else []
             conditions = output_files.part_conditions(part, output, found, parts)
         queries = {path: self._output(path, f"{rows} where {test}", fields) for path, test in conditions.items()}
@@ -124,6 +130,7 @@ class Exporter:
         key_columns: Sequence[str] = (),
         replace: bool = False,
         overwrite: bool = False,
+        chosen: Chosen | None = None,
     ) -> None:
         """See `ContactSource.export_tables`."""
         source, session = self._source, self._session
@@ -141,12 +148,13 @@ class Exporter:
         kept = list(key_columns) or [name for name in source.columns() if name.lower() not in own]
         fields = [quoted(name) for name in kept]
         fields += [f"{OWN}{column} as {quoted(source.prefix + column)}" for column in columns]
+        shown = list(dict.fromkeys([*columns, "recommendation"]))
         rows = (
             f"(select * from {source.relation} where {source.where}) as rows_kept "
-            f"left join {self._matches.shown(list(dict.fromkeys([*columns, 'recommendation'])))} "
+            f"left join {self._matches.shown(shown, also=self._within(chosen))} "
             f"on {OWN}key = {SAY.key(source.cell)}"
         )
-        part = source.part("recommendation")
+        part = part_within(source.part("recommendation"), chosen)
         try:
             with session.transaction():
                 for target in present:
@@ -161,6 +169,12 @@ class Exporter:
                 f"The lists of {source.name} could not be written: {first_line(str(error))}. No table was changed.",
                 error,
             ) from None
+
+    def _within(self, chosen: Chosen | None) -> str | None:
+        """The column that says whether a row is in the audience, where there is one."""
+        if chosen is None:
+            return None
+        return within_column(chosen, has_probability=self._matches.has_probability())
 
     def _has_table(self, table: TableName) -> bool:
         return bool(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ from mailvet.warehouse.clocks import CLOCK_TOLERANCE, latest_believed
 from mailvet.warehouse.dialects import literal
 from mailvet.warehouse.due_rule import rank
 from mailvet.warehouse.erasure import COPIES, FREED_BLOCKS, OWN_ROWS, UNNAMED, Statements, Wanted, erase
-from mailvet.warehouse.events import add_events_in_duckdb
+from mailvet.warehouse.events import DuckDBEvents
 from mailvet.warehouse.mailboxes import backfill_sql, missing_verdicts
 from mailvet.warehouse.own_tables import (
     BACKFILL_PROBABILITY,
@@ -81,6 +81,9 @@ class DuckDBVerdicts:
         self._rewritten: Path | None = None
         """The store to be written anew on closing."""
         self.interrupt, self.check_still_there = session.interrupt, session.check_still_there
+        events = DuckDBEvents(session)
+        self.add_events, self.place_of = events.add_events, events.place_of
+        self.forget_engagement_before = events.forget_engagement_before
 
     @property
     def store_id(self) -> str | None:
@@ -99,10 +102,6 @@ class DuckDBVerdicts:
                 [naive(now)],
             )
         )
-
-    def add_events(self, batches: Iterable[pa.Table]) -> int:
-        """See `EventStore.add_events`."""
-        return add_events_in_duckdb(self._session, batches)
 
     def take_lease(self, run_id: str, holder: str) -> Lease | None:
         """See `VerdictStore.take_lease`; the lock of the file says which run is at work."""

@@ -65,6 +65,7 @@ class DuckDBWarehouse:
         exporter = Exporter(source, self._matches, statuses)
         self.check_keys = source.check_keys
         self.apply_policy, self.summary, self.details = counter.apply_policy, counter.summary, counter.details
+        self.choose = counter.choose
         self.verdict_counts, self.pending, self.fingerprint = (
             counter.verdict_counts,
             counter.pending,
@@ -84,6 +85,7 @@ class DuckDBWarehouse:
         self.servers, self.save_servers = store.servers, store.save_servers
         self.written_digest, self.note_written = store.written_digest, store.note_written
         self.forget_before, self.forget, self.out_of_reach = store.forget_before, store.forget, store.out_of_reach
+        self.forget_engagement_before = store.forget_engagement_before
         self.take_lease, self.renew_lease, self.release_lease = store.take_lease, store.renew_lease, store.release_lease
         self.check_still_there, self.last_outcome = store.check_still_there, store.last_outcome
         self.reconnect, self.interrupt = store.reconnect, store.interrupt

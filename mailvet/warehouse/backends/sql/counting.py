@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from mailvet.errors import SourceError
+from mailvet.scoring.budget import Budget, Chosen, bounds_sql, candidates_sql, chosen_of
 from mailvet.warehouse import attribution
 from mailvet.warehouse.backends.sql.arrow import aware
 from mailvet.warehouse.backends.sql.planning import Cells, known_verdicts
@@ -90,6 +91,21 @@ class Counter:
                 has_probability=verdicts is not None and self._has_probability(),
             )
             return counted(self._session.rows(query))
+
+    def choose(self, budget: Budget) -> Chosen:
+        """See `ContactSource.choose`."""
+        session, say = self._session, self._say
+        with session.doing(f"choose the audience of {self._source.name}"):
+            if not session.has(VERDICTS):
+                return chosen_of(budget, ())
+            candidates = candidates_sql(
+                self._cells.name(),
+                VERDICTS,
+                f"({recommended(self._source.policy, 'v.')})",
+                has_column=self._has_probability(),
+                is_missing=say.missing("c.email"),
+            )
+            return chosen_of(budget, session.rows(bounds_sql(candidates, budget)))
 
     def _has_probability(self) -> bool:
         """Whether the verdict table has the probabilities; an older one lacks them until it is written to."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -19,7 +19,10 @@ from mailvet.warehouse.files import writing as files_out
 from mailvet.warehouse.identifiers import OWN, TableName, parse_table
 from mailvet.warehouse.own_tables import VERDICTS
 from mailvet.warehouse.tables import Column, check_targets, may_replace
-from mailvet.warehouse.verdict_columns import shown_columns
+from mailvet.warehouse.verdict_columns import part_within, shown_columns, within_column
+
+if TYPE_CHECKING:
+    from mailvet.scoring.budget import Chosen
 
 __all__ = ["Exporter"]
 
@@ -56,7 +59,7 @@ class Exporter:
             if name not in present:
                 raise SourceError(f"There is no column {name} in {self._source.name}; it has: {', '.join(present)}.")
 
-    def to_files(
+    def to_files(  # noqa: PLR0913  # as `ContactSource.export`
         self,
         output: Path,
         columns: Sequence[str],
@@ -66,6 +69,7 @@ class Exporter:
         parts: Sequence[str] = (),
         others: bool = True,
         mode: int | None = None,
+        chosen: Chosen | None = None,
     ) -> list[Path]:
         """See `ContactSource.export`. All show the table as it was at one moment, where the database can do that."""
         import duckdb
@@ -73,7 +77,7 @@ class Exporter:
         self.check_output(output, key_columns, columns)
         session, source = self._session, self._source
         fields, theirs = self._fields(columns, key_columns)
-        rows = self._rows([*columns, *([split_by] if split_by else [])])
+        rows = self._rows([*columns, *([split_by] if split_by else [])], chosen)
         # Numbered, so that no name has to be one that Arrow and DuckDB can tell from the others.
         selected = ", ".join(f"{value} as {OWN}c{place}" for place, (_, value, _) in enumerate(fields))
         schema = pa.schema([pa.field(f"c{place}", kind) for place, (_, _, kind) in enumerate(fields)])
@@ -82,7 +86,7 @@ class Exporter:
             db.execute("set TimeZone = 'UTC'")
             conditions: dict[Path, str] = {output: "1 = 1"}
             if split_by is not None:
-                part = source.part(split_by)
+                part = part_within(source.part(split_by), chosen)
                 found = [word for (word,) in session.rows(f"select distinct {part} {rows}")] if others else []
                 conditions = files_out.part_conditions(part, output, found, parts)
             queries = {}
@@ -100,6 +104,7 @@ class Exporter:
         key_columns: Sequence[str] = (),
         replace: bool = False,
         overwrite: bool = False,
+        chosen: Chosen | None = None,
     ) -> None:
         """See `ContactSource.export_tables`."""
         session, source, driver = self._session, self._source, self._session.driver
@@ -107,7 +112,8 @@ class Exporter:
         targets = {word: parse_table(name) for word, name in names.items()}
         fields = [f"{source.relation}.{driver.quote(column.name)}" for column in self._kept(columns, key_columns)]
         fields += [f"{OWN}{column} as {source.status_column(column)}" for column in columns]
-        rows, part = self._rows([*columns, "recommendation"]), source.part("recommendation")
+        rows = self._rows([*columns, "recommendation"], chosen)
+        part = part_within(source.part("recommendation"), chosen)
         with session.doing(f"write the lists of {source.name}"):
             if not key_columns:
                 self._statuses.check_ours(columns)
@@ -132,13 +138,14 @@ class Exporter:
         own = {(self._source.prefix + column).lower() for column in columns}
         return [column for column in self._source.columns if column.name.lower() not in own]
 
-    def _rows(self, columns: Sequence[str]) -> str:
+    def _rows(self, columns: Sequence[str], chosen: Chosen | None = None) -> str:
         """The rows of the source with these columns of their verdicts: FROM and WHERE."""
         source, say = self._source, self._say
-        has_probability = "bounce_probability" not in columns or self._session.has_column(
-            VERDICTS, "bounce_probability"
-        )
+        wanted = chosen is not None or "bounce_probability" in columns
+        has_probability = not wanted or self._session.has_column(VERDICTS, "bounce_probability")
         shown = shown_columns(say, source.policy, list(dict.fromkeys(columns)), has_probability=has_probability)
+        if chosen is not None:
+            shown += f", {within_column(chosen, has_probability=has_probability)}"
         return (
             f"from {source.relation} left join (select {shown} from {VERDICTS}{say.materialized}) as {OWN}verdict "
             f"on {OWN}key = {say.key(source.cell)} where {source.where}"

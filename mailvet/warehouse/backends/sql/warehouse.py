@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +22,7 @@ from mailvet.warehouse.backends.sql.source import ContactTable
 from mailvet.warehouse.backends.sql.status_columns import StatusWriter
 from mailvet.warehouse.backends.sql.verdicts import VerdictTable
 from mailvet.warehouse.due_rule import DueRule
-from mailvet.warehouse.events import add_events
+from mailvet.warehouse.events import SQLEvents
 from mailvet.warehouse.leases import Lease
 from mailvet.warehouse.own_tables import RUNS, VERDICTS
 
@@ -58,6 +58,9 @@ class SQLStore:
         self.verdicts = verdicts.verdicts
         self.forget, self.out_of_reach = verdicts.forget, verdicts.out_of_reach
         self.reconnect, self.interrupt = session.reconnect, session.driver.interrupt
+        events = SQLEvents(session)
+        self.add_events, self.place_of = events.add_events, events.place_of
+        self.forget_engagement_before = events.forget_engagement_before
 
     @property
     def store_id(self) -> str | None:
@@ -89,10 +92,6 @@ class SQLStore:
         with self._session.doing("save verdicts"):
             self._verdicts.upgrade()
         self._saver.revise(verdicts)
-
-    def add_events(self, batches: Iterable[pa.Table]) -> int:
-        """See `EventStore.add_events`."""
-        return add_events(self._session, batches)
 
     def take_lease(self, run_id: str, holder: str) -> Lease | None:
         """See `VerdictStore.take_lease`; without a source there is nothing to hold."""
@@ -146,6 +145,7 @@ class SQLWarehouse:
         counter, exporter = Counter(source, self._cells), Exporter(source, statuses)
         self.check_keys = source.check_keys
         self.apply_policy, self.summary, self.details = counter.apply_policy, counter.summary, counter.details
+        self.choose = counter.choose
         self.verdict_counts, self.pending = counter.verdict_counts, counter.pending
         self.check_write_back, self.prepare_write_back = statuses.check, statuses.prepare
         self.write_back = statuses.write
@@ -163,6 +163,7 @@ class SQLWarehouse:
         self.save_shards = store.save_shards
         self.written_digest, self.note_written = store.written_digest, store.note_written
         self.forget_before, self.forget, self.out_of_reach = store.forget_before, store.forget, store.out_of_reach
+        self.forget_engagement_before = store.forget_engagement_before
         self.check_still_there = store.check_still_there
         self.reconnect, self.interrupt = store.reconnect, store.interrupt
 
