@@ -84,7 +84,8 @@ def _too_large(most: int) -> str:
 
 def _limited(receive: Receive, most: int, seconds: float) -> Receive:
     """The receiver of a body of at most so many octets, which comes without long pauses."""
-    had, until, complete = 0, None, False
+    had, complete = 0, False
+    until: float | None = None
 
     async def limited() -> Message:
         nonlocal had, until, complete

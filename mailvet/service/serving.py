@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import logging
 import os
 import shutil
+import signal
+import socket
+import subprocess
 import sys
 import tempfile
+import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,16 +22,20 @@ from mailvet.settings import Settings
 
 if TYPE_CHECKING:
     import uvicorn
-    from fastapi import FastAPI
 
-__all__ = ["app_of_worker", "serve"]
+__all__ = ["serve"]
+
+log = logging.getLogger("mailvet")
 
 _HEADER_SECONDS: Final = 10.0
 """From the connection to a complete request head, and of an idle connection until it is closed."""
 _SHUTDOWN_SECONDS: Final = 5
 """For requests under way when the service is stopped."""
 _MOST_CONNECTIONS: Final = 2048
-_PASSED_ON: Final = "_MAILVET_WORKERS"
+_LEAST_SECONDS: Final = 10.0
+"""A worker that ends sooner could not start, and would not the next time."""
+_LOOK_SECONDS: Final = 0.2
+_WORKERS: Final = "_MAILVET_WORKERS"
 _CONFIG: Final = "_MAILVET_CONFIG"
 
 
@@ -52,42 +63,83 @@ def serve(settings: Settings, *, config: Path | None, host: str, port: int, work
             f"The service needs packages that are not installed ({error.name}): pip install 'mailvet[service]'."
         ) from None
     Database(settings).check_workers(workers)
-    options = _options(settings, host=host, port=port)
-    folder: str | None = None
-    if workers > 1:
-        folder = tempfile.mkdtemp(prefix="mailvet-metrics-")
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-        os.environ[_PASSED_ON] = str(workers)
-        os.environ[_CONFIG] = json.dumps(None if config is None else str(config.resolve()))
-        made = uvicorn.Config("mailvet.service.serving:app_of_worker", factory=True, workers=workers, **options)
-    else:
-        made = uvicorn.Config(create_app(settings), **options)
+    made = uvicorn.Config(create_app(settings) if workers == 1 else "", **_options(settings, host=host, port=port))
     try:
         listener = made.bind_socket()
     except SystemExit:
         raise SourceError(f"{host}:{port} cannot be listened on. Choose another --host or --port.") from None
+    print(f"Serving on http://{host}:{listener.getsockname()[1]}", flush=True)
     try:
-        _run(made, listener, workers)
+        if workers == 1:
+            _run(uvicorn.Server(made), listener)
+        else:
+            _supervise(listener, config, workers)
     finally:
         listener.close()
-        if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
 
 
-def _run(made: uvicorn.Config, listener: Any, workers: int) -> None:
-    print(f"Serving on http://{made.host}:{listener.getsockname()[1]}", flush=True)
-    if workers > 1:
-        from uvicorn import Server
-        from uvicorn.supervisors import Multiprocess
-
-        Multiprocess(made, Server(made).run, [listener]).run()
-        return
-    import uvicorn
-
-    server = uvicorn.Server(made)
+def _run(server: uvicorn.Server, listener: socket.socket) -> None:
     server.run([listener])
     if not server.started:
         sys.exit(3)
+
+
+def _supervise(listener: socket.socket, config: Path | None, workers: int) -> None:
+    """Keep so many processes serving; one that ends is replaced, unless it ended at once."""
+    folder = tempfile.mkdtemp(prefix="mailvet-metrics-")
+    passed_on = {
+        "PROMETHEUS_MULTIPROC_DIR": folder,
+        _CONFIG: json.dumps(None if config is None else str(config.resolve())),
+        _WORKERS: f"{workers} {listener.fileno()}",
+    }
+    running: dict[subprocess.Popen[bytes], float] = {}
+    try:
+        while True:
+            for process, began in list(running.items()):
+                if process.poll() is not None:
+                    del running[process]
+                    if time.monotonic() - began < _LEAST_SECONDS:
+                        sys.exit(process.returncode or 4)
+                    log.error("a worker ended with %s and is replaced", process.returncode)
+            while len(running) < workers:
+                command = [sys.executable, "-m", "mailvet.service.serving"]
+                process = subprocess.Popen(command, env={**os.environ, **passed_on}, pass_fds=[listener.fileno()])
+                running[process] = time.monotonic()
+            time.sleep(_LOOK_SECONDS)
+    finally:
+        for process in running:
+            process.terminate()
+        until = time.monotonic() + _SHUTDOWN_SECONDS + 1.5
+        for process in running:
+            try:
+                process.wait(max(0.1, until - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _serve_as_worker() -> None:
+    """The process of a worker: its settings and its socket are told by the environment."""
+    import uvicorn
+
+    from mailvet.cli.messages import log_to_stderr
+    from mailvet.service.app import create_app
+
+    workers, descriptor = map(int, os.environ.pop(_WORKERS).split())
+    config = json.loads(os.environ.pop(_CONFIG))
+    log_to_stderr()
+    settings = Settings.load(config)
+    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
+    with socket.socket(fileno=descriptor) as listener:
+        made = uvicorn.Config(create_app(settings, workers=workers), **_options(settings, host="", port=0))
+        with contextlib.suppress(KeyboardInterrupt):
+            _run(uvicorn.Server(made), listener)
+
+
+def _end_with_parent(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(_LOOK_SECONDS)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _options(settings: Settings, *, host: str, port: int) -> dict[str, Any]:
@@ -109,12 +161,13 @@ def _options(settings: Settings, *, host: str, port: int) -> dict[str, Any]:
 
 def _protocol() -> type[Any]:
     """uvicorn's protocol, with a limit for the head of the first request, which it waits for without end."""
+    protocol: Any
     try:
-        from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol as Protocol
+        from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol as protocol
     except ImportError:
-        from uvicorn.protocols.http.h11_impl import H11Protocol as Protocol  # type: ignore[assignment]
+        from uvicorn.protocols.http.h11_impl import H11Protocol as protocol
 
-    class Limited(Protocol):  # type: ignore[misc, valid-type]
+    class Limited(protocol):  # type: ignore[misc]
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
             self._mailvet_timer = self.loop.call_later(_HEADER_SECONDS, self._close_silent)
@@ -130,9 +183,5 @@ def _protocol() -> type[Any]:
     return Limited
 
 
-def app_of_worker() -> FastAPI:
-    """The application of a worker process, which has its settings from the environment."""
-    from mailvet.service.app import create_app
-
-    workers, config = int(os.environ.pop(_PASSED_ON)), json.loads(os.environ.pop(_CONFIG))
-    return create_app(Settings.load(config), workers=workers)
+if __name__ == "__main__":
+    _serve_as_worker()

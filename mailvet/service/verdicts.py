@@ -8,7 +8,7 @@ import dataclasses
 import logging
 import time
 from collections import OrderedDict
-from typing import Final
+from typing import Any, Final
 
 from mailvet.errors import ConnectionLostError, MailvetError
 from mailvet.runs.database_thread import DatabaseThread
@@ -131,10 +131,10 @@ class Verdicts:
             self._unsaved = {**batch, **self._unsaved}
             await self._note_failure(error)
 
-    def _save(self, table: object) -> None:
+    def _save(self, table: Any) -> None:
         assert self._store is not None
         with self._database.writing():
-            self._store.save(table)  # type: ignore[arg-type]
+            self._store.save(table)
 
     async def _note_failure(self, error: Exception) -> None:
         if self.available:

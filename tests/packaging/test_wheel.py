@@ -67,6 +67,7 @@ def test_the_metadata_name_every_extra(metadata: Message) -> None:
         "spark",
         "proxy",
         "lab",
+        "service",
         "all",
         "dev",
         "bench",
