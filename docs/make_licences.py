@@ -34,6 +34,7 @@ EXTRAS = (
     "postgres",
     "sql",
     "spark",
+    "excel",
     "proxy",
     "lab",
     "service",

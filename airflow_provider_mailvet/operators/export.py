@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.providers.common.sql.operators.sql import BaseSQLOperator
 
-from airflow_provider_mailvet.arguments import drop_unset, listed
+from airflow_provider_mailvet.arguments import drop_unset, given, listed
 from airflow_provider_mailvet.sources import database_hook, opened, translated
 
 if TYPE_CHECKING:
@@ -22,9 +22,10 @@ _MISSING = "missing"
 
 
 class MailvetExportOperator(BaseSQLOperator):
-    """Write a table's rows as one list for each recommendation: files, or tables in the same database.
+    """Write a table's rows as one list for each recommendation, or as the file that a tool takes.
 
-    A file appears complete or not at all, and none unless all could be written. Returns names and numbers of rows.
+    Lists are files, or tables in the same database. A file appears complete or not at all, and none unless all could be
+    written. Returns names and numbers of rows; with `to` what was written and left out (`mailvet.ExportResult`).
 
     :param conn_id: connection of the database.
     :param table: name, also `schema.table`.
@@ -32,6 +33,15 @@ class MailvetExportOperator(BaseSQLOperator):
     :param where: SQL condition on the rows to export.
     :param output_path: a file on the worker; `/lists/contacts.parquet` becomes `/lists/contacts.send.parquet` and so
         on. CSV, TSV, Parquet or JSON Lines, also with `.gz` or `.zst`.
+    :param to: hand the table over to this tool instead: mailchimp, brevo, hubspot, ... (`mailvet export`). Then
+        `output_path` is the one file, and `kind`, `among`, `tool_columns` and `changes_since` say what is in it, while
+        `lists`, `columns` and `key_columns` are not used.
+    :param kind: contacts, or suppression.
+    :param among: recommendations whose rows go; default: send, in a suppression list do_not_send.
+    :param max_bounce_rate: instead of `among`: the largest list of contacts whose hard bounces stay below this share.
+    :param confidence: of that bound, one-sided.
+    :param tool_columns: column of the tool -> column of the table; default: as the settings file says.
+    :param changes_since: manifest of the last export of this list: also write what was added, changed and removed.
     :param output_table: or the beginning of the names of tables, also `schema.audience`; `audience` becomes
         `audience_send` and so on.
     :param if_exists: what to do with lists of these names that are there already: fail, or replace them.
@@ -49,6 +59,13 @@ class MailvetExportOperator(BaseSQLOperator):
         "email_column",
         "where",
         "output_path",
+        "to",
+        "kind",
+        "among",
+        "max_bounce_rate",
+        "confidence",
+        "tool_columns",
+        "changes_since",
         "output_table",
         "lists",
         "columns",
@@ -58,6 +75,8 @@ class MailvetExportOperator(BaseSQLOperator):
     )
     template_fields_renderers = {  # noqa: RUF012  (as Airflow declares it)
         "where": "sql",
+        "among": "json",
+        "tool_columns": "json",
         "columns": "json",
         "key_columns": "json",
         "lists": "json",
@@ -73,6 +92,13 @@ class MailvetExportOperator(BaseSQLOperator):
         email_column: str = "email",
         where: str | None = None,
         output_path: str | None = None,
+        to: str | None = None,
+        kind: str = "contacts",
+        among: Sequence[str] | str | None = None,
+        max_bounce_rate: float | str | None = None,
+        confidence: float | str = 0.9,
+        tool_columns: Mapping[str, str] | None = None,
+        changes_since: str | None = None,
         output_table: str | None = None,
         if_exists: Literal["fail", "replace"] = "fail",
         overwrite: bool = False,
@@ -88,6 +114,13 @@ class MailvetExportOperator(BaseSQLOperator):
         self.email_column = email_column
         self.where = where
         self.output_path = output_path
+        self.to = to
+        self.kind = kind
+        self.among = among
+        self.max_bounce_rate = max_bounce_rate
+        self.confidence = confidence
+        self.tool_columns = tool_columns
+        self.changes_since = changes_since
         self.output_table = output_table
         self.if_exists = if_exists
         self.overwrite = overwrite
@@ -105,10 +138,55 @@ class MailvetExportOperator(BaseSQLOperator):
         """What is wrong with where the lists go."""
         if (self.output_path is None) == (self.output_table is None):
             return "Give either output_path (a file) or output_table (the beginning of the names of tables)."
+        if self.to is not None and self.output_path is None:
+            return "A tool takes a file: give output_path with to."
         return None
 
-    def execute(self, context: Context) -> dict[str, int]:
+    def execute(self, context: Context) -> dict[str, Any]:
         """Write the lists."""
+        if given(self.to) is not None:
+            return self._hand_over()
+        return self._write_lists()
+
+    def _hand_over(self) -> dict[str, Any]:
+        with translated("Nothing was written."):
+            from airflow_provider_mailvet.hooks.mailvet import MailvetHook
+            from mailvet import SettingsError, export
+
+            drop_unset(self)
+            if problem := self._places():
+                raise SettingsError(problem)
+            settings = MailvetHook(self.mailvet_conn_id).settings(policy=self.policy, depth="offline")
+            with opened(
+                database_hook(self.get_db_hook, self.conn_id),
+                settings,
+                table=self.table,
+                column=self.email_column,
+                where=self.where,
+                writable=False,
+                updatable=False,
+            ) as warehouse:
+                result = export(
+                    warehouse,
+                    settings,
+                    to=str(self.to),
+                    output=Path(str(self.output_path)),
+                    kind=self.kind,
+                    among=listed(self.among),
+                    max_bounce_rate=self.max_bounce_rate,
+                    confidence=self.confidence,
+                    columns=self.tool_columns,
+                    changes_since=None if self.changes_since is None else Path(self.changes_since),
+                    overwrite=self.overwrite,
+                )
+        self.log.info("%s: %s of %s rows to %s", result.kind, f"{result.written:,}", f"{result.rows:,}", result.to)
+        for cause, count in result.left_out.items():
+            self.log.info("left out, %s: %s rows", cause, f"{count:,}")
+        for note in result.notes:
+            self.log.info("%s", note)
+        return result.as_dict()
+
+    def _write_lists(self) -> dict[str, int]:
         with translated("None of the lists was written."):
             from airflow_provider_mailvet.hooks.mailvet import MailvetHook
             from mailvet import SettingsError, plan
@@ -180,7 +258,8 @@ class MailvetExportOperator(BaseSQLOperator):
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
         """The same with the tables written."""
-        return self._lineage(_tables(self.output_table, listed(self.lists)) if self.output_table else [])
+        written = self.output_table is not None and self.to is None
+        return self._lineage(_tables(str(self.output_table), listed(self.lists)) if written else [])
 
     def _lineage(self, outputs: Sequence[str]) -> Any:
         from airflow_provider_mailvet.lineage import datasets_of

@@ -43,11 +43,11 @@ def config_file(config: Path | None) -> Path | None:
     return Path("mailvet.toml") if config is None and Path("mailvet.toml").is_file() else config
 
 
-def reading(encoding: str, no_header: bool, lenient: bool) -> Reading:
-    """How a text file is read."""
+def reading(encoding: str, no_header: bool, lenient: bool, sheet: str | None) -> Reading:
+    """How a file is read."""
     from mailvet.warehouse.files import Reading
 
-    return Reading(encoding, header=not no_header, lenient=lenient)
+    return Reading(encoding, header=not no_header, lenient=lenient, sheet=sheet)
 
 
 def open_read_only(source: str, settings: Settings, **options: Any) -> Warehouse:

@@ -18,6 +18,7 @@ from mailvet.cli.options import (
     NoHeader,
     Overwrite,
     PolicyOption,
+    Sheet,
     Source,
     Table,
     Where,
@@ -42,6 +43,11 @@ def export(  # noqa: PLR0913  # the options of the command
             metavar="WORD", help="Rows so recommended; repeatable. Default: send, of a suppression list do_not_send."
         ),
     ] = None,
+    max_bounce_rate: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="SHARE", help="The largest list that bounces no more than this, as 2%; not with --among."),
+    ] = None,
+    confidence: Annotated[str, typer.Option(metavar="SHARE", help="Of the bound of --max-bounce-rate.")] = "0.9",
     policy: PolicyOption = None,
     changes_since: Annotated[
         Optional[Path],  # noqa: UP045
@@ -52,6 +58,7 @@ def export(  # noqa: PLR0913  # the options of the command
     encoding: Encoding = "utf-8",
     no_header: NoHeader = False,
     lenient: Lenient = False,
+    sheet: Sheet = None,
     as_json: AsJson = False,
 ) -> None:
     """Hand a verified table over to the tool that sends: its columns, its limits, its hashes. Asks no server."""
@@ -65,7 +72,7 @@ def export(  # noqa: PLR0913  # the options of the command
         table=table,
         column=email_column,
         where=where,
-        reading=reading(encoding, no_header, lenient),
+        reading=reading(encoding, no_header, lenient, sheet),
     )
     try:
         result = write(
@@ -75,6 +82,8 @@ def export(  # noqa: PLR0913  # the options of the command
             output=output,
             kind=kind,
             among=among,
+            max_bounce_rate=max_bounce_rate,
+            confidence=confidence,
             changes_since=changes_since,
             overwrite=overwrite,
         )

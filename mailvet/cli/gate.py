@@ -19,6 +19,7 @@ from mailvet.cli.options import (
     Limit,
     NoHeader,
     PolicyOption,
+    Sheet,
     Source,
     Table,
     Where,
@@ -57,6 +58,7 @@ def gate(  # noqa: PLR0913  # the options of the command
     encoding: Encoding = "utf-8",
     no_header: NoHeader = False,
     lenient: Lenient = False,
+    sheet: Sheet = None,
     as_json: AsJson = False,
 ) -> None:
     """Hold a verified table against limits. Exit code 0: it keeps to all of them, else 1. Asks no server."""
@@ -85,7 +87,7 @@ def gate(  # noqa: PLR0913  # the options of the command
         table=table,
         column=email_column,
         where=where,
-        reading=reading(encoding, no_header, lenient),
+        reading=reading(encoding, no_header, lenient, sheet),
     )
     if not as_json:  # the warnings are shown with the figures
         logging.getLogger("mailvet").addHandler(logging.NullHandler())

@@ -21,6 +21,7 @@ __all__ = [
     "Overwrite",
     "PolicyOption",
     "RecheckOption",
+    "Sheet",
     "Source",
     "Store",
     "Table",
@@ -45,7 +46,10 @@ PolicyOption = Annotated[
     ),
 ]
 Source = Annotated[
-    str, typer.Argument(metavar="SOURCE", help="A CSV, TSV, Parquet or JSON Lines file, a DuckDB database, or a URL.")
+    str,
+    typer.Argument(
+        metavar="SOURCE", help="A CSV, TSV, Parquet, JSON Lines or Excel file, a DuckDB database, or a URL."
+    ),
 ]
 Table = Annotated[
     Optional[str],  # noqa: UP045
@@ -73,6 +77,10 @@ Limit = Annotated[
 Encoding = Annotated[str, typer.Option(metavar="NAME", help="Of a text file: utf-8, utf-16, cp1252, latin-1, ...")]
 NoHeader = Annotated[
     bool, typer.Option("--no-header", help="A CSV file has no line of names; its columns are column1, column2, ...")
+]
+Sheet = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(metavar="NAME", help="Sheet of an Excel workbook; default: the only one that is not empty."),
 ]
 Lenient = Annotated[
     bool,

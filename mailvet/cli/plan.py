@@ -12,6 +12,7 @@ from mailvet.cli.options import (
     Lenient,
     NoHeader,
     RecheckOption,
+    Sheet,
     Source,
     Table,
     Where,
@@ -31,6 +32,7 @@ def plan(  # noqa: PLR0913  # the options of the command
     encoding: Encoding = "utf-8",
     no_header: NoHeader = False,
     lenient: Lenient = False,
+    sheet: Sheet = None,
 ) -> None:
     """What a run would do, and in what time. Addresses, domains, operators. Asks no server and changes nothing."""
     from mailvet.cli.show import show_plan
@@ -44,7 +46,7 @@ def plan(  # noqa: PLR0913  # the options of the command
         table=table,
         column=email_column,
         where=where,
-        reading=reading(encoding, no_header, lenient),
+        reading=reading(encoding, no_header, lenient, sheet),
     )
     try:
         planned = plan_run(warehouse, settings, recheck=recheck)

@@ -17,6 +17,7 @@ from mailvet.cli.options import (
     NoHeader,
     Overwrite,
     PolicyOption,
+    Sheet,
     Source,
     Table,
     Where,
@@ -46,6 +47,7 @@ def report(  # noqa: PLR0913  # the options of the command
     encoding: Encoding = "utf-8",
     no_header: NoHeader = False,
     lenient: Lenient = False,
+    sheet: Sheet = None,
 ) -> None:
     """How a verified source stands. Here, and as an HTML file. Asks no server and changes nothing in the source."""
     from mailvet.cli.show import show_summary
@@ -63,7 +65,7 @@ def report(  # noqa: PLR0913  # the options of the command
         table=table,
         column=email_column,
         where=where,
-        reading=reading(encoding, no_header, lenient),
+        reading=reading(encoding, no_header, lenient, sheet),
     )
     try:
         plan_run(warehouse, settings)

@@ -23,6 +23,7 @@ from mailvet.cli.options import (
     Overwrite,
     PolicyOption,
     RecheckOption,
+    Sheet,
     Source,
     Table,
     Wait,
@@ -59,7 +60,7 @@ def verify(  # noqa: PLR0913  # the options of the command
             "--output",
             "-o",
             metavar="FILE",
-            help="Write the rows with their status here (.csv, .tsv, .parquet, .jsonl).",
+            help="Write the rows with their status here (.csv, .tsv, .parquet, .jsonl, .xlsx).",
         ),
     ] = None,
     split_by: Annotated[
@@ -93,9 +94,18 @@ def verify(  # noqa: PLR0913  # the options of the command
         typer.Option(metavar="FILE", help="Also write an HTML report here; it holds no addresses."),
     ] = None,
     overwrite: Overwrite = False,
+    output_encoding: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="NAME", help="Of --output as CSV, as utf-8-sig (for Excel); default: as the source."),
+    ] = None,
+    delimiter: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="MARK", help="Between its cells: , ; | or tab; default: as the source."),
+    ] = None,
     encoding: Encoding = "utf-8",
     no_header: NoHeader = False,
     lenient: Lenient = False,
+    sheet: Sheet = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log lines instead of a live view.")] = False,
 ) -> None:
     """Verify a table or file. The verdicts are saved, and the status is written back."""
@@ -132,6 +142,8 @@ def verify(  # noqa: PLR0913  # the options of the command
         "recheck": again,
         "in_hand": in_hand,
         "overwrite": overwrite,
+        "output_encoding": output_encoding,
+        "delimiter": delimiter,
     }
     in_hand.advice = stopped_advice(again, datetime.now(timezone.utc))
     warehouse = open_source(
@@ -140,7 +152,7 @@ def verify(  # noqa: PLR0913  # the options of the command
         table=table,
         column=email_column,
         where=where,
-        reading=reading(encoding, no_header, lenient),
+        reading=reading(encoding, no_header, lenient, sheet),
         updatable=not (no_write_back or is_file),
     )
     say_remarks(warehouse)

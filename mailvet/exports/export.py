@@ -12,15 +12,17 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mailvet.errors import SettingsError, SourceError
+from mailvet.errors import SettingsError, SourceError, argument
 from mailvet.exports.changes import change_queries, is_manifest, read_last
 from mailvet.exports.destinations import Destination, ListFormat, destination, destinations
 from mailvet.exports.rows import StagedRows, staged
-from mailvet.exports.selection import choose, left_out, parse_among
+from mailvet.exports.selection import choose, keep_to, left_out, parse_among
 from mailvet.exports.writing import Names, check_output, left_out_query, list_queries, make_list
+from mailvet.reports.audience import audience_words
 from mailvet.runs.outputs import Output, check_outputs, digest, kept_files
 from mailvet.runs.planning import plan_source
-from mailvet.vocabulary import RULES_VERSION
+from mailvet.scoring.budget import DEFAULT_CONFIDENCE, Budget, Chosen
+from mailvet.vocabulary import RULES_VERSION, Recommendation
 from mailvet.warehouse.files.writing import Query, Writer, publish
 
 if TYPE_CHECKING:
@@ -50,6 +52,8 @@ class ExportResult:
     """Path of each file of the list -> its rows; for requests, its addresses."""
     changes: Mapping[str, int] = field(default_factory=dict)
     """`added`, `changed` and `removed` rows, where they were asked for."""
+    budget: Mapping[str, object] = field(default_factory=dict)
+    """Where there is a risk budget: its limit, and the bounces expected of the list (`mailvet.scoring.budget`)."""
     manifest: str = ""
     notes: Sequence[str] = ()
     """What has to be known to use the files, a sentence each."""
@@ -74,6 +78,8 @@ def export(  # noqa: PLR0913  # what is handed over, all of it optional and name
     kind: str = "contacts",
     among: Sequence[str] | str | None = None,
     columns: Mapping[str, str] | None = None,
+    max_bounce_rate: float | str | None = None,
+    confidence: float | str = DEFAULT_CONFIDENCE,
     changes_since: Path | None = None,
     overwrite: bool = False,
 ) -> ExportResult:
@@ -90,6 +96,9 @@ def export(  # noqa: PLR0913  # what is handed over, all of it optional and name
         kind: `contacts`, or `suppression`: addresses that the tool is not to send to.
         among: recommendations whose rows go; by default `send`, in a suppression list `do_not_send`.
         columns: column of the tool -> column of the source; by default those of the settings.
+        max_bounce_rate: of contacts, the largest list whose hard bounces stay below this share, chosen from all rows
+            that may be sent to (`mailvet.scoring.budget`); instead of `among`.
+        confidence: of that bound, one-sided.
         changes_since: the manifest of the last export of this list: `crm.added.csv`, `crm.changed.csv` and
             `crm.removed.csv` are written as well.
         overwrite: files that mailvet did not write may make way.
@@ -100,7 +109,8 @@ def export(  # noqa: PLR0913  # what is handed over, all of it optional and name
     """
     tool = destination(to)
     form = tool.list_format(kind)
-    words = parse_among(among, kind)
+    budget = None if max_bounce_rate is None else _budget(max_bounce_rate, confidence, kind, among)
+    words = parse_among(_MAY_BE_SENT_TO if budget is not None else among, kind)
     chosen = columns if columns is not None else _columns_of(settings, to, form)
     form.check_columns(to, [*chosen])
     names = Names(Path(output))
@@ -111,10 +121,11 @@ def export(  # noqa: PLR0913  # what is handed over, all of it optional and name
     check_files = _Files(warehouse, settings, names, overwrite)
     check_files.check([names.output, names.left_out, names.manifest])
     plan_source(warehouse, settings, among=None, recheck=None, count_domains=False)
-    with _verified(warehouse), staged(warehouse, [*chosen.values()]) as rows:
+    with _verified(warehouse), staged(warehouse, [*chosen.values()], with_risk=budget is not None) as rows:
         choose(rows, form, kind, words)
+        audience = None if budget is None else keep_to(rows, budget)
         headers, files = make_list(rows, form, chosen)
-        work = _Work(tool, form, kind, names, headers, files, changes_since)
+        work = _Work(tool, form, kind, names, headers, files, changes_since, audience)
         contents, result = work.contents(rows, warehouse)
         check_files.check([*contents])
         written = publish(rows.db, contents, check_files.mode)
@@ -122,12 +133,24 @@ def export(  # noqa: PLR0913  # what is handed over, all of it optional and name
     return result
 
 
+_MAY_BE_SENT_TO = (str(Recommendation.send), str(Recommendation.reverify))
+
+
+def _budget(rate: float | str, confidence: float | str, kind: str, among: Sequence[str] | str | None) -> Budget:
+    if kind != "contacts" or among:
+        raise SettingsError(
+            f"{argument('max_bounce_rate')} chooses contacts from all rows that may be sent to: leave out "
+            f"{argument('among')}, and {argument('kind', 'suppression')}."
+        )
+    return Budget.of(rate, confidence)
+
+
 @contextlib.contextmanager
 def _verified(warehouse: Warehouse) -> Iterator[None]:
     """Say of a table that cannot be read because it was never verified that this is why."""
     try:
         yield
-    except SourceError:
+    except Exception:
         if any(group.status is not None for group in warehouse.verdict_counts()):
             raise
         raise SourceError(f"No address of {warehouse.name} has a verdict. Verify it first.") from None
@@ -190,6 +213,7 @@ class _Work:
     headers: Sequence[str]
     files: int
     changes_since: Path | None
+    audience: Chosen | None
 
     def contents(self, rows: StagedRows, warehouse: Warehouse) -> tuple[dict[Path, Query | Writer], ExportResult]:
         """What is written to each file, the manifest last, and what the caller is told."""
@@ -213,6 +237,7 @@ class _Work:
             left_out=left_out(rows),
             files={str(path): number for path, number in by_file.items()},
             changes=counts,
+            budget={} if self.audience is None else self.audience.as_dict(),
             manifest=str(names.manifest),
             notes=self._notes(sum(by_file.values())),
         )
@@ -222,6 +247,8 @@ class _Work:
 
     def _notes(self, written: int) -> list[str]:
         notes = [f"{self.tool.label}: {self.form.advice}."] if self.form.advice else []
+        if self.audience is not None:
+            notes += audience_words(self.audience)
         if written < self.form.min_rows:
             notes.append(
                 f"{self.tool.label} wants a list of at least {self.form.min_rows:,} rows; this one has {written:,}."
@@ -249,6 +276,7 @@ def _manifest_writer(
             "written": result.written,
             "left_out": dict(result.left_out),
             "changes": dict(result.changes),
+            "budget": dict(result.budget),
             "columns": [*headers],
             "files": [{**entry(path), "rows": rows} for path, rows in by_file.items()],
             "beside": [entry(path) for path in written if path not in by_file],

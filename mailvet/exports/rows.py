@@ -23,10 +23,12 @@ if TYPE_CHECKING:
 
     from mailvet.warehouse.store import Warehouse
 
-__all__ = ["VERDICT_COLUMNS", "StagedRows", "staged"]
+__all__ = ["BUDGET_COLUMNS", "VERDICT_COLUMNS", "StagedRows", "staged"]
 
 VERDICT_COLUMNS = ("status", "reason", "recommendation", "score", "mailbox_key")
 """What is read of the verdicts; null where an address has none."""
+BUDGET_COLUMNS = ("bounce_probability", "flags", "domain", "operator")
+"""What a risk budget reads besides."""
 
 _BATCH_ROWS = 122_880
 
@@ -50,23 +52,25 @@ class StagedRows:
 
 
 @contextlib.contextmanager
-def staged(warehouse: Warehouse, columns: Sequence[str]) -> Iterator[StagedRows]:
+def staged(warehouse: Warehouse, columns: Sequence[str], *, with_risk: bool = False) -> Iterator[StagedRows]:
     """Copy a source and its verdicts into a database that ends with the block.
 
     Args:
         warehouse: after a plan or a run.
         columns: of the source, to take along.
+        with_risk: take along `BUDGET_COLUMNS` as well.
 
     Raises:
         SourceError: it has no such column, or cannot be read.
     """
+    verdicts = (*VERDICT_COLUMNS, *BUDGET_COLUMNS) if with_risk else VERDICT_COLUMNS
     kept = list(dict.fromkeys([warehouse.address_column, *columns]))
     with PrivateFolder() as folder, opened(None, read_only=False) as (db, access):
         try:
             raw, clean = folder.new(".parquet"), folder.new(".parquet")
-            warehouse.export(raw, VERDICT_COLUMNS, key_columns=kept)
+            warehouse.export(raw, verdicts, key_columns=kept)
             _write_addresses(raw, clean)
-            _join(db, raw, clean, len(kept))
+            _join(db, raw, clean, len(kept), verdicts)
             yield StagedRows(db, kept)
         finally:
             db.close()
@@ -92,13 +96,13 @@ def _write_addresses(raw: Path, clean: Path) -> None:
             target.write_table(pa.table([cells, address.to_arrow().cast(pa.string())], schema=schema))
 
 
-def _join(db: duckdb.DuckDBPyConnection, raw: Path, clean: Path, kept: int) -> None:
+def _join(db: duckdb.DuckDBPyConnection, raw: Path, clean: Path, kept: int, verdicts: Sequence[str]) -> None:
     """Make the table `rows` of both files, which have the same rows in the same order."""
     import pyarrow.parquet as pq
 
     names = pq.read_schema(raw).names
     theirs = [f"{quoted(name)} as c{number}" for number, name in enumerate(names[:kept])]
-    ours = [f"{quoted(name)} as {column}" for name, column in zip(names[kept:], VERDICT_COLUMNS, strict=True)]
+    ours = [f"{quoted(name)} as {column}" for name, column in zip(names[kept:], verdicts, strict=True)]
     db.execute(
         f"create table rows as select row_number() over () - 1 as place, cell, address, {', '.join([*ours, *theirs])} "
         f"from read_parquet({literal(str(raw))}) positional join read_parquet({literal(str(clean))})"

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 from mailvet.errors import SettingsError, argument
 from mailvet.exports.destinations import ListFormat
 from mailvet.privacy import formula_sql
+from mailvet.scoring.budget import Budget, Chosen, bounds_sql, chosen_of, upper_end_sql
 from mailvet.vocabulary import Reason, Recommendation
 from mailvet.warehouse.dialects import DuckDB, literal
 
 if TYPE_CHECKING:
     from mailvet.exports.rows import StagedRows
 
-__all__ = ["CAUSES", "address_sql", "choose", "left_out", "parse_among"]
+__all__ = ["CAUSES", "address_sql", "choose", "keep_to", "left_out", "parse_among"]
 
 CAUSES: Mapping[str, str] = {
     "missing": "the cell is empty",
@@ -25,6 +26,7 @@ CAUSES: Mapping[str, str] = {
     "non_ascii_local_part": "the tool takes no letters outside ASCII before the @",
     "suppressed_mailbox": "another spelling of the same mailbox is suppressed",
     "duplicate": "the same mailbox is in the list already",
+    "over_budget": "the list would bounce more than the risk budget allows",
 }
 """Why a row is left out. Where several hold, the first."""
 
@@ -119,6 +121,29 @@ def choose(rows: StagedRows, form: ListFormat, kind: str, among: Sequence[str]) 
         from tested order by place
         """
     )
+
+
+def keep_to(rows: StagedRows, budget: Budget) -> Chosen:
+    """Leave out of `chosen` what goes beyond a risk budget (`mailvet.scoring.budget`), the riskiest rows first.
+
+    It is chosen from the rows that would go, one a mailbox, so that the limit holds for the list as it is written.
+
+    Args:
+        rows: after `choose`, staged with risk.
+        budget: the limit.
+    """
+    key = "sha256(cell)"
+    cluster = "case when flags = 'free' or flags like 'free,%' then null else domain end"
+    candidates = (
+        f"select {key} as key_of, {upper_end_sql()} as chance, coalesce({cluster}, {key}) as cluster_of, "
+        f"coalesce(operator, {key}) as operator_of, 1 as weight from chosen where left_out is null"
+    )
+    found = chosen_of(budget, rows.db.execute(bounds_sql(candidates, budget)).fetchall())
+    rows.db.execute(
+        f"update chosen set left_out = 'over_budget' where left_out is null and not "
+        f"{found.takes_sql(upper_end_sql(), key)}"
+    )
+    return found
 
 
 def left_out(rows: StagedRows) -> dict[str, int]:

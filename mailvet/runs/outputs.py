@@ -250,6 +250,10 @@ def _columns(path: Path) -> list[str]:
     kind = format_of(path)
     if kind is None:
         return []
+    if kind[0] == "xlsx":
+        from mailvet.warehouse.files.sheets import header_of
+
+        return header_of(path)
     if kind[0] == "parquet":
         import pyarrow.parquet as pq
 

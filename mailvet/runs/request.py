@@ -14,6 +14,8 @@ from mailvet.scoring.budget import Budget
 from mailvet.settings import Settings
 from mailvet.verdict import STATUS_COLUMNS, verdict_schema
 from mailvet.vocabulary import Reason, Recommendation, Status
+from mailvet.warehouse.files import format_of
+from mailvet.warehouse.files.text_output import AS_IT_CAME, TextLayout
 from mailvet.warehouse.store import Warehouse
 
 __all__ = ["SPLIT_COLUMNS", "RunRequest", "known_columns"]
@@ -42,6 +44,7 @@ class RunRequest:
     among: Collection[Reason] | None = None
     recheck: Recheck | None = None
     overwrite: bool = False
+    layout: TextLayout = AS_IT_CAME
     budget: Budget | None = None
 
     @property
@@ -62,6 +65,10 @@ class RunRequest:
         """
         if self.split_by is not None and self.split_by not in SPLIT_COLUMNS:
             raise SettingsError(f"{argument('split_by', self.split_by)}: choose one of {', '.join(SPLIT_COLUMNS)}.")
+        if self.layout != AS_IT_CAME and (self.output is None or (format_of(self.output) or ("csv",))[0] != "csv"):
+            raise SettingsError(
+                f"{argument('output_encoding')} and {argument('delimiter')} are for a CSV file as {argument('output')}."
+            )
         if self.budget is not None and (self.output is None or self.split_by != "recommendation"):
             raise SettingsError(
                 f"{argument('max_bounce_rate')} chooses the rows of the list to send to: it needs {argument('output')} "

@@ -37,6 +37,7 @@ from mailvet.verification.stream import BATCH_ROWS, Stream
 from mailvet.verification.verifier import Verifier
 from mailvet.vocabulary import Depth, Reason
 from mailvet.warehouse.clocks import future_note
+from mailvet.warehouse.files.text_output import TextLayout
 from mailvet.warehouse.servers import StoredServers
 from mailvet.warehouse.store import Plan, PlannedSource, Summary, Warehouse
 
@@ -70,6 +71,8 @@ def run(  # noqa: PLR0913  # the options of a run, all of them optional and name
     among: Collection[Reason] | None = None,
     recheck: RecheckText = None,
     overwrite: bool = False,
+    output_encoding: str | None = None,
+    delimiter: str | None = None,
     max_bounce_rate: float | str | None = None,
     confidence: float | str = DEFAULT_CONFIDENCE,
     in_hand: InHand | None = None,
@@ -95,6 +98,8 @@ def run(  # noqa: PLR0913  # the options of a run, all of them optional and name
         recheck: verify also what is fresh, as `all`, `reason=mailbox_not_found`, `older-than=30d` (see
             `mailvet.runs.recheck`). What is due by itself is verified first.
         overwrite: `output` may take the place of files that mailvet did not write.
+        output_encoding: of `output` as CSV, as `utf-8-sig`, `cp1252`; None: as the source came in.
+        delimiter: between its cells: `,`, `;`, `|` or `tab`; None: as the source came in.
         max_bounce_rate: with `split_by` recommendation: the file `send` holds the largest audience whose hard bounces
             stay below this share, and `reverify` the other rows that may be sent to (`mailvet.scoring.budget`).
         confidence: of that bound, one-sided.
@@ -118,6 +123,7 @@ def run(  # noqa: PLR0913  # the options of a run, all of them optional and name
         among=among,
         recheck=parse_recheck(recheck),
         overwrite=overwrite,
+        layout=TextLayout.of(output_encoding, delimiter),
         budget=None if max_bounce_rate is None else Budget.of(max_bounce_rate, confidence),
     )
     request.check(warehouse, settings)
@@ -320,6 +326,7 @@ class _Run:
                 split_by=request.split_by,
                 parts=request.parts,
                 mode=settings.output.permissions,
+                layout=request.layout,
                 chosen=audience,
             )
             await self._call(note_results, warehouse, outputs)

@@ -161,11 +161,12 @@ def _options(settings: Settings, *, host: str, port: int) -> dict[str, Any]:
 
 def _protocol() -> type[Any]:
     """uvicorn's protocol, with a limit for the head of the first request, which it waits for without end."""
-    protocol: Any
+    from importlib import import_module
+
     try:
-        from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol as protocol
+        protocol: Any = import_module("uvicorn.protocols.http.httptools_impl").HttpToolsProtocol
     except ImportError:
-        from uvicorn.protocols.http.h11_impl import H11Protocol as protocol
+        protocol = import_module("uvicorn.protocols.http.h11_impl").H11Protocol
 
     class Limited(protocol):  # type: ignore[misc]
         def connection_made(self, transport: Any) -> None:

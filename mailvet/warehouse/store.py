@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from mailvet.vocabulary import Policy, Reason
 from mailvet.warehouse.attribution import LayerCount
+from mailvet.warehouse.files.text_output import AS_IT_CAME, TextLayout
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -333,6 +334,7 @@ class ContactSource(Protocol):
         parts: Sequence[str] = (),
         others: bool = True,
         mode: int | None = None,
+        layout: TextLayout = AS_IT_CAME,
         chosen: Chosen | None = None,
     ) -> list[Path]:
         """Write the source with its status columns to a file.
@@ -351,6 +353,7 @@ class ContactSource(Protocol):
             chosen: from `choose`, with `split_by` recommendation: the part `send` is this audience, and `reverify` the
                 rest of what may be sent to.
             mode: permissions of new files; None: those of the source, 0600 where that is no file.
+            layout: delimiter and encoding of CSV; by default as the source came in.
 
         Returns:
             The files written. Each appears complete or not at all, and none unless all could be written.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -172,3 +173,36 @@ def test_a_list_of_another_name_and_two_targets_are_refused(crm: Path, metadata_
         MailvetExportOperator(
             task_id="lists", conn_id="crm", table="contacts", output_table="a", lists=["all"]
         ).execute({})
+
+
+def test_a_table_is_handed_over_to_a_tool(verified: Path, tmp_path: Path) -> None:
+    def hand(**more: Any) -> dict[str, Any]:
+        return MailvetExportOperator(
+            task_id="news",
+            conn_id="crm",
+            table="contacts",
+            to="mailchimp",
+            output_path=str(tmp_path / "news.csv"),
+            among="reverify",
+            tool_columns={"Number": "id"},
+            **more,
+        ).execute({})
+
+    result = hand()
+    lines = (tmp_path / "news.csv").read_text().splitlines()
+    assert lines[0] == "Email Address,Number"
+    assert len(lines) - 1 == result["written"] == result["files"][str(tmp_path / "news.csv")]
+    assert result["written"] + sum(result["left_out"].values()) == result["rows"] == len(CELLS)
+    assert "@" not in json.dumps(result)
+    again = hand(changes_since=result["manifest"])
+    assert again["changes"] == {"added": 0, "changed": 0, "removed": 0}
+
+
+def test_a_tool_that_is_not_known_or_has_no_file_is_refused(verified: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="A tool takes a file"):
+        MailvetExportOperator(task_id="news", conn_id="crm", table="contacts", to="brevo", output_table="a")
+    news = MailvetExportOperator(
+        task_id="news", conn_id="crm", table="contacts", to="bravo", output_path=str(tmp_path / "news.csv")
+    )
+    with pytest.raises(AirflowFailException, match=r"to='bravo': no such destination is known"):
+        news.execute({})

@@ -54,6 +54,7 @@ WORKS = {
         with Lab(World.default()) as lab:
             assert lab.smtp_port
     """,
+    "excel": "import openpyxl, xlsxwriter",
     "proxy": "import python_socks.async_.asyncio",
     "postgres": "import psycopg, sqlalchemy",
     "sql": "import pymysql, sqlalchemy, sqlglot",

@@ -65,6 +65,7 @@ def test_the_metadata_name_every_extra(metadata: Message) -> None:
         "postgres",
         "sql",
         "spark",
+        "excel",
         "proxy",
         "lab",
         "service",

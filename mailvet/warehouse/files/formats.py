@@ -13,18 +13,21 @@ FORMATS = {
     ".parquet": "parquet",
     ".jsonl": "json",
     ".ndjson": "json",
+    ".xlsx": "xlsx",
 }
 _COMPRESSION = {".gz": "gzip", ".zst": "zstd"}
 _DUCKDB_MAGIC = b"DUCK"  # at offset 8 of a database file
 
 
 def format_of(path: Path) -> tuple[str, str | None] | None:
-    """("csv" | "parquet" | "json", compression or None) of a file name, None for what is no data file."""
+    """("csv" | "parquet" | "json" | "xlsx", compression or None) of a file name, None for what is no data file."""
     suffixes = [suffix.lower() for suffix in path.suffixes]
     compression = _COMPRESSION.get(suffixes[-1]) if suffixes else None
     if compression:
         suffixes.pop()
     kind = FORMATS.get(suffixes[-1]) if suffixes else None
+    if kind == "xlsx" and compression:  # a workbook is compressed in itself
+        return None
     return (kind, compression) if kind else None
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import duckdb
@@ -25,6 +25,7 @@ from mailvet.warehouse.files.faults import unreadable
 from mailvet.warehouse.files.formats import FORMATS, format_of, is_tab_separated
 from mailvet.warehouse.files.names import sql_path, unique_names
 from mailvet.warehouse.files.repair import Oddities, UnevenError, physical_lines, rewritten
+from mailvet.warehouse.files.text_output import WITH_MARK
 
 __all__ = ["INPUT", "Loaded", "Reading", "load", "table_function"]
 
@@ -44,6 +45,8 @@ class Reading:
     """The first line of a CSV file names the columns; else they are called column1, column2, ..."""
     lenient: bool = False
     """Read CSV rows of uneven length, stray quotation marks and titles above the header, and count them."""
+    sheet: str | None = None
+    """Of an Excel workbook; None for the one that is visible and not empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,8 @@ class Loaded:
     """What was odd about the file, a sentence each."""
     address_column: str | None = None
     """Of a file without a header: the one column whose first cell is an address."""
+    encoding: str = "utf-8"
+    """`utf-8-sig` where it begins with a byte order mark, and for a workbook, whose users open CSV in Excel."""
 
 
 def load(db: duckdb.DuckDBPyConnection, path: Path, reading: Reading | None = None) -> Loaded:
@@ -67,6 +72,10 @@ def load(db: duckdb.DuckDBPyConnection, path: Path, reading: Reading | None = No
     """
     reading = reading or Reading()
     kind = _look(path)
+    if kind == "xlsx":
+        return _load_sheet(db, path, reading)
+    if reading.sheet is not None:
+        raise SettingsError(f"{argument('sheet', reading.sheet)} is for Excel workbooks; {path.name} has no sheets.")
     if kind != "csv" and not reading.header:
         raise SettingsError(f"{argument('header', False)} is for CSV; {path.name} names its columns itself.")
     with in_utf8(path, reading.encoding) as (readable, encoding):
@@ -83,6 +92,8 @@ def load(db: duckdb.DuckDBPyConnection, path: Path, reading: Reading | None = No
 def table_function(db: duckdb.DuckDBPyConnection, path: Path) -> str:
     """The SQL table function that reads a file in UTF-8, with the names of its header."""
     kind = _look(path)
+    if kind == "xlsx":
+        raise SourceError(f"{path.name} is an Excel workbook, which is not read here. Save it as CSV or Parquet.")
     try:
         if kind == "csv":
             layout = _layout(path, path, Reading())
@@ -119,6 +130,23 @@ def _keep(db: duckdb.DuckDBPyConnection, reader: str) -> None:
     db.execute(f"create or replace temp table mailvet_input as select * from {reader}")
 
 
+# ---------------------------------------------------------------- workbooks
+
+
+def _load_sheet(db: duckdb.DuckDBPyConnection, path: Path, reading: Reading) -> Loaded:
+    """A sheet as it is read from a file with tabs between its cells."""
+    from mailvet.warehouse.files.sheets import write_text
+
+    with PrivateFolder() as folder:
+        text = folder.path / f"{path.stem}.tsv"
+        write_text(path, text, reading.sheet)
+        try:
+            loaded = _load_csv(db, path, text, "utf-8", reading)
+        except duckdb.Error as error:
+            raise unreadable(path, str(error), "utf-8") from None
+    return replace(loaded, delimiter=",", encoding=WITH_MARK)
+
+
 # ---------------------------------------------------------------- CSV
 
 
@@ -134,13 +162,22 @@ def _load_csv(db: duckdb.DuckDBPyConnection, path: Path, readable: Path, encodin
                 raise
         else:
             names = layout.first if reading.header else unique_names([""] * len(layout.first))
-            return Loaded(names, layout.delimiter, (), found)
+            return Loaded(names, layout.delimiter, (), found, _as_it_came(readable, encoding))
     with PrivateFolder() as folder:
         names, odd = _repaired(path, readable, folder.path / "input.csv", layout, reading)
         copy = sql_path(folder.path / "input.csv")
         padded = ", null_padding = true, parallel = false" if odd.short or odd.long else ""
         _keep(db, f"read_csv({copy}, header = false, new_line = '\\n', {_columns(names)}, {_csv_options(',')}{padded})")
-    return Loaded(names, layout.delimiter, (odd.sentence(path.name),) if odd else (), found)
+    remarks = (odd.sentence(path.name),) if odd else ()
+    return Loaded(names, layout.delimiter, remarks, found, _as_it_came(readable, encoding))
+
+
+def _as_it_came(readable: Path, encoding: str) -> str:
+    """The encoding in which a file is written again alike."""
+    if encoding != "utf-8":
+        return encoding
+    with opened_text(readable, errors="replace") as text:
+        return WITH_MARK if text.read(1) == "\ufeff" else encoding
 
 
 def _layout(path: Path, readable: Path, reading: Reading) -> Layout:
@@ -151,7 +188,7 @@ def _layout(path: Path, readable: Path, reading: Reading) -> Layout:
     """
     with opened_text(readable, errors="replace") as text:
         lines = [line.rstrip("\r\n") for line in itertools.islice(physical_lines(text), _HEAD_LINES)]
-    layout = layout_of(lines, tabs=is_tab_separated(path))
+    layout = layout_of(lines, tabs=is_tab_separated(readable) or is_tab_separated(path))
     if layout is None:
         raise SourceError(f"The file {path.name} has no header line: its first line is blank. Name its columns there.")
     if reading.header and layout.holds_address and not any(map(is_address_column, layout.first)):

@@ -17,20 +17,26 @@ import duckdb
 from mailvet.errors import SettingsError, SourceError, argument
 from mailvet.privacy import formula_sql
 from mailvet.private_files import PrivateFolder, replaces
+from mailvet.verdict import verdict_schema
 from mailvet.warehouse.dialects import literal
 from mailvet.warehouse.files import FORMATS, first_line, format_of, split_name, unique_names
+from mailvet.warehouse.files.formats import is_tab_separated
+from mailvet.warehouse.files.sheets import write_sheet
+from mailvet.warehouse.files.text_output import AS_IT_CAME, TextLayout, encoded
 from mailvet.warehouse.identifiers import quoted
 
 __all__ = [
     "Query",
     "Writer",
     "check",
+    "content_of",
     "copy_options",
     "escape_formula_sql",
     "part_conditions",
     "part_names",
     "publish",
     "quoted_names",
+    "shown_sql",
 ]
 
 Query = tuple[str, str]
@@ -143,6 +149,41 @@ def part_names(output: Path, found: Sequence[str | None], expected: Sequence[str
     return names
 
 
+def content_of(
+    db: duckdb.DuckDBPyConnection,
+    output: Path,
+    query: str,
+    headers: Sequence[str],
+    *,
+    layout: TextLayout = AS_IT_CAME,
+    came: TextLayout = AS_IT_CAME,
+    via: PrivateFolder | None = None,
+) -> Query | Writer:
+    """What `publish` writes to a file of this name.
+
+    Args:
+        db: the connection of the query.
+        output: its name says the format.
+        query: DuckDB's; for CSV with other names than its columns have, they come as its first row.
+        headers: the names of the columns as they are to stand in the file, where they can.
+        layout: how CSV is to be written.
+        came: how the source was written.
+        via: the one folder that the database may write to, if it may not write elsewhere.
+    """
+    kind, compression = format_of(output) or ("csv", None)
+    if kind == "xlsx":
+        return lambda partial, _: write_sheet(db, query, headers, partial, output)
+    header = kind != "csv" or list(headers) == unique_names(headers)
+    options = copy_options(output, header=header, delimiter=layout.delimiter or came.delimiter or ",")
+    encoding = layout.encoding or came.encoding or "utf-8"
+    if kind != "csv" or encoding in ("utf-8", "ascii"):
+        return query, options
+    plain = options.replace(f", compression {compression}", "")
+    return encoded(
+        lambda target: _copy(db, (query, plain), target, via), output, encoding, asked=layout.encoding is not None
+    )
+
+
 def copy_options(output: Path, *, header: bool = True, delimiter: str = ",") -> str:
     """The options of DuckDB's COPY for a file of this name; `delimiter` for what is not tab-separated."""
     named = format_of(output)
@@ -151,8 +192,26 @@ def copy_options(output: Path, *, header: bool = True, delimiter: str = ",") -> 
     packed = f", compression {compression}" if compression and kind != "parquet" else ""
     if kind != "csv":
         return f"format {kind}{packed}"
-    mark = "\t" if ".tsv" in [suffix.lower() for suffix in output.suffixes] else delimiter
+    mark = "\t" if is_tab_separated(output) else delimiter
     return f"format csv, header {str(header).lower()}, delimiter {literal(mark)}{packed}"
+
+
+def shown_sql(value: str, column: str, kind: str) -> str:
+    """DuckDB's expression for a column of the verdicts in a file.
+
+    Texts start no formula. Times in text files and sheets are to the second and say that they are in UTC.
+
+    Args:
+        value: an expression of it.
+        column: of the verdict table.
+        kind: of the file, as `format_of` names it.
+    """
+    type_name = str(verdict_schema().field(column).type)
+    if type_name == "string":
+        return escape_formula_sql(value)
+    if type_name.startswith("timestamp") and kind in ("csv", "xlsx"):
+        return f"strftime({value}::timestamp, '%Y-%m-%dT%H:%M:%SZ')"
+    return value
 
 
 def escape_formula_sql(value: str) -> str:

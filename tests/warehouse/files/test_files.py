@@ -289,7 +289,8 @@ def test_a_wrong_encoding_is_said_to_be_wrong(write: Write) -> None:
         ("c.csv.gz", b"email\nann@secret.test\n", "cannot be read"),
         ("c.parquet", b"email\nann@secret.test\n", "cannot be read"),
         ("c.jsonl", b'{"email": "ann@secret.test"}\n{"email": \n', "JSON"),
-        ("c.xlsx", b"PK", "neither a DuckDB database nor a file of a known kind"),
+        ("c.xls", b"PK", "neither a DuckDB database nor a file of a known kind"),
+        ("c.xlsx", b"PK", "damaged or no workbook"),
     ],
 )
 def test_other_broken_files_are_one_sentence_too(write: Write, name: str, content: bytes, says: str) -> None:

@@ -229,7 +229,7 @@ def test_a_result_that_cannot_be_written_leaves_nothing_behind(
 
 @pytest.mark.parametrize(
     ("name", "says"),
-    [("out.xlsx", "must end in one of"), ("none/out.csv", "there is no folder"), ("folder.csv", "is a folder")],
+    [("out.xls", "must end in one of"), ("none/out.csv", "there is no folder"), ("folder.csv", "is a folder")],
 )
 def test_an_output_that_cannot_be_is_refused_beforehand(write: Write, opened: Open, name: str, says: str) -> None:
     path = write("email\nann@x.test\n")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from mailvet.errors import SettingsError, SourceError, argument
+from mailvet.private_files import PrivateFolder
 from mailvet.verdict import verdict_schema
 from mailvet.warehouse.backends.duckdb.expressions import SAY
 from mailvet.warehouse.backends.duckdb.matching import Matches
@@ -19,6 +20,7 @@ from mailvet.warehouse.dialects import literal
 from mailvet.warehouse.driver_errors import source_error
 from mailvet.warehouse.files import first_line, format_of, unique_names
 from mailvet.warehouse.files import writing as output_files
+from mailvet.warehouse.files.text_output import AS_IT_CAME, TextLayout
 from mailvet.warehouse.identifiers import OWN, TableName, parse_table, quoted
 from mailvet.warehouse.tables import check_targets, may_replace
 from mailvet.warehouse.verdict_columns import part_within, within_column
@@ -70,6 +72,7 @@ class Exporter:
         parts: Sequence[str] = (),
         others: bool = True,
         mode: int | None = None,
+        layout: TextLayout = AS_IT_CAME,
         chosen: Chosen | None = None,
     ) -> list[Path]:
         """See `ContactSource.export`; the order of the rows is kept."""
@@ -84,8 +87,7 @@ class Exporter:
         fields = [(headers[name], quoted(name)) for name in kept]
         for column in columns:
             value = f"{OWN}{column}"
-            is_text = str(verdict_schema().field(column).type) == "string"
-            fields.append((source.prefix + column, output_files.escape_formula_sql(value) if is_text else value))
+            fields.append((source.prefix + column, value))
         read = list(dict.fromkeys([*columns, *([split_by] if split_by else [])]))
         rows = (
             f"(select *, {place} as {_PLACE} from {source.relation} where {source.where}) as rows_kept "
@@ -96,31 +98,49 @@ class Exporter:
             part = part_within(source.part(split_by), chosen)
             found = [word for (word,) in session.rows(f"select distinct {part} from {rows}")] if others else []
             conditions = output_files.part_conditions(part, output, found, parts)
-        queries = {path: self._output(path, f"{rows} where {test}", fields) for path, test in conditions.items()}
         # Lists of people stay as private as the file they come from.
         if mode is None:
             mode = source.path.stat().st_mode & 0o777 if source.path.exists() else 0o600
         via = session.access.folder if session.access is not None and session.access.closed_in else None
-        return output_files.publish(session.db, queries, mode, via, check=source.check_unchanged)
+        contents = {
+            path: self._output(path, f"{rows} where {test}", fields, layout, via) for path, test in conditions.items()
+        }
+        return output_files.publish(session.db, contents, mode, via, check=source.check_unchanged)
 
-    def _output(self, output: Path, rows: str, fields: Sequence[tuple[str, str]]) -> tuple[str, str]:
-        """The query of one file and the options of `COPY`."""
+    def _output(
+        self,
+        output: Path,
+        rows: str,
+        fields: Sequence[tuple[str, str]],
+        layout: TextLayout,
+        via: PrivateFolder | None,
+    ) -> output_files.Query | output_files.Writer:
+        """What is written to one file."""
         source = self._source
+        kind = (format_of(output) or ("", None))[0]
+        ours = {f"{OWN}{name}": name for name in verdict_schema().names}
+        fields = [
+            (name, output_files.shown_sql(value, ours[value], kind) if value in ours else value)
+            for name, value in fields
+        ]
         names = output_files.quoted_names([name for name, _ in fields])
         values = ", ".join(f"{value} as {name}" for name, (_, value) in zip(names, fields, strict=True))
         query = f"select {values} from {rows} order by {_PLACE}"
-        delimiter = source.loaded.delimiter if source.loaded and source.loaded.delimiter in (";", "|") else ","
         headers = [name for name, _ in fields]
-        is_csv = (format_of(output) or ("", None))[0] == "csv"
-        header = not is_csv or headers == unique_names(headers)
-        if not header:  # blank and repeated names, which SQL does not know, become a first row
+        if kind == "csv" and headers != unique_names(
+            headers
+        ):  # blank and repeated names, which SQL does not know, become a first row
             texts = ", ".join(f"{value}::varchar as c{number}" for number, (_, value) in enumerate(fields))
             first = ", ".join(f"{literal(name)} as c{number}" for number, name in enumerate(headers))
             query = (
                 f"select * exclude (place) from (select {first}, -1 as place union all "
                 f"select {texts}, {_PLACE} as place from {rows}) order by place"
             )
-        return query, output_files.copy_options(output, header=header, delimiter=delimiter)
+        came = AS_IT_CAME
+        if source.loaded is not None:
+            delimiter = source.loaded.delimiter if source.loaded.delimiter in (";", "|") else ","
+            came = TextLayout(source.loaded.encoding, delimiter)
+        return output_files.content_of(self._session.db, output, query, headers, layout=layout, came=came, via=via)
 
     def to_tables(
         self,

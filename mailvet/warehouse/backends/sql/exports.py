@@ -15,7 +15,9 @@ from mailvet.warehouse.backends.sql.arrow import arrays
 from mailvet.warehouse.backends.sql.source import ContactTable
 from mailvet.warehouse.backends.sql.status_columns import StatusWriter
 from mailvet.warehouse.dialects import literal
+from mailvet.warehouse.files import format_of, unique_names
 from mailvet.warehouse.files import writing as files_out
+from mailvet.warehouse.files.text_output import AS_IT_CAME, TextLayout
 from mailvet.warehouse.identifiers import OWN, TableName, parse_table
 from mailvet.warehouse.own_tables import VERDICTS
 from mailvet.warehouse.tables import Column, check_targets, may_replace
@@ -69,6 +71,7 @@ class Exporter:
         parts: Sequence[str] = (),
         others: bool = True,
         mode: int | None = None,
+        layout: TextLayout = AS_IT_CAME,
         chosen: Chosen | None = None,
     ) -> list[Path]:
         """See `ContactSource.export`. All show the table as it was at one moment, where the database can do that."""
@@ -81,7 +84,6 @@ class Exporter:
         # Numbered, so that no name has to be one that Arrow and DuckDB can tell from the others.
         selected = ", ".join(f"{value} as {OWN}c{place}" for place, (_, value, _) in enumerate(fields))
         schema = pa.schema([pa.field(f"c{place}", kind) for place, (_, _, kind) in enumerate(fields)])
-        shown = _shown(fields, theirs)
         with session.doing(f"read {source.name}"), session.driver.snapshot(), duckdb.connect() as db:
             db.execute("set TimeZone = 'UTC'")
             conditions: dict[Path, str] = {output: "1 = 1"}
@@ -89,12 +91,16 @@ class Exporter:
                 part = part_within(source.part(split_by), chosen)
                 found = [word for (word,) in session.rows(f"select distinct {part} {rows}")] if others else []
                 conditions = files_out.part_conditions(part, output, found, parts)
-            queries = {}
+            contents: dict[Path, files_out.Query | files_out.Writer] = {}
+            headers = [name for name, _, _ in fields]
             for number, (path, condition) in enumerate(conditions.items()):
                 batches = self._batches(f"select {selected} {rows} and {condition}", schema)
                 db.register(f"part{number}", pa.RecordBatchReader.from_batches(schema, batches))
-                queries[path] = (f"select {shown} from part{number}", files_out.copy_options(path))
-            return files_out.publish(db, queries, 0o600 if mode is None else mode)
+                shown = _shown(fields, theirs, columns, (format_of(path) or ("", None))[0])
+                contents[path] = files_out.content_of(
+                    db, path, f"select {shown} from part{number}", unique_names(headers), layout=layout
+                )
+            return files_out.publish(db, contents, 0o600 if mode is None else mode)
 
     def to_tables(
         self,
@@ -179,11 +185,9 @@ class Exporter:
             yield pa.RecordBatch.from_arrays(arrays(rows, schema), schema=schema)
 
 
-def _shown(fields: list[tuple[str, str, pa.DataType]], theirs: int) -> str:
-    """The columns of a file as a SELECT over `c0`, `c1` and so on; texts of ours start no formula."""
-    values = [
-        files_out.escape_formula_sql(f"c{place}") if place >= theirs and pa.types.is_string(kind) else f"c{place}"
-        for place, (_, _, kind) in enumerate(fields)
-    ]
+def _shown(fields: list[tuple[str, str, pa.DataType]], theirs: int, columns: Sequence[str], kind: str) -> str:
+    """The columns of a file as a SELECT over `c0`, `c1` and so on, the source's before those of the verdicts."""
+    values = [f"c{place}" for place in range(theirs)]
+    values += [files_out.shown_sql(f"c{place}", column, kind) for place, column in enumerate(columns, theirs)]
     names = files_out.quoted_names([name for name, _, _ in fields])
     return ", ".join(f"{value} as {name}" for value, name in zip(values, names, strict=True))
