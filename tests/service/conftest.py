@@ -27,12 +27,15 @@ def service_settings(lab: Lab, folder: Path, **more: Any) -> Settings:
     """Settings of a service that keeps everything in a folder."""
     service = {"database": str(folder / "verdicts.duckdb"), "state": folder / "state.sqlite", **more.pop("service", {})}
     store = {"journal": folder / "journal", **more.pop("store", {})}
-    return lab_settings(lab, service=service, store=store, **more)
+    # A busy machine is no reason for another verdict.
+    dns = {"timeout": 2.0, "lifetime": 2.0, **more.pop("dns", {})}
+    smtp = {"connect_timeout": 20.0, "command_timeout": 20.0, "address_budget": 60.0, **more.pop("smtp", {})}
+    return lab_settings(lab, service=service, store=store, dns=dns, smtp=smtp, **more)
 
 
 @pytest.fixture(scope="module")
 def client(world_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     """One service for the tests of a module."""
-    more: dict[str, Any] = {"origins": ("https://shop.example",), "deadline": "10s"}
+    more: dict[str, Any] = {"origins": ("https://shop.example",), "deadline": "50s"}
     with running(service_settings(world_lab, tmp_path_factory.mktemp("service"), service=more)) as found:
         yield found

@@ -55,7 +55,7 @@ def test_dead_name_servers_do_not_delay_the_response_and_the_next_call_has_the_v
 
 
 def test_a_mailbox_is_asked_once_also_after_a_restart(world_lab: Lab, tmp_path: Path) -> None:
-    settings = service_settings(world_lab, tmp_path, service={"deadline": "10s"})
+    settings = service_settings(world_lab, tmp_path, service={"deadline": "50s"})
     before = asked(world_lab)["dora@acme.test"]
     for _ in range(2):
         with running(settings) as client:
@@ -222,7 +222,7 @@ def test_openapi_names_every_route_and_its_problems(client: Client) -> None:
 
 def test_mail_servers_in_private_space_are_never_contacted(world_lab: Lab, tmp_path: Path) -> None:
     settings = service_settings(
-        world_lab, tmp_path, service={"deadline": "10s"}, smtp={"allow_private_networks": ("127.77.0.0/16",)}
+        world_lab, tmp_path, service={"deadline": "50s"}, smtp={"allow_private_networks": ("127.77.0.0/16",)}
     )
     with running(settings) as client:
         assert client.verify("ann@private.test", depth="smtp")["reason"] == "mx_unroutable"
@@ -232,7 +232,7 @@ def test_mail_servers_in_private_space_are_never_contacted(world_lab: Lab, tmp_p
 def test_a_form_learns_about_domains_and_never_about_mailboxes(world_lab: Lab, tmp_path: Path) -> None:
     suppressed = "gone.customer@acme.test"
     settings = service_settings(
-        world_lab, tmp_path, service={"deadline": "10s"}, lists={"suppress": (suppressed, "x@gone.test")}
+        world_lab, tmp_path, service={"deadline": "50s"}, lists={"suppress": (suppressed, "x@gone.test")}
     )
     with running(settings) as client:
         for address in ("ann@acme.test", "nobody.there@acme.test", "bob@acme.test"):

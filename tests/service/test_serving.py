@@ -32,7 +32,7 @@ def config_of(lab: Lab, folder: Path, database: str) -> Path:
     path.write_text(
         f'[dns]\nnameservers = ["{address}"]\nport = {port}\n'
         f'[smtp]\nport = {lab.smtp_port}\nallow_private_networks = ["127.0.0.0/8"]\n'
-        f'[service]\ndatabase = "{database}"\nstate = "state.sqlite"\ndeadline = "20s"\n'
+        f'[service]\ndatabase = "{database}"\nstate = "state.sqlite"\ndeadline = "50s"\n'
     )
     return path
 
@@ -121,7 +121,7 @@ def test_a_port_that_is_taken_is_told_in_a_sentence(world_lab: Lab, tmp_path: Pa
 
 def test_verdicts_are_kept_in_postgresql(world_lab: Lab, tmp_path: Path, postgres_server: PostgresServer) -> None:
     url = postgres_server.new_database("service_one")
-    settings = service_settings(world_lab, tmp_path, service={"database": url, "deadline": "20s"})
+    settings = service_settings(world_lab, tmp_path, service={"database": url, "deadline": "50s"})
     for _ in range(2):
         with running(settings) as client:
             assert client.verify("fay@acme.test", depth="smtp")["reason"] == "mailbox_not_found"
