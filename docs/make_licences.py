@@ -35,6 +35,9 @@ EXTRAS = (
     "sql",
     "spark",
     "excel",
+    "s3",
+    "gcs",
+    "azure",
     "proxy",
     "lab",
 )
