@@ -11,10 +11,11 @@ from rich.text import Text
 
 from mailvet.doctor.checks import Check
 from mailvet.doctor.checks import summary as summary_of_checks
+from mailvet.doctor.write_test.outcome import CheckOutcome
 from mailvet.exports.export import ExportResult
 from mailvet.exports.selection import CAUSES
 from mailvet.gates import FIGURES, GateResult
-from mailvet.privacy import printable
+from mailvet.privacy import mask_addresses, printable
 from mailvet.reference.providers import local_parts_at
 from mailvet.reports.audience import audience_words
 from mailvet.reports.text import duration_text
@@ -27,7 +28,16 @@ from mailvet.warehouse.attribution import ASKED_FROM, LAYERS
 from mailvet.warehouse.store import Plan, Summary
 from mailvet.warehouse.summaries import UNVERIFIED_BOUNCES
 
-__all__ = ["explain", "show_checks", "show_export", "show_gate", "show_plan", "show_result", "show_summary"]
+__all__ = [
+    "explain",
+    "show_checks",
+    "show_export",
+    "show_gate",
+    "show_outcome",
+    "show_plan",
+    "show_result",
+    "show_summary",
+]
 
 _STYLES = {
     "deliverable": "green",
@@ -258,6 +268,15 @@ def show_checks(console: Console, checks: Sequence[Check]) -> None:
     console.print(table)
     console.print()
     console.print(Text(summary_of_checks(checks)), soft_wrap=not console.is_terminal)
+
+
+def show_outcome(console: Console, outcome: CheckOutcome, error: str | None) -> None:
+    """One check of a write test; `error` is the whole of what the database said."""
+    sign, style = _SIGNS["ok" if outcome.passed else "fail"]
+    line = Text.assemble((sign, f"bold {style}"), "  ", (outcome.name.replace("_", " ").ljust(14), style))
+    line.append(f"{outcome.seconds:8.1f} s  ", style="dim")
+    line.append(printable(mask_addresses(error or outcome.note)))
+    console.print(line, soft_wrap=not console.is_terminal, highlight=False)
 
 
 def explain(verdict: Verdict) -> RenderableType:

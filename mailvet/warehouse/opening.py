@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mailvet.warehouse.backends.postgres.driver import PsycopgDriver
     from mailvet.warehouse.backends.sqlalchemy import SQLAlchemyDriver
 
-__all__ = ["Database", "is_url", "open_store", "open_table"]
+__all__ = ["Database", "duckdb_path", "engine_of", "is_url", "open_store", "open_table"]
 
 Database = Union[str, Path, "duckdb.DuckDBPyConnection", "Engine"]
 """The path of a DuckDB file, an open DuckDB connection, a database URL, or a SQLAlchemy engine."""
@@ -85,7 +85,7 @@ def open_table(  # the public call: all but three by keyword
         connection = _duckdb_connection(database)
         if connection is not None:
             return DuckDBWarehouse.of_connection(connection, table, column, binding)
-        return DuckDBWarehouse.of_table(_duckdb_path(database), table, column, binding)
+        return DuckDBWarehouse.of_table(duckdb_path(database), table, column, binding)
     if kind in _POSTGRES:
         driver = _psycopg_driver(database)
         from mailvet.warehouse.backends.postgres.warehouse import open_warehouse
@@ -99,16 +99,19 @@ def open_table(  # the public call: all but three by keyword
 
 
 def open_store(database: Database, *, read_only: bool) -> VerdictStore:
-    """Only the verdicts of a database, for `stored` and `forget`.
+    """Only the verdicts of a database, for `stored`, `forget` and events; an open connection stays open.
 
     Raises:
         SourceError: there is none, or no connection; SettingsError: as `open_table`.
     """
     kind = _kind(database)
     if kind == "duckdb":
-        from mailvet.warehouse.backends.duckdb.warehouse import open_verdicts
+        from mailvet.warehouse.backends.duckdb.warehouse import open_verdicts, verdicts_of
 
-        return open_verdicts(_duckdb_path(database), read_only=read_only)
+        connection = _duckdb_connection(database)
+        if connection is not None:
+            return verdicts_of(connection)
+        return open_verdicts(duckdb_path(database), read_only=read_only)
     from mailvet.warehouse.backends.sql.session import Session
     from mailvet.warehouse.backends.sql.warehouse import SQLStore
 
@@ -123,7 +126,7 @@ def open_events(database: Database) -> EventStore:
         SourceError: no connection, or the file cannot be made; SettingsError: as `open_table`.
     """
     if _kind(database) == "duckdb":
-        path = _duckdb_path(database)
+        path = duckdb_path(database)
         if not path.exists():
             import duckdb
 
@@ -145,7 +148,7 @@ def table_rows(database: Database, table: str) -> Iterator[dict[str, Any]]:
     if _kind(database) == "duckdb":
         import duckdb
 
-        path = _duckdb_path(database)
+        path = duckdb_path(database)
         if not path.exists():
             raise SourceError(f"There is no database {path}. Check the path.")
         try:
@@ -160,7 +163,7 @@ def table_rows(database: Database, table: str) -> Iterator[dict[str, Any]]:
         return
     import sqlalchemy as sa
 
-    engine = _engine(database)
+    engine = engine_of(database)
     name = parse_table(table)
     try:
         with engine.connect() as connection:
@@ -191,7 +194,8 @@ def _kind(database: Database) -> str:
 # -------------------------------------------------------------------- DuckDB
 
 
-def _duckdb_path(database: Any) -> Path:
+def duckdb_path(database: Any) -> Path:
+    """The path of a DuckDB file, of itself or of its URL."""
     if not isinstance(database, (str, Path)):
         raise SettingsError("Give the path of the DuckDB file here, not a connection.")
     text = str(database)
@@ -251,14 +255,18 @@ def _psycopg_driver(database: Any) -> PsycopgDriver:
 
 
 def _sqlalchemy_driver(database: Any) -> SQLAlchemyDriver:
-    engine = _engine(database)
+    engine = engine_of(database)
     from mailvet.warehouse.backends.sqlalchemy import SQLAlchemyDriver
 
     return SQLAlchemyDriver(engine, owned=isinstance(database, str))
 
 
-def _engine(database: Any) -> Engine:
-    """The engine itself, or one for a URL."""
+def engine_of(database: Any) -> Engine:
+    """The engine itself, or one for a URL.
+
+    Raises:
+        SettingsError: as `open_table`.
+    """
     try:
         from mailvet.warehouse.backends.sqlalchemy import create_engine
     except ImportError as error:

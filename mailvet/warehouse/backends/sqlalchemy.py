@@ -215,6 +215,14 @@ class SQLAlchemyDriver(Driver):
         is_file = self.say.name == "sqlite" and database and database != ":memory:"
         return {"the source": Path(str(database))} if is_file else {}
 
+    def tables_of(self, schema: str) -> dict[str, bool]:
+        """The tables and views of a schema -> whether it is a view."""
+        with self._reading():
+            inspector = self._inspected()
+            named = None if schema == inspector.default_schema_name else schema
+            views = _views(inspector, named)
+            return dict.fromkeys(inspector.get_table_names(schema=named), False) | dict.fromkeys(views, True)
+
     def has_table(self, table: TableName) -> bool:
         with self._reading():
             inspector = self._inspected()
@@ -235,7 +243,7 @@ class SQLAlchemyDriver(Driver):
             parse_with_sqlglot(where, table, self.say.name)
             return
         try:
-            self._rows_or_none(template.format(query=query, literal=self.say.literal(query)))
+            self.run(template.format(query=query, literal=self.say.literal(query)))
         except (DBAPIError, sqlite3.Warning) as error:  # Python's SQLite says so of two statements
             raise refusal(table, _words(error)) from None
         if self.say.parsed:
@@ -253,11 +261,11 @@ class SQLAlchemyDriver(Driver):
             if end:
                 self.execute(end)
 
-    def _rows_or_none(self, statement: str) -> None:
+    def run(self, statement: str) -> list[tuple[Any, ...]]:
+        """Run one statement; its rows, if it has any."""
         with self.transaction():
             done = self._db.exec_driver_sql(statement, execution_options={"no_parameters": True})
-            if done.returns_rows:
-                done.fetchall()
+            return [tuple(row) for row in done] if done.returns_rows else []
 
     def leftovers(self) -> Sequence[str]:
         """See `Driver.leftovers`."""

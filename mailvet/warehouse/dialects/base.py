@@ -64,6 +64,19 @@ class Dialect:
     """Whether GROUP BY tells texts apart that differ in nothing but case, accents or blanks at the end."""
     session: ClassVar[tuple[str, ...]] = ()
     """Statements at the start of a session; times have to be UTC."""
+    enter_schema: ClassVar[str | None] = None
+    """What makes a schema the default one of a session; None where only the address of the database says it."""
+    make_schema: ClassVar[str | None] = "create schema {name}"
+    drop_schema: ClassVar[str] = "drop schema {name}"
+    folds_names: ClassVar[bool] = False
+    """Whether names of schemas are the same that differ in nothing but case."""
+    version_query: ClassVar[str | None] = "select version()"
+    """What tells the version of the server."""
+    cost_query: ClassVar[str | None] = None
+    """What tells the bytes that this user's statements have read since `{since}`, and their credits or null.
+
+    `{location}` is that of the data. None where the engine does not tell.
+    """
     analyze: ClassVar[str | None] = None
     """What tells the planner how large a table has become."""
     add_column: ClassVar[str] = "alter table {table} add column {name} {kind}"

@@ -34,6 +34,11 @@ class ExperimentalBigQuery(Dialect):
     temporary_empty = "create table {name} ({columns})"
     has_temporary = False
     update = "merge"
+    cost_query = (
+        "select sum(total_bytes_billed), null from `region-{location}`.INFORMATION_SCHEMA.JOBS_BY_USER "
+        "where creation_time >= {since}"
+    )
+    version_query = None  # a service without one
     executes_many = False
     rows_a_statement = 400
     parameters_a_statement = 9_000

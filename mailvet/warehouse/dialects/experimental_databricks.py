@@ -19,6 +19,11 @@ class ExperimentalDatabricks(SparkSQL):
     temporary_empty = "create table {name} ({columns})"
     has_temporary = False
     update = "merge"
+    cost_query = (
+        "select sum(read_bytes), null from system.query.history "
+        "where executed_by = current_user() and start_time >= {since}"
+    )
+    version_query = "select current_version().dbsql_version"
     session = ("set time zone 'UTC'",)
     executes_many = False
     rows_a_statement = 10

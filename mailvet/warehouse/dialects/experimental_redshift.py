@@ -23,6 +23,11 @@ class ExperimentalRedshift(Dialect):
     rows_a_statement = 500
     upsert = "steps"
     session = ("set timezone = 'UTC'",)
+    cost_query = (
+        "select sum(d.input_bytes), null from sys_query_detail d join sys_query_history h on h.query_id = d.query_id "
+        "where h.user_id = current_user_id and h.start_time >= {since}"
+    )
+    enter_schema = "set search_path to {name}"
 
     def trimmed(self, value: str, characters: str = WHITE_SPACE) -> str:
         return f"btrim({value}, {literal(characters)})"

@@ -33,6 +33,7 @@ class ExperimentalSQLServer(Dialect):
     temporary_prefix = "#"
     update = "from_join"
     statement_end = ";"
+    version_query = "select cast(serverproperty('productversion') as varchar(50))"
     groups_exactly = False
     finds_signals = False  # it has no regular expressions, and no WITH within a subquery
     add_column = "alter table {table} add {name} {kind}"

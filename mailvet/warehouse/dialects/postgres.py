@@ -27,6 +27,8 @@ class Postgres(Dialect):
     upsert = "conflict"
     session = ("set timezone = 'UTC'", "set standard_conforming_strings = on")
     analyze = "analyze {name}"
+    enter_schema = "set search_path to {name}"
+    version_query = "show server_version"
     # It guesses the sizes far too low and would loop over every step.
     planner_hints = (
         "set local enable_nestloop = off",

@@ -23,6 +23,12 @@ class Snowflake(Dialect):
     reserved = frozenset({"rows"})
     session: ClassVar[tuple[str, ...]] = ("alter session set timezone = 'UTC'",)
     update = "from"
+    folds_names = True
+    cost_query = (
+        "select sum(bytes_scanned), sum(credits_used_cloud_services) from table(information_schema."
+        "query_history_by_user(end_time_range_start => {since}::timestamp_ltz, result_limit => 10000))"
+    )
+    version_query = "select current_version()"
 
     def own(self, name: str) -> str:
         return self.quote(name.upper()) if name in self.reserved else name

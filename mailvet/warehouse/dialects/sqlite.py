@@ -29,6 +29,8 @@ class SQLite(Dialect):
     read_only = ("pragma query_only = on", "pragma query_only = off")
     upsert = "conflict"
     typed = False
+    make_schema = None
+    version_query = "select sqlite_version()"
     fence = " limit -1"
     index = "create unique index temp.{table}_{column} on {table} ({column})"
 

@@ -35,7 +35,7 @@ from mailvet.warehouse.files import Reading
 if TYPE_CHECKING:
     from mailvet.runs.recheck import Recheck
 
-__all__ = ["DuckDBWarehouse", "open_verdicts"]
+__all__ = ["DuckDBWarehouse", "open_verdicts", "verdicts_of"]
 
 _AS_IT_COMES = Binding()
 
@@ -186,3 +186,11 @@ def open_verdicts(path: Path, *, read_only: bool) -> DuckDBVerdicts:
         raise SourceError(f"There is no database {path}: nothing has been verified there yet.")
     with opened(path, read_only=read_only) as (db, access):
         return DuckDBVerdicts(Session(db, path=path, access=access))
+
+
+def verdicts_of(connection: duckdb.DuckDBPyConnection) -> DuckDBVerdicts:
+    """The verdicts of a database that is open already, and stays so."""
+    (path,) = connection.execute(
+        "select coalesce(path, '') from duckdb_databases() where database_name = current_database()"
+    ).fetchall()[0]
+    return DuckDBVerdicts(Session(connection, path=Path(path or "memory")))
