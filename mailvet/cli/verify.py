@@ -185,7 +185,7 @@ def _undeliverable_limit(limit: str | None, old_name: str | None) -> str | None:
 
 
 def _check_output_options(
-    file: str | None, output: Path | None, split_by: str | None, key_column: list[str] | None
+    file: str | None, output: str | None, split_by: str | None, key_column: list[str] | None
 ) -> None:
     if output is not None:
         return

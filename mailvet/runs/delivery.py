@@ -67,10 +67,10 @@ class Delivery:
                     "was written."
                 )
 
-    def send(self, paths: Sequence[Path]) -> Sequence[Path | str]:
-        """Upload files in this order; their names for people."""
+    def send(self, paths: Sequence[Path]) -> Sequence[str]:
+        """Upload files in this order, where they go to an object store; their URLs."""
         if self._url is None:
-            return paths
+            return ()
         for path in paths:
             send(path, beside(self._url, path.name))
         self._warehouse.note_written({stored_name(beside(self._url, path.name)): digest(path) for path in paths})

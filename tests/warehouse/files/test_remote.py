@@ -68,7 +68,7 @@ def test_a_list_comes_out_of_a_bucket_and_goes_back_into_it(folder: str, tmp_pat
     before = left_behind()
     result = verified(f"{folder}/crm.csv", f"{folder}/out.csv", tmp_path)
     assert result.source == "crm.csv"
-    assert list(result.outputs) == [f"{folder}/out.csv"]
+    assert (list(result.uploaded), list(result.outputs)) == ([f"{folder}/out.csv"], [])
     lines = content(f"{folder}/out.csv").decode().splitlines()
     assert lines[0].startswith("email,name,mailvet_status")
     assert [line.partition(",")[0] for line in lines[1:]] == ["ann@example.com", "info@example.com", "nothing"]
@@ -77,7 +77,7 @@ def test_a_list_comes_out_of_a_bucket_and_goes_back_into_it(folder: str, tmp_pat
 
 def test_a_split_result_is_several_objects(folder: str, tmp_path: Path) -> None:
     result = verified(f"{folder}/crm.csv", f"{folder}/out.parquet", tmp_path, split_by="recommendation")
-    names = {str(name).removeprefix(f"{folder}/out.") for name in result.outputs}
+    names = {str(name).removeprefix(f"{folder}/out.") for name in result.uploaded}
     assert names == {"send.parquet", "reverify.parquet", "do_not_send.parquet"}
     assert content(f"{folder}/out.send.parquet").startswith(b"PAR1")
 
