@@ -40,6 +40,7 @@ EXTRAS = (
     "azure",
     "proxy",
     "lab",
+    "service",
 )
 
 

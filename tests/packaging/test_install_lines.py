@@ -61,7 +61,7 @@ WORKS = {
     "proxy": "import python_socks.async_.asyncio",
     "postgres": "import psycopg, sqlalchemy",
     "sql": "import pymysql, sqlalchemy, sqlglot",
-    "service": "import fastapi, uvicorn",
+    "service": "from mailvet.service.app import create_app",
 }
 """What works after an installation with an extra."""
 

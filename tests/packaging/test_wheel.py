@@ -71,6 +71,7 @@ def test_the_metadata_name_every_extra(metadata: Message) -> None:
         "azure",
         "proxy",
         "lab",
+        "service",
         "all",
         "dev",
         "bench",
