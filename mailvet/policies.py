@@ -126,7 +126,7 @@ def own_policy(name: str, table: Mapping[str, Any]) -> OwnPolicy:
 
 
 def _own_rule(reason: Reason, value: Any) -> OwnRule:
-    from mailvet.quantities import parse_duration, parse_share
+    from mailvet.setting_types import parse_duration, parse_share
 
     words = ", ".join(map(str, Recommendation))
     if isinstance(value, str):

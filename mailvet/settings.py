@@ -16,25 +16,17 @@ from collections.abc import Mapping
 from contextvars import ContextVar
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SecretStr,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError as _SourceFault
 
 from mailvet.errors import SettingsError, argument
 from mailvet.policies import AnyPolicy, OwnPolicy, own_policy
 from mailvet.privacy import mask_addresses
-from mailvet.quantities import DURATION_SECONDS, parse_duration, parse_share
+from mailvet.service_settings import Service
+from mailvet.setting_types import DURATION_SECONDS, Duration, Seconds, Section, parse_duration, parse_share
 from mailvet.vocabulary import Depth, Policy
 
 if sys.version_info >= (3, 11):
@@ -51,6 +43,7 @@ __all__ = [
     "Lists",
     "Pacing",
     "Retry",
+    "Service",
     "Settings",
     "Smtp",
     "Store",
@@ -66,15 +59,8 @@ EVENT_COLUMNS = (
 )  # fmt: skip
 """The columns of a table of events; one of the first three is enough to say whose they are."""
 
-Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
-Seconds = Annotated[float, Field(gt=0)]
 
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Dns(_Section):
+class Dns(Section):
     """How mail routes are looked up."""
 
     nameservers: tuple[str, ...] = ()
@@ -112,7 +98,7 @@ class Dns(_Section):
         return servers
 
 
-class Smtp(_Section):
+class Smtp(Section):
     """The conversation with a mail server. It never sends a message."""
 
     port: int = Field(25, ge=1, le=65535)
@@ -173,7 +159,7 @@ class Smtp(_Section):
         return sender
 
 
-class Pacing(_Section):
+class Pacing(Section):
     """How fast operators may be asked. An operator is the owner of the mail servers."""
 
     connections: int = Field(100, ge=1, le=5000)
@@ -206,7 +192,7 @@ class Pacing(_Section):
         return value
 
 
-class Retry(_Section):
+class Retry(Section):
     """When to ask again."""
 
     after_greylisting: tuple[Duration, ...] = (timedelta(minutes=5), timedelta(minutes=30), timedelta(hours=4))
@@ -222,7 +208,7 @@ class Retry(_Section):
     """
 
 
-class Lists(_Section):
+class Lists(Section):
     """Your own lists: addresses, domains, or paths of text files with one entry a line."""
 
     allow: tuple[str, ...] = ()
@@ -234,7 +220,7 @@ class Lists(_Section):
     extra_disposable: tuple[str, ...] = ()
 
 
-class History(_Section):
+class History(Section):
     """What happened to your own mail: a table or file of events, read by one join."""
 
     events: str | None = None
@@ -279,7 +265,7 @@ class History(_Section):
         return events if events is not None and events.events is not None else None
 
 
-class Suspicion(_Section):
+class Suspicion(Section):
     """Signals over the whole table: series, bursts, other spellings of one mailbox."""
 
     whole_table: bool = True
@@ -297,7 +283,7 @@ class Suspicion(_Section):
         return window
 
 
-class Doctor(_Section):
+class Doctor(Section):
     """What `mailvet doctor` looks at beyond this machine and your own domain."""
 
     block_lists: tuple[str, ...] = ()
@@ -315,7 +301,7 @@ class Doctor(_Section):
         return zones
 
 
-class Store(_Section):
+class Store(Section):
     """Where verdicts are kept."""
 
     path: Path | None = None
@@ -341,7 +327,7 @@ _OF_EXAMPLES = ("MAILVET_DBT_PATH", "MAILVET_EXAMPLE_", "MAILVET_TEST_")
 """Starts of variables that the examples and the dbt package's own tests read; they are no settings, and no mistakes."""
 
 
-class Privacy(_Section):
+class Privacy(Section):
     """Traces of people who may not be in the table any more."""
 
     key: SecretStr | None = Field(None, min_length=16)
@@ -351,7 +337,7 @@ class Privacy(_Section):
     """
 
 
-class Outputs(_Section):
+class Outputs(Section):
     """Files that are written: results, lists, reports."""
 
     mode: str | None = Field(None, pattern=r"^0?[0-7]{3}$")
@@ -366,7 +352,7 @@ class Outputs(_Section):
         return None if self.mode is None else int(self.mode, 8)
 
 
-class Export(_Section):
+class Export(Section):
     """What is handed over to one tool beside the address: `[exports.mailchimp.columns]`."""
 
     columns: dict[str, str] = Field(default_factory=dict)
@@ -402,6 +388,7 @@ class Settings(BaseSettings):
     output: Outputs = Field(default_factory=Outputs)
     exports: dict[str, Export] = Field(default_factory=dict)
     """By the name of the tool (`mailvet export --to NAME`)."""
+    service: Service = Field(default_factory=Service)
 
     @model_validator(mode="after")
     def _policies_can_be_read(self) -> Settings:
@@ -535,6 +522,10 @@ def _beside(document: dict[str, Any], folder: Path) -> dict[str, Any]:
     for name in ("path", "journal"):
         if isinstance(store, dict) and isinstance(store.get(name), str):
             store[name] = str(folder / Path(store[name]).expanduser())
+    service = document.get("service")
+    for name in ("database", "state"):
+        if isinstance(service, dict) and isinstance(service.get(name), str) and "://" not in service[name]:
+            service[name] = str(folder / Path(service[name]).expanduser())
     return document
 
 

@@ -1,12 +1,15 @@
-"""Durations and shares as people write them."""
+"""What the settings are made of: durations, shares, and the sections that hold them."""
 
 from __future__ import annotations
 
 import re
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
+from typing import Annotated
 
-__all__ = ["DURATION_SECONDS", "parse_duration", "parse_share"]
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+__all__ = ["DURATION_SECONDS", "Duration", "Seconds", "Section", "parse_duration", "parse_share"]
 
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)\s*")
 DURATION_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -49,3 +52,13 @@ def parse_share(value: str) -> float:
     if not 0 <= share <= 1:
         raise ValueError(f"{value!r} is no share; write for example '2%' or '0.02'")
     return share
+
+
+Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class Section(BaseModel):
+    """A table of `mailvet.toml`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
