@@ -37,9 +37,10 @@ if TYPE_CHECKING:
     from mailvet.warehouse.backends.duckdb.connection import open_database, opening_failed
     from mailvet.warehouse.conditions import forms, parse_duckdb
     from mailvet.warehouse.dialects import literal, missing_sql
-    from mailvet.warehouse.driver_errors import is_permanent
+    from mailvet.warehouse.driver_errors import is_permanent, source_error
     from mailvet.warehouse.files import sql_path
     from mailvet.warehouse.identifiers import parse_table, quoted, unquoted_parts
+    from mailvet.warehouse.schemas import enter_schema
     from mailvet.warehouse.store import Warehouse
 
 __all__ = [
@@ -58,6 +59,7 @@ __all__ = [
     "bounce_probability",
     "bounce_probability_sql",
     "check_results",
+    "enter_schema",
     "forms",
     "held_against",
     "in_audience",
@@ -85,6 +87,7 @@ __all__ = [
     "recommendation_sql",
     "replaces",
     "run_in_background",
+    "source_error",
     "sql_path",
     "stored_bounce_probability",
     "unquoted_parts",
@@ -118,9 +121,10 @@ _HOMES = {
     "mailvet.warehouse.backends.duckdb.connection": ["open_database", "opening_failed"],
     "mailvet.warehouse.conditions": ["forms", "parse_duckdb"],
     "mailvet.warehouse.dialects": ["literal", "missing_sql"],
-    "mailvet.warehouse.driver_errors": ["is_permanent"],
+    "mailvet.warehouse.driver_errors": ["is_permanent", "source_error"],
     "mailvet.warehouse.files": ["sql_path"],
     "mailvet.warehouse.identifiers": ["parse_table", "quoted", "unquoted_parts"],
+    "mailvet.warehouse.schemas": ["enter_schema"],
     "mailvet.warehouse.store": ["Warehouse"],
 }
 
