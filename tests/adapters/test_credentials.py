@@ -311,7 +311,7 @@ def keyfile(key: rsa.RSAPrivateKey) -> dict[str, str]:
 def test_bigquery_uses_the_client_that_dbt_makes(way: str, key: rsa.RSAPrivateKey, tmp_path: Path) -> None:
     path = tmp_path / "key.json"
     path.write_text(json.dumps(keyfile(key)))
-    named: dict[str, Any] = {
+    ways: dict[str, dict[str, Any]] = {
         "service-account": {"method": "service-account", "keyfile": str(path)},
         "service-account-json": {"method": "service-account-json", "keyfile_json": keyfile(key)},
         "impersonated": {
@@ -320,7 +320,7 @@ def test_bigquery_uses_the_client_that_dbt_makes(way: str, key: rsa.RSAPrivateKe
             "impersonate_service_account": "other@p.iam.gserviceaccount.com",
         },
         "oauth-secrets": {"method": "oauth-secrets", "token": SECRET, "refresh_token": SECRET, "client_id": "c"},
-    }[way]
+    }
     credentials = BigQueryCredentials(
         database="data",
         schema="dbt",
@@ -328,9 +328,9 @@ def test_bigquery_uses_the_client_that_dbt_makes(way: str, key: rsa.RSAPrivateKe
         quota_project="quota",
         location="EU",
         maximum_bytes_billed=10,
-        **named,
+        **ways[way],
     )
-    engine = engine_of(credentials, SCHEMA)
+    engine: Any = engine_of(credentials, SCHEMA)
     client = engine.raw_connection().driver_connection._client
     assert (client.project, client.location) == ("paying", "EU")
     assert client.default_query_job_config.default_dataset.path == f"/projects/data/datasets/{SCHEMA}"
@@ -348,7 +348,7 @@ def test_bigquery_uses_the_client_that_dbt_makes(way: str, key: rsa.RSAPrivateKe
 
 # -------------------------------------------------------------------- every field
 
-CLASSES: dict[str, list[type[Any]]] = {
+CLASSES: dict[str, list[Any]] = {
     "snowflake": [SnowflakeCredentials],
     "bigquery": [BigQueryCredentials],
     "databricks": [DatabricksCredentials],
