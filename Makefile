@@ -20,7 +20,7 @@ INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-byteco
 SPECIFICATION := pyproject.toml constraints.txt
 
 .PHONY: help setup demo test test-fast test-snowflake test-lakehouse fuzz soak trust bench lint format constraints sbom audit \
-  matrix clean
+  matrix docs clean
 .DEFAULT_GOAL := help
 
 help:
@@ -38,6 +38,7 @@ help:
 	@echo "make setup           only install, into $(VENV)"
 	@echo "make constraints     resolve every dependency anew into constraints.txt"
 	@echo "make matrix          the wheel on sets of versions of their time; writes docs/support.md (SETS='lowest newest')"
+	@echo "make docs            the documentation as a site, with search: site/index.html"
 	@echo "make sbom            what is installed, as a CycloneDX bill of materials: dist/mailvet.cdx.json"
 	@echo "make audit           known vulnerabilities of those versions; fails where the index has no advisories"
 	@echo "make clean           remove $(VENV), $(SNOWFLAKE), $(LAKEHOUSE) and everything built"
@@ -57,7 +58,7 @@ test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
 
 # Folders whose every test starts a server, a JVM, an Airflow, a dbt or the whole command.
-NOT_FAST := airflow benchmarks dbt end_to_end gx lakehouse packaging servers spark
+NOT_FAST := airflow benchmarks dbt end_to_end gx lakehouse packaging servers spark tutorials
 
 test-fast: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest $(PARALLEL) -m "not slow and not external" \
@@ -143,10 +144,15 @@ $(LAKEHOUSE)/.installed: $(BIN)/uv tests/lakehouse/requirements.txt
 constraints: $(VENV)/.installed-dev
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --upgrade \
 	  --no-emit-index-url --no-emit-find-links --no-annotate --no-header \
-	  --all-extras --group pyproject.toml:integration --group pyproject.toml:training --group pyproject.toml:fuzz pyproject.toml \
+	  --all-extras --group pyproject.toml:integration --group pyproject.toml:training --group pyproject.toml:fuzz --group pyproject.toml:docs pyproject.toml \
 	  --output-file $(VENV)/constraints.txt
 	@{ echo "# Versions known to work together: the core, all extras, the tests' tools and the benchmarks' peers."; \
 	   echo "# Written by: make constraints"; cat $(VENV)/constraints.txt; } > constraints.txt
+
+# The site needs nothing of mailvet, so its generator runs in an environment of its own.
+docs: $(VENV)/.installed-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/uv tool run --constraints constraints.txt --from mkdocs --with mkdocs-material \
+	  mkdocs --quiet build --strict
 
 matrix: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.matrix $(SETS)

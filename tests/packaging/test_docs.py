@@ -208,3 +208,9 @@ def test_hooks_run_programs_of_the_environment() -> None:
         program, *arguments = hook["entry"].split()
         assert program.startswith(".venv/bin/")
         assert [path for path in PATHS.findall(" ".join(arguments)) if not (ROOT / path).exists()] == []
+
+
+def test_the_site_lists_every_page() -> None:
+    nav = (ROOT / "mkdocs.yml").read_text("utf-8").split("\nnav:\n")[1]
+    listed = set(re.findall(r"[\w/-]+\.md", nav))
+    assert listed == {page.relative_to(ROOT / "docs").as_posix() for page in PAGES if (ROOT / "docs") in page.parents}

@@ -1,0 +1,1 @@
+"""The tutorials of the documentation, run as a reader runs them."""
