@@ -23,7 +23,9 @@ def get_provider_info() -> dict[str, Any]:
         "operators": [
             {
                 "integration-name": _NAME,
-                "python-modules": [f"{_PACKAGE}.operators.{module}" for module in ("verify", "check", "export")],
+                "python-modules": [
+                    f"{_PACKAGE}.operators.{module}" for module in ("verify", "check", "export", "import_events")
+                ],
             }
         ],
         "hooks": [{"integration-name": _NAME, "python-modules": [f"{_PACKAGE}.hooks.mailvet"]}],

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from airflow.providers.common.sql.hooks.sql import DbApiHook
 
     from mailvet import Settings
-    from mailvet.sdk import Warehouse
+    from mailvet.sdk import EventStore, Warehouse
 
-__all__ = ["database_hook", "opened", "translated"]
+__all__ = ["database_hook", "opened", "opened_events", "translated"]
 
 log = logging.getLogger(__name__)
 
@@ -102,6 +102,36 @@ def opened(
             warehouse.close()
     finally:
         close()
+
+
+@contextmanager
+def opened_events(hook: DbApiHook) -> Iterator[EventStore]:
+    """The events of the database, open to be written to.
+
+    Raises:
+        MailvetError: no connection, a lock, or a missing right.
+    """
+    from mailvet.sdk import open_events
+
+    database, close = _duckdb_file(hook) if _is_duckdb(hook) else _engine(hook)
+    try:
+        store = open_events(database)
+        try:
+            yield store
+        finally:
+            store.close()
+    finally:
+        close()
+
+
+def _duckdb_file(hook: Any) -> tuple[Any, Any]:
+    """The path of the database, once it is sure that there is one."""
+    connection, close = _duckdb(hook)
+    (path,) = connection.execute(
+        "select path from duckdb_databases() where database_name = current_database()"
+    ).fetchone()
+    close()
+    return Path(path), lambda: None
 
 
 def _duckdb(hook: Any) -> tuple[Any, Any]:

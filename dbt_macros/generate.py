@@ -21,6 +21,8 @@ from email_validator import SPECIAL_USE_DOMAIN_NAMES
 
 from mailvet import gates, privacy
 from mailvet.data import lists
+from mailvet.history.fields import FIELDS, rule_paths
+from mailvet.history.vocabulary import CLASS_MISSING, EventWord, Vendor, vendors, words_of
 from mailvet.policies import recommendation_sql
 from mailvet.reference import domains, list_sources, roles
 from mailvet.scoring.priors import bounce_probability
@@ -64,6 +66,7 @@ def files() -> dict[Path, str]:
     """Every generated file with its content."""
     made = {
         HERE / "macros" / "generated" / "vocabulary.sql": _vocabulary(),
+        HERE / "macros" / "generated" / "events.sql": _events(),
         HERE / "macros" / "generated" / "status_case.sql": _status_case(),
         HERE / "macros" / "generated" / "recommendation_case.sql": _recommendation_case(),
         HERE / "macros" / "generated" / "syntax.sql": _syntax(),
@@ -109,6 +112,46 @@ def _vocabulary() -> str:
     }
     macros = [_returned(name, [str(word) for word in words]) for name, words in lists_of.items()]
     return "\n".join([MARK, *macros]) + "\n"
+
+
+def _events() -> str:
+    """What senders' words for an event mean, and where their records keep what."""
+    words = {str(event): list(words_of(event)) for event in EventWord}
+    macros = [
+        _returned("event_words", words),
+        _returned("event_senders", {name: _sender(vendor) for name, vendor in vendors().items()}),
+    ]
+    return "\n".join([MARK, *macros]) + "\n"
+
+
+def _sender(vendor: Vendor) -> dict[str, object]:
+    meant: dict[str, list[str]] = {}
+    for word, event in vendor.words.items():
+        meant.setdefault(CLASS_MISSING if event is None else str(event), []).append(word)
+    rules = [
+        {
+            "words": [word],
+            "when": {path: list(patterns) for path, patterns in rule.when},
+            "event": str(rule.event),
+            "echo": rule.echo,
+            "repeated": rule.repeated,
+        }
+        for word, found in vendor.rules.items()
+        for rule in found
+    ]
+    parts = {name: list(getattr(vendor, name)) for name in FIELDS if name != "reply"}
+    ruled = list(rule_paths(vendor.name))
+    return {
+        **parts,
+        "ruled": ruled,
+        "paths": list(dict.fromkeys([*(path for paths in parts.values() for path in paths), *ruled])),
+        "words": meant,
+        "ignored": sorted(vendor.ignored),
+        "rules": rules,
+        "topic_words": sorted(vendor.topic_words),
+        "machine_events": sorted(vendor.machine_events),
+        "machine_known": vendor.machine_known,
+    }
 
 
 def _returned(name: str, value: object) -> str:

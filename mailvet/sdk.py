@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mailvet.policies import recommend, recommendation_sql
     from mailvet.privacy import mask_address, mask_addresses, mask_text, printable
     from mailvet.private_files import replaces
+    from mailvet.runs.event_import import import_events
     from mailvet.runs.in_hand import InHand
     from mailvet.runs.outputs import check_results
     from mailvet.runs.recheck import Recheck, parse_recheck
@@ -38,13 +39,16 @@ if TYPE_CHECKING:
     from mailvet.warehouse.conditions import forms, parse_duckdb
     from mailvet.warehouse.dialects import literal, missing_sql
     from mailvet.warehouse.driver_errors import is_permanent
+    from mailvet.warehouse.events import EventStore
     from mailvet.warehouse.files import sql_path
     from mailvet.warehouse.identifiers import parse_table, quoted, unquoted_parts
+    from mailvet.warehouse.opening import open_events
     from mailvet.warehouse.store import Warehouse
 
 __all__ = [
     "REASONS",
     "STATUS_COLUMNS",
+    "EventStore",
     "InHand",
     "Limits",
     "LogWatcher",
@@ -60,6 +64,7 @@ __all__ = [
     "check_results",
     "forms",
     "held_against",
+    "import_events",
     "in_audience",
     "is_missing",
     "is_permanent",
@@ -71,6 +76,7 @@ __all__ = [
     "mask_text",
     "missing_sql",
     "open_database",
+    "open_events",
     "open_source",
     "opening_failed",
     "parse_duckdb",
@@ -99,6 +105,7 @@ _HOMES = {
     "mailvet.policies": ["recommend", "recommendation_sql"],
     "mailvet.privacy": ["mask_address", "mask_addresses", "mask_text", "printable"],
     "mailvet.private_files": ["replaces"],
+    "mailvet.runs.event_import": ["import_events"],
     "mailvet.runs.in_hand": ["InHand"],
     "mailvet.runs.outputs": ["check_results"],
     "mailvet.runs.recheck": ["Recheck", "parse_recheck"],
@@ -119,8 +126,10 @@ _HOMES = {
     "mailvet.warehouse.conditions": ["forms", "parse_duckdb"],
     "mailvet.warehouse.dialects": ["literal", "missing_sql"],
     "mailvet.warehouse.driver_errors": ["is_permanent"],
+    "mailvet.warehouse.events": ["EventStore"],
     "mailvet.warehouse.files": ["sql_path"],
     "mailvet.warehouse.identifiers": ["parse_table", "quoted", "unquoted_parts"],
+    "mailvet.warehouse.opening": ["open_events"],
     "mailvet.warehouse.store": ["Warehouse"],
 }
 

@@ -80,6 +80,37 @@ def import_(
         print(f"{old:,} opens and clicks older than {keep} days deleted (history.keep_days).")
 
 
+@app.command()
+def campaigns(
+    into: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="DATABASE", help="Where mailvet_sends lies. Default: the store for files."),
+    ] = None,
+    config: Config = None,
+) -> None:
+    """What became of the campaigns that were recorded with --campaign, beside what was expected of them."""
+    from mailvet.cli.arguments import load_settings
+    from mailvet.privacy import printable
+    from mailvet.runs.sources import default_store
+    from mailvet.warehouse.opening import open_events
+
+    settings = load_settings(config)
+    store = open_events(into or settings.store.path or default_store())
+    try:
+        found = store.campaign_outcomes()
+    finally:
+        store.close()
+    if not found:
+        print(f"No campaign is recorded in {store.name}: use mailvet verify --split-by recommendation --campaign.")
+        return
+    for one in found:
+        print(
+            f"{printable(one.campaign)}, {one.exported_at:%Y-%m-%d}: {one.recipients:,} recipients; delivered "
+            f"{one.delivered:,}, hard bounces {one.hard_bounces:,} (expected {one.expected_bounces:,.1f}), complaints "
+            f"{one.complaints:,}, unsubscribes {one.unsubscribes:,}, no event {one.unknown:,}"
+        )
+
+
 def _show(result: ImportResult, name: str) -> None:
     from mailvet.privacy import printable
 

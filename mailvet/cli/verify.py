@@ -75,6 +75,10 @@ def verify(  # noqa: PLR0913  # the options of the command
         ),
     ] = None,
     confidence: Annotated[str, typer.Option(metavar="SHARE", help="Of the bound of --max-bounce-rate.")] = "0.9",
+    campaign: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="NAME", help="With --split-by recommendation: keep in mailvet_sends who is sent to."),
+    ] = None,
     columns: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(metavar="LIST", help="Status columns to write, separated by commas."),
@@ -138,6 +142,7 @@ def verify(  # noqa: PLR0913  # the options of the command
         "split_by": split_by,
         "max_bounce_rate": max_bounce_rate,
         "confidence": confidence,
+        "campaign": campaign,
         "wait": parsed(parse_duration, wait, "--wait"),
         "recheck": again,
         "in_hand": in_hand,

@@ -16,6 +16,7 @@ from mailvet.verdict import STATUS_COLUMNS, verdict_schema
 from mailvet.vocabulary import Reason, Recommendation, Status
 from mailvet.warehouse.files import format_of
 from mailvet.warehouse.files.text_output import AS_IT_CAME, TextLayout
+from mailvet.warehouse.sends import campaign_name
 from mailvet.warehouse.store import Warehouse
 
 __all__ = ["SPLIT_COLUMNS", "RunRequest", "known_columns"]
@@ -46,6 +47,7 @@ class RunRequest:
     overwrite: bool = False
     layout: TextLayout = AS_IT_CAME
     budget: Budget | None = None
+    campaign: str | None = None
 
     @property
     def is_narrowed(self) -> bool:
@@ -74,6 +76,13 @@ class RunRequest:
                 f"{argument('max_bounce_rate')} chooses the rows of the list to send to: it needs {argument('output')} "
                 f"and {argument('split_by', 'recommendation')}."
             )
+        if self.campaign is not None:
+            campaign_name(self.campaign)
+            if self.output is None or self.split_by != "recommendation":
+                raise SettingsError(
+                    f"{argument('campaign')} records the rows of the list to send to: it needs {argument('output')} "
+                    f"and {argument('split_by', 'recommendation')}."
+                )
         if self.output is not None:
             warehouse.check_output(self.output, self.key_columns, self.columns)
             check_results(warehouse, settings, self.output, self.split_by, overwrite=self.overwrite)

@@ -75,6 +75,7 @@ def run(  # noqa: PLR0913  # the options of a run, all of them optional and name
     delimiter: str | None = None,
     max_bounce_rate: float | str | None = None,
     confidence: float | str = DEFAULT_CONFIDENCE,
+    campaign: str | None = None,
     in_hand: InHand | None = None,
 ) -> RunResult:
     """Verify what is due and write the verdicts back.
@@ -103,6 +104,7 @@ def run(  # noqa: PLR0913  # the options of a run, all of them optional and name
         max_bounce_rate: with `split_by` recommendation: the file `send` holds the largest audience whose hard bounces
             stay below this share, and `reverify` the other rows that may be sent to (`mailvet.scoring.budget`).
         confidence: of that bound, one-sided.
+        campaign: with `split_by` recommendation: who is in the file `send` is kept in `mailvet_sends` under this name.
         in_hand: kept up to date with where the results are.
 
     Raises:
@@ -125,6 +127,7 @@ def run(  # noqa: PLR0913  # the options of a run, all of them optional and name
         overwrite=overwrite,
         layout=TextLayout.of(output_encoding, delimiter),
         budget=None if max_bounce_rate is None else Budget.of(max_bounce_rate, confidence),
+        campaign=campaign,
     )
     request.check(warehouse, settings)
     job = _Run(warehouse, settings, request, watcher, in_hand if in_hand is not None else InHand())
@@ -330,6 +333,9 @@ class _Run:
                 chosen=audience,
             )
             await self._call(note_results, warehouse, outputs)
+            if request.campaign is not None:
+                sent = await self._call(warehouse.record_sends, request.campaign, self._started, chosen=audience)
+                log.info("%s recipients recorded for the campaign %s", f"{sent:,}", request.campaign)
         written = await self._call(warehouse.write_back, request.columns) if request.write_back else None
         summary = await self._call(warehouse.summary)
         if settings.store.keep_days:

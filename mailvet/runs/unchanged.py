@@ -68,7 +68,7 @@ class Unchanged:
 
     async def _fingerprint(self) -> str | None:
         warehouse, settings, request = self._warehouse, self._settings, self._request
-        if not isinstance(warehouse, HasFingerprint) or request.is_narrowed:
+        if not isinstance(warehouse, HasFingerprint) or request.is_narrowed or request.campaign is not None:
             return None
         if settings.history.events or settings.history.keep_days or settings.store.keep_days:
             return None

@@ -6,11 +6,21 @@ right differ by.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
+from typing import Any
 
-__all__ = ["CLOCK_TOLERANCE", "future_note", "latest_believed"]
+__all__ = ["CLOCK_TOLERANCE", "aware", "future_note", "latest_believed"]
 
 CLOCK_TOLERANCE = timedelta(minutes=5)
+
+
+def aware(value: Any) -> datetime | None:
+    """What a driver gives for a time, as one in UTC."""
+    if value is None:
+        return None
+    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+    assert isinstance(moment, datetime)
+    return moment.astimezone(timezone.utc) if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
 
 
 def latest_believed(now: datetime) -> datetime:

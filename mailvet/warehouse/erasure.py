@@ -38,7 +38,7 @@ OWN_ROWS = "The rows of your own tables, the status columns and your own events 
 COPIES = "Backups, snapshots, replicas, exported files, lists and reports made before are out of reach."
 """What `forget` says that it cannot erase."""
 
-_KEYED = ("mailvet_events", "mailvet_samples")
+_KEYED = ("mailvet_events", "mailvet_sends", "mailvet_samples")
 """Those that name people by `email_key` and `mailbox_key` alone."""
 _KEYS_AT_ONCE = 500
 _SEPARATORS = ",;|/:=(<[{"

@@ -5,7 +5,7 @@ Beside it `mailvet_imports`: how far each source was read.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from mailvet.warehouse.backends.duckdb.session import Session as DuckDBSession
     from mailvet.warehouse.backends.sql.session import Session
+    from mailvet.warehouse.sends import CampaignOutcome
 
 __all__ = [
     "EVENTS",
@@ -113,6 +114,10 @@ class EventStore(Protocol):
 
     def forget_engagement_before(self, day: datetime) -> int:
         """Delete opens and clicks older than this; how many."""
+        ...
+
+    def campaign_outcomes(self) -> Sequence[CampaignOutcome]:
+        """What became of each campaign of `mailvet_sends`, the newest first."""
         ...
 
     def close(self) -> None:

@@ -385,6 +385,26 @@ class ContactSource(Protocol):
                 nothing was changed.
         """
 
+    def record_sends(
+        self, campaign: str, now: datetime, *, keys: Sequence[str] | None = None, chosen: Chosen | None = None
+    ) -> int:
+        """Keep in `mailvet_sends` who was handed on for a campaign, and what was known of them then.
+
+        Recorded again, a recipient of the same campaign has what is known now.
+
+        Args:
+            campaign: its name.
+            now: aware, UTC.
+            keys: `email_key` of those handed on; None for the rows of the source that the policy recommends to send to.
+            chosen: the audience that takes the place of these rows.
+
+        Returns:
+            The recipients that were recorded: those with a verdict.
+
+        Raises:
+            SettingsError: a name that cannot be one.
+        """
+
 
 class VerdictStore(Protocol):
     """The verdicts of a database, and what else mailvet keeps beside them."""

@@ -157,6 +157,7 @@ OWN_TABLES = (
     "mailvet_servers",
     "mailvet_events",
     "mailvet_imports",
+    "mailvet_sends",
     "mailvet_shards",
     "mailvet_outputs",
     "mailvet_leases",

@@ -290,6 +290,7 @@ def test_every_public_macro_and_argument_is_described() -> None:
         "suppression_list",
         "source_quality",
         "kpis",
+        "stage_events",
         "create_functions",
         "verified",
         "verdicts",

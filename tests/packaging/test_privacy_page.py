@@ -9,6 +9,7 @@ from mailvet.probing.slots import default_folder
 from mailvet.verdict import verdict_schema
 from mailvet.warehouse.events import EVENTS_SCHEMA, IMPORT_COLUMNS
 from mailvet.warehouse.own_tables import LEASE_COLUMNS, OUTPUT_COLUMNS, RUN_COLUMNS, SHARD_COLUMNS
+from mailvet.warehouse.sends import SEND_COLUMNS
 from mailvet.warehouse.servers import SERVER_SCHEMA
 from mailvet.warehouse.tables import OWN_TABLES
 
@@ -33,6 +34,7 @@ def test_every_column_is_told_of_in_the_order_of_the_code() -> None:
     assert columns_told_of("mailvet_servers") == SERVER_SCHEMA.names
     assert columns_told_of("mailvet_events") == EVENTS_SCHEMA.names
     assert columns_told_of("mailvet_imports") == list(IMPORT_COLUMNS)
+    assert columns_told_of("mailvet_sends") == list(SEND_COLUMNS)
 
 
 def test_smaller_tables_have_the_columns_that_are_made() -> None:

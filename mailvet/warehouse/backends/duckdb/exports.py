@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import duckdb
+import pyarrow as pa
 
 from mailvet.errors import SettingsError, SourceError, argument
 from mailvet.private_files import PrivateFolder
 from mailvet.verdict import verdict_schema
+from mailvet.vocabulary import Recommendation
+from mailvet.warehouse.backends.duckdb.connection import writing
 from mailvet.warehouse.backends.duckdb.expressions import SAY
 from mailvet.warehouse.backends.duckdb.matching import Matches
 from mailvet.warehouse.backends.duckdb.relations import columns_of
@@ -22,6 +26,7 @@ from mailvet.warehouse.files import first_line, format_of, unique_names
 from mailvet.warehouse.files import writing as output_files
 from mailvet.warehouse.files.text_output import AS_IT_CAME, TextLayout
 from mailvet.warehouse.identifiers import OWN, TableName, parse_table, quoted
+from mailvet.warehouse.sends import KNOWN_THEN, DuckDBSends, campaign_name
 from mailvet.warehouse.tables import check_targets, may_replace
 from mailvet.warehouse.verdict_columns import part_within, within_column
 
@@ -189,6 +194,30 @@ class Exporter:
                 f"The lists of {source.name} could not be written: {first_line(str(error))}. No table was changed.",
                 error,
             ) from None
+
+    def record_sends(
+        self, campaign: str, now: datetime, *, keys: Sequence[str] | None = None, chosen: Chosen | None = None
+    ) -> int:
+        """See `ContactSource.record_sends`."""
+        source, session = self._source, self._session
+        name = campaign_name(campaign)
+        with writing(session.path):
+            if keys is not None:
+                session.db.register("mailvet_sent", pa.table({"key": pa.array(keys, pa.string())}))
+                selected = f"select * from {self._matches.shown(KNOWN_THEN)} where {OWN}key in (from mailvet_sent)"
+            else:
+                part = part_within(source.part("recommendation"), chosen)
+                selected = (
+                    f"select {OWN}key, {', '.join(OWN + column for column in KNOWN_THEN)} "
+                    f"from (select * from {source.relation} where {source.where}) as rows_kept "
+                    f"left join {self._matches.shown(KNOWN_THEN, also=self._within(chosen))} "
+                    f"on {OWN}key = {SAY.key(source.cell)} where {part} = {literal(Recommendation.send)}"
+                )
+            try:
+                return DuckDBSends(session).record(name, now, selected)
+            finally:
+                if keys is not None:
+                    session.db.unregister("mailvet_sent")
 
     def _within(self, chosen: Chosen | None) -> str | None:
         """The column that says whether a row is in the audience, where there is one."""

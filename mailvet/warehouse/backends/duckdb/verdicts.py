@@ -35,6 +35,7 @@ from mailvet.warehouse.own_tables import (
     SERVERS,
     VERDICTS,
 )
+from mailvet.warehouse.sends import DuckDBSends
 from mailvet.warehouse.servers import SERVER_SCHEMA
 from mailvet.warehouse.store import KNOWN_FOR, SILENT
 
@@ -84,6 +85,7 @@ class DuckDBVerdicts:
         events = DuckDBEvents(session)
         self.add_events, self.place_of = events.add_events, events.place_of
         self.forget_engagement_before = events.forget_engagement_before
+        self.campaign_outcomes = DuckDBSends(session).outcomes
 
     @property
     def store_id(self) -> str | None:

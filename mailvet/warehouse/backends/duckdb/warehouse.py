@@ -75,6 +75,7 @@ class DuckDBWarehouse:
         self.write_back = statuses.write
         self.check_output = exporter.check_output
         self.export, self.export_tables = exporter.to_files, exporter.to_tables
+        self.record_sends = exporter.record_sends
 
     def _bind_store(self) -> None:
         store = self._store

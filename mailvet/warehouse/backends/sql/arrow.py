@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timezone
 from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
 
-__all__ = ["UTC", "arrays", "aware", "table_of"]
+from mailvet.warehouse.clocks import aware
+
+__all__ = ["UTC", "arrays", "table_of"]
 
 UTC = pa.timestamp("us", tz="UTC")
 
@@ -39,12 +40,3 @@ def _fit(values: Sequence[Any], kind: pa.DataType) -> Sequence[Any]:
     if pa.types.is_boolean(kind):
         return [None if value is None else bool(value) for value in values]
     return values
-
-
-def aware(value: Any) -> datetime | None:
-    """What a driver gives for a time, as one in UTC."""
-    if value is None:
-        return None
-    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
-    assert isinstance(moment, datetime)
-    return moment.astimezone(timezone.utc) if moment.tzinfo else moment.replace(tzinfo=timezone.utc)

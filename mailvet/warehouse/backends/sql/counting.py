@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from mailvet.errors import SourceError
 from mailvet.scoring.budget import Budget, Chosen, bounds_sql, candidates_sql, chosen_of
 from mailvet.warehouse import attribution
-from mailvet.warehouse.backends.sql.arrow import aware
 from mailvet.warehouse.backends.sql.planning import Cells, known_verdicts
 from mailvet.warehouse.backends.sql.records import Runs
 from mailvet.warehouse.backends.sql.source import ContactTable
+from mailvet.warehouse.clocks import aware
 from mailvet.warehouse.counts import count_query, counted
 from mailvet.warehouse.identifiers import OWN
 from mailvet.warehouse.own_tables import VERDICTS

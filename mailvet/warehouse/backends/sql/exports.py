@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import pyarrow as pa
 
 from mailvet.errors import SourceError
 from mailvet.verdict import verdict_schema
+from mailvet.vocabulary import Recommendation
 from mailvet.warehouse.backends.sql.arrow import arrays
 from mailvet.warehouse.backends.sql.source import ContactTable
 from mailvet.warehouse.backends.sql.status_columns import StatusWriter
@@ -20,6 +22,7 @@ from mailvet.warehouse.files import writing as files_out
 from mailvet.warehouse.files.text_output import AS_IT_CAME, TextLayout
 from mailvet.warehouse.identifiers import OWN, TableName, parse_table
 from mailvet.warehouse.own_tables import VERDICTS
+from mailvet.warehouse.sends import KNOWN_THEN, SQLSends, campaign_name
 from mailvet.warehouse.tables import Column, check_targets, may_replace
 from mailvet.warehouse.verdict_columns import part_within, shown_columns, within_column
 
@@ -135,6 +138,27 @@ class Exporter:
                         f"create table {target.sql(driver.quote)} as select {', '.join(fields)} {rows} "
                         f"and {part} = {literal(word)}"
                     )
+
+    def record_sends(
+        self, campaign: str, now: datetime, *, keys: Sequence[str] | None = None, chosen: Chosen | None = None
+    ) -> int:
+        """See `ContactSource.record_sends`."""
+        source, session = self._source, self._session
+        name = campaign_name(campaign)
+        listed = ", ".join([f"{OWN}key", *(OWN + column for column in KNOWN_THEN)])
+        if keys is not None:
+            with session.doing("record who was handed on"):
+                staged = session.stage_empty("sent", {"email_key": "key"})
+                session.append(staged, pa.table({"email_key": pa.array(keys, pa.string())}))
+            has_probability = session.has_column(VERDICTS, "bounce_probability")
+            shown = shown_columns(self._say, source.policy, KNOWN_THEN, has_probability=has_probability)
+            selected = f"select {shown} from {VERDICTS} where email_key in (select email_key from {staged})"
+            return SQLSends(session).record(name, now, selected)
+        part = part_within(source.part("recommendation"), chosen)
+        rows = self._rows(KNOWN_THEN, chosen)
+        return SQLSends(session).record(
+            name, now, f"select {listed} {rows} and {part} = {literal(Recommendation.send)}"
+        )
 
     def _kept(self, columns: Sequence[str], key_columns: Sequence[str]) -> list[Column]:
         """The columns of the source that are written; our old ones make way for the new ones."""

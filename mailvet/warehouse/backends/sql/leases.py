@@ -6,9 +6,9 @@ import logging
 
 from mailvet.errors import MailvetError
 from mailvet.verdict import email_key
-from mailvet.warehouse.backends.sql.arrow import aware
 from mailvet.warehouse.backends.sql.source import ContactTable
 from mailvet.warehouse.backends.sql.verdicts import create_own
+from mailvet.warehouse.clocks import aware
 from mailvet.warehouse.dialects import literal
 from mailvet.warehouse.leases import EXPIRES_SECONDS, Lease, is_gone
 from mailvet.warehouse.own_tables import LEASE_COLUMNS, LEASES

@@ -9,9 +9,9 @@ from typing import Any
 import pyarrow as pa
 
 from mailvet.verdict import email_key, verdict_schema
-from mailvet.warehouse.backends.sql.arrow import aware, table_of
+from mailvet.warehouse.backends.sql.arrow import table_of
 from mailvet.warehouse.backends.sql.session import Session
-from mailvet.warehouse.clocks import latest_believed
+from mailvet.warehouse.clocks import aware, latest_believed
 from mailvet.warehouse.dialects import literal
 from mailvet.warehouse.erasure import COPIES, OWN_ROWS, UNNAMED, Statements, Wanted, erase
 from mailvet.warehouse.mailboxes import backfill_sql, missing_verdicts

@@ -25,6 +25,7 @@ from mailvet.warehouse.due_rule import DueRule
 from mailvet.warehouse.events import SQLEvents
 from mailvet.warehouse.leases import Lease
 from mailvet.warehouse.own_tables import RUNS, VERDICTS
+from mailvet.warehouse.sends import SQLSends
 
 if TYPE_CHECKING:
     from mailvet.runs.recheck import Recheck
@@ -60,6 +61,7 @@ class SQLStore:
         events = SQLEvents(session)
         self.add_events, self.place_of = events.add_events, events.place_of
         self.forget_engagement_before = events.forget_engagement_before
+        self.campaign_outcomes = SQLSends(session).outcomes
 
     @property
     def store_id(self) -> str | None:
@@ -150,6 +152,7 @@ class SQLWarehouse:
         self.write_back = statuses.write
         self.check_output = exporter.check_output
         self.export, self.export_tables = exporter.to_files, exporter.to_tables
+        self.record_sends = exporter.record_sends
         self.take_lease, self.renew_lease, self.release_lease = leases.take, leases.renew, leases.release
 
     def _bind_store(self) -> None:
