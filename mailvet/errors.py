@@ -8,7 +8,8 @@ MailvetError
 │       ├── ConnectionLostError  the database broke the connection off
 │       └── RunUnderWayError  another run is at work on the table
 └── PreflightError     the machine is not fit for the depth asked for (no host name)
-    └── NetworkError       no DNS response, and perhaps one later
+    ├── NetworkError       no DNS response, and perhaps one later
+    └── MissingPackageError  a package that tables need is not installed
 
 None of them ever carries a whole e-mail address.
 
@@ -29,6 +30,7 @@ __all__ = [
     "ConnectionLostError",
     "LockedError",
     "MailvetError",
+    "MissingPackageError",
     "NetworkError",
     "PreflightError",
     "RunUnderWayError",
@@ -37,6 +39,7 @@ __all__ = [
     "Spelling",
     "UnavailableError",
     "argument",
+    "needs_package",
     "option",
     "python_argument",
     "worded",
@@ -129,5 +132,23 @@ class PreflightError(MailvetError):
     """The machine cannot do what the depth asks for; nothing was probed."""
 
 
+class MissingPackageError(PreflightError):
+    """A package that this work needs is not installed: one address needs none of those that tables need."""
+
+
 class NetworkError(PreflightError):
     """The network cannot do it at the moment; the same may work later."""
+
+
+_OF_TABLES: Final = ("polars", "pyarrow", "duckdb")
+
+
+def needs_package(error: ImportError) -> MissingPackageError | None:
+    """What to install, where an import failed because a package that only tables need is not there."""
+    missing = (error.name or "").partition(".")[0]
+    if missing not in _OF_TABLES:
+        return None
+    return MissingPackageError(
+        f"Tables need the package {missing}, which is not installed. Install {', '.join(_OF_TABLES)} (pip install "
+        "mailvet brings them). mailvet.verify, mailvet.suggest and mailvet.classify_reply work without them."
+    )

@@ -34,7 +34,12 @@ def lazy_names(
             return import_module(f"{module}.{name}")
         if name not in home_of:
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
-        value = getattr(import_module(home_of[name]), name)
+        try:
+            value = getattr(import_module(home_of[name]), name)
+        except ImportError as error:
+            from mailvet.errors import needs_package
+
+            raise needs_package(error) or error from None
         setattr(sys.modules[module], name, value)
         return value
 

@@ -12,18 +12,18 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import logging
 import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from mailvet.patterns import lazy_pattern
+
 __all__ = [
     "AT_SIGNS",
     "FORMULA_START",
     "AddressInText",
-    "PrintableFormatter",
     "addresses_in",
     "database_message",
     "escape_formula",
@@ -45,20 +45,20 @@ AT_SIGNS = ("@", "\uff20", "\ufe6b")
 _LABELS = r"[^\s<>()\[\]{}\"',;:|/\\?&#%=*`\u0000-\u001f@\uff20\ufe6b]*"
 _DOT = r"(?:[ \t]?[(\[{<][ \t]?(?:dot|punkt|point|punto)[ \t]?[)\]}>][ \t]?|[ \t]+dot[ \t]+)"
 _NAMED_DOMAIN = rf"(?:[\w-]+(?:\.|{_DOT}))+[^\W\d_]{{2,}}"
-_SIGN = re.compile(
+_SIGN = lazy_pattern(
     r"[ \t]?[@\uff20\ufe6b][ \t]?|%40|&#0{0,4}64;|&#x0{0,4}40;|&commat;"
     r"|[ \t]?[(\[{<][ \t]?(?:at|@|\uff20)[ \t]?[)\]}>][ \t]?"
     rf"|(?<=\S)[ \t\u00a0]+at[ \t\u00a0]+(?={_NAMED_DOMAIN})",
     re.IGNORECASE,
 )
 """An at sign as people, HTML and URLs write it; the bare word only before what can be a domain."""
-_DOMAIN = re.compile(rf"\[[^\]\s]{{1,100}}\]|{_LABELS}(?:{_DOT}{_LABELS})*", re.IGNORECASE)
-_BEFORE_LOCAL = re.compile(
+_DOMAIN = lazy_pattern(rf"\[[^\]\s]{{1,100}}\]|{_LABELS}(?:{_DOT}{_LABELS})*", re.IGNORECASE)
+_BEFORE_LOCAL = lazy_pattern(
     r"(?:.*(?<!\w)[<(\[{])?[\"'<(\[{`*,;:.|/>)\]}-]*(?:(?:mailto|e-?mail|smtp|to|from|https?)[:=]/*)?[\"'<]*",
     re.IGNORECASE | re.DOTALL,
 )
 """What stands right before a local part and is none of it: wrappers, quotes, a scheme."""
-_WORD_SIGN = re.compile(r"\s+at\s+", re.IGNORECASE)
+_WORD_SIGN = lazy_pattern(r"\s+at\s+", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ def holds_address(text: str) -> bool:
     return next(addresses_in(text), None) is not None
 
 
-_DIGEST = re.compile(r"(?:[0-9a-fA-F]{32}|[0-9a-fA-F]{40}|[0-9a-fA-F]{56}|[0-9a-fA-F]{64}|[0-9a-fA-F]{128})")
+_DIGEST = lazy_pattern(r"(?:[0-9a-fA-F]{32}|[0-9a-fA-F]{40}|[0-9a-fA-F]{56}|[0-9a-fA-F]{64}|[0-9a-fA-F]{128})")
 
 
 def stands_for_a_person(text: str) -> bool:
@@ -155,7 +155,7 @@ def _masked(local: str, domain: str) -> str:
     return f"{local[0] if len(local) > 1 and local[0].isalnum() else ''}***@{domain}"
 
 
-_PHONE = re.compile(
+_PHONE = lazy_pattern(
     r"(?<![\w.,:+/-])(?:\+\d[\d ()./-]{5,}\d|\(?0\d{1,5}\)?[ ./-]?\d[\d ./-]{4,}\d|\(?\d{3}\)?[-. ]\d{3}[-. ]\d{4})"
     r"(?![\w:])"
 )
@@ -202,17 +202,17 @@ mask_addresses = mask_text
 """The name under which the plug-ins know it."""
 
 
-_VALUE = re.compile(
+_VALUE = lazy_pattern(
     # What a database says before a value of a cell, and the value up to the last quote that can end it.
     r"(?P<before>\b(?:string|value|values|entry|text|input|literal|blob)\s+)(?P<quote>['\"`]).*(?P=quote)"
     r"(?=\s+(?:to|for|into|as|at|in|is|of|from)\b|[.,:;]|\s*$)"
     r"|(?P<colon>: )\"(?P<rest>.*)\"$",
     re.IGNORECASE,
 )
-_KEY = re.compile(r"(=)\s*\(.*\)(?=\s+(?:already|is)\b)|(\bcontains \().*(?=\))", re.IGNORECASE)
-_QUOTED = re.compile(r"(?<!\w)(?P<quote>['\"`])(?P<inner>.*?)(?P=quote)(?!\w)|(?<!\w)(?P<open>['\"`])(?P<left>\S.*)$")
-_IDENTIFIER = re.compile(r"[^\W\d][\w$]*(?:\.[\w$]+)*")
-_NAMES = re.compile(
+_KEY = lazy_pattern(r"(=)\s*\(.*\)(?=\s+(?:already|is)\b)|(\bcontains \().*(?=\))", re.IGNORECASE)
+_QUOTED = lazy_pattern(r"(?<!\w)(?P<quote>['\"`])(?P<inner>.*?)(?P=quote)(?!\w)|(?<!\w)(?P<open>['\"`])(?P<left>\S.*)$")
+_IDENTIFIER = lazy_pattern(r"[^\W\d][\w$]*(?:\.[\w$]+)*")
+_NAMES = lazy_pattern(
     r"\b(?:columns?|tables?|relation|schema|database|catalog|key|index|constraint|function|view|types?|field|role|user|"
     r"named?|bindings:|near|mean|clause|in|of|server|host|setting|parameter|extension|operator|file|or|and)[\s(]*$"
     r"|^\s*$|,\s*$",
@@ -322,12 +322,3 @@ def printable_json(text: str) -> str:
         else letter
         for letter in text
     )
-
-
-class PrintableFormatter(logging.Formatter):
-    """A line of a log stays one line, whatever the names and replies in it hold."""
-
-    def formatMessage(self, record: logging.LogRecord) -> str:
-        """The line with its message made printable."""
-        record.message = printable(record.message)
-        return super().formatMessage(record)

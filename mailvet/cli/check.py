@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mailvet.cli.arguments import load_settings, typed
+from mailvet.cli.arguments import config_file, load_settings, typed
 from mailvet.cli.exit_codes import ExitCode
 from mailvet.cli.messages import console, print_json, say
 from mailvet.cli.options import Config, PolicyOption
-from mailvet.vocabulary import Depth
+from mailvet.vocabulary import Depth, Policy
+
+if TYPE_CHECKING:
+    from mailvet.settings import Settings
+    from mailvet.verification.verdict_settings import VerdictSettings
 
 __all__ = ["check"]
 
@@ -23,16 +28,14 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
     """Verify single addresses and show why. Nothing is stored."""
-    from mailvet.verdict import Verdict
-    from mailvet.verification.api import verify_all
+    from mailvet.verification.api import verify_in_order
 
-    table, degraded = verify_all([typed(text) for text in addresses], load_settings(config, depth=depth, policy=policy))
-    verdicts = [Verdict.from_row(row) for row in table.to_pylist()]
+    verdicts, degraded = verify_in_order([typed(text) for text in addresses], _settings(config, depth, policy))
     for position, verdict in enumerate(verdicts):
         if as_json:
             print_json(verdict.as_dict())
         else:
-            from mailvet.cli.show import explain
+            from mailvet.cli.show_verdict import explain
 
             if position:
                 print()
@@ -44,3 +47,12 @@ def check(
         say("Degraded:", degraded)
     if unasked or degraded:
         raise typer.Exit(ExitCode.degraded)
+
+
+def _settings(config: Path | None, depth: Depth, policy: Policy | None) -> Settings | VerdictSettings:
+    """Those of the file, the environment and the options; to find that there are none takes no library."""
+    from mailvet.verification.verdict_settings import VerdictSettings, environment_has_settings
+
+    if depth is Depth.offline and config_file(config) is None and not environment_has_settings():
+        return VerdictSettings(depth, policy or Policy.marketing)
+    return load_settings(config, depth=depth, policy=policy)

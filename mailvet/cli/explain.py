@@ -20,7 +20,7 @@ def explain(
     config: Config = None,
 ) -> None:
     """The evidence behind a stored verdict."""
-    from mailvet.cli.show import explain as rendered
+    from mailvet.cli.show_verdict import explain as rendered
     from mailvet.verdict import Verdict
 
     store = open_store_of(source, config, read_only=True)

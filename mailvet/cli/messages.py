@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import logging
 import sys
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mailvet.cli.standard_streams import says_everything
-from mailvet.privacy import PrintableFormatter, printable, printable_json
+from mailvet.privacy import printable, printable_json
 
 if TYPE_CHECKING:
     from mailvet.runs.recheck import Recheck
@@ -64,6 +63,10 @@ def stopped_advice(recheck: Recheck | None, started: datetime) -> str:
 
 def log_to_stderr() -> None:
     """Send log lines to standard error: those of mailvet from INFO on, all others from WARNING on."""
+    import logging
+
+    from mailvet.cli.log_lines import PrintableFormatter
+
     layout = "%(asctime)s %(name)s %(levelname)s %(message)s"
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(PrintableFormatter(layout))

@@ -14,7 +14,7 @@ import typer
 from mailvet.cli.exit_codes import ExitCode
 from mailvet.cli.messages import say
 from mailvet.cli.standard_streams import OutputError, standard_streams
-from mailvet.errors import ConnectionLostError, MailvetError, PreflightError, RunUnderWayError, option
+from mailvet.errors import ConnectionLostError, MailvetError, PreflightError, RunUnderWayError, needs_package, option
 from mailvet.runs.in_hand import process_in_hand as in_hand
 from mailvet.runs.signals import StopSignals
 
@@ -63,6 +63,8 @@ def _failed(error: BaseException) -> int:
     if isinstance(error, OutputError):
         say("Error:", f"The output could not be written: {error}.")
         return ExitCode.bad_input
+    if isinstance(error, ImportError):
+        error = needs_package(error) or error
     if isinstance(error, PreflightError):
         say("Not started:", error.worded(option))
         return ExitCode.degraded

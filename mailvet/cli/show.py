@@ -1,4 +1,4 @@
-"""Plans, gates, results and verdicts on a terminal."""
+"""Plans, gates and results on a terminal."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from mailvet.cli.show_verdict import STYLES
 from mailvet.doctor.checks import Check
 from mailvet.doctor.checks import summary as summary_of_checks
 from mailvet.doctor.write_test.outcome import CheckOutcome
@@ -16,20 +17,16 @@ from mailvet.exports.export import ExportResult
 from mailvet.exports.selection import CAUSES
 from mailvet.gates import FIGURES, GateResult
 from mailvet.privacy import mask_addresses, printable
-from mailvet.reference.providers import local_parts_at
 from mailvet.reports.audience import audience_words
 from mailvet.reports.text import duration_text
 from mailvet.runs.forecast import Forecast
 from mailvet.runs.results import RunResult
-from mailvet.scoring.priors import contributions
-from mailvet.verdict import Verdict
 from mailvet.vocabulary import REASONS, Depth, Reason, Status
 from mailvet.warehouse.attribution import ASKED_FROM, LAYERS
 from mailvet.warehouse.store import Plan, Summary
 from mailvet.warehouse.summaries import UNVERIFIED_BOUNCES
 
 __all__ = [
-    "explain",
     "show_checks",
     "show_export",
     "show_gate",
@@ -39,15 +36,6 @@ __all__ = [
     "show_summary",
 ]
 
-_STYLES = {
-    "deliverable": "green",
-    "undeliverable": "red",
-    "risky": "yellow",
-    "unknown": "cyan",
-    "send": "green",
-    "do_not_send": "red",
-    "reverify": "cyan",
-}
 _ADVICE = {
     "send": "send",
     "reverify": "ask again later, do not send yet",
@@ -170,7 +158,7 @@ def show_result(console: Console, result: RunResult) -> None:
     show_summary(console, summary, Depth(result.depth))
     if result.written is not None:
         console.print(f"Status columns written back: {result.written:,} rows changed.", highlight=False)
-    for path in result.outputs:
+    for path in (*result.outputs, *result.uploaded):
         console.print(f"Written: {escape(str(path))}", highlight=False, soft_wrap=True)
     if result.audience is not None:
         found, basis = audience_words(result.audience)
@@ -192,9 +180,9 @@ def show_summary(console: Console, summary: Summary, depth: Depth) -> None:
     for name in ("recommendation", "rows", "share", ""):
         advice.add_column(name, justify="right" if name in ("rows", "share") else "left")
     for word, count in summary.by_recommendation.items():
-        bar = Text("█" * max(1, round(30 * count / rows)), style=_STYLES.get(word, ""))
+        bar = Text("█" * max(1, round(30 * count / rows)), style=STYLES.get(word, ""))
         advice.add_row(
-            Text(_ADVICE.get(word, word), style=_STYLES.get(word, "")), f"{count:,}", f"{100 * count / rows:.1f} %", bar
+            Text(_ADVICE.get(word, word), style=STYLES.get(word, "")), f"{count:,}", f"{100 * count / rows:.1f} %", bar
         )
     if summary.missing:
         advice.add_row("missing: no address", f"{summary.missing:,}", f"{100 * summary.missing / rows:.1f} %", "")
@@ -229,7 +217,7 @@ def _reasons(summary: Summary) -> RenderableType:
     table.add_column(justify="right", no_wrap=True)
     table.add_column()
     for status, count in summary.by_status.items():
-        table.add_row(Text(status, style=f"bold {_STYLES.get(status, '')}"), Text(f"{count:,}", style="bold"), "")
+        table.add_row(Text(status, style=f"bold {STYLES.get(status, '')}"), Text(f"{count:,}", style="bold"), "")
         for word, number in summary.by_reason.items():
             rule = REASONS[Reason.stored(word)]
             if str(rule.status) == status:
@@ -277,47 +265,3 @@ def show_outcome(console: Console, outcome: CheckOutcome, error: str | None) -> 
     line.append(f"{outcome.seconds:8.1f} s  ", style="dim")
     line.append(printable(mask_addresses(error or outcome.note)))
     console.print(line, soft_wrap=not console.is_terminal, highlight=False)
-
-
-def explain(verdict: Verdict) -> RenderableType:
-    """A verdict with the evidence behind it, for a terminal."""
-    rule = REASONS[verdict.reason]
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(style="dim")
-    grid.add_column()
-    if verdict.email is not None:
-        grid.add_row("address", Text(printable(verdict.email)))
-    grid.add_row("status", Text(str(verdict.status), style=_STYLES.get(str(verdict.status), "")))
-    grid.add_row("reason", Text(f"{verdict.reason}: {rule.meaning}"))
-    grid.add_row(
-        "recommendation", Text(str(verdict.recommendation), style=_STYLES.get(str(verdict.recommendation), ""))
-    )
-    grid.add_row("score", f"{verdict.score} of 100 (chance of a hard bounce about {100 - verdict.score} %)")
-    for part in contributions(verdict.reason, verdict.flags):
-        said = f"{part.name}: {part.why} (log-odds of a bounce {part.log_odds:+.1f})"
-        grid.add_row("", Text(said, style="dim"))
-    for label, value in (
-        ("did you mean", verdict.suggestion),
-        ("flags", ", ".join(verdict.flags)),
-        ("unlikely", _unlikely(verdict)),
-        ("mail server", " · ".join(filter(None, (verdict.mx_host, verdict.operator)))),
-        ("server said", " ".join(filter(None, (str(verdict.smtp_code or ""), verdict.smtp_reply)))),
-    ):
-        if value:
-            grid.add_row(label, Text(printable(value)))
-    for fact in verdict.evidence:
-        grid.add_row(fact.layer, Text(printable(fact.fact + (f" ({fact.detail})" if fact.detail else ""))))
-    if verdict.checked_at:
-        grid.add_row("checked", f"{verdict.checked_at:%Y-%m-%d %H:%M} UTC, depth {verdict.depth}, {_times(verdict)}")
-    grid.add_row("check again", f"{verdict.next_check_at:%Y-%m-%d %H:%M} UTC" if verdict.next_check_at else "never")
-    return grid
-
-
-def _unlikely(verdict: Verdict) -> str | None:
-    """Which local parts the operator gives out, where this one is not such."""
-    rule = local_parts_at(verdict.domain or "") if "local_part_unlikely" in verdict.flags else None
-    return f"{verdict.domain} gives out {rule.meaning} ({rule.source})" if rule else None
-
-
-def _times(verdict: Verdict) -> str:
-    return "first verdict of this kind" if verdict.attempts == 1 else f"{verdict.attempts} verdicts alike"

@@ -8,14 +8,18 @@ uses the network. What the lists say together stands in `mailvet.reference.domai
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from importlib import resources
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
+
+from mailvet.data import files
 
 __all__ = [
     "ListFile",
+    "SortedRows",
     "is_public_suffix",
     "is_top_level_domain",
     "language_endings",
@@ -32,6 +36,7 @@ __all__ = [
     "relay_domains",
     "reviewed_disposable_domains",
     "role_rows",
+    "sorted_disposable_domains",
     "suggestion_slips",
     "suggestion_targets",
     "typo_domains",
@@ -48,13 +53,51 @@ class ListFile:
     """The fields of each line after the header."""
 
 
+class SortedRows(Collection[str]):
+    """The first fields of a file whose rows are sorted by them: found by bisection, so that nothing is built up.
+
+    Args:
+        text: the file, in ASCII; lines about it and a header stand before the rows.
+    """
+
+    def __init__(self, text: bytes) -> None:
+        self._text = text
+        self._first = text.index(b"\n", text.rindex(b"\n# ") + 1) + 1
+        self._first = text.index(b"\n", self._first) + 1
+
+    def __contains__(self, name: object) -> bool:
+        wanted = str(name).encode()
+        low, high = self._first, len(self._text)
+        while low < high:
+            start = self._text.rfind(b"\n", low, (low + high) // 2) + 1 or low
+            end = self._text.find(b"\n", start)
+            found = self._text[start:end].partition(b",")[0]
+            if found == wanted:
+                return True
+            low, high = (end + 1, high) if found < wanted else (low, start)
+        return False
+
+    def __iter__(self) -> Iterator[str]:
+        return (line.partition(",")[0] for line in self._text[self._first :].decode().splitlines())
+
+    def __len__(self) -> int:
+        return self._text.count(b"\n", self._first)
+
+
 @cache
 def read(name: str) -> ListFile:
     """A file of `mailvet/data` by its name without the ending, as in "roles"."""
-    lines = resources.files("mailvet.data").joinpath(f"{name}.csv").read_text("utf-8").splitlines()
-    about = dict(re.findall(r"^# ([a-z]+): (.+)$", "\n".join(lines), re.MULTILINE))
-    rows = [tuple(line.split(",")) for line in lines if line and not line.startswith("# ")]
-    return ListFile(about, tuple(rows[1:]))
+    head, lines = _parts(name)
+    about = dict(re.findall(r"^# ([a-z]+): (.+)$", "\n".join(head), re.MULTILINE))
+    return ListFile(about, tuple(tuple(line.split(",")) for line in lines))
+
+
+def _parts(name: str) -> tuple[list[str], list[str]]:
+    """The lines of a file about it, and those behind the header."""
+    lines = [line for line in files.text(f"{name}.csv").splitlines() if line]
+    places = [place for place, line in enumerate(lines[:200]) if line.startswith("# ")]
+    first = places[-1] + 1 if places else 0
+    return lines[:first], lines[first + 1 :]
 
 
 @cache
@@ -141,7 +184,13 @@ def names_above(domain: str) -> Iterator[str]:
 @cache
 def packaged_disposable_domains() -> frozenset[str]:
     """What independent lineages of lists agree on; `mailvet.reference.updated_list` may put another in its place."""
-    return frozenset(row[0] for row in read("disposable_domains").rows)
+    return frozenset(line.partition(",")[0] for line in _parts("disposable_domains")[1])
+
+
+@cache
+def sorted_disposable_domains() -> SortedRows:
+    """The same for a few look-ups, without reading all of them."""
+    return SortedRows(files.text("disposable_domains.csv").encode())
 
 
 @cache
@@ -163,12 +212,40 @@ def packaged_free_domains() -> frozenset[str]:
 @lru_cache(maxsize=4096)
 def is_top_level_domain(label: str) -> bool:
     """Whether names end so (ICANN section of the Public Suffix List); lower case, ASCII."""
-    return _endings().publicsuffix(label) is not None
+    if label in _plain_suffixes():
+        return True
+    if label.startswith("xn--") or f"*.{label}" in _plain_suffixes():
+        return _endings().publicsuffix(label) is not None
+    return False
 
 
 def is_public_suffix(ending: str) -> bool:
     """Whether names are registered right below it, as below "com" and "co.uk"; lower case, ASCII."""
+    if ending in _plain_suffixes():
+        return True
+    below = (f"*.{ending}", f"*.{ending.partition('.')[2]}")
+    if "xn--" not in ending and _plain_suffixes().isdisjoint(below):
+        return False
     return bool(_endings().publicsuffix(ending) == ending)
+
+
+@cache
+def _plain_suffixes() -> frozenset[str]:
+    """The rules of the list as its lines have them; with a "*." where one stands, and in letters, not A-labels.
+
+    Its package would take longer to read them than a first verdict takes, and is asked only where these do not settle
+    it.
+    """
+    package = find_spec("publicsuffixlist")
+    folder = package.submodule_search_locations if package is not None else None
+    try:
+        text = Path(folder[0], "public_suffix_list.dat").read_text("utf-8") if folder else ""
+    except OSError:  # in an archive
+        text = ""
+    section = text.partition("// ===BEGIN ICANN DOMAINS===")[2].partition("// ===END ICANN DOMAINS===")[0]
+    if not section:
+        return frozenset(_endings()._publicsuffix)
+    return frozenset(line for line in section.splitlines() if line and line[0] != "/")
 
 
 @cache

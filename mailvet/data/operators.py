@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from typing import Any, Literal, get_args
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from mailvet.data import files
 
 __all__ = ["Answers", "LocalParts", "Operator", "local_parts", "mailbox_domains", "odd_dot_domains", "operators"]
 
@@ -67,7 +62,7 @@ class LocalParts:
 @cache
 def operators() -> tuple[Operator, ...]:
     """All known operators in the order of the file."""
-    document = _document()
+    document = files.document("operators")
     return tuple(_row(row, document["date"]) for row in document["operator"])
 
 
@@ -91,7 +86,7 @@ def local_parts() -> tuple[LocalParts, ...]:
     """What is known of the local parts at the operators' domains; each domain in one row at most."""
     return tuple(
         LocalParts(tuple(row["domains"]), row["shape"], row["meaning"], row["source"], row["sure"])
-        for row in _document()["local_parts"]
+        for row in files.document("operators")["local_parts"]
     )
 
 
@@ -115,9 +110,3 @@ def _row(row: dict[str, Any], date: str) -> Operator:
         source=row.get("source", "MX records of its mailbox domains or of its customers"),
         date=row.get("date", date),
     )
-
-
-@cache
-def _document() -> dict[str, Any]:
-    text = resources.files("mailvet.data").joinpath("operators.toml").read_text(encoding="utf-8")
-    return tomllib.loads(text)

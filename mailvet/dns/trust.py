@@ -15,22 +15,15 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from importlib import resources
 from typing import Any
 
+from mailvet.data import files
 from mailvet.dns.name_server import NameServer
 from mailvet.dns.responses import ROUTE_TYPES, Outcome
 from mailvet.settings import Dns
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 __all__ = ["MOST_QUESTIONS", "SHARED", "Inventions", "Memory", "Trust", "control_names"]
 
@@ -71,15 +64,9 @@ SHARED: Memory = {}
 """For the many short-lived resolvers of one process that are part of one run."""
 
 
-@cache
-def _document() -> dict[str, Any]:
-    text = resources.files("mailvet.data").joinpath("resolver_check.toml").read_text(encoding="utf-8")
-    return tomllib.loads(text)
-
-
 def control_names() -> tuple[str, ...]:
     """The domains that every resolver must find, unless `[dns] controls` names others."""
-    return tuple(_document()["controls"])
+    return tuple(files.document("resolver_check")["controls"])
 
 
 @dataclass(slots=True)
@@ -208,7 +195,7 @@ class Trust:
         await asyncio.shield(task)
 
     async def _look_for_inventions(self, server: NameServer) -> None:
-        endings = _document()["endings"]
+        endings = files.document("resolver_check")["endings"]
         questions = [(f"mailvet-{secrets.token_hex(10)}.{ending}", kind) for ending in endings for kind in ROUTE_TYPES]
         questions = questions[:MOST_QUESTIONS]
         responses = await asyncio.gather(*(server.ask(name, kind, mixed_case=False) for name, kind in questions))

@@ -8,11 +8,14 @@ does, nor does a hoster's or a forwarder's: theirs are not named after a disposa
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from mailvet.data.operators import operators
-from mailvet.dns.routes import Route
 from mailvet.reference import domains
 from mailvet.reference.providers import operator_of
+
+if TYPE_CHECKING:
+    from mailvet.dns.routes import Route
 
 __all__ = ["disposable_server"]
 

@@ -16,6 +16,8 @@ from mailvet.reference.updated_list import kept_digest, kept_domains
 __all__ = [
     "disposable_domains",
     "free_domains",
+    "is_listed_disposable",
+    "is_mail_domain",
     "is_under",
     "mail_domains",
     "never_disposable_domains",
@@ -50,9 +52,19 @@ def disposable_domains() -> frozenset[str]:
 @lru_cache(maxsize=2)
 def _disposable_domains(digest: str) -> frozenset[str]:
     agreed = (kept_domains() if digest else None) or lists.packaged_disposable_domains()
+    return agreed.union(lists.reviewed_disposable_domains()).difference(*_never_thrown_away())
+
+
+def is_listed_disposable(domain: str) -> bool:
+    """Whether a domain is one of `disposable_domains`, which are not built up for it."""
+    agreed = kept_domains() or lists.sorted_disposable_domains()
+    listed = domain in lists.reviewed_disposable_domains() or domain in agreed
+    return listed and not any(domain in names for names in _never_thrown_away())
+
+
+def _never_thrown_away() -> tuple[Collection[str], ...]:
     typos, targets = lists.typo_domains().keys(), lists.suggestion_targets().keys()
-    others = lists.relay_domains() | mailbox_domains() | typos | targets
-    return (agreed | lists.reviewed_disposable_domains()) - others - lists.mailbox_providers()
+    return lists.relay_domains(), mailbox_domains(), typos, targets, lists.mailbox_providers()
 
 
 def mail_domains() -> frozenset[str]:
@@ -67,8 +79,20 @@ def mail_domains() -> frozenset[str]:
 @lru_cache(maxsize=2)
 def _mail_domains(digest: str) -> frozenset[str]:
     reviewed = _disposable_domains(digest) & lists.reviewed_disposable_domains()
-    known = free_domains() | mailbox_domains() | lists.relay_domains() | reviewed | lists.suggestion_targets().keys()
-    return known - lists.typo_domains().keys()
+    return reviewed.union(*_of_their_own()) - lists.typo_domains().keys()
+
+
+def is_mail_domain(domain: str) -> bool:
+    """Whether a domain is one of `mail_domains`, which are not built up for it."""
+    if domain in lists.typo_domains():
+        return False
+    if any(domain in names for names in _of_their_own()):
+        return True
+    return domain in lists.reviewed_disposable_domains() and is_listed_disposable(domain)
+
+
+def _of_their_own() -> tuple[Collection[str], ...]:
+    return free_domains(), mailbox_domains(), lists.relay_domains(), lists.suggestion_targets().keys()
 
 
 def never_disposable_domains() -> frozenset[str]:

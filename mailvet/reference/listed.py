@@ -13,7 +13,14 @@ from typing import Final
 
 from mailvet.data import lists
 from mailvet.data.operators import local_parts
-from mailvet.reference.domains import disposable_domains, free_domains, never_disposable_domains, provider_domains
+from mailvet.reference.domains import (
+    disposable_domains,
+    free_domains,
+    is_listed_disposable,
+    is_mail_domain,
+    never_disposable_domains,
+    provider_domains,
+)
 from mailvet.reference.own_lists import OwnList, OwnLists
 from mailvet.reference.updated_list import kept_digest
 from mailvet.syntax.mailbox_key import mailbox_rules
@@ -89,6 +96,38 @@ def _public_bits(digest: str) -> Mapping[str, int]:
     return said
 
 
+def _bits_by_name(domain: str, own: OwnLists) -> int:
+    """What `listed_bits` has for one domain, without building it up."""
+    bits = _public_bits_by_name(domain, kept_digest())
+    if own:
+        for name in OWN_LISTS:
+            entries: OwnList = getattr(own, name)
+            bits |= _BELOW[name] * (domain in entries.domains) | _ONLY[name] * (domain in entries.only_domains)
+    return bits
+
+
+@lru_cache(maxsize=65536)
+def _public_bits_by_name(domain: str, digest: str) -> int:
+    del digest
+    disposable = is_listed_disposable(domain)
+    typo = lists.typo_domains().get(domain)
+    return (
+        DISPOSABLE * disposable
+        | FREE * (domain in free_domains())
+        | PROVIDER * (domain in provider_domains())
+        | RELAY * (domain in lists.relay_domains())
+        | KNOWN * (not disposable and is_mail_domain(domain))
+        | MAILBOX_RULES * (domain in mailbox_rules().domains)
+        | _place_of_shape().get(domain, 0) << SHAPE
+        | (0 if typo is None else meant_domains().index(typo) + 1) << TYPO_OF
+    )
+
+
+@cache
+def _place_of_shape() -> dict[str, int]:
+    return {domain: place for place, row in enumerate(local_parts(), 1) for domain in row.domains}
+
+
 def _add(said: dict[str, int], names: Iterable[str], bits: int) -> None:
     for name in names:
         said[name] = said.get(name, 0) | bits
@@ -101,7 +140,7 @@ def meant_domains() -> tuple[str, ...]:
 
 
 def from_above(domain: str, said: Mapping[str, int]) -> int:
-    """What a domain takes over from those it lies under."""
+    """What a domain takes over from those it lies under; `said` as `listed_bits` gives it."""
     bits, above = 0, domain.partition(".")[2]
     while above:
         bits |= said.get(above, 0) & INHERITED
@@ -111,5 +150,7 @@ def from_above(domain: str, said: Mapping[str, int]) -> int:
 
 def bits_of(domain: str, own: OwnLists) -> int:
     """All that the lists say of one domain (A-labels, lower case); 0 where none says anything."""
-    said = listed_bits(own)
-    return said.get(domain, 0) | from_above(domain, said)
+    bits = _bits_by_name(domain, own)
+    for above in lists.names_above(domain):
+        bits |= _bits_by_name(above, own) & INHERITED
+    return bits

@@ -21,7 +21,7 @@ from mailvet.reference.listed import (
 )
 from mailvet.reference.own_lists import OwnList, OwnLists, by_mailbox
 from mailvet.reference.providers import is_likely_local_part
-from mailvet.reference.roles import is_role_at, no_reply_pattern, weak_role_names
+from mailvet.reference.roles import is_role_at, no_reply_patterns, weak_role_names
 
 __all__ = ["LookedUp", "look_up"]
 
@@ -67,7 +67,7 @@ def look_up(local: str, domain: str, mailbox: str, own: OwnLists) -> LookedUp:
         "disposable": not allowed and (bits & DISPOSABLE_UNLESS == DISPOSABLE or "extra_disposable" in on),
         "relay_alias": bool(bits & RELAY),
         "tagged": plus > 0,
-        "no_reply": not allowed and _no_reply().search(base) is not None,
+        "no_reply": not allowed and _is_no_reply(base),
         "allowed": allowed,
         "local_part_unlikely": not is_likely_local_part(base, domain),
     }
@@ -93,6 +93,20 @@ def _other_spelling(own: OwnLists, text: str, mailbox: str) -> str | None:
     return {**by_mailbox(own.deny.addresses), **by_mailbox(own.suppress.addresses)}.get(mailbox)
 
 
+def _is_no_reply(base: str) -> bool:
+    pattern = _no_reply(base[:1])
+    return pattern is not None and pattern.search(base) is not None
+
+
 @cache
-def _no_reply() -> re.Pattern[str]:
-    return re.compile(no_reply_pattern())
+def _no_reply(first: str) -> re.Pattern[str] | None:
+    """The pattern of the names that begin with a letter: to compile all takes longer than a first verdict."""
+    return re.compile(f"^(?:{'|'.join(found)})$") if (found := _no_reply_by_first().get(first)) else None
+
+
+@cache
+def _no_reply_by_first() -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for pattern in no_reply_patterns():
+        found.setdefault(pattern[0], []).append(pattern)  # a letter: the first sign of a name stands for itself
+    return found

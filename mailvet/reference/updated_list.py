@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -20,6 +21,8 @@ def lists_folder() -> Path:
     """Where updated lists are kept; it need not exist."""
     if named := os.environ.get("MAILVET_LISTS_FOLDER"):
         return Path(named)
+    if sys.platform == "linux" and os.environ.keys().isdisjoint(("XDG_DATA_HOME", "ANDROID_DATA")):
+        return Path.home() / ".local/share/mailvet/lists"  # what the library says, without the time to import it
     import platformdirs
 
     return Path(platformdirs.user_data_dir("mailvet", appauthor=False)) / "lists"

@@ -22,6 +22,7 @@ from mailvet.settings import Settings
 from mailvet.smtp.reply_reading import Stage, read_reply
 from mailvet.verdict import Evidence, Verdict, verdict_schema
 from mailvet.verification import scalar
+from mailvet.verification.verdict_settings import VerdictSettings
 from mailvet.vocabulary import RULES_VERSION, Policy, Reason
 
 if TYPE_CHECKING:
@@ -196,7 +197,7 @@ def _judged_anew(verdict: Verdict, reason: Reason, retry_after: float | None, se
     others = [Reason(fact.fact) for fact in verdict.evidence if fact is not said and fact.fact in known]
     finding = scalar.Finding(verdict.email or "", flags=set(verdict.flags), reasons=[*others, reason])
     finding.retry_after = retry_after
-    judged = scalar.judge(finding, settings)
+    judged = scalar.judge(finding, VerdictSettings.of(settings))
     checked_at = verdict.checked_at or datetime.now(timezone.utc)
     wait = judged.next_check_at - judged.checked_at if judged.next_check_at and judged.checked_at else None
     same = judged.reason is verdict.reason

@@ -5,11 +5,11 @@ from __future__ import annotations
 import string
 from dataclasses import dataclass
 from functools import cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from mailvet.data import lists
 
-__all__ = ["ALPHABET", "SHORTEST_GIBBERISH", "WIDTH", "CharacterModel"]
+__all__ = ["ALPHABET", "SHORTEST_GIBBERISH", "WIDTH", "CharacterModel", "threshold", "weights_after"]
 
 SHORTEST_GIBBERISH: Final = 6
 """Letters that a local part needs before it can be called gibberish."""
@@ -34,8 +34,31 @@ class CharacterModel:
     @cache
     def shipped(cls) -> CharacterModel:
         """The model of `mailvet/data/gibberish.csv`, which says what it was made from."""
-        file = lists.read("gibberish")
-        rows = {row[0]: row[1] for row in file.rows}
-        weights = tuple(int(weight) for a in ALPHABET for b in ALPHABET for weight in rows[a + b].split())
-        about = file.about
-        return cls(weights, int(about["unit"]), float(about["offset"]), float(about["slope"]))
+        weights = tuple(weight for a in ALPHABET for b in ALPHABET for weight in weights_after(a + b))
+        return cls(weights, *threshold())
+
+
+class Threshold(NamedTuple):
+    """The numbers of a `CharacterModel`, without its weights."""
+
+    unit: int
+    offset: float
+    slope: float
+
+
+@cache
+def threshold() -> Threshold:
+    """Those of the model that is shipped."""
+    about = lists.read("gibberish").about
+    return Threshold(int(about["unit"]), float(about["offset"]), float(about["slope"]))
+
+
+@cache
+def weights_after(two: str) -> tuple[int, ...]:
+    """The weights of the model that is shipped, after two characters of the alphabet; a first verdict needs few."""
+    return tuple(map(int, _rows()[two].split()))
+
+
+@cache
+def _rows() -> dict[str, str]:
+    return {row[0]: row[1] for row in lists.read("gibberish").rows}

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from mailvet.reference import domains
-from mailvet.signals.gibberish import SHORTEST_GIBBERISH, WIDTH, CharacterModel
+from mailvet.signals.gibberish import ALPHABET, SHORTEST_GIBBERISH, threshold, weights_after
 from mailvet.signals.keyboard import walk_runs
 from mailvet.signals.rules import (
     FREE_DIGITS,
@@ -53,12 +53,11 @@ def is_gibberish(base: str) -> bool:
     """Whether a local part, in lower case and before any +tag, looks like random characters."""
     if not base.isascii() or sum(map(str.isalpha, base)) < SHORTEST_GIBBERISH:
         return False
-    model, places = CharacterModel.shipped(), _places()
-    weights = model.weights
+    model, places = threshold(), _places()
     before = last = 0
     total = 0
     for place in (*(places.get(character, 0) for character in base), 0):
-        total += weights[(before * WIDTH + last) * WIDTH + place]
+        total += weights_after(ALPHABET[before] + ALPHABET[last])[place]
         before, last = last, place
     # As the columns work it out: 32-bit floats per character, then 64 bits.
     per_character = _single(_single(total) / _single(model.unit * len(base)))

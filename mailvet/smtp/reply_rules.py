@@ -7,20 +7,14 @@ end. The file itself says what each field of a rule means.
 from __future__ import annotations
 
 import re
-import sys
 import unicodedata
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
-from importlib import resources
 from typing import TYPE_CHECKING, Any
 
+from mailvet.data import files
 from mailvet.vocabulary import Reason
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -127,14 +121,9 @@ def fold(text: str) -> str:
 
 
 @cache
-def _document() -> dict[str, Any]:
-    return tomllib.loads(resources.files("mailvet.data").joinpath("replies.toml").read_text(encoding="utf-8"))
-
-
-@cache
 def rules() -> tuple[Rule, ...]:
     """All rules in the order in which they are tried."""
-    document = _document()
+    document = files.document("replies")
     expand = _expander(document["words"])
     return tuple(_rules(document["rule"], expand))
 
@@ -185,7 +174,7 @@ def _expander(words: dict[str, str]) -> Callable[[str], str]:
 def reply_words() -> frozenset[str]:
     """The words that replies are made of: those of every rule's examples."""
     words: set[str] = set()
-    for row in _document()["rule"]:
+    for row in files.document("replies")["rule"]:
         for example in row["examples"]:
             bare = re.sub(r"\S*[@/]\S*|(?:[\w-]+\.)+[a-z]{2,}\b|\b\w*[a-z][A-Z]\w*", " ", example)
             words.update(word.lower() for word in re.findall(r"[^\W\d_]{2,}", bare))

@@ -12,17 +12,12 @@ form everywhere.
 from __future__ import annotations
 
 import hashlib
-import sys
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from mailvet.data import files
 
 if TYPE_CHECKING:
     import polars as pl
@@ -88,7 +83,7 @@ class MailboxRules:
 @cache
 def rules() -> tuple[Provider, ...]:
     """The providers in the order of the file."""
-    document = tomllib.loads(resources.files("mailvet.data").joinpath("mailbox_rules.toml").read_text("utf-8"))
+    document = files.document("mailbox_rules")
     return tuple(
         Provider(
             domains=tuple(row["domains"]),

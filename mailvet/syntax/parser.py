@@ -22,11 +22,9 @@ from functools import lru_cache
 from string import ascii_lowercase, ascii_uppercase
 from typing import Final
 
-from email_validator import SPECIAL_USE_DOMAIN_NAMES, validate_email
-from email_validator.rfc_constants import CASE_INSENSITIVE_MAILBOX_NAMES
-
 from mailvet.data.lists import placeholders, suggestion_targets
 from mailvet.data.operators import odd_dot_domains
+from mailvet.patterns import lazy_pattern
 from mailvet.privacy import is_formula
 from mailvet.reference.typos.names import provider_of_name
 from mailvet.syntax.repair import MOJIBAKE, plain_line, repair_line
@@ -73,8 +71,10 @@ PLAIN_LOCAL: Final = rf"[{ATEXT}]+(?:\.[{ATEXT}]+)*"
 PLAIN_DOMAIN: Final = r"(?:[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*\.)+(?:[A-Za-z0-9]+-)*[A-Za-z0-9]*[A-Za-z]"
 """Host names with a dot and a last letter; two hyphens in a row (Punycode, R-LDH labels) are left to the judge."""
 HOST_NAME: Final = r"[A-Za-z0-9](?:[A-Za-z0-9\-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9\-]*[A-Za-z0-9])?)*"
-SPECIAL_USE: Final = rf"(?i)\.(?:{'|'.join(map(re.escape, SPECIAL_USE_DOMAIN_NAMES))})$"
-SPECIAL_USE_ENDINGS: Final = frozenset(name.rpartition(".")[2] for name in SPECIAL_USE_DOMAIN_NAMES)
+_RESERVED_NAMES: Final = ("arpa", "invalid", "local", "localhost", "onion", "test")
+"""What the judge takes for reserved (RFC 6761); written here, since most processes never need the judge itself."""
+SPECIAL_USE: Final = rf"(?i)\.(?:{'|'.join(map(re.escape, _RESERVED_NAMES))})$"
+SPECIAL_USE_ENDINGS: Final = frozenset(name.rpartition(".")[2] for name in _RESERVED_NAMES)
 """Last labels under which names are or may be reserved (RFC 6761)."""
 _SEPARATOR: Final = r" \t\r\n;,|/&<>()\[\]\"'"
 _OTHER: Final = f"[^{_SEPARATOR}@]"
@@ -83,25 +83,28 @@ SEVERAL: Final = f"{_OTHER}@{_OTHER}+[{_SEPARATOR}].*{_OTHER}@{_OTHER}"
 
 TOKEN: Final = rf"[^{_SEPARATOR}]+@[^{_SEPARATOR}]+"
 
-CASELESS_NAMES: Final = tuple(CASE_INSENSITIVE_MAILBOX_NAMES)
+CASELESS_NAMES: Final = (
+    *("info", "marketing", "sales", "support", "abuse", "noc", "security", "postmaster", "hostmaster", "usenet"),
+    *("news", "webmaster", "www", "uucp", "ftp"),
+)
 """Mailbox names of RFC 2142: the judge lower-cases them, every other local part keeps its case."""
 
 _PLAIN = re.compile(rf"({PLAIN_LOCAL})@({PLAIN_DOMAIN})\Z")
-_PLAIN_LOCAL = re.compile(rf"{PLAIN_LOCAL}\Z")
-_HOST_NAME = re.compile(rf"{HOST_NAME}\Z")
+_PLAIN_LOCAL = lazy_pattern(rf"{PLAIN_LOCAL}\Z")
+_HOST_NAME = lazy_pattern(rf"{HOST_NAME}\Z")
 _SPECIAL_USE = re.compile(SPECIAL_USE)
-_SEVERAL = re.compile(SEVERAL, re.DOTALL)
-_SAME_WORD_TWICE = re.compile(r"([a-z0-9]+)@\1\Z")
-_NOT_LOCAL = re.compile(rf"[^.{ATEXT}\x80-\U0010ffff]")
-_NOT_DOMAIN = re.compile(r"[^.A-Za-z0-9\-\x80-\U0010ffff]")
-_TOKEN = re.compile(TOKEN)
+_SEVERAL = lazy_pattern(SEVERAL, re.DOTALL)
+_SAME_WORD_TWICE = lazy_pattern(r"([a-z0-9]+)@\1\Z")
+_NOT_LOCAL = lazy_pattern(rf"[^.{ATEXT}\x80-\U0010ffff]")
+_NOT_DOMAIN = lazy_pattern(r"[^.A-Za-z0-9\-\x80-\U0010ffff]")
+_TOKEN = lazy_pattern(TOKEN)
 COMMON_LETTERS: Final = (
     "\u00df-\u00f6\u00f8-\u00ff\u0101\u0103\u0105\u0107\u010d\u010f\u0111\u0113\u0117\u0119\u011b\u011f\u012b\u012f"
     "\u0131\u0137\u013a\u013c\u013e\u0142\u0144\u0146\u0148\u014d\u0151\u0153\u0155\u0159\u015b\u015f\u0161\u0163"
     "\u0165\u016b\u016f\u0171\u0173\u017a\u017c\u017e\u03ac-\u03ce\u0430-\u045f\u0491\u0e01-\u0e30"
     "\u3041-\u3096\u30a1-\u30fa\u4e00-\u9fa5\uac00-\ud7a3"
 )
-_COMMON_LABEL = re.compile(rf"[a-z0-9{COMMON_LETTERS}]+(?:-[a-z0-9{COMMON_LETTERS}]+)*\Z")
+_COMMON_LABEL = lazy_pattern(rf"[a-z0-9{COMMON_LETTERS}]+(?:-[a-z0-9{COMMON_LETTERS}]+)*\Z")
 _LOWER: Final = str.maketrans(ascii_uppercase, ascii_lowercase)
 
 
@@ -222,6 +225,8 @@ def _accept(text: str, allow_special_use: bool) -> tuple[str, str] | None:
 
 
 def _judge(text: str, allow_special_use: bool) -> tuple[str, str] | None:
+    from email_validator import validate_email
+
     reserved = ""
     if allow_special_use and (special := _SPECIAL_USE.search(text)):
         # The judge knows no switch for reserved names other than `test`: it is shown a name of the same length.

@@ -16,6 +16,8 @@ import re
 import unicodedata
 from typing import Final
 
+from mailvet.patterns import lazy_pattern
+
 __all__ = ["MISSING_AT", "MOJIBAKE", "NEEDS_PLAIN_LINE", "REPAIRS", "REPAIRS_OF_PLAIN", "plain_line", "repair_line"]
 
 _TITLES: Final = (
@@ -97,7 +99,9 @@ REPAIRS_OF_PLAIN: Final = tuple(repair for repair in REPAIRS if repair[0].starts
 MISSING_AT: Final = rf"(?i)[^a-z0-9]at[^a-z0-9]|%40|&#64;|[a-z0-9][2\"#'*!?&;:$ ]{_WITHOUT_AT}\W*$"
 """Finds the texts without an @ that may become an address all the same."""
 
-_COMPILED: Final = tuple((re.compile(pattern), re.sub(r"\$\{(\d)\}", r"\\g<\1>", text)) for pattern, text, _ in REPAIRS)
+_COMPILED: Final = tuple(
+    (lazy_pattern(pattern), re.sub(r"\$\{(\d)\}", r"\\g<\1>", text)) for pattern, text, _ in REPAIRS
+)
 
 
 def repair_line(line: str) -> str:
@@ -113,7 +117,7 @@ NEEDS_PLAIN_LINE: Final = (
     r"(?i)&(?:#x?[0-9a-f]+|[a-z]+);|\\|^=|</?[a-z][^<>@]*>|<a |#mailto:|%20|%3[ce]|^(?:u003|x3)[ce]"
 )
 """Finds the texts of printable ASCII that `plain_line` changes, and others."""
-MOJIBAKE: Final = re.compile("[\u00c2\u00c3][\u0080-\u00bf\u201a-\u203a]|\ufffd")
+MOJIBAKE: Final = lazy_pattern("[\u00c2\u00c3][\u0080-\u00bf\u201a-\u203a]|\ufffd")
 """Text that was decoded wrongly: what it said is not guessed."""
 _STRAIGHT: Final = str.maketrans(
     {
@@ -128,13 +132,15 @@ _STRAIGHT: Final = str.maketrans(
         "\u0131": "i",
     }
 )
-_ESCAPES: Final = re.compile(
+_ESCAPES: Final = lazy_pattern(
     r"\\+[rntRNT](?![A-Za-z0-9]*@)|%20|%3[CcEe]|^(?:[uU]003|[xX]3)[cCeE]|\\u003[ce]|\\+(?=[\"'])"
 )
-_LINK: Final = re.compile(r"(?i)<a\s[^>]*?mailto:\s*([^\"'>?\s]+)[^>]*>")
-_TAG: Final = re.compile(r"</?[A-Za-z][^<>@]*>")
-_FORMULA: Final = re.compile(r"(?is)^=\s*(?:hyperlink\(\s*)?\"(?:mailto:)?([^\"]*)\"(?:\s*[,;]\s*\"([^\"]*)\")?\s*\)?$")
-_FIELD: Final = re.compile(r"(?i)#(?:mailto:)?([^#]*)#?$")
+_LINK: Final = lazy_pattern(r"(?i)<a\s[^>]*?mailto:\s*([^\"'>?\s]+)[^>]*>")
+_TAG: Final = lazy_pattern(r"</?[A-Za-z][^<>@]*>")
+_FORMULA: Final = lazy_pattern(
+    r"(?is)^=\s*(?:hyperlink\(\s*)?\"(?:mailto:)?([^\"]*)\"(?:\s*[,;]\s*\"([^\"]*)\")?\s*\)?$"
+)
+_FIELD: Final = lazy_pattern(r"(?i)#(?:mailto:)?([^#]*)#?$")
 
 
 def plain_line(text: str) -> str:
@@ -159,8 +165,8 @@ def plain_line(text: str) -> str:
     return "".join(character for character in text if unicodedata.category(character) not in ("Cc", "Cf")).strip()
 
 
-_NEEDS_PLAIN_LINE: Final = re.compile(NEEDS_PLAIN_LINE)
-_GLUE: Final = re.compile(r"(?<=[A-Za-z0-9.-])[\u00a0\u2000-\u200a\u202f\u205f]+(?=\.|[a-z]{1,2}\s*$)")
+_NEEDS_PLAIN_LINE: Final = lazy_pattern(NEEDS_PLAIN_LINE)
+_GLUE: Final = lazy_pattern(r"(?<=[A-Za-z0-9.-])[\u00a0\u2000-\u200a\u202f\u205f]+(?=\.|[a-z]{1,2}\s*$)")
 
 
 def _without_glue(text: str) -> str:

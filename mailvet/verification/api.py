@@ -1,32 +1,31 @@
-"""`mailvet.verify`, `averify` and `verify_many`: verification without a table to read from or to write to."""
+"""`mailvet.verify`, `averify` and `verify_many`: verification without a table to read from or to write to.
+
+What needs a network or a table is imported where it is used, so that the first verdict of a process comes soon.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mailvet.errors import SettingsError, argument
-from mailvet.settings import Settings
-from mailvet.signals import scalar as signals
 from mailvet.verdict import Verdict, email_key, verdict_schema
 from mailvet.verification import scalar, table_engine
-from mailvet.verification.background import (
-    examine_within,
-    run_in_background,
-    shared_verifier,
-    start_in_background,
-)
-from mailvet.verification.deadline import check_deadline
-from mailvet.verification.verifier import Verifier
+from mailvet.verification.few import verify_few
+from mailvet.verification.verdict_settings import VerdictSettings, environment_has_settings
 from mailvet.vocabulary import Depth
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     import polars as pl
     import pyarrow as pa
 
-__all__ = ["averify", "verify", "verify_all", "verify_many"]
+    from mailvet.settings import Settings
+    from mailvet.verification.verifier import Verifier
+
+__all__ = ["averify", "settings_for", "verify", "verify_all", "verify_each", "verify_in_order", "verify_many"]
 
 T = TypeVar("T")
 
@@ -62,7 +61,13 @@ def verify(
     Raises:
         SettingsError, PreflightError: before anything is asked.
     """
-    return run_in_background(_verify_one(_text(address), _resolve_settings(settings, depth), _checked(deadline)))
+    deadline = _checked(deadline)
+    known = settings_for(settings, depth)
+    if isinstance(known, VerdictSettings):
+        return verify_few([_text(address)], known)[0]
+    from mailvet.verification.background import run_in_background
+
+    return run_in_background(_ask_one(_text(address), known, deadline))
 
 
 async def averify(
@@ -73,8 +78,15 @@ async def averify(
     deadline: float | None = None,
 ) -> Verdict:
     """The same as `verify` for code that runs in an event loop: it waits without blocking the loop."""
-    work = _verify_one(_text(address), _resolve_settings(settings, depth), _checked(deadline))
-    return await asyncio.wrap_future(start_in_background(work))
+    import asyncio
+
+    deadline = _checked(deadline)
+    known = settings_for(settings, depth)
+    if isinstance(known, VerdictSettings):
+        return (await asyncio.to_thread(verify_few, [_text(address)], known))[0]
+    from mailvet.verification.background import start_in_background
+
+    return await asyncio.wrap_future(start_in_background(_ask_one(_text(address), known, deadline)))
 
 
 def verify_many(
@@ -103,23 +115,72 @@ def verify_many(
     return verify_all(addresses, _resolve_settings(settings, depth), poll)[0]
 
 
+def verify_each(
+    cells: list[str], settings: Settings | VerdictSettings, poll: Callable[[], object] | None = None
+) -> tuple[list[Verdict], str | None]:
+    """The verdicts of a few distinct cells without a table, and why they are degraded: None when all could be asked.
+
+    Args:
+        cells: texts.
+        settings: `VerdictSettings` where nothing is to be asked (`settings_for`).
+        poll: as in `verify_many`.
+    """
+    if isinstance(settings, VerdictSettings):
+        return verify_few(cells, settings), None
+    from mailvet.verification.background import run_in_background
+
+    return run_in_background(_ask_each(cells, settings), poll)
+
+
+def verify_in_order(cells: Sequence[str], settings: Settings | VerdictSettings) -> tuple[list[Verdict], str | None]:
+    """The verdicts of a few cells in their order, each distinct text verified once, and why they are degraded."""
+    distinct = list(dict.fromkeys(cells))
+    known = settings if isinstance(settings, VerdictSettings) else settings_for(settings, None)
+    if isinstance(known, VerdictSettings) or known.depth is not Depth.smtp:
+        verdicts, degraded = verify_each(distinct, known)
+    else:
+        table, degraded = verify_all(distinct, known)
+        verdicts = [Verdict.from_row(row) for row in table.to_pylist()]
+    found = dict(zip(distinct, verdicts, strict=True))
+    return [found[cell] for cell in cells], degraded
+
+
+def settings_for(settings: Settings | None, depth: Depth | str | None) -> Settings | VerdictSettings:
+    """What a verification goes by: `VerdictSettings` where nothing is to be asked.
+
+    The library that checks settings is left alone where there are none.
+    """
+    if settings is None and depth == Depth.offline and not environment_has_settings():
+        return VerdictSettings(Depth.offline)
+    resolved = _resolve_settings(settings, depth)
+    return VerdictSettings.of(resolved) if resolved.depth is Depth.offline else resolved
+
+
 def verify_all(
     addresses: Iterable[str | None], settings: Settings, poll: Callable[[], object] | None = None
 ) -> tuple[pa.Table, str | None]:
     """The same as `verify_many`, and beside the table why it is degraded: None when all could be asked and believed."""
+    table_engine.check_packages()
     cells = [_text(cell) for cell in _column_of(addresses)]
     if not cells:
         return verdict_schema().empty_table(), None
     distinct = list(dict.fromkeys(cells))
-    if table_engine.is_lost() or (len(distinct) <= _FEW and settings.depth is not Depth.smtp):
-        verdicts, degraded = run_in_background(_verify_each(distinct, settings), poll)
+    is_few = len(distinct) <= _FEW
+    if table_engine.is_lost() or (is_few and settings.depth is not Depth.smtp):
+        # Of many, the waiting thread keeps polling.
+        verdicts, degraded = verify_each(distinct, settings_for(settings, None) if is_few else settings, poll)
         return _table_of(cells, verdicts), degraded
+    from mailvet.verification.background import run_in_background
+
     frame, degraded = run_in_background(_verify_table(distinct, settings), poll)
     return _in_input_order(cells, frame), degraded
 
 
 def _resolve_settings(settings: Settings | None, depth: Depth | str | None) -> Settings:
-    settings = settings if settings is not None else Settings.load()
+    if settings is None:
+        from mailvet.settings import Settings
+
+        settings = Settings.load()
     if depth is None:
         return settings
     try:
@@ -129,6 +190,10 @@ def _resolve_settings(settings: Settings | None, depth: Depth | str | None) -> S
 
 
 def _checked(deadline: float | None) -> float | None:
+    if deadline is None:
+        return None
+    from mailvet.verification.deadline import check_deadline
+
     try:
         return check_deadline(deadline)
     except ValueError as error:
@@ -169,6 +234,9 @@ def _text(cell: object) -> str:
 
 async def _with_verifier(settings: Settings, work: Callable[[Verifier], Awaitable[T]]) -> tuple[T, str | None]:
     """The result of the work, and why it is degraded if it is."""
+    from mailvet.verification.background import shared_verifier
+    from mailvet.verification.verifier import Verifier
+
     if settings.depth is not Depth.smtp:
         shared = await shared_verifier(settings)  # routes stay known from call to call
         return await work(shared), shared.degraded
@@ -176,19 +244,16 @@ async def _with_verifier(settings: Settings, work: Callable[[Verifier], Awaitabl
         return await work(verifier), verifier.degraded
 
 
-async def _verify_one(cell: str, settings: Settings, deadline: float | None) -> Verdict:
+async def _ask_one(cell: str, settings: Settings, deadline: float | None) -> Verdict:
     if deadline is not None:
+        from mailvet.verification.background import examine_within
+
         return await examine_within(cell, settings, deadline)
-    return (await _verify_each([cell], settings))[0][0]
+    return (await _ask_each([cell], settings))[0][0]
 
 
-async def _verify_each(cells: list[str], settings: Settings) -> tuple[list[Verdict], str | None]:
-    async def work(verifier: Verifier) -> list[Verdict]:
-        together = len(cells) > 1 and settings.suspicion.whole_table
-        shown = signals.examine_table(cells) if together else {}
-        return await verifier.examine_each(cells, shown)
-
-    return await _with_verifier(settings, work)
+async def _ask_each(cells: list[str], settings: Settings) -> tuple[list[Verdict], str | None]:
+    return await _with_verifier(settings, lambda verifier: verifier.examine_each(cells))
 
 
 async def _verify_table(cells: list[str], settings: Settings) -> tuple[pl.DataFrame, str | None]:

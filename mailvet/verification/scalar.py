@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from mailvet.dns.routes import Route
 from mailvet.policies import recommend
 from mailvet.privacy import keyed, mask_text, unnamed_suggestion
-from mailvet.probing.domain import MailboxResult
 from mailvet.reference.disposable_servers import disposable_server
 from mailvet.reference.own_lists import OwnLists
 from mailvet.reference.providers import operator_of
@@ -26,13 +25,17 @@ from mailvet.reference.typos.addresses import suggest_for, suggest_repaired
 from mailvet.reference.typos.domains import has_unknown_tld
 from mailvet.scoring.order import AT_LEAST, EVIDENCE_LAYERS, FLAGS, LONGEST_KEPT, RANKS, SERIES_DETAIL
 from mailvet.scoring.priors import probability_of, score_of
-from mailvet.settings import Settings
-from mailvet.signals.scalar import TableSignals, is_gibberish, is_keyboard_walk
+from mailvet.signals.scalar import TableSignals, examine_table, is_gibberish, is_keyboard_walk
 from mailvet.syntax.mailbox_key import key_of, mailbox_of
 from mailvet.syntax.missing import is_missing
 from mailvet.syntax.parser import Address, parse
 from mailvet.verdict import Evidence, Verdict, email_key
-from mailvet.vocabulary import REASONS, Policy, Reason, Status, rules_version
+from mailvet.vocabulary import REASONS, Reason, Status, rules_version
+
+if TYPE_CHECKING:
+    from mailvet.dns.routes import Route
+    from mailvet.probing.domain import MailboxResult
+    from mailvet.verification.verdict_settings import VerdictSettings
 
 __all__ = [
     "ODD_DOTS",
@@ -42,7 +45,9 @@ __all__ = [
     "Finding",
     "as_row",
     "examine",
+    "examine_all",
     "judge",
+    "judge_all",
     "on_own_list",
 ]
 
@@ -188,12 +193,22 @@ def on_own_list(spelling: str | None) -> str:
     return "on your own list" + (f" as {spelling}" if spelling else "")
 
 
+def examine_all(cells: Sequence[str], own: OwnLists, settings: VerdictSettings) -> list[Finding]:
+    """What syntax, lists and, where the settings say so, all of the cells together say about each; distinct cells."""
+    shown = examine_table(cells) if len(cells) > 1 and settings.whole_table else {}
+    findings = [examine(cell, own, allow_special_use=settings.allow_special_use) for cell in cells]
+    for finding in findings:
+        if finding.cell in shown:
+            finding.add_table_signals(shown[finding.cell])
+    return findings
+
+
 # -------------------------------------------------------------------- judging
 
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 
 
-def judge(finding: Finding, settings: Settings, *, lists_digest: str = "") -> Verdict:
+def judge(finding: Finding, settings: VerdictSettings, *, lists_digest: str = "") -> Verdict:
     """The verdict, as `mailvet.scoring.columns.judge` gives it for a row checked for the first time."""
     reason = min(finding.reasons, key=RANKS.__getitem__, default=Reason.not_probed)
     probability = probability_of(reason, finding.flags)
@@ -202,22 +217,22 @@ def judge(finding: Finding, settings: Settings, *, lists_digest: str = "") -> Ve
     wait = _wait(reason, finding.retry_after, settings)
     result, route = finding.mailbox_result, finding.route
     suggestion, reply = finding.suggestion, result.reply if result is not None else None
-    key, double = settings.privacy.key, finding.facts.get("duplicate", ("", None))
+    key, double = settings.privacy_key, finding.facts.get("duplicate", ("", None))
     if key is not None and double[1] is not None:
-        finding.facts["duplicate"] = (double[0], keyed(key.get_secret_value(), double[1]))
-    if not settings.store.store_addresses:
+        finding.facts["duplicate"] = (double[0], keyed(key, double[1]))
+    if not settings.store_addresses:
         finding.facts = {place: (fact, detail and mask_text(detail)) for place, (fact, detail) in finding.facts.items()}
         reply = reply and mask_text(reply)
         fact, code = finding.facts.get("syntax", ("", None))
         rule = code if fact == str(Reason.syntax_invalid) and code else str(Reason.typo_domain)
         suggestion = suggestion and unnamed_suggestion(suggestion, rule)
-    keep = settings.store.store_addresses and len(finding.cell.encode("utf-8", "surrogatepass")) <= LONGEST_KEPT
+    keep = settings.store_addresses and len(finding.cell.encode("utf-8", "surrogatepass")) <= LONGEST_KEPT
     return Verdict(
         email_key=email_key(finding.cell),
         email=finding.cell if keep else None,
         status=REASONS[reason].status,
         reason=reason,
-        recommendation=recommend(reason, Policy(settings.policy), score, 1),
+        recommendation=recommend(reason, settings.policy, score, 1),
         score=score,
         suggestion=suggestion,
         flags=tuple(flag for flag in FLAGS if flag in finding.flags),
@@ -241,11 +256,17 @@ def judge(finding: Finding, settings: Settings, *, lists_digest: str = "") -> Ve
     )
 
 
-def _wait(reason: Reason, retry_after: float | None, settings: Settings) -> timedelta | None:
+def judge_all(findings: Sequence[Finding], settings: VerdictSettings, own: OwnLists) -> list[Verdict]:
+    """The verdicts, in the order of the findings."""
+    digest = own.digest
+    return [judge(finding, settings, lists_digest=digest) for finding in findings]
+
+
+def _wait(reason: Reason, retry_after: float | None, settings: VerdictSettings) -> timedelta | None:
     rule = REASONS[reason]
     schedule = rule.recheck
-    if reason is Reason.greylisted and settings.retry.after_greylisting:
-        schedule = settings.retry.after_greylisting
+    if reason is Reason.greylisted and settings.after_greylisting:
+        schedule = settings.after_greylisting
     wait = schedule[0] if schedule else None
     if retry_after is None or rule.status is not Status.unknown:
         return wait

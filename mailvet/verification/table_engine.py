@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import os
 
-from mailvet.errors import PreflightError
+from mailvet.errors import PreflightError, needs_package
 
-__all__ = ["claim", "is_lost"]
+__all__ = ["check_packages", "claim", "is_lost"]
 
 _used_by: int | None = None
 """The process whose threads the table engine uses, once it was used."""
@@ -18,6 +18,20 @@ _used_by: int | None = None
 def is_lost() -> bool:
     """Whether this process was forked from one that had used the table engine, whose threads are gone here."""
     return _used_by is not None and _used_by != os.getpid()
+
+
+def check_packages() -> None:
+    """See whether what tables are made with is installed.
+
+    Raises:
+        MissingPackageError: it is not.
+    """
+    try:
+        import polars
+        import pyarrow
+    except ImportError as error:
+        raise needs_package(error) or error from None
+    del polars, pyarrow
 
 
 def claim() -> None:

@@ -18,11 +18,11 @@ from mailvet.probing.pool import Mailboxes, MailboxResult, OperatorProgress, Rec
 from mailvet.probing.slots import connection_slots
 from mailvet.reference.own_lists import OwnLists
 from mailvet.settings import Settings
-from mailvet.signals.scalar import NOTHING, TableSignals
 from mailvet.verdict import Verdict
 from mailvet.verification import scalar
 from mailvet.verification.deadline import Deadlines
 from mailvet.verification.hello_name import hello_name_problem
+from mailvet.verification.verdict_settings import VerdictSettings
 from mailvet.vocabulary import Depth
 
 __all__ = ["NO_RESOLVER", "Verifier"]
@@ -56,6 +56,7 @@ class Verifier:
         dns_memory: Memory | None = None,
     ) -> None:
         self.settings = settings
+        self._verdict_settings = VerdictSettings.of(settings)
         self.depth = Depth(settings.depth)
         self.own = own if own is not None else OwnLists.load(**settings.lists.model_dump())
         self.routes: Routes | KnownRoutes | None = routes
@@ -195,9 +196,14 @@ class Verifier:
             self._results.clear()
         self._results[mailbox] = result
 
+    def forget_results(self) -> None:
+        """Drop what is kept about mailboxes, after an address was erased."""
+        self._results.clear()
+        self._deadlines.forget_results()
+
     async def examine_one(self, cell: str) -> Verdict:
         """The verdict for one cell, asked at once and without waiting for greylisting."""
-        return (await self.examine_each([cell], {}))[0]
+        return (await self.examine_each([cell]))[0]
 
     async def examine_within(self, cell: str, seconds: float, deadline: float | None = None) -> Verdict:
         """The verdict for one cell with all that is known within so many seconds.
@@ -215,7 +221,7 @@ class Verifier:
                 finding = await self._deadlines.find(finding, seconds, seconds if deadline is None else deadline)
             else:
                 finding.mark_not_probed(NO_RESOLVER)
-        return scalar.judge(finding, self.settings, lists_digest=self.own.digest)
+        return scalar.judge(finding, self._verdict_settings, lists_digest=self.own.digest)
 
     def examine_unopened(self, cell: str, why: str) -> Verdict:
         """The verdict for one cell by syntax and lists alone.
@@ -227,31 +233,25 @@ class Verifier:
         finding = self._examine_offline(cell)
         if not finding.settled:
             finding.mark_not_probed(why)
-        return scalar.judge(finding, self.settings, lists_digest=self.own.digest)
+        return scalar.judge(finding, self._verdict_settings, lists_digest=self.own.digest)
 
     def _examine_offline(self, cell: str) -> scalar.Finding:
-        return scalar.examine(cell, self.own, allow_special_use=bool(self.settings.smtp.allow_private_networks))
+        return scalar.examine(cell, self.own, allow_special_use=self._verdict_settings.allow_special_use)
 
     @property
     def under_way(self) -> int:
         """Addresses that are finished in the background, beyond the deadlines of those who asked."""
         return self._deadlines.under_way
 
-    async def examine_each(self, cells: Sequence[str], signals: Mapping[str, TableSignals]) -> list[Verdict]:
-        """The verdicts for a few cells, in their order.
+    async def examine_each(self, cells: Sequence[str]) -> list[Verdict]:
+        """The verdicts for a few distinct cells, in their order, asked at once.
 
         Each domain is looked up once, mailboxes are asked side by side.
-
-        Args:
-            cells: texts as they stand in the table.
-            signals: what all cells together show about one, by its text.
         """
-        findings = [self._examine_offline(cell) for cell in cells]
-        for finding in findings:
-            finding.add_table_signals(signals.get(finding.cell, NOTHING))
+        findings = scalar.examine_all(cells, self.own, self._verdict_settings)
         if self.depth is not Depth.offline:
             await self._ask([finding for finding in findings if not finding.settled])
-        return [scalar.judge(finding, self.settings, lists_digest=self.own.digest) for finding in findings]
+        return scalar.judge_all(findings, self._verdict_settings, self.own)
 
     async def _ask(self, findings: Sequence[scalar.Finding]) -> None:
         if not self.has_dns:

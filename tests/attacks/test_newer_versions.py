@@ -12,7 +12,8 @@ import pytest
 from rich.console import Console
 
 from ge_expectations.tally import Tally
-from mailvet.cli.show import explain, show_summary
+from mailvet.cli.show import show_summary
+from mailvet.cli.show_verdict import explain
 from mailvet.policies import recommend
 from mailvet.reports import html as html_report
 from mailvet.settings import Settings

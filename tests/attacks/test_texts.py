@@ -13,9 +13,10 @@ from typer.testing import CliRunner
 
 import mailvet
 from mailvet.cli.commands import app
-from mailvet.cli.show import explain
+from mailvet.cli.log_lines import PrintableFormatter
+from mailvet.cli.show_verdict import explain
 from mailvet.data import lists
-from mailvet.privacy import FORMULA_START, PrintableFormatter, escape_formula, is_formula, printable
+from mailvet.privacy import FORMULA_START, escape_formula, is_formula, printable
 from mailvet.verdict import Verdict
 from tests.attacks.counting import Tried
 from tests.warehouse.answers import answers, plan_of

@@ -12,7 +12,8 @@ import pytest
 from rich.console import Console
 
 from mailvet.cli.progress import LogWatcher, TerminalWatcher
-from mailvet.cli.show import explain, show_plan, show_result
+from mailvet.cli.show import show_plan, show_result
+from mailvet.cli.show_verdict import explain
 from mailvet.probing.pool import OperatorProgress
 from mailvet.reports.text import duration_text
 from mailvet.runs.forecast import Forecast

@@ -61,3 +61,10 @@ def test_every_dependency_stands_on_the_page_of_licences() -> None:
         wanted += [] if extra in ("dev", "bench", "all") else requirements
     names = {re.split(r"[\[<>=; ]", text, maxsplit=1)[0].lower() for text in wanted} - {"mailvet", "tomli"}
     assert {name for name in names if f"\n| {name} |" not in page} == set()
+
+
+def test_the_json_that_is_read_says_what_the_toml_does() -> None:
+    """After a change that is meant: `python docs/make_data.py`."""
+    written: dict[Path, str] = importlib.import_module("make_data").documents()
+    assert {path: path.read_text("utf-8") for path in written} == written
+    assert {path.name for path in written} == {path.name for path in (ROOT / "mailvet/data").glob("*.json")}

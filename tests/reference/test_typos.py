@@ -18,7 +18,7 @@ from mailvet.data.operators import mailbox_domains
 from mailvet.reference.typos import domains as typo_domains
 from mailvet.reference.typos import names, provider_endings
 from mailvet.reference.typos.addresses import suggest
-from mailvet.reference.typos.domains import suggest_domains
+from mailvet.reference.typos.domains import suggest_domain, suggest_domains
 from mailvet.syntax.parser import Address, parse
 
 COLLECTED_BY_OTHERS = ("typos_public.csv", "typos_long_tail.csv")
@@ -60,7 +60,7 @@ def test_a_real_mail_domain_is_corrected_only_where_lists_of_others_call_it_miss
 def test_real_mail_domains_are_hardly_ever_corrected_even_if_nobody_knew_them(monkeypatch: pytest.MonkeyPatch) -> None:
     """The guard above hides how good the rules are: without it, at most 2 in 1,000 go wrong."""
     targets = frozenset(lists.suggestion_targets()) | set(mailbox_domains())
-    monkeypatch.setattr(typo_domains, "mail_domains", lambda: targets)
+    monkeypatch.setattr(typo_domains, "is_mail_domain", targets.__contains__)
     _forget()
     unknown = sorted(set(whitelist) - targets - set(lists.typo_domains()))
     wrong = [pair for pair in zip(unknown, suggest_domains(unknown), strict=True) if pair[1]]
@@ -264,3 +264,26 @@ def test_a_domain_gets_the_same_answer_whatever_was_asked_before() -> None:
 def test_one_answer_for_each_domain_in_order() -> None:
     assert suggest_domains(["x.com", "gmial.com", "x.com", "yaho.com"]) == [None, "gmail.com", None, "yahoo.com"]
     assert suggest_domains([]) == []
+
+
+def test_a_name_looked_up_alone_is_found_wherever_the_spelt_out_misspellings_have_it() -> None:
+    missed = [name for name in names.misspelt_names() if not names._may_be_near.__wrapped__(name)]
+    assert missed == []
+    assert not names._may_be_near("siemens")
+
+
+def test_the_first_domains_of_a_process_are_corrected_as_all_later_ones() -> None:
+    domains = [
+        "gmial.com",
+        "hotmaill.com",
+        "yahooc.om",
+        "acme.com",
+        "gmail.com",
+        "acme.con",
+        "outlok.com",
+        "xn--gml-ela.de",
+    ]
+    _forget()
+    first = [suggest_domain(domain) for domain in domains]
+    assert first == suggest_domains(domains)
+    assert first[:2] == ["gmail.com", "hotmail.com"]

@@ -17,6 +17,7 @@ from mailvet.runs.reclassify import open_verdicts, reclassify, reread
 from mailvet.settings import Settings
 from mailvet.verdict import Evidence, Verdict, verdict_schema
 from mailvet.verification import scalar
+from mailvet.verification.verdict_settings import VerdictSettings
 from mailvet.vocabulary import RULES_VERSION, Reason, Recommendation, Status
 from mailvet.warehouse.opening import open_store
 
@@ -32,7 +33,7 @@ def stored(
     """A verdict as a run with other rules would have stored it."""
     finding = scalar.examine(cell, OwnLists(), allow_special_use=False)
     finding.add_mailbox_result(MailboxResult(reason, code, reply, "mx.acme.com", detail=detail))
-    verdict = scalar.judge(finding, SETTINGS, lists_digest="own")
+    verdict = scalar.judge(finding, VerdictSettings.of(SETTINGS), lists_digest="own")
     next_check_at = LONG_AGO + timedelta(days=1)
     return replace(
         verdict, checked_at=LONG_AGO, next_check_at=next_check_at, rules_version="2025.01+own", attempts=attempts

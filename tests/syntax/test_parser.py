@@ -10,11 +10,13 @@ import time
 from pathlib import Path
 
 import pytest
-from email_validator import validate_email
+from email_validator import SPECIAL_USE_DOMAIN_NAMES, validate_email
+from email_validator.rfc_constants import CASE_INSENSITIVE_MAILBOX_NAMES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mailvet.privacy import FORMULA_START
+from mailvet.syntax import parser
 from mailvet.syntax.parser import SYNTAX_ERRORS, Address, SyntaxProblem, ascii_domain, is_placeholder_address, parse
 
 PUBLISHED: dict[str, list[str]] = json.loads(
@@ -408,3 +410,8 @@ def test_no_row_is_accepted_that_is_email_calls_an_error() -> None:
     # What is wrong with those that only need trimming is the line ends around them.
     trimmed = [text for text in rows if isinstance(parse(text), Address)]
     assert all(text.strip() == "test@iana.org" for text in trimmed)
+
+
+def test_reserved_names_and_caseless_mailboxes_are_those_of_the_judge() -> None:
+    assert set(parser._RESERVED_NAMES) == set(SPECIAL_USE_DOMAIN_NAMES)
+    assert set(parser.CASELESS_NAMES) == set(CASE_INSENSITIVE_MAILBOX_NAMES)

@@ -21,6 +21,7 @@ from mailvet.settings import Settings
 from mailvet.verdict import Verdict, email_key
 from mailvet.verification import api, columns, scalar, stream
 from mailvet.verification.background import run_in_background
+from mailvet.verification.verdict_settings import VerdictSettings
 from mailvet.verification.verifier import Verifier
 from mailvet.vocabulary import Reason, Status
 from tests.probing import lab_settings
@@ -37,7 +38,7 @@ def both(cells: list[str], configured: Settings) -> tuple[list[Verdict], list[Ve
     """The verdicts of the columns and those one by one, for distinct cells."""
     table = api._in_input_order(cells, run_in_background(api._verify_table(cells, configured))[0])
     columns = [Verdict.from_row(row) for row in table.to_pylist()]
-    return columns, run_in_background(api._verify_each(cells, configured))[0]
+    return columns, run_in_background(api._ask_each(cells, configured))[0]
 
 
 def comparable(verdict: Verdict) -> dict[str, Any]:
@@ -219,7 +220,7 @@ def test_every_mailbox_reason_is_judged_the_same_either_way(reason: Reason, retr
     result = MailboxResult(reason, 550, reply, "mx.acme.com", True, retry_after=retry_after)
     finding = scalar.examine("ann+x@acme.com", OwnLists(), allow_special_use=False)
     finding.add_mailbox_result(result)
-    alone = scalar.judge(finding, configured)
+    alone = scalar.judge(finding, VerdictSettings.of(configured))
 
     async def by_columns() -> pl.DataFrame:
         async def read() -> None:
@@ -237,7 +238,7 @@ def test_every_mailbox_reason_is_judged_the_same_either_way(reason: Reason, retr
 
 def test_a_verdict_and_its_row_are_the_same(tmp_path: Path) -> None:
     finding = scalar.examine("ann@mailinator.com", OwnLists(), allow_special_use=False)
-    verdict = scalar.judge(finding, Settings.load(depth="offline"))
+    verdict = scalar.judge(finding, VerdictSettings.of(Settings.load(depth="offline")))
     assert Verdict.from_row(scalar.as_row(verdict)) == verdict
 
 

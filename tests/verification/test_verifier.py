@@ -49,7 +49,7 @@ async def test_a_lost_resolver_in_the_middle_is_said(lab: Lab) -> None:
 async def test_a_domain_of_many_cells_is_looked_up_once(lab: Lab, depth: str) -> None:
     cells = [f"p{n}@acme.test" for n in range(20)] + ["no address", "ann@gone.test"]
     async with Verifier(lab_settings(lab, depth=depth)) as verifier:
-        verdicts = await verifier.examine_each(cells, {})
+        verdicts = await verifier.examine_each(cells)
     assert [verdict.email for verdict in verdicts] == cells
     assert lab.dns_queries()[("acme.test", "MX")] == 1
     assert {verdict.reason for verdict in verdicts[20:]} == {Reason.syntax_invalid, Reason.domain_not_found}

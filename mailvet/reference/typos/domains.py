@@ -16,14 +16,14 @@ from collections.abc import Sequence
 from typing import Final
 
 from mailvet.data import lists
-from mailvet.reference.domains import mail_domains
+from mailvet.reference.domains import is_mail_domain
 from mailvet.reference.typos.endings import branch_meant, ending_meant, last_label, without_second_ending
 from mailvet.reference.typos.held import held_provider, may_hold_provider
-from mailvet.reference.typos.names import domains_without_dots, misspelt_names
+from mailvet.reference.typos.names import domains_without_dots, meant_by, misspelt_names
 from mailvet.reference.typos.provider_endings import provider_meant
 from mailvet.syntax.parser import SPECIAL_USE_ENDINGS
 
-__all__ = ["has_unknown_tld", "suggest_domains"]
+__all__ = ["has_unknown_tld", "suggest_domain", "suggest_domains"]
 
 _IN_FRONT: Final = frozenset({"www", "http", "https", "email", "e-mail"})
 """Labels that people put before a provider's domain."""
@@ -37,6 +37,8 @@ def suggest_domains(domains: Sequence[str]) -> list[str | None]:
     A mail provider's, or, where the ending does not exist, the same name with the ending meant ("acme.con" ->
     "acme.com").
     """
+    if len(domains) == 1:
+        return [suggest_domain(domains[0])]
     names, plain = misspelt_names(), _PLAIN_ENDINGS
     meant: list[str | None] = []
     for domain in domains:
@@ -49,6 +51,15 @@ def suggest_domains(domains: Sequence[str]) -> list[str | None]:
     return meant
 
 
+def suggest_domain(domain: str) -> str | None:
+    """The same for one domain."""
+    name, _, ending = domain.partition(".")
+    if is_mail_domain(domain):
+        return None
+    plain = ending in _PLAIN_ENDINGS and meant_by(name) is None
+    return None if plain and name[:4] != "xn--" and not may_hold_provider(name) else _meant(domain, name, ending)
+
+
 _PLAIN_ENDINGS: set[str] = set()
 """Endings that were found to exist and to be no slip before a name that is no provider's; public suffixes only."""
 
@@ -57,7 +68,7 @@ def _meant(domain: str, name: str, ending: str) -> str | None:
     if (listed := lists.typo_domains().get(domain)) is not None:
         return listed
     last = last_label(domain)
-    if domain in mail_domains() or last in SPECIAL_USE_ENDINGS:
+    if is_mail_domain(domain) or last in SPECIAL_USE_ENDINGS:
         return None
     if (found := provider_meant(name, ending)) is not None:
         return found

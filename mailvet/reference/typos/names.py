@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from enum import IntEnum
-from functools import cache
+from functools import cache, lru_cache
 from typing import Final, NamedTuple
 
 from mailvet.data import lists
@@ -30,6 +30,7 @@ __all__ = [
     "Slip",
     "domains_without_dots",
     "in_halves",
+    "meant_by",
     "misspelt_names",
     "provider_homes",
     "provider_of_name",
@@ -103,12 +104,77 @@ def provider_homes() -> dict[str, dict[str, Home]]:
 
 def provider_of_name(name: str) -> str | None:
     """The first domain of the provider whose misspelt name stands there without any ending: "hotmial"."""
-    for meant, slip in misspelt_names().get(name, ()):
+    for meant, slip in meant_by(name) or ():
         homes = provider_homes()[meant]
         first = next(iter(homes))
         if len(name) >= LONG_NAME and slip <= Slip.LIKELY and homes[first].slips > 1:
             return f"{meant}.{first}"
     return None
+
+
+_LOOKED_UP_ALONE: Final = 64
+"""Names, after which building up what they are looked up in costs less."""
+
+
+def meant_by(name: str) -> tuple[tuple[str, Slip], ...] | None:
+    """What `misspelt_names` has for a name; the first names of a process are looked at without building it up."""
+    is_alone = not misspelt_names.cache_info().currsize and _may_be_near.cache_info().misses < _LOOKED_UP_ALONE
+    return None if is_alone and not _may_be_near(name) else misspelt_names().get(name)
+
+
+@lru_cache(maxsize=256)
+def _may_be_near(name: str) -> bool:
+    """False only for names that `misspelt_names` does not have."""
+    if name in _first_labels_of_slips():
+        return True
+    letters, size = _letters(name), len(name)
+    for other, others_letters in _provider_letters().items():
+        # A slip changes at most two kinds of letters, and the length by one.
+        if abs(size - len(other)) <= 2 and (letters ^ others_letters).bit_count() <= 4 and _within_two(name, other):
+            return True
+    return any(name == variant for home in provider_homes() for variant in _look_alikes(home))
+
+
+def _letters(name: str) -> int:
+    """Which letters and digits a name holds, as the bits of a number; all others are one."""
+    bits = 0
+    for letter in name:
+        bits |= 1 << max(0, LETTERS_AND_DIGITS.find(letter) + 1)
+    return bits
+
+
+@cache
+def _provider_letters() -> dict[str, int]:
+    return {name: _letters(name) for name in provider_homes()}
+
+
+def _within_two(name: str, other: str) -> bool:
+    """Whether at most two letters were left out, added, hit for others or swapped with the next.
+
+    The second may hit what the first has moved (Damerau's distance without restriction: Lowrance and Wagner, "An
+    Extension of the String-to-String Correction Problem", Journal of the ACM 22, 1975).
+    """
+    width = len(other) + 2
+    table = [[9] * width for _ in range(len(name) + 2)]
+    for place in range(len(name) + 1):
+        table[place + 1][1] = place
+    for place in range(len(other) + 1):
+        table[1][place + 1] = place
+    last_row: dict[str, int] = {}
+    for row, letter in enumerate(name, 1):
+        last_column = 0
+        for column, wanted in enumerate(other, 1):
+            from_row, from_column = last_row.get(wanted, 0), last_column
+            if letter == wanted:
+                last_column = column
+            table[row + 1][column + 1] = min(
+                table[row][column] + (letter != wanted),
+                table[row + 1][column] + 1,
+                table[row][column + 1] + 1,
+                table[from_row][from_column] + (row - from_row - 1) + 1 + (column - from_column - 1),
+            )
+        last_row[letter] = row
+    return table[-1][-1] <= 2
 
 
 @cache
@@ -131,13 +197,20 @@ def misspelt_names() -> dict[str, tuple[tuple[str, Slip], ...]]:
                         found[variant] = entry
                 elif all(name != other for other, _ in found[variant]):
                     found[variant] += entry
-    for domain in lists.typo_domains():
-        found.setdefault(domain.partition(".")[0], ())
+    for label in _first_labels_of_slips():
+        found.setdefault(label, ())
+    return found
+
+
+@cache
+def _first_labels_of_slips() -> frozenset[str]:
+    """First labels to be looked at though they are like no provider's name."""
+    found = {domain.partition(".")[0] for domain in lists.typo_domains()}
     for joined, domain in domains_without_dots().items():
         for place in range(2, len(joined) - 1):  # "yahooc.om" and "yahooco.uk" end in what exists
             if lists.is_top_level_domain(joined[place:]) and joined[:place] != domain.partition(".")[0]:
-                found.setdefault(joined[:place], ())
-    return found
+                found.add(joined[:place])
+    return frozenset(found)
 
 
 def _misspelt(name: str, slip: Slip, allowed: int) -> Iterator[str]:
@@ -168,6 +241,10 @@ def _by_a_likely_slip(name: str) -> Iterator[str]:
         return
     yield from likely_slips(name)
     yield from (letter + name for letter in NEXT_KEYS.get(name[0], ""))
+    yield from _look_alikes(name)
+
+
+def _look_alikes(name: str) -> Iterator[str]:
     for plain, alike in _ALIKE:
         if plain in name:
             yield name.replace(plain, alike)

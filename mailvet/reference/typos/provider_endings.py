@@ -15,7 +15,7 @@ from typing import Final
 from mailvet.data import lists
 from mailvet.reference.typos.endings import SECOND_LEVEL, last_label
 from mailvet.reference.typos.keyboard import NEXT_KEYS, likely_slips, unlikely_slips
-from mailvet.reference.typos.names import LONG_NAME, SLIPS_NEEDED, Home, Slip, misspelt_names, provider_homes
+from mailvet.reference.typos.names import LONG_NAME, SLIPS_NEEDED, Home, Slip, meant_by, provider_homes
 
 __all__ = ["provider_meant"]
 
@@ -27,7 +27,7 @@ _ONE_HOME: Final = frozenset(
 
 def provider_meant(name: str, ending: str) -> str | None:
     """The provider's domain that a name and an ending were meant to be; the nearest name whose ending fits."""
-    for meant, slip in misspelt_names().get(name, ()):
+    for meant, slip in meant_by(name) or ():
         at_another_home = ending not in provider_homes()[meant] and lists.is_top_level_domain(last_label(ending))
         if len(name) < LONG_NAME and at_another_home:
             continue
