@@ -56,7 +56,9 @@ def test_the_steps_of_the_build_work_in_an_empty_environment(tmp_path: Path) -> 
     variables |= {"PATH": f"{Path(sys.base_prefix, 'bin')}{os.pathsep}{os.defpath}", "XDG_DATA_HOME": str(tmp_path)}
     for command in steps(0):
         here = command.replace("/opt/mailvet", f"{target}/mailvet")
-        done = subprocess.run(["sh", "-c", here], cwd=source, env=variables, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["sh", "-c", here], cwd=source, env=variables, capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, done.stderr
     program = target / "mailvet" / "bin" / "mailvet"
     done = subprocess.run([program, "serve", "--help"], env=variables, capture_output=True, text=True, check=False)
