@@ -1,4 +1,4 @@
-"""The figures of the risk budget: over columns the rule is the one of the core, and it holds on lists that are drawn."""
+"""The figures of the risk budget: over columns the rule is the one of the core, and it holds on lists drawn for it."""
 
 from __future__ import annotations
 
