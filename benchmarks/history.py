@@ -255,7 +255,8 @@ def section(found: dict[str, Any]) -> str:
             f"{imports['cpu']:.1f} seconds of CPU: {imports['records'] / imports['cpu']:,.0f} a second.",
             "",
             "**Join.** Seconds to plan and read a table that was never verified, without and with events, beside a "
-            "bare hash join of\nthe same tables in the same run; the last column is what the events add, in bare joins.",
+            "bare hash join of\nthe same tables in the same run; the last column is what the events "
+            "add, in bare joins.",
             "",
             "| database | events to contacts | bare join | without events | with events | added |",
             "|---|---|---|---|---|---|",
