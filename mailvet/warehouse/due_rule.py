@@ -18,6 +18,7 @@ from mailvet.warehouse.dialects import Dialect, literal
 
 if TYPE_CHECKING:
     from mailvet.runs.recheck import Recheck
+    from mailvet.verdict import Verdict
 
 __all__ = ["LISTS", "DueRule", "judged_by_other_rules", "rank", "suppressed_by_own_list"]
 
@@ -134,6 +135,18 @@ class DueRule:
         if self.among is None:
             return due
         return f"v.reason in ({', '.join(map(literal, sorted(self.among)))}) and ({due})"
+
+    def leaves(self, verdict: Verdict) -> bool:
+        """The same as `surely_fresh` for one verdict that was read, without `recheck`."""
+        asked_at, due_at = verdict.checked_at, verdict.next_check_at
+        return (
+            verdict.reason not in REASONS_FROM_EVENTS
+            and (due_at is None or due_at > self.now)
+            and asked_at is not None
+            and asked_at <= latest_believed(self.now)
+            and verdict.depth.rank >= self.depth_rank
+            and verdict.rules_version == self.rules_version
+        )
 
     def surely_fresh(self, say: Dialect) -> str:
         """Over verdicts alone: those that `condition` leaves in peace whatever stands on lists.
