@@ -218,3 +218,10 @@ def test_mailboxes_alone_are_those_of_the_whole_look_up() -> None:
     )
     assert reference.mailboxes(frame).to_list() == Reference().examine(frame)["mailbox"].to_list()
     assert reference.mailboxes(frame)[0] == "ann@gmail.com"
+
+
+def test_the_list_of_traps_gives_a_flag_unless_the_address_is_allowed() -> None:
+    assert look_up("x@sub.trap.example", traps=["trap.example"])["own_trap"]
+    assert look_up("D.o.ts+x@gmail.com", traps=["dots@gmail.com"])["own_trap"]
+    assert not look_up("x@trap.example", traps=["trap.example"], allow=["x@trap.example"])["own_trap"]
+    assert not look_up("x@other.example", traps=["trap.example"])["own_trap"]
