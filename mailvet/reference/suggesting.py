@@ -60,7 +60,8 @@ def examine(
 def _may_need_cleaning(parsed: pl.DataFrame) -> pl.Series:
     """Rows with a local part that `MAY_NEED_CLEANING` finds, and few others: comparing is faster than matching."""
     local = parsed["local"]
-    return (local < "0") | (local >= "{") | local.str.starts_with("`") | local.str.starts_with("u003")
+    marks = (local < "0") | (local >= "{") | local.str.starts_with("`") | local.str.starts_with("u003")
+    return marks | parsed["needs_smtputf8"]
 
 
 def _of_refused(cleaned: pl.Series) -> pl.Series:

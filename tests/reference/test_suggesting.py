@@ -50,6 +50,13 @@ def test_a_cell_from_the_field_leads_to_the_address_that_was_meant(cell: str, ri
         assert verdict.suggestion in right.split("|")
 
 
+def test_a_column_of_cells_from_the_field_gets_what_each_cell_gets() -> None:
+    cells = [cell for cell, _ in meant_cells()] + ["0ª@0.A", "tim.o’connor@acme.com", "ann—lee@hotmail.com"]
+    assert of_column(cells) == [suggest(cell) for cell in cells]
+    in_a_table = verify_many([*cells, *(f"p{number}@acme.com" for number in range(1_000))], depth="offline")
+    assert in_a_table["suggestion"].to_pylist()[: len(cells)] == [verify(c, depth="offline").suggestion for c in cells]
+
+
 def test_misspelt_domains_from_the_field_are_mended_in_a_verdict_without_the_network() -> None:
     pairs = [(row["typo"], row["meant"]) for row in rows("typos_field.csv")]
     shown = verify_many([f"ann@{typo}" for typo, _ in pairs], depth="offline")["suggestion"].to_pylist()
