@@ -77,6 +77,7 @@ def run(  # noqa: PLR0913  # the options of a run, all of them optional and name
     confidence: float | str = DEFAULT_CONFIDENCE,
     campaign: str | None = None,
     in_hand: InHand | None = None,
+    poll: Callable[[], object] | None = None,
 ) -> RunResult:
     """Verify what is due and write the verdicts back.
 
@@ -106,6 +107,7 @@ def run(  # noqa: PLR0913  # the options of a run, all of them optional and name
         confidence: of that bound, one-sided.
         campaign: with `split_by` recommendation: who is in the file `send` is kept in `mailvet_sends` under this name.
         in_hand: kept up to date with where the results are.
+        poll: called a few times a second by the waiting thread; what it raises stops the run.
 
     Raises:
         MailvetError: before anything is asked, when something does not fit. What was saved before a later failure
@@ -140,7 +142,7 @@ def run(  # noqa: PLR0913  # the options of a run, all of them optional and name
             ended.set()
 
     try:
-        return run_in_background(work())
+        return run_in_background(work(), poll)
     except BaseException:
         # Stopped: it still has results to save, and the caller will close the database.
         if not ended.wait(_STOP_TIMEOUT):
