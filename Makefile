@@ -6,6 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SNOWFLAKE := .venv-snowflake
 LAKEHOUSE := .venv-lakehouse
+ADAPTERS := .venv-adapters
 
 # The extras that the tests and the benchmarks need, as in `pip install -e '.[dev,bench]'`.
 TEST_EXTRAS := dev,airflow-duckdb,airflow-postgres,dbt-postgres,gx-duckdb,spark
@@ -19,8 +20,8 @@ INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-byteco
 # Installed once per change of what is installed: the stamps are newer than these files.
 SPECIFICATION := pyproject.toml constraints.txt
 
-.PHONY: help setup demo test test-fast test-snowflake test-lakehouse fuzz soak trust bench lint format constraints sbom audit \
-  matrix docs clean
+.PHONY: help setup demo test test-fast test-snowflake test-lakehouse test-adapters fuzz soak trust bench lint format \
+  constraints sbom audit matrix docs clean
 .DEFAULT_GOAL := help
 
 help:
@@ -29,6 +30,7 @@ help:
 	@echo "make test-fast       those that need no server, no Spark, no Airflow and no dbt"
 	@echo "make test-snowflake  the tests of every database, on a stand-in for Snowflake, in $(SNOWFLAKE)"
 	@echo "make test-lakehouse  the verdict table as Delta Lake and Apache Iceberg, over Spark Connect, in $(LAKEHOUSE)"
+	@echo "make test-adapters   what dbt's adapters give their drivers, in $(ADAPTERS)"
 	@echo "make fuzz            hostile inputs for all that reads what strangers wrote, 40 minutes (FUZZ_SECONDS=600 each)"
 	@echo "make soak            verify without end and see whether anything grows, an hour (SOAK_SECONDS=3600)"
 	@echo "make lint            ruff and mypy"
@@ -41,7 +43,7 @@ help:
 	@echo "make docs            the documentation as a site, with search: site/index.html"
 	@echo "make sbom            what is installed, as a CycloneDX bill of materials: dist/mailvet.cdx.json"
 	@echo "make audit           known vulnerabilities of those versions; fails where the index has no advisories"
-	@echo "make clean           remove $(VENV), $(SNOWFLAKE), $(LAKEHOUSE) and everything built"
+	@echo "make clean           remove $(VENV), $(SNOWFLAKE), $(LAKEHOUSE), $(ADAPTERS) and everything built"
 
 setup: $(VENV)/.installed-dev
 
@@ -70,6 +72,9 @@ test-snowflake: $(SNOWFLAKE)/.installed
 
 test-lakehouse: $(LAKEHOUSE)/.installed
 	$(LAKEHOUSE)/bin/python -m pytest tests/lakehouse
+
+test-adapters: $(ADAPTERS)/.installed
+	$(ADAPTERS)/bin/python -m pytest tests/adapters
 
 FUZZ_SECONDS ?= 600
 SOAK_SECONDS ?= 3600
@@ -140,6 +145,9 @@ $(SNOWFLAKE)/.installed: $(BIN)/uv tests/warehouse/snowflake.txt
 $(LAKEHOUSE)/.installed: $(BIN)/uv tests/lakehouse/requirements.txt
 	$(call beside,$(LAKEHOUSE),tests/lakehouse/requirements.txt)
 
+$(ADAPTERS)/.installed: $(BIN)/uv tests/adapters/requirements.txt
+	$(call beside,$(ADAPTERS),tests/adapters/requirements.txt)
+
 # One resolution for every extra and every Python from 3.10 on. It names versions only: no index, no path.
 constraints: $(VENV)/.installed-dev
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --upgrade \
@@ -168,5 +176,5 @@ audit: $(VENV)/.installed-dev
 	$(BIN)/uv tool run --from 'pip-audit>=2.10' pip-audit --strict --disable-pip --no-deps --requirement constraints.txt
 
 clean:
-	rm -rf $(VENV) $(SNOWFLAKE) $(LAKEHOUSE) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(SNOWFLAKE) $(LAKEHOUSE) $(ADAPTERS) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find mailvet ge_expectations tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -38,11 +38,12 @@ if TYPE_CHECKING:
     from mailvet.warehouse.backends.duckdb.connection import open_database, opening_failed
     from mailvet.warehouse.conditions import forms, parse_duckdb
     from mailvet.warehouse.dialects import literal, missing_sql
-    from mailvet.warehouse.driver_errors import is_permanent
+    from mailvet.warehouse.driver_errors import is_permanent, source_error
     from mailvet.warehouse.events import EventStore
     from mailvet.warehouse.files import sql_path
     from mailvet.warehouse.identifiers import parse_table, quoted, unquoted_parts
     from mailvet.warehouse.opening import open_events
+    from mailvet.warehouse.schemas import enter_schema
     from mailvet.warehouse.store import Warehouse
 
 __all__ = [
@@ -62,6 +63,7 @@ __all__ = [
     "bounce_probability",
     "bounce_probability_sql",
     "check_results",
+    "enter_schema",
     "forms",
     "held_against",
     "import_events",
@@ -91,6 +93,7 @@ __all__ = [
     "recommendation_sql",
     "replaces",
     "run_in_background",
+    "source_error",
     "sql_path",
     "stored_bounce_probability",
     "unquoted_parts",
@@ -125,11 +128,12 @@ _HOMES = {
     "mailvet.warehouse.backends.duckdb.connection": ["open_database", "opening_failed"],
     "mailvet.warehouse.conditions": ["forms", "parse_duckdb"],
     "mailvet.warehouse.dialects": ["literal", "missing_sql"],
-    "mailvet.warehouse.driver_errors": ["is_permanent"],
+    "mailvet.warehouse.driver_errors": ["is_permanent", "source_error"],
     "mailvet.warehouse.events": ["EventStore"],
     "mailvet.warehouse.files": ["sql_path"],
     "mailvet.warehouse.identifiers": ["parse_table", "quoted", "unquoted_parts"],
     "mailvet.warehouse.opening": ["open_events"],
+    "mailvet.warehouse.schemas": ["enter_schema"],
     "mailvet.warehouse.store": ["Warehouse"],
 }
 

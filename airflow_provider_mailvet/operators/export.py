@@ -170,13 +170,13 @@ class MailvetExportOperator(BaseSQLOperator):
                     warehouse,
                     settings,
                     to=str(self.to),
-                    output=Path(str(self.output_path)),
+                    output=str(self.output_path),
                     kind=self.kind,
                     among=listed(self.among),
                     max_bounce_rate=self.max_bounce_rate,
                     confidence=self.confidence,
                     columns=self.tool_columns,
-                    changes_since=None if self.changes_since is None else Path(self.changes_since),
+                    changes_since=self.changes_since,
                     overwrite=self.overwrite,
                 )
         self.log.info("%s: %s of %s rows to %s", result.kind, f"{result.written:,}", f"{result.rows:,}", result.to)

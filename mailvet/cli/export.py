@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
@@ -30,7 +29,9 @@ __all__ = ["export"]
 def export(  # noqa: PLR0913  # the options of the command
     source: Source,
     to: Annotated[str, typer.Option(metavar="NAME", help="The tool: mailchimp, brevo, hubspot, ...")],
-    output: Annotated[Path, typer.Option(metavar="FILE", help="Write the list here, as the tool takes it.")],
+    output: Annotated[
+        str, typer.Option(metavar="FILE", help="Write the list here, as the tool takes it; also s3://, gs://, abfs://.")
+    ],
     kind: Annotated[
         str, typer.Option(metavar="KIND", help="contacts, or suppression: addresses not to be sent to.")
     ] = "contacts",
@@ -50,7 +51,7 @@ def export(  # noqa: PLR0913  # the options of the command
     confidence: Annotated[str, typer.Option(metavar="SHARE", help="Of the bound of --max-bounce-rate.")] = "0.9",
     policy: PolicyOption = None,
     changes_since: Annotated[
-        Optional[Path],  # noqa: UP045
+        Optional[str],  # noqa: UP045
         typer.Option(metavar="MANIFEST", help="Also write what was added, changed and removed since that export."),
     ] = None,
     overwrite: Overwrite = False,

@@ -238,13 +238,17 @@ def _database(project: Project, selected: Selected) -> tuple[Any, Callable[[], N
     kind = str(credentials.type)
     if kind == "duckdb":
         return _duckdb(project, selected)
-    make = _URLS.get(kind)
-    if make is None:
+    if kind == "postgres":
+        return _postgres(credentials, project.verdict_schema), lambda: None
+    from mailvet.dbt.credentials import ENGINES, engine_of
+
+    if kind not in ENGINES:
         raise SettingsError(
-            f"mailvet has no database address for dbt's adapter {kind}. Verify the table with the Airflow operator, or "
+            f"mailvet has no connection for dbt's adapter {kind}. Verify the table with the Airflow operator, or "
             "with `mailvet verify URL --table ...` if there is a SQLAlchemy dialect for it."
         )
-    return make(credentials, project.verdict_schema), lambda: None
+    engine = engine_of(credentials, project.verdict_schema)
+    return engine, engine.dispose
 
 
 def _duckdb(project: Project, selected: Selected) -> tuple[Any, Callable[[], None]]:
@@ -297,14 +301,21 @@ def _url(dialect: str, credentials: Any, query: Mapping[str, Any], **parts: Any)
 def _postgres(credentials: Any, schema: str) -> str:
     from mailvet.sdk import quoted
 
-    path = schema if schema.isidentifier() and schema == schema.lower() else quoted(schema)
-    options = f"-csearch_path={path}".replace("\\", "\\\\").replace(" ", "\\ ")
+    def written(name: str) -> str:
+        named = name if name.isidentifier() and name == name.lower() else quoted(name)
+        return named.replace("\\", "\\\\").replace(" ", "\\ ")
+
+    options = f"-csearch_path={written(schema)}"
+    if credentials.role:
+        options += f" -crole={written(credentials.role)}"
     query = {
         "options": options,
         "sslmode": credentials.sslmode,
         "sslcert": credentials.sslcert,
         "sslkey": credentials.sslkey,
         "sslrootcert": credentials.sslrootcert,
+        "connect_timeout": credentials.connect_timeout,
+        "keepalives_idle": credentials.keepalives_idle or None,
     }
     return _url(
         "postgresql",
@@ -316,52 +327,3 @@ def _postgres(credentials: Any, schema: str) -> str:
         port=credentials.port,
         database=credentials.database,
     )
-
-
-def _redshift(credentials: Any, schema: str) -> str:
-    return _url(
-        "redshift+redshift_connector",
-        credentials,
-        {},
-        username=credentials.user,
-        password=credentials.password,
-        host=credentials.host,
-        port=credentials.port,
-        database=credentials.database,
-    )
-
-
-def _snowflake(credentials: Any, schema: str) -> str:
-    if not credentials.password:
-        raise SettingsError(
-            "The profile signs in to Snowflake without a password. Make an engine of your own and verify with "
-            "mailvet.warehouse.opening.open_table, or use the Airflow operator."
-        )
-    query = {"warehouse": credentials.warehouse, "role": credentials.role}
-    return _url(
-        "snowflake",
-        credentials,
-        query,
-        username=credentials.user,
-        password=credentials.password,
-        host=credentials.account,
-        database=f"{credentials.database}/{schema}",
-    )
-
-
-def _bigquery(credentials: Any, schema: str) -> str:
-    return _url("bigquery", credentials, {}, host=credentials.database, database=schema)
-
-
-def _databricks(credentials: Any, schema: str) -> str:
-    query = {"http_path": credentials.http_path, "catalog": credentials.database, "schema": schema}
-    return _url("databricks", credentials, query, username="token", password=credentials.token, host=credentials.host)
-
-
-_URLS: dict[str, Callable[[Any, str], str]] = {
-    "postgres": _postgres,
-    "redshift": _redshift,
-    "snowflake": _snowflake,
-    "bigquery": _bigquery,
-    "databricks": _databricks,
-}

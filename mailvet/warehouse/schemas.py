@@ -14,7 +14,7 @@ from mailvet.warehouse.opening import engine_of
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Engine
 
-__all__ = ["engine_in", "url_in"]
+__all__ = ["engine_in", "enter_schema", "url_in"]
 
 
 def url_in(url: URL, schema: str) -> URL:
@@ -30,7 +30,7 @@ def url_in(url: URL, schema: str) -> URL:
     return url
 
 
-def enter(engine: Engine, schema: str) -> None:
+def enter_schema(engine: Engine, schema: str) -> None:
     """Make a schema the default one of every connection that the engine makes, where a statement can say so."""
     from sqlalchemy import event
 
@@ -87,7 +87,7 @@ def engine_in(url: str, schema: str) -> tuple[Engine, Callable[[], None] | None]
                 f"A session of {_kind(outside)} cannot change its default schema, which is {default}: name that one, "
                 f"or sign in as a user whose default schema is {schema}."
             )
-        enter(engine, schema)
+        enter_schema(engine, schema)
     except (SQLAlchemyError, OSError) as error:
         text = first_line(str(getattr(error, "orig", None) or error))
         text = text.replace(str(outside.url.password), "***") if outside.url.password else text
