@@ -143,13 +143,13 @@ def run(  # noqa: PLR0913  # the options of a run, all of them optional and name
         if delivery is not None:
             delivery.check(result_paths(delivery.path, split_by))
         job = _Run(warehouse, settings, request, watcher, in_hand if in_hand is not None else InHand())
-        result = _until_it_ends(job, warehouse)
+        result = _until_it_ends(job, warehouse, poll)
         if delivery is None or not delivery.is_remote:
             return result
         return replace(result, outputs=(), uploaded=delivery.send(result.outputs))
 
 
-def _until_it_ends(job: _Run, warehouse: Warehouse) -> RunResult:
+def _until_it_ends(job: _Run, warehouse: Warehouse, poll: Callable[[], object] | None) -> RunResult:
     ended = threading.Event()
 
     async def work() -> RunResult:
