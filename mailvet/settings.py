@@ -217,6 +217,8 @@ class Lists(Section):
     suppress: tuple[str, ...] = ()
     """Unsubscribed and complained: never to be sent to; stronger than `allow`."""
     extra_disposable: tuple[str, ...] = ()
+    traps: tuple[str, ...] = ()
+    """Spam traps that you know of, by address or domain: `suspected_trap`, unless allowed."""
 
 
 class History(Section):

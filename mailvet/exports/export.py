@@ -25,6 +25,7 @@ from mailvet.runs.planning import plan_source
 from mailvet.scoring.budget import DEFAULT_CONFIDENCE, Budget, Chosen
 from mailvet.vocabulary import RULES_VERSION, Recommendation
 from mailvet.warehouse.files.writing import Query, Writer, publish
+from mailvet.warehouse.sends import campaign_name
 
 if TYPE_CHECKING:
     from mailvet.settings import Settings
@@ -81,6 +82,7 @@ def export(  # noqa: PLR0913  # what is handed over, all of it optional and name
     columns: Mapping[str, str] | None = None,
     max_bounce_rate: float | str | None = None,
     confidence: float | str = DEFAULT_CONFIDENCE,
+    campaign: str | None = None,
     changes_since: Path | str | None = None,
     overwrite: bool = False,
 ) -> ExportResult:
@@ -101,6 +103,8 @@ def export(  # noqa: PLR0913  # what is handed over, all of it optional and name
         max_bounce_rate: of contacts, the largest list whose hard bounces stay below this share, chosen from all rows
             that may be sent to (`mailvet.scoring.budget`); instead of `among`.
         confidence: of that bound, one-sided.
+        campaign: of contacts: keep in `mailvet_sends` under this name who was handed on, and what was known of them;
+            the warehouse has to be writable.
         changes_since: the manifest of the last export of this list: `crm.added.csv`, `crm.changed.csv` and
             `crm.removed.csv` are written as well.
         overwrite: files that mailvet did not write may make way.
@@ -112,6 +116,8 @@ def export(  # noqa: PLR0913  # what is handed over, all of it optional and name
     tool = destination(to)
     form = tool.list_format(kind)
     budget = None if max_bounce_rate is None else _budget(max_bounce_rate, confidence, kind, among)
+    if campaign is not None:
+        campaign = _campaign(campaign, kind)
     words = parse_among(_MAY_BE_SENT_TO if budget is not None else among, kind)
     chosen = columns if columns is not None else _columns_of(settings, to, form)
     form.check_columns(to, [*chosen])
@@ -136,6 +142,8 @@ def export(  # noqa: PLR0913  # what is handed over, all of it optional and name
         if not delivery.is_remote:
             warehouse.note_written({path: digest(path) for path in written})
         delivery.send(written)
+        if campaign is not None:
+            _record(rows, warehouse, campaign)
         return replace(
             result,
             files={str(delivery.target(Path(path))): number for path, number in result.files.items()},
@@ -153,6 +161,18 @@ def _budget(rate: float | str, confidence: float | str, kind: str, among: Sequen
             f"{argument('among')}, and {argument('kind', 'suppression')}."
         )
     return Budget.of(rate, confidence)
+
+
+def _campaign(name: str, kind: str) -> str:
+    if kind != "contacts":
+        raise SettingsError(f"{argument('campaign')} is for contacts, which are sent to.")
+    return campaign_name(name)
+
+
+def _record(rows: StagedRows, warehouse: Warehouse, campaign: str) -> None:
+    keys = [key for (key,) in rows.db.execute("select sha256(cell) from chosen where left_out is null").fetchall()]
+    sent = warehouse.record_sends(campaign, datetime.now(timezone.utc), keys=keys)
+    log.info("%s recipients recorded for the campaign %s", f"{sent:,}", campaign)
 
 
 @contextlib.contextmanager

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LISTS", "DueRule", "judged_by_other_rules", "rank", "suppressed_by_own_list"]
 
-LISTS = ("allow", "deny", "suppress", "extra_disposable")
+LISTS = ("allow", "deny", "suppress", "extra_disposable", "traps")
 """The user's own lists."""
 
 
@@ -119,10 +119,13 @@ class DueRule:
         on = {name: f"coalesce(l.on_{name}, 0) = 1" if listed else "1 = 0" for name in LISTS}
         stopped = f"({on['suppress']} or ({on['deny']} and not {on['allow']}))"
         was_allowed = f"{say.position(literal('allowed'), 'v.flags')} > 0"
+        was_trap = f"({say.position(literal('own_trap'), 'v.flags')} > 0)"
         list_is_news = (
             f"({stopped} and v.reason <> 'suppressed') "
             f"or ({on['allow']} and not ({was_allowed})) "
             f"or ({on['extra_disposable']} and not {on['allow']} and v.reason <> 'disposable') "
+            f"or ({on['traps']} and not {on['allow']} and not {was_trap}) "
+            f"or ({was_trap} and (not {on['traps']} or {on['allow']})) "
             f"or ({was_allowed} and not {on['allow']}) "
             f"or ({suppressed_by_own_list(say)} and not {stopped}) "
             "or v.reason = 'disposable' "
