@@ -47,8 +47,16 @@ _REPEATED_SECONDS: Final = 86_400.0
 _STOP_SECONDS: Final = 7.0
 
 RESULT_COLUMNS: Final = (
-    "position", "address", "status", "reason", "recommendation", "score", "suggestion", "flags", "checked_at"
-)  # fmt: skip
+    "position",
+    "address",
+    "status",
+    "reason",
+    "recommendation",
+    "score",
+    "suggestion",
+    "flags",
+    "checked_at",
+)
 
 
 class _StoppedError(BaseException):
@@ -103,9 +111,16 @@ class Jobs:
         self._state.rows(
             "insert into jobs (id, owner, key_id, state, created_at, depth, policy, rows, webhook, webhook_state) "
             "values (?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?)",
-            job_id, key.owner, key.id, time.time(), str(depth), str(policy), len(cells), webhook,
+            job_id,
+            key.owner,
+            key.id,
+            time.time(),
+            str(depth),
+            str(policy),
+            len(cells),
+            webhook,
             None if webhook is None else "waiting",
-        )  # fmt: skip
+        )
         return self.of(key, job_id)
 
     def of(self, key: Key, job_id: str) -> sqlite3.Row:
@@ -136,8 +151,12 @@ class Jobs:
         """Keep what an idempotency key stands for."""
         self._state.rows(
             "insert or ignore into repeated_requests values (?, ?, ?, ?, ?)",
-            key.owner, name, digest, job_id, time.time(),
-        )  # fmt: skip
+            key.owner,
+            name,
+            digest,
+            job_id,
+            time.time(),
+        )
 
     def cancel(self, key: Key, job_id: str) -> sqlite3.Row:
         """Stop a batch; what it has found out stays.
@@ -231,8 +250,14 @@ class Jobs:
         self._state.rows(
             "update jobs set state = ?, summary = ?, error = ?, finished_at = ?, webhook_at = ? "
             "where id = ? and worker = ?",
-            state, summary, error, ended, ended, row["id"], self._worker,
-        )  # fmt: skip
+            state,
+            summary,
+            error,
+            ended,
+            ended,
+            row["id"],
+            self._worker,
+        )
 
     def _tidy(self) -> None:
         """Delete batches whose time is over, and tables without a batch."""

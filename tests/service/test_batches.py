@@ -25,9 +25,14 @@ from tests.service.serving import Client, Response, running
 
 CELLS = ["ann@acme.test", "carol@acme.test", None, "ann@acme.test", "@@", "x@gone.test", "=cmd@acme.test"]
 REASONS = [
-    "mailbox_accepted", "mailbox_not_found", None, "mailbox_accepted", "syntax_invalid", "domain_not_found",
+    "mailbox_accepted",
     "mailbox_not_found",
-]  # fmt: skip
+    None,
+    "mailbox_accepted",
+    "syntax_invalid",
+    "domain_not_found",
+    "mailbox_not_found",
+]
 
 
 def finished(client: Client, response: Response, **more: Any) -> Any:
@@ -130,8 +135,9 @@ def test_a_repeated_request_begins_no_second_batch(client: Client) -> None:
     assert again.headers["idempotency-replayed"] == "true"
     assert upload(client, ["b@gone.test"], **{"Idempotency-Key": "k1"}).status == 422
     other = client.new_key()
-    separate = client.ask("POST", "/v1/batches?depth=dns", {"addresses": ["a@gone.test"]}, key=other,
-                          headers={"Idempotency-Key": "k1"})  # fmt: skip
+    separate = client.ask(
+        "POST", "/v1/batches?depth=dns", {"addresses": ["a@gone.test"]}, key=other, headers={"Idempotency-Key": "k1"}
+    )
     assert separate.json()["id"] != first.json()["id"]
 
 
