@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from ge_expectations.tally import Group, Tally
 from ge_expectations.verification import Acceptance, Known, Recency
 from mailvet import MailvetError, SourceError, Status, email_key
-from mailvet.sdk import is_missing, missing_sql, parse_table, recommendation_sql
+from mailvet.sdk import bounce_probability_sql, is_missing, missing_sql, parse_table, recommendation_sql
 
 __all__ = ["SqlVerdicts", "Stage", "Table", "email_key_sql", "open_table", "prepare"]
 
@@ -299,8 +299,11 @@ class SqlVerdicts:
         """True where the acceptance lets the cell pass; the same function as `Acceptance.passes`."""
 
         def passes(_: Table, c: Any) -> sa.ColumnElement[Any]:
+            chance = bounce_probability_sql(has_column="bounce_probability" in c)
             advice: Any = sa.literal_column(
-                recommendation_sql(acceptance.policy, reason="reason", score="score", attempts="attempts")
+                recommendation_sql(
+                    acceptance.policy, reason="reason", score="score", attempts="attempts", probability=chance
+                )
             )
             allowed = sorted(acceptance.allow)
             allows = sa.or_(c.status.in_(_words(allowed)), advice.in_(_words(allowed)))
