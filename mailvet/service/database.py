@@ -167,7 +167,7 @@ class Database:
             first: position of the first, from 0.
             count: how many positions.
         """
-        names = ("reason", "score", "suggestion", "flags", "checked_at", "attempts")
+        names = ("reason", "score", "suggestion", "flags", "checked_at", "attempts", "bounce_probability")
         verdict = ", ".join(f"v.{name}" for name in names)
         query = (
             f"select b.position, b.email, {verdict} from {batch_table(job_id)} b left join mailvet_verdicts v on "

@@ -11,13 +11,14 @@ import secrets
 import sqlite3
 import threading
 import time
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Final
 
 from mailvet.errors import MailvetError, UnavailableError
-from mailvet.policies import recommend
+from mailvet.policies import AnyPolicy, recommend
 from mailvet.privacy import escape_formula
 from mailvet.runs.run import run
+from mailvet.service.checker import policy_named
 from mailvet.service.database import Database
 from mailvet.service.keys import Key
 from mailvet.service.problems import ProblemError
@@ -26,7 +27,7 @@ from mailvet.service.webhooks import Webhooks
 from mailvet.settings import Settings
 from mailvet.syntax.missing import is_missing
 from mailvet.verdict import email_key
-from mailvet.vocabulary import REASONS, Depth, Policy, Reason
+from mailvet.vocabulary import REASONS, Depth, Reason
 
 if TYPE_CHECKING:
     from mailvet.runs.results import Progress
@@ -99,7 +100,7 @@ class Jobs:
     # ---------------------------------------------------------------- for the routes
 
     def create(
-        self, key: Key, cells: list[str | None], *, depth: Depth, policy: Policy, webhook: str | None
+        self, key: Key, cells: list[str | None], *, depth: Depth, policy: AnyPolicy, webhook: str | None
     ) -> sqlite3.Row:
         """Take a batch."""
         import pyarrow as pa
@@ -178,7 +179,7 @@ class Jobs:
 
     def results(self, row: sqlite3.Row, first: int, count: int) -> list[dict[str, Any]]:
         """Rows of a batch as they are told, by position; what is not known yet is null."""
-        policy = Policy(row["policy"])
+        policy = policy_named(self._settings, row["policy"])
         return [_result(found, policy) for found in self._database.results(row["id"], first, count)]
 
     # ---------------------------------------------------------------- the thread
@@ -220,11 +221,11 @@ class Jobs:
         )
 
     def _run(self, row: sqlite3.Row) -> None:
-        policy = Policy(row["policy"])
-        settings = self._settings.model_copy(update={"depth": Depth(row["depth"]), "policy": policy})
+        settings = self._settings.model_copy(update={"depth": Depth(row["depth"])})
         watcher = _Watcher(self._state, row, self._worker, self._stopping)
         try:
-            warehouse = self._database.open_batch(row["id"], policy)
+            settings = settings.with_policy(row["policy"])
+            warehouse = self._database.open_batch(row["id"], settings.chosen_policy)
             try:
                 result = run(warehouse, settings, write_back=False, watcher=watcher, poll=watcher.poll)
             finally:
@@ -310,7 +311,7 @@ class _Watcher:
             raise _CancelledError
 
 
-def _result(found: dict[str, Any], policy: Policy) -> dict[str, Any]:
+def _result(found: dict[str, Any], policy: AnyPolicy) -> dict[str, Any]:
     result: dict[str, Any] = dict.fromkeys(RESULT_COLUMNS)
     result["position"], result["address"] = found["position"], found["email"]
     if found["email"] is not None and is_missing(found["email"]):
@@ -318,15 +319,23 @@ def _result(found: dict[str, Any], policy: Policy) -> dict[str, Any]:
     if found["reason"] is None:
         return result
     reason = Reason.stored(found["reason"])
-    at = found["checked_at"]
+    at = None if found["checked_at"] is None else _utc(found["checked_at"])
+    said = recommend(
+        reason,
+        policy,
+        found["score"],
+        found["attempts"],
+        probability=found["bounce_probability"],
+        age=timedelta(0) if at is None else datetime.now(timezone.utc) - at,
+    )
     return result | {
         "status": str(REASONS[reason].status),
         "reason": str(reason),
-        "recommendation": str(recommend(reason, policy, found["score"], found["attempts"])),
+        "recommendation": str(said),
         "score": found["score"],
         "suggestion": found["suggestion"],
         "flags": found["flags"],
-        "checked_at": None if at is None else _utc(at).isoformat(),
+        "checked_at": None if at is None else at.isoformat(),
     }
 
 
