@@ -116,9 +116,7 @@ def examine(cells: pl.Series, *, allow_special_use: bool = False) -> pl.DataFram
 
 def _without_placeholders(answers: pl.DataFrame) -> pl.DataFrame:
     """The same, with addresses that stand for a missing one refused."""
-    likely = answers["local"].is_in(_placeholder_locals()).fill_null(False).arg_true()
-    pairs = zip(answers["local"].gather(likely), answers["domain"].gather(likely), strict=True)
-    refused = likely.filter(pl.Series([parser.is_placeholder_address(*pair) for pair in pairs], dtype=pl.Boolean))
+    refused = _placeholder_rows(answers)
     if not len(refused):
         return answers
     instead = {name: False for name, kind in SCHEMA.items() if kind is pl.Boolean} | {"syntax_error": "placeholder"}
@@ -126,6 +124,13 @@ def _without_placeholders(answers: pl.DataFrame) -> pl.DataFrame:
         answers[name].scatter(refused, pl.Series([instead.get(name)], dtype=kind).new_from_index(0, len(refused)))
         for name, kind in SCHEMA.items()
     )
+
+
+def _placeholder_rows(addresses: pl.DataFrame) -> pl.Series:
+    """The rows whose local and domain stand for a missing address."""
+    likely = addresses["local"].is_in(_placeholder_locals()).fill_null(False).arg_true()
+    pairs = zip(addresses["local"].gather(likely), addresses["domain"].gather(likely), strict=True)
+    return likely.filter(pl.Series([parser.is_placeholder_address(*pair) for pair in pairs], dtype=pl.Boolean))
 
 
 @cache
@@ -279,11 +284,10 @@ def _repair(lines: pl.DataFrame) -> pl.DataFrame:
         local=octets_before(text, at), domain=octets_after(text, at + 1).str.to_lowercase()
     )
     whole = {name: found for name in split["domain"].unique() if name and (found := parser.complete(name))}
-    return (
-        split.with_columns(pl.col("domain").replace(whole))
-        .select("row", "several", text=pl.concat_str(_lower_caseless("local"), pl.lit("@"), "domain"))
-        .select("row", "several", cleaned=pl.when(accepted).then(text))
-    )
+    split = split.with_columns(pl.col("domain").replace(whole))
+    cleaned = split.select(cleaned=pl.concat_str(_lower_caseless("local"), pl.lit("@"), "domain")).to_series()
+    cleaned = cleaned.scatter(_placeholder_rows(split), None)
+    return split.select("row", "several", text=cleaned).select("row", "several", cleaned=pl.when(accepted).then(text))
 
 
 def _judge_domains(odd: pl.DataFrame, allow_special_use: bool) -> pl.DataFrame:

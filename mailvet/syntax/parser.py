@@ -420,9 +420,13 @@ def _repair_one(line: str) -> str | None:
     if not at:
         return None
     found = _accept(f"{local}@{complete(domain.lower()) or domain}", allow_special_use=False)
-    if found is None or is_formula(found[0]) or is_placeholder(f"{found[0]}@{found[1]}"):
+    if found is None or is_formula(found[0]) or _stands_for_none(*found[:2]):
         return None
     return f"{found[0]}@{found[1]}"
+
+
+def _stands_for_none(local: str, domain: str) -> bool:
+    return is_placeholder(f"{local}@{domain}") or is_placeholder_address(local, domain)
 
 
 @lru_cache(maxsize=4096)

@@ -51,7 +51,12 @@ def test_a_cell_from_the_field_leads_to_the_address_that_was_meant(cell: str, ri
 
 
 def test_a_column_of_cells_from_the_field_gets_what_each_cell_gets() -> None:
-    cells = [cell for cell, _ in meant_cells()] + ["0ª@0.A", "tim.o’connor@acme.com", "ann—lee@hotmail.com"]
+    cells = [cell for cell, _ in meant_cells()] + [
+        "0ª@0.A",
+        "tim.o’connor@acme.com",
+        "ann—lee@hotmail.com",
+        ". noemail@ann.com",
+    ]
     assert of_column(cells) == [suggest(cell) for cell in cells]
     in_a_table = verify_many([*cells, *(f"p{number}@acme.com" for number in range(1_000))], depth="offline")
     assert in_a_table["suggestion"].to_pylist()[: len(cells)] == [verify(c, depth="offline").suggestion for c in cells]
