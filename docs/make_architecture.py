@@ -49,6 +49,7 @@ LEVELS = (
             Package("ge_expectations", "expectations", "GX"),
             Package("mailvet/dbt", "runner, models"),
             Package("mailvet/spark", "jobs"),
+            Package("mailvet/service", "HTTP"),
             Package("mailvet/doctor", "this machine"),
             Package("mailvet/lab", "test servers"),
         ),

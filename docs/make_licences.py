@@ -35,8 +35,12 @@ EXTRAS = (
     "sql",
     "spark",
     "excel",
+    "s3",
+    "gcs",
+    "azure",
     "proxy",
     "lab",
+    "service",
 )
 
 

@@ -15,16 +15,17 @@ import sys
 from collections.abc import Mapping
 from contextvars import ContextVar
 from datetime import timedelta
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError as _SourceFault
 
 from mailvet.errors import SettingsError, argument
 from mailvet.privacy import mask_addresses
+from mailvet.service_settings import Service
+from mailvet.setting_types import DURATION_SECONDS, Duration, Seconds, Section, parse_duration, parse_share
 from mailvet.vocabulary import Depth, Policy
 
 if sys.version_info >= (3, 11):
@@ -41,6 +42,7 @@ __all__ = [
     "Lists",
     "Pacing",
     "Retry",
+    "Service",
     "Settings",
     "Smtp",
     "Store",
@@ -56,58 +58,8 @@ EVENT_COLUMNS = (
 )  # fmt: skip
 """The columns of a table of events; one of the first three is enough to say whose they are."""
 
-_DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)\s*")
-DURATION_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-"""What the units of a duration stand for."""
-_LONGEST = 36_525 * 86400.0
 
-
-def parse_duration(value: object) -> timedelta:
-    """Read "90s", "10m", "4h", "2d" or a number of seconds; at most 100 years.
-
-    Raises:
-        ValueError: the text is none of these.
-    """
-    if isinstance(value, timedelta):
-        return value
-    match = _DURATION.fullmatch(str(value))
-    if match:
-        seconds = float(match[1]) * DURATION_SECONDS[match[2]]
-    elif isinstance(value, (int, float)) and not isinstance(value, bool):
-        seconds = float(value)
-    else:
-        seconds = -1.0
-    if not 0 <= seconds <= _LONGEST:
-        raise ValueError(f"{value!r} is no duration; write for example '30s', '10m', '4h' or '2d'")
-    return timedelta(seconds=seconds)
-
-
-def parse_share(value: str) -> float:
-    """Read a share such as "2%" or "0.02" as a number between 0 and 1.
-
-    Raises:
-        ValueError: the text is no share.
-    """
-    text = value.strip()
-    try:
-        # As a decimal number, since 0.7 / 100 is less than 0.007 in binary, and seven of a thousand keep to 0.7 %.
-        share = float(Decimal(text[:-1]) / 100) if text.endswith("%") else float(text)
-    except (ValueError, InvalidOperation):
-        share = -1.0
-    if not 0 <= share <= 1:
-        raise ValueError(f"{value!r} is no share; write for example '2%' or '0.02'")
-    return share
-
-
-Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
-Seconds = Annotated[float, Field(gt=0)]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Dns(_Section):
+class Dns(Section):
     """How mail routes are looked up."""
 
     nameservers: tuple[str, ...] = ()
@@ -145,7 +97,7 @@ class Dns(_Section):
         return servers
 
 
-class Smtp(_Section):
+class Smtp(Section):
     """The conversation with a mail server. It never sends a message."""
 
     port: int = Field(25, ge=1, le=65535)
@@ -206,7 +158,7 @@ class Smtp(_Section):
         return sender
 
 
-class Pacing(_Section):
+class Pacing(Section):
     """How fast operators may be asked. An operator is the owner of the mail servers."""
 
     connections: int = Field(100, ge=1, le=5000)
@@ -239,7 +191,7 @@ class Pacing(_Section):
         return value
 
 
-class Retry(_Section):
+class Retry(Section):
     """When to ask again."""
 
     after_greylisting: tuple[Duration, ...] = (timedelta(minutes=5), timedelta(minutes=30), timedelta(hours=4))
@@ -255,7 +207,7 @@ class Retry(_Section):
     """
 
 
-class Lists(_Section):
+class Lists(Section):
     """Your own lists: addresses, domains, or paths of text files with one entry a line."""
 
     allow: tuple[str, ...] = ()
@@ -265,9 +217,11 @@ class Lists(_Section):
     suppress: tuple[str, ...] = ()
     """Unsubscribed and complained: never to be sent to; stronger than `allow`."""
     extra_disposable: tuple[str, ...] = ()
+    traps: tuple[str, ...] = ()
+    """Spam traps that you know of, by address or domain: `suspected_trap`, unless allowed."""
 
 
-class History(_Section):
+class History(Section):
     """What happened to your own mail: a table or file of events, read by one join."""
 
     events: str | None = None
@@ -312,7 +266,7 @@ class History(_Section):
         return events if events is not None and events.events is not None else None
 
 
-class Suspicion(_Section):
+class Suspicion(Section):
     """Signals over the whole table: series, bursts, other spellings of one mailbox."""
 
     whole_table: bool = True
@@ -330,7 +284,7 @@ class Suspicion(_Section):
         return window
 
 
-class Doctor(_Section):
+class Doctor(Section):
     """What `mailvet doctor` looks at beyond this machine and your own domain."""
 
     block_lists: tuple[str, ...] = ()
@@ -348,7 +302,7 @@ class Doctor(_Section):
         return zones
 
 
-class Store(_Section):
+class Store(Section):
     """Where verdicts are kept."""
 
     path: Path | None = None
@@ -374,7 +328,7 @@ _OF_EXAMPLES = ("MAILVET_DBT_PATH", "MAILVET_EXAMPLE_", "MAILVET_TEST_")
 """Starts of variables that the examples and the dbt package's own tests read; they are no settings, and no mistakes."""
 
 
-class Privacy(_Section):
+class Privacy(Section):
     """Traces of people who may not be in the table any more."""
 
     key: SecretStr | None = Field(None, min_length=16)
@@ -384,7 +338,7 @@ class Privacy(_Section):
     """
 
 
-class Outputs(_Section):
+class Outputs(Section):
     """Files that are written: results, lists, reports."""
 
     mode: str | None = Field(None, pattern=r"^0?[0-7]{3}$")
@@ -399,7 +353,7 @@ class Outputs(_Section):
         return None if self.mode is None else int(self.mode, 8)
 
 
-class Export(_Section):
+class Export(Section):
     """What is handed over to one tool beside the address: `[exports.mailchimp.columns]`."""
 
     columns: dict[str, str] = Field(default_factory=dict)
@@ -432,6 +386,7 @@ class Settings(BaseSettings):
     output: Outputs = Field(default_factory=Outputs)
     exports: dict[str, Export] = Field(default_factory=dict)
     """By the name of the tool (`mailvet export --to NAME`)."""
+    service: Service = Field(default_factory=Service)
 
     @classmethod
     def settings_customise_sources(
@@ -530,6 +485,10 @@ def _beside(document: dict[str, Any], folder: Path) -> dict[str, Any]:
     for name in ("path", "journal"):
         if isinstance(store, dict) and isinstance(store.get(name), str):
             store[name] = str(folder / Path(store[name]).expanduser())
+    service = document.get("service")
+    for name in ("database", "state"):
+        if isinstance(service, dict) and isinstance(service.get(name), str) and "://" not in service[name]:
+            service[name] = str(folder / Path(service[name]).expanduser())
     return document
 
 

@@ -33,7 +33,8 @@ GROUPS: Final = (
     "mailvet.verification mailvet.warehouse",
     "mailvet.probing mailvet.signals mailvet.scoring",
     "mailvet.dns mailvet.smtp mailvet.syntax mailvet.reference mailvet.history",
-    "mailvet.policies mailvet.gates mailvet.verdict mailvet.settings mailvet.private_files mailvet.data",
+    "mailvet.policies mailvet.gates mailvet.verdict mailvet.settings mailvet.service_settings mailvet.setting_types "
+    "mailvet.private_files mailvet.data",
     "mailvet.privacy mailvet.vocabulary mailvet.errors mailvet.lazy mailvet.patterns",
 )
 """The rooms from top to bottom: each imports from its own group and from those below."""

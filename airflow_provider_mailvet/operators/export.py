@@ -40,6 +40,7 @@ class MailvetExportOperator(BaseSQLOperator):
     :param among: recommendations whose rows go; default: send, in a suppression list do_not_send.
     :param max_bounce_rate: instead of `among`: the largest list of contacts whose hard bounces stay below this share.
     :param confidence: of that bound, one-sided.
+    :param campaign: keep under this name in `mailvet_sends` who was handed on.
     :param tool_columns: column of the tool -> column of the table; default: as the settings file says.
     :param changes_since: manifest of the last export of this list: also write what was added, changed and removed.
     :param output_table: or the beginning of the names of tables, also `schema.audience`; `audience` becomes
@@ -64,6 +65,7 @@ class MailvetExportOperator(BaseSQLOperator):
         "among",
         "max_bounce_rate",
         "confidence",
+        "campaign",
         "tool_columns",
         "changes_since",
         "output_table",
@@ -97,6 +99,7 @@ class MailvetExportOperator(BaseSQLOperator):
         among: Sequence[str] | str | None = None,
         max_bounce_rate: float | str | None = None,
         confidence: float | str = 0.9,
+        campaign: str | None = None,
         tool_columns: Mapping[str, str] | None = None,
         changes_since: str | None = None,
         output_table: str | None = None,
@@ -119,6 +122,7 @@ class MailvetExportOperator(BaseSQLOperator):
         self.among = among
         self.max_bounce_rate = max_bounce_rate
         self.confidence = confidence
+        self.campaign = campaign
         self.tool_columns = tool_columns
         self.changes_since = changes_since
         self.output_table = output_table
@@ -163,20 +167,21 @@ class MailvetExportOperator(BaseSQLOperator):
                 table=self.table,
                 column=self.email_column,
                 where=self.where,
-                writable=False,
+                writable=self.campaign is not None,
                 updatable=False,
             ) as warehouse:
                 result = export(
                     warehouse,
                     settings,
                     to=str(self.to),
-                    output=Path(str(self.output_path)),
+                    output=str(self.output_path),
                     kind=self.kind,
                     among=listed(self.among),
                     max_bounce_rate=self.max_bounce_rate,
                     confidence=self.confidence,
+                    campaign=self.campaign,
                     columns=self.tool_columns,
-                    changes_since=None if self.changes_since is None else Path(self.changes_since),
+                    changes_since=self.changes_since,
                     overwrite=self.overwrite,
                 )
         self.log.info("%s: %s of %s rows to %s", result.kind, f"{result.written:,}", f"{result.rows:,}", result.to)

@@ -64,8 +64,11 @@ def open_store_of(source: str | None, config: Path | None, *, read_only: bool) -
     """The verdicts on a SOURCE as `verify` takes it; those on files are in the store."""
     from mailvet.runs.sources import default_store
     from mailvet.warehouse.files import format_of
+    from mailvet.warehouse.files.remote import is_remote
     from mailvet.warehouse.opening import is_url, open_store
 
+    if is_remote(source):
+        source = None
     if source is not None and not is_url(source) and format_of(Path(source)) is not None:
         if not Path(source).expanduser().exists():
             raise SourceError(f"There is no file {source}. Check the path.")

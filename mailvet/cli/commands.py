@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from mailvet.cli import dbt, events, lists
+from mailvet.cli import dbt, events, keys, lists
 from mailvet.cli.check import check
 from mailvet.cli.constraints import constraints
 from mailvet.cli.doctor import doctor
@@ -25,6 +25,7 @@ from mailvet.cli.plan import plan
 from mailvet.cli.process import run_command
 from mailvet.cli.reclassify import reclassify
 from mailvet.cli.report import report
+from mailvet.cli.serve import serve
 from mailvet.cli.verify import verify
 
 __all__ = ["ExitCode", "app", "main"]
@@ -72,10 +73,25 @@ def options(
         print(context.get_help())
 
 
-for _command in (check, verify, gate, export, plan, report, explain, reclassify, forget, doctor, lab, constraints):
+for _command in (
+    check,
+    verify,
+    gate,
+    export,
+    plan,
+    report,
+    explain,
+    reclassify,
+    forget,
+    doctor,
+    serve,
+    lab,
+    constraints,
+):
     app.command(cls=SortedCommand)(_command)
 app.add_typer(dbt.app)
 app.add_typer(events.app)
+app.add_typer(keys.app)
 app.add_typer(lists.app, name="lists")
 
 

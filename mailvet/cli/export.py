@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
 
-from mailvet.cli.arguments import load_settings, open_read_only, reading
-from mailvet.cli.messages import console, print_json
+from mailvet.cli.arguments import load_settings, reading
+from mailvet.cli.messages import console, print_json, say_remarks
 from mailvet.cli.options import (
     AddressColumn,
     AsJson,
@@ -30,7 +29,9 @@ __all__ = ["export"]
 def export(  # noqa: PLR0913  # the options of the command
     source: Source,
     to: Annotated[str, typer.Option(metavar="NAME", help="The tool: mailchimp, brevo, hubspot, ...")],
-    output: Annotated[Path, typer.Option(metavar="FILE", help="Write the list here, as the tool takes it.")],
+    output: Annotated[
+        str, typer.Option(metavar="FILE", help="Write the list here, as the tool takes it; also s3://, gs://, abfs://.")
+    ],
     kind: Annotated[
         str, typer.Option(metavar="KIND", help="contacts, or suppression: addresses not to be sent to.")
     ] = "contacts",
@@ -48,9 +49,13 @@ def export(  # noqa: PLR0913  # the options of the command
         typer.Option(metavar="SHARE", help="The largest list that bounces no more than this, as 2%; not with --among."),
     ] = None,
     confidence: Annotated[str, typer.Option(metavar="SHARE", help="Of the bound of --max-bounce-rate.")] = "0.9",
+    campaign: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="NAME", help="Keep under this name who was handed on, to learn from what comes back."),
+    ] = None,
     policy: PolicyOption = None,
     changes_since: Annotated[
-        Optional[Path],  # noqa: UP045
+        Optional[str],  # noqa: UP045
         typer.Option(metavar="MANIFEST", help="Also write what was added, changed and removed since that export."),
     ] = None,
     overwrite: Overwrite = False,
@@ -64,16 +69,20 @@ def export(  # noqa: PLR0913  # the options of the command
     """Hand a verified table over to the tool that sends: its columns, its limits, its hashes. Asks no server."""
     from mailvet.cli.show import show_export
     from mailvet.exports.export import export as write
+    from mailvet.runs.sources import open_source
 
     settings = load_settings(config, policy=policy)
-    warehouse = open_read_only(
+    warehouse = open_source(
         source,
         settings,
+        writable=campaign is not None,
+        updatable=False,
         table=table,
         column=email_column,
         where=where,
         reading=reading(encoding, no_header, lenient, sheet),
     )
+    say_remarks(warehouse)
     try:
         result = write(
             warehouse,
@@ -84,6 +93,7 @@ def export(  # noqa: PLR0913  # the options of the command
             among=among,
             max_bounce_rate=max_bounce_rate,
             confidence=confidence,
+            campaign=campaign,
             changes_since=changes_since,
             overwrite=overwrite,
         )

@@ -51,7 +51,7 @@ def lists(context: typer.Context, config: Config = None) -> None:
         table.add_column(name, justify="right" if name == "entries" else "left")
     for info in infos:
         table.add_row(info.name, f"{info.entries:,}", info.version, info.date or "-", info.licence)
-    for name in ("allow", "deny", "suppress", "extra_disposable"):
+    for name in ("allow", "deny", "suppress", "extra_disposable", "traps"):
         kind = getattr(own, name)
         entries = len(kind.addresses) + len(kind.domains) + len(kind.only_domains)
         table.add_row(f"your own: {name}", f"{entries:,}", own.digest if entries else "-", "-", "-")

@@ -158,7 +158,7 @@ def show_result(console: Console, result: RunResult) -> None:
     show_summary(console, summary, Depth(result.depth))
     if result.written is not None:
         console.print(f"Status columns written back: {result.written:,} rows changed.", highlight=False)
-    for path in result.outputs:
+    for path in (*result.outputs, *result.uploaded):
         console.print(f"Written: {escape(str(path))}", highlight=False, soft_wrap=True)
     if result.audience is not None:
         found, basis = audience_words(result.audience)

@@ -55,12 +55,12 @@ def verify(  # noqa: PLR0913  # the options of the command
     policy: PolicyOption = None,
     config: Config = None,
     output: Annotated[
-        Optional[Path],  # noqa: UP045
+        Optional[str],  # noqa: UP045
         typer.Option(
             "--output",
             "-o",
             metavar="FILE",
-            help="Write the rows with their status here (.csv, .tsv, .parquet, .jsonl, .xlsx).",
+            help="Write the rows with their status here (.csv, .tsv, .parquet, .jsonl, .xlsx; also s3://).",
         ),
     ] = None,
     split_by: Annotated[
@@ -123,6 +123,7 @@ def verify(  # noqa: PLR0913  # the options of the command
     from mailvet.settings import parse_duration
     from mailvet.verdict import STATUS_COLUMNS
     from mailvet.warehouse.files import format_of
+    from mailvet.warehouse.files.remote import is_remote
 
     settings = load_settings(config, depth=depth, policy=policy)
     again = parse_recheck(recheck)
@@ -132,7 +133,8 @@ def verify(  # noqa: PLR0913  # the options of the command
     budget = None if max_bounce_rate is None else Budget.of(max_bounce_rate, confidence)
     if report is not None:
         html_report.check_path(report)
-    results = [] if output is None or format_of(output) is None else result_paths(output, split_by)
+    here = output is not None and not is_remote(output) and format_of(Path(output)) is not None
+    results = result_paths(Path(str(output)), split_by) if here else []
     check_files(source, settings, config, overwrite=overwrite, report=report, results=results)
     work: dict[str, Any] = {
         "write_back": not (no_write_back or is_file),
@@ -188,7 +190,7 @@ def _undeliverable_limit(limit: str | None, old_name: str | None) -> str | None:
 
 
 def _check_output_options(
-    file: str | None, output: Path | None, split_by: str | None, key_column: list[str] | None
+    file: str | None, output: str | None, split_by: str | None, key_column: list[str] | None
 ) -> None:
     if output is not None:
         return

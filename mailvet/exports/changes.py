@@ -6,8 +6,9 @@ that was edited since is not taken for what the tool has.
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,9 +16,11 @@ from typing import TYPE_CHECKING, Any
 from mailvet.errors import SettingsError, SourceError, argument
 from mailvet.exports.destinations import ListFormat
 from mailvet.exports.writing import Names, list_query
+from mailvet.private_files import PrivateFolder
 from mailvet.runs.outputs import digest
 from mailvet.warehouse.dialects import literal
 from mailvet.warehouse.files import sql_path
+from mailvet.warehouse.files.remote import beside, fetch, is_remote
 from mailvet.warehouse.files.writing import Query
 
 if TYPE_CHECKING:
@@ -44,6 +47,30 @@ def is_manifest(path: Path) -> bool:
         return "mailvet_version" in json.loads(path.read_text("utf-8"))
     except (OSError, ValueError, TypeError):
         return False
+
+
+@contextlib.contextmanager
+def manifest_here(manifest: Path | str, *, alone: bool = False) -> Iterator[Path]:
+    """The manifest of an earlier hand-over on this machine, and the files of its list beside it.
+
+    Args:
+        manifest: a path, or the URL of one in an object store.
+        alone: without the files.
+
+    Raises:
+        SourceError: it cannot be fetched; a file that cannot be is missing later on.
+    """
+    if not is_remote(manifest):
+        yield Path(manifest)
+        return
+    url = str(manifest)
+    with PrivateFolder() as folder:
+        here = fetch(url, folder)
+        if is_manifest(here) and not alone:
+            for entry in json.loads(here.read_text("utf-8"))["files"]:
+                with contextlib.suppress(SourceError):
+                    fetch(beside(url, Path(entry["name"]).name), folder)
+        yield here
 
 
 def read_last(path: Path, to: str, kind: str, headers: Sequence[str]) -> LastExport:

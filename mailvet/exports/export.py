@@ -6,24 +6,26 @@ import contextlib
 import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mailvet.errors import SettingsError, SourceError, argument
-from mailvet.exports.changes import change_queries, is_manifest, read_last
+from mailvet.exports.changes import change_queries, is_manifest, manifest_here, read_last
 from mailvet.exports.destinations import Destination, ListFormat, destination, destinations
 from mailvet.exports.rows import StagedRows, staged
 from mailvet.exports.selection import choose, keep_to, left_out, parse_among
-from mailvet.exports.writing import Names, check_output, left_out_query, list_queries, make_list
+from mailvet.exports.writing import MANIFEST_ENDING, Names, check_output, left_out_query, list_queries, make_list
 from mailvet.reports.audience import audience_words
+from mailvet.runs.delivery import Delivery, delivered
 from mailvet.runs.outputs import Output, check_outputs, digest, kept_files
 from mailvet.runs.planning import plan_source
 from mailvet.scoring.budget import DEFAULT_CONFIDENCE, Budget, Chosen
 from mailvet.vocabulary import RULES_VERSION, Recommendation
 from mailvet.warehouse.files.writing import Query, Writer, publish
+from mailvet.warehouse.sends import campaign_name
 
 if TYPE_CHECKING:
     from mailvet.settings import Settings
@@ -74,13 +76,14 @@ def export(  # noqa: PLR0913  # what is handed over, all of it optional and name
     settings: Settings,
     *,
     to: str,
-    output: Path,
+    output: Path | str,
     kind: str = "contacts",
     among: Sequence[str] | str | None = None,
     columns: Mapping[str, str] | None = None,
     max_bounce_rate: float | str | None = None,
     confidence: float | str = DEFAULT_CONFIDENCE,
-    changes_since: Path | None = None,
+    campaign: str | None = None,
+    changes_since: Path | str | None = None,
     overwrite: bool = False,
 ) -> ExportResult:
     """Write a verified table as the file that a tool takes, from what stands in the verdict table. Asks no server.
@@ -92,13 +95,16 @@ def export(  # noqa: PLR0913  # what is handed over, all of it optional and name
         warehouse: from `open_table` or `open_source`.
         settings: policy, own lists, and `exports`: the columns for each tool.
         to: the tool, as `mailchimp` (`mailvet.exports.destinations`).
-        output: the file of the list; where the tool's limits ask for several, `crm.csv` becomes `crm.1.csv` and so on.
+        output: the file of the list, also `s3://`, `gs://` and `abfs://`; where the tool's limits ask for several,
+            `crm.csv` becomes `crm.1.csv` and so on.
         kind: `contacts`, or `suppression`: addresses that the tool is not to send to.
         among: recommendations whose rows go; by default `send`, in a suppression list `do_not_send`.
         columns: column of the tool -> column of the source; by default those of the settings.
         max_bounce_rate: of contacts, the largest list whose hard bounces stay below this share, chosen from all rows
             that may be sent to (`mailvet.scoring.budget`); instead of `among`.
         confidence: of that bound, one-sided.
+        campaign: of contacts: keep in `mailvet_sends` under this name who was handed on, and what was known of them;
+            the warehouse has to be writable.
         changes_since: the manifest of the last export of this list: `crm.added.csv`, `crm.changed.csv` and
             `crm.removed.csv` are written as well.
         overwrite: files that mailvet did not write may make way.
@@ -110,27 +116,39 @@ def export(  # noqa: PLR0913  # what is handed over, all of it optional and name
     tool = destination(to)
     form = tool.list_format(kind)
     budget = None if max_bounce_rate is None else _budget(max_bounce_rate, confidence, kind, among)
+    if campaign is not None:
+        campaign = _campaign(campaign, kind)
     words = parse_among(_MAY_BE_SENT_TO if budget is not None else among, kind)
     chosen = columns if columns is not None else _columns_of(settings, to, form)
     form.check_columns(to, [*chosen])
-    names = Names(Path(output))
-    check_output(names.output, form)
-    warehouse.check_output(names.output.with_suffix(".parquet"), [warehouse.address_column, *chosen.values()])
-    if changes_since is not None:
-        read_last(changes_since, to, kind, form.headers([*chosen]))
-    check_files = _Files(warehouse, settings, names, overwrite)
-    check_files.check([names.output, names.left_out, names.manifest])
-    plan_source(warehouse, settings, among=None, recheck=None, count_domains=False)
-    with _verified(warehouse), staged(warehouse, [*chosen.values()], with_risk=budget is not None) as rows:
+    with contextlib.ExitStack() as held:
+        delivery = held.enter_context(delivered(output, warehouse, overwrite=overwrite))
+        names = Names(delivery.path)
+        check_output(names.output, form)
+        warehouse.check_output(names.output.with_suffix(".parquet"), [warehouse.address_column, *chosen.values()])
+        last = None if changes_since is None else held.enter_context(manifest_here(changes_since))
+        if last is not None:
+            read_last(last, to, kind, form.headers([*chosen]))
+        files = _Files(warehouse, settings, names, delivery, overwrite)
+        files.check([names.output, names.left_out, names.manifest])
+        plan_source(warehouse, settings, among=None, recheck=None, count_domains=False)
+        rows = held.enter_context(_verified(warehouse, [*chosen.values()], with_risk=budget is not None))
         choose(rows, form, kind, words)
         audience = None if budget is None else keep_to(rows, budget)
-        headers, files = make_list(rows, form, chosen)
-        work = _Work(tool, form, kind, names, headers, files, changes_since, audience)
-        contents, result = work.contents(rows, warehouse)
-        check_files.check([*contents])
-        written = publish(rows.db, contents, check_files.mode)
-    warehouse.note_written({path: digest(path) for path in written})
-    return result
+        headers, count = make_list(rows, form, chosen)
+        contents, result = _Work(tool, form, kind, names, headers, count, last, audience).contents(rows, warehouse)
+        files.check([*contents])
+        written = publish(rows.db, contents, files.mode)
+        if not delivery.is_remote:
+            warehouse.note_written({path: digest(path) for path in written})
+        delivery.send(written)
+        if campaign is not None:
+            _record(rows, warehouse, campaign)
+        return replace(
+            result,
+            files={str(delivery.target(Path(path))): number for path, number in result.files.items()},
+            manifest=str(delivery.target(Path(result.manifest))),
+        )
 
 
 _MAY_BE_SENT_TO = (str(Recommendation.send), str(Recommendation.reverify))
@@ -145,15 +163,29 @@ def _budget(rate: float | str, confidence: float | str, kind: str, among: Sequen
     return Budget.of(rate, confidence)
 
 
+def _campaign(name: str, kind: str) -> str:
+    if kind != "contacts":
+        raise SettingsError(f"{argument('campaign')} is for contacts, which are sent to.")
+    return campaign_name(name)
+
+
+def _record(rows: StagedRows, warehouse: Warehouse, campaign: str) -> None:
+    keys = [key for (key,) in rows.db.execute("select sha256(cell) from chosen where left_out is null").fetchall()]
+    sent = warehouse.record_sends(campaign, datetime.now(timezone.utc), keys=keys)
+    log.info("%s recipients recorded for the campaign %s", f"{sent:,}", campaign)
+
+
 @contextlib.contextmanager
-def _verified(warehouse: Warehouse) -> Iterator[None]:
-    """Say of a table that cannot be read because it was never verified that this is why."""
-    try:
-        yield
-    except Exception:
-        if any(group.status is not None for group in warehouse.verdict_counts()):
-            raise
-        raise SourceError(f"No address of {warehouse.name} has a verdict. Verify it first.") from None
+def _verified(warehouse: Warehouse, columns: Sequence[str], *, with_risk: bool) -> Iterator[StagedRows]:
+    """The staged rows; of a table that cannot be read because it was never verified it is said that this is why."""
+    with contextlib.ExitStack() as held:
+        try:
+            rows = held.enter_context(staged(warehouse, columns, with_risk=with_risk))
+        except Exception:
+            if any(group.status is not None for group in warehouse.verdict_counts()):
+                raise
+            raise SourceError(f"No address of {warehouse.name} has a verdict. Verify it first.") from None
+        yield rows
 
 
 def _columns_of(settings: Settings, to: str, form: ListFormat) -> Mapping[str, str]:
@@ -171,12 +203,19 @@ class _Files:
         warehouse: of the source.
         settings: which files they name.
         names: of the export.
+        delivery: where they go.
         overwrite: files that mailvet did not write may make way.
     """
 
-    def __init__(self, warehouse: Warehouse, settings: Settings, names: Names, overwrite: bool) -> None:
+    def __init__(
+        self, warehouse: Warehouse, settings: Settings, names: Names, delivery: Delivery, overwrite: bool
+    ) -> None:
         self._warehouse, self._inputs = warehouse, kept_files(warehouse, settings)
-        self._overwrite, self._listed = overwrite, _listed(names.manifest)
+        self._delivery, self._overwrite = delivery, overwrite
+        self._listed: Mapping[str, str] = {}
+        self._replaces_manifest = False
+        with contextlib.suppress(SourceError), manifest_here(delivery.target(names.manifest), alone=True) as found:
+            self._listed, self._replaces_manifest = _listed(found), is_manifest(found)
         source = warehouse.files.get("the source")
         of_source = source.stat().st_mode & 0o777 if source is not None and source.is_file() else 0o600
         self.mode = of_source if settings.output.permissions is None else settings.output.permissions
@@ -189,6 +228,8 @@ class _Files:
         """
         outputs = [Output("--output", path, self._is_ours) for path in paths]
         check_outputs(outputs, self._inputs, overwrite=self._overwrite, digest_of=self._warehouse.written_digest)
+        others = [path for path in paths if not (self._replaces_manifest and path.name.endswith(MANIFEST_ENDING))]
+        self._delivery.check(others, self._listed)
 
     def _is_ours(self, path: Path) -> bool:
         """Where the store may not be written to, the manifest says what was written."""

@@ -21,8 +21,18 @@ if TYPE_CHECKING:
 
     from mailvet.exports.rows import StagedRows
 
-__all__ = ["Names", "check_output", "left_out_query", "list_queries", "list_query", "make_list", "text_sql"]
+__all__ = [
+    "MANIFEST_ENDING",
+    "Names",
+    "check_output",
+    "left_out_query",
+    "list_queries",
+    "list_query",
+    "make_list",
+    "text_sql",
+]
 
+MANIFEST_ENDING = ".manifest.json"
 _NUMBER = r"[+-][0-9][0-9 ().,/-]*"
 
 
@@ -48,7 +58,7 @@ class Names:
     @property
     def manifest(self) -> Path:
         """`crm.csv.manifest.json`."""
-        return self.output.with_name(f"{self.output.name}.manifest.json")
+        return self.output.with_name(f"{self.output.name}{MANIFEST_ENDING}")
 
     def _beside(self, middle: str) -> Path:
         stem, ending = split_name(self.output)

@@ -43,6 +43,7 @@ SCHEMA: Final[dict[str, type[pl.DataType]]] = {
     "free": pl.Boolean,
     "role": pl.Boolean,
     "disposable": pl.Boolean,
+    "own_trap": pl.Boolean,
     "relay_alias": pl.Boolean,
     "tagged": pl.Boolean,
     "no_reply": pl.Boolean,
@@ -76,6 +77,7 @@ class Reference:
         Returns:
             A frame as long as the argument and in its order:
 
+            - own_trap (Boolean): on the user's own list of traps, and not allowed;
             - free, role, disposable, relay_alias, no_reply (Boolean): what the public lists say; an allowed address is
               never called role, disposable or no_reply.
             - maybe_role (Boolean): a name such as mail@ that is a role at some domains and one person's at others.
@@ -127,6 +129,7 @@ class Reference:
                 "role": _is_role(base, domain, listed) & ~allowed,
                 "maybe_role": base.is_in(_weak_roles()).fill_null(False) & ~allowed & ~_has(listed, PROVIDER),
                 "disposable": (_is_disposable(listed) | matches["extra_disposable"]) & ~allowed,
+                "own_trap": matches["traps"] & ~matches["allow"],
                 "relay_alias": _has(listed, RELAY),
                 "tagged": tagged,
                 "no_reply": base.str.contains(roles.no_reply_pattern()).fill_null(False) & ~allowed,

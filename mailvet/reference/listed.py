@@ -51,9 +51,9 @@ mailbox; a provider's, where people have mailboxes of their own.
 """
 DISPOSABLE_UNLESS: Final = DISPOSABLE | RELAY | KNOWN
 """A domain is disposable where, of these, `DISPOSABLE` alone is set."""
-OWN_LISTS: Final = ("allow", "deny", "suppress", "extra_disposable")
+OWN_LISTS: Final = ("allow", "deny", "suppress", "extra_disposable", "traps")
 _BELOW: Final = {name: 1 << place for place, name in enumerate(OWN_LISTS, 6)}
-_ONLY: Final = {name: 1 << place for place, name in enumerate(OWN_LISTS, 10)}
+_ONLY: Final = {name: 1 << place for place, name in enumerate(OWN_LISTS, 11)}
 ON_OWN_LIST: Final = {name: _BELOW[name] | _ONLY[name] for name in OWN_LISTS}
 """Name of a list of the user's -> the bits of which one is set where it names the domain or one above it."""
 INHERITED: Final = DISPOSABLE | RELAY | sum(_BELOW.values())

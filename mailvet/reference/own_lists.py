@@ -60,6 +60,7 @@ class OwnLists:
     deny: OwnList = OwnList()
     suppress: OwnList = OwnList()
     extra_disposable: OwnList = OwnList()
+    traps: OwnList = OwnList()
 
     @classmethod
     def load(
@@ -69,6 +70,7 @@ class OwnLists:
         deny: Sequence[str] = (),
         suppress: Sequence[str] = (),
         extra_disposable: Sequence[str] = (),
+        traps: Sequence[str] = (),
     ) -> OwnLists:
         """Read the lists.
 
@@ -84,6 +86,7 @@ class OwnLists:
             deny=_own_list("deny", deny),
             suppress=_own_list("suppress", suppress),
             extra_disposable=_own_list("extra_disposable", extra_disposable),
+            traps=_own_list("traps", traps),
         )
 
     @property
@@ -93,7 +96,7 @@ class OwnLists:
         Empty where there are only packaged lists.
         """
         found = hashlib.sha256(kept_digest().encode())
-        for name in ("allow", "deny", "suppress", "extra_disposable"):
+        for name in ("allow", "deny", "suppress", "extra_disposable", "traps"):
             entries: OwnList = getattr(self, name)
             for kind in (
                 entries.addresses,
@@ -104,7 +107,7 @@ class OwnLists:
         return found.hexdigest()[:12] if self or kept_digest() else ""
 
     def __bool__(self) -> bool:
-        return bool(self.allow or self.deny or self.suppress or self.extra_disposable)
+        return bool(self.allow or self.deny or self.suppress or self.extra_disposable or self.traps)
 
 
 def _own_list(name: str, values: Sequence[str]) -> OwnList:

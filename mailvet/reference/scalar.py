@@ -65,6 +65,7 @@ def look_up(local: str, domain: str, mailbox: str, own: OwnLists) -> LookedUp:
         "role": not allowed and is_role_at(base, domain, provider=provider),
         "maybe_role": not allowed and not provider and base in weak_role_names(),
         "disposable": not allowed and (bits & DISPOSABLE_UNLESS == DISPOSABLE or "extra_disposable" in on),
+        "own_trap": "traps" in on and "allow" not in on,
         "relay_alias": bool(bits & RELAY),
         "tagged": plus > 0,
         "no_reply": not allowed and _is_no_reply(base),

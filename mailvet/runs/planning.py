@@ -14,6 +14,7 @@ from mailvet.reference.own_lists import OwnLists
 from mailvet.runs.recheck import Recheck, RecheckText, parse_recheck
 from mailvet.settings import Settings
 from mailvet.vocabulary import Depth, Reason, rules_version
+from mailvet.warehouse.due_rule import LISTS
 from mailvet.warehouse.store import Plan, PlannedSource, Warehouse
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def plan_source(
 ) -> PlannedSource:
     """What `run` would do with this source now, and the source as it was planned; as `plan`."""
     own = OwnLists.load(**settings.lists.model_dump())
-    kinds = {"allow": own.allow, "deny": own.deny, "suppress": own.suppress, "extra_disposable": own.extra_disposable}
+    kinds = {name: getattr(own, name) for name in LISTS}
     planned = warehouse.plan(
         depth_rank=Depth(settings.depth).rank,
         now=datetime.now(timezone.utc),

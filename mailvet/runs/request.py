@@ -46,6 +46,8 @@ class RunRequest:
     recheck: Recheck | None = None
     overwrite: bool = False
     layout: TextLayout = AS_IT_CAME
+    on_its_way: bool = False
+    """The output is uploaded afterwards, so the store need not know where it stood."""
     budget: Budget | None = None
     campaign: str | None = None
 

@@ -90,6 +90,8 @@ class RunResult:
     """What was wrong with this machine or its network; None when nothing was."""
     operators: Sequence[OperatorProgress] = ()
     outputs: Sequence[Path] = field(default=())
+    uploaded: Sequence[str] = field(default=())
+    """URLs of the files written to an object store; those are not among `outputs`."""
     replies: Mapping[str, ReplyCounts] = field(default_factory=dict)
     """What the mail servers said in this run, by operator."""
     audience: Chosen | None = None

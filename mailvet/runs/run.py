@@ -6,10 +6,12 @@ Whatever stops a run, what was saved stays saved: the next run over the same sou
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,10 +20,11 @@ from mailvet.errors import ConnectionLostError, UnavailableError
 from mailvet.probing.pool import OperatorProgress
 from mailvet.runs import record
 from mailvet.runs.database_thread import DatabaseThread
+from mailvet.runs.delivery import delivered
 from mailvet.runs.in_hand import InHand
 from mailvet.runs.journal import Journal, recover
 from mailvet.runs.lease import Lease
-from mailvet.runs.outputs import note_results
+from mailvet.runs.outputs import note_results, result_paths
 from mailvet.runs.pipeline import Pipeline, Tally, first_rows
 from mailvet.runs.planning import plan_source
 from mailvet.runs.recheck import RecheckText, parse_recheck
@@ -61,7 +64,7 @@ def run(  # noqa: PLR0913  # the options of a run, all of them optional and name
     *,
     write_back: bool = True,
     columns: Sequence[str] = STATUS_COLUMNS,
-    output: Path | None = None,
+    output: Path | str | None = None,
     key_columns: Sequence[str] = (),
     split_by: str | None = None,
     wait: timedelta = timedelta(0),
@@ -88,7 +91,7 @@ def run(  # noqa: PLR0913  # the options of a run, all of them optional and name
         settings: depth, policy, pace and all the rest.
         write_back: put status columns on the source's table; a file has `output` instead.
         columns: which status columns, from `STATUS_COLUMNS` and the columns of the verdict table.
-        output: a file to write the source with its status columns to.
+        output: a file to write the source with its status columns to; also `s3://`, `gs://` and `abfs://`.
         key_columns: the only columns of the source that are written to `output`; default: all.
         split_by: one output file for each value of this column (`SPLIT_COLUMNS`).
         wait: how long to stay for greylisting servers.
@@ -113,24 +116,38 @@ def run(  # noqa: PLR0913  # the options of a run, all of them optional and name
     """
     if batch_rows is None:
         batch_rows = OFFLINE_BATCH_ROWS if Depth(settings.depth) is Depth.offline else BATCH_ROWS
-    request = RunRequest(
-        batch_rows=batch_rows,
-        write_back=write_back,
-        columns=known_columns(columns),
-        output=output,
-        key_columns=key_columns,
-        split_by=split_by,
-        wait=wait,
-        limit=limit,
-        among=among,
-        recheck=parse_recheck(recheck),
-        overwrite=overwrite,
-        layout=TextLayout.of(output_encoding, delimiter),
-        budget=None if max_bounce_rate is None else Budget.of(max_bounce_rate, confidence),
-        campaign=campaign,
-    )
-    request.check(warehouse, settings)
-    job = _Run(warehouse, settings, request, watcher, in_hand if in_hand is not None else InHand())
+    with contextlib.ExitStack() as held:
+        delivery = None
+        if output is not None:
+            delivery = held.enter_context(delivered(output, warehouse, overwrite=overwrite))
+        request = RunRequest(
+            batch_rows=batch_rows,
+            write_back=write_back,
+            columns=known_columns(columns),
+            output=None if delivery is None else delivery.path,
+            key_columns=key_columns,
+            split_by=split_by,
+            wait=wait,
+            limit=limit,
+            among=among,
+            recheck=parse_recheck(recheck),
+            overwrite=overwrite,
+            layout=TextLayout.of(output_encoding, delimiter),
+            on_its_way=delivery is not None and delivery.is_remote,
+            budget=None if max_bounce_rate is None else Budget.of(max_bounce_rate, confidence),
+            campaign=campaign,
+        )
+        request.check(warehouse, settings)
+        if delivery is not None:
+            delivery.check(result_paths(delivery.path, split_by))
+        job = _Run(warehouse, settings, request, watcher, in_hand if in_hand is not None else InHand())
+        result = _until_it_ends(job, warehouse)
+        if delivery is None or not delivery.is_remote:
+            return result
+        return replace(result, outputs=(), uploaded=delivery.send(result.outputs))
+
+
+def _until_it_ends(job: _Run, warehouse: Warehouse) -> RunResult:
     ended = threading.Event()
 
     async def work() -> RunResult:
@@ -332,7 +349,8 @@ class _Run:
                 layout=request.layout,
                 chosen=audience,
             )
-            await self._call(note_results, warehouse, outputs)
+            if not request.on_its_way:
+                await self._call(note_results, warehouse, outputs)
             if request.campaign is not None:
                 sent = await self._call(warehouse.record_sends, request.campaign, self._started, chosen=audience)
                 log.info("%s recipients recorded for the campaign %s", f"{sent:,}", request.campaign)

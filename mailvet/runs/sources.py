@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mailvet.errors import SettingsError, SourceError, argument
+from mailvet.private_files import PrivateFolder
 from mailvet.settings import History, Settings
 from mailvet.warehouse.backends.duckdb.warehouse import DuckDBWarehouse
 from mailvet.warehouse.binding import Binding
 from mailvet.warehouse.files import FORMATS, Reading, format_of, is_database
+from mailvet.warehouse.files.remote import fetch, is_remote, name_of
 from mailvet.warehouse.opening import is_url, open_table
 
 if TYPE_CHECKING:
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["default_store", "open_source"]
 
-_NO_DATABASES = ("http", "https", "ftp", "s3", "gs", "gcs", "abfs", "abfss", "az", "hdfs", "file")
+_NO_DATABASES = ("http", "https", "ftp", "hdfs", "file")
 
 
 def default_store() -> Path:
@@ -41,7 +43,8 @@ def open_source(  # noqa: PLR0913  # what a source is, and how it is read
     """Open the warehouse behind a SOURCE.
 
     Args:
-        source: a data file; or, together with `table`, a DuckDB database or a database URL
+        source: a data file, also in an object store (`s3://`, `gs://`, `abfs://`); or, together with `table`, a
+            DuckDB database or a database URL
             (`postgresql://user@host/database`, in SQLAlchemy's form for all others).
         settings: policy, prefix of the status columns, events and the store of verdicts on files.
         table: of the database.
@@ -60,6 +63,10 @@ def open_source(  # noqa: PLR0913  # what a source is, and how it is read
         "prefix": settings.store.prefix,
         "events": History.of(settings.history),
     }
+    if is_remote(source):
+        if table is not None:
+            raise SettingsError(f"{argument('table')} goes with a database; {name_of(source)} is a file of rows.")
+        return _open_remote(source, settings, column, Binding(writable=writable, **common), reading)
     if is_url(source):
         scheme = source.partition("://")[0].lower()
         if scheme in _NO_DATABASES:
@@ -92,3 +99,18 @@ def open_source(  # noqa: PLR0913  # what a source is, and how it is read
             f"{path.name} is taken for a DuckDB database: name the table to verify with {argument('table')}."
         )
     return open_table(path, table, column, writable=writable, updatable=updatable, **common)
+
+
+def _open_remote(
+    url: str, settings: Settings, column: str | None, binding: Binding, reading: Reading | None
+) -> DuckDBWarehouse:
+    """A file in an object store, by a copy in a private folder that goes with the warehouse."""
+    folder = PrivateFolder()
+    try:
+        store = settings.store.path or default_store()
+        warehouse = DuckDBWarehouse.of_file(fetch(url, folder), column, store, binding, reading)
+    except BaseException:
+        folder.close()
+        raise
+    warehouse.fetched = folder
+    return warehouse

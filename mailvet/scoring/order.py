@@ -16,7 +16,7 @@ RANKS: Final[Mapping[Reason, int]] = {reason: rank for rank, reason in enumerate
 """The place of each reason: of several that were found the first counts."""
 
 FLAGS: Final = (
-    *("free", "role", "disposable", "relay_alias", "tagged", "no_reply"),
+    *("free", "role", "disposable", "relay_alias", "tagged", "no_reply", "own_trap"),
     *("gibberish", "keyboard_walk", "series", "burst", "duplicate_of"),
     *("eai", "allowed", "accept_all", "accept_all_unknown", "gateway", "probed"),
     *("local_part_unlikely", "odd_dots", "unknown_tld", "maybe_role", "accepted"),

@@ -422,6 +422,7 @@ def _due(
             f"case when not {is_due} then v.reason end as only_if_news",
             "coalesce(contains(v.flags, 'allowed'), false) as was_allowed",
             "coalesce(contains(v.flags, 'disposable'), false) as was_disposable",
+            "coalesce(contains(v.flags, 'own_trap'), false) as was_trap",
             f"coalesce({suppressed_by_own_list(SAY)}, false) as was_suppressed",
             f"coalesce({judged_by_other_rules(SAY, rules.partition('+')[0])}, false) as judged_otherwise",
         )

@@ -160,7 +160,7 @@ class Job:
             parsed = syntax.examine(frame["email"], allow_special_use=special)
             frame = frame.with_columns(parsed["domain"])
             if frame["only_if_news"].is_not_null().any():
-                listed = reference.examine(parsed).select("allowed", "suppressed", "disposable")
+                listed = reference.examine(parsed).select("allowed", "suppressed", "disposable", "own_trap")
                 frame = frame.with_columns(listed).filter(pl.col("only_if_news").is_null() | _is_news())
             yield from frame.select(_DUE_SCHEMA.names).to_arrow().cast(_DUE_SCHEMA).to_batches()
 
@@ -399,6 +399,7 @@ def _is_news() -> pl.Expr:
         (pl.col("suppressed") & (reason != "suppressed"))
         | (pl.col("was_suppressed") & ~pl.col("suppressed"))
         | (pl.col("allowed") != pl.col("was_allowed"))
+        | (pl.col("own_trap") != pl.col("was_trap"))
         | (pl.col("disposable") != pl.col("was_disposable"))
         | pl.col("judged_otherwise")
     )

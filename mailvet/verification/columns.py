@@ -113,6 +113,8 @@ def _reference_columns() -> list[pl.Expr]:
     return [
         pl.when(~_is_valid())
         .then(None)
+        .when("own_trap")
+        .then(pl.lit(str(Reason.suspected_trap)))
         .when("disposable")
         .then(pl.lit(str(Reason.disposable)))
         .when(is_typo)
@@ -126,6 +128,8 @@ def _reference_columns() -> list[pl.Expr]:
         .alias("reference_reason"),
         pl.when(~_is_valid())
         .then(None)
+        .when("own_trap")
+        .then(pl.lit(scalar.OWN_TRAP))
         .when(pl.col("odd_dots") & ~pl.col("disposable") & ~is_typo)
         .then(pl.lit(scalar.ODD_DOTS))
         .otherwise("typo_of")

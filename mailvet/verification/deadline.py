@@ -134,6 +134,10 @@ class Deadlines:
         assert self._verifier.routes is not None
         return (await self._verifier.routes.examine((domain,)))[domain]
 
+    def forget_results(self) -> None:
+        """Drop the results that are kept for the next caller."""
+        self._results.clear()
+
     @property
     def under_way(self) -> int:
         """Addresses that are not finished yet."""

@@ -39,6 +39,7 @@ _REFERENCE: Final[_Schema] = {
     "role": pl.Boolean,
     "maybe_role": pl.Boolean,
     "disposable": pl.Boolean,
+    "own_trap": pl.Boolean,
     "relay_alias": pl.Boolean,
     "tagged": pl.Boolean,
     "no_reply": pl.Boolean,

@@ -24,13 +24,17 @@ def verify_few(cells: Sequence[str], settings: VerdictSettings) -> list[Verdict]
     Raises:
         SettingsError: one of the user's own lists cannot be read.
     """
-    own = _own_lists(settings.allow, settings.deny, settings.suppress, settings.extra_disposable)
+    own = _own_lists(settings.allow, settings.deny, settings.suppress, settings.extra_disposable, settings.traps)
     findings = scalar.examine_all(cells, own, settings)
     return scalar.judge_all(findings, settings, own)
 
 
 @lru_cache(maxsize=_KEPT_LISTS)
 def _own_lists(
-    allow: tuple[str, ...], deny: tuple[str, ...], suppress: tuple[str, ...], extra_disposable: tuple[str, ...]
+    allow: tuple[str, ...],
+    deny: tuple[str, ...],
+    suppress: tuple[str, ...],
+    extra_disposable: tuple[str, ...],
+    traps: tuple[str, ...],
 ) -> OwnLists:
-    return OwnLists.load(allow=allow, deny=deny, suppress=suppress, extra_disposable=extra_disposable)
+    return OwnLists.load(allow=allow, deny=deny, suppress=suppress, extra_disposable=extra_disposable, traps=traps)

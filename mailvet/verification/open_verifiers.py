@@ -36,21 +36,33 @@ class OpenVerifiers:
         # Shielded: others wait for the same verifier when one call is cancelled.
         return await asyncio.shield(self._start_opening(settings)[1])
 
-    async def examine_within(self, cell: str, settings: Settings, seconds: float) -> Verdict:
+    async def examine_within(
+        self, cell: str, settings: Settings, seconds: float, deadline: float | None = None
+    ) -> Verdict:
         """The verdict for one cell with all that is known within so many seconds; see `Verifier.examine_within`.
 
         Raises:
             PreflightError: as `Verifier.open`, where that is known in time.
         """
+        deadline = seconds if deadline is None else deadline
         until = time.monotonic() + seconds
         verifier = self._usable(settings)
         if verifier is None:
             verifier, opening = self._start_opening(settings)
             await asyncio.wait((opening,), timeout=seconds)
             if not opening.done():
-                return verifier.examine_unopened(cell, f"the deadline of {seconds:g} s passed before DNS had replied")
+                return verifier.examine_unopened(cell, f"the deadline of {deadline:g} s passed before DNS had replied")
             verifier = opening.result()
-        return await verifier.examine_within(cell, max(0.0, until - time.monotonic()), seconds)
+        return await verifier.examine_within(cell, max(0.0, until - time.monotonic()), deadline)
+
+    def responds(self, settings: Settings) -> bool:
+        """Whether a verifier for these settings is open and its resolver replies."""
+        return self._usable(settings) is not None
+
+    def forget_results(self) -> None:
+        """Drop what is kept about mailboxes."""
+        for verifier in self._open.values():
+            verifier.forget_results()
 
     def _usable(self, settings: Settings) -> Verifier | None:
         known = self._open.get(self._key(settings))

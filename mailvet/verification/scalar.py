@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ODD_DOTS",
+    "OWN_TRAP",
     "RETRY_AFTER_NOT_PROBED",
     "SERVED_BY",
     "SKIP_PROBING",
@@ -53,6 +54,8 @@ __all__ = [
 
 SKIP_PROBING = frozenset({Reason.disposable, Reason.typo_domain, Reason.provider_unverifiable})
 """Reasons of the reference layer that no answer of a mail server could change."""
+OWN_TRAP = "on your list of traps"
+"""What the evidence says of an address that the user knows for a spam trap."""
 ODD_DOTS = "two dots in a row or one before the @: a mobile carrier gave such addresses out, but SMTP cannot name them"
 """What is said of an address that is real though RFC 5321 does not allow it."""
 SERVED_BY = "its mail server serves disposable domains alone: "
@@ -176,7 +179,9 @@ def _look_up(finding: Finding, local: str, domain: str, own: OwnLists) -> None:
         finding.suggestion = suggest_for(local, domain)
     if found.suppressed:
         finding.add_reason("history", Reason.suppressed, on_own_list(found.suppressed_as))
-    if "disposable" in found.flags:
+    if "own_trap" in found.flags:
+        finding.add_reason("reference", Reason.suspected_trap, OWN_TRAP)
+    elif "disposable" in found.flags:
         finding.add_reason("reference", Reason.disposable, found.typo_of)
     elif found.typo_of is not None:
         finding.add_reason("reference", Reason.typo_domain, found.typo_of)

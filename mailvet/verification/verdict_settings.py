@@ -35,6 +35,7 @@ class VerdictSettings:
     deny: tuple[str, ...] = ()
     suppress: tuple[str, ...] = ()
     extra_disposable: tuple[str, ...] = ()
+    traps: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, settings: Settings) -> VerdictSettings:

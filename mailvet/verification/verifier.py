@@ -196,6 +196,11 @@ class Verifier:
             self._results.clear()
         self._results[mailbox] = result
 
+    def forget_results(self) -> None:
+        """Drop what is kept about mailboxes, after an address was erased."""
+        self._results.clear()
+        self._deadlines.forget_results()
+
     async def examine_one(self, cell: str) -> Verdict:
         """The verdict for one cell, asked at once and without waiting for greylisting."""
         return (await self.examine_each([cell]))[0]

@@ -18,10 +18,11 @@ from mailvet.warehouse.dialects import Dialect, literal
 
 if TYPE_CHECKING:
     from mailvet.runs.recheck import Recheck
+    from mailvet.verdict import Verdict
 
 __all__ = ["LISTS", "DueRule", "judged_by_other_rules", "rank", "suppressed_by_own_list"]
 
-LISTS = ("allow", "deny", "suppress", "extra_disposable")
+LISTS = ("allow", "deny", "suppress", "extra_disposable", "traps")
 """The user's own lists."""
 
 
@@ -118,10 +119,13 @@ class DueRule:
         on = {name: f"coalesce(l.on_{name}, 0) = 1" if listed else "1 = 0" for name in LISTS}
         stopped = f"({on['suppress']} or ({on['deny']} and not {on['allow']}))"
         was_allowed = f"{say.position(literal('allowed'), 'v.flags')} > 0"
+        was_trap = f"({say.position(literal('own_trap'), 'v.flags')} > 0)"
         list_is_news = (
             f"({stopped} and v.reason <> 'suppressed') "
             f"or ({on['allow']} and not ({was_allowed})) "
             f"or ({on['extra_disposable']} and not {on['allow']} and v.reason <> 'disposable') "
+            f"or ({on['traps']} and not {on['allow']} and not {was_trap}) "
+            f"or ({was_trap} and (not {on['traps']} or {on['allow']})) "
             f"or ({was_allowed} and not {on['allow']}) "
             f"or ({suppressed_by_own_list(say)} and not {stopped}) "
             "or v.reason = 'disposable' "
@@ -134,6 +138,18 @@ class DueRule:
         if self.among is None:
             return due
         return f"v.reason in ({', '.join(map(literal, sorted(self.among)))}) and ({due})"
+
+    def leaves(self, verdict: Verdict) -> bool:
+        """The same as `surely_fresh` for one verdict that was read, without `recheck`."""
+        asked_at, due_at = verdict.checked_at, verdict.next_check_at
+        return (
+            verdict.reason not in REASONS_FROM_EVENTS
+            and (due_at is None or due_at > self.now)
+            and asked_at is not None
+            and asked_at <= latest_believed(self.now)
+            and verdict.depth.rank >= self.depth_rank
+            and verdict.rules_version == self.rules_version
+        )
 
     def surely_fresh(self, say: Dialect) -> str:
         """Over verdicts alone: those that `condition` leaves in peace whatever stands on lists.

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mailvet.warehouse.backends.postgres.driver import PsycopgDriver
     from mailvet.warehouse.backends.sqlalchemy import SQLAlchemyDriver
 
-__all__ = ["Database", "duckdb_path", "engine_of", "is_url", "open_store", "open_table"]
+__all__ = ["Database", "duckdb_path", "engine_of", "is_url", "open_events", "open_store", "open_table"]
 
 Database = Union[str, Path, "duckdb.DuckDBPyConnection", "Engine"]
 """The path of a DuckDB file, an open DuckDB connection, a database URL, or a SQLAlchemy engine."""

@@ -17,6 +17,7 @@ from mailvet.exports import destinations as known
 from mailvet.exports.export import export
 from mailvet.exports.selection import CAUSES
 from mailvet.settings import Settings
+from mailvet.verdict import email_key
 from mailvet.warehouse.opening import open_table
 from tests.exports.conftest import Hand
 
@@ -192,3 +193,28 @@ def test_a_table_that_was_never_verified_is_refused(tmp_path: Path) -> None:
     finally:
         warehouse.close()
     assert [path.name for path in tmp_path.iterdir()] == ["new.duckdb"]
+
+
+def test_who_was_handed_on_for_a_campaign_is_kept(crm: Path) -> None:
+    def hand(**more: Any) -> None:
+        warehouse = open_table(crm, "contacts", "email", updatable=False)
+        try:
+            export(warehouse, Settings.load(), to="mailchimp", output=crm.with_name("list.csv"), **more)
+        finally:
+            warehouse.close()
+
+    hand(campaign="spring")
+    with duckdb.connect(str(crm), read_only=True) as db:
+        found = db.execute("select campaign, email_key from mailvet_sends").fetchall()
+    sent = (
+        " Ann@Gmail.com ",
+        "cloudy.sanfrancisco+shopping@gmail.com",
+        "user.name+NYC@Example.com",
+        "bob@bücher.example",
+    )
+    assert {key for _, key in found} == {email_key(cell) for cell in sent}
+    assert {name for name, _ in found} == {"spring"}
+    with pytest.raises(SettingsError, match="is for contacts"):
+        hand(campaign="spring", kind="suppression")
+    with pytest.raises(SettingsError, match="The name of a campaign"):
+        hand(campaign="")

@@ -54,11 +54,14 @@ WORKS = {
         with Lab(World.default()) as lab:
             assert lab.smtp_port
     """,
+    "s3": "import fsspec, s3fs",
+    "gcs": "import fsspec, gcsfs",
+    "azure": "import adlfs, fsspec",
     "excel": "import openpyxl, xlsxwriter",
     "proxy": "import python_socks.async_.asyncio",
     "postgres": "import psycopg, sqlalchemy",
     "sql": "import pymysql, sqlalchemy, sqlglot",
-    "service": "import fastapi, uvicorn",
+    "service": "from mailvet.service.app import create_app",
 }
 """What works after an installation with an extra."""
 

@@ -201,3 +201,10 @@ def test_every_disposable_domain_is_found_and_no_mail_provider_is() -> None:
     found = layer.examine(pl.DataFrame({"local": ["a"] * len(targets), "domain": targets}))
     assert not found["disposable"].any()
     assert found["typo_of"].null_count() == len(targets)
+
+
+def test_the_list_of_traps_gives_a_flag_unless_the_address_is_allowed() -> None:
+    assert look_up("x@sub.trap.example", traps=["trap.example"])["own_trap"]
+    assert look_up("D.o.ts+x@gmail.com", traps=["dots@gmail.com"])["own_trap"]
+    assert not look_up("x@trap.example", traps=["trap.example"], allow=["x@trap.example"])["own_trap"]
+    assert not look_up("x@other.example", traps=["trap.example"])["own_trap"]

@@ -31,6 +31,7 @@ _OWN = {
     "deny": ("@competitor.com", "rude@acme.com"),
     "suppress": ("gone@acme.com", "left.com"),
     "extra_disposable": ("throwaway.example.org",),
+    "traps": ("acme.com",),
 }
 
 

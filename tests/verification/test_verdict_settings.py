@@ -25,7 +25,13 @@ def test_every_field_is_taken_over() -> None:
         suspicion={"whole_table": False},
         store={"store_addresses": False},
         privacy={"key": "0123456789abcdef"},
-        lists={"allow": ["a.com"], "deny": ["b.com"], "suppress": ["c.com"], "extra_disposable": ["d.com"]},
+        lists={
+            "allow": ["a.com"],
+            "deny": ["b.com"],
+            "suppress": ["c.com"],
+            "extra_disposable": ["d.com"],
+            "traps": ["e.com"],
+        },
     )
     found, default = VerdictSettings.of(settings), VerdictSettings()
     assert [name for name in VerdictSettings.__slots__ if getattr(found, name) == getattr(default, name)] == []

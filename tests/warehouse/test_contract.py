@@ -230,6 +230,8 @@ def test_a_recheck_of_a_table_without_verdicts_is_a_first_run(place: Place) -> N
         ({"deny": ["test"]}, ["Ann@a.test ", "bob@sub.b.test"]),
         ({"deny": ["a.test"], "allow": ["a.test"]}, ["Ann@a.test "]),
         ({"extra_disposable": ["b.test"]}, ["bob@sub.b.test"]),
+        ({"traps": ["b.test"]}, ["bob@sub.b.test"]),
+        ({"traps": ["b.test"], "allow": ["sub.b.test"]}, ["bob@sub.b.test"]),
         ({"suppress": ["nn@a.test", "est", "c.test", "o'x@a.test"]}, []),
     ],
 )

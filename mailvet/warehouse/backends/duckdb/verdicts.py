@@ -170,6 +170,21 @@ class DuckDBVerdicts:
         query = "select email_key, checked_at from mailvet_verdicts where email_key in (select unnest($1))"
         return {key: moment.replace(tzinfo=timezone.utc) for key, moment in self._session.rows(query, [list(keys)])}
 
+    def verdicts(self, keys: Sequence[str]) -> pa.Table:
+        """The verdicts of these keys, as far as there are any."""
+        if not self._session.has(VERDICTS):
+            return verdict_schema().empty_table()
+        self._note_stored()  # few keys of many: numbers of 64 bits first
+        found = self._session.rows(
+            "select k from (select unnest($1) as k) where hash(k) in (select h from mailvet_stored)", [list(keys)]
+        )
+        names = [name for name in verdict_schema().names if name in self._verdict_columns()]
+        rows = self._session.arrow(
+            f"select {', '.join(names)} from {VERDICTS} where email_key in (select unnest($1))",
+            [[key for (key,) in found]],
+        )
+        return with_zone(rows)
+
     def written_digest(self, path: Path) -> str | None:
         """See `VerdictStore.written_digest`."""
         if not self._session.has(OUTPUTS):

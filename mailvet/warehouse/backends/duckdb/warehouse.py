@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from mailvet.errors import SourceError
+from mailvet.private_files import PrivateFolder
 from mailvet.vocabulary import Reason
 from mailvet.warehouse.backends.duckdb.cells import Cells
 from mailvet.warehouse.backends.duckdb.connection import opened
@@ -49,6 +50,8 @@ class DuckDBWarehouse:
     """
 
     abandoned = False
+    fetched: PrivateFolder | None = None
+    """Where the source was copied to from an object store; removed at the end."""
 
     def __init__(self, source: ContactRelation) -> None:
         self._source, self._session, self._cells = source, source.session, Cells(source)
@@ -170,6 +173,8 @@ class DuckDBWarehouse:
         """See `VerdictStore.close`."""
         if not self.abandoned:
             self._store.close()
+        if self.fetched is not None:
+            self.fetched.close()
 
 
 def open_verdicts(path: Path, *, read_only: bool) -> DuckDBVerdicts:

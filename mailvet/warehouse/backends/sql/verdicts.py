@@ -138,6 +138,17 @@ class VerdictTable:
                     found[key] = moment
         return found
 
+    def verdicts(self, keys: Sequence[str]) -> pa.Table:
+        """The verdicts of these keys, as far as there are any."""
+        say, rows = self._say, []
+        with self._session.doing("read the verdicts"):
+            names = self._stored_names() if self.exists() else list(verdict_schema().names)
+            for start in range(0, len(keys) if self.exists() else 0, _KEYS_A_STATEMENT):
+                listed = ", ".join(map(literal, keys[start : start + _KEYS_A_STATEMENT]))
+                columns = ", ".join(map(say.own, names))
+                rows += self._session.rows(f"select {columns} from {VERDICTS} where email_key in ({listed})")
+        return _as_verdicts(rows, names)
+
     def replies(self, batch_rows: int) -> Iterator[pa.Table]:
         """See `VerdictStore.replies`."""
         say, last = self._say, ""

@@ -56,6 +56,7 @@ class SQLStore:
         verdicts = self._verdicts
         self.checked_at, self.from_the_future = verdicts.checked_at, verdicts.from_the_future
         self.asked_today, self.replies, self.stored = verdicts.asked_today, verdicts.replies, verdicts.stored
+        self.verdicts = verdicts.verdicts
         self.forget, self.out_of_reach = verdicts.forget, verdicts.out_of_reach
         self.reconnect, self.interrupt = session.reconnect, session.driver.interrupt
         events = SQLEvents(session)

@@ -1,0 +1,1 @@
+"""`mailvet serve`: the same verdicts over HTTP, for the moment of sign-up."""
