@@ -90,7 +90,7 @@ def opened(
             table,
             column,
             where=where,
-            policy=settings.policy,
+            policy=settings.chosen_policy,
             prefix=settings.store.prefix,
             events=settings.history,
             writable=writable,

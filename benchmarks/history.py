@@ -255,15 +255,16 @@ def section(found: dict[str, Any]) -> str:
             f"{imports['cpu']:.1f} seconds of CPU: {imports['records'] / imports['cpu']:,.0f} a second.",
             "",
             "**Join.** Seconds to plan and read a table that was never verified, without and with events, beside a "
-            "bare hash join of the same tables in the same run; the last column is what the events add, in bare joins.",
+            "bare hash join of\nthe same tables in the same run; the last column is what the events "
+            "add, in bare joins.",
             "",
             "| database | events to contacts | bare join | without events | with events | added |",
             "|---|---|---|---|---|---|",
             *rows,
             "",
             f"**A list that is mailed.** In the lab, {people['addresses']:,} addresses were mailed weekly for 90 days; "
-            f"{people['dead']:,} of them died before the last mailing, a third with their domain and the others by a "
-            f"bounce. Verified with `--depth dns`, {people['alive_sent']:.1%} of those who took mail are `send`, and "
+            f"{people['dead']:,} of them died before the last\nmailing, a third with their domain and the others by a "
+            f"bounce. Verified with `--depth dns`, {people['alive_sent']:.1%} of those who took mail\nare `send`, and "
             f"{people['dead_sent']:.1%} of those who died.",
             "",
             _END,

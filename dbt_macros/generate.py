@@ -23,8 +23,9 @@ from mailvet import gates, privacy
 from mailvet.data import lists
 from mailvet.history.fields import FIELDS, rule_paths
 from mailvet.history.vocabulary import CLASS_MISSING, EventWord, Vendor, vendors, words_of
-from mailvet.policies import recommendation_sql
+from mailvet.policies import NEVER_SENT, recommendation_sql
 from mailvet.reference import domains, list_sources, roles
+from mailvet.scoring import budget
 from mailvet.scoring.priors import bounce_probability
 from mailvet.scoring.stored import bounce_probability_sql
 from mailvet.settings import DURATION_SECONDS
@@ -73,6 +74,7 @@ def files() -> dict[Path, str]:
         HERE / "macros" / "generated" / "columns.sql": _columns(),
         HERE / "macros" / "generated" / "mailbox.sql": _mailbox(),
         HERE / "macros" / "generated" / "gates.sql": _gates(),
+        HERE / "macros" / "generated" / "budget.sql": _budget(),
         HERE / "models" / "mailvet_verdicts.yml": _verdicts_yml(),
         **{HERE / "seeds" / f"mailvet_{name}.csv": text for name, text in _seeds().items()},
     }
@@ -109,6 +111,7 @@ def _vocabulary() -> str:
         "depths": Depth,
         "default_status_columns": STATUS_COLUMNS,
         "judge_by_choices": gates.JUDGE_BY,
+        "never_sent_reasons": sorted(NEVER_SENT),
     }
     macros = [_returned(name, [str(word) for word in words]) for name, words in lists_of.items()]
     return "\n".join([MARK, *macros]) + "\n"
@@ -175,12 +178,19 @@ def _status_case() -> str:
 
 
 def _recommendation_case() -> str:
-    parts = ["{%- set chosen = mailvet.policy_named(policy) -%}"]
-    for number, policy in enumerate(Policy):
+    parts = [
+        "{%- set chosen = mailvet.policy_named(policy) -%}",
+        "{%- set own = mailvet.own_policies().get(chosen) -%}",
+        "{%- if own is not none -%}",
+        "{{ mailvet.own_policy_case(chosen, own, reason, score, attempts, probability, checked_at) }}",
+    ]
+    for policy in Policy:
         case = recommendation_sql(policy, reason="{{ reason }}", score="{{ score }}", attempts="{{ attempts }}")
-        parts.append(f"{{%- {'elif' if number else 'if'} chosen == '{policy}' -%}}\n{case}")
+        parts.append(f"{{%- elif chosen == '{policy}' -%}}\n{case}")
     return _dispatched(
-        "recommendation_case", "reason, score, attempts, policy=none", "\n".join([*parts, "{%- endif -%}"])
+        "recommendation_case",
+        "reason, score, attempts, policy=none, probability=none, checked_at=none",
+        "\n".join([*parts, "{%- endif -%}"]),
     )
 
 
@@ -277,7 +287,9 @@ def _gates() -> str:
             for limit in gates.COUNTED_BY
         ),
         "}.get(limit) -%}",
-        "{{- return(not deciding or words | select('in', deciding[policy]) | list | length > 0) -}}",
+        "{#- What a policy of the project's own lets in is not known here. -#}",
+        "{%- set known = (deciding or {}).get(policy) -%}",
+        "{{- return(known is none or words | select('in', known) | list | length > 0) -}}",
         "{%- endmacro -%}",
         "{#- How many standard deviations lie between the middle and an end of the interval. -#}",
         "{%- macro normal_reach(confidence) -%}",
@@ -297,6 +309,35 @@ def _gates() -> str:
 def _jinja(text: str) -> str:
     """A text, or what Jinja computes, as an argument within Jinja."""
     return text.removeprefix("{{ ").removesuffix(" }}") if text.startswith("{{") else repr(text)
+
+
+# -------------------------------------------------------------------- the risk budget
+
+
+def _budget() -> str:
+    """The rule of `mailvet.scoring.budget`."""
+    upper = budget.upper_end_of_sql("{{ alias }}.reason", "{{ mailvet.stored_bounces(alias) }}")
+    bounded = budget.bounded_sql("{{ candidates }}", "{{ reach }}").replace("with candidates_", "with\n    candidates_")
+    bounded = bounded.replace("), candidates_", "),\n    candidates_")
+    kept = budget.keeps_sql("{{ limit }}")
+    return "\n".join(
+        [
+            MARK,
+            "{#- P(hard bounce) of the verdict `alias` at the upper end of the table of scores. -#}",
+            f"{{%- macro upper_bounces(alias) -%}}\n{upper}\n{{%- endmacro -%}}",
+            "{#- Addresses with the same value bounce together. -#}",
+            f"{{%- macro bounce_cluster(alias) -%}}\n{budget.cluster_sql('{{ alias }}.')}\n{{%- endmacro -%}}",
+            "{#- The keys of the largest audience among candidates that keeps to a limit. -#}",
+            "{%- macro audience_keys(candidates, limit, reach) -%}",
+            bounded,
+            "select key_of from candidates_bounded where place <= (",
+            f"    select max(place) from candidates_bounded where {kept}",
+            ")",
+            "{%- endmacro -%}",
+            f"{{%- macro default_budget_confidence() -%}}{budget.DEFAULT_CONFIDENCE!r}{{%- endmacro -%}}",
+            "",
+        ]
+    )
 
 
 # -------------------------------------------------------------------- syntax

@@ -15,7 +15,7 @@ from ge_expectations.metrics import SOURCE_KEYS, TALLY
 from ge_expectations.presentation import EmailExpectation, percent
 from ge_expectations.tally import Tally
 from ge_expectations.verification import VerdictSource
-from mailvet import Policy, Reason
+from mailvet import Reason
 from mailvet.sdk import Limits, VerdictCount, bounce_probability, in_audience, judge
 
 __all__ = ["ExpectColumnBounceRateToBeBelow"]
@@ -41,7 +41,7 @@ class ExpectColumnBounceRateToBeBelow(EmailExpectation, ColumnAggregateExpectati
         judge_by: estimate compares the expected share with the limit, upper the upper end of the interval.
         confidence: Of the interval. Default: 0.95.
         among: The audience: rows whose recommendation (or status) is one of these, as ["send"]. Default: all rows.
-        policy: marketing, transactional or signup, for recommendations. Default: as the settings say.
+        policy: For recommendations: a name, also of the config. Default: as the settings say.
         depth, config, verdict_table, verify: As for ExpectColumnValuesToBeDeliverableEmail.
 
     Other Parameters:
@@ -142,7 +142,7 @@ class ExpectColumnBounceRateToBeBelow(EmailExpectation, ColumnAggregateExpectati
     ) -> Any:
         tally: Tally = metrics[TALLY]
         source = VerdictSource(self.depth, self.config, self.verdict_table, self.verify)
-        policy = Policy(self.policy) if self.policy else source.settings().policy
+        policy = source.chosen_policy(self.policy)
         limits = Limits.of(
             max_bounce_rate=self._get_success_kwargs()["max_rate"],
             judge_by=self.judge_by,

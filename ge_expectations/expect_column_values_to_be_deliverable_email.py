@@ -35,7 +35,7 @@ class ExpectColumnValuesToBeDeliverableEmail(EmailExpectation, ColumnMapExpectat
         config: Path of a mailvet.toml. Default: the environment alone.
         verdict_table: Where verdicts are stored. Default: mailvet_verdicts where it exists.
         verify: never, missing or always.
-        policy: marketing, transactional or signup, for recommendations. Default: as the settings say.
+        policy: For recommendations: a name, also of the config. Default: as the settings say.
         allow: Recommendations (send, reverify, do_not_send) and statuses (deliverable, risky, unknown, undeliverable)
             that pass. Default: send.
         unknown: What becomes of addresses about which nothing definite is known, or which were never verified: pass,

@@ -26,7 +26,7 @@ from ge_expectations.metrics import TALLY, UNDELIVERABLE_ROWS, VERDICTS, recentl
 from ge_expectations.presentation import EmailExpectation, counted
 from ge_expectations.tally import Tally
 from ge_expectations.verification import DEFAULT_VERDICT_TABLE, Acceptance, VerdictSource, is_file_of_verdicts
-from mailvet import Policy, Recommendation, Status
+from mailvet import Recommendation, Status
 from mailvet.sdk import missing_sql, parse_table, quoted, recommendation_sql
 
 __all__ = ["ExpectNoUndeliverableRows"]
@@ -55,7 +55,7 @@ class ExpectNoUndeliverableRows(EmailExpectation, UnexpectedRowsExpectation):
         forbid: Statuses and recommendations that no row may have. Default: undeliverable.
         id_columns: Columns that identify a row, to be shown of failing rows.
         verdict_table: Where verdicts are stored. Default: mailvet_verdicts.
-        policy: marketing, transactional or signup, for recommendations. Default: as the settings say.
+        policy: For recommendations: a name, also of the config. Default: as the settings say.
         config: Path of a mailvet.toml.
         dialect: postgresql, duckdb, sqlite or spark. Only for `get_unexpected_rows` when the verdict table keeps no
             addresses (`store_addresses = false`): it makes the query join by key instead of by address.
@@ -137,7 +137,7 @@ class ExpectNoUndeliverableRows(EmailExpectation, UnexpectedRowsExpectation):
     @classmethod
     def _query(cls, given: Mapping[str, Any], dialect: str | None) -> str:
         """The failing rows; by address unless a dialect is named, by key then."""
-        policy = Policy(given["policy"]) if given["policy"] else VerdictSource(config=given["config"]).settings().policy
+        policy = VerdictSource(config=given["config"]).chosen_policy(given["policy"])
         advice = recommendation_sql(
             policy, reason="v.reason", score="v.score", attempts="v.attempts", stored="v.recommendation"
         )

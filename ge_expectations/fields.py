@@ -74,7 +74,7 @@ if TYPE_CHECKING:  # by the time an expectation is evaluated, every suite parame
     OptionalWords = list[str] | None
     Share = float | str
     Depth = Literal["offline", "dns", "smtp"] | None
-    Policy = Literal["marketing", "transactional", "signup"] | None
+    Policy = str | None
     VerifyRule = Literal["never", "missing", "always"]
     UnknownRule = Literal["pass", "fail", "error"]
 else:
@@ -86,7 +86,7 @@ else:
     OptionalWords = list[str] | Parameter | None
     Share = float | str | Parameter
     Depth = Literal["offline", "dns", "smtp"] | Parameter | None
-    Policy = Literal["marketing", "transactional", "signup"] | Parameter | None
+    Policy = str | Parameter | None
     VerifyRule = Literal["never", "missing", "always"] | Parameter
     UnknownRule = Literal["pass", "fail", "error"] | Parameter
 
@@ -107,7 +107,9 @@ VERIFY = pydantic.Field(
     "always: ignore the verdict table.",
 )
 POLICY = pydantic.Field(
-    default=None, description="What the mail is for: marketing, transactional or signup. Default: as the settings say."
+    default=None,
+    description="What the mail is for: marketing, transactional, signup, or a policy of the config's own. Default: as "
+    "the settings say.",
 )
 SHOW_ADDRESSES = pydantic.Field(
     default=False, description="Let results and Data Docs show the failing addresses as the result format says."

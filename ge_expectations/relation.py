@@ -21,7 +21,15 @@ import sqlalchemy as sa
 from ge_expectations.tally import Group, Tally
 from ge_expectations.verification import Acceptance, Known, Recency
 from mailvet import MailvetError, SettingsError, SourceError, Status, email_key
-from mailvet.sdk import is_missing, key_sql, missing_sql, moment_sql, parse_table, recommendation_sql
+from mailvet.sdk import (
+    bounce_probability_sql,
+    is_missing,
+    key_sql,
+    missing_sql,
+    moment_sql,
+    parse_table,
+    recommendation_sql,
+)
 
 __all__ = ["STAGING", "SqlVerdicts", "Stage", "Table", "email_key_sql", "open_table", "prepare"]
 
@@ -315,8 +323,11 @@ class SqlVerdicts:
         """True where the acceptance lets the cell pass; the same function as `Acceptance.passes`."""
 
         def passes(_: Table, c: Any) -> sa.ColumnElement[Any]:
+            chance = bounce_probability_sql(has_column="bounce_probability" in c)
             advice: Any = sa.literal_column(
-                recommendation_sql(acceptance.policy, reason="reason", score="score", attempts="attempts")
+                recommendation_sql(
+                    acceptance.policy, reason="reason", score="score", attempts="attempts", probability=chance
+                )
             )
             allowed = sorted(acceptance.allow)
             allows = sa.or_(c.status.in_(_words(allowed)), advice.in_(_words(allowed)))

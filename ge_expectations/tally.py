@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from ge_expectations.verification import Cell, Known
-from mailvet import Policy, Reason
-from mailvet.sdk import VerdictCount, recommend, stored_bounce_probability
+from mailvet import Reason
+from mailvet.sdk import AnyPolicy, VerdictCount, recommend, stored_bounce_probability
 
 __all__ = ["TALLY", "Group", "Tally", "blank_as_null", "tally_of"]
 
@@ -68,7 +68,7 @@ class Tally:
         """Rows whose verdict is wanted."""
         return sum(group.rows for group in self.addressed if wanted(group.known))
 
-    def verdict_counts(self, policy: Policy) -> list[VerdictCount]:
+    def verdict_counts(self, policy: AnyPolicy) -> list[VerdictCount]:
         """The same for a gate of `mailvet.gates`, with recommendations under this policy; nothing is stale in it."""
         nulls = [VerdictCount(None, None, None, None, False, True, self.nulls, self.nulls**2)] if self.nulls else []
         return nulls + [
@@ -77,7 +77,13 @@ class Tally:
             else VerdictCount(
                 known.status,
                 known.reason,
-                recommend(Reason.stored(known.reason), policy, known.score, known.attempts),
+                recommend(
+                    Reason.stored(known.reason),
+                    policy,
+                    known.score,
+                    known.attempts,
+                    probability=known.bounce_probability,
+                ),
                 stored_bounce_probability(known.score, known.bounce_probability),
                 False,
                 missing,

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from mailvet import (
     Depth,
     MailvetError,
-    Policy,
     Reason,
     Recommendation,
     Settings,
@@ -24,7 +23,7 @@ from mailvet import (
     Status,
     email_key,
 )
-from mailvet.sdk import parse_duration, recommend, verdict_schema
+from mailvet.sdk import AnyPolicy, OwnPolicy, parse_duration, recommend, verdict_schema
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -120,23 +119,38 @@ class VerdictSource:
         """
         return Settings.load(self.config, depth=self.depth)
 
+    def chosen_policy(self, name: str | None) -> AnyPolicy:
+        """The policy of this name, also one of the user's own; None: that of the settings.
+
+        Raises:
+            SettingsError: there is none, or it looks at the age of verdicts, which counts do not keep.
+        """
+        found = self.settings().with_policy(name).chosen_policy
+        if isinstance(found, OwnPolicy) and found.uses_age:
+            raise SettingsError(
+                f"The policy {found} looks at the age of verdicts (send_within), which expectations cannot. Use one "
+                "without it, and ExpectColumnEmailsToBeVerifiedRecently beside it."
+            )
+        return found
+
 
 @dataclass(frozen=True)
 class Acceptance:
     """Which verdicts pass: a pure function of verdict, policy and what the user allows."""
 
-    policy: Policy
+    policy: AnyPolicy
     allow: frozenset[str]
     unknown: str
 
     @classmethod
     def of(cls, source: VerdictSource, policy: str | None, allow: Collection[str], unknown: str) -> Acceptance:
         """The acceptance with the policy of the settings where none is named."""
-        return cls(Policy(policy) if policy else source.settings().policy, frozenset(allow), unknown)
+        return cls(source.chosen_policy(policy), frozenset(allow), unknown)
 
     def advice(self, known: Known) -> Recommendation:
         """What the policy recommends."""
-        return recommend(Reason.stored(known.reason), self.policy, known.score, known.attempts)
+        reason, chance = Reason.stored(known.reason), known.bounce_probability
+        return recommend(reason, self.policy, known.score, known.attempts, probability=chance)
 
     def allows(self, known: Known | None) -> bool:
         """Whether the status or the recommendation is one of those allowed."""

@@ -18,9 +18,9 @@ from statistics import NormalDist
 from typing import Any
 
 from mailvet.errors import SettingsError, argument
-from mailvet.policies import possible_recommendations
+from mailvet.policies import AnyPolicy, possible_recommendations
 from mailvet.settings import parse_duration, parse_share
-from mailvet.vocabulary import REASONS, Policy, Reason, Recommendation, Status
+from mailvet.vocabulary import REASONS, Reason, Recommendation, Status
 
 __all__ = [
     "ADDRESS_LIMITS",
@@ -506,7 +506,7 @@ def judge(
     limits: Limits,
     *,
     source: str,
-    policy: Policy,
+    policy: AnyPolicy,
     unverified_bounce_rate: float,
 ) -> GateResult:
     """Hold a table against limits.
@@ -567,7 +567,7 @@ def _percent(share: float | None) -> str:
     return "-" if share is None else f"{100 * share:.2f}%"
 
 
-def _warnings(limits: Limits, counts: Counts, figures: Mapping[str, float | None], policy: Policy) -> Iterable[str]:
+def _warnings(limits: Limits, counts: Counts, figures: Mapping[str, float | None], policy: AnyPolicy) -> Iterable[str]:
     unverified = figures["unverified_rate"] or 0.0
     if limits.max_unverified_rate is None and unverified > UNVERIFIED_TOLERATED + ROUNDING:
         yield (
@@ -584,7 +584,7 @@ def _warnings(limits: Limits, counts: Counts, figures: Mapping[str, float | None
             )
 
 
-def audience_words(limit: str, policy: Policy) -> frozenset[str]:
+def audience_words(limit: str, policy: AnyPolicy) -> frozenset[str]:
     """The words of `among` that let an address into the audience which this limit counts; empty for other limits."""
     wanted = COUNTED_BY.get(limit)
     return frozenset(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mailvet.cli.progress import LogWatcher
     from mailvet.errors import argument
     from mailvet.gates import Limits, VerdictCount, among_words, in_audience, judge
-    from mailvet.policies import recommend, recommendation_sql
+    from mailvet.policies import AnyPolicy, OwnPolicy, recommend, recommendation_sql
     from mailvet.privacy import mask_address, mask_addresses, mask_text, printable
     from mailvet.private_files import replaces
     from mailvet.runs.event_import import import_events
@@ -49,10 +49,12 @@ if TYPE_CHECKING:
 __all__ = [
     "REASONS",
     "STATUS_COLUMNS",
+    "AnyPolicy",
     "EventStore",
     "InHand",
     "Limits",
     "LogWatcher",
+    "OwnPolicy",
     "Recheck",
     "Stream",
     "VerdictCount",
@@ -107,7 +109,7 @@ _HOMES = {
     "mailvet.cli.progress": ["LogWatcher"],
     "mailvet.errors": ["argument"],
     "mailvet.gates": ["Limits", "VerdictCount", "among_words", "in_audience", "judge"],
-    "mailvet.policies": ["recommend", "recommendation_sql"],
+    "mailvet.policies": ["AnyPolicy", "OwnPolicy", "recommend", "recommendation_sql"],
     "mailvet.privacy": ["mask_address", "mask_addresses", "mask_text", "printable"],
     "mailvet.private_files": ["replaces"],
     "mailvet.runs.event_import": ["import_events"],

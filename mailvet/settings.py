@@ -18,11 +18,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError as _SourceFault
 
 from mailvet.errors import SettingsError, argument
+from mailvet.policies import AnyPolicy, OwnPolicy, own_policy
 from mailvet.privacy import mask_addresses
 from mailvet.service_settings import Service
 from mailvet.setting_types import DURATION_SECONDS, Duration, Seconds, Section, parse_duration, parse_share
@@ -372,7 +373,10 @@ class Settings(BaseSettings):
     )
 
     depth: Depth = Depth.smtp
-    policy: Policy = Policy.marketing
+    policy: Policy | str = Field(Policy.marketing, union_mode="left_to_right")
+    """What the mail is for: marketing, transactional, signup, or the name of a policy of `policies`."""
+    policies: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Policies of one's own: `based_on`, and a line for each reason that is treated otherwise (`mailvet.policies`)."""
     dns: Dns = Field(default_factory=Dns)
     smtp: Smtp = Field(default_factory=Smtp)
     pacing: Pacing = Field(default_factory=Pacing)
@@ -387,6 +391,41 @@ class Settings(BaseSettings):
     exports: dict[str, Export] = Field(default_factory=dict)
     """By the name of the tool (`mailvet export --to NAME`)."""
     service: Service = Field(default_factory=Service)
+
+    @model_validator(mode="after")
+    def _policies_can_be_read(self) -> Settings:
+        for name in self.policies:
+            self._own_policy(name)
+        if str(self.policy) not in {*map(str, Policy), *self.policies}:
+            raise ValueError(
+                f"{str(self.policy)!r} is no policy; there are: {', '.join([*map(str, Policy), *self.policies])}. "
+                "Write one of your own under [policies.NAME]"
+            )
+        return self
+
+    def _own_policy(self, name: str) -> OwnPolicy:
+        try:
+            return own_policy(name, self.policies[name])
+        except ValueError as error:
+            raise ValueError(f"policies.{name}: {error}") from None
+
+    @property
+    def chosen_policy(self) -> AnyPolicy:
+        """The policy itself."""
+        return self.policy if isinstance(self.policy, Policy) else self._own_policy(self.policy)
+
+    def with_policy(self, name: str | None) -> Settings:
+        """The same settings with another policy; None changes nothing.
+
+        Raises:
+            SettingsError: there is no such policy.
+        """
+        if name is None:
+            return self
+        known = [*map(str, Policy), *self.policies]
+        if name not in known:
+            raise SettingsError(f"There is no policy {name}; there are: {', '.join(known)}.")
+        return self.model_copy(update={"policy": Policy(name) if name in Policy.__members__ else name})
 
     @classmethod
     def settings_customise_sources(

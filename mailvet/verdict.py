@@ -16,12 +16,12 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     import pyarrow as pa
 from mailvet.vocabulary import RULES_VERSION, Depth, Reason, Recommendation, Status
 
-__all__ = ["STATUS_COLUMNS", "Evidence", "Verdict", "email_key", "verdict_schema"]
+__all__ = ["STATUS_COLUMNS", "Evidence", "Verdict", "email_key", "email_keys", "verdict_schema"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,3 +144,9 @@ def email_key(text: str | None) -> str:
     A missing value counts as the empty text. Every SQL dialect computes the same from the same cell.
     """
     return hashlib.sha256((text or "").encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def email_keys(texts: Iterable[str | None]) -> list[str]:
+    """`email_key` of each, without a call for each."""
+    digest = hashlib.sha256
+    return [digest((text or "").encode("utf-8", "surrogatepass")).hexdigest() for text in texts]

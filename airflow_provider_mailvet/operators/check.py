@@ -60,7 +60,7 @@ class MailvetCheckOperator(BaseSQLOperator):
     :param max_age: verdicts older than this ("30d", a timedelta) are stale; alone it means `max_stale_rate` 0.
     :param max_stale_rate: stale, of all addresses; needs `max_age`.
     :param max_missing_rate: null or blank, of all rows.
-    :param policy: marketing, transactional or signup; default: as the mailvet connection says.
+    :param policy: a name, also of a policy of the settings; default: as the mailvet connection says.
     :param on_failure: fail the task, only warn, or skip what comes after it ("skip" short-circuits the DAG).
     """
 

@@ -51,7 +51,7 @@ class MailvetExportOperator(BaseSQLOperator):
         an address. By default the first three, and missing where there are such rows.
     :param columns: status columns to add; default: status, reason, recommendation, score, suggestion, checked_at.
     :param key_columns: keep only these of the table's own columns; default: all of them.
-    :param policy: marketing, transactional or signup; default: as the mailvet connection says.
+    :param policy: a name, also of a policy of the settings; default: as the mailvet connection says.
     """
 
     template_fields: Sequence[str] = (

@@ -56,7 +56,7 @@ class MailvetVerifyOperator(BaseSQLOperator):
     :param where: SQL condition on the rows to verify and to write. It is stored with the DAG, so it should not name
         an address.
     :param depth: offline, dns or smtp; default: as the mailvet connection says.
-    :param policy: marketing, transactional or signup; default: as the mailvet connection says.
+    :param policy: a name, also of a policy of the settings; default: as the mailvet connection says.
     :param mailvet_conn_id: connection of the type mailvet. The default one need not exist.
     :param write_back: put status columns on the table; otherwise the answers stand in `mailvet_verdicts` only.
     :param columns: which status columns; default: status, reason, recommendation, score, suggestion, checked_at.

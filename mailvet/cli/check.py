@@ -49,10 +49,11 @@ def check(
         raise typer.Exit(ExitCode.degraded)
 
 
-def _settings(config: Path | None, depth: Depth, policy: Policy | None) -> Settings | VerdictSettings:
+def _settings(config: Path | None, depth: Depth, policy: str | None) -> Settings | VerdictSettings:
     """Those of the file, the environment and the options; to find that there are none takes no library."""
     from mailvet.verification.verdict_settings import VerdictSettings, environment_has_settings
 
-    if depth is Depth.offline and config_file(config) is None and not environment_has_settings():
-        return VerdictSettings(depth, policy or Policy.marketing)
+    plain = policy is None or policy in Policy.__members__
+    if plain and depth is Depth.offline and config_file(config) is None and not environment_has_settings():
+        return VerdictSettings(depth, Policy(policy or Policy.marketing))
     return load_settings(config, depth=depth, policy=policy)

@@ -7,7 +7,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from mailvet.vocabulary import Depth, Policy
+from mailvet.vocabulary import Depth
 
 __all__ = [
     "AddressColumn",
@@ -39,10 +39,11 @@ DepthOption = Annotated[
     typer.Option(metavar="DEPTH", help="How far to go: offline, dns or smtp; default: as the settings say, else smtp."),
 ]
 PolicyOption = Annotated[
-    Optional[Policy],  # noqa: UP045
+    Optional[str],  # noqa: UP045
     typer.Option(
         metavar="POLICY",
-        help="What the mail is for: marketing, transactional or signup; default: as the settings say, else marketing.",
+        help="What the mail is for: marketing, transactional, signup, or a policy of your own ([policies.NAME] of the "
+        "settings); default: as the settings say, else marketing.",
     ),
 ]
 Source = Annotated[

@@ -18,6 +18,7 @@ from mailvet.exports.selection import CAUSES
 from mailvet.gates import FIGURES, GateResult
 from mailvet.privacy import mask_addresses, printable
 from mailvet.reports.audience import audience_words
+from mailvet.reports.settling import settled_by
 from mailvet.reports.text import duration_text
 from mailvet.runs.forecast import Forecast
 from mailvet.runs.results import RunResult
@@ -189,6 +190,15 @@ def show_summary(console: Console, summary: Summary, depth: Depth) -> None:
     console.print(advice)
     console.print()
     console.print(_reasons(summary))
+    settled = settled_by(summary.reverify, depth)
+    if settled:
+        table = Table(box=None, padding=(0, 2), header_style="dim", title_style="")
+        table.add_column("to verify again", justify="right", no_wrap=True)
+        table.add_column("what settles them")
+        for group in settled:
+            table.add_row(f"{group.rows:,}", Text(group.text))
+        console.print()
+        console.print(table)
     if any(count.rows for count in summary.by_layer.values()):
         console.print()
         console.print(_layers(summary, depth))

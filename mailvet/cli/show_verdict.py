@@ -8,7 +8,7 @@ from rich.text import Text
 
 from mailvet.privacy import printable
 from mailvet.reference.providers import local_parts_at
-from mailvet.scoring.priors import contributions
+from mailvet.scoring.priors import ROUTE_FOUND, contributions
 from mailvet.verdict import Verdict
 from mailvet.vocabulary import REASONS
 
@@ -38,7 +38,8 @@ def explain(verdict: Verdict) -> RenderableType:
     grid.add_row("reason", Text(f"{verdict.reason}: {rule.meaning}"))
     grid.add_row("recommendation", Text(str(verdict.recommendation), style=STYLES.get(str(verdict.recommendation), "")))
     grid.add_row("score", f"{verdict.score} of 100 (chance of a hard bounce about {100 - verdict.score} %)")
-    for part in contributions(verdict.reason, verdict.flags):
+    routed = any(fact.fact == ROUTE_FOUND for fact in verdict.evidence)
+    for part in contributions(verdict.reason, verdict.flags, routed=routed):
         said = f"{part.name}: {part.why} (log-odds of a bounce {part.log_odds:+.1f})"
         grid.add_row("", Text(said, style="dim"))
     for label, value in (

@@ -82,7 +82,7 @@ def verdicts(
     with duckdb.connect(":memory:") as memory:
         memory.register("cells_read", cells)
         memory.execute("create table contacts as select * from cells_read")
-        warehouse = open_table(memory, "contacts", "email", policy=chosen.policy, updatable=False)
+        warehouse = open_table(memory, "contacts", "email", policy=chosen.chosen_policy, updatable=False)
         warehouse.name = f"the input of {dbt.this.identifier}"
         try:
             warehouse.open_for_writing()
@@ -116,8 +116,10 @@ def _settings(settings: Settings | str | Path | None, depth: str | None, policy:
     from mailvet import Settings
 
     if isinstance(settings, Settings):
-        changes = {name: value for name, value in (("depth", depth), ("policy", policy)) if value is not None}
-        return Settings.model_validate(settings.model_copy(update=changes).model_dump()) if changes else settings
+        chosen = settings.with_policy(policy)
+        if depth is None:
+            return chosen
+        return Settings.model_validate(chosen.model_copy(update={"depth": depth}).model_dump())
     if settings is None and Path("mailvet.toml").is_file():
         settings = "mailvet.toml"
     return Settings.load(settings, depth=depth, policy=policy)

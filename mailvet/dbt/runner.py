@@ -125,7 +125,7 @@ def open_selected(
 
     named: dict[str, Any] = {
         "where": selected.options.get("where"),
-        "policy": settings.policy,
+        "policy": settings.chosen_policy,
         "prefix": settings.store.prefix,
         "events": settings.history,
         "updatable": updatable,

@@ -34,10 +34,10 @@ from mailvet.reference.listed import (
 )
 from mailvet.reference.own_lists import OwnList, OwnLists, by_mailbox
 from mailvet.reference.updated_list import kept_digest
-from mailvet.syntax.mailbox_key import mailbox_expression
+from mailvet.syntax.mailbox_key import mailbox_expression, mailbox_rules
 from mailvet.syntax.octets import octets_after, octets_before
 
-__all__ = ["SCHEMA", "Reference"]
+__all__ = ["SCHEMA", "Reference", "mailboxes"]
 
 SCHEMA: Final[dict[str, type[pl.DataType]]] = {
     "free": pl.Boolean,
@@ -166,6 +166,18 @@ class Reference:
         as_listed = written.is_in(sorted(self._own.deny.addresses | self._own.suppress.addresses))
         others = found.is_not_null() & ~as_listed
         return nothing.scatter(rows.filter(others), found.filter(others))
+
+
+def mailboxes(frame: pl.DataFrame) -> pl.Series:
+    """The column `mailbox` of `Reference.examine` alone.
+
+    Args:
+        frame: columns local, in lower case, and domain.
+    """
+    local, domain = frame["local"], frame["domain"]
+    text = pl.select(pl.concat_str(local, pl.lit("@"), domain)).to_series()
+    is_ruled = domain.is_in(sorted(mailbox_rules().domains)).fill_null(False)
+    return _replaced(text, is_ruled, _MAILBOX, local=local, domain=domain)
 
 
 _MAILBOX: Final = mailbox_expression(pl.col("local"), pl.col("domain"))

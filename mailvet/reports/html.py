@@ -22,6 +22,7 @@ from mailvet.gates import SENDINGS, BounceEstimate, expected_bounces
 from mailvet.privacy import mask_text, printable, stands_for_a_person
 from mailvet.private_files import replaces
 from mailvet.reports.audience import audience_section
+from mailvet.reports.settling import settled_by
 from mailvet.reports.text import duration_text
 from mailvet.scoring.budget import Budget, Chosen
 from mailvet.scoring.priors import bounce_probability
@@ -339,12 +340,13 @@ def _health(report: Report) -> str:
         todo.append(f"<b>{escape(mask_text(health))}</b>")
     if advice.get("do_not_send"):
         todo.append(f"Leave the {_number(advice['do_not_send'])} rows marked do_not_send out of every mailing.")
-    again = advice.get("reverify", 0)
-    if again:
-        soon = due.get("overdue", 0) + due.get("1 day", 0)
-        when = f"; {_number(soon)} of their addresses are due now or within a day" if soon else ""
+    for group in settled_by(summary.reverify, report.depth):
+        todo.append(f"{_number(group.rows)} rows marked reverify; what settles them: {group.text}.")
+    soon = due.get("overdue", 0) + due.get("1 day", 0)
+    if advice.get("reverify") and soon:
         todo.append(
-            f"Run mailvet again for the {_number(again)} rows marked reverify{when}. Only what is due is asked."
+            f"Of the {_number(advice['reverify'])} rows marked reverify, {_number(soon)} of their addresses are due "
+            "now or within a day. Only what is due is asked."
         )
     blocked = sum(summary.by_reason.get(reason, 0) for reason in ("sender_blocked", "sender_throttled"))
     if blocked:

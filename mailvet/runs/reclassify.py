@@ -12,7 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,7 @@ from mailvet.smtp.reply_reading import Stage, read_reply
 from mailvet.verdict import Evidence, Verdict, verdict_schema
 from mailvet.verification import scalar
 from mailvet.verification.verdict_settings import VerdictSettings
-from mailvet.vocabulary import RULES_VERSION, Policy, Reason
+from mailvet.vocabulary import RULES_VERSION, Reason
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -206,7 +206,14 @@ def _judged_anew(verdict: Verdict, reason: Reason, retry_after: float | None, se
         verdict,
         status=judged.status,
         reason=judged.reason,
-        recommendation=recommend(judged.reason, Policy(settings.policy), judged.score, attempts),
+        recommendation=recommend(
+            judged.reason,
+            settings.chosen_policy,
+            judged.score,
+            attempts,
+            probability=judged.bounce_probability,
+            age=max(datetime.now(timezone.utc) - checked_at, timedelta(0)),
+        ),
         score=judged.score,
         bounce_probability=judged.bounce_probability,
         evidence=tuple(replace(fact, fact=str(reason)) if fact is said else fact for fact in verdict.evidence),

@@ -59,7 +59,7 @@ def open_source(  # noqa: PLR0913  # what a source is, and how it is read
     """
     common: dict[str, Any] = {
         "where": where or None,
-        "policy": settings.policy,
+        "policy": settings.chosen_policy,
         "prefix": settings.store.prefix,
         "events": History.of(settings.history),
     }

@@ -50,7 +50,7 @@ def gate(
         email_column: None finds it by its name.
         where: SQL condition on the rows to count.
         reading: how a text file is read, for one that is not plain UTF-8 with a header.
-        policy: marketing, transactional or signup; None as the settings say. An open table has its own.
+        policy: its name; None as the settings say. An open table has its own.
         settings: None reads the environment.
         limits: the fields of `mailvet.gates.Limits`: `max_bounce_rate="2%"`, `max_age="30d"`, `among=["send"]`, ...
 
@@ -67,9 +67,7 @@ def gate(
                 "The source is an open table: name table, email_column, where and policy on opening it."
             )
         return held_against(source, settings or Settings.load(), asked)
-    chosen = settings or Settings.load(policy=policy)
-    if settings is not None and policy is not None:
-        chosen = settings.model_copy(update={"policy": Settings.load(policy=policy).policy})
+    chosen = Settings.load(policy=policy) if settings is None else settings.with_policy(policy)
     warehouse = open_source(
         str(source),
         chosen,

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from datetime import datetime, timezone
 from typing import Any
 
+from mailvet.policies import OwnPolicy
 from mailvet.reference.own_lists import OwnLists
 from mailvet.runs.record import mailvet_version
 from mailvet.runs.request import RunRequest
@@ -72,6 +73,9 @@ class Unchanged:
             return None
         if settings.history.events or settings.history.keep_days or settings.store.keep_days:
             return None
+        policy = settings.chosen_policy
+        if isinstance(policy, OwnPolicy) and policy.uses_age:
+            return None  # what is recommended changes while nothing else does
         lists = OwnLists.load(**settings.lists.model_dump()).digest
         context = [
             settings.model_dump_json(),

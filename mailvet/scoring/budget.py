@@ -38,11 +38,15 @@ __all__ = [
     "Bound",
     "Budget",
     "Chosen",
+    "bounded_sql",
     "bounds_sql",
     "candidates_sql",
     "choose",
     "chosen_of",
+    "cluster_sql",
+    "keeps_sql",
     "upper_end",
+    "upper_end_of_sql",
     "upper_end_sql",
 ]
 
@@ -196,17 +200,25 @@ def upper_end_sql(before: str = "", *, has_column: bool = True) -> str:
         before: what stands before the names of the verdict's columns, as `v.`.
         has_column: as for `bounce_probability_sql`.
     """
-    chance = bounce_probability_sql(before, has_column=has_column)
+    return upper_end_of_sql(f"{before}reason", bounce_probability_sql(before, has_column=has_column))
+
+
+def upper_end_of_sql(reason: str, chance: str) -> str:
+    """The same of SQL expressions for reason and probability."""
     by_factor: dict[float, list[str]] = defaultdict(list)
-    for reason, prior in PRIORS.items():
-        by_factor[prior.upper_odds].append(f"'{reason}'")
-    cases = " ".join(
-        f"when {before}reason in ({', '.join(reasons)}) then {factor!r}" for factor, reasons in by_factor.items()
-    )
+    for each, prior in PRIORS.items():
+        by_factor[prior.upper_odds].append(f"'{each}'")
+    cases = " ".join(f"when {reason} in ({', '.join(words)}) then {factor!r}" for factor, words in by_factor.items())
     factor = f"case {cases} else 1.0 end"
     upper = f"({factor}) * {chance} / (1.0 - {chance} + ({factor}) * {chance})"
     # Not 1000000000.0, which some databases take for a decimal number and round what is divided by it.
     return f"(floor({upper} * 1e9 + 0.5) / 1e9)"
+
+
+def cluster_sql(before: str) -> str:
+    """The cluster of a stored verdict by its domain: its own key where the domain does not die."""
+    provider = f"({before}flags = 'free' or {before}flags like 'free,%')"
+    return f"case when {provider} then {before}email_key else coalesce({before}domain, {before}email_key) end"
 
 
 # -------------------------------------------------------------------- the audience
@@ -270,10 +282,9 @@ def candidates_sql(
         has_column: as for `bounce_probability_sql`.
         is_missing: the SQL condition that a cell `c` holds no address.
     """
-    provider = "(v.flags = 'free' or v.flags like 'free,%')"
     return (
         f"select v.email_key as key_of, {upper_end_sql('v.', has_column=has_column)} as chance, "
-        f"case when {provider} then v.email_key else coalesce(v.domain, v.email_key) end as cluster_of, "
+        f"{cluster_sql('v.')} as cluster_of, "
         f"coalesce(v.operator, v.email_key) as operator_of, c.repeats as weight "
         f"from {cells} c join {verdicts} v on v.email_key = c.email_key "
         f"where not {is_missing} and {recommendation} <> '{Recommendation.do_not_send}'"
@@ -291,6 +302,30 @@ def bounds_sql(candidates: str, budget: Budget, *, points: int = 100) -> str:
         budget: the limit.
         points: of the curve.
     """
+    kept = f"select max(place) from candidates_bounded where {keeps_sql(repr(budget.max_bounce_rate))}"
+    return (
+        f"{bounded_sql(candidates, repr(budget.reach))} "
+        "select rows_taken, expected, upper_bound, chance, key_of from candidates_bounded "
+        f"where place = addresses or place = ({kept}) "
+        f"or floor(place * {points}.0 / addresses) > floor((place - 1) * {points}.0 / addresses)"
+    )
+
+
+def keeps_sql(limit: str) -> str:
+    """The condition that a row of `candidates_bounded` keeps to a limit, an SQL expression."""
+    return f"upper_bound <= {limit} * rows_taken + {_ROUNDING!r}"
+
+
+def bounded_sql(candidates: str, reach: str) -> str:
+    """The common table expressions of `bounds_sql`.
+
+    The last, `candidates_bounded`, has a row for each candidate: key_of, chance, place in the order from 1, addresses,
+    and of all up to it rows_taken, expected and upper_bound.
+
+    Args:
+        candidates: as for `bounds_sql`.
+        reach: SQL expression of `Budget.reach`.
+    """
     order = "order by chance, key_of rows unbounded preceding"
     earlier = "(sum(spread) over (partition by {0} " + order + ") - spread)"
     pairs = (
@@ -307,11 +342,6 @@ def bounds_sql(candidates: str, budget: Budget, *, points: int = 100) -> str:
         "row_number() over (order by chance, key_of) as place, count(*) over () as addresses "
         "from candidates_paired), "
         "candidates_bounded as (select key_of, chance, rows_taken, expected, place, addresses, "
-        f"expected + {budget.reach!r} * sqrt(case when variance < 0 then 0 else variance end) as upper_bound "
-        "from candidates_added) "
-        "select rows_taken, expected, upper_bound, chance, key_of from candidates_bounded "
-        f"where place = addresses or floor(place * {points}.0 / addresses) > "
-        f"floor((place - 1) * {points}.0 / addresses) "
-        f"or place = (select max(place) from candidates_bounded where upper_bound <= "
-        f"{budget.max_bounce_rate!r} * rows_taken + {_ROUNDING!r})"
+        f"expected + {reach} * sqrt(case when variance < 0 then 0 else variance end) as upper_bound "
+        "from candidates_added)"
     )

@@ -14,12 +14,12 @@ from typing import NamedTuple
 
 import polars as pl
 
-from mailvet.policies import recommendation_sql
+from mailvet.policies import AnyPolicy, recommendation_sql
 from mailvet.privacy import AT_SIGNS, keyed, mask_text, unnamed_suggestion
 from mailvet.scoring.order import AT_LEAST, EVIDENCE_LAYERS, FLAGS, LONGEST_KEPT, RANKS, SERIES_DETAIL
-from mailvet.scoring.priors import HALF, SETTLED, WEIGHTS, bounce_probability, logit
+from mailvet.scoring.priors import HALF, ROUTE_FOUND, ROUTED, SETTLED, WEIGHTS, bounce_probability, logit
 from mailvet.settings import Settings
-from mailvet.vocabulary import REASONS, Policy, Reason, Status, rules_version
+from mailvet.vocabulary import REASONS, Reason, Status, rules_version
 
 __all__ = ["judge"]
 
@@ -29,7 +29,7 @@ def _bounce_probability(learnt: Mapping[Reason, float]) -> pl.Expr:
     start = pl.col("reason").replace_strict(starts, return_dtype=pl.Float64)
     shift = pl.sum_horizontal(pl.col(flag).cast(pl.Float64) * row.weight for flag, row in WEIGHTS.items())
     settled = pl.col("reason").is_in([str(reason) for reason in SETTLED])
-    odds = start + pl.when(settled).then(0.0).otherwise(shift)
+    odds = start + pl.when(settled).then(0.0).otherwise(shift + pl.col("routed").cast(pl.Float64) * ROUTED.weight)
     return 1.0 / (1.0 + (-odds).exp())
 
 
@@ -66,7 +66,7 @@ def judge(
         The columns of `verdict_schema()`.
     """
     schedule = settings.retry.after_greylisting or REASONS[Reason.greylisted].recheck
-    plan = _plan(Policy(settings.policy), settings.store.store_addresses, schedule, tuple((learnt or {}).items()))
+    plan = _plan(settings.chosen_policy, settings.store.store_addresses, schedule, tuple((learnt or {}).items()))
     stamp = pl.lit(now).cast(pl.Datetime("us", "UTC"))
     empty = {column.name for column in evidence if column.null_count() == len(column)}
     if "mailbox_key" not in evidence.columns:
@@ -74,6 +74,7 @@ def judge(
     evidence = _as_private_as_asked(evidence, settings)
     rows = evidence.with_columns(_rank(evidence, [name for name in _CANDIDATES if name not in empty]))
     rows = rows.with_columns(_attempts("previous_reason" in empty))
+    rows = rows.with_columns(_routed("route_fact" in evidence.columns))
     set_flags = [flag for flag in FLAGS if flag not in empty and rows[flag].any()]
     # Rows of one kind have the same answer, and a table of millions has a few hundred kinds.
     kind = rows.select(_kind(set_flags)).to_series()
@@ -169,12 +170,21 @@ def _attempts(is_first: bool) -> pl.Expr:
     return pl.when(same).then(again).otherwise(1).cast(pl.Int32).alias("attempts")
 
 
+def _routed(is_known: bool) -> pl.Expr:
+    """Whether the domain takes mail while nothing asked the mailbox."""
+    if not is_known:
+        return pl.lit(False).alias("routed")
+    unasked = pl.col("rank") == _ORDER[str(Reason.not_probed)]
+    return (unasked & (pl.col("route_fact") == ROUTE_FOUND).fill_null(False)).alias("routed")
+
+
 def _kind(flags: Collection[str]) -> pl.Expr:
     """All that status, recommendation, score, flags and schedule follow from, as one number."""
     number: pl.Expr = pl.col("rank").cast(pl.Int64) * 2 ** len(FLAGS)
     for place, flag in enumerate(FLAGS):
         if flag in flags:
             number = number + pl.col(flag).fill_null(False).cast(pl.Int64) * 2**place
+    number = number * 2 + pl.col("routed").cast(pl.Int64)
     return number * (_MOST_ATTEMPTS + 1) + pl.col("attempts").clip(1, _MOST_ATTEMPTS)
 
 
@@ -189,7 +199,7 @@ class _Plan(NamedTuple):
 
 @lru_cache(maxsize=32)
 def _plan(
-    policy: Policy,
+    policy: AnyPolicy,
     store_addresses: bool,
     greylisting: tuple[timedelta, ...],
     learnt: tuple[tuple[Reason, float], ...],
@@ -211,7 +221,9 @@ def _plan(
             pl.col("reason").is_in([str(reason) for reason in AT_LEAST]).alias("at_least"),
         ),
         recommendation=pl.sql_expr(
-            recommendation_sql(policy, reason="reason", score="score", attempts="attempts")
+            recommendation_sql(
+                policy, reason="reason", score="score", attempts="attempts", probability="bounce_probability"
+            )
         ).alias("recommendation"),
         email=pl.when(pl.col("cell").str.len_bytes() <= LONGEST_KEPT).then(address).alias("email"),
     )

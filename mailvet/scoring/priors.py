@@ -17,6 +17,8 @@ from mailvet.vocabulary import REASONS, Reason, Status
 __all__ = [
     "HALF",
     "PRIORS",
+    "ROUTED",
+    "ROUTE_FOUND",
     "SETTLED",
     "WEIGHTS",
     "Contribution",
@@ -95,6 +97,16 @@ PRIORS: Mapping[Reason, Prior] = {
 }
 """Where the score of each reason starts, in the order of the reasons."""
 
+ROUTED = Weight(
+    -0.4,
+    "syntax, lists and DNS have ruled out about a third of what bounces on a list that was never verified: texts that "
+    "are no addresses, misspelt, disposable and dead domains",
+)
+"""
+What a mail route adds where nothing asked the mailbox (`not_probed`): from 12 % to 8.4 %. With b = 12 % of hard bounces
+on an ordinary list and a third of them ruled out, (b - b/3) / (1 - b/3) = 8.3 % of the rest still bounce.
+"""
+
 WEIGHTS: Mapping[str, Weight] = {
     "relay_alias": Weight(-0.3, "a forwarding alias is made by its service and works until its owner ends it"),
     "tagged": Weight(-0.2, "who adds a +tag knows the mailbox to be theirs and means to sort its mail"),
@@ -113,6 +125,9 @@ WEIGHTS: Mapping[str, Weight] = {
 What each flag adds. Signals of the same kind often come together, and adding them as if they did not overstates it:
 so each is small. They count only while the answer is open (not `SETTLED`).
 """
+
+ROUTE_FOUND = "route_found"
+"""The fact of the evidence that a domain takes mail."""
 
 HALF = 0.5 + 1e-9
 """What is added before a score is cut off to a whole number; floating point may take a little from a half."""
@@ -138,19 +153,28 @@ class Contribution(NamedTuple):
     why: str
 
 
-def contributions(reason: Reason, flags: Collection[str]) -> list[Contribution]:
-    """What a score is the sum of: the start of the reason, then the flags that count, in the order of `WEIGHTS`."""
+def contributions(reason: Reason, flags: Collection[str], *, routed: bool = False) -> list[Contribution]:
+    """What a score is the sum of: the start of the reason, then the flags that count, in the order of `WEIGHTS`.
+
+    Args:
+        reason: of the verdict.
+        flags: of the verdict.
+        routed: its domain takes mail (the fact `route_found`), which counts where nothing asked the mailbox.
+    """
     if reason not in PRIORS:
         return []  # of another version, whose sum is not known
     start = Contribution(str(reason), logit(bounce_probability(reason)), PRIORS[reason].why)
     if reason in SETTLED:
         return [start]
-    return [start, *(Contribution(name, row.weight, row.why) for name, row in WEIGHTS.items() if name in flags)]
+    shifts = [Contribution(name, row.weight, row.why) for name, row in WEIGHTS.items() if name in flags]
+    if routed and reason is Reason.not_probed:
+        shifts.append(Contribution(ROUTE_FOUND, ROUTED.weight, ROUTED.why))
+    return [start, *shifts]
 
 
-def probability_of(reason: Reason, flags: Collection[str]) -> float:
+def probability_of(reason: Reason, flags: Collection[str], *, routed: bool = False) -> float:
     """P(hard bounce) of one reason and its flags; the same as `mailvet.scoring.columns.judge` gives to a row."""
-    parts = [part.log_odds for part in contributions(reason, flags)]
+    parts = [part.log_odds for part in contributions(reason, flags, routed=routed)]
     return 1 / (1 + math.exp(-(sum(parts[:1]) + sum(parts[1:]))))
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Final
 
 from mailvet.errors import SettingsError
-from mailvet.policies import recommend
+from mailvet.policies import AnyPolicy, recommend
 from mailvet.service.models import Checked, FormChecked
 from mailvet.service.verdicts import Verdicts
 from mailvet.settings import Lists, Settings
@@ -26,18 +26,16 @@ _PUBLIC_LAYERS: Final = frozenset({"syntax", "reference", "route"})
 _WARM_CELL: Final = "warm.up@example.com"
 
 
-def policy_named(settings: Settings, name: str | None) -> Policy:
+def policy_named(settings: Settings, name: str | None) -> AnyPolicy:
     """The policy of this name, or the configured one.
 
     Raises:
         SettingsError: there is no such policy.
     """
-    if name is None:
-        return Policy(settings.policy)
-    try:
-        return Policy(name)
-    except ValueError:
-        raise SettingsError(f"There is no such policy; there are: {', '.join(map(str, Policy))}.") from None
+    known = [*map(str, Policy), *settings.policies]
+    if name is not None and name not in known:
+        raise SettingsError(f"There is no such policy; there are: {', '.join(known)}.")
+    return settings.with_policy(name).chosen_policy
 
 
 class Checker:
@@ -74,7 +72,7 @@ class Checker:
         """Whether the resolver replies; one that was silent is asked again."""
         return not (await self._verifiers.get(self._by_depth[Depth.dns])).cut_off
 
-    async def check(self, address: str, depth: Depth, policy: Policy, seconds: float) -> tuple[Verdict, Checked]:
+    async def check(self, address: str, depth: Depth, policy: AnyPolicy, seconds: float) -> tuple[Verdict, Checked]:
         """The verdict for one address within so many seconds.
 
         Raises:
@@ -92,7 +90,14 @@ class Checker:
                 verdict = self._verdicts.save(verdict, before)
             elif verdict.domain is not None:
                 self._finish(address, settings, before)
-        said = recommend(verdict.reason, policy, verdict.score, verdict.attempts)
+        said = recommend(
+            verdict.reason,
+            policy,
+            verdict.score,
+            verdict.attempts,
+            probability=verdict.bounce_probability,
+            age=timedelta(0) if verdict.checked_at is None else datetime.now(timezone.utc) - verdict.checked_at,
+        )
         return verdict, Checked(
             status=verdict.status,
             reason=verdict.reason,

@@ -18,7 +18,7 @@ from mailvet.warehouse.opening import duckdb_path, is_url, open_events, open_tab
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from mailvet.vocabulary import Policy
+    from mailvet.policies import AnyPolicy
     from mailvet.warehouse.store import VerdictStore, Warehouse
 
 __all__ = ["Database", "ServiceStore", "batch_table"]
@@ -117,7 +117,7 @@ class Database:
             raise
         return cast("ServiceStore", store)
 
-    def open_batch(self, job_id: str, policy: Policy) -> Warehouse:
+    def open_batch(self, job_id: str, policy: AnyPolicy) -> Warehouse:
         """A connection of one's own to the table of a batch."""
         found = open_table(
             self.place,

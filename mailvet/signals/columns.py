@@ -21,7 +21,7 @@ import polars as pl
 import pyarrow as pa
 
 from mailvet.reference import domains
-from mailvet.reference.columns import Reference
+from mailvet.reference.columns import mailboxes
 from mailvet.signals.gibberish import ALPHABET, SHORTEST_GIBBERISH, WIDTH, CharacterModel
 from mailvet.signals.keyboard import walk_runs
 from mailvet.signals.rules import (
@@ -127,19 +127,45 @@ def examine_table(cells: pl.Series, email_key: pl.Series) -> pl.DataFrame:
         the key of the plainest spelling of the same mailbox: the one with the fewest characters, of several the one
         with the lowest key.
     """
-    folded = cells.str.strip_chars().str.to_lowercase()
-    table = pl.DataFrame({"folded": folded, "size": cells.str.len_chars(), "key": email_key}).with_row_index("row")
-    parts = pl.col("folded").str.extract_groups("^(.+)@([^@]+)$")
-    rows = table.sort("size", "key").with_columns(parts.struct[0].alias("local"), parts.struct[1].alias("domain"))
-    signals = pl.DataFrame(
-        [
-            rows["row"],
-            _series_size(rows.select("domain", base=_base()).with_columns(_is_free(rows["domain"]))),
-            _duplicate_of(Reference().examine(rows)["mailbox"], rows.height),
-        ]
+    parts = _parted(cells.str.strip_chars().str.to_lowercase())
+    rows = parts.select("domain", base=_base())
+    # Whether a domain is free counts for names with a number alone.
+    numbered = (rows["base"].str.contains("[0-9]") & rows["domain"].is_not_null()).fill_null(False).arg_true()
+    free = pl.repeat(False, rows.height, dtype=pl.Boolean, eager=True)
+    free = free.scatter(numbered, _is_free(rows["domain"].gather(numbered))).rename("free")
+    return pl.DataFrame(
+        [_series_size(rows.with_columns(free)), _plainest(mailboxes(parts), cells.str.len_chars(), email_key)]
     )
-    first = pl.Series("duplicate_of", rows["key"].gather(signals["duplicate_of"]), dtype=pl.String)
-    return signals.with_columns(first).sort("row").drop("row")
+
+
+def _parted(folded: pl.Series) -> pl.DataFrame:
+    """Columns local and domain: what stands before the last @ on one line, and behind it; null where there is none."""
+    text = pl.col("folded")
+    at = text.str.find("@", literal=True)
+    parts = folded.to_frame("folded").select(text, local=octets_before(text, at), domain=octets_after(text, at + 1))
+    # A pattern takes several times as long as a cut at the first @; it is left to the cells where that is not enough.
+    odd = parts.select(
+        pl.col("domain").str.contains("@", literal=True)
+        | text.str.contains("\n", literal=True)
+        | (pl.col("local") == "")
+        | (pl.col("domain") == "")
+    )
+    rows = odd.to_series().fill_null(False).arg_true()
+    again = parts["folded"].gather(rows).str.extract_groups("^(.+)@([^@]+)$").struct.unnest()
+    local, domain = again.get_columns()
+    return pl.DataFrame({"local": parts["local"].scatter(rows, local), "domain": parts["domain"].scatter(rows, domain)})
+
+
+def _plainest(mailbox: pl.Series, size: pl.Series, key: pl.Series) -> pl.Series:
+    """`duplicate_of`: of each row the key of its mailbox's shortest spelling, null where that is its own."""
+    twice = (mailbox.is_duplicated() & mailbox.is_not_null()).arg_true()
+    some = pl.DataFrame(
+        {"row": twice, "mailbox": mailbox.gather(twice), "size": size.gather(twice), "key": key.gather(twice)}
+    )
+    first = pl.col("key").first().over("mailbox")
+    found = some.sort("size", "key").with_columns(first=first).filter(pl.col("first") != pl.col("key"))
+    nothing = pl.repeat(None, len(mailbox), dtype=pl.String, eager=True)
+    return nothing.scatter(found["row"], found["first"]).alias("duplicate_of")
 
 
 def _is_free(domain: pl.Series) -> pl.Series:

@@ -19,7 +19,7 @@ import pyarrow as pa
 from mailvet import errors
 from mailvet.errors import PreflightError, SettingsError, SourceError
 from mailvet.history.facts import HISTORY_COLUMNS, RECIPIENT_COLUMNS, Question, decided
-from mailvet.policies import recommendation_sql
+from mailvet.policies import base_of
 from mailvet.reference.own_lists import OwnLists
 from mailvet.runs.forecast import seconds_at
 from mailvet.runs.recheck import Recheck, RecheckText, parse_recheck
@@ -31,9 +31,10 @@ from mailvet.spark.staging import Folder
 from mailvet.spark.tables import Format, empty_verdicts, files_of, find_verdicts, merged, verdict_ddl
 from mailvet.spark.worker import DUE, KEPT, REPORT, ROUTE, Job, utc_now, with_mailbox_key
 from mailvet.verdict import verdict_schema
-from mailvet.vocabulary import Depth, Policy, rules_version
+from mailvet.vocabulary import Depth, rules_version
 from mailvet.warehouse.due_rule import DueRule, judged_by_other_rules, suppressed_by_own_list
 from mailvet.warehouse.mailboxes import EVENT_KEYS, recipients_sql
+from mailvet.warehouse.verdict_columns import recommended
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -446,7 +447,7 @@ def _history(job: Job, events: DataFrame, cells: DataFrame) -> DataFrame:
     from pyspark.sql import functions as F
 
     # Under names for the moment, since the rest is the SQL of every other database.
-    ask = Question(job.settings.history, Policy(job.settings.policy), utc_now())
+    ask = Question(job.settings.history, base_of(job.settings.chosen_policy), utc_now())
     token = job.run_id.replace("-", "_")
     names = [name for name in EVENT_COLUMNS if name in events.columns]
     events.select(*names).createOrReplaceTempView(f"mailvet_events_{token}")
@@ -495,7 +496,7 @@ def _current(cells: DataFrame, known: DataFrame | None, fresh: DataFrame | None,
             verdicts = verdicts.join(cells.select("email_key"), "email_key", "left_semi")
         return verdicts
     both = merged(known, fresh) if fresh is not None else known
-    advice = recommendation_sql(Policy(settings.policy), reason="reason", score="score", attempts="attempts")
+    advice = recommended(SAY, settings.chosen_policy)
     ours = both.join(cells.select("email_key"), "email_key", "left_semi")
     return ours.withColumn("recommendation", F.expr(advice))
 

@@ -97,6 +97,8 @@ _SEVERAL = lazy_pattern(SEVERAL, re.DOTALL)
 _SAME_WORD_TWICE = lazy_pattern(r"([a-z0-9]+)@\1\Z")
 _NOT_LOCAL = lazy_pattern(rf"[^.{ATEXT}\x80-\U0010ffff]")
 _NOT_DOMAIN = lazy_pattern(r"[^.A-Za-z0-9\-\x80-\U0010ffff]")
+_NEVER = lazy_pattern(r"[\x00-\x20\x7f\"(),:;<>\[\\\]]")
+"""What the judge refuses wherever it stands: it need not look."""
 _TOKEN = lazy_pattern(TOKEN)
 COMMON_LETTERS: Final = (
     "\u00df-\u00f6\u00f8-\u00ff\u0101\u0103\u0105\u0107\u010d\u010f\u0111\u0113\u0117\u0119\u011b\u011f\u012b\u012f"
@@ -219,7 +221,7 @@ def _accept(text: str, allow_special_use: bool) -> tuple[str, str] | None:
             return None
         return (local.lower() if local.lower() in CASELESS_NAMES else local), domain
     # For other ASCII without two hyphens the judge has nothing to add: it would refuse.
-    if "@" in text and (allow_special_use or "--" in text or not text.isascii()):
+    if "@" in text and (allow_special_use or "--" in text or not text.isascii()) and not _NEVER.search(text):
         return _judge(text, allow_special_use)
     return None
 

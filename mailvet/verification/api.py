@@ -271,7 +271,11 @@ def _table_of(cells: list[str], verdicts: list[Verdict]) -> pa.Table:
 
 def _in_input_order(cells: list[str], verdicts: pl.DataFrame) -> pa.Table:
     """The verdicts of the distinct cells, in the order of their first times -> one row for each cell."""
-    place = {cell: row for row, cell in enumerate(dict.fromkeys(cells))}
-    if len(place) < len(cells):
-        verdicts = verdicts[[place[cell] for cell in cells]]
+    if verdicts.height < len(cells):
+        import polars as pl
+
+        every = pl.Series("cell", cells, dtype=pl.String).to_frame()
+        distinct = every.unique(maintain_order=True).with_row_index("place")
+        places = every.join(distinct, on="cell", how="left", maintain_order="left")["place"]
+        verdicts = verdicts.select(pl.all().gather(places))
     return verdicts.to_arrow().cast(verdict_schema())

@@ -20,7 +20,7 @@ from mailvet.signals import columns as signals
 from mailvet.syntax import columns as syntax
 from mailvet.syntax.mailbox_key import key_of
 from mailvet.syntax.missing import missing_expression
-from mailvet.verdict import email_key
+from mailvet.verdict import email_keys
 from mailvet.verification import scalar
 from mailvet.verification.evidence import EVIDENCE, MAILBOX, ROUTE, RUN, without_layer
 from mailvet.vocabulary import Reason
@@ -30,7 +30,7 @@ __all__ = ["keys_of", "mailbox_columns", "not_probed", "offline_evidence", "with
 
 def keys_of(cells: pl.Series) -> pl.Series:
     """`email_key` of each cell."""
-    return pl.Series("email_key", [email_key(cell) for cell in cells], dtype=pl.String)
+    return pl.Series("email_key", email_keys(cells.to_list()), dtype=pl.String)
 
 
 # -------------------------------------------------------------------- the layers that need no network

@@ -24,7 +24,7 @@ from mailvet.reference.scalar import look_up
 from mailvet.reference.typos.addresses import suggest_for, suggest_repaired
 from mailvet.reference.typos.domains import has_unknown_tld
 from mailvet.scoring.order import AT_LEAST, EVIDENCE_LAYERS, FLAGS, LONGEST_KEPT, RANKS, SERIES_DETAIL
-from mailvet.scoring.priors import probability_of, score_of
+from mailvet.scoring.priors import ROUTE_FOUND, probability_of, score_of
 from mailvet.signals.scalar import TableSignals, examine_table, is_gibberish, is_keyboard_walk
 from mailvet.syntax.mailbox_key import key_of, mailbox_of
 from mailvet.syntax.missing import is_missing
@@ -104,7 +104,7 @@ class Finding:
         self.route = route
         if route.reason is not None:
             self.reasons.append(route.reason)
-        fact = str(route.reason) if route.reason is not None else "route_found"
+        fact = str(route.reason) if route.reason is not None else ROUTE_FOUND
         self.facts["route"] = (fact, route.detail or route.mx_host)
         known = self.flags & {"allowed", "disposable", "relay_alias"}
         if not known and (server := disposable_server(route)) is not None:
@@ -216,7 +216,8 @@ _CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 def judge(finding: Finding, settings: VerdictSettings, *, lists_digest: str = "") -> Verdict:
     """The verdict, as `mailvet.scoring.columns.judge` gives it for a row checked for the first time."""
     reason = min(finding.reasons, key=RANKS.__getitem__, default=Reason.not_probed)
-    probability = probability_of(reason, finding.flags)
+    routed = finding.facts.get("route", ("", None))[0] == ROUTE_FOUND
+    probability = probability_of(reason, finding.flags, routed=routed)
     score = score_of(probability)
     now = datetime.now(timezone.utc)
     wait = _wait(reason, finding.retry_after, settings)
@@ -237,7 +238,7 @@ def judge(finding: Finding, settings: VerdictSettings, *, lists_digest: str = ""
         email=finding.cell if keep else None,
         status=REASONS[reason].status,
         reason=reason,
-        recommendation=recommend(reason, settings.policy, score, 1),
+        recommendation=recommend(reason, settings.policy, score, 1, probability=probability),
         score=score,
         suggestion=suggestion,
         flags=tuple(flag for flag in FLAGS if flag in finding.flags),

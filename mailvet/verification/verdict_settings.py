@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from mailvet.vocabulary import Depth, Policy
 
 if TYPE_CHECKING:
+    from mailvet.policies import AnyPolicy
     from mailvet.settings import Settings
 
 __all__ = ["VerdictSettings", "environment_has_settings"]
@@ -24,7 +25,7 @@ class VerdictSettings:
     """Each field is the setting of that name, with its default."""
 
     depth: Depth = Depth.smtp
-    policy: Policy = Policy.marketing
+    policy: AnyPolicy = Policy.marketing
     allow_special_use: bool = False
     """Whether `smtp.allow_private_networks` allows any."""
     after_greylisting: tuple[timedelta, ...] = (timedelta(minutes=5), timedelta(minutes=30), timedelta(hours=4))
@@ -43,7 +44,7 @@ class VerdictSettings:
         key = settings.privacy.key
         return cls(
             depth=Depth(settings.depth),
-            policy=Policy(settings.policy),
+            policy=settings.chosen_policy,
             allow_special_use=bool(settings.smtp.allow_private_networks),
             after_greylisting=settings.retry.after_greylisting,
             whole_table=settings.suspicion.whole_table,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mailvet.errors import SourceError, argument
+from mailvet.policies import AnyPolicy
 from mailvet.settings import History
 from mailvet.vocabulary import Policy
 
@@ -25,7 +26,7 @@ class Binding:
     """
 
     where: str | None = None
-    policy: Policy = Policy.marketing
+    policy: AnyPolicy = Policy.marketing
     prefix: str = "mailvet_"
     events: History | None = None
     writable: bool = True

@@ -7,11 +7,11 @@ from datetime import datetime, timezone
 from typing import Any
 
 from mailvet.gates import VerdictCount
-from mailvet.policies import recommendation_sql
+from mailvet.policies import AnyPolicy
 from mailvet.scoring.stored import bounce_probability_sql
-from mailvet.vocabulary import Policy
 from mailvet.warehouse.clocks import latest_believed
 from mailvet.warehouse.dialects import Dialect
+from mailvet.warehouse.verdict_columns import recommended
 
 __all__ = ["count_query", "counted"]
 
@@ -23,7 +23,7 @@ def count_query(
     cells: str,
     verdicts: str | None,
     *,
-    policy: Policy,
+    policy: AnyPolicy,
     stale_before: datetime | None = None,
     has_probability: bool = True,
 ) -> str:
@@ -44,9 +44,7 @@ def count_query(
     if verdicts is not None:
         values |= {name: f"v.{name}" for name in ("status", "reason")}
         values["bounce_probability"] = bounce_probability_sql("v.", has_column=has_probability)
-        values["recommendation"] = recommendation_sql(
-            policy, reason="v.reason", score="v.score", attempts="v.attempts", stored="v.recommendation"
-        )
+        values["recommendation"] = recommended(say, policy, "v.", has_probability=has_probability)
         if stale_before is not None:
             future = say.moment(latest_believed(datetime.now(timezone.utc)))
             values["stale"] = (

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Union, cast
 from urllib.parse import unquote, urlsplit
 
 from mailvet.errors import SettingsError, SourceError
+from mailvet.policies import AnyPolicy
 from mailvet.settings import History
 from mailvet.vocabulary import Policy
 from mailvet.warehouse.binding import Binding
@@ -44,7 +45,7 @@ def open_table(  # the public call: all but three by keyword
     column: str | None = None,
     *,
     where: str | None = None,
-    policy: Policy = Policy.marketing,
+    policy: AnyPolicy = Policy.marketing,
     prefix: str = "mailvet_",
     events: str | History | None = None,
     writable: bool = True,

@@ -12,7 +12,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from mailvet.vocabulary import Policy, Reason
+from mailvet.policies import AnyPolicy
+from mailvet.vocabulary import Reason
 from mailvet.warehouse.attribution import LayerCount
 from mailvet.warehouse.files.text_output import AS_IT_CAME, TextLayout
 
@@ -107,6 +108,8 @@ class Summary:
     """What each layer was the first to find, in the order of `mailvet.warehouse.attribution.LAYERS`."""
     unverified: int = 0
     """Rows with an address that has no verdict."""
+    reverify: Mapping[str, int] = field(default_factory=dict)
+    """Rows recommended to be verified again, by reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +202,7 @@ class ContactSource(Protocol):
     name: str
     """For people: `contacts in crm.duckdb`."""
 
-    policy: Policy
+    policy: AnyPolicy
     """What recommendations follow."""
 
     address_column: str

@@ -105,6 +105,7 @@ def summarised(groups: Iterable[tuple[Any, ...]]) -> Summary:
     by_status: dict[str, int] = {}
     by_reason: dict[str, int] = {}
     by_advice: dict[str, int] = {}
+    again: dict[str, int] = {}
     layers: list[attribution.Group] = []
     total = missing_rows = verified = unverified = undeliverable = 0
     everything, but_forbidden, sent = _Bounces(), _Bounces(), _Bounces()
@@ -126,6 +127,8 @@ def summarised(groups: Iterable[tuple[Any, ...]]) -> Summary:
         verified += count
         for counts, word in ((by_status, status), (by_reason, reason), (by_advice, advice)):
             counts[word] = counts.get(word, 0) + count
+        if advice == Recommendation.reverify:
+            again[reason] = again.get(reason, 0) + count
         layers.append(attribution.Group(reason, bool(on_lists), bool(in_history), bool(suspicious), int(texts), count))
         undeliverable += count if status == Status.undeliverable else 0
     return Summary(
@@ -141,6 +144,7 @@ def summarised(groups: Iterable[tuple[Any, ...]]) -> Summary:
         undeliverable / verified if verified else None,
         attribution.by_layer(layers) if verified else {},
         unverified,
+        _most_first(again),
     )
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
-from mailvet.policies import recommendation_sql
+from mailvet.policies import AnyPolicy, recommendation_sql
 from mailvet.privacy import formula_sql
 from mailvet.scoring.budget import upper_end_sql
 from mailvet.scoring.stored import bounce_probability_sql
-from mailvet.vocabulary import Policy, Recommendation
+from mailvet.vocabulary import Recommendation
 from mailvet.warehouse.dialects import Dialect
 from mailvet.warehouse.identifiers import OWN
 
@@ -19,19 +20,28 @@ if TYPE_CHECKING:
 __all__ = ["part_within", "recommended", "shown_columns", "within_column"]
 
 
-def recommended(policy: Policy, before: str = "") -> str:
-    """What the policy recommends for a stored verdict.
+def recommended(say: Dialect, policy: AnyPolicy, before: str = "", *, has_probability: bool = True) -> str:
+    """What the policy recommends for a stored verdict now, as SQL.
 
     Args:
+        say: the dialect.
         policy: of the source.
         before: what stands before the names of the verdict's columns, as `v.`.
+        has_probability: the verdict table has the column `bounce_probability`.
     """
+    now = datetime.now(timezone.utc)
     names = {name: f"{before}{name}" for name in ("reason", "score", "attempts")}
-    return recommendation_sql(policy, **names, stored=f"{before}recommendation")
+    return recommendation_sql(
+        policy,
+        **names,
+        stored=f"{before}recommendation",
+        probability=bounce_probability_sql(before, has_column=has_probability),
+        is_younger=lambda span: f"{before}checked_at >= {say.moment(now - span)}",
+    )
 
 
 def shown_columns(
-    say: Dialect, policy: Policy, columns: Sequence[str], key: str = "email_key", *, has_probability: bool = True
+    say: Dialect, policy: AnyPolicy, columns: Sequence[str], key: str = "email_key", *, has_probability: bool = True
 ) -> str:
     """These columns as the list of a SELECT, under names that no condition of the user's can mean.
 
@@ -44,7 +54,7 @@ def shown_columns(
     """
     formula = formula_sql(say.first_character("suggestion"))
     values = {
-        "recommendation": f"({recommended(policy)})",
+        "recommendation": f"({recommended(say, policy, has_probability=has_probability)})",
         # A suggestion never starts a formula when the table is opened in a spreadsheet.
         "suggestion": f"case when {formula} then null else suggestion end",
         "bounce_probability": bounce_probability_sql(has_column=has_probability),

@@ -50,7 +50,7 @@ def test_the_case_expressions_say_what_python_says(policy: Policy) -> None:
     environment = SandboxedEnvironment(extensions=["jinja2.ext.do"])
     generated = PACKAGE / "macros" / "generated"
     source = "".join((generated / f"{name}.sql").read_text() for name in ("status_case", "recommendation_case"))
-    namespace = {"policy_named": lambda _: str(policy)}
+    namespace = {"policy_named": lambda _: str(policy), "own_policies": dict}
     module: Any = environment.from_string(source).make_module({"mailvet": namespace, "return": lambda value: value})
     status, advice = (
         module.default__status_case("reason"),

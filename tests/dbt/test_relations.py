@@ -201,7 +201,8 @@ _GIVEN_VERDICTS = """
             'smtp' as depth, checked_at, cast(null as timestamp) as next_check_at, 1 as attempts, '1' as rules_version,
             cast(null as {text}) as mailbox_key, cast(null as {text}) as flags, cast(null as {text}) as domain,
             cast(null as {text}) as operator, cast(null as {text}) as mx_host, cast(null as smallint) as smtp_code,
-            cast(null as {text}) as smtp_reply, cast(null as {text}) as evidence, cast(null as {text}) as run_id
+            cast(null as {text}) as smtp_reply, cast(null as {text}) as evidence, cast(null as {text}) as run_id,
+            cast(null as double precision) as bounce_probability
           from (values ('ann@acme.example', 'deliverable', 'mailbox_accepted', 'send', 99, timestamp '2026-11-29'),
             ('gone@acme.example', 'undeliverable', 'mailbox_not_found', 'do_not_send', 2, timestamp '2026-11-29'))
             as v(email, status, reason, recommendation, score, checked_at)

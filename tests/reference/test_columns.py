@@ -203,6 +203,23 @@ def test_every_disposable_domain_is_found_and_no_mail_provider_is() -> None:
     assert found["typo_of"].null_count() == len(targets)
 
 
+def test_mailboxes_alone_are_those_of_the_whole_look_up() -> None:
+    cells = [
+        "a.n.n+x@gmail.com",
+        "ann@googlemail.com",
+        "ann-x@yahoo.com",
+        "ann+x@acme.com",
+        "\u00fc+x@gmail.com",
+        None,
+        "@b.de",
+    ]
+    frame = pl.DataFrame({"cell": cells}).select(
+        local=pl.col("cell").str.extract("^(.*)@"), domain=pl.col("cell").str.extract("@(.*)$")
+    )
+    assert reference.mailboxes(frame).to_list() == Reference().examine(frame)["mailbox"].to_list()
+    assert reference.mailboxes(frame)[0] == "ann@gmail.com"
+
+
 def test_the_list_of_traps_gives_a_flag_unless_the_address_is_allowed() -> None:
     assert look_up("x@sub.trap.example", traps=["trap.example"])["own_trap"]
     assert look_up("D.o.ts+x@gmail.com", traps=["dots@gmail.com"])["own_trap"]

@@ -19,7 +19,9 @@ from mailvet.signals import columns as module
 from mailvet.signals.columns import examine, keyboard_walk, log_odds
 from mailvet.signals.gibberish import CharacterModel
 from mailvet.signals.keyboard import walk_runs
-from mailvet.signals.scalar import is_keyboard_walk
+from mailvet.signals.scalar import NOTHING, is_keyboard_walk
+from mailvet.signals.scalar import examine_table as examine_plainly
+from mailvet.verification.columns import keys_of
 
 # Local parts as people of each language choose them; none of them took part in training as a whole.
 PEOPLE = {
@@ -489,3 +491,46 @@ def test_a_walk_is_found_though_only_what_begins_like_one_is_looked_at(
     spread = "".join(key + between[place % len(between)] for place, key in enumerate(keys))
     texts = [keys, between[0].join(pieces), spread, between[0] + keys, block * times, f"{block * times}{block[:1]}"]
     assert keyboard_walk(pl.Series(texts)).to_list() == [is_keyboard_walk(text) for text in texts]
+
+
+_PARTS = st.sampled_from(
+    [
+        "ann",
+        "a.n.n",
+        "kasse",
+        "1",
+        "2",
+        "3",
+        "07",
+        "+x",
+        ".",
+        "@",
+        "\n",
+        "Ü",
+        "@acme.com",
+        "@gmail.com",
+        "@googlemail.com",
+    ]
+)
+
+
+@given(st.lists(st.lists(_PARTS, max_size=5).map("".join), min_size=2, max_size=60, unique=True))
+def test_what_a_whole_table_shows_is_the_same_with_and_without_the_table_engine(cells: list[str]) -> None:
+    column = pl.Series(cells, dtype=pl.String)
+    found = module.examine_table(column, keys_of(column))
+    plain = [examine_plainly(cells).get(cell, NOTHING) for cell in cells]
+    assert found["series_size"].to_list() == [shown.series_size for shown in plain]
+    assert found["duplicate_of"].to_list() == [shown.duplicate_of for shown in plain]
+
+
+def test_cells_that_are_no_address_or_lie_on_two_lines_show_what_they_show_plainly() -> None:
+    cells = [f"kasse{n}@acme.com" for n in range(8)]
+    cells += ["a@b@acme.com", "@acme.com", "ann@", "x\ny@acme.com", "ann@acme\n.com", "", "@"]
+    cells += ["a.nn@gmail.com", "ann@gmail.com"]
+    column = pl.Series(cells, dtype=pl.String)
+    found = module.examine_table(column, keys_of(column))
+    plain = [examine_plainly(cells).get(cell, NOTHING) for cell in cells]
+    assert found["series_size"].to_list() == [shown.series_size for shown in plain]
+    assert found["duplicate_of"].to_list() == [shown.duplicate_of for shown in plain]
+    assert found["series_size"][:8].to_list() == [8] * 8
+    assert found["duplicate_of"].null_count() == len(cells) - 1

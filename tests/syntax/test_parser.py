@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from email_validator import SPECIAL_USE_DOMAIN_NAMES, validate_email
+from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
 from email_validator.rfc_constants import CASE_INSENSITIVE_MAILBOX_NAMES
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -415,3 +415,17 @@ def test_no_row_is_accepted_that_is_email_calls_an_error() -> None:
 def test_reserved_names_and_caseless_mailboxes_are_those_of_the_judge() -> None:
     assert set(parser._RESERVED_NAMES) == set(SPECIAL_USE_DOMAIN_NAMES)
     assert set(parser.CASELESS_NAMES) == set(CASE_INSENSITIVE_MAILBOX_NAMES)
+
+
+@pytest.mark.parametrize("character", [*map(chr, range(0x21)), *'\x7f"(),:;<>[\\]'])
+def test_what_no_address_holds_is_what_the_judge_refuses(character: str) -> None:
+    for text in (
+        f"ä{character}nn@acme.com",
+        f"änn@ac{character}me.com",
+        f"ann{character}@müller.de",
+        f"{character}é@a.de",
+    ):
+        with pytest.raises((EmailNotValidError, UnicodeError)):
+            validate_email(text, strict=True, allow_smtputf8=True, check_deliverability=False)
+        assert parser._NEVER.search(text)
+    assert not parser._NEVER.search("änn.o'neil+x@müller--x.de")

@@ -20,3 +20,11 @@
 {{ mailvet.send_list(contacts, 'email', min_score=95) }}
 ;
 {{ mailvet.offline_checks(contacts, 'email', allow_special_use=true) }}
+;
+{{ mailvet.kpis(ref('data_events'), source_column='source', by=['kind', 'operator']) }}
+;
+{{ mailvet.stage_events(ref('data_events'), 'ses', columns={
+    'eventType': 'event', 'bounce.timestamp': 'occurred_at', 'mail.destination[]': 'email', 'bounce.bounceType': 'source'
+}) }}
+;
+select {{ mailvet.time_of_number('id') }} as by_number, {{ mailvet.time_of_text('email') }} as by_text from {{ contacts }}

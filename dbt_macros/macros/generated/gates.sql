@@ -62,7 +62,9 @@ cast(case when expected_bounces + reach > audience then audience else expected_b
     'max_unknown_rate': {'marketing': ['do_not_send', 'reverify', 'unknown'], 'transactional': ['do_not_send', 'reverify', 'send', 'unknown'], 'signup': ['do_not_send', 'send', 'unknown']},
     'max_do_not_send_rate': {'marketing': ['do_not_send', 'risky', 'undeliverable', 'unknown'], 'transactional': ['do_not_send', 'risky', 'undeliverable', 'unknown'], 'signup': ['do_not_send', 'risky', 'undeliverable', 'unknown']},
 }.get(limit) -%}
-{{- return(not deciding or words | select('in', deciding[policy]) | list | length > 0) -}}
+{#- What a policy of the project's own lets in is not known here. -#}
+{%- set known = (deciding or {}).get(policy) -%}
+{{- return(known is none or words | select('in', known) | list | length > 0) -}}
 {%- endmacro -%}
 {#- How many standard deviations lie between the middle and an end of the interval. -#}
 {%- macro normal_reach(confidence) -%}

@@ -1,11 +1,14 @@
 {# Written by dbt_macros/generate.py from the Python core; edits are lost. #}
-{%- macro recommendation_case(reason, score, attempts, policy=none) -%}
-{{- return(adapter.dispatch('recommendation_case', 'mailvet')(reason, score, attempts, policy)) -}}
+{%- macro recommendation_case(reason, score, attempts, policy=none, probability=none, checked_at=none) -%}
+{{- return(adapter.dispatch('recommendation_case', 'mailvet')(reason, score, attempts, policy, probability, checked_at)) -}}
 {%- endmacro -%}
 
-{%- macro default__recommendation_case(reason, score, attempts, policy) -%}
+{%- macro default__recommendation_case(reason, score, attempts, policy, probability, checked_at) -%}
 {%- set chosen = mailvet.policy_named(policy) -%}
-{%- if chosen == 'marketing' -%}
+{%- set own = mailvet.own_policies().get(chosen) -%}
+{%- if own is not none -%}
+{{ mailvet.own_policy_case(chosen, own, reason, score, attempts, probability, checked_at) }}
+{%- elif chosen == 'marketing' -%}
 case
   when {{ reason }} = 'mailbox_full' and {{ attempts }} >= 3 then 'do_not_send'
   when {{ reason }} in ('accept_all', 'security_gateway') and {{ score }} >= 90 then 'send'

@@ -6,3 +6,4 @@
 {%- macro depths() -%}{{ return(['offline', 'dns', 'smtp']) }}{%- endmacro -%}
 {%- macro default_status_columns() -%}{{ return(['status', 'reason', 'recommendation', 'score', 'suggestion', 'checked_at']) }}{%- endmacro -%}
 {%- macro judge_by_choices() -%}{{ return(['estimate', 'upper']) }}{%- endmacro -%}
+{%- macro never_sent_reasons() -%}{{ return(['missing', 'suppressed', 'syntax_invalid']) }}{%- endmacro -%}

@@ -23,9 +23,10 @@
 {#- The policy asked for, else that of the variable `mailvet_policy`, else marketing. -#}
 {%- macro policy_named(policy=none) -%}
     {%- set chosen = policy or mailvet.setting('mailvet_policy', 'marketing') -%}
-    {%- if chosen not in mailvet.policies() -%}
+    {%- set known = mailvet.policies() + (mailvet.own_policies() | list) -%}
+    {%- if chosen not in known -%}
         {%- do exceptions.raise_compiler_error(
-            "mailvet: " ~ chosen ~ " is no policy; choose one of " ~ mailvet.policies() | join(', ') ~ "."
+            "mailvet: " ~ chosen ~ " is no policy; choose one of " ~ known | join(', ') ~ "."
         ) -%}
     {%- endif -%}
     {{- return(chosen) -}}

@@ -19,7 +19,7 @@ what is written there comes before what is written under mailvet.
 {%- macro warn_of_unknown_settings() -%}
     {%- set names = [
         'mailvet_policy', 'mailvet_depth', 'mailvet_prefix', 'mailvet_verdict_model', 'mailvet_verdict_table',
-        'mailvet_python_path', 'mailvet_functions_schema',
+        'mailvet_python_path', 'mailvet_functions_schema', 'mailvet_policies',
     ] -%}
     {%- for name in var('mailvet', none) or {} if execute and name not in names -%}
         {%- do exceptions.warn(

@@ -1,7 +1,10 @@
 {#- The value of a status column of the verdict table `alias`, its recommendation under the policy. -#}
 {%- macro status_value(alias, column, policy=none) -%}
 {%- if column == 'recommendation' -%}
-{{ mailvet.recommendation_case(alias ~ '.reason', alias ~ '.score', alias ~ '.attempts', policy) }}
+{{ mailvet.recommendation_case(
+    alias ~ '.reason', alias ~ '.score', alias ~ '.attempts', policy,
+    mailvet.stored_bounces(alias) | trim, alias ~ '.checked_at'
+) }}
 {%- elif column == 'suggestion' -%}
 {{ mailvet.harmless(alias ~ '.suggestion') }}
 {%- elif column == 'bounce_probability' -%}

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from mailvet.errors import SourceError
-from mailvet.policies import recommendation_sql
 from mailvet.scoring.budget import Budget, Chosen, bounds_sql, candidates_sql, chosen_of
 from mailvet.verdict import email_key
 from mailvet.warehouse.backends.duckdb.cells import Cells
@@ -68,7 +67,7 @@ class Counter:
         session.may_use(MEMORY)
         self._cells.need()
         session.changes += 1
-        advice = recommendation_sql(self._source.policy, reason="reason", score="score", attempts="attempts")
+        advice = self._recommended()
         with writing(session.path):
             return int(
                 session.one(
@@ -115,11 +114,15 @@ class Counter:
         candidates = candidates_sql(
             "mailvet_cells",
             VERDICTS,
-            f"({recommended(self._source.policy, 'v.')})",
+            f"({self._recommended('v.')})",
             has_column=self._matches.has_probability(),
             is_missing=is_blank("c.email"),
         )
         return chosen_of(budget, self._session.rows(bounds_sql(candidates, budget)))
+
+    def _recommended(self, before: str = "") -> str:
+        """See `recommended`."""
+        return recommended(SAY, self._source.policy, before, has_probability=self._matches.has_probability())
 
     def pending(self) -> tuple[int, datetime | None]:
         """See `ContactSource.pending`."""
@@ -143,7 +146,7 @@ class Counter:
         operators = session.rows(
             f"select operator, status, count(*) from {verdicts} where operator is not null group by 1, 2"
         )
-        advice = recommended(self._source.policy)
+        advice = self._recommended()
         due = session.rows(f"select {falls_due(SAY, now)}, {advice}, count(*) from {verdicts} group by 1, 2")
         return detailed(operators, due, self._by_source(by) if by is not None else (), last_run)
 

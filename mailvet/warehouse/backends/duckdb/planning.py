@@ -10,8 +10,8 @@ import duckdb
 
 from mailvet.errors import SettingsError, SourceError
 from mailvet.history.facts import HISTORY_COLUMNS, Question
+from mailvet.policies import base_of
 from mailvet.settings import EVENT_COLUMNS
-from mailvet.vocabulary import Policy
 from mailvet.warehouse.backends.duckdb.cells import Cells, join_parts, stage_numbers
 from mailvet.warehouse.backends.duckdb.connection import MEMORY
 from mailvet.warehouse.backends.duckdb.expressions import FOLDED, KEY, SAY, is_blank, numbers
@@ -97,7 +97,7 @@ class Planner:
             if set(columns).isdisjoint(EVENT_KEYS):
                 raise SourceError("It names neither an email nor a mailbox_key or email_key.")
             source = mapped_events(source, present, events.columns, quoted)
-            ask = Question(events, Policy(self._source.policy), now)
+            ask = Question(events, base_of(self._source.policy), now)
             query = recipients_sql(SAY, source, columns, ask)
             db.execute(f"create or replace temp table mailvet_recipients as {query}")
             labels = self._cells.stage_labels("mailvet_recipients")

@@ -11,8 +11,8 @@ from pathlib import Path
 import duckdb
 
 from mailvet.errors import LockedError, SettingsError, SourceError, argument
+from mailvet.policies import AnyPolicy
 from mailvet.settings import History
-from mailvet.vocabulary import Policy
 from mailvet.warehouse.backends.duckdb.connection import opened
 from mailvet.warehouse.backends.duckdb.expressions import is_blank
 from mailvet.warehouse.backends.duckdb.relations import columns_of, described, find_table
@@ -79,7 +79,7 @@ class ContactRelation:
         return self.binding.prefix
 
     @property
-    def policy(self) -> Policy:
+    def policy(self) -> AnyPolicy:
         """What recommendations follow."""
         return self.binding.policy
 

@@ -39,7 +39,7 @@ class Counter:
 
     def apply_policy(self) -> int:
         """See `ContactSource.apply_policy`."""
-        advice = recommended(self._source.policy)
+        advice = self._recommended()
         with self._session.doing("bring the recommendations in line with the policy"):
             return self._session.execute(
                 f"update {VERDICTS} set recommendation = {advice} where recommendation <> {advice} "
@@ -103,11 +103,15 @@ class Counter:
             candidates = candidates_sql(
                 self._cells.name(),
                 VERDICTS,
-                f"({recommended(self._source.policy, 'v.')})",
+                f"({self._recommended('v.')})",
                 has_column=self._has_probability(),
                 is_missing=say.missing("c.email"),
             )
             return chosen_of(budget, session.rows(bounds_sql(candidates, budget)))
+
+    def _recommended(self, before: str = "") -> str:
+        """See `recommended`."""
+        return recommended(self._say, self._source.policy, before, has_probability=self._has_probability())
 
     def _has_probability(self) -> bool:
         """Whether the verdict table has the probabilities; an older one lacks them until it is written to."""
@@ -137,7 +141,7 @@ class Counter:
                 f"select v.operator, v.status, count(*) {joined} and v.operator is not null group by v.operator, "
                 "v.status"
             )
-            advice = recommended(self._source.policy, "v.")
+            advice = self._recommended("v.")
             due = session.rows(
                 f"select label, advice, count(*) from (select {falls_due(say, now)} as label, {advice} as advice "
                 f"{joined}) as labels group by label, advice"

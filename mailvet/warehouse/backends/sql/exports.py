@@ -171,8 +171,7 @@ class Exporter:
     def _rows(self, columns: Sequence[str], chosen: Chosen | None = None) -> str:
         """The rows of the source with these columns of their verdicts: FROM and WHERE."""
         source, say = self._source, self._say
-        wanted = chosen is not None or "bounce_probability" in columns
-        has_probability = not wanted or self._session.has_column(VERDICTS, "bounce_probability")
+        has_probability = self._session.has_column(VERDICTS, "bounce_probability")
         shown = shown_columns(say, source.policy, list(dict.fromkeys(columns)), has_probability=has_probability)
         if chosen is not None:
             shown += f", {within_column(chosen, has_probability=has_probability)}"

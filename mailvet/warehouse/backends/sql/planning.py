@@ -14,8 +14,8 @@ import pyarrow as pa
 
 from mailvet.errors import SettingsError, SourceError, argument
 from mailvet.history.facts import HISTORY_COLUMNS, Question
+from mailvet.policies import base_of
 from mailvet.settings import EVENT_COLUMNS, History
-from mailvet.vocabulary import Policy
 from mailvet.warehouse.backends.sql.arrow import UTC
 from mailvet.warehouse.backends.sql.planned import PlannedTable
 from mailvet.warehouse.backends.sql.source import ContactTable
@@ -156,7 +156,7 @@ class Planner:
         try:
             source, columns = self._event_rows(events)
             with session.doing("read the events"):
-                ask = Question(events, Policy(self._source.policy), now)
+                ask = Question(events, base_of(self._source.policy), now)
                 recipients = session.stage("recipients", recipients_sql(session.say, source, columns, ask))
                 labels = self._stage_labels(recipients)
                 history = history_sql(session.say, recipients, boxes, ask, labels=labels)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mailvet.errors import SourceError
+from mailvet.policies import AnyPolicy
 from mailvet.settings import History
-from mailvet.vocabulary import Policy
 from mailvet.warehouse.backends.sql.session import Session
 from mailvet.warehouse.binding import Binding, refuse_view
 from mailvet.warehouse.conditions import forms
@@ -46,7 +46,7 @@ class ContactTable:
     where: str
     narrowed: bool
     prefix: str
-    policy: Policy
+    policy: AnyPolicy
     events: History | None
 
     @property
