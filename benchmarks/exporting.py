@@ -53,9 +53,9 @@ def make(path: Path, rows: int) -> None:
 
     with duckdb.connect(str(path)) as db:
         db.execute(
-            "create table contacts as select i as id, case when i % 7 = 0 then 'Person' else 'person' end || "
-            "(i - (i % 7 = 0)::int) || '@firm' || (i % 5000) || '.example' as email, 'First ' || i as first_name "
-            f"from range({rows}) t(i)"
+            "create table contacts as select i as id, case when i = person then 'person' else 'Person' end || "
+            "person || '@firm' || (person % 5000) || '.example' as email, 'First ' || i as first_name "
+            f"from (select i, case when i % 7 = 0 then i - 1 else i end as person from range(1, {rows} + 1) t(i))"
         )
     warehouse = open_table(path, "contacts", "email")
     warehouse.open_for_writing()

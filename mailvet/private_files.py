@@ -90,12 +90,12 @@ def _remove_left_behind(parent: Path) -> None:
     except OSError:
         return
     for entry in found:
-        if not entry.is_dir(follow_symlinks=False) or entry.stat(follow_symlinks=False).st_uid != _user():
-            continue
         try:
+            if not entry.is_dir(follow_symlinks=False) or entry.stat(follow_symlinks=False).st_uid != _user():
+                continue
             lock = os.open(Path(entry.path, _LOCK), os.O_RDWR | os.O_NOFOLLOW)
         except OSError:
-            continue  # just being made, or not ours
+            continue  # just being made, not ours, or removed by its owner meanwhile
         if _locked(lock):
             _removed(Path(entry.path), lock)
         else:

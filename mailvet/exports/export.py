@@ -21,7 +21,6 @@ from mailvet.exports.writing import MANIFEST_ENDING, Names, check_output, left_o
 from mailvet.reports.audience import audience_words
 from mailvet.runs.delivery import Delivery, delivered
 from mailvet.runs.outputs import Output, check_outputs, digest, kept_files
-from mailvet.runs.planning import plan_source
 from mailvet.scoring.budget import DEFAULT_CONFIDENCE, Budget, Chosen
 from mailvet.vocabulary import RULES_VERSION, Recommendation
 from mailvet.warehouse.files.writing import Query, Writer, publish
@@ -131,7 +130,6 @@ def export(  # noqa: PLR0913  # what is handed over, all of it optional and name
             read_last(last, to, kind, form.headers([*chosen]))
         files = _Files(warehouse, settings, names, delivery, overwrite)
         files.check([names.output, names.left_out, names.manifest])
-        plan_source(warehouse, settings, among=None, recheck=None, count_domains=False)
         rows = held.enter_context(_verified(warehouse, [*chosen.values()], with_risk=budget is not None))
         choose(rows, form, kind, words)
         audience = None if budget is None else keep_to(rows, budget)

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 __all__ = ["BUDGET_COLUMNS", "VERDICT_COLUMNS", "StagedRows", "staged"]
 
-VERDICT_COLUMNS = ("status", "reason", "recommendation", "score", "mailbox_key")
+VERDICT_COLUMNS = ("reason", "recommendation", "mailbox_key")
 """What is read of the verdicts; null where an address has none."""
-BUDGET_COLUMNS = ("bounce_probability", "flags", "domain", "operator")
+BUDGET_COLUMNS = ("score", "bounce_probability", "flags", "domain", "operator")
 """What a risk budget reads besides."""
 
 _BATCH_ROWS = 122_880
@@ -56,7 +56,7 @@ def staged(warehouse: Warehouse, columns: Sequence[str], *, with_risk: bool = Fa
     """Copy a source and its verdicts into a database that ends with the block.
 
     Args:
-        warehouse: after a plan or a run.
+        warehouse: of the source.
         columns: of the source, to take along.
         with_risk: take along `BUDGET_COLUMNS` as well.
 

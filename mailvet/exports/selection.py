@@ -105,20 +105,20 @@ def choose(rows: StagedRows, form: ListFormat, kind: str, among: Sequence[str]) 
     }
     if kind == "contacts":
         reasons = ", ".join(literal(reason) for reason in _NEVER_AGAIN)
-        tests["suppressed_mailbox"] = f"bool_or(reason in ({reasons})) over (partition by {mailbox})"
+        tests["suppressed_mailbox"] = f"{mailbox} in (select {mailbox} from rows where reason in ({reasons}))"
     cases = " ".join(f"when {test} then {literal(cause)}" for cause, test in tests.items() if test != "false")
     same = mailbox if kind == "contacts" else "lower(written)"
+    # Without a window or a sort over all rows: DuckDB keeps their order, and few of them are repeated.
+    rows.db.execute(
+        f"create table chosen as select *, case {cases} end as left_out, {address_sql(form)} as written from rows"
+    )
     rows.db.execute(
         f"""
-        create table chosen as
-        with tested as (
-            select *, case {cases} end as cause, {address_sql(form)} as written from rows
-        )
-        select * exclude (cause), case
-            when cause is not null then cause
-            when row_number() over (partition by cause, {same} order by place) > 1 then 'duplicate'
-        end as left_out
-        from tested order by place
+        update chosen set left_out = 'duplicate' from (
+            select {same} as same, min(place) as first_place from chosen where left_out is null
+            group by 1 having count(*) > 1
+        ) as repeated
+        where left_out is null and {same} = repeated.same and place > repeated.first_place
         """
     )
 

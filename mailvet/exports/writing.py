@@ -96,8 +96,8 @@ def make_list(rows: StagedRows, form: ListFormat, columns: Mapping[str, str]) ->
     address = "sha256(written)" if form.hashed else "written"
     values = ", ".join(f"{_value(header, form, shown, address)} as h{place}" for place, header in enumerate(headers))
     db.execute(
-        f"create table listed as select {values}, row_number() over (order by place) - 1 as n "
-        "from chosen where left_out is null"
+        f"create table listed as select {values}, row_number() over () - 1 as n "
+        "from (from chosen where left_out is null order by place)"
     )
     _number_files(db, form, headers)
     (files,) = db.execute("select coalesce(max(file), 1) from list").fetchall()[0]

@@ -80,6 +80,7 @@ def run(  # noqa: PLR0913  # the options of a run, all of them optional and name
     confidence: float | str = DEFAULT_CONFIDENCE,
     campaign: str | None = None,
     in_hand: InHand | None = None,
+    poll: Callable[[], object] | None = None,
 ) -> RunResult:
     """Verify what is due and write the verdicts back.
 
@@ -109,6 +110,7 @@ def run(  # noqa: PLR0913  # the options of a run, all of them optional and name
         confidence: of that bound, one-sided.
         campaign: with `split_by` recommendation: who is in the file `send` is kept in `mailvet_sends` under this name.
         in_hand: kept up to date with where the results are.
+        poll: called a few times a second by the waiting thread; what it raises stops the run.
 
     Raises:
         MailvetError: before anything is asked, when something does not fit. What was saved before a later failure
@@ -141,13 +143,13 @@ def run(  # noqa: PLR0913  # the options of a run, all of them optional and name
         if delivery is not None:
             delivery.check(result_paths(delivery.path, split_by))
         job = _Run(warehouse, settings, request, watcher, in_hand if in_hand is not None else InHand())
-        result = _until_it_ends(job, warehouse)
+        result = _until_it_ends(job, warehouse, poll)
         if delivery is None or not delivery.is_remote:
             return result
         return replace(result, outputs=(), uploaded=delivery.send(result.outputs))
 
 
-def _until_it_ends(job: _Run, warehouse: Warehouse) -> RunResult:
+def _until_it_ends(job: _Run, warehouse: Warehouse, poll: Callable[[], object] | None) -> RunResult:
     ended = threading.Event()
 
     async def work() -> RunResult:
@@ -157,7 +159,7 @@ def _until_it_ends(job: _Run, warehouse: Warehouse) -> RunResult:
             ended.set()
 
     try:
-        return run_in_background(work())
+        return run_in_background(work(), poll)
     except BaseException:
         # Stopped: it still has results to save, and the caller will close the database.
         if not ended.wait(_STOP_TIMEOUT):

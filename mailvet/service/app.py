@@ -13,10 +13,13 @@ from starlette.middleware.cors import CORSMiddleware
 
 import mailvet
 from mailvet.service.access import Access, take_of_day
+from mailvet.service.batches import batch_routes
 from mailvet.service.checker import Checker, policy_named
 from mailvet.service.database import Database
+from mailvet.service.documents import refusals
 from mailvet.service.erasure import erase
 from mailvet.service.guard import Guard
+from mailvet.service.jobs import Jobs
 from mailvet.service.keys import FORM, Key, Keys
 from mailvet.service.limits import Limits
 from mailvet.service.metrics import Metrics
@@ -31,44 +34,17 @@ from mailvet.service.models import (
     Problem,
     Readiness,
 )
-from mailvet.service.problems import MEDIA_TYPE, add_handlers
+from mailvet.service.problems import add_handlers
 from mailvet.service.state import State, default_state
 from mailvet.service.verdicts import Verdicts
 from mailvet.settings import Settings
 from mailvet.vocabulary import Depth
 
-__all__ = ["Service", "create_app", "refusals"]
+__all__ = ["Service", "create_app"]
 
 _ABOUT = """Is this address worth writing to? Checks of one address within a deadline, and batches.
 
 Errors are problem details (RFC 9457). Neither logs nor metrics hold an address."""
-
-_WHY = {
-    401: "No key, or a wrong one.",
-    403: "The key may not do that.",
-    404: "There is no such batch of this key.",
-    408: "The body came too slowly.",
-    409: "The batch is not in a state for that.",
-    413: "The body is too large.",
-    415: "The body is of a type that is not known.",
-    422: "The request does not fit.",
-    429: "Over a limit; Retry-After says when to come back.",
-    503: "The service cannot do it at the moment.",
-}
-
-
-def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The problems that a route may respond with, for OpenAPI."""
-    schema = {"schema": {"$ref": "#/components/schemas/Problem"}}
-    headers = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}}
-    return {
-        status: {
-            "description": _WHY[status],
-            "content": {MEDIA_TYPE: schema},
-            **({"headers": headers} if status in (429, 503) else {}),
-        }
-        for status in sorted(statuses)
-    }
 
 
 class Service:
@@ -87,6 +63,7 @@ class Service:
         self.access = Access(Keys(self.state), Limits(self.state, shared=workers > 1))
         self.verdicts = Verdicts(self.database)
         self.checker = Checker(settings, self.verdicts)
+        self.jobs = Jobs(settings, self.database, self.state)
         self.metrics = Metrics()
         self._erasures = self._last_erasure()
 
@@ -99,6 +76,7 @@ class Service:
         await self.verdicts.open()
         await self.checker.warm_up()
         self.access.limits.forget_old()
+        self.jobs.start()
 
     async def notice_erasures(self) -> None:
         """Drop what is in memory where another process has erased an address."""
@@ -113,6 +91,7 @@ class Service:
 
     async def close(self) -> None:
         """End what is under way and save what is known."""
+        await run_in_threadpool(self.jobs.stop)
         await self.checker.close()
         await self.verdicts.close()
         self.state.close()
@@ -145,6 +124,7 @@ def create_app(settings: Settings, *, workers: int = 1) -> FastAPI:
     )
     add_handlers(app)
     app.include_router(_checks(service))
+    app.include_router(batch_routes(service))
     app.include_router(_addresses(service))
     app.include_router(_operation(service))
     # Problem stands in no signature; OpenAPI learns of it here.

@@ -12,7 +12,9 @@ from mailvet.errors import SettingsError
 from mailvet.runs.forgetting import Forgotten, forget
 from mailvet.runs.sources import default_store
 from mailvet.settings import History, Settings
+from mailvet.syntax.mailbox_key import key_of
 from mailvet.warehouse.dialects import literal
+from mailvet.warehouse.erasure import Wanted
 from mailvet.warehouse.opening import duckdb_path, is_url, open_events, open_table
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Database", "ServiceStore", "batch_table"]
 
 BATCH = "mailvet_batch_"
-_COLUMNS = ("position", "email", "email_key", "mailbox_key")
+_COLUMNS = ("position", "email", "email_key")
 
 
 def batch_table(job_id: str) -> str:
@@ -145,7 +147,7 @@ class Database:
 
         Args:
             job_id: of the batch.
-            rows: with the columns position, email, email_key and mailbox_key.
+            rows: with the columns position, email and email_key.
         """
         table = batch_table(job_id)
         with self.writing(), self._session() as session:
@@ -165,7 +167,7 @@ class Database:
             first: position of the first, from 0.
             count: how many positions.
         """
-        names = ("reason", "score", "suggestion", "flags", "checked_at", "attempts")
+        names = ("reason", "score", "suggestion", "flags", "checked_at", "attempts", "bounce_probability")
         verdict = ", ".join(f"v.{name}" for name in names)
         query = (
             f"select b.position, b.email, {verdict} from {batch_table(job_id)} b left join mailvet_verdicts v on "
@@ -176,35 +178,36 @@ class Database:
             rows = session.rows(query)
         return [dict(zip(("position", "email", *names), row, strict=True)) for row in rows]
 
-    def erase_from_batches(self, job_ids: Sequence[str], keys: Sequence[str], mailbox: str | None) -> int:
-        """Take an address out of the tables of batches; how many rows held it.
+    def erase_from_batches(self, wanted: Wanted) -> int:
+        """Take an address or a domain out of the tables of batches, before its verdicts are erased.
 
-        Args:
-            job_ids: of the batches whose tables are there.
-            keys: `email_key` of its spellings.
-            mailbox: its `mailbox_key`.
+        Returns:
+            How many rows held it.
         """
-        listed = ", ".join(map(literal, sorted(keys))) or "''"
-        same = f"email_key in ({listed})" + (f" or mailbox_key = {literal(mailbox)}" if mailbox else "")
+        of_verdicts = (
+            f"domain = {literal(wanted.domain)}"
+            if wanted.domain is not None
+            else f"mailbox_key = {literal(key_of(wanted.mailbox))}"
+            if wanted.mailbox is not None
+            else "1 = 0"
+        )
+        keys = ", ".join(map(literal, sorted(wanted.keys))) or "''"
         erased = 0
         with self.writing(), self._session() as session:
-            for job_id in job_ids:
+            for job_id in session.batches():
                 table = batch_table(job_id)
-                if session.has(table):
-                    erased += int(session.rows(f"select count(*) from {table} where {same}")[0][0])
-                    session.execute(f"update {table} set email = null, email_key = '' where {same}")
-        return erased
-
-    def erase_domain_from_batches(self, job_ids: Sequence[str], domain: str) -> int:
-        """The same for everybody at a domain."""
-        ends = f"lower(email) like {literal('%@' + domain.lower())}"
-        erased = 0
-        with self.writing(), self._session() as session:
-            for job_id in job_ids:
-                table = batch_table(job_id)
-                if session.has(table):
-                    erased += int(session.rows(f"select count(*) from {table} where {ends}")[0][0])
-                    session.execute(f"update {table} set email = null, email_key = '' where {ends}")
+                verified = f"select email_key from mailvet_verdicts where {of_verdicts}"
+                same = f"email_key in ({keys}) or email_key in ({verified})"
+                # Those that have no verdict yet are known by their texts alone.
+                unverified = session.rows(
+                    f"select b.position, b.email from {table} b where b.email is not null and not exists "
+                    "(select 1 from mailvet_verdicts v where v.email_key = b.email_key)"
+                )
+                named = [str(position) for position, text in unverified if wanted.names(text)]
+                for start in range(0, len(named), 500):
+                    same += f" or position in ({', '.join(named[start : start + 500])})"
+                erased += int(session.rows(f"select count(*) from {table} where {same}")[0][0])
+                session.execute(f"update {table} set email = null, email_key = '' where {same}")
         return erased
 
     def forget(self, address: str, *, domain: bool) -> Forgotten:
@@ -290,9 +293,7 @@ class _DuckDBSession:
         self._db.execute(statement)
 
     def create(self, table: str) -> None:
-        self._db.execute(
-            f"create table {table} (position bigint, email varchar, email_key varchar, mailbox_key varchar)"
-        )
+        self._db.execute(f"create table {table} (position bigint, email varchar, email_key varchar)")
 
     def append(self, table: str, rows: pa.Table) -> None:
         self._db.register("mailvet_new_batch", rows)
@@ -328,10 +329,7 @@ class _PostgresSession:
         self._execute(statement)
 
     def create(self, table: str) -> None:
-        self._execute(
-            f"create table {table} (position bigint primary key, email text, email_key varchar(64), "
-            "mailbox_key varchar(64))"
-        )
+        self._execute(f"create table {table} (position bigint primary key, email text, email_key varchar(64))")
 
     def batches(self) -> list[str]:
         found = self.rows(

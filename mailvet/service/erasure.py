@@ -6,7 +6,6 @@ from mailvet.errors import SettingsError
 from mailvet.service.database import Database
 from mailvet.service.models import Erased, Erasure
 from mailvet.service.state import State
-from mailvet.syntax.mailbox_key import mailbox_key
 from mailvet.warehouse.erasure import Wanted
 
 __all__ = ["erase"]
@@ -24,11 +23,7 @@ def erase(database: Database, state: State, who: Erasure) -> Erased:
     text = who.domain if who.domain is not None else who.address or ""
     wanted = Wanted.of(text, domain=is_domain)
     # Batches first: a batch at work saves no verdict of a row that is gone when its next part is read.
-    batches = database.batches()
-    if wanted.domain is not None:
-        rows = database.erase_domain_from_batches(batches, wanted.domain)
-    else:
-        rows = database.erase_from_batches(batches, list(wanted.keys), mailbox_key(text))
+    rows = database.erase_from_batches(wanted)
     found = database.forget(text, domain=is_domain)
     state.rows("insert into erasures default values")
     return Erased(verdicts=found.verdicts, batch_rows=rows, remains=list(found.remains))

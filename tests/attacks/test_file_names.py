@@ -133,3 +133,15 @@ def test_a_store_and_its_log_are_private_from_the_first_byte(tmp_path: Path) -> 
         os.umask(old)
     assert modes == dict.fromkeys(modes, 0o600)
     assert "store.duckdb.wal" in modes
+
+
+def test_a_folder_that_its_owner_removes_meanwhile_is_no_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = tmp_path / ".mailvet-gone"
+    gone.mkdir()
+    seen = list(os.scandir(tmp_path))
+    gone.rmdir()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", lambda _: seen)
+        folder = PrivateFolder(tmp_path)
+    assert folder.path.parent == tmp_path
+    folder.close()

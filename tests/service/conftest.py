@@ -16,7 +16,7 @@ from tests.service.serving import Client, running
 
 @pytest.fixture(scope="module")
 def world_lab() -> Iterator[Lab]:
-    world = acme("postfix", "ann", "bob:full")
+    world = acme("postfix", "ann", "bob:full", *(f"restart{n}" for n in range(30)))
     world.domain("dead.test", [(10, "mx.acme.test")], dns="dropped")
     world.host("mx.private.test", "postfix", address="127.9.9.9").domain("private.test", [(10, "mx.private.test")])
     with Lab(world) as lab:

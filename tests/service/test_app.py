@@ -33,9 +33,7 @@ from tests.service.serving import Client, running
 def test_a_check_gives_the_verdict(client: Client, address: str, depth: str, reason: str) -> None:
     found = client.verify(address, depth=depth)
     assert found["reason"] == reason
-    assert set(found) == {
-        "status", "reason", "recommendation", "score", "suggestion", "flags", "checked_at", "took_ms"
-    }  # fmt: skip
+    assert set(found) == {"status", "reason", "recommendation", "score", "suggestion", "flags", "checked_at", "took_ms"}
 
 
 def test_the_policy_of_a_request_decides_the_recommendation(client: Client) -> None:

@@ -24,6 +24,7 @@ from mailvet.settings import Settings
 from tests.postgresql import PostgresServer
 from tests.service.conftest import service_settings
 from tests.service.serving import Client, running
+from tests.service.test_batches import CELLS, REASONS, finished, rows, upload
 
 
 def config_of(lab: Lab, folder: Path, database: str) -> Path:
@@ -146,3 +147,11 @@ def test_several_workers_share_keys_limits_and_a_postgresql_database(
         process.send_signal(signal.SIGTERM)
         _, errors = process.communicate(timeout=60)
         assert "Traceback" not in errors
+
+
+def test_batches_run_in_postgresql(world_lab: Lab, tmp_path: Path, postgres_server: PostgresServer) -> None:
+    url = postgres_server.new_database("service_batches")
+    with running(service_settings(world_lab, tmp_path, service={"database": url})) as client:
+        job = finished(client, upload(client, CELLS, "?depth=smtp"))
+        assert [row["reason"] for row in rows(client, job)] == REASONS
+        assert client.ask("DELETE", "/v1/addresses", {"address": "ann@acme.test"}).json()["batch_rows"] == 2
