@@ -96,6 +96,8 @@ def opened(
             writable=writable,
             updatable=updatable,
         )
+        for remark in warehouse.remarks:
+            log.warning("%s", remark)
         try:
             yield warehouse
         finally:

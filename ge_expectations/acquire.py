@@ -267,6 +267,11 @@ def sql_verdicts(
 
     dialect = engine.engine.dialect.name
     relation.email_key_sql(dialect, _column(column))  # refuses a dialect before anything is asked
+    if dialect not in relation.STAGING and source.verify != "never":
+        raise SourceError(
+            f'In {dialect} expectations read the verdicts that mailvet has stored there. Set verify="never", and run '
+            "mailvet verify, its Airflow operator or mailvet dbt run before."
+        )
     verdicts = relation.SqlVerdicts(engine, dialect, domain, column, ())
     with engine.get_connection() as connection:
         staging = relation.staging_of(engine.engine, connection)

@@ -13,20 +13,31 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
 
 from ge_expectations.tally import Group, Tally
 from ge_expectations.verification import Acceptance, Known, Recency
-from mailvet import MailvetError, SourceError, Status, email_key
-from mailvet.sdk import bounce_probability_sql, is_missing, missing_sql, parse_table, recommendation_sql
+from mailvet import MailvetError, SettingsError, SourceError, Status, email_key
+from mailvet.sdk import (
+    bounce_probability_sql,
+    is_missing,
+    key_sql,
+    missing_sql,
+    moment_sql,
+    parse_table,
+    recommendation_sql,
+)
 
-__all__ = ["SqlVerdicts", "Stage", "Table", "email_key_sql", "open_table", "prepare"]
+__all__ = ["STAGING", "SqlVerdicts", "Stage", "Table", "email_key_sql", "open_table", "prepare"]
 
 _STORED = ("email_key", "status", "reason", "score", "attempts", "depth", "checked_at", "next_check_at")
 _STAGED = ("email_key", "status", "reason", "score", "attempts", "detail", "bounce_probability")
 _SQLITE_FUNCTION = "mailvet_email_key"
+STAGING = ("postgresql", "duckdb", "sqlite")
+"""Where verdicts that were just made can be put beside the table; elsewhere only stored ones are read."""
 
 Value = Callable[["Table", Any], sa.ColumnElement[Any]]
 """Of a table of verdicts and its columns, a SQL expression."""
@@ -36,7 +47,7 @@ def email_key_sql(dialect: str, column: sa.ColumnElement[Any]) -> sa.ColumnEleme
     """`mailvet.email_key` of a column in SQL.
 
     Raises:
-        SourceError: a dialect for which it is not written down and tried.
+        SourceError: a dialect that mailvet does not know.
     """
     if dialect == "postgresql":
         text = sa.func.convert_to(sa.cast(column, sa.Text()), sa.literal_column("'UTF8'"))
@@ -45,10 +56,21 @@ def email_key_sql(dialect: str, column: sa.ColumnElement[Any]) -> sa.ColumnEleme
         return sa.func.sha256(sa.cast(column, sa.Text()))
     if dialect == "sqlite":
         return getattr(sa.func, _SQLITE_FUNCTION)(column)  # type: ignore[no-any-return]
-    raise SourceError(
-        f"mailvet computes keys of addresses in PostgreSQL, DuckDB and SQLite, not in {dialect}. Load the column "
-        "into a dataframe asset (Pandas or Spark) and validate that."
-    )
+    try:
+        written = str(column.compile(dialect=_written_by(dialect)))
+        return sa.literal_column(key_sql(written, dialect))
+    except SettingsError:
+        raise SourceError(
+            f"mailvet does not know how keys of addresses are computed in {dialect}. Load the column into a dataframe "
+            "asset (Pandas or Spark) and validate that."
+        ) from None
+
+
+@cache
+def _written_by(dialect: str) -> sa.Dialect:
+    """What knows how names are quoted there."""
+    found: sa.Dialect = sa.engine.make_url(f"{dialect}://").get_dialect()()
+    return found
 
 
 @dataclass(frozen=True)
@@ -247,6 +269,8 @@ def _moment(dialect: str, sample: Any) -> Callable[[datetime], sa.ColumnElement[
     if dialect == "sqlite":  # keeps times as text, in one of two spellings
         separator = "T" if isinstance(sample, str) and "T" in sample else " "
         return lambda at: sa.literal_column(f"'{_text(at, separator)}'")
+    if dialect not in STAGING:
+        return lambda at: sa.literal_column(moment_sql(at.astimezone(timezone.utc), dialect))
     aware = isinstance(sample, datetime) and sample.tzinfo is not None
     kind = "timestamp with time zone" if aware else "timestamp"
     zone = "+00:00" if aware else ""

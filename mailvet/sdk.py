@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from mailvet.vocabulary import REASONS
     from mailvet.warehouse.backends.duckdb.connection import open_database, opening_failed
     from mailvet.warehouse.conditions import forms, parse_duckdb
-    from mailvet.warehouse.dialects import literal, missing_sql
+    from mailvet.warehouse.dialects import key_sql, literal, missing_sql, moment_sql
     from mailvet.warehouse.driver_errors import is_permanent, source_error
     from mailvet.warehouse.events import EventStore
     from mailvet.warehouse.files import sql_path
@@ -74,11 +74,13 @@ __all__ = [
     "is_permanent",
     "judge",
     "judged",
+    "key_sql",
     "literal",
     "mask_address",
     "mask_addresses",
     "mask_text",
     "missing_sql",
+    "moment_sql",
     "open_database",
     "open_events",
     "open_source",
@@ -129,7 +131,7 @@ _HOMES = {
     "mailvet.vocabulary": ["REASONS"],
     "mailvet.warehouse.backends.duckdb.connection": ["open_database", "opening_failed"],
     "mailvet.warehouse.conditions": ["forms", "parse_duckdb"],
-    "mailvet.warehouse.dialects": ["literal", "missing_sql"],
+    "mailvet.warehouse.dialects": ["key_sql", "literal", "missing_sql", "moment_sql"],
     "mailvet.warehouse.driver_errors": ["is_permanent", "source_error"],
     "mailvet.warehouse.events": ["EventStore"],
     "mailvet.warehouse.files": ["sql_path"],

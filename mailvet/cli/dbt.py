@@ -12,7 +12,7 @@ import typer
 
 from mailvet.cli.arguments import parsed
 from mailvet.cli.exit_codes import ExitCode
-from mailvet.cli.messages import console, log_to_stderr, stopped_advice
+from mailvet.cli.messages import console, log_to_stderr, say_remarks, stopped_advice
 from mailvet.cli.options import DepthOption, PolicyOption, RecheckOption, Wait
 
 if TYPE_CHECKING:
@@ -105,6 +105,7 @@ def run(  # noqa: PLR0913  # the options of the command
     for selected in project.selected:
         settings = _settings(config, {**selected.options, **{k: v for k, v in arguments.items() if v is not None}})
         warehouse = open_selected(project, selected, settings, column=email_column, updatable=write_back)
+        say_remarks(warehouse)
         try:
             result = run_source(
                 warehouse,

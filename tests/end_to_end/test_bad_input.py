@@ -214,7 +214,7 @@ def test_a_utf_16_file_is_read_by_its_mark(
         ((*FILE, "--wait", "a while"), "--wait: 'a while' is no duration"),
         ((*FILE, "--max-undeliverable-rate", "many"), "--max-undeliverable-rate: 'many' is no share"),
         ((*FILE, "--depth", "deep"), "'deep' is not one of 'offline', 'dns', 'smtp'"),
-        ((*FILE, "--policy", "spam"), "is not one of 'marketing'"),
+        ((*FILE, "--policy", "spam"), "'spam' is no policy; there are: marketing"),
         ((*FILE, "--encoding", "klingon"), "no such encoding"),
         ((*FILE, "--config", "none.toml"), "There is no configuration file none.toml"),
         ((*FILE, "--config", "bad.toml"), "smtp.prot is no setting"),

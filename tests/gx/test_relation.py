@@ -14,7 +14,6 @@ import sqlalchemy as sa
 from ge_expectations import relation
 from ge_expectations.verification import Acceptance, Known, Recency
 from mailvet import email_key
-from mailvet.errors import SourceError
 from mailvet.vocabulary import REASONS, SEND_FROM_SCORE, Policy, Reason
 
 from .conftest import DATABASES
@@ -163,11 +162,6 @@ def test_a_stage_is_there_on_every_connection_and_goes_with_its_holder(
     del verdicts, acceptance, query
     with engine.connect() as connection, pytest.raises(sa.exc.DBAPIError):
         connection.execute(sa.text(f"select * from {table}"))
-
-
-def test_dialects_nobody_tried_are_refused() -> None:
-    with pytest.raises(SourceError, match="not in mysql"):
-        relation.email_key_sql("mysql", sa.column("email"))
 
 
 def test_ten_thousand_failing_addresses_make_no_longer_a_query(connect: Callable[[str], sa.Engine]) -> None:

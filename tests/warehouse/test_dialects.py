@@ -188,3 +188,12 @@ def test_a_name_cannot_leave_its_quotes(name: str) -> None:
 def test_a_database_of_an_unknown_kind_is_refused_with_those_that_are_known() -> None:
     with pytest.raises(SettingsError, match=r"kind oracle .*postgresql, sqlite"):
         dialect_of("oracle")
+
+
+@pytest.mark.parametrize("name", sorted(DIALECTS))
+def test_the_first_run_on_a_database_that_no_server_of_ours_is_of_names_the_write_test(name: str) -> None:
+    tested = {"postgresql", "sqlite", "mariadb", "mysql"}
+    for has_verdicts in (False, True):
+        recorder = Recorder(dialect_of(name), has_verdicts=has_verdicts)
+        remarks = SQLWarehouse(bind(Session(recorder), "contacts", None, Binding())).remarks
+        assert any("--write-test" in remark for remark in remarks) == (name not in tested and not has_verdicts)

@@ -6,6 +6,8 @@ and beside it. A dialect whose statements no server has run yet is called experi
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from mailvet.errors import SettingsError
 from mailvet.warehouse.dialects.base import Dialect, literal
 from mailvet.warehouse.dialects.duckdb import DuckDB
@@ -31,8 +33,10 @@ __all__ = [
     "Snowflake",
     "SparkSQL",
     "dialect_of",
+    "key_sql",
     "literal",
     "missing_sql",
+    "moment_sql",
 ]
 
 DIALECTS: dict[str, type[Dialect]] = {
@@ -63,6 +67,29 @@ def dialect_of(name: str) -> Dialect:
             f"Databases of the kind {name} are not supported; these are: duckdb, {', '.join(DIALECTS)}. Copy the table "
             "to a file (CSV, Parquet) and verify that."
         ) from None
+
+
+def key_sql(value: str, dialect: str) -> str:
+    """`mailvet.email_key` of a text column in SQL.
+
+    Args:
+        value: a SQL expression of a text.
+        dialect: SQLAlchemy's name of it.
+
+    Raises:
+        SettingsError: there is no such dialect.
+    """
+    say = dialect_of(dialect)
+    return say.key(say.text(value))
+
+
+def moment_sql(at: datetime, dialect: str) -> str:
+    """A point in time (aware, UTC) in SQL, to be compared with the times of mailvet's own tables.
+
+    Raises:
+        SettingsError: there is no such dialect.
+    """
+    return dialect_of(dialect).moment(at)
 
 
 def missing_sql(value: str, dialect: str | Dialect) -> str:

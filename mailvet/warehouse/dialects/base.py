@@ -64,6 +64,8 @@ class Dialect:
     """Whether GROUP BY tells texts apart that differ in nothing but case, accents or blanks at the end."""
     session: ClassVar[tuple[str, ...]] = ()
     """Statements at the start of a session; times have to be UTC."""
+    unproven: ClassVar[str | None] = None
+    """What has seen the statements of this dialect in place of a server, as long as no server has run them."""
     enter_schema: ClassVar[str | None] = None
     """What makes a schema the default one of a session; None where only the address of the database says it."""
     make_schema: ClassVar[str | None] = "create schema {name}"

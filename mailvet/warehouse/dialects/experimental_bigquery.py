@@ -15,6 +15,7 @@ class ExperimentalBigQuery(Dialect):
     """BigQuery. Every statement holds by itself; a session for temporary tables is not asked for."""
 
     name = "bigquery"
+    unproven = "a parser"
     kept_after_delete = (
         "BigQuery keeps deleted rows for its time travel window (7 days by default) and seven days more in fail-safe.",
     )

@@ -11,6 +11,7 @@ class ExperimentalDatabricks(SparkSQL):
     """Databricks SQL and Delta tables. Every statement holds by itself."""
 
     name = "databricks"
+    unproven = "a parser"
     kept_after_delete = (
         "Delta keeps deleted rows in the files of older versions until VACUUM has run after the retention.",
     )

@@ -14,6 +14,7 @@ class ExperimentalRedshift(Dialect):
     """Amazon Redshift."""
 
     name = "redshift"
+    unproven = "a parser"
     kept_after_delete = (
         "Redshift keeps deleted rows in its blocks until VACUUM DELETE ONLY has run, and in its snapshots.",
     )

@@ -15,6 +15,7 @@ class ExperimentalSQLServer(Dialect):
     """SQL Server 2019 and later, Azure SQL."""
 
     name = "mssql"
+    unproven = "a parser"
     kept_after_delete = (
         "SQL Server keeps deleted rows in its pages until they are reused, and in the transaction log.",
     )

@@ -13,6 +13,7 @@ class ExperimentalTrino(Dialect):
     """Trino, over connectors that can MERGE (Iceberg, Delta, Hive with transactions). Each statement by itself."""
 
     name = "trino"
+    unproven = "a parser"
     kept_after_delete = (
         "Table formats with snapshots keep deleted rows until the snapshots are expired and their files removed.",
     )

@@ -15,6 +15,7 @@ class Snowflake(Dialect):
     """Snowflake. Names of our own are written without quotes, so they are upper-case there as everything else."""
 
     name = "snowflake"
+    unproven = "a stand-in for Snowflake and a parser"
     kept_after_delete = (
         "Snowflake keeps deleted rows in Time Travel (DATA_RETENTION_TIME_IN_DAYS) and seven days more in Fail-safe.",
     )

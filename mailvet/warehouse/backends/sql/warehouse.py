@@ -128,7 +128,6 @@ class SQLWarehouse:
         saver: how verdicts are saved; by default as every database can.
     """
 
-    remarks: Sequence[str] = ()
     abandoned = False
 
     def __init__(self, source: ContactTable, saver: Saver | None = None) -> None:
@@ -139,6 +138,7 @@ class SQLWarehouse:
         self._planner = Planner(source, self._cells)
         self._verdicts, self._shards = VerdictTable(session), Shards(session)
         self.name, self.policy, self.address_column = source.name, source.policy, source.column
+        self.remarks: Sequence[str] = _remarks(session)
         self._bind_source()
         self._bind_store()
 
@@ -219,3 +219,16 @@ class SQLWarehouse:
         """See `VerdictStore.close`."""
         if not self.abandoned:
             self._store.close()
+
+
+def _remarks(session: Session) -> Sequence[str]:
+    """What to say before the first run in a database of a kind that no server of ours is of."""
+    seen_by = session.say.unproven
+    with session.doing("look for earlier verdicts"):
+        if seen_by is None or session.has(VERDICTS):
+            return ()
+    return (
+        f"Support for {session.say.name} is experimental: its statements were checked by {seen_by}, and no real server "
+        "has run them for us. Five minutes in an empty schema show whether yours does all that is needed: mailvet "
+        "doctor SOURCE --write-test SCHEMA --output FILE.",
+    )
