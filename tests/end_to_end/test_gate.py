@@ -114,7 +114,7 @@ def test_an_open_table_is_judged_as_it_was_opened(table: tuple[str, ...], here: 
         (("--among", "nice"), "--among: 'nice' is unknown"),
         (("--judge-by", "mood"), "--judge-by: 'mood' is unknown"),
         (("--confidence", "1"), "--confidence: '1' is no confidence"),
-        (("--policy", "spam"), "is not one of 'marketing'"),
+        (("--policy", "spam"), "'spam' is no policy"),
         (("--where", "colour = 1"), "does not work"),
         (("--email-column", "mail"), "There is no column mail"),
     ],
