@@ -14,7 +14,7 @@ from mailvet.vocabulary import Depth
 
 __all__ = ["Service"]
 
-_VENDORS = ("sendgrid", "mailgun", "ses", "resend", "postmark")
+_VENDORS = ("sendgrid", "mailgun", "ses", "resend", "postmark", "brevo", "mailjet", "sparkpost")
 
 
 class Service(Section):
@@ -46,7 +46,8 @@ class Service(Section):
     events: dict[str, SecretStr] = Field(default_factory=dict)
     """
     Secrets of the senders' webhooks by sender: `sendgrid` (verification key), `mailgun` (signing key), `ses` (ARN of
-    the SNS topic), `resend` (signing secret), `postmark` (`user:password`).
+    the SNS topic), `resend` (signing secret), `postmark`, `brevo`, `mailjet` and `sparkpost` (`user:password`).
+    Several, with spaces between them, hold side by side.
     """
 
     @field_validator("origins")

@@ -18,6 +18,7 @@ from mailvet.service.checker import Checker, policy_named
 from mailvet.service.database import Database
 from mailvet.service.documents import refusals
 from mailvet.service.erasure import erase
+from mailvet.service.events import Events, event_routes
 from mailvet.service.guard import Guard
 from mailvet.service.jobs import Jobs
 from mailvet.service.keys import FORM, Key, Keys
@@ -65,6 +66,7 @@ class Service:
         self.checker = Checker(settings, self.verdicts)
         self.jobs = Jobs(settings, self.database, self.state)
         self.metrics = Metrics()
+        self.events = Events(settings, self.database, self.state, self.metrics)
         self._erasures = self._last_erasure()
 
     async def open(self) -> None:
@@ -92,6 +94,7 @@ class Service:
     async def close(self) -> None:
         """End what is under way and save what is known."""
         await run_in_threadpool(self.jobs.stop)
+        await self.events.close()
         await self.checker.close()
         await self.verdicts.close()
         self.state.close()
@@ -126,6 +129,7 @@ def create_app(settings: Settings, *, workers: int = 1) -> FastAPI:
     app.include_router(_checks(service))
     app.include_router(batch_routes(service))
     app.include_router(_addresses(service))
+    app.include_router(event_routes(service.events))
     app.include_router(_operation(service))
     # Problem stands in no signature; OpenAPI learns of it here.
     make = app.openapi

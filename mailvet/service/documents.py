@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from mailvet.service.problems import MEDIA_TYPE
@@ -22,13 +23,18 @@ _WHY = {
 }
 
 
-def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The problems that a route may respond with, for OpenAPI."""
+def refusals(*statuses: int, why: Mapping[int, str] | None = None) -> dict[int | str, dict[str, Any]]:
+    """The problems that a route may respond with, for OpenAPI.
+
+    Args:
+        statuses: of HTTP.
+        why: what they mean where a route means something else.
+    """
     schema = {"schema": {"$ref": "#/components/schemas/Problem"}}
     headers = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}}
     return {
         status: {
-            "description": _WHY[status],
+            "description": (why or {}).get(status, _WHY[status]),
             "content": {MEDIA_TYPE: schema},
             **({"headers": headers} if status in (429, 503) else {}),
         }

@@ -36,6 +36,18 @@ class Metrics:
             "mailvet_checks_late", "Verdicts given before every layer had its say.", registry=self._registry
         )
         self.events = Counter("mailvet_events_received", "Events by sender.", ("vendor",), registry=self._registry)
+        self.unusable = Counter(
+            "mailvet_events_unusable",
+            "Records of webhooks that gave no event, by sender and why.",
+            ("vendor", "why"),
+            registry=self._registry,
+        )
+        self.refused = Counter(
+            "mailvet_webhooks_refused",
+            "Webhooks whose signature or password was refused, by sender.",
+            ("vendor",),
+            registry=self._registry,
+        )
         self.under_way = Gauge(
             "mailvet_checks_under_way",
             "Addresses that are finished beyond their deadline.",

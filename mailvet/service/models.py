@@ -20,6 +20,7 @@ __all__ = [
     "Job",
     "Problem",
     "Readiness",
+    "Received",
 ]
 
 Cell = Annotated[
@@ -105,6 +106,12 @@ class Job(BaseModel):
     by_status: dict[str, int] | None = Field(description="Rows by status, at the end.")
     error: str | None
     webhook: Literal["waiting", "delivered", "failed"] | None
+
+
+class Received(BaseModel):
+    """A webhook that was taken."""
+
+    records: int = Field(description="Records that it held; metrics tell what came of them.")
 
 
 class Health(BaseModel):
