@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from mailvet.service.state import State
 from mailvet.settings import Settings
 from tests.postgresql import PostgresServer
 from tests.service.conftest import service_settings
+from tests.service.senders import SECRETS, key_of, send, webhook
 from tests.service.serving import Client, running
 from tests.service.test_batches import CELLS, REASONS, finished, rows, upload
 
@@ -128,6 +130,27 @@ def test_verdicts_are_kept_in_postgresql(world_lab: Lab, tmp_path: Path, postgre
             assert client.verify("fay@acme.test", depth="smtp")["reason"] == "mailbox_not_found"
     with running(settings) as client:
         assert client.ask("DELETE", "/v1/addresses", {"address": "fay@acme.test"}).json()["verdicts"] == 1
+
+
+def test_events_are_kept_in_postgresql_and_after_it_broke_the_connection_off(
+    world_lab: Lab, tmp_path: Path, postgres_server: PostgresServer
+) -> None:
+    url = postgres_server.new_database("service_webhooks")
+    with running(service_settings(world_lab, tmp_path, service={"events": SECRETS, "database": url})) as client:
+        for _ in range(2):
+            assert send(client, "sendgrid", webhook("sendgrid", "first@acme.test", at=time.time())).status == 200
+        with client.service.database._session() as session:
+            session.rows(
+                "select pg_terminate_backend(pid) from pg_stat_activity where datname = "
+                "current_database() and pid <> pg_backend_pid()"
+            )
+        second = webhook("sendgrid", "second@acme.test", at=time.time())
+        assert send(client, "sendgrid", second).status in (200, 503)
+        assert send(client, "sendgrid", second).status == 200
+        with client.service.database._session() as session:
+            found = session.rows("select email_key, event from mailvet_events")
+        keys = {key_of("first@acme.test"), key_of("second@acme.test")}
+        assert sorted(found) == sorted((key, "hard_bounce") for key in keys)
 
 
 def test_several_workers_share_keys_limits_and_a_postgresql_database(

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-import hashlib
-import hmac
 import http.server
 import json
 import logging
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -20,9 +18,9 @@ from typing import Any
 import duckdb
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-from cryptography.hazmat.primitives.hashes import SHA1, SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
 from mailvet.errors import LockedError, SettingsError
@@ -34,157 +32,35 @@ from mailvet.service.problems import ProblemError
 from mailvet.service.signatures import SignatureError, amazon_url, check_amazon, check_resend, secret_problem
 from mailvet.settings import Settings
 from mailvet.warehouse.opening import open_events
-from tests.postgresql import PostgresServer
 from tests.service.conftest import service_settings
-from tests.service.serving import Client, Response, running
-
-SENDGRID = ec.generate_private_key(ec.SECP256R1())
-AMAZON = rsa.generate_private_key(public_exponent=65_537, key_size=2048)
-TOPIC = "arn:aws:sns:eu-west-1:123456789012:mail"
-CERTIFICATE_URL = "https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-0123456789abcdef.pem"
-SUBSCRIBE_URL = f"https://sns.eu-west-1.amazonaws.com/?Action=ConfirmSubscription&TopicArn={TOPIC}&Token=abc"
-MAILGUN = "mailgun-key-of-the-tests"
-RESEND = "whsec_" + base64.b64encode(b"resend key of the tests!").decode()
-PASSWORD = "mailvet:a long password of tests".replace(" ", "-")
-BY_PASSWORD = ("postmark", "brevo", "mailjet", "sparkpost")
-
-
-def verification_key(private: ec.EllipticCurvePrivateKey) -> str:
-    return base64.b64encode(private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).decode()
-
-
-SECRETS = {
-    "sendgrid": verification_key(SENDGRID),
-    "mailgun": MAILGUN,
-    "ses": TOPIC,
-    "resend": RESEND,
-    **dict.fromkeys(BY_PASSWORD, PASSWORD),
-}
-
-
-def certificate(*, days: int = 1, key: rsa.RSAPrivateKey = AMAZON) -> bytes:
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "sns.amazonaws.com")])
-    end = datetime.now(timezone.utc) + timedelta(days=days)
-    made = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-    return (
-        made.not_valid_before(end - timedelta(days=30))
-        .not_valid_after(end)
-        .sign(key, SHA256())
-        .public_bytes(Encoding.PEM)
-    )
-
-
-# -------------------------------------------------------------------- what senders send
-
-
-@dataclasses.dataclass(frozen=True)
-class Webhook:
-    body: bytes
-    headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
-
-
-def of_sendgrid(document: Any, *, at: float, key: ec.EllipticCurvePrivateKey = SENDGRID) -> Webhook:
-    body = json.dumps(document).encode()
-    stamp = str(int(at))
-    signature = base64.b64encode(key.sign(stamp.encode() + body, ec.ECDSA(SHA256()))).decode()
-    return Webhook(
-        body,
-        {"X-Twilio-Email-Event-Webhook-Signature": signature, "X-Twilio-Email-Event-Webhook-Timestamp": stamp},
-    )
-
-
-def of_mailgun(event: Any, *, at: float, key: str = MAILGUN, token: str = "t" * 50, parent: bool = False) -> Webhook:
-    stamp = str(int(at))
-    signature = hmac.new(key.encode(), f"{stamp}{token}".encode(), hashlib.sha256).hexdigest()
-    told = {"timestamp": stamp, "token": token, "signature": signature}
-    if parent:
-        told = {**told, "signature": "0" * 64, "parent-signature": signature}
-    return Webhook(json.dumps({"signature": told, "event-data": event}).encode())
-
-
-def of_resend(document: Any, *, at: float, key: str = RESEND, message: str = "msg_1") -> Webhook:
-    body, stamp = json.dumps(document).encode(), str(int(at))
-    secret = base64.b64decode(key.removeprefix("whsec_"))
-    digest = hmac.new(secret, f"{message}.{stamp}.".encode() + body, hashlib.sha256).digest()
-    signatures = f"v1,{base64.b64encode(b'of an older key').decode()} v1,{base64.b64encode(digest).decode()}"
-    return Webhook(body, {"svix-id": message, "svix-timestamp": stamp, "svix-signature": signatures})
-
-
-def sns_message(kind: str, message: str, *, at: float, version: str = "2", key: Any = AMAZON, **more: str) -> Any:
-    stamp = datetime.fromtimestamp(at, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.000Z")
-    told = {"Type": kind, "MessageId": "22b80b92", "TopicArn": TOPIC, "Message": message, "Timestamp": stamp, **more}
-    names = sorted(told)  # the order of what SNS signs, which leaves out what is added below
-    signed = "".join(f"{name}\n{told[name]}\n" for name in names).encode()
-    signature = key.sign(signed, padding.PKCS1v15(), SHA1() if version == "1" else SHA256())
-    return {
-        **told,
-        "SignatureVersion": version,
-        "Signature": base64.b64encode(signature).decode(),
-        "SigningCertURL": CERTIFICATE_URL,
-        "UnsubscribeURL": "https://sns.eu-west-1.amazonaws.com/?Action=Unsubscribe",
-    }
-
-
-def of_ses(document: Any, *, at: float, **more: Any) -> Webhook:
-    return Webhook(json.dumps(sns_message("Notification", json.dumps(document), at=at, **more)).encode())
-
-
-def with_password(document: Any, *, pair: str = PASSWORD) -> Webhook:
-    return Webhook(
-        json.dumps(document).encode(), {"authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
-    )
-
-
-def sendgrid_bounce(address: str, **more: Any) -> Any:
-    event = {"email": address, "timestamp": int(time.time()), "event": "bounce", "type": "bounce"}
-    return {**event, "sg_event_id": f"of-{address}", "reason": f"550 5.1.1 <{address}> unknown", **more}
-
-
-def mailgun_failure(address: str) -> Any:
-    event = {"event": "failed", "severity": "permanent", "id": f"of-{address}", "timestamp": time.time()}
-    return {**event, "recipient": address, "log-level": "error", "delivery-status": {"code": 550, "message": "no"}}
-
-
-def ses_bounce(address: str) -> Any:
-    at = datetime.now(timezone.utc).isoformat()
-    bounce = {"bounceType": "Permanent", "bounceSubType": "General", "timestamp": at}
-    return {
-        "notificationType": "Bounce",
-        "bounce": {**bounce, "bouncedRecipients": [{"emailAddress": address}]},
-        "mail": {"messageId": "m1", "timestamp": at, "destination": [address]},
-    }
-
-
-def resend_bounce(address: str) -> Any:
-    data = {"email_id": "e1", "to": [address], "bounce": {"type": "Permanent", "subType": "General"}}
-    return {"type": "email.bounced", "created_at": datetime.now(timezone.utc).isoformat(), "data": data}
-
-
-def by_password(vendor: str, address: str) -> Any:
-    now = datetime.now(timezone.utc).isoformat()
-    if vendor == "postmark":
-        return {"RecordType": "Bounce", "Type": "HardBounce", "ID": 1, "Email": address, "BouncedAt": now}
-    if vendor == "brevo":
-        return {"event": "hard_bounce", "email": address, "ts_epoch": int(time.time() * 1000), "message-id": "<b@c>"}
-    if vendor == "mailjet":
-        told = {"event": "bounce", "email": address, "time": int(time.time()), "MessageID": 7, "hard_bounce": True}
-        return [{**told, "mj_campaign_id": 1}]
-    event = {"type": "bounce", "bounce_class": "10", "rcpt_to": address, "event_id": "9", "timestamp": now}
-    return [{"msys": {"message_event": event}}]
-
-
-def webhook(vendor: str, address: str, *, at: float) -> Webhook:
-    """A hard bounce of this address."""
-    if vendor == "sendgrid":
-        return of_sendgrid([sendgrid_bounce(address)], at=at)
-    if vendor == "mailgun":
-        return of_mailgun(mailgun_failure(address), at=at, token=address)
-    if vendor == "ses":
-        return of_ses(ses_bounce(address), at=at)
-    if vendor == "resend":
-        return of_resend(resend_bounce(address), at=at, message=f"msg_{address}")
-    return with_password(by_password(vendor, address))
-
+from tests.service.senders import (
+    AMAZON,
+    CERTIFICATE_URL,
+    MAILGUN,
+    PASSWORD,
+    SECRETS,
+    SENDGRID,
+    SUBSCRIBE_URL,
+    TOPIC,
+    Webhook,
+    by_password,
+    certificate,
+    key_of,
+    mailgun_failure,
+    of_mailgun,
+    of_resend,
+    of_sendgrid,
+    of_ses,
+    resend_bounce,
+    send,
+    sendgrid_bounce,
+    ses_bounce,
+    sns_message,
+    verification_key,
+    webhook,
+    with_password,
+)
+from tests.service.serving import Client, running
 
 # -------------------------------------------------------------------- a service
 
@@ -201,20 +77,12 @@ def receiver(world_lab: Lab, folder: Path) -> Iterator[Client]:
         yield client
 
 
-def send(client: Client, vendor: str, found: Webhook) -> Response:
-    return client.ask("POST", f"/v1/events/{vendor}", found.body, key="", headers=found.headers)
-
-
 def kept(client: Client) -> list[tuple[Any, ...]]:
     """vendor, event, email_key and source of every event."""
     with duckdb.connect(str(client.service.database.place)) as db:
         if not db.execute("select 1 from duckdb_tables() where table_name = 'mailvet_events'").fetchall():
             return []
         return db.execute("select vendor, event, email_key, source from mailvet_events").fetchall()
-
-
-def key_of(address: str) -> str:
-    return hashlib.sha256(address.encode()).hexdigest()
 
 
 def metric(client: Client, line: str) -> float:
@@ -452,24 +320,6 @@ def test_a_database_that_does_not_reply_lets_the_sender_come_again_and_loses_not
         time.sleep(0.01)
     found = {row[2] for row in kept(receiver)}
     assert [key_of(f"slow{number}@acme.test") in found for number in range(3)] == [True, True, False]
-
-
-def test_events_are_kept_in_postgresql_and_after_it_broke_the_connection_off(
-    world_lab: Lab, tmp_path: Path, postgres_server: PostgresServer
-) -> None:
-    url = postgres_server.new_database("service_webhooks")
-    with running(service_settings(world_lab, tmp_path, service={"events": SECRETS, "database": url})) as client:
-        for _ in range(2):
-            assert send(client, "sendgrid", webhook("sendgrid", "first@acme.test", at=time.time())).status == 200
-        with client.service.database._session() as session:
-            session.rows("select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid()")
-        second = webhook("sendgrid", "second@acme.test", at=time.time())
-        assert send(client, "sendgrid", second).status in (200, 503)
-        assert send(client, "sendgrid", second).status == 200
-        with client.service.database._session() as session:
-            rows = session.rows("select email_key, event from mailvet_events")
-        keys = {key_of("first@acme.test"), key_of("second@acme.test")}
-        assert sorted(rows) == sorted((key, "hard_bounce") for key in keys)
 
 
 # -------------------------------------------------------------------- Amazon SNS
