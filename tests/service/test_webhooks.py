@@ -112,6 +112,14 @@ def test_the_import_of_the_same_events_adds_nothing(receiver: Client) -> None:
         store.close()
 
 
+def test_a_repeated_webhook_of_resend_is_known_by_its_id(receiver: Client) -> None:
+    document = resend_bounce("repeated@acme.test")
+    for second in ("00", "59"):
+        moved = {**document, "created_at": f"{datetime.now(timezone.utc):%Y-%m-%dT00:00}:{second}Z"}
+        assert send(receiver, "resend", of_resend(moved, at=time.time(), message="msg_again")).status == 200
+    assert [row[2] for row in kept(receiver)].count(key_of("repeated@acme.test")) == 1
+
+
 # -------------------------------------------------------------------- what is refused
 
 
