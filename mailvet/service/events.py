@@ -61,7 +61,8 @@ _MOST_WAITING: Final = 100_000
 """Records that wait for the database."""
 _LARGEST_UNPROVEN: Final = 1_000_000
 """Octets that are parsed before it is known whose they are, since the signature stands in them."""
-_CLOSE_SECONDS: Final = 4.0
+_CLOSE_SECONDS: Final = 1.0
+"""The server has waited for requests before."""
 _TIDY_SECONDS: Final = 3600.0
 _FORGET_SECONDS: Final = 60.0
 _MOST_WORDS: Final = 100
@@ -219,7 +220,7 @@ class Events:
             raise TimeoutError("too many records wait for the database")
         written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._held += len(records)
-        written.add_done_callback(lambda _: self._release(len(records)))
+        written.add_done_callback(lambda done: self._release(done, len(records)))
         self._waiting.append(_Waiting(vendor, records, written))
         if self._writing is None or self._writing.done():
             self._writing = asyncio.ensure_future(self._write_all())
@@ -228,8 +229,10 @@ class Events:
             raise TimeoutError("the database does not reply in time")
         written.result()
 
-    def _release(self, records: int) -> None:
+    def _release(self, written: asyncio.Future[None], records: int) -> None:
         self._held -= records
+        if not written.cancelled():
+            written.exception()  # which is told in vain where the request has ended
 
     async def _write_all(self) -> None:
         while self._waiting:

@@ -258,6 +258,8 @@ def test_records_that_give_no_event_are_counted_and_the_others_kept(
         for _ in range(2):
             response = send(receiver, "sendgrid", of_sendgrid(records, at=time.time()))
             assert (response.status, response.json()) == (200, {"records": 4})
+        assert send(receiver, "postmark", with_password([unknown])).json() == {"records": 1}
+    assert metric(receiver, 'mailvet_events_unusable_total{vendor="postmark",why="other_sender"}') == 1.0
     found = {row[2] for row in kept(receiver)}
     assert key_of("among.them@acme.test") in found
     assert not {key_of("unknown@acme.test"), key_of("other@acme.test")} & found
