@@ -61,6 +61,7 @@ from tests.service.senders import (
     with_password,
 )
 from tests.service.serving import Client, running
+from tests.service.test_batches import finished, rows, upload
 
 # -------------------------------------------------------------------- a service
 
@@ -110,6 +111,15 @@ def test_the_import_of_the_same_events_adds_nothing(receiver: Client) -> None:
         assert import_events([event], store, "sendgrid").added == 0
     finally:
         store.close()
+
+
+def test_a_bounce_that_came_by_webhook_decides_the_next_batch(receiver: Client) -> None:
+    cells: list[str | None] = ["bounced.by.webhook@acme.test", "ann@acme.test"]
+    before = rows(receiver, finished(receiver, upload(receiver, cells)))
+    assert [row["reason"] for row in before] == ["not_probed", "not_probed"]
+    assert send(receiver, "ses", webhook("ses", "Bounced.by.Webhook@ACME.test", at=time.time())).status == 200
+    after = rows(receiver, finished(receiver, upload(receiver, cells)))
+    assert [row["reason"] for row in after] == ["hard_bounced", "not_probed"]
 
 
 def test_a_repeated_webhook_of_resend_is_known_by_its_id(receiver: Client) -> None:
