@@ -109,7 +109,8 @@ def _verdicts(path: Path, rows: int) -> Any:
                    'mx.operator-' || id % 20 || '.test' as mx_host,
                    case when id % 3 = 0 then 550 else 250 end as smtp_code, '5.1.1 User unknown' as smtp_reply,
                    'smtp' as depth, '[{"layer": "mailbox", "fact": "mailbox_accepted"}]' as evidence, 1 as attempts,
-                   'run-1' as run_id, sha256(lower(email)) as mailbox_key
+                   'run-1' as run_id, sha256(lower(email)) as mailbox_key,
+                   case when id % 3 = 0 then 0.99 else 0.03 end::double as bounce_probability
             from contacts order by md5(email)
             """
         ).to_arrow_table()

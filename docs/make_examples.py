@@ -95,12 +95,6 @@ def after(database: Path) -> str:
     return "\n".join(lines)
 
 
-def figures() -> str:
-    """The targets and what `make bench` measured last."""
-    page = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
-    return page.split("## Targets", 1)[1].split("\n## ", 1)[0].strip()
-
-
 def ratios() -> str:
     """Three comparisons with others, from what `make bench` measured last."""
     results = json.loads((ROOT / "docs" / "benchmarks.json").read_text(encoding="utf-8"))["results"]
@@ -181,7 +175,7 @@ def main() -> None:
             )
             first = first.split("\n\n", 1)[0]
             parts["file"] = block(f"$ {command}\n{first}\n...\n\n$ head -4 verified.csv\n{head.stdout.rstrip()}")
-    parts |= {"campaign": campaign(), "ratios": ratios(), "figures": figures()}
+    parts |= {"campaign": campaign(), "ratios": ratios()}
     for name, part in parts.items():
         begin, end = f"<!-- output: {name} -->", f"<!-- end: {name} -->"
         first, rest = text.split(begin, 1)

@@ -34,6 +34,8 @@ from mailvet.sdk import (
 __all__ = ["STAGING", "SqlVerdicts", "Stage", "Table", "email_key_sql", "open_table", "prepare"]
 
 _STORED = ("email_key", "status", "reason", "score", "attempts", "depth", "checked_at", "next_check_at")
+_ABSENT = {"bounce_probability": sa.cast(sa.null(), sa.Double())}
+"""What a table that was made before a column has there; PostgreSQL takes a null without a type for text."""
 _STAGED = ("email_key", "status", "reason", "score", "attempts", "detail", "bounce_probability")
 _SQLITE_FUNCTION = "mailvet_email_key"
 STAGING = ("postgresql", "duckdb", "sqlite")
@@ -371,7 +373,7 @@ class SqlVerdicts:
         parts: list[dict[str, Any]] = []
         for table in self.tables:
             c = table.selectable.c
-            rows = table.rows(**{name: c[name] if name in c else sa.null() for name in names})
+            rows = table.rows(**{name: c.get(name, _ABSENT.get(name, sa.null())) for name in names})
             joined = joined.outerjoin(rows, rows.c.mailvet_key == cells.c.mailvet_cell)
             parts.append({name: rows.c[f"mailvet_{name}"] for name in names})
         stored = [part for part, table in zip(parts, self.tables, strict=True) if not table.staged]

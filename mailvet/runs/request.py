@@ -15,9 +15,9 @@ from mailvet.settings import Settings
 from mailvet.verdict import STATUS_COLUMNS, verdict_schema
 from mailvet.vocabulary import Reason, Recommendation, Status
 from mailvet.warehouse.files import format_of
-from mailvet.warehouse.files.text_output import AS_IT_CAME, TextLayout
 from mailvet.warehouse.sends import campaign_name
 from mailvet.warehouse.store import Warehouse
+from mailvet.warehouse.text_layout import AS_IT_CAME, TextLayout
 
 __all__ = ["SPLIT_COLUMNS", "RunRequest", "known_columns"]
 

@@ -40,9 +40,9 @@ from mailvet.verification.stream import BATCH_ROWS, Stream
 from mailvet.verification.verifier import Verifier
 from mailvet.vocabulary import Depth, Reason
 from mailvet.warehouse.clocks import future_note
-from mailvet.warehouse.files.text_output import TextLayout
 from mailvet.warehouse.servers import StoredServers
 from mailvet.warehouse.store import Plan, PlannedSource, Summary, Warehouse
+from mailvet.warehouse.text_layout import TextLayout
 
 __all__ = ["OFFLINE_BATCH_ROWS", "run"]
 

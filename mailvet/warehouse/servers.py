@@ -9,11 +9,9 @@ from __future__ import annotations
 
 from datetime import date, datetime, timedelta
 
-import polars as pl
 import pyarrow as pa
 
 from mailvet.probing.memory import CANARY_DAYS, Canary, RefusedRuns, ServerMemory, Suspicion
-from mailvet.syntax import columns as syntax
 
 __all__ = [
     "CANARIES_PER_HOST",
@@ -80,6 +78,11 @@ class StoredServers:
             self.memory.refused_runs[place] = RefusedRuns(words, days)
 
     def _recall_canaries(self, canaries: pa.Table, special_use: bool) -> None:
+        # A worker of Spark sets the threads of the table engine before it is loaded.
+        import polars as pl
+
+        from mailvet.syntax import columns as syntax
+
         table = pl.DataFrame(pl.from_arrow(canaries))
         parsed = syntax.examine(table["email"], allow_special_use=special_use)
         known = pl.concat([table, parsed.select("local", "domain")], how="horizontal").drop_nulls(["local", "domain"])

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from mailvet.policies import AnyPolicy
 from mailvet.vocabulary import Reason
 from mailvet.warehouse.attribution import LayerCount
-from mailvet.warehouse.files.text_output import AS_IT_CAME, TextLayout
+from mailvet.warehouse.text_layout import AS_IT_CAME, TextLayout
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -163,6 +163,8 @@ def write_sql(url: str, frame: pd.DataFrame, verdicts: Any, table: str, verdict_
 
 
 def _kind(name: str) -> Any:
+    if name == "bounce_probability":
+        return sa.Double()
     return sa.Integer() if name in ("score", "smtp_code", "attempts") else sa.Text()
 
 

@@ -58,7 +58,7 @@ class Place(ABC):
             str(row[0]).lower()
             for row in self.sql(
                 f"select column_name from information_schema.columns where table_name = '{table}' "
-                "order by ordinal_position"
+                f"and table_schema = '{self.schema}' order by ordinal_position"
             )
         ]
 

@@ -33,6 +33,7 @@ TEN_THOUSAND = 10_000
 """Rows of the largest table of the test."""
 
 _TABLE = "mailvet_test_contacts"
+_OLDER = "mailvet_test_older"
 _EVENTS = "mailvet_test_events"
 _COLUMNS = {"id": "int32", "email": "string", "country": "string"}
 _ODD_TEXTS = (
@@ -244,9 +245,9 @@ def _upgrade(place: Place, settings: Settings) -> None:
     _saved(place, {"d.o.t.s@gmail.com": Reason.mailbox_accepted})
     place.close_opened()
     names = ", ".join(place.say.own(name) for name in verdict_schema().names if name not in ADDED_LATER)
-    place.sql(f"create table mailvet_test_older as select {names} from {VERDICTS}")
+    place.sql(f"create table {_OLDER} as select {names} from {VERDICTS}")
     place.sql(f"drop table {VERDICTS}")
-    place.sql(f"create table {VERDICTS} as select {names} from mailvet_test_older")
+    place.sql(f"create table {VERDICTS} as select {names} from {_OLDER}")
     warehouse = place.open(_TABLE)
     _same(_planned(warehouse, settings).plan.due, 0, "due with the verdict table of an older version")
     warehouse.open_for_writing()

@@ -25,7 +25,7 @@ from mailvet.warehouse.files.faults import unreadable
 from mailvet.warehouse.files.formats import FORMATS, format_of, is_tab_separated
 from mailvet.warehouse.files.names import sql_path, unique_names
 from mailvet.warehouse.files.repair import Oddities, UnevenError, physical_lines, rewritten
-from mailvet.warehouse.files.text_output import WITH_MARK
+from mailvet.warehouse.text_layout import WITH_MARK
 
 __all__ = ["INPUT", "Loaded", "Reading", "load", "table_function"]
 

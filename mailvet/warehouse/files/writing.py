@@ -22,8 +22,9 @@ from mailvet.warehouse.dialects import literal
 from mailvet.warehouse.files import FORMATS, first_line, format_of, split_name, unique_names
 from mailvet.warehouse.files.formats import is_tab_separated
 from mailvet.warehouse.files.sheets import write_sheet
-from mailvet.warehouse.files.text_output import AS_IT_CAME, TextLayout, encoded
+from mailvet.warehouse.files.text_output import encoded
 from mailvet.warehouse.identifiers import quoted
+from mailvet.warehouse.text_layout import AS_IT_CAME, TextLayout
 
 __all__ = [
     "Query",

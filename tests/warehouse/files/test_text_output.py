@@ -11,7 +11,7 @@ import pytest
 from mailvet.errors import SettingsError, SourceError
 from mailvet.verdict import STATUS_COLUMNS
 from mailvet.warehouse.files import Reading
-from mailvet.warehouse.files.text_output import TextLayout
+from mailvet.warehouse.text_layout import TextLayout
 from tests.warehouse.files.reading import Open, Write, verified
 
 TEXT = "email;name\nann@x.test;Jürgen\n"

@@ -24,10 +24,10 @@ from mailvet.warehouse.dialects import literal
 from mailvet.warehouse.driver_errors import source_error
 from mailvet.warehouse.files import first_line, format_of, unique_names
 from mailvet.warehouse.files import writing as output_files
-from mailvet.warehouse.files.text_output import AS_IT_CAME, TextLayout
 from mailvet.warehouse.identifiers import OWN, TableName, parse_table, quoted
 from mailvet.warehouse.sends import KNOWN_THEN, DuckDBSends, campaign_name
 from mailvet.warehouse.tables import check_targets, may_replace
+from mailvet.warehouse.text_layout import AS_IT_CAME, TextLayout
 from mailvet.warehouse.verdict_columns import part_within, within_column
 
 if TYPE_CHECKING:

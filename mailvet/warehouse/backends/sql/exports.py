@@ -19,11 +19,11 @@ from mailvet.warehouse.backends.sql.status_columns import StatusWriter
 from mailvet.warehouse.dialects import literal
 from mailvet.warehouse.files import format_of, unique_names
 from mailvet.warehouse.files import writing as files_out
-from mailvet.warehouse.files.text_output import AS_IT_CAME, TextLayout
 from mailvet.warehouse.identifiers import OWN, TableName, parse_table
 from mailvet.warehouse.own_tables import VERDICTS
 from mailvet.warehouse.sends import KNOWN_THEN, SQLSends, campaign_name
 from mailvet.warehouse.tables import Column, check_targets, may_replace
+from mailvet.warehouse.text_layout import AS_IT_CAME, TextLayout
 from mailvet.warehouse.verdict_columns import part_within, shown_columns, within_column
 
 if TYPE_CHECKING:
