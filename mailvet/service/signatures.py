@@ -11,8 +11,8 @@ Where each rule stands, as read on 2026-12-01:
 * Resend: https://resend.com/docs/webhooks/verify-webhooks-requests, by the rules of
   https://docs.svix.com/receiving/verifying-payloads/how-manual and, of the time, .../verifying-payloads/why
 * a user name and a password in the URL: https://postmarkapp.com/developer/webhooks/webhooks-overview,
-  https://developers.brevo.com/docs/secured-webhooks, https://developers.sparkpost.com/api/webhooks and, of Mailjet,
-  the guide of the Event API in https://github.com/mailjet/api-documentation
+  https://developers.brevo.com/docs/secured-webhooks, https://developers.sparkpost.com/api/webhooks,
+  https://documentation.mailjet.com/hc/en-us/articles/360043578154-Event-Tracking-API
 """
 
 from __future__ import annotations
