@@ -34,7 +34,7 @@ from mailvet.sdk import (
 __all__ = ["STAGING", "SqlVerdicts", "Stage", "Table", "email_key_sql", "open_table", "prepare"]
 
 _STORED = ("email_key", "status", "reason", "score", "attempts", "depth", "checked_at", "next_check_at")
-_ABSENT = {"bounce_probability": sa.cast(sa.null(), sa.Double())}
+_ABSENT: dict[str, sa.ColumnElement[Any]] = {"bounce_probability": sa.cast(sa.null(), sa.Double())}
 """What a table that was made before a column has there; PostgreSQL takes a null without a type for text."""
 _STAGED = ("email_key", "status", "reason", "score", "attempts", "detail", "bounce_probability")
 _SQLITE_FUNCTION = "mailvet_email_key"
