@@ -19,6 +19,7 @@ from mailvet.service.database import Database
 from mailvet.service.documents import refusals
 from mailvet.service.erasure import erase
 from mailvet.service.events import Events, event_routes
+from mailvet.service.form_page import form_routes
 from mailvet.service.guard import Guard
 from mailvet.service.jobs import Jobs
 from mailvet.service.keys import FORM, Key, Keys
@@ -131,6 +132,7 @@ def create_app(settings: Settings, *, workers: int = 1) -> FastAPI:
     app.include_router(_addresses(service))
     app.include_router(event_routes(service.events))
     app.include_router(_operation(service))
+    app.include_router(form_routes())
     # Problem stands in no signature; OpenAPI learns of it here.
     make = app.openapi
 
