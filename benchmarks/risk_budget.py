@@ -109,7 +109,7 @@ def figures(outcomes: Sequence[Outcome]) -> str:
             f"| {len(outcomes)} lists, limit {100 * LIMIT:g} % | limit held | audience, median share of candidates |",
             "|---|---:|---:|",
             f"| risk budget | {100 * statistics.mean(held):.1f} % | {100 * reached:.0f} % |",
-            "| send to nobody | 100.0 % | 0 % |",
+            "| an empty list | 100.0 % | 0 % |",
             f"| send to all candidates | {100 * statistics.mean(all_held):.1f} % | 100 % |",
             "",
             f"The median audience has {100 * statistics.median(shares):.0f} % of the rows of the largest that the same "

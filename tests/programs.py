@@ -27,6 +27,7 @@ _PACKAGES: Mapping[str, str] = MappingProxyType(
         "postgrey": "postgrey",
         "redis-server": "redis-server",
         "setpriv": "util-linux",
+        "systemd-analyze": "systemd",
     }
 )
 """The Debian package of each program."""

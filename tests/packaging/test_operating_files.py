@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from configparser import ConfigParser
 from pathlib import Path
@@ -14,6 +13,7 @@ from typer.main import get_command
 from mailvet.cli import commands
 from mailvet.service_settings import Service
 from tests.packaging.checkout import ROOT
+from tests.programs import require
 
 UNIT = ROOT / "examples/mailvet.service"
 NGINX = (ROOT / "examples/nginx.conf").read_text("utf-8")
@@ -47,13 +47,10 @@ def test_the_service_of_the_unit_may_write_in_one_folder_and_is_not_root() -> No
 
 
 def test_systemd_understands_the_unit(tmp_path: Path) -> None:
-    """Where systemd is installed; on any other machine the two tests above have to do."""
-    analyze = shutil.which("systemd-analyze")
-    if analyze is None:
-        return
+    require("systemd-analyze")
     copy = tmp_path / UNIT.name
     copy.write_text(UNIT.read_text("utf-8").replace("/opt/mailvet/bin/mailvet", "/bin/true"), "utf-8")
-    done = subprocess.run([analyze, "verify", "--man=no", copy], capture_output=True, text=True, check=False)
+    done = subprocess.run(["systemd-analyze", "verify", "--man=no", copy], capture_output=True, text=True, check=False)
     assert (done.stderr.strip(), done.returncode) == ("", 0)
 
 
